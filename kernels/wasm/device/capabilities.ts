@@ -1,0 +1,44 @@
+/** What code for a target may rely on, and the figures that the cover's roofline starts from. */
+import type { Capabilities } from "../../../runtime/abi/device.ts";
+import { FoveaError } from "../../../runtime/core/diagnostics.ts";
+
+/**
+ * Capabilities by target, best target first.
+ * - `simd128`: 128-bit vectors.
+ * - `relaxedMadd`: `f32x4.relaxed_madd` exists; results may differ in the last bits between engines.
+ * - `tileRows` x `tileColumns`: register tile of the matrix product that runs fastest.
+ * - `flopsPerSecond`, `bytesPerSecond`: one thread of a 2026 server core; `launchSeconds`: cost of starting a step.
+ */
+const TARGETS: Readonly<Record<string, Capabilities>> = {
+  "wasm-relaxed": {
+    simd128: true,
+    relaxedMadd: true,
+    tileRows: 6,
+    tileColumns: 8,
+    flopsPerSecond: 60e9,
+    bytesPerSecond: 10e9,
+    launchSeconds: 1e-6,
+  },
+  "wasm-simd128": {
+    simd128: true,
+    relaxedMadd: false,
+    tileRows: 2,
+    tileColumns: 16,
+    flopsPerSecond: 54e9,
+    bytesPerSecond: 10e9,
+    launchSeconds: 1e-6,
+  },
+};
+
+/** Target names that can be pinned, best first. */
+export const WASM_TARGETS: readonly string[] = Object.keys(TARGETS);
+
+/** @throws FoveaError `unknown_target` that lists the known names. */
+export function wasmCapabilities(target: string): Capabilities {
+  const found = Object.hasOwn(TARGETS, target) ? TARGETS[target] : undefined;
+  if (found !== undefined) return found;
+  throw new FoveaError(
+    "unknown_target",
+    `The device "wasm" has no target "${target}"; expected one of ${WASM_TARGETS.join(", ")}.`,
+  );
+}

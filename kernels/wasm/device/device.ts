@@ -1,0 +1,67 @@
+/** The `wasm` device: 128-bit vectors over one linear memory, on workers or on the caller's thread. */
+import type { Capabilities, Device, DeviceHost, DeviceSpec, OpenOptions, Unavailable } from "../../../runtime/abi/device.ts";
+import { FoveaError } from "../../../runtime/core/diagnostics.ts";
+import { WASM_TARGETS, wasmCapabilities } from "./capabilities.ts";
+import { InlineDevice } from "./inline_device.ts";
+import { MEMORY_LIMIT } from "./memory.ts";
+import { PoolDevice } from "./pool_device.ts";
+import { hasSimd128, relaxedMultiplyAdd } from "./probe.ts";
+
+const NO_SIMD = "this engine's WebAssembly has no 128-bit vectors (simd128)";
+
+/** Relaxed code is the default only where its madd is fused: elsewhere it is slower and gains nothing. */
+function bestTarget(): string {
+  return relaxedMultiplyAdd() === "fused" ? "wasm-relaxed" : "wasm-simd128";
+}
+
+async function probe(): Promise<{ readonly target: string; readonly capabilities: Capabilities } | Unavailable> {
+  if (!hasSimd128()) return { unavailable: NO_SIMD };
+  const target = bestTarget();
+  return { target, capabilities: wasmCapabilities(target) };
+}
+
+function checkedThreads(host: DeviceHost, threads: number | undefined): number {
+  const wanted = threads ?? (host.spawnWorker === undefined ? 0 : host.cores);
+  if (!Number.isInteger(wanted) || wanted < 0) {
+    throw new FoveaError("invalid_options", `\`threads\` is ${wanted}; expected 0 (no workers) or a whole number of workers.`);
+  }
+  return wanted;
+}
+
+function checkedMemory(memory: number | undefined): number {
+  const wanted = memory ?? MEMORY_LIMIT;
+  if (!Number.isFinite(wanted) || wanted < 1) {
+    throw new FoveaError("invalid_options", `\`memory\` is ${wanted}; expected a number of bytes.`);
+  }
+  return Math.min(wanted, MEMORY_LIMIT);
+}
+
+/**
+ * `threads` defaults to one worker per core where the host has workers, `memory` to all that 32 bits address.
+ * @throws FoveaError `unknown_target`, `unsupported_target`, `invalid_options`, `no_workers`, `out_of_memory`, `worker_failed`
+ */
+async function open(host: DeviceHost, options: OpenOptions): Promise<Device> {
+  if (!hasSimd128()) throw new FoveaError("unsupported_target", `The device "wasm" is not available: ${NO_SIMD}.`);
+  const target = options.target ?? bestTarget();
+  if (wasmCapabilities(target).relaxedMadd === true && relaxedMultiplyAdd() === "absent") {
+    throw new FoveaError(
+      "unsupported_target",
+      `The target "${target}" needs relaxed SIMD, which ${host.name} does not have; use "wasm-simd128".`,
+    );
+  }
+  const threads = checkedThreads(host, options.threads);
+  const memory = checkedMemory(options.memory);
+  if (threads === 0) return new InlineDevice(target, memory);
+  if (host.spawnWorker === undefined) {
+    throw new FoveaError("no_workers", `${threads} threads were asked for, but ${host.name} has no workers; use threads: 0.`);
+  }
+  return PoolDevice.open(host.spawnWorker, target, threads, memory);
+}
+
+export const WASM_DEVICE: DeviceSpec = {
+  kind: "wasm",
+  targets: WASM_TARGETS,
+  probe,
+  targetCapabilities: wasmCapabilities,
+  open,
+};

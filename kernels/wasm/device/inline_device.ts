@@ -1,0 +1,70 @@
+/** A device without workers: kernels run on the caller's thread, in slices. */
+import { type Code, kernelFailure, LinearDevice, type Work } from "./linear_device.ts";
+import { LinearMemory } from "./memory.ts";
+import { RECORD_WORDS } from "./launch_table.ts";
+import { InlineLoop, type Kernel } from "./run_loop.ts";
+
+/** Work between two turns of the event loop; a timer waits for at most a few of them. */
+const SLICE_MS = 5;
+
+/**
+ * Lets timers and messages through. A message channel would be quicker, but ping-pong over one starves timers on every
+ * runtime; a zero timeout costs 1 to 4 ms.
+ */
+function turn(): Promise<void> {
+  const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown };
+  return new Promise((resolve) => {
+    if (setImmediate !== undefined) setImmediate(resolve);
+    else setTimeout(resolve, 0);
+  });
+}
+
+export class InlineDevice extends LinearDevice {
+  readonly #kernels: Kernel[] = [];
+  /** Milliseconds of work since the event loop last turned for us: many short runs in a row must yield too. */
+  #worked = 0;
+  #interrupted = false;
+
+  constructor(target: string, bound: number) {
+    super(target, 0, new LinearMemory(bound, false));
+  }
+
+  protected prepare(code: Uint8Array): Uint8Array<ArrayBuffer> {
+    return code.buffer instanceof ArrayBuffer ? (code as Uint8Array<ArrayBuffer>) : Uint8Array.from(code);
+  }
+
+  protected async install(codes: readonly Code[]): Promise<void> {
+    for (const { index, module } of codes) {
+      this.#kernels[index] = new WebAssembly.Instance(module, { e: { m: this.memory.memory } }).exports.f as Kernel;
+    }
+  }
+
+  protected async execute(work: Work): Promise<void> {
+    this.#interrupted = false;
+    const words = (): Int32Array => this.memory.words(work.table, work.launches * RECORD_WORDS);
+    const loop = new InlineLoop(this.#kernels, words, work.launches, work.scratch);
+    while (!this.#interrupted) {
+      const begin = performance.now();
+      let done: boolean;
+      try {
+        done = loop.advance(begin + Math.max(0, SLICE_MS - this.#worked));
+      } catch (cause) {
+        throw kernelFailure(work.kernels[loop.step], cause instanceof Error ? cause.message : String(cause), cause);
+      }
+      this.#worked += performance.now() - begin;
+      if (done) return;
+      await turn();
+      this.#worked = 0;
+    }
+  }
+
+  protected interrupt(): void {
+    this.#interrupted = true;
+  }
+
+  protected onBusy(): void {}
+
+  protected async shutDown(): Promise<void> {
+    this.#kernels.length = 0;
+  }
+}

@@ -1,0 +1,92 @@
+/** Plain-data formats: what the compiler writes and the executor reads. Every size may be symbolic. */
+import type { Box, DimData } from "../core/dim.ts";
+import type { DType } from "../core/dtype.ts";
+
+export const ARTIFACT_FORMAT = 1;
+
+/** Where a step's operand lies: a port, a prepacked weight, or a scratch slot of the arena. */
+export interface BufferRef {
+  readonly space: "input" | "output" | "weight" | "scratch";
+  readonly index: number;
+  /** Bytes from the start of the buffer. */
+  readonly offset: DimData;
+}
+
+/** A pointer or a 32-bit integer in a kernel's argument table. */
+export type StepArgument = { readonly buffer: BufferRef } | { readonly size: DimData };
+
+/** One launch. */
+export interface Step {
+  /** `plugin/kernel`, for people. */
+  readonly kernel: string;
+  /** Digest of the code blob. */
+  readonly code: string;
+  readonly args: readonly StepArgument[];
+  /** Work items that may be divided over threads in contiguous ranges. */
+  readonly grid: DimData;
+  /** Floating-point operations of the whole step. */
+  readonly flops: DimData;
+  /** Bytes of private scratch that each worker needs while it runs an item. */
+  readonly workerScratch: number;
+  /** Text of the covered ops, such as `matmul + add + quick_gelu`. */
+  readonly covers: string;
+  readonly reads: readonly BufferRef[];
+  readonly writes: readonly BufferRef[];
+}
+
+/** An input or output: dense, row-major. */
+export interface Port {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly DimData[];
+}
+
+/** A weight as kernels want it. Without `prologue` it is the checkpoint tensor as f32, row-major. */
+export interface WeightUse {
+  /** Digest of the recipe: equal keys of one instance share memory across ranges. */
+  readonly key: string;
+  readonly bytes: number;
+  /** Checkpoint names, relative to the instance. */
+  readonly sources: readonly { readonly name: string; readonly shape: readonly number[] }[];
+  /** Step list that turns the sources (its inputs, f32) into the packed form (its output). */
+  readonly prologue?: StepList;
+}
+
+/** Steps with their buffers; the part of an artifact that runs. */
+export interface StepList {
+  readonly inputs: readonly Port[];
+  readonly outputs: readonly Port[];
+  readonly weights: readonly WeightUse[];
+  /** Scratch slots; each is as large as the largest of its sizes (bytes). */
+  readonly slots: readonly (readonly DimData[])[];
+  readonly steps: readonly Step[];
+}
+
+/** Sampled reference values of one step, for seeded inputs at given dims. */
+export interface Expectation {
+  readonly step: number;
+  readonly dims: Readonly<Record<string, number>>;
+  /** Seed per read buffer in `reads` order; buffers are filled with `normal(seed, index) * scale`. */
+  readonly seeds: readonly number[];
+  readonly coordinates: readonly number[];
+  readonly values: readonly number[];
+  readonly tolerance: number;
+}
+
+/** One component structure x range x target, compiled. Holds no tag, time, path or host. */
+export interface Artifact extends StepList {
+  readonly format: number;
+  readonly target: string;
+  readonly box: Box;
+  /** Bytes of scratch and ports at the upper corner of the box. */
+  readonly peakBytes: number;
+  /** Capabilities that the code needs. */
+  readonly requires: readonly string[];
+  readonly expectations: readonly Expectation[];
+}
+
+/** An artifact and the code blobs that it names, by digest. */
+export interface CompiledArtifact {
+  readonly artifact: Artifact;
+  readonly code: ReadonlyMap<string, Uint8Array>;
+}

@@ -1,0 +1,110 @@
+/** The device interface: it moves bytes and launches executables, and knows no ops. */
+
+/** Documented facts about a device; only a probe (or a pinned target) fills them in. */
+export type CapabilityValue = boolean | number | string;
+export type Capabilities = Readonly<Record<string, CapabilityValue>>;
+
+/** A place where something is absent, and why. */
+export interface Unavailable {
+  readonly unavailable: string;
+}
+
+/** Memory on a device. */
+export interface DeviceBuffer {
+  readonly bytes: number;
+  /** Device address, for devices with one linear memory. */
+  readonly address: number;
+}
+
+export interface Address {
+  readonly buffer: DeviceBuffer;
+  /** Bytes. */
+  readonly offset: number;
+}
+
+/** A step with every size known. */
+export interface Launch {
+  readonly kernel: string;
+  readonly code: string;
+  readonly args: readonly (Address | number)[];
+  readonly grid: number;
+  readonly flops: number;
+  readonly workerScratch: number;
+}
+
+/** A launch list that the device has taken over; opaque to the caller. */
+export interface BoundProgram {
+  readonly launches: number;
+  release(): void;
+}
+
+export interface RunOptions {
+  readonly signal?: AbortSignal;
+}
+
+export interface DeviceStats {
+  readonly modulesCompiled: number;
+  readonly bytesInUse: number;
+  readonly peakBytes: number;
+  readonly runs: number;
+}
+
+export interface Device {
+  readonly kind: string;
+  readonly target: string;
+  readonly capabilities: Capabilities;
+  /** Workers that compute; 0 when the caller's thread does. */
+  readonly threads: number;
+  /** Compiles and keeps the blobs that are not loaded yet; returns how many were compiled. */
+  load(code: ReadonlyMap<string, Uint8Array>): Promise<number>;
+  has(code: string): boolean;
+  /** @throws FoveaError `out_of_memory` that says how much was asked for and what is left. */
+  allocate(bytes: number): DeviceBuffer;
+  release(buffer: DeviceBuffer): void;
+  write(buffer: DeviceBuffer, offset: number, data: Uint8Array): void;
+  read(buffer: DeviceBuffer, offset: number, into: Uint8Array): Promise<void>;
+  /** Direct view for devices whose memory the host addresses; valid until the next allocation. */
+  window?(buffer: DeviceBuffer, offset: number, bytes: number): Uint8Array;
+  bind(launches: readonly Launch[]): BoundProgram;
+  /** Runs the whole list. @throws the signal's reason on abort; the device stays usable. */
+  run(program: BoundProgram, options: RunOptions): Promise<void>;
+  stats(): DeviceStats;
+  close(): Promise<void>;
+}
+
+/** What a device may use of its host; `runtime/host` supplies it. */
+export interface DeviceHost {
+  readonly name: string;
+  readonly cores: number;
+  /** Starts a worker of the kernel plugin's own entry; absent where there are no workers. */
+  readonly spawnWorker?: (entry: URL, data: unknown) => WorkerHandle;
+}
+
+export interface WorkerHandle {
+  postMessage(message: unknown): void;
+  onMessage(listener: (message: unknown) => void): void;
+  /** Called once when the worker fails or ends. */
+  onEnd(listener: (reason: string) => void): void;
+  terminate(): Promise<void>;
+  /** Lets the process end while the worker idles. */
+  unref(): void;
+  ref(): void;
+}
+
+export interface OpenOptions {
+  readonly target?: string;
+  /** 0 runs on the caller's thread. */
+  readonly threads?: number;
+  /** Upper bound of device memory, bytes. */
+  readonly memory?: number;
+}
+
+export interface DeviceSpec {
+  readonly kind: string;
+  /** Target names that can be pinned, best first. */
+  readonly targets: readonly string[];
+  probe(host: DeviceHost): Promise<{ readonly target: string; readonly capabilities: Capabilities } | Unavailable>;
+  /** Capabilities that code for a target may use, whatever this machine has. */
+  targetCapabilities(target: string): Capabilities;
+  open(host: DeviceHost, options: OpenOptions): Promise<Device>;
+}

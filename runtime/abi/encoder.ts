@@ -1,0 +1,114 @@
+/** The encoder contract: components with tags and ranges, a pure plan, preprocessing. */
+import type { Bindings, Box } from "../core/dim.ts";
+import type { DType } from "../core/dtype.ts";
+import type { RangeSpec } from "../core/range.ts";
+import type { GraphBuilder } from "../ir/builder.ts";
+import type { Capabilities } from "./device.ts";
+
+/** Dense host data. */
+export interface Tensor {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly data: Float32Array | Int32Array | Uint8Array;
+}
+
+export type Tensors = Readonly<Record<string, Tensor>>;
+
+/** Compiled unit: a pure function of its dims. */
+export interface ComponentSpec {
+  /** `family/tower.part`, such as `clip/vision.block`. */
+  readonly tag: string;
+  readonly symbols: Box;
+  readonly ranges?: RangeSpec;
+  readonly maxArtifacts?: number;
+  /** Declares inputs, weights and outputs. Called once per range, with that range's intervals. */
+  readonly build: (b: GraphBuilder) => void;
+  /** Weight names by instance begin with the instance's prefix. */
+  readonly instances: readonly string[];
+  /** Gates the component; a reason keeps it out. */
+  readonly enableIf?: (capabilities: Capabilities) => true | string;
+}
+
+/** A value that flows between component calls: a plan input or an earlier call's output. */
+export interface ComponentCall {
+  readonly tag: string;
+  readonly instance: string;
+  readonly dims: Bindings;
+  /** Component input name -> value name. */
+  readonly inputs: Readonly<Record<string, string>>;
+  /** Component output name -> value name. */
+  readonly outputs: Readonly<Record<string, string>>;
+}
+
+/** What a geometry needs: calls in order, index tensors, results with the names Hugging Face uses. */
+export interface Plan {
+  /** Cache key: equal geometries have equal texts. */
+  readonly key: string;
+  readonly calls: readonly ComponentCall[];
+  /** Tensors computed from the geometry alone. */
+  readonly constants: Tensors;
+  /** Result name -> value name. */
+  readonly results: Readonly<Record<string, string>>;
+}
+
+export type Modality = "vision" | "text" | "audio";
+
+/** A tower as it is loaded: its components and the function from inputs to a plan. */
+export interface TowerSpec {
+  readonly modality: Modality;
+  readonly components: readonly ComponentSpec[];
+  /** Tensor names that `prepare` accepts. */
+  readonly inputs: readonly string[];
+  /** Names of result tensors, in order of interest. */
+  readonly outputs: readonly string[];
+  /** Derives what the components take (index tensors that depend on values) from the caller's inputs. */
+  readonly prepare: (inputs: Tensors) => Tensors;
+  /** Pure function of the prepared inputs' shapes and the wanted outputs. */
+  readonly plan: (shapes: Readonly<Record<string, readonly number[]>>, outputs: readonly string[]) => Plan;
+  /** Input shapes for a benchmark. */
+  readonly example: (options: ExampleOptions) => Tensors;
+}
+
+export interface ExampleOptions {
+  readonly batch: number;
+  readonly tokens?: number;
+  readonly size?: readonly [number, number];
+  readonly seed: number;
+}
+
+/** Decoded pixels: RGB, u8, row-major. */
+export interface PixelImage {
+  readonly width: number;
+  readonly height: number;
+  readonly channels: 3;
+  readonly data: Uint8Array;
+}
+
+export interface Processors {
+  /** Pixels to the vision tower's inputs. */
+  readonly images?: (images: readonly PixelImage[]) => Tensors;
+  /** Texts to the text tower's inputs. */
+  readonly texts?: (texts: readonly string[]) => Promise<Tensors>;
+}
+
+/** Small files of a model folder: name -> parsed JSON. */
+export type ModelFiles = Readonly<Record<string, unknown>>;
+
+export interface EncoderModel {
+  readonly towers: readonly TowerSpec[];
+  /** Prefixes under which published checkpoints keep the encoder's tensors; "" first. */
+  readonly prefixes: readonly string[];
+  readonly processors: (files: ModelFiles) => Processors;
+  /** Scale of image-text logits: a checkpoint scalar's name (natural logarithm) and the default. */
+  readonly logitScale?: { readonly name: string; readonly fallback: number };
+}
+
+export interface EncoderSpec {
+  readonly name: string;
+  /** `model_type` values served. */
+  readonly modelTypes: readonly string[];
+  /** Small JSON files that `processors` reads when present. */
+  readonly files: readonly string[];
+  /** @throws FoveaError `invalid_config` that names the field. */
+  readonly open: (config: Readonly<Record<string, unknown>>) => EncoderModel;
+}

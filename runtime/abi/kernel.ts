@@ -1,0 +1,125 @@
+/** The kernel contract: claims and refusals are values; `emit` turns an accepted claim into steps. */
+import type { Box, Dim, Shape } from "../core/dim.ts";
+import type { Graph } from "../ir/graph.ts";
+import type { Node, OpKind } from "../ir/node.ts";
+import type { Capabilities } from "./device.ts";
+
+/** How a kernel reads an operand. `strided`: any strides as long as the last axis is contiguous. */
+export type Access = "dense" | "strided";
+
+/** A value seen through views: element strides over a materialised base. */
+export interface View {
+  readonly base: Node;
+  /** Elements from the start of the base. */
+  readonly offset: Dim;
+  readonly shape: Shape;
+  /** Elements, one per axis; 0 on broadcast axes. */
+  readonly strides: readonly Dim[];
+}
+
+export interface ClaimContext {
+  readonly graph: Graph;
+  readonly box: Box;
+  readonly capabilities: Capabilities;
+  kind(node: Node): OpKind;
+  users(node: Node): readonly Node[];
+  /** True when the node depends on weights and constants alone. */
+  isWeight(node: Node): boolean;
+  isOutput(node: Node): boolean;
+  view(node: Node): View;
+}
+
+export interface Operand {
+  readonly node: Node;
+  readonly access: Access;
+}
+
+/** Sizes of what a claim does, for the roofline. */
+export interface Cost {
+  readonly flops: Dim;
+  readonly bytes: Dim;
+  readonly launches: number;
+}
+
+export interface Claim {
+  readonly kernel: string;
+  /** Covered nodes; all but `output` must have no user outside. */
+  readonly covers: readonly Node[];
+  readonly output: Node;
+  readonly operands: readonly Operand[];
+  /** Weight-only operands, materialised by the prologue in the form that `emit` asks for. */
+  readonly weights: readonly Node[];
+  readonly cost: Cost;
+  readonly emit: (e: EmitContext) => void;
+}
+
+export interface Refusal {
+  readonly kernel: string;
+  readonly node: Node;
+  /** A sentence. */
+  readonly reason: string;
+}
+
+export type Offer = Claim | Refusal;
+
+export function isRefusal(offer: Offer): offer is Refusal {
+  return "reason" in offer;
+}
+
+/** A place that emitted steps read or write; opaque to kernels. */
+export interface Place {
+  readonly id: number;
+}
+
+export interface OperandPlace {
+  readonly place: Place;
+  /** Elements. */
+  readonly offset: Dim;
+  readonly shape: Shape;
+  readonly strides: readonly Dim[];
+}
+
+export type Arg =
+  | { readonly place: Place; /** Bytes. */ readonly offset: Dim; readonly mode: "read" | "write" }
+  | { readonly size: Dim };
+
+export interface EmittedStep {
+  readonly name: string;
+  readonly code: Uint8Array;
+  readonly args: readonly Arg[];
+  readonly grid: Dim;
+  readonly flops: Dim;
+  readonly workerScratch?: number;
+}
+
+/** Asks for a weight in a layout of the kernel's own; the layout is fixed per component and device, before ranges. */
+export interface PackedLayout {
+  /** Name with parameters, such as `panels nr=16`: part of the weight's key. */
+  readonly name: string;
+  readonly bytes: number;
+  /** The step that writes the layout from the dense f32 value. */
+  readonly pack: (source: Place, destination: Place) => EmittedStep;
+}
+
+export interface EmitContext {
+  readonly box: Box;
+  /** Operand by position in `claim.operands`. */
+  operand(index: number): OperandPlace;
+  /** A weight-only value, dense f32 unless a layout is given. */
+  weight(node: Node, layout?: PackedLayout): Place;
+  /** Dense, row-major. */
+  readonly output: Place;
+  /** Bytes of scratch that live as long as this claim's steps. */
+  scratch(bytes: Dim): Place;
+  step(step: EmittedStep): void;
+}
+
+export interface KernelSpec {
+  readonly name: string;
+  /** Device kind. */
+  readonly device: string;
+  /** Capabilities read by `claim` or `emit`; part of cache records. */
+  readonly reads: readonly string[];
+  /** Offers for subgraphs anchored at `node`. An empty list means "not my op". */
+  claim(context: ClaimContext, node: Node): readonly Offer[];
+}

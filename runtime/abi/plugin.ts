@@ -1,0 +1,44 @@
+/** The one shape of every plugin. */
+import { FoveaError } from "../core/diagnostics.ts";
+import type { OpRow } from "../ir/node.ts";
+import type { DeviceSpec } from "./device.ts";
+import type { EncoderSpec } from "./encoder.ts";
+import type { KernelSpec } from "./kernel.ts";
+
+/** Version of this contract. A plugin states the one it was written for. */
+export const ABI_VERSION = 1;
+
+export interface Plugin {
+  readonly name: string;
+  readonly version: string;
+  readonly abi: number;
+  /** Changes whenever generated code may change; part of request digests. */
+  readonly revision?: string;
+  readonly devices?: readonly DeviceSpec[];
+  readonly kernels?: readonly KernelSpec[];
+  readonly encoders?: readonly EncoderSpec[];
+  readonly ops?: Readonly<Record<string, OpRow>>;
+}
+
+/**
+ * Checks and freezes a plugin.
+ * @throws FoveaError `invalid_plugin` with what is wrong, `unsupported_abi` with both versions.
+ */
+export function definePlugin(plugin: Plugin): Plugin {
+  const problem = (text: string): never => {
+    throw new FoveaError("invalid_plugin", `Plugin "${String(plugin.name)}" cannot be used: ${text}`);
+  };
+  if (typeof plugin.name !== "string" || plugin.name === "") problem("it needs a name.");
+  if (!/^\d+\.\d+\.\d+/.test(plugin.version)) problem(`its version must be semantic, found "${plugin.version}".`);
+  if (plugin.abi !== ABI_VERSION) {
+    throw new FoveaError("unsupported_abi", `Plugin "${plugin.name}" was written for abi ${plugin.abi}; this fovea speaks abi ${ABI_VERSION}. Install a matching version of the plugin.`);
+  }
+  const twice = (what: string, names: readonly string[]): void => {
+    const again = names.find((n, i) => names.indexOf(n) !== i);
+    if (again !== undefined) problem(`it offers the ${what} "${again}" twice.`);
+  };
+  twice("kernel", (plugin.kernels ?? []).map((k) => k.name));
+  twice("device", (plugin.devices ?? []).map((d) => d.kind));
+  twice("encoder", (plugin.encoders ?? []).map((e) => e.name));
+  return Object.freeze({ ...plugin });
+}

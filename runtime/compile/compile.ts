@@ -1,0 +1,137 @@
+/** The pipeline, top to bottom: one component graph over one range becomes one artifact. */
+import { bounds, type Box, dimFromData } from "../core/dim.ts";
+import { SOURCE_DIGEST } from "./source_digest.ts";
+import { ARTIFACT_FORMAT, type Artifact, type CompiledArtifact, type StepList } from "../abi/artifact.ts";
+import type { Capabilities } from "../abi/device.ts";
+import type { KernelSpec } from "../abi/kernel.ts";
+import type { Graph } from "../ir/graph.ts";
+import type { Interner, Node } from "../ir/node.ts";
+import { printGraph, typeText } from "../ir/print.ts";
+import { verifyGraph } from "../ir/verify.ts";
+import { type Cover, coverGraph, createClaimContext, offersFor, outputNeedsCopy } from "./cover.ts";
+import { emitCover, type EmitOptions } from "./emit.ts";
+import { expandUnclaimed, materializeViews } from "./legalize.ts";
+import { mergeSiblingProducts } from "./merge_products.ts";
+import { applyRules } from "./rewrite.ts";
+import { CANONICAL_RULES } from "./rules.ts";
+import { createViewResolver } from "./views.ts";
+
+export interface CompileOptions {
+  readonly interner: Interner;
+  readonly kernels: readonly KernelSpec[];
+  readonly target: string;
+  readonly capabilities: Capabilities;
+  /** False covers every op alone. */
+  readonly enabled: boolean;
+}
+
+/** Text of every stage, for `explain` and goldens. */
+export interface CompileReport {
+  readonly traced: string;
+  readonly canonical: string;
+  readonly claimed: string;
+  readonly planned: string;
+  readonly refusals: readonly { readonly kernel: string; readonly op: string; readonly reason: string }[];
+  readonly losing: readonly { readonly kernel: string; readonly output: string; readonly seconds: number }[];
+  readonly rules: Readonly<Record<string, number>>;
+}
+
+export interface CompileResult extends CompiledArtifact {
+  readonly report: CompileReport;
+}
+
+/** Digest of the compiler's own sources: part of every request digest. */
+export const COMPILER_DIGEST: string = SOURCE_DIGEST;
+
+function claimedText(cover: Cover): string {
+  return `${cover.claims.map((c, i) => `#${i} ${c.kernel}: ${c.covers.map((n) => n.op).join(" + ")} -> ${typeText(c.output)}`).join("\n")}\n`;
+}
+
+export function plannedText(list: StepList): string {
+  const steps = list.steps.map((s, i) => {
+    const place = (refs: Step["reads"]): string => refs.map((r) => `${r.space}${r.index}`).join(" ");
+    return `#${i} ${s.kernel} grid ${JSON.stringify(s.grid)} reads ${place(s.reads)} writes ${place(s.writes)}`;
+  });
+  return `${[...steps, ...list.slots.map((s, i) => `scratch${i}: ${JSON.stringify(s)}`)].join("\n")}\n`;
+}
+type Step = StepList["steps"][number];
+
+/** Bytes of ports and scratch at the upper corner. */
+export function peakBytes(list: StepList, box: Box): number {
+  const upper = (sizes: readonly Parameters<typeof dimFromData>[0][]): number => Math.max(0, ...sizes.map((d) => bounds(dimFromData(d), box).max));
+  const ports = [...list.inputs, ...list.outputs].map((p) => p.shape.reduce<number>((n, d) => n * bounds(dimFromData(d), box).max, 4));
+  return [...ports, ...list.slots.map(upper)].reduce((a, b) => a + b, 0);
+}
+
+/**
+ * Compiles one graph.
+ * @throws FoveaError `no_kernel` when an op has neither a claim nor an expansion.
+ */
+export function compileGraph(traced: Graph, options: CompileOptions): CompileResult {
+  const { make, table } = options.interner;
+  const box = traced.symbols;
+  verifyGraph(traced, table, "trace");
+
+  // Canonicalize: one spelling for what can be said in several ways.
+  const counts = new Map<string, number>();
+  let graph = applyRules(traced, CANONICAL_RULES, make, counts);
+  if (options.enabled) graph = applyRules(mergeSiblingProducts(graph, make, table), CANONICAL_RULES, make, counts);
+  verifyGraph(graph, table, "canonicalize");
+
+  // Legalize: expand what no kernel takes; copy what strides cannot say.
+  const resolver = createViewResolver(table);
+  const claimed = (g: Graph): ((node: Node) => boolean) => {
+    const context = createClaimContext(g, { capabilities: options.capabilities, table, view: createViewResolver(table) });
+    return (n) => context.isWeight(n) || offersFor(options.kernels, context, n).claims.length > 0;
+  };
+  graph = expandUnclaimed(graph, make, table, claimed);
+  graph = materializeViews(graph, make, table, createViewResolver(table));
+  const seen = new Set<Node>();
+  graph = {
+    ...graph,
+    outputs: graph.outputs.map((o) => {
+      const node = outputNeedsCopy(o.node, table, seen) ? make("contiguous", [o.node]) : o.node;
+      seen.add(node);
+      return { name: o.name, node };
+    }),
+  };
+  verifyGraph(graph, table, "legalize");
+
+  // Claims and cover, then steps, weight prologues and the memory plan.
+  const code = new Map<string, Uint8Array>();
+  const emit: EmitOptions = {
+    kernels: options.kernels,
+    capabilities: options.capabilities,
+    table,
+    view: resolver,
+    opByOp: !options.enabled,
+    contiguous: (n) => make("contiguous", [n]),
+    make,
+    code,
+  };
+  const cover = coverGraph(graph, emit);
+  const list = emitCover(graph, cover, emit);
+  const artifact: Artifact = {
+    ...list,
+    format: ARTIFACT_FORMAT,
+    target: options.target,
+    box,
+    peakBytes: peakBytes(list, box),
+    requires: Object.keys(options.capabilities).filter((k) => options.capabilities[k] === true).sort(),
+    expectations: [],
+  };
+  return {
+    artifact,
+    code,
+    report: {
+      traced: printGraph(traced),
+      canonical: printGraph(graph),
+      claimed: claimedText(cover),
+      planned: plannedText(list),
+      refusals: cover.refusals.map((r) => ({ kernel: r.kernel, op: r.node.op, reason: r.reason })),
+      losing: cover.losing.map((l) => ({ kernel: l.kernel, output: l.output.op, seconds: l.seconds })),
+      rules: Object.fromEntries(counts),
+    },
+  };
+}
+

@@ -1,0 +1,164 @@
+/** Emission: chosen claims become steps over ports, weights and scratch; prologues turn weights into kernels' layouts. */
+import { type Box, type Dim, dimToData, evaluate, mul, product } from "../core/dim.ts";
+import { internal } from "../core/diagnostics.ts";
+import { digestBytes, digestJson } from "../core/digest.ts";
+import { DTYPE_BYTES } from "../core/dtype.ts";
+import type { BufferRef, Port, Step, StepList, WeightUse } from "../abi/artifact.ts";
+import type { Claim, EmitContext, EmittedStep, PackedLayout, Place, View } from "../abi/kernel.ts";
+import { type Graph, graphToData, topological } from "../ir/graph.ts";
+import type { Make, Node } from "../ir/node.ts";
+import { type Cover, coverGraph, type CoverOptions } from "./cover.ts";
+import { findOverlap, type Lifetime, planMemory } from "./memory_plan.ts";
+
+export interface EmitOptions extends CoverOptions {
+  readonly make: Make;
+  /** Receives every code blob by digest. */
+  readonly code: Map<string, Uint8Array>;
+}
+
+/** Where a value lives while steps are collected. */
+type Home = { readonly space: "input" | "output" | "weight"; readonly index: number } | { readonly space: "scratch"; readonly bytes: Dim };
+
+interface Draft {
+  readonly step: EmittedStep;
+  readonly kernel: string;
+  readonly covers: string;
+}
+
+export const bytesOf = (node: Node): Dim => mul(product(node.shape), DTYPE_BYTES[node.dtype]);
+
+function portOf(name: string, node: Node): Port {
+  return { name, dtype: node.dtype, shape: node.shape.map(dimToData) };
+}
+
+function coversText(claim: Claim): string {
+  return claim.covers.map((n) => n.op).join(" + ");
+}
+
+interface Lowering {
+  readonly weights: WeightUse[];
+  readonly drafts: Draft[];
+  readonly homes: Home[];
+}
+
+function weightUse(node: Node, layout: PackedLayout | undefined, options: EmitOptions, box: Box): WeightUse {
+  const sources = topological([node]).filter((n) => n.op === "weight");
+  const listed = sources.map((n) => ({ name: n.attributes.name as string, shape: n.shape as readonly number[] }));
+  const key = digestJson({ value: graphToData({ symbols: {}, inputs: [], outputs: [{ name: "w", node }] }), layout: layout?.name ?? "dense" });
+  const bytes = layout?.bytes ?? evaluate(bytesOf(node), {});
+  if (node.op === "weight" && layout === undefined) return { key, bytes, sources: listed };
+  // The prologue is a graph of its own whose inputs are the checkpoint tensors.
+  const swap = new Map<Node, Node>();
+  for (const n of topological([node])) {
+    if (n.op === "weight") swap.set(n, options.make("input", [], n.attributes));
+    else swap.set(n, n.inputs.length === 0 ? n : options.make(n.op, n.inputs.map((i) => swap.get(i) as Node), n.attributes));
+  }
+  const value = swap.get(node) as Node;
+  const graph: Graph = { symbols: {}, inputs: sources.map((n) => swap.get(n) as Node), outputs: [{ name: "w", node: value }] };
+  return { key, bytes, sources: listed, prologue: lowerGraph(graph, { ...options, opByOp: false }, layout, box) };
+}
+
+/** Covers and emits one graph. With `layout`, its single output is written in that layout. */
+export function lowerGraph(graph: Graph, options: EmitOptions, layout?: PackedLayout, box: Box = graph.symbols): StepList {
+  const alone = graph.outputs[0].node;
+  const packsInput = layout !== undefined && options.view(alone).base.op === "input";
+  const cover = packsInput ? { claims: [], losing: [], refusals: [] } : coverGraph(graph, options);
+  return emitCover(graph, cover, options, layout, box);
+}
+
+/** Steps, weights and the memory plan for a chosen cover. */
+export function emitCover(graph: Graph, cover: Cover, options: EmitOptions, layout?: PackedLayout, box: Box = graph.symbols): StepList {
+  const { view } = options;
+  const low: Lowering = { weights: [], drafts: [], homes: [] };
+  const place = (home: Home): Place => ({ id: low.homes.push(home) - 1 });
+  const placeOf = new Map<Node, Place>();
+  graph.inputs.forEach((n, index) => placeOf.set(n, place({ space: "input", index })));
+  if (layout === undefined) graph.outputs.forEach((o, index) => placeOf.set(o.node, place({ space: "output", index })));
+
+  const weightPlaces = new Map<string, Place>();
+  const weight = (node: Node, wanted?: PackedLayout): Place => {
+    const known = `${node.id} ${wanted?.name ?? ""}`;
+    const old = weightPlaces.get(known);
+    if (old !== undefined) return old;
+    const use = weightUse(node, wanted, options, box);
+    const at = low.weights.findIndex((w) => w.key === use.key);
+    const made = place({ space: "weight", index: at >= 0 ? at : low.weights.push(use) - 1 });
+    weightPlaces.set(known, made);
+    return made;
+  };
+  const valuePlace = (v: View): Place => {
+    const found = placeOf.get(v.base);
+    return found ?? internal(`the value of "${v.base.op}" is read before it is written`);
+  };
+
+  for (const claim of cover.claims) {
+    const output = placeOf.get(claim.output) ?? place({ space: "scratch", bytes: bytesOf(claim.output) });
+    placeOf.set(claim.output, output);
+    const context: EmitContext = {
+      box,
+      operand: (i) => {
+        const v = view(claim.operands[i].node);
+        return { place: valuePlace(v), offset: v.offset, shape: v.shape, strides: v.strides };
+      },
+      weight,
+      output,
+      scratch: (bytes) => place({ space: "scratch", bytes }),
+      step: (step) => low.drafts.push({ step, kernel: claim.kernel, covers: coversText(claim) }),
+    };
+    claim.emit(context);
+  }
+  if (layout !== undefined) {
+    const source = valuePlace(view(graph.outputs[0].node));
+    low.drafts.push({ step: layout.pack(source, place({ space: "output", index: 0 })), kernel: "prepack", covers: layout.name });
+  }
+  return finish(graph, low, options, layout, box);
+}
+
+function finish(graph: Graph, low: Lowering, options: EmitOptions, layout: PackedLayout | undefined, box: Box): StepList {
+  const touched = new Map<number, { first: number; last: number }>();
+  low.drafts.forEach((d, at) => {
+    for (const a of d.step.args) {
+      if (!("place" in a)) continue;
+      const old = touched.get(a.place.id);
+      touched.set(a.place.id, { first: old?.first ?? at, last: at });
+    }
+  });
+  const scratch = [...touched.entries()].filter(([id]) => low.homes[id].space === "scratch");
+  const lifetimes: Lifetime[] = scratch.map(([id, t]) => ({ bytes: (low.homes[id] as { bytes: Dim }).bytes, ...t }));
+  const plan = planMemory(lifetimes, box);
+  const overlap = findOverlap(lifetimes, plan);
+  if (overlap !== undefined) internal(`the memory plan puts two live values into one slot`);
+  const slotOf = new Map(scratch.map(([id], i) => [id, plan.slotOf[i]]));
+  const refOf = (id: number, offset: Dim): BufferRef => {
+    const home = low.homes[id];
+    const index = home.space === "scratch" ? (slotOf.get(id) as number) : home.index;
+    return { space: home.space, index, offset: dimToData(offset) };
+  };
+  const steps = low.drafts.map(({ step, kernel, covers }): Step => {
+    const code = digestBytes(step.code);
+    options.code.set(code, step.code);
+    const refs = (mode: "read" | "write"): BufferRef[] => step.args.flatMap((a) => ("place" in a && a.mode === mode ? [refOf(a.place.id, a.offset)] : []));
+    return {
+      kernel: `${kernel}/${step.name}`,
+      code,
+      args: step.args.map((a) => ("place" in a ? { buffer: refOf(a.place.id, a.offset) } : { size: dimToData(a.size) })),
+      grid: dimToData(step.grid),
+      flops: dimToData(step.flops),
+      workerScratch: step.workerScratch ?? 0,
+      covers,
+      reads: refs("read"),
+      writes: refs("write"),
+    };
+  });
+  const outputs =
+    layout === undefined
+      ? graph.outputs.map((o) => portOf(o.name, o.node))
+      : [{ name: layout.name, dtype: "f32" as const, shape: [layout.bytes / 4] }];
+  return {
+    inputs: graph.inputs.map((n) => portOf(n.attributes.name as string, n)),
+    outputs,
+    weights: low.weights,
+    slots: plan.slots.map((sizes) => sizes.map(dimToData)),
+    steps,
+  };
+}

@@ -1,0 +1,349 @@
+/**
+ * Symbolic sizes. A {@link Dim} is a plain integer or a canonical sum of products over atoms, where an atom is a
+ * named symbol or an integer quotient, remainder, maximum or minimum of two dims. Two dims are equal exactly when their
+ * {@link dimKey}s are; intervals live outside of dims (a compile range is a narrower {@link Box} for the same dims).
+ */
+import { internal } from "./diagnostics.ts";
+
+/** Inclusive bounds of a symbol; `multipleOf` states a divisor that every value has. */
+export interface Interval {
+  readonly min: number;
+  readonly max: number;
+  readonly multipleOf?: number;
+}
+
+/** Intervals by symbol name. */
+export type Box = Readonly<Record<string, Interval>>;
+
+/** Values by symbol name. */
+export type Bindings = Readonly<Record<string, number>>;
+
+export type AtomKind = "symbol" | "floor_div" | "mod" | "max" | "min";
+
+/** An indivisible factor of a term. For `symbol`, `name` is set; for the others `a` and `b`. */
+export interface Atom {
+  readonly kind: AtomKind;
+  readonly name?: string;
+  readonly a?: Dim;
+  readonly b?: Dim;
+  readonly key: string;
+}
+
+/** `coefficient` times the product of `atoms` (sorted by key, repeated for powers). */
+export interface Term {
+  readonly coefficient: number;
+  readonly atoms: readonly Atom[];
+}
+
+/** A non-constant dim: at least one term has an atom. */
+export interface DimExpression {
+  readonly terms: readonly Term[];
+  readonly key: string;
+}
+
+export type Dim = number | DimExpression;
+export type Shape = readonly Dim[];
+
+const atomsKey = (atoms: readonly Atom[]): string => atoms.map((a) => a.key).join("*");
+
+/** Canonical text of a dim: equal dims have equal keys. */
+export function dimKey(d: Dim): string {
+  return typeof d === "number" ? String(d) : d.key;
+}
+
+export function dimEquals(a: Dim, b: Dim): boolean {
+  return a === b || dimKey(a) === dimKey(b);
+}
+
+export function shapeEquals(a: Shape, b: Shape): boolean {
+  return a.length === b.length && a.every((d, i) => dimEquals(d, b[i]));
+}
+
+/** `[batch, tokens, 768]` as text. */
+export function shapeText(shape: Shape): string {
+  return `[${shape.map(dimKey).join(", ")}]`;
+}
+
+function fromTerms(terms: Iterable<Term>): Dim {
+  const merged = new Map<string, Term>();
+  for (const t of terms) {
+    const key = atomsKey(t.atoms);
+    const old = merged.get(key);
+    merged.set(key, old ? { coefficient: old.coefficient + t.coefficient, atoms: t.atoms } : t);
+  }
+  const list = [...merged.entries()].filter(([, t]) => t.coefficient !== 0);
+  if (list.length === 0) return 0;
+  if (list.length === 1 && list[0][0] === "") return list[0][1].coefficient;
+  // The constant comes last so that texts read "tokens + 1".
+  list.sort(([a], [b]) => (a === "" ? 1 : b === "" ? -1 : a < b ? -1 : 1));
+  const key = list
+    .map(([k, t]) => (k === "" ? `${t.coefficient}` : t.coefficient === 1 ? k : `${t.coefficient}*${k}`))
+    .join(" + ");
+  return { terms: list.map(([, t]) => t), key };
+}
+
+function termsOf(d: Dim): readonly Term[] {
+  return typeof d === "number" ? [{ coefficient: d, atoms: [] }] : d.terms;
+}
+
+function fromAtom(atom: Atom): Dim {
+  return { terms: [{ coefficient: 1, atoms: [atom] }], key: atom.key };
+}
+
+/** A named size. Names are identifiers. */
+export function symbol(name: string): Dim {
+  if (!/^[a-z][a-z0-9_]*$/i.test(name)) internal(`symbol name "${name}" is not an identifier`);
+  return fromAtom({ kind: "symbol", name, key: name });
+}
+
+export function add(...dims: readonly Dim[]): Dim {
+  return fromTerms(dims.flatMap((d) => termsOf(d)));
+}
+
+export function mul(...dims: readonly Dim[]): Dim {
+  let terms: readonly Term[] = [{ coefficient: 1, atoms: [] }];
+  for (const d of dims) {
+    terms = terms.flatMap((x) =>
+      termsOf(d).map((y) => ({
+        coefficient: x.coefficient * y.coefficient,
+        atoms: [...x.atoms, ...y.atoms].sort((p, q) => (p.key < q.key ? -1 : p.key > q.key ? 1 : 0)),
+      })),
+    );
+  }
+  return fromTerms(terms);
+}
+
+export function sub(a: Dim, b: Dim): Dim {
+  return add(a, mul(-1, b));
+}
+
+function binaryAtom(kind: Exclude<AtomKind, "symbol">, a: Dim, b: Dim): Dim {
+  return fromAtom({ kind, a, b, key: `${kind}(${dimKey(a)}, ${dimKey(b)})` });
+}
+
+/** floor(a / b). Exact division of every term is carried out at once. */
+export function floorDiv(a: Dim, b: Dim): Dim {
+  if (b === 1) return a;
+  if (typeof a === "number" && typeof b === "number") return Math.floor(a / b);
+  if (typeof b === "number" && termsOf(a).every((t) => t.coefficient % b === 0)) {
+    return fromTerms(termsOf(a).map((t) => ({ coefficient: t.coefficient / b, atoms: t.atoms })));
+  }
+  const quotient = typeof b === "number" ? undefined : divideExactly(a, b);
+  return quotient ?? binaryAtom("floor_div", a, b);
+}
+
+/** a / b when b is one product that divides every term of a. */
+function divideExactly(a: Dim, b: DimExpression): Dim | undefined {
+  if (b.terms.length !== 1) return undefined;
+  const divisor = b.terms[0];
+  const out: Term[] = [];
+  for (const t of termsOf(a)) {
+    if (t.coefficient % divisor.coefficient !== 0) return undefined;
+    const rest = [...t.atoms];
+    for (const atom of divisor.atoms) {
+      const at = rest.findIndex((x) => x.key === atom.key);
+      if (at < 0) return undefined;
+      rest.splice(at, 1);
+    }
+    out.push({ coefficient: t.coefficient / divisor.coefficient, atoms: rest });
+  }
+  return fromTerms(out);
+}
+
+export function ceilDiv(a: Dim, b: number): Dim {
+  if (typeof a === "number") return Math.ceil(a / b);
+  return floorDiv(add(a, b - 1), b);
+}
+
+export function mod(a: Dim, b: Dim): Dim {
+  if (typeof a === "number" && typeof b === "number") return a - Math.floor(a / b) * b;
+  if (typeof b === "number" && termsOf(a).every((t) => t.coefficient % b === 0)) return 0;
+  return binaryAtom("mod", a, b);
+}
+
+export function max(a: Dim, b: Dim): Dim {
+  if (typeof a === "number" && typeof b === "number") return Math.max(a, b);
+  return dimEquals(a, b) ? a : binaryAtom("max", a, b);
+}
+
+export function min(a: Dim, b: Dim): Dim {
+  if (typeof a === "number" && typeof b === "number") return Math.min(a, b);
+  return dimEquals(a, b) ? a : binaryAtom("min", a, b);
+}
+
+export function product(shape: Shape): Dim {
+  return mul(...shape);
+}
+
+function atomValue(atom: Atom, bindings: Bindings): number {
+  if (atom.kind === "symbol") {
+    const v = bindings[atom.name as string];
+    if (v === undefined) internal(`symbol "${atom.name}" has no value`);
+    return v;
+  }
+  const a = evaluate(atom.a as Dim, bindings);
+  const b = evaluate(atom.b as Dim, bindings);
+  switch (atom.kind) {
+    case "floor_div":
+      return Math.floor(a / b);
+    case "mod":
+      return a - Math.floor(a / b) * b;
+    case "max":
+      return Math.max(a, b);
+    case "min":
+      return Math.min(a, b);
+  }
+}
+
+/** The integer value of `d` when every symbol has the given value. */
+export function evaluate(d: Dim, bindings: Bindings): number {
+  if (typeof d === "number") return d;
+  let sum = 0;
+  for (const t of d.terms) {
+    let p = t.coefficient;
+    for (const a of t.atoms) p *= atomValue(a, bindings);
+    sum += p;
+  }
+  return sum;
+}
+
+function atomBounds(atom: Atom, box: Box): Interval {
+  if (atom.kind === "symbol") {
+    const i = box[atom.name as string];
+    if (i === undefined) internal(`symbol "${atom.name}" has no interval`);
+    return i;
+  }
+  const a = bounds(atom.a as Dim, box);
+  const b = bounds(atom.b as Dim, box);
+  switch (atom.kind) {
+    case "floor_div": {
+      const all = [a.min / b.min, a.min / b.max, a.max / b.min, a.max / b.max].map(Math.floor);
+      return { min: Math.min(...all), max: Math.max(...all) };
+    }
+    case "mod":
+      return { min: 0, max: Math.min(b.max - 1, Math.max(a.max, 0)) };
+    case "max":
+      return { min: Math.max(a.min, b.min), max: Math.max(a.max, b.max) };
+    case "min":
+      return { min: Math.min(a.min, b.min), max: Math.min(a.max, b.max) };
+  }
+}
+
+/** Smallest interval that interval arithmetic proves for `d` inside `box`. */
+export function bounds(d: Dim, box: Box): Interval {
+  if (typeof d === "number") return { min: d, max: d };
+  let low = 0;
+  let high = 0;
+  for (const t of d.terms) {
+    let lo = t.coefficient;
+    let hi = t.coefficient;
+    for (const a of t.atoms) {
+      const b = atomBounds(a, box);
+      const all = [lo * b.min, lo * b.max, hi * b.min, hi * b.max];
+      lo = Math.min(...all);
+      hi = Math.max(...all);
+    }
+    low += lo;
+    high += hi;
+  }
+  return { min: low, max: high };
+}
+
+function gcd(a: number, b: number): number {
+  let x = Math.abs(a);
+  let y = Math.abs(b);
+  while (y !== 0) [x, y] = [y, x % y];
+  return x;
+}
+
+/** Largest integer that provably divides `d` for every binding in `box`. */
+export function divisorOf(d: Dim, box: Box): number {
+  let g = 0;
+  for (const t of termsOf(d)) {
+    let f = t.coefficient;
+    for (const a of t.atoms) {
+      if (a.kind === "symbol") {
+        const i = box[a.name as string];
+        f *= i === undefined ? 1 : i.min === i.max ? i.min : (i.multipleOf ?? 1);
+      }
+    }
+    g = gcd(g, f);
+  }
+  return g;
+}
+
+/** Names of all symbols in `d`. */
+export function symbolsOf(d: Dim, into: Set<string> = new Set()): Set<string> {
+  if (typeof d === "number") return into;
+  for (const t of d.terms) {
+    for (const a of t.atoms) {
+      if (a.kind === "symbol") into.add(a.name as string);
+      else {
+        symbolsOf(a.a as Dim, into);
+        symbolsOf(a.b as Dim, into);
+      }
+    }
+  }
+  return into;
+}
+
+/** Replaces symbols that have one value in `box` by it. */
+export function substitute(d: Dim, values: Bindings): Dim {
+  if (typeof d === "number") return d;
+  return add(
+    ...d.terms.map((t) =>
+      mul(
+        t.coefficient,
+        ...t.atoms.map((a): Dim => {
+          if (a.kind === "symbol") return values[a.name as string] ?? fromAtom(a);
+          const x = substitute(a.a as Dim, values);
+          const y = substitute(a.b as Dim, values);
+          return a.kind === "floor_div" ? floorDiv(x, y) : a.kind === "mod" ? mod(x, y) : a.kind === "max" ? max(x, y) : min(x, y);
+        }),
+      ),
+    ),
+  );
+}
+
+/** Plain data form: a number, or terms of `[coefficient, ...atoms]`; an atom is a name or `[kind, a, b]`. */
+export type DimData = number | readonly (readonly (number | string | readonly [string, DimData, DimData])[])[];
+
+export function dimToData(d: Dim): DimData {
+  if (typeof d === "number") return d;
+  return d.terms.map((t) => [
+    t.coefficient,
+    ...t.atoms.map((a): string | readonly [string, DimData, DimData] =>
+      a.kind === "symbol" ? (a.name as string) : [a.kind, dimToData(a.a as Dim), dimToData(a.b as Dim)],
+    ),
+  ]);
+}
+
+export function dimFromData(data: DimData): Dim {
+  if (typeof data === "number") return data;
+  const terms = data.map((row) => {
+    const [coefficient, ...atoms] = row;
+    return mul(
+      coefficient as number,
+      ...atoms.map((a): Dim => {
+        if (typeof a === "string") return symbol(a);
+        if (typeof a === "number") return internal(`dim data ${JSON.stringify(data)} is malformed`);
+        const [kind, x, y] = a as readonly [string, DimData, DimData];
+        const p = dimFromData(x);
+        const q = dimFromData(y);
+        switch (kind) {
+          case "floor_div":
+            return floorDiv(p, q);
+          case "mod":
+            return mod(p, q);
+          case "max":
+            return max(p, q);
+          case "min":
+            return min(p, q);
+          default:
+            return internal(`dim data has unknown atom "${kind}"`);
+        }
+      }),
+    );
+  });
+  return add(...terms);
+}

@@ -1,0 +1,95 @@
+/** Element types and the typed arrays that hold them. */
+import { internal } from "./diagnostics.ts";
+import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "./half.ts";
+
+export type DType = "f32" | "f16" | "bf16" | "i64" | "i32" | "u8" | "i8" | "bool";
+
+/** Bytes of one element. */
+export const DTYPE_BYTES: Readonly<Record<DType, number>> = {
+  f32: 4,
+  f16: 2,
+  bf16: 2,
+  i64: 8,
+  i32: 4,
+  u8: 1,
+  i8: 1,
+  bool: 1,
+};
+
+/** All element types, in the order of {@link DTYPE_BYTES}. */
+export const DTYPES: readonly DType[] = Object.keys(DTYPE_BYTES) as DType[];
+
+/** Storage by type: 16-bit floats as their bits, booleans as 0 and 1. */
+export interface DTypeArrays {
+  readonly f32: Float32Array;
+  readonly f16: Uint16Array;
+  readonly bf16: Uint16Array;
+  readonly i64: BigInt64Array;
+  readonly i32: Int32Array;
+  readonly u8: Uint8Array;
+  readonly i8: Int8Array;
+  readonly bool: Uint8Array;
+}
+
+export type DTypeArray = DTypeArrays[DType];
+
+const VIEWS: { readonly [T in DType]: new (b: ArrayBufferLike, at: number, length: number) => DTypeArrays[T] } = {
+  f32: Float32Array,
+  f16: Uint16Array,
+  bf16: Uint16Array,
+  i64: BigInt64Array,
+  i32: Int32Array,
+  u8: Uint8Array,
+  i8: Int8Array,
+  bool: Uint8Array,
+};
+
+/** True for `f32`, `f16` and `bf16`. */
+export function isFloatDType(dtype: DType): boolean {
+  return dtype === "f32" || dtype === "f16" || dtype === "bf16";
+}
+
+/** Product of the sizes; 1 for a scalar. */
+export function countElements(shape: readonly number[]): number {
+  let count = 1;
+  for (const size of shape) count *= size;
+  return count;
+}
+
+/** The bytes that a typed array shows, without a copy. */
+export function bytesOf(array: ArrayBufferView): Uint8Array {
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}
+
+/** A view of `bytes` as elements; a copy where the bytes are not aligned for the type. */
+export function viewAs<T extends DType>(dtype: T, bytes: Uint8Array): DTypeArrays[T] {
+  const size = DTYPE_BYTES[dtype];
+  if (bytes.byteLength % size !== 0) internal(`${bytes.byteLength} bytes are no whole number of ${dtype} elements`);
+  const from = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes);
+  return new VIEWS[dtype](from.buffer, from.byteOffset, from.byteLength / size);
+}
+
+/** Zeroed storage for `count` elements. */
+export function allocateDType<T extends DType>(dtype: T, count: number): DTypeArrays[T] {
+  return new VIEWS[dtype](new ArrayBuffer(count * DTYPE_BYTES[dtype]), 0, count);
+}
+
+/** Writes the elements in `bytes` to the start of `into` as f32; integers are rounded to the nearest f32. */
+export function decodeToF32(dtype: DType, bytes: Uint8Array, into: Float32Array): void {
+  if (dtype === "f16") f16ToF32(viewAs(dtype, bytes), into);
+  else if (dtype === "bf16") bf16ToF32(viewAs(dtype, bytes), into);
+  else if (dtype !== "i64") into.set(viewAs(dtype, bytes));
+  else {
+    const source = viewAs(dtype, bytes);
+    for (let i = 0; i < source.length; i++) into[i] = Number(source[i]);
+  }
+}
+
+/** f32 values as bytes of a float type, rounded to nearest even. */
+export function encodeFromF32(dtype: "f32" | "f16" | "bf16", values: Float32Array): Uint8Array {
+  if (dtype === "f32") return bytesOf(values);
+  const into = new Uint16Array(values.length);
+  if (dtype === "f16") f32ToF16(values, into);
+  else f32ToBf16(values, into);
+  return bytesOf(into);
+}

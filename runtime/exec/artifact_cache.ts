@@ -1,0 +1,76 @@
+/** The compile cache: request digest -> records -> artifact and code blobs, all addressed by the digest of their bytes. */
+import type { CompiledArtifact } from "../abi/artifact.ts";
+import type { Capabilities, CapabilityValue } from "../abi/device.ts";
+import { canonicalJson } from "../core/canonical_json.ts";
+import { digestBytes, digestJson } from "../core/digest.ts";
+import { codeDigests, decodeArtifact, encodeArtifact } from "./codec.ts";
+import { getVerified } from "./store/content.ts";
+import type { Store } from "./store/store.ts";
+
+/** What a compile depends on. Holds no path, time, environment or host. */
+export interface CompileRequest {
+  /** Plain data of the traced graph, its range included. */
+  readonly graph: unknown;
+  readonly target: string;
+  readonly enabled: boolean;
+  /** `name@version+revision` of every plugin that may claim. */
+  readonly plugins: readonly string[];
+  readonly compiler: string;
+}
+
+interface CacheRecord {
+  /** Capability values that were read; a hit needs all equal. */
+  readonly reads: Readonly<Record<string, CapabilityValue>>;
+  readonly artifact: string;
+}
+
+export function requestDigest(request: CompileRequest): string {
+  return digestJson(request);
+}
+
+const blobKey = (digest: string): string => `blobs/${digest}`;
+const requestKey = (digest: string): string => `requests/${digest}`;
+
+function parseRecords(bytes: Uint8Array | undefined): readonly CacheRecord[] {
+  if (bytes === undefined) return [];
+  try {
+    const value = JSON.parse(new TextDecoder().decode(bytes)) as { records?: readonly CacheRecord[] };
+    return Array.isArray(value.records) ? value.records.filter((r) => typeof r?.artifact === "string" && typeof r.reads === "object") : [];
+  } catch {
+    return [];
+  }
+}
+
+/** The cached artifact for a request on a device with these capabilities, or nothing. Damaged entries count as absent. */
+export async function lookup(store: Store, digest: string, capabilities: Capabilities): Promise<CompiledArtifact | undefined> {
+  const records = parseRecords(await store.get(requestKey(digest)));
+  const record = records.find((r) => Object.entries(r.reads).every(([k, v]) => capabilities[k] === v));
+  if (record === undefined) return undefined;
+  const bytes = await getVerified(store, blobKey(record.artifact), record.artifact);
+  if (bytes === undefined) return undefined;
+  try {
+    const artifact = decodeArtifact(bytes);
+    const code = new Map<string, Uint8Array>();
+    for (const d of codeDigests(artifact)) {
+      const blob = await getVerified(store, blobKey(d), d);
+      if (blob === undefined) return undefined;
+      code.set(d, blob);
+    }
+    return { artifact, code };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Stores blobs first and the request's record last: the record is the commit point. Returns the artifact's digest. */
+export async function save(store: Store, digest: string, compiled: CompiledArtifact, reads: Readonly<Record<string, CapabilityValue>>): Promise<string> {
+  const bytes = encodeArtifact(compiled.artifact);
+  const artifact = digestBytes(bytes);
+  for (const [d, blob] of compiled.code) await store.put(blobKey(d), blob);
+  await store.put(blobKey(artifact), bytes);
+  const old = parseRecords(await store.get(requestKey(digest)));
+  const same = (r: CacheRecord): boolean => canonicalJson(r.reads) === canonicalJson(reads);
+  const records = [{ reads, artifact }, ...old.filter((r) => !same(r))];
+  await store.put(requestKey(digest), new TextEncoder().encode(canonicalJson({ records })));
+  return artifact;
+}

@@ -1,0 +1,30 @@
+/** Bytes of artifacts: canonical JSON, so that equal artifacts have equal digests everywhere. */
+import { ARTIFACT_FORMAT, type Artifact } from "../abi/artifact.ts";
+import { canonicalJson } from "../core/canonical_json.ts";
+import { FoveaError } from "../core/diagnostics.ts";
+
+export function encodeArtifact(artifact: Artifact): Uint8Array {
+  return new TextEncoder().encode(canonicalJson(artifact));
+}
+
+/** @throws FoveaError `invalid_artifact` when the bytes are no artifact of this format. */
+export function decodeArtifact(bytes: Uint8Array): Artifact {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new FoveaError("invalid_artifact", "A cached artifact is not readable as JSON; it will be compiled again.", { cause });
+  }
+  const a = value as Partial<Artifact> | null;
+  if (a === null || typeof a !== "object" || a.format !== ARTIFACT_FORMAT || !Array.isArray(a.steps)) {
+    throw new FoveaError("invalid_artifact", `A cached artifact has another format than ${ARTIFACT_FORMAT}; it will be compiled again.`);
+  }
+  return value as Artifact;
+}
+
+/** Digests of every code blob that the artifact's steps and prologues name. */
+export function codeDigests(artifact: Artifact): readonly string[] {
+  const found = new Set(artifact.steps.map((s) => s.code));
+  for (const w of artifact.weights) for (const s of w.prologue?.steps ?? []) found.add(s.code);
+  return [...found].sort();
+}

@@ -1,0 +1,84 @@
+/** Weights of one component instance on a device, packed once and shared by all ranges. */
+import type { Port, WeightUse } from "../abi/artifact.ts";
+import type { Device, DeviceBuffer } from "../abi/device.ts";
+import { internal } from "../core/diagnostics.ts";
+import { bindSteps, slotBytes } from "./linker.ts";
+
+/** Reads a checkpoint tensor as dense f32. */
+export type TensorReader = (name: string, shape: readonly number[]) => Promise<Float32Array>;
+
+export interface InstanceWeights {
+  /** Loads the uses that are not resident and returns all in order. */
+  resolve(uses: readonly WeightUse[]): readonly DeviceBuffer[];
+  load(uses: readonly WeightUse[], read: TensorReader, signal?: AbortSignal): Promise<void>;
+  readonly bytes: number;
+  release(): void;
+}
+
+const asBytes = (a: Float32Array): Uint8Array => new Uint8Array(a.buffer, a.byteOffset, a.byteLength);
+
+const portBytes = (p: Port): number => p.shape.reduce<number>((n, d) => n * (d as number), 4);
+
+/** Runs a prologue: sources to staging, steps, result kept; staging is given back. */
+async function runPrologue(device: Device, use: WeightUse, destination: DeviceBuffer, read: TensorReader, signal: AbortSignal | undefined): Promise<void> {
+  const list = use.prologue;
+  if (list === undefined) return internal("a weight without prologue was asked to run one");
+  const staging: DeviceBuffer[] = [];
+  try {
+    const stage = (bytes: number): DeviceBuffer => {
+      const b = device.allocate(Math.max(bytes, 4));
+      staging.push(b);
+      return b;
+    };
+    const inputs = list.inputs.map((p) => stage(portBytes(p)));
+    const slots = slotBytes(list, {}).map((n) => stage(n));
+    if (list.weights.length > 0) internal("a prologue reads weights of its own");
+    for (let i = 0; i < inputs.length; i++) {
+      const source = use.sources.find((s) => s.name === list.inputs[i].name) ?? internal("a prologue input has no source");
+      device.write(inputs[i], 0, asBytes(await read(source.name, source.shape)));
+    }
+    const launches = bindSteps(list, {}, (ref) => {
+      const buffer = ref.space === "input" ? inputs[ref.index] : ref.space === "scratch" ? slots[ref.index] : destination;
+      return { buffer, offset: 0 };
+    });
+    const bound = device.bind(launches);
+    try {
+      await device.run(bound, signal === undefined ? {} : { signal });
+    } finally {
+      bound.release();
+    }
+  } finally {
+    for (const b of staging) device.release(b);
+  }
+}
+
+export function createInstanceWeights(device: Device): InstanceWeights {
+  const resident = new Map<string, DeviceBuffer>();
+  return {
+    resolve: (uses) => uses.map((u) => resident.get(u.key) ?? internal(`weight ${u.key} is not loaded`)),
+    load: async (uses, read, signal) => {
+      for (const use of uses) {
+        if (resident.has(use.key)) continue;
+        signal?.throwIfAborted();
+        const buffer = device.allocate(use.bytes);
+        try {
+          if (use.prologue === undefined) device.write(buffer, 0, asBytes(await read(use.sources[0].name, use.sources[0].shape)));
+          else await runPrologue(device, use, buffer, read, signal);
+        } catch (error) {
+          device.release(buffer);
+          throw error;
+        }
+        resident.set(use.key, buffer);
+      }
+    },
+    get bytes() {
+      let n = 0;
+      for (const b of resident.values()) n += b.bytes;
+      return n;
+    },
+    release: () => {
+      for (const b of resident.values()) device.release(b);
+      resident.clear();
+    },
+  };
+}

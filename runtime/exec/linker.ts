@@ -1,0 +1,163 @@
+/** The linker: component calls of one geometry become one launch list over one arena. */
+import type { Artifact, BufferRef, StepList } from "../abi/artifact.ts";
+import type { Address, DeviceBuffer, Launch } from "../abi/device.ts";
+import type { Plan } from "../abi/encoder.ts";
+import { internal } from "../core/diagnostics.ts";
+import { type Bindings, dimFromData, type DimData, evaluate } from "../core/dim.ts";
+import { DTYPE_BYTES, type DType } from "../core/dtype.ts";
+
+export const ARENA_ALIGNMENT = 64;
+
+const align = (n: number): number => Math.ceil(n / ARENA_ALIGNMENT) * ARENA_ALIGNMENT;
+
+/** A value's place in the arena. */
+export interface ValuePlace {
+  readonly offset: number;
+  readonly bytes: number;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+}
+
+/** What one call runs: the dispatched artifact and the instance's weights, in the artifact's weight order. */
+export interface ResolvedCall {
+  readonly artifact: Artifact;
+  readonly weights: readonly DeviceBuffer[];
+}
+
+export interface LinkedProgram {
+  readonly key: string;
+  /** The encode's peak memory beside weights. */
+  readonly arenaBytes: number;
+  readonly values: Readonly<Record<string, ValuePlace>>;
+  readonly flops: number;
+  launches(arena: DeviceBuffer): readonly Launch[];
+}
+
+const sizeCache = (bindings: Bindings): ((d: DimData) => number) => {
+  return (d) => (typeof d === "number" ? d : evaluate(dimFromData(d), bindings));
+};
+
+interface Span {
+  readonly name: string;
+  readonly bytes: number;
+  readonly first: number;
+  last: number;
+}
+
+/** First fit by lifetime: spans that are alive together never overlap. */
+function placeSpans(spans: readonly Span[]): { offsets: ReadonlyMap<string, number>; total: number } {
+  const placed: { span: Span; offset: number }[] = [];
+  let total = 0;
+  for (const span of spans) {
+    const rivals = placed.filter((p) => p.span.first <= span.last && span.first <= p.span.last).sort((a, b) => a.offset - b.offset);
+    let offset = 0;
+    for (const r of rivals) {
+      if (offset + align(span.bytes) <= r.offset) break;
+      offset = Math.max(offset, r.offset + align(r.span.bytes));
+    }
+    placed.push({ span, offset });
+    total = Math.max(total, offset + align(span.bytes));
+  }
+  return { offsets: new Map(placed.map((p) => [p.span.name, p.offset])), total };
+}
+
+/** Sizes of a step list's scratch slots, bytes. */
+export function slotBytes(list: StepList, bindings: Bindings): readonly number[] {
+  const size = sizeCache(bindings);
+  return list.slots.map((sizes) => align(Math.max(0, ...sizes.map(size))));
+}
+
+/** Launches of one step list with every buffer known. */
+export function bindSteps(list: StepList, bindings: Bindings, address: (ref: BufferRef) => Address): readonly Launch[] {
+  const size = sizeCache(bindings);
+  return list.steps.map((s) => ({
+    kernel: s.kernel,
+    code: s.code,
+    args: s.args.map((a): Address | number => {
+      if ("size" in a) return size(a.size);
+      const base = address(a.buffer);
+      return { buffer: base.buffer, offset: base.offset + size(a.buffer.offset) };
+    }),
+    grid: size(s.grid),
+    flops: size(s.flops),
+    workerScratch: s.workerScratch,
+  }));
+}
+
+/**
+ * Links a plan. `resolve` gives the artifact and weights of each call.
+ * Values are placed by their lifetime over the calls; all calls share one scratch region.
+ */
+export function linkPlan(plan: Plan, inputs: Readonly<Record<string, { dtype: DType; shape: readonly number[] }>>, resolve: (call: number) => ResolvedCall): LinkedProgram {
+  const end = plan.calls.length;
+  const types = new Map<string, { dtype: DType; shape: readonly number[] }>();
+  const spans = new Map<string, Span>();
+  const declare = (name: string, dtype: DType, shape: readonly number[], first: number): void => {
+    if (spans.has(name)) internal(`the plan defines the value "${name}" twice`);
+    types.set(name, { dtype, shape });
+    spans.set(name, { name, bytes: shape.reduce((a, b) => a * b, DTYPE_BYTES[dtype]), first, last: first });
+  };
+  for (const [name, t] of Object.entries(inputs)) declare(name, t.dtype, t.shape, -1);
+  for (const [name, t] of Object.entries(plan.constants)) declare(name, t.dtype, t.shape, -1);
+
+  const resolved = plan.calls.map((call, at) => {
+    const r = resolve(at);
+    const size = sizeCache(call.dims);
+    for (const port of r.artifact.inputs) {
+      const value = call.inputs[port.name];
+      const span = value === undefined ? undefined : spans.get(value);
+      if (span === undefined) internal(`call ${at} of "${call.tag}" gives no value to its input "${port.name}"`);
+      const want = port.shape.map(size);
+      const have = (types.get(value) as { shape: readonly number[] }).shape;
+      if (want.reduce((a, b) => a * b, 1) !== have.reduce((a, b) => a * b, 1)) {
+        internal(`call ${at} of "${call.tag}" takes "${port.name}" as [${want.join(", ")}], found [${have.join(", ")}]`);
+      }
+      span.last = at;
+    }
+    for (const port of r.artifact.outputs) {
+      // An output that nobody named is written all the same and needs a place.
+      declare(call.outputs[port.name] ?? `${at}/${port.name}`, port.dtype, port.shape.map(size), at);
+    }
+    return { ...r, slots: slotBytes(r.artifact, call.dims) };
+  });
+  for (const value of Object.values(plan.results)) {
+    const span = spans.get(value);
+    if (span === undefined) internal(`the plan's result "${value}" is never computed`);
+    span.last = end;
+  }
+
+  const { offsets, total } = placeSpans([...spans.values()]);
+  const scratchBytes = Math.max(0, ...resolved.map((r) => r.slots.reduce((a, b) => a + b, 0)));
+  const values = Object.fromEntries(
+    [...spans.values()].map((s) => [s.name, { offset: offsets.get(s.name) as number, bytes: s.bytes, ...(types.get(s.name) as { dtype: DType; shape: readonly number[] }) }]),
+  );
+  const launches = (arena: DeviceBuffer): readonly Launch[] =>
+    resolved.flatMap((r, at) => {
+      const call = plan.calls[at];
+      const slotAt: number[] = [];
+      let next = total;
+      for (const bytes of r.slots) {
+        slotAt.push(next);
+        next += bytes;
+      }
+      return bindSteps(r.artifact, call.dims, (ref) => {
+        switch (ref.space) {
+          case "input":
+            return { buffer: arena, offset: offsets.get(call.inputs[r.artifact.inputs[ref.index].name]) as number };
+          case "output": {
+            const port = r.artifact.outputs[ref.index].name;
+            return { buffer: arena, offset: offsets.get(call.outputs[port] ?? `${at}/${port}`) as number };
+          }
+          case "weight":
+            return { buffer: r.weights[ref.index], offset: 0 };
+          case "scratch":
+            return { buffer: arena, offset: slotAt[ref.index] };
+        }
+      });
+    });
+  const flops = resolved.reduce((sum, r, at) => {
+    const size = sizeCache(plan.calls[at].dims);
+    return sum + r.artifact.steps.reduce((n, s) => n + size(s.flops), 0);
+  }, 0);
+  return { key: plan.key, arenaBytes: total + scratchBytes, values, flops, launches };
+}

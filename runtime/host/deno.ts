@@ -1,0 +1,105 @@
+/**
+ * Deno, also under exact permissions: reading fovea's own folder, its dependencies and the model; writing the cache;
+ * the variables FOVEA_CACHE_DIR, FOVEA_COMPILE and FOVEA_LOG, and HOME for the usual cache folder. What is not permitted
+ * counts as unset and never prompts.
+ */
+import { fileURLToPath } from "node:url";
+import { cacheDirectory } from "./cache_dir.ts";
+import { withFileErrors } from "./file_error.ts";
+import type { EntryKind, Host, OpenFile } from "./host.ts";
+import { packageFileUrl } from "./package_file.ts";
+import { temporaryName } from "./temporary_name.ts";
+import { spawnThread } from "./thread_worker.ts";
+import { spawnWebWorker } from "./web_worker.ts";
+
+const kindOf = (entry: { isFile: boolean; isDirectory: boolean }): EntryKind =>
+  entry.isFile ? "file" : entry.isDirectory ? "directory" : "other";
+
+function readEnvironment(variable: string): string | undefined {
+  const { state } = Deno.permissions.querySync({ name: "env", variable });
+  return state === "granted" ? Deno.env.get(variable) : undefined;
+}
+
+async function openFile(path: string): Promise<OpenFile> {
+  const file = await Deno.open(path, { read: true });
+  try {
+    const found = await file.stat();
+    if (found.isDirectory) throw new Deno.errors.IsADirectory("is a folder");
+    return {
+      size: found.size,
+      // Seek and read are synchronous so that overlapping calls cannot move each other's position.
+      read: (into, position) =>
+        withFileErrors("read", path, async () => {
+          let done = 0;
+          while (done < into.length) {
+            file.seekSync(position + done, Deno.SeekMode.Start);
+            const read = file.readSync(into.subarray(done));
+            if (read === null || read === 0) break;
+            done += read;
+          }
+          return done;
+        }),
+      close: async () => file.close(),
+    };
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+async function listDir(path: string): Promise<{ name: string; kind: EntryKind }[]> {
+  const entries: { name: string; kind: EntryKind }[] = [];
+  for await (const entry of Deno.readDir(path)) entries.push({ name: entry.name, kind: kindOf(entry) });
+  return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+async function writeFileAtomic(path: string, bytes: Uint8Array): Promise<void> {
+  const temporary = temporaryName(path);
+  try {
+    await Deno.writeFile(temporary, bytes as Uint8Array<ArrayBuffer>, { createNew: true });
+    await Deno.rename(temporary, path);
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function remove(path: string): Promise<void> {
+  try {
+    await Deno.remove(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+const readWhole = (path: string): Promise<Uint8Array> => withFileErrors("read", path, () => Deno.readFile(path));
+
+export function createDenoHost(): Host {
+  return {
+    name: "deno",
+    version: Deno.version.deno,
+    engine: `V8 ${Deno.version.v8}`,
+    cores: navigator.hardwareConcurrency,
+    readFile: readWhole,
+    openFile: (path) => withFileErrors("open", path, () => openFile(path)),
+    listDir: (path) => withFileErrors("list", path, () => listDir(path)),
+    stat: (path) =>
+      withFileErrors("read", path, async () => {
+        const found = await Deno.stat(path);
+        return { kind: kindOf(found), size: found.size, modified: found.mtime?.getTime() ?? 0 };
+      }),
+    writeFileAtomic: (path, bytes) => withFileErrors("write", path, () => writeFileAtomic(path, bytes)),
+    remove: (path) => withFileErrors("delete", path, () => remove(path)),
+    mkdir: (path) => withFileErrors("create", path, () => Deno.mkdir(path, { recursive: true })),
+    pathOf: (url) => fileURLToPath(url),
+    loadPackageFile: async (specifier) => readWhole(fileURLToPath(packageFileUrl(specifier))),
+    env: (name) => readEnvironment(name),
+    defaultCacheDir: () => cacheDirectory(Deno.build.os, readEnvironment),
+    now: () => performance.now(),
+    isTerminal: (stream) => Deno[stream].isTerminal(),
+    rss: () => Deno.memoryUsage().rss,
+    // Worker threads take only local files; sources on a server start as Web Workers.
+    spawnWorker: (entry, data) =>
+      import.meta.url.startsWith("file:") ? spawnThread(entry, data) : spawnWebWorker(entry, data),
+  };
+}

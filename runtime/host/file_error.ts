@@ -1,0 +1,49 @@
+/** File errors of the three runtimes as one kind of sentence. */
+import { FoveaError } from "../core/diagnostics.ts";
+
+interface Kind {
+  readonly code: string;
+  /** Error codes of Node and Bun, and names of Deno's error classes. */
+  readonly names: readonly string[];
+  readonly text: string;
+}
+
+const KINDS: readonly Kind[] = [
+  { code: "file.not_found", names: ["ENOENT", "NotFound"], text: "it does not exist. Check the path" },
+  {
+    code: "file.denied",
+    names: ["EACCES", "EPERM", "PermissionDenied", "NotCapable"],
+    text: "access is denied. Check the permissions",
+  },
+  { code: "file.read_only", names: ["EROFS", "ReadOnlyFilesystem"], text: "the file system is read-only" },
+  {
+    code: "file.no_space",
+    names: ["ENOSPC", "EDQUOT", "StorageFull", "FilesystemQuotaExceeded"],
+    text: "no space is left",
+  },
+  {
+    code: "file.kind",
+    names: ["EISDIR", "ENOTDIR", "IsADirectory", "NotADirectory"],
+    text: "found a folder where a file was expected, or a file where a folder was. Check the path",
+  },
+];
+
+/** @param action such as `read` */
+export function fileError(action: string, path: string, cause: unknown): FoveaError {
+  if (cause instanceof FoveaError) return cause;
+  const { code, name, message } = cause as { code?: string; name?: string; message?: string };
+  const kind =
+    KINDS.find((k) => code !== undefined && k.names.includes(code)) ??
+    KINDS.find((k) => name !== undefined && k.names.includes(name));
+  const text = kind?.text ?? `the system says "${message ?? String(cause)}"`;
+  return new FoveaError(kind?.code ?? "file.failed", `Cannot ${action} ${path}: ${text}.`, { cause });
+}
+
+/** Runs a file operation and puts its errors into sentences. */
+export async function withFileErrors<T>(action: string, path: string, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    throw fileError(action, path, error);
+  }
+}

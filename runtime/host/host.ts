@@ -1,0 +1,75 @@
+/** What fovea may ask of the runtime it lives in. Only the files of this folder touch runtime globals. */
+import type { WorkerHandle } from "../abi/device.ts";
+
+export type HostName = "bun" | "deno" | "node";
+
+/** The environment variables that fovea reads. */
+export type EnvironmentName = "FOVEA_CACHE_DIR" | "FOVEA_COMPILE" | "FOVEA_LOG";
+
+export type EntryKind = "file" | "directory" | "other";
+
+export interface DirectoryEntry {
+  readonly name: string;
+  readonly kind: EntryKind;
+}
+
+export interface FileStat {
+  readonly kind: EntryKind;
+  /** Bytes. */
+  readonly size: number;
+  /** Milliseconds since 1970. */
+  readonly modified: number;
+}
+
+/** A file opened for reading. */
+export interface OpenFile {
+  /** Bytes, when it was opened. */
+  readonly size: number;
+  /**
+   * Fills `into` (a view of shared memory is fine) from `position` and returns the bytes read: fewer than asked only at
+   * the end of the file. Reads may overlap in time.
+   */
+  read(into: Uint8Array, position: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+/**
+ * A runtime. File functions throw `FoveaError` with code `file.not_found`, `file.denied`, `file.kind`, `file.no_space`,
+ * `file.read_only` or `file.failed`.
+ */
+export interface Host {
+  readonly name: HostName;
+  /** Version of the runtime, such as `20.20.2`. */
+  readonly version: string;
+  /** JavaScript engine and, where known, its version: `V8 11.3`. */
+  readonly engine: string;
+  /** Processors that may be used. */
+  readonly cores: number;
+
+  readFile(path: string): Promise<Uint8Array>;
+  openFile(path: string): Promise<OpenFile>;
+  /** Entries in the order of their names' UTF-16 units. */
+  listDir(path: string): Promise<readonly DirectoryEntry[]>;
+  stat(path: string): Promise<FileStat>;
+  /** Writes under a temporary name in the same folder and renames, so that readers see all or nothing. */
+  writeFileAtomic(path: string, bytes: Uint8Array): Promise<void>;
+  /** Deletes a file; no error when it is not there. */
+  remove(path: string): Promise<void>;
+  /** Creates a folder and those above it; no error when it is there. */
+  mkdir(path: string): Promise<void>;
+  /** Path of a `file:` URL. */
+  pathOf(url: URL): string;
+  /** A file inside an installed dependency, such as `@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm`. */
+  loadPackageFile(specifier: string): Promise<Uint8Array>;
+
+  env(name: EnvironmentName): string | undefined;
+  /** FOVEA_CACHE_DIR, else the platform's folder for caches, else (unknown or not permitted) undefined. */
+  defaultCacheDir(): string | undefined;
+  /** Milliseconds on a clock that never goes back. */
+  now(): number;
+  isTerminal(stream: "stdin" | "stdout" | "stderr"): boolean;
+  /** Resident memory of the process, bytes. */
+  rss(): number;
+  /** Starts a worker that imports `entry` and calls its `start(port)`; see worker_side.ts. */
+  spawnWorker(entry: URL, data: unknown): WorkerHandle;
+}

@@ -1,0 +1,13 @@
+/** Chooses the host; the files of the other runtimes are never loaded. */
+import { FoveaError } from "../core/diagnostics.ts";
+import type { Host } from "./host.ts";
+
+export type { DirectoryEntry, EntryKind, EnvironmentName, FileStat, Host, HostName, OpenFile } from "./host.ts";
+
+/** @throws FoveaError `host.unknown` outside of Bun, Deno and Node. */
+export async function detectHost(): Promise<Host> {
+  if ("Bun" in globalThis) return (await import("./bun.ts")).createBunHost();
+  if ("Deno" in globalThis) return (await import("./deno.ts")).createDenoHost();
+  if ("process" in globalThis) return (await import("./node.ts")).createNodeHost();
+  throw new FoveaError("host.unknown", "This runtime is none of Bun, Deno and Node, the hosts that fovea supports.");
+}

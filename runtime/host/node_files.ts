@@ -1,0 +1,43 @@
+/** Folder and writing functions on `node:fs`, shared by Node and Bun. */
+import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { withFileErrors } from "./file_error.ts";
+import type { EntryKind, Host } from "./host.ts";
+import { temporaryName } from "./temporary_name.ts";
+
+export type NodeFiles = Pick<Host, "listDir" | "stat" | "writeFileAtomic" | "remove" | "mkdir" | "pathOf">;
+
+const kindOf = (entry: { isFile(): boolean; isDirectory(): boolean }): EntryKind =>
+  entry.isFile() ? "file" : entry.isDirectory() ? "directory" : "other";
+
+export const NODE_FILES: NodeFiles = {
+  listDir: (path) =>
+    withFileErrors("list", path, async () => {
+      const entries = await readdir(path, { withFileTypes: true });
+      return entries
+        .map((entry) => ({ name: entry.name, kind: kindOf(entry) }))
+        .sort((a, b) => (a.name < b.name ? -1 : 1));
+    }),
+  stat: (path) =>
+    withFileErrors("read", path, async () => {
+      const found = await stat(path);
+      return { kind: kindOf(found), size: found.size, modified: found.mtimeMs };
+    }),
+  writeFileAtomic: (path, bytes) =>
+    withFileErrors("write", path, async () => {
+      const temporary = temporaryName(path);
+      try {
+        await writeFile(temporary, bytes, { flag: "wx" });
+        await rename(temporary, path);
+      } catch (error) {
+        await rm(temporary, { force: true }).catch(() => undefined);
+        throw error;
+      }
+    }),
+  remove: (path) => withFileErrors("delete", path, () => rm(path, { force: true })),
+  mkdir: (path) =>
+    withFileErrors("create", path, async () => {
+      await mkdir(path, { recursive: true });
+    }),
+  pathOf: (url) => fileURLToPath(url),
+};

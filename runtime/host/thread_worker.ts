@@ -1,0 +1,26 @@
+/** Workers on `node:worker_threads`, for Node and Deno (whose Web Workers give no event when one dies). */
+import { Worker } from "node:worker_threads";
+import type { WorkerHandle } from "../abi/device.ts";
+import { endOnce } from "./worker_end.ts";
+import type { WorkerStart } from "./worker_side.ts";
+import { WORKER_ENTRY } from "./worker_url.ts";
+
+export function spawnThread(entry: URL, data: unknown): WorkerHandle {
+  const worker = new Worker(WORKER_ENTRY, { workerData: { entry: entry.href, data } satisfies WorkerStart });
+  const end = endOnce();
+  worker.on("error", (error) => end.report(`it threw "${error.message}"`));
+  worker.on("exit", (code) => end.report(`it exited with code ${code}`));
+  return {
+    postMessage: (message) => worker.postMessage(message),
+    onMessage: (listener) => {
+      worker.on("message", listener);
+    },
+    onEnd: end.onEnd,
+    terminate: async () => {
+      end.silence();
+      await worker.terminate();
+    },
+    unref: () => worker.unref(),
+    ref: () => worker.ref(),
+  };
+}

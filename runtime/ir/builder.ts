@@ -1,0 +1,144 @@
+/** The builder that component authors use; shapes are checked at every call and errors name the author's line. */
+import { add, type Box, type Dim, dimEquals, mul, type Shape, symbol } from "../core/dim.ts";
+import { FoveaError } from "../core/diagnostics.ts";
+import type { DType } from "../core/dtype.ts";
+import type { Graph } from "./graph.ts";
+import { type Attributes, createInterner, type Interner, type Node } from "./node.ts";
+import { OP_TABLE } from "./ops.ts";
+
+export type { Node } from "./node.ts";
+
+export interface AttentionOptions {
+  /** Factor on query x key; 1 / sqrt(head_dim) unless given. */
+  readonly scale?: number;
+  readonly causal?: boolean;
+  /** f32 [batch, keys]; 0 hides a key. */
+  readonly keyMask?: Node;
+  /** i32 [segments + 1] token offsets; tokens attend inside their segment alone. */
+  readonly cuSeqlens?: Node;
+}
+
+export interface GraphBuilder {
+  /** The component's symbols by name. */
+  readonly dims: Readonly<Record<string, Dim>>;
+  input(name: string, shape: Shape, dtype?: DType): Node;
+  /** A checkpoint tensor, named relative to the component's instance. */
+  weight(name: string, shape: Shape): Node;
+  constant(value: number): Node;
+  op(name: string, inputs: readonly Node[], attributes?: Attributes): Node;
+  unary(name: string, x: Node): Node;
+  add(a: Node, b: Node): Node;
+  sub(a: Node, b: Node): Node;
+  mul(a: Node, b: Node): Node;
+  div(a: Node, b: Node): Node;
+  reshape(x: Node, shape: Shape): Node;
+  transpose(x: Node, perm: readonly number[]): Node;
+  slice(x: Node, axis: number, start: Dim, end: Dim): Node;
+  broadcastTo(x: Node, shape: Shape): Node;
+  concat(inputs: readonly Node[], axis: number): Node;
+  /** [..., M, K] x [..., K, N], or x [N, K] with `transposeB`. */
+  matmul(a: Node, b: Node, options?: { transposeB?: boolean }): Node;
+  layerNorm(x: Node, weight: Node, bias: Node, eps: number): Node;
+  rmsNorm(x: Node, weight: Node, eps: number): Node;
+  softmax(x: Node): Node;
+  /** q, k, v [batch, tokens, heads, head_dim] -> like q. */
+  attention(q: Node, k: Node, v: Node, options?: AttentionOptions): Node;
+  /** Rows of a [rows, width] table at i32 indices. */
+  gather(table: Node, indices: Node): Node;
+  /** x [batch, tokens, width] at i32 [batch] -> [batch, width]. */
+  takeRow(x: Node, indices: Node): Node;
+  /** [batch, channels, height, width] -> [batch, patches, channels * patch_height * patch_width]. */
+  patchify(x: Node, patchHeight: number, patchWidth: number): Node;
+  output(name: string, node: Node): void;
+  /** Freezes what was declared. */
+  finish(): Graph;
+}
+
+export interface BuilderOptions {
+  readonly symbols: Box;
+  readonly interner?: Interner;
+}
+
+/** First stack frame outside of the builder and the shared blocks, as `file:line`. */
+function authorLine(): string | undefined {
+  const lines = (new Error().stack ?? "").split("\n");
+  for (const line of lines) {
+    const found = /([^\s()/\\]+\.[jt]s):(\d+):\d+/.exec(line);
+    if (found && !/runtime[/\\](ir|nn)[/\\]/.test(line)) return `${found[1]}:${found[2]}`;
+  }
+  return undefined;
+}
+
+/** A builder for one graph over `symbols`. Errors: FoveaError `shape_error`, `duplicate_name`, `no_outputs`. */
+export function createGraphBuilder(options: BuilderOptions): GraphBuilder {
+  const { make } = options.interner ?? createInterner(OP_TABLE);
+  const inputs: Node[] = [];
+  const outputs: { name: string; node: Node }[] = [];
+  const names = new Set<string>();
+  const op = (name: string, operands: readonly Node[], attributes: Attributes = {}): Node => {
+    try {
+      return make(name, operands, attributes);
+    } catch (error) {
+      // The stack is read only when a call fails: capturing it for every node would double build time.
+      const at = authorLine();
+      if (!(error instanceof FoveaError) || at === undefined) throw error;
+      throw new FoveaError(error.code, `${error.message} The call is at ${at}.`, { cause: error });
+    }
+  };
+  const declare = (kind: string, name: string): void => {
+    if (names.has(`${kind} ${name}`)) throw new FoveaError("duplicate_name", `The ${kind} "${name}" is declared twice in one graph.`);
+    names.add(`${kind} ${name}`);
+  };
+  return {
+    dims: Object.fromEntries(Object.keys(options.symbols).map((n) => [n, symbol(n)])),
+    op,
+    input: (name, shape, dtype = "f32") => {
+      declare("input", name);
+      const node = op("input", [], { name, shape, dtype });
+      inputs.push(node);
+      return node;
+    },
+    weight: (name, shape) => op("weight", [], { name, shape, dtype: "f32" }),
+    constant: (value) => op("constant", [], { value }),
+    unary: (name, x) => op(name, [x]),
+    add: (a, b) => op("add", [a, b]),
+    sub: (a, b) => op("sub", [a, b]),
+    mul: (a, b) => op("mul", [a, b]),
+    div: (a, b) => op("div", [a, b]),
+    reshape: (x, shape) => op("reshape", [x], { shape }),
+    transpose: (x, perm) => op("transpose", [x], { perm }),
+    slice: (x, axis, start, end) => op("slice", [x], { axis, start, end }),
+    broadcastTo: (x, shape) => op("broadcast_to", [x], { shape }),
+    concat: (list, axis) => (list.length === 1 ? list[0] : op("concat", list, { axis })),
+    matmul: (a, b, o = {}) => op("matmul", [a, b], { transpose_b: o.transposeB ?? false }),
+    layerNorm: (x, weight, bias, eps) => op("layer_norm", [x, weight, bias], { eps }),
+    rmsNorm: (x, weight, eps) => op("rms_norm", [x, weight], { eps }),
+    softmax: (x) => op("softmax", [x]),
+    attention: (q, k, v, o = {}) => {
+      const headDim = q.shape[q.shape.length - 1];
+      if (o.scale === undefined && typeof headDim !== "number") {
+        throw new FoveaError("shape_error", `Attention needs a constant head_dim or an explicit scale.`);
+      }
+      return op("attention", [q, k, v, ...(o.keyMask ? [o.keyMask] : []), ...(o.cuSeqlens ? [o.cuSeqlens] : [])], {
+        scale: o.scale ?? 1 / Math.sqrt(headDim as number),
+        causal: o.causal ?? false,
+        key_mask: o.keyMask !== undefined,
+        segments: o.cuSeqlens !== undefined,
+      });
+    },
+    gather: (table, indices) => op("gather", [table, indices]),
+    takeRow: (x, indices) => op("take_row", [x, indices]),
+    patchify: (x, patchHeight, patchWidth) => op("patchify", [x], { patch_height: patchHeight, patch_width: patchWidth }),
+    output: (name, node) => {
+      declare("output", name);
+      outputs.push({ name, node });
+    },
+    finish: () => {
+      if (outputs.length === 0) throw new FoveaError("no_outputs", "A graph needs at least one output; call b.output(name, node).");
+      return Object.freeze({ symbols: options.symbols, inputs: Object.freeze([...inputs]), outputs: Object.freeze([...outputs]) });
+    },
+  };
+}
+
+/** Dims arithmetic for authors. */
+export const dims: { add: typeof add; mul: typeof mul; equals: typeof dimEquals } = { add, mul, equals: dimEquals };

@@ -1,0 +1,103 @@
+/** Scaled dot-product attention of the reference evaluator. */
+import { exp } from "../../core/math.ts";
+import { type RefTensor, refuse, requireFloat, requireInteger, requireShape, shapeText } from "./tensor.ts";
+
+export interface AttentionOptions {
+  /** Factor on query . key; commonly 1 / sqrt(head_dim). */
+  readonly scale: number;
+  /** Query i sees keys 0..i only; needs as many queries as keys. */
+  readonly causal?: boolean;
+  /** [batch, key tokens]: keys with 0 are not seen. */
+  readonly keyMask?: RefTensor;
+  /** [segments + 1], i32, from 0 to the number of tokens: tokens see only keys of their own segment, in every batch entry. */
+  readonly cuSeqlens?: RefTensor;
+}
+
+/** First and end key that each token may see. */
+function segmentBounds(cu: RefTensor | undefined, queries: number, keys: number): [Int32Array, Int32Array] {
+  const first = new Int32Array(queries);
+  const end = new Int32Array(queries).fill(keys);
+  if (cu === undefined) return [first, end];
+  requireInteger("attention", "cu_seqlens", cu);
+  if (queries !== keys)
+    refuse("attention", `${queries} queries, ${keys} keys and cu_seqlens`, "as many queries as keys");
+  const ends = cu.data;
+  const ascending = ends.every((e, i) => i === 0 || e >= ends[i - 1]);
+  if (cu.shape.length !== 1 || ends.length < 2 || ends[0] !== 0 || ends[ends.length - 1] !== keys || !ascending) {
+    refuse("attention", `cu_seqlens ${shapeText([...ends])}`, `one axis, ascending from 0 to ${keys}`);
+  }
+  for (let s = 0; s + 1 < ends.length; s++) {
+    first.fill(ends[s], ends[s], ends[s + 1]);
+    end.fill(ends[s + 1], ends[s], ends[s + 1]);
+  }
+  return [first, end];
+}
+
+function check(q: RefTensor, k: RefTensor, v: RefTensor, options: AttentionOptions): void {
+  requireFloat("attention", q, k, v);
+  const named = [
+    ["query", q],
+    ["key", k],
+    ["value", v],
+  ] as const;
+  for (const [name, t] of named) {
+    if (t.shape.length !== 4) {
+      refuse("attention", `a ${name} of shape ${shapeText(t.shape)}`, "[batch, tokens, heads, head_dim]");
+    }
+  }
+  requireShape("attention", "a value", v, k.shape);
+  if (q.shape[0] !== k.shape[0] || q.shape[3] !== k.shape[3]) {
+    refuse("attention", `query ${shapeText(q.shape)} and key ${shapeText(k.shape)}`, "one batch and one head_dim");
+  }
+  if (q.shape[2] % k.shape[2] !== 0) {
+    refuse("attention", `${q.shape[2]} query heads and ${k.shape[2]} key heads`, "key heads that divide query heads");
+  }
+  if (options.causal === true && q.shape[1] !== k.shape[1]) {
+    refuse("attention", `${q.shape[1]} queries and ${k.shape[1]} keys`, "as many queries as keys for causal attention");
+  }
+  if (options.keyMask !== undefined) requireShape("attention", "a key mask", options.keyMask, k.shape.slice(0, 2));
+}
+
+/**
+ * softmax(scale q k^T) v per head: Vaswani et al. 2017. q [batch, Tq, heads, head_dim], k and v
+ * [batch, Tk, key heads, head_dim] -> [batch, Tq, heads, head_dim] (f32). Query head h reads key head
+ * floor(h * key heads / heads) (grouped queries: Ainslie et al. 2023). A query that sees no key gives zeros.
+ */
+export function attention(q: RefTensor, k: RefTensor, v: RefTensor, options: AttentionOptions): RefTensor {
+  check(q, k, v, options);
+  const [batch, queries, heads, width] = q.shape;
+  const [, keys, keyHeads] = k.shape;
+  const group = heads / keyHeads;
+  const [first, segmentEnd] = segmentBounds(options.cuSeqlens, queries, keys);
+  const mask = options.keyMask?.data;
+  const data = new Float64Array(q.data.length);
+  const scores = new Float64Array(keys);
+  for (let b = 0; b < batch; b++) {
+    for (let i = 0; i < queries; i++) {
+      const end = options.causal === true ? Math.min(segmentEnd[i], i + 1) : segmentEnd[i];
+      for (let h = 0; h < heads; h++) {
+        const atQuery = ((b * queries + i) * heads + h) * width;
+        const atKey = (j: number): number => ((b * keys + j) * keyHeads + Math.floor(h / group)) * width;
+        let largest = -Infinity;
+        for (let j = first[i]; j < end; j++) {
+          scores[j] = -Infinity;
+          if (mask !== undefined && mask[b * keys + j] === 0) continue;
+          let dot = 0;
+          for (let d = 0; d < width; d++) dot += q.data[atQuery + d] * k.data[atKey(j) + d];
+          scores[j] = dot * options.scale;
+          largest = Math.max(largest, scores[j]);
+        }
+        if (largest === -Infinity) continue;
+        let sum = 0;
+        for (let j = first[i]; j < end; j++) {
+          const p = exp(scores[j] - largest);
+          if (p === 0) continue;
+          sum += p;
+          for (let d = 0; d < width; d++) data[atQuery + d] += p * v.data[atKey(j) + d];
+        }
+        for (let d = 0; d < width; d++) data[atQuery + d] /= sum;
+      }
+    }
+  }
+  return { dtype: "f32", shape: q.shape, data };
+}

@@ -1,0 +1,85 @@
+/** Graphs: named outputs over interned nodes, with the questions that passes ask. */
+import { type Box, type Dim, type DimExpression, dimToData } from "../core/dim.ts";
+import type { Attribute, Node } from "./node.ts";
+
+export interface Output {
+  readonly name: string;
+  readonly node: Node;
+}
+
+export interface Graph {
+  /** Intervals of every symbol that the graph may name. */
+  readonly symbols: Box;
+  /** `input` nodes in declaration order. */
+  readonly inputs: readonly Node[];
+  readonly outputs: readonly Output[];
+}
+
+/** All nodes that the outputs need, operands before users, in a deterministic order. */
+export function topological(outputs: readonly Node[]): readonly Node[] {
+  const seen = new Set<Node>();
+  const order: Node[] = [];
+  // An explicit stack: deep towers overflow the call stack.
+  const stack: { node: Node; next: number }[] = [];
+  for (const root of outputs) {
+    if (seen.has(root)) continue;
+    seen.add(root);
+    stack.push({ node: root, next: 0 });
+    while (stack.length > 0) {
+      const top = stack[stack.length - 1];
+      if (top.next < top.node.inputs.length) {
+        const child = top.node.inputs[top.next++];
+        if (!seen.has(child)) {
+          seen.add(child);
+          stack.push({ node: child, next: 0 });
+        }
+      } else {
+        order.push(top.node);
+        stack.pop();
+      }
+    }
+  }
+  return order;
+}
+
+export function nodesOf(graph: Graph): readonly Node[] {
+  return topological(graph.outputs.map((o) => o.node));
+}
+
+/** Users of every node; graph outputs are not users. */
+export function usersOf(nodes: readonly Node[]): ReadonlyMap<Node, readonly Node[]> {
+  const users = new Map<Node, Node[]>(nodes.map((n) => [n, []]));
+  for (const n of nodes) for (const i of new Set(n.inputs)) users.get(i)?.push(n);
+  return users;
+}
+
+/** Nodes that depend on weights and constants alone. */
+export function weightOnly(nodes: readonly Node[]): ReadonlySet<Node> {
+  const set = new Set<Node>();
+  for (const n of nodes) {
+    if (n.op === "weight" || n.op === "constant" || (n.inputs.length > 0 && n.inputs.every((i) => set.has(i)))) set.add(n);
+  }
+  return set;
+}
+
+function attributeData(value: Attribute): unknown {
+  if (Array.isArray(value)) return (value as readonly Dim[]).map(dimToData);
+  if (typeof value === "object") return dimToData(value as DimExpression);
+  return value;
+}
+
+/** Plain data of a graph: equal graphs give equal data, whatever the order in which their nodes were created. */
+export function graphToData(graph: Graph): unknown {
+  const nodes = topological([...graph.inputs, ...graph.outputs.map((o) => o.node)]);
+  const index = new Map(nodes.map((n, i) => [n, i]));
+  return {
+    symbols: graph.symbols,
+    inputs: graph.inputs.map((n) => index.get(n)),
+    nodes: nodes.map((n) => [
+      n.op,
+      n.inputs.map((i) => index.get(i)),
+      Object.fromEntries(Object.entries(n.attributes).map(([k, v]) => [k, attributeData(v)])),
+    ]),
+    outputs: graph.outputs.map((o) => [o.name, index.get(o.node)]),
+  };
+}

@@ -1,0 +1,100 @@
+/** The one immutable, interned node of the graph language: inside one interner, equality is identity. */
+import type { DType } from "../core/dtype.ts";
+import { type Dim, type DimExpression, dimKey, type Shape } from "../core/dim.ts";
+import { FoveaError } from "../core/diagnostics.ts";
+
+/** Attribute values: plain data, or a dim, or a list of them. */
+export type Attribute = string | number | boolean | DimExpression | readonly Dim[];
+export type Attributes = Readonly<Record<string, Attribute>>;
+
+export interface Node {
+  /** Position in creation order inside its interner. */
+  readonly id: number;
+  readonly op: string;
+  readonly inputs: readonly Node[];
+  readonly attributes: Attributes;
+  readonly shape: Shape;
+  readonly dtype: DType;
+  /** `file:line` of the author's call, when it is known. Not part of the identity. */
+  readonly source?: string;
+}
+
+/** What an op states about its result. */
+export interface Inferred {
+  readonly shape: Shape;
+  readonly dtype: DType;
+}
+
+export type OpKind = "source" | "elementwise" | "view" | "reduction" | "normalization" | "contraction" | "index" | "assembly";
+
+/** Ops are rows with traits; passes and kernels ask the traits. */
+export interface OpRow {
+  readonly kind: OpKind;
+  /** Fewest and most inputs. */
+  readonly arity: readonly [number, number];
+  /** Result type, or a sentence that says what is wrong. */
+  readonly infer: (inputs: readonly Node[], attributes: Attributes) => Inferred | string;
+  /** The same meaning in simpler ops, for places where no kernel claims the op itself. */
+  readonly expand?: (inputs: readonly Node[], attributes: Attributes, make: Make) => Node;
+}
+
+export type OpTable = ReadonlyMap<string, OpRow>;
+
+/** Creates (or finds) a node. */
+export type Make = (op: string, inputs: readonly Node[], attributes?: Attributes, source?: string) => Node;
+
+export interface Interner {
+  readonly make: Make;
+  readonly table: OpTable;
+}
+
+function attributeKey(value: Attribute): string {
+  if (Array.isArray(value)) return `[${(value as readonly Dim[]).map(dimKey).join(",")}]`;
+  if (typeof value === "object") return `{${dimKey(value as DimExpression)}}`;
+  return JSON.stringify(value);
+}
+
+/** Canonical text of attributes. */
+export function attributesKey(attributes: Attributes): string {
+  return Object.keys(attributes)
+    .sort()
+    .map((k) => `${k}=${attributeKey(attributes[k])}`)
+    .join(",");
+}
+
+/**
+ * A table of interned nodes over `table`'s ops.
+ * `make` throws FoveaError `unknown_op` or `shape_error` with the op, its operands and, when known, the author's line.
+ */
+export function createInterner(table: OpTable): Interner {
+  const known = new Map<string, Node>();
+  const make: Make = (op, inputs, attributes = {}, source) => {
+    const key = `${op}(${inputs.map((n) => n.id).join(",")}){${attributesKey(attributes)}}`;
+    const old = known.get(key);
+    if (old !== undefined) return old;
+    const at = source === undefined ? "" : ` (at ${source})`;
+    const row = table.get(op);
+    if (row === undefined) throw new FoveaError("unknown_op", `There is no operation "${op}"${at}. Register it through a plugin's ops.`);
+    const [fewest, most] = row.arity;
+    const problem =
+      inputs.length < fewest || inputs.length > most
+        ? `it takes ${fewest === most ? fewest : `${fewest} to ${most}`} operands, found ${inputs.length}.`
+        : row.infer(inputs, attributes);
+    if (typeof problem === "string") {
+      const operands = inputs.map((n) => `${n.dtype}[${n.shape.map(dimKey).join(", ")}]`).join(" and ");
+      throw new FoveaError("shape_error", `Operation "${op}" cannot take ${operands || "no operands"}${at}: ${problem}`);
+    }
+    const node: Node = Object.freeze({
+      id: known.size,
+      op,
+      inputs: Object.freeze([...inputs]),
+      attributes: Object.freeze({ ...attributes }),
+      shape: Object.freeze([...problem.shape]),
+      dtype: problem.dtype,
+      ...(source === undefined ? {} : { source }),
+    });
+    known.set(key, node);
+    return node;
+  };
+  return { make, table };
+}

@@ -1,0 +1,250 @@
+/** The op table: kinds (traits), shape inference and expansions of every built-in op. */
+import { add, type Dim, dimEquals, dimKey, floorDiv, mul, product, type Shape, shapeEquals, shapeText, sub } from "../core/dim.ts";
+import type { DType } from "../core/dtype.ts";
+import type { Attributes, Inferred, Make, Node, OpRow, OpTable } from "./node.ts";
+
+const FLOAT: DType = "f32";
+
+/** Result of numpy broadcasting, or a sentence. */
+export function broadcastShapes(shapes: readonly Shape[]): Shape | string {
+  const rank = Math.max(...shapes.map((s) => s.length));
+  const out: Dim[] = [];
+  for (let i = 0; i < rank; i++) {
+    let d: Dim = 1;
+    for (const s of shapes) {
+      const at = i - (rank - s.length);
+      if (at < 0 || dimEquals(s[at], 1)) continue;
+      if (!dimEquals(d, 1) && !dimEquals(d, s[at])) {
+        return `sizes ${dimKey(d)} and ${dimKey(s[at])} do not broadcast on axis ${i - rank}; they must be equal or one of them 1.`;
+      }
+      d = s[at];
+    }
+    out.push(d);
+  }
+  return out;
+}
+
+function elementwise(arity: number, expand?: OpRow["expand"], result?: DType): OpRow {
+  return {
+    kind: "elementwise",
+    arity: [arity, arity],
+    infer: (inputs) => {
+      const shape = broadcastShapes(inputs.map((n) => n.shape));
+      if (typeof shape === "string") return shape;
+      return { shape, dtype: result ?? inputs[inputs.length - 1].dtype };
+    },
+    ...(expand === undefined ? {} : { expand }),
+  };
+}
+
+const scalar = (make: Make, value: number): Node => make("constant", [], { value });
+
+function source(): OpRow {
+  return {
+    kind: "source",
+    arity: [0, 0],
+    infer: (_, a) => ({ shape: a.shape as Shape, dtype: a.dtype as DType }),
+  };
+}
+
+function view(infer: OpRow["infer"]): OpRow {
+  return { kind: "view", arity: [1, 1], infer };
+}
+
+function lastAxis(inputs: readonly Node[]): Dim {
+  const s = inputs[0].shape;
+  return s[s.length - 1];
+}
+
+function normalization(parameters: number, expand: OpRow["expand"]): OpRow {
+  return {
+    kind: "normalization",
+    arity: [1 + parameters, 1 + parameters],
+    infer: (inputs) => {
+      if (inputs[0].shape.length < 1) return "it needs at least one axis.";
+      for (const p of inputs.slice(1)) {
+        if (!shapeEquals(p.shape, [lastAxis(inputs)])) {
+          return `its parameters must have shape [${dimKey(lastAxis(inputs))}], found ${shapeText(p.shape)}.`;
+        }
+      }
+      return { shape: inputs[0].shape, dtype: FLOAT };
+    },
+    expand,
+  };
+}
+
+function reduction(): OpRow {
+  return {
+    kind: "reduction",
+    arity: [1, 1],
+    infer: ([x]) => (x.shape.length === 0 ? "a scalar has no axis to reduce." : { shape: [...x.shape.slice(0, -1), 1], dtype: x.dtype }),
+  };
+}
+
+function inferMatmul([a, b]: readonly Node[], attributes: Attributes): Inferred | string {
+  if (a.shape.length < 2 || b.shape.length < 2) return "both operands need at least two axes.";
+  const [n, k] = attributes.transpose_b === true ? b.shape.slice(-2) : [b.shape[b.shape.length - 1], b.shape[b.shape.length - 2]];
+  const ka = a.shape[a.shape.length - 1];
+  if (!dimEquals(ka, k)) {
+    return `the inner sizes ${dimKey(ka)} and ${dimKey(k)} differ${attributes.transpose_b === true ? " (weights are [out, in])" : ""}.`;
+  }
+  const batch = broadcastShapes([a.shape.slice(0, -2), b.shape.slice(0, -2)]);
+  if (typeof batch === "string") return batch;
+  return { shape: [...batch, a.shape[a.shape.length - 2], n], dtype: FLOAT };
+}
+
+function inferAttention(inputs: readonly Node[], attributes: Attributes): Inferred | string {
+  const [q, k, v] = inputs;
+  for (const [name, n] of [["query", q], ["key", k], ["value", v]] as const) {
+    if (n.shape.length !== 4) return `the ${name} must be [batch, tokens, heads, head_dim], found ${shapeText(n.shape)}.`;
+  }
+  if (!shapeEquals(k.shape, v.shape)) return `keys ${shapeText(k.shape)} and values ${shapeText(v.shape)} must have one shape.`;
+  if (!dimEquals(q.shape[0], k.shape[0]) || !dimEquals(q.shape[3], k.shape[3])) {
+    return `query ${shapeText(q.shape)} and keys ${shapeText(k.shape)} must agree in batch and head_dim.`;
+  }
+  const extra = (attributes.key_mask === true ? 1 : 0) + (attributes.segments === true ? 1 : 0);
+  if (inputs.length !== 3 + extra) return `${3 + extra} operands are announced by key_mask and segments, found ${inputs.length}.`;
+  return { shape: q.shape, dtype: FLOAT };
+}
+
+function inferConcat(inputs: readonly Node[], attributes: Attributes): Inferred | string {
+  const axis = attributes.axis as number;
+  const first = inputs[0].shape;
+  if (axis < 0 || axis >= first.length) return `axis ${axis} is outside of 0..${first.length - 1}.`;
+  let total: Dim = 0;
+  for (const n of inputs) {
+    const same = n.shape.length === first.length && n.shape.every((d, i) => i === axis || dimEquals(d, first[i]));
+    if (!same) return `all sizes but those of axis ${axis} must agree, found ${shapeText(first)} and ${shapeText(n.shape)}.`;
+    total = add(total, n.shape[axis]);
+  }
+  return { shape: first.map((d, i) => (i === axis ? total : d)), dtype: inputs[0].dtype };
+}
+
+function gelu(make: Make, x: Node): Node {
+  // x/2 (1 + erf(x / sqrt 2)), Hendrycks and Gimpel 2016.
+  const inner = make("add", [make("erf", [make("mul", [x, scalar(make, Math.SQRT1_2)])]), scalar(make, 1)]);
+  return make("mul", [make("mul", [x, scalar(make, 0.5)]), inner]);
+}
+
+function geluTanh(make: Make, x: Node): Node {
+  // x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), the same paper's approximation.
+  const cube = make("mul", [make("mul", [x, x]), x]);
+  const u = make("mul", [make("add", [x, make("mul", [cube, scalar(make, 0.044715)])]), scalar(make, Math.sqrt(2 / Math.PI))]);
+  return make("mul", [make("mul", [x, scalar(make, 0.5)]), make("add", [make("tanh", [u]), scalar(make, 1)])]);
+}
+
+function layerNorm(make: Make, [x, w, b]: readonly Node[], eps: number): Node {
+  const centred = make("sub", [x, make("reduce_mean", [x])]);
+  const variance = make("reduce_mean", [make("mul", [centred, centred])]);
+  const scaled = make("mul", [centred, make("rsqrt", [make("add", [variance, scalar(make, eps)])])]);
+  return make("add", [make("mul", [scaled, w]), b]);
+}
+
+function rmsNorm(make: Make, [x, w]: readonly Node[], eps: number): Node {
+  const mean = make("reduce_mean", [make("mul", [x, x])]);
+  return make("mul", [make("mul", [x, make("rsqrt", [make("add", [mean, scalar(make, eps)])])]), w]);
+}
+
+const OPS = {
+  input: source(),
+  weight: source(),
+  constant: { kind: "source", arity: [0, 0], infer: () => ({ shape: [], dtype: FLOAT }) },
+
+  neg: elementwise(1),
+  abs: elementwise(1),
+  exp: elementwise(1),
+  log: elementwise(1),
+  sqrt: elementwise(1),
+  rsqrt: elementwise(1),
+  tanh: elementwise(1),
+  erf: elementwise(1),
+  sigmoid: elementwise(1),
+  relu: elementwise(1, ([x], _, make) => make("max", [x, scalar(make, 0)])),
+  gelu: elementwise(1, ([x], _, make) => gelu(make, x)),
+  gelu_tanh: elementwise(1, ([x], _, make) => geluTanh(make, x)),
+  quick_gelu: elementwise(1, ([x], _, make) => make("mul", [x, make("sigmoid", [make("mul", [x, scalar(make, 1.702)])])])),
+  silu: elementwise(1, ([x], _, make) => make("mul", [x, make("sigmoid", [x])])),
+  add: elementwise(2),
+  sub: elementwise(2),
+  mul: elementwise(2),
+  div: elementwise(2),
+  max: elementwise(2),
+  min: elementwise(2),
+  lt: elementwise(2, undefined, FLOAT),
+  le: elementwise(2, undefined, FLOAT),
+  eq: elementwise(2, undefined, FLOAT),
+  where: elementwise(3),
+
+  reshape: view(([x], a) => {
+    const shape = a.shape as Shape;
+    return dimEquals(product(x.shape), product(shape))
+      ? { shape, dtype: x.dtype }
+      : `${dimKey(product(x.shape))} elements cannot become ${shapeText(shape)}.`;
+  }),
+  transpose: view(([x], a) => {
+    const perm = a.perm as readonly number[];
+    const valid = perm.length === x.shape.length && [...perm].sort((p, q) => p - q).every((p, i) => p === i);
+    return valid ? { shape: perm.map((p) => x.shape[p]), dtype: x.dtype } : `[${perm.join(", ")}] is no order of its ${x.shape.length} axes.`;
+  }),
+  slice: view(([x], a) => {
+    const axis = a.axis as number;
+    if (axis < 0 || axis >= x.shape.length) return `axis ${axis} is outside of 0..${x.shape.length - 1}.`;
+    const [start, end] = [a.start, a.end] as readonly Dim[];
+    const all = x.shape[axis];
+    if (typeof all === "number" && typeof end === "number" && end > all) return `it ends at ${end} on axis ${axis} of size ${all}.`;
+    return { shape: x.shape.map((d, i) => (i === axis ? sub(end, start) : d)), dtype: x.dtype };
+  }),
+  broadcast_to: view(([x], a) => {
+    const shape = a.shape as Shape;
+    const both = broadcastShapes([x.shape, shape]);
+    return typeof both !== "string" && shapeEquals(both, shape) ? { shape, dtype: x.dtype } : `${shapeText(x.shape)} does not broadcast to ${shapeText(shape)}.`;
+  }),
+  contiguous: { kind: "assembly", arity: [1, 1], infer: ([x]) => ({ shape: x.shape, dtype: x.dtype }) },
+
+  reduce_sum: reduction(),
+  reduce_mean: reduction(),
+  reduce_max: reduction(),
+  layer_norm: normalization(2, (inputs, a, make) => layerNorm(make, inputs, a.eps as number)),
+  rms_norm: normalization(1, (inputs, a, make) => rmsNorm(make, inputs, a.eps as number)),
+  softmax: normalization(0, ([x], _, make) => {
+    const e = make("exp", [make("sub", [x, make("reduce_max", [x])])]);
+    return make("div", [e, make("reduce_sum", [e])]);
+  }),
+  l2_normalize: normalization(0, ([x], _, make) => make("mul", [x, make("rsqrt", [make("reduce_sum", [make("mul", [x, x])])])])),
+
+  matmul: { kind: "contraction", arity: [2, 2], infer: inferMatmul },
+  attention: { kind: "contraction", arity: [3, 5], infer: inferAttention },
+
+  gather: {
+    kind: "index",
+    arity: [2, 2],
+    infer: ([table, at]) =>
+      table.shape.length !== 2
+        ? `the table must have two axes, found ${shapeText(table.shape)}.`
+        : { shape: [...at.shape, table.shape[1]], dtype: table.dtype },
+  },
+  take_row: {
+    kind: "index",
+    arity: [2, 2],
+    infer: ([x, at]) =>
+      x.shape.length === 3 && at.shape.length === 1 && dimEquals(x.shape[0], at.shape[0])
+        ? { shape: [x.shape[0], x.shape[2]], dtype: x.dtype }
+        : `it takes [batch, tokens, width] and indices [batch], found ${shapeText(x.shape)} and ${shapeText(at.shape)}.`,
+  },
+  patchify: {
+    kind: "assembly",
+    arity: [1, 1],
+    infer: ([x], a) => {
+      if (x.shape.length !== 4) return `it takes [batch, channels, height, width], found ${shapeText(x.shape)}.`;
+      const [b, c, h, w] = x.shape;
+      const [ph, pw] = [a.patch_height as number, a.patch_width as number];
+      return { shape: [b, mul(floorDiv(h, ph), floorDiv(w, pw)), mul(c, ph * pw)], dtype: x.dtype };
+    },
+  },
+  concat: { kind: "assembly", arity: [1, 64], infer: inferConcat },
+} as const satisfies Record<string, OpRow>;
+
+export type OpName = keyof typeof OPS;
+
+/** Every built-in op by name. */
+export const OP_TABLE: OpTable = new Map<string, OpRow>(Object.entries(OPS));

@@ -1,0 +1,60 @@
+/** Image files to pixels. The format is told by the first bytes; its codec is loaded when first needed. */
+import { FoveaError } from "../core/diagnostics.ts";
+import type { CodecLoader } from "./codec.ts";
+import { type Image, orient } from "./image.ts";
+import { type DecodeLimits, type ImageHeader, sniffImage, subject } from "./image_header.ts";
+
+export type { CodecLoader } from "./codec.ts";
+
+/** Most pixels that an image may promise unless `maxPixels` says otherwise: 134 million. */
+export const DEFAULT_MAX_PIXELS: number = 1 << 27;
+
+export interface DecodeOptions {
+  /** Finds and compiles the WASM of the JPEG and WebP codecs; PNG needs none. Hosts provide one. */
+  readonly loadCodec?: CodecLoader;
+  /** Most pixels that an image may promise; checked before pixels are allocated. */
+  readonly maxPixels?: number;
+  /** What error messages call the image, such as its file name. */
+  readonly name?: string;
+  /** Turn the image as its EXIF orientation says. Off by default, because Hugging Face processors do not. */
+  readonly exif?: boolean;
+}
+
+/**
+ * Decodes a PNG, JPEG or WebP file.
+ * @returns 8-bit RGB pixels; alpha is dropped, not blended
+ * @throws FoveaError `image.empty`, `image.unknown`, `image.unsupported`, `image.truncated`, `image.damaged`,
+ * `image.too_large`, `image.no_codec`
+ */
+export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Image> {
+  const limits: DecodeLimits = {
+    name: options.name ?? "the image",
+    maxPixels: options.maxPixels ?? DEFAULT_MAX_PIXELS,
+  };
+  const { image, header } = await decodeFormat(bytes, limits, options.loadCodec);
+  if (image.width !== header.width || image.height !== header.height) {
+    throw new FoveaError(
+      "image.damaged",
+      `${subject(limits)} declares ${header.width}x${header.height} pixels and holds ${image.width}x${image.height}.`,
+    );
+  }
+  return options.exif === true ? orient(image, header.orientation) : image;
+}
+
+async function decodeFormat(
+  bytes: Uint8Array,
+  limits: DecodeLimits,
+  loadCodec: CodecLoader | undefined,
+): Promise<{ image: Image; header: ImageHeader }> {
+  const format = sniffImage(bytes, limits);
+  if (format === "png") return (await import("./png.ts")).decodePng(bytes, limits);
+  if (loadCodec === undefined) {
+    throw new FoveaError(
+      "image.no_codec",
+      `${subject(limits)} is a ${format === "jpeg" ? "JPEG" : "WebP"} file and no codec loader was given; ` +
+        "pass loadCodec, or convert it to PNG.",
+    );
+  }
+  if (format === "jpeg") return (await import("./jpeg.ts")).decodeJpeg(bytes, limits, loadCodec);
+  return (await import("./webp.ts")).decodeWebp(bytes, limits, loadCodec);
+}

@@ -1,0 +1,82 @@
+/** JPEG files (ITU-T T.81): the frame header is checked here, MozJPEG's decoder does the rest. */
+import { type CodecLoader, type CodecSpec, runCodec } from "./codec.ts";
+import { exifOrientation, withoutExifPrefix } from "./exif.ts";
+import { type Image, toRgb } from "./image.ts";
+import { checkSize, damaged, type DecodeLimits, type ImageHeader, truncated, unsupported } from "./image_header.ts";
+
+const CODEC: CodecSpec = {
+  wasm: "@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm",
+  glue: () => import("@jsquash/jpeg/codec/dec/mozjpeg_dec.js"),
+};
+
+/** Start-of-frame markers; 0xc4, 0xc8 and 0xcc in their midst mean other things. */
+const isFrame = (marker: number): boolean =>
+  marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
+
+/**
+ * Reads markers up to the frame header.
+ * @throws FoveaError `image.truncated`, `image.damaged`, `image.too_large`, `image.unsupported`
+ */
+export function readJpegHeader(bytes: Uint8Array, limits: DecodeLimits): ImageHeader {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  let orientation = 1;
+  for (let at = 2; ; ) {
+    // Any number of 0xff may come before a marker.
+    while (at + 1 < bytes.length && bytes[at] === 0xff && bytes[at + 1] === 0xff) at++;
+    if (at + 4 > bytes.length) throw truncated(limits, "JPEG", `it ends after ${bytes.length} bytes, before its frame header`);
+    if (bytes[at] !== 0xff) throw damaged(limits, "JPEG", `byte ${at} should begin a marker and is ${bytes[at]}`);
+    const marker = bytes[at + 1];
+    if (marker === 0xda || marker === 0xd9) throw damaged(limits, "JPEG", "it has no frame header before its pixels");
+    if (marker === 0x01 || (marker >= 0xd0 && marker <= 0xd7)) {
+      at += 2;
+      continue;
+    }
+    const length = view.getUint16(at + 2);
+    const end = at + 2 + length;
+    if (length < 2) throw damaged(limits, "JPEG", `the segment at byte ${at} has length ${length}`);
+    if (end > bytes.length) {
+      throw truncated(limits, "JPEG", `the segment at byte ${at} needs ${end} bytes, the file has ${bytes.length}`);
+    }
+    const body = bytes.subarray(at + 4, end);
+    if (marker === 0xe1 && body.length > 6 && withoutExifPrefix(body) !== body) {
+      orientation = exifOrientation(withoutExifPrefix(body));
+    }
+    if (isFrame(marker)) {
+      if (body.length < 6) throw damaged(limits, "JPEG", "its frame header is too short");
+      const precision = body[0];
+      const height = view.getUint16(at + 5);
+      const width = view.getUint16(at + 7);
+      const components = body[5];
+      checkSize(limits, "JPEG", width, height);
+      if (precision !== 8) throw unsupported(limits, `a JPEG with ${precision} bits a sample`);
+      if (components === 4) throw unsupported(limits, "a CMYK JPEG");
+      if (components !== 1 && components !== 3) throw unsupported(limits, `a JPEG with ${components} components`);
+      if (marker !== 0xc0 && marker !== 0xc1 && marker !== 0xc2) {
+        throw unsupported(limits, "a lossless, hierarchical or arithmetic-coded JPEG");
+      }
+      return { format: "jpeg", width, height, orientation };
+    }
+    at = end;
+  }
+}
+
+/**
+ * Decodes a JPEG file to RGB.
+ * @throws FoveaError `image.truncated`, `image.damaged`, `image.too_large`, `image.unsupported`
+ */
+export async function decodeJpeg(
+  bytes: Uint8Array,
+  limits: DecodeLimits,
+  loader: CodecLoader,
+): Promise<{ image: Image; header: ImageHeader }> {
+  const header = readJpegHeader(bytes, limits);
+  const { pixels, thrown, complaints } = await runCodec(CODEC, loader, bytes);
+  if (complaints.some((c) => /premature end of jpeg file/i.test(c))) {
+    throw truncated(limits, "JPEG", `its pixels end before the last of ${header.height} rows or its end marker`);
+  }
+  // Stray bytes before a marker lose no pixels; every other corruption does.
+  const corrupt = complaints.find((c) => /^corrupt/i.test(c) && !/extraneous/i.test(c));
+  if (corrupt !== undefined) throw damaged(limits, "JPEG", corrupt);
+  if (pixels === undefined) throw damaged(limits, "JPEG", complaints.at(-1) ?? "it cannot be decoded", thrown);
+  return { image: toRgb({ width: pixels.width, height: pixels.height, channels: 4, data: pixels.data }), header };
+}

@@ -1,0 +1,107 @@
+/** Geometry and value steps that image processors share: edges, crops, rescale, normalise. */
+import { FoveaError } from "../core/diagnostics.ts";
+import { type Image, rgbImage } from "./image.ts";
+import type { Region } from "./resize.ts";
+
+export interface Size {
+  readonly height: number;
+  readonly width: number;
+}
+
+/**
+ * Size with the shorter side at `edge` and the same aspect ratio; the longer side is rounded down, as Hugging Face's
+ * `get_resize_output_image_size` does.
+ */
+export function shortestEdgeSize(size: Size, edge: number): Size {
+  const { width, height } = size;
+  if (width <= height) return { width: edge, height: Math.trunc((edge * height) / width) };
+  return { width: Math.trunc((edge * width) / height), height: edge };
+}
+
+/** A centred crop: the part of the image that it shows, and where that part lies in the crop. */
+export interface CenterCrop {
+  readonly source: Region;
+  readonly left: number;
+  readonly top: number;
+}
+
+/** Where a crop of `crop` falls on an image of `size`; what the image does not cover is padding. */
+export function centerCropRegion(size: Size, crop: Size): CenterCrop {
+  const axis = (have: number, want: number): readonly [number, number, number] =>
+    have >= want
+      ? [Math.floor((have - want) / 2), want, 0]
+      : [0, have, Math.floor((want - have) / 2)];
+  const [x, width, left] = axis(size.width, crop.width);
+  const [y, height, top] = axis(size.height, crop.height);
+  return { source: { x, y, width, height }, left, top };
+}
+
+/** Puts an image on a black canvas. */
+export function padImage(image: Image, canvas: Size, left: number, top: number): Image {
+  if (image.width === canvas.width && image.height === canvas.height) return image;
+  if (left < 0 || top < 0 || left + image.width > canvas.width || top + image.height > canvas.height) {
+    throw new FoveaError(
+      "image.region",
+      `An image of ${image.width}x${image.height} pixels at (${left}, ${top}) does not fit a canvas of ` +
+        `${canvas.width}x${canvas.height}.`,
+    );
+  }
+  const out = new Uint8Array(canvas.width * canvas.height * 3);
+  for (let y = 0; y < image.height; y++) {
+    const row = image.data.subarray(y * image.width * 3, (y + 1) * image.width * 3);
+    out.set(row, ((top + y) * canvas.width + left) * 3);
+  }
+  return rgbImage(canvas.width, canvas.height, out);
+}
+
+export interface ValueSteps {
+  /** Multiplies every sample, usually 1/255; undefined leaves 0..255. */
+  readonly rescaleFactor?: number;
+  /** Subtracted after rescaling, by channel. */
+  readonly mean?: readonly number[];
+  /** Divides after `mean`, by channel. */
+  readonly std?: readonly number[];
+}
+
+/**
+ * Value of every 8-bit sample by channel, `table[channel * 256 + sample]`: `(sample * rescale - mean) / std`, folded as
+ * torchvision's processors do into `(sample - mean / rescale) / (std / rescale)` in float32.
+ */
+export function valueTable(steps: ValueSteps): Float32Array {
+  const table = new Float32Array(768);
+  const { rescaleFactor: factor, mean, std } = steps;
+  for (let c = 0; c < 3; c++) {
+    for (let v = 0; v < 256; v++) {
+      let value = v;
+      if (mean !== undefined && std !== undefined) {
+        const unit = factor === undefined ? 1 : 1 / factor;
+        const scaled = (x: number): number => Math.fround(Math.fround(x) * Math.fround(unit));
+        value = Math.fround(v - scaled(mean[c])) / scaled(std[c]);
+      } else if (factor !== undefined) {
+        value = v * Math.fround(factor);
+      }
+      table[c * 256 + v] = value;
+    }
+  }
+  return table;
+}
+
+/**
+ * Writes an image as float32 planes, `[3, height, width]`, into `out` from `offset`.
+ * @param table see {@link valueTable}
+ */
+export function writePlanes(image: Image, table: Float32Array, out: Float32Array, offset = 0): void {
+  const plane = image.width * image.height;
+  if (offset < 0 || offset + plane * 3 > out.length) {
+    throw new FoveaError(
+      "internal",
+      `internal: planes of ${image.width}x${image.height} at ${offset} do not fit ${out.length} floats`,
+    );
+  }
+  const { data } = image;
+  for (let p = 0, from = 0; p < plane; p++, from += 3) {
+    out[offset + p] = table[data[from]];
+    out[offset + plane + p] = table[256 + data[from + 1]];
+    out[offset + plane * 2 + p] = table[512 + data[from + 2]];
+  }
+}

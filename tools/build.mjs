@@ -1,0 +1,101 @@
+// Compiles the package into dist (`npm run build`) and the tests with their sources into .build/node, when stale.
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { capture, toolCommand } from "./lib/process.mjs";
+import { at, digestOf, isMain, listFiles, say, SOURCE_ROOTS, writeAtomic } from "./lib/project.mjs";
+import { setupOrExit } from "./setup.mjs";
+import { refreshSourceDigests } from "./source_digest.mjs";
+
+const SETTINGS = ["package.json", "tsconfig.json", "tools/types/host_globals.d.ts"];
+
+const TARGETS = {
+  dist: { project: "tsconfig.build.json", roots: SOURCE_ROOTS },
+  ".build/node": { project: "tsconfig.test.json", roots: [...SOURCE_ROOTS, "test", "examples"] },
+};
+
+const PLAIN = ["--pretty", "false"];
+
+/** Data folders that tests find relative to their own file. */
+const DATA = ["test/fixtures", "test/goldens", "examples/models", "examples/images"];
+
+/** Checks the types of a project file; resolves to `{ code, output }`. */
+export function checkTypes(project) {
+  return capture([...toolCommand("tsc"), "-p", project, "--noEmit", ...PLAIN]);
+}
+
+/** Compiles into `dist`. */
+export function buildDist() {
+  return build("dist");
+}
+
+/** Compiles the tests into `.build/node` and links their data beside them. */
+export async function buildTests() {
+  const result = await build(".build/node");
+  for (const folder of DATA) linkData(folder);
+  return result;
+}
+
+/**
+ * Compiles when the sources differ from those of the last build. New files replace old ones one by one and files without a
+ * source go last, so that programs which run from the folder meanwhile go on. Types are not checked here, so that one
+ * unfinished file does not stop all others; `npm run build` and `npm test` check them.
+ */
+async function build(folder) {
+  refreshSourceDigests();
+  const { project, roots } = TARGETS[folder];
+  const sources = [...new Set(roots.flatMap((root) => listFiles(root, ".ts")))].sort();
+  const settings = [...SETTINGS, project];
+  const fingerprint = digestOf([...sources, ...settings]);
+  const stamp = at(`${folder}/.fingerprint`);
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === fingerprint) return { fresh: true };
+
+  const staging = `.build/staging_${process.pid}`;
+  try {
+    const result = await capture([...toolCommand("tsc"), "-p", project, "--outDir", staging, "--noCheck", ...PLAIN]);
+    if (result.code !== 0) throw new Error(`compiling ${folder} failed:\n${result.output.trimEnd()}`);
+    replaceFiles(at(staging), at(folder));
+  } finally {
+    rmSync(at(staging), { recursive: true, force: true });
+  }
+  writeAtomic(stamp, fingerprint);
+  return { fresh: false };
+}
+
+function replaceFiles(from, to) {
+  const built = filesBelow(from);
+  for (const file of built) {
+    const data = readFileSync(join(from, file));
+    const target = join(to, file);
+    if (!existsSync(target) || !readFileSync(target).equals(data)) writeAtomic(target, data);
+  }
+  const kept = new Set(built);
+  for (const file of filesBelow(to)) if (!kept.has(file)) rmSync(join(to, file));
+}
+
+/** Plain files below a folder, relative to it; links are left out. */
+function filesBelow(folder) {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath ?? entry.path, entry.name)));
+}
+
+function linkData(folder) {
+  const link = at(`.build/node/${folder}`);
+  if (!existsSync(at(folder)) || statSync(link, { throwIfNoEntry: false }) !== undefined) return;
+  rmSync(link, { force: true });
+  mkdirSync(dirname(link), { recursive: true });
+  symlinkSync(at(folder), link, "junction");
+}
+
+if (isMain(import.meta.url)) {
+  await setupOrExit();
+  try {
+    const [{ fresh }, types] = await Promise.all([buildDist(), checkTypes("tsconfig.build.json")]);
+    if (types.code !== 0) throw new Error(`type errors:\n${types.output.trimEnd()}`);
+    say(fresh ? "fovea: dist is up to date" : "fovea: built dist");
+  } catch (error) {
+    say(`fovea: ${error.message}`);
+    process.exitCode = 1;
+  }
+}
