@@ -80,7 +80,7 @@ export interface OperandPlace {
 }
 
 export type Arg =
-  | { readonly place: Place; /** Bytes. */ readonly offset: Dim; readonly mode: "read" | "write" }
+  | { readonly place: Place /** Bytes. */; readonly offset: Dim; readonly mode: "read" | "write" }
   | { readonly size: Dim };
 
 export interface EmittedStep {

@@ -31,14 +31,26 @@ export function definePlugin(plugin: Plugin): Plugin {
   if (typeof plugin.name !== "string" || plugin.name === "") problem("it needs a name.");
   if (!/^\d+\.\d+\.\d+/.test(plugin.version)) problem(`its version must be semantic, found "${plugin.version}".`);
   if (plugin.abi !== ABI_VERSION) {
-    throw new FoveaError("unsupported_abi", `Plugin "${plugin.name}" was written for abi ${plugin.abi}; this fovea speaks abi ${ABI_VERSION}. Install a matching version of the plugin.`);
+    throw new FoveaError(
+      "unsupported_abi",
+      `Plugin "${plugin.name}" was written for abi ${plugin.abi}; this fovea speaks abi ${ABI_VERSION}. Install a matching version of the plugin.`,
+    );
   }
   const twice = (what: string, names: readonly string[]): void => {
     const again = names.find((n, i) => names.indexOf(n) !== i);
     if (again !== undefined) problem(`it offers the ${what} "${again}" twice.`);
   };
-  twice("kernel", (plugin.kernels ?? []).map((k) => k.name));
-  twice("device", (plugin.devices ?? []).map((d) => d.kind));
-  twice("encoder", (plugin.encoders ?? []).map((e) => e.name));
+  twice(
+    "kernel",
+    (plugin.kernels ?? []).map((k) => k.name),
+  );
+  twice(
+    "device",
+    (plugin.devices ?? []).map((d) => d.kind),
+  );
+  twice(
+    "encoder",
+    (plugin.encoders ?? []).map((e) => e.name),
+  );
   return Object.freeze({ ...plugin });
 }

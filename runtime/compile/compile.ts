@@ -1,19 +1,20 @@
 /** The pipeline, top to bottom: one component graph over one range becomes one artifact. */
-import { bounds, type Box, dimFromData } from "../core/dim.ts";
-import { SOURCE_DIGEST } from "./source_digest.ts";
+
 import { ARTIFACT_FORMAT, type Artifact, type CompiledArtifact, type StepList } from "../abi/artifact.ts";
 import type { Capabilities } from "../abi/device.ts";
 import type { KernelSpec } from "../abi/kernel.ts";
+import { type Box, bounds, dimFromData } from "../core/dim.ts";
 import type { Graph } from "../ir/graph.ts";
 import type { Interner, Node } from "../ir/node.ts";
 import { printGraph, typeText } from "../ir/print.ts";
 import { verifyGraph } from "../ir/verify.ts";
 import { type Cover, coverGraph, createClaimContext, offersFor, outputNeedsCopy } from "./cover.ts";
-import { emitCover, type EmitOptions } from "./emit.ts";
+import { type EmitOptions, emitCover } from "./emit.ts";
 import { expandUnclaimed, materializeViews } from "./legalize.ts";
 import { mergeSiblingProducts } from "./merge_products.ts";
 import { applyRules } from "./rewrite.ts";
 import { CANONICAL_RULES } from "./rules.ts";
+import { SOURCE_DIGEST } from "./source_digest.ts";
 import { createViewResolver } from "./views.ts";
 
 export interface CompileOptions {
@@ -58,8 +59,11 @@ type Step = StepList["steps"][number];
 
 /** Bytes of ports and scratch at the upper corner. */
 export function peakBytes(list: StepList, box: Box): number {
-  const upper = (sizes: readonly Parameters<typeof dimFromData>[0][]): number => Math.max(0, ...sizes.map((d) => bounds(dimFromData(d), box).max));
-  const ports = [...list.inputs, ...list.outputs].map((p) => p.shape.reduce<number>((n, d) => n * bounds(dimFromData(d), box).max, 4));
+  const upper = (sizes: readonly Parameters<typeof dimFromData>[0][]): number =>
+    Math.max(0, ...sizes.map((d) => bounds(dimFromData(d), box).max));
+  const ports = [...list.inputs, ...list.outputs].map((p) =>
+    p.shape.reduce<number>((n, d) => n * bounds(dimFromData(d), box).max, 4),
+  );
   return [...ports, ...list.slots.map(upper)].reduce((a, b) => a + b, 0);
 }
 
@@ -81,7 +85,11 @@ export function compileGraph(traced: Graph, options: CompileOptions): CompileRes
   // Legalize: expand what no kernel takes; copy what strides cannot say.
   const resolver = createViewResolver(table);
   const claimed = (g: Graph): ((node: Node) => boolean) => {
-    const context = createClaimContext(g, { capabilities: options.capabilities, table, view: createViewResolver(table) });
+    const context = createClaimContext(g, {
+      capabilities: options.capabilities,
+      table,
+      view: createViewResolver(table),
+    });
     return (n) => context.isWeight(n) || offersFor(options.kernels, context, n).claims.length > 0;
   };
   graph = expandUnclaimed(graph, make, table, claimed);
@@ -117,7 +125,9 @@ export function compileGraph(traced: Graph, options: CompileOptions): CompileRes
     target: options.target,
     box,
     peakBytes: peakBytes(list, box),
-    requires: Object.keys(options.capabilities).filter((k) => options.capabilities[k] === true).sort(),
+    requires: Object.keys(options.capabilities)
+      .filter((k) => options.capabilities[k] === true)
+      .sort(),
     expectations: [],
   };
   return {
@@ -134,4 +144,3 @@ export function compileGraph(traced: Graph, options: CompileOptions): CompileRes
     },
   };
 }
-

@@ -1,8 +1,9 @@
 /** Claims and cover: every kernel's offers are collected, the cheapest legal set of claims is chosen deterministically. */
-import { bounds, type Box, type Dim } from "../core/dim.ts";
-import { FoveaError } from "../core/diagnostics.ts";
+
 import type { Capabilities } from "../abi/device.ts";
 import { type Claim, type ClaimContext, isRefusal, type KernelSpec, type Refusal, type View } from "../abi/kernel.ts";
+import { FoveaError } from "../core/diagnostics.ts";
+import { type Box, bounds, type Dim } from "../core/dim.ts";
 import { type Graph, nodesOf, usersOf, weightOnly } from "../ir/graph.ts";
 import type { Node, OpKind, OpTable } from "../ir/node.ts";
 import { typeText } from "../ir/print.ts";
@@ -43,7 +44,10 @@ export function predictSeconds(claim: Claim, box: Box, capabilities: Capabilitie
   return Math.max(flops, bytes) + claim.cost.launches * rate("launchSeconds", 1e-6);
 }
 
-export function createClaimContext(graph: Graph, options: Pick<CoverOptions, "capabilities" | "table" | "view">): ClaimContext {
+export function createClaimContext(
+  graph: Graph,
+  options: Pick<CoverOptions, "capabilities" | "table" | "view">,
+): ClaimContext {
   const nodes = nodesOf(graph);
   const users = usersOf(nodes);
   const weights = weightOnly(nodes);
@@ -63,11 +67,17 @@ export function createClaimContext(graph: Graph, options: Pick<CoverOptions, "ca
 /** The first node that has users outside of a claim that covers it as an internal value. */
 function leak(claim: Claim, context: ClaimContext): Node | undefined {
   const inside = new Set(claim.covers);
-  return claim.covers.find((n) => n !== claim.output && (context.isOutput(n) || context.users(n).some((u) => !inside.has(u))));
+  return claim.covers.find(
+    (n) => n !== claim.output && (context.isOutput(n) || context.users(n).some((u) => !inside.has(u))),
+  );
 }
 
 /** All offers for one anchor, kernels in order. */
-export function offersFor(kernels: readonly KernelSpec[], context: ClaimContext, node: Node): { claims: Claim[]; refusals: Refusal[] } {
+export function offersFor(
+  kernels: readonly KernelSpec[],
+  context: ClaimContext,
+  node: Node,
+): { claims: Claim[]; refusals: Refusal[] } {
   const claims: Claim[] = [];
   const refusals: Refusal[] = [];
   for (const k of kernels) {
@@ -141,7 +151,10 @@ export function coverGraph(graph: Graph, options: CoverOptions): Cover {
     });
     for (const r of rivals) {
       // Ties go to the claim that covers more, then to the first kernel registered.
-      const better = chosen === undefined || r.seconds < chosen.seconds || (r.seconds === chosen.seconds && r.claim.covers.length > chosen.claim.covers.length);
+      const better =
+        chosen === undefined ||
+        r.seconds < chosen.seconds ||
+        (r.seconds === chosen.seconds && r.claim.covers.length > chosen.claim.covers.length);
       if (better) chosen = r;
     }
     if (chosen === undefined) throw noKernel(node, refusals);

@@ -1,13 +1,14 @@
 /** Emission: chosen claims become steps over ports, weights and scratch; prologues turn weights into kernels' layouts. */
-import { type Box, type Dim, dimToData, evaluate, mul, product } from "../core/dim.ts";
-import { internal } from "../core/diagnostics.ts";
-import { digestBytes, digestJson } from "../core/digest.ts";
-import { DTYPE_BYTES } from "../core/dtype.ts";
+
 import type { BufferRef, Port, Step, StepList, WeightUse } from "../abi/artifact.ts";
 import type { Claim, EmitContext, EmittedStep, PackedLayout, Place, View } from "../abi/kernel.ts";
+import { internal } from "../core/diagnostics.ts";
+import { digestBytes, digestJson } from "../core/digest.ts";
+import { type Box, type Dim, dimToData, evaluate, mul, product } from "../core/dim.ts";
+import { DTYPE_BYTES } from "../core/dtype.ts";
 import { type Graph, graphToData, topological } from "../ir/graph.ts";
 import type { Make, Node } from "../ir/node.ts";
-import { type Cover, coverGraph, type CoverOptions } from "./cover.ts";
+import { type Cover, type CoverOptions, coverGraph } from "./cover.ts";
 import { findOverlap, type Lifetime, planMemory } from "./memory_plan.ts";
 
 export interface EmitOptions extends CoverOptions {
@@ -17,7 +18,9 @@ export interface EmitOptions extends CoverOptions {
 }
 
 /** Where a value lives while steps are collected. */
-type Home = { readonly space: "input" | "output" | "weight"; readonly index: number } | { readonly space: "scratch"; readonly bytes: Dim };
+type Home =
+  | { readonly space: "input" | "output" | "weight"; readonly index: number }
+  | { readonly space: "scratch"; readonly bytes: Dim };
 
 interface Draft {
   readonly step: EmittedStep;
@@ -44,22 +47,44 @@ interface Lowering {
 function weightUse(node: Node, layout: PackedLayout | undefined, options: EmitOptions, box: Box): WeightUse {
   const sources = topological([node]).filter((n) => n.op === "weight");
   const listed = sources.map((n) => ({ name: n.attributes.name as string, shape: n.shape as readonly number[] }));
-  const key = digestJson({ value: graphToData({ symbols: {}, inputs: [], outputs: [{ name: "w", node }] }), layout: layout?.name ?? "dense" });
+  const key = digestJson({
+    value: graphToData({ symbols: {}, inputs: [], outputs: [{ name: "w", node }] }),
+    layout: layout?.name ?? "dense",
+  });
   const bytes = layout?.bytes ?? evaluate(bytesOf(node), {});
   if (node.op === "weight" && layout === undefined) return { key, bytes, sources: listed };
   // The prologue is a graph of its own whose inputs are the checkpoint tensors.
   const swap = new Map<Node, Node>();
   for (const n of topological([node])) {
     if (n.op === "weight") swap.set(n, options.make("input", [], n.attributes));
-    else swap.set(n, n.inputs.length === 0 ? n : options.make(n.op, n.inputs.map((i) => swap.get(i) as Node), n.attributes));
+    else
+      swap.set(
+        n,
+        n.inputs.length === 0
+          ? n
+          : options.make(
+              n.op,
+              n.inputs.map((i) => swap.get(i) as Node),
+              n.attributes,
+            ),
+      );
   }
   const value = swap.get(node) as Node;
-  const graph: Graph = { symbols: {}, inputs: sources.map((n) => swap.get(n) as Node), outputs: [{ name: "w", node: value }] };
+  const graph: Graph = {
+    symbols: {},
+    inputs: sources.map((n) => swap.get(n) as Node),
+    outputs: [{ name: "w", node: value }],
+  };
   return { key, bytes, sources: listed, prologue: lowerGraph(graph, { ...options, opByOp: false }, layout, box) };
 }
 
 /** Covers and emits one graph. With `layout`, its single output is written in that layout. */
-export function lowerGraph(graph: Graph, options: EmitOptions, layout?: PackedLayout, box: Box = graph.symbols): StepList {
+export function lowerGraph(
+  graph: Graph,
+  options: EmitOptions,
+  layout?: PackedLayout,
+  box: Box = graph.symbols,
+): StepList {
   const alone = graph.outputs[0].node;
   const packsInput = layout !== undefined && options.view(alone).base.op === "input";
   const cover = packsInput ? { claims: [], losing: [], refusals: [] } : coverGraph(graph, options);
@@ -67,13 +92,20 @@ export function lowerGraph(graph: Graph, options: EmitOptions, layout?: PackedLa
 }
 
 /** Steps, weights and the memory plan for a chosen cover. */
-export function emitCover(graph: Graph, cover: Cover, options: EmitOptions, layout?: PackedLayout, box: Box = graph.symbols): StepList {
+export function emitCover(
+  graph: Graph,
+  cover: Cover,
+  options: EmitOptions,
+  layout?: PackedLayout,
+  box: Box = graph.symbols,
+): StepList {
   const { view } = options;
   const low: Lowering = { weights: [], drafts: [], homes: [] };
   const place = (home: Home): Place => ({ id: low.homes.push(home) - 1 });
   const placeOf = new Map<Node, Place>();
-  graph.inputs.forEach((n, index) => placeOf.set(n, place({ space: "input", index })));
-  if (layout === undefined) graph.outputs.forEach((o, index) => placeOf.set(o.node, place({ space: "output", index })));
+  for (const [index, n] of graph.inputs.entries()) placeOf.set(n, place({ space: "input", index }));
+  const written = layout === undefined ? graph.outputs : [];
+  for (const [index, o] of written.entries()) placeOf.set(o.node, place({ space: "output", index }));
 
   const weightPlaces = new Map<string, Place>();
   const weight = (node: Node, wanted?: PackedLayout): Place => {
@@ -109,12 +141,22 @@ export function emitCover(graph: Graph, cover: Cover, options: EmitOptions, layo
   }
   if (layout !== undefined) {
     const source = valuePlace(view(graph.outputs[0].node));
-    low.drafts.push({ step: layout.pack(source, place({ space: "output", index: 0 })), kernel: "prepack", covers: layout.name });
+    low.drafts.push({
+      step: layout.pack(source, place({ space: "output", index: 0 })),
+      kernel: "prepack",
+      covers: layout.name,
+    });
   }
   return finish(graph, low, options, layout, box);
 }
 
-function finish(graph: Graph, low: Lowering, options: EmitOptions, layout: PackedLayout | undefined, box: Box): StepList {
+function finish(
+  graph: Graph,
+  low: Lowering,
+  options: EmitOptions,
+  layout: PackedLayout | undefined,
+  box: Box,
+): StepList {
   const touched = new Map<number, { first: number; last: number }>();
   low.drafts.forEach((d, at) => {
     for (const a of d.step.args) {
@@ -137,11 +179,14 @@ function finish(graph: Graph, low: Lowering, options: EmitOptions, layout: Packe
   const steps = low.drafts.map(({ step, kernel, covers }): Step => {
     const code = digestBytes(step.code);
     options.code.set(code, step.code);
-    const refs = (mode: "read" | "write"): BufferRef[] => step.args.flatMap((a) => ("place" in a && a.mode === mode ? [refOf(a.place.id, a.offset)] : []));
+    const refs = (mode: "read" | "write"): BufferRef[] =>
+      step.args.flatMap((a) => ("place" in a && a.mode === mode ? [refOf(a.place.id, a.offset)] : []));
     return {
       kernel: `${kernel}/${step.name}`,
       code,
-      args: step.args.map((a) => ("place" in a ? { buffer: refOf(a.place.id, a.offset) } : { size: dimToData(a.size) })),
+      args: step.args.map((a) =>
+        "place" in a ? { buffer: refOf(a.place.id, a.offset) } : { size: dimToData(a.size) },
+      ),
       grid: dimToData(step.grid),
       flops: dimToData(step.flops),
       workerScratch: step.workerScratch ?? 0,

@@ -5,7 +5,12 @@ import type { Make, Node, OpTable } from "../ir/node.ts";
 import { mapGraph } from "./rewrite.ts";
 
 /** Expands ops for which `claimed` is false, until all are claimed or have no expansion. */
-export function expandUnclaimed(graph: Graph, make: Make, table: OpTable, claimed: (graph: Graph) => (node: Node) => boolean): Graph {
+export function expandUnclaimed(
+  graph: Graph,
+  make: Make,
+  table: OpTable,
+  claimed: (graph: Graph) => (node: Node) => boolean,
+): Graph {
   for (let current = graph; ; ) {
     const isClaimed = claimed(current);
     const next = mapGraph(current, make, (n) => {

@@ -1,5 +1,5 @@
 /** Memory plan: scratch values that are never alive together share a slot; sizes stay symbolic. */
-import { bounds, type Box, type Dim, dimKey } from "../core/dim.ts";
+import { type Box, bounds, type Dim, dimKey } from "../core/dim.ts";
 
 export interface Lifetime {
   readonly bytes: Dim;

@@ -23,12 +23,24 @@ export function mergeSiblingProducts(graph: Graph, make: Make, table: OpTable): 
 
   const flowsIntoContraction = (n: Node): boolean => {
     const list = users.get(n) ?? [];
-    return !outputs.has(n) && list.length > 0 && list.every((u) => (kind(u) === "view" ? flowsIntoContraction(u) : kind(u) === "contraction" && u.inputs.length > 2));
+    return (
+      !outputs.has(n) &&
+      list.length > 0 &&
+      list.every((u) =>
+        kind(u) === "view" ? flowsIntoContraction(u) : kind(u) === "contraction" && u.inputs.length > 2,
+      )
+    );
   };
 
   const groups = new Map<Node, Member[]>();
   for (const n of nodes) {
-    if (kind(n) !== "contraction" || n.attributes.transpose_b !== true || !weights.has(n.inputs[1]) || n.inputs[1].shape.length !== 2) continue;
+    if (
+      kind(n) !== "contraction" ||
+      n.attributes.transpose_b !== true ||
+      !weights.has(n.inputs[1]) ||
+      n.inputs[1].shape.length !== 2
+    )
+      continue;
     const only = users.get(n)?.length === 1 && !outputs.has(n) ? (users.get(n) as readonly Node[])[0] : undefined;
     const bias = only?.op === "add" ? only.inputs.find((i) => i !== n) : undefined;
     const biased = bias !== undefined && weights.has(bias) && bias.shape.length === 1;
@@ -43,8 +55,18 @@ export function mergeSiblingProducts(graph: Graph, make: Make, table: OpTable): 
   for (const list of groups.values()) {
     const biased = list.every((m) => m.bias !== undefined);
     if (list.length < 2 || (!biased && list.some((m) => m.bias !== undefined))) continue;
-    const stacked = make("concat", list.map((m) => m.product.inputs[1]), { axis: 0 });
-    const bias = biased ? make("concat", list.map((m) => m.bias as Node), { axis: 0 }) : undefined;
+    const stacked = make(
+      "concat",
+      list.map((m) => m.product.inputs[1]),
+      { axis: 0 },
+    );
+    const bias = biased
+      ? make(
+          "concat",
+          list.map((m) => m.bias as Node),
+          { axis: 0 },
+        )
+      : undefined;
     let start: Dim = 0;
     for (const m of list) {
       const from = start;

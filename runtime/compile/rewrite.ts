@@ -22,7 +22,12 @@ export function mapGraph(graph: Graph, make: Make, replace: (node: Node) => Node
 }
 
 /** Applies `rules` bottom-up until nothing changes; counts applications by rule name into `counts`. */
-export function applyRules(graph: Graph, rules: readonly Rule[], make: Make, counts: Map<string, number> = new Map()): Graph {
+export function applyRules(
+  graph: Graph,
+  rules: readonly Rule[],
+  make: Make,
+  counts: Map<string, number> = new Map(),
+): Graph {
   let current = graph;
   for (let round = 0; round < MAX_ROUNDS; round++) {
     let changed = false;

@@ -16,18 +16,24 @@ export const CANONICAL_RULES: readonly Rule[] = [
   },
   {
     name: "reshape of reshape",
-    apply: (n, make) => (n.op === "reshape" && n.inputs[0].op === "reshape" ? make("reshape", [n.inputs[0].inputs[0]], n.attributes) : undefined),
+    apply: (n, make) =>
+      n.op === "reshape" && n.inputs[0].op === "reshape"
+        ? make("reshape", [n.inputs[0].inputs[0]], n.attributes)
+        : undefined,
   },
   {
     name: "transpose that keeps the order",
-    apply: (n) => (n.op === "transpose" && isIdentity(n.attributes.perm as readonly number[]) ? n.inputs[0] : undefined),
+    apply: (n) =>
+      n.op === "transpose" && isIdentity(n.attributes.perm as readonly number[]) ? n.inputs[0] : undefined,
   },
   {
     name: "transpose of transpose",
     apply: (n, make) => {
       if (n.op !== "transpose" || n.inputs[0].op !== "transpose") return undefined;
       const inner = n.inputs[0].attributes.perm as readonly number[];
-      return make("transpose", [n.inputs[0].inputs[0]], { perm: (n.attributes.perm as readonly number[]).map((p) => inner[p]) });
+      return make("transpose", [n.inputs[0].inputs[0]], {
+        perm: (n.attributes.perm as readonly number[]).map((p) => inner[p]),
+      });
     },
   },
   {
@@ -40,7 +46,8 @@ export const CANONICAL_RULES: readonly Rule[] = [
   },
   {
     name: "broadcast to its own shape",
-    apply: (n) => (n.op === "broadcast_to" && shapeEquals(n.attributes.shape as Shape, n.inputs[0].shape) ? n.inputs[0] : undefined),
+    apply: (n) =>
+      n.op === "broadcast_to" && shapeEquals(n.attributes.shape as Shape, n.inputs[0].shape) ? n.inputs[0] : undefined,
   },
   {
     name: "multiply by one",
@@ -58,7 +65,8 @@ export const CANONICAL_RULES: readonly Rule[] = [
       if (n.op !== "matmul" || n.inputs[1].op !== "transpose") return undefined;
       const perm = n.inputs[1].attributes.perm as readonly number[];
       const r = perm.length;
-      const swapsLast = r >= 2 && perm[r - 1] === r - 2 && perm[r - 2] === r - 1 && perm.slice(0, r - 2).every((p, i) => p === i);
+      const swapsLast =
+        r >= 2 && perm[r - 1] === r - 2 && perm[r - 2] === r - 1 && perm.slice(0, r - 2).every((p, i) => p === i);
       if (!swapsLast) return undefined;
       return make("matmul", [n.inputs[0], n.inputs[1].inputs[0]], { transpose_b: n.attributes.transpose_b !== true });
     },

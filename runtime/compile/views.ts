@@ -1,6 +1,7 @@
 /** Views: reshapes, slices and transposes as strides over a materialised base, so that consumers read in place. */
-import { add, type Dim, dimEquals, mul, type Shape } from "../core/dim.ts";
+
 import type { View } from "../abi/kernel.ts";
+import { add, type Dim, dimEquals, mul, type Shape } from "../core/dim.ts";
 import type { Node, OpTable } from "../ir/node.ts";
 
 /** Element strides of a dense, row-major value. */
@@ -77,7 +78,9 @@ function through(node: Node, v: View): View | undefined {
       return { ...v, shape: node.shape, offset: add(v.offset, mul(a.start as Dim, v.strides[a.axis as number])) };
     case "broadcast_to": {
       const lead = node.shape.length - v.shape.length;
-      const strides = node.shape.map((d, i): Dim => (i < lead || !dimEquals(v.shape[i - lead], d) ? 0 : v.strides[i - lead]));
+      const strides = node.shape.map(
+        (d, i): Dim => (i < lead || !dimEquals(v.shape[i - lead], d) ? 0 : v.strides[i - lead]),
+      );
       return { ...v, shape: node.shape, strides };
     }
     default:
@@ -103,4 +106,3 @@ export function createViewResolver(table: OpTable): (node: Node) => View {
 export function isWhole(view: View): boolean {
   return view.offset === 0 && isDense(view) && dimEquals(mul(...view.shape), mul(...view.base.shape));
 }
-

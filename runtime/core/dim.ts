@@ -298,7 +298,13 @@ export function substitute(d: Dim, values: Bindings): Dim {
           if (a.kind === "symbol") return values[a.name as string] ?? fromAtom(a);
           const x = substitute(a.a as Dim, values);
           const y = substitute(a.b as Dim, values);
-          return a.kind === "floor_div" ? floorDiv(x, y) : a.kind === "mod" ? mod(x, y) : a.kind === "max" ? max(x, y) : min(x, y);
+          return a.kind === "floor_div"
+            ? floorDiv(x, y)
+            : a.kind === "mod"
+              ? mod(x, y)
+              : a.kind === "max"
+                ? max(x, y)
+                : min(x, y);
         }),
       ),
     ),

@@ -1,6 +1,7 @@
 /** Compile ranges: boxes of intervals over a component's symbols, each with an artifact of its own. */
-import type { Bindings, Box, Interval } from "./dim.ts";
+
 import { FoveaError } from "./diagnostics.ts";
+import type { Bindings, Box, Interval } from "./dim.ts";
 
 /** Ends of the ranges along one symbol: `[64, 256]` over 1..512 gives 1..64, 65..256, 257..512. */
 export interface RangeSpec {
@@ -39,7 +40,8 @@ function refuse(tag: string, problem: string): never {
 function checkInterval(tag: string, name: string, i: Interval): void {
   const step = i.multipleOf ?? 1;
   const whole = [i.min, i.max, step].every((v) => Number.isSafeInteger(v));
-  if (!whole || i.min < 0 || step < 1) refuse(tag, `symbol "${name}" needs whole bounds >= 0, found ${i.min}..${i.max}.`);
+  if (!whole || i.min < 0 || step < 1)
+    refuse(tag, `symbol "${name}" needs whole bounds >= 0, found ${i.min}..${i.max}.`);
   if (i.min > i.max) refuse(tag, `the interval of "${name}" is empty (${i.min}..${i.max}); swap its bounds.`);
   if (i.max - (i.max % step) < i.min) {
     refuse(tag, `no multiple of ${step} lies in ${i.min}..${i.max} of "${name}"; widen the interval.`);
@@ -64,10 +66,14 @@ export function splitRanges(symbols: Box, spec: RangeSpec, options: RangeOptions
   const boxes: Box[] = [];
   for (const tuple of spec.exact ?? []) {
     for (const name of Object.keys(tuple)) {
-      if (!(name in symbols)) refuse(tag, `an exact size names "${name}"; its symbols are ${Object.keys(symbols).join(", ")}.`);
+      if (!(name in symbols))
+        refuse(tag, `an exact size names "${name}"; its symbols are ${Object.keys(symbols).join(", ")}.`);
     }
     if (!boxHolds(symbols, tuple)) {
-      refuse(tag, `the exact size ${JSON.stringify(tuple)} lies outside of ${boxText(symbols)}; give every symbol a value inside.`);
+      refuse(
+        tag,
+        `the exact size ${JSON.stringify(tuple)} lies outside of ${boxText(symbols)}; give every symbol a value inside.`,
+      );
     }
     boxes.push(Object.fromEntries(Object.keys(symbols).map((n) => [n, { min: tuple[n], max: tuple[n] }])));
   }
@@ -82,7 +88,10 @@ export function splitRanges(symbols: Box, spec: RangeSpec, options: RangeOptions
     let from = whole.min;
     for (const end of [...ends, whole.max]) {
       if (!Number.isSafeInteger(end) || end < from || end > whole.max) {
-        refuse(tag, `end ${end} of "${axis}" must lie in ${from}..${whole.max}; ends ascend and stay below ${whole.max}.`);
+        refuse(
+          tag,
+          `end ${end} of "${axis}" must lie in ${from}..${whole.max}; ends ascend and stay below ${whole.max}.`,
+        );
       }
       const part = { ...whole, min: from, max: end };
       checkInterval(tag, axis, part);
@@ -92,7 +101,10 @@ export function splitRanges(symbols: Box, spec: RangeSpec, options: RangeOptions
   }
   const limit = options.maxArtifacts ?? DEFAULT_MAX_ARTIFACTS;
   if (boxes.length > limit) {
-    refuse(tag, `${ends.length + 1} ranges and ${spec.exact?.length ?? 0} exact sizes make ${boxes.length} artifacts, over maxArtifacts ${limit}; drop some or raise it.`);
+    refuse(
+      tag,
+      `${ends.length + 1} ranges and ${spec.exact?.length ?? 0} exact sizes make ${boxes.length} artifacts, over maxArtifacts ${limit}; drop some or raise it.`,
+    );
   }
   return boxes;
 }

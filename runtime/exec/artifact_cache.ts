@@ -35,14 +35,20 @@ function parseRecords(bytes: Uint8Array | undefined): readonly CacheRecord[] {
   if (bytes === undefined) return [];
   try {
     const value = JSON.parse(new TextDecoder().decode(bytes)) as { records?: readonly CacheRecord[] };
-    return Array.isArray(value.records) ? value.records.filter((r) => typeof r?.artifact === "string" && typeof r.reads === "object") : [];
+    return Array.isArray(value.records)
+      ? value.records.filter((r) => typeof r?.artifact === "string" && typeof r.reads === "object")
+      : [];
   } catch {
     return [];
   }
 }
 
 /** The cached artifact for a request on a device with these capabilities, or nothing. Damaged entries count as absent. */
-export async function lookup(store: Store, digest: string, capabilities: Capabilities): Promise<CompiledArtifact | undefined> {
+export async function lookup(
+  store: Store,
+  digest: string,
+  capabilities: Capabilities,
+): Promise<CompiledArtifact | undefined> {
   const records = parseRecords(await store.get(requestKey(digest)));
   const record = records.find((r) => Object.entries(r.reads).every(([k, v]) => capabilities[k] === v));
   if (record === undefined) return undefined;
@@ -63,7 +69,12 @@ export async function lookup(store: Store, digest: string, capabilities: Capabil
 }
 
 /** Stores blobs first and the request's record last: the record is the commit point. Returns the artifact's digest. */
-export async function save(store: Store, digest: string, compiled: CompiledArtifact, reads: Readonly<Record<string, CapabilityValue>>): Promise<string> {
+export async function save(
+  store: Store,
+  digest: string,
+  compiled: CompiledArtifact,
+  reads: Readonly<Record<string, CapabilityValue>>,
+): Promise<string> {
   const bytes = encodeArtifact(compiled.artifact);
   const artifact = digestBytes(bytes);
   for (const [d, blob] of compiled.code) await store.put(blobKey(d), blob);

@@ -13,11 +13,16 @@ export function decodeArtifact(bytes: Uint8Array): Artifact {
   try {
     value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (cause) {
-    throw new FoveaError("invalid_artifact", "A cached artifact is not readable as JSON; it will be compiled again.", { cause });
+    throw new FoveaError("invalid_artifact", "A cached artifact is not readable as JSON; it will be compiled again.", {
+      cause,
+    });
   }
   const a = value as Partial<Artifact> | null;
   if (a === null || typeof a !== "object" || a.format !== ARTIFACT_FORMAT || !Array.isArray(a.steps)) {
-    throw new FoveaError("invalid_artifact", `A cached artifact has another format than ${ARTIFACT_FORMAT}; it will be compiled again.`);
+    throw new FoveaError(
+      "invalid_artifact",
+      `A cached artifact has another format than ${ARTIFACT_FORMAT}; it will be compiled again.`,
+    );
   }
   return value as Artifact;
 }

@@ -20,7 +20,13 @@ const asBytes = (a: Float32Array): Uint8Array => new Uint8Array(a.buffer, a.byte
 const portBytes = (p: Port): number => p.shape.reduce<number>((n, d) => n * (d as number), 4);
 
 /** Runs a prologue: sources to staging, steps, result kept; staging is given back. */
-async function runPrologue(device: Device, use: WeightUse, destination: DeviceBuffer, read: TensorReader, signal: AbortSignal | undefined): Promise<void> {
+async function runPrologue(
+  device: Device,
+  use: WeightUse,
+  destination: DeviceBuffer,
+  read: TensorReader,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const list = use.prologue;
   if (list === undefined) return internal("a weight without prologue was asked to run one");
   const staging: DeviceBuffer[] = [];
@@ -34,11 +40,13 @@ async function runPrologue(device: Device, use: WeightUse, destination: DeviceBu
     const slots = slotBytes(list, {}).map((n) => stage(n));
     if (list.weights.length > 0) internal("a prologue reads weights of its own");
     for (let i = 0; i < inputs.length; i++) {
-      const source = use.sources.find((s) => s.name === list.inputs[i].name) ?? internal("a prologue input has no source");
+      const source =
+        use.sources.find((s) => s.name === list.inputs[i].name) ?? internal("a prologue input has no source");
       device.write(inputs[i], 0, asBytes(await read(source.name, source.shape)));
     }
     const launches = bindSteps(list, {}, (ref) => {
-      const buffer = ref.space === "input" ? inputs[ref.index] : ref.space === "scratch" ? slots[ref.index] : destination;
+      const buffer =
+        ref.space === "input" ? inputs[ref.index] : ref.space === "scratch" ? slots[ref.index] : destination;
       return { buffer, offset: 0 };
     });
     const bound = device.bind(launches);
@@ -62,7 +70,8 @@ export function createInstanceWeights(device: Device): InstanceWeights {
         signal?.throwIfAborted();
         const buffer = device.allocate(use.bytes);
         try {
-          if (use.prologue === undefined) device.write(buffer, 0, asBytes(await read(use.sources[0].name, use.sources[0].shape)));
+          if (use.prologue === undefined)
+            device.write(buffer, 0, asBytes(await read(use.sources[0].name, use.sources[0].shape)));
           else await runPrologue(device, use, buffer, read, signal);
         } catch (error) {
           device.release(buffer);

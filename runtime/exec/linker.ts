@@ -3,7 +3,7 @@ import type { Artifact, BufferRef, StepList } from "../abi/artifact.ts";
 import type { Address, DeviceBuffer, Launch } from "../abi/device.ts";
 import type { Plan } from "../abi/encoder.ts";
 import { internal } from "../core/diagnostics.ts";
-import { type Bindings, dimFromData, type DimData, evaluate } from "../core/dim.ts";
+import { type Bindings, type DimData, dimFromData, evaluate } from "../core/dim.ts";
 import { DTYPE_BYTES, type DType } from "../core/dtype.ts";
 
 export const ARENA_ALIGNMENT = 64;
@@ -49,7 +49,9 @@ function placeSpans(spans: readonly Span[]): { offsets: ReadonlyMap<string, numb
   const placed: { span: Span; offset: number }[] = [];
   let total = 0;
   for (const span of spans) {
-    const rivals = placed.filter((p) => p.span.first <= span.last && span.first <= p.span.last).sort((a, b) => a.offset - b.offset);
+    const rivals = placed
+      .filter((p) => p.span.first <= span.last && span.first <= p.span.last)
+      .sort((a, b) => a.offset - b.offset);
     let offset = 0;
     for (const r of rivals) {
       if (offset + align(span.bytes) <= r.offset) break;
@@ -88,7 +90,11 @@ export function bindSteps(list: StepList, bindings: Bindings, address: (ref: Buf
  * Links a plan. `resolve` gives the artifact and weights of each call.
  * Values are placed by their lifetime over the calls; all calls share one scratch region.
  */
-export function linkPlan(plan: Plan, inputs: Readonly<Record<string, { dtype: DType; shape: readonly number[] }>>, resolve: (call: number) => ResolvedCall): LinkedProgram {
+export function linkPlan(
+  plan: Plan,
+  inputs: Readonly<Record<string, { dtype: DType; shape: readonly number[] }>>,
+  resolve: (call: number) => ResolvedCall,
+): LinkedProgram {
   const end = plan.calls.length;
   const types = new Map<string, { dtype: DType; shape: readonly number[] }>();
   const spans = new Map<string, Span>();
@@ -110,7 +116,9 @@ export function linkPlan(plan: Plan, inputs: Readonly<Record<string, { dtype: DT
       const want = port.shape.map(size);
       const have = (types.get(value) as { shape: readonly number[] }).shape;
       if (want.reduce((a, b) => a * b, 1) !== have.reduce((a, b) => a * b, 1)) {
-        internal(`call ${at} of "${call.tag}" takes "${port.name}" as [${want.join(", ")}], found [${have.join(", ")}]`);
+        internal(
+          `call ${at} of "${call.tag}" takes "${port.name}" as [${want.join(", ")}], found [${have.join(", ")}]`,
+        );
       }
       span.last = at;
     }
@@ -129,7 +137,14 @@ export function linkPlan(plan: Plan, inputs: Readonly<Record<string, { dtype: DT
   const { offsets, total } = placeSpans([...spans.values()]);
   const scratchBytes = Math.max(0, ...resolved.map((r) => r.slots.reduce((a, b) => a + b, 0)));
   const values = Object.fromEntries(
-    [...spans.values()].map((s) => [s.name, { offset: offsets.get(s.name) as number, bytes: s.bytes, ...(types.get(s.name) as { dtype: DType; shape: readonly number[] }) }]),
+    [...spans.values()].map((s) => [
+      s.name,
+      {
+        offset: offsets.get(s.name) as number,
+        bytes: s.bytes,
+        ...(types.get(s.name) as { dtype: DType; shape: readonly number[] }),
+      },
+    ]),
   );
   const launches = (arena: DeviceBuffer): readonly Launch[] =>
     resolved.flatMap((r, at) => {

@@ -22,7 +22,12 @@ export interface ForwardContext {
 }
 
 export interface ProgramRunner {
-  run(program: LinkedProgram, inputs: Tensors, results: Readonly<Record<string, string>>, context: ForwardContext): Promise<Tensors>;
+  run(
+    program: LinkedProgram,
+    inputs: Tensors,
+    results: Readonly<Record<string, string>>,
+    context: ForwardContext,
+  ): Promise<Tensors>;
   release(): void;
 }
 
@@ -66,7 +71,8 @@ export function createProgramRunner(device: Device): ProgramRunner {
           const place = program.values[name];
           if (place === undefined) continue;
           const bytes = bytesOf(t);
-          if (bytes.length !== place.bytes) internal(`input "${name}" has ${bytes.length} bytes, its place ${place.bytes}`);
+          if (bytes.length !== place.bytes)
+            internal(`input "${name}" has ${bytes.length} bytes, its place ${place.bytes}`);
           device.write(arena.buffer, place.offset, bytes);
         }
         await device.run(arena.bound, context.signal === undefined ? {} : { signal: context.signal });

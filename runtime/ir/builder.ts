@@ -1,6 +1,7 @@
 /** The builder that component authors use; shapes are checked at every call and errors name the author's line. */
-import { add, type Box, type Dim, dimEquals, mul, type Shape, symbol } from "../core/dim.ts";
+
 import { FoveaError } from "../core/diagnostics.ts";
+import { add, type Box, type Dim, dimEquals, mul, type Shape, symbol } from "../core/dim.ts";
 import type { DType } from "../core/dtype.ts";
 import type { Graph } from "./graph.ts";
 import { type Attributes, createInterner, type Interner, type Node } from "./node.ts";
@@ -86,7 +87,8 @@ export function createGraphBuilder(options: BuilderOptions): GraphBuilder {
     }
   };
   const declare = (kind: string, name: string): void => {
-    if (names.has(`${kind} ${name}`)) throw new FoveaError("duplicate_name", `The ${kind} "${name}" is declared twice in one graph.`);
+    if (names.has(`${kind} ${name}`))
+      throw new FoveaError("duplicate_name", `The ${kind} "${name}" is declared twice in one graph.`);
     names.add(`${kind} ${name}`);
   };
   return {
@@ -128,14 +130,20 @@ export function createGraphBuilder(options: BuilderOptions): GraphBuilder {
     },
     gather: (table, indices) => op("gather", [table, indices]),
     takeRow: (x, indices) => op("take_row", [x, indices]),
-    patchify: (x, patchHeight, patchWidth) => op("patchify", [x], { patch_height: patchHeight, patch_width: patchWidth }),
+    patchify: (x, patchHeight, patchWidth) =>
+      op("patchify", [x], { patch_height: patchHeight, patch_width: patchWidth }),
     output: (name, node) => {
       declare("output", name);
       outputs.push({ name, node });
     },
     finish: () => {
-      if (outputs.length === 0) throw new FoveaError("no_outputs", "A graph needs at least one output; call b.output(name, node).");
-      return Object.freeze({ symbols: options.symbols, inputs: Object.freeze([...inputs]), outputs: Object.freeze([...outputs]) });
+      if (outputs.length === 0)
+        throw new FoveaError("no_outputs", "A graph needs at least one output; call b.output(name, node).");
+      return Object.freeze({
+        symbols: options.symbols,
+        inputs: Object.freeze([...inputs]),
+        outputs: Object.freeze([...outputs]),
+      });
     },
   };
 }

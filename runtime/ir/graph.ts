@@ -57,7 +57,8 @@ export function usersOf(nodes: readonly Node[]): ReadonlyMap<Node, readonly Node
 export function weightOnly(nodes: readonly Node[]): ReadonlySet<Node> {
   const set = new Set<Node>();
   for (const n of nodes) {
-    if (n.op === "weight" || n.op === "constant" || (n.inputs.length > 0 && n.inputs.every((i) => set.has(i)))) set.add(n);
+    if (n.op === "weight" || n.op === "constant" || (n.inputs.length > 0 && n.inputs.every((i) => set.has(i))))
+      set.add(n);
   }
   return set;
 }

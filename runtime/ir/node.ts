@@ -1,7 +1,8 @@
 /** The one immutable, interned node of the graph language: inside one interner, equality is identity. */
-import type { DType } from "../core/dtype.ts";
-import { type Dim, type DimExpression, dimKey, type Shape } from "../core/dim.ts";
+
 import { FoveaError } from "../core/diagnostics.ts";
+import { type Dim, type DimExpression, dimKey, type Shape } from "../core/dim.ts";
+import type { DType } from "../core/dtype.ts";
 
 /** Attribute values: plain data, or a dim, or a list of them. */
 export type Attribute = string | number | boolean | DimExpression | readonly Dim[];
@@ -25,7 +26,15 @@ export interface Inferred {
   readonly dtype: DType;
 }
 
-export type OpKind = "source" | "elementwise" | "view" | "reduction" | "normalization" | "contraction" | "index" | "assembly";
+export type OpKind =
+  | "source"
+  | "elementwise"
+  | "view"
+  | "reduction"
+  | "normalization"
+  | "contraction"
+  | "index"
+  | "assembly";
 
 /** Ops are rows with traits; passes and kernels ask the traits. */
 export interface OpRow {
@@ -74,7 +83,8 @@ export function createInterner(table: OpTable): Interner {
     if (old !== undefined) return old;
     const at = source === undefined ? "" : ` (at ${source})`;
     const row = table.get(op);
-    if (row === undefined) throw new FoveaError("unknown_op", `There is no operation "${op}"${at}. Register it through a plugin's ops.`);
+    if (row === undefined)
+      throw new FoveaError("unknown_op", `There is no operation "${op}"${at}. Register it through a plugin's ops.`);
     const [fewest, most] = row.arity;
     const problem =
       inputs.length < fewest || inputs.length > most
@@ -82,7 +92,10 @@ export function createInterner(table: OpTable): Interner {
         : row.infer(inputs, attributes);
     if (typeof problem === "string") {
       const operands = inputs.map((n) => `${n.dtype}[${n.shape.map(dimKey).join(", ")}]`).join(" and ");
-      throw new FoveaError("shape_error", `Operation "${op}" cannot take ${operands || "no operands"}${at}: ${problem}`);
+      throw new FoveaError(
+        "shape_error",
+        `Operation "${op}" cannot take ${operands || "no operands"}${at}: ${problem}`,
+      );
     }
     const node: Node = Object.freeze({
       id: known.size,

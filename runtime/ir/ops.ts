@@ -1,9 +1,73 @@
 /** The op table: kinds (traits), shape inference and expansions of every built-in op. */
-import { add, type Dim, dimEquals, dimKey, floorDiv, mul, product, type Shape, shapeEquals, shapeText, sub } from "../core/dim.ts";
+import {
+  add,
+  type Dim,
+  dimEquals,
+  dimKey,
+  floorDiv,
+  mul,
+  product,
+  type Shape,
+  shapeEquals,
+  shapeText,
+  sub,
+} from "../core/dim.ts";
 import type { DType } from "../core/dtype.ts";
 import type { Attributes, Inferred, Make, Node, OpRow, OpTable } from "./node.ts";
 
 const FLOAT: DType = "f32";
+
+/** Ops that work on every element alone. */
+export type ElementwiseOp =
+  | "neg"
+  | "abs"
+  | "exp"
+  | "log"
+  | "sqrt"
+  | "rsqrt"
+  | "tanh"
+  | "erf"
+  | "sigmoid"
+  | "relu"
+  | "gelu"
+  | "gelu_tanh"
+  | "quick_gelu"
+  | "silu"
+  | "add"
+  | "sub"
+  | "mul"
+  | "div"
+  | "max"
+  | "min"
+  | "lt"
+  | "le"
+  | "eq"
+  | "where";
+
+/** Every built-in op. */
+export type OpName =
+  | ElementwiseOp
+  | "input"
+  | "weight"
+  | "constant"
+  | "reshape"
+  | "transpose"
+  | "slice"
+  | "broadcast_to"
+  | "contiguous"
+  | "reduce_sum"
+  | "reduce_mean"
+  | "reduce_max"
+  | "layer_norm"
+  | "rms_norm"
+  | "softmax"
+  | "l2_normalize"
+  | "matmul"
+  | "attention"
+  | "gather"
+  | "take_row"
+  | "patchify"
+  | "concat";
 
 /** Result of numpy broadcasting, or a sentence. */
 export function broadcastShapes(shapes: readonly Shape[]): Shape | string {
@@ -77,13 +141,17 @@ function reduction(): OpRow {
   return {
     kind: "reduction",
     arity: [1, 1],
-    infer: ([x]) => (x.shape.length === 0 ? "a scalar has no axis to reduce." : { shape: [...x.shape.slice(0, -1), 1], dtype: x.dtype }),
+    infer: ([x]) =>
+      x.shape.length === 0
+        ? "a scalar has no axis to reduce."
+        : { shape: [...x.shape.slice(0, -1), 1], dtype: x.dtype },
   };
 }
 
 function inferMatmul([a, b]: readonly Node[], attributes: Attributes): Inferred | string {
   if (a.shape.length < 2 || b.shape.length < 2) return "both operands need at least two axes.";
-  const [n, k] = attributes.transpose_b === true ? b.shape.slice(-2) : [b.shape[b.shape.length - 1], b.shape[b.shape.length - 2]];
+  const [n, k] =
+    attributes.transpose_b === true ? b.shape.slice(-2) : [b.shape[b.shape.length - 1], b.shape[b.shape.length - 2]];
   const ka = a.shape[a.shape.length - 1];
   if (!dimEquals(ka, k)) {
     return `the inner sizes ${dimKey(ka)} and ${dimKey(k)} differ${attributes.transpose_b === true ? " (weights are [out, in])" : ""}.`;
@@ -95,15 +163,22 @@ function inferMatmul([a, b]: readonly Node[], attributes: Attributes): Inferred 
 
 function inferAttention(inputs: readonly Node[], attributes: Attributes): Inferred | string {
   const [q, k, v] = inputs;
-  for (const [name, n] of [["query", q], ["key", k], ["value", v]] as const) {
-    if (n.shape.length !== 4) return `the ${name} must be [batch, tokens, heads, head_dim], found ${shapeText(n.shape)}.`;
+  for (const [name, n] of [
+    ["query", q],
+    ["key", k],
+    ["value", v],
+  ] as const) {
+    if (n.shape.length !== 4)
+      return `the ${name} must be [batch, tokens, heads, head_dim], found ${shapeText(n.shape)}.`;
   }
-  if (!shapeEquals(k.shape, v.shape)) return `keys ${shapeText(k.shape)} and values ${shapeText(v.shape)} must have one shape.`;
+  if (!shapeEquals(k.shape, v.shape))
+    return `keys ${shapeText(k.shape)} and values ${shapeText(v.shape)} must have one shape.`;
   if (!dimEquals(q.shape[0], k.shape[0]) || !dimEquals(q.shape[3], k.shape[3])) {
     return `query ${shapeText(q.shape)} and keys ${shapeText(k.shape)} must agree in batch and head_dim.`;
   }
   const extra = (attributes.key_mask === true ? 1 : 0) + (attributes.segments === true ? 1 : 0);
-  if (inputs.length !== 3 + extra) return `${3 + extra} operands are announced by key_mask and segments, found ${inputs.length}.`;
+  if (inputs.length !== 3 + extra)
+    return `${3 + extra} operands are announced by key_mask and segments, found ${inputs.length}.`;
   return { shape: q.shape, dtype: FLOAT };
 }
 
@@ -114,7 +189,8 @@ function inferConcat(inputs: readonly Node[], attributes: Attributes): Inferred 
   let total: Dim = 0;
   for (const n of inputs) {
     const same = n.shape.length === first.length && n.shape.every((d, i) => i === axis || dimEquals(d, first[i]));
-    if (!same) return `all sizes but those of axis ${axis} must agree, found ${shapeText(first)} and ${shapeText(n.shape)}.`;
+    if (!same)
+      return `all sizes but those of axis ${axis} must agree, found ${shapeText(first)} and ${shapeText(n.shape)}.`;
     total = add(total, n.shape[axis]);
   }
   return { shape: first.map((d, i) => (i === axis ? total : d)), dtype: inputs[0].dtype };
@@ -129,7 +205,10 @@ function gelu(make: Make, x: Node): Node {
 function geluTanh(make: Make, x: Node): Node {
   // x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), the same paper's approximation.
   const cube = make("mul", [make("mul", [x, x]), x]);
-  const u = make("mul", [make("add", [x, make("mul", [cube, scalar(make, 0.044715)])]), scalar(make, Math.sqrt(2 / Math.PI))]);
+  const u = make("mul", [
+    make("add", [x, make("mul", [cube, scalar(make, 0.044715)])]),
+    scalar(make, Math.sqrt(2 / Math.PI)),
+  ]);
   return make("mul", [make("mul", [x, scalar(make, 0.5)]), make("add", [make("tanh", [u]), scalar(make, 1)])]);
 }
 
@@ -145,7 +224,7 @@ function rmsNorm(make: Make, [x, w]: readonly Node[], eps: number): Node {
   return make("mul", [make("mul", [x, make("rsqrt", [make("add", [mean, scalar(make, eps)])])]), w]);
 }
 
-const OPS = {
+const OPS: Readonly<Record<OpName, OpRow>> = {
   input: source(),
   weight: source(),
   constant: { kind: "source", arity: [0, 0], infer: () => ({ shape: [], dtype: FLOAT }) },
@@ -162,7 +241,9 @@ const OPS = {
   relu: elementwise(1, ([x], _, make) => make("max", [x, scalar(make, 0)])),
   gelu: elementwise(1, ([x], _, make) => gelu(make, x)),
   gelu_tanh: elementwise(1, ([x], _, make) => geluTanh(make, x)),
-  quick_gelu: elementwise(1, ([x], _, make) => make("mul", [x, make("sigmoid", [make("mul", [x, scalar(make, 1.702)])])])),
+  quick_gelu: elementwise(1, ([x], _, make) =>
+    make("mul", [x, make("sigmoid", [make("mul", [x, scalar(make, 1.702)])])]),
+  ),
   silu: elementwise(1, ([x], _, make) => make("mul", [x, make("sigmoid", [x])])),
   add: elementwise(2),
   sub: elementwise(2),
@@ -184,20 +265,25 @@ const OPS = {
   transpose: view(([x], a) => {
     const perm = a.perm as readonly number[];
     const valid = perm.length === x.shape.length && [...perm].sort((p, q) => p - q).every((p, i) => p === i);
-    return valid ? { shape: perm.map((p) => x.shape[p]), dtype: x.dtype } : `[${perm.join(", ")}] is no order of its ${x.shape.length} axes.`;
+    return valid
+      ? { shape: perm.map((p) => x.shape[p]), dtype: x.dtype }
+      : `[${perm.join(", ")}] is no order of its ${x.shape.length} axes.`;
   }),
   slice: view(([x], a) => {
     const axis = a.axis as number;
     if (axis < 0 || axis >= x.shape.length) return `axis ${axis} is outside of 0..${x.shape.length - 1}.`;
     const [start, end] = [a.start, a.end] as readonly Dim[];
     const all = x.shape[axis];
-    if (typeof all === "number" && typeof end === "number" && end > all) return `it ends at ${end} on axis ${axis} of size ${all}.`;
+    if (typeof all === "number" && typeof end === "number" && end > all)
+      return `it ends at ${end} on axis ${axis} of size ${all}.`;
     return { shape: x.shape.map((d, i) => (i === axis ? sub(end, start) : d)), dtype: x.dtype };
   }),
   broadcast_to: view(([x], a) => {
     const shape = a.shape as Shape;
     const both = broadcastShapes([x.shape, shape]);
-    return typeof both !== "string" && shapeEquals(both, shape) ? { shape, dtype: x.dtype } : `${shapeText(x.shape)} does not broadcast to ${shapeText(shape)}.`;
+    return typeof both !== "string" && shapeEquals(both, shape)
+      ? { shape, dtype: x.dtype }
+      : `${shapeText(x.shape)} does not broadcast to ${shapeText(shape)}.`;
   }),
   contiguous: { kind: "assembly", arity: [1, 1], infer: ([x]) => ({ shape: x.shape, dtype: x.dtype }) },
 
@@ -210,7 +296,9 @@ const OPS = {
     const e = make("exp", [make("sub", [x, make("reduce_max", [x])])]);
     return make("div", [e, make("reduce_sum", [e])]);
   }),
-  l2_normalize: normalization(0, ([x], _, make) => make("mul", [x, make("rsqrt", [make("reduce_sum", [make("mul", [x, x])])])])),
+  l2_normalize: normalization(0, ([x], _, make) =>
+    make("mul", [x, make("rsqrt", [make("reduce_sum", [make("mul", [x, x])])])]),
+  ),
 
   matmul: { kind: "contraction", arity: [2, 2], infer: inferMatmul },
   attention: { kind: "contraction", arity: [3, 5], infer: inferAttention },
@@ -242,9 +330,7 @@ const OPS = {
     },
   },
   concat: { kind: "assembly", arity: [1, 64], infer: inferConcat },
-} as const satisfies Record<string, OpRow>;
-
-export type OpName = keyof typeof OPS;
+};
 
 /** Every built-in op by name. */
 export const OP_TABLE: OpTable = new Map<string, OpRow>(Object.entries(OPS));

@@ -1,6 +1,7 @@
 /** Read-only verifier of graphs: every node's type follows from its op and operands, every symbol has an interval. */
-import { bounds, shapeEquals, symbolsOf } from "../core/dim.ts";
+
 import { internal } from "../core/diagnostics.ts";
+import { bounds, shapeEquals, symbolsOf } from "../core/dim.ts";
 import { type Graph, topological } from "./graph.ts";
 import type { OpTable } from "./node.ts";
 
@@ -14,12 +15,14 @@ export function verifyGraph(graph: Graph, table: OpTable, stage: string): void {
     if (row === undefined) internal(`${at}: unknown op`);
     const inferred = row.infer(n.inputs, n.attributes);
     if (typeof inferred === "string") internal(`${at}: ${inferred}`);
-    if (inferred.dtype !== n.dtype || !shapeEquals(inferred.shape, n.shape)) internal(`${at}: its type does not follow from its operands`);
+    if (inferred.dtype !== n.dtype || !shapeEquals(inferred.shape, n.shape))
+      internal(`${at}: its type does not follow from its operands`);
     for (const d of n.shape) {
       for (const s of symbolsOf(d)) if (!(s in graph.symbols)) internal(`${at}: symbol "${s}" has no interval`);
       if (bounds(d, graph.symbols).max < 0) internal(`${at}: a size is negative`);
     }
-    if (n.op === "input" && !graph.inputs.includes(n)) internal(`${at}: input "${String(n.attributes.name)}" is not declared`);
+    if (n.op === "input" && !graph.inputs.includes(n))
+      internal(`${at}: input "${String(n.attributes.name)}" is not declared`);
   }
   for (const o of graph.outputs) {
     if (names.has(o.name)) internal(`after ${stage}: output "${o.name}" appears twice`);

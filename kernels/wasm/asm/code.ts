@@ -203,7 +203,14 @@ interface V128 {
 
 const laned =
   (align: number, op: number) =>
-  (address: Code, vector: Code, at: number, offset = 0): Code => [address, vector, ...simd(op), align, offsetOf(offset), lane(at)];
+  (address: Code, vector: Code, at: number, offset = 0): Code => [
+    address,
+    vector,
+    ...simd(op),
+    align,
+    offsetOf(offset),
+    lane(at),
+  ];
 
 export const v128: V128 = {
   of: (bytes) => [...simd(12), { kind: "v128", bytes }],
