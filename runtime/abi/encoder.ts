@@ -109,6 +109,8 @@ export interface EncoderSpec {
   readonly modelTypes: readonly string[];
   /** Small JSON files that `processors` reads when present. */
   readonly files: readonly string[];
+  /** Image processors by their configuration's `image_processor_type`, for folders that hold a processor alone. */
+  readonly imageProcessors?: Readonly<Record<string, (config: unknown) => NonNullable<Processors["images"]>>>;
   /** @throws FoveaError `invalid_config` that names the field. */
   readonly open: (config: Readonly<Record<string, unknown>>) => EncoderModel;
 }

@@ -98,7 +98,9 @@ export function compileGraph(traced: Graph, options: CompileOptions): CompileRes
   graph = {
     ...graph,
     outputs: graph.outputs.map((o) => {
-      const node = outputNeedsCopy(o.node, table, seen) ? make("contiguous", [o.node]) : o.node;
+      // The copy of a view may be an output already; then that is copied once more.
+      let node = o.node;
+      while (outputNeedsCopy(node, table, seen)) node = make("contiguous", [node]);
       seen.add(node);
       return { name: o.name, node };
     }),

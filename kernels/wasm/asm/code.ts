@@ -305,6 +305,8 @@ interface I32x4 {
   readonly shrS: Binary;
   readonly shrU: Binary;
   readonly truncSatF32: Unary;
+  /** Bytes 0..3 as four unsigned integers. */
+  readonly extendLowU8: Unary;
 }
 
 const wordBytes = (value: number): number[] => [0, 8, 16, 24].map((shift) => (value >>> shift) & 255);
@@ -320,6 +322,7 @@ export const i32x4: I32x4 = {
   shrS: binary(...simd(172)),
   shrU: binary(...simd(173)),
   truncSatF32: unary(...simd(248)),
+  extendLowU8: unary(...simd(137), ...simd(169)),
 };
 
 const VOID_BLOCK = 0x40;

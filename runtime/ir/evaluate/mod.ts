@@ -2,6 +2,7 @@
 export * from "./attention.ts";
 export * from "./elementwise.ts";
 export * from "./gather.ts";
+export * from "./graph.ts";
 export * from "./layout.ts";
 export * from "./matmul.ts";
 export * from "./normalize.ts";

@@ -1,0 +1,14 @@
+/** The reference device and its kernel: what every other device is judged by. */
+import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
+import { REFERENCE_DEVICE } from "./device.ts";
+import { REFERENCE_KERNEL } from "./kernel.ts";
+import { SOURCE_DIGEST } from "./source_digest.ts";
+
+export const referencePlugin: Plugin = definePlugin({
+  name: "reference",
+  version: "0.1.0",
+  abi: ABI_VERSION,
+  revision: SOURCE_DIGEST,
+  devices: [REFERENCE_DEVICE],
+  kernels: [REFERENCE_KERNEL],
+});

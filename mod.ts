@@ -1,0 +1,17 @@
+/** fovea: compiles and runs the encoders of multimodal models. */
+export type {
+  Capabilities,
+  ComponentSpec,
+  EncoderSpec,
+  KernelSpec,
+  PixelImage,
+  Plugin,
+  Tensor,
+  Tensors,
+} from "./runtime/abi/mod.ts";
+export { ABI_VERSION, definePlugin } from "./runtime/abi/mod.ts";
+export { FoveaError } from "./runtime/core/diagnostics.ts";
+export type { Box, Dim, Interval } from "./runtime/core/dim.ts";
+export type { RangeSpec } from "./runtime/core/range.ts";
+export type { GraphBuilder, Node } from "./runtime/ir/builder.ts";
+export * from "./runtime/session.ts";

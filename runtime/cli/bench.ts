@@ -1,0 +1,131 @@
+/** `fovea bench`: model time of one component. */
+import { Command, InvalidArgumentError } from "commander";
+import type { Modality } from "../abi/encoder.ts";
+import { FoveaError } from "../core/diagnostics.ts";
+import { type CommonOptions, wholeNumber, withCommonOptions, withRuntime } from "./options.ts";
+import { print, printJson } from "./terminal.ts";
+
+interface BenchOptions extends CommonOptions {
+  readonly loadFormat: string;
+  readonly component: string;
+  readonly batch: number;
+  readonly size?: readonly [number, number];
+  readonly tokens?: number;
+  readonly outputs?: string;
+  readonly dtype: string;
+  readonly runs: number;
+}
+
+const MODALITIES: readonly string[] = ["vision", "text", "audio"];
+const FORMATS: readonly string[] = ["safetensors", "dummy"];
+/** Runs that let caches fill and engines optimise. */
+const WARM_UP = 2;
+
+function imageSize(text: string): readonly [number, number] {
+  const found = /^(\d+)x(\d+)$/.exec(text);
+  if (found === null) throw new InvalidArgumentError("Expected HEIGHTxWIDTH, such as 224x224.");
+  return [Number(found[1]), Number(found[2])];
+}
+
+function oneOf(names: readonly string[]): (text: string) => string {
+  return (text) => {
+    if (!names.includes(text)) throw new InvalidArgumentError(`Expected one of ${names.join(", ")}.`);
+    return text;
+  };
+}
+
+export function benchCommand(): Command {
+  const command = new Command("bench")
+    .description("Measure one component's model time on made-up inputs.")
+    .argument("<model>", "model folder; config.json is enough with --load-format dummy")
+    .option("--load-format <format>", "safetensors, or dummy for seeded random weights", oneOf(FORMATS), "safetensors")
+    .option("--component <name>", "vision, text or audio", oneOf(MODALITIES), "vision")
+    .option("--batch <n>", "inputs encoded together", wholeNumber(1), 1)
+    .option("--size <HxW>", "size of pictures, where the model takes several", imageSize)
+    .option("--tokens <n>", "length of texts", wholeNumber(1))
+    .option("--outputs <names>", "results that are read back, comma-separated")
+    .option("--dtype <type>", "type of the arithmetic: f32", oneOf(["f32"]), "f32")
+    .option("--runs <n>", "runs that are measured", wholeNumber(1), 20);
+  return withCommonOptions(command)
+    .addHelpText(
+      "after",
+      "\nExamples:\n  fovea bench ./clip --component vision --batch 4\n  fovea bench ./config-only --load-format dummy --threads 1 --json",
+    )
+    .action(bench);
+}
+
+const round = (value: number, digits: number): number => Number(value.toFixed(digits));
+
+/** The value below which a share of the sorted times lies. */
+const quantile = (sorted: readonly number[], share: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)];
+
+async function bench(model: string, options: BenchOptions): Promise<void> {
+  await withRuntime(options, async ({ host, runtime, progress }) => {
+    const modality = options.component as Modality;
+    const encoder = await runtime.load(model, {
+      components: [modality],
+      loadFormat: options.loadFormat as "safetensors" | "dummy",
+    });
+    progress.stop();
+    const tower = encoder.tower(modality);
+    const inputs = tower.spec.example({
+      batch: options.batch,
+      seed: 1,
+      ...(options.tokens === undefined ? {} : { tokens: options.tokens }),
+      ...(options.size === undefined ? {} : { size: options.size }),
+    });
+    const outputs = options.outputs?.split(",").map((n) => n.trim());
+    const times: number[] = [];
+    for (let run = -WARM_UP; run < options.runs; run++) {
+      const result = await encoder.encode(inputs, outputs === undefined ? {} : { outputs });
+      if (run >= 0) times.push(tower.stats.modelMs);
+      else checkFinite(result as Readonly<Record<string, { readonly data: ArrayLike<number> }>>);
+    }
+    times.sort((a, b) => a - b);
+    const median = quantile(times, 0.5);
+    const { counters } = runtime.stats();
+    const stats = encoder.stats();
+    const result = {
+      model,
+      component: modality,
+      runtime: host.name,
+      device: runtime.device,
+      target: runtime.target,
+      dtype: options.dtype,
+      threads: runtime.threads,
+      batch: options.batch,
+      ms: { median: round(median, 3), min: round(times[0], 3), p95: round(quantile(times, 0.95), 3) },
+      gflops: round(tower.stats.flops / median / 1e6, 2),
+      planMs: round(tower.stats.planMs, 3),
+      preprocessMs: round(stats.preprocessMs, 3),
+      loadMs: round(stats.loadMs, 1),
+      compileMs: round(counters.compileMs, 1),
+      cacheHits: counters.cacheHits,
+      peakBytes: stats.device.peakBytes,
+    };
+    if (options.json === true) printJson(result);
+    else {
+      print(
+        `${model} ${modality}, batch ${options.batch}, on ${result.runtime} (${result.device}, ${result.target}, ${result.threads} threads)`,
+      );
+      print(
+        `model    ${result.ms.median} ms median, ${result.ms.min} min, ${result.ms.p95} p95 of ${options.runs} runs; ${result.gflops} GFLOP/s`,
+      );
+      print(
+        `load     ${result.loadMs} ms; compiled ${counters.compiled} artifacts in ${result.compileMs} ms, ${result.cacheHits} from the cache`,
+      );
+      print(`memory   ${(result.peakBytes / 2 ** 20).toFixed(1)} MiB at most`);
+    }
+  });
+}
+
+/** Made-up numbers can be fast and wrong. */
+function checkFinite(result: Readonly<Record<string, { readonly data: ArrayLike<number> }>>): void {
+  for (const [name, { data }] of Object.entries(result)) {
+    for (let i = 0; i < data.length; i++) {
+      if (Number.isFinite(data[i])) continue;
+      throw new FoveaError("check_failed", `The result "${name}" is not finite at element ${i}.`, { exitCode: 1 });
+    }
+  }
+}

@@ -1,0 +1,52 @@
+/** `fovea classify`: pictures against labels, without training. */
+import { Command } from "commander";
+import { FoveaError } from "../core/diagnostics.ts";
+import { classifyImages } from "../session.ts";
+import { type CommonOptions, withCommonOptions, withRuntime } from "./options.ts";
+import { table } from "./table.ts";
+import { print, printJson } from "./terminal.ts";
+
+interface ClassifyOptions extends CommonOptions {
+  readonly labels: string;
+  readonly template: string;
+}
+
+export function classifyCommand(): Command {
+  const command = new Command("classify")
+    .description("Find the label that fits each picture best, by image-text similarity.")
+    .argument("<model>", "model folder, or hf:organisation/name, or an https address")
+    .argument("<images...>", "PNG, JPEG or WebP files")
+    .requiredOption("--labels <list>", "labels, comma-separated")
+    .option("--template <text>", "text around a label; {} stands for it", "a photo of {}");
+  return withCommonOptions(command)
+    .addHelpText("after", "\nExample:\n  fovea classify ./clip *.jpg --labels 'a cat,a dog' --template 'a photo of {}'")
+    .action(classify);
+}
+
+async function classify(model: string, images: readonly string[], options: ClassifyOptions): Promise<void> {
+  const labels = options.labels
+    .split(",")
+    .map((l) => l.trim())
+    .filter((l) => l !== "");
+  if (labels.length === 0)
+    throw new FoveaError("bad_usage", '--labels is empty; give some, such as --labels "cat,dog".');
+  if (!options.template.includes("{}")) {
+    throw new FoveaError("bad_usage", `The template "${options.template}" has no {} to put the label in.`);
+  }
+  await withRuntime(options, async ({ host, runtime, progress }) => {
+    const encoder = await runtime.load(model, { components: ["vision", "text"] });
+    const found = await classifyImages(encoder, images, labels, { template: options.template });
+    progress.stop();
+    const results = images.map((image, i) => ({ image, ...found[i] }));
+    if (options.json === true) {
+      printJson({ model, runtime: host.name, device: runtime.device, target: runtime.target, labels, results });
+      return;
+    }
+    print(
+      table(
+        ["image", "label", "probability"],
+        results.map((r) => [r.image, r.label, `${(100 * r.probability).toFixed(1)}%`]),
+      ),
+    );
+  });
+}

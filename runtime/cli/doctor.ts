@@ -1,0 +1,41 @@
+/** `fovea doctor`: what this machine offers. */
+import { Command } from "commander";
+import { detectHost } from "../host/mod.ts";
+import { probeDevices } from "../session.ts";
+import { table } from "./table.ts";
+import { print, printJson } from "./terminal.ts";
+import { VERSION } from "./version.ts";
+
+export function doctorCommand(): Command {
+  return new Command("doctor")
+    .description("Show the runtime, its engine, and each device or the reason why it is absent.")
+    .option("--json", "print one JSON document on stdout and nothing else")
+    .option("--verbose", "stack traces with errors")
+    .addHelpText("after", "\nExamples:\n  fovea doctor\n  fovea doctor --json")
+    .action(async (options: { json?: boolean }) => {
+      const host = await detectHost();
+      const devices = await probeDevices();
+      const cacheDir = host.defaultCacheDir() ?? null;
+      if (options.json === true) {
+        const { name: runtime, version, engine, cores } = host;
+        printJson({ fovea: VERSION, runtime, version, engine, cores, cacheDir, devices });
+        return;
+      }
+      print(`fovea ${VERSION} on ${host.name} ${host.version} (${host.engine}), ${host.cores} cores`);
+      print(`cache: ${cacheDir ?? "none (no folder is known or permitted)"}\n`);
+      const rows = devices.map((d) =>
+        "unavailable" in d ? [d.kind, "absent", d.unavailable] : [d.kind, d.target, capabilityText(d.capabilities)],
+      );
+      print(table(["device", "target", "capabilities"], rows));
+    });
+}
+
+function capabilityText(capabilities: Readonly<Record<string, unknown>>): string {
+  return Object.entries(capabilities)
+    .map(([name, value]) =>
+      value === true
+        ? name
+        : `${name}=${typeof value === "number" && value >= 1e6 ? value.toExponential(0) : String(value)}`,
+    )
+    .join(" ");
+}

@@ -1,0 +1,42 @@
+#!/usr/bin/env node
+/** The command line: parses, runs one command, exits with 0 (done), 1 (a check failed) or 2 (bad usage or input). */
+import { Command, CommanderError } from "commander";
+import { benchCommand } from "./bench.ts";
+import { classifyCommand } from "./classify.ts";
+import { doctorCommand } from "./doctor.ts";
+import { embedCommand } from "./embed.ts";
+import { args, fail, print, say, setExitCode } from "./terminal.ts";
+import { verifyCommand } from "./verify.ts";
+import { VERSION } from "./version.ts";
+
+function createProgram(): Command {
+  const program = new Command("fovea")
+    .description("Compiles and runs the vision, audio and text encoders of multimodal models.")
+    .version(VERSION)
+    .addHelpText(
+      "after",
+      "\nExamples:\n  fovea embed ./clip photo.jpg --text 'a cat'\n  fovea classify ./clip *.png --labels 'cat,dog'\n  fovea doctor",
+    );
+  for (const command of [embedCommand(), classifyCommand(), verifyCommand(), benchCommand(), doctorCommand()]) {
+    program.addCommand(command);
+  }
+  // exitOverride is not inherited by commands that were made on their own.
+  for (const command of [program, ...program.commands]) {
+    command
+      .exitOverride()
+      .showHelpAfterError("(add --help for usage and examples)")
+      .configureOutput({ writeOut: print, writeErr: (text) => say(text.trimEnd()) });
+  }
+  return program;
+}
+
+async function main(): Promise<void> {
+  try {
+    await createProgram().parseAsync([...args], { from: "user" });
+  } catch (error) {
+    if (error instanceof CommanderError) setExitCode(error.exitCode === 0 ? 0 : 2);
+    else fail(error, args.includes("--verbose"));
+  }
+}
+
+await main();

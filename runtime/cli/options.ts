@@ -1,0 +1,84 @@
+/** Options that commands share, and the runtime that they ask for. */
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { detectHost, type Host } from "../host/mod.ts";
+import { createRuntime, type Runtime } from "../session.ts";
+import { type ProgressBar, progressBar, say } from "./terminal.ts";
+
+export interface CommonOptions {
+  readonly json?: boolean;
+  readonly verbose?: boolean;
+  readonly device?: string;
+  readonly target?: string;
+  readonly threads?: number;
+  readonly memory?: number;
+  readonly cache?: string | false;
+  readonly compile: boolean;
+}
+
+/** A parser of whole numbers of at least `least`. */
+export function wholeNumber(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isSafeInteger(value) || value < least)
+      throw new InvalidArgumentError(`Expected a whole number >= ${least}.`);
+    return value;
+  };
+}
+
+const UNITS: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
+
+/** `512m`, `2g` or a number of bytes. */
+export function byteSize(text: string): number {
+  const found = /^(\d+(?:\.\d+)?)\s*([kmg]?)(?:i?b)?$/i.exec(text.trim());
+  if (found === null) throw new InvalidArgumentError("Expected bytes, such as 512m or 2g.");
+  return Math.floor(Number(found[1]) * UNITS[found[2].toLowerCase()]);
+}
+
+/** Adds the options of every command that runs a model. */
+export function withCommonOptions(command: Command): Command {
+  return command
+    .option("--json", "print one JSON document on stdout and nothing else")
+    .option("--device <kind>", "device to compute on: wasm or reference", "wasm")
+    .option("--target <name>", "pin a target, such as wasm-simd128")
+    .option("--threads <n>", "workers that compute; 0 computes on the main thread", wholeNumber(0))
+    .option("--memory <size>", "most device memory, such as 512m or 2g", byteSize)
+    .option("--cache <folder>", "where compiled artifacts are kept (also FOVEA_CACHE_DIR)")
+    .addOption(new Option("--no-cache", "keep nothing on disk"))
+    .option("--no-compile", "run every op alone, for debugging (also FOVEA_COMPILE=0)")
+    .option("--verbose", "stack traces with errors");
+}
+
+export interface Opened {
+  readonly host: Host;
+  readonly runtime: Runtime;
+  readonly progress: ProgressBar;
+}
+
+/** Opens the runtime that the options ask for. */
+export async function openRuntime(options: CommonOptions): Promise<Opened> {
+  const host = await detectHost();
+  const progress = await progressBar(host, options.json === true);
+  const cache = options.cache ?? host.defaultCacheDir() ?? false;
+  const runtime = await createRuntime({
+    device: options.device ?? "wasm",
+    cache,
+    compile: { enabled: options.compile && host.env("FOVEA_COMPILE") !== "0" },
+    onProgress: progress.onProgress,
+    onProblem: (sentence) => say(`fovea: ${sentence}`),
+    ...(options.target === undefined ? {} : { target: options.target }),
+    ...(options.threads === undefined ? {} : { threads: options.threads }),
+    ...(options.memory === undefined ? {} : { memory: options.memory }),
+  });
+  return { host, runtime, progress };
+}
+
+/** Runs `work` with a runtime and closes it, also when it fails. */
+export async function withRuntime(options: CommonOptions, work: (opened: Opened) => Promise<void>): Promise<void> {
+  const opened = await openRuntime(options);
+  try {
+    await work(opened);
+  } finally {
+    opened.progress.stop();
+    await opened.runtime.close();
+  }
+}

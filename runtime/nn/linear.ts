@@ -1,0 +1,33 @@
+/** Affine maps of the last axis. */
+import { FoveaError } from "../core/diagnostics.ts";
+import { dimKey } from "../core/dim.ts";
+import type { GraphBuilder, Node } from "../ir/builder.ts";
+
+/** Size of the last axis, which blocks need as a number. @throws FoveaError `shape_error` for a symbolic one. */
+export function lastWidth(x: Node, block: string): number {
+  const width = x.shape[x.shape.length - 1];
+  if (typeof width === "number") return width;
+  const found = width === undefined ? "a scalar" : `the symbolic size ${dimKey(width)}`;
+  throw new FoveaError("shape_error", `${block} needs a last axis of constant size, found ${found}.`);
+}
+
+export interface LinearOptions {
+  /** Size of the result's last axis. */
+  readonly outFeatures: number;
+  /** False where the checkpoint has no `bias`; true unless given. */
+  readonly bias?: boolean;
+}
+
+/** [..., in] -> [..., out] with `<prefix>weight` [out, in] and `<prefix>bias` [out]. */
+export function linear(b: GraphBuilder, x: Node, prefix: string, options: LinearOptions): Node {
+  const { outFeatures, bias = true } = options;
+  const weight = b.weight(`${prefix}weight`, [outFeatures, lastWidth(x, "A linear layer")]);
+  const product = b.matmul(x, weight, { transposeB: true });
+  return bias ? b.add(product, b.weight(`${prefix}bias`, [outFeatures])) : product;
+}
+
+/** Layer normalization over the last axis with `<prefix>weight` and `<prefix>bias` [width]. */
+export function layerNorm(b: GraphBuilder, x: Node, prefix: string, eps: number): Node {
+  const width = lastWidth(x, "A layer normalization");
+  return b.layerNorm(x, b.weight(`${prefix}weight`, [width]), b.weight(`${prefix}bias`, [width]), eps);
+}

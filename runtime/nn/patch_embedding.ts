@@ -1,0 +1,33 @@
+/** Patch embedding: a convolution whose stride is its kernel's size, as one matrix product. */
+import { FoveaError } from "../core/diagnostics.ts";
+import { shapeText } from "../core/dim.ts";
+import type { GraphBuilder, Node } from "../ir/builder.ts";
+
+export interface PatchEmbeddingOptions {
+  /** Width of the result. */
+  readonly outFeatures: number;
+  /** Pixels. */
+  readonly patchHeight: number;
+  readonly patchWidth: number;
+  /** True where the checkpoint has a `bias` [out]; false unless given. */
+  readonly bias?: boolean;
+}
+
+/**
+ * [batch, channels, height, width] -> [batch, patches, out] with the convolution's `<prefix>weight`
+ * [out, channels, patch_height, patch_width]. Patches go row by row.
+ */
+export function patchEmbedding(b: GraphBuilder, pixels: Node, prefix: string, options: PatchEmbeddingOptions): Node {
+  const { outFeatures, patchHeight, patchWidth, bias = false } = options;
+  const channels = pixels.shape[1];
+  if (typeof channels !== "number") {
+    throw new FoveaError(
+      "shape_error",
+      `A patch embedding takes [batch, channels, height, width] with a constant number of channels, found ${shapeText(pixels.shape)}.`,
+    );
+  }
+  const kernel = b.weight(`${prefix}weight`, [outFeatures, channels, patchHeight, patchWidth]);
+  const rows = b.reshape(kernel, [outFeatures, channels * patchHeight * patchWidth]);
+  const product = b.matmul(b.patchify(pixels, patchHeight, patchWidth), rows, { transposeB: true });
+  return bias ? b.add(product, b.weight(`${prefix}bias`, [outFeatures])) : product;
+}

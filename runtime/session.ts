@@ -1,0 +1,296 @@
+/** Composition: host, plugins, device, store and compiler become a runtime. */
+import type { Device, DeviceStats } from "./abi/device.ts";
+import type { ComponentSpec, PixelImage, Processors, Tensor } from "./abi/encoder.ts";
+import type { Plugin } from "./abi/plugin.ts";
+import { FoveaError } from "./core/diagnostics.ts";
+import { exp } from "./core/math.ts";
+import type { TensorReader } from "./exec/instance_weights.ts";
+import { createDirectoryStore } from "./exec/store/directory_store.ts";
+import { createMemoryStore } from "./exec/store/memory_store.ts";
+import type { Store } from "./exec/store/store.ts";
+import { type CheckpointFiles, createTensorSource, openCheckpoint } from "./exec/weights/checkpoint.ts";
+import { createDummySource } from "./exec/weights/dummy.ts";
+import type { TensorSource } from "./exec/weights/tensor_source.ts";
+import { detectHost, type Host } from "./host/mod.ts";
+import type { OpTable } from "./ir/node.ts";
+import { OP_TABLE } from "./ir/ops.ts";
+import { type ArtifactCounters, type Artifacts, createArtifacts } from "./session/artifacts.ts";
+import { type CompiledComponent, compileComponent } from "./session/component.ts";
+import { type DeviceReport, deviceHost, openDevice, reportDevices } from "./session/devices.ts";
+import { Encoder, type ImageInput } from "./session/encoder.ts";
+import { firstPartyPlugins } from "./session/first_party.ts";
+import { openModel, readJson, readProcessorFiles } from "./session/model_files.ts";
+import type { LoadOptions, RuntimeOptions } from "./session/options.ts";
+import { createImageReader, type ModelSource, openModelSource } from "./session/source.ts";
+import { type LoadedTower, loadTower } from "./session/tower.ts";
+
+export type { CompiledComponent } from "./session/component.ts";
+export type { DeviceReport } from "./session/devices.ts";
+export type {
+  EncodeInputs,
+  EncodeOptions,
+  EncodeResult,
+  EncoderStats,
+  ImageInput,
+  TowerOutput,
+} from "./session/encoder.ts";
+export { Encoder } from "./session/encoder.ts";
+export type { LoadOptions, Progress, RuntimeOptions } from "./session/options.ts";
+export type { ModelSource } from "./session/source.ts";
+export { type Classification, type ClassifyOptions, classifyImages } from "./session/zero_shot.ts";
+
+export interface RuntimeStats {
+  readonly counters: Readonly<ArtifactCounters>;
+  readonly device: DeviceStats;
+}
+
+/** A component as `runtime.compile` takes it: tag, symbols and build; ranges and instances have defaults. */
+export type ComponentInput = Pick<ComponentSpec, "tag" | "symbols" | "build"> & Partial<ComponentSpec>;
+
+interface RuntimeParts {
+  readonly host: Host;
+  readonly plugins: readonly Plugin[];
+  readonly device: Device;
+  readonly artifacts: Artifacts;
+  readonly options: RuntimeOptions;
+}
+
+/** A device with everything that runs on it. Made by {@link createRuntime}. */
+export class Runtime {
+  /** Name of the JavaScript runtime: `bun`, `deno` or `node`. */
+  readonly host: string;
+  readonly device: string;
+  readonly target: string;
+  /** Workers that compute; 0 when the caller's thread does. */
+  readonly threads: number;
+  readonly #parts: RuntimeParts;
+  readonly #open = new Set<{ close(): void }>();
+  #closed = false;
+
+  constructor(parts: RuntimeParts) {
+    this.#parts = parts;
+    this.host = parts.host.name;
+    this.device = parts.device.kind;
+    this.target = parts.device.target;
+    this.threads = parts.device.threads;
+  }
+
+  /**
+   * Loads a model folder in the layout that Hugging Face publishes: `config.json`, `*.safetensors`, processor and
+   * tokenizer files. Compiles its components, or takes them from the cache.
+   * @param source a folder, `hf:organisation/name`, an http(s) or file URL, or files by name
+   * @throws FoveaError that says what is missing or wrong; nothing stays behind then
+   */
+  async load(source: ModelSource, options: LoadOptions = {}): Promise<Encoder> {
+    this.#checkOpen();
+    const { host, plugins, device } = this.#parts;
+    const begin = host.now();
+    const files = openModelSource(source, host);
+    const { modelType, spec, model } = await openModel(files, plugins);
+    const available = model.towers.map((t) => t.modality);
+    for (const wanted of options.components ?? []) {
+      if (available.includes(wanted)) continue;
+      throw new FoveaError(
+        "no_component",
+        `This ${modelType} model has no "${wanted}" component; it has ${available.join(", ")}.`,
+      );
+    }
+    const dummy = options.loadFormat === "dummy";
+    const weights = dummy ? createDummySource(0) : createTensorSource(await openCheckpoint(files), model.prefixes);
+    const towers = new Map<LoadedTower["spec"]["modality"], LoadedTower>();
+    let encoder: Encoder | undefined;
+    try {
+      for (const tower of model.towers) {
+        if (options.components !== undefined && !options.components.includes(tower.modality)) continue;
+        towers.set(tower.modality, await this.#loadTower(tower, weights, options.signal));
+      }
+      const processors = dummy ? {} : model.processors(await readProcessorFiles(files, spec));
+      const logitScale = await readLogitScale(model.logitScale, weights, dummy);
+      const made = new Encoder({
+        model,
+        modelType,
+        towers,
+        processors,
+        logitScale,
+        loadMs: host.now() - begin,
+        decode: createImageReader(host),
+        deviceStats: () => device.stats(),
+        now: () => host.now(),
+        onClose: () => this.#open.delete(made),
+      });
+      encoder = made;
+      this.#open.add(made);
+      return made;
+    } finally {
+      await weights.close?.();
+      if (encoder === undefined) for (const tower of towers.values()) tower.release();
+    }
+  }
+
+  /**
+   * Compiles one graph and loads its weights: anything from a small MLP to a tower.
+   * @param weights f32 tensors by the names that the graph declares
+   * @throws FoveaError `shape_error`, `invalid_range`, `no_kernel`, `missing_tensor`, `wrong_shape`
+   */
+  async compile(component: ComponentInput, weights: Readonly<Record<string, Tensor>> = {}): Promise<CompiledComponent> {
+    this.#checkOpen();
+    const { device, artifacts } = this.#parts;
+    const made: CompiledComponent = await compileComponent(
+      { instances: [""], ...component },
+      { device, artifacts, reader: () => tensorReader(weights, component.tag), onClose: () => this.#open.delete(made) },
+    );
+    this.#open.add(made);
+    return made;
+  }
+
+  stats(): RuntimeStats {
+    return { counters: { ...this.#parts.artifacts.counters }, device: this.#parts.device.stats() };
+  }
+
+  /** Closes encoders, components, workers and memory. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const one of [...this.#open]) one.close();
+    await this.#parts.device.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new FoveaError("closed", "This runtime was closed; create another one.");
+  }
+
+  #loadTower(tower: LoadedTower["spec"], weights: TensorSource, signal: AbortSignal | undefined): Promise<LoadedTower> {
+    const { host, device, artifacts, options } = this.#parts;
+    const tell = (phase: "compile" | "weights") => (done: number, total: number, item: string) =>
+      options.onProgress?.({ phase, modality: tower.modality, done, total, item });
+    const abort = signal === undefined ? {} : { signal };
+    return loadTower(tower, {
+      device,
+      artifacts,
+      reader: (instance) => (name, shape) => weights.read(instance === "" ? name : `${instance}.${name}`, shape, abort),
+      progress: { compile: tell("compile"), weights: tell("weights") },
+      now: () => host.now(),
+      ...abort,
+    });
+  }
+}
+
+/** Reads from tensors in memory. */
+function tensorReader(weights: Readonly<Record<string, Tensor>>, tag: string): TensorReader {
+  return async (name, shape) => {
+    const tensor = weights[name];
+    if (tensor === undefined) {
+      throw new FoveaError(
+        "missing_tensor",
+        `Component "${tag}" needs the weight "${name}"; given are ${Object.keys(weights).join(", ") || "none"}.`,
+      );
+    }
+    if (tensor.shape.join() !== shape.join() || tensor.data.length !== shape.reduce((a, b) => a * b, 1)) {
+      throw new FoveaError(
+        "wrong_shape",
+        `The weight "${name}" of component "${tag}" has the shape [${tensor.shape.join(", ")}]; expected [${shape.join(", ")}].`,
+      );
+    }
+    return tensor.data instanceof Float32Array ? tensor.data : Float32Array.from(tensor.data);
+  };
+}
+
+async function readLogitScale(
+  scale: { readonly name: string; readonly fallback: number } | undefined,
+  weights: TensorSource,
+  dummy: boolean,
+): Promise<number | undefined> {
+  if (scale === undefined) return undefined;
+  return exp(!dummy && weights.has(scale.name) ? (await weights.read(scale.name, []))[0] : scale.fallback);
+}
+
+function allOps(plugins: readonly Plugin[]): OpTable {
+  const table = new Map(OP_TABLE);
+  for (const plugin of plugins) {
+    for (const [name, row] of Object.entries(plugin.ops ?? {})) {
+      if (table.has(name))
+        throw new FoveaError(
+          "invalid_plugin",
+          `Plugin "${plugin.name}" defines the op "${name}", which exists already.`,
+        );
+      table.set(name, row);
+    }
+  }
+  return table;
+}
+
+function openStore(options: RuntimeOptions, host: Host): Store {
+  const { cache = false } = options;
+  if (cache === false) return createMemoryStore();
+  if (typeof cache !== "string") return cache;
+  return createDirectoryStore(host, cache, { onProblem: (sentence) => options.onProblem?.(sentence) });
+}
+
+/**
+ * Opens a device and makes a runtime on it.
+ * @throws FoveaError `unknown_device`, `device_unavailable`, `unknown_target`, `invalid_options`
+ */
+export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
+  const host = await detectHost();
+  const plugins = options.plugins ?? (await firstPartyPlugins());
+  const ops = allOps(plugins);
+  const device = await openDevice(options.device ?? "wasm", plugins, deviceHost(host), {
+    ...(options.target === undefined ? {} : { target: options.target }),
+    ...(options.threads === undefined ? {} : { threads: options.threads }),
+    ...(options.memory === undefined ? {} : { memory: options.memory }),
+  });
+  const enabled = options.compile?.enabled ?? true;
+  const artifacts = await createArtifacts({
+    device,
+    plugins,
+    ops,
+    enabled,
+    store: openStore(options, host),
+    now: () => host.now(),
+  });
+  return new Runtime({ host, plugins, device, artifacts, options });
+}
+
+/** Every device of the plugins on this machine, or why it is absent. */
+export async function probeDevices(plugins?: readonly Plugin[]): Promise<readonly DeviceReport[]> {
+  return reportDevices(plugins ?? (await firstPartyPlugins()), deviceHost(await detectHost()));
+}
+
+export interface ImageProcessor {
+  readonly process: NonNullable<Processors["images"]>;
+  /** Divisors of the normalised channels. */
+  readonly std: readonly number[];
+  readonly decode: (image: ImageInput) => Promise<PixelImage>;
+}
+
+/**
+ * The image processor of a folder that holds `preprocessor_config.json`.
+ * @throws FoveaError `unknown_processor`
+ */
+export async function openImageProcessor(source: ModelSource, plugins?: readonly Plugin[]): Promise<ImageProcessor> {
+  const host = await detectHost();
+  const files: CheckpointFiles = openModelSource(source, host);
+  const config = (await readJson(files, "preprocessor_config.json")) as
+    | { image_processor_type?: unknown; image_std?: unknown }
+    | undefined;
+  const known = Object.assign(
+    {},
+    ...(plugins ?? (await firstPartyPlugins())).flatMap((p) => p.encoders ?? []).map((e) => e.imageProcessors ?? {}),
+  );
+  const type = String(config?.image_processor_type).replace(/Fast$/, "");
+  const make = Object.hasOwn(known, type)
+    ? (known as NonNullable<Plugin["encoders"]>[number]["imageProcessors"])?.[type]
+    : undefined;
+  if (make === undefined) {
+    throw new FoveaError(
+      "unknown_processor",
+      `No plugin serves the image_processor_type "${type}" of ${files.description}; known are ${Object.keys(known).join(", ")}.`,
+    );
+  }
+  const std = Array.isArray(config?.image_std) ? (config.image_std as readonly number[]) : [1];
+  return { process: make(config), std, decode: createImageReader(host) };
+}

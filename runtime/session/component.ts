@@ -1,0 +1,136 @@
+/** One compiled graph with its weights: `runtime.compile`, from a small MLP to a whole tower. */
+import type { Device } from "../abi/device.ts";
+import type { ComponentSpec, Plan, Tensor, Tensors } from "../abi/encoder.ts";
+import { FoveaError } from "../core/diagnostics.ts";
+import { type Bindings, type Dim, dimFromData, evaluate, symbolsOf } from "../core/dim.ts";
+import { dispatch } from "../core/range.ts";
+import { createInstanceWeights, type TensorReader } from "../exec/instance_weights.ts";
+import { linkPlan } from "../exec/linker.ts";
+import { createProgramRunner } from "../exec/program_runner.ts";
+import type { Artifacts, ReadyComponent } from "./artifacts.ts";
+import { explainComponent } from "./explain.ts";
+
+/** A component of one instance, ready to run. */
+export interface CompiledComponent {
+  readonly tag: string;
+  /**
+   * Runs the graph on dense tensors by input name; sizes of symbols follow from their shapes.
+   * @throws FoveaError `invalid_input`, `outside_ranges`, `out_of_memory`
+   */
+  run(inputs: Tensors, options?: { readonly signal?: AbortSignal }): Promise<Tensors>;
+  explain(): string;
+  close(): void;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** A symbolic size that is one symbol alone. */
+function soleSymbol(d: Dim): string | undefined {
+  if (typeof d === "number" || d.terms.length !== 1) return undefined;
+  const [{ coefficient, atoms }] = d.terms;
+  return coefficient === 1 && atoms.length === 1 && atoms[0].kind === "symbol" ? atoms[0].name : undefined;
+}
+
+/** Values of all symbols from the inputs' shapes. */
+export function bindSymbols(component: ReadyComponent, inputs: Tensors): Bindings {
+  const { spec, artifacts } = component;
+  const ports = artifacts[0].artifact.inputs.map((p) => ({ ...p, shape: p.shape.map(dimFromData) }));
+  const bindings: Record<string, number> = {};
+  const given = ports.map((port) => {
+    const tensor = inputs[port.name];
+    const refuse = (problem: string): never => {
+      throw new FoveaError("invalid_input", `Input "${port.name}" of component "${spec.tag}" ${problem}`);
+    };
+    if (tensor === undefined) return refuse(`is missing; it takes ${ports.map((p) => p.name).join(", ")}.`);
+    if (tensor.dtype !== port.dtype) return refuse(`must be ${port.dtype}, found ${tensor.dtype}.`);
+    if (tensor.shape.length !== port.shape.length) {
+      return refuse(`must have ${port.shape.length} axes, found [${tensor.shape.join(", ")}].`);
+    }
+    port.shape.forEach((d, axis) => {
+      const name = soleSymbol(d);
+      if (name !== undefined) bindings[name] ??= tensor.shape[axis];
+    });
+    return { port, tensor, refuse };
+  });
+  for (const { port, tensor, refuse } of given) {
+    const known = port.shape.every((d) => [...symbolsOf(d)].every((s) => s in bindings));
+    if (!known) refuse("has a size that no other input tells; declare an input with that symbol alone.");
+    const expected = port.shape.map((d) => evaluate(d, bindings));
+    if (expected.some((n, axis) => n !== tensor.shape[axis])) {
+      refuse(`must have the shape [${expected.join(", ")}], found [${tensor.shape.join(", ")}].`);
+    }
+    if (tensor.data.length !== expected.reduce((a, b) => a * b, 1)) {
+      refuse(`has ${tensor.data.length} elements, which is not what its shape [${tensor.shape.join(", ")}] holds.`);
+    }
+  }
+  return bindings;
+}
+
+export interface ComponentOptions {
+  readonly device: Device;
+  readonly artifacts: Artifacts;
+  readonly reader: (instance: string) => TensorReader;
+  readonly onClose: () => void;
+}
+
+/** Compiles all ranges of a component with one instance and loads its weights. */
+export async function compileComponent(spec: ComponentSpec, options: ComponentOptions): Promise<CompiledComponent> {
+  const { device } = options;
+  const component = await options.artifacts.prepare(spec);
+  const [instance = ""] = spec.instances;
+  const weights = createInstanceWeights(device);
+  try {
+    const read = options.reader(instance);
+    for (const range of component.artifacts) await weights.load(range.artifact.weights, read);
+  } catch (error) {
+    weights.release();
+    throw error;
+  }
+  const runner = createProgramRunner(device);
+  let requestId = 0;
+  let closed = false;
+
+  const planFor = (dims: Bindings): Plan => {
+    const { inputs, outputs } = component.artifacts[0].artifact;
+    const names = outputs.map((o) => [o.name, `output ${o.name}`] as const);
+    return {
+      key: JSON.stringify(dims),
+      calls: [
+        {
+          tag: spec.tag,
+          instance,
+          dims,
+          inputs: Object.fromEntries(inputs.map((i) => [i.name, i.name])),
+          outputs: Object.fromEntries(names),
+        },
+      ],
+      constants: {},
+      results: Object.fromEntries(names),
+    };
+  };
+  const close = (): void => {
+    if (closed) return;
+    closed = true;
+    runner.release();
+    weights.release();
+    options.onClose();
+  };
+  return {
+    tag: spec.tag,
+    run: async (inputs, { signal } = {}) => {
+      if (closed) throw new FoveaError("closed", `The component "${spec.tag}" was closed; compile it again to run it.`);
+      const dims = bindSymbols(component, inputs);
+      const plan = planFor(dims);
+      const { artifact } = component.artifacts[dispatch(spec.tag, component.boxes, dims)];
+      const taken: Record<string, Tensor> = Object.fromEntries(artifact.inputs.map((i) => [i.name, inputs[i.name]]));
+      const linked = linkPlan(plan, taken, () => ({ artifact, weights: weights.resolve(artifact.weights) }));
+      return runner.run(linked, taken, plan.results, {
+        requestId: ++requestId,
+        tag: spec.tag,
+        ...(signal === undefined ? {} : { signal }),
+      });
+    },
+    explain: () => `${explainComponent(component)}\n`,
+    close,
+    [Symbol.asyncDispose]: async () => close(),
+  };
+}

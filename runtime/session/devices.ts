@@ -1,0 +1,62 @@
+/** Choosing and opening a device among the plugins'. */
+import type { Capabilities, Device, DeviceHost, DeviceSpec, OpenOptions } from "../abi/device.ts";
+import type { Plugin } from "../abi/plugin.ts";
+import { FoveaError, nearest } from "../core/diagnostics.ts";
+import type { Host } from "../host/mod.ts";
+
+/** A device of this machine, or the reason why it is absent. */
+export type DeviceReport =
+  | {
+      readonly kind: string;
+      readonly target: string;
+      readonly targets: readonly string[];
+      readonly capabilities: Capabilities;
+    }
+  | { readonly kind: string; readonly unavailable: string };
+
+/** What devices may use of the host. */
+export function deviceHost(host: Host): DeviceHost {
+  return {
+    name: `${host.name} ${host.version}`,
+    cores: host.cores,
+    spawnWorker: (entry, data) => host.spawnWorker(entry, data),
+  };
+}
+
+const deviceSpecs = (plugins: readonly Plugin[]): readonly DeviceSpec[] => plugins.flatMap((p) => p.devices ?? []);
+
+/** Probes every device. */
+export async function reportDevices(plugins: readonly Plugin[], host: DeviceHost): Promise<readonly DeviceReport[]> {
+  return Promise.all(
+    deviceSpecs(plugins).map(async (spec): Promise<DeviceReport> => {
+      const found = await spec.probe(host);
+      return "unavailable" in found
+        ? { kind: spec.kind, unavailable: found.unavailable }
+        : { kind: spec.kind, targets: spec.targets, ...found };
+    }),
+  );
+}
+
+/** @throws FoveaError `unknown_device`, `device_unavailable`, and what the device's `open` throws */
+export async function openDevice(
+  kind: string,
+  plugins: readonly Plugin[],
+  host: DeviceHost,
+  options: OpenOptions,
+): Promise<Device> {
+  const specs = deviceSpecs(plugins);
+  const spec = specs.find((s) => s.kind === kind);
+  if (spec === undefined) {
+    const kinds = specs.map((s) => s.kind);
+    const meant = nearest(kind, kinds);
+    const hint = meant === undefined ? "" : ` Did you mean "${meant}"?`;
+    throw new FoveaError(
+      "unknown_device",
+      `No plugin brings a device "${kind}"; there are ${kinds.join(", ") || "none"}.${hint}`,
+    );
+  }
+  const probed = await spec.probe(host);
+  if ("unavailable" in probed)
+    throw new FoveaError("device_unavailable", `The device "${kind}" is not available: ${probed.unavailable}.`);
+  return spec.open(host, options);
+}

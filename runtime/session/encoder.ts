@@ -1,0 +1,244 @@
+/** A loaded encoder: what users call. */
+import type { DeviceStats } from "../abi/device.ts";
+import type { EncoderModel, Modality, PixelImage, Processors, Tensor, Tensors } from "../abi/encoder.ts";
+import { FoveaError, nearest } from "../core/diagnostics.ts";
+import { explainEncoder } from "./explain.ts";
+import type { LoadedTower, RunStats } from "./tower.ts";
+
+/** A picture: a path or file URL, the bytes of a PNG, JPEG or WebP file, or decoded pixels. */
+export type ImageInput = string | URL | Uint8Array | PixelImage;
+
+/**
+ * What to encode: pictures, texts, or a tower's own tensors by their Hugging Face names (`pixel_values` f32
+ * [batch, 3, height, width], `input_ids` i32 [batch, tokens], `attention_mask` i32 [batch, tokens]).
+ */
+export interface EncodeInputs {
+  readonly images?: readonly ImageInput[];
+  readonly texts?: readonly string[];
+  readonly [tensor: string]: readonly ImageInput[] | readonly string[] | Tensor | undefined;
+}
+
+export interface EncodeOptions {
+  readonly signal?: AbortSignal;
+  /** Names of the results that are wanted; all unless given. */
+  readonly outputs?: readonly string[];
+}
+
+/** Results of one tower under the names that Hugging Face uses; f32. */
+export interface TowerOutput {
+  /** [batch, tokens, width] */
+  readonly last_hidden_state?: Tensor;
+  /** [batch, width] */
+  readonly pooler_output?: Tensor;
+  /** [batch, projection], not normalised. */
+  readonly image_embeds?: Tensor;
+  /** [batch, projection], not normalised. */
+  readonly text_embeds?: Tensor;
+  readonly [name: string]: Tensor | undefined;
+}
+
+/** With one kind of input its tower's results; with both, the embeddings and each tower's results under its name. */
+export interface EncodeResult extends TowerResults {
+  readonly vision_model_output?: TowerOutput;
+  readonly text_model_output?: TowerOutput;
+}
+
+type TowerResults = Pick<TowerOutput, "last_hidden_state" | "pooler_output" | "image_embeds" | "text_embeds">;
+
+export interface EncoderStats {
+  readonly towers: Readonly<Partial<Record<Modality, Readonly<RunStats>>>>;
+  readonly weightBytes: number;
+  readonly loadMs: number;
+  readonly preprocessMs: number;
+  readonly encodes: number;
+  readonly device: DeviceStats;
+}
+
+/** What an encoder needs of the runtime that loaded it. */
+export interface EncoderContext {
+  readonly model: EncoderModel;
+  readonly modelType: string;
+  readonly towers: ReadonlyMap<Modality, LoadedTower>;
+  readonly processors: Processors;
+  readonly logitScale: number | undefined;
+  readonly loadMs: number;
+  readonly decode: (image: ImageInput) => Promise<PixelImage>;
+  readonly deviceStats: () => DeviceStats;
+  readonly now: () => number;
+  readonly onClose: () => void;
+}
+
+const isTensor = (value: unknown): value is Tensor =>
+  typeof value === "object" && value !== null && "shape" in value && "data" in value;
+
+/** Made by `runtime.load`. Calls may overlap; each has memory of its own. */
+export class Encoder {
+  /** `model_type` of the configuration. */
+  readonly modelType: string;
+  /** Towers that were loaded. */
+  readonly modalities: readonly Modality[];
+  /** Factor of image-text similarities (`exp(logit_scale)`), for models that have one. */
+  readonly logitScale: number | undefined;
+  readonly #context: EncoderContext;
+  #encodes = 0;
+  #preprocessMs = 0;
+  #closed = false;
+
+  constructor(context: EncoderContext) {
+    this.#context = context;
+    this.modelType = context.modelType;
+    this.modalities = [...context.towers.keys()];
+    this.logitScale = context.logitScale;
+  }
+
+  /**
+   * Encodes pictures, texts or tensors.
+   * @throws FoveaError `invalid_input` for what the towers cannot take, `out_of_memory`, `closed`; the signal's reason on abort.
+   */
+  async encode(inputs: EncodeInputs, options: EncodeOptions = {}): Promise<EncodeResult> {
+    this.#checkOpen();
+    options.signal?.throwIfAborted();
+    const requestId = ++this.#encodes;
+    const begin = this.#context.now();
+    const given = await this.#tensors(inputs);
+    this.#preprocessMs = this.#context.now() - begin;
+    const wanted = this.#outputs([...given.keys()], options.outputs);
+    const results = new Map<Modality, Tensors>();
+    for (const [modality, tensors] of given) {
+      this.#checkOpen();
+      results.set(
+        modality,
+        await (this.#context.towers.get(modality) as LoadedTower).run({
+          inputs: tensors,
+          outputs: wanted.get(modality) ?? [],
+          requestId,
+          ...(options.signal === undefined ? {} : { signal: options.signal }),
+        }),
+      );
+    }
+    if (results.size === 1) return [...results.values()][0];
+    const [vision, text] = [results.get("vision"), results.get("text")];
+    return {
+      ...(vision?.image_embeds === undefined ? {} : { image_embeds: vision.image_embeds }),
+      ...(text?.text_embeds === undefined ? {} : { text_embeds: text.text_embeds }),
+      ...(vision === undefined ? {} : { vision_model_output: vision }),
+      ...(text === undefined ? {} : { text_model_output: text }),
+    };
+  }
+
+  /** Text: components, ranges, artifacts with their origin, and the steps of each. */
+  explain(): string {
+    return explainEncoder(this.modelType, this.#context.towers);
+  }
+
+  stats(): EncoderStats {
+    const towers = [...this.#context.towers.entries()];
+    return {
+      towers: Object.fromEntries(towers.map(([modality, t]) => [modality, { ...t.stats }])),
+      weightBytes: towers.reduce((n, [, t]) => n + t.weightBytes, 0),
+      loadMs: this.#context.loadMs,
+      preprocessMs: this.#preprocessMs,
+      encodes: this.#encodes,
+      device: this.#context.deviceStats(),
+    };
+  }
+
+  /** A tower, for benchmarks and `explain`. @throws FoveaError `no_component` that lists the loaded ones. */
+  tower(modality: Modality): LoadedTower {
+    const tower = this.#context.towers.get(modality);
+    if (tower !== undefined) return tower;
+    throw new FoveaError(
+      "no_component",
+      `This ${this.modelType} model was loaded with ${this.modalities.join(" and ")}; it has no "${modality}" component here.`,
+    );
+  }
+
+  /** Gives weights and buffers back. Later calls of `encode` fail. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const tower of this.#context.towers.values()) tower.release();
+    this.#context.onClose();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new FoveaError("closed", "This encoder was closed; load the model again to encode.");
+  }
+
+  /** The tensors of every tower that has inputs. */
+  async #tensors(inputs: EncodeInputs): Promise<ReadonlyMap<Modality, Tensors>> {
+    const { towers, processors } = this.#context;
+    const given = new Map<Modality, Record<string, Tensor>>();
+    const put = (modality: Modality, tensors: Tensors): void => {
+      this.tower(modality);
+      given.set(modality, { ...given.get(modality), ...tensors });
+    };
+    const { images, texts, ...named } = inputs;
+    if (images !== undefined) {
+      if (processors.images === undefined)
+        throw noProcessor(this.modelType, "images", "preprocessor_config.json", "pixel_values");
+      if (images.length === 0) throw new FoveaError("invalid_input", "`images` is empty; give at least one picture.");
+      this.tower("vision");
+      const decoded: PixelImage[] = [];
+      for (const image of images) decoded.push(await this.#context.decode(image));
+      put("vision", processors.images(decoded));
+    }
+    if (texts !== undefined) {
+      if (processors.texts === undefined) throw noProcessor(this.modelType, "texts", "tokenizer.json", "input_ids");
+      if (texts.length === 0) throw new FoveaError("invalid_input", "`texts` is empty; give at least one text.");
+      this.tower("text");
+      put("text", await processors.texts(texts as readonly string[]));
+    }
+    for (const [name, value] of Object.entries(named)) {
+      if (value === undefined) continue;
+      const owner = [...towers.values()].find((t) => t.spec.inputs.includes(name));
+      if (owner === undefined) {
+        const names = ["images", "texts", ...[...towers.values()].flatMap((t) => t.spec.inputs)];
+        const meant = nearest(name, names);
+        const hint = meant === undefined ? "" : ` Did you mean "${meant}"?`;
+        throw new FoveaError(
+          "invalid_input",
+          `There is no input "${name}"; this model takes ${names.join(", ")}.${hint}`,
+        );
+      }
+      if (!isTensor(value)) {
+        throw new FoveaError("invalid_input", `The input "${name}" must be a tensor { dtype, shape, data }.`);
+      }
+      put(owner.spec.modality, { [name]: value });
+    }
+    if (given.size === 0)
+      throw new FoveaError("invalid_input", "There is nothing to encode; give `images`, `texts` or tensors.");
+    return given;
+  }
+
+  /** Wanted outputs by tower. */
+  #outputs(
+    modalities: readonly Modality[],
+    wanted: readonly string[] | undefined,
+  ): ReadonlyMap<Modality, readonly string[]> {
+    const available = modalities.map((m) => [m, this.tower(m).spec.outputs] as const);
+    if (wanted === undefined) return new Map(available);
+    const all = available.flatMap(([, names]) => names);
+    for (const name of wanted) {
+      if (all.includes(name)) continue;
+      throw new FoveaError(
+        "invalid_input",
+        `There is no output "${name}"; these inputs give ${[...new Set(all)].join(", ")}.`,
+      );
+    }
+    if (wanted.length === 0)
+      throw new FoveaError("invalid_input", `\`outputs\` is empty; name some of ${all.join(", ")}.`);
+    return new Map(available.map(([m, names]) => [m, names.filter((n) => wanted.includes(n))]));
+  }
+}
+
+function noProcessor(modelType: string, input: string, file: string, tensor: string): FoveaError {
+  return new FoveaError(
+    "invalid_input",
+    `This ${modelType} model cannot take \`${input}\`: its folder has no ${file}, or it was loaded from a configuration alone. Give \`${tensor}\` instead.`,
+  );
+}

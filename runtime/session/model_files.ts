@@ -1,0 +1,89 @@
+/** The small files of a model: configuration, processors, tokenizer. */
+import type { EncoderModel, EncoderSpec, ModelFiles } from "../abi/encoder.ts";
+import type { Plugin } from "../abi/plugin.ts";
+import { FoveaError, nearest } from "../core/diagnostics.ts";
+import type { CheckpointFiles } from "../exec/weights/checkpoint.ts";
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Larger than any tokenizer that is published. */
+const MAX_JSON_BYTES = 256 * 2 ** 20;
+
+/** A JSON file as it is, or nothing when the folder has none. @throws FoveaError `invalid_json` */
+export async function readJson(files: CheckpointFiles, name: string): Promise<unknown> {
+  if (!(await files.list()).includes(name)) return undefined;
+  const source = await files.open(name);
+  try {
+    if (source.size > MAX_JSON_BYTES) {
+      throw new FoveaError(
+        "invalid_json",
+        `${name} in ${files.description} has ${source.size} bytes, more than any such file needs.`,
+      );
+    }
+    const bytes = new Uint8Array(source.size);
+    await source.read(bytes, 0);
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    if (cause instanceof FoveaError) throw cause;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new FoveaError("invalid_json", `${name} in ${files.description} is not valid JSON: ${why}.`, { cause });
+  } finally {
+    await source.close();
+  }
+}
+
+export interface OpenedModel {
+  readonly modelType: string;
+  readonly spec: EncoderSpec;
+  readonly model: EncoderModel;
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * Reads `config.json` and opens the encoder plugin that serves its `model_type`.
+ * @throws FoveaError `no_config`, `unknown_model_type` that lists the known ones, `invalid_config`
+ */
+export async function openModel(files: CheckpointFiles, plugins: readonly Plugin[]): Promise<OpenedModel> {
+  const config = await readJson(files, "config.json");
+  if (config === undefined) {
+    throw new FoveaError(
+      "no_config",
+      `${files.description} has no config.json, so it is no model folder; give the folder that holds config.json and the weights.`,
+    );
+  }
+  if (!isObject(config))
+    throw new FoveaError("invalid_config", `config.json in ${files.description} must be an object.`);
+  const modelType = config.model_type;
+  const encoders = plugins.flatMap((p) => p.encoders ?? []);
+  const known = encoders.flatMap((e) => e.modelTypes);
+  if (typeof modelType !== "string") {
+    const found = modelType === undefined ? "it is absent" : `found ${JSON.stringify(modelType)}`;
+    throw new FoveaError(
+      "invalid_config",
+      `config.json in ${files.description} needs the text field "model_type"; ${found}. Known: ${known.join(", ")}.`,
+    );
+  }
+  const spec = encoders.find((e) => e.modelTypes.includes(modelType));
+  if (spec === undefined) {
+    const meant = nearest(modelType, known);
+    const hint = meant === undefined ? "" : ` Did you mean "${meant}"?`;
+    throw new FoveaError(
+      "unknown_model_type",
+      `No plugin serves the model_type "${modelType}" of ${files.description}; known are ${known.join(", ")}.${hint}`,
+    );
+  }
+  return { modelType, spec, model: spec.open(config) };
+}
+
+/** The files that an encoder's processors read, those that are there. */
+export async function readProcessorFiles(files: CheckpointFiles, spec: EncoderSpec): Promise<ModelFiles> {
+  const found: Record<string, unknown> = {};
+  for (const name of spec.files) {
+    const value = await readJson(files, name);
+    if (value !== undefined) found[name] = value;
+  }
+  return found;
+}

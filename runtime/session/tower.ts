@@ -1,0 +1,199 @@
+/** A loaded tower: components with their artifacts and weights, programs linked per geometry. */
+import type { Device } from "../abi/device.ts";
+import type { Plan, Tensor, Tensors, TowerSpec } from "../abi/encoder.ts";
+import { FoveaError, internal } from "../core/diagnostics.ts";
+import { dispatch } from "../core/range.ts";
+import { createInstanceWeights, type InstanceWeights, type TensorReader } from "../exec/instance_weights.ts";
+import { type LinkedProgram, linkPlan } from "../exec/linker.ts";
+import { createProgramRunner } from "../exec/program_runner.ts";
+import type { Artifacts, ReadyComponent } from "./artifacts.ts";
+import { concatRows, sliceRows } from "./batching.ts";
+
+/** Linked programs kept; the one unused for longest goes first. */
+const PROGRAMS = 32;
+
+export interface TowerProgress {
+  compile(done: number, total: number, tag: string): void;
+  weights(done: number, total: number, instance: string): void;
+}
+
+export interface RunRequest {
+  readonly inputs: Tensors;
+  readonly outputs: readonly string[];
+  readonly requestId: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface RunStats {
+  /** Geometries planned and linked. */
+  planned: number;
+  planMs: number;
+  /** Model time of the last run, without preparing and reading back. */
+  modelMs: number;
+  /** Floating-point operations of the last run. */
+  flops: number;
+  arenaBytes: number;
+}
+
+export interface LoadedTower {
+  readonly spec: TowerSpec;
+  readonly components: ReadonlyMap<string, ReadyComponent>;
+  readonly weightBytes: number;
+  readonly stats: Readonly<RunStats>;
+  run(request: RunRequest): Promise<Tensors>;
+  release(): void;
+}
+
+export interface TowerOptions {
+  readonly device: Device;
+  readonly artifacts: Artifacts;
+  /** Reader of one instance's tensors. */
+  readonly reader: (instance: string) => TensorReader;
+  readonly progress: TowerProgress;
+  readonly now: () => number;
+  readonly signal?: AbortSignal;
+}
+
+/** Compiles and loads a tower. @throws what compiling and reading throw; nothing stays behind then. */
+export async function loadTower(spec: TowerSpec, options: TowerOptions): Promise<LoadedTower> {
+  const { device, artifacts, progress, signal } = options;
+  const components = new Map<string, ReadyComponent>();
+  const weights = new Map<string, InstanceWeights>();
+  const release = (): void => {
+    for (const w of weights.values()) w.release();
+    weights.clear();
+  };
+  try {
+    let done = 0;
+    for (const component of spec.components) {
+      signal?.throwIfAborted();
+      components.set(component.tag, await artifacts.prepare(component));
+      progress.compile(++done, spec.components.length, component.tag);
+    }
+    const total = spec.components.reduce((n, c) => n + c.instances.length, 0);
+    let loaded = 0;
+    for (const { spec: component, artifacts: ranges } of components.values()) {
+      for (const instance of component.instances) {
+        const own = createInstanceWeights(device);
+        weights.set(weightKey(component.tag, instance), own);
+        const read = options.reader(instance);
+        for (const range of ranges) await own.load(range.artifact.weights, read, signal);
+        progress.weights(++loaded, total, instance);
+      }
+    }
+  } catch (error) {
+    release();
+    throw error;
+  }
+  return new Tower(spec, components, weights, options, release);
+}
+
+const weightKey = (tag: string, instance: string): string => `${tag} ${instance}`;
+
+interface Program {
+  readonly plan: Plan;
+  readonly linked: LinkedProgram;
+}
+
+class Tower implements LoadedTower {
+  readonly spec: TowerSpec;
+  readonly components: ReadonlyMap<string, ReadyComponent>;
+  readonly stats: RunStats = { planned: 0, planMs: 0, modelMs: 0, flops: 0, arenaBytes: 0 };
+  readonly release: () => void;
+  readonly #weights: ReadonlyMap<string, InstanceWeights>;
+  readonly #options: TowerOptions;
+  readonly #runner: ReturnType<typeof createProgramRunner>;
+  readonly #programs = new Map<string, Program>();
+  /** Rows of one run: the smallest upper end of `batch`, lowered when memory does not hold it. */
+  #batchLimit: number;
+
+  constructor(
+    spec: TowerSpec,
+    components: ReadonlyMap<string, ReadyComponent>,
+    weights: ReadonlyMap<string, InstanceWeights>,
+    options: TowerOptions,
+    release: () => void,
+  ) {
+    this.spec = spec;
+    this.components = components;
+    this.#weights = weights;
+    this.#options = options;
+    this.#runner = createProgramRunner(options.device);
+    this.#batchLimit = Math.min(...spec.components.map((c) => c.symbols.batch?.max ?? Number.POSITIVE_INFINITY));
+    this.release = () => {
+      this.#runner.release();
+      this.#programs.clear();
+      release();
+    };
+  }
+
+  get weightBytes(): number {
+    let bytes = 0;
+    for (const w of this.#weights.values()) bytes += w.bytes;
+    return bytes;
+  }
+
+  async run(request: RunRequest): Promise<Tensors> {
+    const prepared = this.spec.prepare(request.inputs);
+    const rows = Math.max(...Object.values(prepared).map((t) => t.shape[0]));
+    const results: Tensors[] = [];
+    for (let from = 0; from < rows; ) {
+      const size = Math.min(this.#batchLimit, rows - from);
+      const part = size === rows ? prepared : sliceRows(prepared, from, from + size);
+      try {
+        results.push(await this.#runPart(part, request));
+        from += size;
+      } catch (error) {
+        // What does not fit at once may fit in two runs.
+        if (!(error instanceof FoveaError) || error.code !== "out_of_memory" || size === 1) throw error;
+        this.#batchLimit = Math.ceil(size / 2);
+      }
+    }
+    return results.length === 1 ? results[0] : concatRows(results);
+  }
+
+  async #runPart(inputs: Tensors, request: RunRequest): Promise<Tensors> {
+    const { plan, linked } = this.#program(inputs, request.outputs);
+    const begin = this.#options.now();
+    const out = await this.#runner.run(linked, { ...inputs, ...plan.constants }, plan.results, {
+      requestId: request.requestId,
+      tag: this.spec.modality,
+      ...(request.signal === undefined ? {} : { signal: request.signal }),
+    });
+    this.stats.modelMs = this.#options.now() - begin;
+    this.stats.flops = linked.flops;
+    this.stats.arenaBytes = linked.arenaBytes;
+    return out;
+  }
+
+  #program(inputs: Tensors, outputs: readonly string[]): Program {
+    const shapes = Object.fromEntries(Object.entries(inputs).map(([name, t]) => [name, t.shape]));
+    const key = JSON.stringify([shapes, outputs]);
+    const known = this.#programs.get(key);
+    if (known !== undefined) {
+      this.#programs.delete(key);
+      this.#programs.set(key, known);
+      return known;
+    }
+    const begin = this.#options.now();
+    const plan = this.spec.plan(shapes, outputs);
+    // Arenas are kept by the linked key, which must tell apart what reads back different results.
+    const program = { plan, linked: this.#link({ ...plan, key }, inputs) };
+    this.stats.planned++;
+    this.stats.planMs = this.#options.now() - begin;
+    this.#programs.set(key, program);
+    if (this.#programs.size > PROGRAMS) this.#programs.delete(this.#programs.keys().next().value as string);
+    return program;
+  }
+
+  #link(plan: Plan, inputs: Readonly<Record<string, Tensor>>): LinkedProgram {
+    return linkPlan(plan, inputs, (at) => {
+      const call = plan.calls[at];
+      const component = this.components.get(call.tag) ?? internal(`the plan calls "${call.tag}", which is not loaded`);
+      const { artifact } = component.artifacts[dispatch(call.tag, component.boxes, call.dims)];
+      const weights = this.#weights.get(weightKey(call.tag, call.instance));
+      if (weights === undefined) internal(`the plan calls "${call.tag}" for the unknown instance "${call.instance}"`);
+      return { artifact, weights: weights.resolve(artifact.weights) };
+    });
+  }
+}

@@ -1,0 +1,66 @@
+/** Classification without training: labels as texts, compared with pictures. */
+import type { Tensor } from "../abi/encoder.ts";
+import { FoveaError } from "../core/diagnostics.ts";
+import { exp } from "../core/math.ts";
+import type { Encoder, ImageInput } from "./encoder.ts";
+
+export interface Classification {
+  readonly label: string;
+  /** Of `label`. */
+  readonly probability: number;
+  /** Of every label, in their order; sums to 1. */
+  readonly probabilities: readonly number[];
+}
+
+export interface ClassifyOptions {
+  /** Text around a label; `{}` stands for it. */
+  readonly template?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** Rows of unit length. */
+function normalizedRows(tensor: Tensor): readonly Float64Array[] {
+  const [rows, width] = tensor.shape;
+  return Array.from({ length: rows }, (_, i) => {
+    const row = Float64Array.from(tensor.data.subarray(i * width, (i + 1) * width));
+    const norm = Math.sqrt(row.reduce((sum, v) => sum + v * v, 0));
+    return row.map((v) => v / norm);
+  });
+}
+
+function softmax(logits: readonly number[]): readonly number[] {
+  const top = Math.max(...logits);
+  const powers = logits.map((l) => exp(l - top));
+  const sum = powers.reduce((a, b) => a + b, 0);
+  return powers.map((p) => p / sum);
+}
+
+/**
+ * Finds the best label for each picture.
+ * @throws FoveaError `no_component` for models without both towers, and what `encode` throws
+ */
+export async function classifyImages(
+  encoder: Encoder,
+  images: readonly ImageInput[],
+  labels: readonly string[],
+  options: ClassifyOptions = {},
+): Promise<readonly Classification[]> {
+  const { template = "a photo of {}", signal } = options;
+  const abort = signal === undefined ? {} : { signal };
+  const texts = labels.map((label) => template.replaceAll("{}", label));
+  const { text_embeds } = await encoder.encode({ texts }, { outputs: ["text_embeds"], ...abort });
+  const { image_embeds } = await encoder.encode({ images }, { outputs: ["image_embeds"], ...abort });
+  if (text_embeds === undefined || image_embeds === undefined || encoder.logitScale === undefined) {
+    throw new FoveaError(
+      "no_component",
+      `A ${encoder.modelType} model has no shared space of pictures and texts, so it cannot classify by labels.`,
+    );
+  }
+  const scale = encoder.logitScale;
+  const textRows = normalizedRows(text_embeds);
+  return normalizedRows(image_embeds).map((image) => {
+    const probabilities = softmax(textRows.map((text) => scale * text.reduce((sum, v, i) => sum + v * image[i], 0)));
+    const best = probabilities.reduce((b, p, i) => (p > probabilities[b] ? i : b), 0);
+    return { label: labels[best], probability: probabilities[best], probabilities };
+  });
+}

@@ -1,0 +1,159 @@
+/** Random small graphs from a seed: every built-in op appears in some of the first few dozen. */
+import type { Bindings, Box } from "../../runtime/core/dim.ts";
+import { hash32, normal } from "../../runtime/core/random.ts";
+import type { GraphBuilder, Node } from "../../runtime/ir/builder.ts";
+import { type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
+
+/** Symbols of every random graph. */
+export const RANDOM_SYMBOLS: Box = { batch: { min: 1, max: 4 }, tokens: { min: 2, max: 6 } };
+
+const WIDTH = 8;
+const ROWS = 5;
+
+/** A whole number in 0..count-1. */
+type Pick = (count: number) => number;
+
+interface Scope {
+  readonly b: GraphBuilder;
+  readonly pick: Pick;
+  /** Values of shape [batch, tokens, WIDTH]. */
+  readonly values: Node[];
+  readonly pair: readonly [Node, Node];
+  readonly indices: Node;
+  readonly rows: Node;
+  readonly keyMask: Node;
+  readonly weight: (shape: readonly number[]) => Node;
+}
+
+type Grow = (s: Scope, x: Node, y: Node) => Node;
+
+const unary =
+  (name: string): Grow =>
+  (s, x) =>
+    s.b.unary(name, x);
+const positive = (s: Scope, x: Node): Node => s.b.add(s.b.unary("abs", x), s.b.constant(0.5));
+const shaped = (s: Scope, x: Node): Node => s.b.reshape(x, [s.b.dims.batch, s.b.dims.tokens, WIDTH]);
+
+function heads(s: Scope, x: Node): Node {
+  return s.b.reshape(x, [s.b.dims.batch, s.b.dims.tokens, 2, WIDTH / 2]);
+}
+
+/** Each grows one more value of shape [batch, tokens, WIDTH]. */
+const GROWTHS: readonly Grow[] = [
+  ...["neg", "abs", "tanh", "erf", "sigmoid", "relu", "gelu", "gelu_tanh", "quick_gelu", "silu"].map(unary),
+  (s, x) => s.b.unary("exp", s.b.unary("tanh", x)),
+  ...["log", "sqrt", "rsqrt"].map(
+    (name): Grow =>
+      (s, x) =>
+        s.b.unary(name, positive(s, x)),
+  ),
+  ...["add", "sub", "mul", "max", "min"].map(
+    (name): Grow =>
+      (s, x, y) =>
+        s.b.op(name, [x, y]),
+  ),
+  (s, x, y) => s.b.div(x, positive(s, y)),
+  (s, x) => s.b.mul(s.b.add(x, s.b.constant(0.25)), s.weight([WIDTH])),
+  // Comparisons read inputs: rounding must not decide which way they go.
+  ...["lt", "le", "eq"].map(
+    (name): Grow =>
+      (s, x, y) =>
+        s.b.op("where", [s.b.op(name, s.pair), x, y]),
+  ),
+  ...["reduce_sum", "reduce_mean", "reduce_max"].map(
+    (name): Grow =>
+      (s, x, y) =>
+        s.b.add(y, s.b.unary(name, x)),
+  ),
+  (s, x) => s.b.layerNorm(x, s.weight([WIDTH]), s.weight([WIDTH]), 1e-5),
+  (s, x) => s.b.rmsNorm(x, s.weight([WIDTH]), 1e-6),
+  (s, x) => s.b.softmax(x),
+  (s, x) => s.b.op("l2_normalize", [positive(s, x)]),
+  (s, x) => s.b.add(s.b.matmul(x, s.weight([WIDTH, WIDTH]), { transposeB: true }), s.weight([WIDTH])),
+  (s, x) => s.b.matmul(x, s.weight([WIDTH, WIDTH])),
+  (s, x) => s.b.matmul(x, s.b.transpose(s.weight([WIDTH, WIDTH]), [1, 0])),
+  (s, x, y) => s.b.matmul(s.b.softmax(s.b.matmul(x, y, { transposeB: true })), x),
+  (s, x) => s.b.transpose(s.b.unary("tanh", s.b.transpose(x, [0, 2, 1])), [0, 2, 1]),
+  (s, x, y) => s.b.concat([s.b.slice(x, 2, 3, WIDTH), s.b.slice(y, 2, 0, 3)], 2),
+  (s, x) => s.b.add(x, s.b.broadcastTo(s.b.slice(x, 1, 1, 2), x.shape)),
+  (s, x) => shaped(s, s.b.softmax(s.b.reshape(x, [s.b.dims.batch, s.b.op("contiguous", [x]).shape[1], 2, WIDTH / 2]))),
+  (s, x) => s.b.op("contiguous", [s.b.transpose(s.b.op("contiguous", [s.b.transpose(x, [2, 0, 1])]), [1, 2, 0])]),
+  (s, x, y) => shaped(s, s.b.attention(heads(s, x), heads(s, y), heads(s, x), { causal: s.pick(2) === 0 })),
+  (s, x, y) => shaped(s, s.b.attention(heads(s, x), heads(s, x), heads(s, y), { keyMask: s.keyMask, scale: 0.3 })),
+  (s, x) => s.b.add(x, s.b.gather(s.weight([ROWS, WIDTH]), s.indices)),
+  (s, x, y) => s.b.add(y, s.b.reshape(s.b.takeRow(x, s.rows), [s.b.dims.batch, 1, WIDTH])),
+  (s, x) => shaped(s, s.b.patchify(s.b.reshape(x, [s.b.dims.batch, s.b.dims.tokens, 4, 2]), 2, 1)),
+];
+
+/** Declares a random graph of a few growths with one or two outputs. Equal seeds declare equal graphs. */
+export function growRandomGraph(b: GraphBuilder, seed: number): void {
+  let drawn = 0;
+  const pick: Pick = (count) => hash32(seed, drawn++) % count;
+  const { batch, tokens } = b.dims;
+  const pair = [b.input("x", [batch, tokens, WIDTH]), b.input("y", [batch, tokens, WIDTH])] as const;
+  let weights = 0;
+  const scope: Scope = {
+    b,
+    pick,
+    pair,
+    values: [...pair],
+    indices: b.input("indices", [batch, tokens], "i32"),
+    rows: b.input("rows", [batch], "i32"),
+    keyMask: b.input("key_mask", [batch, tokens]),
+    weight: (shape) => b.weight(`w${weights++}`, shape),
+  };
+  const growths = 3 + pick(6);
+  for (let i = 0; i < growths; i++) {
+    const operand = (): Node => scope.values[scope.values.length - 1 - pick(Math.min(3, scope.values.length))];
+    scope.values.push(GROWTHS[pick(GROWTHS.length)](scope, operand(), operand()));
+  }
+  b.output("last", scope.values[scope.values.length - 1]);
+  if (pick(2) === 0) b.output("other", scope.values[pick(scope.values.length)]);
+}
+
+/** Values for the symbols of a random graph. */
+export function randomBindings(seed: number): Bindings {
+  return { batch: 1 + (hash32(seed, 900) % 4), tokens: 2 + (hash32(seed, 901) % 5) };
+}
+
+/** Standard normal values, rounded to f32. */
+export function randomTensor(seed: number, shape: readonly number[]): RefTensor {
+  const count = shape.reduce((a, d) => a * d, 1);
+  return refTensor(
+    "f32",
+    shape,
+    Float32Array.from({ length: count }, (_, i) => normal(seed, i)),
+  );
+}
+
+/** Inputs of a random graph at the given sizes. */
+export function randomInputs(seed: number, at: Bindings): Record<string, RefTensor> {
+  const { batch, tokens } = at;
+  const whole = (salt: number, shape: readonly number[], below: number): RefTensor =>
+    refTensor(
+      "i32",
+      shape,
+      Array.from({ length: shape.reduce((a, d) => a * d, 1) }, (_, i) => hash32(seed + salt, i) % below),
+    );
+  const mask = whole(5, [batch, tokens], 3);
+  return {
+    x: randomTensor(seed * 7 + 1, [batch, tokens, WIDTH]),
+    y: randomTensor(seed * 7 + 2, [batch, tokens, WIDTH]),
+    indices: whole(3, [batch, tokens], ROWS),
+    rows: whole(4, [batch], tokens),
+    key_mask: refTensor(
+      "f32",
+      mask.shape,
+      Array.from(mask.data, (v, i) => (i % tokens === 0 || v > 0 ? 1 : 0)),
+    ),
+  };
+}
+
+/** Weights by name: seeded normal values. */
+export function randomWeights(seed: number): (name: string, shape: readonly number[]) => RefTensor {
+  return (name, shape) => {
+    let salt = seed * 31;
+    for (const c of name) salt = (Math.imul(salt, 33) + c.charCodeAt(0)) >>> 0;
+    return randomTensor(salt, shape);
+  };
+}

@@ -1,0 +1,116 @@
+/** Compiles one graph for a device and runs it there: the shortest way from a graph to values. */
+import type { Device, DeviceHost } from "../../runtime/abi/device.ts";
+import type { Tensor } from "../../runtime/abi/encoder.ts";
+import type { Plugin } from "../../runtime/abi/plugin.ts";
+import { type CompileResult, compileGraph } from "../../runtime/compile/compile.ts";
+import type { Bindings, Box } from "../../runtime/core/dim.ts";
+import { createInstanceWeights } from "../../runtime/exec/instance_weights.ts";
+import { linkPlan } from "../../runtime/exec/linker.ts";
+import { createProgramRunner } from "../../runtime/exec/program_runner.ts";
+import { createGraphBuilder, type GraphBuilder } from "../../runtime/ir/builder.ts";
+import { type RefTensor, refTensor, type WeightValues } from "../../runtime/ir/evaluate/mod.ts";
+import type { Graph } from "../../runtime/ir/graph.ts";
+import { createInterner, type OpTable } from "../../runtime/ir/node.ts";
+import { OP_TABLE } from "../../runtime/ir/ops.ts";
+
+/** A host without workers. */
+export const BARE_HOST: DeviceHost = { name: "test", cores: 1 };
+
+/** The graph that `build` declares. */
+export function buildGraph(symbols: Box, build: (b: GraphBuilder) => void, table: OpTable = OP_TABLE): Graph {
+  const b = createGraphBuilder({ symbols, interner: createInterner(table) });
+  build(b);
+  return b.finish();
+}
+
+export interface RunGraphOptions {
+  readonly device: Device;
+  /** Plugins whose kernels may claim. */
+  readonly plugins: readonly Plugin[];
+  readonly symbols: Box;
+  readonly build: (b: GraphBuilder) => void;
+  readonly bindings: Bindings;
+  readonly inputs: Readonly<Record<string, RefTensor>>;
+  readonly weights: WeightValues;
+  /** False covers every op alone; true unless given. */
+  readonly enabled?: boolean;
+  readonly ops?: OpTable;
+}
+
+export interface RunGraphResult {
+  readonly outputs: Readonly<Record<string, RefTensor>>;
+  readonly compiled: CompileResult;
+}
+
+export function tensorOf(t: RefTensor): Tensor {
+  const data = t.dtype === "i32" ? Int32Array.from(t.data) : Float32Array.from(t.data);
+  return { dtype: t.dtype, shape: t.shape, data };
+}
+
+/** The device gives everything back before this returns. */
+export async function runGraph(options: RunGraphOptions): Promise<RunGraphResult> {
+  const { device, bindings } = options;
+  const interner = createInterner(options.ops ?? OP_TABLE);
+  const b = createGraphBuilder({ symbols: options.symbols, interner });
+  options.build(b);
+  const graph = b.finish();
+  const compiled = compileGraph(graph, {
+    interner,
+    kernels: options.plugins.flatMap((p) => p.kernels ?? []).filter((k) => k.device === device.kind),
+    target: device.target,
+    capabilities: device.capabilities,
+    enabled: options.enabled ?? true,
+  });
+  await device.load(compiled.code);
+  const weights = createInstanceWeights(device);
+  const runner = createProgramRunner(device);
+  try {
+    await weights.load(compiled.artifact.weights, async (name, shape) =>
+      Float32Array.from(options.weights(name, shape).data),
+    );
+    const names = graph.inputs.map((n) => n.attributes.name as string);
+    const given = Object.fromEntries(names.map((name) => [name, tensorOf(options.inputs[name])]));
+    const outputs = Object.fromEntries(graph.outputs.map((o) => [o.name, `out ${o.name}`]));
+    const plan = {
+      key: "graph",
+      calls: [
+        {
+          tag: "test/graph",
+          instance: "",
+          dims: bindings,
+          inputs: Object.fromEntries(names.map((n) => [n, n])),
+          outputs,
+        },
+      ],
+      constants: {},
+      results: outputs,
+    };
+    const program = linkPlan(plan, given, () => ({
+      artifact: compiled.artifact,
+      weights: weights.resolve(compiled.artifact.weights),
+    }));
+    const results = await runner.run(program, given, plan.results, { requestId: 1, tag: "test/graph" });
+    const held = Object.entries(results).map(([name, t]) => [name, refTensor(t.dtype, t.shape, t.data)]);
+    return { outputs: Object.fromEntries(held), compiled };
+  } finally {
+    runner.release();
+    weights.release();
+  }
+}
+
+/** Largest absolute difference; NaN when a value is. @throws Error for other shapes. */
+export function maxDifference(a: RefTensor, b: RefTensor): number {
+  if (a.shape.join() !== b.shape.join()) throw new Error(`shapes [${a.shape}] and [${b.shape}] differ`);
+  let largest = 0;
+  a.data.forEach((v, i) => {
+    largest = Math.max(largest, Math.abs(v - b.data[i]));
+  });
+  return largest;
+}
+
+/** Largest magnitude. */
+export function maxMagnitude(a: RefTensor): number {
+  let largest = 0;
+  for (const v of a.data) largest = Math.max(largest, Math.abs(v));
+  return largest;
+}
