@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { capture, toolCommand } from "./lib/process.mjs";
-import { at, digestOf, isMain, listFiles, say, SOURCE_ROOTS, writeAtomic } from "./lib/project.mjs";
+import { at, digestOf, isMain, listFiles, SOURCE_ROOTS, say, writeAtomic } from "./lib/project.mjs";
 import { setupOrExit } from "./setup.mjs";
 import { refreshSourceDigests } from "./source_digest.mjs";
 

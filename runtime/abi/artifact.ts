@@ -1,6 +1,7 @@
 /** Plain-data formats: what the compiler writes and the executor reads. Every size may be symbolic. */
 import type { Box, DimData } from "../core/dim.ts";
 import type { DType } from "../core/dtype.ts";
+import type { Fill } from "../core/fill.ts";
 
 export const ARTIFACT_FORMAT = 1;
 
@@ -62,14 +63,28 @@ export interface StepList {
   readonly steps: readonly Step[];
 }
 
-/** Sampled reference values of one step, for seeded inputs at given dims. */
+/** A whole buffer of a step list. */
+export interface BufferName {
+  readonly space: BufferRef["space"];
+  readonly index: number;
+}
+
+/**
+ * Sampled reference values of the steps of one claim, computed by the reference evaluator from made-up contents.
+ * Checkpoint tensors are filled by their name's seed.
+ */
 export interface Expectation {
-  readonly step: number;
+  /** First step and the one behind the last. */
+  readonly steps: readonly [number, number];
   readonly dims: Readonly<Record<string, number>>;
-  /** Seed per read buffer in `reads` order; buffers are filled with `normal(seed, index) * scale`. */
-  readonly seeds: readonly number[];
+  /** What the steps read beside weights. */
+  readonly fills: readonly { readonly buffer: BufferName; readonly elements: number; readonly fill: Fill }[];
+  readonly output: BufferName;
+  /** Row-major positions in the output. */
   readonly coordinates: readonly number[];
+  /** f32. */
   readonly values: readonly number[];
+  /** Largest absolute difference that passes. */
   readonly tolerance: number;
 }
 

@@ -145,8 +145,8 @@ function summary(
     const [batch] = t.shape;
     const width = t.data.length / batch;
     return Array.from({ length: batch }, (_, i) => {
-      const row = t.data.subarray(i * width, (i + 1) * width);
-      const norm = Math.sqrt(row.reduce((sum: number, v: number) => sum + v * v, 0));
+      const row = Float64Array.from(t.data.subarray(i * width, (i + 1) * width));
+      const norm = Math.sqrt(row.reduce((sum, v) => sum + v * v, 0));
       const first = [...row.slice(0, 4)].map((v) => v.toFixed(4)).join(" ");
       const names = name.startsWith("text") ? texts : files.length > 0 ? files : texts;
       return [names[i], name, t.shape.slice(1).join("x"), norm.toFixed(4), `${first} ...`];

@@ -10,6 +10,7 @@ import { printGraph, typeText } from "../ir/print.ts";
 import { verifyGraph } from "../ir/verify.ts";
 import { type Cover, coverGraph, createClaimContext, offersFor, outputNeedsCopy } from "./cover.ts";
 import { type EmitOptions, emitCover } from "./emit.ts";
+import { expectationsOf } from "./expect.ts";
 import { expandUnclaimed, materializeViews } from "./legalize.ts";
 import { mergeSiblingProducts } from "./merge_products.ts";
 import { applyRules } from "./rewrite.ts";
@@ -120,7 +121,7 @@ export function compileGraph(traced: Graph, options: CompileOptions): CompileRes
     code,
   };
   const cover = coverGraph(graph, emit);
-  const list = emitCover(graph, cover, emit);
+  const { list, groups } = emitCover(graph, cover, emit);
   const artifact: Artifact = {
     ...list,
     format: ARTIFACT_FORMAT,
@@ -130,7 +131,7 @@ export function compileGraph(traced: Graph, options: CompileOptions): CompileRes
     requires: Object.keys(options.capabilities)
       .filter((k) => options.capabilities[k] === true)
       .sort(),
-    expectations: [],
+    expectations: expectationsOf(groups, box, table),
   };
   return {
     artifact,

@@ -1,12 +1,12 @@
 /** Emission: chosen claims become steps over ports, weights and scratch; prologues turn weights into kernels' layouts. */
 
-import type { BufferRef, Port, Step, StepList, WeightUse } from "../abi/artifact.ts";
+import type { BufferName, BufferRef, Port, Step, StepList, WeightUse } from "../abi/artifact.ts";
 import type { Claim, EmitContext, EmittedStep, PackedLayout, Place, View } from "../abi/kernel.ts";
 import { internal } from "../core/diagnostics.ts";
 import { digestBytes, digestJson } from "../core/digest.ts";
 import { type Box, type Dim, dimToData, evaluate, mul, product } from "../core/dim.ts";
 import { DTYPE_BYTES } from "../core/dtype.ts";
-import { type Graph, graphToData, topological } from "../ir/graph.ts";
+import { type Graph, graphToData, nodesOf, topological, weightOnly } from "../ir/graph.ts";
 import type { Make, Node } from "../ir/node.ts";
 import { type Cover, type CoverOptions, coverGraph } from "./cover.ts";
 import { findOverlap, type Lifetime, planMemory } from "./memory_plan.ts";
@@ -38,10 +38,32 @@ function coversText(claim: Claim): string {
   return claim.covers.map((n) => n.op).join(" + ");
 }
 
+/** The steps of one claim and where its operands and its result lie. */
+export interface StepGroup {
+  readonly claim: Claim;
+  readonly steps: readonly [number, number];
+  /** Materialised values by node, weights left out. */
+  readonly operands: readonly { readonly base: Node; readonly buffer: BufferName }[];
+  readonly output: BufferName;
+}
+
+export interface Lowered {
+  readonly list: StepList;
+  readonly groups: readonly StepGroup[];
+}
+
+interface DraftGroup {
+  readonly claim: Claim;
+  readonly steps: readonly [number, number];
+  readonly operands: readonly { readonly base: Node; readonly place: Place }[];
+  readonly output: Place;
+}
+
 interface Lowering {
   readonly weights: WeightUse[];
   readonly drafts: Draft[];
   readonly homes: Home[];
+  readonly groups: DraftGroup[];
 }
 
 function weightUse(node: Node, layout: PackedLayout | undefined, options: EmitOptions, box: Box): WeightUse {
@@ -88,7 +110,7 @@ export function lowerGraph(
   const alone = graph.outputs[0].node;
   const packsInput = layout !== undefined && options.view(alone).base.op === "input";
   const cover = packsInput ? { claims: [], losing: [], refusals: [] } : coverGraph(graph, options);
-  return emitCover(graph, cover, options, layout, box);
+  return emitCover(graph, cover, options, layout, box).list;
 }
 
 /** Steps, weights and the memory plan for a chosen cover. */
@@ -98,15 +120,16 @@ export function emitCover(
   options: EmitOptions,
   layout?: PackedLayout,
   box: Box = graph.symbols,
-): StepList {
+): Lowered {
   const { view } = options;
-  const low: Lowering = { weights: [], drafts: [], homes: [] };
+  const low: Lowering = { weights: [], drafts: [], homes: [], groups: [] };
   const place = (home: Home): Place => ({ id: low.homes.push(home) - 1 });
   const placeOf = new Map<Node, Place>();
   for (const [index, n] of graph.inputs.entries()) placeOf.set(n, place({ space: "input", index }));
   const written = layout === undefined ? graph.outputs : [];
   for (const [index, o] of written.entries()) placeOf.set(o.node, place({ space: "output", index }));
 
+  const weightNodes = weightOnly(nodesOf(graph));
   const weightPlaces = new Map<string, Place>();
   const weight = (node: Node, wanted?: PackedLayout): Place => {
     const known = `${node.id} ${wanted?.name ?? ""}`;
@@ -120,6 +143,8 @@ export function emitCover(
   };
   const valuePlace = (v: View): Place => {
     const found = placeOf.get(v.base);
+    // A weight seen at a symbolic size, such as one repeated over the batch, is read where it is kept.
+    if (found === undefined && weightNodes.has(v.base)) return weight(v.base);
     return found ?? internal(`the value of "${v.base.op}" is read before it is written`);
   };
 
@@ -137,7 +162,15 @@ export function emitCover(
       scratch: (bytes) => place({ space: "scratch", bytes }),
       step: (step) => low.drafts.push({ step, kernel: claim.kernel, covers: coversText(claim) }),
     };
+    const first = low.drafts.length;
     claim.emit(context);
+    const bases = [...new Set(claim.operands.map((o) => view(o.node).base))];
+    low.groups.push({
+      claim,
+      steps: [first, low.drafts.length],
+      operands: bases.map((base) => ({ base, place: placeOf.get(base) as Place })),
+      output,
+    });
   }
   if (layout !== undefined) {
     const source = valuePlace(view(graph.outputs[0].node));
@@ -156,7 +189,7 @@ function finish(
   options: EmitOptions,
   layout: PackedLayout | undefined,
   box: Box,
-): StepList {
+): Lowered {
   const touched = new Map<number, { first: number; last: number }>();
   low.drafts.forEach((d, at) => {
     for (const a of d.step.args) {
@@ -199,11 +232,22 @@ function finish(
     layout === undefined
       ? graph.outputs.map((o) => portOf(o.name, o.node))
       : [{ name: layout.name, dtype: "f32" as const, shape: [layout.bytes / 4] }];
-  return {
+  const nameOf = (p: Place): BufferName => {
+    const { space, index } = refOf(p.id, 0);
+    return { space, index };
+  };
+  const groups = low.groups.map((g) => ({
+    claim: g.claim,
+    steps: g.steps,
+    operands: g.operands.map(({ base, place }) => ({ base, buffer: nameOf(place) })),
+    output: nameOf(g.output),
+  }));
+  const list: StepList = {
     inputs: graph.inputs.map((n) => portOf(n.attributes.name as string, n)),
     outputs,
     weights: low.weights,
     slots: plan.slots.map((sizes) => sizes.map(dimToData)),
     steps,
   };
+  return { list, groups };
 }

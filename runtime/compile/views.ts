@@ -2,18 +2,8 @@
 
 import type { View } from "../abi/kernel.ts";
 import { add, type Dim, dimEquals, mul, type Shape } from "../core/dim.ts";
+import { denseStrides } from "../core/strides.ts";
 import type { Node, OpTable } from "../ir/node.ts";
-
-/** Element strides of a dense, row-major value. */
-export function denseStrides(shape: Shape): readonly Dim[] {
-  const out: Dim[] = new Array(shape.length);
-  let s: Dim = 1;
-  for (let i = shape.length - 1; i >= 0; i--) {
-    out[i] = s;
-    s = mul(s, shape[i]);
-  }
-  return out;
-}
 
 /** True when the view's elements lie one after another. Axes of size 1 may have any stride. */
 export function isDense(view: View): boolean {

@@ -1,4 +1,6 @@
 /** The worker's half of `Host.spawnWorker`: one port for Web Workers and for Node's worker threads. */
+import { parentPort, workerData } from "node:worker_threads";
+import { internal } from "../core/diagnostics.ts";
 
 /** What a worker has of the thread that started it. */
 export interface WorkerPort {
@@ -27,48 +29,61 @@ interface WebScope {
   addEventListener(type: "message", listener: (event: { readonly data: unknown }) => void): void;
 }
 
-/** What this worker is to run, and its port. */
-export async function workerStart(): Promise<{ readonly entry: string; readonly port: WorkerPort }> {
+/** Keeps messages until a listener is set. */
+class Inbox {
+  readonly waiting: unknown[] = [];
+  #listener: ((message: unknown) => void) | undefined;
+
+  receive(message: unknown): void {
+    if (this.#listener === undefined) this.waiting.push(message);
+    else this.#listener(message);
+  }
+
+  listen(listener: (message: unknown) => void): void {
+    // Later, so that what `start` still has to do comes first.
+    queueMicrotask(() => {
+      for (const message of this.waiting.splice(0)) listener(message);
+      this.#listener = listener;
+    });
+  }
+}
+
+/** What this worker is to run, and its port. Called while the main module is evaluated, with no await before. */
+export function workerStart(): Promise<{ readonly entry: string; readonly port: WorkerPort }> {
   // Web Workers have `self`; worker threads of Node and of Deno do not.
-  if (typeof self !== "undefined") return webStart(self as unknown as WebScope);
-  const { parentPort, workerData } = await import("node:worker_threads");
-  if (parentPort === null) throw new Error("internal: the workers' main module runs outside of a worker");
+  return typeof self === "undefined" ? threadStart() : webStart(self as unknown as WebScope);
+}
+
+async function threadStart(): Promise<{ readonly entry: string; readonly port: WorkerPort }> {
+  const parent = parentPort ?? internal("the workers' main module runs outside of a worker");
+  const inbox = new Inbox();
+  // Deno drops messages that arrive while the main module awaits and nobody listens.
+  parent.on("message", (message) => inbox.receive(message));
   const { entry, data } = workerData as WorkerStart;
   return {
     entry,
     port: {
       data,
-      onMessage: (listener) => {
-        parentPort.on("message", listener);
-      },
-      postMessage: (message) => parentPort.postMessage(message),
+      onMessage: (listener) => inbox.listen(listener),
+      postMessage: (message) => parent.postMessage(message),
     },
   };
 }
 
 async function webStart(scope: WebScope): Promise<{ readonly entry: string; readonly port: WorkerPort }> {
-  const waiting: unknown[] = [];
-  let deliver = (message: unknown): void => {
-    waiting.push(message);
-  };
+  const inbox = new Inbox();
   await new Promise<void>((resolve) => {
     scope.addEventListener("message", ({ data }) => {
-      deliver(data);
+      inbox.receive(data);
       resolve();
     });
   });
-  const { entry, data } = waiting.shift() as WorkerStart;
+  const { entry, data } = inbox.waiting.shift() as WorkerStart;
   return {
     entry,
     port: {
       data,
-      onMessage: (listener) => {
-        // Later, as a thread's port does: what `start` still has to do comes first.
-        queueMicrotask(() => {
-          for (const message of waiting.splice(0)) listener(message);
-          deliver = listener;
-        });
-      },
+      onMessage: (listener) => inbox.listen(listener),
       postMessage: (message) => scope.postMessage(message),
     },
   };

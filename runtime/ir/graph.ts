@@ -53,12 +53,13 @@ export function usersOf(nodes: readonly Node[]): ReadonlyMap<Node, readonly Node
   return users;
 }
 
-/** Nodes that depend on weights and constants alone. */
+/** Nodes of constant size that depend on weights and constants alone: what can be computed once, before any call. */
 export function weightOnly(nodes: readonly Node[]): ReadonlySet<Node> {
   const set = new Set<Node>();
   for (const n of nodes) {
-    if (n.op === "weight" || n.op === "constant" || (n.inputs.length > 0 && n.inputs.every((i) => set.has(i))))
-      set.add(n);
+    const derived = n.inputs.length > 0 && n.inputs.every((i) => set.has(i));
+    const fixed = n.shape.every((d) => typeof d === "number");
+    if (n.op === "weight" || n.op === "constant" || (derived && fixed)) set.add(n);
   }
   return set;
 }

@@ -70,6 +70,8 @@ const GROWTHS: readonly Grow[] = [
   (s, x) => s.b.softmax(x),
   (s, x) => s.b.op("l2_normalize", [positive(s, x)]),
   (s, x) => s.b.add(s.b.matmul(x, s.weight([WIDTH, WIDTH]), { transposeB: true }), s.weight([WIDTH])),
+  // A weight repeated to a symbolic size depends on weights alone and yet is no weight.
+  (s, x) => s.b.mul(x, s.b.unary("sigmoid", s.b.broadcastTo(s.weight([WIDTH]), x.shape))),
   (s, x) => s.b.matmul(x, s.weight([WIDTH, WIDTH])),
   (s, x) => s.b.matmul(x, s.b.transpose(s.weight([WIDTH, WIDTH]), [1, 0])),
   (s, x, y) => s.b.matmul(s.b.softmax(s.b.matmul(x, y, { transposeB: true })), x),

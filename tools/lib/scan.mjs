@@ -1,7 +1,8 @@
 // A small scanner for TypeScript sources: it lists the imports and blanks comments and literals, so that rules about
 // names see code only.
 
-const REGEX_MAY_FOLLOW = /(?:^|[=(,:;!&|?{}[+\-*%<>~^]|\b(?:return|typeof|case|in|of|delete|void|throw|await|yield|else|do))\s*$/;
+const REGEX_MAY_FOLLOW =
+  /(?:^|[=(,:;!&|?{}[+\-*%<>~^]|\b(?:return|typeof|case|in|of|delete|void|throw|await|yield|else|do))\s*$/;
 
 /**
  * The source with comments, regular expressions and text of strings and templates replaced by blanks of the same length.
@@ -73,32 +74,42 @@ export function blankLiterals(source) {
   return out.join("");
 }
 
-const STATEMENT = /(?<![.\w$])(import|export)\s*(type\b(?!\s*(?:from\b|,|=)))?((?:[\w$*,\s{}]|"[^"]*"(?=\s*as))*?)(?:\bfrom\s*)?(["'])/g;
-const DYNAMIC = /(?<![.\w$])import\s*\(\s*(["'`])/g;
+const STATEMENT =
+  /(?<![.\w$])(import|export)\s*(type\b(?!\s*(?:from\b|,|=)))?((?:[\w$*,\s{}]|"[^"]*"(?=\s*as))*?)(\bfrom\s*)?(["'])/g;
+const DYNAMIC = /(?<![.\w$])import\s*\(\s*(["'`])?/g;
 
 /**
  * All imports and re-exports: `{ specifier, kind, line }`, where kind is `type` (nothing is loaded), `value`, or `dynamic`
- * (an `import()` expression). `import("./x.ts").Type` in a type position counts as dynamic.
+ * (an `import()` expression, whose specifier is undefined when it is computed). `import { type A }` counts as a value import:
+ * under verbatimModuleSyntax the module is still loaded. `import("./x.ts").Type` in a type position counts as dynamic.
  */
 export function listImports(source, code = blankLiterals(source)) {
   const found = [];
   for (const match of code.matchAll(STATEMENT)) {
-    const names = match[3].trim();
-    if (match[1] === "export" && !/[{*]/.test(names)) continue;
-    const inner = /^\{([^}]*)\}$/.exec(names)?.[1];
-    const onlyTypes =
-      match[2] !== undefined ||
-      (inner !== undefined && inner.trim() !== "" && inner.split(",").every((n) => n.trim() === "" || /^\s*type\s/.test(n)));
-    found.push(importAt(source, match.index, match.index + match[0].length, match[4], onlyTypes ? "type" : "value"));
+    const [text, keyword, type, names, from, quote] = match;
+    if (from === undefined && (keyword === "export" || names.trim() !== "")) continue;
+    if (keyword === "export" && !/[{*]/.test(names)) continue;
+    const kind = type === undefined ? "value" : "type";
+    found.push({
+      specifier: literalAt(source, match.index + text.length, quote),
+      kind,
+      line: lineOf(source, match.index),
+    });
   }
   for (const match of code.matchAll(DYNAMIC)) {
-    found.push(importAt(source, match.index, match.index + match[0].length, match[1], "dynamic"));
+    const [text, quote] = match;
+    const specifier = quote === undefined ? undefined : literalAt(source, match.index + text.length, quote);
+    found.push({
+      specifier: specifier?.includes("${") ? undefined : specifier,
+      kind: "dynamic",
+      line: lineOf(source, match.index),
+    });
   }
   return found;
 }
 
-function importAt(source, index, start, quote, kind) {
-  return { specifier: source.slice(start, source.indexOf(quote, start)), kind, line: lineOf(source, index) };
+function literalAt(source, start, quote) {
+  return source.slice(start, source.indexOf(quote, start));
 }
 
 /** Line number (from 1) of a position. */

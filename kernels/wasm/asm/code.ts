@@ -297,6 +297,7 @@ interface I32x4 {
   /** The same number in all lanes. */
   readonly of: (value: number) => Code;
   readonly splat: Unary;
+  readonly replace: (x: Code, lane: number, value: Code) => Code;
   readonly eq: Binary;
   readonly gtS: Binary;
   readonly add: Binary;
@@ -314,6 +315,7 @@ const wordBytes = (value: number): number[] => [0, 8, 16, 24].map((shift) => (va
 export const i32x4: I32x4 = {
   of: (value) => v128.of([0, 1, 2, 3].flatMap(() => wordBytes(value))),
   splat: unary(...simd(17)),
+  replace: (x, at, value) => [x, value, ...simd(28), lane(at)],
   eq: binary(...simd(55)),
   gtS: binary(...simd(59)),
   add: binary(...simd(174)),

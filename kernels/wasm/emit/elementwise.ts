@@ -1,12 +1,13 @@
 /** Elementwise kernels: out[i...] = expr(operands[i...]) over strided operands, any number of collapsed outer axes. */
-import { ceilDiv, type Dim, product } from "../../../runtime/core/dim.ts";
+import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
 import { type Code, f32x4, get, i32, i32x4, type Local, set, v128 } from "../asm/code.ts";
+import { hoistConstants } from "../asm/hoist.ts";
 import { type KernelFrame, type KernelModule, kernelModule } from "../asm/module.ts";
 import { type CollapsedAxes, type InnerAccess, innerAccess, requireContiguousOutput } from "./axes.ts";
 import { lowerExpr, type ScalarExpr } from "./expr.ts";
 import { advance, forItems, inFours, word, wordBytes } from "./loops.ts";
 
-/** Element type of an operand; integers are converted to f32 (exact below 2^24). */
+/** Element type of an operand; integers are converted to f32 (exact up to 2^24). */
 export type OperandType = "f32" | "i32" | "u8";
 
 export interface ElementwiseOperand {
@@ -26,59 +27,162 @@ export interface ElementwiseOptions {
 
 /** Elements of the innermost axis in one grid item. */
 const BLOCK_SHIFT = 10;
-const BLOCK = 1 << BLOCK_SHIFT;
+const BLOCK = 2 ** BLOCK_SHIFT;
 
-interface Walker {
-  readonly operand: ElementwiseOperand;
-  readonly pointer: Local;
-  /** Four elements, or one in lane 0. */
-  readonly value: Local;
-  /** Bytes from one element to the next, of strided operands. */
-  readonly step: Local;
+/** Options for collapsed axes whose strides are those of the output, then of the operands. */
+export function elementwiseOptions(
+  expr: ScalarExpr,
+  dtypes: readonly OperandType[],
+  axes: CollapsedAxes,
+  madd: boolean,
+): ElementwiseOptions {
+  requireContiguousOutput(axes);
+  const operands = dtypes.map((dtype, k) => ({ access: innerAccess(axes.strides[k + 1].inner), dtype }));
+  return { expr, operands, outer: axes.outer.length, madd };
 }
 
-const elements = (dtype: OperandType, count: Code): Code => (dtype === "u8" ? count : wordBytes(count));
+/** The integer arguments for the same axes; they follow the pointers. */
+export function elementwiseWords(axes: CollapsedAxes): readonly Dim[] {
+  const [output, ...operands] = axes.strides;
+  return [
+    axes.inner,
+    ...axes.outer.slice(1),
+    ...output.outer,
+    ...operands.flatMap((s) => (innerAccess(s.inner) === "strided" ? [...s.outer, s.inner] : s.outer)),
+  ];
+}
 
-const toFloat = (dtype: OperandType, lanes: Code): Code => (dtype === "f32" ? lanes : f32x4.convertI32(lanes));
+/** Grid items: blocks of 1024 elements of the innermost axis, for each position of the outer axes. */
+export function elementwiseGrid(axes: CollapsedAxes): Dim {
+  return mul(...axes.outer, ceilDiv(axes.inner, BLOCK));
+}
+
+/** An operand, or the output, on its way along the innermost axis. */
+interface Cursor {
+  readonly pointer: Local;
+  readonly dtype: OperandType;
+  readonly access: InnerAccess;
+  /** Argument words. */
+  readonly base: Code;
+  readonly outerStrides: readonly Code[];
+  readonly innerStride: Code;
+}
+
+const bytes = (dtype: OperandType, count: Code): Code => (dtype === "u8" ? count : wordBytes(count));
+
+/** Points at element `start` of the innermost axis for outer position `position`, which is used up. */
+function place(
+  cursors: readonly Cursor[],
+  sizes: readonly Code[],
+  position: Local,
+  start: Local,
+  index: Local,
+): readonly Code[] {
+  const along = cursors.map(({ pointer, dtype, access, base, innerStride }): Code => {
+    const moved = access === "contiguous" ? get(start) : i32.mul(get(start), innerStride);
+    return set(pointer, access === "scalar" ? base : i32.add(base, bytes(dtype, moved)));
+  });
+  const shift = (axis: number, by: Local): Code =>
+    cursors.map((c) => advance(c.pointer, bytes(c.dtype, i32.mul(get(by), c.outerStrides[axis]))));
+  const across = sizes.map((size, axis): Code => {
+    if (axis === 0) return shift(0, position);
+    return [
+      set(index, i32.remU(get(position), size)),
+      set(position, i32.divU(get(position), size)),
+      shift(axis, index),
+    ];
+  });
+  return [...along, ...across.reverse()];
+}
+
+/** Loads the next `count` elements (4, or 1 into lane 0) and moves on. */
+function loadNext({ pointer, dtype, access, innerStride }: Cursor, value: Local, count: 1 | 4): Code {
+  const at = get(pointer);
+  const float = dtype === "f32" ? [] : set(value, f32x4.convertI32(get(value)));
+  const single = dtype === "u8" ? i32x4.splat(i32.load8u(at)) : v128.load32Zero(at);
+  if (access === "contiguous") {
+    const four = dtype === "u8" ? i32x4.extendLowU8(v128.load32Zero(at)) : v128.load(at);
+    return [set(value, count === 4 ? four : single), float, advance(pointer, bytes(dtype, i32.of(count)))];
+  }
+  const next = advance(pointer, bytes(dtype, innerStride));
+  const others = [1, 2, 3].slice(0, count - 1).map((lane): Code => {
+    const element = dtype === "u8" ? i32x4.replace(get(value), lane, i32.load8u(at)) : undefined;
+    return [set(value, element ?? v128.load32Lane(at, get(value), lane)), next];
+  });
+  return [set(value, single), next, others, float];
+}
 
 /** One element in every lane. */
-function loadOne({ operand: { dtype }, pointer }: Walker): Code {
-  const lanes = dtype === "u8" ? i32x4.splat(i32.load8u(get(pointer))) : v128.load32Splat(get(pointer));
-  return toFloat(dtype, lanes);
+function loadEverywhere({ pointer, dtype }: Cursor, value: Local): Code {
+  if (dtype === "u8") return set(value, f32x4.convertI32(i32x4.splat(i32.load8u(get(pointer)))));
+  const lanes = v128.load32Splat(get(pointer));
+  return set(value, dtype === "i32" ? f32x4.convertI32(lanes) : lanes);
 }
 
-function loadFour({ operand: { access, dtype }, pointer, value, step }: Walker): Code {
-  if (access === "contiguous") {
-    const lanes = dtype === "u8" ? i32x4.extendLowU8(v128.load32Zero(get(pointer))) : v128.load(get(pointer));
-    return [set(value, toFloat(dtype, lanes)), advance(pointer, elements(dtype, i32.of(4)))];
-  }
-  const next = advance(pointer, get(step));
-  const lanes = [1, 2, 3].map((lane): Code => {
-    const one = dtype === "u8" ? i32x4.replace(get(value), lane, i32.load8u(get(pointer))) : undefined;
-    return [set(value, one ?? v128.load32Lane(get(pointer), get(value), lane)), next];
+function cursorsOf(
+  frame: KernelFrame,
+  { operands, outer }: ElementwiseOptions,
+  firstStride: number,
+): readonly Cursor[] {
+  let at = firstStride;
+  const next = (): Code => word(frame, at++);
+  const all: readonly ElementwiseOperand[] = [{ access: "contiguous", dtype: "f32" }, ...operands];
+  return all.map(({ access, dtype }, k) => ({
+    pointer: frame.local("i32"),
+    dtype,
+    access,
+    base: word(frame, k),
+    outerStrides: Array.from({ length: outer }, next),
+    innerStride: access === "strided" ? next() : i32.of(0),
+  }));
+}
+
+/**
+ * Emits the kernel. Arguments: pointers to the output and to each operand, then the integers of
+ * {@link elementwiseWords}: size of the innermost axis; sizes of the outer axes but the first; outer strides of the
+ * output; for each operand its outer strides and, when strided, its inner stride. Sizes and strides in elements. The
+ * output is f32 and contiguous along the innermost axis.
+ */
+export function elementwiseKernel(options: ElementwiseOptions): KernelModule {
+  const { expr, operands, outer, madd } = options;
+  return kernelModule((frame) => {
+    const [item, position, start, index, blocks, count, counter] = frame.locals("i32", 7);
+    const values = frame.locals("v128", operands.length);
+    const inner = word(frame, 1 + operands.length);
+    const firstSize = 2 + operands.length;
+    // The first size is not needed to tell positions apart.
+    const sizes = Array.from({ length: outer }, (_, axis) => word(frame, firstSize + axis - 1));
+    const [output, ...cursors] = cursorsOf(frame, options, firstSize + Math.max(0, outer - 1));
+    const lowered = lowerExpr(frame, expr, values, madd);
+    const { setup, code } = hoistConstants(frame, lowered.code);
+
+    const step = (elements: 1 | 4): Code => [
+      cursors.map((c, k) => (c.access === "scalar" ? [] : loadNext(c, values[k], elements))),
+      code,
+      elements === 4
+        ? v128.store(get(output.pointer), get(lowered.result))
+        : v128.store32Lane(get(output.pointer), get(lowered.result), 0),
+      advance(output.pointer, i32.of(4 * elements)),
+    ];
+
+    const split = [set(position, i32.divU(get(item), get(blocks))), set(start, i32.remU(get(item), get(blocks)))];
+    return [
+      setup,
+      outer === 0 ? [] : set(blocks, i32.shrU(i32.add(inner, i32.of(BLOCK - 1)), i32.of(BLOCK_SHIFT))),
+      forItems(frame, item, [
+        outer === 0 ? set(start, get(item)) : split,
+        set(start, i32.shl(get(start), i32.of(BLOCK_SHIFT))),
+        set(count, i32.sub(inner, get(start))),
+        set(count, i32.select(i32.ltS(get(count), i32.of(BLOCK)), get(count), i32.of(BLOCK))),
+        place([output, ...cursors], sizes, position, start, index),
+        cursors.map((c, k) => (c.access === "scalar" ? loadEverywhere(c, values[k]) : [])),
+        inFours(counter, get(count), step(4), step(1)),
+      ]),
+    ];
   });
-  const first = dtype === "u8" ? i32x4.splat(i32.load8u(get(pointer))) : v128.load32Zero(get(pointer));
-  return [set(value, first), next, lanes, dtype === "f32" ? [] : set(value, toFloat(dtype, get(value)))];
 }
 
-/** Sets all pointers to the first element of a grid item; `rest` holds the item's number among the outer items. */
-function placePointers(frame: KernelFrame, outer: number, rest: Local, start: Local, out: Local, all: readonly Walker[]) {
-  const index = frame.local("i32");
-  const sizes = 2 + all.length;
-  const strides = sizes + Math.max(0, outer - 1);
-  const perOperand = outer + 1;
-  const moves: Code[] = [
-    set(out, i32.add(word(frame, 0), wordBytes(get(start)))),
-    all.map((w, k) => {
-      const { access, dtype } = w.operand;
-      const innerStep = word(frame, strides + (k + 1) * perOperand - 1 + outer);
-      return [
-        set(w.pointer, word(frame, 1 + k)),
-        access === "strided" ? set(w.step, elements(dtype, innerStep)) : [],
-        access === "contiguous" ? advance(w.pointer, elements(dtype, get(start))) : [],
-        access === "strided" ? advance(w.pointer, i32.mul(get(start), get(w.step))) : [],
-      ];
-    }),
-  ];
-  return { index, sizes, strides, moves };
+/** Options that copy words of 4 bytes, i32 among them, bit by bit. */
+export function copyOptions(axes: CollapsedAxes): ElementwiseOptions {
+  return elementwiseOptions({ input: 0 }, ["f32"], axes, false);
 }

@@ -86,7 +86,7 @@ export const exp: VectorFunction = (scope, x) => {
 };
 
 /** e^x * 2^shift for x <= 0. */
-function expNonPositive(scope: MathScope, x: Code, shift: number): Code {
+export function expNonPositive(scope: MathScope, x: Code, shift: number): Code {
   const clamped = scope.keep(f32x4.pmax(x, f32x4.of(EXP_ZERO)));
   const { shifted, tail } = reduceExp(scope, clamped);
   // n >= -150: 64 more make the power normal, and the last product rounds once.
@@ -129,17 +129,26 @@ export const tanh: VectorFunction = (scope, x) => {
   return withSignOf(f32x4.div(get(e), f32x4.add(get(e), f32x4.of(2))), x);
 };
 
-/** -(-log(erfc(a))): what e is raised to for erfc(a), a >= 0. */
-function logErfc({ madd, keep }: MathScope, a: Code): Code {
-  const kept = keep(a);
-  return f32x4.mul(f32x4.neg(get(kept)), polynomial(madd, ERFC, kept));
+/** log(erfc(|x| factor)), with |x| factor cut off at `limit`. Odd and even powers apart: two short chains. */
+function logErfc({ madd, keep }: MathScope, x: Local, factor: number, limit: number): Code {
+  const magnitude = f32x4.abs(get(x));
+  const a = keep(f32x4.pmin(factor === 1 ? magnitude : f32x4.mul(magnitude, f32x4.of(factor)), f32x4.of(limit)));
+  const z = keep(f32x4.mul(get(a), get(a)));
+  const odd = polynomial(
+    madd,
+    ERFC.filter((_, i) => i % 2 === 0),
+    z,
+  );
+  const even = polynomial(
+    madd,
+    ERFC.filter((_, i) => i % 2 === 1),
+    z,
+  );
+  return f32x4.mul(f32x4.neg(get(a)), multiplyAdd(madd, odd, get(a), even));
 }
 
-/** Error function: -(erfc(|x|) - 1) with the sign of x. */
-export const erf: VectorFunction = (scope, x) => {
-  const y = scope.keep(f32x4.pmax(logErfc(scope, f32x4.abs(get(x))), f32x4.of(-30)));
-  return withSignOf(expm1(scope, y), x);
-};
+/** Error function: -(erfc(|x|) - 1) with the sign of x; 1 in f32 from 4 on. */
+export const erf: VectorFunction = (scope, x) => withSignOf(expm1(scope, scope.keep(logErfc(scope, x, 1, 4.5))), x);
 
 /** Logistic function: e^x / (1 + e^x) below 0 and 1 / (1 + e^-x) above, so that both tails keep their precision. */
 export const sigmoid: VectorFunction = (scope, x) => {
@@ -150,8 +159,7 @@ export const sigmoid: VectorFunction = (scope, x) => {
 
 /** x times the normal distribution function, which is erfc(|x| / sqrt 2) / 2 or what that leaves of 1. */
 export const gelu: VectorFunction = (scope, x) => {
-  const exponent = logErfc(scope, f32x4.mul(f32x4.abs(get(x)), f32x4.of(Math.SQRT1_2)));
-  const lower = scope.keep(expNonPositive(scope, exponent, -1));
+  const lower = scope.keep(expNonPositive(scope, logErfc(scope, x, Math.SQRT1_2, 10), -1));
   const upper = f32x4.sub(f32x4.of(1), get(lower));
   return f32x4.mul(get(x), v128.bitselect(get(lower), upper, f32x4.lt(get(x), f32x4.of(0))));
 };

@@ -1,0 +1,55 @@
+/** Operands of claims: values seen through views, and weights. */
+import type { ClaimContext, EmitContext, Operand, OperandPlace, Place } from "../../../runtime/abi/kernel.ts";
+import { type Dim, mul, product, type Shape } from "../../../runtime/core/dim.ts";
+import { DTYPE_BYTES } from "../../../runtime/core/dtype.ts";
+import { denseStrides } from "../../../runtime/core/strides.ts";
+import type { Node } from "../../../runtime/ir/node.ts";
+
+export const bytesOf = (node: Node): Dim => mul(product(node.shape), DTYPE_BYTES[node.dtype]);
+
+/** A read value while a claim is emitted. */
+export type Source = OperandPlace;
+
+/** Operands and weights of a claim, with a way to find each again when it is emitted. */
+export interface Sources {
+  readonly operands: readonly Operand[];
+  readonly weights: readonly Node[];
+  /** Where `nodes[index]` lies. */
+  source(e: EmitContext, index: number): Source;
+}
+
+/** Reads `nodes` in place, whatever their strides. Weights are dense. */
+export function sourcesOf(
+  context: ClaimContext,
+  nodes: readonly Node[],
+  access: Operand["access"] = "strided",
+): Sources {
+  const operands: Operand[] = [];
+  const weights: Node[] = [];
+  const positions = nodes.map((node) => {
+    if (context.isWeight(node)) {
+      weights.push(node);
+      return -1;
+    }
+    return operands.push({ node, access }) - 1;
+  });
+  return {
+    operands,
+    weights,
+    source: (e, index) => {
+      const node = nodes[index];
+      if (positions[index] >= 0) return e.operand(positions[index]);
+      return { place: e.weight(node), offset: 0, shape: node.shape, strides: denseStrides(node.shape) };
+    },
+  };
+}
+
+/** A pointer argument to the first element of a source. */
+export function pointer(source: Source, node: Node): { place: Place; offset: Dim; mode: "read" } {
+  return { place: source.place, offset: mul(source.offset, DTYPE_BYTES[node.dtype]), mode: "read" };
+}
+
+/** Product of the sizes of `shape` without its last `count` axes. */
+export function leading(shape: Shape, count: number): Dim {
+  return product(shape.slice(0, shape.length - count));
+}

@@ -1,0 +1,43 @@
+/** Reductions of rows to one number. */
+import { type Code, f32, f32x4, get, set, v128 } from "../asm/code.ts";
+import type { KernelModule } from "../asm/module.ts";
+import { lowerExpr, type ScalarExpr } from "./expr.ts";
+import { maxOfLanes, type Row, rowKernel, rowSum } from "./rows.ts";
+
+export type Reduction = "sum" | "mean" | "max";
+
+export interface ReduceOptions {
+  readonly reduction: Reduction;
+  /** Applied to every element first; its one input is the element. */
+  readonly expr: ScalarExpr;
+  /** Allows relaxed multiply-add. */
+  readonly madd: boolean;
+}
+
+/**
+ * out[row] = reduction of expr(x[row, :]). Arguments: out, x; width, row stride of x. Sums are of f32 in a fixed
+ * order; a maximum is NaN when any element is.
+ */
+export function reduceKernel({ reduction, expr, madd }: ReduceOptions): KernelModule {
+  return rowKernel(0, "one", (frame, row) => {
+    const value = frame.local("v128");
+    const { code, result } = lowerExpr(frame, expr, [value], madd);
+    const elements = (load: Code, use: Code): Code => [set(value, load), code, use];
+    const pass = (four: Code, one: Code): Row["rewind"] => [
+      row.rewind,
+      row.pass(elements(v128.load(get(row.x)), four), elements(v128.load32Splat(get(row.x)), one)),
+    ];
+    if (reduction === "max") {
+      const largest = frame.local("v128");
+      const larger = set(largest, f32x4.max(get(largest), get(result)));
+      return [set(largest, f32x4.of(-Infinity)), pass(larger, larger), f32.store(get(row.out), maxOfLanes(largest))];
+    }
+    const sum = rowSum(frame);
+    const mean = f32.div(sum.total, f32.convertU32(get(row.width)));
+    return [
+      sum.clear,
+      pass(sum.addFour(get(result)), sum.addOne(f32x4.extract(get(result), 0))),
+      f32.store(get(row.out), reduction === "mean" ? mean : sum.total),
+    ];
+  });
+}

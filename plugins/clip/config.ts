@@ -1,0 +1,114 @@
+/** CLIP's `config.json`, with the defaults that Hugging Face transformers gives to absent fields. */
+import { type ConfigReader, createConfigReader } from "../../runtime/abi/config.ts";
+import { ACTIVATION_NAMES } from "../../runtime/nn/mod.ts";
+
+/** What both towers have. Sizes in elements. */
+export interface ClipTransformerConfig {
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly layers: number;
+  readonly heads: number;
+  /** Activation by its Hugging Face name. */
+  readonly activation: string;
+  readonly eps: number;
+  /** Width of the embedding space; absent for checkpoints without a projection. */
+  readonly projectionDim?: number;
+}
+
+export interface ClipVisionConfig extends ClipTransformerConfig {
+  /** Pixels of the square image. */
+  readonly imageSize: number;
+  readonly patchSize: number;
+  readonly channels: number;
+}
+
+export interface ClipTextConfig extends ClipTransformerConfig {
+  readonly vocabSize: number;
+  readonly maxPositions: number;
+  readonly eosTokenId: number;
+  readonly padTokenId: number;
+}
+
+export interface ClipConfig {
+  readonly vision?: ClipVisionConfig;
+  readonly text?: ClipTextConfig;
+  /** Natural logarithm of the scale of image-text logits, where a checkpoint has none. */
+  readonly logitScale: number;
+}
+
+/** `model_type` values: both towers, the vision tower alone, the text tower alone. */
+export const CLIP_MODEL_TYPES: readonly string[] = ["clip", "clip_vision_model", "clip_text_model"];
+
+/** ln(1 / 0.07), as in the paper: Radford et al. 2021. */
+const LOGIT_SCALE = 2.6592;
+const PROJECTION_DIM = 512;
+
+const SIZE = { min: 1, max: 1 << 20 };
+
+function readTransformer(
+  c: ConfigReader,
+  defaults: { readonly hiddenSize: number; readonly intermediateSize: number; readonly heads: number },
+): Omit<ClipTransformerConfig, "projectionDim"> {
+  const hiddenSize = c.integer("hidden_size", defaults.hiddenSize, SIZE);
+  const heads = c.integer("num_attention_heads", defaults.heads, SIZE);
+  if (hiddenSize % heads !== 0) throw c.error("num_attention_heads", `a divisor of hidden_size ${hiddenSize}`);
+  return {
+    hiddenSize,
+    heads,
+    intermediateSize: c.integer("intermediate_size", defaults.intermediateSize, SIZE),
+    layers: c.integer("num_hidden_layers", 12, { min: 1, max: 1024 }),
+    activation: c.oneOf("hidden_act", ACTIVATION_NAMES, "quick_gelu"),
+    eps: c.number("layer_norm_eps", 1e-5, { min: 0 }),
+  };
+}
+
+function readVision(c: ConfigReader): ClipVisionConfig {
+  const transformer = readTransformer(c, { hiddenSize: 768, intermediateSize: 3072, heads: 12 });
+  const imageSize = c.integer("image_size", 224, SIZE);
+  const patchSize = c.integer("patch_size", 32, SIZE);
+  if (imageSize % patchSize !== 0) throw c.error("image_size", `a multiple of patch_size ${patchSize}`);
+  return { ...transformer, imageSize, patchSize, channels: c.integer("num_channels", 3, { min: 1, max: 64 }) };
+}
+
+function readText(c: ConfigReader): ClipTextConfig {
+  const transformer = readTransformer(c, { hiddenSize: 512, intermediateSize: 2048, heads: 8 });
+  const vocabSize = c.integer("vocab_size", 49408, { min: 1 });
+  return {
+    ...transformer,
+    vocabSize,
+    maxPositions: c.integer("max_position_embeddings", 77, SIZE),
+    eosTokenId: c.integer("eos_token_id", 49407),
+    padTokenId: c.integer("pad_token_id", 1),
+  };
+}
+
+/** A tower of a whole CLIP; `<name>_dict` is an older spelling that wins where both exist, as in transformers. */
+function towerConfig(config: Readonly<Record<string, unknown>>, name: string): ConfigReader {
+  const whole = createConfigReader(config);
+  const old = `${name}_dict`;
+  if (!whole.has(old)) return whole.object(name);
+  whole.object(old);
+  if (whole.has(name)) whole.object(name);
+  return createConfigReader({ ...(config[name] as object), ...(config[old] as object) }, name);
+}
+
+/** A tower that was saved alone has a projection when its architecture says so. */
+function ownProjection(c: ConfigReader): { readonly projectionDim?: number } {
+  const projects = c.strings("architectures", []).some((name) => name.endsWith("WithProjection"));
+  return projects ? { projectionDim: c.integer("projection_dim", PROJECTION_DIM, SIZE) } : {};
+}
+
+/** @throws FoveaError `invalid_config` that names the field, what it holds and what was expected. */
+export function readClipConfig(config: Readonly<Record<string, unknown>>): ClipConfig {
+  const whole = createConfigReader(config);
+  const type = whole.oneOf("model_type", CLIP_MODEL_TYPES);
+  const logitScale = whole.number("logit_scale_init_value", LOGIT_SCALE);
+  if (type === "clip_vision_model") return { vision: { ...readVision(whole), ...ownProjection(whole) }, logitScale };
+  if (type === "clip_text_model") return { text: { ...readText(whole), ...ownProjection(whole) }, logitScale };
+  const projectionDim = whole.integer("projection_dim", PROJECTION_DIM, SIZE);
+  return {
+    vision: { ...readVision(towerConfig(config, "vision_config")), projectionDim },
+    text: { ...readText(towerConfig(config, "text_config")), projectionDim },
+    logitScale,
+  };
+}

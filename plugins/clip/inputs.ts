@@ -1,0 +1,159 @@
+/** What callers give, checked and turned into what the components take. */
+import type { ExampleOptions, Tensor, Tensors } from "../../runtime/abi/encoder.ts";
+import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import { hash32, normal } from "../../runtime/core/random.ts";
+import type { ClipTextConfig, ClipVisionConfig } from "./config.ts";
+
+/** Published configs with this id were converted wrongly: their models pool at the largest id instead. */
+const LEGACY_EOS = 2;
+
+function refuse(sentence: string): never {
+  throw new FoveaError("invalid_input", sentence);
+}
+
+function shapeText(shape: readonly (number | string)[]): string {
+  return `[${shape.join(", ")}]`;
+}
+
+function checkNames(inputs: Tensors, known: readonly string[], required: string): void {
+  for (const name of Object.keys(inputs)) {
+    if (!known.includes(name)) refuse(`There is no input "${name}"; this tower takes ${known.join(" and ")}.`);
+  }
+  if (inputs[required] === undefined) refuse(`The input "${required}" is missing; this tower cannot run without it.`);
+}
+
+function checkLength(name: string, t: Tensor): void {
+  const count = t.shape.reduce((a, d) => a * d, 1);
+  if (t.data.length !== count) {
+    refuse(
+      `The input "${name}" holds ${t.data.length} values, but its shape ${shapeText(t.shape)} needs ${count}; give data that fits the shape.`,
+    );
+  }
+}
+
+/**
+ * `pixel_values` f32 [batch, channels, image_size, image_size], all finite.
+ * Position embeddings are not interpolated, as in transformers' default: other image sizes are refused.
+ * @throws FoveaError `invalid_input`
+ */
+export function prepareImages(inputs: Tensors, config: ClipVisionConfig): Tensors {
+  checkNames(inputs, ["pixel_values"], "pixel_values");
+  const pixels = inputs.pixel_values;
+  const { imageSize: size, channels } = config;
+  const fits =
+    pixels.shape.length === 4 &&
+    pixels.shape[0] >= 1 &&
+    pixels.shape[1] === channels &&
+    pixels.shape[2] === size &&
+    pixels.shape[3] === size;
+  if (!fits) {
+    refuse(
+      `The input "pixel_values" has shape ${shapeText(pixels.shape)}, expected ${shapeText(["batch", channels, size, size])}; this model takes images of ${size}x${size} pixels: resize or crop them first.`,
+    );
+  }
+  if (pixels.dtype !== "f32" || !(pixels.data instanceof Float32Array)) {
+    refuse(`The input "pixel_values" has type ${pixels.dtype}, expected f32 in a Float32Array; convert it first.`);
+  }
+  checkLength("pixel_values", pixels);
+  // One pass without branches: any NaN or infinity makes the sum of differences NaN.
+  let poisoned = 0;
+  for (const v of pixels.data) poisoned += v - v;
+  if (poisoned !== 0) {
+    const at = pixels.data.findIndex((v) => !Number.isFinite(v));
+    refuse(`The input "pixel_values" holds ${pixels.data[at]} at element ${at}; expected finite numbers.`);
+  }
+  return { pixel_values: pixels };
+}
+
+/** Values of an integer tensor as i32; 64-bit ones are taken from callers who read them from files. */
+function integers(name: string, t: Tensor): Int32Array {
+  const data: unknown = t.data;
+  checkLength(name, t);
+  if (data instanceof Int32Array) return data;
+  if (data instanceof BigInt64Array) return Int32Array.from(data, Number);
+  if (data instanceof Uint8Array) return Int32Array.from(data);
+  return refuse(`The input "${name}" has type ${t.dtype}, expected i32 in an Int32Array; convert it first.`);
+}
+
+/** Row by row where the text's end token stands; 0 where there is none, as in transformers. */
+function poolIndex(ids: Int32Array, batch: number, tokens: number, eos: number): Int32Array {
+  return Int32Array.from({ length: batch }, (_, row) => {
+    const own = ids.subarray(row * tokens, (row + 1) * tokens);
+    if (eos !== LEGACY_EOS) return Math.max(0, own.indexOf(eos));
+    let largest = 0;
+    for (let i = 1; i < tokens; i++) if (own[i] > own[largest]) largest = i;
+    return largest;
+  });
+}
+
+/**
+ * `input_ids` [batch, tokens] and, if there is padding, `attention_mask` [batch, tokens] of 0 and 1 ->
+ * `input_ids` i32, `key_mask` f32 [batch, tokens], `pool_index` i32 [batch].
+ * @throws FoveaError `invalid_input`
+ */
+export function prepareTexts(inputs: Tensors, config: ClipTextConfig): Tensors {
+  checkNames(inputs, ["input_ids", "attention_mask"], "input_ids");
+  const { input_ids: given, attention_mask: mask } = inputs;
+  const [batch, tokens] = given.shape;
+  if (given.shape.length !== 2 || batch < 1 || tokens < 1) {
+    refuse(`The input "input_ids" has shape ${shapeText(given.shape)}, expected [batch, tokens].`);
+  }
+  if (tokens > config.maxPositions) {
+    refuse(
+      `The input "input_ids" has ${tokens} tokens a text, but this model has ${config.maxPositions} positions; cut the texts to ${config.maxPositions} tokens.`,
+    );
+  }
+  const ids = integers("input_ids", given);
+  const odd = ids.findIndex((id) => id < 0 || id >= config.vocabSize);
+  if (odd >= 0) {
+    refuse(
+      `The input "input_ids" holds ${ids[odd]} at element ${odd}, outside of the vocabulary 0..${config.vocabSize - 1}; use the model's own tokenizer.`,
+    );
+  }
+  const keyMask = new Float32Array(ids.length).fill(1);
+  if (mask !== undefined) {
+    if (mask.shape.length !== 2 || mask.shape[0] !== batch || mask.shape[1] !== tokens) {
+      refuse(
+        `The input "attention_mask" has shape ${shapeText(mask.shape)}, expected that of "input_ids", ${shapeText(given.shape)}.`,
+      );
+    }
+    const values = mask.data instanceof Float32Array ? mask.data : integers("attention_mask", mask);
+    checkLength("attention_mask", mask);
+    const wrong = values.findIndex((v) => v !== 0 && v !== 1);
+    if (wrong >= 0) {
+      refuse(
+        `The input "attention_mask" holds ${values[wrong]} at element ${wrong}; expected 1 for tokens, 0 for padding.`,
+      );
+    }
+    keyMask.set(values);
+  }
+  return {
+    input_ids: { dtype: "i32", shape: [batch, tokens], data: ids },
+    key_mask: { dtype: "f32", shape: [batch, tokens], data: keyMask },
+    pool_index: { dtype: "i32", shape: [batch], data: poolIndex(ids, batch, tokens, config.eosTokenId) },
+  };
+}
+
+/** Normal pixels, as after normalisation. @throws FoveaError `invalid_input` for a size that is not the model's. */
+export function exampleImages(options: ExampleOptions, config: ClipVisionConfig): Tensors {
+  const { imageSize: size, channels } = config;
+  const [height, width] = options.size ?? [size, size];
+  if (height !== size || width !== size) {
+    refuse(`This model takes images of ${size}x${size} pixels, found ${height}x${width}; leave the size out.`);
+  }
+  const shape = [options.batch, channels, size, size];
+  const count = shape.reduce((a, d) => a * d, 1);
+  const data = Float32Array.from({ length: count }, (_, i) => normal(options.seed, i));
+  return { pixel_values: { dtype: "f32", shape, data } };
+}
+
+/** Random ids that end with the end token; the longest text unless `tokens` says less. */
+export function exampleTexts(options: ExampleOptions, config: ClipTextConfig): Tensors {
+  const tokens = options.tokens ?? config.maxPositions;
+  const shape = [options.batch, tokens];
+  const end = config.eosTokenId === LEGACY_EOS ? config.vocabSize - 1 : config.eosTokenId;
+  const data = Int32Array.from({ length: options.batch * tokens }, (_, i) =>
+    (i + 1) % tokens === 0 ? end : hash32(options.seed, i) % config.vocabSize,
+  );
+  return { input_ids: { dtype: "i32", shape, data } };
+}

@@ -1,0 +1,103 @@
+/** Expectations: reference values of every claim, so that whoever runs the artifact can check the kernels by comparing numbers. */
+import type { Expectation } from "../abi/artifact.ts";
+import { type Bindings, type Box, bounds, evaluate, product } from "../core/dim.ts";
+import { type Fill, fillElement, nameSeed } from "../core/fill.ts";
+import { hash32 } from "../core/random.ts";
+import { createSampler } from "../ir/evaluate/sample.ts";
+import type { Node, OpTable } from "../ir/node.ts";
+import type { StepGroup } from "./emit.ts";
+import { createViewResolver } from "./views.ts";
+
+/** Rows and columns of the sampled grid: 256 positions. */
+const SAMPLED_ROWS = 16;
+const SAMPLED_COLUMNS = 16;
+
+/** Work of an artifact whose proof runs at the upper corner of its range; larger ones are proven at the lower. */
+const UPPER_CORNER_FLOPS = 1e9;
+
+/** Share of the values' root mean square: several times what f32 sums of some thousand terms lose. */
+const TOLERANCE = 1e-5;
+
+function corner(box: Box, upper: boolean): Bindings {
+  return Object.fromEntries(
+    Object.entries(box).map(([name, { min, max, multipleOf = 1 }]) => [
+      name,
+      upper ? max - (max % multipleOf) : Math.ceil(min / multipleOf) * multipleOf,
+    ]),
+  );
+}
+
+/** How a buffer is filled, by what the claim's ops read in it. */
+function fillFor(
+  base: Node,
+  group: StepGroup,
+  view: (node: Node) => { base: Node },
+  seed: number,
+  dims: Bindings,
+): Fill {
+  const size = (node: Node, axis: number): number => evaluate(node.shape[axis], dims);
+  for (const node of group.claim.covers) {
+    const [x] = node.inputs;
+    const at = node.inputs.findIndex((i) => view(i).base === base);
+    if (at === 1 && node.op === "gather") return { kind: "index", seed, below: size(x, 0) };
+    if (at === 1 && node.op === "take_row") return { kind: "index", seed, below: size(x, 1) };
+    if (at > 2 && node.op === "attention") {
+      const keys = size(node.inputs[1], 1);
+      if (at === 3 && node.attributes.key_mask === true) return { kind: "mask", seed, row: keys };
+      return { kind: "offsets", count: size(node.inputs[at], 0), total: keys };
+    }
+  }
+  return base.dtype === "f32" ? { kind: "uniform", seed } : { kind: "index", seed, below: 128 };
+}
+
+/** Positions on a grid of evenly drawn rows and columns, the corners among them. */
+function sampledPositions(elements: number, width: number, seed: number): readonly number[] {
+  const draw = (count: number, below: number, stream: number): number[] => {
+    const drawn = Array.from({ length: count }, (_, i) => hash32(seed + stream, i) % below);
+    return [...new Set([0, below - 1, ...drawn])].slice(0, count);
+  };
+  const rows = draw(SAMPLED_ROWS, elements / width, 1);
+  const columns = draw(SAMPLED_COLUMNS, width, 2);
+  return rows.flatMap((r) => columns.map((c) => r * width + c)).sort((a, b) => a - b);
+}
+
+/** One expectation for each claim. Claims whose sampled values are not finite state only the finite ones. */
+export function expectationsOf(groups: readonly StepGroup[], box: Box, table: OpTable): readonly Expectation[] {
+  const view = createViewResolver(table);
+  const work = groups.reduce((sum, g) => sum + bounds(g.claim.cost.flops, box).max, 0);
+  const dims = corner(box, work <= UPPER_CORNER_FLOPS);
+  return groups.map((group, at): Expectation => {
+    const fills = group.operands.map(({ base, buffer }, i) => ({
+      base,
+      buffer,
+      elements: evaluate(product(base.shape), dims),
+      fill: fillFor(base, group, view, at * 64 + i + 1, dims),
+    }));
+    const fillOf = new Map(fills.map((f) => [f.base, f.fill]));
+    const sample = createSampler({
+      bindings: dims,
+      table,
+      given: (node) => {
+        const fill = fillOf.get(node) ?? (node.op === "weight" ? weightFill(node) : undefined);
+        return fill === undefined ? undefined : (position) => fillElement(fill, position);
+      },
+    });
+    const { output } = group.claim;
+    const elements = evaluate(product(output.shape), dims);
+    const width = output.shape.length === 0 ? 1 : evaluate(output.shape[output.shape.length - 1], dims);
+    const sampled = sampledPositions(elements, width, at).map((p) => [p, Math.fround(sample(output, p))] as const);
+    const kept = sampled.filter(([, v]) => Number.isFinite(v));
+    const square = kept.reduce((sum, [, v]) => sum + v * v, 0) / Math.max(1, kept.length);
+    return {
+      steps: group.steps,
+      dims,
+      fills: fills.map(({ buffer, elements: n, fill }) => ({ buffer, elements: n, fill })),
+      output: group.output,
+      coordinates: kept.map(([p]) => p),
+      values: kept.map(([, v]) => v),
+      tolerance: TOLERANCE * Math.sqrt(square) + 1e-7,
+    };
+  });
+}
+
+const weightFill = (node: Node): Fill => ({ kind: "uniform", seed: nameSeed(node.attributes.name as string) });

@@ -1,0 +1,291 @@
+// Packs the package as `npm publish` would and proves it from an empty folder outside the repository: contents, size, the
+// command line by npx and bunx, programs on each runtime, and the declarations. Each step is one check of `npm test`.
+import { createHash } from "node:crypto";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
+import { buildDist } from "./build.mjs";
+import { capture, npmCommand, plainEnvironment, toolCommand } from "./lib/process.mjs";
+import { at, isMain, listFiles, ROOT, readJson, SOURCE_ROOTS, say } from "./lib/project.mjs";
+import { setupOrExit } from "./setup.mjs";
+
+const MEGABYTE = 1e6;
+const INSTALLED_LIMIT = 15 * MEGABYTE;
+
+/** Parts of paths that show that something came along which users do not need. */
+const FOREIGN =
+  /_test\.|^(?!dist\/test\/kit|test\/kit)(dist\/)?test\/|fixtures|goldens|^(dist\/)?(tools|bench|examples|\.build)\/|\.fingerprint|tsbuildinfo|\.tgz$/;
+
+const QUIET = ["--no-audit", "--no-fund", "--loglevel=error"];
+
+/** The checks in order; they share one packed file and one folder, which goes with the last. */
+export function packageChecks() {
+  const place = {};
+  const steps = [
+    ["contents of the package", contents],
+    ["installed from the package", installed],
+    ["a Node program imports the package", (p) => program(p, [process.execPath])],
+    ["a Bun program imports the package", (p) => program(p, toolCommand("bun"))],
+    ["a Deno program imports the package", (p) => program(p, [...toolCommand("deno"), "run", "-A"])],
+    ["a TypeScript program compiles against the package", declarations],
+    ["npx runs the command line on Node", npx],
+    ["bunx --bun runs the command line on Bun", bunx],
+  ];
+  return steps.map(([name, step], index) => ({
+    name,
+    run: async () => {
+      try {
+        place.packed ??= pack(place);
+        await place.packed;
+        const { problems, notes = [] } = await step(place);
+        place.notes = notes;
+        return problems;
+      } finally {
+        if (index === steps.length - 1 && place.folder !== undefined)
+          rmSync(place.folder, { recursive: true, force: true });
+      }
+    },
+    notes: () => place.notes?.splice(0) ?? [],
+  }));
+}
+
+/** Packs into a new temporary folder. The content is in the file's name, since bunx keeps packages by path. */
+async function pack(place) {
+  await buildDist();
+  place.folder = mkdtempSync(join(tmpdir(), "fovea_package_"));
+  const command = [...npmCommand(), "pack", "--json", "--ignore-scripts", "--pack-destination", place.folder];
+  const { code, stdout, output } = await capture(command, { env: plainEnvironment({ npm_config_loglevel: "error" }) });
+  if (code !== 0) throw new Error(`npm pack ended with code ${code}:\n${output.trimEnd()}`);
+  const answer = JSON.parse(stdout);
+  // npm 12 answers with an object by package name, those before with a list.
+  const [packed] = Array.isArray(answer) ? answer : Object.values(answer);
+  const written = join(place.folder, packed.filename);
+  const digest = createHash("sha256").update(readFileSync(written)).digest("hex").slice(0, 12);
+  place.tarball = join(place.folder, packed.filename.replace(/\.tgz$/, `-${digest}.tgz`));
+  renameSync(written, place.tarball);
+  place.files = packed.files.map(({ path }) => path);
+  place.size = packed.size;
+}
+
+/** What is inside: everything that the manifest promises, and nothing that users do not need. */
+async function contents({ files, size }) {
+  const manifest = readJson("package.json");
+  const present = new Set(files);
+  const targets = Object.values(manifest.exports).flatMap((target) =>
+    typeof target === "string" ? target : Object.values(target),
+  );
+  const sources = SOURCE_ROOTS.flatMap((root) => listFiles(root, ".ts"));
+  const promised = [
+    ...["README.md", "LICENSE", "CHANGELOG.md", "package.json"],
+    ...[...targets, ...Object.values(manifest.bin)].map((path) => path.replace("./", "")),
+    ...sources.flatMap((path) => [
+      path,
+      `dist/${path.replace(/\.ts$/, ".js")}`,
+      `dist/${path.replace(/\.ts$/, ".d.ts")}`,
+    ]),
+  ];
+  const missing = [...new Set(promised)].filter((path) => !present.has(path));
+  const orphans = files.filter(
+    (path) => /^dist\/.*\.js$/.test(path) && !present.has(path.replace(/^dist\/(.*)\.js$/, "$1.ts")),
+  );
+  const personal = files.filter(
+    (path) => existsSync(at(path)) && readFileSync(at(path)).includes(ROOT.replace(/[/\\]$/, "")),
+  );
+  return {
+    problems: [
+      ...missing.map((path) => `${path} is missing in the package.`),
+      ...files.filter((path) => FOREIGN.test(path)).map((path) => `${path} does not belong into the package.`),
+      ...orphans.map((path) => `${path} has no source.`),
+      ...personal.map((path) => `${path} contains the path of this checkout.`),
+    ],
+    notes: [`${files.length} files, ${(size / 1e3).toFixed(0)} KB packed`],
+  };
+}
+
+/** An empty project beside the package file, with nothing but the package in it. */
+async function installed(place) {
+  const folder = join(place.folder, "consumer");
+  mkdirSync(folder);
+  writeJson(join(folder, "package.json"), { private: true, type: "module" });
+  writeJson(join(folder, "deno.json"), { nodeModulesDir: "manual", lock: false });
+  const command = [...npmCommand(), "install", `file:${place.tarball}`, "--omit=dev", "--prefer-offline", ...QUIET];
+  const { code, output } = await capture(command, { cwd: folder });
+  if (code !== 0) return { problems: [`npm install ended with code ${code}:\n${output.trimEnd()}`] };
+  place.consumer = folder;
+  const parts = packagesBelow(join(folder, "node_modules")).map(([name, path]) => ({ name, bytes: bytesBelow(path) }));
+  const total = bytesBelow(join(folder, "node_modules"));
+  const largest = parts.sort((a, b) => b.bytes - a.bytes).slice(0, 3);
+  const size = (bytes) => `${(bytes / MEGABYTE).toFixed(1)} MB`;
+  const summary = `${size(total)} installed, of which ${largest.map((p) => `${p.name} ${size(p.bytes)}`).join(", ")}`;
+  return total <= INSTALLED_LIMIT
+    ? { problems: [], notes: [summary] }
+    : { problems: [`${summary}; at most ${size(INSTALLED_LIMIT)} are allowed.`] };
+}
+
+/**
+ * Uses every subpath that is for applications, and computes on the default device with plugins that were loaded like anyone
+ * else's: first-party plugins have no side door.
+ */
+const PROGRAM = `
+import { createRuntime } from "fovea";
+import { definePlugin } from "fovea/abi";
+import * as core from "fovea/core";
+import * as nn from "fovea/nn";
+import { clipPlugin } from "fovea/encoders/clip";
+import { referencePlugin } from "fovea/reference";
+import { wasmPlugin } from "fovea/wasm";
+
+const runtime = await createRuntime({ plugins: [wasmPlugin, referencePlugin, clipPlugin] });
+const square = await runtime.compile({
+  tag: "package_check/square",
+  symbols: { rows: { min: 1, max: 64 } },
+  build: (b) => {
+    const x = b.input("x", [b.dims.rows, 4]);
+    b.output("y", b.mul(x, x));
+  },
+});
+const { y } = await square.run({ x: { dtype: "f32", shape: [2, 4], data: Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8) } });
+await runtime.close();
+const exported = [definePlugin, core, nn].every((value) => value !== undefined);
+console.log(JSON.stringify({ host: runtime.host, device: runtime.device, y: [...y.data], exported }));
+`;
+
+const SQUARES = [1, 4, 9, 16, 25, 36, 49, 64];
+
+async function program({ consumer }, command) {
+  if (consumer === undefined) return NOT_INSTALLED;
+  const file = join(consumer, "program.mjs");
+  writeFileSync(file, PROGRAM);
+  const { code, stdout, output } = await capture([...command, file], { cwd: consumer });
+  if (code !== 0) return { problems: [`the program ended with code ${code}:\n${output.trimEnd()}`] };
+  const answer = JSON.parse(stdout);
+  const right = answer.exported && JSON.stringify(answer.y) === JSON.stringify(SQUARES);
+  return right ? { problems: [] } : { problems: [`the program computed ${stdout.trim()}, expected y = ${SQUARES}.`] };
+}
+
+const NOT_INSTALLED = { problems: ["the package could not be installed, see above."] };
+
+const TYPED_PROGRAM = `
+import { createRuntime, type Runtime } from "fovea";
+const runtime: Runtime = await createRuntime({ device: "wasm", threads: 1 });
+export const bytes: number = runtime.stats().device.bytesInUse;
+`;
+
+/** Declarations are checked as a user's compiler does that does not skip those of libraries. */
+async function declarations({ consumer }) {
+  if (consumer === undefined) return NOT_INSTALLED;
+  writeFileSync(join(consumer, "typed.ts"), TYPED_PROGRAM);
+  writeJson(join(consumer, "tsconfig.json"), {
+    compilerOptions: {
+      target: "es2023",
+      lib: ["es2023", "esnext.disposable", "dom"],
+      module: "nodenext",
+      strict: true,
+      noEmit: true,
+      types: [],
+    },
+    files: ["typed.ts"],
+  });
+  const { code, output } = await capture([...toolCommand("tsc"), "-p", consumer, "--pretty", "false"], {
+    cwd: consumer,
+  });
+  return { problems: code === 0 ? [] : [output.trimEnd()] };
+}
+
+async function npx({ tarball, folder }) {
+  const cwd = emptyFolder(folder, "npx");
+  const env = plainEnvironment({ npm_config_loglevel: "error", npm_config_prefer_offline: "true" });
+  const run = await capture([...npmCommand("npx"), "--yes", `--package=${tarball}`, "fovea", "doctor", "--json"], {
+    cwd,
+    env,
+  });
+  await forgetNpx(tarball);
+  return doctor(run, "node");
+}
+
+/** npx keeps what it installed for ever; this file is never asked for again. */
+async function forgetNpx(tarball) {
+  const { code, stdout } = await capture([...npmCommand(), "config", "get", "cache"]);
+  const cache = join(code === 0 ? stdout.trim() : join(homedir(), ".npm"), "_npx");
+  if (!existsSync(cache)) return;
+  for (const name of readdirSync(cache)) {
+    const manifest = join(cache, name, "package.json");
+    if (!existsSync(manifest)) continue;
+    const { _npx } = JSON.parse(readFileSync(manifest, "utf8"));
+    if (_npx?.packages?.some((spec) => spec.includes(tarball)))
+      rmSync(join(cache, name), { recursive: true, force: true });
+  }
+}
+
+async function bunx({ tarball, folder }) {
+  const cwd = emptyFolder(folder, "bunx");
+  // bunx installs into the temporary folder; dependencies are kept for the next time, packages by path never match again.
+  const env = plainEnvironment({
+    BUN_INSTALL_CACHE_DIR: emptyFolder(folder, "bun_cache"),
+    BUN_TMPDIR: cwd,
+    TMPDIR: cwd,
+  });
+  const run = await capture([...toolCommand("bun"), "x", "--bun", "-p", tarball, "fovea", "doctor", "--json"], {
+    cwd,
+    env,
+  });
+  return doctor(run, "bun");
+}
+
+/** `doctor --json` prints one JSON document and nothing else on stdout. */
+function doctor({ code, stdout, output }, runtime) {
+  if (code !== 0) return { problems: [`fovea doctor ended with code ${code}:\n${output.trimEnd()}`] };
+  try {
+    const answer = JSON.parse(stdout);
+    if (answer.runtime === runtime) return { problems: [] };
+    return { problems: [`fovea doctor says runtime "${answer.runtime}", expected "${runtime}".`] };
+  } catch {
+    return { problems: [`fovea doctor --json printed something else than JSON:\n${stdout.trimEnd()}`] };
+  }
+}
+
+function emptyFolder(parent, name) {
+  const path = join(parent, name);
+  mkdirSync(path, { recursive: true });
+  return path;
+}
+
+function writeJson(path, value) {
+  writeFileSync(path, `${JSON.stringify(value, undefined, 2)}\n`);
+}
+
+/** `[name, path]` of the packages directly in a node_modules folder. */
+function packagesBelow(modules) {
+  return readdirSync(modules)
+    .filter((name) => !name.startsWith("."))
+    .flatMap((name) =>
+      name.startsWith("@") ? readdirSync(join(modules, name)).map((inner) => `${name}/${inner}`) : [name],
+    )
+    .map((name) => [name, join(modules, name)]);
+}
+
+function bytesBelow(path) {
+  const found = lstatSync(path);
+  if (!found.isDirectory()) return found.size;
+  return readdirSync(path).reduce((sum, name) => sum + bytesBelow(join(path, name)), 0);
+}
+
+if (isMain(import.meta.url)) {
+  await setupOrExit();
+  for (const { name, run, notes } of packageChecks()) {
+    const problems = await run().catch((error) => [error.stack ?? String(error)]);
+    say(`${problems.length === 0 ? "ok    " : "FAILED"}  ${name}`);
+    for (const line of [...problems, ...notes()]) say(`        ${line}`);
+    if (problems.length > 0) process.exitCode = 1;
+  }
+}

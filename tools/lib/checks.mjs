@@ -1,0 +1,35 @@
+// The checks of `npm test` besides the tests: `{ name, run }`, where run resolves to the problems found (none: passed).
+import { buildDist, checkTypes } from "../build.mjs";
+import { checkImports, longFiles, selfTest } from "../check_imports.mjs";
+import { packageChecks } from "../check_package.mjs";
+import { capture, toolCommand } from "./process.mjs";
+
+/** In the order of `npm test`; `generated` are the problems that were found before setup refreshed the generated sources. */
+export function projectChecks(generated) {
+  return [
+    { name: "generated digests", run: async () => generated },
+    { name: "types", run: () => types("tsconfig.json") },
+    { name: "types of the Bun host", run: () => types("tsconfig.bun.json") },
+    { name: "types as Deno sees them", run: () => succeeds("deno", ["check", "runtime/host/deno.ts", "mod.ts"]) },
+    { name: "style", run: () => succeeds("biome", ["check", "--error-on-warnings", "."]) },
+    { name: "import rule", run: async () => checkImports(), notes: longFiles },
+    { name: "import rule catches planted violations", run: async () => selfTest() },
+    { name: "build of dist", run: () => buildDist().then(() => [], reason) },
+    { name: "deno publish --dry-run", run: () => succeeds("deno", ["publish", "--dry-run", "--allow-dirty"]) },
+    ...packageChecks(),
+  ];
+}
+
+async function types(project) {
+  const { code, output } = await checkTypes(project);
+  return code === 0 ? [] : [output.trimEnd()];
+}
+
+async function succeeds(tool, args) {
+  const { code, output } = await capture([...toolCommand(tool), ...args]);
+  return code === 0 ? [] : [`${tool} ${args.join(" ")} ended with code ${code}:\n${output.trimEnd()}`];
+}
+
+function reason(error) {
+  return [error.message];
+}

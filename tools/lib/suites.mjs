@@ -1,0 +1,187 @@
+// Runs the tests on one runtime and brings its report into one form: `{ file, name, outcome, reason?, message? }` per test, with
+// outcome `passed`, `failed` or `skipped` and the file as a path from the root.
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative, sep } from "node:path";
+import { buildTests } from "../build.mjs";
+import { capture, plainEnvironment, toolCommand } from "./process.mjs";
+import { at, listFiles, ROOT, readText } from "./project.mjs";
+
+export const RUNTIMES = ["bun", "deno", "node"];
+
+/** Stands for a file that could not run, or for the run itself. */
+const WHOLE_FILE = "(the whole file)";
+
+/** Test files, without fixtures; those under test/slow only with `slow`. */
+export function listTests({ slow }) {
+  return listFiles("test", "_test.ts").filter(
+    (file) => !/^test\/(fixtures|goldens)\//.test(file) && (slow || !file.startsWith("test/slow/")),
+  );
+}
+
+/** Version that a runtime prints about itself. */
+export async function versionOf(runtime) {
+  const { stdout } = await capture([...toolCommand(runtime), "--version"]);
+  return /\d+\.\d+\.\d+\S*/.exec(stdout)?.[0] ?? "of unknown version";
+}
+
+/**
+ * Runs `files` on a runtime; resolves to `{ cases, ms, complete }`. A file without a single test, an end with an error that no
+ * test reported, and a run over its time each become a failed case; `complete` is false when there was no report at all.
+ */
+export async function runSuite(runtime, files, timeoutMs) {
+  const folder = mkdtempSync(join(tmpdir(), `fovea_test_${runtime}_`));
+  try {
+    const report = join(folder, "report");
+    const { command, parse } = await SUITES[runtime](files, report);
+    const env = plainEnvironment({ FOVEA_CACHE_DIR: join(folder, "cache") });
+    delete env.FOVEA_COMPILE;
+    delete env.FOVEA_LOG;
+    const run = await capture(command, { env, timeoutMs });
+    const reported = existsSync(report) ? parse(readFileSync(report, "utf8")) : [];
+    return {
+      cases: [...reported, ...unreported(runtime, files, reported, run)],
+      ms: run.ms,
+      complete: reported.length > 0,
+    };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const SUITES = {
+  bun: async (files, report) => ({
+    command: [
+      ...toolCommand("bun"),
+      "test",
+      "--timeout",
+      "600000",
+      "--reporter=junit",
+      `--reporter-outfile=${report}`,
+      ...files.map((file) => `./${file}`),
+    ],
+    parse: parseJunit,
+  }),
+  deno: async (files, report) => ({
+    command: [...toolCommand("deno"), "test", "-A", "--no-check", `--junit-path=${report}`, ...files],
+    parse: parseJunit,
+  }),
+  node: async (files, report) => {
+    await buildTests();
+    return {
+      command: [
+        process.execPath,
+        "--test",
+        `--test-reporter=${new URL("./node_reporter.mjs", import.meta.url).href}`,
+        `--test-reporter-destination=${report}`,
+        ...files.map((file) => `.build/node/${file.replace(/\.ts$/, ".js")}`),
+      ],
+      parse: parseLines,
+    };
+  },
+};
+
+/** What the report does not say: files that are missing in it and errors outside of tests. */
+function unreported(runtime, files, reported, run) {
+  const tail = lastLines(run.output, 40);
+  if (reported.length === 0) {
+    return [{ file: "", name: "(the whole run)", outcome: "failed", message: `${runtime} gave no results.\n${tail}` }];
+  }
+  const seen = new Set(reported.map(({ file }) => file));
+  const found = files
+    .filter((file) => !seen.has(file))
+    .map((file) => ({
+      file,
+      name: WHOLE_FILE,
+      outcome: "failed",
+      message: `No test of this file ran.\n${around(run.output, file)}`,
+    }));
+  const explained = found.length > 0 || reported.some(({ outcome }) => outcome === "failed");
+  if (run.code !== 0 && !explained) {
+    const message = `${runtime} ended with code ${run.code} although no test failed.\n${tail}`;
+    found.push({ file: "", name: "(the whole run)", outcome: "failed", message });
+  }
+  return found;
+}
+
+function lastLines(text, count) {
+  return text.trimEnd().split("\n").slice(-count).join("\n");
+}
+
+/** The part of an output that begins with the name of a file, else its end. */
+function around(output, file) {
+  const start = output.indexOf(file);
+  return start < 0 ? lastLines(output, 20) : output.slice(start).split("\n").slice(0, 20).join("\n");
+}
+
+const TESTCASE = /<testcase\b((?:\s+[\w-]+="[^"]*")*)\s*(?:\/>|>([\s\S]*?)<\/testcase>)/g;
+
+/** The junit forms of Bun (`file`) and Deno (the file is the class name). */
+function parseJunit(xml) {
+  return [...xml.matchAll(TESTCASE)].map(([, head, body = ""]) => {
+    const { name, file, classname } = attributes(head);
+    const place = { file: (file ?? classname ?? "").replaceAll("\\", "/").replace(/^\.\//, ""), name };
+    const failure = /<(?:failure|error)\b((?:\s+[\w-]+="[^"]*")*)\s*(?:\/>|>([\s\S]*?)<\/(?:failure|error)>)/.exec(
+      body,
+    );
+    if (failure !== null) {
+      const message = unescapeXml(failure[2] ?? "").trim() || attributes(failure[1]).message || "no message";
+      return { ...place, outcome: "failed", message };
+    }
+    return { ...place, outcome: body.includes("<skipped") ? "skipped" : "passed" };
+  });
+}
+
+function attributes(text) {
+  return Object.fromEntries(
+    [...text.matchAll(/([\w-]+)="([^"]*)"/g)].map(([, key, value]) => [key, unescapeXml(value)]),
+  );
+}
+
+const ENTITIES = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
+
+function unescapeXml(text) {
+  return text.replace(/&(?:#(\d+)|#x([\da-fA-F]+)|(\w+));/g, (whole, decimal, hex, name) => {
+    if (name !== undefined) return ENTITIES[name] ?? whole;
+    return String.fromCodePoint(decimal !== undefined ? Number(decimal) : Number.parseInt(hex, 16));
+  });
+}
+
+/** The lines of node_reporter.mjs; a test counts once, not again for what it nests. */
+function parseLines(text) {
+  return text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line))
+    .filter(({ nesting }) => nesting === 0)
+    .map(({ file, nesting: _, ...rest }) => ({
+      ...rest,
+      file: relative(join(ROOT, ".build", "node"), file ?? "")
+        .replaceAll(sep, "/")
+        .replace(/\.js$/, ".ts"),
+    }));
+}
+
+/** Why a test is skipped, from the runtimes' reports of it; Bun and Deno do not tell, then from the option in the source. */
+export function skipReason(reports) {
+  const told = reports.find(({ reason }) => reason !== undefined)?.reason;
+  if (told !== undefined) return told;
+  const [test] = reports;
+  if (!existsSync(at(test.file))) return "no reason found";
+  const source = readText(test.file);
+  const start = source.indexOf(JSON.stringify(test.name));
+  const option = /\b(?:skip|todo):\s*((?:"[^"]*"|`[^`]*`|[^,}"`])+)/.exec(
+    start < 0 ? "" : source.slice(start, start + 600),
+  );
+  return option === null ? "no reason found" : option[1].trim();
+}
+
+/** Tests that did not run everywhere, as sentences. */
+export function differences(results) {
+  const names = results.map(({ cases }) => new Set(cases.map(({ file, name }) => `${file}: ${name}`)));
+  const all = new Set(names.flatMap((set) => [...set]));
+  return [...all].flatMap((name) => {
+    const absent = results.filter((_, i) => !names[i].has(name)).map(({ runtime }) => runtime);
+    return absent.length === 0 ? [] : [`${name}: did not run on ${absent.join(" and ")}.`];
+  });
+}

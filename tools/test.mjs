@@ -1,0 +1,130 @@
+// `npm test`: the checks, then the tests on Bun, Deno and Node, one runtime after another because some tests measure time.
+//
+//   node tools/test.mjs [--all] [--only bun|deno|node] [--no-checks] [path ...]
+//
+// `--all` adds test/slow. Paths (files, or folders below test) select tests and leave the checks out. The last line is
+// `N passed, N failed`: the sum over the runtimes, with each check, and the comparison of what ran where, counted as one.
+import { spawnSync } from "node:child_process";
+import { parseArgs } from "node:util";
+import { projectChecks } from "./lib/checks.mjs";
+import { ROOT } from "./lib/project.mjs";
+import { differences, listTests, RUNTIMES, runSuite, skipReason, versionOf } from "./lib/suites.mjs";
+import { setup } from "./setup.mjs";
+import { checkSourceDigests } from "./source_digest.mjs";
+
+const SUITE_LIMIT_MS = { usual: 240_000, slow: 600_000 };
+const SHOWN_LINES = 60;
+
+const total = { passed: 0, failed: 0 };
+
+function print(line, indent = 0) {
+  process.stdout.write(`${line.replace(/^/gm, " ".repeat(indent))}\n`);
+}
+
+function options() {
+  const { values, positionals } = parseArgs({
+    options: { all: { type: "boolean" }, only: { type: "string", multiple: true }, "no-checks": { type: "boolean" } },
+    allowPositionals: true,
+  });
+  const runtimes = values.only === undefined ? RUNTIMES : values.only.flatMap((names) => names.split(","));
+  for (const name of runtimes) {
+    if (!RUNTIMES.includes(name)) throw new Error(`--only takes ${RUNTIMES.join(", ")}, not "${name}".`);
+  }
+  const wanted = positionals.map((path) => path.replaceAll("\\", "/").replace(/^\.\//, "").replace(/\/$/, ""));
+  const files = listTests({ slow: values.all === true || wanted.some((path) => path.startsWith("test/slow")) });
+  const selected = wanted.length === 0 ? files : files.filter((file) => wanted.some((path) => within(file, path)));
+  if (selected.length === 0) throw new Error(`No test file matches ${wanted.join(", ") || "test/**/*_test.ts"}.`);
+  const checks = values["no-checks"] !== true && wanted.length === 0;
+  return { runtimes, files: selected, checks, limit: values.all === true ? SUITE_LIMIT_MS.slow : SUITE_LIMIT_MS.usual };
+}
+
+function within(file, path) {
+  return file === path || file.startsWith(`${path}/`);
+}
+
+/** Stale digests in a clean tree were committed so; while sources are being edited they are stale by nature. */
+function staleDigests() {
+  const stale = checkSourceDigests();
+  const edited = spawnSync("git", ["status", "--porcelain", "--", "runtime", "kernels"], {
+    cwd: ROOT,
+    encoding: "utf8",
+  });
+  return edited.status === 0 && edited.stdout !== "" ? [] : stale;
+}
+
+async function runCheck({ name, run, notes }) {
+  const begin = performance.now();
+  const problems = await run().catch((error) => [error.stack ?? String(error)]);
+  const passed = problems.length === 0;
+  total[passed ? "passed" : "failed"]++;
+  print(`${passed ? "ok    " : "FAILED"}  ${seconds(performance.now() - begin)}  ${name}`, 2);
+  for (const problem of problems) print(shorten(problem), 10);
+  for (const note of notes?.() ?? []) print(`note: ${note}`, 10);
+}
+
+async function runRuntime(runtime, files, limit) {
+  print(`${runtime} ${await versionOf(runtime)}: ${files.length} test files`);
+  const { cases, ms, complete } = await runSuite(runtime, files, limit);
+  const of = (outcome) => cases.filter((test) => test.outcome === outcome);
+  const [passed, failed, skipped] = [of("passed"), of("failed"), of("skipped")];
+  total.passed += passed.length;
+  total.failed += failed.length;
+  for (const { file, name, message } of failed) {
+    print(`FAILED  ${file}: ${name}`, 2);
+    print(shorten(message), 10);
+  }
+  print(`${passed.length} passed, ${failed.length} failed, ${skipped.length} skipped  ${seconds(ms).trim()}`, 2);
+  return { runtime, cases, complete };
+}
+
+/** Every skipped test with the reason and the runtimes that skipped it. */
+function printSkipped(results) {
+  const skipped = new Map();
+  for (const { runtime, cases } of results) {
+    for (const test of cases.filter(({ outcome }) => outcome === "skipped")) {
+      const place = `${test.file}: ${test.name}`;
+      const entry = skipped.get(place) ?? { tests: [], runtimes: [] };
+      skipped.set(place, { tests: [...entry.tests, test], runtimes: [...entry.runtimes, runtime] });
+    }
+  }
+  if (skipped.size > 0) print("skipped");
+  for (const [place, { tests, runtimes }] of skipped)
+    print(`${place} (${runtimes.join(", ")}): ${skipReason(tests)}`, 2);
+}
+
+function seconds(ms) {
+  return `${(ms / 1000).toFixed(1).padStart(5)} s`;
+}
+
+function shorten(text) {
+  const lines = text.split("\n");
+  if (lines.length <= SHOWN_LINES) return text;
+  return [...lines.slice(0, SHOWN_LINES), `... and ${lines.length - SHOWN_LINES} lines more`].join("\n");
+}
+
+async function main() {
+  const begin = performance.now();
+  const { runtimes, files, checks, limit } = options();
+  const generated = staleDigests();
+  await setup();
+  if (checks) {
+    print("checks");
+    for (const check of projectChecks(generated)) await runCheck(check);
+  }
+  const results = [];
+  for (const runtime of runtimes) results.push(await runRuntime(runtime, files, limit));
+  printSkipped(results);
+  if (results.length > 1 && results.every(({ complete }) => complete)) {
+    await runCheck({ name: "the same tests ran on every runtime", run: async () => differences(results) });
+  }
+  print(`in ${seconds(performance.now() - begin).trim()}`);
+}
+
+try {
+  await main();
+} catch (error) {
+  print(`fovea: ${error.message}`);
+  total.failed++;
+}
+print(`${total.passed} passed, ${total.failed} failed`);
+process.exitCode = total.failed > 0 ? 1 : 0;
