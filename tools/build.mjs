@@ -6,17 +6,19 @@ import { at, digestOf, isMain, listFiles, SOURCE_ROOTS, say, writeAtomic } from 
 import { setupOrExit } from "./setup.mjs";
 import { refreshSourceDigests } from "./source_digest.mjs";
 
-const SETTINGS = ["package.json", "tsconfig.json", "tools/types/host_globals.d.ts"];
+const SETTINGS = ["package.json", "tsconfig.json", ...listFiles("tools/types", ".d.ts")];
 
 const TARGETS = {
   dist: { project: "tsconfig.build.json", roots: SOURCE_ROOTS },
   ".build/node": { project: "tsconfig.test.json", roots: [...SOURCE_ROOTS, "test", "examples"] },
+  ".build/bench": { project: "tsconfig.bench.json", roots: [...SOURCE_ROOTS, "bench"] },
 };
 
 const PLAIN = ["--pretty", "false"];
 
-/** Data folders that tests find relative to their own file. */
-const DATA = ["test/fixtures", "test/goldens", "examples/models", "examples/images"];
+/** Folders that compiled files find relative to themselves. */
+const TEST_DATA = ["test/fixtures", "test/goldens", "examples/models", "examples/images"];
+const BENCH_DATA = ["bench/node_modules", "bench/models"];
 
 /** Checks the types of a project file; resolves to `{ code, output }`. */
 export function checkTypes(project) {
@@ -29,9 +31,18 @@ export function buildDist() {
 }
 
 /** Compiles the tests into `.build/node` and links their data beside them. */
-export async function buildTests() {
-  const result = await build(".build/node");
-  for (const folder of DATA) linkData(folder);
+export function buildTests() {
+  return buildWithData(".build/node", TEST_DATA);
+}
+
+/** Compiles the benchmark into `.build/bench` and links its packages and models beside it. */
+export function buildBench() {
+  return buildWithData(".build/bench", BENCH_DATA);
+}
+
+async function buildWithData(folder, data) {
+  const result = await build(folder);
+  for (const path of data) linkData(folder, path);
   return result;
 }
 
@@ -80,12 +91,12 @@ function filesBelow(folder) {
     .map((entry) => relative(folder, join(entry.parentPath ?? entry.path, entry.name)));
 }
 
-function linkData(folder) {
-  const link = at(`.build/node/${folder}`);
-  if (!existsSync(at(folder)) || statSync(link, { throwIfNoEntry: false }) !== undefined) return;
+function linkData(folder, path) {
+  const link = at(`${folder}/${path}`);
+  if (!existsSync(at(path)) || statSync(link, { throwIfNoEntry: false }) !== undefined) return;
   rmSync(link, { force: true });
   mkdirSync(dirname(link), { recursive: true });
-  symlinkSync(at(folder), link, "junction");
+  symlinkSync(at(path), link, "junction");
 }
 
 if (isMain(import.meta.url)) {

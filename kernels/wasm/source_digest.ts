@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "f7f02481e23d831a8798c71ae23455ce5fb326cc2706906f8459e12236ecdbb2";
+export const SOURCE_DIGEST: string = "3c609c78d574d57361590d327b754cc6f95751595014f4b1868c0d143f7719fb";

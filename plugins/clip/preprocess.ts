@@ -4,8 +4,8 @@ import type { Image } from "../../runtime/media/image.ts";
 import {
   centerCropRegion,
   padImage,
-  shortestEdgeSize,
   type Size,
+  shortestEdgeSize,
   type ValueSteps,
   valueTable,
   writePlanes,
@@ -47,7 +47,8 @@ const RESAMPLE: Readonly<Record<number, ResizeFilter>> = {
   4: "box",
 };
 
-const isRecord = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value);
+const isRecord = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 function fieldError(field: string, found: unknown, expected: string): FoveaError {
   const text = found === undefined ? "nothing" : JSON.stringify(found);
@@ -163,7 +164,8 @@ export function parseClipProcessor(json: unknown): ClipProcessorConfig {
 /** Resize and crop in one: only the pixels that the crop shows are computed. */
 function resizeAndCrop(image: Image, config: ClipProcessorConfig): Image {
   const { size, cropSize, filter, arithmetic } = config;
-  const target: Size = size === undefined ? image : "shortestEdge" in size ? shortestEdgeSize(image, size.shortestEdge) : size;
+  const target: Size =
+    size === undefined ? image : "shortestEdge" in size ? shortestEdgeSize(image, size.shortestEdge) : size;
   if (cropSize === undefined) {
     if (target.width * target.height > MAX_PIXELS) {
       throw new FoveaError(

@@ -74,6 +74,10 @@ export function expectationsOf(groups: readonly StepGroup[], box: Box, table: Op
       fill: fillFor(base, group, view, at * 64 + i + 1, dims),
     }));
     const fillOf = new Map(fills.map((f) => [f.base, f.fill]));
+    // Where the cover put a dense copy before the claim, the claim's own nodes still name what was copied.
+    for (const { base, fill } of fills) {
+      if (base.op === "contiguous" && !fillOf.has(base.inputs[0])) fillOf.set(base.inputs[0], fill);
+    }
     const sample = createSampler({
       bindings: dims,
       table,

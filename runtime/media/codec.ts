@@ -21,10 +21,7 @@ interface CodecInstance {
 /** What a codec's glue code takes; `instantiateWasm` keeps it from fetching its own file. */
 export interface CodecOptions {
   noInitialRun: boolean;
-  instantiateWasm(
-    imports: WebAssembly.Imports,
-    done: (instance: WebAssembly.Instance) => void,
-  ): WebAssembly.Exports;
+  instantiateWasm(imports: WebAssembly.Imports, done: (instance: WebAssembly.Instance) => void): WebAssembly.Exports;
   print(text: string): void;
   printErr(text: string): void;
 }

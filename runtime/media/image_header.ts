@@ -78,7 +78,8 @@ function foreignFormat(bytes: Uint8Array): string | undefined {
  * @throws FoveaError `image.empty`, `image.unsupported`, `image.unknown`
  */
 export function sniffImage(bytes: Uint8Array, limits: DecodeLimits): ImageFormat {
-  if (bytes.length === 0) throw new FoveaError("image.empty", `${subject(limits)} is empty (0 bytes); expected an image.`);
+  if (bytes.length === 0)
+    throw new FoveaError("image.empty", `${subject(limits)} is empty (0 bytes); expected an image.`);
   if (bytes[0] === 0x89 && ascii(bytes, 1, 3) === "PNG") return "png";
   if (bytes[0] === 0xff && bytes[1] === 0xd8) return "jpeg";
   if (ascii(bytes, 0, 4) === "RIFF" && (bytes.length < 12 || ascii(bytes, 8, 4) === "WEBP")) return "webp";

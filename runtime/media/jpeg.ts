@@ -2,7 +2,7 @@
 import { type CodecLoader, type CodecSpec, runCodec } from "./codec.ts";
 import { exifOrientation, withoutExifPrefix } from "./exif.ts";
 import { type Image, toRgb } from "./image.ts";
-import { checkSize, damaged, type DecodeLimits, type ImageHeader, truncated, unsupported } from "./image_header.ts";
+import { checkSize, type DecodeLimits, damaged, type ImageHeader, truncated, unsupported } from "./image_header.ts";
 
 const CODEC: CodecSpec = {
   wasm: "@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm",
@@ -23,7 +23,8 @@ export function readJpegHeader(bytes: Uint8Array, limits: DecodeLimits): ImageHe
   for (let at = 2; ; ) {
     // Any number of 0xff may come before a marker.
     while (at + 1 < bytes.length && bytes[at] === 0xff && bytes[at + 1] === 0xff) at++;
-    if (at + 4 > bytes.length) throw truncated(limits, "JPEG", `it ends after ${bytes.length} bytes, before its frame header`);
+    if (at + 4 > bytes.length)
+      throw truncated(limits, "JPEG", `it ends after ${bytes.length} bytes, before its frame header`);
     if (bytes[at] !== 0xff) throw damaged(limits, "JPEG", `byte ${at} should begin a marker and is ${bytes[at]}`);
     const marker = bytes[at + 1];
     if (marker === 0xda || marker === 0xd9) throw damaged(limits, "JPEG", "it has no frame header before its pixels");

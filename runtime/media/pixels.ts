@@ -28,9 +28,7 @@ export interface CenterCrop {
 /** Where a crop of `crop` falls on an image of `size`; what the image does not cover is padding. */
 export function centerCropRegion(size: Size, crop: Size): CenterCrop {
   const axis = (have: number, want: number): readonly [number, number, number] =>
-    have >= want
-      ? [Math.floor((have - want) / 2), want, 0]
-      : [0, have, Math.floor((want - have) / 2)];
+    have >= want ? [Math.floor((have - want) / 2), want, 0] : [0, have, Math.floor((want - have) / 2)];
   const [x, width, left] = axis(size.width, crop.width);
   const [y, height, top] = axis(size.height, crop.height);
   return { source: { x, y, width, height }, left, top };

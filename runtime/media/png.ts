@@ -4,7 +4,7 @@
  */
 import { exifOrientation } from "./exif.ts";
 import { type Image, paletteToRgb, rgbImage, toRgb } from "./image.ts";
-import { checkSize, damaged, type DecodeLimits, type ImageHeader, truncated, unsupported } from "./image_header.ts";
+import { checkSize, type DecodeLimits, damaged, type ImageHeader, truncated, unsupported } from "./image_header.ts";
 
 interface PngChunks extends ImageHeader {
   readonly depth: number;
@@ -66,7 +66,8 @@ export function readPngChunks(bytes: Uint8Array, limits: DecodeLimits): PngChunk
   const data: Uint8Array[] = [];
   let ended = false;
   for (let at = 33; !ended; ) {
-    if (at + 12 > bytes.length) throw truncated(limits, "PNG", `it ends after ${bytes.length} bytes without its IEND chunk`);
+    if (at + 12 > bytes.length)
+      throw truncated(limits, "PNG", `it ends after ${bytes.length} bytes without its IEND chunk`);
     const length = view.getUint32(at);
     const type = view.getUint32(at + 4);
     const end = at + 12 + length;
@@ -79,7 +80,8 @@ export function readPngChunks(bytes: Uint8Array, limits: DecodeLimits): PngChunk
     else if (type === 0x65584966) orientation = exifOrientation(body);
     else if (type === 0x49454e44) ended = true;
     // Bit 5 of the first letter tells chunks that may be skipped.
-    else if ((type & 0x20000000) === 0) throw damaged(limits, "PNG", `the chunk at byte ${at} is of an unknown critical type`);
+    else if ((type & 0x20000000) === 0)
+      throw damaged(limits, "PNG", `the chunk at byte ${at} is of an unknown critical type`);
     at = end;
   }
   if (data.length === 0) throw damaged(limits, "PNG", "it holds no pixel data (IDAT)");
@@ -178,7 +180,11 @@ async function inflate(png: PngChunks, limits: DecodeLimits): Promise<Uint8Array
   }
   await fed;
   if (stored.written < stored.total) {
-    throw truncated(limits, "PNG", `its pixel data inflates to ${stored.written} bytes, its header needs ${stored.total}`);
+    throw truncated(
+      limits,
+      "PNG",
+      `its pixel data inflates to ${stored.written} bytes, its header needs ${stored.total}`,
+    );
   }
   return stored.bytes;
 }
@@ -205,7 +211,10 @@ function unpack(png: PngChunks, packed: Uint8Array): Uint8Array {
  * Decodes a PNG file to RGB.
  * @throws FoveaError `image.truncated`, `image.damaged`, `image.too_large`, `image.unsupported`
  */
-export async function decodePng(bytes: Uint8Array, limits: DecodeLimits): Promise<{ image: Image; header: ImageHeader }> {
+export async function decodePng(
+  bytes: Uint8Array,
+  limits: DecodeLimits,
+): Promise<{ image: Image; header: ImageHeader }> {
   const png = readPngChunks(bytes, limits);
   const { decode } = await import("fast-png");
   const plain = await inflate(png, limits);
@@ -221,6 +230,7 @@ export async function decodePng(bytes: Uint8Array, limits: DecodeLimits): Promis
     return { image: paletteToRgb(width, height, indices, png.palette as Uint8Array), header: png };
   }
   const samples = png.depth < 8 ? unpack(png, data as Uint8Array) : data;
-  if (png.colorType === 2 && png.depth === 8) return { image: rgbImage(width, height, data as Uint8Array), header: png };
+  if (png.colorType === 2 && png.depth === 8)
+    return { image: rgbImage(width, height, data as Uint8Array), header: png };
   return { image: toRgb({ width, height, channels: CHANNELS[png.colorType], data: samples }), header: png };
 }

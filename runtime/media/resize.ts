@@ -136,7 +136,8 @@ function axisOf(
     const [start, end] = rowWeights(kernel, from, to, first + i, row);
     starts[i] = start;
     counts[i] = end - start;
-    for (let x = 0; x < end - start; x++) weights[i * stride + x] = Math.trunc(row[x] * one + (row[x] < 0 ? -0.5 : 0.5));
+    for (let x = 0; x < end - start; x++)
+      weights[i * stride + x] = Math.trunc(row[x] * one + (row[x] < 0 ? -0.5 : 0.5));
   }
   return { starts, counts, weights, stride, bits };
 }
@@ -224,7 +225,15 @@ export function cropImage(image: Image, region: Region): Image {
 
 function checkRegion(width: number, height: number, r: Region): void {
   const whole = [r.x, r.y, r.width, r.height].every(Number.isInteger);
-  if (whole && r.x >= 0 && r.y >= 0 && r.width >= 1 && r.height >= 1 && r.x + r.width <= width && r.y + r.height <= height) {
+  if (
+    whole &&
+    r.x >= 0 &&
+    r.y >= 0 &&
+    r.width >= 1 &&
+    r.height >= 1 &&
+    r.x + r.width <= width &&
+    r.y + r.height <= height
+  ) {
     return;
   }
   throw new FoveaError(
@@ -255,9 +264,7 @@ export function resizeImage(image: Image, width: number, height: number, options
   const arithmetic = smooth ? (options.arithmetic ?? "torchvision") : "pillow";
 
   const down =
-    height === image.height
-      ? undefined
-      : axisOf(kernel, image.height, height, region.y, region.height, arithmetic);
+    height === image.height ? undefined : axisOf(kernel, image.height, height, region.y, region.height, arithmetic);
   // Only the source rows that the vertical pass will read.
   let top = region.y;
   let rows = region.height;

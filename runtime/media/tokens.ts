@@ -34,7 +34,8 @@ export interface Tokenizer {
 
 type Json = Readonly<Record<string, unknown>>;
 
-const isRecord = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value);
+const isRecord = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** Special tokens are written as text or as `{ content }`. */
 function tokenText(value: unknown): string | undefined {
@@ -68,10 +69,12 @@ class JsonTokenizer implements Tokenizer {
   constructor(encoder: Encoder, tokenizer: Json, config: Json) {
     this.#encoder = encoder;
     const limit = config.model_max_length;
-    this.maxLength = typeof limit === "number" && Number.isInteger(limit) && limit > 0 && limit < NO_LIMIT ? limit : undefined;
+    this.maxLength =
+      typeof limit === "number" && Number.isInteger(limit) && limit > 0 && limit < NO_LIMIT ? limit : undefined;
     const pad = tokenText(config.pad_token);
     const padding = isRecord(tokenizer.padding) ? tokenizer.padding.pad_id : undefined;
-    this.padId = (pad === undefined ? undefined : encoder.token_to_id(pad)) ?? (typeof padding === "number" ? padding : undefined);
+    this.padId =
+      (pad === undefined ? undefined : encoder.token_to_id(pad)) ?? (typeof padding === "number" ? padding : undefined);
     this.#cutLeft = config.truncation_side === "left";
     this.#padLeft = config.padding_side === "left";
   }
@@ -153,7 +156,10 @@ class JsonTokenizer implements Tokenizer {
  */
 export async function createTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown): Promise<Tokenizer> {
   if (!isRecord(tokenizerJson) || !isRecord(tokenizerJson.model)) {
-    throw new FoveaError("tokenizer.invalid", "tokenizer.json has no `model` object; expected a Hugging Face fast tokenizer.");
+    throw new FoveaError(
+      "tokenizer.invalid",
+      "tokenizer.json has no `model` object; expected a Hugging Face fast tokenizer.",
+    );
   }
   if (!isRecord(tokenizerConfig)) {
     throw new FoveaError("tokenizer.invalid", "tokenizer_config.json is not a JSON object.");

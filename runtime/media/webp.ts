@@ -2,7 +2,7 @@
 import { type CodecLoader, type CodecSpec, runCodec } from "./codec.ts";
 import { exifOrientation, withoutExifPrefix } from "./exif.ts";
 import { type Image, toRgb } from "./image.ts";
-import { checkSize, damaged, type DecodeLimits, type ImageHeader, truncated, unsupported } from "./image_header.ts";
+import { checkSize, type DecodeLimits, damaged, type ImageHeader, truncated, unsupported } from "./image_header.ts";
 
 const CODEC: CodecSpec = {
   wasm: "@jsquash/webp/codec/dec/webp_dec.wasm",

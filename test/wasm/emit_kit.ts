@@ -1,6 +1,9 @@
 /** Runs single kernels in a memory that is full of NaN, over split grids, and looks at what they touched. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { f32x4 } from "../../kernels/wasm/asm/code.ts";
+import { type KernelModule, kernelModule } from "../../kernels/wasm/asm/module.ts";
+import { normal } from "../../runtime/core/random.ts";
 
 /** A NaN, and as an integer a large negative number. */
 const POISON = 0xffc0dead;
@@ -26,18 +29,13 @@ export interface KernelRun {
 
 export interface KernelCase {
   readonly name: string;
-  readonly module: { readonly bytes: Uint8Array; readonly constants: readonly Site[] };
+  readonly module: KernelModule;
   /** Runs the bytes of a module of this kind and says what is wrong with its results. */
   readonly check: (bytes: Uint8Array) => string | undefined;
 }
 
-interface Site {
-  readonly kind: string;
-  readonly at: number;
-  readonly length: number;
-}
-
-type KernelFunction = (args: number, begin: number, end: number, scratch: number) => void;
+/** Arguments' address, first and end grid item, scratch's address. */
+export type KernelFunction = (args: number, begin: number, end: number, scratch: number) => void;
 
 const memory = new WebAssembly.Memory({ initial: 8, maximum: 65536 });
 
@@ -99,6 +97,11 @@ export function firstDifference(a: Float32Array, b: Float32Array): number {
   return -1;
 }
 
+/** Whether this engine takes relaxed SIMD. */
+export const RELAXED: boolean = WebAssembly.validate(
+  Uint8Array.from(kernelModule(() => [f32x4.relaxedMadd(f32x4.of(1), f32x4.of(2), f32x4.of(3)), 0x1a]).bytes),
+);
+
 /** Runs whole, item by item, and cut in two unequal parts; all must agree. @throws Error that says what was wrong. */
 export function runKernel(kernel: KernelFunction, run: KernelRun): Float32Array {
   const whole = runOnce(kernel, run, []);
@@ -138,6 +141,11 @@ export function guarded(check: () => string | undefined): string | undefined {
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
+}
+
+/** `count` normal numbers of a seed. */
+export function normals(seed: number, count: number, mean = 0, std = 1): Float32Array {
+  return Float32Array.from({ length: count }, (_, i) => mean + std * normal(seed, i));
 }
 
 /** One test per case: the module as it was emitted passes its own check. */

@@ -11,7 +11,7 @@ export function projectChecks(generated) {
     { name: "types", run: () => types("tsconfig.json") },
     { name: "types of the Bun host", run: () => types("tsconfig.bun.json") },
     { name: "types as Deno sees them", run: () => succeeds("deno", ["check", "runtime/host/deno.ts", "mod.ts"]) },
-    { name: "style", run: () => succeeds("biome", ["check", "--error-on-warnings", "."]) },
+    { name: "style", run: () => succeeds("biome", ["check", "--error-on-warnings", "--reporter=concise", "."]) },
     { name: "import rule", run: async () => checkImports(), notes: longFiles },
     { name: "import rule catches planted violations", run: async () => selfTest() },
     { name: "build of dist", run: () => buildDist().then(() => [], reason) },

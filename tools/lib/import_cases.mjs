@@ -1,4 +1,5 @@
 // Planted sources for the self-test of check_imports: `finds` is part of the one sentence expected, absent when allowed.
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the cases are source text
 
 export const IMPORT_CASES = [
   // Directions between rooms.

@@ -1,6 +1,6 @@
 /** Operands of claims: values seen through views, and weights. */
 import type { ClaimContext, EmitContext, Operand, OperandPlace, Place } from "../../../runtime/abi/kernel.ts";
-import { type Dim, mul, product, type Shape } from "../../../runtime/core/dim.ts";
+import { type Dim, dimEquals, mul, product, type Shape } from "../../../runtime/core/dim.ts";
 import { DTYPE_BYTES } from "../../../runtime/core/dtype.ts";
 import { denseStrides } from "../../../runtime/core/strides.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
@@ -52,4 +52,20 @@ export function pointer(source: Source, node: Node): { place: Place; offset: Dim
 /** Product of the sizes of `shape` without its last `count` axes. */
 export function leading(shape: Shape, count: number): Dim {
   return product(shape.slice(0, shape.length - count));
+}
+
+/** Step between the rows (last axis) of a view whose leading axes are one run, or nothing. The last axis must be contiguous. */
+export function rowStride(shape: Shape, strides: readonly Dim[]): Dim | undefined {
+  const last = shape.length - 1;
+  if (last < 0) return 1;
+  if (!dimEquals(shape[last], 1) && !dimEquals(strides[last], 1)) return undefined;
+  let inner: { readonly size: Dim; readonly stride: Dim } | undefined;
+  let step: Dim | undefined;
+  for (let axis = last - 1; axis >= 0; axis--) {
+    if (dimEquals(shape[axis], 1)) continue;
+    if (inner !== undefined && !dimEquals(strides[axis], mul(inner.stride, inner.size))) return undefined;
+    step ??= strides[axis];
+    inner = { size: inner === undefined ? shape[axis] : mul(inner.size, shape[axis]), stride: inner?.stride ?? strides[axis] };
+  }
+  return step ?? shape[last];
 }

@@ -3,6 +3,7 @@
  * reference values at true sizes cost milliseconds.
  */
 
+import { internal } from "../../core/diagnostics.ts";
 import { type Bindings, type Dim, evaluate as evaluateDim, type Shape } from "../../core/dim.ts";
 import { exp } from "../../core/math.ts";
 import type { Node, OpTable } from "../node.ts";
@@ -220,6 +221,9 @@ export function createSampler(options: SampleOptions): ElementAt {
         return concat(node, position);
       case "patchify":
         return patchify(node, position);
+      case "input":
+      case "weight":
+        return internal(`the ${node.op} "${String(node.attributes.name)}" has no values to sample`);
       default:
         return rowwise(node, position);
     }

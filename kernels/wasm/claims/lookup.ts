@@ -1,0 +1,98 @@
+/** Rows by index, and patches of pictures. */
+import type { Claim, ClaimContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
+import { type Dim, dimEquals, floorDiv, mul, product } from "../../../runtime/core/dim.ts";
+import type { Node } from "../../../runtime/ir/node.ts";
+import { gatherKernel } from "../emit/gather.ts";
+import { patchifyKernel } from "../emit/patchify.ts";
+import { bytesOf, pointer, sourcesOf } from "./operands.ts";
+
+const size = (value: Dim): { readonly size: Dim } => ({ size: value });
+
+/** gather: table [rows, width] at indices of any shape; take_row: x [batch, tokens, width] at [batch]. */
+function claimGather(context: ClaimContext, node: Node): readonly Offer[] {
+  const [x, indices] = node.inputs;
+  if (x.dtype !== "f32" || indices.dtype !== "i32") {
+    return [{ kernel: "gather", node, reason: `it reads f32 rows at i32 indices, found ${x.dtype} and ${indices.dtype}.` }];
+  }
+  const rank = x.shape.length;
+  const view = context.isWeight(x) ? undefined : context.view(x);
+  const inPlace = view === undefined || dimEquals(view.strides[rank - 1], 1);
+  const sources = sourcesOf(context, [x], inPlace ? "strided" : "dense");
+  const places = sourcesOf(context, [indices], "dense");
+  const claim: Claim = {
+    kernel: "gather",
+    covers: [node],
+    output: node,
+    operands: [...sources.operands, ...places.operands],
+    weights: [...sources.weights, ...places.weights],
+    cost: { flops: 0, bytes: mul(2, bytesOf(node)), launches: 1 },
+    emit: (e) => {
+      const rows = sources.source(e, 0);
+      const at = places.operands.length === 0 ? places.source(e, 0) : e.operand(sources.operands.length);
+      const entry = node.op === "take_row" ? rows.strides[0] : 0;
+      e.step({
+        name: node.op,
+        code: gatherKernel().bytes,
+        args: [
+          { place: e.output, offset: 0, mode: "write" },
+          pointer(rows, x),
+          pointer(at, indices),
+          size(x.shape[rank - 2]),
+          size(x.shape[rank - 1]),
+          size(entry),
+          size(rows.strides[rank - 2]),
+        ],
+        grid: product(indices.shape),
+        flops: 0,
+      });
+    },
+  };
+  return [claim];
+}
+
+function claimPatchify(context: ClaimContext, node: Node): readonly Offer[] {
+  const [x] = node.inputs;
+  if (x.dtype !== "f32") return [{ kernel: "patchify", node, reason: `it moves f32 pixels, found ${x.dtype}.` }];
+  const view = context.isWeight(x) ? undefined : context.view(x);
+  const inPlace = view === undefined || dimEquals(view.strides[3], 1);
+  const sources = sourcesOf(context, [x], inPlace ? "strided" : "dense");
+  const [patchHeight, patchWidth] = [node.attributes.patch_height as number, node.attributes.patch_width as number];
+  const claim: Claim = {
+    kernel: "patchify",
+    covers: [node],
+    output: node,
+    operands: sources.operands,
+    weights: sources.weights,
+    cost: { flops: 0, bytes: mul(2, bytesOf(node)), launches: 1 },
+    emit: (e) => {
+      const pixels = sources.source(e, 0);
+      const [batch, channels, height, width] = pixels.shape;
+      const [down, across] = [floorDiv(height, patchHeight), floorDiv(width, patchWidth)];
+      e.step({
+        name: "patchify",
+        code: patchifyKernel({ patchHeight, patchWidth }).bytes,
+        args: [
+          { place: e.output, offset: 0, mode: "write" },
+          pointer(pixels, x),
+          size(channels),
+          size(down),
+          size(across),
+          ...pixels.strides.slice(0, 3).map(size),
+        ],
+        grid: mul(batch, down, across),
+        flops: 0,
+      });
+    },
+  };
+  return [claim];
+}
+
+export const LOOKUP_KERNEL: KernelSpec = {
+  name: "lookup",
+  device: "wasm",
+  reads: [],
+  claim: (context, node) => {
+    if (node.op === "gather" || node.op === "take_row") return claimGather(context, node);
+    return node.op === "patchify" ? claimPatchify(context, node) : [];
+  },
+};

@@ -1,0 +1,19 @@
+/** The first-party kernels for WebAssembly: emitted from TypeScript, one small module for each step. */
+import { definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
+import { ATTENTION_KERNEL } from "./claims/attention.ts";
+import { COPY_KERNEL, ELEMENTWISE_KERNEL } from "./claims/elementwise.ts";
+import { LOOKUP_KERNEL } from "./claims/lookup.ts";
+import { MATMUL_KERNEL } from "./claims/matmul.ts";
+import { ROWS_KERNEL } from "./claims/rows.ts";
+import { WASM_DEVICE } from "./device/device.ts";
+import { SOURCE_DIGEST } from "./source_digest.ts";
+
+/** Device `wasm` with targets `wasm-relaxed` and `wasm-simd128`, and its kernels. */
+export const wasmPlugin: Plugin = definePlugin({
+  name: "@fovea/wasm",
+  version: "0.1.0",
+  abi: 1,
+  revision: SOURCE_DIGEST,
+  devices: [WASM_DEVICE],
+  kernels: [MATMUL_KERNEL, ATTENTION_KERNEL, ROWS_KERNEL, ELEMENTWISE_KERNEL, LOOKUP_KERNEL, COPY_KERNEL],
+});

@@ -1,0 +1,24 @@
+/** Bytes that can be read at any position: a file, a download, memory. */
+
+export interface ByteSource {
+  /** For messages: a path, an address or a name. */
+  readonly name: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Fills `into` from `position` and returns the bytes read: fewer than asked only at the end. */
+  read(into: Uint8Array, position: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+export function memorySource(name: string, bytes: Uint8Array): ByteSource {
+  return {
+    name,
+    size: bytes.length,
+    read: async (into, position) => {
+      const part = bytes.subarray(position, position + into.length);
+      into.set(part);
+      return part.length;
+    },
+    close: async () => undefined,
+  };
+}

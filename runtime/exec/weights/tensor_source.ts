@@ -1,0 +1,24 @@
+/** Where weights come from: a checkpoint, or made-up values. */
+
+export interface ReadOptions {
+  /** Looked at between slices; a read then throws the signal's reason. */
+  readonly signal?: AbortSignal;
+  /**
+   * Weights that hold NaN or infinities are refused, since a single one spoils every result without a trace of where it
+   * came from. True reads them as they are.
+   */
+  readonly allowNonFinite?: boolean;
+}
+
+/** Takes the elements from `offset` on. `chunk` is used again afterwards: copy what shall be kept. */
+export type TensorSink = (offset: number, chunk: Float32Array) => void | Promise<void>;
+
+/** Tensors by name, as dense row-major f32 whatever they are stored as. */
+export interface TensorSource {
+  has(name: string): boolean;
+  /** The stored shape; nothing when the tensor is absent or the source has any shape. */
+  shapeOf(name: string): readonly number[] | undefined;
+  /** @throws FoveaError `missing_tensor`, `wrong_shape`, `non_finite_weights`, `unsupported_dtype` */
+  read(name: string, shape: readonly number[], options?: ReadOptions): Promise<Float32Array>;
+  close?(): Promise<void>;
+}
