@@ -171,7 +171,7 @@ export class Runtime {
     return loadTower(tower, {
       device,
       artifacts,
-      reader: (instance) => (name, shape) => weights.read(instance === "" ? name : `${instance}.${name}`, shape, abort),
+      reader: (instance) => (name, shape) => weights.read(`${instance}${name}`, shape, abort),
       progress: { compile: tell("compile"), weights: tell("weights") },
       now: () => host.now(),
       ...abort,

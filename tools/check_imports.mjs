@@ -6,7 +6,7 @@ import { checkSource, isSource, LONG_FILE } from "./lib/import_rules.mjs";
 import { isMain, listFiles, readText, say } from "./lib/project.mjs";
 
 const ROOTS = ["mod.ts", "runtime", "kernels", "plugins", "test", "examples", "bench"];
-const DATA = /^(test\/(fixtures|goldens)|examples\/(models|images)|bench\/node_modules)\//;
+const DATA = /^(test\/(fixtures|goldens)|examples\/(models|images))\//;
 
 function sourceFiles() {
   return ROOTS.flatMap((root) => listFiles(root, ".ts")).filter((file) => !DATA.test(file));

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "3c609c78d574d57361590d327b754cc6f95751595014f4b1868c0d143f7719fb";
+export const SOURCE_DIGEST: string = "03b424b6ce9790599092f37dc3e69f88559dd7dbcc4b48d02e82cb0828ad6b3f";

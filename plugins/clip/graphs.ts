@@ -4,10 +4,9 @@
  *
  * Both kinds of block say nothing of their layer, so that all layers of a tower share one artifact per range.
  */
-import type { ComponentSpec } from "../../runtime/abi/encoder.ts";
+import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
 import type { Box } from "../../runtime/core/dim.ts";
 import type { RangeSpec } from "../../runtime/core/range.ts";
-import type { GraphBuilder, Node } from "../../runtime/ir/builder.ts";
 import { layerNorm, linear, patchEmbedding, transformerBlock } from "../../runtime/nn/mod.ts";
 import type { ClipTextConfig, ClipTransformerConfig, ClipVisionConfig } from "./config.ts";
 
@@ -25,7 +24,8 @@ const BY_BATCH: RangeSpec = { axis: "batch", ends: BATCH_ENDS };
 
 /** Class token and patches. */
 export function visionTokens(config: ClipVisionConfig): number {
-  return (config.imageSize / config.patchSize) ** 2 + 1;
+  const side = config.imageSize / config.patchSize;
+  return side * side + 1;
 }
 
 export function visionLayer(layer: number): string {

@@ -5,6 +5,8 @@ import type { RangeSpec } from "../core/range.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Capabilities } from "./device.ts";
 
+export type { GraphBuilder, Node } from "../ir/builder.ts";
+
 /** Dense host data. */
 export interface Tensor {
   readonly dtype: DType;
@@ -23,7 +25,7 @@ export interface ComponentSpec {
   readonly maxArtifacts?: number;
   /** Declares inputs, weights and outputs. Called once per range, with that range's intervals. */
   readonly build: (b: GraphBuilder) => void;
-  /** Weight names by instance begin with the instance's prefix. */
+  /** Prefixes, dot included, of the checkpoint names of each instance's weights. */
   readonly instances: readonly string[];
   /** Gates the component; a reason keeps it out. */
   readonly enableIf?: (capabilities: Capabilities) => true | string;

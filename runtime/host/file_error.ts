@@ -23,7 +23,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     code: "file.kind",
-    names: ["EISDIR", "ENOTDIR", "IsADirectory", "NotADirectory"],
+    names: ["EISDIR", "ENOTDIR", "EEXIST", "IsADirectory", "NotADirectory", "AlreadyExists"],
     text: "found a folder where a file was expected, or a file where a folder was. Check the path",
   },
 ];

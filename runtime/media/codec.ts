@@ -70,7 +70,8 @@ class Codec {
   }
 
   async #decode(bytes: Uint8Array): Promise<CodecResult> {
-    const instance = (this.#instance ??= await this.#create());
+    this.#instance ??= await this.#create();
+    const instance = this.#instance;
     this.#complaints = [];
     try {
       const pixels = instance.decode(bytes, false) ?? undefined;
@@ -117,9 +118,9 @@ const codecs: WeakMap<CodecLoader, Map<string, Codec>> = new WeakMap();
 
 /** Decodes with the codec that `spec` names; compiled once for each loader, which owns its lifetime. */
 export function runCodec(spec: CodecSpec, loader: CodecLoader, bytes: Uint8Array): Promise<CodecResult> {
-  let known = codecs.get(loader);
-  if (known === undefined) codecs.set(loader, (known = new Map()));
-  let codec = known.get(spec.wasm);
-  if (codec === undefined) known.set(spec.wasm, (codec = new Codec(spec, loader)));
+  const known = codecs.get(loader) ?? new Map<string, Codec>();
+  codecs.set(loader, known);
+  const codec = known.get(spec.wasm) ?? new Codec(spec, loader);
+  known.set(spec.wasm, codec);
   return codec.run(bytes);
 }

@@ -1,4 +1,4 @@
-/** JPEG files (ITU-T T.81): the frame header is checked here, MozJPEG's decoder does the rest. */
+/** JPEG files (ITU-T T.81): frame header, scans and end are checked here, MozJPEG's decoder does the rest. */
 import { type CodecLoader, type CodecSpec, runCodec } from "./codec.ts";
 import { exifOrientation, withoutExifPrefix } from "./exif.ts";
 import { type Image, toRgb } from "./image.ts";
@@ -14,10 +14,23 @@ const isFrame = (marker: number): boolean =>
   marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
 
 /**
+ * Most pixels that a byte of a file can stand for: every 8x8 block of every component costs at least one bit, and the most
+ * lopsided sampling of three components leaves 9 blocks for 1024 pixels. More is a header without its image.
+ */
+const PIXELS_PER_BYTE = 1024;
+/** Far above the ten or so scans of a progressive file; each costs a pass over the whole image. */
+const MAX_SCANS = 256;
+
+/** Size and orientation, and where the segments after the frame header begin. */
+interface JpegHeader extends ImageHeader {
+  readonly end: number;
+}
+
+/**
  * Reads markers up to the frame header.
  * @throws FoveaError `image.truncated`, `image.damaged`, `image.too_large`, `image.unsupported`
  */
-export function readJpegHeader(bytes: Uint8Array, limits: DecodeLimits): ImageHeader {
+export function readJpegHeader(bytes: Uint8Array, limits: DecodeLimits): JpegHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   let orientation = 1;
   for (let at = 2; ; ) {
@@ -55,10 +68,27 @@ export function readJpegHeader(bytes: Uint8Array, limits: DecodeLimits): ImageHe
       if (marker !== 0xc0 && marker !== 0xc1 && marker !== 0xc2) {
         throw unsupported(limits, "a lossless, hierarchical or arithmetic-coded JPEG");
       }
-      return { format: "jpeg", width, height, orientation };
+      if (width * height > bytes.length * PIXELS_PER_BYTE) {
+        throw truncated(limits, "JPEG", `${width}x${height} pixels cannot come out of ${bytes.length} bytes`);
+      }
+      return { format: "jpeg", width, height, orientation, end };
     }
     at = end;
   }
+}
+
+/**
+ * Counts scans and looks for the end marker; inside a scan 0xff is followed by zero or a restart marker.
+ * @throws FoveaError `image.unsupported`
+ */
+function hasEnd(bytes: Uint8Array, from: number, limits: DecodeLimits): boolean {
+  let scans = 0;
+  for (let at = bytes.indexOf(0xff, from); at >= 0 && at + 1 < bytes.length; at = bytes.indexOf(0xff, at + 1)) {
+    const marker = bytes[at + 1];
+    if (marker === 0xd9) return true;
+    if (marker === 0xda && ++scans > MAX_SCANS) throw unsupported(limits, `a JPEG with more than ${MAX_SCANS} scans`);
+  }
+  return false;
 }
 
 /**
@@ -71,8 +101,10 @@ export async function decodeJpeg(
   loader: CodecLoader,
 ): Promise<{ image: Image; header: ImageHeader }> {
   const header = readJpegHeader(bytes, limits);
+  const ended = hasEnd(bytes, header.end, limits);
   const { pixels, thrown, complaints } = await runCodec(CODEC, loader, bytes);
-  if (complaints.some((c) => /premature end of jpeg file/i.test(c))) {
+  // The codec tells its first complaint alone, so an earlier one can hide that the file ends too soon.
+  if (!ended || complaints.some((c) => /premature end of jpeg file/i.test(c))) {
     throw truncated(limits, "JPEG", `its pixels end before the last of ${header.height} rows or its end marker`);
   }
   // Stray bytes before a marker lose no pixels; every other corruption does.

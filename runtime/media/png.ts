@@ -1,20 +1,35 @@
 /**
  * PNG files (W3C PNG, third edition). Chunks are checked and the pixel stream is inflated here, to a size known beforehand;
- * fast-png then undoes filters and interlacing. Left alone it would inflate whatever a file asks for.
+ * fast-png then undoes the filters. Left alone it would inflate whatever a file asks for, and it takes interlaced pixels of
+ * less than a byte for whole bytes, so each pass goes to it as the small image that it is.
  */
 import { exifOrientation } from "./exif.ts";
-import { type Image, paletteToRgb, rgbImage, toRgb } from "./image.ts";
-import { checkSize, type DecodeLimits, damaged, type ImageHeader, truncated, unsupported } from "./image_header.ts";
+import { type Image, paletteToRgb, type Samples, toRgb } from "./image.ts";
+import { checkSize, type DecodeLimits, damaged, type ImageHeader, truncated } from "./image_header.ts";
+
+/** A non-empty pass: where its pixels go, and how many there are. */
+interface Pass {
+  readonly x: number;
+  readonly y: number;
+  readonly stepX: number;
+  readonly stepY: number;
+  readonly width: number;
+  readonly height: number;
+}
 
 interface PngChunks extends ImageHeader {
   readonly depth: number;
   readonly colorType: number;
-  readonly interlaced: boolean;
-  readonly ihdr: Uint8Array;
+  readonly passes: readonly Pass[];
   readonly palette: Uint8Array | undefined;
   readonly data: readonly Uint8Array[];
 }
 
+const IHDR = 0x49484452;
+const PLTE = 0x504c5445;
+const IDAT = 0x49444154;
+const IEND = 0x49454e44;
+const EXIF = 0x65584966;
 const GREY = 0;
 const INDEXED = 3;
 const CHANNELS: Readonly<Record<number, 1 | 2 | 3 | 4>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
@@ -36,19 +51,48 @@ const ADAM7: readonly (readonly [number, number, number, number])[] = [
   [1, 0, 2, 2],
   [0, 1, 1, 2],
 ];
+/** The one pass of an image without interlacing. */
+const WHOLE: typeof ADAM7 = [[0, 0, 1, 1]];
 const STORED_BLOCK = 65535;
+/** Bytes inflated at a time, so that no runtime hands out much more than a thousandfold of it at once. */
+const INFLATE_SLICE = 1 << 16;
+/** Most bytes that one byte of a deflate stream can stand for. */
+const DEFLATE_RATIO = 1032;
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 
+/** CRC-32 (ISO 3309) of a chunk's type and body. */
+function crc32(bytes: Uint8Array): number {
+  let crc = -1;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  }
+  return ~crc >>> 0;
+}
+
+function passesOf(width: number, height: number, interlaced: boolean): readonly Pass[] {
+  return (interlaced ? ADAM7 : WHOLE)
+    .map(([x, y, stepX, stepY]) => ({
+      x,
+      y,
+      stepX,
+      stepY,
+      width: Math.ceil((width - x) / stepX),
+      height: Math.ceil((height - y) / stepY),
+    }))
+    .filter((pass) => pass.width > 0 && pass.height > 0);
+}
+
 /**
  * Reads the chunks and checks sizes without inflating anything.
- * @throws FoveaError `image.truncated`, `image.damaged`, `image.too_large`, `image.unsupported`
+ * @throws FoveaError `image.truncated`, `image.damaged`, `image.too_large`
  */
 export function readPngChunks(bytes: Uint8Array, limits: DecodeLimits): PngChunks {
   if (bytes.length < 33) throw truncated(limits, "PNG", `it has ${bytes.length} bytes and ends inside its header`);
   const view = viewOf(bytes);
   if (SIGNATURE.some((b, i) => bytes[i] !== b)) throw damaged(limits, "PNG", "its signature is wrong");
-  if (view.getUint32(8) !== 13 || view.getUint32(12) !== 0x49484452) {
+  if (view.getUint32(8) !== 13 || view.getUint32(12) !== IHDR) {
     throw damaged(limits, "PNG", "it does not begin with an IHDR chunk");
   }
   const width = view.getUint32(16);
@@ -61,6 +105,13 @@ export function readPngChunks(bytes: Uint8Array, limits: DecodeLimits): PngChunk
   if (compression !== 0 || filter !== 0 || interlace > 1) {
     throw damaged(limits, "PNG", `compression ${compression}, filter ${filter}, interlace ${interlace} do not exist`);
   }
+  // The zlib checksum guards the pixels; header and palette have only this one.
+  const checkCrc = (at: number, length: number, name: string): void => {
+    if (crc32(bytes.subarray(at + 4, at + 8 + length)) !== view.getUint32(at + 8 + length)) {
+      throw damaged(limits, "PNG", `the checksum of its ${name} chunk is wrong`);
+    }
+  };
+  checkCrc(8, 13, "IHDR");
   let palette: Uint8Array | undefined;
   let orientation = 1;
   const data: Uint8Array[] = [];
@@ -75,10 +126,13 @@ export function readPngChunks(bytes: Uint8Array, limits: DecodeLimits): PngChunk
       throw truncated(limits, "PNG", `the chunk at byte ${at} needs ${end} bytes, the file has ${bytes.length}`);
     }
     const body = bytes.subarray(at + 8, at + 8 + length);
-    if (type === 0x504c5445) palette = body;
-    else if (type === 0x49444154) data.push(body);
-    else if (type === 0x65584966) orientation = exifOrientation(body);
-    else if (type === 0x49454e44) ended = true;
+    if (type === PLTE) {
+      if (length > 768) throw damaged(limits, "PNG", `its palette has ${length} bytes, more than 256 colours`);
+      checkCrc(at, length, "PLTE");
+      palette = body;
+    } else if (type === IDAT) data.push(body);
+    else if (type === EXIF) orientation = exifOrientation(body);
+    else if (type === IEND) ended = true;
     // Bit 5 of the first letter tells chunks that may be skipped.
     else if ((type & 0x20000000) === 0)
       throw damaged(limits, "PNG", `the chunk at byte ${at} is of an unknown critical type`);
@@ -88,128 +142,145 @@ export function readPngChunks(bytes: Uint8Array, limits: DecodeLimits): PngChunk
   if (colorType === INDEXED && (palette === undefined || palette.length === 0 || palette.length % 3 !== 0)) {
     throw damaged(limits, "PNG", "it has palette colours but no usable palette (PLTE)");
   }
-  const interlaced = interlace === 1;
-  // fast-png takes interlaced rows as whole bytes a pixel.
-  if (interlaced && depth < 8) throw unsupported(limits, `an interlaced PNG with ${depth} bits a pixel`);
-  const ihdr = bytes.subarray(0, 33);
-  return { format: "png", width, height, orientation, depth, colorType, interlaced, ihdr, palette, data };
+  const passes = passesOf(width, height, interlace === 1);
+  return { format: "png", width, height, orientation, depth, colorType, passes, palette, data };
 }
 
-/** Bytes of the inflated stream: a filter byte and the packed samples for each row of each pass. */
-function streamLength(png: PngChunks): number {
-  const bits = png.depth * CHANNELS[png.colorType];
-  const pass = (width: number, height: number): number =>
-    width > 0 && height > 0 ? height * (1 + Math.ceil((width * bits) / 8)) : 0;
-  if (!png.interlaced) return pass(png.width, png.height);
-  return ADAM7.reduce(
-    (sum, [x, y, dx, dy]) => sum + pass(Math.ceil((png.width - x) / dx), Math.ceil((png.height - y) / dy)),
-    0,
-  );
-}
+/** Bytes of a row of packed samples, without the filter byte before it. */
+const rowBytes = (png: PngChunks, width: number): number =>
+  Math.ceil((width * png.depth * CHANNELS[png.colorType]) / 8);
 
-/** A one-IDAT PNG whose stream is `total` bytes in stored blocks, filled by `append`. */
+/** Bytes of a pass's pixel stream. */
+const streamBytes = (png: PngChunks, pass: Pass): number => pass.height * (1 + rowBytes(png, pass.width));
+
+/** A PNG file of one pass whose pixel stream is in stored blocks, filled by `append`. */
 class StoredPng {
   readonly bytes: Uint8Array;
-  readonly total: number;
+  /** Bytes of the stream that are still to come. */
+  missing: number;
   readonly #view: DataView;
-  #at = 41;
+  #at = 43;
   #inBlock = 0;
-  written = 0;
 
-  constructor(ihdr: Uint8Array, total: number) {
-    this.total = total;
-    const body = 2 + total + 5 * Math.ceil(total / STORED_BLOCK) + 4;
+  constructor(png: PngChunks, pass: Pass) {
+    this.missing = streamBytes(png, pass);
+    const body = 2 + this.missing + 5 * Math.ceil(this.missing / STORED_BLOCK) + 4;
     this.bytes = new Uint8Array(33 + 12 + body + 12);
     this.#view = viewOf(this.bytes);
-    this.bytes.set(ihdr);
+    this.bytes.set(SIGNATURE);
+    this.#view.setUint32(8, 13);
+    this.#view.setUint32(12, IHDR);
+    this.#view.setUint32(16, pass.width);
+    this.#view.setUint32(20, pass.height);
+    this.bytes.set([png.depth, png.colorType], 24);
     this.#view.setUint32(33, body);
-    this.#view.setUint32(37, 0x49444154);
-    this.#view.setUint16(this.#at, 0x7801);
-    this.#at += 2;
-    this.#view.setUint32(this.bytes.length - 8, 0x49454e44);
+    this.#view.setUint32(37, IDAT);
+    this.#view.setUint16(41, 0x7801);
+    this.#view.setUint32(this.bytes.length - 8, IEND);
   }
 
-  append(chunk: Uint8Array): void {
-    const length = Math.min(chunk.length, this.total - this.written);
+  /** Takes what still belongs to this pass from the front of `chunk` and returns the rest. */
+  append(chunk: Uint8Array): Uint8Array {
+    const length = Math.min(chunk.length, this.missing);
     for (let from = 0; from < length; ) {
       if (this.#inBlock === 0) this.#openBlock();
       const part = Math.min(this.#inBlock, length - from);
       this.bytes.set(chunk.subarray(from, from + part), this.#at);
       this.#at += part;
       this.#inBlock -= part;
-      this.written += part;
+      this.missing -= part;
       from += part;
     }
+    return chunk.subarray(length);
   }
 
   #openBlock(): void {
-    this.#inBlock = Math.min(STORED_BLOCK, this.total - this.written);
-    this.bytes[this.#at] = this.written + this.#inBlock === this.total ? 1 : 0;
+    this.#inBlock = Math.min(STORED_BLOCK, this.missing);
+    this.bytes[this.#at] = this.#inBlock === this.missing ? 1 : 0;
     this.#view.setUint16(this.#at + 1, this.#inBlock, true);
     this.#view.setUint16(this.#at + 3, ~this.#inBlock & 0xffff, true);
     this.#at += 5;
   }
 }
 
-/** Inflates the pixel stream with the platform's zlib and never keeps more than the header promised. */
-async function inflate(png: PngChunks, limits: DecodeLimits): Promise<Uint8Array> {
-  const stored = new StoredPng(png.ihdr, streamLength(png));
+/** Inflates the pixel stream with the platform's zlib, one stored PNG a pass, and never keeps more than the header promised. */
+async function inflate(png: PngChunks, limits: DecodeLimits): Promise<readonly StoredPng[]> {
+  const total = png.passes.reduce((sum, pass) => sum + streamBytes(png, pass), 0);
+  const compressed = png.data.reduce((sum, chunk) => sum + chunk.length, 0);
+  if (total > compressed * DEFLATE_RATIO) {
+    const detail = `${png.width}x${png.height} pixels cannot come out of ${compressed} bytes of pixel data`;
+    throw truncated(limits, "PNG", detail);
+  }
+  const parts = png.passes.map((pass) => new StoredPng(png, pass));
   const stream = new DecompressionStream("deflate");
   const writer = stream.writable.getWriter();
   const reader = stream.readable.getReader();
   const feed = async (): Promise<void> => {
-    for (const chunk of png.data) await writer.write(chunk as Uint8Array<ArrayBuffer>);
+    for (const chunk of png.data) {
+      for (let at = 0; at < chunk.length; at += INFLATE_SLICE) {
+        await writer.write(chunk.subarray(at, at + INFLATE_SLICE) as Uint8Array<ArrayBuffer>);
+      }
+    }
     await writer.close();
   };
   // A failing stream reports through the reader; the writer's copy of the error has no other listener.
-  const fed = feed().catch(() => undefined);
+  feed().catch(() => undefined);
+  let filled = 0;
   try {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) break;
-      if (stored.written === stored.total && value.length > 0) {
-        await reader.cancel();
+      let rest: Uint8Array = value;
+      while (rest.length > 0 && filled < parts.length) {
+        rest = parts[filled].append(rest);
+        if (parts[filled].missing === 0) filled++;
+      }
+      // More than the header promised: the rest is not wanted, nor whatever it may inflate to.
+      if (rest.length > 0) {
+        reader.cancel().catch(() => undefined);
         break;
       }
-      stored.append(value);
     }
   } catch (error) {
-    const short = stored.written < stored.total;
-    const detail = `its pixel data cannot be inflated (${short ? `${stored.written} of ${stored.total} bytes came out` : "checksum"})`;
-    throw damaged(limits, "PNG", detail, error);
+    throw damaged(limits, "PNG", "its pixel data cannot be inflated", error);
   }
-  await fed;
-  if (stored.written < stored.total) {
-    throw truncated(
-      limits,
-      "PNG",
-      `its pixel data inflates to ${stored.written} bytes, its header needs ${stored.total}`,
-    );
+  if (filled < parts.length) {
+    const found = total - parts.reduce((sum, part) => sum + part.missing, 0);
+    throw truncated(limits, "PNG", `its pixel data inflates to ${found} bytes, its header needs ${total}`);
   }
-  return stored.bytes;
+  return parts;
 }
 
-/** One sample a byte from rows of `depth`-bit samples that begin on byte boundaries. */
-function unpack(png: PngChunks, packed: Uint8Array): Uint8Array {
-  const { width, height, depth } = png;
-  if (depth === 8) return packed;
+/** One sample an element from rows of `depth`-bit samples that begin on byte boundaries. */
+function unpack(png: PngChunks, width: number, height: number, packed: Uint8Array): Uint8Array {
+  const { depth } = png;
   const out = new Uint8Array(width * height);
-  const rowBytes = Math.ceil((width * depth) / 8);
+  const line = rowBytes(png, width);
   const mask = (1 << depth) - 1;
   // Grey levels spread over 0..255; palette indices stay as they are.
   const factor = png.colorType === GREY ? 255 / mask : 1;
   for (let y = 0, to = 0; y < height; y++) {
     for (let x = 0; x < width; x++, to++) {
       const bit = x * depth;
-      out[to] = ((packed[y * rowBytes + (bit >> 3)] >> (8 - depth - (bit & 7))) & mask) * factor;
+      out[to] = ((packed[y * line + (bit >> 3)] >> (8 - depth - (bit & 7))) & mask) * factor;
     }
   }
   return out;
 }
 
+/** Puts a pass's pixels where they belong. */
+function scatter(from: Samples["data"], to: Samples["data"], pass: Pass, width: number, channels: number): void {
+  for (let y = 0, at = 0; y < pass.height; y++) {
+    for (let x = 0; x < pass.width; x++) {
+      const pixel = ((pass.y + y * pass.stepY) * width + pass.x + x * pass.stepX) * channels;
+      for (let c = 0; c < channels; c++, at++) to[pixel + c] = from[at];
+    }
+  }
+}
+
 /**
  * Decodes a PNG file to RGB.
- * @throws FoveaError `image.truncated`, `image.damaged`, `image.too_large`, `image.unsupported`
+ * @throws FoveaError `image.truncated`, `image.damaged`, `image.too_large`
  */
 export async function decodePng(
   bytes: Uint8Array,
@@ -217,20 +288,30 @@ export async function decodePng(
 ): Promise<{ image: Image; header: ImageHeader }> {
   const png = readPngChunks(bytes, limits);
   const { decode } = await import("fast-png");
-  const plain = await inflate(png, limits);
-  let data: ReturnType<typeof decode>["data"];
-  try {
-    data = decode(plain).data;
-  } catch (error) {
-    throw damaged(limits, "PNG", error instanceof Error ? error.message : String(error), error);
+  const samplesOf = (stored: StoredPng, pass: Pass): Samples["data"] => {
+    try {
+      const { data } = decode(stored.bytes);
+      return png.depth < 8 ? unpack(png, pass.width, pass.height, data as Uint8Array) : (data as Samples["data"]);
+    } catch (error) {
+      throw damaged(limits, "PNG", error instanceof Error ? error.message : String(error), error);
+    }
+  };
+  const { width, height, passes } = png;
+  const channels = CHANNELS[png.colorType];
+  const parts = await inflate(png, limits);
+  let data = samplesOf(parts[0], passes[0]);
+  if (passes[0].stepX > 1) {
+    const size = width * height * channels;
+    const whole = png.depth === 16 ? new Uint16Array(size) : new Uint8Array(size);
+    scatter(data, whole, passes[0], width, channels);
+    for (let i = 1; i < passes.length; i++) {
+      scatter(samplesOf(parts[i], passes[i]), whole, passes[i], width, channels);
+    }
+    data = whole;
   }
-  const { width, height } = png;
-  if (png.colorType === INDEXED) {
-    const indices = unpack(png, data as Uint8Array);
-    return { image: paletteToRgb(width, height, indices, png.palette as Uint8Array), header: png };
-  }
-  const samples = png.depth < 8 ? unpack(png, data as Uint8Array) : data;
-  if (png.colorType === 2 && png.depth === 8)
-    return { image: rgbImage(width, height, data as Uint8Array), header: png };
-  return { image: toRgb({ width, height, channels: CHANNELS[png.colorType], data: samples }), header: png };
+  const image =
+    png.colorType === INDEXED
+      ? paletteToRgb(width, height, data as Uint8Array, png.palette as Uint8Array)
+      : toRgb({ width, height, channels, data });
+  return { image, header: png };
 }

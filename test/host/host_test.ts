@@ -125,6 +125,8 @@ test("file errors are sentences with a code and the path", () =>
     await host.writeFileAtomic(`${folder}/plain`, new Uint8Array(1));
     await assert.rejects(host.listDir(`${folder}/plain`), { code: "file.kind" });
     await assert.rejects(host.writeFileAtomic(`${folder}/plain/x`, new Uint8Array(1)), { code: "file.kind" });
+    await assert.rejects(host.mkdir(`${folder}/plain`), { code: "file.kind" });
+    await assert.rejects(host.mkdir(`${folder}/plain/x`), { code: "file.kind" });
     assert.deepEqual(await host.listDir(folder), [{ name: "plain", kind: "file" }]);
   }));
 

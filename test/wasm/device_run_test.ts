@@ -81,7 +81,10 @@ for (const threads of [0, 1, 2, 3]) {
     long.release();
     await Promise.all(runs);
     short.release();
-    assert.deepEqual(order, Array.from({ length: 200 }, (_, i) => i));
+    assert.deepEqual(
+      order,
+      Array.from({ length: 200 }, (_, i) => i),
+    );
     const words = await readWords(device, counts);
     assert.equal(words[0], 67 * 2 + 133);
     assert.equal(words[299], 67 * 2);
@@ -136,7 +139,10 @@ for (const threads of [0, 1, 2, 3]) {
     const good = device.bind([counterLaunch(counts, 500, 10)]);
     const bad = device.bind([counterLaunch(counts, 500, 10), trapLaunch(300, 250), counterLaunch(counts, 500, 10)]);
     const results = await Promise.allSettled([good, bad, good].map((program) => device.run(program, {})));
-    assert.deepEqual(results.map((result) => result.status), ["fulfilled", "rejected", "fulfilled"]);
+    assert.deepEqual(
+      results.map((result) => result.status),
+      ["fulfilled", "rejected", "fulfilled"],
+    );
     const { reason } = results[1] as PromiseRejectedResult;
     assert.ok(reason instanceof FoveaError);
     assert.equal(reason.code, "kernel_failed");

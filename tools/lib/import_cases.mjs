@@ -35,7 +35,7 @@ export const IMPORT_CASES = [
   { file: "runtime/session/a.ts", source: `const a = await import("../compile/compile.ts");` },
   { file: "runtime/session/a.ts", source: `import type { A } from "../compile/compile.ts";` },
   { file: "runtime/session.ts", source: `import { a } from "./session/encoder.ts";` },
-  { file: "runtime/cli/a.ts", source: `import { a } from "../exec/codec.ts";`, finds: "cli may not import exec" },
+  { file: "runtime/cli/a.ts", source: `import { a } from "../compile/cover.ts";`, finds: "cli may not import compile" },
   { file: "runtime/cli/a.ts", source: `import { a } from "../abi/device.ts";`, finds: "only its types" },
   {
     file: "plugins/clip/a.ts",
@@ -62,9 +62,11 @@ export const IMPORT_CASES = [
   {
     file: "kernels/wasm/a.ts",
     source: `import { a } from "../../runtime/ir/evaluate/mod.ts";`,
-    finds: "only the reference",
+    finds: "only its types",
   },
+  { file: "kernels/wasm/a.ts", source: `import type { A } from "../../runtime/ir/ops.ts";` },
   { file: "kernels/reference/a.ts", source: `import { a } from "../../runtime/ir/evaluate/mod.ts";` },
+  { file: "kernels/reference/a.ts", source: `import { a } from "../wasm/plugin.ts";`, finds: "another of its kind" },
   { file: "test/kit/a.ts", source: `import { a } from "../../kernels/wasm/asm/code.ts";`, finds: "only plugin.ts" },
   { file: "test/wasm/a_test.ts", source: `import { a } from "../../kernels/wasm/asm/code.ts";` },
   { file: "examples/a.ts", source: `import { a } from "../kernels/wasm/asm/code.ts";`, finds: "only plugin.ts" },

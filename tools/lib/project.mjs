@@ -22,13 +22,17 @@ export function readJson(path) {
   return JSON.parse(readText(path));
 }
 
-/** Files below `path` (or `path` itself) that end in `suffix`, relative to the root, with forward slashes, sorted. */
+/**
+ * Files below `path` (or `path` itself) that end in `suffix`, relative to the root, with forward slashes, sorted; installed
+ * packages are left out.
+ */
 export function listFiles(path, suffix) {
   if (!existsSync(at(path))) return [];
   if (path.endsWith(suffix)) return [path];
   return readdirSync(at(path), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith(suffix))
     .map((entry) => relative(ROOT, join(entry.parentPath ?? entry.path, entry.name)).replaceAll(sep, "/"))
+    .filter((file) => !file.includes("node_modules/"))
     .sort();
 }
 

@@ -5,7 +5,7 @@ import type { ByteSource } from "./byte_source.ts";
 import { readableDType, type StoredTensor } from "./safetensors.ts";
 import type { ReadOptions, TensorSink } from "./tensor_source.ts";
 
-export const DEFAULT_SLICE_BYTES = 1 << 23;
+export const DEFAULT_SLICE_BYTES: number = 1 << 23;
 
 /** A buffer that reads take and give back; reads at the same time get one of their own. */
 export class SliceBuffer {

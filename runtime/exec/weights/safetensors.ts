@@ -149,20 +149,33 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 /** The first key that an object in valid JSON text has twice; `JSON.parse` would silently keep the last. */
 function repeatedKey(text: string): string | undefined {
   const open: (Set<string> | undefined)[] = [];
-  let last: string | undefined;
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\]:]/g)) {
-    if (token === "{") open.push(new Set());
-    else if (token === "[") open.push(undefined);
-    else if (token === "}" || token === "]") open.pop();
-    else if (token !== ":") last = token;
-    else {
-      const key = JSON.parse(last ?? '""') as string;
+  let string = "";
+  for (let i = 0; i < text.length; i++) {
+    const c = text[i];
+    if (c === "{") open.push(new Set());
+    else if (c === "[") open.push(undefined);
+    else if (c === "}" || c === "]") open.pop();
+    else if (c === '"') {
+      const from = i++;
+      while (text[i] !== '"') i += text[i] === "\\" ? 2 : 1;
+      string = text.slice(from, i + 1);
+    } else if (c === ":") {
+      const key = JSON.parse(string) as string;
       const keys = open.at(-1);
       if (keys?.has(key)) return key;
       keys?.add(key);
     }
   }
   return undefined;
+}
+
+/** A JSON value for a message, cut to a length that can be read. */
+function show(value: unknown): string {
+  const plain = (v: unknown): boolean => typeof v !== "object" || v === null;
+  if (!plain(value) && !(Array.isArray(value) && value.every(plain)))
+    return Array.isArray(value) ? "a list of lists" : "an object";
+  const text = JSON.stringify(value) ?? "nothing";
+  return text.length > 80 ? `${text.slice(0, 80)}...` : text;
 }
 
 function checkMetadata(file: string, entry: unknown): Readonly<Record<string, string>> {
@@ -175,17 +188,17 @@ function checkMetadata(file: string, entry: unknown): Readonly<Record<string, st
 const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
 function checkTensor(file: string, name: string, entry: unknown, start: number, size: number): StoredTensor {
-  if (!isObject(entry)) refuse(file, `the entry of tensor "${name}" must be an object, found ${JSON.stringify(entry)}.`);
+  if (!isObject(entry)) refuse(file, `the entry of tensor "${name}" must be an object, found ${show(entry)}.`);
   const { dtype, shape, data_offsets: offsets } = entry;
   if (typeof dtype !== "string" || !Object.hasOwn(STORED_BITS, dtype)) {
     const known = Object.keys(STORED_BITS).join(", ");
-    refuse(file, `tensor "${name}" has the unknown dtype ${JSON.stringify(dtype)}; known are ${known}.`);
+    refuse(file, `tensor "${name}" has the unknown dtype ${show(dtype)}; known are ${known}.`);
   }
   if (!Array.isArray(shape) || !shape.every(isSize)) {
-    refuse(file, `tensor "${name}" has the shape ${JSON.stringify(shape)}; expected a list of whole sizes >= 0.`);
+    refuse(file, `tensor "${name}" has the shape ${show(shape)}; expected a list of whole sizes >= 0.`);
   }
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
-    refuse(file, `tensor "${name}" has the data_offsets ${JSON.stringify(offsets)}; expected [begin, end] in bytes.`);
+    refuse(file, `tensor "${name}" has the data_offsets ${show(offsets)}; expected [begin, end] in bytes.`);
   }
   const [begin, end] = offsets as number[];
   const available = size - start;
@@ -208,7 +221,8 @@ function checkLayout(file: string, tensors: Iterable<StoredTensor>, start: numbe
   let end = start;
   let before: string | undefined;
   for (const { name, offset, bytes } of sorted) {
-    if (offset < end) refuse(file, `the data of the tensors "${before}" and "${name}" overlap by ${end - offset} bytes.`);
+    if (offset < end)
+      refuse(file, `the data of the tensors "${before}" and "${name}" overlap by ${end - offset} bytes.`);
     if (offset > end) refuse(file, `${offset - end} bytes before the data of tensor "${name}" belong to no tensor.`);
     end = offset + bytes;
     before = name;

@@ -1,0 +1,88 @@
+/** What happens to a product's sums on their way from scratch to memory. */
+import { type Code, get, i32, type Local, set, v128, when, whileLoop } from "../asm/code.ts";
+import { hoistConstants } from "../asm/hoist.ts";
+import type { KernelFrame } from "../asm/module.ts";
+import { lowerExpr, type ScalarExpr } from "./expr.ts";
+import { advance, countDown } from "./loops.ts";
+
+/**
+ * How an operand is read: `row` one number per column, [N] (a bias); `full` [M, N] (a residual); `column` one per row,
+ * [M]; `scalar` one in all.
+ */
+export type EpilogueAccess = "row" | "full" | "column" | "scalar";
+
+export interface EpilogueOperand {
+  readonly access: EpilogueAccess;
+  /** The element that belongs to the block's first row and column. */
+  readonly pointer: Local;
+  /** Bytes between rows, for `full` and `column`. */
+  readonly rowBytes: Local;
+}
+
+/** A block of sums and where its results go. */
+export interface EpilogueBlock {
+  /** First sum; rows lie `columns` apart. Moves. */
+  readonly sums: Local;
+  /** First result. Moves. */
+  readonly output: Local;
+  /** Bytes between rows of the result. */
+  readonly outputRowBytes: Code;
+  /** Counted down to 0. */
+  readonly rows: Local;
+  readonly columns: number;
+  /** How many of the columns exist. */
+  readonly width: Local;
+  /** The widths that can occur are multiples of this. */
+  readonly widthMultiple: number;
+  /** Pointers move. */
+  readonly operands: readonly EpilogueOperand[];
+}
+
+const BROADCAST: ReadonlySet<EpilogueAccess> = new Set(["column", "scalar"]);
+const BY_ROW: ReadonlySet<EpilogueAccess> = new Set(["full", "column"]);
+
+/** Applies `expr` to input 0, the sums, and 1.., the operands, and stores what exists; nothing beyond is touched. */
+export function storeBlock(frame: KernelFrame, block: EpilogueBlock, expr: ScalarExpr, madd: boolean): Code {
+  const { columns, width, widthMultiple, operands } = block;
+  const inputs = frame.locals("v128", operands.length + 1);
+  const [sum, ...values] = inputs;
+
+  /** One vector, or one number in all lanes; `at` turns a row's pointer into an address. */
+  const apply = (single: boolean, at: (row: Local) => Code, offset: number): Code => {
+    const load = single ? v128.load32Splat : v128.load;
+    const { code, result } = lowerExpr(frame, expr, inputs, madd);
+    const address = at(block.output);
+    return [
+      set(sum, load(at(block.sums), offset)),
+      operands.map(({ access, pointer }, i) =>
+        set(values[i], BROADCAST.has(access) ? v128.load32Splat(get(pointer)) : load(at(pointer), offset)),
+      ),
+      code,
+      single ? v128.store32Lane(address, get(result), 0, offset) : v128.store(address, get(result), offset),
+    ];
+  };
+
+  const eachRow = (row: Code): Code =>
+    countDown(block.rows, [
+      row,
+      advance(block.sums, i32.of(4 * columns)),
+      advance(block.output, block.outputRowBytes),
+      operands.filter((o) => BY_ROW.has(o.access)).map((o) => advance(o.pointer, get(o.rowBytes))),
+    ]);
+
+  const whole = eachRow(Array.from({ length: columns / 4 }, (_, v) => apply(false, get, 16 * v)));
+  const setUp = (code: Code): Code => {
+    const hoisted = hoistConstants(frame, code);
+    return [hoisted.setup, hoisted.code];
+  };
+  if (widthMultiple % columns === 0) return setUp(whole);
+
+  const at = frame.local("i32");
+  const part = (bytes: number, multiple: number): Code => {
+    const end = i32.and(i32.shl(get(width), i32.of(2)), i32.of(-4 * multiple));
+    const inRow = (row: Local): Code => i32.add(get(row), get(at));
+    return whileLoop(i32.ltU(get(at), end), [apply(multiple === 1, inRow, 0), advance(at, i32.of(bytes))]);
+  };
+  const partial = eachRow([set(at, i32.of(0)), part(16, 4), widthMultiple % 4 === 0 ? [] : part(4, 1)]);
+  return setUp(when(i32.eq(get(width), i32.of(columns)), whole, partial));
+}

@@ -1,0 +1,96 @@
+/** The register tile: rows of A times a panel of B, accumulated in registers, K in one chain per lane. */
+import { type Code, f32x4, get, i32, type Local, set, v128, whileLoop } from "../asm/code.ts";
+import type { KernelFrame } from "../asm/module.ts";
+import { advance } from "./loops.ts";
+import { multiplyAdd } from "./math.ts";
+
+export interface TileShape {
+  /** Rows of A, 1..8. */
+  readonly rows: number;
+  /** Columns of a panel of B: 4, 8, 12 or 16. */
+  readonly columns: number;
+  /** Allows relaxed multiply-add. */
+  readonly madd: boolean;
+}
+
+/** Registers that tiles of one kernel share, whatever their number of rows. */
+export interface TileRegisters {
+  readonly shape: TileShape;
+  /** Sums by row and vector of 4 columns. */
+  readonly sums: readonly (readonly Local[])[];
+  readonly panel: readonly Local[];
+  readonly factor: Local;
+}
+
+export function tileRegisters(frame: KernelFrame, shape: TileShape): TileRegisters {
+  const vectors = shape.columns / 4;
+  return {
+    shape,
+    sums: Array.from({ length: shape.rows }, () => frame.locals("v128", vectors)),
+    panel: frame.locals("v128", vectors),
+    factor: frame.local("v128"),
+  };
+}
+
+/** Where row `r` of A is read: at `pointer` plus a constant number of bytes. */
+export interface TileRow {
+  readonly pointer: Local;
+  readonly offset: number;
+}
+
+/** How far one tile reads; every pointer moves with K. */
+export interface TileOperands {
+  readonly a: readonly TileRow[];
+  /** Moves through the panel, which has `columns` numbers per step of K. */
+  readonly b: Local;
+  /** `b` after the last step that is part of a full turn of the unrolled loop. */
+  readonly turnsEnd: Local;
+  /** `b` after the last step; nothing when there are only full turns. */
+  readonly end: Local | undefined;
+}
+
+/** Steps of K per turn of the inner loop. */
+export const UNROLL = 4;
+
+/** Sets the first `rows` rows of sums to 0. */
+export function clearTile({ sums }: TileRegisters, rows: number): Code {
+  return sums.slice(0, rows).flatMap((row) => row.map((sum) => set(sum, f32x4.of(0))));
+}
+
+/** Loads `rows` rows of sums, stored `rowBytes` apart. */
+export function loadTile({ sums }: TileRegisters, rows: number, at: Local, rowBytes: number): Code {
+  return sums
+    .slice(0, rows)
+    .flatMap((row, r) => row.map((sum, v) => set(sum, v128.load(get(at), r * rowBytes + 16 * v))));
+}
+
+/** Stores `rows` rows of sums `rowBytes` apart. */
+export function storeTile({ sums }: TileRegisters, rows: number, at: Local, rowBytes: number): Code {
+  return sums
+    .slice(0, rows)
+    .flatMap((row, r) => row.map((sum, v) => v128.store(get(at), get(sum), r * rowBytes + 16 * v)));
+}
+
+function step(registers: TileRegisters, operands: TileOperands, at: number): Code {
+  const { shape, sums, panel, factor } = registers;
+  return [
+    ...panel.map((p, v) => set(p, v128.load(get(operands.b), 4 * shape.columns * at + 16 * v))),
+    ...operands.a.map(({ pointer, offset }, r) => [
+      set(factor, v128.load32Splat(get(pointer), offset + 4 * at)),
+      ...sums[r].map((sum, v) => set(sum, multiplyAdd(shape.madd, get(factor), get(panel[v]), get(sum)))),
+    ]),
+  ];
+}
+
+/** Adds the products of `operands.a.length` rows over all steps of K; ends with every pointer behind what it read. */
+export function multiplyTile(registers: TileRegisters, operands: TileOperands): Code {
+  const { a, b, turnsEnd, end } = operands;
+  const pointers = a.map((row) => row.pointer).filter((p, i, all) => all.indexOf(p) === i);
+  const turn = (steps: number, limit: Local): Code =>
+    whileLoop(i32.ne(get(b), get(limit)), [
+      Array.from({ length: steps }, (_, k) => step(registers, operands, k)),
+      pointers.map((p) => advance(p, i32.of(4 * steps))),
+      advance(b, i32.of(4 * registers.shape.columns * steps)),
+    ]);
+  return [turn(UNROLL, turnsEnd), end === undefined ? [] : turn(1, end)];
+}

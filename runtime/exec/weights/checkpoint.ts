@@ -1,0 +1,248 @@
+/** A model's weights: one safetensors file, shards with an index, or shards without. */
+import { FoveaError, nearest } from "../../core/diagnostics.ts";
+import type { ByteSource } from "./byte_source.ts";
+import type { CheckpointFiles } from "./checkpoint_files.ts";
+import { DEFAULT_SLICE_BYTES, readTensor, SliceBuffer, streamTensor } from "./read_tensor.ts";
+import { readSafetensorsHeader, type SafetensorsHeader, type StoredTensor } from "./safetensors.ts";
+import type { ReadOptions, TensorSink, TensorSource } from "./tensor_source.ts";
+import { INDEX_FILE, readIndex, SINGLE_FILE } from "./weight_index.ts";
+
+export type { ByteSource } from "./byte_source.ts";
+export { type CheckpointFiles, directoryFiles, type FolderFiles, memoryFiles } from "./checkpoint_files.ts";
+export { type Fetch, httpFiles } from "./http_files.ts";
+
+export interface CheckpointOptions {
+  /** Bytes that are read at a time; 8 MiB. */
+  readonly sliceBytes?: number;
+}
+
+export interface Checkpoint {
+  readonly description: string;
+  /** Tensor names, sorted. */
+  readonly names: readonly string[];
+  has(name: string): boolean;
+  shapeOf(name: string): readonly number[] | undefined;
+  /** @throws FoveaError `missing_tensor`, `wrong_shape`, `non_finite_weights`, `unsupported_dtype`, `closed` */
+  readTensor(name: string, shape: readonly number[], options?: ReadOptions): Promise<Float32Array>;
+  /** As `readTensor`, slice by slice. On an error, what the sink took must be thrown away. */
+  readInto(name: string, shape: readonly number[], sink: TensorSink, options?: ReadOptions): Promise<void>;
+  /** Closes the files; reads that are under way fail. */
+  close(): Promise<void>;
+}
+
+interface Shard {
+  readonly source: ByteSource;
+  readonly header: SafetensorsHeader;
+}
+
+interface Place {
+  readonly source: ByteSource;
+  readonly tensor: StoredTensor;
+}
+
+const SHARD = /^model.*\.safetensors$/;
+
+const quoted = (names: readonly string[]): string => {
+  const shown = names.slice(0, 5).map((n) => `"${n}"`);
+  return names.length > 5 ? `${shown.join(", ")} and ${names.length - 5} more` : shown.join(", ");
+};
+
+const shapeText = (shape: readonly number[]): string => `[${shape.join(", ")}]`;
+
+function missingShards(files: CheckpointFiles, missing: readonly string[], who: string): FoveaError {
+  return new FoveaError(
+    "missing_shard",
+    `The weights in ${files.description} are incomplete: ${who} ${quoted(missing)}, which ${missing.length === 1 ? "is" : "are"} not there. Download the missing file${missing.length === 1 ? "" : "s"}.`,
+  );
+}
+
+async function openShard(files: CheckpointFiles, name: string): Promise<Shard> {
+  const source = await files.open(name);
+  try {
+    return { source, header: await readSafetensorsHeader(source) };
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+/** Shards that an index names, and their tensors. */
+async function openIndexed(
+  files: CheckpointFiles,
+  present: readonly string[],
+  opened: Shard[],
+): Promise<Map<string, Place>> {
+  const source = await files.open(INDEX_FILE);
+  const index = await readIndex(source).finally(() => source.close());
+  const wanted = [...new Set(index.values())].sort();
+  const missing = wanted.filter((name) => !present.includes(name));
+  if (missing.length > 0) throw missingShards(files, missing, `${INDEX_FILE} names`);
+  const shards = new Map<string, Shard>();
+  for (const name of wanted) {
+    try {
+      const shard = await openShard(files, name);
+      opened.push(shard);
+      shards.set(name, shard);
+    } catch (error) {
+      const absent = error instanceof FoveaError && error.code === "file.not_found";
+      throw absent ? missingShards(files, [name], `${INDEX_FILE} names`) : error;
+    }
+  }
+  const places = new Map<string, Place>();
+  const absent: string[] = [];
+  for (const [name, file] of index) {
+    const shard = shards.get(file);
+    const tensor = shard?.header.tensors.get(name);
+    if (shard === undefined || tensor === undefined) absent.push(name);
+    else places.set(name, { source: shard.source, tensor });
+  }
+  if (absent.length > 0) {
+    throw new FoveaError(
+      "missing_tensor",
+      `${INDEX_FILE} in ${files.description} names tensors that its files do not hold: ${quoted(absent)} (expected in ${quoted([...new Set(absent.map((n) => index.get(n) as string))])}). Index and files belong to different versions; download all of them again.`,
+    );
+  }
+  return places;
+}
+
+/** Numbers that are absent among `model-00001-of-00003.safetensors` and the like. */
+function absentNumbers(names: readonly string[]): readonly string[] {
+  const absent: string[] = [];
+  for (const name of names) {
+    const found = /^(.*-)(\d+)(-of-)(\d+)(\.safetensors)$/.exec(name);
+    if (found === null) continue;
+    const [, head, digits, of, total, tail] = found;
+    for (let i = 1; i <= Math.min(Number(total), 10_000); i++) {
+      const sibling = `${head}${String(i).padStart(digits.length, "0")}${of}${total}${tail}`;
+      if (!names.includes(sibling) && !absent.includes(sibling)) absent.push(sibling);
+    }
+  }
+  return absent;
+}
+
+async function openPlain(
+  files: CheckpointFiles,
+  names: readonly string[],
+  opened: Shard[],
+): Promise<Map<string, Place>> {
+  const places = new Map<string, Place>();
+  for (const name of names) {
+    const shard = await openShard(files, name);
+    opened.push(shard);
+    for (const tensor of shard.header.tensors.values()) {
+      const other = places.get(tensor.name);
+      if (other !== undefined) {
+        throw new FoveaError(
+          "ambiguous_checkpoint",
+          `Tensor "${tensor.name}" is in ${other.source.name} and in ${shard.source.name}, and ${files.description} has no ${INDEX_FILE} that decides. Keep the files of one version only.`,
+        );
+      }
+      places.set(tensor.name, { source: shard.source, tensor });
+    }
+  }
+  return places;
+}
+
+async function findTensors(files: CheckpointFiles, opened: Shard[]): Promise<Map<string, Place>> {
+  const present = await files.list();
+  if (present.includes(SINGLE_FILE)) return openPlain(files, [SINGLE_FILE], opened);
+  if (present.includes(INDEX_FILE)) return openIndexed(files, present, opened);
+  const shards = present.filter((name) => SHARD.test(name));
+  const absent = absentNumbers(shards);
+  if (absent.length > 0) throw missingShards(files, absent, "the other files' names call for");
+  if (shards.length > 0) return openPlain(files, shards, opened);
+  throw new FoveaError(
+    "no_checkpoint",
+    `${files.description} holds no weights: expected ${SINGLE_FILE}, or ${INDEX_FILE} with its files; found ${quoted(present) || "no files"}. Weights in other formats must be converted to safetensors.`,
+  );
+}
+
+/**
+ * Opens a model's weights and reads the headers; tensors are read when they are asked for. `model.safetensors` comes
+ * before an index, and an index before loose `model*.safetensors`.
+ * @throws FoveaError `no_checkpoint`, `missing_shard`, `missing_tensor`, `ambiguous_checkpoint`, `invalid_index`,
+ * `invalid_safetensors`
+ */
+export async function openCheckpoint(files: CheckpointFiles, options: CheckpointOptions = {}): Promise<Checkpoint> {
+  const opened: Shard[] = [];
+  const closeAll = async (): Promise<void> => {
+    await Promise.all(opened.splice(0).map((shard) => shard.source.close()));
+  };
+  let places: Map<string, Place>;
+  try {
+    places = await findTensors(files, opened);
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+  const slices = new SliceBuffer(options.sliceBytes ?? DEFAULT_SLICE_BYTES);
+  const names = [...places.keys()].sort();
+  let closed = false;
+
+  const placeOf = (name: string, shape: readonly number[]): Place => {
+    if (closed)
+      throw new FoveaError("closed", `The weights in ${files.description} were closed; load the model again.`);
+    const place = places.get(name);
+    if (place === undefined) throw missingTensor(files.description, names, name, [""]);
+    const found = place.tensor.shape;
+    if (found.length !== shape.length || found.some((size, i) => size !== shape[i])) {
+      throw new FoveaError(
+        "wrong_shape",
+        `Tensor "${name}" in ${place.source.name} has the shape ${shapeText(found)}; expected ${shapeText(shape)}. The configuration and the weights belong to different models.`,
+      );
+    }
+    return place;
+  };
+
+  return {
+    description: files.description,
+    names,
+    has: (name) => places.has(name),
+    shapeOf: (name) => places.get(name)?.tensor.shape,
+    readTensor: async (name, shape, read) => {
+      const { source, tensor } = placeOf(name, shape);
+      return readTensor(source, tensor, slices, read);
+    },
+    readInto: async (name, shape, sink, read) => {
+      const { source, tensor } = placeOf(name, shape);
+      await streamTensor(source, tensor, slices, sink, read);
+    },
+    close: async () => {
+      closed = true;
+      await closeAll();
+    },
+  };
+}
+
+function missingTensor(where: string, names: readonly string[], name: string, prefixes: readonly string[]): FoveaError {
+  const tried = prefixes.map((p) => `"${p}${name}"`);
+  const asked = tried.length < 2 ? "" : ` (tried ${tried.join(", ")})`;
+  const near = prefixes.map((p) => nearest(p + name, names)).find((n) => n !== undefined);
+  const hint =
+    near === undefined
+      ? `; it holds ${names.length} tensors, such as ${quoted(names.slice(0, 3))}`
+      : `; the nearest name is "${near}"`;
+  return new FoveaError(
+    "missing_tensor",
+    `Tensor "${name}" is not in ${where}${asked}${hint}. The configuration and the weights belong to different models, or the file is incomplete.`,
+  );
+}
+
+/**
+ * Tensors by an encoder's own names, whatever outer model they were saved in.
+ * @param prefixes tried in this order before every name; the first that fits is used, name by name
+ */
+export function createTensorSource(checkpoint: Checkpoint, prefixes: readonly string[]): TensorSource {
+  const resolve = (name: string): string | undefined =>
+    prefixes.map((prefix) => prefix + name).find((full) => checkpoint.has(full));
+  return {
+    has: (name) => resolve(name) !== undefined,
+    shapeOf: (name) => checkpoint.shapeOf(resolve(name) ?? name),
+    read: async (name, shape, options) => {
+      const full = resolve(name);
+      if (full === undefined) throw missingTensor(checkpoint.description, checkpoint.names, name, prefixes);
+      return checkpoint.readTensor(full, shape, options);
+    },
+    close: () => checkpoint.close(),
+  };
+}

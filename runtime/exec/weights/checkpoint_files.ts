@@ -1,0 +1,50 @@
+/** The files of a model, wherever they lie. */
+import { FoveaError } from "../../core/diagnostics.ts";
+import { type ByteSource, memorySource } from "./byte_source.ts";
+
+export interface CheckpointFiles {
+  /** For messages: a folder, an address. */
+  readonly description: string;
+  /** Names of the files, sorted. */
+  list(): Promise<readonly string[]>;
+  /** @throws FoveaError `file.not_found` and others that say why the file cannot be read */
+  open(name: string): Promise<ByteSource>;
+}
+
+/** The file functions of a host that are needed to read a folder. */
+export interface FolderFiles {
+  listDir(path: string): Promise<readonly { readonly name: string; readonly kind: string }[]>;
+  openFile(path: string): Promise<Omit<ByteSource, "name">>;
+}
+
+/** Files of a folder. Links count as files, since download caches are made of them. */
+export function directoryFiles(files: FolderFiles, dir: string): CheckpointFiles {
+  const root = dir.replace(/(?<=.)[/\\]+$/, "");
+  return {
+    description: root,
+    list: async () => (await files.listDir(root)).filter((e) => e.kind !== "directory").map((e) => e.name),
+    open: async (name) => {
+      const path = `${root}/${name}`;
+      const file = await files.openFile(path);
+      return {
+        name: path,
+        size: file.size,
+        read: (into, position) => file.read(into, position),
+        close: () => file.close(),
+      };
+    },
+  };
+}
+
+/** Files by name in memory; the bytes are not copied. */
+export function memoryFiles(files: ReadonlyMap<string, Uint8Array>, description = "memory"): CheckpointFiles {
+  return {
+    description,
+    list: async () => [...files.keys()].sort(),
+    open: async (name) => {
+      const bytes = files.get(name);
+      if (bytes !== undefined) return memorySource(name, bytes);
+      throw new FoveaError("file.not_found", `${description} has no file "${name}".`);
+    },
+  };
+}

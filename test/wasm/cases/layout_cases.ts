@@ -1,0 +1,142 @@
+/** Kernels that only move values: rows by index, patches. */
+import { gatherKernel } from "../../../kernels/wasm/emit/gather.ts";
+import { patchifyKernel } from "../../../kernels/wasm/emit/patchify.ts";
+import { hash32 } from "../../../runtime/core/random.ts";
+import * as ref from "../../../runtime/ir/evaluate/mod.ts";
+import { compare, guarded, instantiate, type KernelCase, type KernelFunction, runKernel } from "../emit_kit.ts";
+
+/** Bits that arithmetic would change: signalling NaNs, subnormals. */
+const anyBits = (length: number, seed: number): Int32Array => Int32Array.from({ length }, (_, i) => hash32(seed, i));
+
+/** The first failure of several checks. */
+function firstWrong(checks: readonly (() => string | undefined)[]): string | undefined {
+  for (const check of checks) {
+    const wrong = check();
+    if (wrong !== undefined) return wrong;
+  }
+  return undefined;
+}
+
+/** gather of a [rows, width] table. */
+export function checkGather(kernel: KernelFunction, rows: number, width: number, count: number, seed: number) {
+  const table = anyBits(rows * width, seed);
+  const indices = Int32Array.from({ length: count }, (_, i) => hash32(seed + 1, i) % rows);
+  const expected = ref.gather(ref.refTensor("i32", [rows, width], table), ref.refTensor("i32", [count], indices));
+  const found = runKernel(kernel, {
+    inputs: [table, indices],
+    outputLength: count * width,
+    args: (output, pointers) => [output, ...pointers, rows, width, 0, width],
+    grid: count,
+    misaligned: seed % 4,
+  });
+  return compare(new Int32Array(found.buffer), expected.data, 0, 0);
+}
+
+/** take_row of a [batch, tokens, width] tensor with gaps between its rows. */
+export function checkTakeRow(kernel: KernelFunction, shape: readonly number[], gap: number, seed: number) {
+  const [batch, tokens, width] = shape;
+  const stride = width + gap;
+  const x = anyBits(batch * tokens * stride - gap, seed);
+  const indices = Int32Array.from({ length: batch }, (_, i) => hash32(seed + 1, i) % tokens);
+  const expected = [...indices].flatMap((index, b) => {
+    const at = (b * tokens + index) * stride;
+    return [...x.subarray(at, at + width)];
+  });
+  const found = runKernel(kernel, {
+    inputs: [x, indices],
+    outputLength: batch * width,
+    args: (output, pointers) => [output, ...pointers, tokens, width, tokens * stride, stride],
+    grid: batch,
+    misaligned: seed % 4,
+  });
+  return compare(new Int32Array(found.buffer), expected, 0, 0);
+}
+
+/** Indices outside of the table read its last row. */
+function checkOutside(kernel: KernelFunction): string | undefined {
+  const table = anyBits(3 * 5, 9);
+  const found = runKernel(kernel, {
+    inputs: [table, Int32Array.of(-1, 3, 2147483647, 0)],
+    outputLength: 20,
+    args: (output, pointers) => [output, ...pointers, 3, 5, 0, 5],
+    grid: 4,
+  });
+  const last = [...table.subarray(10, 15)];
+  return compare(new Int32Array(found.buffer), [...last, ...last, ...last, ...table.subarray(0, 5)], 0, 0);
+}
+
+export interface PatchRun {
+  readonly batch: number;
+  readonly channels: number;
+  readonly grid: readonly [number, number];
+  readonly patch: readonly [number, number];
+  /** Elements after each row, row block of a channel, and image that belong to nobody. */
+  readonly gaps: readonly [number, number, number];
+}
+
+export function checkPatchify(kernel: KernelFunction, run: PatchRun, seed: number): string | undefined {
+  const { batch, channels, grid, patch, gaps } = run;
+  const [height, width] = [grid[0] * patch[0], grid[1] * patch[1]];
+  const rowStride = width + gaps[0];
+  const channelStride = height * rowStride + gaps[1];
+  const batchStride = channels * channelStride + gaps[2];
+  const x = anyBits(batch * batchStride - gaps[0] - gaps[1] - gaps[2], seed);
+  const image: number[] = [];
+  for (let n = 0; n < batch; n++) {
+    for (let c = 0; c < channels; c++) {
+      for (let y = 0; y < height; y++) {
+        const at = n * batchStride + c * channelStride + y * rowStride;
+        image.push(...x.subarray(at, at + width));
+      }
+    }
+  }
+  const expected = ref.patchify(ref.refTensor("i32", [batch, channels, height, width], image), patch[0], patch[1]);
+  const found = runKernel(kernel, {
+    inputs: [x],
+    outputLength: image.length,
+    args: (output, pointers) => [output, ...pointers, channels, ...grid, batchStride, channelStride, rowStride],
+    grid: batch * grid[0] * grid[1],
+    misaligned: seed % 4,
+  });
+  return compare(new Int32Array(found.buffer), expected.data, 0, 0);
+}
+
+function gatherCase(): KernelCase {
+  return {
+    name: "gather and take_row",
+    module: gatherKernel(),
+    check: (bytes) =>
+      guarded(() => {
+        const kernel = instantiate(bytes);
+        return firstWrong([
+          () => checkGather(kernel, 7, 1, 9, 1),
+          () => checkGather(kernel, 5, 23, 6, 2),
+          () => checkTakeRow(kernel, [3, 4, 6], 1, 3),
+          () => checkTakeRow(kernel, [2, 5, 8], 0, 4),
+          () => checkOutside(kernel),
+        ]);
+      }),
+  };
+}
+
+function patchifyCase(patchHeight: number, patchWidth: number): KernelCase {
+  const patch = [patchHeight, patchWidth] as const;
+  const runs: readonly PatchRun[] = [
+    { batch: 2, channels: 3, grid: [3, 2], patch, gaps: [3, 2, 5] },
+    { batch: 3, channels: 1, grid: [1, 4], patch, gaps: [0, 0, 0] },
+    { batch: 1, channels: 2, grid: [2, 3], patch, gaps: [0, 1, 0] },
+  ];
+  return {
+    name: `patchify ${patchHeight} x ${patchWidth}`,
+    module: patchifyKernel({ patchHeight, patchWidth }),
+    check: (bytes) =>
+      guarded(() => {
+        const kernel = instantiate(bytes);
+        return firstWrong(runs.map((run, i) => () => checkPatchify(kernel, run, i)));
+      }),
+  };
+}
+
+export function layoutCases(): readonly KernelCase[] {
+  return [gatherCase(), patchifyCase(2, 7), patchifyCase(8, 8), patchifyCase(1, 1)];
+}

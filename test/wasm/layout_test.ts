@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { gatherKernel } from "../../kernels/wasm/emit/gather.ts";
+import { patchifyKernel } from "../../kernels/wasm/emit/patchify.ts";
+import { hash32 } from "../../runtime/core/random.ts";
+import { checkGather, checkPatchify, checkTakeRow, layoutCases } from "./cases/layout_cases.ts";
+import { instantiate, testCases } from "./emit_kit.ts";
+
+test("rows by index, random sizes", () => {
+  const kernel = instantiate(gatherKernel().bytes);
+  for (let seed = 0; seed < 30; seed++) {
+    const size = (i: number, most: number): number => 1 + (hash32(seed, i) % most);
+    assert.equal(checkGather(kernel, size(1, 20), size(2, 70), size(3, 12), seed), undefined);
+    assert.equal(checkTakeRow(kernel, [size(4, 4), size(5, 6), size(6, 40)], seed % 3, seed), undefined);
+  }
+});
+
+test("patches, random sizes", () => {
+  for (let seed = 0; seed < 30; seed++) {
+    const size = (i: number, most: number): number => 1 + (hash32(seed, i) % most);
+    const patch = [size(1, 9), size(2, 17)] as const;
+    const kernel = instantiate(patchifyKernel({ patchHeight: patch[0], patchWidth: patch[1] }).bytes);
+    const grid = [size(3, 4), size(4, 4)] as const;
+    const gaps = [seed % 3, seed % 2, seed % 5] as const;
+    const run = { batch: size(5, 3), channels: size(6, 3), grid, patch, gaps };
+    assert.equal(checkPatchify(kernel, run, seed), undefined);
+  }
+});
+
+testCases(layoutCases());
