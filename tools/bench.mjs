@@ -27,7 +27,10 @@ function options(args) {
   const rest = [...args];
   const index = rest.findIndex((arg) => arg === "--runtime" || arg.startsWith("--runtime="));
   if (index < 0) return { runtimes: RUNTIMES, rest };
-  const [flag, inline] = rest.splice(index, rest[index] === "--runtime" ? 2 : 1).join("=").split("=");
+  const [flag, inline] = rest
+    .splice(index, rest[index] === "--runtime" ? 2 : 1)
+    .join("=")
+    .split("=");
   const runtimes = (inline ?? "").split(",");
   const unknown = runtimes.find((name) => !RUNTIMES.includes(name));
   if (unknown !== undefined) throw new Error(`${flag} takes ${RUNTIMES.join(", ")}, not "${unknown}".`);
@@ -42,13 +45,22 @@ async function installPeers() {
   });
   if (missing.length === 0) return;
   say(`fovea: installing ${missing.map((pin) => pin.join("@")).join(", ")} in bench with npm ...`);
-  const quiet = ["--no-save", "--no-package-lock", "--include=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+  const quiet = [
+    "--no-save",
+    "--no-package-lock",
+    "--include=dev",
+    "--ignore-scripts",
+    "--no-audit",
+    "--no-fund",
+    "--loglevel=error",
+  ];
   const code = await passThrough([...npmCommand(), "install", ...quiet], {
     cwd: FOLDER,
     env: plainEnvironment(),
     stdio: ["ignore", 2, 2],
   });
-  if (code !== 0) throw new Error(`npm install in bench ended with code ${code}. Check the network and npm's registry.`);
+  if (code !== 0)
+    throw new Error(`npm install in bench ended with code ${code}. Check the network and npm's registry.`);
 }
 
 async function main() {

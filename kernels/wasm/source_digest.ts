@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "03b424b6ce9790599092f37dc3e69f88559dd7dbcc4b48d02e82cb0828ad6b3f";
+export const SOURCE_DIGEST: string = "717b1ab5542851eee423a728fc0325577b31c513f34f5da7863ecf0b59d88662";

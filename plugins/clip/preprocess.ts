@@ -1,6 +1,6 @@
 /** CLIP's image processor: shortest edge, centre crop, rescale, normalise, as `preprocessor_config.json` states them. */
+import type { PixelImage, Tensors } from "../../runtime/abi/encoder.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
-import type { Image } from "../../runtime/media/image.ts";
 import {
   centerCropRegion,
   padImage,
@@ -22,12 +22,6 @@ export interface ClipProcessorConfig {
   readonly values: ValueSteps;
 }
 
-/** Float32 planes, row-major `[images, 3, height, width]`. */
-export interface PixelValues {
-  readonly pixel_values: Float32Array;
-  readonly shape: readonly [number, number, number, number];
-}
-
 type Json = Readonly<Record<string, unknown>>;
 
 const CLIP_MEAN: readonly number[] = [0.48145466, 0.4578275, 0.40821073];
@@ -45,6 +39,7 @@ const RESAMPLE: Readonly<Record<number, ResizeFilter>> = {
   2: "bilinear",
   3: "bicubic",
   4: "box",
+  5: "hamming",
 };
 
 const isRecord = (value: unknown): value is Json =>
@@ -53,7 +48,7 @@ const isRecord = (value: unknown): value is Json =>
 function fieldError(field: string, found: unknown, expected: string): FoveaError {
   const text = found === undefined ? "nothing" : JSON.stringify(found);
   return new FoveaError(
-    "config.field",
+    "invalid_config",
     `preprocessor_config.json: the field \`${field}\` holds ${text}; expected ${expected}.`,
   );
 }
@@ -108,7 +103,7 @@ function parseFilter(config: Json): ResizeFilter {
   const value = config.resample;
   const filter = typeof value === "number" ? RESAMPLE[value] : undefined;
   if (filter === undefined) {
-    throw fieldError("resample", value, "0 (nearest), 1 (lanczos), 2 (bilinear), 3 (bicubic) or 4 (box)");
+    throw fieldError("resample", value, "0 (nearest), 1 (lanczos), 2 (bilinear), 3 (bicubic), 4 (box) or 5 (hamming)");
   }
   return filter;
 }
@@ -142,11 +137,11 @@ function parseValues(config: Json): ValueSteps {
 /**
  * Reads a parsed `preprocessor_config.json` in old (`size: 224`) and new (`size: { shortest_edge: 224 }`) spellings, or a
  * `processor_config.json` that holds it under `image_processor`. Absent fields take CLIP's defaults.
- * @throws FoveaError `config.field` naming the field, what it holds and what was expected
+ * @throws FoveaError `invalid_config` naming the field, what it holds and what was expected
  */
 export function parseClipProcessor(json: unknown): ClipProcessorConfig {
   if (!isRecord(json)) {
-    throw new FoveaError("config.field", "preprocessor_config.json is not a JSON object.");
+    throw new FoveaError("invalid_config", "preprocessor_config.json is not a JSON object.");
   }
   const config = isRecord(json.image_processor) ? json.image_processor : json;
   flag(config, "do_convert_rgb");
@@ -162,7 +157,7 @@ export function parseClipProcessor(json: unknown): ClipProcessorConfig {
 }
 
 /** Resize and crop in one: only the pixels that the crop shows are computed. */
-function resizeAndCrop(image: Image, config: ClipProcessorConfig): Image {
+function resizeAndCrop(image: PixelImage, config: ClipProcessorConfig): PixelImage {
   const { size, cropSize, filter, arithmetic } = config;
   const target: Size =
     size === undefined ? image : "shortestEdge" in size ? shortestEdgeSize(image, size.shortestEdge) : size;
@@ -186,16 +181,16 @@ function resizeAndCrop(image: Image, config: ClipProcessorConfig): Image {
 
 /**
  * Images to the model's input, as Hugging Face's CLIPImageProcessor computes it.
- * @returns `pixel_values` of `shape` `[images, 3, height, width]`
+ * @returns `pixel_values`, float32 planes `[images, 3, height, width]`
  * @throws FoveaError `image.empty_batch`; `image.shape` when, without a crop, the images end with different sizes
  */
-export function preprocessImages(images: readonly Image[], config: ClipProcessorConfig): PixelValues {
+export function preprocessImages(images: readonly PixelImage[], config: ClipProcessorConfig): Tensors {
   if (images.length === 0) {
     throw new FoveaError("image.empty_batch", "No image was given to preprocess; expected at least one.");
   }
   const table = valueTable(config.values);
   let out: Float32Array | undefined;
-  let first: Image | undefined;
+  let first: PixelImage | undefined;
   for (const [i, image] of images.entries()) {
     const ready = resizeAndCrop(image, config);
     first ??= ready;
@@ -210,6 +205,16 @@ export function preprocessImages(images: readonly Image[], config: ClipProcessor
     out ??= new Float32Array(images.length * length);
     writePlanes(ready, table, out, i * length);
   }
-  const size = first as Image;
-  return { pixel_values: out as Float32Array, shape: [images.length, 3, size.height, size.width] };
+  const size = first as PixelImage;
+  const shape = [images.length, 3, size.height, size.width];
+  return { pixel_values: { dtype: "f32", shape, data: out as Float32Array } };
+}
+
+/**
+ * CLIP's image processor of a parsed `preprocessor_config.json`.
+ * @throws FoveaError as {@link parseClipProcessor}; the function it returns as {@link preprocessImages}
+ */
+export function clipImageProcessor(config: unknown): (images: readonly PixelImage[]) => Tensors {
+  const parsed = parseClipProcessor(config);
+  return (images) => preprocessImages(images, parsed);
 }

@@ -77,18 +77,20 @@ export function readJpegHeader(bytes: Uint8Array, limits: DecodeLimits): JpegHea
   }
 }
 
+const ENDS_EARLY = "it ends before its last pixels or its end marker";
+
 /**
  * Counts scans and looks for the end marker; inside a scan 0xff is followed by zero or a restart marker.
- * @throws FoveaError `image.unsupported`
+ * @throws FoveaError `image.truncated`, `image.unsupported`
  */
-function hasEnd(bytes: Uint8Array, from: number, limits: DecodeLimits): boolean {
+function checkScans(bytes: Uint8Array, from: number, limits: DecodeLimits): void {
   let scans = 0;
   for (let at = bytes.indexOf(0xff, from); at >= 0 && at + 1 < bytes.length; at = bytes.indexOf(0xff, at + 1)) {
     const marker = bytes[at + 1];
-    if (marker === 0xd9) return true;
+    if (marker === 0xd9) return;
     if (marker === 0xda && ++scans > MAX_SCANS) throw unsupported(limits, `a JPEG with more than ${MAX_SCANS} scans`);
   }
-  return false;
+  throw truncated(limits, "JPEG", ENDS_EARLY);
 }
 
 /**
@@ -101,12 +103,9 @@ export async function decodeJpeg(
   loader: CodecLoader,
 ): Promise<{ image: Image; header: ImageHeader }> {
   const header = readJpegHeader(bytes, limits);
-  const ended = hasEnd(bytes, header.end, limits);
+  checkScans(bytes, header.end, limits);
   const { pixels, thrown, complaints } = await runCodec(CODEC, loader, bytes);
-  // The codec tells its first complaint alone, so an earlier one can hide that the file ends too soon.
-  if (!ended || complaints.some((c) => /premature end of jpeg file/i.test(c))) {
-    throw truncated(limits, "JPEG", `its pixels end before the last of ${header.height} rows or its end marker`);
-  }
+  if (complaints.some((c) => /premature end of jpeg file/i.test(c))) throw truncated(limits, "JPEG", ENDS_EARLY);
   // Stray bytes before a marker lose no pixels; every other corruption does.
   const corrupt = complaints.find((c) => /^corrupt/i.test(c) && !/extraneous/i.test(c));
   if (corrupt !== undefined) throw damaged(limits, "JPEG", corrupt);

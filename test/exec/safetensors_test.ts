@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import { DTYPE_BYTES } from "../../runtime/core/dtype.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { memorySource } from "../../runtime/exec/weights/byte_source.ts";
 import { parseSafetensors, readSafetensorsHeader } from "../../runtime/exec/weights/safetensors.ts";
@@ -55,6 +56,7 @@ test("safetensors: a header that is short, too long, no UTF-8 or no JSON is refu
   await refused(file("", 0), /not valid JSON/);
   await refused(file("{nothing}", 0), /not valid JSON/);
   await refused(file("[".repeat(100_000), 0), /not valid JSON/);
+  await refused(file(entry('"F32"', `${"[".repeat(50_000)}${"]".repeat(50_000)}`, "[0,8]"), 8), /m\.safetensors/);
   await refused(file("[]", 0), /must be a JSON object/);
   await refused(file("null", 0), /must be a JSON object/);
 });
@@ -158,7 +160,9 @@ test("writer: what is written is read back, aligned and in a fixed order", () =>
   assert.deepEqual(encodeSafetensors(reversed, { a: "1", b: "2" }), bytes);
   const header = parseSafetensors("m", bytes);
   assert.deepEqual(header.metadata, { a: "1", b: "2" });
-  for (const { offset, name } of header.tensors.values()) assert.equal(offset % (name === "wide" ? 8 : 1), 0);
+  for (const { offset, name } of header.tensors.values()) {
+    assert.equal(offset % DTYPE_BYTES[tensors[name as keyof typeof tensors].dtype], 0, name);
+  }
   const read = readAllTensors(bytes, "m");
   assert.deepEqual(read.half, { dtype: "f32", shape: [3], data: Float32Array.of(1, -2, 2 ** -24) });
   assert.deepEqual(read.brain, { dtype: "f32", shape: [1, 1], data: Float32Array.of(-3) });

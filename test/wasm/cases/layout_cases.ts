@@ -18,7 +18,7 @@ function firstWrong(checks: readonly (() => string | undefined)[]): string | und
 }
 
 /** gather of a [rows, width] table. */
-export function checkGather(kernel: KernelFunction, rows: number, width: number, count: number, seed: number) {
+export function checkGather(kernel: KernelFunction, rows: number, width: number, count: number, seed: number): string | undefined {
   const table = anyBits(rows * width, seed);
   const indices = Int32Array.from({ length: count }, (_, i) => hash32(seed + 1, i) % rows);
   const expected = ref.gather(ref.refTensor("i32", [rows, width], table), ref.refTensor("i32", [count], indices));
@@ -33,7 +33,7 @@ export function checkGather(kernel: KernelFunction, rows: number, width: number,
 }
 
 /** take_row of a [batch, tokens, width] tensor with gaps between its rows. */
-export function checkTakeRow(kernel: KernelFunction, shape: readonly number[], gap: number, seed: number) {
+export function checkTakeRow(kernel: KernelFunction, shape: readonly number[], gap: number, seed: number): string | undefined {
   const [batch, tokens, width] = shape;
   const stride = width + gap;
   const x = anyBits(batch * tokens * stride - gap, seed);

@@ -1,0 +1,51 @@
+/** Timing of several things in one process, so that what else the machine does falls on all of them alike. */
+
+export interface Contender {
+  readonly name: string;
+  /** One run, from inputs in JavaScript to results in JavaScript. */
+  readonly run: () => Promise<unknown>;
+}
+
+export interface InterleaveOptions {
+  readonly rounds: number;
+  /** Runs of one contender in a row in a round. */
+  readonly runs: number;
+  /** Runs before the first round, for caches to fill and engines to optimise. */
+  readonly warmUp: number;
+}
+
+/** The middle of some numbers, or the mean of the two middle ones. @throws Error for none */
+export function median(values: readonly number[]): number {
+  if (values.length === 0) throw new Error("There is no median of nothing.");
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/**
+ * Takes turns, every other round in the opposite order.
+ * @returns times in milliseconds, `[contender][round][run]`
+ */
+export async function interleave(contenders: readonly Contender[], options: InterleaveOptions): Promise<number[][][]> {
+  for (const { run } of contenders) for (let i = 0; i < options.warmUp; i++) await run();
+  const times = contenders.map((): number[][] => []);
+  const order = [...contenders.keys()];
+  for (let round = 0; round < options.rounds; round++) {
+    for (const index of order) {
+      const ms: number[] = [];
+      for (let i = 0; i < options.runs; i++) {
+        const begin = performance.now();
+        await contenders[index].run();
+        ms.push(performance.now() - begin);
+      }
+      times[index].push(ms);
+    }
+    order.reverse();
+  }
+  return times;
+}
+
+/** Median over the rounds of how many times as long the first took as the second, each by its median in that round. */
+export function medianRatio(first: readonly number[][], second: readonly number[][]): number {
+  return median(first.map((runs, round) => median(runs) / median(second[round])));
+}

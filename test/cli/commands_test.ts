@@ -1,0 +1,118 @@
+/** Every command on the bundled model, as a user types it. */
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { readAllTensors } from "../../runtime/exec/weights/writer.ts";
+import { detectHost } from "../../runtime/host/mod.ts";
+import { repositoryPath, runCli } from "../kit/run_cli.ts";
+
+const DIGITS = repositoryPath("examples/models/digits-clip");
+const picture = (name: string): string => join(DIGITS, "images", name);
+
+async function inTemporaryFolder(work: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "fovea-commands-"));
+  try {
+    await work(folder);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+test("verify passes on the digits model and prints its margin as JSON", async () => {
+  const { code, stdout, stderr } = await runCli(["verify", DIGITS, "--json"]);
+  assert.equal(code, 0, stderr);
+  const result = JSON.parse(stdout);
+  assert.equal(result.runtime, (await detectHost()).name);
+  assert.deepEqual([result.passed, result.failed], [2, 0]);
+  for (const { outputs } of result.cases) {
+    for (const o of Object.values(outputs) as { maxRel: number; tolerance: number; pass: boolean; cosine: number }[]) {
+      assert.ok(o.pass && o.maxRel <= o.tolerance && o.cosine > 0.9999, JSON.stringify(o));
+    }
+  }
+});
+
+test("verify ends with 1 when a result is too far off", async () => {
+  const { code, stdout } = await runCli(["verify", DIGITS, "--json", "--tolerance", "1e-12"]);
+  assert.equal(code, 1);
+  assert.ok(JSON.parse(stdout).failed > 0);
+});
+
+test("embed writes safetensors, json and npy with the same numbers", () =>
+  inTemporaryFolder(async (folder) => {
+    const files = [picture("000-2.png"), picture("017-0.png")];
+    for (const name of ["x.safetensors", "x.json", "x.npy"]) {
+      const { code, stdout, stderr } = await runCli(["embed", DIGITS, ...files, "--out", join(folder, name)]);
+      assert.equal(code, 0, stderr);
+      assert.equal(stdout, "");
+    }
+    const { image_embeds } = readAllTensors(await readFile(join(folder, "x.safetensors")));
+    const json = JSON.parse(await readFile(join(folder, "x.json"), "utf8"));
+    const npy = await readFile(join(folder, "x.npy"));
+    assert.deepEqual(image_embeds.shape, [2, 64]);
+    assert.deepEqual(json.image_embeds.flat().map(Math.fround), [...image_embeds.data]);
+    const body = npy.subarray(10 + npy.readUInt16LE(8));
+    assert.deepEqual([...new Float32Array(Uint8Array.from(body).buffer)], [...image_embeds.data]);
+  }));
+
+test("embed prints one JSON document for pictures and texts", async () => {
+  const { code, stdout, stderr } = await runCli([
+    "embed",
+    DIGITS,
+    picture("000-2.png"),
+    "--text",
+    "a photo of the digit two",
+    "--json",
+  ]);
+  assert.equal(code, 0, stderr);
+  const result = JSON.parse(stdout);
+  assert.equal(result.image_embeds.length, 1);
+  assert.equal(result.text_embeds.length, 1);
+});
+
+test("classify finds the digit", async () => {
+  const labels = "zero,one,two,three,four,five,six,seven,eight,nine";
+  const args = [
+    "classify",
+    DIGITS,
+    picture("000-2.png"),
+    picture("017-0.png"),
+    "--labels",
+    labels,
+    "--template",
+    "a photo of the digit {}",
+  ];
+  const { code, stdout, stderr } = await runCli([...args, "--json"]);
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(
+    JSON.parse(stdout).results.map((r: { label: string }) => r.label),
+    ["two", "zero"],
+  );
+  const table = await runCli(args);
+  assert.match(table.stdout, /image +label +probability/);
+});
+
+test("bench measures, and compiles nothing when all is cached", () =>
+  inTemporaryFolder(async (folder) => {
+    const args = ["bench", DIGITS, "--component", "text", "--runs", "3", "--threads", "0", "--cache", folder, "--json"];
+    const first = JSON.parse((await runCli(args)).stdout);
+    assert.ok(first.compileMs > 0);
+    assert.equal(first.cacheHits, 0);
+    assert.ok(first.ms.median > 0 && first.gflops > 0 && first.peakBytes > 0);
+    const second = JSON.parse((await runCli(args)).stdout);
+    assert.equal(second.compileMs, 0);
+    assert.ok(second.cacheHits > 0);
+    assert.deepEqual([second.component, second.batch, second.threads, second.dtype], ["text", 1, 0, "f32"]);
+  }));
+
+test("doctor lists the devices", async () => {
+  const { code, stdout } = await runCli(["doctor", "--json"]);
+  assert.equal(code, 0);
+  const result = JSON.parse(stdout);
+  assert.equal(result.runtime, (await detectHost()).name);
+  assert.deepEqual(
+    result.devices.map((d: { kind: string }) => d.kind),
+    ["wasm", "reference"],
+  );
+});

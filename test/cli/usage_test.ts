@@ -1,0 +1,94 @@
+/** Bad usage and bad input on the command line: a sentence on stderr, exit code 2, nothing on stdout, no stack. */
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { repositoryPath, runCli } from "../kit/run_cli.ts";
+
+const DIGITS = repositoryPath("examples/models/digits-clip");
+const PICTURE = join(DIGITS, "images", "000-2.png");
+
+interface BadCase {
+  readonly what: string;
+  readonly args: (folder: string) => readonly string[];
+  /** What the sentence must say. */
+  readonly says: RegExp;
+}
+
+const CASES: readonly BadCase[] = [
+  {
+    what: "an unknown command",
+    args: () => ["embedd", "x"],
+    says: /unknown command 'embedd'.*\n?.*[Dd]id you mean embed/s,
+  },
+  {
+    what: "an unknown option",
+    args: () => ["embed", DIGITS, PICTURE, "--jsn"],
+    says: /unknown option '--jsn'.*--json/s,
+  },
+  { what: "nothing to embed", args: () => ["embed", DIGITS], says: /nothing to embed/ },
+  { what: "a missing model folder", args: () => ["embed", "no/such/model", PICTURE], says: /no\/such\/model/ },
+  { what: "a missing picture", args: () => ["embed", DIGITS, "no-such.png"], says: /no-such\.png/ },
+  { what: "a file that is no picture", args: (f) => ["embed", DIGITS, join(f, "text.png")], says: /text\.png/ },
+  { what: "an unknown model_type", args: (f) => ["embed", f, PICTURE], says: /"clipp".*known are clip/s },
+  {
+    what: "an unknown device",
+    args: () => ["embed", DIGITS, PICTURE, "--device", "wasmm"],
+    says: /"wasmm".*Did you mean "wasm"/s,
+  },
+  {
+    what: "an unknown target",
+    args: () => ["embed", DIGITS, PICTURE, "--target", "wasm-avx"],
+    says: /wasm-avx.*wasm-simd128/s,
+  },
+  {
+    what: "threads that are no number",
+    args: () => ["embed", DIGITS, PICTURE, "--threads", "two"],
+    says: /--threads.*whole number/s,
+  },
+  {
+    what: "an output format that is not known",
+    args: () => ["embed", DIGITS, PICTURE, "--out", "x.bin"],
+    says: /x\.bin.*\.safetensors/s,
+  },
+  { what: "labels that are missing", args: () => ["classify", DIGITS, PICTURE], says: /--labels/ },
+  {
+    what: "a template without a place",
+    args: () => ["classify", DIGITS, PICTURE, "--labels", "a,b", "--template", "x"],
+    says: /\{\}/,
+  },
+  { what: "a folder with nothing to verify", args: (f) => ["verify", f], says: /nothing to verify/ },
+  {
+    what: "a component that the model lacks",
+    args: () => ["bench", DIGITS, "--component", "audio"],
+    says: /no "audio" component.*vision, text/s,
+  },
+];
+
+for (const { what, args, says } of CASES) {
+  test(`the command line refuses ${what}`, async () => {
+    const folder = await mkdtemp(join(tmpdir(), "fovea-usage-"));
+    try {
+      await writeFile(join(folder, "config.json"), '{"model_type": "clipp"}');
+      await writeFile(join(folder, "text.png"), "this is no picture");
+      const { code, stdout, stderr } = await runCli(args(folder));
+      assert.equal(code, 2, stderr);
+      assert.equal(stdout, "");
+      assert.match(stderr, says);
+      assert.doesNotMatch(stderr, /^\s+at /m);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+}
+
+test("help names every command and shows examples", async () => {
+  const { code, stdout } = await runCli(["--help"]);
+  assert.equal(code, 0);
+  for (const name of ["embed", "classify", "verify", "bench", "doctor"])
+    assert.match(stdout, new RegExp(`\\b${name}\\b`));
+  const embed = await runCli(["embed", "--help"]);
+  assert.equal(embed.code, 0);
+  assert.match(embed.stdout, /Examples:/);
+});

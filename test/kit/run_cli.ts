@@ -1,0 +1,52 @@
+/** Runs the command line on the runtime that the tests run on. */
+import { spawn } from "node:child_process";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+export interface CliResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface CliOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly timeoutMs?: number;
+}
+
+const EXTENSION = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
+const MAIN = fileURLToPath(new URL(`../../runtime/cli/main${EXTENSION}`, import.meta.url));
+const RUNTIME_ARGS = "Deno" in globalThis ? ["run", "-A", "--no-check"] : [];
+
+/** A path below the repository's root, for sources and for compiled tests alike. */
+export function repositoryPath(path: string): string {
+  return fileURLToPath(new URL(`../../${path}`, import.meta.url));
+}
+
+/** Starts another program on this runtime. */
+export function runScript(script: string, args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [...RUNTIME_ARGS, script, ...args], {
+      env: { ...process.env, NO_COLOR: "1", FOVEA_CACHE_DIR: "", ...options.env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let [stdout, stderr] = ["", ""];
+    const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? 120_000);
+    child.stdout.on("data", (chunk) => {
+      stdout += chunk;
+    });
+    child.stderr.on("data", (chunk) => {
+      stderr += chunk;
+    });
+    child.on("error", reject);
+    child.on("close", (code) => {
+      clearTimeout(timer);
+      resolve({ code: code ?? 137, stdout, stderr });
+    });
+  });
+}
+
+/** Runs `fovea` with arguments. */
+export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+  return runScript(MAIN, args, options);
+}
