@@ -5,6 +5,7 @@
  * were equal before training (all norms, most biases), so names follow from the order of the nodes.
  */
 import { fillNormal } from "../runtime/core/random.ts";
+import { encodeSafetensors, type RawTensor } from "../runtime/exec/weights/writer.ts";
 import type { ExternalTensor, OnnxGraph } from "./onnx_graph.ts";
 import { type ExternalData, floatsOf } from "./onnx_weights.ts";
 
@@ -106,30 +107,11 @@ function* clipTensors(graph: OnnxGraph, external: ExternalData, sizes: ClipVisio
 }
 
 /** The checkpoint as a safetensors file. @throws Error when the graph is not CLIP's vision tower of these sizes */
-export function clipCheckpoint(
-  graph: OnnxGraph,
-  external: ExternalData,
-  sizes: ClipVisionSizes,
-): Uint8Array<ArrayBuffer> {
-  const tensors = [...clipTensors(graph, external, sizes)];
-  const header: Record<string, unknown> = {};
-  let bytes = 0;
-  for (const { name, shape, data } of tensors) {
-    header[name] = { dtype: "F32", shape, data_offsets: [bytes, bytes + data.byteLength] };
-    bytes += data.byteLength;
-  }
-  const json = JSON.stringify(header);
-  // Padded, so that the values are aligned.
-  const head = new TextEncoder().encode(json.padEnd(Math.ceil(json.length / 8) * 8));
-  const file = new Uint8Array(8 + head.length + bytes);
-  new DataView(file.buffer).setBigUint64(0, BigInt(head.length), true);
-  file.set(head, 8);
-  let at = 8 + head.length;
-  for (const { data } of tensors) {
-    file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
-    at += data.byteLength;
-  }
-  return file;
+export function clipCheckpoint(graph: OnnxGraph, external: ExternalData, sizes: ClipVisionSizes): Uint8Array {
+  const tensors: Record<string, RawTensor> = {};
+  for (const { name, shape, data } of clipTensors(graph, external, sizes))
+    tensors[name] = { dtype: "f32", shape, data };
+  return encodeSafetensors(tensors);
 }
 
 /** Floating-point operations of the vision tower up to `last_hidden_state`: two for each multiplication of a matrix product. */

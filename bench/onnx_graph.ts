@@ -40,49 +40,51 @@ const FIXED64 = 1;
 const DELIMITED = 2;
 const FIXED32 = 5;
 
+/** A number of 7 bits a byte, lowest first, and where the next thing begins. */
+function readVarint(bytes: Uint8Array, at: number): readonly [value: number, next: number] {
+  let value = 0;
+  for (let scale = 1; at < bytes.length; scale *= 128) {
+    const byte = bytes[at++];
+    value += (byte & 127) * scale;
+    if (byte < 128) return [value, at];
+  }
+  throw new Error("The ONNX file is cut off.");
+}
+
 /** Fields of one message; fixed-size numbers are passed over, as nothing here needs them. */
 function* fields(message: Uint8Array): Generator<Field> {
-  let at = 0;
-  const varint = (): number => {
-    let value = 0;
-    for (let scale = 1; ; scale *= 128) {
-      if (at >= message.length) throw new Error("The ONNX file is cut off.");
-      const byte = message[at++];
-      value += (byte & 127) * scale;
-      if (byte < 128) return value;
-    }
-  };
+  let [at, key, value] = [0, 0, 0];
   while (at < message.length) {
-    const key = varint();
+    [key, at] = readVarint(message, at);
     const [id, wire] = [key >>> 3, key & 7];
-    if (wire === VARINT) yield { id, value: varint() };
-    else if (wire === DELIMITED) {
-      const length = varint();
-      at += length;
-      if (at > message.length) throw new Error("The ONNX file is cut off.");
-      yield { id, value: length, bytes: message.subarray(at - length, at) };
-    } else if (wire === FIXED64) at += 8;
+    if (wire === FIXED64) at += 8;
     else if (wire === FIXED32) at += 4;
-    else throw new Error(`The ONNX file has a field of wire type ${wire}, which protobuf 3 does not write.`);
+    else if (wire === VARINT || wire === DELIMITED) {
+      [value, at] = readVarint(message, at);
+      if (wire === VARINT) yield { id, value };
+      else {
+        const bytes = message.subarray(at, at + value);
+        if (bytes.length < value) throw new Error("The ONNX file is cut off.");
+        at += value;
+        yield { id, value, bytes };
+      }
+    } else throw new Error(`The ONNX file has a field of wire type ${wire}, which protobuf 3 does not write.`);
   }
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 const text = ({ bytes }: Field): string => utf8.decode(bytes);
 
-/** Dimensions come packed in one value or one by one. */
-function* dimensions({ value, bytes }: Field): Generator<number> {
-  if (bytes === undefined) yield value;
-  else
-    for (let at = 0; at < bytes.length; ) {
-      let dim = 0;
-      let scale = 1;
-      for (let more = true; more; scale *= 128) {
-        dim += (bytes[at] & 127) * scale;
-        more = bytes[at++] >= 128;
-      }
-      yield dim;
-    }
+/** Dimensions come one by one or packed. */
+function dimensions({ value, bytes }: Field): number[] {
+  if (bytes === undefined) return [value];
+  const dims: number[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const [dim, next] = readVarint(bytes, at);
+    dims.push(dim);
+    at = next;
+  }
+  return dims;
 }
 
 /** TensorProto: dims 1, data_type 2, name 8, external_data 13 (pairs of key 1 and value 2). */

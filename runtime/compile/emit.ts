@@ -164,7 +164,7 @@ export function emitCover(
     };
     const first = low.drafts.length;
     claim.emit(context);
-    const bases = [...new Set(claim.operands.map((o) => view(o.node).base))];
+    const bases = [...new Set(claim.operands.map((o) => view(o.node).base))].filter((base) => placeOf.has(base));
     low.groups.push({
       claim,
       steps: [first, low.drafts.length],

@@ -82,10 +82,11 @@ async function proveOne(
   buffers: Buffers,
 ): Promise<ProofResult> {
   const steps = artifact.steps.slice(...expected.steps);
-  for (const { buffer, elements, fill } of expected.fills) device.write(buffers.at(buffer), 0, filled(fill, elements));
   const output = buffers.at(expected.output);
   // What no step writes must not pass by what an earlier proof left there.
   device.write(output, 0, new Uint8Array(output.bytes).fill(0xff));
+  // A later step may write the result over what an earlier one read, so contents come after the poison.
+  for (const { buffer, elements, fill } of expected.fills) device.write(buffers.at(buffer), 0, filled(fill, elements));
   const bound = device.bind(
     bindSteps({ ...artifact, steps }, expected.dims, (ref) => ({ buffer: buffers.at(ref), offset: 0 })),
   );

@@ -5,8 +5,9 @@ import { f32x4 } from "../../kernels/wasm/asm/code.ts";
 import { type KernelModule, kernelModule } from "../../kernels/wasm/asm/module.ts";
 import { normal } from "../../runtime/core/random.ts";
 
-/** A NaN, and as an integer a large negative number. */
+/** NaNs, and as integers large negative numbers. They differ: what is read beyond an operand must not hide a write. */
 const POISON = 0xffc0dead;
+const POISON_AROUND_OUTPUT = 0xffc0beef;
 /** What words of the output hold that were not written. */
 export const UNWRITTEN: number = -(2 ** 125);
 const WORDS_BETWEEN = 16;
@@ -59,15 +60,16 @@ function layOut(run: KernelRun): { readonly places: readonly number[]; readonly 
 }
 
 /**
- * Runs the whole grid, cut at the given items, and returns the output; words that were never written hold {@link UNWRITTEN}.
- * @throws Error when anything but the output and the scratch was written.
+ * Runs the grid in parts that end at the given items, and returns the output; words that were never written hold
+ * {@link UNWRITTEN}.
+ * @throws Error when anything but the output and the scratch was written, or a word of the output by two parts.
  */
-function runOnce(kernel: KernelFunction, run: KernelRun, cuts: readonly number[]): Float32Array {
+function runParts(kernel: KernelFunction, run: KernelRun, ends: readonly number[]): Float32Array {
   const { places, end } = layOut(run);
   if (end > memory.buffer.byteLength) memory.grow(Math.ceil((end - memory.buffer.byteLength) / PAGE_BYTES));
   const words = new Uint32Array(memory.buffer, 0, end / 4).fill(POISON);
   const [output, ...rest] = places;
-  new Float32Array(memory.buffer, output, run.outputLength).fill(UNWRITTEN);
+  words.fill(POISON_AROUND_OUTPUT, output / 4 - WORDS_BETWEEN, output / 4 + run.outputLength + WORDS_BETWEEN);
   const inputs = rest.slice(0, run.inputs.length);
   const [table, scratch] = rest.slice(run.inputs.length);
   const raw = new Uint8Array(memory.buffer);
@@ -76,16 +78,25 @@ function runOnce(kernel: KernelFunction, run: KernelRun, cuts: readonly number[]
   });
   new Int32Array(memory.buffer, table).set(run.args(output, inputs));
   const before = words.slice();
-  const edges = [0, ...cuts, run.grid];
-  // Backwards, so that nothing can rely on an earlier part.
-  for (let i = edges.length - 1; i > 0; i--) kernel(table, edges[i - 1], edges[i], scratch);
-  const [firstOut, firstScratch] = [output / 4, scratch / 4];
-  const endScratch = firstScratch + (run.scratch ?? 0) / 4;
+  const written = words.subarray(output / 4, output / 4 + run.outputLength);
+  const unwritten = bitsOf(Float32Array.of(UNWRITTEN))[0];
+  const merged = new Uint32Array(run.outputLength).fill(unwritten);
+  ends.forEach((stop, part) => {
+    written.fill(unwritten);
+    kernel(table, part === 0 ? 0 : ends[part - 1], stop, scratch);
+    for (let i = 0; i < merged.length; i++) {
+      if (written[i] === unwritten) continue;
+      if (merged[i] !== unwritten) throw new Error(`word ${i} of the output was written by two parts of the grid`);
+      merged[i] = written[i];
+    }
+  });
+  before.set(written, output / 4);
+  const scratchWords = words.subarray(scratch / 4, (scratch + (run.scratch ?? 0)) / 4);
+  before.set(scratchWords, scratch / 4);
   for (let i = 0; i < words.length; i++) {
-    const owned = (i >= firstOut && i < firstOut + run.outputLength) || (i >= firstScratch && i < endScratch);
-    if (!owned && words[i] !== before[i]) throw new Error(`wrote ${(i - firstOut) * 4} bytes from its output`);
+    if (words[i] !== before[i]) throw new Error(`wrote at ${i * 4 - output} bytes from the output's first`);
   }
-  return new Float32Array(memory.buffer.slice(output, output + run.outputLength * 4));
+  return new Float32Array(merged.buffer);
 }
 
 const bitsOf = (x: Float32Array): Uint32Array => new Uint32Array(x.buffer, x.byteOffset, x.length);
@@ -102,36 +113,44 @@ export const RELAXED: boolean = WebAssembly.validate(
   Uint8Array.from(kernelModule(() => [f32x4.relaxedMadd(f32x4.of(1), f32x4.of(2), f32x4.of(3)), 0x1a]).bytes),
 );
 
-/** Runs whole, item by item, and cut in two unequal parts; all must agree. @throws Error that says what was wrong. */
+/**
+ * Runs whole, item by item, and in two unequal parts; all must agree. @throws Error that says what was wrong.
+ */
 export function runKernel(kernel: KernelFunction, run: KernelRun): Float32Array {
-  const whole = runOnce(kernel, run, []);
-  const splits = [Array.from({ length: Math.max(0, Math.min(run.grid, 64) - 1) }, (_, i) => i + 1)];
-  if (run.grid > 3) splits.push([Math.floor(run.grid / 3)]);
-  for (const cuts of splits) {
-    const at = firstDifference(whole, runOnce(kernel, run, cuts));
-    if (at >= 0) throw new Error(`word ${at} differs when the grid is cut at ${cuts.join(", ")}`);
+  const whole = runParts(kernel, run, [run.grid]);
+  const single = Array.from({ length: Math.min(run.grid, 64) - 1 }, (_, i) => i + 1);
+  const splits = [[...single, run.grid]];
+  if (run.grid > 3) splits.push([Math.floor(run.grid / 3), run.grid]);
+  for (const ends of splits) {
+    const at = firstDifference(whole, runParts(kernel, run, ends));
+    if (at >= 0) throw new Error(`word ${at} differs when the grid is cut at ${ends.join(", ")}`);
   }
   return whole;
 }
 
-/**
- * Compares with exact values: |found - expected| <= absolute + relative |expected|; NaN and infinities must agree.
- * Returns a sentence, or nothing.
- */
+/** Compares with exact values: |found - expected| <= error(expected); NaN and infinities must agree. */
+export function compareWithin(
+  found: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  error: (y: number) => number,
+): string | undefined {
+  for (let i = 0; i < expected.length; i++) {
+    const [x, y] = [found[i], expected[i]];
+    const rounded = Math.fround(y);
+    const right = Number.isFinite(rounded) ? Math.abs(x - y) <= error(y) : Object.is(x, rounded);
+    if (!right) return `element ${i} is ${x} instead of ${y}`;
+  }
+  return undefined;
+}
+
+/** The same with |found - expected| <= relative |expected| + absolute. */
 export function compare(
   found: ArrayLike<number>,
   expected: ArrayLike<number>,
   relative: number,
   absolute: number,
 ): string | undefined {
-  for (let i = 0; i < expected.length; i++) {
-    const e = Math.fround(expected[i]);
-    const ok = Number.isFinite(e)
-      ? Math.abs(found[i] - expected[i]) <= absolute + relative * Math.abs(e)
-      : Object.is(found[i], e);
-    if (!ok) return `element ${i} is ${found[i]} instead of ${expected[i]}`;
-  }
-  return undefined;
+  return compareWithin(found, expected, (y) => relative * Math.abs(y) + absolute);
 }
 
 /** Everything a check may meet in a wrong module, as a sentence. */

@@ -1,16 +1,19 @@
 // Runs the tests on one runtime and brings its report into one form: `{ file, name, outcome, reason?, message? }` per test, with
-// outcome `passed`, `failed` or `skipped` and the file as a path from the root.
+// outcome `passed`, `failed` or `skipped` and the file as a path from the root. (Deno and Node name the file that calls `test`,
+// which is not the test file where a helper defines tests.)
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, relative, sep } from "node:path";
+import { join, relative, resolve, sep } from "node:path";
 import { buildTests } from "../build.mjs";
 import { capture, plainEnvironment, toolCommand } from "./process.mjs";
 import { at, listFiles, ROOT, readText } from "./project.mjs";
 
 export const RUNTIMES = ["bun", "deno", "node"];
 
-/** Stands for a file that could not run, or for the run itself. */
+/** Stand in for tests where a file could not run, or the run itself. */
 const WHOLE_FILE = "(the whole file)";
+const WHOLE_RUN = "(the whole run)";
+const STAND_INS = new Set([WHOLE_FILE, WHOLE_RUN]);
 
 /** Test files, without fixtures; those under test/slow only with `slow`. */
 export function listTests({ slow }) {
@@ -81,28 +84,42 @@ const SUITES = {
   },
 };
 
-/** What the report does not say: files that are missing in it and errors outside of tests. */
+/** What the report does not say: files of which no test ran and errors outside of tests. */
 function unreported(runtime, files, reported, run) {
-  const tail = lastLines(run.output, 40);
-  if (reported.length === 0) {
-    return [{ file: "", name: "(the whole run)", outcome: "failed", message: `${runtime} gave no results.\n${tail}` }];
-  }
-  const seen = new Set(reported.map(({ file }) => file));
+  const wholeRun = (message) => ({
+    file: "",
+    name: WHOLE_RUN,
+    outcome: "failed",
+    message: `${message}\n${lastLines(run.output, 40)}`,
+  });
+  if (reported.length === 0) return [wholeRun(`${runtime} gave no results.`)];
+  if (run.timedOut) return [wholeRun(`${runtime} was stopped.`)];
+  const seen = FILES_SEEN[runtime](files, reported, run);
   const found = files
     .filter((file) => !seen.has(file))
     .map((file) => ({
       file,
       name: WHOLE_FILE,
       outcome: "failed",
-      message: `No test of this file ran.\n${around(run.output, file)}`,
+      message: `No test ran.\n${around(run.output, file)}`,
     }));
   const explained = found.length > 0 || reported.some(({ outcome }) => outcome === "failed");
-  if (run.code !== 0 && !explained) {
-    const message = `${runtime} ended with code ${run.code} although no test failed.\n${tail}`;
-    found.push({ file: "", name: "(the whole run)", outcome: "failed", message });
-  }
+  if (run.code !== 0 && !explained)
+    found.push(wholeRun(`${runtime} ended with code ${run.code} although no test failed.`));
   return found;
 }
+
+/** Files that had tests: Bun reports them, Deno prints them, and Node reports a file without tests as one (see parseLines). */
+const FILES_SEEN = {
+  bun: (_files, reported) => new Set(reported.map(({ file }) => file)),
+  deno: (_files, _reported, { output }) =>
+    new Set(
+      [...output.matchAll(/^running [1-9]\d* tests? from (?:\.\/)?(.+)$/gm)].map(([, file]) =>
+        file.replaceAll("\\", "/"),
+      ),
+    ),
+  node: (files) => new Set(files),
+};
 
 function lastLines(text, count) {
   return text.trimEnd().split("\n").slice(-count).join("\n");
@@ -154,9 +171,10 @@ function parseLines(text) {
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line))
     .filter(({ nesting }) => nesting === 0)
-    .map(({ file, nesting: _, ...rest }) => ({
+    .map(({ name, file, nesting: _, ...rest }) => ({
       ...rest,
-      file: relative(join(ROOT, ".build", "node"), file ?? "")
+      name: name ?? WHOLE_FILE,
+      file: relative(join(ROOT, ".build", "node"), resolve(ROOT, file ?? ""))
         .replaceAll(sep, "/")
         .replace(/\.js$/, ".ts"),
     }));
@@ -176,12 +194,17 @@ export function skipReason(reports) {
   return option === null ? "no reason found" : option[1].trim();
 }
 
-/** Tests that did not run everywhere, as sentences. */
+/** Tests that did not run equally often everywhere, as sentences; files that failed as a whole are reported already. */
 export function differences(results) {
-  const names = results.map(({ cases }) => new Set(cases.map(({ file, name }) => `${file}: ${name}`)));
-  const all = new Set(names.flatMap((set) => [...set]));
-  return [...all].flatMap((name) => {
-    const absent = results.filter((_, i) => !names[i].has(name)).map(({ runtime }) => runtime);
-    return absent.length === 0 ? [] : [`${name}: did not run on ${absent.join(" and ")}.`];
+  const counts = results.map(({ cases }) => {
+    const count = new Map();
+    for (const { name } of cases) if (!STAND_INS.has(name)) count.set(name, (count.get(name) ?? 0) + 1);
+    return count;
+  });
+  const names = new Set(counts.flatMap((count) => [...count.keys()]));
+  return [...names].flatMap((name) => {
+    const times = counts.map((count) => count.get(name) ?? 0);
+    if (times.every((n) => n === times[0])) return [];
+    return [`${name}: ran ${times.map((n, i) => `${n}x on ${results[i].runtime}`).join(", ")}.`];
   });
 }

@@ -12,7 +12,9 @@ const size = (value: Dim): { readonly size: Dim } => ({ size: value });
 function claimGather(context: ClaimContext, node: Node): readonly Offer[] {
   const [x, indices] = node.inputs;
   if (x.dtype !== "f32" || indices.dtype !== "i32") {
-    return [{ kernel: "gather", node, reason: `it reads f32 rows at i32 indices, found ${x.dtype} and ${indices.dtype}.` }];
+    return [
+      { kernel: "gather", node, reason: `it reads f32 rows at i32 indices, found ${x.dtype} and ${indices.dtype}.` },
+    ];
   }
   const rank = x.shape.length;
   const view = context.isWeight(x) ? undefined : context.view(x);

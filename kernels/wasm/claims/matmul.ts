@@ -1,3 +1,290 @@
-import type { KernelSpec } from "../../../runtime/abi/kernel.ts";
+/** Matrix products with what follows them, element by element, in their epilogue. */
+import type {
+  Claim,
+  ClaimContext,
+  EmitContext,
+  KernelSpec,
+  Offer,
+  PackedLayout,
+  Place,
+} from "../../../runtime/abi/kernel.ts";
+import { add, type Dim, dimEquals, evaluate, mul, product, type Shape } from "../../../runtime/core/dim.ts";
+import { broadcastStrides, denseStrides } from "../../../runtime/core/strides.ts";
+import type { Node } from "../../../runtime/ir/node.ts";
+import type { EpilogueAccess } from "../emit/epilogue.ts";
+import { exprFlops, type ScalarExpr } from "../emit/expr.ts";
+import {
+  type MatmulOptions,
+  matmulArguments,
+  matmulGrid,
+  matmulKernel,
+  matmulScratch,
+  type Size,
+} from "../emit/matmul.ts";
+import { PACK_ARGUMENTS, packedElements, packGrid, packKernel } from "../emit/pack_b.ts";
+import { grow, renumber } from "./grow.ts";
+import { bytesOf, pointer, type Source, sourcesOf } from "./operands.ts";
+import { type ProductForm, productForm } from "./product_form.ts";
 
-export const MATMUL_KERNEL: KernelSpec = { name: "matmul", device: "wasm", reads: [], claim: () => [] };
+const NAME = "matmul";
+
+/** What is applied to the product: input 0 is the product, inputs 1.. are `operands`. */
+interface Epilogue {
+  readonly expr: ScalarExpr;
+  readonly operands: readonly Node[];
+  /** Covered nodes after the product. */
+  readonly covers: readonly Node[];
+  readonly output: Node;
+}
+
+interface Tile {
+  readonly rows: number;
+  readonly columns: number;
+  readonly madd: boolean;
+}
+
+/** Everything that emission needs to know about a product. */
+interface Product {
+  readonly node: Node;
+  readonly epilogue: Epilogue;
+  readonly tile: Tile;
+  readonly n: Dim;
+  readonly k: Dim;
+  readonly transposed: boolean;
+  readonly form: ProductForm;
+  /** A's view must be copied first. */
+  readonly copiesA: boolean;
+}
+
+const axisFromEnd = (shape: Shape, count: number): Dim => shape[shape.length - count];
+const sizeOf = (d: Dim): Size => (typeof d === "number" ? d : "argument");
+
+/** Shape and strides of a value where it will be read. */
+function seen(context: ClaimContext, node: Node): { readonly shape: Shape; readonly strides: readonly Dim[] } {
+  return context.isWeight(node) ? { shape: node.shape, strides: denseStrides(node.shape) } : context.view(node);
+}
+
+/** Strides over the result's leading axes; the operand's own leading axes broadcast to them. */
+function leadStrides(shape: Shape, strides: readonly Dim[], lead: Shape): readonly Dim[] {
+  return broadcastStrides(shape.slice(0, -1), strides.slice(0, -1), lead);
+}
+
+/** How an epilogue operand moves along the columns; nothing when not at all like an epilogue operand. */
+function columnStride(node: Node, strides: readonly Dim[], n: Dim): 0 | 1 | undefined {
+  const last = node.shape.length - 1;
+  if (last < 0 || (dimEquals(node.shape[last], 1) && !dimEquals(n, 1))) return 0;
+  if (dimEquals(strides[last], 1) || dimEquals(n, 1)) return 1;
+  return dimEquals(strides[last], 0) ? 0 : undefined;
+}
+
+function accessOf(along: 0 | 1, batch: Dim, row: Dim): EpilogueAccess {
+  if (along === 1) return dimEquals(row, 0) ? "row" : "full";
+  // A scalar per batch has no kind of its own; a column with a row stride of 0 reads the same.
+  return dimEquals(row, 0) && dimEquals(batch, 0) ? "scalar" : "column";
+}
+
+/** Batches of the right-hand side: one matrix for all, or one for each of the result's. */
+function batchesOfB(b: Node, lead: Shape): "one" | "each" | undefined {
+  const own = b.shape.slice(0, -2);
+  if (own.every((d) => dimEquals(d, 1))) return "one";
+  const batch = lead.slice(0, -1);
+  return own.length === batch.length && own.every((d, i) => dimEquals(d, batch[i])) ? "each" : undefined;
+}
+
+function analyze(context: ClaimContext, node: Node, epilogue: Epilogue): Product | string {
+  const [a, b] = node.inputs;
+  const odd = [a, b, ...epilogue.operands].find((x) => x.dtype !== "f32");
+  if (odd !== undefined) return `it multiplies f32, and an operand is ${odd.dtype}.`;
+  const transposed = node.attributes.transpose_b === true;
+  const lead = node.shape.slice(0, -1);
+  const n = axisFromEnd(node.shape, 1);
+  const k = axisFromEnd(a.shape, 1);
+  const batches = batchesOfB(b, lead);
+  if (batches === undefined)
+    return "the right-hand side's batches broadcast along some axes only; broadcast them before.";
+  if (batches === "each" && context.isWeight(b))
+    return "weights with batches are not packed; multiply by one matrix at a time.";
+  if (batches === "each") {
+    const view = context.view(b);
+    const own = productForm(view.shape.slice(0, -1), [view.strides.slice(0, -1)], false);
+    if (own === undefined || !dimEquals(axisFromEnd(view.strides, 1), 1)) {
+      return "the right-hand side's batches are not equally far apart; make it contiguous before.";
+    }
+  }
+  const views = epilogue.operands.map((x) => seen(context, x));
+  const along = epilogue.operands.map((x, i) => columnStride(x, views[i].strides, n));
+  if (along.some((s) => s === undefined))
+    return "a value that is combined with the product is not contiguous along its last axis.";
+  const operandStrides = views.map((v) => leadStrides(v.shape, v.strides, lead));
+  const view = seen(context, a);
+  const inPlace = dimEquals(axisFromEnd(view.strides, 1), 1) || dimEquals(k, 1);
+  const dense = denseStrides(a.shape);
+  const formFor = (strides: readonly Dim[]): ProductForm | undefined =>
+    productForm(lead, [leadStrides(a.shape, strides, lead), ...operandStrides], batches === "one");
+  const found = inPlace ? formFor(view.strides) : undefined;
+  const form = found ?? formFor(dense);
+  if (form === undefined) return "what it reads cannot be walked as batches of rows.";
+  const { tileRows, tileColumns, relaxedMadd } = context.capabilities;
+  const tile = { rows: tileRows as number, columns: tileColumns as number, madd: relaxedMadd === true };
+  return { node, epilogue, tile, n, k, transposed, form, copiesA: found === undefined };
+}
+
+/** Right-hand side in panels, packed once when it is a weight, else before every product. */
+function packedB(
+  e: EmitContext,
+  product_: Product,
+  b: Source | undefined,
+): { readonly place: Place; readonly batchStride: Dim } {
+  const { node, n, k, transposed, tile } = product_;
+  const elements = packedElements(n, k, tile.columns);
+  const options = { columns: tile.columns, transposed };
+  const rowLength = transposed ? k : n;
+  const words = (values: Readonly<Record<string, Dim>>): { readonly size: Dim }[] =>
+    PACK_ARGUMENTS.slice(2).map((name) => ({ size: values[name] }));
+  if (b === undefined) {
+    const layout: PackedLayout = {
+      name: `panels of ${tile.columns} columns${transposed ? ", transposed" : ""}`,
+      bytes: evaluate(mul(elements, 4), {}),
+      pack: (source, destination) => ({
+        name: "pack",
+        code: packKernel(options).bytes,
+        args: [
+          { place: destination, offset: 0, mode: "write" },
+          { place: source, offset: 0, mode: "read" },
+          ...words({ n, k, row_stride: rowLength, batch_stride: 0 }),
+        ],
+        grid: packGrid(n, 1, tile.columns),
+        flops: 0,
+      }),
+    };
+    return { place: e.weight(node.inputs[1], layout), batchStride: 0 };
+  }
+  const each = !b.shape.slice(0, -2).every((d) => dimEquals(d, 1));
+  const batch = each ? product(b.shape.slice(0, -2)) : 1;
+  const own = productForm(b.shape.slice(0, -1), [b.strides.slice(0, -1)], false);
+  const place = e.scratch(mul(batch, elements, 4));
+  e.step({
+    name: "pack",
+    code: packKernel(options).bytes,
+    args: [
+      { place, offset: 0, mode: "write" },
+      pointer(b, node.inputs[1]),
+      ...words({ n, k, row_stride: axisFromEnd(b.strides, 2), batch_stride: own?.strides[0].batch ?? 0 }),
+    ],
+    grid: packGrid(n, batch, tile.columns),
+    flops: 0,
+  });
+  return { place, batchStride: each ? elements : 0 };
+}
+
+function emit(e: EmitContext, p: Product, a: Source, b: Source | undefined, operands: readonly Source[]): void {
+  const { epilogue, form, tile, n, k } = p;
+  const [ofA, ...ofOperands] = form.strides;
+  const access = epilogue.operands.map((x, i) =>
+    accessOf(columnStride(x, operands[i].strides, n) ?? 0, ofOperands[i].batch, ofOperands[i].row),
+  );
+  const options: MatmulOptions = {
+    ...tile,
+    n: sizeOf(n),
+    k: sizeOf(k),
+    aRowStride: sizeOf(ofA.row),
+    epilogue: epilogue.expr,
+    operands: access,
+  };
+  const packed = packedB(e, p, b);
+  const sizes: Record<string, Dim> = {
+    m: form.rows,
+    n,
+    k,
+    a_row_stride: ofA.row,
+    a_batch_stride: ofA.batch,
+    b_batch_stride: packed.batchStride,
+  };
+  const pointers: Record<string, { readonly place: Place; readonly offset: Dim; readonly mode: "read" | "write" }> = {
+    output: { place: e.output, offset: 0, mode: "write" },
+    a: pointer(a, p.node.inputs[0]),
+    b: { place: packed.place, offset: 0, mode: "read" },
+  };
+  operands.forEach((source, i) => {
+    pointers[`operand_${i}`] = pointer(source, epilogue.operands[i]);
+    sizes[`operand_${i}_row_stride`] = ofOperands[i].row;
+    sizes[`operand_${i}_batch_stride`] = ofOperands[i].batch;
+  });
+  e.step({
+    name: [NAME, ...epilogue.covers.map((c) => c.op)].join("_"),
+    code: matmulKernel(options).bytes,
+    args: matmulArguments(options).map((name) => pointers[name] ?? { size: sizes[name] }),
+    grid: matmulGrid(form.rows, n, form.batch, options),
+    flops: flopsOf(p),
+    workerScratch: matmulScratch(options),
+  });
+}
+
+function flopsOf({ node, epilogue, k }: Product): Dim {
+  const elements = product(node.shape);
+  return add(mul(2, elements, k), mul(exprFlops(epilogue.expr), elements));
+}
+
+function claimProduct(context: ClaimContext, p: Product): Claim {
+  const { node, epilogue } = p;
+  const [a, b] = node.inputs;
+  const isWeight = context.isWeight(b);
+  const read = [a, ...(isWeight ? [] : [b]), ...epilogue.operands];
+  const sources = sourcesOf(context, read);
+  const copied = p.copiesA && !context.isWeight(a);
+  const operands = sources.operands.map((o, i) => (copied && i === 0 ? { ...o, access: "dense" as const } : o));
+  return {
+    kernel: NAME,
+    covers: [node, ...epilogue.covers],
+    output: epilogue.output,
+    operands,
+    weights: [...sources.weights, ...(isWeight ? [b] : [])],
+    cost: {
+      flops: flopsOf(p),
+      bytes: add(bytesOf(epilogue.output), ...[a, b, ...epilogue.operands].map(bytesOf)),
+      launches: isWeight ? 1 : 2,
+    },
+    emit: (e) => {
+      const found = read.map((_, i) => sources.source(e, i));
+      const rest = found.slice(isWeight ? 1 : 2);
+      emit(e, p, found[0], isWeight ? undefined : found[1], rest);
+    },
+  };
+}
+
+function offer(context: ClaimContext, node: Node, epilogue: Epilogue): Offer {
+  const found = analyze(context, node, epilogue);
+  return typeof found === "string"
+    ? { kernel: NAME, node: epilogue.output, reason: found }
+    : claimProduct(context, found);
+}
+
+/** Products among the leaves of an elementwise region that nobody else reads. */
+function offersForRoot(context: ClaimContext, root: Node): readonly Offer[] {
+  const { expr, leaves, covers } = grow(context, root, { fuse: true });
+  const inside = new Set(covers);
+  return leaves.flatMap((leaf, at) => {
+    const fits =
+      leaf.op === "matmul" &&
+      !context.isWeight(leaf) &&
+      !context.isOutput(leaf) &&
+      context.users(leaf).every((u) => inside.has(u)) &&
+      leaf.shape.length === root.shape.length &&
+      leaf.shape.every((d, i) => dimEquals(d, root.shape[i]));
+    if (!fits) return [];
+    const order = leaves.map((_, i) => (i === at ? 0 : i < at ? i + 1 : i));
+    const operands = leaves.filter((_, i) => i !== at);
+    return [offer(context, leaf, { expr: renumber(expr, order), operands, covers, output: root })];
+  });
+}
+
+export const MATMUL_KERNEL: KernelSpec = {
+  name: NAME,
+  device: "wasm",
+  reads: ["tileRows", "tileColumns", "relaxedMadd"],
+  claim: (context, node) => {
+    if (node.op === "matmul")
+      return [offer(context, node, { expr: { input: 0 }, operands: [], covers: [], output: node })];
+    return context.kind(node) === "elementwise" ? offersForRoot(context, node) : [];
+  },
+};

@@ -65,7 +65,10 @@ export function rowStride(shape: Shape, strides: readonly Dim[]): Dim | undefine
     if (dimEquals(shape[axis], 1)) continue;
     if (inner !== undefined && !dimEquals(strides[axis], mul(inner.stride, inner.size))) return undefined;
     step ??= strides[axis];
-    inner = { size: inner === undefined ? shape[axis] : mul(inner.size, shape[axis]), stride: inner?.stride ?? strides[axis] };
+    inner = {
+      size: inner === undefined ? shape[axis] : mul(inner.size, shape[axis]),
+      stride: inner?.stride ?? strides[axis],
+    };
   }
   return step ?? shape[last];
 }

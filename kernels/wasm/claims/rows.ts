@@ -33,7 +33,8 @@ function claim(context: ClaimContext, node: Node): readonly Offer[] {
   const op = Object.hasOwn(ROW_OPS, node.op) ? ROW_OPS[node.op] : undefined;
   if (op === undefined) return [];
   const odd = node.inputs.find((n) => n.dtype !== "f32");
-  if (odd !== undefined) return [{ kernel: "rows", node, reason: `it computes in f32 and an operand is ${odd.dtype}.` }];
+  if (odd !== undefined)
+    return [{ kernel: "rows", node, reason: `it computes in f32 and an operand is ${odd.dtype}.` }];
   const [x] = node.inputs;
   const view = context.isWeight(x) ? undefined : context.view(x);
   const inPlace = view === undefined || rowStride(view.shape, view.strides) !== undefined;

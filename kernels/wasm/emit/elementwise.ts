@@ -146,7 +146,7 @@ function cursorsOf(
 export function elementwiseKernel(options: ElementwiseOptions): KernelModule {
   const { expr, operands, outer, madd } = options;
   return kernelModule((frame) => {
-    const [item, position, start, index, blocks, count, counter] = frame.locals("i32", 7);
+    const [item, position, start, index, blocks, block, count, counter] = frame.locals("i32", 8);
     const values = frame.locals("v128", operands.length);
     const inner = word(frame, 1 + operands.length);
     const firstSize = 2 + operands.length;
@@ -168,12 +168,13 @@ export function elementwiseKernel(options: ElementwiseOptions): KernelModule {
     const split = [set(position, i32.divU(get(item), get(blocks))), set(start, i32.remU(get(item), get(blocks)))];
     return [
       setup,
+      set(block, i32.of(BLOCK)),
       outer === 0 ? [] : set(blocks, i32.shrU(i32.add(inner, i32.of(BLOCK - 1)), i32.of(BLOCK_SHIFT))),
       forItems(frame, item, [
         outer === 0 ? set(start, get(item)) : split,
         set(start, i32.shl(get(start), i32.of(BLOCK_SHIFT))),
         set(count, i32.sub(inner, get(start))),
-        set(count, i32.select(i32.ltS(get(count), i32.of(BLOCK)), get(count), i32.of(BLOCK))),
+        set(count, i32.select(i32.ltS(get(count), get(block)), get(count), get(block))),
         place([output, ...cursors], sizes, position, start, index),
         cursors.map((c, k) => (c.access === "scalar" ? loadEverywhere(c, values[k]) : [])),
         inFours(counter, get(count), step(4), step(1)),

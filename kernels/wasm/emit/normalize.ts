@@ -26,8 +26,8 @@ function sumOfSquares(frame: KernelFrame, row: Row, sum: RowSum): Code {
   const [addFour, addOne] = squares(sum, four, one);
   return [
     sum.clear,
-    row.rewind,
-    row.pass([set(four, v128.load(get(row.x))), addFour], [set(one, f32.load(get(row.x))), addOne]),
+    row.startX,
+    row.walk([row.x], [set(four, v128.load(get(row.x))), addFour], [set(one, f32.load(get(row.x))), addOne]),
   ];
 }
 
@@ -62,26 +62,31 @@ export function layerNormKernel({ eps, madd }: LayerNormOptions): KernelModule {
     );
     return [
       sum.clear,
-      row.rewind,
-      row.pass(sum.addFour(v128.load(get(row.x))), sum.addOne(f32.load(get(row.x)))),
+      row.startX,
+      row.walk([row.x], sum.addFour(v128.load(get(row.x))), sum.addOne(f32.load(get(row.x)))),
       set(mean, f32.div(sum.total, count(row))),
       set(means, f32x4.splat(get(mean))),
       sum.clear,
       sumSquares.clear,
-      row.rewind,
-      row.pass([centredFour, sum.addFour(get(four)), squareFour], [centredOne, sum.addOne(get(one)), squareOne]),
+      row.startX,
+      row.walk(
+        [row.x],
+        [centredFour, sum.addFour(get(four)), squareFour],
+        [centredOne, sum.addOne(get(one)), squareOne],
+      ),
       set(rest, f32.div(sum.total, count(row))),
       set(scale, f32.sub(f32.div(sumSquares.total, count(row)), f32.mul(get(rest), get(rest)))),
       set(scale, inverseRoot(f32.add(get(scale), f32.of(eps)))),
       set(rests, f32x4.splat(get(rest))),
       set(scales, f32x4.splat(get(scale))),
-      row.rewind,
+      row.startX,
+      row.startOut,
       set(weight, word(frame, 2)),
       set(bias, word(frame, 3)),
-      row.pass(
+      row.walk(
+        [row.x, row.out, weight, bias],
         [centredFour, v128.store(get(row.out), resultFour)],
         [centredOne, f32.store(get(row.out), resultOne)],
-        [row.out, weight, bias],
       ),
     ];
   });
@@ -100,9 +105,10 @@ export function rmsNormKernel(eps: number): KernelModule {
       sumOfSquares(frame, row, sum),
       set(scale, inverseRoot(f32.add(f32.div(sum.total, count(row)), f32.of(eps)))),
       set(scales, f32x4.splat(get(scale))),
-      row.rewind,
+      row.startX,
+      row.startOut,
       set(weight, word(frame, 2)),
-      row.pass(v128.store(get(row.out), resultFour), f32.store(get(row.out), resultOne), [row.out, weight]),
+      row.walk([row.x, row.out, weight], v128.store(get(row.out), resultFour), f32.store(get(row.out), resultOne)),
     ];
   });
 }
@@ -117,11 +123,12 @@ export function l2NormalizeKernel(): KernelModule {
       sumOfSquares(frame, row, sum),
       set(norm, f32.sqrt(sum.total)),
       set(norms, f32x4.splat(get(norm))),
-      row.rewind,
-      row.pass(
+      row.startX,
+      row.startOut,
+      row.walk(
+        [row.x, row.out],
         v128.store(get(row.out), f32x4.div(v128.load(get(row.x)), get(norms))),
         f32.store(get(row.out), f32.div(f32.load(get(row.x)), get(norm))),
-        [row.out],
       ),
     ];
   });

@@ -2,7 +2,7 @@
 import { type Code, f32, f32x4, get, set, v128 } from "../asm/code.ts";
 import type { KernelModule } from "../asm/module.ts";
 import { lowerExpr, type ScalarExpr } from "./expr.ts";
-import { maxOfLanes, type Row, rowKernel, rowSum } from "./rows.ts";
+import { maxOfLanes, rowKernel, rowSum } from "./rows.ts";
 
 export type Reduction = "sum" | "mean" | "max";
 
@@ -23,20 +23,26 @@ export function reduceKernel({ reduction, expr, madd }: ReduceOptions): KernelMo
     const value = frame.local("v128");
     const { code, result } = lowerExpr(frame, expr, [value], madd);
     const elements = (load: Code, use: Code): Code => [set(value, load), code, use];
-    const pass = (four: Code, one: Code): Row["rewind"] => [
-      row.rewind,
-      row.pass(elements(v128.load(get(row.x)), four), elements(v128.load32Splat(get(row.x)), one)),
+    const walk = (four: Code, loadOne: Code, one: Code): Code => [
+      row.startX,
+      row.startOut,
+      row.walk([row.x], elements(v128.load(get(row.x)), four), elements(loadOne, one)),
     ];
     if (reduction === "max") {
       const largest = frame.local("v128");
       const larger = set(largest, f32x4.max(get(largest), get(result)));
-      return [set(largest, f32x4.of(-Infinity)), pass(larger, larger), f32.store(get(row.out), maxOfLanes(largest))];
+      return [
+        set(largest, f32x4.of(-Infinity)),
+        walk(larger, v128.load32Splat(get(row.x)), larger),
+        f32.store(get(row.out), maxOfLanes(largest)),
+      ];
     }
     const sum = rowSum(frame);
     const mean = f32.div(sum.total, f32.convertU32(get(row.width)));
+    const addOne = sum.addOne(f32x4.extract(get(result), 0));
     return [
       sum.clear,
-      pass(sum.addFour(get(result)), sum.addOne(f32x4.extract(get(result), 0))),
+      walk(sum.addFour(get(result)), v128.load32Zero(get(row.x)), addOne),
       f32.store(get(row.out), reduction === "mean" ? mean : sum.total),
     ];
   });

@@ -40,10 +40,11 @@ export interface Row {
   /** Walking addresses. */
   readonly x: Local;
   readonly out: Local;
-  /** Walks the row of x once: `four` sees 4 elements at x, `one` a single; `also` moves along with x. */
-  readonly pass: (four: Code, one: Code, also?: readonly Local[]) => Code;
-  /** x and out to the row's first element; out moves only when passed as `also`. */
-  readonly rewind: Code;
+  /** Sets x, or out, to the row's first element. */
+  readonly startX: Code;
+  readonly startOut: Code;
+  /** Runs `four` for each 4 elements of the row and `one` for each that is left; the pointers move along. */
+  readonly walk: (pointers: readonly Local[], four: Code, one: Code) => Code;
 }
 
 /**
@@ -59,15 +60,13 @@ export function rowKernel(
     const [item, width, x, out, counter] = frame.locals("i32", 5);
     const stride = word(frame, 3 + pointers);
     const outStride = outWidth === "width" ? get(width) : i32.of(1);
-    const pass: Row["pass"] = (four, one, also = []) => {
-      const move = (bytes: number): Code => [x, ...also].map((l) => advance(l, i32.of(bytes)));
+    const walk: Row["walk"] = (pointers, four, one) => {
+      const move = (bytes: number): Code => pointers.map((p) => advance(p, i32.of(bytes)));
       return inFours(counter, get(width), [four, move(16)], [one, move(4)]);
     };
-    const rewind = [
-      set(x, i32.add(word(frame, 1), wordBytes(i32.mul(get(item), stride)))),
-      set(out, i32.add(word(frame, 0), wordBytes(i32.mul(get(item), outStride)))),
-    ];
-    const { setup, code } = hoistConstants(frame, write(frame, { width, x, out, pass, rewind }));
+    const startX = set(x, i32.add(word(frame, 1), wordBytes(i32.mul(get(item), stride))));
+    const startOut = set(out, i32.add(word(frame, 0), wordBytes(i32.mul(get(item), outStride))));
+    const { setup, code } = hoistConstants(frame, write(frame, { width, x, out, startX, startOut, walk }));
     return [setup, set(width, word(frame, 2 + pointers)), forItems(frame, item, code)];
   });
 }

@@ -12,7 +12,8 @@ import { maxOfLanes, rowKernel, rowSum } from "./rows.ts";
 export function softmaxKernel(madd: boolean): KernelModule {
   return rowKernel(0, "width", (frame, row) => {
     const sum = rowSum(frame);
-    const [largest, value, sums] = frame.locals("v128", 3);
+    const [largest, value, totals] = frame.locals("v128", 3);
+    const total = frame.local("f32");
     const before: Code[] = [];
     const scope: MathScope = {
       madd,
@@ -26,30 +27,31 @@ export function softmaxKernel(madd: boolean): KernelModule {
     const exponential = [before, set(value, power)];
     // A NaN is not the largest, but its own exponential brings it into the sum.
     const larger = (x: Code): Code => set(largest, f32x4.pmax(get(largest), x));
-    const divide = f32x4.div(v128.load(get(row.out)), get(sums));
     return [
       set(largest, f32x4.of(-Infinity)),
-      row.rewind,
-      row.pass(larger(v128.load(get(row.x))), larger(v128.load32Splat(get(row.x)))),
+      row.startX,
+      row.walk([row.x], larger(v128.load(get(row.x))), larger(v128.load32Splat(get(row.x)))),
       set(largest, f32x4.splat(maxOfLanes(largest))),
       sum.clear,
-      row.rewind,
-      row.pass(
+      row.startX,
+      row.startOut,
+      row.walk(
+        [row.x, row.out],
         [set(value, v128.load(get(row.x))), exponential, v128.store(get(row.out), get(value)), sum.addFour(get(value))],
         [
-          set(value, v128.load32Splat(get(row.x))),
+          set(value, v128.load32Zero(get(row.x))),
           exponential,
           v128.store32Lane(get(row.out), get(value), 0),
           sum.addOne(f32x4.extract(get(value), 0)),
         ],
-        [row.out],
       ),
-      set(sums, f32x4.splat(sum.total)),
-      row.rewind,
-      row.pass(
-        v128.store(get(row.out), divide),
-        f32.store(get(row.out), f32.div(f32.load(get(row.out)), f32x4.extract(get(sums), 0))),
+      set(total, sum.total),
+      set(totals, f32x4.splat(get(total))),
+      row.startOut,
+      row.walk(
         [row.out],
+        v128.store(get(row.out), f32x4.div(v128.load(get(row.out)), get(totals))),
+        f32.store(get(row.out), f32.div(f32.load(get(row.out)), get(total))),
       ),
     ];
   });
