@@ -50,4 +50,5 @@ console.log(
     first: [...o.slice(0, 3)],
   }),
 );
+const c0=process.cpuUsage(); await new Promise(r=>setTimeout(r,500)); const c1=process.cpuUsage(c0); console.log("idle cpu ms",(c1.user+c1.system)/1000);
 await s.close();

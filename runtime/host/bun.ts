@@ -5,6 +5,7 @@ import { withFileErrors } from "./file_error.ts";
 import type { Host, OpenFile } from "./host.ts";
 import { NODE_FILES } from "./node_files.ts";
 import { packageFileUrl } from "./package_file.ts";
+import { spawnThread } from "./thread_worker.ts";
 import { spawnWebWorker } from "./web_worker.ts";
 
 const DESCRIPTORS = { stdin: 0, stdout: 1, stderr: 2 } as const;
@@ -51,6 +52,8 @@ export function createBunHost(): Host {
     now: () => performance.now(),
     isTerminal: (stream) => isatty(DESCRIPTORS[stream]),
     rss: () => process.memoryUsage.rss(),
-    spawnWorker: spawnWebWorker,
+    // Some libraries, onnxruntime-web for one, put Node's Worker in the place of the global one.
+    spawnWorker: (entry, data) =>
+      "addEventListener" in Worker.prototype ? spawnWebWorker(entry, data) : spawnThread(entry, data),
   };
 }

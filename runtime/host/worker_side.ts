@@ -50,8 +50,8 @@ class Inbox {
 
 /** What this worker is to run, and its port. Called while the main module is evaluated, with no await before. */
 export function workerStart(): Promise<{ readonly entry: string; readonly port: WorkerPort }> {
-  // Web Workers have `self`; worker threads of Node and of Deno do not.
-  return typeof self === "undefined" ? threadStart() : webStart(self as unknown as WebScope);
+  // Web Workers have no `workerData`; threads have it, and in Bun `self` too.
+  return workerData ? threadStart() : webStart(self as unknown as WebScope);
 }
 
 async function threadStart(): Promise<{ readonly entry: string; readonly port: WorkerPort }> {

@@ -15,7 +15,7 @@ export interface CodecPixels {
 }
 
 interface CodecInstance {
-  decode(data: Uint8Array, preserveOrientation?: boolean): CodecPixels | null;
+  decode(data: Uint8Array, ...flags: readonly boolean[]): CodecPixels | null;
 }
 
 /** What a codec's glue code takes; `instantiateWasm` keeps it from fetching its own file. */
@@ -32,6 +32,8 @@ export type CodecFactory = (options: CodecOptions) => Promise<unknown>;
 export interface CodecSpec {
   readonly wasm: string;
   readonly glue: () => Promise<{ readonly default: unknown }>;
+  /** What its `decode` takes after the bytes: exactly as many as it was built for. */
+  readonly flags: readonly boolean[];
 }
 
 /** Result of one decode: pixels or what was thrown, and what the codec complained about. */
@@ -74,7 +76,7 @@ class Codec {
     const instance = this.#instance;
     this.#complaints = [];
     try {
-      const pixels = instance.decode(bytes, false) ?? undefined;
+      const pixels = instance.decode(bytes, ...this.#spec.flags) ?? undefined;
       if (pixels === undefined || pixels.data.length > KEEP_BYTES) this.#instance = undefined;
       return { pixels, complaints: this.#complaints };
     } catch (thrown) {

@@ -7,6 +7,8 @@ import { checkSize, type DecodeLimits, damaged, type ImageHeader, truncated, uns
 const CODEC: CodecSpec = {
   wasm: "@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm",
   glue: () => import("@jsquash/jpeg/codec/dec/mozjpeg_dec.js"),
+  // Do not turn the image as EXIF says; see DecodeOptions.exif.
+  flags: [false],
 };
 
 /** Start-of-frame markers; 0xc4, 0xc8 and 0xcc in their midst mean other things. */

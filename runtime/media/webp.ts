@@ -7,6 +7,7 @@ import { checkSize, type DecodeLimits, damaged, type ImageHeader, truncated, uns
 const CODEC: CodecSpec = {
   wasm: "@jsquash/webp/codec/dec/webp_dec.wasm",
   glue: () => import("@jsquash/webp/codec/dec/webp_dec.js"),
+  flags: [],
 };
 
 const VP8 = 0x56503820;

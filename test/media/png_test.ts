@@ -36,7 +36,10 @@ function sampler(colorType: number, depth: number): (x: number, y: number, c: nu
 function shapeOf(colorType: number, depth: number, interlaced: boolean): PngShape {
   const shape = { width: WIDTH, height: HEIGHT, colorType, depth, interlaced };
   if (colorType !== 3) return shape;
-  return { ...shape, palette: Uint8Array.from({ length: 3 * Math.min(200, 2 ** depth) }, (_, i) => hash32(99, i) & 255) };
+  return {
+    ...shape,
+    palette: Uint8Array.from({ length: 3 * Math.min(200, 2 ** depth) }, (_, i) => hash32(99, i) & 255),
+  };
 }
 
 for (const [colorType, depth, digest] of PILLOW) {
@@ -81,15 +84,15 @@ test("a PNG cut anywhere is refused as truncated", async () => {
   }
 });
 
-test("a PNG whose pixel stream ends early is refused", async () => {
+test("a PNG whose pixel stream ends early or is damaged is refused", async () => {
   const shape = shapeOf(2, 8, false);
   const stream = pixelStream(shape, sampler(2, 8));
   const short = wrapPng(shape, deflateSync(stream.subarray(0, 500)));
-  await refuses(short, "image.truncated", /inflates to 500 bytes, its header needs 1848/);
-  const cut = deflateSync(stream);
-  await refuses(wrapPng(shape, cut.subarray(0, cut.length - 200)), "image.(truncated|damaged)", /PNG/).catch(
-    (error: Error) => assert.match(error.message, /image\.(truncated|damaged)/),
-  );
+  await refuses(short, "image.damaged", /cannot be inflated to the 1848 bytes that its header needs/);
+  const whole = Uint8Array.from(deflateSync(stream));
+  await refuses(wrapPng(shape, whole.subarray(0, whole.length - 200)), "image.damaged", /cannot be inflated to/);
+  whole[whole.length - 1] ^= 1;
+  await refuses(wrapPng(shape, whole), "image.damaged", /cannot be inflated to/);
 });
 
 test("pixels after the last row are not needed", async () => {
@@ -101,10 +104,11 @@ test("pixels after the last row are not needed", async () => {
 
 test("a stream that inflates to far more than the header promised is not inflated further", async () => {
   const shape = { width: 8, height: 8, colorType: 2, depth: 8 };
-  const bomb = deflateSync(new Uint8Array(1 << 28));
-  const before = performance.now();
-  for (let i = 0; i < 4; i++) await decode(wrapPng(shape, bomb));
-  assert.ok(performance.now() - before < 3000, "a gigabyte of zeros must not be inflated");
+  const bomb = Uint8Array.from(deflateSync(new Uint8Array(1 << 28)));
+  // Reaching the broken half would fail.
+  bomb.fill(0xff, bomb.length >> 1);
+  const image = await decode(wrapPng(shape, bomb));
+  assert.ok(image.data.every((v) => v === 0));
 });
 
 test("a header that promises gigabytes is refused before anything is allocated", async () => {
@@ -144,5 +148,9 @@ test("broken chunks are named", async () => {
   await refuses(file(header(shape), strange, palette, data, end), "image.damaged", /unknown critical type/);
   const harmless = chunk("quUX", new Uint8Array(4));
   assert.equal((await decode(file(header(shape), harmless, palette, data, end))).width, WIDTH);
-  await refuses(file(header({ ...shape, depth: 16 }), palette, data, end), "image.damaged", /colour type 3 with 16 bits/);
+  await refuses(
+    file(header({ ...shape, depth: 16 }), palette, data, end),
+    "image.damaged",
+    /colour type 3 with 16 bits/,
+  );
 });

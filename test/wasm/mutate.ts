@@ -1,14 +1,14 @@
 /** Wrong modules made from right ones: one constant of the code changed in place. */
-import type { ConstantSite, KernelModule } from "../../kernels/wasm/asm/module.ts";
+import type { KernelModule } from "../../kernels/wasm/asm/module.ts";
 import type { KernelCase } from "./emit_kit.ts";
 
 /** A constant that may be changed without any visible effect. */
 export interface Equivalent {
-  /** Part of the case's name. */
+  /** Name of the case. */
   readonly kernel: string;
-  readonly kind: ConstantSite["kind"];
-  /** Value as {@link describeConstant} writes it. */
-  readonly value: string;
+  /** Position among the module's constants, and what stands there. */
+  readonly index: number;
+  readonly constant: string;
   readonly reason: string;
 }
 
@@ -66,15 +66,15 @@ export function mutate(module: KernelModule, index: number): Uint8Array {
   return bytes;
 }
 
-/** A constant as a person would write it: an integer, or the f32 of the first lane. */
+/** A constant with its kind: an integer, or the f32 of the first lane. */
 export function describeConstant(module: KernelModule, index: number): string {
   const { kind, at, length } = module.constants[index];
   const site = module.bytes.slice(at, at + length);
-  if (kind === "i32" || kind === "offset" || kind === "lane") return String(decodeSigned(site));
-  return String(new Float32Array(site.buffer)[0]);
+  const float = kind === "f32" || kind === "v128";
+  return `${kind} ${float ? new Float32Array(site.buffer)[0] : decodeSigned(site)}`;
 }
 
-/** Constants whose change the case's check does not notice, as positions. */
-export function survivors(c: KernelCase, indices: readonly number[]): readonly number[] {
-  return indices.filter((i) => c.check(mutate(c.module, i)) === undefined);
+/** Positions of constants whose change the case's check does not notice. */
+export function survivors(c: KernelCase): readonly number[] {
+  return [...c.module.constants.keys()].filter((i) => c.check(mutate(c.module, i)) === undefined);
 }

@@ -1,6 +1,7 @@
 // Starting other programs: the runtimes and checkers that npm installed, npm itself, with output and time kept.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import { stripVTControlCharacters } from "node:util";
 import { at, ROOT } from "./project.mjs";
 
 const WINDOWS = process.platform === "win32";
@@ -68,7 +69,7 @@ export function capture(command, { cwd = ROOT, env = plainEnvironment(), timeout
     const finish = (code) => {
       clearTimeout(timer);
       untrack(child);
-      resolve({ code, stdout, output, timedOut, ms: performance.now() - begin });
+      resolve({ code, stdout, output: stripVTControlCharacters(output), timedOut, ms: performance.now() - begin });
     };
     child.on("error", (error) => {
       output += `${error.message}\n`;

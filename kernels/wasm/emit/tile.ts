@@ -50,7 +50,7 @@ export interface TileOperands {
 }
 
 /** Steps of K per turn of the inner loop. */
-export const UNROLL = 4;
+export const UNROLL: number = Number((globalThis as any).process?.env?.U ?? 4);
 
 /** Sets the first `rows` rows of sums to 0. */
 export function clearTile({ sums }: TileRegisters, rows: number): Code {

@@ -79,9 +79,13 @@ export const ROW_KINDS: readonly RowKind[] = [
     expected: (x) => ref.softmax(x),
     error: (y) => (6e-7 + 1.2e-7 * Math.abs(log(y + 2 ** -149))) * y + 2 ** -147,
     more: [
-      { rows: 3, width: 11, gap: 1, mean: 0, std: 200, seed: 50 },
-      { rows: 4, width: 3, gap: 0, mean: 0, std: 200, seed: 51 },
-      { rows: 1, width: 5, gap: 0, mean: -3e38, std: 0, seed: 52 },
+      // The largest element in each lane, and rows that a wrong stride would miss.
+      ...[0, 1, 2, 3].map((lane) => ({
+        ...{ rows: 3, width: 11, gap: 12, mean: 0, std: 200, seed: 50 + lane },
+        first: [0, 0, 0, 0].map((x, i) => (i === lane ? 900 : x)),
+      })),
+      { rows: 4, width: 3, gap: 0, mean: 0, std: 200, seed: 55 },
+      { rows: 1, width: 5, gap: 0, mean: -3e38, std: 0, seed: 56 },
     ],
   },
   {

@@ -1,0 +1,149 @@
+/** The conformance suite of devices: whatever a kernel plugin claims must equal the reference evaluator. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Device } from "../../runtime/abi/device.ts";
+import type { ComponentSpec } from "../../runtime/abi/encoder.ts";
+import type { Plugin } from "../../runtime/abi/plugin.ts";
+import { type Bindings, evaluate } from "../../runtime/core/dim.ts";
+import { splitRanges } from "../../runtime/core/range.ts";
+import { proveArtifact } from "../../runtime/exec/prove.ts";
+import type { GraphBuilder } from "../../runtime/ir/builder.ts";
+import { evaluateGraph, type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
+import type { Graph } from "../../runtime/ir/graph.ts";
+import {
+  growRandomGraph,
+  RANDOM_SYMBOLS,
+  randomBindings,
+  randomInputs,
+  randomTensor,
+  randomWeights,
+} from "./random_graph.ts";
+import { buildGraph, maxDifference, maxMagnitude, runGraph } from "./run_graph.ts";
+
+export interface DeviceSuite {
+  /** What the tests' names begin with. */
+  readonly label: string;
+  /** Brings the kernels. */
+  readonly plugin: Plugin;
+  readonly open: () => Promise<Device>;
+  /** Largest difference, as a share of 1 + the largest magnitude of a result. */
+  readonly tolerance: number;
+  /** Components that are compiled in every range of theirs. */
+  readonly components: readonly ComponentSpec[];
+  /** Random graphs for each way of compiling. */
+  readonly graphs: number;
+}
+
+/** Normal values; small indices for integers, 0 and 1 for masks. */
+function componentInputs(graph: Graph, bindings: Bindings): Record<string, RefTensor> {
+  return Object.fromEntries(
+    graph.inputs.map((n, i): [string, RefTensor] => {
+      const shape = n.shape.map((d) => evaluate(d, bindings));
+      const name = n.attributes.name as string;
+      const count = shape.reduce((a, d) => a * d, 1);
+      const counted = (f: (j: number) => number): number[] => Array.from({ length: count }, (_, j) => f(j));
+      if (n.dtype === "i32")
+        return [
+          name,
+          refTensor(
+            "i32",
+            shape,
+            counted((j) => j % 2),
+          ),
+        ];
+      if (name === "key_mask")
+        return [
+          name,
+          refTensor(
+            "f32",
+            shape,
+            counted((j) => (j % 3 < 2 ? 1 : 0)),
+          ),
+        ];
+      return [name, randomTensor(i, shape)];
+    }),
+  );
+}
+
+/** Declares the tests of a device. */
+export function testDevice(suite: DeviceSuite): void {
+  const { label, tolerance } = suite;
+  for (const enabled of [true, false]) {
+    test(`${label}: compiled random graphs equal the evaluator, ${enabled ? "optimised" : "op by op"}`, async () => {
+      const device = await suite.open();
+      for (let seed = 0; seed < suite.graphs; seed++) {
+        const at = randomBindings(seed);
+        const build = (b: Parameters<typeof growRandomGraph>[0]): void => growRandomGraph(b, seed);
+        const inputs = randomInputs(seed, at);
+        const weights = randomWeights(seed);
+        const options = { device, plugins: [suite.plugin], symbols: RANDOM_SYMBOLS, bindings: at, inputs, weights };
+        const { outputs, compiled } = await runGraph({ ...options, build, enabled });
+        const expected = evaluateGraph(buildGraph(RANDOM_SYMBOLS, build), at, inputs, weights);
+        for (const name of Object.keys(expected)) {
+          const difference = maxDifference(outputs[name], expected[name]);
+          const limit = tolerance * (1 + maxMagnitude(expected[name]));
+          assert.ok(difference <= limit, `seed ${seed}, ${name}: ${difference} over ${limit}`);
+        }
+        for (const proof of await proveArtifact(device, compiled)) {
+          assert.ok(proof.pass, `seed ${seed}: ${JSON.stringify(proof)}`);
+        }
+      }
+      assert.equal(device.stats().bytesInUse, 0);
+      await device.close();
+    });
+  }
+
+  test(`${label}: outputs may be inputs, weights, constants, views and each other`, async () => {
+    const device = await suite.open();
+    const symbols = { batch: { min: 1, max: 4 } };
+    const build = (b: GraphBuilder): void => {
+      const x = b.input("x", [b.dims.batch, 8]);
+      const w = b.weight("w", [3, 4]);
+      b.output("input", x);
+      b.output("input again", x);
+      b.output("weight", w);
+      b.output("weight view", b.transpose(w, [1, 0]));
+      b.output("weight view again", b.transpose(w, [1, 0]));
+      b.output("repeated weight", b.broadcastTo(b.weight("v", [8]), [b.dims.batch, 8]));
+      b.output("constant", b.constant(2));
+      b.output("constant expression", b.unary("exp", b.constant(1)));
+      b.output("slice", b.slice(x, 1, 2, 5));
+      b.output("scaled weight", b.mul(w, b.unary("exp", b.constant(1))));
+    };
+    const inputs = { x: randomTensor(1, [3, 8]) };
+    const weights = randomWeights(1);
+    const options = { device, plugins: [suite.plugin], symbols, build, bindings: { batch: 3 }, inputs, weights };
+    const { outputs } = await runGraph(options);
+    const expected = evaluateGraph(buildGraph(symbols, build), { batch: 3 }, inputs, weights);
+    assert.deepEqual(Object.keys(outputs).sort(), Object.keys(expected).sort());
+    for (const name of Object.keys(expected)) {
+      const difference = maxDifference(outputs[name], expected[name]);
+      assert.ok(difference <= tolerance * 4, `${name}: ${difference}`);
+    }
+  });
+
+  test(`${label}: given components equal the evaluator in every range, optimised and op by op`, async () => {
+    const device = await suite.open();
+    for (const { tag, symbols, ranges, build } of suite.components) {
+      for (const box of splitRanges(symbols, ranges ?? {}, { tag })) {
+        const graph = buildGraph(box, build);
+        const bindings = Object.fromEntries(
+          Object.entries(box).map(([name, { min, max }]) => [name, Math.min(min + 1, max)]),
+        );
+        const inputs = componentInputs(graph, bindings);
+        const weights = randomWeights(3);
+        const expected = evaluateGraph(graph, bindings, inputs, weights);
+        for (const enabled of [true, false]) {
+          const options = { device, plugins: [suite.plugin], symbols: box, build, bindings, inputs, weights, enabled };
+          const { outputs } = await runGraph(options);
+          for (const name of Object.keys(expected)) {
+            const difference = maxDifference(outputs[name], expected[name]);
+            const limit = tolerance * (1 + maxMagnitude(expected[name]));
+            assert.ok(difference <= limit, `${tag} ${name}: ${difference} over ${limit}`);
+          }
+        }
+      }
+    }
+    await device.close();
+  });
+}

@@ -1,0 +1,12 @@
+/** What plugin authors test with: conformance suites and the small tools below them. */
+export { type DeviceSuite, testDevice } from "./device_conformance.ts";
+export { evaluateTower } from "./plan_evaluator.ts";
+export {
+  growRandomGraph,
+  RANDOM_SYMBOLS,
+  randomBindings,
+  randomInputs,
+  randomTensor,
+  randomWeights,
+} from "./random_graph.ts";
+export { BARE_HOST, buildGraph, maxDifference, maxMagnitude, runGraph } from "./run_graph.ts";

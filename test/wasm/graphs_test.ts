@@ -1,0 +1,22 @@
+import { join } from "node:path";
+import { relaxedMultiplyAdd } from "../../kernels/wasm/device/probe.ts";
+import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
+import type { Device } from "../../runtime/abi/device.ts";
+import { FIXTURES, openClip, readJson } from "../clip/model_kit.ts";
+import { testDevice } from "../kit/device_conformance.ts";
+import { BARE_HOST } from "../kit/run_graph.ts";
+
+// Relaxed SIMD is absent from some engines; there the strict target is the only one that `doctor` offers.
+const TARGETS = relaxedMultiplyAdd() === "absent" ? ["wasm-simd128"] : ["wasm-simd128", "wasm-relaxed"];
+const MEMORY = 64 * 2 ** 20;
+
+for (const target of TARGETS) {
+  testDevice({
+    label: target,
+    plugin: wasmPlugin,
+    open: () => wasmPlugin.devices?.[0].open(BARE_HOST, { target, threads: 0, memory: MEMORY }) as Promise<Device>,
+    tolerance: 5e-6,
+    components: openClip(readJson(join(FIXTURES, "clip/config.json"))).towers.flatMap((t) => t.components),
+    graphs: 100,
+  });
+}

@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { elementwiseCases } from "./cases/elementwise_cases.ts";
+import { layoutCases } from "./cases/layout_cases.ts";
+import { rowCases } from "./cases/row_cases.ts";
+import { RELAXED } from "./emit_kit.ts";
+import { describeConstant, type Equivalent, survivors } from "./mutate.ts";
+
+const FIRST_MEAN = "the second pass corrects whatever first mean the row was given";
+
+/** Constants that may differ without effect. One that a check notices after all must leave the list. */
+const EQUIVALENT: readonly Equivalent[] = [
+  ...[23, 33].map((index) => ({
+    ...{ kernel: "exp", index, constant: "i32 1" },
+    reason: "it splits 2^n in two factors, and any split serves whose parts are normal numbers",
+  })),
+  { kernel: "gelu", index: 1, constant: "v128 10", reason: "erfc is 0 in f32 from 10 on, and from 20 on as well" },
+  { kernel: "i32 one per row, u8", index: 28, constant: "lane 0", reason: "a single u8 is loaded into all lanes" },
+  { kernel: "layer_norm", index: 2, constant: "f32 0", reason: FIRST_MEAN },
+  { kernel: "layer_norm", index: 4, constant: "offset 20", reason: FIRST_MEAN },
+  ...[0, 1, 2, 3].map((lane) => ({
+    ...{ kernel: "layer_norm", index: 14 + lane, constant: `lane ${lane}` },
+    reason: FIRST_MEAN,
+  })),
+];
+
+const cases = [
+  ...[false, ...(RELAXED ? [true] : [])].flatMap((madd) => [...elementwiseCases(madd), ...rowCases(madd)]),
+  ...layoutCases(),
+];
+
+for (const c of cases) {
+  test(`each changed constant is noticed: ${c.name}`, () => {
+    const found = survivors(c).map((i) => `${i}: ${describeConstant(c.module, i)}`);
+    const listed = EQUIVALENT.filter((e) => e.kernel === c.name.replace(", relaxed", ""));
+    assert.deepEqual(
+      found,
+      listed.map((e) => `${e.index}: ${e.constant}`),
+    );
+  });
+}
+
+test("the list of constants without effect names existing cases and gives reasons", () => {
+  const names = new Set(cases.map((c) => c.name));
+  for (const e of EQUIVALENT) assert.ok(names.has(e.kernel) && e.reason.length > 20, e.kernel);
+});
