@@ -5,7 +5,7 @@ import { REFERENCE_KERNEL } from "./kernel.ts";
 import { SOURCE_DIGEST } from "./source_digest.ts";
 
 export const referencePlugin: Plugin = definePlugin({
-  name: "reference",
+  name: "@fovea/reference",
   version: "0.1.0",
   abi: ABI_VERSION,
   revision: SOURCE_DIGEST,

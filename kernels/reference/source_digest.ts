@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/reference; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "02ecd820fbadde917a578248afdd2cd0cda1cf9a415f59f823404b6ae6501a82";
+export const SOURCE_DIGEST: string = "f46a17a64f1cb6a7560c401c9dffe7dfce8dd59e6cf5a762233208810d4c514d";

@@ -41,4 +41,9 @@ const CLIP: EncoderSpec = {
   open,
 };
 
-export const clipPlugin: Plugin = definePlugin({ name: "clip", version: "0.1.0", abi: ABI_VERSION, encoders: [CLIP] });
+export const clipPlugin: Plugin = definePlugin({
+  name: "@fovea/clip",
+  version: "0.1.0",
+  abi: ABI_VERSION,
+  encoders: [CLIP],
+});

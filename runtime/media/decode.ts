@@ -6,8 +6,11 @@ import { type DecodeLimits, type ImageHeader, sniffImage, subject } from "./imag
 
 export type { CodecLoader } from "./codec.ts";
 
-/** Most pixels that an image may promise unless `maxPixels` says otherwise: 134 million. */
-export const DEFAULT_MAX_PIXELS: number = 1 << 27;
+/**
+ * Most pixels that an image may promise unless `maxPixels` says otherwise: 67 million, enough for full-frame cameras. The
+ * codecs need up to 16 bytes a pixel while they work, so this keeps a hostile file near one gigabyte.
+ */
+export const DEFAULT_MAX_PIXELS: number = 1 << 26;
 
 export interface DecodeOptions {
   /** Finds and compiles the WASM of the JPEG and WebP codecs; PNG needs none. Hosts provide one. */

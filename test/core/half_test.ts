@@ -13,7 +13,7 @@ import {
 import { hash32 } from "../../runtime/core/random.ts";
 
 /** Value of a float's bits by its definition. */
-function valueOf(bits: number, exponentBits: number, fractionBits: number): number {
+function decode(bits: number, exponentBits: number, fractionBits: number): number {
   const sign = bits >>> (exponentBits + fractionBits) ? -1 : 1;
   const exponent = (bits >>> fractionBits) & ((1 << exponentBits) - 1);
   const fraction = (bits & ((1 << fractionBits) - 1)) / 2 ** fractionBits;
@@ -67,7 +67,7 @@ for (const { name, exponentBits, fractionBits, widen, narrow, widenAll, narrowAl
     const back = new Uint16Array(65536);
     narrowAll(wide.subarray(0, 65536), back);
     for (let i = 0; i < 65536; i++) {
-      const expected = valueOf(i, exponentBits, fractionBits);
+      const expected = decode(i, exponentBits, fractionBits);
       if (!Object.is(wide[i], expected) || !Object.is(widen(i), expected)) differs(name, i, wide[i], expected);
       if (Number.isNaN(expected)) {
         if (!Number.isNaN(widen(back[i]))) differs(name, i, back[i], i);
@@ -76,20 +76,23 @@ for (const { name, exponentBits, fractionBits, widen, narrow, widenAll, narrowAl
   });
 
   test(`${name}: narrowing goes to the nearest value, ties to even`, () => {
-    const top = valueOf(2 ** (exponentBits + fractionBits) - 2 ** fractionBits - 1, exponentBits, fractionBits);
+    const top = decode(2 ** (exponentBits + fractionBits) - 2 ** fractionBits - 1, exponentBits, fractionBits);
     // The middle between the largest value and the next that there would be.
     const limit = top * (1 + 1 / (2 ** (fractionBits + 2) - 2));
     const check = (value: number): void => {
       const bits = narrow(value);
       const actual = widen(bits);
       const sized = Math.abs(value);
-      if (sized >= limit) return assert.equal(Math.abs(actual), Infinity, `${value}`);
+      if (sized >= limit) {
+        assert.equal(Math.abs(actual), Infinity, `${value}`);
+        return;
+      }
       assert.equal(Object.is(actual, -0) || actual < 0, Object.is(value, -0) || value < 0, `sign of ${value}`);
       const error = Math.abs(Math.abs(actual) - sized);
       for (const other of [bits - 1, bits + 1]) {
         const magnitude = other & 0x7fff;
         if ((bits & 0x7fff) === 0 && other < bits) continue;
-        const distance = Math.abs(valueOf(magnitude, exponentBits, fractionBits) - sized);
+        const distance = Math.abs(decode(magnitude, exponentBits, fractionBits) - sized);
         assert.ok(error < distance || (error === distance && (bits & 1) === 0), `${value} became ${actual}`);
       }
     };
@@ -100,7 +103,7 @@ for (const { name, exponentBits, fractionBits, widen, narrow, widenAll, narrowAl
       if (Number.isFinite(float[0])) check(float[0]);
       // Near and at the middle between two neighbours, where rounding decides.
       const low = hash32(8, i) & 0x7fff;
-      const middle = (valueOf(low, exponentBits, fractionBits) + valueOf(low + 1, exponentBits, fractionBits)) / 2;
+      const middle = (decode(low, exponentBits, fractionBits) + decode(low + 1, exponentBits, fractionBits)) / 2;
       if (!Number.isFinite(middle)) continue;
       float[0] = middle;
       if (float[0] === middle) check(middle);

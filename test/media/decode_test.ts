@@ -93,7 +93,11 @@ test("without a codec loader PNG decodes, and the message for others says what t
 
 test("formats and kinds that are not supported are named", async () => {
   const text = (s: string): Uint8Array => Uint8Array.from(s, (c) => c.charCodeAt(0));
-  await refuses(await fixture("decode/cmyk.jpg"), "image.unsupported", /is a CMYK JPEG, which is not supported; convert it/);
+  await refuses(
+    await fixture("decode/cmyk.jpg"),
+    "image.unsupported",
+    /is a CMYK JPEG, which is not supported; convert it/,
+  );
   await refuses(await fixture("decode/animated.webp"), "image.unsupported", /is an animated WebP/);
   await refuses(text("GIF89a??????"), "image.unsupported", /^The image is a GIF file, which is not supported/);
   await refuses(text(`BM${"?".repeat(40)}`), "image.unsupported", /is a BMP file/);

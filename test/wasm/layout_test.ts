@@ -1,9 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { collapseAxes } from "../../kernels/wasm/emit/axes.ts";
 import { gatherKernel } from "../../kernels/wasm/emit/gather.ts";
 import { patchifyKernel } from "../../kernels/wasm/emit/patchify.ts";
+import { transposedCopy, transposedCopyKernel, transposedCopyWords } from "../../kernels/wasm/emit/transposed_copy.ts";
 import { hash32 } from "../../runtime/core/random.ts";
-import { checkGather, checkPatchify, checkTakeRow, layoutCases } from "./cases/layout_cases.ts";
+import {
+  checkGather,
+  checkPatchify,
+  checkTakeRow,
+  checkTranspose,
+  layoutCases,
+  transposeRun,
+} from "./cases/layout_cases.ts";
 import { instantiate, testCases } from "./emit_kit.ts";
 
 test("rows by index, random sizes", () => {
@@ -25,6 +34,25 @@ test("patches, random sizes", () => {
     const run = { batch: size(5, 3), channels: size(6, 3), grid, patch, gaps };
     assert.equal(checkPatchify(kernel, run, seed), undefined);
   }
+});
+
+test("transposed copies, random sizes", () => {
+  for (let seed = 0; seed < 30; seed++) {
+    const size = (i: number, most: number): number => 1 + (hash32(seed, i) % most);
+    const outer = [size(1, 3), size(2, 3)].slice(0, seed % 3).map((n) => n + 1);
+    const kernel = instantiate(transposedCopyKernel(outer.length).bytes);
+    // No axis of one element, which would be dropped.
+    const run = transposeRun(outer, 1 + size(3, 40), 1 + size(4, 150), 1 + (seed % 4));
+    assert.equal(checkTranspose(kernel, run, seed), undefined);
+  }
+});
+
+test("only operands that are contiguous along another axis are transposed", () => {
+  const dense = [35, 7, 1];
+  assert.equal(transposedCopy(collapseAxes([2, 5, 7], [dense, [70, 14, 2]])), undefined);
+  assert.equal(transposedCopy(collapseAxes([2, 5, 7], [dense, [70, 9, 1]])), undefined);
+  const swapped = transposedCopy(collapseAxes([2, 5, 7], [dense, [35, 1, 5]]));
+  assert.deepEqual(swapped && transposedCopyWords(swapped), [5, 7, 7, 5, 35, 35]);
 });
 
 testCases(layoutCases());

@@ -6,6 +6,7 @@ import { type KernelFrame, type KernelModule, kernelModule } from "../asm/module
 import { type CollapsedAxes, type InnerAccess, innerAccess, requireContiguousOutput } from "./axes.ts";
 import { lowerExpr, type ScalarExpr } from "./expr.ts";
 import { advance, forItems, inFours, word, wordBytes } from "./loops.ts";
+import { moveToPosition, type Strided } from "./position.ts";
 
 /** Element type of an operand; integers are converted to f32 (exact up to 2^24). */
 export type OperandType = "f32" | "i32" | "u8";
@@ -58,41 +59,20 @@ export function elementwiseGrid(axes: CollapsedAxes): Dim {
 }
 
 /** An operand, or the output, on its way along the innermost axis. */
-interface Cursor {
-  readonly pointer: Local;
+interface Cursor extends Strided {
   readonly dtype: OperandType;
   readonly access: InnerAccess;
   /** Argument words. */
   readonly base: Code;
-  readonly outerStrides: readonly Code[];
   readonly innerStride: Code;
 }
 
-const bytes = (dtype: OperandType, count: Code): Code => (dtype === "u8" ? count : wordBytes(count));
+const bytesOf = (dtype: OperandType, count: Code): Code => (dtype === "u8" ? count : wordBytes(count));
 
-/** Points at element `start` of the innermost axis for outer position `position`, which is used up. */
-function place(
-  cursors: readonly Cursor[],
-  sizes: readonly Code[],
-  position: Local,
-  start: Local,
-  index: Local,
-): readonly Code[] {
-  const along = cursors.map(({ pointer, dtype, access, base, innerStride }): Code => {
-    const moved = access === "contiguous" ? get(start) : i32.mul(get(start), innerStride);
-    return set(pointer, access === "scalar" ? base : i32.add(base, bytes(dtype, moved)));
-  });
-  const shift = (axis: number, by: Local): Code =>
-    cursors.map((c) => advance(c.pointer, bytes(c.dtype, i32.mul(get(by), c.outerStrides[axis]))));
-  const across = sizes.map((size, axis): Code => {
-    if (axis === 0) return shift(0, position);
-    return [
-      set(index, i32.remU(get(position), size)),
-      set(position, i32.divU(get(position), size)),
-      shift(axis, index),
-    ];
-  });
-  return [...along, ...across.reverse()];
+/** Points at element `start` of the innermost axis, at the outer axes' first position. */
+function placeAlong({ pointer, dtype, access, base, innerStride }: Cursor, start: Local): Code {
+  const moved = access === "contiguous" ? get(start) : i32.mul(get(start), innerStride);
+  return set(pointer, access === "scalar" ? base : i32.add(base, bytesOf(dtype, moved)));
 }
 
 /** Loads the next `count` elements (4, or 1 into lane 0) and moves on. */
@@ -102,9 +82,9 @@ function loadNext({ pointer, dtype, access, innerStride }: Cursor, value: Local,
   const single = dtype === "u8" ? i32x4.splat(i32.load8u(at)) : v128.load32Zero(at);
   if (access === "contiguous") {
     const four = dtype === "u8" ? i32x4.extendLowU8(v128.load32Zero(at)) : v128.load(at);
-    return [set(value, count === 4 ? four : single), float, advance(pointer, bytes(dtype, i32.of(count)))];
+    return [set(value, count === 4 ? four : single), float, advance(pointer, bytesOf(dtype, i32.of(count)))];
   }
-  const next = advance(pointer, bytes(dtype, innerStride));
+  const next = advance(pointer, bytesOf(dtype, innerStride));
   const others = [1, 2, 3].slice(0, count - 1).map((lane): Code => {
     const element = dtype === "u8" ? i32x4.replace(get(value), lane, i32.load8u(at)) : undefined;
     return [set(value, element ?? v128.load32Lane(at, get(value), lane)), next];
@@ -131,6 +111,7 @@ function cursorsOf(
     pointer: frame.local("i32"),
     dtype,
     access,
+    bytes: (count: Code) => bytesOf(dtype, count),
     base: word(frame, k),
     outerStrides: Array.from({ length: outer }, next),
     innerStride: access === "strided" ? next() : i32.of(0),
@@ -150,9 +131,8 @@ export function elementwiseKernel(options: ElementwiseOptions): KernelModule {
     const values = frame.locals("v128", operands.length);
     const inner = word(frame, 1 + operands.length);
     const firstSize = 2 + operands.length;
-    // The first size is not needed to tell positions apart.
-    const sizes = Array.from({ length: outer }, (_, axis) => word(frame, firstSize + axis - 1));
-    const [output, ...cursors] = cursorsOf(frame, options, firstSize + Math.max(0, outer - 1));
+    const sizes = Array.from({ length: Math.max(0, outer - 1) }, (_, i) => word(frame, firstSize + i));
+    const [output, ...cursors] = cursorsOf(frame, options, firstSize + sizes.length);
     const lowered = lowerExpr(frame, expr, values, madd);
     const { setup, code } = hoistConstants(frame, lowered.code);
 
@@ -175,7 +155,8 @@ export function elementwiseKernel(options: ElementwiseOptions): KernelModule {
         set(start, i32.shl(get(start), i32.of(BLOCK_SHIFT))),
         set(count, i32.sub(inner, get(start))),
         set(count, i32.select(i32.ltS(get(count), get(block)), get(count), get(block))),
-        place([output, ...cursors], sizes, position, start, index),
+        [output, ...cursors].map((c) => placeAlong(c, start)),
+        moveToPosition([output, ...cursors], sizes, position, index),
         cursors.map((c, k) => (c.access === "scalar" ? loadEverywhere(c, values[k]) : [])),
         inFours(counter, get(count), step(4), step(1)),
       ]),

@@ -13,7 +13,6 @@ import {
   type TileRegisters,
   type TileRow,
   tileRegisters,
-  UNROLL,
 } from "./tile.ts";
 
 /** A size that is known when the kernel is emitted, or an argument word. */
@@ -43,7 +42,7 @@ const PANEL_BYTES = 24576;
 const blockRows = ({ rows }: Pick<MatmulOptions, "rows">): number => Math.ceil(BLOCK_ROWS / rows) * rows;
 
 /** Steps of K between two visits of the sums in scratch. */
-const blockSteps = (columns: number): number => Math.floor(PANEL_BYTES / (4 * columns * UNROLL)) * UNROLL;
+const blockSteps = (columns: number): number => Math.floor(PANEL_BYTES / (4 * columns));
 
 /** Grid items of C [batch, m, n]. */
 export function matmulGrid(m: Dim, n: Dim, batch: Dim, options: Pick<MatmulOptions, "rows" | "columns">): Dim {
@@ -226,16 +225,14 @@ function multiplyBlock(frame: KernelFrame, options: MatmulOptions, place: BlockP
   const { rows, columns } = options;
   const whole = options.k !== "argument" && options.k <= blockSteps(columns);
   const registers = tileRegisters(frame, options);
-  const [aTile, bFirst, b, turnsEnd, end, tile, left, steps, stepsLeft] = frame.locals("i32", 9);
+  const [aTile, bFirst, b, end, tile, left, steps, stepsLeft] = frame.locals("i32", 8);
   const { rows: tileRowsOfA, setup: placeRows } = tileRows(frame, options, place.aRowBytes);
-  const fullTurns = options.k !== "argument" && options.k % UNROLL === 0;
-  const stepBytes = i32.of(4 * columns);
 
   const oneTile = (count: number): Code => [
     placeRows(get(aTile)),
     set(b, get(bFirst)),
     whole ? clearTile(registers, count) : loadTile(registers, count, tile, 4 * columns),
-    multiplyTile(registers, { a: tileRowsOfA.slice(0, count), b, turnsEnd, end: fullTurns ? undefined : end }),
+    multiplyTile(registers, { a: tileRowsOfA.slice(0, count), b, end }),
     storeTile(registers, count, tile, 4 * columns),
   ];
   const allTiles = [
@@ -249,12 +246,9 @@ function multiplyBlock(frame: KernelFrame, options: MatmulOptions, place: BlockP
     ]),
     Array.from({ length: rows - 1 }, (_, i) => when(i32.eq(get(left), i32.of(i + 1)), oneTile(i + 1))),
   ];
-  const ends = (count: Code): Code => [
-    set(turnsEnd, i32.add(get(bFirst), i32.mul(i32.and(count, i32.of(-UNROLL)), stepBytes))),
-    set(end, i32.add(get(bFirst), i32.mul(count, stepBytes))),
-  ];
+  const placeEnd = (count: Code): Code => set(end, i32.add(get(bFirst), i32.mul(count, i32.of(4 * columns))));
   const start = set(bFirst, place.b);
-  if (whole) return [start, set(aTile, place.a), ends(place.k), allTiles];
+  if (whole) return [start, set(aTile, place.a), placeEnd(place.k), allTiles];
   const most = i32.of(blockSteps(columns));
   return [
     start,
@@ -263,7 +257,7 @@ function multiplyBlock(frame: KernelFrame, options: MatmulOptions, place: BlockP
     whileLoop(get(stepsLeft), [
       set(steps, smaller(get(stepsLeft), most)),
       set(aTile, i32.add(place.a, wordBytes(i32.sub(place.k, get(stepsLeft))))),
-      ends(get(steps)),
+      placeEnd(get(steps)),
       allTiles,
       set(bFirst, get(end)),
       set(stepsLeft, i32.sub(get(stepsLeft), get(steps))),

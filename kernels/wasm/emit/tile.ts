@@ -38,19 +38,14 @@ export interface TileRow {
   readonly offset: number;
 }
 
-/** How far one tile reads; every pointer moves with K. */
+/** What one tile reads; every pointer moves with K. */
 export interface TileOperands {
   readonly a: readonly TileRow[];
   /** Moves through the panel, which has `columns` numbers per step of K. */
   readonly b: Local;
-  /** `b` after the last step that is part of a full turn of the unrolled loop. */
-  readonly turnsEnd: Local;
-  /** `b` after the last step; nothing when there are only full turns. */
-  readonly end: Local | undefined;
+  /** `b` after the last step. */
+  readonly end: Local;
 }
-
-/** Steps of K per turn of the inner loop. */
-export const UNROLL: number = Number((globalThis as any).process?.env?.U ?? 4);
 
 /** Sets the first `rows` rows of sums to 0. */
 export function clearTile({ sums }: TileRegisters, rows: number): Code {
@@ -71,26 +66,20 @@ export function storeTile({ sums }: TileRegisters, rows: number, at: Local, rowB
     .flatMap((row, r) => row.map((sum, v) => v128.store(get(at), get(sum), r * rowBytes + 16 * v)));
 }
 
-function step(registers: TileRegisters, operands: TileOperands, at: number): Code {
+/**
+ * Adds the products of `operands.a.length` rows over all steps of K; ends with every pointer behind what it read. One
+ * step per turn: some engines gather the loads of unrolled steps at the top of the loop and spill all of them.
+ */
+export function multiplyTile(registers: TileRegisters, { a, b, end }: TileOperands): Code {
   const { shape, sums, panel, factor } = registers;
-  return [
-    ...panel.map((p, v) => set(p, v128.load(get(operands.b), 4 * shape.columns * at + 16 * v))),
-    ...operands.a.map(({ pointer, offset }, r) => [
-      set(factor, v128.load32Splat(get(pointer), offset + 4 * at)),
-      ...sums[r].map((sum, v) => set(sum, multiplyAdd(shape.madd, get(factor), get(panel[v]), get(sum)))),
-    ]),
-  ];
-}
-
-/** Adds the products of `operands.a.length` rows over all steps of K; ends with every pointer behind what it read. */
-export function multiplyTile(registers: TileRegisters, operands: TileOperands): Code {
-  const { a, b, turnsEnd, end } = operands;
   const pointers = a.map((row) => row.pointer).filter((p, i, all) => all.indexOf(p) === i);
-  const turn = (steps: number, limit: Local): Code =>
-    whileLoop(i32.ne(get(b), get(limit)), [
-      Array.from({ length: steps }, (_, k) => step(registers, operands, k)),
-      pointers.map((p) => advance(p, i32.of(4 * steps))),
-      advance(b, i32.of(4 * registers.shape.columns * steps)),
-    ]);
-  return [turn(UNROLL, turnsEnd), end === undefined ? [] : turn(1, end)];
+  return whileLoop(i32.ne(get(b), get(end)), [
+    panel.map((p, v) => set(p, v128.load(get(b), 16 * v))),
+    a.map(({ pointer, offset }, r) => [
+      set(factor, v128.load32Splat(get(pointer), offset)),
+      sums[r].map((sum, v) => set(sum, multiplyAdd(shape.madd, get(factor), get(panel[v]), get(sum)))),
+    ]),
+    pointers.map((p) => advance(p, i32.of(4))),
+    advance(b, i32.of(4 * shape.columns)),
+  ]);
 }

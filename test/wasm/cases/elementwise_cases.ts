@@ -40,7 +40,7 @@ export interface StridedRun {
 }
 
 /** Offsets of all elements in row-major order. */
-function offsets(shape: readonly number[], strides: readonly number[]): number[] {
+export function offsets(shape: readonly number[], strides: readonly number[]): number[] {
   let all = [0];
   shape.forEach((size, axis) => {
     all = all.flatMap((at) => Array.from({ length: size }, (_, i) => at + i * strides[axis]));

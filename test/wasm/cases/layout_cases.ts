@@ -1,9 +1,25 @@
 /** Kernels that only move values: rows by index, patches. */
+import { collapseAxes } from "../../../kernels/wasm/emit/axes.ts";
 import { gatherKernel } from "../../../kernels/wasm/emit/gather.ts";
 import { patchifyKernel } from "../../../kernels/wasm/emit/patchify.ts";
+import {
+  transposedCopy,
+  transposedCopyGrid,
+  transposedCopyKernel,
+  transposedCopyWords,
+} from "../../../kernels/wasm/emit/transposed_copy.ts";
 import { hash32 } from "../../../runtime/core/random.ts";
 import * as ref from "../../../runtime/ir/evaluate/mod.ts";
-import { compare, guarded, instantiate, type KernelCase, type KernelFunction, runKernel } from "../emit_kit.ts";
+import {
+  compare,
+  guarded,
+  instantiate,
+  type KernelCase,
+  type KernelFunction,
+  runKernel,
+  UNWRITTEN,
+} from "../emit_kit.ts";
+import { offsets } from "./elementwise_cases.ts";
 
 /** Bits that arithmetic would change: signalling NaNs, subnormals. */
 const anyBits = (length: number, seed: number): Int32Array => Int32Array.from({ length }, (_, i) => hash32(seed, i));
@@ -112,6 +128,71 @@ export function checkPatchify(kernel: KernelFunction, run: PatchRun, seed: numbe
   return compare(new Int32Array(found.buffer), expected.data, 0, 0);
 }
 
+/** Strides of a copy: shape [o..., rows, columns], the output with gaps, the operand contiguous along rows. */
+export interface TransposeRun {
+  readonly shape: readonly number[];
+  readonly output: readonly number[];
+  readonly operand: readonly number[];
+}
+
+/** Dense but for `gap` elements after each row of the output, and after each column of the operand. */
+export function transposeRun(outer: readonly number[], rows: number, columns: number, gap: number): TransposeRun {
+  const shape = [...outer, rows, columns];
+  const output = [columns + gap, 1];
+  const operand = [1, rows + gap];
+  // The other axes in reverse order in the operand.
+  let [outputSize, operandSize] = [rows * (columns + gap) + 1, columns * (rows + gap) + 2];
+  for (let i = outer.length - 1; i >= 0; i--) {
+    output.unshift(outputSize);
+    outputSize *= outer[i];
+  }
+  const strides = outer.map((size) => {
+    const stride = operandSize;
+    operandSize *= size;
+    return stride;
+  });
+  return { shape, output, operand: [...strides, ...operand] };
+}
+
+export function checkTranspose(kernel: KernelFunction, run: TransposeRun, seed: number): string | undefined {
+  const copy = transposedCopy(collapseAxes(run.shape, [run.output, run.operand]));
+  if (copy === undefined) return "it is no transposed copy";
+  const [to, from] = [offsets(run.shape, run.output), offsets(run.shape, run.operand)];
+  const x = anyBits(Math.max(...from) + 1, seed);
+  const expected = new Int32Array(Float32Array.from({ length: Math.max(...to) + 1 }, () => UNWRITTEN).buffer);
+  to.forEach((at, i) => {
+    expected[at] = x[from[i]];
+  });
+  const found = runKernel(kernel, {
+    inputs: [x],
+    outputLength: expected.length,
+    args: (output, pointers) => [output, ...pointers, ...(transposedCopyWords(copy) as number[])],
+    grid: transposedCopyGrid(copy) as number,
+    misaligned: seed % 4,
+  });
+  return compare(new Int32Array(found.buffer), expected, 0, 0);
+}
+
+function transposeCase(outer: readonly number[]): KernelCase {
+  const sizes = [
+    [19, 71],
+    [16, 64],
+    [5, 7],
+    [35, 130],
+    [17, 65],
+  ];
+  const runs = sizes.map(([rows, columns], i) => transposeRun(outer, rows, columns, 1 + i));
+  return {
+    name: `transposed copy, ${outer.length} other axes`,
+    module: transposedCopyKernel(outer.length),
+    check: (bytes) =>
+      guarded(() => {
+        const kernel = instantiate(bytes);
+        return firstWrong(runs.map((run, i) => () => checkTranspose(kernel, run, i)));
+      }),
+  };
+}
+
 function gatherCase(): KernelCase {
   return {
     name: "gather and take_row",
@@ -149,5 +230,5 @@ function patchifyCase(patchHeight: number, patchWidth: number): KernelCase {
 }
 
 export function layoutCases(): readonly KernelCase[] {
-  return [gatherCase(), patchifyCase(2, 7), patchifyCase(8, 8)];
+  return [transposeCase([]), transposeCase([3, 2]), gatherCase(), patchifyCase(2, 7), patchifyCase(8, 8)];
 }

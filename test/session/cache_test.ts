@@ -1,0 +1,149 @@
+/** The cache: nothing compiles twice, damage is noticed, folders that cannot be used are worked around. */
+import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { createRuntime, type Runtime, type RuntimeOptions } from "../../mod.ts";
+import { digestBytes } from "../../runtime/core/digest.ts";
+import { repositoryPath } from "../kit/run_cli.ts";
+
+const CLIP = repositoryPath("test/fixtures/clip");
+
+async function inFolder(work: (folder: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "fovea-cache-"));
+  try {
+    await work(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function filesBelow(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((e) => e.isFile())
+    .map((e) => join(e.parentPath ?? (e as unknown as { path: string }).path, e.name))
+    .sort();
+}
+
+/** Digests of all modules that the engine was asked to compile while `work` ran. */
+async function modulesCompiled(work: () => Promise<void>): Promise<readonly string[]> {
+  const { Module, compile, instantiate, compileStreaming, instantiateStreaming } = WebAssembly;
+  const seen: string[] = [];
+  const note = (source: unknown): void => {
+    const bytes =
+      source instanceof ArrayBuffer
+        ? new Uint8Array(source)
+        : ArrayBuffer.isView(source)
+          ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
+          : undefined;
+    if (bytes !== undefined) seen.push(digestBytes(bytes));
+    else if (!(source instanceof Module)) seen.push("a stream");
+  };
+  const watched =
+    <T extends (...args: never[]) => unknown>(f: T) =>
+    (...args: Parameters<T>): unknown => {
+      note(args[0]);
+      return f.apply(WebAssembly, args);
+    };
+  Object.assign(WebAssembly, {
+    Module: new Proxy(Module, {
+      construct: (target, args) => {
+        note(args[0]);
+        return Reflect.construct(target, args) as object;
+      },
+    }),
+    compile: watched(compile),
+    instantiate: watched(instantiate),
+    compileStreaming: watched(compileStreaming),
+    instantiateStreaming: watched(instantiateStreaming),
+  });
+  try {
+    await work();
+  } finally {
+    Object.assign(WebAssembly, { Module, compile, instantiate, compileStreaming, instantiateStreaming });
+  }
+  return seen;
+}
+
+async function withRuntime(options: RuntimeOptions, work: (runtime: Runtime) => Promise<void>): Promise<void> {
+  const runtime = await createRuntime({ threads: 0, ...options });
+  try {
+    await work(runtime);
+  } finally {
+    await runtime.close();
+  }
+}
+
+test("the second runtime takes everything from the cache, and every module that it loads was there", () =>
+  inFolder(async (cache) => {
+    await withRuntime({ cache }, async (runtime) => {
+      await runtime.load(CLIP);
+      const { compiled, cacheHits } = runtime.stats().counters;
+      assert.ok(compiled > 0 && cacheHits === 0);
+    });
+    const cached = new Set(filesBelow(cache).map((f) => digestBytes(readFileSync(f))));
+    await withRuntime({ cache }, async (runtime) => {
+      const modules = await modulesCompiled(async () => {
+        await runtime.load(CLIP);
+      });
+      const { compiled, cacheHits } = runtime.stats().counters;
+      assert.equal(compiled, 0);
+      assert.ok(cacheHits > 0);
+      assert.ok(modules.length > 0);
+      for (const digest of modules) assert.ok(cached.has(digest), "a module was loaded that the cache did not hold");
+      // A model that is loaded again finds its code on the device: the engine compiles nothing at all.
+      assert.deepEqual(
+        await modulesCompiled(async () => {
+          const encoder = await runtime.load(CLIP);
+          await encoder.encode({ input_ids: { dtype: "i32", shape: [1, 3], data: Int32Array.of(1, 5, 2) } });
+        }),
+        [],
+      );
+    });
+  }));
+
+test("damaged entries are noticed and compiled again", () =>
+  inFolder(async (cache) => {
+    await withRuntime({ cache }, async (runtime) => void (await runtime.load(CLIP)));
+    for (const file of filesBelow(cache)) {
+      const bytes = readFileSync(file);
+      bytes[bytes.length >> 1] ^= 0x55;
+      writeFileSync(file, bytes);
+    }
+    await withRuntime({ cache }, async (runtime) => {
+      await runtime.load(CLIP);
+      assert.ok(runtime.stats().counters.compiled > 0);
+      assert.equal(runtime.stats().counters.cacheHits, 0);
+    });
+    await withRuntime({ cache }, async (runtime) => {
+      await runtime.load(CLIP);
+      assert.equal(runtime.stats().counters.compiled, 0);
+    });
+  }));
+
+test("a cache folder that cannot be used is worked around and told once", () =>
+  inFolder(async (folder) => {
+    const file = join(folder, "occupied");
+    writeFileSync(file, "not a folder");
+    const told: string[] = [];
+    await withRuntime({ cache: join(file, "cache"), onProblem: (s) => told.push(s) }, async (runtime) => {
+      const encoder = await runtime.load(CLIP);
+      assert.deepEqual(
+        (await encoder.encode({ input_ids: { dtype: "i32", shape: [1, 2], data: Int32Array.of(1, 2) } })).text_embeds
+          ?.shape,
+        [1, 32],
+      );
+    });
+    assert.equal(told.length, 1, told.join("\n"));
+    assert.match(told[0], /occupied/);
+  }));
+
+test("two runtimes that fill one cache at once leave a whole one", () =>
+  inFolder(async (cache) => {
+    await Promise.all([1, 2].map(() => withRuntime({ cache }, async (runtime) => void (await runtime.load(CLIP)))));
+    await withRuntime({ cache }, async (runtime) => {
+      await runtime.load(CLIP);
+      assert.equal(runtime.stats().counters.compiled, 0);
+    });
+  }));
