@@ -70,6 +70,6 @@ const { counters } = runtime.stats();
 console.log(`\naccuracy: ${right} of ${found.length}`);
 console.log(`time: ${(elapsed / found.length).toFixed(2)} ms per image, decoding and texts included`);
 console.log(`compiler: ${compileSummary(counters)}`);
-const kernels = new Set([...encoder.explain().matchAll(/^ {6}(\S+?)\/?\S*: /gm)].map(([, kernel]) => kernel));
+const kernels = new Set([...encoder.explain().matchAll(/^ {6}([^\s/]+)\//gm)].map(([, kernel]) => kernel));
 console.log(`kernels: ${[...kernels].sort().join(", ")}`);
 if (right !== found.length) throw new Error(`internal: only ${right} of ${found.length} digits were recognised`);

@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { homedir, tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { buildDist } from "./build.mjs";
 import { capture, npmCommand, plainEnvironment, toolCommand } from "./lib/process.mjs";
 import { at, isMain, listFiles, ROOT, readJson, SOURCE_ROOTS, say } from "./lib/project.mjs";
@@ -221,9 +221,8 @@ async function forgetNpx(tarball) {
   for (const name of readdirSync(cache)) {
     const manifest = join(cache, name, "package.json");
     if (!existsSync(manifest)) continue;
-    const { _npx } = JSON.parse(readFileSync(manifest, "utf8"));
-    if (_npx?.packages?.some((spec) => spec.includes(tarball)))
-      rmSync(join(cache, name), { recursive: true, force: true });
+    const ours = readFileSync(manifest, "utf8").includes(basename(tarball));
+    if (ours) rmSync(join(cache, name), { recursive: true, force: true });
   }
 }
 

@@ -12,7 +12,9 @@ import { differences, listTests, RUNTIMES, runSuite, skipReason, versionOf } fro
 import { setup } from "./setup.mjs";
 import { checkSourceDigests } from "./source_digest.mjs";
 
-const SUITE_LIMIT_MS = { usual: 240_000, slow: 600_000 };
+/** Milliseconds for a whole run on a runtime and for one test. */
+const USUAL_LIMITS = { suite: 240_000, test: 100_000 };
+const SLOW_LIMITS = { suite: 600_000, test: 300_000 };
 const SHOWN_LINES = 60;
 
 const total = { passed: 0, failed: 0 };
@@ -35,7 +37,7 @@ function options() {
   const selected = wanted.length === 0 ? files : files.filter((file) => wanted.some((path) => within(file, path)));
   if (selected.length === 0) throw new Error(`No test file matches ${wanted.join(", ") || "test/**/*_test.ts"}.`);
   const checks = values["no-checks"] !== true && wanted.length === 0;
-  return { runtimes, files: selected, checks, limit: values.all === true ? SUITE_LIMIT_MS.slow : SUITE_LIMIT_MS.usual };
+  return { runtimes, files: selected, checks, limits: values.all === true ? SLOW_LIMITS : USUAL_LIMITS };
 }
 
 function within(file, path) {
@@ -62,9 +64,9 @@ async function runCheck({ name, run, notes }) {
   for (const note of notes?.() ?? []) print(`note: ${note}`, 10);
 }
 
-async function runRuntime(runtime, files, limit) {
+async function runRuntime(runtime, files, limits) {
   print(`${runtime} ${await versionOf(runtime)}: ${files.length} test files`);
-  const { cases, ms, complete } = await runSuite(runtime, files, limit);
+  const { cases, ms, complete } = await runSuite(runtime, files, limits);
   const of = (outcome) => cases.filter((test) => test.outcome === outcome);
   const [passed, failed, skipped] = [of("passed"), of("failed"), of("skipped")];
   total.passed += passed.length;
@@ -104,7 +106,7 @@ function shorten(text) {
 
 async function main() {
   const begin = performance.now();
-  const { runtimes, files, checks, limit } = options();
+  const { runtimes, files, checks, limits } = options();
   const generated = staleDigests();
   await setup();
   if (checks) {
@@ -112,7 +114,7 @@ async function main() {
     for (const check of projectChecks(generated)) await runCheck(check);
   }
   const results = [];
-  for (const runtime of runtimes) results.push(await runRuntime(runtime, files, limit));
+  for (const runtime of runtimes) results.push(await runRuntime(runtime, files, limits));
   printSkipped(results);
   if (results.length > 1 && results.every(({ complete }) => complete)) {
     await runCheck({ name: "the same tests ran on every runtime", run: async () => differences(results) });

@@ -28,6 +28,9 @@ export function requestDigest(request: CompileRequest): string {
   return digestJson(request);
 }
 
+/** A damaged record may name anything. */
+const DIGEST = /^[0-9a-f]{64}$/;
+
 const blobKey = (digest: string): string => `blobs/${digest}`;
 const requestKey = (digest: string): string => `requests/${digest}`;
 
@@ -36,7 +39,7 @@ function parseRecords(bytes: Uint8Array | undefined): readonly CacheRecord[] {
   try {
     const value = JSON.parse(new TextDecoder().decode(bytes)) as { records?: readonly CacheRecord[] };
     return Array.isArray(value.records)
-      ? value.records.filter((r) => typeof r?.artifact === "string" && typeof r.reads === "object")
+      ? value.records.filter((r) => DIGEST.test(r?.artifact) && typeof r.reads === "object" && r.reads !== null)
       : [];
   } catch {
     return [];

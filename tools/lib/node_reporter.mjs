@@ -12,7 +12,8 @@ export default async function* nodeReporter(events) {
     const { name, file, nesting, skip, todo } = data;
     if (isFile(name)) {
       // A file that fails as a whole, or has no test, is reported as a test with the file's name; why is on its stderr.
-      const message = type === "test:pass" ? "No test ran." : `${late}${complaints.get(file ?? name) ?? ""}`;
+      const why = `${late}${complaints.get(file ?? name) ?? ""}` || data.details?.error?.message;
+      const message = type === "test:pass" ? "No test ran." : why;
       late = "";
       yield line({ file: name, nesting, outcome: "failed", message });
       continue;

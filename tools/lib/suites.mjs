@@ -29,18 +29,19 @@ export async function versionOf(runtime) {
 }
 
 /**
- * Runs `files` on a runtime; resolves to `{ cases, ms, complete }`. A file without a single test, an end with an error that no
+ * Runs `files` on a runtime within `limits`, `{ suite, test }` in milliseconds (Node's `test` also holds for a file, Deno has
+ * none); resolves to `{ cases, ms, complete }`. A file without a single test, an end with an error that no
  * test reported, and a run over its time each become a failed case; `complete` is false when there was no report at all.
  */
-export async function runSuite(runtime, files, timeoutMs) {
+export async function runSuite(runtime, files, limits) {
   const folder = mkdtempSync(join(tmpdir(), `fovea_test_${runtime}_`));
   try {
     const report = join(folder, "report");
-    const { command, parse } = await SUITES[runtime](files, report);
+    const { command, parse } = await SUITES[runtime](files, report, limits.test);
     const env = plainEnvironment({ FOVEA_CACHE_DIR: join(folder, "cache") });
     delete env.FOVEA_COMPILE;
     delete env.FOVEA_LOG;
-    const run = await capture(command, { env, timeoutMs });
+    const run = await capture(command, { env, timeoutMs: limits.suite });
     const reported = existsSync(report) ? parse(readFileSync(report, "utf8")) : [];
     return {
       cases: [...reported, ...unreported(runtime, files, reported, run)],
@@ -53,12 +54,11 @@ export async function runSuite(runtime, files, timeoutMs) {
 }
 
 const SUITES = {
-  bun: async (files, report) => ({
+  bun: async (files, report, limit) => ({
     command: [
       ...toolCommand("bun"),
       "test",
-      "--timeout",
-      "600000",
+      `--timeout=${limit}`,
       "--reporter=junit",
       `--reporter-outfile=${report}`,
       ...files.map((file) => `./${file}`),
@@ -69,12 +69,13 @@ const SUITES = {
     command: [...toolCommand("deno"), "test", "-A", "--no-check", `--junit-path=${report}`, ...files],
     parse: parseJunit,
   }),
-  node: async (files, report) => {
+  node: async (files, report, limit) => {
     await buildTests();
     return {
       command: [
         process.execPath,
         "--test",
+        `--test-timeout=${limit}`,
         `--test-reporter=${new URL("./node_reporter.mjs", import.meta.url).href}`,
         `--test-reporter-destination=${report}`,
         ...files.map((file) => `.build/node/${file.replace(/\.ts$/, ".js")}`),

@@ -1,3 +1,100 @@
-import type { KernelSpec } from "../../../runtime/abi/kernel.ts";
+/** Attention that reads queries, keys and values in place. */
+import type { Claim, ClaimContext, KernelSpec, Offer, Place } from "../../../runtime/abi/kernel.ts";
+import { add, type Dim, dimEquals, mul } from "../../../runtime/core/dim.ts";
+import type { Node } from "../../../runtime/ir/node.ts";
+import {
+  type AttentionOptions,
+  attentionArguments,
+  attentionGrid,
+  attentionKernel,
+  attentionScratch,
+} from "../emit/attention_scalar.ts";
+import { exprFlops } from "../emit/expr.ts";
+import { bytesOf, pointer, sourcesOf } from "./operands.ts";
 
-export const ATTENTION_KERNEL: KernelSpec = { name: "attention", device: "wasm", reads: [], claim: () => [] };
+const NAME = "attention";
+
+/** Scores and weighted sums, and one exponential for each score. */
+function flopsOf(node: Node): Dim {
+  const [q, k] = node.inputs;
+  const scores = mul(q.shape[0], q.shape[1], q.shape[2], k.shape[1]);
+  const exponential = exprFlops({ op: "exp", args: [{ input: 0 }] });
+  return add(mul(4, scores, q.shape[3]), mul(exponential, scores));
+}
+
+function optionsOf(context: ClaimContext, node: Node, headDim: number): AttentionOptions {
+  const a = node.attributes;
+  return {
+    headDim,
+    scale: a.scale as number,
+    causal: a.causal === true,
+    keyMask: a.key_mask === true,
+    segments: a.segments === true,
+    madd: context.capabilities.relaxedMadd === true,
+  };
+}
+
+function claim(context: ClaimContext, node: Node): readonly Offer[] {
+  if (node.op !== "attention") return [];
+  const refuse = (reason: string): readonly Offer[] => [{ kernel: NAME, node, reason }];
+  const [q, k, v, ...extra] = node.inputs;
+  const headDim = q.shape[3];
+  if (typeof headDim !== "number") return refuse("its head_dim must be known when it is compiled.");
+  if (!dimEquals(q.shape[2], k.shape[2])) return refuse("queries and keys must have the same number of heads.");
+  const options = optionsOf(context, node, headDim);
+  const odd = [q, k, v, ...(options.keyMask ? [extra[0]] : [])].find((n) => n.dtype !== "f32");
+  if (odd !== undefined) return refuse(`it computes in f32, and an operand is ${odd.dtype}.`);
+  // A head's elements must lie side by side; all other strides are free.
+  const sources = [q, k, v].map((n) => {
+    const inPlace = context.isWeight(n) || dimEquals(context.view(n).strides[3], 1);
+    return sourcesOf(context, [n], inPlace ? "strided" : "dense");
+  });
+  const extras = extra.map((n) => sourcesOf(context, [n], "dense"));
+  const all = [...sources, ...extras];
+  const flops = flopsOf(node);
+  const offer: Claim = {
+    kernel: NAME,
+    covers: [node],
+    output: node,
+    operands: all.flatMap((s) => s.operands),
+    weights: all.flatMap((s) => s.weights),
+    cost: { flops, bytes: add(bytesOf(node), ...node.inputs.map(bytesOf)), launches: 1 },
+    emit: (e) => {
+      let next = 0;
+      const found = all.map((s) => (s.operands.length === 0 ? s.source(e, 0) : e.operand(next++)));
+      const sizes: Record<string, Dim> = {
+        batch: q.shape[0],
+        heads: q.shape[2],
+        queries: q.shape[1],
+        keys: k.shape[1],
+        ...(options.segments ? { segments: add(extra[extra.length - 1].shape[0], -1) } : {}),
+      };
+      const pointers: Record<string, { readonly place: Place; readonly offset: Dim; readonly mode: "read" | "write" }> =
+        {
+          output: { place: e.output, offset: 0, mode: "write" },
+        };
+      ["q", "k", "v"].forEach((name, i) => {
+        pointers[name] = pointer(found[i], node.inputs[i]);
+        const [batch, token, head] = found[i].strides;
+        Object.assign(sizes, {
+          [`${name}_batch_stride`]: batch,
+          [`${name}_token_stride`]: token,
+          [`${name}_head_stride`]: head,
+        });
+      });
+      if (options.keyMask) pointers.key_mask = pointer(found[3], extra[0]);
+      if (options.segments) pointers.cu_seqlens = pointer(found[found.length - 1], extra[extra.length - 1]);
+      e.step({
+        name: NAME,
+        code: attentionKernel(options).bytes,
+        args: attentionArguments(options).map((name) => pointers[name] ?? { size: sizes[name] }),
+        grid: attentionGrid(q.shape[0], q.shape[2], q.shape[1], options),
+        flops,
+        workerScratch: attentionScratch(options),
+      });
+    },
+  };
+  return [offer];
+}
+
+export const ATTENTION_KERNEL: KernelSpec = { name: NAME, device: "wasm", reads: ["relaxedMadd"], claim };

@@ -186,6 +186,7 @@ function functionCase(op: ElementwiseOp, row: FunctionRow, madd: boolean): Kerne
   const x = functionArguments(row.range, 1500, 140);
   return {
     name: `${op}${madd ? ", relaxed" : ""}`,
+    relaxed: madd,
     module: elementwiseKernel(denseOptions({ op, args: [{ input: 0 }] }, 1, madd)),
     check: (bytes) => guarded(() => compareFunction(op, row, x, runDense(instantiate(bytes), [x]))),
   };
@@ -276,6 +277,7 @@ function stridedCase({ name, expr, runs }: StridedCase, madd: boolean): KernelCa
   const dtypes = runs[0].operands.map((o) => o.dtype);
   return {
     name: `${name}${madd ? ", relaxed" : ""}`,
+    relaxed: madd,
     module: elementwiseKernel(elementwiseOptions(expr, dtypes, axesOf(runs[0]), madd)),
     check: (bytes) =>
       guarded(() => {

@@ -188,6 +188,6 @@ export function rowCases(madd: boolean): readonly KernelCase[] {
         }
         return undefined;
       });
-    return { name: `${kind.name}${madd ? ", relaxed" : ""}`, module, check };
+    return { name: `${kind.name}${madd ? ", relaxed" : ""}`, module, check, relaxed: madd };
   });
 }

@@ -1,0 +1,216 @@
+/** Matrix products: tiles, edges of every axis, blocks of K, batches and strides, epilogues of every access. */
+import type { EpilogueAccess } from "../../../kernels/wasm/emit/epilogue.ts";
+import type { ScalarExpr } from "../../../kernels/wasm/emit/expr.ts";
+import {
+  type MatmulOptions,
+  matmulArguments,
+  matmulGrid,
+  matmulKernel,
+  matmulScratch,
+} from "../../../kernels/wasm/emit/matmul.ts";
+import type { ElementwiseOp } from "../../../runtime/ir/ops.ts";
+import {
+  compare,
+  guarded,
+  instantiate,
+  type KernelCase,
+  type KernelFunction,
+  RELAXED,
+  runKernel,
+  UNWRITTEN,
+} from "../emit_kit.ts";
+import { integers, packed } from "./pack_b_cases.ts";
+import { evaluateExpr } from "./scalar_reference.ts";
+
+export interface MatmulSizes {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly batch: number;
+  /** Elements between the end of a row of A, or of a full operand, and the next. */
+  readonly gap: number;
+  /** One B for every batch entry. */
+  readonly sharedB?: boolean;
+  /** Operand that is the output itself, read before it is written. */
+  readonly inPlace?: number;
+}
+
+/** Elements of an operand, and strides of its rows and batch entries. */
+function operandLayout(access: EpilogueAccess, { m, n, batch, gap }: MatmulSizes): readonly [number, number, number] {
+  switch (access) {
+    case "row":
+      return [batch * n, 0, n];
+    case "full":
+      return [batch * m * (n + gap) - gap, n + gap, m * (n + gap)];
+    case "column":
+      return [batch * m * 3 - 2, 3, m * 3];
+    case "scalar":
+      return [1, 0, 0];
+  }
+}
+
+/** Runs a kernel on small integers, whose products are exact, and compares every bit. */
+export function checkMatmul(kernel: KernelFunction, options: MatmulOptions, sizes: MatmulSizes): string | undefined {
+  const { m, n, k, batch, gap } = sizes;
+  const { columns } = options;
+  const aRowStride = k + gap;
+  const a = integers(m + 7 * k, batch * m * aRowStride - gap);
+  const batchB = sizes.sharedB === true ? 1 : batch;
+  const b = integers(n + 3 * k, batchB * k * n);
+  const panels = packed(b, { columns, transposed: false }, { n, k, batch: batchB, gap: 0 });
+  const layouts = options.operands.map((access) => operandLayout(access, sizes));
+  const operands = layouts.map(([length], i) => integers(i + 100 * n, length));
+
+  const expected = new Float32Array(batch * m * n);
+  for (let z = 0; z < batch; z++) {
+    for (let i = 0; i < m; i++) {
+      for (let j = 0; j < n; j++) {
+        let sum = 0;
+        for (let p = 0; p < k; p++) sum += a[(z * m + i) * aRowStride + p] * b[((z % batchB) * k + p) * n + j];
+        const values = options.operands.map((access, o) => {
+          if (o === sizes.inPlace) return UNWRITTEN;
+          const [, row, entry] = layouts[o];
+          const column = access === "row" || access === "full" ? j : 0;
+          return operands[o][z * entry + i * row + column];
+        });
+        expected[(z * m + i) * n + j] = evaluateExpr(options.epilogue, [sum, ...values]);
+      }
+    }
+  }
+
+  const found = runKernel(kernel, {
+    inputs: [a, panels, ...operands],
+    outputLength: expected.length,
+    args: (output, [pointerA, pointerB, ...pointers]) => {
+      const values = new Map<string, number>([
+        ["output", output],
+        ["a", pointerA],
+        ["b", pointerB],
+        ["m", m],
+        ["n", n],
+        ["k", k],
+        ["a_row_stride", aRowStride],
+        ["a_batch_stride", m * aRowStride],
+        ["b_batch_stride", batchB === 1 ? 0 : panels.length / batch],
+        ...layouts.flatMap(([, row, entry], i): [string, number][] => [
+          [`operand_${i}`, i === sizes.inPlace ? output : pointers[i]],
+          [`operand_${i}_row_stride`, row],
+          [`operand_${i}_batch_stride`, entry],
+        ]),
+      ]);
+      return matmulArguments(options).map((name) => values.get(name) as number);
+    },
+    grid: matmulGrid(m, n, batch, options) as number,
+    scratch: matmulScratch(options),
+    misaligned: (m + n) % 4,
+  });
+  const wrong = compare(found, expected, 0, 0);
+  return wrong === undefined ? undefined : `m ${m}, n ${n}, k ${k}: ${wrong}`;
+}
+
+const input = (i: number): ScalarExpr => ({ input: i });
+const op = (name: ElementwiseOp, ...args: readonly ScalarExpr[]): ScalarExpr => ({ op: name, args });
+
+const LINEAR: ScalarExpr = op("add", input(0), input(1));
+const SCALED_RESIDUAL: ScalarExpr = op("add", op("mul", input(0), input(1)), input(2));
+const ALL: ScalarExpr = op(
+  "add",
+  op("mul", op("sub", input(0), input(3)), input(2)),
+  op("relu", op("mul", input(1), input(4))),
+);
+
+interface Row {
+  readonly name: string;
+  readonly options: Omit<MatmulOptions, "madd">;
+  readonly sizes: readonly MatmulSizes[];
+}
+
+const plain = { epilogue: input(0), operands: [] };
+const dynamic = { n: "argument", k: "argument", aRowStride: "argument" } as const;
+
+const ROWS: readonly Row[] = [
+  {
+    name: "2x16, sizes baked, bias",
+    options: { rows: 2, columns: 16, n: 37, k: 13, aRowStride: 15, epilogue: LINEAR, operands: ["row"] },
+    sizes: [1, 2, 5, 64, 131].map((m) => ({ m, n: 37, k: 13, batch: m < 9 ? 2 : 1, gap: 2 })),
+  },
+  {
+    name: "2x16, whole panels, K in blocks",
+    options: { rows: 2, columns: 16, n: 32, k: 803, aRowStride: 803, ...plain },
+    sizes: [
+      { m: 7, n: 32, k: 803, batch: 2, gap: 0, sharedB: true },
+      { m: 2, n: 32, k: 803, batch: 1, gap: 0 },
+    ],
+  },
+  {
+    name: "4x8, sizes as arguments, every access",
+    options: { rows: 4, columns: 8, ...dynamic, epilogue: ALL, operands: ["row", "full", "column", "scalar"] },
+    sizes: [
+      { m: 1, n: 1, k: 1, batch: 1, gap: 0 },
+      { m: 7, n: 8, k: 5, batch: 2, gap: 3 },
+      { m: 10, n: 23, k: 770, batch: 2, gap: 1, sharedB: true },
+      { m: 69, n: 12, k: 3, batch: 3, gap: 0 },
+    ],
+  },
+  {
+    name: "3x12, layer scale and residual",
+    options: {
+      rows: 3,
+      columns: 12,
+      n: 20,
+      k: "argument",
+      aRowStride: 9,
+      epilogue: SCALED_RESIDUAL,
+      operands: ["row", "full"],
+    },
+    sizes: [
+      { m: 4, n: 20, k: 9, batch: 2, gap: 0 },
+      { m: 200, n: 20, k: 4, batch: 1, gap: 5 },
+    ],
+  },
+  {
+    name: "6x8, in place",
+    options: {
+      rows: 6,
+      columns: 8,
+      n: 17,
+      k: 31,
+      aRowStride: "argument",
+      epilogue: op("mul", op("mul", input(0), { constant: 2 ** -20 }), input(1)),
+      operands: ["full"],
+    },
+    sizes: [
+      { m: 11, n: 17, k: 31, batch: 2, gap: 0, inPlace: 0 },
+      { m: 67, n: 17, k: 31, batch: 1, gap: 0, inPlace: 0 },
+    ],
+  },
+  {
+    name: "1x4",
+    options: { rows: 1, columns: 4, ...dynamic, ...plain },
+    sizes: [{ m: 3, n: 7, k: 6, batch: 2, gap: 1 }],
+  },
+  {
+    name: "8x4",
+    options: { rows: 8, columns: 4, ...dynamic, ...plain },
+    sizes: [{ m: 23, n: 6, k: 5, batch: 1, gap: 1 }],
+  },
+];
+
+export const MATMUL_CASES: readonly KernelCase[] = ROWS.flatMap(({ name, options, sizes }) =>
+  (RELAXED ? [false, true] : [false]).map((madd) => {
+    const all = { ...options, madd };
+    return {
+      name: `matmul ${name}${madd ? ", relaxed" : ""}`,
+      module: matmulKernel(all),
+      check: (bytes) =>
+        guarded(() => {
+          const kernel = instantiate(bytes);
+          for (const s of sizes) {
+            const wrong = checkMatmul(kernel, all, s);
+            if (wrong !== undefined) return wrong;
+          }
+          return undefined;
+        }),
+    };
+  }),
+);

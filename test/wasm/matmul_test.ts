@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { matmulGrid, matmulKernel } from "../../kernels/wasm/emit/matmul.ts";
+import { packGrid } from "../../kernels/wasm/emit/pack_b.ts";
+import { dimKey, evaluate, symbol } from "../../runtime/core/dim.ts";
+import { hash32 } from "../../runtime/core/random.ts";
+import { checkMatmul, MATMUL_CASES } from "./cases/matmul_cases.ts";
+import { PACK_CASES } from "./cases/pack_b_cases.ts";
+import { instantiate, testCases } from "./emit_kit.ts";
+
+testCases(PACK_CASES);
+testCases(MATMUL_CASES);
+
+test("matmul is right for random sizes and tiles", () => {
+  for (let seed = 0; seed < 40; seed++) {
+    const pick = (of: number, index: number): number => 1 + (hash32(seed, index) % of);
+    const [rows, columns] = [pick(8, 0), 4 * pick(4, 1)];
+    const sizes = {
+      m: pick(80, 2),
+      n: pick(40, 3),
+      k: pick(seed % 8 === 0 ? 900 : 40, 4),
+      batch: pick(3, 5),
+      gap: pick(3, 6) - 1,
+    };
+    const baked = <T>(value: T, index: number): T | "argument" => (pick(2, index) === 1 ? value : "argument");
+    const options = {
+      rows,
+      columns,
+      n: baked(sizes.n, 7),
+      k: baked(sizes.k, 8),
+      aRowStride: baked(sizes.k + sizes.gap, 9),
+      epilogue: { op: "add", args: [{ input: 0 }, { input: 1 }] },
+      operands: [(["row", "full", "column", "scalar"] as const)[pick(4, 10) - 1]],
+      madd: false,
+    } as const;
+    assert.equal(checkMatmul(instantiate(matmulKernel(options).bytes), options, sizes), undefined, `seed ${seed}`);
+  }
+});
+
+test("equal options give equal bytes", () => {
+  const options = {
+    rows: 2,
+    columns: 16,
+    n: 8,
+    k: 8,
+    aRowStride: 8,
+    epilogue: { input: 0 },
+    operands: [],
+    madd: false,
+  };
+  assert.deepEqual(matmulKernel(options).bytes, matmulKernel({ ...options }).bytes);
+});
+
+test("grids of symbolic sizes", () => {
+  const tokens = symbol("tokens");
+  const grid = matmulGrid(tokens, 100, symbol("batch"), { rows: 2, columns: 16 });
+  assert.equal(dimKey(grid), "7*batch*floor_div(tokens + 63, 64)");
+  assert.equal(evaluate(grid, { tokens: 65, batch: 3 }), 42);
+  assert.equal(packGrid(100, 2, 16), 14);
+});
