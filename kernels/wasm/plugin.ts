@@ -1,7 +1,8 @@
 /** The first-party kernels for WebAssembly: emitted from TypeScript, one small module for each step. */
 import { definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
 import { ATTENTION_KERNEL } from "./claims/attention.ts";
-import { COPY_KERNEL, ELEMENTWISE_KERNEL } from "./claims/elementwise.ts";
+import { COPY_KERNEL } from "./claims/copy.ts";
+import { ELEMENTWISE_KERNEL } from "./claims/elementwise.ts";
 import { LOOKUP_KERNEL } from "./claims/lookup.ts";
 import { MATMUL_KERNEL } from "./claims/matmul.ts";
 import { ROWS_KERNEL } from "./claims/rows.ts";

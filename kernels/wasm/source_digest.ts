@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "415b56c2bfd332503b2dc0004bdade2d107c8b44c1fa266b13c27a94a46d91b8";
+export const SOURCE_DIGEST: string = "b23f9ceafee200b82f0ae08fbf11cd3f214b40a1efc4b24accc704494f26c094";

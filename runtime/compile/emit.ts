@@ -10,6 +10,7 @@ import { type Graph, graphToData, nodesOf, topological, weightOnly } from "../ir
 import type { Make, Node } from "../ir/node.ts";
 import { type Cover, type CoverOptions, coverGraph } from "./cover.ts";
 import { findOverlap, type Lifetime, planMemory } from "./memory_plan.ts";
+import { isWhole } from "./views.ts";
 
 export interface EmitOptions extends CoverOptions {
   readonly make: Make;
@@ -74,7 +75,8 @@ function weightUse(node: Node, layout: PackedLayout | undefined, options: EmitOp
     layout: layout?.name ?? "dense",
   });
   const bytes = layout?.bytes ?? evaluate(bytesOf(node), {});
-  if (node.op === "weight" && layout === undefined) return { key, bytes, sources: listed };
+  const seen = options.view(node);
+  if (layout === undefined && seen.base.op === "weight" && isWhole(seen)) return { key, bytes, sources: listed };
   // The prologue is a graph of its own whose inputs are the checkpoint tensors.
   const swap = new Map<Node, Node>();
   for (const n of topological([node])) {
@@ -91,7 +93,11 @@ function weightUse(node: Node, layout: PackedLayout | undefined, options: EmitOp
             ),
       );
   }
-  const value = swap.get(node) as Node;
+  const swapped = swap.get(node) as Node;
+  const found = options.view(swapped);
+  // Kernels and layouts take a weight-only value dense and from its start; an input alone is not written anywhere.
+  const copied = !isWhole(found) || (layout === undefined && found.base.op === "input");
+  const value = copied ? options.make("contiguous", [swapped]) : swapped;
   const graph: Graph = {
     symbols: {},
     inputs: sources.map((n) => swap.get(n) as Node),

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "0fe08a14cfedbf2e5500b08517009824c63c604e526c05215db2e585a2be66ab";
+export const SOURCE_DIGEST: string = "42d1111570d83bd2a0ca6cd597740682b136dc17b23bac65584746deaafc3101";

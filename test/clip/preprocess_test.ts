@@ -54,6 +54,13 @@ test("the Pillow variant of the processor resizes with Pillow's own arithmetic",
   assert.notDeepEqual(torchvision, pillow);
 });
 
+test("bilinear has the pixels of Hugging Face's ViTImageProcessor", async () => {
+  const image = await decode(await fixture("astronaut.png"));
+  const config = { do_center_crop: false, do_rescale: false, do_normalize: false, resample: 2 };
+  const values = floats([image], { ...config, size: { height: 224, width: 224 } });
+  assert.equal(fnv(Uint8Array.from(values)), 0x37aff9f2);
+});
+
 test("the digits: 8x8 greys to 32x32, normalised to -1..1", async () => {
   const folder = new URL("../../examples/models/digits-clip/", import.meta.url);
   const config = JSON.parse(await readFile(new URL("preprocessor_config.json", folder), "utf8"));

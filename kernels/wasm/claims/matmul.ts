@@ -13,15 +13,9 @@ import { broadcastStrides, denseStrides } from "../../../runtime/core/strides.ts
 import type { Node } from "../../../runtime/ir/node.ts";
 import type { EpilogueAccess } from "../emit/epilogue.ts";
 import { exprFlops, type ScalarExpr } from "../emit/expr.ts";
-import {
-  type MatmulOptions,
-  matmulArguments,
-  matmulGrid,
-  matmulKernel,
-  matmulScratch,
-  type Size,
-} from "../emit/matmul.ts";
+import { type MatmulOptions, matmulArguments, matmulGrid, matmulKernel, matmulScratch } from "../emit/matmul.ts";
 import { PACK_ARGUMENTS, packedElements, packGrid, packKernel } from "../emit/pack_b.ts";
+import type { Size } from "../emit/size.ts";
 import { grow, renumber } from "./grow.ts";
 import { bytesOf, pointer, type Source, sourcesOf } from "./operands.ts";
 import { type ProductForm, productForm } from "./product_form.ts";

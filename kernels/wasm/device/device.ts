@@ -1,5 +1,12 @@
 /** The `wasm` device: 128-bit vectors over one linear memory, on workers or on the caller's thread. */
-import type { Capabilities, Device, DeviceHost, DeviceSpec, OpenOptions, Unavailable } from "../../../runtime/abi/device.ts";
+import type {
+  Capabilities,
+  Device,
+  DeviceHost,
+  DeviceSpec,
+  OpenOptions,
+  Unavailable,
+} from "../../../runtime/abi/device.ts";
 import { FoveaError } from "../../../runtime/core/diagnostics.ts";
 import { WASM_TARGETS, wasmCapabilities } from "./capabilities.ts";
 import { InlineDevice } from "./inline_device.ts";
@@ -23,7 +30,10 @@ async function probe(): Promise<{ readonly target: string; readonly capabilities
 function checkedThreads(host: DeviceHost, threads: number | undefined): number {
   const wanted = threads ?? (host.spawnWorker === undefined ? 0 : host.cores);
   if (!Number.isInteger(wanted) || wanted < 0) {
-    throw new FoveaError("invalid_options", `\`threads\` is ${wanted}; expected 0 (no workers) or a whole number of workers.`);
+    throw new FoveaError(
+      "invalid_options",
+      `\`threads\` is ${wanted}; expected 0 (no workers) or a whole number of workers.`,
+    );
   }
   return wanted;
 }
@@ -53,7 +63,10 @@ async function open(host: DeviceHost, options: OpenOptions): Promise<Device> {
   const memory = checkedMemory(options.memory);
   if (threads === 0) return new InlineDevice(target, memory);
   if (host.spawnWorker === undefined) {
-    throw new FoveaError("no_workers", `${threads} threads were asked for, but ${host.name} has no workers; use threads: 0.`);
+    throw new FoveaError(
+      "no_workers",
+      `${threads} threads were asked for, but ${host.name} has no workers; use threads: 0.`,
+    );
   }
   return PoolDevice.open(host.spawnWorker, target, threads, memory);
 }

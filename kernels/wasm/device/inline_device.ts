@@ -1,7 +1,8 @@
 /** A device without workers: kernels run on the caller's thread, in slices. */
+
+import { RECORD_WORDS } from "./launch_table.ts";
 import { type Code, kernelFailure, LinearDevice, type Work } from "./linear_device.ts";
 import { LinearMemory } from "./memory.ts";
-import { RECORD_WORDS } from "./launch_table.ts";
 import { InlineLoop, type Kernel } from "./run_loop.ts";
 
 /** Work between two turns of the event loop; a timer waits for at most a few of them. */

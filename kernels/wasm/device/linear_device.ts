@@ -261,7 +261,10 @@ export abstract class LinearDevice implements Device {
   }
 
   #abort(job: Job): void {
-    if (job === this.#running) return this.interrupt();
+    if (job === this.#running) {
+      this.interrupt();
+      return;
+    }
     const at = this.#queue.indexOf(job);
     if (at < 0) return;
     this.#queue.splice(at, 1);

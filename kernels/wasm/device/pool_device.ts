@@ -129,7 +129,10 @@ export class PoolDevice extends LinearDevice {
   }
 
   #receive(message: FromWorker): void {
-    if (message.type === "done") return this.#finish();
+    if (message.type === "done") {
+      this.#finish();
+      return;
+    }
     const answer = message.type === "loaded" ? `loaded ${message.request}` : message.type;
     const waiting = this.#answers.get(answer);
     if (waiting === undefined) return;

@@ -44,7 +44,8 @@ export function withSharedMemory(code: Uint8Array): Uint8Array<ArrayBuffer> {
     skip();
     if (code[at] !== MEMORY_IMPORT) refuse("its import is not a memory");
     const flags = code[at + 1];
-    if (flags !== UNSHARED_WITH_MAXIMUM && flags !== SHARED_WITH_MAXIMUM) refuse(`its memory import has limits kind ${flags}`);
+    if (flags !== UNSHARED_WITH_MAXIMUM && flags !== SHARED_WITH_MAXIMUM)
+      refuse(`its memory import has limits kind ${flags}`);
     const patched = Uint8Array.from(code);
     patched[at + 1] = SHARED_WITH_MAXIMUM;
     return patched;

@@ -3,7 +3,7 @@ import { type Code, get, i32, type Local, set, v128, when, whileLoop } from "../
 import { hoistConstants } from "../asm/hoist.ts";
 import type { KernelFrame } from "../asm/module.ts";
 import { lowerExpr, type ScalarExpr } from "./expr.ts";
-import { advance, countDown } from "./loops.ts";
+import { advance, countDown, wordBytes } from "./loops.ts";
 
 /**
  * How an operand is read: `row` one number per column, [N] (a bias); `full` [M, N] (a residual); `column` one per row,
@@ -47,9 +47,9 @@ export function storeBlock(frame: KernelFrame, block: EpilogueBlock, expr: Scala
   const inputs = frame.locals("v128", operands.length + 1);
   const [sum, ...values] = inputs;
 
-  /** One vector, or one number in all lanes; `at` turns a row's pointer into an address. */
+  /** One vector, or one number in the first lane; `at` turns a row's pointer into an address. */
   const apply = (single: boolean, at: (row: Local) => Code, offset: number): Code => {
-    const load = single ? v128.load32Splat : v128.load;
+    const load = single ? v128.load32Zero : v128.load;
     const { code, result } = lowerExpr(frame, expr, inputs, madd);
     const address = at(block.output);
     return [
@@ -79,7 +79,7 @@ export function storeBlock(frame: KernelFrame, block: EpilogueBlock, expr: Scala
 
   const at = frame.local("i32");
   const part = (bytes: number, multiple: number): Code => {
-    const end = i32.and(i32.shl(get(width), i32.of(2)), i32.of(-4 * multiple));
+    const end = wordBytes(multiple === 1 ? get(width) : i32.and(get(width), i32.of(-multiple)));
     const inRow = (row: Local): Code => i32.add(get(row), get(at));
     return whileLoop(i32.ltU(get(at), end), [apply(multiple === 1, inRow, 0), advance(at, i32.of(bytes))]);
   };

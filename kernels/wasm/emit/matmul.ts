@@ -1,22 +1,12 @@
 /** Matrix product with an epilogue: C = epilogue(A B), B packed in panels (see pack_b.ts). */
 import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
-import { type Code, get, i32, type Local, set, when, whileLoop } from "../asm/code.ts";
+import { type Code, get, i32, set, when } from "../asm/code.ts";
 import { type KernelFrame, type KernelModule, kernelModule } from "../asm/module.ts";
-import { type EpilogueAccess, storeBlock } from "./epilogue.ts";
+import { type EpilogueAccess, type EpilogueOperand, storeBlock } from "./epilogue.ts";
 import type { ScalarExpr } from "./expr.ts";
-import { advance, forItems, word, wordBytes } from "./loops.ts";
-import {
-  clearTile,
-  loadTile,
-  multiplyTile,
-  storeTile,
-  type TileRegisters,
-  type TileRow,
-  tileRegisters,
-} from "./tile.ts";
-
-/** A size that is known when the kernel is emitted, or an argument word. */
-export type Size = number | "argument";
+import { forItems, word, wordBytes } from "./loops.ts";
+import { multiplyBlock } from "./matmul_block.ts";
+import { ceilDivision, type Size, sizeValue, smaller, wordsAfter } from "./size.ts";
 
 export interface MatmulOptions {
   /** Register tile: 1..8 rows. */
@@ -36,13 +26,7 @@ export interface MatmulOptions {
 
 /** Rows that a grid item computes at most, so that its part of A stays in the second-level cache. */
 const BLOCK_ROWS = 64;
-/** Bytes of a panel that stay in the first-level cache while all rows of an item pass. */
-const PANEL_BYTES = 24576;
-
 const blockRows = ({ rows }: Pick<MatmulOptions, "rows">): number => Math.ceil(BLOCK_ROWS / rows) * rows;
-
-/** Steps of K between two visits of the sums in scratch. */
-const blockSteps = (columns: number): number => Math.floor(PANEL_BYTES / (4 * columns));
 
 /** Grid items of C [batch, m, n]. */
 export function matmulGrid(m: Dim, n: Dim, batch: Dim, options: Pick<MatmulOptions, "rows" | "columns">): Dim {
@@ -75,208 +59,108 @@ export function matmulArguments(options: MatmulOptions): readonly string[] {
   ];
 }
 
-/** A constant, or a local that holds an argument word. */
-function sizes(
-  frame: KernelFrame,
-  words: readonly string[],
-): (size: Size, name: string) => { setup: Code; read: Code } {
-  return (size, name) => {
-    if (size !== "argument") return { setup: [], read: i32.of(size) };
-    const local = frame.local("i32");
-    return { setup: set(local, word(frame, words.indexOf(name))), read: get(local) };
-  };
+/** Where a grid item lies. */
+interface Item {
+  /** First column. */
+  readonly column: Code;
+  /** First row. */
+  readonly row: Code;
+  readonly batch: Code;
 }
 
-const smaller = (a: Code, b: Code): Code => i32.select(i32.ltU(a, b), a, b);
-
-/** Steps `quotient` = ceil(a / b). */
-const ceilQuotient = (a: Code, b: Code): Code => i32.divU(i32.sub(i32.add(a, b), i32.of(1)), b);
-
-/** Where the rows of a tile begin: constant distances from one pointer, or one pointer each. */
-function tileRows(
+/** Operands with what places their pointers at an item's first row and column. */
+function placedOperands(
   frame: KernelFrame,
-  options: MatmulOptions,
-  rowBytes: Code,
-): { rows: readonly TileRow[]; setup: (first: Code) => Code } {
-  const { rows, aRowStride } = options;
-  if (aRowStride !== "argument") {
-    const pointer = frame.local("i32");
-    return {
-      rows: Array.from({ length: rows }, (_, r) => ({ pointer, offset: 4 * r * aRowStride })),
-      setup: (first) => set(pointer, first),
-    };
-  }
-  const pointers = frame.locals("i32", rows);
-  return {
-    rows: pointers.map((pointer) => ({ pointer, offset: 0 })),
-    setup: (first) => pointers.map((p, r) => set(p, r === 0 ? first : i32.add(get(pointers[r - 1]), rowBytes))),
-  };
+  accesses: readonly EpilogueAccess[],
+  item: Item,
+  argument: (name: string) => Code,
+): { readonly operands: readonly EpilogueOperand[]; readonly place: Code } {
+  const operands = accesses.map((access) => {
+    const [pointer, rowBytes] = frame.locals("i32", 2);
+    return { access, pointer, rowBytes };
+  });
+  const place = operands.map(({ access, pointer, rowBytes }, i) => {
+    const read = (suffix: string): Code => argument(`operand_${i}${suffix}`);
+    if (access === "scalar") return set(pointer, read(""));
+    const column = access === "column" ? [] : [item.column];
+    const row = access === "row" ? [] : [i32.mul(item.row, read("_row_stride"))];
+    const offset = [...column, ...row, i32.mul(item.batch, read("_batch_stride"))];
+    return [
+      set(pointer, wordsAfter(read(""), ...offset)),
+      access === "row" ? [] : set(rowBytes, wordBytes(read("_row_stride"))),
+    ];
+  });
+  return { operands, place };
 }
 
 /**
- * C [batch, M, N] = epilogue(A [batch, M, K] B [batch, K, N]); see {@link matmulArguments} and {@link matmulGrid}. Every
- * element is one sum in ascending K, whatever the tile and the split of the grid.
+ * C [batch, M, N] = epilogue(A [batch, M, K] B [batch, K, N]); see {@link matmulArguments} and {@link matmulGrid}. The
+ * bits of C do not depend on the tile, nor on how the grid is split.
  */
 export function matmulKernel(options: MatmulOptions): KernelModule {
   const { rows, columns } = options;
   const words = matmulArguments(options);
   return kernelModule((frame) => {
     const argument = (name: string): Code => word(frame, words.indexOf(name));
-    const size = sizes(frame, words);
-    const n = size(options.n, "n");
-    const k = size(options.k, "k");
-    const aRowStride = size(options.aRowStride, "a_row_stride");
-    const [item, m, blocks, blockHeight, panels] = frame.locals("i32", 5);
-    const [panel, batch, row, height, width] = frame.locals("i32", 5);
+    const n = sizeValue(frame, options.n, words.indexOf("n"));
+    const k = sizeValue(frame, options.k, words.indexOf("k"));
+    const aRow = sizeValue(frame, options.aRowStride, words.indexOf("a_row_stride"));
+    const [item, m, panels, blocks, blockHeight] = frame.locals("i32", 5);
+    const [panel, batch, row, height] = frame.locals("i32", 4);
+    const [a, b, sums, output, column, width] = frame.locals("i32", 6);
 
     const setup = [
-      ...[n.setup, k.setup, aRowStride.setup],
+      ...[n.setup, k.setup, aRow.setup],
       set(m, argument("m")),
-      set(panels, ceilQuotient(n.read, i32.of(columns))),
-      set(blocks, ceilQuotient(get(m), i32.of(blockRows(options)))),
+      set(panels, n.ceilDiv(columns)),
+      set(blocks, ceilDivision(get(m), i32.of(blockRows(options)))),
       // Blocks of even height, in whole tiles.
-      set(blockHeight, ceilQuotient(ceilQuotient(get(m), get(blocks)), i32.of(rows))),
+      set(blockHeight, ceilDivision(ceilDivision(get(m), get(blocks)), i32.of(rows))),
       set(blockHeight, i32.mul(get(blockHeight), i32.of(rows))),
     ];
-
     const place = [
       set(panel, i32.remU(get(item), get(panels))),
       set(batch, i32.divU(get(item), get(panels))),
       set(row, i32.mul(i32.remU(get(batch), get(blocks)), get(blockHeight))),
       set(batch, i32.divU(get(batch), get(blocks))),
-      set(height, smaller(get(blockHeight), i32.sub(get(m), get(row)))),
-      set(panel, i32.mul(get(panel), i32.of(columns))),
-      set(width, smaller(i32.of(columns), i32.sub(n.read, get(panel)))),
+      set(height, i32.sub(get(m), get(row))),
+      set(height, i32.select(i32.ltS(get(blockHeight), get(height)), get(blockHeight), get(height))),
     ];
 
-    const multiply = multiplyBlock(frame, options, {
-      a: address(argument("a"), [argument("a_batch_stride"), get(batch)], [get(row), aRowStride.read]),
-      aRowBytes: wordBytes(aRowStride.read),
-      b: address(argument("b"), [argument("b_batch_stride"), get(batch)], [get(panel), k.read]),
-      k: k.read,
-      height,
-    });
+    const aFirst = [i32.mul(get(batch), argument("a_batch_stride")), i32.mul(get(row), aRow.read)];
+    const bFirst = [i32.mul(get(batch), argument("b_batch_stride")), i32.mul(get(panel), k.times(columns))];
+    const multiply = [
+      set(a, wordsAfter(argument("a"), ...aFirst)),
+      set(b, wordsAfter(argument("b"), ...bFirst)),
+      multiplyBlock(frame, {
+        tile: options,
+        ...{ a, aRowStride: options.aRowStride, aRow },
+        ...{ b, k: options.k, kSteps: k },
+        height,
+      }),
+    ];
 
-    const [sums, output] = frame.locals("i32", 2);
-    const operands = options.operands.map((access) => ({
-      access,
-      pointer: frame.local("i32"),
-      rowBytes: frame.local("i32"),
-    }));
-    const placeOperands = operands.map(({ access, pointer, rowBytes }, i) => {
-      const read = (name: string): Code => argument(`operand_${i}${name}`);
-      const offsets: [Code, Code][] = [];
-      if (access !== "scalar") offsets.push([read("_batch_stride"), get(batch)]);
-      if (access === "full" || access === "row") offsets.push([get(panel), i32.of(1)]);
-      const strided = access === "full" || access === "column";
-      if (strided) offsets.push([get(row), read("_row_stride")]);
-      return [
-        set(pointer, address(read(""), ...offsets)),
-        strided ? set(rowBytes, wordBytes(read("_row_stride"))) : [],
-      ];
-    });
+    const first = { column: get(column), row: get(row), batch: get(batch) };
+    const { operands, place: placeOperands } = placedOperands(frame, options.operands, first, argument);
+    const outputRow = i32.add(i32.mul(get(batch), get(m)), get(row));
+    const ragged = options.n === "argument" || options.n % columns > 0;
     const finish = [
+      set(column, i32.mul(get(panel), i32.of(columns))),
+      ragged ? set(width, smaller(i32.of(columns), i32.sub(n.read, get(column)))) : [],
       set(sums, get(frame.scratch)),
-      set(
-        output,
-        address(argument("output"), [i32.add(i32.mul(get(batch), get(m)), get(row)), n.read], [get(panel), i32.of(1)]),
-      ),
+      set(output, wordsAfter(argument("output"), i32.mul(outputRow, n.read), get(column))),
       placeOperands,
       storeBlock(
         frame,
         {
-          sums,
-          output,
-          outputRowBytes: wordBytes(n.read),
-          rows: height,
-          columns,
-          width,
-          widthMultiple: options.n === "argument" ? 1 : options.n,
-          operands,
+          ...{ sums, output, outputRowBytes: n.times(4), rows: height, columns, operands },
+          ...{ width, widthMultiple: options.n === "argument" ? 1 : options.n },
         },
         options.epilogue,
         options.madd,
       ),
     ];
     // Even heights may leave nothing for the last block.
-    const body = [place, when(i32.gtS(get(height), i32.of(0)), [multiply, finish])];
-    return [setup, forItems(frame, item, body)];
+    return [setup, forItems(frame, item, [place, when(i32.gtS(get(height), i32.of(0)), [multiply, finish])])];
   });
-}
-
-/** `pointer` plus the sum of products, in words. */
-function address(pointer: Code, ...products: readonly (readonly [Code, Code])[]): Code {
-  return products.reduce((sum, [x, y]) => i32.add(sum, wordBytes(i32.mul(x, y))), pointer);
-}
-
-interface BlockPlace {
-  /** First element of the block's rows of A. */
-  readonly a: Code;
-  readonly aRowBytes: Code;
-  /** First element of the panel. */
-  readonly b: Code;
-  readonly k: Code;
-  /** Rows of the block. */
-  readonly height: Local;
-}
-
-/** Leaves the block's sums in scratch, rows `columns` apart. */
-function multiplyBlock(frame: KernelFrame, options: MatmulOptions, place: BlockPlace): Code {
-  const { rows, columns } = options;
-  const whole = options.k !== "argument" && options.k <= blockSteps(columns);
-  const registers = tileRegisters(frame, options);
-  const [aTile, bFirst, b, end, tile, left, steps, stepsLeft] = frame.locals("i32", 8);
-  const { rows: tileRowsOfA, setup: placeRows } = tileRows(frame, options, place.aRowBytes);
-
-  const oneTile = (count: number): Code => [
-    placeRows(get(aTile)),
-    set(b, get(bFirst)),
-    whole ? clearTile(registers, count) : loadTile(registers, count, tile, 4 * columns),
-    multiplyTile(registers, { a: tileRowsOfA.slice(0, count), b, end }),
-    storeTile(registers, count, tile, 4 * columns),
-  ];
-  const allTiles = [
-    set(tile, get(frame.scratch)),
-    set(left, get(place.height)),
-    whileLoop(i32.geS(get(left), i32.of(rows)), [
-      oneTile(rows),
-      advance(aTile, i32.mul(i32.of(rows), place.aRowBytes)),
-      advance(tile, i32.of(4 * columns * rows)),
-      advance(left, i32.of(-rows)),
-    ]),
-    Array.from({ length: rows - 1 }, (_, i) => when(i32.eq(get(left), i32.of(i + 1)), oneTile(i + 1))),
-  ];
-  const placeEnd = (count: Code): Code => set(end, i32.add(get(bFirst), i32.mul(count, i32.of(4 * columns))));
-  const start = set(bFirst, place.b);
-  if (whole) return [start, set(aTile, place.a), placeEnd(place.k), allTiles];
-  const most = i32.of(blockSteps(columns));
-  return [
-    start,
-    clearRows(frame, registers, place.height),
-    set(stepsLeft, place.k),
-    whileLoop(get(stepsLeft), [
-      set(steps, smaller(get(stepsLeft), most)),
-      set(aTile, i32.add(place.a, wordBytes(i32.sub(place.k, get(stepsLeft))))),
-      placeEnd(get(steps)),
-      allTiles,
-      set(bFirst, get(end)),
-      set(stepsLeft, i32.sub(get(stepsLeft), get(steps))),
-    ]),
-  ];
-}
-
-/** Sets the sums in scratch to 0. */
-function clearRows(frame: KernelFrame, registers: TileRegisters, height: Local): Code {
-  const { columns } = registers.shape;
-  const [at, left] = frame.locals("i32", 2);
-  return [
-    set(at, get(frame.scratch)),
-    set(left, get(height)),
-    clearTile(registers, 1),
-    whileLoop(get(left), [
-      storeTile(registers, 1, at, 4 * columns),
-      advance(at, i32.of(4 * columns)),
-      advance(left, i32.of(-1)),
-    ]),
-  ];
 }

@@ -3,6 +3,7 @@ import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
 import { type Code, f32, get, i32, i32x4, type Local, set, v128, when, whileLoop } from "../asm/code.ts";
 import { type KernelFrame, type KernelModule, kernelModule } from "../asm/module.ts";
 import { advance, countDown, forItems, inFours, word, wordBytes } from "./loops.ts";
+import { ceilDivision, smaller } from "./size.ts";
 import { transposeWords } from "./transpose.ts";
 
 export interface PackOptions {
@@ -90,8 +91,7 @@ function packTransposed(frame: KernelFrame, { columns, width, k, source, rowByte
   const index = (i: number): Code => i32.add(get(group), i32.of(i));
   // A column that does not exist reads the last one that does; the mask makes it 0.
   const place = pointers.map((p, i) => {
-    const column = i32.select(i32.ltU(index(i), get(last)), index(i), get(last));
-    return set(p, i32.add(get(source), i32.mul(column, get(rowBytes))));
+    return set(p, i32.add(get(source), i32.mul(smaller(index(i), get(last)), get(rowBytes))));
   });
   const lanes = v128.of([0, 1, 2, 3].flatMap((i) => [i, 0, 0, 0]));
   return [
@@ -119,12 +119,11 @@ export function packKernel({ columns, transposed }: PackOptions): KernelModule {
       set(n, argument("n")),
       set(k, argument("k")),
       set(rowBytes, wordBytes(argument("row_stride"))),
-      set(panels, i32.divU(i32.add(get(n), i32.of(columns - 1)), i32.of(columns))),
+      set(panels, ceilDivision(get(n), i32.of(columns))),
       forItems(frame, item, [
         set(batch, i32.divU(get(item), get(panels))),
         set(first, i32.mul(i32.remU(get(item), get(panels)), i32.of(columns))),
-        set(width, i32.sub(get(n), get(first))),
-        set(width, i32.select(i32.ltU(get(width), i32.of(columns)), get(width), i32.of(columns))),
+        set(width, smaller(i32.of(columns), i32.sub(get(n), get(first)))),
         set(source, i32.add(argument("b"), wordBytes(i32.mul(argument("batch_stride"), get(batch))))),
         set(source, i32.add(get(source), i32.mul(get(first), stride))),
         set(output, i32.add(argument("output"), wordBytes(i32.mul(get(item), i32.mul(get(k), i32.of(columns)))))),

@@ -1,0 +1,114 @@
+/** A block of rows of A times one panel of B. */
+import { type Code, get, i32, type Local, set, when, whileLoop } from "../asm/code.ts";
+import type { KernelFrame } from "../asm/module.ts";
+import { advance, countDown, wordBytes } from "./loops.ts";
+import { type Size, type SizeValue, smaller } from "./size.ts";
+import {
+  clearTile,
+  loadTile,
+  multiplyTile,
+  storeTile,
+  type TileRegisters,
+  type TileRow,
+  type TileShape,
+  tileRegisters,
+} from "./tile.ts";
+
+/** Bytes of a panel that stay in the first-level cache while all rows of a block pass. */
+const PANEL_BYTES = 24576;
+
+/** Steps of K between two visits of the sums in scratch. */
+export const blockSteps = (columns: number): number => Math.floor(PANEL_BYTES / (4 * columns));
+
+export interface ProductBlock {
+  readonly tile: TileShape;
+  /** First element of the block's rows of A. Moves. */
+  readonly a: Local;
+  /** Elements between rows of A. */
+  readonly aRowStride: Size;
+  readonly aRow: SizeValue;
+  /** The panel. Moves. */
+  readonly b: Local;
+  readonly k: Size;
+  readonly kSteps: SizeValue;
+  /** Rows of the block. */
+  readonly height: Local;
+}
+
+interface TileRows {
+  readonly rows: readonly TileRow[];
+  readonly place: (first: Local, count: number) => Code;
+}
+
+/** The rows of a tile: constant distances from one pointer, or one pointer each. */
+function tileRows(frame: KernelFrame, { tile, aRowStride, aRow }: ProductBlock): TileRows {
+  if (aRowStride !== "argument") {
+    const pointer = frame.local("i32");
+    return {
+      rows: Array.from({ length: tile.rows }, (_, r) => ({ pointer, offset: 4 * r * aRowStride })),
+      place: (first) => set(pointer, get(first)),
+    };
+  }
+  const pointers = frame.locals("i32", tile.rows);
+  const next = (r: number): Code => i32.add(get(pointers[r - 1]), wordBytes(aRow.read));
+  return {
+    rows: pointers.map((pointer) => ({ pointer, offset: 0 })),
+    place: (first, count) => pointers.slice(0, count).map((p, r) => set(p, r === 0 ? get(first) : next(r))),
+  };
+}
+
+/** Leaves the block's sums in scratch, rows `columns` apart. Every sum is one chain in ascending K. */
+export function multiplyBlock(frame: KernelFrame, block: ProductBlock): Code {
+  const { a, b, tile, height, aRow, kSteps } = block;
+  const { rows, columns } = tile;
+  const atOnce = block.k !== "argument" && block.k <= blockSteps(columns);
+  const registers = tileRegisters(frame, tile);
+  const [aTile, bStep, bEnd, sums, left] = frame.locals("i32", 5);
+  const operands = tileRows(frame, block);
+
+  const multiply = (count: number): Code => [
+    operands.place(aTile, count),
+    set(bStep, get(b)),
+    atOnce ? clearTile(registers, count) : loadTile(registers, count, sums, 4 * columns),
+    multiplyTile(registers, { a: operands.rows.slice(0, count), b: bStep, end: bEnd }),
+    storeTile(registers, count, sums, 4 * columns),
+  ];
+  const rest = Array.from({ length: rows - 1 }, (_, i) => when(i32.eq(get(left), i32.of(i + 1)), multiply(i + 1)));
+  const allRows = [
+    set(aTile, get(a)),
+    set(sums, get(frame.scratch)),
+    set(left, get(height)),
+    whileLoop(i32.geS(get(left), i32.of(rows)), [
+      multiply(rows),
+      advance(aTile, aRow.times(4 * rows)),
+      advance(sums, i32.of(4 * columns * rows)),
+      advance(left, i32.of(-rows)),
+    ]),
+    rest,
+  ];
+  if (atOnce) return [set(bEnd, i32.add(get(b), kSteps.times(4 * columns))), allRows];
+  const [steps, stepsLeft] = frame.locals("i32", 2);
+  return [
+    clearSums(registers, sums, left, get(frame.scratch), get(height)),
+    set(stepsLeft, kSteps.read),
+    whileLoop(get(stepsLeft), [
+      set(steps, smaller(i32.of(blockSteps(columns)), get(stepsLeft))),
+      set(bEnd, i32.add(get(b), i32.mul(get(steps), i32.of(4 * columns)))),
+      allRows,
+      set(b, get(bEnd)),
+      advance(a, wordBytes(get(steps))),
+      set(stepsLeft, i32.sub(get(stepsLeft), get(steps))),
+    ]),
+  ];
+}
+
+/** Sets `rows` rows of sums to 0. */
+function clearSums(registers: TileRegisters, at: Local, left: Local, first: Code, rows: Code): Code {
+  const rowBytes = 4 * registers.shape.columns;
+  return [
+    clearTile(registers, 1),
+    set(at, first),
+    set(left, rows),
+    countDown(left, [storeTile(registers, 1, at, rowBytes), advance(at, i32.of(rowBytes))]),
+  ];
+}
