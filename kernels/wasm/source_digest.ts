@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "b23f9ceafee200b82f0ae08fbf11cd3f214b40a1efc4b24accc704494f26c094";
+export const SOURCE_DIGEST: string = "0e269c97caea1a558c67cb7abbf7b3d67446cef69f933c6a84a8ec5f2cc441a6";

@@ -32,6 +32,8 @@ export interface DeviceSuite {
   readonly components: readonly ComponentSpec[];
   /** Random graphs for each way of compiling. */
   readonly graphs: number;
+  /** Why the device cannot run here; the tests are then listed as skipped. */
+  readonly skip?: string;
 }
 
 /** Normal values; small indices for integers, 0 and 1 for masks. */
@@ -81,32 +83,37 @@ function smallWeights(seed: number): WeightValues {
 /** Declares the tests of a device. */
 export function testDevice(suite: DeviceSuite): void {
   const { label, tolerance } = suite;
+  const options = suite.skip === undefined ? {} : { skip: suite.skip };
   for (const enabled of [true, false]) {
-    test(`${label}: compiled random graphs equal the evaluator, ${enabled ? "optimised" : "op by op"}`, async () => {
-      const device = await suite.open();
-      for (let seed = 0; seed < suite.graphs; seed++) {
-        const at = randomBindings(seed);
-        const build = (b: Parameters<typeof growRandomGraph>[0]): void => growRandomGraph(b, seed);
-        const inputs = randomInputs(seed, at);
-        const weights = randomWeights(seed);
-        const options = { device, plugins: [suite.plugin], symbols: RANDOM_SYMBOLS, bindings: at, inputs, weights };
-        const { outputs, compiled } = await runGraph({ ...options, build, enabled });
-        const expected = evaluateGraph(buildGraph(RANDOM_SYMBOLS, build), at, inputs, weights);
-        for (const name of Object.keys(expected)) {
-          const difference = maxDifference(outputs[name], expected[name]);
-          const limit = tolerance * (1 + maxMagnitude(expected[name]));
-          assert.ok(difference <= limit, `seed ${seed}, ${name}: ${difference} over ${limit}`);
+    test(
+      `${label}: compiled random graphs equal the evaluator, ${enabled ? "optimised" : "op by op"}`,
+      options,
+      async () => {
+        const device = await suite.open();
+        for (let seed = 0; seed < suite.graphs; seed++) {
+          const at = randomBindings(seed);
+          const build = (b: Parameters<typeof growRandomGraph>[0]): void => growRandomGraph(b, seed);
+          const inputs = randomInputs(seed, at);
+          const weights = randomWeights(seed);
+          const run = { device, plugins: [suite.plugin], symbols: RANDOM_SYMBOLS, bindings: at, inputs, weights };
+          const { outputs, compiled } = await runGraph({ ...run, build, enabled });
+          const expected = evaluateGraph(buildGraph(RANDOM_SYMBOLS, build), at, inputs, weights);
+          for (const name of Object.keys(expected)) {
+            const difference = maxDifference(outputs[name], expected[name]);
+            const limit = tolerance * (1 + maxMagnitude(expected[name]));
+            assert.ok(difference <= limit, `seed ${seed}, ${name}: ${difference} over ${limit}`);
+          }
+          for (const proof of await proveArtifact(device, compiled)) {
+            assert.ok(proof.pass, `seed ${seed}: ${JSON.stringify(proof)}`);
+          }
         }
-        for (const proof of await proveArtifact(device, compiled)) {
-          assert.ok(proof.pass, `seed ${seed}: ${JSON.stringify(proof)}`);
-        }
-      }
-      assert.equal(device.stats().bytesInUse, 0);
-      await device.close();
-    });
+        assert.equal(device.stats().bytesInUse, 0);
+        await device.close();
+      },
+    );
   }
 
-  test(`${label}: outputs may be inputs, weights, constants, views and each other`, async () => {
+  test(`${label}: outputs may be inputs, weights, constants, views and each other`, options, async () => {
     const device = await suite.open();
     const symbols = { batch: { min: 1, max: 4 } };
     const build = (b: GraphBuilder): void => {
@@ -125,8 +132,8 @@ export function testDevice(suite: DeviceSuite): void {
     };
     const inputs = { x: randomTensor(1, [3, 8]) };
     const weights = randomWeights(1);
-    const options = { device, plugins: [suite.plugin], symbols, build, bindings: { batch: 3 }, inputs, weights };
-    const { outputs } = await runGraph(options);
+    const run = { device, plugins: [suite.plugin], symbols, build, bindings: { batch: 3 }, inputs, weights };
+    const { outputs } = await runGraph(run);
     const expected = evaluateGraph(buildGraph(symbols, build), { batch: 3 }, inputs, weights);
     assert.deepEqual(Object.keys(outputs).sort(), Object.keys(expected).sort());
     for (const name of Object.keys(expected)) {
@@ -135,7 +142,7 @@ export function testDevice(suite: DeviceSuite): void {
     }
   });
 
-  test(`${label}: given components equal the evaluator in every range, optimised and op by op`, async () => {
+  test(`${label}: given components equal the evaluator in every range, optimised and op by op`, options, async () => {
     const device = await suite.open();
     for (const { tag, symbols, ranges, build } of suite.components) {
       for (const box of splitRanges(symbols, ranges ?? {}, { tag })) {
@@ -147,8 +154,8 @@ export function testDevice(suite: DeviceSuite): void {
         const weights = smallWeights(3);
         const expected = evaluateGraph(graph, bindings, inputs, weights);
         for (const enabled of [true, false]) {
-          const options = { device, plugins: [suite.plugin], symbols: box, build, bindings, inputs, weights, enabled };
-          const { outputs } = await runGraph(options);
+          const run = { device, plugins: [suite.plugin], symbols: box, build, bindings, inputs, weights, enabled };
+          const { outputs } = await runGraph(run);
           for (const name of Object.keys(expected)) {
             const difference = maxDifference(outputs[name], expected[name]);
             const limit = tolerance * (1 + maxMagnitude(expected[name]));

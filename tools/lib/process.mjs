@@ -130,14 +130,3 @@ function stopTree(child) {
     // It ended by itself in between.
   }
 }
-
-/** Runs `jobs` (functions returning promises), at most `width` at a time; results in the order of the jobs. */
-export async function inLanes(width, jobs) {
-  const results = [];
-  let next = 0;
-  const lane = async () => {
-    for (let index = next++; index < jobs.length; index = next++) results[index] = await jobs[index]();
-  };
-  await Promise.all(Array.from({ length: Math.min(width, jobs.length) }, lane));
-  return results;
-}

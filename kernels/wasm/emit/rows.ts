@@ -21,6 +21,9 @@ const lanes = (x: Local, combine: (a: Code, b: Code) => Code): Code => {
 /** Folds the four lanes in pairs. */
 export const maxOfLanes = (x: Local): Code => lanes(x, f32.max);
 
+/** Adds the four lanes in pairs. */
+export const sumOfLanes = (x: Local): Code => lanes(x, f32.add);
+
 export function rowSum(frame: KernelFrame): RowSum {
   const [a, b, c, d] = frame.locals("v128", 4);
   const one = frame.local("f32");
@@ -30,7 +33,7 @@ export function rowSum(frame: KernelFrame): RowSum {
     // The values that the turn reads are on the stack before any accumulator changes.
     addFour: (value) => [get(b), get(c), get(d), f32x4.add(get(a), value), [d, c, b, a].map((x) => set(x, []))],
     addOne: (value) => set(one, f32.add(get(one), value)),
-    total: [set(a, all), f32.add(lanes(a, f32.add), get(one))],
+    total: [set(a, all), f32.add(sumOfLanes(a), get(one))],
   };
 }
 

@@ -70,14 +70,29 @@ export function storeTile({ sums }: TileRegisters, rows: number, at: Local, rowB
  * Adds the products of `operands.a.length` rows over all steps of K; ends with every pointer behind what it read. One
  * step per turn: some engines gather the loads of unrolled steps at the top of the loop and spill all of them.
  */
-export function multiplyTile(registers: TileRegisters, { a, b, end }: TileOperands): Code {
-  const { shape, sums, panel, factor } = registers;
+export function multiplyTile(registers: TileRegisters, operands: TileOperands): Code {
+  const { madd } = registers.shape;
+  return overSteps(registers, operands, (factor, panel, sum) => multiplyAdd(madd, factor, panel, sum));
+}
+
+/** As {@link multiplyTile}, without products of which the factor from A is 0: B may hold anything there. */
+export function multiplyTileMasked(registers: TileRegisters, operands: TileOperands): Code {
+  return overSteps(registers, operands, (factor, panel, sum) =>
+    f32x4.add(v128.and(f32x4.mul(factor, panel), f32x4.ne(factor, f32x4.of(0))), sum),
+  );
+}
+
+function overSteps(
+  { shape, sums, panel, factor }: TileRegisters,
+  { a, b, end }: TileOperands,
+  add: (factor: Code, panel: Code, sum: Code) => Code,
+): Code {
   const pointers = a.map((row) => row.pointer).filter((p, i, all) => all.indexOf(p) === i);
   return whileLoop(i32.ne(get(b), get(end)), [
     panel.map((p, v) => set(p, v128.load(get(b), 16 * v))),
     a.map(({ pointer, offset }, r) => [
       set(factor, v128.load32Splat(get(pointer), offset)),
-      sums[r].map((sum, v) => set(sum, multiplyAdd(shape.madd, get(factor), get(panel[v]), get(sum)))),
+      sums[r].map((sum, v) => set(sum, add(get(factor), get(panel[v]), get(sum)))),
     ]),
     pointers.map((p) => advance(p, i32.of(4))),
     advance(b, i32.of(4 * shape.columns)),

@@ -1,0 +1,85 @@
+/** Panels: a few columns of a matrix side by side for each step of K, as register tiles read them. */
+import { type Code, f32, get, i32, i32x4, type Local, set, v128, when, whileLoop } from "../asm/code.ts";
+import type { KernelFrame } from "../asm/module.ts";
+import { advance, inFours, wordBytes } from "./loops.ts";
+import { smaller } from "./size.ts";
+import { transposeWords } from "./transpose.ts";
+
+export interface Panel {
+  /** Columns of the panel, a multiple of 4. */
+  readonly columns: number;
+  /** Columns that exist; the others become 0. */
+  readonly width: Code;
+  /** Steps of K. */
+  readonly k: Code;
+  /** Address of the panel's first element in row `index` of the source. */
+  readonly sourceRow: (index: Code) => Code;
+  /** The panel. Moves. */
+  readonly output: Local;
+}
+
+/** From a source whose rows are steps of K: rows of the panel are runs of the source. */
+export function packRuns(frame: KernelFrame, { columns, width, k, sourceRow, output }: Panel): Code {
+  const [step, source, column] = frame.locals("i32", 3);
+  const rows = (body: Code): Code => [
+    set(step, i32.of(0)),
+    whileLoop(i32.ltU(get(step), k), [
+      set(source, sourceRow(get(step))),
+      body,
+      advance(output, i32.of(4 * columns)),
+      advance(step, i32.of(1)),
+    ]),
+  ];
+  const whole = Array.from({ length: columns / 4 }, (_, v) =>
+    v128.store(get(output), v128.load(get(source), 16 * v), 16 * v),
+  );
+  const inRow = (row: Local): Code => i32.add(get(row), get(column));
+  const walk = (end: Code, body: Code): Code =>
+    whileLoop(i32.ltU(get(column), end), [body, advance(column, i32.of(4))]);
+  const partial = [
+    set(column, i32.of(0)),
+    walk(wordBytes(width), f32.store(inRow(output), f32.load(inRow(source)))),
+    walk(i32.of(4 * columns), f32.store(inRow(output), f32.of(0))),
+  ];
+  return when(i32.eq(width, i32.of(columns)), rows(whole), rows(partial));
+}
+
+/** From a source whose rows are columns of the panel, four at a time. `output` stays. */
+export function packTransposed(frame: KernelFrame, { columns, width, k, sourceRow, output }: Panel): Code {
+  const [group, at, last, left] = frame.locals("i32", 4);
+  const pointers = frame.locals("i32", 4);
+  const rows = frame.locals("v128", 4);
+  const turned = frame.locals("v128", 4);
+  const exists = frame.local("v128");
+  const store = (value: Local, step: number): Code =>
+    v128.store(get(at), v128.and(get(value), get(exists)), 4 * columns * step);
+  const four = [
+    rows.map((r, i) => set(r, v128.load(get(pointers[i])))),
+    transposeWords(rows, turned),
+    turned.map(store),
+    pointers.map((p) => advance(p, i32.of(16))),
+    advance(at, i32.of(16 * columns)),
+  ];
+  const [one] = rows;
+  const single = [
+    set(one, v128.load32Zero(get(pointers[0]))),
+    pointers.slice(1).map((p, i) => set(one, v128.load32Lane(get(p), get(one), i + 1))),
+    store(one, 0),
+    pointers.map((p) => advance(p, i32.of(4))),
+    advance(at, i32.of(4 * columns)),
+  ];
+  // A column that does not exist reads the last one that does; the mask makes it 0.
+  const place = pointers.map((p, i) => set(p, sourceRow(smaller(i32.add(get(group), i32.of(i)), get(last)))));
+  const lanes = v128.of([0, 1, 2, 3].flatMap((i) => [i, 0, 0, 0]));
+  return [
+    set(last, i32.sub(width, i32.of(1))),
+    set(group, i32.of(0)),
+    whileLoop(i32.ltU(get(group), i32.of(columns)), [
+      place,
+      set(exists, i32x4.gtS(i32x4.splat(i32.sub(width, get(group))), lanes)),
+      set(at, i32.add(get(output), wordBytes(get(group)))),
+      inFours(left, k, four, single),
+      advance(group, i32.of(4)),
+    ]),
+  ];
+}

@@ -1,0 +1,12 @@
+/** Dims, ranges, types of elements, digests, errors and exact math: what plugins share with the compiler. */
+export * from "./canonical_json.ts";
+export * from "./diagnostics.ts";
+export * from "./digest.ts";
+export * from "./dim.ts";
+export * from "./dtype.ts";
+export * from "./fill.ts";
+export * from "./half.ts";
+export * from "./math.ts";
+export * from "./random.ts";
+export * from "./range.ts";
+export * from "./strides.ts";
