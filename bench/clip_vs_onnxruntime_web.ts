@@ -58,29 +58,31 @@ export async function clipVsOnnxruntimeWeb({ batch, threads, rounds, runs }: Ben
   fillNormal(pixels, 7, 0, 1);
 
   const peer = await openOnnxSession(model, external, threads);
-  const contenders: Contender[] = [{ name: "onnxruntime-web", run: () => peer.run(pixels, shape) }];
-  const expected = await peer.run(pixels, shape);
   const close: (() => Promise<void>)[] = [() => peer.close()];
+  const contenders: Contender[] = [{ name: "onnxruntime-web", run: () => peer.run(pixels, shape) }];
   let [target, difference] = ["", 0];
-
-  // A runtime of one worker is compared with one thread, and so is the one that computes on the caller's.
-  for (const workers of threads === 1 ? [1, 0] : [threads]) {
-    const runtime = await createRuntime({ device: "wasm", threads: workers });
-    close.push(() => runtime.close());
-    const encoder = await runtime.load(checkpoint, { components: ["vision"] });
-    const input = { pixel_values: { dtype: "f32", shape, data: pixels } } as const;
-    const run = async (): Promise<Float32Array> => {
-      const { last_hidden_state } = await encoder.encode(input, { outputs: ["last_hidden_state"] });
-      return last_hidden_state?.data as Float32Array;
-    };
-    const name = workers === 0 ? "fovea, inline" : `fovea, ${workers} worker${workers === 1 ? "" : "s"}`;
-    difference = Math.max(difference, checkEqual(name, await run(), expected));
-    target = runtime.target;
-    contenders.push({ name, run });
+  let times: number[][][];
+  try {
+    const expected = await peer.run(pixels, shape);
+    // A runtime of one worker is compared with one thread, and so is the one that computes on the caller's.
+    for (const workers of threads === 1 ? [1, 0] : [threads]) {
+      const runtime = await createRuntime({ device: "wasm", threads: workers });
+      close.push(() => runtime.close());
+      const encoder = await runtime.load(checkpoint, { components: ["vision"] });
+      const input = { pixel_values: { dtype: "f32", shape, data: pixels } } as const;
+      const run = async (): Promise<Float32Array> => {
+        const { last_hidden_state } = await encoder.encode(input, { outputs: ["last_hidden_state"] });
+        return last_hidden_state?.data as Float32Array;
+      };
+      const name = workers === 0 ? "fovea, inline" : `fovea, ${workers} worker${workers === 1 ? "" : "s"}`;
+      difference = Math.max(difference, checkEqual(name, await run(), expected));
+      target = runtime.target;
+      contenders.push({ name, run });
+    }
+    times = await interleave(contenders, { rounds, runs, warmUp: WARM_UP });
+  } finally {
+    for (const one of close) await one();
   }
-
-  const times = await interleave(contenders, { rounds, runs, warmUp: WARM_UP });
-  for (const one of close) await one();
   const flops = clipVisionFlops(sizes, batch);
   return {
     settings: {

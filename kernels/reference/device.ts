@@ -117,8 +117,8 @@ class ReferenceDevice implements Device {
   }
 
   stats(): DeviceStats {
-    const { bytesInUse, peakBytes } = this.#memory;
-    return { modulesCompiled: this.#modulesCompiled, bytesInUse, peakBytes, runs: this.#runs };
+    const { bytesInUse, peakBytes, limitBytes } = this.#memory;
+    return { modulesCompiled: this.#modulesCompiled, bytesInUse, peakBytes, limitBytes, runs: this.#runs };
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,6 @@
 /** Buffers of the reference device: one array of bytes each, poisoned, counted against a budget. */
 import type { DeviceBuffer } from "../../runtime/abi/device.ts";
-import { FoveaError, internal } from "../../runtime/core/diagnostics.ts";
+import { bytesText, FoveaError, internal } from "../../runtime/core/diagnostics.ts";
 
 /** Every f32 of fresh memory is NaN and every i32 is -1, so that a read of what nobody wrote shows. */
 const POISON = 0xff;
@@ -9,10 +9,6 @@ const POISON = 0xff;
 export const DEFAULT_BUDGET: number = 2 ** 32;
 
 const ALIGNMENT = 8;
-
-function sizeText(bytes: number): string {
-  return bytes >= 2 ** 20 ? `${Math.round((bytes / 2 ** 20) * 10) / 10} MiB` : `${bytes} bytes`;
-}
 
 export class ReferenceMemory {
   readonly #budget: number;
@@ -32,16 +28,20 @@ export class ReferenceMemory {
     return this.#peak;
   }
 
+  get limitBytes(): number {
+    return this.#budget;
+  }
+
   /** @throws FoveaError `out_of_memory` */
   allocate(bytes: number): DeviceBuffer {
     if (!Number.isSafeInteger(bytes) || bytes < 0) internal(`an allocation of ${bytes} bytes`);
     const left = this.#budget - this.#inUse;
-    if (bytes > left) throw this.#outOfMemory(bytes, `${sizeText(left)} of ${sizeText(this.#budget)} are left`);
+    if (bytes > left) throw this.#outOfMemory(bytes, `${bytesText(left)} of ${bytesText(this.#budget)} are left`);
     let data: Uint8Array;
     try {
       data = new Uint8Array(Math.ceil(bytes / ALIGNMENT) * ALIGNMENT).fill(POISON);
     } catch (cause) {
-      throw this.#outOfMemory(bytes, `the engine gave no more, with ${sizeText(this.#inUse)} in use`, cause);
+      throw this.#outOfMemory(bytes, `the engine gave no more, with ${bytesText(this.#inUse)} in use`, cause);
     }
     const buffer: DeviceBuffer = Object.freeze({ bytes, address: 0 });
     this.#bytes.set(buffer, data);
@@ -72,7 +72,7 @@ export class ReferenceMemory {
   #outOfMemory(asked: number, left: string, cause?: unknown): FoveaError {
     return new FoveaError(
       "out_of_memory",
-      `The reference device cannot allocate ${sizeText(asked)}: ${left}. Use a smaller batch or size, release what is no longer needed, or raise \`memory\`.`,
+      `The reference device cannot allocate ${bytesText(asked)}: ${left}. Use a smaller batch or size, release what is no longer needed, or raise \`memory\`.`,
       cause === undefined ? {} : { cause },
     );
   }

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/reference; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "f46a17a64f1cb6a7560c401c9dffe7dfce8dd59e6cf5a762233208810d4c514d";
+export const SOURCE_DIGEST: string = "740f8f37c2f30e78eccae841307cf7e82c5feb6a7edee7251816519640618ba0";

@@ -46,6 +46,8 @@ export interface DeviceStats {
   readonly modulesCompiled: number;
   readonly bytesInUse: number;
   readonly peakBytes: number;
+  /** Most bytes that can ever be in use. */
+  readonly limitBytes: number;
   readonly runs: number;
 }
 

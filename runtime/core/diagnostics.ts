@@ -27,6 +27,18 @@ export function internal(message: string): never {
   throw new Error(`internal: ${message}`);
 }
 
+const UNITS = ["KiB", "MiB", "GiB", "TiB"];
+
+/** A number of bytes for people: `512 bytes`, `1.5 MiB`. */
+export function bytesText(bytes: number): string {
+  let [value, unit] = [bytes, "bytes"];
+  for (const next of UNITS) {
+    if (value < 1024) break;
+    [value, unit] = [value / 1024, next];
+  }
+  return `${Math.round(value * 10) / 10} ${unit}`;
+}
+
 /** Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b` (optimal string alignment). */
 function editDistance(a: string, b: string): number {
   let before: number[] = [];

@@ -1,17 +1,16 @@
 /** Text about what was compiled, for people. */
 import type { Modality } from "../abi/encoder.ts";
+import { bytesText } from "../core/diagnostics.ts";
 import { boxText } from "../core/range.ts";
 import type { ReadyComponent } from "./artifacts.ts";
 import type { LoadedTower } from "./tower.ts";
-
-const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
 function rangeText({ boxes, artifacts }: ReadyComponent, at: number): readonly string[] {
   const { artifact, digest, origin, compileMs, report } = artifacts[at];
   const how = origin === "cache" ? "from the cache" : `compiled in ${compileMs.toFixed(1)} ms`;
   const losing = report?.losing.length ?? 0;
   return [
-    `    ${boxText(boxes[at]) || "no symbols"}: artifact ${digest.slice(0, 12)}, ${how}, at most ${mebibytes(artifact.peakBytes)} beside weights`,
+    `    ${boxText(boxes[at]) || "no symbols"}: artifact ${digest.slice(0, 12)}, ${how}, at most ${bytesText(artifact.peakBytes)} beside weights`,
     ...artifact.steps.map((s) => `      ${s.kernel}: ${s.covers}`),
     ...(losing === 0 ? [] : [`      (${losing} dearer claims were not taken)`]),
   ];
@@ -26,7 +25,7 @@ export function explainComponent(component: ReadyComponent): string {
 export function explainEncoder(modelType: string, towers: ReadonlyMap<Modality, LoadedTower>): string {
   const parts = [...towers.entries()].map(([modality, tower]) =>
     [
-      `${modelType} ${modality}: weights ${mebibytes(tower.weightBytes)}`,
+      `${modelType} ${modality}: weights ${bytesText(tower.weightBytes)}`,
       ...[...tower.components.values()].map(explainComponent),
     ].join("\n"),
   );

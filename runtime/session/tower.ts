@@ -1,7 +1,7 @@
 /** A loaded tower: components with their artifacts and weights, programs linked per geometry. */
 import type { Device } from "../abi/device.ts";
 import type { Plan, Tensor, Tensors, TowerSpec } from "../abi/encoder.ts";
-import { FoveaError, internal } from "../core/diagnostics.ts";
+import { bytesText, FoveaError, internal } from "../core/diagnostics.ts";
 import { dispatch } from "../core/range.ts";
 import { createInstanceWeights, type InstanceWeights, type TensorReader } from "../exec/instance_weights.ts";
 import { type LinkedProgram, linkPlan } from "../exec/linker.ts";
@@ -70,6 +70,7 @@ export async function loadTower(spec: TowerSpec, options: TowerOptions): Promise
       components.set(component.tag, await artifacts.prepare(component));
       progress.compile(++done, spec.components.length, component.tag);
     }
+    checkRoom(spec, components, device);
     const total = spec.components.reduce((n, c) => n + c.instances.length, 0);
     let loaded = 0;
     for (const { spec: component, artifacts: ranges } of components.values()) {
@@ -86,6 +87,30 @@ export async function loadTower(spec: TowerSpec, options: TowerOptions): Promise
     throw error;
   }
   return new Tower(spec, components, weights, options, release);
+}
+
+/** Bytes of all instances' weights, each packed form once. */
+function neededBytes(components: ReadonlyMap<string, ReadyComponent>): number {
+  let bytes = 0;
+  for (const { spec, artifacts } of components.values()) {
+    const uses = new Map(artifacts.flatMap((a) => a.artifact.weights).map((w) => [w.key, w.bytes]));
+    for (const size of uses.values()) bytes += size * spec.instances.length;
+  }
+  return bytes;
+}
+
+/** Refuses before anything is read. @throws FoveaError `out_of_memory` */
+function checkRoom(spec: TowerSpec, components: ReadonlyMap<string, ReadyComponent>, device: Device): void {
+  const needed = neededBytes(components);
+  const { bytesInUse, limitBytes } = device.stats();
+  const room = limitBytes - bytesInUse;
+  if (needed <= room) return;
+  const scratch = Math.min(...[...components.values()].flatMap((c) => c.artifacts.map((a) => a.artifact.peakBytes)));
+  throw new FoveaError(
+    "out_of_memory",
+    `The weights of the ${spec.modality} tower need ${bytesText(needed)} and the device "${device.kind}" has ${bytesText(room)} left of ${bytesText(limitBytes)}. ` +
+      `A \`memory\` of at least ${bytesText(bytesInUse + needed + scratch)} would fit; else load fewer components, close other encoders, or take a smaller model.`,
+  );
 }
 
 const weightKey = (tag: string, instance: string): string => `${tag} ${instance}`;

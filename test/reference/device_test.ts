@@ -72,7 +72,7 @@ test("reference device: a launch reads through offsets and strides and writes de
   assert.equal(program.launches, 1);
   await device.run(program, {});
   assert.deepEqual(await floats(device, y, 4), [11, 15, 12, 16]);
-  assert.deepEqual(device.stats(), { modulesCompiled: 1, bytesInUse: 48, peakBytes: 48, runs: 1 });
+  assert.deepEqual(device.stats(), { modulesCompiled: 1, bytesInUse: 48, peakBytes: 48, limitBytes: 2 ** 32, runs: 1 });
   program.release();
   await assert.rejects(device.run(program, {}), /internal: a released program/);
 });
@@ -95,7 +95,7 @@ test("reference device: the budget is kept, and what was asked for and what is l
   );
   device.allocate(40);
   device.release(first);
-  assert.deepEqual(device.stats(), { modulesCompiled: 0, bytesInUse: 40, peakBytes: 100, runs: 0 });
+  assert.deepEqual(device.stats(), { modulesCompiled: 0, bytesInUse: 40, peakBytes: 100, limitBytes: 100, runs: 0 });
   device.allocate(60);
   assert.throws(() => device.release(first), /internal: a buffer is released/);
 });

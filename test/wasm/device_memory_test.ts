@@ -75,7 +75,7 @@ test("out of memory says how much was asked for, is in use and is the limit, and
 
 test("a request beyond 32 bits is refused by name of its size", () => {
   const memory = new LinearMemory(MEMORY_LIMIT, false);
-  assert.throws(() => memory.allocate(5 * 1024 * MIB), /cannot allocate 5120 MiB/);
+  assert.throws(() => memory.allocate(5 * 1024 * MIB), /cannot allocate 5 GiB/);
   assert.throws(() => memory.release(64), /^Error: internal:/);
 });
 

@@ -8,7 +8,7 @@ import {
   attentionGrid,
   attentionKernel,
   attentionScratch,
-} from "../emit/attention_scalar.ts";
+} from "../emit/attention.ts";
 import { exprFlops } from "../emit/expr.ts";
 import { bytesOf, pointer, sourcesOf } from "./operands.ts";
 

@@ -209,8 +209,8 @@ export abstract class LinearDevice implements Device {
   }
 
   stats(): DeviceStats {
-    const { bytesInUse, peakBytes } = this.memory;
-    return { modulesCompiled: this.#modulesCompiled, bytesInUse, peakBytes, runs: this.#runs };
+    const { bytesInUse, peakBytes, limitBytes } = this.memory;
+    return { modulesCompiled: this.#modulesCompiled, bytesInUse, peakBytes, limitBytes, runs: this.#runs };
   }
 
   async close(): Promise<void> {

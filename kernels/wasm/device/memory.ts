@@ -1,5 +1,5 @@
 /** Allocation in the one linear memory that all kernels share. */
-import { FoveaError, internal } from "../../../runtime/core/diagnostics.ts";
+import { bytesText, FoveaError, internal } from "../../../runtime/core/diagnostics.ts";
 
 const PAGE = 65536;
 const ALIGNMENT = 64;
@@ -17,11 +17,6 @@ interface Block {
   bytes: number;
 }
 
-function describeBytes(bytes: number): string {
-  const mib = bytes / 1048576;
-  return mib >= 1 ? `${(Math.round(mib * 10) / 10).toString()} MiB` : `${bytes} bytes`;
-}
-
 /** Reserves address space for `pages`, or for as much as the engine gives. */
 function createMemory(initial: number, pages: number, shared: boolean): { memory: WebAssembly.Memory; pages: number } {
   for (let maximum = pages; ; maximum = Math.max(initial, maximum >>> 1)) {
@@ -31,7 +26,7 @@ function createMemory(initial: number, pages: number, shared: boolean): { memory
       if (maximum > initial) continue;
       throw new FoveaError(
         "out_of_memory",
-        `The engine refused ${shared ? "shared " : ""}WebAssembly memory of ${describeBytes(initial * PAGE)}. Free memory on this machine${shared ? ", or run with threads: 0, which needs no shared memory" : ""}.`,
+        `The engine refused ${shared ? "shared " : ""}WebAssembly memory of ${bytesText(initial * PAGE)}. Free memory on this machine${shared ? ", or run with threads: 0, which needs no shared memory" : ""}.`,
         { cause },
       );
     }
@@ -71,6 +66,10 @@ export class LinearMemory {
 
   get peakBytes(): number {
     return this.#peak;
+  }
+
+  get limitBytes(): number {
+    return this.#limit;
   }
 
   /**
@@ -144,12 +143,12 @@ export class LinearMemory {
     const missing = rounded - tail;
     const room = this.#limit - GUARD - this.#end;
     if (missing > room) {
-      this.#fail(asked, room + tail, `The limit is ${describeBytes(this.#limit)}.`);
+      this.#fail(asked, room + tail, `The limit is ${bytesText(this.#limit)}.`);
     }
     const preferred = Math.ceil(missing / GROWTH) * GROWTH;
     const added = this.#growBy(Math.min(preferred, Math.floor(room / PAGE) * PAGE)) || this.#growBy(missing);
     if (added < missing) {
-      this.#fail(asked, tail, `The limit is ${describeBytes(this.#limit)}, but the machine gave no more.`);
+      this.#fail(asked, tail, `The limit is ${bytesText(this.#limit)}, but the machine gave no more.`);
     }
     this.#insert({ address: this.#end, bytes: added });
     this.#end += added;
@@ -170,7 +169,7 @@ export class LinearMemory {
     const largest = this.#free.reduce((most, block) => Math.max(most, block.bytes), left);
     throw new FoveaError(
       "out_of_memory",
-      `The wasm device cannot allocate ${describeBytes(asked)}: ${describeBytes(this.#inUse)} are in use and the largest piece left is ${describeBytes(Math.max(0, largest))}. ${limit} Use a smaller batch or size, release what is no longer needed, or raise \`memory\` (at most 4 GiB).`,
+      `The wasm device cannot allocate ${bytesText(asked)}: ${bytesText(this.#inUse)} are in use and the largest piece left is ${bytesText(Math.max(0, largest))}. ${limit} Use a smaller batch or size, release what is no longer needed, or raise \`memory\` (at most 4 GiB).`,
     );
   }
 }

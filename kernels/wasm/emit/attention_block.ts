@@ -80,8 +80,8 @@ export function scratchLayout(headDim: number, madd: boolean): ScratchLayout {
     value: take((sumsRow / (4 * tile.columns)) * valuePanel),
     largest: take(4 * QUERIES),
     total: take(4 * QUERIES),
-    seen: take(4 * QUERIES),
-    positions: take(4 * KEYS),
+    seen: take(4 * (QUERIES + tile.rows)),
+    positions: take(4 * (KEYS + 1)),
     bytes,
   };
 }
@@ -97,7 +97,7 @@ export interface AttentionBlock {
   readonly ragged: boolean;
 }
 
-const inScratch = (frame: KernelFrame, offset: number): Code => i32.add(get(frame.scratch), i32.of(offset));
+export const inScratch = (frame: KernelFrame, offset: number): Code => i32.add(get(frame.scratch), i32.of(offset));
 
 /** Copies the block's keys and values into panels; `keyRow` and `valueRow` are addresses by number within the block. */
 export function packBlock(
@@ -195,6 +195,9 @@ function multiplyKeys(frame: KernelFrame, block: AttentionBlock, { registers, ro
   ];
 }
 
+/** No score of f32 lies below, and e^(-Infinity + FAR) is 0. */
+const FAR = 3.4028234663852886e38;
+
 /** Turns a row of scores into weights e^(score - largest so far), and brings its earlier sums to the same largest. */
 function weighRows(frame: KernelFrame, block: AttentionBlock): Code {
   const { layout, rows, count } = block;
@@ -268,9 +271,6 @@ function weighRows(frame: KernelFrame, block: AttentionBlock): Code {
   ];
 }
 
-/** No score of f32 lies below, and e^(-Infinity + FAR) is 0. */
-const FAR = 3.4028234663852886e38;
-
 /** sums += weights value. */
 function multiplyValues(frame: KernelFrame, block: AttentionBlock, { registers, row, each }: TileWalk): Code {
   const { layout } = block;
@@ -282,7 +282,6 @@ function multiplyValues(frame: KernelFrame, block: AttentionBlock, { registers, 
   return [
     set(offset, i32.of(0)),
     set(panel, inScratch(frame, layout.value)),
-    until(get(block.count)),
     whileLoop(i32.ltU(get(offset), i32.of(layout.sumsRow)), [
       set(weights, inScratch(frame, layout.scores)),
       set(sums, i32.add(inScratch(frame, layout.sums), get(offset))),

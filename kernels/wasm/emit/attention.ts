@@ -1,0 +1,302 @@
+/** Attention that streams over keys: memory for any number of keys is the same few blocks of scratch. */
+import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
+import { type Code, f32, f32x4, get, i32, type Local, set, v128, when, whileLoop } from "../asm/code.ts";
+import { type KernelFrame, type KernelModule, kernelModule } from "../asm/module.ts";
+import { attendBlock, inScratch, packBlock, type ScratchLayout, scratchLayout } from "./attention_block.ts";
+import { advance, forItems, word, wordBytes } from "./loops.ts";
+import { ceilDivision, smaller, wordsAfter } from "./size.ts";
+
+export interface AttentionOptions {
+  /** At least 1. */
+  readonly headDim: number;
+  /** Factor on query . key. */
+  readonly scale: number;
+  /** Query i sees keys 0..i. */
+  readonly causal: boolean;
+  /** f32 [batch, keys]: keys with 0 are not seen. */
+  readonly keyMask: boolean;
+  /** i32 cu_seqlens [segments + 1]: tokens see keys of their own segment. */
+  readonly segments: boolean;
+  /** Allows relaxed multiply-add. */
+  readonly madd: boolean;
+}
+
+/**
+ * Names of the argument words, in order. `output`, `q`, `k`, `v`, `key_mask` and `cu_seqlens` are pointers; strides are
+ * elements, those within a head are 1. The output is dense [batch, queries, heads, head_dim], the mask dense.
+ */
+export function attentionArguments(options: AttentionOptions): readonly string[] {
+  return [
+    ...["output", "q", "k", "v", "heads", "queries", "keys"],
+    ...["q", "k", "v"].flatMap((name) => ["batch", "token", "head"].map((axis) => `${name}_${axis}_stride`)),
+    ...(options.keyMask ? ["key_mask"] : []),
+    ...(options.segments ? ["cu_seqlens", "segments"] : []),
+  ];
+}
+
+const layoutOf = (options: Pick<AttentionOptions, "headDim" | "madd">): ScratchLayout =>
+  scratchLayout(options.headDim, options.madd);
+
+/** Bytes of private scratch. */
+export function attentionScratch(options: Pick<AttentionOptions, "headDim" | "madd">): number {
+  return layoutOf(options).bytes;
+}
+
+/** Grid items: blocks of queries of every head. */
+export function attentionGrid(
+  batch: Dim,
+  heads: Dim,
+  queries: Dim,
+  options: Pick<AttentionOptions, "headDim" | "madd">,
+): Dim {
+  return mul(batch, heads, ceilDiv(queries, layoutOf(options).queries));
+}
+
+/** Queries `first`..`end` - 1 attend to keys `key`..`keyEnd` - 1. */
+interface Job {
+  readonly first: Local;
+  readonly end: Local;
+  /** Moves. */
+  readonly key: Local;
+  readonly keyEnd: Local;
+}
+
+/** First elements of the head in each operand, and bytes between tokens. */
+interface Head {
+  readonly query: Local;
+  readonly queryBytes: Local;
+  readonly key: Local;
+  readonly keyBytes: Local;
+  readonly value: Local;
+  readonly valueBytes: Local;
+  /** In the output; tokens lie `outputBytes` apart. */
+  readonly output: Local;
+  readonly outputBytes: Local;
+  /** Mask of the batch entry. */
+  readonly mask: Local;
+}
+
+/** Calls `vector` for whole vectors of a head and `lane` for each element that is left, with `at` bytes into the head. */
+function overHead(
+  headDim: number,
+  at: Local,
+  vector: (offset: (row: Local) => Code) => Code,
+  rest: (row: (base: Local) => Code, lane: number) => Code,
+): Code {
+  const address = (row: Local): Code => i32.add(get(row), get(at));
+  const left = Array.from({ length: headDim % 4 }, (_, i) => rest(address, i));
+  return [
+    set(at, i32.of(0)),
+    headDim < 4
+      ? []
+      : whileLoop(i32.ne(get(at), i32.of(16 * Math.floor(headDim / 4))), [vector(address), advance(at, i32.of(16))]),
+    left,
+  ];
+}
+
+/** Scales the job's queries into scratch and clears their sums. */
+function startQueries(
+  frame: KernelFrame,
+  layout: ScratchLayout,
+  scale: number,
+  rows: Local,
+  source: Local,
+  step: Local,
+): Code {
+  const [row, from, to, sums, at] = frame.locals("i32", 5);
+  const statistic = i32.add(get(frame.scratch), wordBytes(get(row)));
+  return [
+    set(row, i32.of(0)),
+    set(from, get(source)),
+    set(to, inScratch(frame, layout.query)),
+    set(sums, inScratch(frame, layout.sums)),
+    whileLoop(i32.ltU(get(row), get(rows)), [
+      overHead(
+        layout.headDim,
+        at,
+        (address) => v128.store(address(to), f32x4.mul(v128.load(address(from)), f32x4.of(scale))),
+        (address, lane) => f32.store(address(to), f32.mul(f32.load(address(from), 4 * lane), f32.of(scale)), 4 * lane),
+      ),
+      Array.from({ length: layout.sumsRow / 16 }, (_, i) => v128.store(get(sums), f32x4.of(0), 16 * i)),
+      f32.store(statistic, f32.of(-Infinity), layout.largest),
+      f32.store(statistic, f32.of(0), layout.total),
+      advance(from, get(step)),
+      advance(to, i32.of(layout.queryRow)),
+      advance(sums, i32.of(layout.sumsRow)),
+      advance(row, i32.of(1)),
+    ]),
+  ];
+}
+
+/** Divides the sums by their totals and stores them; a query that saw no key gives zeros. */
+function finishQueries(frame: KernelFrame, layout: ScratchLayout, rows: Local, output: Local, step: Local): Code {
+  const [row, from, to, at] = frame.locals("i32", 4);
+  const [total, seen, quotient] = frame.locals("v128", 3);
+  const statistic = i32.add(get(frame.scratch), wordBytes(get(row)));
+  const divide = (address: Code): Code => v128.and(f32x4.div(v128.load(address), get(total)), get(seen));
+  return [
+    set(row, i32.of(0)),
+    set(to, get(output)),
+    set(from, inScratch(frame, layout.sums)),
+    whileLoop(i32.ltU(get(row), get(rows)), [
+      set(total, v128.load32Splat(statistic, layout.total)),
+      set(seen, f32x4.ne(get(total), f32x4.of(0))),
+      overHead(
+        layout.headDim,
+        at,
+        (address) => v128.store(address(to), divide(address(from))),
+        (address, lane) => [
+          lane === 0 ? set(quotient, divide(address(from))) : [],
+          v128.store32Lane(address(to), get(quotient), lane, 4 * lane),
+        ],
+      ),
+      advance(from, i32.of(layout.sumsRow)),
+      advance(to, get(step)),
+      advance(row, i32.of(1)),
+    ]),
+  ];
+}
+
+/** Takes the next block of keys that are not hidden, and says how many of them each query sees. */
+function takeKeys(
+  frame: KernelFrame,
+  options: AttentionOptions,
+  layout: ScratchLayout,
+  job: Job,
+  rows: Local,
+  count: Local,
+  mask: Local,
+): { readonly take: Code; readonly position: (index: Code) => Code } {
+  const [blockFirst, row, seen] = frame.locals("i32", 3);
+  const at = (index: Code): Code => i32.add(get(frame.scratch), wordBytes(index));
+  const position = (index: Code): Code =>
+    options.keyMask ? i32.load(at(index), layout.positions) : i32.add(get(blockFirst), index);
+  // Twice the bits of a mask are 0 for 0 and -0 only.
+  const visible = i32.shl(i32.load(i32.add(get(mask), wordBytes(get(job.key)))), i32.of(1));
+  const more = i32.and(i32.ltU(get(count), i32.of(layout.keys)), i32.ltU(get(job.key), get(job.keyEnd)));
+  const block = options.keyMask
+    ? [
+        set(count, i32.of(0)),
+        whileLoop(more, [
+          when(visible, [i32.store(at(get(count)), get(job.key), layout.positions), advance(count, i32.of(1))]),
+          advance(job.key, i32.of(1)),
+        ]),
+      ]
+    : [
+        set(blockFirst, get(job.key)),
+        set(count, smaller(i32.of(layout.keys), i32.sub(get(job.keyEnd), get(job.key)))),
+        advance(job.key, get(count)),
+      ];
+  if (!options.causal) return { take: block, position };
+  const unseen = i32.leS(position(get(seen)), i32.add(get(job.first), get(row)));
+  const sees = [
+    set(row, i32.of(0)),
+    set(seen, i32.of(0)),
+    whileLoop(i32.ltU(get(row), i32.add(get(rows), i32.of(layout.tile.rows - 1))), [
+      whileLoop(i32.select(i32.ltU(get(seen), get(count)), unseen, i32.of(0)), advance(seen, i32.of(1))),
+      i32.store(at(get(row)), get(seen), layout.seen),
+      advance(row, i32.of(1)),
+    ]),
+  ];
+  return { take: [block, sees], position };
+}
+
+/** Runs one job from queries to output. */
+function attend(frame: KernelFrame, options: AttentionOptions, layout: ScratchLayout, head: Head, job: Job): Code {
+  const [rows, count, query, output] = frame.locals("i32", 4);
+  const { take, position } = takeKeys(frame, options, layout, job, rows, count, head.mask);
+  const token = (base: Local, bytes: Local, index: Code): Code => i32.add(get(base), i32.mul(index, get(bytes)));
+  const block = { layout, rows, count, ragged: options.causal };
+  return [
+    options.causal ? set(job.keyEnd, smaller(get(job.keyEnd), get(job.end))) : [],
+    set(rows, i32.sub(get(job.end), get(job.first))),
+    set(query, token(head.query, head.queryBytes, get(job.first))),
+    set(output, token(head.output, head.outputBytes, get(job.first))),
+    startQueries(frame, layout, options.scale, rows, query, head.queryBytes),
+    whileLoop(i32.ltU(get(job.key), get(job.keyEnd)), [
+      take,
+      when(get(count), [
+        packBlock(
+          frame,
+          block,
+          (index) => token(head.key, head.keyBytes, position(index)),
+          (index) => token(head.value, head.valueBytes, position(index)),
+        ),
+        attendBlock(frame, block),
+      ]),
+    ]),
+    finishQueries(frame, layout, rows, output, head.outputBytes),
+  ];
+}
+
+/** softmax(scale q k^T) v per head; see {@link attentionArguments} and {@link attentionGrid}. */
+export function attentionKernel(options: AttentionOptions): KernelModule {
+  const layout = layoutOf(options);
+  const words = attentionArguments(options);
+  return kernelModule((frame) => {
+    const argument = (name: string): Code => word(frame, words.indexOf(name));
+    const [item, blocks, height, block, number, batch, queries] = frame.locals("i32", 7);
+    const [query, queryBytes, key, keyBytes, value, valueBytes, output, outputBytes, mask] = frame.locals("i32", 9);
+    const [first, end, keyFirst, keyEnd] = frame.locals("i32", 4);
+    const head: Head = { query, queryBytes, key, keyBytes, value, valueBytes, output, outputBytes, mask };
+    const heads = argument("heads");
+    const setup = [
+      set(queries, argument("queries")),
+      set(blocks, ceilDivision(get(queries), i32.of(layout.queries))),
+      // Blocks of even height, in whole tiles.
+      set(height, ceilDivision(ceilDivision(get(queries), get(blocks)), i32.of(layout.tile.rows))),
+      set(height, i32.mul(get(height), i32.of(layout.tile.rows))),
+      ...(["q", "k", "v"] as const).map((name, i) =>
+        set([queryBytes, keyBytes, valueBytes][i], wordBytes(argument(`${name}_token_stride`))),
+      ),
+      set(outputBytes, i32.mul(heads, i32.of(4 * options.headDim))),
+    ];
+    const headStart = (name: string): Code =>
+      wordsAfter(
+        argument(name),
+        i32.mul(get(batch), argument(`${name}_batch_stride`)),
+        i32.mul(get(number), argument(`${name}_head_stride`)),
+      );
+    const place = [
+      set(block, i32.remU(get(item), get(blocks))),
+      set(batch, i32.divU(get(item), get(blocks))),
+      set(number, i32.remU(get(batch), heads)),
+      set(batch, i32.divU(get(batch), heads)),
+      set(query, headStart("q")),
+      set(key, headStart("k")),
+      set(value, headStart("v")),
+      set(output, i32.add(argument("output"), i32.mul(i32.mul(get(batch), get(queries)), get(outputBytes)))),
+      advance(output, i32.mul(get(number), i32.of(4 * options.headDim))),
+      options.keyMask ? set(mask, wordsAfter(argument("key_mask"), i32.mul(get(batch), argument("keys")))) : [],
+    ];
+    const blockFirst = i32.mul(get(block), get(height));
+    const blockEnd = smaller(i32.add(blockFirst, get(height)), get(queries));
+    const job = { first, end, key: keyFirst, keyEnd };
+    if (!options.segments) {
+      const whole = [
+        set(first, blockFirst),
+        set(end, blockEnd),
+        set(keyFirst, i32.of(0)),
+        set(keyEnd, argument("keys")),
+        // Even heights may leave nothing for the last block.
+        when(i32.ltU(get(first), get(end)), attend(frame, options, layout, head, job)),
+      ];
+      return [setup, forItems(frame, item, [place, whole])];
+    }
+    const [segment, segmentsEnd] = frame.locals("i32", 2);
+    const larger = (a: Code, b: Code): Code => i32.select(i32.ltU(a, b), b, a);
+    const perSegment = [
+      set(segment, argument("cu_seqlens")),
+      set(segmentsEnd, wordsAfter(get(segment), argument("segments"))),
+      whileLoop(i32.ne(get(segment), get(segmentsEnd)), [
+        set(keyFirst, i32.load(get(segment))),
+        set(keyEnd, i32.load(get(segment), 4)),
+        set(first, larger(blockFirst, get(keyFirst))),
+        set(end, smaller(blockEnd, get(keyEnd))),
+        when(i32.ltS(get(first), get(end)), attend(frame, options, layout, head, job)),
+        advance(segment, i32.of(4)),
+      ]),
+    ];
+    return [setup, forItems(frame, item, [place, perSegment])];
+  });
+}
