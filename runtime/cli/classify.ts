@@ -35,7 +35,10 @@ async function classify(model: string, images: readonly string[], options: Class
   }
   await withRuntime(options, async ({ host, runtime, progress }) => {
     const encoder = await runtime.load(model, { components: ["vision", "text"] });
-    const found = await classifyImages(encoder, images, labels, { template: options.template });
+    const found = await classifyImages(encoder, images, labels, {
+      template: options.template,
+      onProgress: progress.onEncoded,
+    });
     progress.stop();
     const results = images.map((image, i) => ({ image, ...found[i] }));
     if (options.json === true) {

@@ -52,7 +52,13 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
     ];
     const encoder = await runtime.load(model, { components });
     const tensors: Record<string, Tensor> = {};
-    if (files.length > 0) collect(tensors, await encoder.encode({ images: files }), options.outputs, "image_embeds");
+    if (files.length > 0)
+      collect(
+        tensors,
+        await encoder.encode({ images: files }, { onProgress: progress.onEncoded }),
+        options.outputs,
+        "image_embeds",
+      );
     if (texts.length > 0) collect(tensors, await encoder.encode({ texts }), options.outputs, "text_embeds");
     progress.stop();
     if (Object.keys(tensors).length === 0) {

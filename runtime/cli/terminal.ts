@@ -49,14 +49,18 @@ const QUIET_MS = 500;
 
 export interface ProgressBar {
   readonly onProgress: (progress: Progress) => void;
+  /** For `encode`. */
+  readonly onEncoded: (done: number, total: number) => void;
   stop(): void;
 }
 
 const LABELS: Readonly<Record<Progress["phase"], string>> = { compile: "compiling", weights: "loading weights" };
 
+const SILENT: ProgressBar = { onProgress: () => {}, onEncoded: () => {}, stop: () => {} };
+
 /** A bar on stderr where that is a terminal and `quiet` is not asked for; it shows after half a second. */
 export async function progressBar(host: Host, quiet: boolean): Promise<ProgressBar> {
-  if (quiet || !host.isTerminal("stderr")) return { onProgress: () => {}, stop: () => {} };
+  if (quiet || !host.isTerminal("stderr")) return SILENT;
   const { default: cliProgress } = await import("cli-progress");
   const bar = new cliProgress.SingleBar({
     format: "{label} [{bar}] {value}/{total} {item}",
@@ -66,19 +70,21 @@ export async function progressBar(host: Host, quiet: boolean): Promise<ProgressB
   });
   const begin = host.now();
   let shown = false;
+  const show = (label: string, done: number, total: number, item: string): void => {
+    if (host.now() - begin < QUIET_MS) return;
+    if (!shown) bar.start(total, done, { label, item });
+    else {
+      bar.setTotal(total);
+      bar.update(done, { label, item });
+    }
+    shown = true;
+  };
   return {
-    onProgress: ({ phase, modality, done, total, item }) => {
-      if (host.now() - begin < QUIET_MS) return;
-      const payload = { label: `${LABELS[phase]} (${modality})`, item };
-      if (!shown) bar.start(total, done, payload);
-      else {
-        bar.setTotal(total);
-        bar.update(done, payload);
-      }
-      shown = true;
-    },
+    onProgress: ({ phase, modality, done, total, item }) => show(`${LABELS[phase]} (${modality})`, done, total, item),
+    onEncoded: (done, total) => show("encoding", done, total, ""),
     stop: () => {
       if (shown) bar.stop();
+      shown = false;
     },
   };
 }

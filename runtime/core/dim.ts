@@ -123,6 +123,7 @@ function binaryAtom(kind: Exclude<AtomKind, "symbol">, a: Dim, b: Dim): Dim {
 
 /** floor(a / b). Exact division of every term is carried out at once. */
 export function floorDiv(a: Dim, b: Dim): Dim {
+  if (b === 0) internal(`${dimKey(a)} is divided by 0`);
   if (b === 1) return a;
   if (typeof a === "number" && typeof b === "number") return Math.floor(a / b);
   if (typeof b === "number" && termsOf(a).every((t) => t.coefficient % b === 0)) {
@@ -155,44 +156,59 @@ export function ceilDiv(a: Dim, b: number): Dim {
   return floorDiv(add(a, b - 1), b);
 }
 
+/** a - floor(a / b) * b: never negative for a positive `b`. */
 export function mod(a: Dim, b: Dim): Dim {
+  if (b === 0) internal(`${dimKey(a)} is divided by 0`);
   if (typeof a === "number" && typeof b === "number") return a - Math.floor(a / b) * b;
   if (typeof b === "number" && termsOf(a).every((t) => t.coefficient % b === 0)) return 0;
   return binaryAtom("mod", a, b);
 }
 
+/** An atom whose operands may change places: both orders have one key. */
+function symmetricAtom(kind: "max" | "min", a: Dim, b: Dim): Dim {
+  return dimKey(a) < dimKey(b) ? binaryAtom(kind, a, b) : binaryAtom(kind, b, a);
+}
+
 export function max(a: Dim, b: Dim): Dim {
   if (typeof a === "number" && typeof b === "number") return Math.max(a, b);
-  return dimEquals(a, b) ? a : binaryAtom("max", a, b);
+  return dimEquals(a, b) ? a : symmetricAtom("max", a, b);
 }
 
 export function min(a: Dim, b: Dim): Dim {
   if (typeof a === "number" && typeof b === "number") return Math.min(a, b);
-  return dimEquals(a, b) ? a : binaryAtom("min", a, b);
+  return dimEquals(a, b) ? a : symmetricAtom("min", a, b);
 }
 
 export function product(shape: Shape): Dim {
   return mul(...shape);
 }
 
-function atomValue(atom: Atom, bindings: Bindings): number {
-  if (atom.kind === "symbol") {
-    const v = bindings[atom.name as string];
-    if (v === undefined) internal(`symbol "${atom.name}" has no value`);
-    return v;
-  }
-  const a = evaluate(atom.a as Dim, bindings);
-  const b = evaluate(atom.b as Dim, bindings);
-  switch (atom.kind) {
+function valueOf(name: string, bindings: Bindings): number {
+  const v = bindings[name];
+  if (v === undefined) internal(`symbol "${name}" has no value`);
+  return v;
+}
+
+function apply(kind: string, a: number, b: number): number {
+  switch (kind) {
     case "floor_div":
-      return Math.floor(a / b);
-    case "mod":
-      return a - Math.floor(a / b) * b;
+    case "mod": {
+      if (b === 0) internal(`a size divides ${a} by 0`);
+      const quotient = Math.floor(a / b);
+      return kind === "mod" ? a - quotient * b : quotient;
+    }
     case "max":
       return Math.max(a, b);
     case "min":
       return Math.min(a, b);
+    default:
+      return internal(`a size has the unknown atom "${kind}"`);
   }
+}
+
+function atomValue(atom: Atom, bindings: Bindings): number {
+  if (atom.kind === "symbol") return valueOf(atom.name as string, bindings);
+  return apply(atom.kind, evaluate(atom.a as Dim, bindings), evaluate(atom.b as Dim, bindings));
 }
 
 /** The integer value of `d` when every symbol has the given value. */
@@ -217,11 +233,18 @@ function atomBounds(atom: Atom, box: Box): Interval {
   const b = bounds(atom.b as Dim, box);
   switch (atom.kind) {
     case "floor_div": {
-      const all = [a.min / b.min, a.min / b.max, a.max / b.min, a.max / b.max].map(Math.floor);
+      // A divisor is never 0, so the extremes are at its ends and next to 0.
+      const divisors = [b.min, b.max, -1, 1].filter((d) => d !== 0 && d >= b.min && d <= b.max);
+      if (divisors.length === 0) internal(`the divisor of ${atom.key} is always 0`);
+      const all = divisors.flatMap((d) => [Math.floor(a.min / d), Math.floor(a.max / d)]);
       return { min: Math.min(...all), max: Math.max(...all) };
     }
     case "mod":
-      return { min: 0, max: Math.min(b.max - 1, Math.max(a.max, 0)) };
+      if (a.min >= 0 && a.max < b.min) return { min: a.min, max: a.max };
+      return {
+        min: Math.min(0, b.min + 1),
+        max: Math.max(0, a.min >= 0 ? Math.min(b.max - 1, a.max) : b.max - 1),
+      };
     case "max":
       return { min: Math.max(a.min, b.min), max: Math.max(a.max, b.max) };
     case "min":
@@ -287,7 +310,7 @@ export function symbolsOf(d: Dim, into: Set<string> = new Set()): Set<string> {
   return into;
 }
 
-/** Replaces symbols that have one value in `box` by it. */
+/** Replaces the symbols that have a value in `values` by it. */
 export function substitute(d: Dim, values: Bindings): Dim {
   if (typeof d === "number") return d;
   return add(
@@ -322,6 +345,22 @@ export function dimToData(d: Dim): DimData {
       a.kind === "symbol" ? (a.name as string) : [a.kind, dimToData(a.a as Dim), dimToData(a.b as Dim)],
     ),
   ]);
+}
+
+/** The value of a dim in its data form; no dim is built on the way. */
+export function evaluateData(data: DimData, bindings: Bindings): number {
+  if (typeof data === "number") return data;
+  let sum = 0;
+  for (const [coefficient, ...atoms] of data) {
+    let p = coefficient as number;
+    for (const a of atoms) {
+      if (typeof a === "string") p *= valueOf(a, bindings);
+      else if (typeof a === "number") internal(`dim data ${JSON.stringify(data)} is malformed`);
+      else p *= apply(a[0] as string, evaluateData(a[1] as DimData, bindings), evaluateData(a[2] as DimData, bindings));
+    }
+    sum += p;
+  }
+  return sum;
 }
 
 export function dimFromData(data: DimData): Dim {

@@ -1,9 +1,9 @@
 /** Made-up contents of buffers, the same on every engine: what a proof runs a kernel on. */
-import { hash32, uniform } from "./random.ts";
+import { hashStream } from "./random.ts";
 
 export type Fill =
-  /** f32, evenly distributed over -1..1. */
-  | { readonly kind: "uniform"; readonly seed: number }
+  /** f32, evenly distributed over -scale..scale. */
+  | { readonly kind: "uniform"; readonly seed: number; readonly scale: number }
   /** i32 in 0..below-1. */
   | { readonly kind: "index"; readonly seed: number; readonly below: number }
   /** f32, 0 for about one in four and never at the first element of a row. */
@@ -11,17 +11,25 @@ export type Fill =
   /** i32, `count` ascending offsets from 0 to `total`. */
   | { readonly kind: "offsets"; readonly count: number; readonly total: number };
 
-/** Element `position` of a filled buffer. */
-export function fillElement(fill: Fill, position: number): number {
+/** The elements of a filled buffer by position. */
+export function fillReader(fill: Fill): (position: number) => number {
   switch (fill.kind) {
-    case "uniform":
-      return Math.fround(2 * uniform(fill.seed, position) - 1);
-    case "index":
-      return hash32(fill.seed, position) % fill.below;
-    case "mask":
-      return position % fill.row !== 0 && hash32(fill.seed, position) % 4 === 0 ? 0 : 1;
+    case "uniform": {
+      const hash = hashStream(fill.seed);
+      // The middles of 2^32 equal steps.
+      const step = (2 * fill.scale) / 4294967296;
+      return (position) => Math.fround((hash(position) + 0.5) * step - fill.scale);
+    }
+    case "index": {
+      const hash = hashStream(fill.seed);
+      return (position) => hash(position) % fill.below;
+    }
+    case "mask": {
+      const hash = hashStream(fill.seed);
+      return (position) => (position % fill.row !== 0 && hash(position) % 4 === 0 ? 0 : 1);
+    }
     case "offsets":
-      return Math.floor((position * fill.total) / (fill.count - 1));
+      return (position) => (fill.count < 2 ? 0 : Math.floor((position * fill.total) / (fill.count - 1)));
   }
 }
 

@@ -29,6 +29,13 @@ export function hash32(seed: number, index: number): number {
   return mix(mix((index | 0) + firstKey(seed, top)) ^ secondKey(seed, top)) >>> 0;
 }
 
+/** `hash32` of one seed, for many indices below 2^32. */
+export function hashStream(seed: number): (index: number) => number {
+  const before = firstKey(seed, 0);
+  const after = secondKey(seed, 0);
+  return (index) => mix(mix((index | 0) + before) ^ after) >>> 0;
+}
+
 /** A number in (0, 1): the middle of one of 2^32 equal steps. */
 export function uniform(seed: number, index: number): number {
   return (hash32(seed, index) + 0.5) / 4294967296;

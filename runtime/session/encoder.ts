@@ -2,6 +2,7 @@
 import type { DeviceStats } from "../abi/device.ts";
 import type { EncoderModel, Modality, PixelImage, Processors, Tensor, Tensors } from "../abi/encoder.ts";
 import { FoveaError, nearest } from "../core/diagnostics.ts";
+import { concatRows } from "./batching.ts";
 import { explainEncoder } from "./explain.ts";
 import type { LoadedTower, RunStats } from "./tower.ts";
 
@@ -22,6 +23,8 @@ export interface EncodeOptions {
   readonly signal?: AbortSignal;
   /** Names of the results that are wanted; all unless given. */
   readonly outputs?: readonly string[];
+  /** Told after each batch of pictures, and after texts. */
+  readonly onProgress?: (done: number, total: number) => void;
 }
 
 /** Results of one tower under the names that Hugging Face uses; f32. */
@@ -71,6 +74,12 @@ export interface EncoderContext {
 const isTensor = (value: unknown): value is Tensor =>
   typeof value === "object" && value !== null && "shape" in value && "data" in value;
 
+/** Makes the tensors of one run of a tower. */
+type Batch = () => Promise<Tensors>;
+
+/** Pictures that are decoded before the first of them is encoded: more would hold their pixels for nothing. */
+const IMAGES_AT_ONCE = 32;
+
 /** Made by `runtime.load`. Calls may overlap; each has memory of its own. */
 export class Encoder {
   /** `model_type` of the configuration. */
@@ -99,22 +108,25 @@ export class Encoder {
     this.#checkOpen();
     options.signal?.throwIfAborted();
     const requestId = ++this.#encodes;
-    const begin = this.#context.now();
-    const given = await this.#tensors(inputs);
-    this.#preprocessMs = this.#context.now() - begin;
+    const given = this.#batches(inputs);
     const wanted = this.#outputs([...given.keys()], options.outputs);
+    const total = [...given.values()].reduce((n, batches) => n + batches.length, 0);
     const results = new Map<Modality, Tensors>();
-    for (const [modality, tensors] of given) {
-      this.#checkOpen();
-      results.set(
-        modality,
-        await (this.#context.towers.get(modality) as LoadedTower).run({
-          inputs: tensors,
-          outputs: wanted.get(modality) ?? [],
-          requestId,
-          ...(options.signal === undefined ? {} : { signal: options.signal }),
-        }),
-      );
+    let done = 0;
+    for (const [modality, batches] of given) {
+      const parts: Tensors[] = [];
+      for (const batch of batches) {
+        const begin = this.#context.now();
+        const tensors = await batch();
+        this.#preprocessMs = this.#context.now() - begin;
+        options.signal?.throwIfAborted();
+        this.#checkOpen();
+        const outputs = wanted.get(modality) ?? [];
+        const signal = options.signal === undefined ? {} : { signal: options.signal };
+        parts.push(await this.tower(modality).run({ inputs: tensors, outputs, requestId, ...signal }));
+        options.onProgress?.(++done, total);
+      }
+      results.set(modality, parts.length === 1 ? parts[0] : concatRows(parts));
     }
     if (results.size === 1) return [...results.values()][0];
     const [vision, text] = [results.get("vision"), results.get("text")];
@@ -169,30 +181,45 @@ export class Encoder {
     if (this.#closed) throw new FoveaError("closed", "This encoder was closed; load the model again to encode.");
   }
 
-  /** The tensors of every tower that has inputs. */
-  async #tensors(inputs: EncodeInputs): Promise<ReadonlyMap<Modality, Tensors>> {
-    const { towers, processors } = this.#context;
-    const given = new Map<Modality, Record<string, Tensor>>();
-    const put = (modality: Modality, tensors: Tensors): void => {
-      this.tower(modality);
-      given.set(modality, { ...given.get(modality), ...tensors });
-    };
+  /** The tensors of every tower that has inputs, in batches that are made when their turn comes. */
+  #batches(inputs: EncodeInputs): ReadonlyMap<Modality, readonly Batch[]> {
     const { images, texts, ...named } = inputs;
-    if (images !== undefined) {
-      if (processors.images === undefined)
-        throw noProcessor(this.modelType, "images", "preprocessor_config.json", "pixel_values");
-      if (images.length === 0) throw new FoveaError("invalid_input", "`images` is empty; give at least one picture.");
-      this.tower("vision");
+    const given = new Map<Modality, readonly Batch[]>();
+    for (const [modality, tensors] of this.#namedTensors(named)) given.set(modality, [async () => tensors]);
+    if (images !== undefined) given.set("vision", this.#imageBatches(images));
+    if (texts !== undefined) given.set("text", [this.#textBatch(texts as readonly string[])]);
+    if (given.size === 0) {
+      throw new FoveaError("invalid_input", "There is nothing to encode; give `images`, `texts` or tensors.");
+    }
+    return given;
+  }
+
+  #imageBatches(images: readonly ImageInput[]): readonly Batch[] {
+    const process = this.#context.processors.images;
+    if (process === undefined) throw noProcessor(this.modelType, "images", "preprocessor_config.json", "pixel_values");
+    if (images.length === 0) throw new FoveaError("invalid_input", "`images` is empty; give at least one picture.");
+    this.tower("vision");
+    return Array.from({ length: Math.ceil(images.length / IMAGES_AT_ONCE) }, (_, i) => async () => {
       const decoded: PixelImage[] = [];
-      for (const image of images) decoded.push(await this.#context.decode(image));
-      put("vision", processors.images(decoded));
-    }
-    if (texts !== undefined) {
-      if (processors.texts === undefined) throw noProcessor(this.modelType, "texts", "tokenizer.json", "input_ids");
-      if (texts.length === 0) throw new FoveaError("invalid_input", "`texts` is empty; give at least one text.");
-      this.tower("text");
-      put("text", await processors.texts(texts as readonly string[]));
-    }
+      for (const image of images.slice(i * IMAGES_AT_ONCE, (i + 1) * IMAGES_AT_ONCE)) {
+        decoded.push(await this.#context.decode(image));
+      }
+      return process(decoded);
+    });
+  }
+
+  #textBatch(texts: readonly string[]): Batch {
+    const process = this.#context.processors.texts;
+    if (process === undefined) throw noProcessor(this.modelType, "texts", "tokenizer.json", "input_ids");
+    if (texts.length === 0) throw new FoveaError("invalid_input", "`texts` is empty; give at least one text.");
+    this.tower("text");
+    return () => process(texts);
+  }
+
+  /** Tensors that were given by name, by tower. */
+  #namedTensors(named: Readonly<Record<string, unknown>>): ReadonlyMap<Modality, Tensors> {
+    const { towers } = this.#context;
+    const given = new Map<Modality, Tensors>();
     for (const [name, value] of Object.entries(named)) {
       if (value === undefined) continue;
       const owner = [...towers.values()].find((t) => t.spec.inputs.includes(name));
@@ -208,10 +235,8 @@ export class Encoder {
       if (!isTensor(value)) {
         throw new FoveaError("invalid_input", `The input "${name}" must be a tensor { dtype, shape, data }.`);
       }
-      put(owner.spec.modality, { [name]: value });
+      given.set(owner.spec.modality, { ...given.get(owner.spec.modality), [name]: value });
     }
-    if (given.size === 0)
-      throw new FoveaError("invalid_input", "There is nothing to encode; give `images`, `texts` or tensors.");
     return given;
   }
 

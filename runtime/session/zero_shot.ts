@@ -16,6 +16,8 @@ export interface ClassifyOptions {
   /** Text around a label; `{}` stands for it. */
   readonly template?: string;
   readonly signal?: AbortSignal;
+  /** Told after each batch of pictures. */
+  readonly onProgress?: (done: number, total: number) => void;
 }
 
 /** Rows of unit length. */
@@ -45,11 +47,12 @@ export async function classifyImages(
   labels: readonly string[],
   options: ClassifyOptions = {},
 ): Promise<readonly Classification[]> {
-  const { template = "a photo of {}", signal } = options;
+  const { template = "a photo of {}", signal, onProgress } = options;
+  const report = onProgress === undefined ? {} : { onProgress };
   const abort = signal === undefined ? {} : { signal };
   const texts = labels.map((label) => template.replaceAll("{}", label));
   const { text_embeds } = await encoder.encode({ texts }, { outputs: ["text_embeds"], ...abort });
-  const { image_embeds } = await encoder.encode({ images }, { outputs: ["image_embeds"], ...abort });
+  const { image_embeds } = await encoder.encode({ images }, { outputs: ["image_embeds"], ...abort, ...report });
   if (text_embeds === undefined || image_embeds === undefined || encoder.logitScale === undefined) {
     throw new FoveaError(
       "no_component",

@@ -29,7 +29,8 @@ export async function bitDigests(threads: number): Promise<BitDigests> {
       const tensors = Object.entries(readAllTensors(readFileSync(`${FOLDER}/${name}.safetensors`)));
       const inputs = tensors.filter(([n]) => n.startsWith("input.")).map(([n, t]) => [n.slice(6), t] as const);
       const found = await encoder.encode(Object.fromEntries(inputs));
-      for (const [output, tensor] of Object.entries(found)) outputs[`${name} ${output}`] = digestBytes(bytesOf(tensor as Tensor));
+      for (const [output, tensor] of Object.entries(found))
+        outputs[`${name} ${output}`] = digestBytes(bytesOf(tensor as Tensor));
     }
     return { artifacts: Object.fromEntries(artifacts), outputs };
   } finally {

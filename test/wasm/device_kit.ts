@@ -1,7 +1,7 @@
 /** A host on `node:worker_threads`, and kernels assembled by hand, for tests of the wasm device. */
 import { Worker } from "node:worker_threads";
-import type { Device, DeviceHost, Launch, OpenOptions, WorkerHandle } from "../../runtime/abi/device.ts";
 import { WASM_DEVICE } from "../../kernels/wasm/device/device.ts";
+import type { Device, DeviceHost, Launch, OpenOptions, WorkerHandle } from "../../runtime/abi/device.ts";
 
 const SUFFIX = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
 
@@ -95,7 +95,12 @@ export const CODE: ReadonlyMap<string, Uint8Array> = new Map([
 /** Operations that an iteration of `counter` counts as: about a nanosecond. */
 const FLOPS_PER_ITERATION = 20;
 
-export function counterLaunch(buffer: { readonly bytes: number; readonly address: number }, grid: number, iterations: number, offset = 0): Launch {
+export function counterLaunch(
+  buffer: { readonly bytes: number; readonly address: number },
+  grid: number,
+  iterations: number,
+  offset = 0,
+): Launch {
   return {
     kernel: "test/counter",
     code: "counter",
@@ -111,7 +116,10 @@ export function trapLaunch(grid: number, from: number): Launch {
 }
 
 /** Words of a buffer. */
-export async function readWords(device: Device, buffer: { readonly bytes: number; readonly address: number }): Promise<Int32Array> {
+export async function readWords(
+  device: Device,
+  buffer: { readonly bytes: number; readonly address: number },
+): Promise<Int32Array> {
   const words = new Int32Array(buffer.bytes / 4);
   await device.read(buffer, 0, new Uint8Array(words.buffer));
   return words;

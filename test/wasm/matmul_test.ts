@@ -4,12 +4,11 @@ import { matmulGrid, matmulKernel } from "../../kernels/wasm/emit/matmul.ts";
 import { packGrid } from "../../kernels/wasm/emit/pack_b.ts";
 import { dimKey, evaluate, symbol } from "../../runtime/core/dim.ts";
 import { hash32 } from "../../runtime/core/random.ts";
-import { checkMatmul, MATMUL_CASES } from "./cases/matmul_cases.ts";
-import { PACK_CASES } from "./cases/pack_b_cases.ts";
+import { checkMatmul, matmulCases } from "./cases/matmul_cases.ts";
+import { packCases } from "./cases/pack_b_cases.ts";
 import { instantiate, testCases } from "./emit_kit.ts";
 
-testCases(PACK_CASES);
-testCases(MATMUL_CASES);
+testCases([...packCases(), ...matmulCases(false), ...matmulCases(true)]);
 
 test("matmul is right for random sizes and tiles", () => {
   for (let seed = 0; seed < 40; seed++) {

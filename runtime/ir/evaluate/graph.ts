@@ -96,7 +96,7 @@ export function evaluatorOf(op: string): Evaluate | undefined {
 }
 
 /** The simpler ops that mean the same, over inputs named by operand position. */
-function expansion(node: Node, table: OpTable): Graph {
+export function expansionOf(node: Node, table: OpTable): Graph {
   const row = table.get(node.op);
   if (row?.expand === undefined) {
     throw new FoveaError(
@@ -124,7 +124,8 @@ export function evaluateNode(
   if (own !== undefined) return own(operands, node.attributes, bindings);
   if (node.op === "input" || node.op === "weight") return internal(`${node.op} nodes are bound, not evaluated`);
   const inputs = Object.fromEntries(operands.map((t, i) => [String(i), t]));
-  return evaluateGraph(expansion(node, table), bindings, inputs, () => internal("expansions have no weights"), table).y;
+  return evaluateGraph(expansionOf(node, table), bindings, inputs, () => internal("expansions have no weights"), table)
+    .y;
 }
 
 /** A checkpoint tensor by its name relative to the instance. */

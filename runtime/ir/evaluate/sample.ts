@@ -8,154 +8,201 @@ import { type Bindings, type Dim, evaluate as evaluateDim, type Shape } from "..
 import { exp } from "../../core/math.ts";
 import type { Node, OpTable } from "../node.ts";
 import { OP_TABLE } from "../ops.ts";
-import { evaluateNode } from "./graph.ts";
-import { type RefTensor, refTensor, stridesOf } from "./tensor.ts";
+import { evaluateNode, evaluatorOf, expansionOf } from "./graph.ts";
+import { broadcastStrides, type RefTensor, refTensor, sameShape, stridesOf } from "./tensor.ts";
 
 /** Element of a value at a row-major position. */
 export type ElementAt = (node: Node, position: number) => number;
 
+type Reader = (position: number) => number;
+
 export interface SampleOptions {
   readonly bindings: Bindings;
-  /** Values that are given instead of computed; `undefined` means "compute it". */
-  readonly given: (node: Node) => ((position: number) => number) | undefined;
+  /** Values that are given instead of computed; `undefined` means "compute it". Asked once for each node. */
+  readonly given: (node: Node) => Reader | undefined;
   readonly table?: OpTable;
 }
 
-/** The index on every axis of a row-major position. */
-function unravel(position: number, strides: readonly number[]): number[] {
-  let rest = position;
-  return strides.map((s) => {
-    const at = Math.floor(rest / s);
-    rest -= at * s;
+/** Position at other strides of what lies at a row-major position of `shape`. */
+function atStrides(shape: readonly number[], strides: readonly number[], offset = 0): Reader {
+  return (position) => {
+    let rest = position;
+    let at = offset;
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      const next = Math.floor(rest / shape[axis]);
+      at += (rest - next * shape[axis]) * strides[axis];
+      rest = next;
+    }
     return at;
-  });
+  };
 }
 
-const dot = (index: readonly number[], strides: readonly number[]): number =>
-  index.reduce((sum, i, axis) => sum + i * strides[axis], 0);
+/** Values that several elements share, computed once. */
+function remember<V>(compute: (key: number) => V): (key: number) => V {
+  const known = new Map<number, V>();
+  return (key) => {
+    let value = known.get(key);
+    if (value === undefined) {
+      value = compute(key);
+      known.set(key, value);
+    }
+    return value;
+  };
+}
 
-/** Creates a sampler; rows that several elements share (norms, softmax, attention weights) are computed once. */
+/** A chain of elementwise ops reads one position of a shared operand several times in a row. */
+function rememberLast(compute: Reader): Reader {
+  let last = -1;
+  let value = 0;
+  return (position) => {
+    if (position !== last) {
+      value = compute(position);
+      last = position;
+    }
+    return value;
+  };
+}
+
+function vector(read: Reader, start: number, step: number, count: number): Float64Array {
+  const values = new Float64Array(count);
+  for (let i = 0; i < count; i++) values[i] = read(start + i * step);
+  return values;
+}
+
+function dot(a: Float64Array, b: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+  return sum;
+}
+
+/** Creates a sampler; rows that several elements share (norms, products, attention weights) are computed once. */
 export function createSampler(options: SampleOptions): ElementAt {
   const { bindings } = options;
   const table = options.table ?? OP_TABLE;
-  const shapes = new Map<Node, readonly number[]>();
   const sizes = (shape: Shape): number[] => shape.map((d: Dim) => evaluateDim(d, bindings));
-  const shapeOf = (node: Node): readonly number[] => {
-    const known = shapes.get(node);
-    if (known !== undefined) return known;
-    const found = sizes(node.shape);
-    shapes.set(node, found);
-    return found;
-  };
-  const rows = new Map<Node, Map<number, ArrayLike<number>>>();
-  const rowOf = (node: Node, row: number, compute: () => ArrayLike<number>): ArrayLike<number> => {
-    const own = rows.get(node) ?? new Map<number, ArrayLike<number>>();
-    rows.set(node, own);
-    const known = own.get(row) ?? compute();
-    own.set(row, known);
-    return known;
+  const shapeOf = (node: Node): number[] => sizes(node.shape);
+  const lastOf = (shape: readonly number[]): number => shape[shape.length - 1] ?? 1;
+
+  const readers = new Map<Node, Reader>();
+  const readerOf = (node: Node): Reader => {
+    let reader = readers.get(node);
+    if (reader === undefined) {
+      reader = options.given(node) ?? build(node);
+      readers.set(node, reader);
+    }
+    return reader;
   };
 
-  /** Elements of the last axis. */
-  const readRow = (node: Node, row: number): RefTensor => {
+  const elementwise = (node: Node): Reader => {
     const shape = shapeOf(node);
-    const width = shape[shape.length - 1] ?? 1;
-    return refTensor(
-      node.dtype,
-      [1, width],
-      Float64Array.from({ length: width }, (_, i) => at(node, row * width + i)),
-    );
-  };
-
-  /** Position in an operand that broadcasts against the node's shape. */
-  const broadcastPosition = (index: readonly number[], operand: Node): number => {
-    const shape = shapeOf(operand);
-    const strides = stridesOf(shape);
-    const lead = index.length - shape.length;
-    return shape.reduce((sum, size, axis) => sum + (size === 1 ? 0 : index[axis + lead] * strides[axis]), 0);
-  };
-
-  const elementwise = (node: Node, position: number): number => {
-    const index = unravel(position, stridesOf(shapeOf(node)));
-    const operands = node.inputs.map((x) => refTensor(x.dtype, [], [at(x, broadcastPosition(index, x))]));
-    return evaluateNode(node, operands, bindings, table).data[0];
-  };
-
-  const rowwise = (node: Node, position: number): number => {
-    const width = shapeOf(node)[shapeOf(node).length - 1];
-    const row = Math.floor(position / width);
-    const values = rowOf(node, row, () => {
-      const [x, ...parameters] = node.inputs;
-      const whole = parameters.map((p) =>
-        refTensor(
-          p.dtype,
-          shapeOf(p),
-          Float64Array.from({ length: shapeOf(p)[0] }, (_, i) => at(p, i)),
-        ),
-      );
-      return evaluateNode(node, [readRow(x, row), ...whole], bindings, table).data;
+    const reads = node.inputs.map((x): Reader => {
+      const own = shapeOf(x);
+      const read = readerOf(x);
+      if (sameShape(own, shape)) return read;
+      const place = atStrides(shape, broadcastStrides(own, shape));
+      return (position) => read(place(position));
     });
-    return values[position - row * width];
+    const operands = node.inputs.map((x) => refTensor(x.dtype, [], [0]));
+    return rememberLast((position) => {
+      // Operands are read first: reading one may evaluate this node's tensors of another position.
+      const values = reads.map((read) => read(position));
+      for (let i = 0; i < values.length; i++) operands[i].data[0] = values[i];
+      return evaluateNode(node, operands, bindings, table).data[0];
+    });
   };
 
-  const view = (node: Node, position: number): number => {
+  const rowTensor = (x: Node, width: number): ((row: number) => RefTensor) => {
+    const read = readerOf(x);
+    return (row) => refTensor(x.dtype, [1, width], vector(read, row * width, 1, width));
+  };
+
+  const normalization = (node: Node): Reader => {
+    const [x, ...parameters] = node.inputs;
+    const width = lastOf(shapeOf(node));
+    const rowOf = rowTensor(x, width);
+    const whole = parameters.map((p) => refTensor(p.dtype, [width], vector(readerOf(p), 0, 1, width)));
+    const values = remember((row) => evaluateNode(node, [rowOf(row), ...whole], bindings, table).data);
+    return (position) => {
+      const row = Math.floor(position / width);
+      return values(row)[position - row * width];
+    };
+  };
+
+  const reduction = (node: Node): Reader => {
+    const rowOf = rowTensor(node.inputs[0], lastOf(shapeOf(node.inputs[0])));
+    return remember((row) => evaluateNode(node, [rowOf(row)], bindings, table).data[0]);
+  };
+
+  const view = (node: Node): Reader => {
     const [x] = node.inputs;
+    const read = readerOf(x);
     const a = node.attributes;
-    if (node.op === "reshape" || node.op === "contiguous") return at(x, position);
-    const index = unravel(position, stridesOf(shapeOf(node)));
-    if (node.op === "broadcast_to") return at(x, broadcastPosition(index, x));
-    const strides = stridesOf(shapeOf(x));
-    if (node.op === "transpose")
-      return at(
-        x,
-        dot(
-          index,
-          (a.perm as readonly number[]).map((p) => strides[p]),
-        ),
-      );
-    const [start] = sizes([a.start as Dim]);
-    return at(x, dot(index, strides) + start * strides[a.axis as number]);
+    if (node.op === "reshape" || node.op === "contiguous") return read;
+    const shape = shapeOf(node);
+    const own = stridesOf(shapeOf(x));
+    const axis = a.axis as number;
+    const place =
+      node.op === "broadcast_to"
+        ? atStrides(shape, broadcastStrides(shapeOf(x), shape))
+        : node.op === "transpose"
+          ? atStrides(
+              shape,
+              (a.perm as readonly number[]).map((p) => own[p]),
+            )
+          : atStrides(shape, own, evaluateDim(a.start as Dim, bindings) * own[axis]);
+    return (position) => read(place(position));
   };
 
-  const matmul = (node: Node, position: number): number => {
+  const matmul = (node: Node): Reader => {
     const [a, b] = node.inputs;
-    const index = unravel(position, stridesOf(shapeOf(node)));
-    const column = index[index.length - 1];
-    const inner = shapeOf(a)[shapeOf(a).length - 1];
-    const fromA = broadcastPosition([...index.slice(0, -1), 0], a);
+    const [readA, readB] = [readerOf(a), readerOf(b)];
+    const [shape, shapeA, shapeB] = [shapeOf(node), shapeOf(a), shapeOf(b)];
+    const inner = lastOf(shapeA);
+    const columns = lastOf(shape);
     const transposed = node.attributes.transpose_b === true;
-    const fromB = broadcastPosition([...index.slice(0, -2), transposed ? column : 0, transposed ? 0 : column], b);
-    const stepB = transposed ? 1 : shapeOf(b)[shapeOf(b).length - 1];
-    let sum = 0;
-    for (let k = 0; k < inner; k++) sum += at(a, fromA + k) * at(b, fromB + k * stepB);
-    return sum;
+    const stepB = transposed ? 1 : lastOf(shapeB);
+    const batches = shape.slice(0, -2);
+    const rows = shape[shape.length - 2];
+    const batchA = atStrides(batches, broadcastStrides(shapeA.slice(0, -2), batches));
+    const batchB = atStrides(batches, broadcastStrides(shapeB.slice(0, -2), batches));
+    const rowOfA = remember((start) => vector(readA, start, 1, inner));
+    const columnOfB = remember((start) => vector(readB, start, stepB, inner));
+    return (position) => {
+      const line = Math.floor(position / columns);
+      const column = position - line * columns;
+      const batch = Math.floor(line / rows);
+      const startA = (batchA(batch) * rows + (line - batch * rows)) * inner;
+      const startB = batchB(batch) * inner * columns + (transposed ? column * inner : column);
+      return dot(rowOfA(startA), columnOfB(startB));
+    };
   };
 
-  const attention = (node: Node, position: number): number => {
+  const attention = (node: Node): Reader => {
     const [q, k, v, ...extra] = node.inputs;
     const a = node.attributes;
+    const [readQ, readK, readV] = [readerOf(q), readerOf(k), readerOf(v)];
     const [, queries, heads, width] = shapeOf(q);
     const [, keys, keyHeads] = shapeOf(k);
-    const row = Math.floor(position / width);
-    const head = row % heads;
-    const query = Math.floor(row / heads) % queries;
-    const batch = Math.floor(row / (heads * queries));
-    const mask = a.key_mask === true ? extra[0] : undefined;
+    const readMask = a.key_mask === true ? readerOf(extra[0]) : undefined;
     const segments = a.segments === true ? extra[a.key_mask === true ? 1 : 0] : undefined;
-    const keyHead = Math.floor(head / (heads / keyHeads));
-    const keyAt = (j: number): number => ((batch * keys + j) * keyHeads + keyHead) * width;
-    const weights = rowOf(node, row, () => {
+    const offsets = segments && vector(readerOf(segments), 0, 1, shapeOf(segments)[0]);
+    const keyAt = (row: number, j: number): number => {
+      const batch = Math.floor(row / (heads * queries));
+      return ((batch * keys + j) * keyHeads + Math.floor((row % heads) / (heads / keyHeads))) * width;
+    };
+    const keyVector = remember((start) => vector(readK, start, 1, width));
+    const weights = remember((row): Float64Array => {
+      const query = Math.floor(row / heads) % queries;
+      const batch = Math.floor(row / (heads * queries));
       let [first, end] = [0, a.causal === true ? query + 1 : keys];
-      for (let s = 0; segments !== undefined && s + 1 < shapeOf(segments)[0]; s++) {
-        const [low, high] = [at(segments, s), at(segments, s + 1)];
-        if (query >= low && query < high) [first, end] = [low, Math.min(end, high)];
+      for (let s = 0; offsets !== undefined && s + 1 < offsets.length; s++) {
+        if (query >= offsets[s] && query < offsets[s + 1]) [first, end] = [offsets[s], Math.min(end, offsets[s + 1])];
       }
+      const own = vector(readQ, row * width, 1, width);
       const scores = new Float64Array(keys).fill(Number.NEGATIVE_INFINITY);
       for (let j = first; j < end; j++) {
-        if (mask !== undefined && at(mask, batch * keys + j) === 0) continue;
-        let sum = 0;
-        for (let d = 0; d < width; d++) sum += at(q, row * width + d) * at(k, keyAt(j) + d);
-        scores[j] = sum * (a.scale as number);
+        if (readMask?.(batch * keys + j) === 0) continue;
+        scores[j] = dot(own, keyVector(keyAt(row, j))) * (a.scale as number);
       }
       const top = scores.reduce((m, s) => Math.max(m, s), Number.NEGATIVE_INFINITY);
       if (top === Number.NEGATIVE_INFINITY) return new Float64Array(keys);
@@ -163,82 +210,97 @@ export function createSampler(options: SampleOptions): ElementAt {
       const total = powers.reduce((x, y) => x + y, 0);
       return powers.map((p) => p / total);
     });
-    const column = position - row * width;
-    let sum = 0;
-    for (let j = 0; j < keys; j++) if (weights[j] !== 0) sum += weights[j] * at(v, keyAt(j) + column);
-    return sum;
+    return (position) => {
+      const row = Math.floor(position / width);
+      const own = weights(row);
+      let sum = 0;
+      for (let j = 0; j < keys; j++) {
+        if (own[j] !== 0) sum += own[j] * readV(keyAt(row, j) + position - row * width);
+      }
+      return sum;
+    };
   };
 
-  const indexed = (node: Node, position: number): number => {
+  const indexed = (node: Node): Reader => {
     const [x, indices] = node.inputs;
-    const width = shapeOf(x)[shapeOf(x).length - 1];
-    const row = Math.floor(position / width);
-    const taken = at(indices, row) + (node.op === "take_row" ? row * shapeOf(x)[1] : 0);
-    return at(x, taken * width + (position - row * width));
+    const [read, readIndex] = [readerOf(x), readerOf(indices)];
+    const width = lastOf(shapeOf(x));
+    const rowsEach = node.op === "take_row" ? shapeOf(x)[1] : 0;
+    return (position) => {
+      const row = Math.floor(position / width);
+      return read((readIndex(row) + row * rowsEach) * width + position - row * width);
+    };
   };
 
-  const concat = (node: Node, position: number): number => {
+  const concat = (node: Node): Reader => {
     const axis = node.attributes.axis as number;
-    const index = unravel(position, stridesOf(shapeOf(node)));
-    for (const x of node.inputs) {
-      if (index[axis] < shapeOf(x)[axis]) return at(x, dot(index, stridesOf(shapeOf(x))));
-      index[axis] -= shapeOf(x)[axis];
-    }
-    return Number.NaN;
+    const shape = shapeOf(node);
+    // Runs of the axis and all behind it.
+    const inner = stridesOf(shape)[axis];
+    const run = inner * shape[axis];
+    const parts = node.inputs.map((x) => ({ read: readerOf(x), length: shapeOf(x)[axis] * inner }));
+    return (position) => {
+      const outer = Math.floor(position / run);
+      let at = position - outer * run;
+      for (const { read, length } of parts) {
+        if (at < length) return read(outer * length + at);
+        at -= length;
+      }
+      return internal(`a concatenation has no element ${position}`);
+    };
   };
 
-  const patchify = (node: Node, position: number): number => {
-    const [x] = node.inputs;
+  const patchify = (node: Node): Reader => {
+    const read = readerOf(node.inputs[0]);
     const [ph, pw] = [node.attributes.patch_height as number, node.attributes.patch_width as number];
-    const [, channels, height, width] = shapeOf(x);
-    const [batch, patch, element] = unravel(position, stridesOf(shapeOf(node)));
-    const across = Math.floor(width / pw);
-    const [channel, row, column] = unravel(element, [ph * pw, pw, 1]);
-    const y = Math.floor(patch / across) * ph + row;
-    const left = (patch % across) * pw + column;
-    return at(x, ((batch * channels + channel) * height + y) * width + left);
+    const [batches, channels, height, width] = shapeOf(node.inputs[0]);
+    const [down, across] = [Math.floor(height / ph), Math.floor(width / pw)];
+    const image = height * width;
+    const place = atStrides(
+      [batches, down, across, channels, ph, pw],
+      [channels * image, ph * width, pw, image, width, 1],
+    );
+    return (position) => read(place(position));
   };
 
-  const compute = (node: Node, position: number): number => {
+  /** An op of a plugin whose kind says too little: what it means in simpler ops. */
+  const expanded = (node: Node): Reader => {
+    const { outputs } = expansionOf(node, table);
+    const sample = createSampler({
+      bindings,
+      table,
+      given: (x) => (x.op === "input" ? readerOf(node.inputs[Number(x.attributes.name)]) : undefined),
+    });
+    return (position) => sample(outputs[0].node, position);
+  };
+
+  const build = (node: Node): Reader => {
     const kind = table.get(node.op)?.kind;
-    if (kind === "elementwise") return elementwise(node, position);
-    if (kind === "view" || node.op === "contiguous") return view(node, position);
+    if (kind === "elementwise") return elementwise(node);
+    if (kind === "normalization") return normalization(node);
+    if (node.op === "input" || node.op === "weight")
+      return internal(`the ${node.op} "${String(node.attributes.name)}" has no values to sample`);
+    if (evaluatorOf(node.op) === undefined) return expanded(node);
+    if (kind === "view" || node.op === "contiguous") return view(node);
+    if (kind === "reduction") return reduction(node);
     switch (node.op) {
       case "constant":
-        return node.attributes.value as number;
-      case "reduce_sum":
-      case "reduce_mean":
-      case "reduce_max":
-        return evaluateNode(node, [readRow(node.inputs[0], position)], bindings, table).data[0];
+        return () => node.attributes.value as number;
       case "matmul":
-        return matmul(node, position);
+        return matmul(node);
       case "attention":
-        return attention(node, position);
+        return attention(node);
       case "gather":
       case "take_row":
-        return indexed(node, position);
+        return indexed(node);
       case "concat":
-        return concat(node, position);
+        return concat(node);
       case "patchify":
-        return patchify(node, position);
-      case "input":
-      case "weight":
-        return internal(`the ${node.op} "${String(node.attributes.name)}" has no values to sample`);
+        return patchify(node);
       default:
-        return rowwise(node, position);
+        return internal(`the sampler does not know "${node.op}"`);
     }
   };
 
-  const memo = new Map<Node, Map<number, number>>();
-  const at: ElementAt = (node, position) => {
-    const given = options.given(node);
-    if (given !== undefined) return given(position);
-    if (node.op !== "matmul") return compute(node, position);
-    const own = memo.get(node) ?? new Map<number, number>();
-    memo.set(node, own);
-    const known = own.get(position) ?? compute(node, position);
-    own.set(position, known);
-    return known;
-  };
-  return at;
+  return (node, position) => readerOf(node)(position);
 }

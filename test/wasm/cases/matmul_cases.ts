@@ -15,11 +15,10 @@ import {
   instantiate,
   type KernelCase,
   type KernelFunction,
-  RELAXED,
   runKernel,
   UNWRITTEN,
 } from "../emit_kit.ts";
-import { integers, packed } from "./pack_b_cases.ts";
+import { firstWrong, integers, packed } from "./pack_b_cases.ts";
 import { evaluateExpr } from "./scalar_reference.ts";
 
 export interface MatmulSizes {
@@ -196,21 +195,15 @@ const ROWS: readonly Row[] = [
   },
 ];
 
-export const MATMUL_CASES: readonly KernelCase[] = ROWS.flatMap(({ name, options, sizes }) =>
-  (RELAXED ? [false, true] : [false]).map((madd) => {
+export function matmulCases(madd: boolean): readonly KernelCase[] {
+  return ROWS.map(({ name, options, sizes }) => {
     const all = { ...options, madd };
     return {
       name: `matmul ${name}${madd ? ", relaxed" : ""}`,
+      relaxed: madd,
       module: matmulKernel(all),
       check: (bytes) =>
-        guarded(() => {
-          const kernel = instantiate(bytes);
-          for (const s of sizes) {
-            const wrong = checkMatmul(kernel, all, s);
-            if (wrong !== undefined) return wrong;
-          }
-          return undefined;
-        }),
+        guarded(() => firstWrong(instantiate(bytes), sizes, (kernel, s) => checkMatmul(kernel, all, s))),
     };
-  }),
-);
+  });
+}

@@ -62,21 +62,29 @@ const SIZES: readonly PackSizes[] = [
   { n: 30, k: 6, batch: 3, gap: 2 },
 ];
 
-export const PACK_CASES: readonly KernelCase[] = [4, 8, 12, 16].flatMap((columns) =>
-  [false, true].map((transposed) => {
-    const options = { columns, transposed };
-    return {
-      name: `pack_b ${columns} columns${transposed ? ", transposed" : ""}`,
-      module: packKernel(options),
-      check: (bytes) =>
-        guarded(() => {
-          const kernel = instantiate(bytes);
-          for (const sizes of SIZES) {
-            const wrong = checkPack(kernel, options, sizes);
-            if (wrong !== undefined) return wrong;
-          }
-          return undefined;
-        }),
-    };
-  }),
-);
+/** The first sentence that a check of several sizes gives. */
+export function firstWrong<S>(
+  kernel: KernelFunction,
+  sizes: readonly S[],
+  check: (kernel: KernelFunction, s: S) => string | undefined,
+): string | undefined {
+  for (const s of sizes) {
+    const wrong = check(kernel, s);
+    if (wrong !== undefined) return wrong;
+  }
+  return undefined;
+}
+
+export function packCases(): readonly KernelCase[] {
+  return [4, 8, 12, 16].flatMap((columns) =>
+    [false, true].map((transposed) => {
+      const options = { columns, transposed };
+      return {
+        name: `pack_b ${columns} columns${transposed ? ", transposed" : ""}`,
+        module: packKernel(options),
+        check: (bytes) =>
+          guarded(() => firstWrong(instantiate(bytes), SIZES, (kernel, s) => checkPack(kernel, options, s))),
+      };
+    }),
+  );
+}

@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  type AttentionOptions,
+  attentionGrid,
+  attentionKernel,
+  attentionScratch,
+} from "../../kernels/wasm/emit/attention.ts";
+import { dimKey, symbol } from "../../runtime/core/dim.ts";
+import { hash32 } from "../../runtime/core/random.ts";
+import { type AttentionSizes, attentionCases, checkAttention } from "./cases/attention_cases.ts";
+import { instantiate, testCases } from "./emit_kit.ts";
+
+testCases([...attentionCases(false), ...attentionCases(true)]);
+
+const DENSE: AttentionOptions = {
+  headDim: 8,
+  scale: 0.35,
+  causal: false,
+  keyMask: false,
+  segments: false,
+  madd: false,
+};
+
+function check(options: AttentionOptions, sizes: AttentionSizes): void {
+  assert.equal(checkAttention(instantiate(attentionKernel(options).bytes), options, sizes), undefined);
+}
+
+test("attention of the head widths of published models", () => {
+  for (const headDim of [32, 64, 72, 80, 88, 128]) {
+    check(
+      { ...DENSE, headDim, scale: 1 / Math.sqrt(headDim) },
+      { batch: 1, heads: 2, queries: 50, keys: 50, merged: true },
+    );
+  }
+});
+
+test("attention is right for random sizes and options", () => {
+  for (let seed = 0; seed < 60; seed++) {
+    const pick = (of: number, index: number): number => hash32(seed, index) % of;
+    const options = {
+      ...DENSE,
+      headDim: 1 + pick(20, 0),
+      causal: pick(3, 1) === 0,
+      keyMask: pick(3, 2) === 0,
+      segments: pick(3, 3) === 0,
+    };
+    const square = options.causal || options.segments;
+    const queries = 1 + pick(90, 4);
+    const keys = square ? queries : 1 + pick(200, 5);
+    const cut = pick(keys + 1, 6);
+    const kept = 1 + pick(4, 7);
+    const sizes = {
+      ...{ batch: 1 + pick(2, 8), heads: 1 + pick(3, 9), queries, keys, merged: queries === keys && pick(2, 10) === 0 },
+      ...{ ends: [Math.floor(cut / 2), cut, keys], mask: (_: number, key: number) => pick(5, 100 + key) < kept },
+    };
+    check(options, sizes);
+  }
+});
+
+test("scores far apart, of both signs, and equal ones", () => {
+  for (const spread of [0, 12, 40]) check(DENSE, { batch: 1, heads: 1, queries: 9, keys: 140, spread });
+});
+
+test("a NaN reaches the rows that see it, infinite scores become NaN, and -Infinity alone gives zeros", () => {
+  const sizes = { batch: 1, heads: 1, queries: 6, keys: 5 };
+  const edited = (edit: AttentionSizes["edit"]): void => check(DENSE, { ...sizes, edit });
+  edited((q) => void q.fill(NaN, 8, 16));
+  edited((_, k) => void k.fill(NaN, 8, 9));
+  edited((q, k) => {
+    q.fill(1, 0, 8);
+    k.fill(Infinity, 0, 8);
+  });
+  edited((q, k) => {
+    q.fill(1);
+    k.fill(-Infinity);
+  });
+});
+
+test("scratch does not depend on the number of keys, nor the grid", () => {
+  assert.equal(attentionScratch({ headDim: 64, madd: false }) < 160 * 1024, true);
+  const grid = attentionGrid(symbol("batch"), 12, symbol("tokens"), { headDim: 64, madd: false });
+  assert.equal(dimKey(grid), "12*batch*floor_div(tokens + 71, 72)");
+});

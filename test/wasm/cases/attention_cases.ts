@@ -1,0 +1,220 @@
+/** Attention: widths, strides, masks, causal order and segments, against the reference evaluator. */
+import {
+  type AttentionOptions,
+  attentionArguments,
+  attentionGrid,
+  attentionKernel,
+  attentionScratch,
+} from "../../../kernels/wasm/emit/attention.ts";
+import * as ref from "../../../runtime/ir/evaluate/mod.ts";
+import { guarded, instantiate, type KernelCase, type KernelFunction, normals, runKernel } from "../emit_kit.ts";
+import { firstWrong, firstWrong } from "./pack_b_cases.ts";
+
+export interface AttentionSizes {
+  readonly batch: number;
+  readonly heads: number;
+  readonly queries: number;
+  readonly keys: number;
+  /** Queries, keys and values interleaved by token, as one product writes them, and not apart. */
+  readonly merged?: boolean;
+  /** Which keys are seen, [batch, keys]. */
+  readonly mask?: (batch: number, key: number) => boolean;
+  /** Ends of the segments. */
+  readonly ends?: readonly number[];
+  /** Standard deviation of queries and keys. */
+  readonly spread?: number;
+  /** Changes the operands, given as [batch, tokens, heads, head_dim]. */
+  readonly edit?: (q: Float32Array, k: Float32Array, v: Float32Array) => void;
+}
+
+/** What is wrong with `found`; the weights of a row sum to 1, so values of spread 1 bound absolute errors. */
+function compareRows(found: Float32Array, expected: ArrayLike<number>, spread: number): string | undefined {
+  for (let i = 0; i < expected.length; i++) {
+    const e = expected[i];
+    const ok = Number.isFinite(e)
+      ? Math.abs(found[i] - e) <= 4e-6 * Math.max(1, spread * spread)
+      : Object.is(found[i], e);
+    if (!ok) return `element ${i} is ${found[i]} instead of ${e}`;
+  }
+  return undefined;
+}
+
+/** Runs a kernel over random operands and compares it with the evaluator. */
+export function checkAttention(
+  kernel: KernelFunction,
+  options: AttentionOptions,
+  sizes: AttentionSizes,
+): string | undefined {
+  const { batch, heads, queries, keys } = sizes;
+  const { headDim } = options;
+  const spread = sizes.spread ?? 1;
+  const width = heads * headDim;
+  const [q, k] = [queries, keys].map((tokens, i) => normals(i + 10 * tokens, batch * tokens * width, 0, spread));
+  const v = normals(2 + 10 * keys, batch * keys * width);
+  sizes.edit?.(q, k, v);
+  const mask = Float32Array.from({ length: batch * keys }, (_, i) =>
+    sizes.mask?.(Math.floor(i / keys), i % keys) === false ? (i % 2 === 0 ? 0 : -0) : 0.25,
+  );
+  const cuSeqlens = Int32Array.from([0, ...(sizes.ends ?? [])]);
+  const tensor = (tokens: number, x: ArrayLike<number>): ref.RefTensor =>
+    ref.refTensor("f32", [batch, tokens, heads, headDim], x);
+  const expected = ref.attention(tensor(queries, q), tensor(keys, k), tensor(keys, v), {
+    scale: options.scale,
+    causal: options.causal,
+    ...(options.keyMask ? { keyMask: ref.refTensor("f32", [batch, keys], mask) } : {}),
+    ...(options.segments ? { cuSeqlens: ref.refTensor("i32", [cuSeqlens.length], cuSeqlens) } : {}),
+  }).data;
+
+  const merged = sizes.merged === true;
+  const step = merged ? 3 * width : width;
+  const tokens = merged ? interleave([q, k, v], width) : undefined;
+  const found = runKernel(kernel, {
+    inputs: tokens === undefined ? [q, k, v, mask, cuSeqlens] : [tokens, tokens, tokens, mask, cuSeqlens],
+    outputLength: expected.length,
+    args: (output, pointers) => {
+      const [first] = pointers;
+      const heads3 = merged ? [first, first + 4 * width, first + 8 * width] : pointers;
+      const values = new Map<string, number>([
+        ...([
+          ["output", output],
+          ["heads", heads],
+          ["queries", queries],
+          ["keys", keys],
+        ] as const),
+        ...([
+          ["key_mask", pointers[3]],
+          ["cu_seqlens", pointers[4]],
+          ["segments", cuSeqlens.length - 1],
+        ] as const),
+      ]);
+      ["q", "k", "v"].forEach((name, i) => {
+        values.set(name, heads3[i]);
+        values.set(`${name}_batch_stride`, (i === 0 ? queries : keys) * step);
+        values.set(`${name}_token_stride`, step);
+        values.set(`${name}_head_stride`, headDim);
+      });
+      return attentionArguments(options).map((name) => values.get(name) as number);
+    },
+    grid: attentionGrid(batch, heads, queries, options) as number,
+    scratch: attentionScratch(options),
+    misaligned: (queries + keys) % 4,
+  });
+  const wrong = compareRows(found, expected, spread);
+  return wrong === undefined ? undefined : `queries ${queries}, keys ${keys}: ${wrong}`;
+}
+
+/** Rows of several matrices after one another, row by row. */
+function interleave(matrices: readonly Float32Array[], width: number): Float32Array {
+  const rows = matrices[0].length / width;
+  const out = new Float32Array(matrices.length * rows * width);
+  for (let r = 0; r < rows; r++) {
+    matrices.forEach((x, i) => {
+      out.set(x.subarray(r * width, (r + 1) * width), (r * matrices.length + i) * width);
+    });
+  }
+  return out;
+}
+
+interface Row {
+  readonly name: string;
+  readonly options: Partial<AttentionOptions> & { readonly headDim: number };
+  readonly sizes: readonly AttentionSizes[];
+}
+
+const every =
+  (n: number) =>
+  (batch: number, key: number): boolean =>
+    (key + batch) % n !== 0;
+
+const nothing = (): boolean => false;
+
+/** NaN in the last elements of keys and values, where nobody may look. */
+const poisonTail =
+  (elements: number): AttentionSizes["edit"] =>
+  (_, k, v) => {
+    for (const x of [k, v]) x.fill(NaN, x.length - elements);
+  };
+
+const ROWS: readonly Row[] = [
+  {
+    name: "dense",
+    options: { headDim: 8 },
+    sizes: [
+      { batch: 2, heads: 3, queries: 5, keys: 11 },
+      { batch: 1, heads: 1, queries: 1, keys: 1 },
+      { batch: 1, heads: 2, queries: 73, keys: 131, merged: false },
+      { batch: 2, heads: 2, queries: 13, keys: 13, merged: true, spread: 4 },
+    ],
+  },
+  {
+    name: "odd head_dim",
+    options: { headDim: 21 },
+    sizes: [
+      { batch: 2, heads: 2, queries: 9, keys: 18 },
+      { batch: 1, heads: 1, queries: 6, keys: 6, merged: true },
+    ],
+  },
+  { name: "head_dim 3", options: { headDim: 3 }, sizes: [{ batch: 2, heads: 2, queries: 7, keys: 10 }] },
+  {
+    name: "causal",
+    options: { headDim: 12, causal: true },
+    sizes: [
+      { batch: 2, heads: 2, queries: 1, keys: 1 },
+      { batch: 1, heads: 2, queries: 23, keys: 23, merged: true },
+      { batch: 1, heads: 1, queries: 150, keys: 150 },
+      // The last token is NaN; only the last query sees it.
+      { batch: 1, heads: 1, queries: 22, keys: 22, edit: poisonTail(12) },
+    ],
+  },
+  {
+    name: "key mask",
+    options: { headDim: 4, keyMask: true },
+    sizes: [
+      { batch: 3, heads: 2, queries: 6, keys: 19, mask: every(3) },
+      { batch: 2, heads: 1, queries: 3, keys: 300, mask: (b, key) => (b === 0 ? key > 280 : key % 2 === 0) },
+      { batch: 2, heads: 1, queries: 5, keys: 9, mask: nothing },
+      {
+        batch: 1,
+        heads: 1,
+        queries: 5,
+        keys: 9,
+        mask: (_, key) => key < 7,
+        edit: poisonTail(8),
+      },
+    ],
+  },
+  {
+    name: "causal with key mask",
+    options: { headDim: 8, causal: true, keyMask: true },
+    sizes: [
+      { batch: 2, heads: 2, queries: 27, keys: 27, mask: every(4) },
+      { batch: 1, heads: 1, queries: 160, keys: 160, mask: (_, key) => key > 2 && key % 5 !== 1 },
+    ],
+  },
+  {
+    name: "segments",
+    options: { headDim: 16, segments: true },
+    sizes: [
+      { batch: 1, heads: 2, queries: 20, keys: 20, ends: [3, 3, 17, 20] },
+      { batch: 2, heads: 1, queries: 170, keys: 170, ends: [1, 80, 170] },
+    ],
+  },
+  {
+    name: "causal segments with key mask",
+    options: { headDim: 5, segments: true, causal: true, keyMask: true },
+    sizes: [{ batch: 2, heads: 1, queries: 90, keys: 90, ends: [10, 71, 72, 90], mask: every(7) }],
+  },
+];
+
+export function attentionCases(madd: boolean): readonly KernelCase[] {
+  return ROWS.map(({ name, options, sizes }) => {
+    const all = { scale: 0.3, causal: false, keyMask: false, segments: false, ...options, madd };
+    return {
+      name: `attention ${name}${madd ? ", relaxed" : ""}`,
+      relaxed: madd,
+      module: attentionKernel(all),
+      check: (bytes) =>
+        guarded(() => firstWrong(instantiate(bytes), sizes, (kernel, s) => checkAttention(kernel, all, s))),
+    };
+  });
+}
