@@ -85,6 +85,7 @@ export class Runtime {
     this.#checkOpen();
     const { host, plugins, device } = this.#parts;
     const begin = host.now();
+    checkLoadOptions(options);
     const files = openModelSource(source, host);
     const { modelType, spec, model } = await openModel(files, plugins);
     const available = model.towers.map((t) => t.modality);
@@ -176,6 +177,22 @@ export class Runtime {
       now: () => host.now(),
       ...abort,
     });
+  }
+}
+
+/** Callers without types make typing mistakes too. @throws FoveaError `invalid_options` */
+function checkLoadOptions({ dtype = "f32", loadFormat = "safetensors" }: LoadOptions): void {
+  if (dtype !== "f32") {
+    throw new FoveaError(
+      "invalid_options",
+      `\`dtype\` is ${JSON.stringify(dtype)}; this version computes in "f32" (weights of f16 and bf16 are widened).`,
+    );
+  }
+  if (loadFormat !== "safetensors" && loadFormat !== "dummy") {
+    throw new FoveaError(
+      "invalid_options",
+      `\`loadFormat\` is ${JSON.stringify(loadFormat)}; expected "safetensors" or "dummy".`,
+    );
   }
 }
 

@@ -163,6 +163,7 @@ export function visionTower(config: ClipVisionConfig): TowerSpec {
     outputs,
     prepare: (inputs) => prepareImages(inputs, config),
     plan: (shapes, wanted) => planVision(config, outputs, shapes, wanted),
+    exampleSizes: ["size"],
     example: (options) => exampleImages(options, config),
   };
 }
@@ -182,6 +183,7 @@ export function textTower(config: ClipTextConfig): TowerSpec {
     outputs,
     prepare: (inputs) => prepareTexts(inputs, config),
     plan: (shapes, wanted) => planText(config, outputs, shapes, wanted),
+    exampleSizes: ["tokens"],
     example: (options) => exampleTexts(options, config),
   };
 }

@@ -67,14 +67,22 @@ export interface TowerSpec {
   readonly prepare: (inputs: Tensors) => Tensors;
   /** Pure function of the prepared inputs' shapes and the wanted outputs. */
   readonly plan: (shapes: Readonly<Record<string, readonly number[]>>, outputs: readonly string[]) => Plan;
-  /** Input shapes for a benchmark. */
+  /** Options of `example` beside batch and seed that this tower understands. */
+  readonly exampleSizes: readonly ExampleSize[];
+  /** Made-up inputs for a benchmark. */
   readonly example: (options: ExampleOptions) => Tensors;
 }
 
+export type ExampleSize = "size" | "grid" | "tokens" | "seconds";
+
 export interface ExampleOptions {
   readonly batch: number;
-  readonly tokens?: number;
+  /** Pixels: height, width. */
   readonly size?: readonly [number, number];
+  /** Patches: frames, rows, columns. */
+  readonly grid?: readonly [number, number, number];
+  readonly tokens?: number;
+  readonly seconds?: number;
   readonly seed: number;
 }
 

@@ -1,7 +1,7 @@
 /** Expectations: reference values of every claim, so that whoever runs the artifact can check the kernels by comparing numbers. */
 import type { Expectation } from "../abi/artifact.ts";
 import { type Bindings, type Box, bounds, evaluate, product } from "../core/dim.ts";
-import { type Fill, fillElement, nameSeed } from "../core/fill.ts";
+import { type Fill, fillReader, nameSeed } from "../core/fill.ts";
 import { hash32 } from "../core/random.ts";
 import { createSampler } from "../ir/evaluate/sample.ts";
 import type { Node, OpTable } from "../ir/node.ts";
@@ -18,11 +18,15 @@ const UPPER_CORNER_FLOPS = 1e9;
 /** Share of the values' root mean square: several times what f32 sums of some thousand terms lose. */
 const TOLERANCE = 1e-5;
 
+/** Squares of smaller values come near to where f32 loses bits. */
+const SMALLEST_SCALE = 2 ** -20;
+
 function corner(box: Box, upper: boolean): Bindings {
   return Object.fromEntries(
     Object.entries(box).map(([name, { min, max, multipleOf = 1 }]) => [
       name,
-      upper ? max - (max % multipleOf) : Math.ceil(min / multipleOf) * multipleOf,
+      // An empty value has nothing to sample.
+      upper ? max - (max % multipleOf) : Math.ceil(Math.max(min, 1) / multipleOf) * multipleOf,
     ]),
   );
 }
@@ -47,7 +51,17 @@ function fillFor(
       return { kind: "offsets", count: size(node.inputs[at], 0), total: keys };
     }
   }
-  return base.dtype === "f32" ? { kind: "uniform", seed } : { kind: "index", seed, below: 128 };
+  if (base.dtype !== "f32") return { kind: "index", seed, below: 128 };
+  return { kind: "uniform", seed, scale: uniformScale(group) };
+}
+
+/** Values as small as the square root of an epsilon, where a claim has one: larger ones would hide a wrong epsilon. */
+function uniformScale(group: StepGroup): number {
+  const epsilons = group.claim.covers.flatMap(({ attributes: { eps } }) => (typeof eps === "number" ? [eps] : []));
+  const least = Math.min(1, ...epsilons);
+  let scale = 1;
+  while (scale * scale > least && scale > SMALLEST_SCALE) scale /= 2;
+  return scale;
 }
 
 /** Positions on a grid of evenly drawn rows and columns, the corners among them. */
@@ -83,7 +97,7 @@ export function expectationsOf(groups: readonly StepGroup[], box: Box, table: Op
       table,
       given: (node) => {
         const fill = fillOf.get(node) ?? (node.op === "weight" ? weightFill(node) : undefined);
-        return fill === undefined ? undefined : (position) => fillElement(fill, position);
+        return fill === undefined ? undefined : fillReader(fill);
       },
     });
     const { output } = group.claim;
@@ -104,4 +118,8 @@ export function expectationsOf(groups: readonly StepGroup[], box: Box, table: Op
   });
 }
 
-const weightFill = (node: Node): Fill => ({ kind: "uniform", seed: nameSeed(node.attributes.name as string) });
+const weightFill = (node: Node): Fill => ({
+  kind: "uniform",
+  seed: nameSeed(node.attributes.name as string),
+  scale: 1,
+});

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "b7064887fddb4fae006c4f132d5ad94e8daa838ea0ee6a737033453af361d0a2";
+export const SOURCE_DIGEST: string = "bab2bd618b11b0a8a6165061581009f188e06e08330ea3d32fc83f176047b9a5";

@@ -39,9 +39,10 @@ function refuse(tag: string, problem: string): never {
 
 function checkInterval(tag: string, name: string, i: Interval): void {
   const step = i.multipleOf ?? 1;
-  const whole = [i.min, i.max, step].every((v) => Number.isSafeInteger(v));
-  if (!whole || i.min < 0 || step < 1)
+  if (!Number.isSafeInteger(i.min) || !Number.isSafeInteger(i.max) || i.min < 0)
     refuse(tag, `symbol "${name}" needs whole bounds >= 0, found ${i.min}..${i.max}.`);
+  if (!Number.isSafeInteger(step) || step < 1)
+    refuse(tag, `symbol "${name}" needs a whole \`multipleOf\` >= 1, found ${step}.`);
   if (i.min > i.max) refuse(tag, `the interval of "${name}" is empty (${i.min}..${i.max}); swap its bounds.`);
   if (i.max - (i.max % step) < i.min) {
     refuse(tag, `no multiple of ${step} lies in ${i.min}..${i.max} of "${name}"; widen the interval.`);
@@ -66,7 +67,7 @@ export function splitRanges(symbols: Box, spec: RangeSpec, options: RangeOptions
   const boxes: Box[] = [];
   for (const tuple of spec.exact ?? []) {
     for (const name of Object.keys(tuple)) {
-      if (!(name in symbols))
+      if (!Object.hasOwn(symbols, name))
         refuse(tag, `an exact size names "${name}"; its symbols are ${Object.keys(symbols).join(", ")}.`);
     }
     if (!boxHolds(symbols, tuple)) {
@@ -75,23 +76,24 @@ export function splitRanges(symbols: Box, spec: RangeSpec, options: RangeOptions
         `the exact size ${JSON.stringify(tuple)} lies outside of ${boxText(symbols)}; give every symbol a value inside.`,
       );
     }
-    boxes.push(Object.fromEntries(Object.keys(symbols).map((n) => [n, { min: tuple[n], max: tuple[n] }])));
+    const box = Object.fromEntries(Object.keys(symbols).map((n) => [n, { min: tuple[n], max: tuple[n] }]));
+    const text = boxText(box);
+    if (boxes.some((b) => boxText(b) === text)) refuse(tag, `the exact size ${text} is listed twice; drop one.`);
+    boxes.push(box);
   }
   const ends = spec.ends ?? [];
   if (ends.length === 0) boxes.push(symbols);
   else {
     const axis = spec.axis;
-    if (axis === undefined || !(axis in symbols)) {
+    if (axis === undefined || !Object.hasOwn(symbols, axis)) {
       refuse(tag, `ends need an axis out of ${Object.keys(symbols).join(", ")}, found ${axis ?? "none"}.`);
     }
     const whole = symbols[axis];
     let from = whole.min;
-    for (const end of [...ends, whole.max]) {
-      if (!Number.isSafeInteger(end) || end < from || end > whole.max) {
-        refuse(
-          tag,
-          `end ${end} of "${axis}" must lie in ${from}..${whole.max}; ends ascend and stay below ${whole.max}.`,
-        );
+    for (const [i, end] of [...ends, whole.max].entries()) {
+      const most = i < ends.length ? whole.max - 1 : whole.max;
+      if (!Number.isSafeInteger(end) || end < from || end > most) {
+        refuse(tag, `end ${end} of "${axis}" must lie in ${from}..${most}; ends ascend and stay below ${whole.max}.`);
       }
       const part = { ...whole, min: from, max: end };
       checkInterval(tag, axis, part);
@@ -109,6 +111,11 @@ export function splitRanges(symbols: Box, spec: RangeSpec, options: RangeOptions
   return boxes;
 }
 
+/** How far `at` lies outside of `box`, summed over all symbols. */
+function distance(box: Box, at: Bindings): number {
+  return Object.entries(box).reduce((sum, [name, i]) => sum + Math.max(0, i.min - at[name], at[name] - i.max), 0);
+}
+
 /**
  * Index of the box that serves `at`: an exact tuple beats a box because it comes first.
  * @throws FoveaError `outside_ranges` naming component, symbol, value and nearest range.
@@ -116,17 +123,16 @@ export function splitRanges(symbols: Box, spec: RangeSpec, options: RangeOptions
 export function dispatch(tag: string, boxes: readonly Box[], at: Bindings): number {
   const found = boxes.findIndex((b) => boxHolds(b, at));
   if (found >= 0) return found;
-  for (const name of Object.keys(boxes[0] ?? {}).sort()) {
-    const v = at[name];
-    const distance = (b: Box): number => (v < b[name].min ? b[name].min - v : v > b[name].max ? v - b[name].max : 0);
-    const nearest = [...boxes].sort((a, b) => distance(a) - distance(b))[0];
-    const step = nearest[name].multipleOf ?? 1;
-    if (v === undefined || distance(nearest) > 0 || v % step !== 0) {
-      throw new FoveaError(
-        "outside_ranges",
-        `Component "${tag}" was asked for ${name} = ${v}, which lies outside of its compile ranges; the nearest is ${boxText(nearest)}.`,
-      );
-    }
-  }
-  throw new FoveaError("outside_ranges", `No compile range of component "${tag}" holds ${JSON.stringify(at)}.`);
+  const refuseWith = (problem: string): never => {
+    throw new FoveaError("outside_ranges", `Component "${tag}" was asked for ${problem}`);
+  };
+  const names = Object.keys(boxes[0] ?? {}).sort();
+  const unbound = names.find((name) => !Number.isSafeInteger(at[name]));
+  if (unbound !== undefined) refuseWith(`${unbound} = ${at[unbound]}; give it a whole number.`);
+  // An exact size is near only where nothing else is.
+  const nearest = [...boxes].reverse().reduce((a, b) => (distance(b, at) < distance(a, at) ? b : a));
+  const name = names.find((n) => !boxHolds({ [n]: nearest[n] }, at)) as string;
+  return refuseWith(
+    `${name} = ${at[name]}, which lies outside of its compile ranges; the nearest is ${boxText(nearest)}.`,
+  );
 }

@@ -3,7 +3,7 @@ import type { Artifact, BufferRef, StepList } from "../abi/artifact.ts";
 import type { Address, DeviceBuffer, Launch } from "../abi/device.ts";
 import type { Plan } from "../abi/encoder.ts";
 import { internal } from "../core/diagnostics.ts";
-import { type Bindings, type DimData, dimFromData, evaluate } from "../core/dim.ts";
+import { type Bindings, type DimData, evaluateData } from "../core/dim.ts";
 import { DTYPE_BYTES, type DType } from "../core/dtype.ts";
 
 export const ARENA_ALIGNMENT = 64;
@@ -33,9 +33,10 @@ export interface LinkedProgram {
   launches(arena: DeviceBuffer): readonly Launch[];
 }
 
-const sizeCache = (bindings: Bindings): ((d: DimData) => number) => {
-  return (d) => (typeof d === "number" ? d : evaluate(dimFromData(d), bindings));
-};
+const sizesAt =
+  (bindings: Bindings): ((d: DimData) => number) =>
+  (d) =>
+    evaluateData(d, bindings);
 
 interface Span {
   readonly name: string;
@@ -65,13 +66,13 @@ function placeSpans(spans: readonly Span[]): { offsets: ReadonlyMap<string, numb
 
 /** Sizes of a step list's scratch slots, bytes. */
 export function slotBytes(list: StepList, bindings: Bindings): readonly number[] {
-  const size = sizeCache(bindings);
+  const size = sizesAt(bindings);
   return list.slots.map((sizes) => align(Math.max(0, ...sizes.map(size))));
 }
 
 /** Launches of one step list with every buffer known. */
 export function bindSteps(list: StepList, bindings: Bindings, address: (ref: BufferRef) => Address): readonly Launch[] {
-  const size = sizeCache(bindings);
+  const size = sizesAt(bindings);
   return list.steps.map((s) => ({
     kernel: s.kernel,
     code: s.code,
@@ -108,7 +109,7 @@ export function linkPlan(
 
   const resolved = plan.calls.map((call, at) => {
     const r = resolve(at);
-    const size = sizeCache(call.dims);
+    const size = sizesAt(call.dims);
     for (const port of r.artifact.inputs) {
       const value = call.inputs[port.name];
       const span = value === undefined ? undefined : spans.get(value);
@@ -171,7 +172,7 @@ export function linkPlan(
       });
     });
   const flops = resolved.reduce((sum, r, at) => {
-    const size = sizeCache(plan.calls[at].dims);
+    const size = sizesAt(plan.calls[at].dims);
     return sum + r.artifact.steps.reduce((n, s) => n + size(s.flops), 0);
   }, 0);
   return { key: plan.key, arenaBytes: total + scratchBytes, values, flops, launches };

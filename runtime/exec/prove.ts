@@ -1,9 +1,9 @@
 /** Proofs: the steps of an artifact run on made-up contents and are compared with its expectations. */
 import type { Artifact, BufferName, CompiledArtifact, Expectation } from "../abi/artifact.ts";
 import type { Device, DeviceBuffer } from "../abi/device.ts";
-import { type DimData, dimFromData, evaluate } from "../core/dim.ts";
+import { type DimData, evaluateData } from "../core/dim.ts";
 import { DTYPE_BYTES } from "../core/dtype.ts";
-import { type Fill, fillElement, nameSeed } from "../core/fill.ts";
+import { type Fill, fillReader, nameSeed } from "../core/fill.ts";
 import { createInstanceWeights, type InstanceWeights } from "./instance_weights.ts";
 import { bindSteps, slotBytes } from "./linker.ts";
 
@@ -20,15 +20,16 @@ export interface ProofResult {
 function filled(fill: Fill, elements: number): Uint8Array {
   const whole = fill.kind === "index" || fill.kind === "offsets";
   const data = whole ? new Int32Array(elements) : new Float32Array(elements);
-  for (let i = 0; i < elements; i++) data[i] = fillElement(fill, i);
+  const read = fillReader(fill);
+  for (let i = 0; i < elements; i++) data[i] = read(i);
   return new Uint8Array(data.buffer);
 }
 
 /** Checkpoint tensors as the expectations assume them. */
 async function madeUpTensor(name: string, shape: readonly number[]): Promise<Float32Array> {
-  const seed = nameSeed(name);
+  const read = fillReader({ kind: "uniform", seed: nameSeed(name), scale: 1 });
   const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
-  for (let i = 0; i < data.length; i++) data[i] = fillElement({ kind: "uniform", seed }, i);
+  for (let i = 0; i < data.length; i++) data[i] = read(i);
   return data;
 }
 
@@ -48,7 +49,7 @@ class Buffers {
     this.#device = device;
     this.#weights = weights;
     const size = (shape: readonly DimData[], dtype: keyof typeof DTYPE_BYTES): number =>
-      shape.reduce<number>((n, d) => n * evaluate(dimFromData(d), dims), DTYPE_BYTES[dtype]);
+      shape.reduce<number>((n, d) => n * evaluateData(d, dims), DTYPE_BYTES[dtype]);
     const hold = (bytes: number): DeviceBuffer => {
       const buffer = device.allocate(Math.max(bytes, 4));
       this.#held.push(buffer);

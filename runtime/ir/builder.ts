@@ -1,7 +1,20 @@
 /** The builder that component authors use; shapes are checked at every call and errors name the author's line. */
 
 import { FoveaError } from "../core/diagnostics.ts";
-import { add, type Box, type Dim, dimEquals, mul, type Shape, symbol } from "../core/dim.ts";
+import {
+  add,
+  type Box,
+  type Dim,
+  dimEquals,
+  dimKey,
+  evaluate,
+  mul,
+  type Shape,
+  shapeEquals,
+  shapeText,
+  sub,
+  symbol,
+} from "../core/dim.ts";
 import type { DType } from "../core/dtype.ts";
 import type { Graph } from "./graph.ts";
 import { type Attributes, createInterner, type Interner, type Node } from "./node.ts";
@@ -70,15 +83,26 @@ function authorLine(): string | undefined {
   return undefined;
 }
 
+/** All symbols at the least and at the largest value of their intervals. */
+function corners(box: Box): readonly Record<string, number>[] {
+  const at = (value: (i: Box[string]) => number): Record<string, number> =>
+    Object.fromEntries(Object.entries(box).map(([name, i]) => [name, value(i)]));
+  return [
+    at(({ min, multipleOf = 1 }) => Math.ceil(min / multipleOf) * multipleOf),
+    at(({ max, multipleOf = 1 }) => max - (max % multipleOf)),
+  ];
+}
+
 /** A builder for one graph over `symbols`. Errors: FoveaError `shape_error`, `duplicate_name`, `no_outputs`. */
 export function createGraphBuilder(options: BuilderOptions): GraphBuilder {
   const { make } = options.interner ?? createInterner(OP_TABLE);
   const inputs: Node[] = [];
   const outputs: { name: string; node: Node }[] = [];
   const names = new Set<string>();
-  const op = (name: string, operands: readonly Node[], attributes: Attributes = {}): Node => {
+  const weights = new Map<string, Shape>();
+  const located = <T>(call: () => T): T => {
     try {
-      return make(name, operands, attributes);
+      return call();
     } catch (error) {
       // The stack is read only when a call fails: capturing it for every node would double build time.
       const at = authorLine();
@@ -86,21 +110,47 @@ export function createGraphBuilder(options: BuilderOptions): GraphBuilder {
       throw new FoveaError(error.code, `${error.message} The call is at ${at}.`, { cause: error });
     }
   };
+  const op = (name: string, operands: readonly Node[], attributes: Attributes = {}): Node =>
+    located(() => make(name, operands, attributes));
   const declare = (kind: string, name: string): void => {
     if (names.has(`${kind} ${name}`))
-      throw new FoveaError("duplicate_name", `The ${kind} "${name}" is declared twice in one graph.`);
+      throw new FoveaError("duplicate_name", `The ${kind} "${name}" is declared twice in one graph; rename one.`);
     names.add(`${kind} ${name}`);
+  };
+  const declareWeight = (name: string, shape: Shape): void => {
+    const old = weights.get(name);
+    if (old !== undefined && !shapeEquals(old, shape)) {
+      throw new FoveaError(
+        "duplicate_name",
+        `The weight "${name}" is declared with the shapes ${shapeText(old)} and ${shapeText(shape)}; a checkpoint tensor has one.`,
+      );
+    }
+    weights.set(name, shape);
+  };
+  /** Symbolic ends that leave the axis somewhere in the box. */
+  const checkSlice = (x: Node, axis: number, start: Dim, end: Dim): void => {
+    const size = x.shape[axis];
+    for (const at of corners(options.symbols)) {
+      if ([start, sub(end, start), sub(size, end)].every((d) => evaluate(d, at) >= 0)) continue;
+      throw new FoveaError(
+        "shape_error",
+        `Operation "slice" takes ${evaluate(start, at)}..${evaluate(end, at)} of an axis of size ${evaluate(size, at)} where ${JSON.stringify(at)}.`,
+      );
+    }
   };
   return {
     dims: Object.fromEntries(Object.keys(options.symbols).map((n) => [n, symbol(n)])),
     op,
     input: (name, shape, dtype = "f32") => {
-      declare("input", name);
+      located(() => declare("input", name));
       const node = op("input", [], { name, shape, dtype });
       inputs.push(node);
       return node;
     },
-    weight: (name, shape) => op("weight", [], { name, shape, dtype: "f32" }),
+    weight: (name, shape) => {
+      located(() => declareWeight(name, shape));
+      return op("weight", [], { name, shape, dtype: "f32" });
+    },
     constant: (value) => op("constant", [], { value }),
     unary: (name, x) => op(name, [x]),
     add: (a, b) => op("add", [a, b]),
@@ -109,7 +159,11 @@ export function createGraphBuilder(options: BuilderOptions): GraphBuilder {
     div: (a, b) => op("div", [a, b]),
     reshape: (x, shape) => op("reshape", [x], { shape }),
     transpose: (x, perm) => op("transpose", [x], { perm }),
-    slice: (x, axis, start, end) => op("slice", [x], { axis, start, end }),
+    slice: (x, axis, start, end) => {
+      const node = op("slice", [x], { axis, start, end });
+      located(() => checkSlice(x, axis, start, end));
+      return node;
+    },
     broadcastTo: (x, shape) => op("broadcast_to", [x], { shape }),
     concat: (list, axis) => (list.length === 1 ? list[0] : op("concat", list, { axis })),
     matmul: (a, b, o = {}) => op("matmul", [a, b], { transpose_b: o.transposeB ?? false }),
@@ -118,8 +172,12 @@ export function createGraphBuilder(options: BuilderOptions): GraphBuilder {
     softmax: (x) => op("softmax", [x]),
     attention: (q, k, v, o = {}) => {
       const headDim = q.shape[q.shape.length - 1];
-      if (o.scale === undefined && typeof headDim !== "number") {
-        throw new FoveaError("shape_error", `Attention needs a constant head_dim or an explicit scale.`);
+      // Anything but a symbolic head_dim is the op's own to refuse.
+      if (o.scale === undefined && typeof headDim === "object") {
+        const problem = `Operation "attention" needs a scale, because its head_dim is ${dimKey(headDim)}; give \`scale\`.`;
+        return located(() => {
+          throw new FoveaError("shape_error", problem);
+        });
       }
       return op("attention", [q, k, v, ...(o.keyMask ? [o.keyMask] : []), ...(o.cuSeqlens ? [o.cuSeqlens] : [])], {
         scale: o.scale ?? 1 / Math.sqrt(headDim as number),
@@ -133,7 +191,7 @@ export function createGraphBuilder(options: BuilderOptions): GraphBuilder {
     patchify: (x, patchHeight, patchWidth) =>
       op("patchify", [x], { patch_height: patchHeight, patch_width: patchWidth }),
     output: (name, node) => {
-      declare("output", name);
+      located(() => declare("output", name));
       outputs.push({ name, node });
     },
     finish: () => {

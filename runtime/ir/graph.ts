@@ -67,7 +67,8 @@ export function weightOnly(nodes: readonly Node[]): ReadonlySet<Node> {
 function attributeData(value: Attribute): unknown {
   if (Array.isArray(value)) return (value as readonly Dim[]).map(dimToData);
   if (typeof value === "object") return dimToData(value as DimExpression);
-  return value;
+  // JSON writes -0 as 0.
+  return Object.is(value, -0) ? "-0" : value;
 }
 
 /** Plain data of a graph: equal graphs give equal data, whatever the order in which their nodes were created. */

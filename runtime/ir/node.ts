@@ -60,7 +60,8 @@ export interface Interner {
 function attributeKey(value: Attribute): string {
   if (Array.isArray(value)) return `[${(value as readonly Dim[]).map(dimKey).join(",")}]`;
   if (typeof value === "object") return `{${dimKey(value as DimExpression)}}`;
-  return JSON.stringify(value);
+  // JSON writes -0 as 0.
+  return Object.is(value, -0) ? "-0" : JSON.stringify(value);
 }
 
 /** Canonical text of attributes. */
@@ -69,6 +70,15 @@ export function attributesKey(attributes: Attributes): string {
     .sort()
     .map((k) => `${k}=${attributeKey(attributes[k])}`)
     .join(",");
+}
+
+/** Nodes outlive the lists that their attributes came from. */
+function frozen(attributes: Attributes): Attributes {
+  const copied = Object.entries(attributes).map(([name, value]) => [
+    name,
+    Array.isArray(value) ? Object.freeze([...value]) : value,
+  ]);
+  return Object.freeze(Object.fromEntries(copied));
 }
 
 /**
@@ -101,7 +111,7 @@ export function createInterner(table: OpTable): Interner {
       id: known.size,
       op,
       inputs: Object.freeze([...inputs]),
-      attributes: Object.freeze({ ...attributes }),
+      attributes: frozen(attributes),
       shape: Object.freeze([...problem.shape]),
       dtype: problem.dtype,
       ...(source === undefined ? {} : { source }),

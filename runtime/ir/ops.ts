@@ -88,11 +88,17 @@ export function broadcastShapes(shapes: readonly Shape[]): Shape | string {
   return out;
 }
 
+const isFloat = (type: DType): boolean => /^b?f\d/.test(type);
+
 function elementwise(arity: number, expand?: OpRow["expand"], result?: DType): OpRow {
   return {
     kind: "elementwise",
     arity: [arity, arity],
     infer: (inputs) => {
+      // The condition of `where` may be of any type.
+      const values = inputs.length === 3 ? inputs.slice(1) : inputs;
+      if (values.some((n) => isFloat(n.dtype) !== isFloat(values[0].dtype)))
+        return "its operands must be all floats or all integers.";
       const shape = broadcastShapes(inputs.map((n) => n.shape));
       if (typeof shape === "string") return shape;
       return { shape, dtype: result ?? inputs[inputs.length - 1].dtype };
@@ -103,11 +109,22 @@ function elementwise(arity: number, expand?: OpRow["expand"], result?: DType): O
 
 const scalar = (make: Make, value: number): Node => make("constant", [], { value });
 
-function source(): OpRow {
+const isSize = (d: Dim): boolean => typeof d !== "number" || (Number.isSafeInteger(d) && d >= 0);
+
+function sizesProblem(shape: Shape): string | undefined {
+  return shape.every(isSize) ? undefined : `sizes must be whole and at least 0, found ${shapeText(shape)}.`;
+}
+
+function source(fixed: boolean): OpRow {
   return {
     kind: "source",
     arity: [0, 0],
-    infer: (_, a) => ({ shape: a.shape as Shape, dtype: a.dtype as DType }),
+    infer: (_, a) => {
+      const shape = a.shape as Shape;
+      if (fixed && shape.some((d) => typeof d !== "number"))
+        return `"${String(a.name)}" must have constant sizes, found ${shapeText(shape)}.`;
+      return sizesProblem(shape) ?? { shape, dtype: a.dtype as DType };
+    },
   };
 }
 
@@ -176,9 +193,17 @@ function inferAttention(inputs: readonly Node[], attributes: Attributes): Inferr
   if (!dimEquals(q.shape[0], k.shape[0]) || !dimEquals(q.shape[3], k.shape[3])) {
     return `query ${shapeText(q.shape)} and keys ${shapeText(k.shape)} must agree in batch and head_dim.`;
   }
+  const [heads, keyHeads] = [q.shape[2], k.shape[2]];
+  const shared = typeof heads === "number" && typeof keyHeads === "number" ? heads % keyHeads : sub(heads, keyHeads);
+  if (shared !== 0) return `${dimKey(heads)} query heads cannot share ${dimKey(keyHeads)} key heads evenly.`;
   const extra = (attributes.key_mask === true ? 1 : 0) + (attributes.segments === true ? 1 : 0);
   if (inputs.length !== 3 + extra)
     return `${3 + extra} operands are announced by key_mask and segments, found ${inputs.length}.`;
+  if (attributes.key_mask === true && !(inputs[3].dtype === FLOAT && shapeEquals(inputs[3].shape, k.shape.slice(0, 2))))
+    return `the key mask must be f32 ${shapeText(k.shape.slice(0, 2))}.`;
+  const offsets = attributes.segments === true ? inputs[inputs.length - 1] : undefined;
+  if (offsets !== undefined && !(offsets.dtype === "i32" && offsets.shape.length === 1))
+    return "the segment offsets must be i32 with one axis.";
   return { shape: q.shape, dtype: FLOAT };
 }
 
@@ -188,6 +213,7 @@ function inferConcat(inputs: readonly Node[], attributes: Attributes): Inferred 
   if (axis < 0 || axis >= first.length) return `axis ${axis} is outside of 0..${first.length - 1}.`;
   let total: Dim = 0;
   for (const n of inputs) {
+    if (n.dtype !== inputs[0].dtype) return "its operands must have one type.";
     const same = n.shape.length === first.length && n.shape.every((d, i) => i === axis || dimEquals(d, first[i]));
     if (!same)
       return `all sizes but those of axis ${axis} must agree, found ${shapeText(first)} and ${shapeText(n.shape)}.`;
@@ -225,9 +251,16 @@ function rmsNorm(make: Make, [x, w]: readonly Node[], eps: number): Node {
 }
 
 const OPS: Readonly<Record<OpName, OpRow>> = {
-  input: source(),
-  weight: source(),
-  constant: { kind: "source", arity: [0, 0], infer: () => ({ shape: [], dtype: FLOAT }) },
+  input: source(false),
+  weight: source(true),
+  constant: {
+    kind: "source",
+    arity: [0, 0],
+    infer: (_, a) =>
+      Number.isFinite(Math.fround(a.value as number))
+        ? { shape: [], dtype: FLOAT }
+        : `its value must be finite in f32, found ${String(a.value)}.`,
+  },
 
   neg: elementwise(1),
   abs: elementwise(1),
@@ -258,6 +291,8 @@ const OPS: Readonly<Record<OpName, OpRow>> = {
 
   reshape: view(([x], a) => {
     const shape = a.shape as Shape;
+    const problem = sizesProblem(shape);
+    if (problem !== undefined) return problem;
     return dimEquals(product(x.shape), product(shape))
       ? { shape, dtype: x.dtype }
       : `${dimKey(product(x.shape))} elements cannot become ${shapeText(shape)}.`;
@@ -273,13 +308,16 @@ const OPS: Readonly<Record<OpName, OpRow>> = {
     const axis = a.axis as number;
     if (axis < 0 || axis >= x.shape.length) return `axis ${axis} is outside of 0..${x.shape.length - 1}.`;
     const [start, end] = [a.start, a.end] as readonly Dim[];
-    const all = x.shape[axis];
-    if (typeof all === "number" && typeof end === "number" && end > all)
-      return `it ends at ${end} on axis ${axis} of size ${all}.`;
-    return { shape: x.shape.map((d, i) => (i === axis ? sub(end, start) : d)), dtype: x.dtype };
+    const size = sub(end, start);
+    // What only some values of a symbol rule out is the builder's to find: it knows the intervals.
+    if (![start, size, sub(x.shape[axis], end)].every(isSize))
+      return `${dimKey(start)}..${dimKey(end)} does not lie inside of axis ${axis}, which has size ${dimKey(x.shape[axis])}.`;
+    return { shape: x.shape.map((d, i) => (i === axis ? size : d)), dtype: x.dtype };
   }),
   broadcast_to: view(([x], a) => {
     const shape = a.shape as Shape;
+    const problem = sizesProblem(shape);
+    if (problem !== undefined) return problem;
     const both = broadcastShapes([x.shape, shape]);
     return typeof both !== "string" && shapeEquals(both, shape)
       ? { shape, dtype: x.dtype }
@@ -306,18 +344,21 @@ const OPS: Readonly<Record<OpName, OpRow>> = {
   gather: {
     kind: "index",
     arity: [2, 2],
-    infer: ([table, at]) =>
-      table.shape.length !== 2
-        ? `the table must have two axes, found ${shapeText(table.shape)}.`
-        : { shape: [...at.shape, table.shape[1]], dtype: table.dtype },
+    infer: ([table, at]) => {
+      if (table.shape.length !== 2) return `the table must have two axes, found ${shapeText(table.shape)}.`;
+      if (isFloat(at.dtype)) return `the indices must be integers, found ${at.dtype}.`;
+      return { shape: [...at.shape, table.shape[1]], dtype: table.dtype };
+    },
   },
   take_row: {
     kind: "index",
     arity: [2, 2],
-    infer: ([x, at]) =>
-      x.shape.length === 3 && at.shape.length === 1 && dimEquals(x.shape[0], at.shape[0])
+    infer: ([x, at]) => {
+      if (isFloat(at.dtype)) return `the indices must be integers, found ${at.dtype}.`;
+      return x.shape.length === 3 && at.shape.length === 1 && dimEquals(x.shape[0], at.shape[0])
         ? { shape: [x.shape[0], x.shape[2]], dtype: x.dtype }
-        : `it takes [batch, tokens, width] and indices [batch], found ${shapeText(x.shape)} and ${shapeText(at.shape)}.`,
+        : `it takes [batch, tokens, width] and indices [batch], found ${shapeText(x.shape)} and ${shapeText(at.shape)}.`;
+    },
   },
   patchify: {
     kind: "assembly",
@@ -326,6 +367,8 @@ const OPS: Readonly<Record<OpName, OpRow>> = {
       if (x.shape.length !== 4) return `it takes [batch, channels, height, width], found ${shapeText(x.shape)}.`;
       const [b, c, h, w] = x.shape;
       const [ph, pw] = [a.patch_height as number, a.patch_width as number];
+      if (![ph, pw].every((p) => Number.isSafeInteger(p) && p > 0))
+        return `patches must have whole sides of at least 1, found ${ph} x ${pw}.`;
       return { shape: [b, mul(floorDiv(h, ph), floorDiv(w, pw)), mul(c, ph * pw)], dtype: x.dtype };
     },
   },

@@ -13,6 +13,8 @@ export function verifyGraph(graph: Graph, table: OpTable, stage: string): void {
     const at = `after ${stage}, node ${n.id} (${n.op})`;
     const row = table.get(n.op);
     if (row === undefined) internal(`${at}: unknown op`);
+    if (n.inputs.length < row.arity[0] || n.inputs.length > row.arity[1])
+      internal(`${at}: it has ${n.inputs.length} operands`);
     const inferred = row.infer(n.inputs, n.attributes);
     if (typeof inferred === "string") internal(`${at}: ${inferred}`);
     if (inferred.dtype !== n.dtype || !shapeEquals(inferred.shape, n.shape))
@@ -24,6 +26,7 @@ export function verifyGraph(graph: Graph, table: OpTable, stage: string): void {
     if (n.op === "input" && !graph.inputs.includes(n))
       internal(`${at}: input "${String(n.attributes.name)}" is not declared`);
   }
+  for (const n of graph.inputs) if (n.op !== "input") internal(`after ${stage}, "${n.op}" is declared as an input`);
   for (const o of graph.outputs) {
     if (names.has(o.name)) internal(`after ${stage}: output "${o.name}" appears twice`);
     names.add(o.name);

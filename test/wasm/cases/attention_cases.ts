@@ -8,7 +8,7 @@ import {
 } from "../../../kernels/wasm/emit/attention.ts";
 import * as ref from "../../../runtime/ir/evaluate/mod.ts";
 import { guarded, instantiate, type KernelCase, type KernelFunction, normals, runKernel } from "../emit_kit.ts";
-import { firstWrong, firstWrong } from "./pack_b_cases.ts";
+import { firstWrong } from "./pack_b_cases.ts";
 
 export interface AttentionSizes {
   readonly batch: number;

@@ -126,29 +126,36 @@ interface Row {
 
 const plain = { epilogue: input(0), operands: [] };
 const dynamic = { n: "argument", k: "argument", aRowStride: "argument" } as const;
+const every = { epilogue: ALL, operands: ["row", "full", "column", "scalar"] } as const;
+
+/** Every number of rows in a tile, and the edges of a block of rows. */
+function heights(rows: number, rest: Omit<MatmulSizes, "m">): readonly MatmulSizes[] {
+  const block = Math.ceil(64 / rows) * rows;
+  const edges = [block, block + 1, 2 * block].map((m) => ({ ...rest, m, batch: 2 }));
+  return [...Array.from({ length: rows }, (_, i) => ({ ...rest, m: rows + i })), { ...rest, m: 1 }, ...edges];
+}
 
 const ROWS: readonly Row[] = [
   {
-    name: "2x16, sizes baked, bias",
-    options: { rows: 2, columns: 16, n: 37, k: 13, aRowStride: 15, epilogue: LINEAR, operands: ["row"] },
-    sizes: [1, 2, 5, 64, 131].map((m) => ({ m, n: 37, k: 13, batch: m < 9 ? 2 : 1, gap: 2 })),
+    name: "2x16, sizes baked, one column left, bias",
+    options: { rows: 2, columns: 16, n: 33, k: 13, aRowStride: 15, epilogue: LINEAR, operands: ["row"] },
+    sizes: heights(2, { n: 33, k: 13, batch: 2, gap: 2 }),
   },
   {
     name: "2x16, whole panels, K in blocks",
     options: { rows: 2, columns: 16, n: 32, k: 803, aRowStride: 803, ...plain },
     sizes: [
-      { m: 7, n: 32, k: 803, batch: 2, gap: 0, sharedB: true },
-      { m: 2, n: 32, k: 803, batch: 1, gap: 0 },
+      { m: 65, n: 32, k: 803, batch: 2, gap: 0, sharedB: true },
+      { m: 128, n: 32, k: 803, batch: 1, gap: 0 },
     ],
   },
   {
     name: "4x8, sizes as arguments, every access",
-    options: { rows: 4, columns: 8, ...dynamic, epilogue: ALL, operands: ["row", "full", "column", "scalar"] },
+    options: { rows: 4, columns: 8, ...dynamic, ...every },
     sizes: [
-      { m: 1, n: 1, k: 1, batch: 1, gap: 0 },
-      { m: 7, n: 8, k: 5, batch: 2, gap: 3 },
-      { m: 10, n: 23, k: 770, batch: 2, gap: 1, sharedB: true },
-      { m: 69, n: 12, k: 3, batch: 3, gap: 0 },
+      ...heights(4, { n: 9, k: 2, batch: 1, gap: 0 }),
+      { m: 6, n: 8, k: 769, batch: 2, gap: 3 },
+      { m: 7, n: 23, k: 1537, batch: 2, gap: 1, sharedB: true },
     ],
   },
   {
@@ -162,36 +169,25 @@ const ROWS: readonly Row[] = [
       epilogue: SCALED_RESIDUAL,
       operands: ["row", "full"],
     },
-    sizes: [
-      { m: 4, n: 20, k: 9, batch: 2, gap: 0 },
-      { m: 200, n: 20, k: 4, batch: 1, gap: 5 },
-    ],
+    sizes: [...heights(3, { n: 20, k: 4, batch: 1, gap: 5 }), { m: 4, n: 20, k: 9, batch: 2, gap: 0 }],
   },
   {
     name: "6x8, in place",
     options: {
-      rows: 6,
-      columns: 8,
-      n: 17,
-      k: 31,
-      aRowStride: "argument",
+      ...{ rows: 6, columns: 8, n: 17, k: 11, aRowStride: "argument", operands: ["full"] },
       epilogue: op("mul", op("mul", input(0), { constant: 2 ** -20 }), input(1)),
-      operands: ["full"],
     },
-    sizes: [
-      { m: 11, n: 17, k: 31, batch: 2, gap: 0, inPlace: 0 },
-      { m: 67, n: 17, k: 31, batch: 1, gap: 0, inPlace: 0 },
-    ],
+    sizes: heights(6, { n: 17, k: 11, batch: 2, gap: 0, inPlace: 0 }),
   },
   {
     name: "1x4",
     options: { rows: 1, columns: 4, ...dynamic, ...plain },
-    sizes: [{ m: 3, n: 7, k: 6, batch: 2, gap: 1 }],
+    sizes: heights(1, { n: 5, k: 6, batch: 2, gap: 1 }),
   },
   {
-    name: "8x4",
-    options: { rows: 8, columns: 4, ...dynamic, ...plain },
-    sizes: [{ m: 23, n: 6, k: 5, batch: 1, gap: 1 }],
+    name: "8x4, K alone as an argument",
+    options: { rows: 8, columns: 4, n: 6, k: "argument", aRowStride: 7, ...plain },
+    sizes: heights(8, { n: 6, k: 5, batch: 1, gap: 2 }),
   },
 ];
 
