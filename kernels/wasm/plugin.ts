@@ -5,6 +5,7 @@ import { COPY_KERNEL } from "./claims/copy.ts";
 import { ELEMENTWISE_KERNEL } from "./claims/elementwise.ts";
 import { LOOKUP_KERNEL } from "./claims/lookup.ts";
 import { MATMUL_KERNEL } from "./claims/matmul.ts";
+import { ROTARY_KERNEL } from "./claims/rotary.ts";
 import { ROWS_KERNEL } from "./claims/rows.ts";
 import { WASM_DEVICE } from "./device/device.ts";
 import { SOURCE_DIGEST } from "./source_digest.ts";
@@ -16,5 +17,13 @@ export const wasmPlugin: Plugin = definePlugin({
   abi: 1,
   revision: SOURCE_DIGEST,
   devices: [WASM_DEVICE],
-  kernels: [MATMUL_KERNEL, ATTENTION_KERNEL, ROWS_KERNEL, ELEMENTWISE_KERNEL, LOOKUP_KERNEL, COPY_KERNEL],
+  kernels: [
+    MATMUL_KERNEL,
+    ATTENTION_KERNEL,
+    ROWS_KERNEL,
+    ROTARY_KERNEL,
+    ELEMENTWISE_KERNEL,
+    LOOKUP_KERNEL,
+    COPY_KERNEL,
+  ],
 });

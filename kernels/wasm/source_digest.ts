@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "b2285668c866f8818a3b45e764064c7a627aebbbafde1a351d976c8743e34cad";
+export const SOURCE_DIGEST: string = "c53d207a9f1807ed830b5e832c4673d48639a87aad64bcb8900c0887c1c5bc60";

@@ -5,13 +5,14 @@ import type { Capabilities } from "../abi/device.ts";
 import type { KernelSpec } from "../abi/kernel.ts";
 import { type Box, bounds, dimFromData } from "../core/dim.ts";
 import type { Graph } from "../ir/graph.ts";
-import type { Interner, Node } from "../ir/node.ts";
+import type { Interner } from "../ir/node.ts";
 import { printGraph, typeText } from "../ir/print.ts";
 import { verifyGraph } from "../ir/verify.ts";
-import { type Cover, coverGraph, createClaimContext, offersFor, outputNeedsCopy } from "./cover.ts";
+import { type Cover, coverGraph } from "./cover.ts";
 import { type EmitOptions, emitCover } from "./emit.ts";
 import { expectationsOf } from "./expect.ts";
-import { expandUnclaimed, materializeViews } from "./legalize.ts";
+import { constantRules } from "./fold_constants.ts";
+import { legalize } from "./legalize.ts";
 import { mergeSiblingProducts } from "./merge_products.ts";
 import { applyRules } from "./rewrite.ts";
 import { CANONICAL_RULES } from "./rules.ts";
@@ -78,49 +79,30 @@ export function compileGraph(traced: Graph, options: CompileOptions): CompileRes
   verifyGraph(traced, table, "trace");
 
   // Canonicalize: one spelling for what can be said in several ways.
+  const rules = [...CANONICAL_RULES, ...constantRules(table)];
   const counts = new Map<string, number>();
-  let graph = applyRules(traced, CANONICAL_RULES, make, counts);
-  if (options.enabled) graph = applyRules(mergeSiblingProducts(graph, make, table), CANONICAL_RULES, make, counts);
+  let graph = applyRules(traced, rules, make, counts);
+  if (options.enabled) graph = applyRules(mergeSiblingProducts(graph, make, table), rules, make, counts);
   verifyGraph(graph, table, "canonicalize");
 
   // Legalize: expand what no kernel takes; copy what strides cannot say.
-  const resolver = createViewResolver(table);
-  const claimed = (g: Graph): ((node: Node) => boolean) => {
-    const context = createClaimContext(g, {
-      capabilities: options.capabilities,
-      table,
-      view: createViewResolver(table),
-    });
-    return (n) => context.isWeight(n) || offersFor(options.kernels, context, n).claims.length > 0;
-  };
-  graph = expandUnclaimed(graph, make, table, claimed);
-  graph = materializeViews(graph, make, table, createViewResolver(table));
-  const seen = new Set<Node>();
-  graph = {
-    ...graph,
-    outputs: graph.outputs.map((o) => {
-      // The copy of a view may be an output already; then that is copied once more.
-      let node = o.node;
-      while (outputNeedsCopy(node, table, seen)) node = make("contiguous", [node]);
-      seen.add(node);
-      return { name: o.name, node };
-    }),
-  };
-  verifyGraph(graph, table, "legalize");
-
-  // Claims and cover, then steps, weight prologues and the memory plan.
   const code = new Map<string, Uint8Array>();
   const emit: EmitOptions = {
     kernels: options.kernels,
     capabilities: options.capabilities,
     table,
-    view: resolver,
+    view: createViewResolver(table),
     opByOp: !options.enabled,
     contiguous: (n) => make("contiguous", [n]),
     make,
     code,
   };
-  const cover = coverGraph(graph, emit);
+  const offers = legalize(graph, emit);
+  graph = offers.graph;
+  verifyGraph(graph, table, "legalize");
+
+  // Claims and cover, then steps, weight prologues and the memory plan.
+  const cover = coverGraph(offers, emit);
   const { list, groups } = emitCover(graph, cover, emit);
   const artifact: Artifact = {
     ...list,

@@ -2,11 +2,12 @@
 
 import type { Capabilities } from "../abi/device.ts";
 import { type Claim, type ClaimContext, isRefusal, type KernelSpec, type Refusal, type View } from "../abi/kernel.ts";
-import { FoveaError } from "../core/diagnostics.ts";
-import { type Box, bounds, type Dim } from "../core/dim.ts";
+import { FoveaError, internal } from "../core/diagnostics.ts";
+import { type Box, bounds } from "../core/dim.ts";
 import { type Graph, nodesOf, usersOf, weightOnly } from "../ir/graph.ts";
 import type { Node, OpKind, OpTable } from "../ir/node.ts";
 import { typeText } from "../ir/print.ts";
+import { postDominated } from "./post_dominators.ts";
 import { isDense } from "./views.ts";
 
 export interface CoverOptions {
@@ -23,6 +24,7 @@ export interface CoverOptions {
 export interface Losing {
   readonly kernel: string;
   readonly output: Node;
+  /** Predicted for the claim and all that only it needs. */
   readonly seconds: number;
 }
 
@@ -30,6 +32,19 @@ export interface Cover {
   /** Claims in execution order, with dense operands that needed one replaced by contiguous copies. */
   readonly claims: readonly Claim[];
   readonly losing: readonly Losing[];
+  readonly refusals: readonly Refusal[];
+}
+
+/** All legal claims of a graph. */
+export interface Offers {
+  readonly graph: Graph;
+  readonly context: ClaimContext;
+  /** True for what needs no claim: inputs, and weight-only values that are no results. */
+  isFree(node: Node): boolean;
+  /** Legal claims that write `node`; also for nodes outside of the graph, such as copies. */
+  claimsFor(node: Node): readonly Claim[];
+  /** True when a claim covers the node, alone or with others. */
+  isCovered(node: Node): boolean;
   readonly refusals: readonly Refusal[];
 }
 
@@ -44,6 +59,7 @@ export function predictSeconds(claim: Claim, box: Box, capabilities: Capabilitie
   return Math.max(flops, bytes) + claim.cost.launches * rate("launchSeconds", 1e-6);
 }
 
+/** What kernels may ask about a graph. */
 export function createClaimContext(
   graph: Graph,
   options: Pick<CoverOptions, "capabilities" | "table" | "view">,
@@ -72,118 +88,152 @@ function leak(claim: Claim, context: ClaimContext): Node | undefined {
   );
 }
 
-/** All offers for one anchor, kernels in order. */
-export function offersFor(
-  kernels: readonly KernelSpec[],
-  context: ClaimContext,
-  node: Node,
-): { claims: Claim[]; refusals: Refusal[] } {
-  const claims: Claim[] = [];
+/** Why a claim cannot be taken, whatever it costs. */
+function illegal(claim: Claim, context: ClaimContext, opByOp: boolean): string | undefined {
+  if (opByOp && claim.covers.length > 1)
+    return `it covers ${claim.covers.length} ops, and each is to be covered alone.`;
+  const outside = leak(claim, context);
+  return outside && `its inner value "${outside.op}" has other users.`;
+}
+
+/** Asks every kernel about every node of the graph, kernels in order. */
+export function collectOffers(graph: Graph, options: CoverOptions): Offers {
+  const context = createClaimContext(graph, options);
+  const byOutput = new Map<Node, Claim[]>();
+  const covered = new Set<Node>();
+  const asked = new Set<Node>();
   const refusals: Refusal[] = [];
-  for (const k of kernels) {
-    for (const offer of k.claim(context, node)) {
-      if (isRefusal(offer)) refusals.push(offer);
-      else claims.push(offer);
+  const isFree = (n: Node): boolean => n.op === "input" || (context.isWeight(n) && !context.isOutput(n));
+  const ask = (node: Node): void => {
+    asked.add(node);
+    for (const offer of options.kernels.flatMap((k) => k.claim(context, node))) {
+      if (isRefusal(offer)) {
+        refusals.push(offer);
+        continue;
+      }
+      const reason = illegal(offer, context, options.opByOp);
+      if (reason !== undefined) {
+        refusals.push({ kernel: offer.kernel, node, reason });
+        continue;
+      }
+      const list = byOutput.get(offer.output) ?? [];
+      list.push(offer);
+      byOutput.set(offer.output, list);
+      for (const n of offer.covers) covered.add(n);
     }
-  }
-  return { claims, refusals };
+  };
+  for (const n of nodesOf(graph)) if (context.kind(n) !== "view" && !isFree(n)) ask(n);
+  return {
+    graph,
+    context,
+    isFree,
+    claimsFor: (node) => {
+      if (!asked.has(node) && node.op === "contiguous") ask(node);
+      return byOutput.get(node) ?? [];
+    },
+    isCovered: (node) => covered.has(node),
+    refusals,
+  };
 }
 
 function noKernel(node: Node, refusals: readonly Refusal[]): FoveaError {
   const own = refusals.filter((r) => r.node === node).map((r) => `${r.kernel}: ${r.reason}`);
-  const reasons = own.length > 0 ? ` Refusals: ${own.join(" ")}` : " No kernel knows this op.";
+  const reasons = own.length > 0 ? ` Refusals: ${[...new Set(own)].join(" ")}` : " No kernel knows this op.";
   const at = node.source === undefined ? "" : ` at ${node.source}`;
   return new FoveaError("no_kernel", `No kernel takes "${node.op}" -> ${typeText(node)}${at}.${reasons}`);
 }
 
+/** A claim as it competes: with the copies that it needs and with all values that only it needs. */
+interface Rival {
+  readonly claim: Claim;
+  readonly seconds: number;
+}
+
 /**
- * Chooses claims for all outputs.
+ * Chooses claims for all outputs so that every node is covered once and the sum of predicted seconds is least.
+ *
+ * Inner values of a claim have no users outside, so a claim lies among the values that its output post-dominates. What
+ * hangs below a claim's nodes there and is not covered must be written, whatever else is chosen; so the best choice below
+ * each node is found once, operands first. Copies of operands count for each claim that wants them.
  * @throws FoveaError `no_kernel` with every kernel's refusal when a node cannot be covered.
  */
-export function coverGraph(graph: Graph, options: CoverOptions): Cover {
+export function coverGraph(offers: Offers, options: CoverOptions): Cover {
   const { view } = options;
-  const context = createClaimContext(graph, options);
-  const byOutput = new Map<Node, Claim[]>();
-  const refusals: Refusal[] = [];
-  const gather = (n: Node): void => {
-    const found = offersFor(options.kernels, context, n);
-    refusals.push(...found.refusals);
-    for (const claim of found.claims) {
-      if (options.opByOp && claim.covers.length > 1) continue;
-      const outside = leak(claim, context);
-      if (outside !== undefined) {
-        refusals.push({ kernel: claim.kernel, node: n, reason: `its inner value "${outside.op}" has other users.` });
-        continue;
-      }
-      const list = byOutput.get(claim.output) ?? [];
-      list.push(claim);
-      byOutput.set(claim.output, list);
-    }
-  };
-  const isFree = (n: Node): boolean => n.op === "input" || (context.isWeight(n) && !context.isOutput(n));
-  for (const n of nodesOf(graph)) if (context.kind(n) !== "view" && !isFree(n)) gather(n);
+  const { graph, context, isFree } = offers;
+  const nodes = nodesOf(graph);
+  const below = postDominated(nodes, context.users, context.isOutput);
 
-  const copies = new Map<Node, Node>();
-  const contiguous = (n: Node): Node => {
-    const old = copies.get(n);
-    if (old !== undefined) return old;
-    const copy = options.contiguous(n);
-    copies.set(n, copy);
-    if (!byOutput.has(copy)) gather(copy);
-    return copy;
-  };
   const operandNode = (claim: Claim, i: number): Node => {
     const o = claim.operands[i];
-    return o.access === "dense" && !isDense(view(o.node)) ? contiguous(o.node) : o.node;
+    return o.access === "dense" && !isDense(view(o.node)) ? options.contiguous(o.node) : o.node;
+  };
+  const predicted = (claim: Claim): number => predictSeconds(claim, graph.symbols, options.capabilities);
+  const copySeconds = (claim: Claim): number => {
+    const copies = new Set(claim.operands.map((o, i) => ({ from: o.node, to: operandNode(claim, i) })));
+    const distinct = new Set([...copies].filter(({ from, to }) => from !== to).map(({ to }) => to));
+    return [...distinct].reduce((sum, copy) => sum + Math.min(...offers.claimsFor(copy).map(predicted)), 0);
   };
 
-  const best = new Map<Node, { claim: Claim; seconds: number }>();
-  const losing: Losing[] = [];
-  const solve = (node: Node): number => {
-    if (isFree(node)) return 0;
-    const known = best.get(node);
-    if (known !== undefined) return known.seconds;
-    let chosen: { claim: Claim; seconds: number } | undefined;
-    const rivals = (byOutput.get(node) ?? []).map((claim) => {
-      let seconds = predictSeconds(claim, graph.symbols, options.capabilities);
-      for (let i = 0; i < claim.operands.length; i++) seconds += solve(view(operandNode(claim, i)).base);
-      return { claim, seconds };
-    });
-    for (const r of rivals) {
+  const best = new Map<Node, Rival>();
+  const rivals: { readonly node: Node; readonly rival: Rival }[] = [];
+  /** Seconds for a node that is written and for all below it. */
+  const total = new Map<Node | undefined, number>();
+  const belowOf = (node: Node | undefined, inside?: ReadonlySet<Node>): number =>
+    (below.get(node) ?? []).reduce((sum, n) => (inside?.has(n) ? sum : sum + (total.get(n) as number)), 0);
+  for (const node of nodes) {
+    if (isFree(node) || context.kind(node) === "view") {
+      total.set(node, isFree(node) ? 0 : belowOf(node));
+      continue;
+    }
+    let chosen: Rival | undefined;
+    for (const claim of offers.claimsFor(node)) {
+      const inside = new Set([...claim.covers, node]);
+      let seconds = predicted(claim) + copySeconds(claim);
+      for (const n of inside) seconds += belowOf(n, inside);
+      const rival = { claim, seconds };
+      rivals.push({ node, rival });
       // Ties go to the claim that covers more, then to the first kernel registered.
       const better =
         chosen === undefined ||
-        r.seconds < chosen.seconds ||
-        (r.seconds === chosen.seconds && r.claim.covers.length > chosen.claim.covers.length);
-      if (better) chosen = r;
+        seconds < chosen.seconds ||
+        (seconds === chosen.seconds && claim.covers.length > chosen.claim.covers.length);
+      if (better) chosen = rival;
     }
-    if (chosen === undefined) throw noKernel(node, refusals);
-    for (const r of rivals) if (r !== chosen) losing.push({ kernel: r.claim.kernel, output: node, seconds: r.seconds });
-    best.set(node, chosen);
-    return chosen.seconds;
+    if (chosen !== undefined) best.set(node, chosen);
+    total.set(node, chosen?.seconds ?? Number.POSITIVE_INFINITY);
+  }
+  const blame = (node: Node | undefined): FoveaError => {
+    const inside = node && best.get(node)?.claim.covers;
+    const around = node === undefined ? [node] : (inside ?? [node]);
+    const open = around.flatMap((n) => below.get(n) ?? []).filter((n) => !inside?.includes(n));
+    const next = open.find((n) => total.get(n) === Number.POSITIVE_INFINITY);
+    if (next !== undefined && (node === undefined || inside !== undefined || context.kind(node) === "view"))
+      return blame(next);
+    return noKernel(node as Node, offers.refusals);
   };
+  if (belowOf(undefined) === Number.POSITIVE_INFINITY) throw blame(undefined);
 
   const claims: Claim[] = [];
+  const taken = new Set<Claim>();
   const done = new Set<Node>();
   const schedule = (node: Node): void => {
     if (done.has(node) || isFree(node)) return;
     done.add(node);
-    solve(node);
-    const { claim } = best.get(node) as { claim: Claim };
+    // Copies of operands are no nodes of the graph.
+    const claim =
+      best.get(node)?.claim ?? cheapest(offers.claimsFor(node), predicted) ?? internal("a copy has no claim");
+    taken.add(claim);
     const operands = claim.operands.map((o, i) => ({ ...o, node: operandNode(claim, i) }));
     for (const o of operands) schedule(view(o.node).base);
     claims.push({ ...claim, operands });
   };
-  for (const o of graph.outputs) schedule(o.node);
-  return { claims, losing, refusals };
+  for (const o of graph.outputs) schedule(view(o.node).base);
+  const losing = rivals
+    .filter(({ rival }) => !taken.has(rival.claim))
+    .map(({ node, rival }) => ({ kernel: rival.claim.kernel, output: node, seconds: rival.seconds }));
+  return { claims, losing, refusals: offers.refusals };
 }
 
-/** Outputs must be values that a claim writes whole: views, inputs, weights and repeated nodes become copies. */
-export function outputNeedsCopy(node: Node, table: OpTable, seen: ReadonlySet<Node>): boolean {
-  return node.op === "input" || table.get(node.op)?.kind === "view" || seen.has(node);
-}
-
-/** Upper-corner bytes of a symbolic size. */
-export function upperBytes(size: Dim, box: Box): number {
-  return bounds(size, box).max;
+function cheapest(claims: readonly Claim[], seconds: (claim: Claim) => number): Claim | undefined {
+  return claims.reduce<Claim | undefined>((a, b) => (a === undefined || seconds(b) < seconds(a) ? b : a), undefined);
 }

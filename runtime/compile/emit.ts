@@ -6,14 +6,14 @@ import { internal } from "../core/diagnostics.ts";
 import { digestBytes, digestJson } from "../core/digest.ts";
 import { type Box, type Dim, dimToData, evaluate, mul, product } from "../core/dim.ts";
 import { DTYPE_BYTES } from "../core/dtype.ts";
-import { type Graph, graphToData, nodesOf, topological, weightOnly } from "../ir/graph.ts";
-import type { Make, Node } from "../ir/node.ts";
-import { type Cover, type CoverOptions, coverGraph } from "./cover.ts";
+import { type Graph, nodesOf, topological, weightOnly } from "../ir/graph.ts";
+import type { Node } from "../ir/node.ts";
+import { type Cover, coverGraph } from "./cover.ts";
+import { type LegalizeOptions, legalize } from "./legalize.ts";
 import { findOverlap, type Lifetime, planMemory } from "./memory_plan.ts";
 import { isWhole } from "./views.ts";
 
-export interface EmitOptions extends CoverOptions {
-  readonly make: Make;
+export interface EmitOptions extends LegalizeOptions {
   /** Receives every code blob by digest. */
   readonly code: Map<string, Uint8Array>;
 }
@@ -67,56 +67,50 @@ interface Lowering {
   readonly groups: DraftGroup[];
 }
 
-function weightUse(node: Node, layout: PackedLayout | undefined, options: EmitOptions, box: Box): WeightUse {
-  const sources = topological([node]).filter((n) => n.op === "weight");
-  const listed = sources.map((n) => ({ name: n.attributes.name as string, shape: n.shape as readonly number[] }));
-  const key = digestJson({
-    value: graphToData({ symbols: {}, inputs: [], outputs: [{ name: "w", node }] }),
-    layout: layout?.name ?? "dense",
-  });
-  const bytes = layout?.bytes ?? evaluate(bytesOf(node), {});
-  const seen = options.view(node);
-  if (layout === undefined && seen.base.op === "weight" && isWhole(seen)) return { key, bytes, sources: listed };
-  // The prologue is a graph of its own whose inputs are the checkpoint tensors.
-  const swap = new Map<Node, Node>();
-  for (const n of topological([node])) {
-    if (n.op === "weight") swap.set(n, options.make("input", [], n.attributes));
-    else
-      swap.set(
-        n,
-        n.inputs.length === 0
-          ? n
-          : options.make(
-              n.op,
-              n.inputs.map((i) => swap.get(i) as Node),
-              n.attributes,
-            ),
-      );
-  }
-  const swapped = swap.get(node) as Node;
-  const found = options.view(swapped);
-  // Kernels and layouts take a weight-only value dense and from its start; an input alone is not written anywhere.
-  const copied = !isWhole(found) || (layout === undefined && found.base.op === "input");
-  const value = copied ? options.make("contiguous", [swapped]) : swapped;
-  const graph: Graph = {
-    symbols: {},
-    inputs: sources.map((n) => swap.get(n) as Node),
-    outputs: [{ name: "w", node: value }],
-  };
-  return { key, bytes, sources: listed, prologue: lowerGraph(graph, { ...options, opByOp: false }, layout, box) };
+/** Digest of everything that the packed bytes follow from. */
+function recipeKey(use: Omit<WeightUse, "key">): string {
+  return digestJson({ sources: use.sources, bytes: use.bytes, prologue: use.prologue });
 }
 
-/** Covers and emits one graph. With `layout`, its single output is written in that layout. */
-export function lowerGraph(
-  graph: Graph,
-  options: EmitOptions,
-  layout?: PackedLayout,
-  box: Box = graph.symbols,
-): StepList {
-  const alone = graph.outputs[0].node;
-  const packsInput = layout !== undefined && options.view(alone).base.op === "input";
-  const cover = packsInput ? { claims: [], losing: [], refusals: [] } : coverGraph(graph, options);
-  return emitCover(graph, cover, options, layout, box).list;
+function weightUse(node: Node, layout: PackedLayout | undefined, options: EmitOptions, box: Box): WeightUse {
+  const needed = topological([node]);
+  const weights = needed.filter((n) => n.op === "weight");
+  const sources = weights.map((n) => ({ name: n.attributes.name as string, shape: n.shape as readonly number[] }));
+  const bytes = layout?.bytes ?? evaluate(bytesOf(node), {});
+  const seen = options.view(node);
+  if (layout === undefined && seen.base.op === "weight" && isWhole(seen)) {
+    const use = { bytes, sources };
+    return { key: recipeKey(use), ...use };
+  }
+  // The prologue is a graph of its own whose inputs are the checkpoint tensors.
+  const swap = new Map<Node, Node>();
+  const input = (n: Node): Node => options.make("input", [], n.attributes);
+  const rebuilt = (n: Node): Node =>
+    options.make(
+      n.op,
+      n.inputs.map((i) => swap.get(i) as Node),
+      n.attributes,
+    );
+  for (const n of needed) swap.set(n, n.op === "weight" ? input(n) : n.inputs.length === 0 ? n : rebuilt(n));
+  const swapped = swap.get(node) as Node;
+  // Kernels and layouts take a weight-only value dense and from its start.
+  const value = isWhole(options.view(swapped)) ? swapped : options.make("contiguous", [swapped]);
+  const graph: Graph = {
+    symbols: {},
+    inputs: weights.map((n) => swap.get(n) as Node),
+    outputs: [{ name: "w", node: value }],
+  };
+  const use = { bytes, sources, prologue: lowerPrologue(graph, { ...options, opByOp: false }, layout, box) };
+  return { key: recipeKey(use), ...use };
+}
+
+/** Covers and emits a prologue. With `layout`, its single output is written in that layout. */
+function lowerPrologue(graph: Graph, options: EmitOptions, layout: PackedLayout | undefined, box: Box): StepList {
+  const [{ node }] = graph.outputs;
+  if (layout !== undefined && options.view(node).base.op === "input")
+    return emitCover(graph, { claims: [], losing: [], refusals: [] }, options, layout, box).list;
+  const offers = legalize(graph, options);
+  return emitCover(offers.graph, coverGraph(offers, options), options, layout, box).list;
 }
 
 /** Steps, weights and the memory plan for a chosen cover. */
@@ -137,8 +131,9 @@ export function emitCover(
 
   const weightNodes = weightOnly(nodesOf(graph));
   const weightPlaces = new Map<string, Place>();
-  const weight = (node: Node, wanted?: PackedLayout): Place => {
-    const known = `${node.id} ${wanted?.name ?? ""}`;
+  const weight = (node: Node, wanted: PackedLayout | undefined, scope: number): Place => {
+    // Layouts are named by each kernel for itself; what two claims pack alike is found by its recipe.
+    const known = `${node.id} ${wanted === undefined ? "" : `${scope} ${wanted.name}`}`;
     const old = weightPlaces.get(known);
     if (old !== undefined) return old;
     const use = weightUse(node, wanted, options, box);
@@ -150,11 +145,11 @@ export function emitCover(
   const valuePlace = (v: View): Place => {
     const found = placeOf.get(v.base);
     // A weight seen at a symbolic size, such as one repeated over the batch, is read where it is kept.
-    if (found === undefined && weightNodes.has(v.base)) return weight(v.base);
+    if (found === undefined && weightNodes.has(v.base)) return weight(v.base, undefined, 0);
     return found ?? internal(`the value of "${v.base.op}" is read before it is written`);
   };
 
-  for (const claim of cover.claims) {
+  for (const [scope, claim] of cover.claims.entries()) {
     const output = placeOf.get(claim.output) ?? place({ space: "scratch", bytes: bytesOf(claim.output) });
     placeOf.set(claim.output, output);
     const context: EmitContext = {
@@ -163,7 +158,7 @@ export function emitCover(
         const v = view(claim.operands[i].node);
         return { place: valuePlace(v), offset: v.offset, shape: v.shape, strides: v.strides };
       },
-      weight,
+      weight: (node, wanted) => weight(node, wanted, scope),
       output,
       scratch: (bytes) => place({ space: "scratch", bytes }),
       step: (step) => low.drafts.push({ step, kernel: claim.kernel, covers: coversText(claim) }),

@@ -2,24 +2,19 @@
 import type { View } from "../abi/kernel.ts";
 import type { Graph } from "../ir/graph.ts";
 import type { Make, Node, OpTable } from "../ir/node.ts";
+import { type CoverOptions, collectOffers, type Offers } from "./cover.ts";
 import { mapGraph } from "./rewrite.ts";
 
-/** Expands ops for which `claimed` is false, until all are claimed or have no expansion. */
-export function expandUnclaimed(
-  graph: Graph,
-  make: Make,
-  table: OpTable,
-  claimed: (graph: Graph) => (node: Node) => boolean,
-): Graph {
-  for (let current = graph; ; ) {
-    const isClaimed = claimed(current);
-    const next = mapGraph(current, make, (n) => {
-      const expand = table.get(n.op)?.expand;
-      return expand === undefined || isClaimed(n) ? n : expand(n.inputs, n.attributes, make);
-    });
-    if (next.outputs.every((o, i) => o.node === current.outputs[i].node)) return current;
-    current = next;
-  }
+export interface LegalizeOptions extends CoverOptions {
+  readonly make: Make;
+}
+
+/** Expands every op that is not covered and that simpler ops can say. */
+export function expandUncovered(graph: Graph, make: Make, table: OpTable, isCovered: (node: Node) => boolean): Graph {
+  return mapGraph(graph, make, (n, original) => {
+    const expand = table.get(n.op)?.expand;
+    return expand === undefined || isCovered(original) ? n : expand(n.inputs, n.attributes, make);
+  });
 }
 
 /** Inserts `contiguous` where a view op cannot be strides over its operand's base. */
@@ -28,4 +23,31 @@ export function materializeViews(graph: Graph, make: Make, table: OpTable, view:
     if (table.get(n.op)?.kind !== "view" || view(n).base !== n) return n;
     return make(n.op, [make("contiguous", [n.inputs[0]])], n.attributes, n.source);
   });
+}
+
+/** Outputs must be values that a claim writes whole: views, inputs and repeated nodes become copies. */
+export function copyOutputs(graph: Graph, make: Make, table: OpTable): Graph {
+  const seen = new Set<Node>();
+  const outputs = graph.outputs.map((o) => {
+    let node = o.node;
+    // The copy of a view may be an output already; then that is copied once more.
+    while (node.op === "input" || table.get(node.op)?.kind === "view" || seen.has(node))
+      node = make("contiguous", [node]);
+    seen.add(node);
+    return { name: o.name, node };
+  });
+  return { ...graph, outputs };
+}
+
+/** A graph that can be covered as far as there are claims and expansions, with its offers. */
+export function legalize(graph: Graph, options: LegalizeOptions): Offers {
+  const { make, table, view } = options;
+  const legal = (g: Graph): Graph => copyOutputs(materializeViews(g, make, table, view), make, table);
+  for (let current = legal(graph); ; ) {
+    const offers = collectOffers(current, options);
+    const covered = (n: Node): boolean => offers.isFree(n) || offers.isCovered(n);
+    const next = legal(expandUncovered(current, make, table, covered));
+    if (next.outputs.every((o, i) => o.node === current.outputs[i].node)) return offers;
+    current = next;
+  }
 }

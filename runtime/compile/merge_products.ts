@@ -2,7 +2,7 @@
  * Products of one value with several weights become one product with the weights stacked, such as query, key and value
  * projections. Only where every result flows, through views, into a contraction that can read a slice in place.
  */
-import { add, type Dim } from "../core/dim.ts";
+import { add, type Dim, shapeEquals } from "../core/dim.ts";
 import { type Graph, nodesOf, usersOf, weightOnly } from "../ir/graph.ts";
 import type { Make, Node, OpTable } from "../ir/node.ts";
 import { mapGraph } from "./rewrite.ts";
@@ -35,7 +35,7 @@ export function mergeSiblingProducts(graph: Graph, make: Make, table: OpTable): 
   const groups = new Map<Node, Member[]>();
   for (const n of nodes) {
     if (
-      kind(n) !== "contraction" ||
+      n.op !== "matmul" ||
       n.attributes.transpose_b !== true ||
       !weights.has(n.inputs[1]) ||
       n.inputs[1].shape.length !== 2
@@ -43,7 +43,8 @@ export function mergeSiblingProducts(graph: Graph, make: Make, table: OpTable): 
       continue;
     const only = users.get(n)?.length === 1 && !outputs.has(n) ? (users.get(n) as readonly Node[])[0] : undefined;
     const bias = only?.op === "add" ? only.inputs.find((i) => i !== n) : undefined;
-    const biased = bias !== undefined && weights.has(bias) && bias.shape.length === 1;
+    // A bias of one element would be stacked to fewer elements than there are columns.
+    const biased = bias !== undefined && weights.has(bias) && shapeEquals(bias.shape, [n.inputs[1].shape[0]]);
     const member: Member = { product: n, bias: biased ? bias : undefined, result: biased ? (only as Node) : n };
     if (!flowsIntoContraction(member.result)) continue;
     const list = groups.get(n.inputs[0]) ?? [];
@@ -51,7 +52,9 @@ export function mergeSiblingProducts(graph: Graph, make: Make, table: OpTable): 
     groups.set(n.inputs[0], list);
   }
 
+  /** What takes the place of a result, from the rewritten left-hand side. */
   const replacement = new Map<Node, (x: Node) => Node>();
+  const members = new Set<Node>();
   for (const list of groups.values()) {
     const biased = list.every((m) => m.bias !== undefined);
     if (list.length < 2 || (!biased && list.some((m) => m.bias !== undefined))) continue;
@@ -72,6 +75,7 @@ export function mergeSiblingProducts(graph: Graph, make: Make, table: OpTable): 
       const from = start;
       const end = add(start, m.product.inputs[1].shape[0]);
       start = end;
+      members.add(m.product);
       replacement.set(m.result, (x) => {
         const product = make("matmul", [x, stacked], { transpose_b: true });
         const whole = bias === undefined ? product : make("add", [product, bias]);
@@ -80,23 +84,10 @@ export function mergeSiblingProducts(graph: Graph, make: Make, table: OpTable): 
     }
   }
   if (replacement.size === 0) return graph;
-  // Results are looked up by what their rewritten product reads, since operands are rewritten first.
-  const byKey = new Map<string, (x: Node) => Node>();
-  for (const [result, build] of replacement) byKey.set(keyOf(result, weights), build);
-  return mapGraph(graph, make, (n) => {
-    const build = byKey.get(keyOf(n, weights));
+  return mapGraph(graph, make, (n, original) => {
+    const build = replacement.get(original);
     if (build === undefined) return n;
-    const product = n.op === "add" ? (n.inputs.find((i) => kind(i) === "contraction") as Node) : n;
+    const product = original.op === "add" ? n.inputs[original.inputs.findIndex((i) => members.has(i))] : n;
     return build(product.inputs[0]);
   });
-}
-
-/** A product (with its bias) is named by the weights that it reads and its type. */
-function keyOf(n: Node, weights: ReadonlySet<Node>): string {
-  if (n.op === "add") {
-    const product = n.inputs.find((i) => !weights.has(i) && i.op === "matmul");
-    const bias = n.inputs.find((i) => weights.has(i));
-    return product && bias ? `${keyOf(product, weights)}+${bias.id}` : `#${n.id}`;
-  }
-  return n.op === "matmul" && weights.has(n.inputs[1]) ? `product ${n.inputs[1].id}` : `#${n.id}`;
 }

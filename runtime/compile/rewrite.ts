@@ -1,4 +1,5 @@
 /** Rewriting: named rules over interned nodes. "Nothing changed" is identity. */
+import { internal } from "../core/diagnostics.ts";
 import { type Graph, topological } from "../ir/graph.ts";
 import type { Make, Node } from "../ir/node.ts";
 
@@ -10,13 +11,13 @@ export interface Rule {
 
 const MAX_ROUNDS = 16;
 
-/** Rebuilds the graph with `replace` applied to every node, operands first. */
-export function mapGraph(graph: Graph, make: Make, replace: (node: Node) => Node): Graph {
+/** Rebuilds the graph with `replace` applied to every node, operands first; `original` is the node before that. */
+export function mapGraph(graph: Graph, make: Make, replace: (node: Node, original: Node) => Node): Graph {
   const mapped = new Map<Node, Node>();
   for (const n of topological(graph.outputs.map((o) => o.node))) {
     const inputs = n.inputs.map((i) => mapped.get(i) as Node);
     const same = inputs.every((x, i) => x === n.inputs[i]);
-    mapped.set(n, replace(same ? n : make(n.op, inputs, n.attributes, n.source)));
+    mapped.set(n, replace(same ? n : make(n.op, inputs, n.attributes, n.source), n));
   }
   return { ...graph, outputs: graph.outputs.map((o) => ({ name: o.name, node: mapped.get(o.node) as Node })) };
 }
@@ -45,5 +46,5 @@ export function applyRules(
     });
     if (!changed) return current;
   }
-  return current;
+  return internal(`rules still apply after ${MAX_ROUNDS} rounds: ${[...counts.keys()].join(", ")}`);
 }

@@ -50,6 +50,13 @@ export const CANONICAL_RULES: readonly Rule[] = [
       n.op === "broadcast_to" && shapeEquals(n.attributes.shape as Shape, n.inputs[0].shape) ? n.inputs[0] : undefined,
   },
   {
+    name: "broadcast of broadcast",
+    apply: (n, make) =>
+      n.op === "broadcast_to" && n.inputs[0].op === "broadcast_to"
+        ? make("broadcast_to", [n.inputs[0].inputs[0]], n.attributes)
+        : undefined,
+  },
+  {
     name: "multiply by one",
     apply: (n) => {
       if (n.op !== "mul") return undefined;

@@ -11,45 +11,44 @@ export function isDense(view: View): boolean {
   return view.strides.every((s, i) => dimEquals(view.shape[i], 1) || dimEquals(s, dense[i]));
 }
 
+/** Strides of `to` over the elements that `strides` finds in `from`; both have equally many elements. */
 function reshapeStrides(from: Shape, strides: readonly Dim[], to: Shape): readonly Dim[] | undefined {
-  const out: Dim[] = [];
-  let i = 0;
-  let j = 0;
-  while (i < from.length || j < to.length) {
-    if (i < from.length && dimEquals(from[i], 1)) {
-      i++;
-      continue;
-    }
-    if (j < to.length && dimEquals(to[j], 1)) {
-      out.push(0);
-      j++;
-      continue;
-    }
-    if (i >= from.length || j >= to.length) return undefined;
-    // The shortest run of old axes and run of new axes with one product.
-    let best: [number, number] | undefined;
-    for (let a = i + 1; a <= from.length && best === undefined; a++) {
-      for (let b = j + 1; b <= to.length; b++) {
-        if (dimEquals(mul(...from.slice(i, a)), mul(...to.slice(j, b)))) {
-          best = [a, b];
-          break;
-        }
-      }
-    }
-    if (best === undefined) return undefined;
-    const [a, b] = best;
-    for (let k = i; k < a - 1; k++) if (!dimEquals(strides[k], mul(strides[k + 1], from[k + 1]))) return undefined;
-    let s: Dim = strides[a - 1];
-    const part: Dim[] = [];
+  // Axes of size 1 move nothing, whatever their strides are.
+  const old = from.flatMap((size, axis) => (dimEquals(size, 1) ? [] : [{ size, stride: strides[axis] }]));
+  const out: Dim[] = to.map(() => 0);
+  const kept = [...to.keys()].filter((axis) => !dimEquals(to[axis], 1));
+  let [i, j] = [0, 0];
+  while (i < old.length && j < kept.length) {
+    const run = shortestRun(
+      old.slice(i).map((o) => o.size),
+      kept.slice(j).map((axis) => to[axis]),
+    );
+    if (run === undefined) return undefined;
+    const [a, b] = [i + run[0], j + run[1]];
+    for (let k = i; k < a - 1; k++)
+      if (!dimEquals(old[k].stride, mul(old[k + 1].stride, old[k + 1].size))) return undefined;
+    let stride: Dim = old[a - 1].stride;
     for (let k = b - 1; k >= j; k--) {
-      part.unshift(s);
-      s = mul(s, to[k]);
+      out[kept[k]] = stride;
+      stride = mul(stride, to[kept[k]]);
     }
-    out.push(...part);
-    i = a;
-    j = b;
+    [i, j] = [a, b];
   }
-  return out;
+  return i === old.length && j === kept.length ? out : undefined;
+}
+
+/** How many leading sizes of each list have one product: the fewest of `from`, then of `to`. */
+function shortestRun(from: Shape, to: Shape): readonly [number, number] | undefined {
+  let left: Dim = 1;
+  for (let a = 1; a <= from.length; a++) {
+    left = mul(left, from[a - 1]);
+    let right: Dim = 1;
+    for (let b = 1; b <= to.length; b++) {
+      right = mul(right, to[b - 1]);
+      if (dimEquals(left, right)) return [a, b];
+    }
+  }
+  return undefined;
 }
 
 /** One view op over a view of its operand; nothing when strides cannot say it. */
@@ -66,6 +65,12 @@ function through(node: Node, v: View): View | undefined {
     }
     case "slice":
       return { ...v, shape: node.shape, offset: add(v.offset, mul(a.start as Dim, v.strides[a.axis as number])) };
+    case "windows": {
+      const axis = a.axis as number;
+      const along = v.strides[axis];
+      const strides = [...v.strides.slice(0, axis), mul(along, a.step as number), ...v.strides.slice(axis)];
+      return { ...v, shape: node.shape, strides };
+    }
     case "broadcast_to": {
       const lead = node.shape.length - v.shape.length;
       const strides = node.shape.map(

@@ -183,7 +183,7 @@ export function product(shape: Shape): Dim {
   return mul(...shape);
 }
 
-function valueOf(name: string, bindings: Bindings): number {
+function symbolValue(name: string, bindings: Bindings): number {
   const v = bindings[name];
   if (v === undefined) internal(`symbol "${name}" has no value`);
   return v;
@@ -207,7 +207,7 @@ function apply(kind: string, a: number, b: number): number {
 }
 
 function atomValue(atom: Atom, bindings: Bindings): number {
-  if (atom.kind === "symbol") return valueOf(atom.name as string, bindings);
+  if (atom.kind === "symbol") return symbolValue(atom.name as string, bindings);
   return apply(atom.kind, evaluate(atom.a as Dim, bindings), evaluate(atom.b as Dim, bindings));
 }
 
@@ -354,7 +354,7 @@ export function evaluateData(data: DimData, bindings: Bindings): number {
   for (const [coefficient, ...atoms] of data) {
     let p = coefficient as number;
     for (const a of atoms) {
-      if (typeof a === "string") p *= valueOf(a, bindings);
+      if (typeof a === "string") p *= symbolValue(a, bindings);
       else if (typeof a === "number") internal(`dim data ${JSON.stringify(data)} is malformed`);
       else p *= apply(a[0] as string, evaluateData(a[1] as DimData, bindings), evaluateData(a[2] as DimData, bindings));
     }

@@ -1,5 +1,5 @@
 /** Bytes of artifacts: canonical JSON, so that equal artifacts have equal digests everywhere. */
-import { ARTIFACT_FORMAT, type Artifact } from "../abi/artifact.ts";
+import { ARTIFACT_FORMAT, type Artifact, type StepList } from "../abi/artifact.ts";
 import { canonicalJson } from "../core/canonical_json.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 
@@ -27,9 +27,14 @@ export function decodeArtifact(bytes: Uint8Array): Artifact {
   return value as Artifact;
 }
 
+function addCode(list: StepList, found: Set<string>): void {
+  for (const s of list.steps) found.add(s.code);
+  for (const w of list.weights) if (w.prologue !== undefined) addCode(w.prologue, found);
+}
+
 /** Digests of every code blob that the artifact's steps and prologues name. */
 export function codeDigests(artifact: Artifact): readonly string[] {
-  const found = new Set(artifact.steps.map((s) => s.code));
-  for (const w of artifact.weights) for (const s of w.prologue?.steps ?? []) found.add(s.code);
+  const found = new Set<string>();
+  addCode(artifact, found);
   return [...found].sort();
 }

@@ -17,6 +17,14 @@ export interface InstanceWeights {
 
 const asBytes = (a: Float32Array): Uint8Array => new Uint8Array(a.buffer, a.byteOffset, a.byteLength);
 
+/** A reader that gives more than was asked for would write over its neighbours. */
+async function readBytes(read: TensorReader, { name, shape }: WeightUse["sources"][number]): Promise<Uint8Array> {
+  const values = await read(name, shape);
+  const expected = shape.reduce((a, b) => a * b, 1);
+  if (values.length !== expected) internal(`the tensor "${name}" has ${values.length} elements, expected ${expected}`);
+  return asBytes(values);
+}
+
 const portBytes = (p: Port): number => p.shape.reduce<number>((n, d) => n * (d as number), 4);
 
 /** Runs a prologue: sources to staging, steps, result kept; staging is given back. */
@@ -30,6 +38,8 @@ async function runPrologue(
   const list = use.prologue;
   if (list === undefined) return internal("a weight without prologue was asked to run one");
   const staging: DeviceBuffer[] = [];
+  // What a prologue makes of constants alone has a prologue of its own.
+  const nested = createInstanceWeights(device);
   try {
     const stage = (bytes: number): DeviceBuffer => {
       const b = device.allocate(Math.max(bytes, 4));
@@ -38,16 +48,16 @@ async function runPrologue(
     };
     const inputs = list.inputs.map((p) => stage(portBytes(p)));
     const slots = slotBytes(list, {}).map((n) => stage(n));
-    if (list.weights.length > 0) internal("a prologue reads weights of its own");
+    await nested.load(list.weights, read, signal);
+    const weights = nested.resolve(list.weights);
     for (let i = 0; i < inputs.length; i++) {
       const source =
         use.sources.find((s) => s.name === list.inputs[i].name) ?? internal("a prologue input has no source");
-      device.write(inputs[i], 0, asBytes(await read(source.name, source.shape)));
+      device.write(inputs[i], 0, await readBytes(read, source));
     }
     const launches = bindSteps(list, {}, (ref) => {
-      const buffer =
-        ref.space === "input" ? inputs[ref.index] : ref.space === "scratch" ? slots[ref.index] : destination;
-      return { buffer, offset: 0 };
+      const spaces = { input: inputs, output: [destination], scratch: slots, weight: weights };
+      return { buffer: spaces[ref.space][ref.index], offset: 0 };
     });
     const bound = device.bind(launches);
     try {
@@ -56,6 +66,7 @@ async function runPrologue(
       bound.release();
     }
   } finally {
+    nested.release();
     for (const b of staging) device.release(b);
   }
 }
@@ -70,8 +81,7 @@ export function createInstanceWeights(device: Device): InstanceWeights {
         signal?.throwIfAborted();
         const buffer = device.allocate(use.bytes);
         try {
-          if (use.prologue === undefined)
-            device.write(buffer, 0, asBytes(await read(use.sources[0].name, use.sources[0].shape)));
+          if (use.prologue === undefined) device.write(buffer, 0, await readBytes(read, use.sources[0]));
           else await runPrologue(device, use, buffer, read, signal);
         } catch (error) {
           device.release(buffer);

@@ -115,7 +115,9 @@ export function linkPlan(
       const span = value === undefined ? undefined : spans.get(value);
       if (span === undefined) internal(`call ${at} of "${call.tag}" gives no value to its input "${port.name}"`);
       const want = port.shape.map(size);
-      const have = (types.get(value) as { shape: readonly number[] }).shape;
+      const { shape: have, dtype } = types.get(value) as { dtype: DType; shape: readonly number[] };
+      if (dtype !== port.dtype)
+        internal(`call ${at} of "${call.tag}" takes "${port.name}" as ${port.dtype}, found ${dtype}`);
       if (want.reduce((a, b) => a * b, 1) !== have.reduce((a, b) => a * b, 1)) {
         internal(
           `call ${at} of "${call.tag}" takes "${port.name}" as [${want.join(", ")}], found [${have.join(", ")}]`,

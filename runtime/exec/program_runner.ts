@@ -33,6 +33,7 @@ export interface ProgramRunner {
 
 export function createProgramRunner(device: Device): ProgramRunner {
   const idle: Arena[] = [];
+  let released = false;
   const drop = (a: Arena): void => {
     a.bound.release();
     device.release(a.buffer);
@@ -59,6 +60,11 @@ export function createProgramRunner(device: Device): ProgramRunner {
     }
   };
   const giveBack = (arena: Arena): void => {
+    // A run that outlives the runner takes its memory along.
+    if (released) {
+      drop(arena);
+      return;
+    }
     idle.push(arena);
     while (idle.length > IDLE_ARENAS) drop(idle.shift() as Arena);
   };
@@ -89,6 +95,7 @@ export function createProgramRunner(device: Device): ProgramRunner {
       }
     },
     release: () => {
+      released = true;
       for (const a of idle.splice(0)) drop(a);
     },
   };

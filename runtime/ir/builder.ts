@@ -49,6 +49,8 @@ export interface GraphBuilder {
   transpose(x: Node, perm: readonly number[]): Node;
   slice(x: Node, axis: number, start: Dim, end: Dim): Node;
   broadcastTo(x: Node, shape: Shape): Node;
+  /** An axis of size T becomes [(T - size) / step + 1, size]: overlapping runs, as a convolution reads them. */
+  windows(x: Node, axis: number, size: number, step: number): Node;
   concat(inputs: readonly Node[], axis: number): Node;
   /** [..., M, K] x [..., K, N], or x [N, K] with `transposeB`. */
   matmul(a: Node, b: Node, options?: { transposeB?: boolean }): Node;
@@ -57,6 +59,11 @@ export interface GraphBuilder {
   softmax(x: Node): Node;
   /** q, k, v [batch, tokens, heads, head_dim] -> like q. */
   attention(q: Node, k: Node, v: Node, options?: AttentionOptions): Node;
+  /**
+   * Rotary positions: x [batch, tokens, heads, head_dim]; cos, sin [tokens, pairs] or [batch, tokens, pairs]. Pairs are
+   * elements i and i + pairs, or 2i and 2i + 1 when interleaved; elements beyond 2 pairs stay.
+   */
+  rotary(x: Node, cos: Node, sin: Node, options?: { interleaved?: boolean }): Node;
   /** Rows of a [rows, width] table at i32 indices. */
   gather(table: Node, indices: Node): Node;
   /** x [batch, tokens, width] at i32 [batch] -> [batch, width]. */
@@ -165,6 +172,8 @@ export function createGraphBuilder(options: BuilderOptions): GraphBuilder {
       return node;
     },
     broadcastTo: (x, shape) => op("broadcast_to", [x], { shape }),
+    windows: (x, axis, size, step) => op("windows", [x], { axis, size, step }),
+    rotary: (x, cos, sin, o = {}) => op("rotary", [x, cos, sin], { interleaved: o.interleaved ?? false }),
     concat: (list, axis) => (list.length === 1 ? list[0] : op("concat", list, { axis })),
     matmul: (a, b, o = {}) => op("matmul", [a, b], { transpose_b: o.transposeB ?? false }),
     layerNorm: (x, weight, bias, eps) => op("layer_norm", [x, weight, bias], { eps }),

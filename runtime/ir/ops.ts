@@ -13,7 +13,8 @@ import {
   sub,
 } from "../core/dim.ts";
 import type { DType } from "../core/dtype.ts";
-import type { Attributes, Inferred, Make, Node, OpRow, OpTable } from "./node.ts";
+import { expandRotary, gelu, geluTanh, layerNorm, rmsNorm, scalar } from "./expansions.ts";
+import type { Attributes, Inferred, Node, OpRow, OpTable } from "./node.ts";
 
 const FLOAT: DType = "f32";
 
@@ -54,6 +55,7 @@ export type OpName =
   | "transpose"
   | "slice"
   | "broadcast_to"
+  | "windows"
   | "contiguous"
   | "reduce_sum"
   | "reduce_mean"
@@ -66,6 +68,7 @@ export type OpName =
   | "attention"
   | "gather"
   | "take_row"
+  | "rotary"
   | "patchify"
   | "concat";
 
@@ -106,8 +109,6 @@ function elementwise(arity: number, expand?: OpRow["expand"], result?: DType): O
     ...(expand === undefined ? {} : { expand }),
   };
 }
-
-const scalar = (make: Make, value: number): Node => make("constant", [], { value });
 
 const isSize = (d: Dim): boolean => typeof d !== "number" || (Number.isSafeInteger(d) && d >= 0);
 
@@ -222,32 +223,31 @@ function inferConcat(inputs: readonly Node[], attributes: Attributes): Inferred 
   return { shape: first.map((d, i) => (i === axis ? total : d)), dtype: inputs[0].dtype };
 }
 
-function gelu(make: Make, x: Node): Node {
-  // x/2 (1 + erf(x / sqrt 2)), Hendrycks and Gimpel 2016.
-  const inner = make("add", [make("erf", [make("mul", [x, scalar(make, Math.SQRT1_2)])]), scalar(make, 1)]);
-  return make("mul", [make("mul", [x, scalar(make, 0.5)]), inner]);
+/** Axis of size T becomes [(T - size) / step + 1, size]: overlapping runs, as a convolution reads them. */
+function inferWindows([x]: readonly Node[], attributes: Attributes): Inferred | string {
+  const { axis, size, step } = attributes as { axis: number; size: number; step: number };
+  if (axis < 0 || axis >= x.shape.length) return `axis ${axis} is outside of 0..${x.shape.length - 1}.`;
+  if (!(size >= 1 && step >= 1)) return `windows need a size and a step of at least 1, found ${size} and ${step}.`;
+  const all = x.shape[axis];
+  if (typeof all === "number" && all < size) return `an axis of size ${all} has no window of ${size}.`;
+  const count = add(floorDiv(sub(all, size), step), 1);
+  return { shape: [...x.shape.slice(0, axis), count, size, ...x.shape.slice(axis + 1)], dtype: x.dtype };
 }
 
-function geluTanh(make: Make, x: Node): Node {
-  // x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), the same paper's approximation.
-  const cube = make("mul", [make("mul", [x, x]), x]);
-  const u = make("mul", [
-    make("add", [x, make("mul", [cube, scalar(make, 0.044715)])]),
-    scalar(make, Math.sqrt(2 / Math.PI)),
-  ]);
-  return make("mul", [make("mul", [x, scalar(make, 0.5)]), make("add", [make("tanh", [u]), scalar(make, 1)])]);
-}
-
-function layerNorm(make: Make, [x, w, b]: readonly Node[], eps: number): Node {
-  const centred = make("sub", [x, make("reduce_mean", [x])]);
-  const variance = make("reduce_mean", [make("mul", [centred, centred])]);
-  const scaled = make("mul", [centred, make("rsqrt", [make("add", [variance, scalar(make, eps)])])]);
-  return make("add", [make("mul", [scaled, w]), b]);
-}
-
-function rmsNorm(make: Make, [x, w]: readonly Node[], eps: number): Node {
-  const mean = make("reduce_mean", [make("mul", [x, x])]);
-  return make("mul", [make("mul", [x, make("rsqrt", [make("add", [mean, scalar(make, eps)])])]), w]);
+/** x [batch, tokens, heads, head_dim], cos and sin [tokens, pairs] or [batch, tokens, pairs], 2 pairs <= head_dim. */
+function inferRotary([x, cos, sin]: readonly Node[]): Inferred | string {
+  if (x.shape.length !== 4) return `it takes [batch, tokens, heads, head_dim], found ${shapeText(x.shape)}.`;
+  if (!shapeEquals(cos.shape, sin.shape))
+    return `cos ${shapeText(cos.shape)} and sin ${shapeText(sin.shape)} must have one shape.`;
+  const pairs = cos.shape[cos.shape.length - 1];
+  const width = x.shape[3];
+  if (typeof pairs !== "number" || typeof width !== "number" || 2 * pairs > width) {
+    return `its ${dimKey(pairs)} pairs must be a constant, at most half of head_dim ${dimKey(width)}.`;
+  }
+  const expected = cos.shape.length === 3 ? [x.shape[0], x.shape[1], pairs] : [x.shape[1], pairs];
+  return shapeEquals(cos.shape, expected)
+    ? { shape: x.shape, dtype: FLOAT }
+    : `its tables must be [tokens, pairs] or [batch, tokens, pairs], found ${shapeText(cos.shape)}.`;
 }
 
 const OPS: Readonly<Record<OpName, OpRow>> = {
@@ -323,6 +323,7 @@ const OPS: Readonly<Record<OpName, OpRow>> = {
       ? { shape, dtype: x.dtype }
       : `${shapeText(x.shape)} does not broadcast to ${shapeText(shape)}.`;
   }),
+  windows: view(inferWindows),
   contiguous: { kind: "assembly", arity: [1, 1], infer: ([x]) => ({ shape: x.shape, dtype: x.dtype }) },
 
   reduce_sum: reduction(),
@@ -360,6 +361,7 @@ const OPS: Readonly<Record<OpName, OpRow>> = {
         : `it takes [batch, tokens, width] and indices [batch], found ${shapeText(x.shape)} and ${shapeText(at.shape)}.`;
     },
   },
+  rotary: { kind: "assembly", arity: [3, 3], infer: inferRotary, expand: expandRotary },
   patchify: {
     kind: "assembly",
     arity: [1, 1],

@@ -195,8 +195,8 @@ export class Encoder {
   }
 
   #imageBatches(images: readonly ImageInput[]): readonly Batch[] {
-    const process = this.#context.processors.images;
-    if (process === undefined) throw noProcessor(this.modelType, "images", "preprocessor_config.json", "pixel_values");
+    const prepare = this.#context.processors.images;
+    if (prepare === undefined) throw noProcessor(this.modelType, "images", "preprocessor_config.json", "pixel_values");
     if (images.length === 0) throw new FoveaError("invalid_input", "`images` is empty; give at least one picture.");
     this.tower("vision");
     return Array.from({ length: Math.ceil(images.length / IMAGES_AT_ONCE) }, (_, i) => async () => {
@@ -204,16 +204,16 @@ export class Encoder {
       for (const image of images.slice(i * IMAGES_AT_ONCE, (i + 1) * IMAGES_AT_ONCE)) {
         decoded.push(await this.#context.decode(image));
       }
-      return process(decoded);
+      return prepare(decoded);
     });
   }
 
   #textBatch(texts: readonly string[]): Batch {
-    const process = this.#context.processors.texts;
-    if (process === undefined) throw noProcessor(this.modelType, "texts", "tokenizer.json", "input_ids");
+    const prepare = this.#context.processors.texts;
+    if (prepare === undefined) throw noProcessor(this.modelType, "texts", "tokenizer.json", "input_ids");
     if (texts.length === 0) throw new FoveaError("invalid_input", "`texts` is empty; give at least one text.");
     this.tower("text");
-    return () => process(texts);
+    return () => prepare(texts);
   }
 
   /** Tensors that were given by name, by tower. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { expandUnclaimed } from "../../runtime/compile/legalize.ts";
+import { expandUncovered } from "../../runtime/compile/legalize.ts";
 import type { FoveaError } from "../../runtime/core/diagnostics.ts";
 import { createGraphBuilder, type GraphBuilder, type Node } from "../../runtime/ir/builder.ts";
 import { EVALUATORS, evaluateGraph, evaluateNode, type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
@@ -130,7 +130,7 @@ test("evaluate: ops and their expansions mean the same on random graphs, and eve
     growRandomGraph(b, seed);
     const graph = b.finish();
     for (const n of nodesOf(graph)) seen.add(n.op);
-    const simple = expandUnclaimed(graph, interner.make, OP_TABLE, () => () => false);
+    const simple = expandUncovered(graph, interner.make, OP_TABLE, () => false);
     assert.ok(nodesOf(simple).every((n) => OP_TABLE.get(n.op)?.expand === undefined));
     const at = randomBindings(seed);
     const [one, two] = [graph, simple].map((g) => evaluateGraph(g, at, randomInputs(seed, at), randomWeights(seed)));

@@ -38,6 +38,19 @@ function heads(s: Scope, x: Node): Node {
   return s.b.reshape(x, [s.b.dims.batch, s.b.dims.tokens, 2, WIDTH / 2]);
 }
 
+/** Angles of a position as weights; numbers that are no cosines show mistakes as well. */
+function tables(s: Scope, pairs: number): [Node, Node] {
+  const row = (): Node => s.b.broadcastTo(s.weight([pairs]), [s.b.dims.tokens, pairs]);
+  return [
+    s.b.mul(row(), s.b.slice(s.b.reshape(s.b.slice(s.pair[0], 0, 0, 1), [s.b.dims.tokens, WIDTH]), 1, 0, pairs)),
+    row(),
+  ];
+}
+
+function perBatchTables(s: Scope, x: Node): [Node, Node] {
+  return [s.b.slice(x, 2, 0, 2), s.b.slice(x, 2, 3, 5)];
+}
+
 /** Each grows one more value of shape [batch, tokens, WIDTH]. */
 const GROWTHS: readonly Grow[] = [
   ...["neg", "abs", "tanh", "erf", "sigmoid", "relu", "gelu", "gelu_tanh", "quick_gelu", "silu"].map(unary),
@@ -82,6 +95,23 @@ const GROWTHS: readonly Grow[] = [
   (s, x) => s.b.op("contiguous", [s.b.transpose(s.b.op("contiguous", [s.b.transpose(x, [2, 0, 1])]), [1, 2, 0])]),
   (s, x, y) => shaped(s, s.b.attention(heads(s, x), heads(s, y), heads(s, x), { causal: s.pick(2) === 0 })),
   (s, x, y) => shaped(s, s.b.attention(heads(s, x), heads(s, x), heads(s, y), { keyMask: s.keyMask, scale: 0.3 })),
+  (s, x) => shaped(s, s.b.rotary(heads(s, x), ...tables(s, 1 + s.pick(2)), { interleaved: s.pick(2) === 0 })),
+  (s, x) => shaped(s, s.b.rotary(heads(s, s.b.unary("abs", x)), ...perBatchTables(s, x))),
+  // A convolution over the width: windows of 3 with a step of 1, as a product.
+  (s, x, y) => {
+    const seen = s.b.reshape(s.b.windows(x, 2, 3, 1), [
+      s.b.dims.batch,
+      s.b.op("contiguous", [x]).shape[1],
+      WIDTH - 2,
+      3,
+    ]);
+    const summed = s.b.reshape(s.b.matmul(seen, s.weight([1, 3]), { transposeB: true }), [
+      s.b.dims.batch,
+      s.b.dims.tokens,
+      WIDTH - 2,
+    ]);
+    return s.b.concat([summed, s.b.slice(y, 2, 0, 2)], 2);
+  },
   (s, x) => s.b.add(x, s.b.gather(s.weight([ROWS, WIDTH]), s.indices)),
   (s, x, y) => s.b.add(y, s.b.reshape(s.b.takeRow(x, s.rows), [s.b.dims.batch, 1, WIDTH])),
   (s, x) => shaped(s, s.b.patchify(s.b.reshape(x, [s.b.dims.batch, s.b.dims.tokens, 4, 2]), 2, 1)),

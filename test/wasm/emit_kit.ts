@@ -74,6 +74,7 @@ function runParts(kernel: KernelFunction, run: KernelRun, ends: readonly number[
   words.fill(POISON_AROUND_OUTPUT, output / 4 - WORDS_BETWEEN, output / 4 + run.outputLength + WORDS_BETWEEN);
   const inputs = rest.slice(0, run.inputs.length);
   const [table, scratch] = rest.slice(run.inputs.length);
+  words.fill(POISON_AROUND_OUTPUT, (scratch + (run.scratch ?? 0)) / 4);
   const raw = new Uint8Array(memory.buffer);
   run.inputs.forEach((x, i) => {
     raw.set(new Uint8Array(x.buffer, x.byteOffset, x.byteLength), inputs[i]);

@@ -3,7 +3,7 @@ import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
 import { type Code, f32, f32x4, get, i32, type Local, set, v128, when, whileLoop } from "../asm/code.ts";
 import { type KernelFrame, type KernelModule, kernelModule } from "../asm/module.ts";
 import { attendBlock, inScratch, packBlock, type ScratchLayout, scratchLayout } from "./attention_block.ts";
-import { advance, forItems, word, wordBytes } from "./loops.ts";
+import { advance, forItems, repeatWhile, word, wordBytes } from "./loops.ts";
 import { ceilDivision, smaller, wordsAfter } from "./size.ts";
 
 export interface AttentionOptions {
@@ -89,7 +89,7 @@ function overHead(
     set(at, i32.of(0)),
     headDim < 4
       ? []
-      : whileLoop(i32.ne(get(at), i32.of(16 * Math.floor(headDim / 4))), [vector(address), advance(at, i32.of(16))]),
+      : repeatWhile(i32.ne(get(at), i32.of(16 * Math.floor(headDim / 4))), [vector(address), advance(at, i32.of(16))]),
     left,
   ];
 }
@@ -110,7 +110,7 @@ function startQueries(
     set(from, get(source)),
     set(to, inScratch(frame, layout.query)),
     set(sums, inScratch(frame, layout.sums)),
-    whileLoop(i32.ltU(get(row), get(rows)), [
+    repeatWhile(i32.ltU(get(row), get(rows)), [
       overHead(
         layout.headDim,
         at,
@@ -138,7 +138,7 @@ function finishQueries(frame: KernelFrame, layout: ScratchLayout, rows: Local, o
     set(row, i32.of(0)),
     set(to, get(output)),
     set(from, inScratch(frame, layout.sums)),
-    whileLoop(i32.ltU(get(row), get(rows)), [
+    repeatWhile(i32.ltU(get(row), get(rows)), [
       set(total, v128.load32Splat(statistic, layout.total)),
       set(seen, f32x4.ne(get(total), f32x4.of(0))),
       overHead(
@@ -192,7 +192,7 @@ function takeKeys(
   const sees = [
     set(row, i32.of(0)),
     set(seen, i32.of(0)),
-    whileLoop(i32.ltU(get(row), i32.add(get(rows), i32.of(layout.tile.rows - 1))), [
+    repeatWhile(i32.ltU(get(row), i32.add(get(rows), i32.of(layout.tile.rows - 1))), [
       whileLoop(i32.select(i32.ltU(get(seen), get(count)), unseen, i32.of(0)), advance(seen, i32.of(1))),
       i32.store(at(get(row)), get(seen), layout.seen),
       advance(row, i32.of(1)),
@@ -213,7 +213,7 @@ function attend(frame: KernelFrame, options: AttentionOptions, layout: ScratchLa
     set(query, token(head.query, head.queryBytes, get(job.first))),
     set(output, token(head.output, head.outputBytes, get(job.first))),
     startQueries(frame, layout, options.scale, rows, query, head.queryBytes),
-    whileLoop(i32.ltU(get(job.key), get(job.keyEnd)), [
+    repeatWhile(i32.ltU(get(job.key), get(job.keyEnd)), [
       take,
       when(get(count), [
         packBlock(
@@ -288,7 +288,7 @@ export function attentionKernel(options: AttentionOptions): KernelModule {
     const perSegment = [
       set(segment, argument("cu_seqlens")),
       set(segmentsEnd, wordsAfter(get(segment), argument("segments"))),
-      whileLoop(i32.ne(get(segment), get(segmentsEnd)), [
+      repeatWhile(i32.ne(get(segment), get(segmentsEnd)), [
         set(keyFirst, i32.load(get(segment))),
         set(keyEnd, i32.load(get(segment), 4)),
         set(first, larger(blockFirst, get(keyFirst))),

@@ -2,7 +2,7 @@
 import { type Code, f32, f32x4, get, i32, type Local, set, v128, when, whileLoop } from "../asm/code.ts";
 import { hoistConstants } from "../asm/hoist.ts";
 import type { KernelFrame } from "../asm/module.ts";
-import { advance, wordBytes } from "./loops.ts";
+import { advance, repeatWhile, wordBytes } from "./loops.ts";
 import { expNonPositive } from "./math.ts";
 import { packRuns, packTransposed } from "./panel.ts";
 import { maxOfLanes, sumOfLanes } from "./rows.ts";
@@ -112,7 +112,7 @@ export function packBlock(
   return [
     set(first, i32.of(0)),
     set(base, inScratch(frame, layout.key)),
-    whileLoop(i32.ltU(get(first), get(count)), [
+    repeatWhile(i32.ltU(get(first), get(count)), [
       packTransposed(frame, {
         columns: tile.columns,
         width: smaller(columns, i32.sub(get(count), get(first))),
@@ -125,7 +125,7 @@ export function packBlock(
     ]),
     set(column, i32.of(0)),
     set(base, inScratch(frame, layout.value)),
-    whileLoop(i32.ltU(get(column), i32.of(headDim)), [
+    repeatWhile(i32.ltU(get(column), i32.of(headDim)), [
       set(output, get(base)),
       packRuns(frame, {
         columns: tile.columns,
@@ -155,7 +155,7 @@ function tileWalk(frame: KernelFrame, { layout, rows }: AttentionBlock, register
     row,
     each: (body) => [
       set(row, i32.of(0)),
-      whileLoop(i32.ltU(get(row), get(rows)), [body, advance(row, i32.of(layout.tile.rows))]),
+      repeatWhile(i32.ltU(get(row), get(rows)), [body, advance(row, i32.of(layout.tile.rows))]),
     ],
   };
 }
@@ -180,7 +180,7 @@ function multiplyKeys(frame: KernelFrame, block: AttentionBlock, { registers, ro
   return [
     set(column, i32.of(0)),
     set(panel, inScratch(frame, layout.key)),
-    whileLoop(i32.ltU(get(column), get(block.count)), [
+    repeatWhile(i32.ltU(get(column), get(block.count)), [
       set(end, i32.add(get(panel), i32.of(layout.keyPanel))),
       set(query, inScratch(frame, layout.query)),
       set(scores, i32.add(inScratch(frame, layout.scores), wordBytes(get(column)))),
@@ -218,7 +218,7 @@ function weighRows(frame: KernelFrame, block: AttentionBlock): Code {
   };
   const walk = (body: Code): Code => [
     set(at, get(scores)),
-    whileLoop(i32.ltU(i32.sub(get(at), get(scores)), get(end)), [body, advance(at, i32.of(16))]),
+    repeatWhile(i32.ltU(i32.sub(get(at), get(scores)), get(end)), [body, advance(at, i32.of(16))]),
   ];
   const upToFour = (n: Code): Code => i32.and(i32.add(n, i32.of(3)), i32.of(-4));
   // A tile of queries reads weights as far as its last query sees, at most `rows - 1` keys further than its first.
@@ -252,7 +252,7 @@ function weighRows(frame: KernelFrame, block: AttentionBlock): Code {
       layout.total,
     ),
     set(sumsEnd, i32.add(get(sums), i32.of(layout.sumsRow))),
-    whileLoop(i32.ne(get(sums), get(sumsEnd)), [
+    repeatWhile(i32.ne(get(sums), get(sumsEnd)), [
       v128.store(get(sums), f32x4.mul(v128.load(get(sums)), get(scale))),
       advance(sums, i32.of(16)),
     ]),
@@ -263,7 +263,7 @@ function weighRows(frame: KernelFrame, block: AttentionBlock): Code {
     set(scores, inScratch(frame, layout.scores)),
     set(sums, inScratch(frame, layout.sums)),
     set(row, i32.of(0)),
-    whileLoop(i32.ltU(get(row), get(rows)), [
+    repeatWhile(i32.ltU(get(row), get(rows)), [
       hoisted.code,
       advance(scores, i32.of(layout.scoresRow)),
       advance(row, i32.of(1)),
@@ -279,10 +279,11 @@ function multiplyValues(frame: KernelFrame, block: AttentionBlock, { registers, 
   const tileRows = Array.from({ length: rows }, (_, r) => ({ pointer: w, offset: r * layout.scoresRow }));
   const until = (seen: Code): Code => set(end, i32.add(get(panel), i32.mul(seen, i32.of(4 * columns))));
   const operands = { a: tileRows, b, end };
+  const whereLeft = (code: Code): Code => when(i32.ne(get(b), get(end)), code);
   return [
     set(offset, i32.of(0)),
     set(panel, inScratch(frame, layout.value)),
-    whileLoop(i32.ltU(get(offset), i32.of(layout.sumsRow)), [
+    repeatWhile(i32.ltU(get(offset), i32.of(layout.sumsRow)), [
       set(weights, inScratch(frame, layout.scores)),
       set(sums, i32.add(inScratch(frame, layout.sums), get(offset))),
       block.ragged ? [] : until(get(block.count)),
@@ -291,9 +292,11 @@ function multiplyValues(frame: KernelFrame, block: AttentionBlock, { registers, 
         set(w, get(weights)),
         set(b, get(panel)),
         block.ragged ? until(seenBy(frame, block, row, 0)) : [],
-        multiplyTile(registers, operands),
+        block.ragged ? whereLeft(multiplyTile(registers, operands)) : multiplyTile(registers, operands),
         // Keys that only some queries of the tile see: what the others hold there must not matter, NaN included.
-        block.ragged ? [until(seenBy(frame, block, row, rows - 1)), multiplyTileMasked(registers, operands)] : [],
+        block.ragged
+          ? [until(seenBy(frame, block, row, rows - 1)), whereLeft(multiplyTileMasked(registers, operands))]
+          : [],
         storeTile(registers, rows, sums, layout.sumsRow),
         advance(weights, i32.of(rows * layout.scoresRow)),
         advance(sums, i32.of(rows * layout.sumsRow)),

@@ -32,8 +32,8 @@ export interface EpilogueBlock {
   readonly columns: number;
   /** How many of the columns exist. */
   readonly width: Local;
-  /** The widths that can occur are multiples of this. */
-  readonly widthMultiple: number;
+  /** Columns of a last panel that is not whole; 0 when all are, nothing when it is not known. */
+  readonly tail: number | undefined;
   /** Pointers move. */
   readonly operands: readonly EpilogueOperand[];
 }
@@ -43,7 +43,7 @@ const BY_ROW: ReadonlySet<EpilogueAccess> = new Set(["full", "column"]);
 
 /** Applies `expr` to input 0, the sums, and 1.., the operands, and stores what exists; nothing beyond is touched. */
 export function storeBlock(frame: KernelFrame, block: EpilogueBlock, expr: ScalarExpr, madd: boolean): Code {
-  const { columns, width, widthMultiple, operands } = block;
+  const { columns, width, tail, operands } = block;
   const inputs = frame.locals("v128", operands.length + 1);
   const [sum, ...values] = inputs;
 
@@ -70,19 +70,24 @@ export function storeBlock(frame: KernelFrame, block: EpilogueBlock, expr: Scala
       operands.filter((o) => BY_ROW.has(o.access)).map((o) => advance(o.pointer, get(o.rowBytes))),
     ]);
 
-  const whole = eachRow(Array.from({ length: columns / 4 }, (_, v) => apply(false, get, 16 * v)));
+  const vectors = (count: number): Code => Array.from({ length: count }, (_, v) => apply(false, get, 16 * v));
+  const whole = eachRow(vectors(columns / 4));
   const setUp = (code: Code): Code => {
     const hoisted = hoistConstants(frame, code);
     return [hoisted.setup, hoisted.code];
   };
-  if (widthMultiple % columns === 0) return setUp(whole);
+  if (tail === 0) return setUp(whole);
 
-  const at = frame.local("i32");
-  const part = (bytes: number, multiple: number): Code => {
-    const end = wordBytes(multiple === 1 ? get(width) : i32.and(get(width), i32.of(-multiple)));
-    const inRow = (row: Local): Code => i32.add(get(row), get(at));
-    return whileLoop(i32.ltU(get(at), end), [apply(multiple === 1, inRow, 0), advance(at, i32.of(bytes))]);
+  /** A last panel of known width. */
+  const known = (columnsLeft: number): Code => {
+    const single = Array.from({ length: columnsLeft % 4 }, (_, i) => 4 * (columnsLeft - (columnsLeft % 4) + i));
+    return [vectors(Math.floor(columnsLeft / 4)), single.map((offset) => apply(true, get, offset))];
   };
-  const partial = eachRow([set(at, i32.of(0)), part(16, 4), widthMultiple % 4 === 0 ? [] : part(4, 1)]);
+  const at = frame.local("i32");
+  const inRow = (row: Local): Code => i32.add(get(row), get(at));
+  const upTo = (end: Code, single: boolean): Code =>
+    whileLoop(i32.ltU(get(at), wordBytes(end)), [apply(single, inRow, 0), advance(at, i32.of(single ? 4 : 16))]);
+  const unknown = [set(at, i32.of(0)), upTo(i32.and(get(width), i32.of(-4)), false), upTo(get(width), true)];
+  const partial = eachRow(tail === undefined ? unknown : known(tail));
   return setUp(when(i32.eq(get(width), i32.of(columns)), whole, partial));
 }

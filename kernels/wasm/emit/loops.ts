@@ -1,5 +1,5 @@
 /** Pieces that row kernels share: argument words, counted loops, copying of runs. */
-import { type Code, get, i32, type Local, set, v128, whileLoop } from "../asm/code.ts";
+import { type Code, get, i32, type Local, repeat, set, v128, whileLoop } from "../asm/code.ts";
 import type { KernelFrame } from "../asm/module.ts";
 
 /** Argument word `index`. */
@@ -14,6 +14,11 @@ export const wordBytes = (count: Code): Code => i32.shl(count, i32.of(2));
 /** Runs `body` as many times as `count` says, an unsigned number that ends as 0. */
 export function countDown(count: Local, body: Code): Code {
   return whileLoop(get(count), [body, set(count, i32.sub(get(count), i32.of(1)))]);
+}
+
+/** Runs `body` once, and again as long as `condition` holds: a `whileLoop` whose first test cannot fail. */
+export function repeatWhile(condition: Code, body: Code): Code {
+  return repeat(body, condition);
 }
 
 /** Runs `body` for every grid item of the call. */

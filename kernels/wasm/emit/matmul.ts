@@ -143,10 +143,10 @@ export function matmulKernel(options: MatmulOptions): KernelModule {
     const first = { column: get(column), row: get(row), batch: get(batch) };
     const { operands, place: placeOperands } = placedOperands(frame, options.operands, first, argument);
     const outputRow = i32.add(i32.mul(get(batch), get(m)), get(row));
-    const ragged = options.n === "argument" || options.n % columns > 0;
+    const tail = options.n === "argument" ? undefined : options.n % columns;
     const finish = [
       set(column, i32.mul(get(panel), i32.of(columns))),
-      ragged ? set(width, smaller(i32.of(columns), i32.sub(n.read, get(column)))) : [],
+      tail !== 0 ? set(width, smaller(i32.of(columns), i32.sub(n.read, get(column)))) : [],
       set(sums, get(frame.scratch)),
       set(output, wordsAfter(argument("output"), i32.mul(outputRow, n.read), get(column))),
       placeOperands,
@@ -154,7 +154,7 @@ export function matmulKernel(options: MatmulOptions): KernelModule {
         frame,
         {
           ...{ sums, output, outputRowBytes: n.times(4), rows: height, columns, operands },
-          ...{ width, widthMultiple: options.n === "argument" ? 1 : options.n },
+          ...{ width, tail },
         },
         options.epilogue,
         options.madd,

@@ -1,7 +1,7 @@
 /** A block of rows of A times one panel of B. */
 import { type Code, get, i32, type Local, set, when, whileLoop } from "../asm/code.ts";
 import type { KernelFrame } from "../asm/module.ts";
-import { advance, countDown, wordBytes } from "./loops.ts";
+import { advance, countDown, repeatWhile, wordBytes } from "./loops.ts";
 import { type Size, type SizeValue, smaller } from "./size.ts";
 import {
   clearTile,
@@ -91,7 +91,7 @@ export function multiplyBlock(frame: KernelFrame, block: ProductBlock): Code {
   return [
     clearSums(registers, sums, left, get(frame.scratch), get(height)),
     set(stepsLeft, kSteps.read),
-    whileLoop(get(stepsLeft), [
+    repeatWhile(get(stepsLeft), [
       set(steps, smaller(i32.of(blockSteps(columns)), get(stepsLeft))),
       set(bEnd, i32.add(get(b), i32.mul(get(steps), i32.of(4 * columns)))),
       allRows,

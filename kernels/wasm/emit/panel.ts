@@ -1,7 +1,7 @@
 /** Panels: a few columns of a matrix side by side for each step of K, as register tiles read them. */
-import { type Code, f32, get, i32, i32x4, type Local, set, v128, when, whileLoop } from "../asm/code.ts";
+import { type Code, f32, get, i32, i32x4, type Local, set, v128, when } from "../asm/code.ts";
 import type { KernelFrame } from "../asm/module.ts";
-import { advance, inFours, wordBytes } from "./loops.ts";
+import { advance, inFours, repeatWhile, wordBytes } from "./loops.ts";
 import { smaller } from "./size.ts";
 import { transposeWords } from "./transpose.ts";
 
@@ -23,7 +23,7 @@ export function packRuns(frame: KernelFrame, { columns, width, k, sourceRow, out
   const [step, source, column] = frame.locals("i32", 3);
   const rows = (body: Code): Code => [
     set(step, i32.of(0)),
-    whileLoop(i32.ltU(get(step), k), [
+    repeatWhile(i32.ltU(get(step), k), [
       set(source, sourceRow(get(step))),
       body,
       advance(output, i32.of(4 * columns)),
@@ -34,12 +34,16 @@ export function packRuns(frame: KernelFrame, { columns, width, k, sourceRow, out
     v128.store(get(output), v128.load(get(source), 16 * v), 16 * v),
   );
   const inRow = (row: Local): Code => i32.add(get(row), get(column));
-  const walk = (end: Code, body: Code): Code =>
-    whileLoop(i32.ltU(get(column), end), [body, advance(column, i32.of(4))]);
   const partial = [
     set(column, i32.of(0)),
-    walk(wordBytes(width), f32.store(inRow(output), f32.load(inRow(source)))),
-    walk(i32.of(4 * columns), f32.store(inRow(output), f32.of(0))),
+    repeatWhile(i32.ltU(get(column), wordBytes(width)), [
+      f32.store(inRow(output), f32.load(inRow(source))),
+      advance(column, i32.of(4)),
+    ]),
+    repeatWhile(i32.ltU(get(column), i32.of(4 * columns)), [
+      f32.store(inRow(output), f32.of(0)),
+      advance(column, i32.of(4)),
+    ]),
   ];
   return when(i32.eq(width, i32.of(columns)), rows(whole), rows(partial));
 }
@@ -74,7 +78,7 @@ export function packTransposed(frame: KernelFrame, { columns, width, k, sourceRo
   return [
     set(last, i32.sub(width, i32.of(1))),
     set(group, i32.of(0)),
-    whileLoop(i32.ltU(get(group), i32.of(columns)), [
+    repeatWhile(i32.ltU(get(group), i32.of(columns)), [
       place,
       set(exists, i32x4.gtS(i32x4.splat(i32.sub(width, get(group))), lanes)),
       set(at, i32.add(get(output), wordBytes(get(group)))),

@@ -1,7 +1,7 @@
 /** The register tile: rows of A times a panel of B, accumulated in registers, K in one chain per lane. */
-import { type Code, f32x4, get, i32, type Local, set, v128, whileLoop } from "../asm/code.ts";
+import { type Code, f32x4, get, i32, type Local, set, v128 } from "../asm/code.ts";
 import type { KernelFrame } from "../asm/module.ts";
-import { advance } from "./loops.ts";
+import { advance, repeatWhile } from "./loops.ts";
 import { multiplyAdd } from "./math.ts";
 
 export interface TileShape {
@@ -67,7 +67,7 @@ export function storeTile({ sums }: TileRegisters, rows: number, at: Local, rowB
 }
 
 /**
- * Adds the products of `operands.a.length` rows over all steps of K; ends with every pointer behind what it read. One
+ * Adds the products of `operands.a.length` rows over all steps of K, at least one; ends with every pointer behind what it read. One
  * step per turn: some engines gather the loads of unrolled steps at the top of the loop and spill all of them.
  */
 export function multiplyTile(registers: TileRegisters, operands: TileOperands): Code {
@@ -88,7 +88,7 @@ function overSteps(
   add: (factor: Code, panel: Code, sum: Code) => Code,
 ): Code {
   const pointers = a.map((row) => row.pointer).filter((p, i, all) => all.indexOf(p) === i);
-  return whileLoop(i32.ne(get(b), get(end)), [
+  return repeatWhile(i32.ne(get(b), get(end)), [
     panel.map((p, v) => set(p, v128.load(get(b), 16 * v))),
     a.map(({ pointer, offset }, r) => [
       set(factor, v128.load32Splat(get(pointer), offset)),

@@ -7,10 +7,11 @@ import { OP_TABLE, type OpName } from "../ops.ts";
 import { attention } from "./attention.ts";
 import * as elementwise from "./elementwise.ts";
 import { gather, takeRow } from "./gather.ts";
-import { broadcastTo, concat, patchify, reshape, slice, transpose } from "./layout.ts";
+import { broadcastTo, concat, patchify, reshape, slice, transpose, windows } from "./layout.ts";
 import { matmul } from "./matmul.ts";
 import { l2Normalize, layerNorm, rmsNorm, softmax } from "./normalize.ts";
 import { reduceMax, reduceMean, reduceSum } from "./reduce.ts";
+import { rotary } from "./rotary.ts";
 import { type RefTensor, refTensor, sameShape, shapeText } from "./tensor.ts";
 
 /** Values of a node from those of its operands. */
@@ -62,6 +63,7 @@ export const EVALUATORS: Readonly<Record<ComputedOp, Evaluate>> = {
     );
   },
   broadcast_to: ([x], a, at) => broadcastTo(x, sizes(a.shape, at)),
+  windows: ([x], a) => windows(x, a.axis as number, a.size as number, a.step as number),
   contiguous: ([x]) => x,
 
   reduce_sum: ([x]) => reduceSum(x, [-1], true),
@@ -86,6 +88,7 @@ export const EVALUATORS: Readonly<Record<ComputedOp, Evaluate>> = {
 
   gather: ([table, indices]) => gather(table, indices),
   take_row: ([x, indices]) => takeRow(x, indices),
+  rotary: ([x, cos, sin], a) => rotary(x, cos, sin, a.interleaved === true),
   patchify: ([x], a) => patchify(x, a.patch_height as number, a.patch_width as number),
   concat: (operands, a) => concat(operands, a.axis as number),
 };

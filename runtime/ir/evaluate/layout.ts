@@ -62,6 +62,20 @@ export function slice(x: RefTensor, starts: readonly number[], ends: readonly nu
   );
 }
 
+/** Overlapping runs along an axis: size T becomes [(T - size) / step + 1, size]. */
+export function windows(x: RefTensor, axis: number, size: number, step: number): RefTensor {
+  const at = resolveAxis("windows", axis, x.shape.length);
+  const count = Math.floor((x.shape[at] - size) / step) + 1;
+  if (!(size >= 1 && step >= 1 && count >= 1))
+    refuse("windows", `size ${size}, step ${step}`, `runs within ${x.shape[at]}`);
+  const strides = stridesOf(x.shape);
+  return stridedCopy(
+    x,
+    [...x.shape.slice(0, at), count, size, ...x.shape.slice(at + 1)],
+    [...strides.slice(0, at), strides[at] * step, strides[at], ...strides.slice(at + 1)],
+  );
+}
+
 /** Tensors of one type side by side along `axis`; all other sizes agree. */
 export function concat(parts: readonly RefTensor[], axis: number): RefTensor {
   if (parts.length === 0) refuse("concat", "no operands", "at least one");

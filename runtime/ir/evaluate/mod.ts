@@ -7,4 +7,5 @@ export * from "./layout.ts";
 export * from "./matmul.ts";
 export * from "./normalize.ts";
 export * from "./reduce.ts";
+export * from "./rotary.ts";
 export { isFloat, type RefTensor, refTensor } from "./tensor.ts";

@@ -141,6 +141,11 @@ export function createSampler(options: SampleOptions): ElementAt {
     const shape = shapeOf(node);
     const own = stridesOf(shapeOf(x));
     const axis = a.axis as number;
+    if (node.op === "windows") {
+      const strides = [...own.slice(0, axis), own[axis] * (a.step as number), ...own.slice(axis)];
+      const place = atStrides(shape, strides);
+      return (position) => read(place(position));
+    }
     const place =
       node.op === "broadcast_to"
         ? atStrides(shape, broadcastStrides(shapeOf(x), shape))
@@ -297,6 +302,8 @@ export function createSampler(options: SampleOptions): ElementAt {
         return concat(node);
       case "patchify":
         return patchify(node);
+      case "rotary":
+        return expanded(node);
       default:
         return internal(`the sampler does not know "${node.op}"`);
     }

@@ -145,8 +145,10 @@ const ROWS: readonly Row[] = [
     name: "2x16, whole panels, K in blocks",
     options: { rows: 2, columns: 16, n: 32, k: 803, aRowStride: 803, ...plain },
     sizes: [
-      { m: 65, n: 32, k: 803, batch: 2, gap: 0, sharedB: true },
-      { m: 128, n: 32, k: 803, batch: 1, gap: 0 },
+      { m: 1, n: 32, k: 803, batch: 1, gap: 0 },
+      { m: 2, n: 32, k: 803, batch: 1, gap: 0 },
+      { m: 3, n: 32, k: 803, batch: 2, gap: 0, sharedB: true },
+      { m: 65, n: 32, k: 803, batch: 1, gap: 0 },
     ],
   },
   {
