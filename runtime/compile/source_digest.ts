@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "222bf9fabf3e6ef27b2dfa0498b7002dd9d9376eb2f12cd91b8003573fca66c5";
+export const SOURCE_DIGEST: string = "7e2de4f78dd5ec403f54d4620d261345edf422fa1441043b8be0d022be3f8069";

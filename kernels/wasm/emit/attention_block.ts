@@ -116,7 +116,8 @@ export function packBlock(
       packTransposed(frame, {
         columns: tile.columns,
         width: smaller(columns, i32.sub(get(count), get(first))),
-        k: i32.of(headDim),
+        k: headDim,
+        steps: i32.of(headDim),
         sourceRow: (index) => keyRow(i32.add(get(first), index)),
         output: base,
       }),
@@ -129,8 +130,9 @@ export function packBlock(
       set(output, get(base)),
       packRuns(frame, {
         columns: tile.columns,
-        width: headDim % tile.columns === 0 ? columns : smaller(columns, i32.sub(i32.of(headDim), get(column))),
-        k: get(count),
+        width: headDim % tile.columns === 0 ? undefined : smaller(columns, i32.sub(i32.of(headDim), get(column))),
+        k: "argument",
+        steps: get(count),
         sourceRow: (index) => i32.add(valueRow(index), wordBytes(get(column))),
         output,
       }),

@@ -1,17 +1,19 @@
 /** Panels: a few columns of a matrix side by side for each step of K, as register tiles read them. */
 import { type Code, f32, get, i32, i32x4, type Local, set, v128, when } from "../asm/code.ts";
 import type { KernelFrame } from "../asm/module.ts";
-import { advance, inFours, repeatWhile, wordBytes } from "./loops.ts";
-import { smaller } from "./size.ts";
+import { advance, countDown, inFours, repeatWhile, wordBytes } from "./loops.ts";
+import { type Size, smaller } from "./size.ts";
 import { transposeWords } from "./transpose.ts";
 
 export interface Panel {
   /** Columns of the panel, a multiple of 4. */
   readonly columns: number;
-  /** Columns that exist; the others become 0. */
-  readonly width: Code;
-  /** Steps of K. */
-  readonly k: Code;
+  /** Columns that exist, at least one; the others become 0. Nothing when all do. */
+  readonly width: Code | undefined;
+  /** Steps of K, at least one. */
+  readonly k: Size;
+  /** Reads `k` where it is not a number. */
+  readonly steps: Code;
   /** Address of the panel's first element in row `index` of the source. */
   readonly sourceRow: (index: Code) => Code;
   /** The panel. Moves. */
@@ -19,11 +21,11 @@ export interface Panel {
 }
 
 /** From a source whose rows are steps of K: rows of the panel are runs of the source. */
-export function packRuns(frame: KernelFrame, { columns, width, k, sourceRow, output }: Panel): Code {
+export function packRuns(frame: KernelFrame, { columns, width, steps, sourceRow, output }: Panel): Code {
   const [step, source, column] = frame.locals("i32", 3);
   const rows = (body: Code): Code => [
     set(step, i32.of(0)),
-    repeatWhile(i32.ltU(get(step), k), [
+    repeatWhile(i32.ltU(get(step), steps), [
       set(source, sourceRow(get(step))),
       body,
       advance(output, i32.of(4 * columns)),
@@ -33,6 +35,7 @@ export function packRuns(frame: KernelFrame, { columns, width, k, sourceRow, out
   const whole = Array.from({ length: columns / 4 }, (_, v) =>
     v128.store(get(output), v128.load(get(source), 16 * v), 16 * v),
   );
+  if (width === undefined) return rows(whole);
   const inRow = (row: Local): Code => i32.add(get(row), get(column));
   const partial = [
     set(column, i32.of(0)),
@@ -49,8 +52,8 @@ export function packRuns(frame: KernelFrame, { columns, width, k, sourceRow, out
 }
 
 /** From a source whose rows are columns of the panel, four at a time. `output` stays. */
-export function packTransposed(frame: KernelFrame, { columns, width, k, sourceRow, output }: Panel): Code {
-  const [group, at, last, left] = frame.locals("i32", 4);
+export function packTransposed(frame: KernelFrame, { columns, width, k, steps, sourceRow, output }: Panel): Code {
+  const [group, at, existing, last, left] = frame.locals("i32", 5);
   const pointers = frame.locals("i32", 4);
   const rows = frame.locals("v128", 4);
   const turned = frame.locals("v128", 4);
@@ -72,17 +75,19 @@ export function packTransposed(frame: KernelFrame, { columns, width, k, sourceRo
     pointers.map((p) => advance(p, i32.of(4))),
     advance(at, i32.of(4 * columns)),
   ];
+  const onlyFours = [set(left, i32.of(Number(k) / 4)), countDown(left, four)];
   // A column that does not exist reads the last one that does; the mask makes it 0.
   const place = pointers.map((p, i) => set(p, sourceRow(smaller(i32.add(get(group), i32.of(i)), get(last)))));
   const lanes = v128.of([0, 1, 2, 3].flatMap((i) => [i, 0, 0, 0]));
   return [
-    set(last, i32.sub(width, i32.of(1))),
+    set(existing, width ?? i32.of(columns)),
+    set(last, i32.sub(get(existing), i32.of(1))),
     set(group, i32.of(0)),
     repeatWhile(i32.ltU(get(group), i32.of(columns)), [
       place,
-      set(exists, i32x4.gtS(i32x4.splat(i32.sub(width, get(group))), lanes)),
+      set(exists, i32x4.gtS(i32x4.splat(i32.sub(get(existing), get(group))), lanes)),
       set(at, i32.add(get(output), wordBytes(get(group)))),
-      inFours(left, k, four, single),
+      k === "argument" || k % 4 > 0 ? inFours(left, steps, four, single) : onlyFours,
       advance(group, i32.of(4)),
     ]),
   ];
