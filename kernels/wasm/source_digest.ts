@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "c53d207a9f1807ed830b5e832c4673d48639a87aad64bcb8900c0887c1c5bc60";
+export const SOURCE_DIGEST: string = "4b4c939543dbe4d13c94b12620aaf7214112ac10f3247a2f7fbb66990aae0d60";

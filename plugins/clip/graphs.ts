@@ -36,8 +36,10 @@ export function textLayer(layer: number): string {
   return `text_model.encoder.layers.${layer}.`;
 }
 
-const layerNames = (config: ClipTransformerConfig, name: (layer: number) => string): string[] =>
-  Array.from({ length: config.layers }, (_, i) => name(i));
+/** Instances of a tower's blocks. */
+export function layerNames(config: ClipTransformerConfig, name: (layer: number) => string): readonly string[] {
+  return Array.from({ length: config.layers }, (_, i) => name(i));
+}
 
 function block(b: GraphBuilder, x: Node, config: ClipTransformerConfig, keyMask?: Node): Node {
   return transformerBlock(b, x, "", {

@@ -1,35 +1,18 @@
 /** What callers give, checked and turned into what the components take. */
-import type { ExampleOptions, Tensor, Tensors } from "../../runtime/abi/encoder.ts";
-import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import type { ExampleOptions, Tensors } from "../../runtime/abi/encoder.ts";
+import {
+  checkInputLength,
+  checkInputNames,
+  finiteFloats,
+  integerValues,
+  refuseInput,
+  sizesText,
+} from "../../runtime/abi/inputs.ts";
 import { hash32, normal } from "../../runtime/core/random.ts";
 import type { ClipTextConfig, ClipVisionConfig } from "./config.ts";
 
 /** Published configs with this id were converted wrongly: their models pool at the largest id instead. */
 const LEGACY_EOS = 2;
-
-function refuse(sentence: string): never {
-  throw new FoveaError("invalid_input", sentence);
-}
-
-function shapeText(shape: readonly (number | string)[]): string {
-  return `[${shape.join(", ")}]`;
-}
-
-function checkNames(inputs: Tensors, known: readonly string[], required: string): void {
-  for (const name of Object.keys(inputs)) {
-    if (!known.includes(name)) refuse(`There is no input "${name}"; this tower takes ${known.join(" and ")}.`);
-  }
-  if (inputs[required] === undefined) refuse(`The input "${required}" is missing; this tower cannot run without it.`);
-}
-
-function checkLength(name: string, t: Tensor): void {
-  const count = t.shape.reduce((a, d) => a * d, 1);
-  if (t.data.length !== count) {
-    refuse(
-      `The input "${name}" holds ${t.data.length} values, but its shape ${shapeText(t.shape)} needs ${count}; give data that fits the shape.`,
-    );
-  }
-}
 
 /**
  * `pixel_values` f32 [batch, channels, image_size, image_size], all finite.
@@ -37,7 +20,7 @@ function checkLength(name: string, t: Tensor): void {
  * @throws FoveaError `invalid_input`
  */
 export function prepareImages(inputs: Tensors, config: ClipVisionConfig): Tensors {
-  checkNames(inputs, ["pixel_values"], "pixel_values");
+  checkInputNames(inputs, ["pixel_values"], "pixel_values");
   const pixels = inputs.pixel_values;
   const { imageSize: size, channels } = config;
   const fits =
@@ -47,32 +30,12 @@ export function prepareImages(inputs: Tensors, config: ClipVisionConfig): Tensor
     pixels.shape[2] === size &&
     pixels.shape[3] === size;
   if (!fits) {
-    refuse(
-      `The input "pixel_values" has shape ${shapeText(pixels.shape)}, expected ${shapeText(["batch", channels, size, size])}; this model takes images of ${size}x${size} pixels: resize or crop them first.`,
+    refuseInput(
+      `The input "pixel_values" has shape ${sizesText(pixels.shape)}, expected ${sizesText(["batch", channels, size, size])}; this model takes images of ${size}x${size} pixels: resize or crop them first.`,
     );
   }
-  if (pixels.dtype !== "f32" || !(pixels.data instanceof Float32Array)) {
-    refuse(`The input "pixel_values" has type ${pixels.dtype}, expected f32 in a Float32Array; convert it first.`);
-  }
-  checkLength("pixel_values", pixels);
-  // One pass without branches: any NaN or infinity makes the sum of differences NaN.
-  let poisoned = 0;
-  for (const v of pixels.data) poisoned += v - v;
-  if (poisoned !== 0) {
-    const at = pixels.data.findIndex((v) => !Number.isFinite(v));
-    refuse(`The input "pixel_values" holds ${pixels.data[at]} at element ${at}; expected finite numbers.`);
-  }
+  finiteFloats("pixel_values", pixels);
   return { pixel_values: pixels };
-}
-
-/** Values of an integer tensor as i32; 64-bit ones are taken from callers who read them from files. */
-function integers(name: string, t: Tensor): Int32Array {
-  const data: unknown = t.data;
-  checkLength(name, t);
-  if (data instanceof Int32Array) return data;
-  if (data instanceof BigInt64Array) return Int32Array.from(data, Number);
-  if (data instanceof Uint8Array) return Int32Array.from(data);
-  return refuse(`The input "${name}" has type ${t.dtype}, expected i32 in an Int32Array; convert it first.`);
 }
 
 /** Row by row where the text's end token stands; 0 where there is none, as in transformers. */
@@ -92,36 +55,36 @@ function poolIndex(ids: Int32Array, batch: number, tokens: number, eos: number):
  * @throws FoveaError `invalid_input`
  */
 export function prepareTexts(inputs: Tensors, config: ClipTextConfig): Tensors {
-  checkNames(inputs, ["input_ids", "attention_mask"], "input_ids");
+  checkInputNames(inputs, ["input_ids", "attention_mask"], "input_ids");
   const { input_ids: given, attention_mask: mask } = inputs;
   const [batch, tokens] = given.shape;
   if (given.shape.length !== 2 || batch < 1 || tokens < 1) {
-    refuse(`The input "input_ids" has shape ${shapeText(given.shape)}, expected [batch, tokens].`);
+    refuseInput(`The input "input_ids" has shape ${sizesText(given.shape)}, expected [batch, tokens].`);
   }
   if (tokens > config.maxPositions) {
-    refuse(
+    refuseInput(
       `The input "input_ids" has ${tokens} tokens a text, but this model has ${config.maxPositions} positions; cut the texts to ${config.maxPositions} tokens.`,
     );
   }
-  const ids = integers("input_ids", given);
+  const ids = integerValues("input_ids", given);
   const odd = ids.findIndex((id) => id < 0 || id >= config.vocabSize);
   if (odd >= 0) {
-    refuse(
+    refuseInput(
       `The input "input_ids" holds ${ids[odd]} at element ${odd}, outside of the vocabulary 0..${config.vocabSize - 1}; use the model's own tokenizer.`,
     );
   }
   const keyMask = new Float32Array(ids.length).fill(1);
   if (mask !== undefined) {
     if (mask.shape.length !== 2 || mask.shape[0] !== batch || mask.shape[1] !== tokens) {
-      refuse(
-        `The input "attention_mask" has shape ${shapeText(mask.shape)}, expected that of "input_ids", ${shapeText(given.shape)}.`,
+      refuseInput(
+        `The input "attention_mask" has shape ${sizesText(mask.shape)}, expected that of "input_ids", ${sizesText(given.shape)}.`,
       );
     }
-    const values = mask.data instanceof Float32Array ? mask.data : integers("attention_mask", mask);
-    checkLength("attention_mask", mask);
+    const values = mask.data instanceof Float32Array ? mask.data : integerValues("attention_mask", mask);
+    checkInputLength("attention_mask", mask);
     const wrong = values.findIndex((v) => v !== 0 && v !== 1);
     if (wrong >= 0) {
-      refuse(
+      refuseInput(
         `The input "attention_mask" holds ${values[wrong]} at element ${wrong}; expected 1 for tokens, 0 for padding.`,
       );
     }
@@ -139,7 +102,7 @@ export function exampleImages(options: ExampleOptions, config: ClipVisionConfig)
   const { imageSize: size, channels } = config;
   const [height, width] = options.size ?? [size, size];
   if (height !== size || width !== size) {
-    refuse(`This model takes images of ${size}x${size} pixels, found ${height}x${width}; leave the size out.`);
+    refuseInput(`This model takes images of ${size}x${size} pixels, found ${height}x${width}; leave the size out.`);
   }
   const shape = [options.batch, channels, size, size];
   const count = shape.reduce((a, d) => a * d, 1);

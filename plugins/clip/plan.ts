@@ -1,48 +1,11 @@
 /** Which components run for a geometry and the wanted outputs, and in which order. */
 import type { ComponentCall, Plan, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
-import { FoveaError } from "../../runtime/core/diagnostics.ts";
-import type { Bindings } from "../../runtime/core/dim.ts";
+import { checkOutputs, hiddenStates, layerCalls, pickResults, planKey } from "../../runtime/abi/plans.ts";
 import type { ClipTextConfig, ClipVisionConfig } from "./config.ts";
-import { textComponents, textLayer, visionComponents, visionLayer } from "./graphs.ts";
+import { layerNames, textComponents, textLayer, visionComponents, visionLayer } from "./graphs.ts";
 import { exampleImages, exampleTexts, prepareImages, prepareTexts } from "./inputs.ts";
 
 type Shapes = Readonly<Record<string, readonly number[]>>;
-
-/** @throws FoveaError `invalid_input` that lists what there is. */
-function checkOutputs(wanted: readonly string[], known: readonly string[]): void {
-  const odd = wanted.find((name) => !known.includes(name));
-  if (odd !== undefined || wanted.length === 0) {
-    const found = odd === undefined ? "No output was asked for" : `There is no output "${odd}"`;
-    throw new FoveaError("invalid_input", `${found}; this tower gives ${known.join(", ")}.`);
-  }
-}
-
-function planKey(modality: string, dims: Bindings, outputs: readonly string[]): string {
-  const sizes = Object.entries(dims).map(([name, value]) => `${name}=${value}`);
-  return `clip ${modality} ${sizes.join(" ")} -> ${[...outputs].sort().join(" ")}`;
-}
-
-/** The layers one after another; hidden states are named by the layers they passed. */
-function blockCalls(
-  tag: string,
-  dims: Bindings,
-  layers: number,
-  instance: (layer: number) => string,
-  shared: Readonly<Record<string, string>>,
-): ComponentCall[] {
-  return Array.from({ length: layers }, (_, i) => ({
-    tag,
-    instance: instance(i),
-    dims,
-    inputs: { hidden_states: `hidden_states.${i}`, ...shared },
-    outputs: { hidden_states: `hidden_states.${i + 1}` },
-  }));
-}
-
-/** Results by name for the wanted outputs, out of all that the tower can give. */
-function pick(wanted: readonly string[], from: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(wanted.map((name) => [name, from[name]]));
-}
 
 function planVision(
   config: ClipVisionConfig,
@@ -52,16 +15,16 @@ function planVision(
 ): Plan {
   checkOutputs(wanted, known);
   const dims = { batch: shapes.pixel_values[0] };
-  const last = `hidden_states.${config.layers}`;
+  const last = hiddenStates(config.layers);
   const calls: ComponentCall[] = [
     {
       tag: "clip/vision.embed",
       instance: "vision_model.",
       dims,
       inputs: { pixel_values: "pixel_values" },
-      outputs: { hidden_states: "hidden_states.0" },
+      outputs: { hidden_states: hiddenStates(0) },
     },
-    ...blockCalls("clip/vision.block", dims, config.layers, visionLayer, {}),
+    ...layerCalls("clip/vision.block", dims, layerNames(config, visionLayer)),
   ];
   if (wanted.includes("pooler_output") || wanted.includes("image_embeds")) {
     calls.push({
@@ -82,11 +45,15 @@ function planVision(
     });
   }
   return {
-    key: planKey("vision", dims, wanted),
+    key: planKey("clip vision", dims, wanted),
     calls,
     constants: {},
     // The last hidden state comes before post_layernorm, as in transformers.
-    results: pick(wanted, { last_hidden_state: last, pooler_output: "pooler_output", image_embeds: "image_embeds" }),
+    results: pickResults(wanted, {
+      last_hidden_state: last,
+      pooler_output: "pooler_output",
+      image_embeds: "image_embeds",
+    }),
   };
 }
 
@@ -98,16 +65,16 @@ function planText(config: ClipTextConfig, known: readonly string[], shapes: Shap
   checkOutputs(wanted, known);
   const [batch, tokens] = shapes.input_ids;
   const dims = { batch, tokens };
-  const last = `hidden_states.${config.layers}`;
+  const last = hiddenStates(config.layers);
   const calls: ComponentCall[] = [
     {
       tag: "clip/text.embed",
       instance: "text_model.",
       dims,
       inputs: { input_ids: "input_ids", position_ids: "position_ids" },
-      outputs: { hidden_states: "hidden_states.0" },
+      outputs: { hidden_states: hiddenStates(0) },
     },
-    ...blockCalls("clip/text.block", dims, config.layers, textLayer, { key_mask: "key_mask" }),
+    ...layerCalls("clip/text.block", dims, layerNames(config, textLayer), { key_mask: "key_mask" }),
   ];
   if (wanted.includes("last_hidden_state")) {
     calls.push({
@@ -137,10 +104,10 @@ function planText(config: ClipTextConfig, known: readonly string[], shapes: Shap
     });
   }
   return {
-    key: planKey("text", dims, wanted),
+    key: planKey("clip text", dims, wanted),
     calls,
     constants: positionIds(tokens),
-    results: pick(wanted, {
+    results: pickResults(wanted, {
       last_hidden_state: "last_hidden_state",
       pooler_output: "pooler_output",
       text_embeds: "text_embeds",

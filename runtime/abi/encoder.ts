@@ -108,6 +108,8 @@ export interface EncoderModel {
   readonly towers: readonly TowerSpec[];
   /** Prefixes under which published checkpoints keep the encoder's tensors; "" first. */
   readonly prefixes: readonly string[];
+  /** Endings of tensor names that older checkpoints spell otherwise: own ending -> theirs. */
+  readonly oldEndings?: Readonly<Record<string, string>>;
   readonly processors: (files: ModelFiles) => Processors;
   /** Scale of image-text logits: a checkpoint scalar's name (natural logarithm) and the default. */
   readonly logitScale?: { readonly name: string; readonly fallback: number };
@@ -117,10 +119,13 @@ export interface EncoderSpec {
   readonly name: string;
   /** `model_type` values served. */
   readonly modelTypes: readonly string[];
-  /** Small JSON files that `processors` reads when present. */
+  /** Small JSON files that `open` and `processors` read when present; folders are written as in `1_Pooling/config.json`. */
   readonly files: readonly string[];
   /** Image processors by their configuration's `image_processor_type`, for folders that hold a processor alone. */
   readonly imageProcessors?: Readonly<Record<string, (config: unknown) => NonNullable<Processors["images"]>>>;
-  /** @throws FoveaError `invalid_config` that names the field. */
-  readonly open: (config: Readonly<Record<string, unknown>>) => EncoderModel;
+  /**
+   * @param files those of `files` that are there
+   * @throws FoveaError `invalid_config` that names the field.
+   */
+  readonly open: (config: Readonly<Record<string, unknown>>, files?: ModelFiles) => EncoderModel;
 }

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "7e2de4f78dd5ec403f54d4620d261345edf422fa1441043b8be0d022be3f8069";
+export const SOURCE_DIGEST: string = "ba769005373271161d949387fe3148bf0396bfb6c32ca77ec546e5d31e871ae6";

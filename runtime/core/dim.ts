@@ -124,7 +124,7 @@ function binaryAtom(kind: Exclude<AtomKind, "symbol">, a: Dim, b: Dim): Dim {
 /** floor(a / b). Exact division of every term is carried out at once. */
 export function floorDiv(a: Dim, b: Dim): Dim {
   if (b === 0) internal(`${dimKey(a)} is divided by 0`);
-  if (b === 1) return a;
+  if (b === 1 || a === 0) return a;
   if (typeof a === "number" && typeof b === "number") return Math.floor(a / b);
   if (typeof b === "number" && termsOf(a).every((t) => t.coefficient % b === 0)) {
     return fromTerms(termsOf(a).map((t) => ({ coefficient: t.coefficient / b, atoms: t.atoms })));
@@ -151,14 +151,15 @@ function divideExactly(a: Dim, b: DimExpression): Dim | undefined {
   return fromTerms(out);
 }
 
+/** ceil(a / b) for a positive `b`. */
 export function ceilDiv(a: Dim, b: number): Dim {
-  if (typeof a === "number") return Math.ceil(a / b);
   return floorDiv(add(a, b - 1), b);
 }
 
 /** a - floor(a / b) * b: never negative for a positive `b`. */
 export function mod(a: Dim, b: Dim): Dim {
   if (b === 0) internal(`${dimKey(a)} is divided by 0`);
+  if (a === 0) return 0;
   if (typeof a === "number" && typeof b === "number") return a - Math.floor(a / b) * b;
   if (typeof b === "number" && termsOf(a).every((t) => t.coefficient % b === 0)) return 0;
   return binaryAtom("mod", a, b);

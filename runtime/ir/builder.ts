@@ -30,6 +30,8 @@ export interface AttentionOptions {
   readonly keyMask?: Node;
   /** i32 [segments + 1] token offsets; tokens attend inside their segment alone. */
   readonly cuSeqlens?: Node;
+  /** A token sees keys at most this many tokens away; 0 or nothing is no limit. */
+  readonly window?: number;
 }
 
 export interface GraphBuilder {
@@ -193,6 +195,7 @@ export function createGraphBuilder(options: BuilderOptions): GraphBuilder {
         causal: o.causal ?? false,
         key_mask: o.keyMask !== undefined,
         segments: o.cuSeqlens !== undefined,
+        ...(o.window ? { window: o.window } : {}),
       });
     },
     gather: (table, indices) => op("gather", [table, indices]),

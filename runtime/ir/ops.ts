@@ -205,6 +205,11 @@ function inferAttention(inputs: readonly Node[], attributes: Attributes): Inferr
   const offsets = attributes.segments === true ? inputs[inputs.length - 1] : undefined;
   if (offsets !== undefined && !(offsets.dtype === "i32" && offsets.shape.length === 1))
     return "the segment offsets must be i32 with one axis.";
+  const window = attributes.window ?? 0;
+  if (typeof window !== "number" || !Number.isSafeInteger(window) || window < 0)
+    return `its window must be a whole number of tokens, or 0 for none, found ${String(window)}.`;
+  if (window > 0 && !dimEquals(q.shape[1], k.shape[1]))
+    return `a window needs as many queries as keys, found ${dimKey(q.shape[1])} and ${dimKey(k.shape[1])}.`;
   return { shape: q.shape, dtype: FLOAT };
 }
 

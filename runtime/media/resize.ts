@@ -109,6 +109,22 @@ function rowWeights(kernel: Kernel, from: number, to: number, i: number, row: Fl
   return [start, end];
 }
 
+/**
+ * Weights of output `i` of an axis of `from` samples that becomes one of `to`, into `row`; they sum to 1. Such rows fit
+ * both pixels and PyTorch's `interpolate(..., antialias=True)`.
+ * @param row `from` long, or less where the filter is known to be narrower
+ * @returns the first source, and the one behind the last
+ */
+export function antialiasedWeights(
+  filter: "bilinear" | "bicubic",
+  from: number,
+  to: number,
+  i: number,
+  row: Float64Array,
+): readonly [number, number] {
+  return rowWeights(KERNELS[filter], from, to, i, row);
+}
+
 /** Largest weight over all outputs of the axis; away from the edges the weights repeat with the scale's period. */
 function largestWeight(kernel: Kernel, from: number, to: number, row: Float64Array): number {
   let largest = 0;

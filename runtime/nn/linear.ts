@@ -26,8 +26,20 @@ export function linear(b: GraphBuilder, x: Node, prefix: string, options: Linear
   return bias ? b.add(product, b.weight(`${prefix}bias`, [outFeatures])) : product;
 }
 
+export interface LayerNormOptions {
+  /** False where the checkpoint has no `bias`; true unless given. */
+  readonly bias?: boolean;
+}
+
 /** Layer normalization over the last axis with `<prefix>weight` and `<prefix>bias` [width]. */
-export function layerNorm(b: GraphBuilder, x: Node, prefix: string, eps: number): Node {
+export function layerNorm(
+  b: GraphBuilder,
+  x: Node,
+  prefix: string,
+  eps: number,
+  { bias = true }: LayerNormOptions = {},
+): Node {
   const width = lastWidth(x, "A layer normalization");
-  return b.layerNorm(x, b.weight(`${prefix}weight`, [width]), b.weight(`${prefix}bias`, [width]), eps);
+  const shift = bias ? b.weight(`${prefix}bias`, [width]) : b.broadcastTo(b.constant(0), [width]);
+  return b.layerNorm(x, b.weight(`${prefix}weight`, [width]), shift, eps);
 }

@@ -4,14 +4,20 @@ import { activation } from "./activation.ts";
 import { lastWidth, linear } from "./linear.ts";
 
 export interface MlpOptions {
-  /** Width between the two layers. */
+  /** Width between the layers. */
   readonly intermediateSize: number;
   /** `hidden_act` of the configuration. */
   readonly activation: string;
+  /** What the family calls the first and the last layer, without the last dot; `fc1` and `fc2` unless given. */
+  readonly names?: readonly [string, string];
+  /** False where the layers have no `bias`; true unless given. */
+  readonly bias?: boolean;
 }
 
-/** [..., width] -> [..., width] through `<prefix>fc1` and `<prefix>fc2`. @throws FoveaError `invalid_config` */
+/** [..., width] -> [..., width] through two layers named after `prefix`. @throws FoveaError `invalid_config` */
 export function mlp(b: GraphBuilder, x: Node, prefix: string, options: MlpOptions): Node {
-  const inner = linear(b, x, `${prefix}fc1.`, { outFeatures: options.intermediateSize });
-  return linear(b, activation(b, inner, options.activation), `${prefix}fc2.`, { outFeatures: lastWidth(x, "An MLP") });
+  const { intermediateSize, names = ["fc1", "fc2"], bias = true } = options;
+  const inner = linear(b, x, `${prefix}${names[0]}.`, { outFeatures: intermediateSize, bias });
+  const outFeatures = lastWidth(x, "An MLP");
+  return linear(b, activation(b, inner, options.activation), `${prefix}${names[1]}.`, { outFeatures, bias });
 }

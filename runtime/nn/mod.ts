@@ -3,8 +3,13 @@
  * argument, which ends with its dot.
  */
 export * from "./activation.ts";
+export * from "./gated_mlp.ts";
+export * from "./layer_scale.ts";
+export * from "./glu_mlp.ts";
 export * from "./linear.ts";
 export * from "./mlp.ts";
 export * from "./patch_embedding.ts";
+export * from "./rotary_table.ts";
 export * from "./self_attention.ts";
+export * from "./sentence_pooling.ts";
 export * from "./transformer_block.ts";

@@ -3,6 +3,17 @@ import { FoveaError } from "../core/diagnostics.ts";
 import type { GraphBuilder, Node } from "../ir/builder.ts";
 import { lastWidth, linear } from "./linear.ts";
 
+/** What a family calls its projections, relative to the block's prefix and without the last dot. */
+export interface ProjectionNames {
+  readonly query: string;
+  readonly key: string;
+  readonly value: string;
+  readonly output: string;
+}
+
+/** Which projections have a `bias`. */
+export type ProjectionBiases = Readonly<Record<keyof ProjectionNames, boolean>>;
+
 export interface SelfAttentionOptions {
   readonly heads: number;
   /** Token i sees tokens 0..i only. */
@@ -11,27 +22,39 @@ export interface SelfAttentionOptions {
   readonly keyMask?: Node;
   /** i32 [segments + 1] token offsets; tokens attend inside their segment alone. */
   readonly cuSeqlens?: Node;
-  /** False where the projections have no `bias`; true unless given. */
-  readonly bias?: boolean;
+  /** False where the projections have no `bias`, or one by one; true unless given. */
+  readonly bias?: boolean | ProjectionBiases;
+  /** `q_proj`, `k_proj`, `v_proj` and `out_proj` unless given. */
+  readonly names?: ProjectionNames;
+  /** Turns queries and keys; cos and sin [tokens, pairs], see `GraphBuilder.rotary`. */
+  readonly rotary?: { readonly cos: Node; readonly sin: Node };
 }
 
+const NAMES: ProjectionNames = { query: "q_proj", key: "k_proj", value: "v_proj", output: "out_proj" };
+
 /**
- * [batch, tokens, width] -> the same, through `<prefix>q_proj`, `k_proj`, `v_proj` and `out_proj` [width, width].
+ * [batch, tokens, width] -> the same, through four projections [width, width] named after `prefix`.
  * @throws FoveaError `invalid_config` when the width is no multiple of the heads.
  */
 export function selfAttention(b: GraphBuilder, x: Node, prefix: string, options: SelfAttentionOptions): Node {
-  const { heads, bias = true } = options;
+  const { heads, bias = true, names = NAMES, rotary } = options;
   const width = lastWidth(x, "Self-attention");
   if (width % heads !== 0) {
     throw new FoveaError("invalid_config", `${heads} attention heads cannot share a width of ${width} evenly.`);
   }
   const [batch, tokens] = x.shape;
-  const project = (name: string): Node =>
-    b.reshape(linear(b, x, `${prefix}${name}.`, { outFeatures: width, bias }), [batch, tokens, heads, width / heads]);
-  const mixed = b.attention(project("q_proj"), project("k_proj"), project("v_proj"), {
+  const apply = (from: Node, which: keyof ProjectionNames): Node =>
+    linear(b, from, `${prefix}${names[which]}.`, {
+      outFeatures: width,
+      bias: typeof bias === "boolean" ? bias : bias[which],
+    });
+  const project = (which: keyof ProjectionNames): Node =>
+    b.reshape(apply(x, which), [batch, tokens, heads, width / heads]);
+  const turn = (node: Node): Node => (rotary === undefined ? node : b.rotary(node, rotary.cos, rotary.sin));
+  const mixed = b.attention(turn(project("query")), turn(project("key")), project("value"), {
     causal: options.causal ?? false,
     ...(options.keyMask === undefined ? {} : { keyMask: options.keyMask }),
     ...(options.cuSeqlens === undefined ? {} : { cuSeqlens: options.cuSeqlens }),
   });
-  return linear(b, b.reshape(mixed, [batch, tokens, width]), `${prefix}out_proj.`, { outFeatures: width, bias });
+  return apply(b.reshape(mixed, [batch, tokens, width]), "output");
 }

@@ -4,7 +4,9 @@ import { layerNorm } from "./linear.ts";
 import { type MlpOptions, mlp } from "./mlp.ts";
 import { type SelfAttentionOptions, selfAttention } from "./self_attention.ts";
 
-export interface TransformerBlockOptions extends SelfAttentionOptions, MlpOptions {
+export interface TransformerBlockOptions
+  extends SelfAttentionOptions,
+    Pick<MlpOptions, "intermediateSize" | "activation"> {
   /** Epsilon of both normalizations. */
   readonly eps: number;
 }
@@ -21,5 +23,12 @@ export function transformerBlock(b: GraphBuilder, x: Node, prefix: string, optio
     options,
   );
   const middle = b.add(x, attended);
-  return b.add(middle, mlp(b, layerNorm(b, middle, `${prefix}layer_norm2.`, options.eps), `${prefix}mlp.`, options));
+  const { intermediateSize, activation } = options;
+  return b.add(
+    middle,
+    mlp(b, layerNorm(b, middle, `${prefix}layer_norm2.`, options.eps), `${prefix}mlp.`, {
+      intermediateSize,
+      activation,
+    }),
+  );
 }

@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { clipImageProcessor, parseClipProcessor } from "../../plugins/clip/preprocess.ts";
+import { CLIP_PROCESSOR, clipImageProcessor } from "../../plugins/clip/preprocess.ts";
 import type { PixelImage } from "../../runtime/abi/encoder.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
 import { decodeToF32 } from "../../runtime/core/dtype.ts";
 import { rgbImage } from "../../runtime/media/image.ts";
+import { type ImageProcessorConfig, parseImageProcessor } from "../../runtime/media/image_processor.ts";
 import { decode, fixture, fnv, noise } from "../media/media_kit.ts";
+
+const parseClipProcessor = (json: unknown): ImageProcessorConfig => parseImageProcessor(json, CLIP_PROCESSOR);
 
 const text = async (path: string): Promise<unknown> => JSON.parse(new TextDecoder().decode(await fixture(path)));
 

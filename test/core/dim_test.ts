@@ -94,7 +94,7 @@ test("dims: expressions equal integer arithmetic", () => {
     assert.ok(evaluate(dim, at) === value(at), `seed ${seed}: ${dimKey(dim)} at ${JSON.stringify(at)}`);
   });
   for (let x = -9; x <= 9; x++) {
-    for (const by of [1, 2, 3, 7]) assert.equal(evaluate(ceilDiv(add(A, x), by), { a: 5 }), Math.ceil((5 + x) / by));
+    for (const by of [1, 2, 3, 7]) assert.ok(evaluate(ceilDiv(add(A, x), by), { a: 5 }) === Math.ceil((5 + x) / by));
     assert.ok(ceilDiv(x, 4) === Math.ceil(x / 4));
   }
 });
@@ -133,7 +133,7 @@ test("dims: expressions that differ somewhere have other keys", () => {
   each(600, (pair, at, seed) => {
     const other = known.get(dimKey(pair.dim)) ?? pair;
     known.set(dimKey(pair.dim), other);
-    assert.equal(other.value(at), pair.value(at), `seed ${seed}: two meanings of ${dimKey(pair.dim)}`);
+    assert.ok(other.value(at) === pair.value(at), `seed ${seed}: two meanings of ${dimKey(pair.dim)}`);
   });
 });
 

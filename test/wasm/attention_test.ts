@@ -8,7 +8,7 @@ import {
 } from "../../kernels/wasm/emit/attention.ts";
 import { dimKey, symbol } from "../../runtime/core/dim.ts";
 import { hash32 } from "../../runtime/core/random.ts";
-import { type AttentionSizes, attentionCases, checkAttention } from "./cases/attention_cases.ts";
+import { type AttentionSizes, attentionCases, attentionCheck } from "./cases/attention_cases.ts";
 import { instantiate, testCases } from "./emit_kit.ts";
 
 testCases([...attentionCases(false), ...attentionCases(true)]);
@@ -23,7 +23,7 @@ const DENSE: AttentionOptions = {
 };
 
 function check(options: AttentionOptions, sizes: AttentionSizes): void {
-  assert.equal(checkAttention(instantiate(attentionKernel(options).bytes), options, sizes), undefined);
+  assert.equal(attentionCheck(options, sizes)(instantiate(attentionKernel(options).bytes)), undefined);
 }
 
 test("attention of the head widths of published models", () => {

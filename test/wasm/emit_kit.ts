@@ -8,6 +8,8 @@ import { normal } from "../../runtime/core/random.ts";
 /** NaNs, and as integers large negative numbers. They differ: what is read beyond an operand must not hide a write. */
 const POISON = 0xffc0dead;
 const POISON_AROUND_OUTPUT = 0xffc0beef;
+/** A number: sums that start from a NaN keep its bits, and would hide that they were stored. */
+const BEHIND_SCRATCH = 0x3f800000;
 /** What words of the output hold that were not written. */
 export const UNWRITTEN: number = -(2 ** 125);
 const WORDS_BETWEEN = 16;
@@ -74,7 +76,7 @@ function runParts(kernel: KernelFunction, run: KernelRun, ends: readonly number[
   words.fill(POISON_AROUND_OUTPUT, output / 4 - WORDS_BETWEEN, output / 4 + run.outputLength + WORDS_BETWEEN);
   const inputs = rest.slice(0, run.inputs.length);
   const [table, scratch] = rest.slice(run.inputs.length);
-  words.fill(POISON_AROUND_OUTPUT, (scratch + (run.scratch ?? 0)) / 4);
+  words.fill(BEHIND_SCRATCH, (scratch + (run.scratch ?? 0)) / 4);
   const raw = new Uint8Array(memory.buffer);
   run.inputs.forEach((x, i) => {
     raw.set(new Uint8Array(x.buffer, x.byteOffset, x.byteLength), inputs[i]);

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { attentionCases } from "./cases/attention_cases.ts";
+import { CONTRACTION_EQUIVALENTS } from "./cases/contraction_equivalents.ts";
 import { elementwiseCases } from "./cases/elementwise_cases.ts";
 import { layoutCases } from "./cases/layout_cases.ts";
+import { matmulCases } from "./cases/matmul_cases.ts";
+import { packCases } from "./cases/pack_b_cases.ts";
 import { rowCases } from "./cases/row_cases.ts";
 import { skipReason } from "./emit_kit.ts";
 import { describeConstant, type Equivalent, survivors } from "./mutate.ts";
@@ -22,14 +26,26 @@ const EQUIVALENT: readonly Equivalent[] = [
     ...{ kernel: "layer_norm", index: 14 + lane, constant: `lane ${lane}` },
     reason: FIRST_MEAN,
   })),
+  ...CONTRACTION_EQUIVALENTS,
 ];
 
-const cases = [...[false, true].flatMap((madd) => [...elementwiseCases(madd), ...rowCases(madd)]), ...layoutCases()];
+/** Attention without options and with all of them. */
+const ATTENTION: ReadonlySet<string> = new Set(["attention dense", "attention causal segments with key mask"]);
+
+const cases = [
+  ...[false, true].flatMap((madd) => [...elementwiseCases(madd), ...rowCases(madd)]),
+  ...layoutCases(),
+  ...packCases(),
+  ...matmulCases(false),
+  ...attentionCases(false).filter((c) => ATTENTION.has(c.name)),
+];
 
 for (const c of cases) {
   test(`each changed constant is noticed: ${c.name}`, { skip: skipReason(c) }, () => {
     const found = survivors(c).map((i) => `${i}: ${describeConstant(c.module, i)}`);
-    const listed = EQUIVALENT.filter((e) => e.kernel === c.name.replace(", relaxed", ""));
+    const listed = EQUIVALENT.filter((e) => e.kernel === c.name.replace(", relaxed", "")).sort(
+      (a, b) => a.index - b.index,
+    );
     assert.deepEqual(
       found,
       listed.map((e) => `${e.index}: ${e.constant}`),

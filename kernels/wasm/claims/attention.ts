@@ -41,6 +41,7 @@ function claim(context: ClaimContext, node: Node): readonly Offer[] {
   const headDim = q.shape[3];
   if (typeof headDim !== "number") return refuse("its head_dim must be known when it is compiled.");
   if (!dimEquals(q.shape[2], k.shape[2])) return refuse("queries and keys must have the same number of heads.");
+  if (node.attributes.window !== undefined) return refuse("windows are not supported yet.");
   const options = optionsOf(context, node, headDim);
   const odd = [q, k, v, ...(options.keyMask ? [extra[0]] : [])].find((n) => n.dtype !== "f32");
   if (odd !== undefined) return refuse(`it computes in f32, and an operand is ${odd.dtype}.`);

@@ -116,8 +116,8 @@ export function packBlock(
       packTransposed(frame, {
         columns: tile.columns,
         width: smaller(columns, i32.sub(get(count), get(first))),
-        k: headDim,
-        steps: i32.of(headDim),
+        k: i32.of(headDim),
+        kInFours: headDim % 4 === 0,
         sourceRow: (index) => keyRow(i32.add(get(first), index)),
         output: base,
       }),
@@ -131,8 +131,7 @@ export function packBlock(
       packRuns(frame, {
         columns: tile.columns,
         width: headDim % tile.columns === 0 ? undefined : smaller(columns, i32.sub(i32.of(headDim), get(column))),
-        k: "argument",
-        steps: get(count),
+        k: get(count),
         sourceRow: (index) => i32.add(valueRow(index), wordBytes(get(column))),
         output,
       }),

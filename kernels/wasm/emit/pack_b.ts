@@ -37,7 +37,7 @@ export function packKernel({ columns, transposed }: PackOptions): KernelModule {
     const [first, batch, width, source, output] = frame.locals("i32", 5);
     const across = transposed ? get(rowBytes) : i32.of(4);
     const panel: Panel = {
-      ...{ columns, width: get(width), k: "argument", steps: get(k), output },
+      ...{ columns, width: get(width), k: get(k), output },
       sourceRow: (index) => i32.add(get(source), i32.mul(index, get(rowBytes))),
     };
     return [

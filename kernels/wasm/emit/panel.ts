@@ -1,8 +1,8 @@
 /** Panels: a few columns of a matrix side by side for each step of K, as register tiles read them. */
 import { type Code, f32, get, i32, i32x4, type Local, set, v128, when } from "../asm/code.ts";
 import type { KernelFrame } from "../asm/module.ts";
-import { advance, countDown, inFours, repeatWhile, wordBytes } from "./loops.ts";
-import { type Size, smaller } from "./size.ts";
+import { advance, countDown, repeatWhile, wordBytes } from "./loops.ts";
+import { smaller } from "./size.ts";
 import { transposeWords } from "./transpose.ts";
 
 export interface Panel {
@@ -11,9 +11,9 @@ export interface Panel {
   /** Columns that exist, at least one; the others become 0. Nothing when all do. */
   readonly width: Code | undefined;
   /** Steps of K, at least one. */
-  readonly k: Size;
-  /** Reads `k` where it is not a number. */
-  readonly steps: Code;
+  readonly k: Code;
+  /** K is known to be a multiple of 4. */
+  readonly kInFours?: boolean;
   /** Address of the panel's first element in row `index` of the source. */
   readonly sourceRow: (index: Code) => Code;
   /** The panel. Moves. */
@@ -21,11 +21,11 @@ export interface Panel {
 }
 
 /** From a source whose rows are steps of K: rows of the panel are runs of the source. */
-export function packRuns(frame: KernelFrame, { columns, width, steps, sourceRow, output }: Panel): Code {
-  const [step, source, column] = frame.locals("i32", 3);
+export function packRuns(frame: KernelFrame, { columns, width, k, sourceRow, output }: Panel): Code {
+  const [step, source, column, existing] = frame.locals("i32", 4);
   const rows = (body: Code): Code => [
     set(step, i32.of(0)),
-    repeatWhile(i32.ltU(get(step), steps), [
+    repeatWhile(i32.ltU(get(step), k), [
       set(source, sourceRow(get(step))),
       body,
       advance(output, i32.of(4 * columns)),
@@ -39,7 +39,7 @@ export function packRuns(frame: KernelFrame, { columns, width, steps, sourceRow,
   const inRow = (row: Local): Code => i32.add(get(row), get(column));
   const partial = [
     set(column, i32.of(0)),
-    repeatWhile(i32.ltU(get(column), wordBytes(width)), [
+    repeatWhile(i32.ltU(get(column), wordBytes(get(existing))), [
       f32.store(inRow(output), f32.load(inRow(source))),
       advance(column, i32.of(4)),
     ]),
@@ -48,11 +48,11 @@ export function packRuns(frame: KernelFrame, { columns, width, steps, sourceRow,
       advance(column, i32.of(4)),
     ]),
   ];
-  return when(i32.eq(width, i32.of(columns)), rows(whole), rows(partial));
+  return [set(existing, width), when(i32.eq(get(existing), i32.of(columns)), rows(whole), rows(partial))];
 }
 
 /** From a source whose rows are columns of the panel, four at a time. `output` stays. */
-export function packTransposed(frame: KernelFrame, { columns, width, k, steps, sourceRow, output }: Panel): Code {
+export function packTransposed(frame: KernelFrame, { columns, width, k, kInFours, sourceRow, output }: Panel): Code {
   const [group, at, existing, last, left] = frame.locals("i32", 5);
   const pointers = frame.locals("i32", 4);
   const rows = frame.locals("v128", 4);
@@ -75,7 +75,6 @@ export function packTransposed(frame: KernelFrame, { columns, width, k, steps, s
     pointers.map((p) => advance(p, i32.of(4))),
     advance(at, i32.of(4 * columns)),
   ];
-  const onlyFours = [set(left, i32.of(Number(k) / 4)), countDown(left, four)];
   // A column that does not exist reads the last one that does; the mask makes it 0.
   const place = pointers.map((p, i) => set(p, sourceRow(smaller(i32.add(get(group), i32.of(i)), get(last)))));
   const lanes = v128.of([0, 1, 2, 3].flatMap((i) => [i, 0, 0, 0]));
@@ -87,7 +86,9 @@ export function packTransposed(frame: KernelFrame, { columns, width, k, steps, s
       place,
       set(exists, i32x4.gtS(i32x4.splat(i32.sub(get(existing), get(group))), lanes)),
       set(at, i32.add(get(output), wordBytes(get(group)))),
-      k === "argument" || k % 4 > 0 ? inFours(left, steps, four, single) : onlyFours,
+      set(left, i32.shrU(k, i32.of(2))),
+      countDown(left, four),
+      kInFours === true ? [] : [set(left, i32.and(k, i32.of(3))), countDown(left, single)],
       advance(group, i32.of(4)),
     ]),
   ];

@@ -11,6 +11,8 @@ export interface AttentionOptions {
   readonly keyMask?: RefTensor;
   /** [segments + 1], i32, from 0 to the number of tokens: tokens see only keys of their own segment, in every batch entry. */
   readonly cuSeqlens?: RefTensor;
+  /** Query i sees keys i - window..i + window only, 0 for all; needs as many queries as keys. */
+  readonly window?: number;
 }
 
 /** First and end key that each token may see. */
@@ -55,6 +57,9 @@ function check(q: RefTensor, k: RefTensor, v: RefTensor, options: AttentionOptio
   if (options.causal === true && q.shape[1] !== k.shape[1]) {
     refuse("attention", `${q.shape[1]} queries and ${k.shape[1]} keys`, "as many queries as keys for causal attention");
   }
+  if ((options.window ?? 0) > 0 && q.shape[1] !== k.shape[1]) {
+    refuse("attention", `${q.shape[1]} queries and ${k.shape[1]} keys`, "as many queries as keys for a window");
+  }
   if (options.keyMask !== undefined) requireShape("attention", "a key mask", options.keyMask, k.shape.slice(0, 2));
 }
 
@@ -68,18 +73,20 @@ export function attention(q: RefTensor, k: RefTensor, v: RefTensor, options: Att
   const [batch, queries, heads, width] = q.shape;
   const [, keys, keyHeads] = k.shape;
   const group = heads / keyHeads;
-  const [first, segmentEnd] = segmentBounds(options.cuSeqlens, queries, keys);
+  const [segmentFirst, segmentEnd] = segmentBounds(options.cuSeqlens, queries, keys);
+  const reach = options.window ? options.window : Number.POSITIVE_INFINITY;
   const mask = options.keyMask?.data;
   const data = new Float64Array(q.data.length);
   const scores = new Float64Array(keys);
   for (let b = 0; b < batch; b++) {
     for (let i = 0; i < queries; i++) {
-      const end = options.causal === true ? Math.min(segmentEnd[i], i + 1) : segmentEnd[i];
+      const first = Math.max(segmentFirst[i], i - reach);
+      const end = Math.min(segmentEnd[i], options.causal === true ? i + 1 : i + reach + 1);
       for (let h = 0; h < heads; h++) {
         const atQuery = ((b * queries + i) * heads + h) * width;
         const atKey = (j: number): number => ((b * keys + j) * keyHeads + Math.floor(h / group)) * width;
         let largest = -Infinity;
-        for (let j = first[i]; j < end; j++) {
+        for (let j = first; j < end; j++) {
           scores[j] = -Infinity;
           if (mask !== undefined && mask[b * keys + j] === 0) continue;
           let dot = 0;
@@ -89,7 +96,7 @@ export function attention(q: RefTensor, k: RefTensor, v: RefTensor, options: Att
         }
         if (largest === -Infinity) continue;
         let sum = 0;
-        for (let j = first[i]; j < end; j++) {
+        for (let j = first; j < end; j++) {
           const p = exp(scores[j] - largest);
           if (p === 0) continue;
           sum += p;

@@ -81,6 +81,7 @@ export const EVALUATORS: Readonly<Record<ComputedOp, Evaluate>> = {
     return attention(q, k, v, {
       scale: a.scale as number,
       causal: a.causal === true,
+      window: (a.window as number | undefined) ?? 0,
       ...(keyMask === undefined ? {} : { keyMask }),
       ...(cuSeqlens === undefined ? {} : { cuSeqlens }),
     });

@@ -191,6 +191,7 @@ export function createSampler(options: SampleOptions): ElementAt {
     const readMask = a.key_mask === true ? readerOf(extra[0]) : undefined;
     const segments = a.segments === true ? extra[a.key_mask === true ? 1 : 0] : undefined;
     const offsets = segments && vector(readerOf(segments), 0, 1, shapeOf(segments)[0]);
+    const window = (a.window as number | undefined) ?? 0;
     const keyAt = (row: number, j: number): number => {
       const batch = Math.floor(row / (heads * queries));
       return ((batch * keys + j) * keyHeads + Math.floor((row % heads) / (heads / keyHeads))) * width;
@@ -203,6 +204,7 @@ export function createSampler(options: SampleOptions): ElementAt {
       for (let s = 0; offsets !== undefined && s + 1 < offsets.length; s++) {
         if (query >= offsets[s] && query < offsets[s + 1]) [first, end] = [offsets[s], Math.min(end, offsets[s + 1])];
       }
+      if (window > 0) [first, end] = [Math.max(first, query - window), Math.min(end, query + window + 1)];
       const own = vector(readQ, row * width, 1, width);
       const scores = new Float64Array(keys).fill(Number.NEGATIVE_INFINITY);
       for (let j = first; j < end; j++) {

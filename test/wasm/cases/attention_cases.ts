@@ -7,8 +7,8 @@ import {
   attentionScratch,
 } from "../../../kernels/wasm/emit/attention.ts";
 import * as ref from "../../../runtime/ir/evaluate/mod.ts";
-import { guarded, instantiate, type KernelCase, type KernelFunction, normals, runKernel } from "../emit_kit.ts";
-import { firstWrong } from "./pack_b_cases.ts";
+import { type KernelCase, type KernelRun, normals, runKernel } from "../emit_kit.ts";
+import { type Check, checkAll } from "./pack_b_cases.ts";
 
 export interface AttentionSizes {
   readonly batch: number;
@@ -39,12 +39,8 @@ function compareRows(found: Float32Array, expected: ArrayLike<number>, spread: n
   return undefined;
 }
 
-/** Runs a kernel over random operands and compares it with the evaluator. */
-export function checkAttention(
-  kernel: KernelFunction,
-  options: AttentionOptions,
-  sizes: AttentionSizes,
-): string | undefined {
+/** Attention over random operands, with the evaluator as the judge. */
+export function attentionCheck(options: AttentionOptions, sizes: AttentionSizes): Check {
   const { batch, heads, queries, keys } = sizes;
   const { headDim } = options;
   const spread = sizes.spread ?? 1;
@@ -53,7 +49,7 @@ export function checkAttention(
   const v = normals(2 + 10 * keys, batch * keys * width);
   sizes.edit?.(q, k, v);
   const mask = Float32Array.from({ length: batch * keys }, (_, i) =>
-    sizes.mask?.(Math.floor(i / keys), i % keys) === false ? (i % 2 === 0 ? 0 : -0) : 0.25,
+    sizes.mask?.(Math.floor(i / keys), i % keys) === false ? (i % 2 === 0 ? 0 : -0) : 2,
   );
   const cuSeqlens = Int32Array.from([0, ...(sizes.ends ?? [])]);
   const tensor = (tokens: number, x: ArrayLike<number>): ref.RefTensor =>
@@ -68,7 +64,7 @@ export function checkAttention(
   const merged = sizes.merged === true;
   const step = merged ? 3 * width : width;
   const tokens = merged ? interleave([q, k, v], width) : undefined;
-  const found = runKernel(kernel, {
+  const run: KernelRun = {
     inputs: tokens === undefined ? [q, k, v, mask, cuSeqlens] : [tokens, tokens, tokens, mask, cuSeqlens],
     outputLength: expected.length,
     args: (output, pointers) => {
@@ -98,9 +94,11 @@ export function checkAttention(
     grid: attentionGrid(batch, heads, queries, options) as number,
     scratch: attentionScratch(options),
     misaligned: (queries + keys) % 4,
-  });
-  const wrong = compareRows(found, expected, spread);
-  return wrong === undefined ? undefined : `queries ${queries}, keys ${keys}: ${wrong}`;
+  };
+  return (kernel) => {
+    const wrong = compareRows(runKernel(kernel, run), expected, spread);
+    return wrong === undefined ? undefined : `queries ${queries}, keys ${keys}: ${wrong}`;
+  };
 }
 
 /** Rows of several matrices after one another, row by row. */
@@ -138,12 +136,14 @@ const poisonTail =
 const ROWS: readonly Row[] = [
   {
     name: "dense",
-    options: { headDim: 8 },
+    options: { headDim: 16 },
     sizes: [
       { batch: 2, heads: 3, queries: 5, keys: 11 },
-      { batch: 1, heads: 1, queries: 1, keys: 1 },
-      { batch: 1, heads: 2, queries: 73, keys: 131, merged: false },
-      { batch: 2, heads: 2, queries: 13, keys: 13, merged: true, spread: 4 },
+      { batch: 1, heads: 1, queries: 1, keys: 2 },
+      { batch: 1, heads: 2, queries: 73, keys: 129 },
+      { batch: 1, heads: 1, queries: 144, keys: 8 },
+      { batch: 1, heads: 2, queries: 5, keys: 300, spread: 2 },
+      { batch: 2, heads: 2, queries: 13, keys: 13, merged: true, spread: 12 },
     ],
   },
   {
@@ -201,8 +201,16 @@ const ROWS: readonly Row[] = [
   },
   {
     name: "causal segments with key mask",
-    options: { headDim: 5, segments: true, causal: true, keyMask: true },
-    sizes: [{ batch: 2, heads: 1, queries: 90, keys: 90, ends: [10, 71, 72, 90], mask: every(7) }],
+    options: { headDim: 14, segments: true, causal: true, keyMask: true },
+    sizes: [
+      { batch: 2, heads: 2, queries: 30, keys: 30, ends: [2, 20, 21, 30], mask: every(7) },
+      { batch: 1, heads: 1, queries: 144, keys: 144, ends: [144], mask: (_, key) => key !== 5, merged: true },
+      { batch: 1, heads: 1, queries: 73, keys: 73, ends: [40, 73] },
+      { batch: 1, heads: 2, queries: 6, keys: 6, ends: [4, 6], mask: (_, key) => key > 0, spread: 12 },
+      // A tile of queries of which the last alone sees a panel's first key.
+      { batch: 1, heads: 1, queries: 13, keys: 13, ends: [13], mask: (_, key) => key > 2 },
+      { batch: 1, heads: 1, queries: 22, keys: 22, ends: [22], edit: poisonTail(14) },
+    ],
   },
 ];
 
@@ -213,8 +221,7 @@ export function attentionCases(madd: boolean): readonly KernelCase[] {
       name: `attention ${name}${madd ? ", relaxed" : ""}`,
       relaxed: madd,
       module: attentionKernel(all),
-      check: (bytes) =>
-        guarded(() => firstWrong(instantiate(bytes), sizes, (kernel, s) => checkAttention(kernel, all, s))),
+      check: checkAll(() => sizes.map((s) => attentionCheck(all, s))),
     };
   });
 }

@@ -7,6 +7,7 @@ import {
   instantiate,
   type KernelCase,
   type KernelFunction,
+  type KernelRun,
   normals,
   runKernel,
 } from "../emit_kit.ts";
@@ -45,21 +46,24 @@ export function packed(
   return Float32Array.from(out);
 }
 
-export function checkPack(kernel: KernelFunction, options: PackOptions, sizes: PackSizes): string | undefined {
+export function packCheck(options: PackOptions, sizes: PackSizes): Check {
   const { n, k, batch, gap } = sizes;
   const [rows, width] = options.transposed ? [n, k] : [k, n];
   const stride = width + gap;
   // The last row ends without a gap.
   const source = normals(n + 31 * k, batch * rows * stride - gap);
-  const found = runKernel(kernel, {
+  const run: KernelRun = {
     inputs: [source],
     outputLength: batch * (packedElements(n, k, options.columns) as number),
     args: (output, [b]) => [output, b, n, k, stride, rows * stride],
     grid: packGrid(n, batch, options.columns) as number,
     misaligned: (n + k) % 4,
-  });
-  const wrong = compare(found, packed(source, options, sizes), 0, 0);
-  return wrong === undefined ? undefined : `n ${n}, k ${k}: ${wrong}`;
+  };
+  const expected = packed(source, options, sizes);
+  return (kernel) => {
+    const wrong = compare(runKernel(kernel, run), expected, 0, 0);
+    return wrong === undefined ? undefined : `n ${n}, k ${k}: ${wrong}`;
+  };
 }
 
 /** Sizes around the width of a panel and the fours of K. */
@@ -71,17 +75,22 @@ const sizesAround = (columns: number): readonly PackSizes[] => [
   { n: 3 * columns - 2, k: 9, batch: 3, gap: 3 },
 ];
 
-/** The first sentence that a check of several sizes gives. */
-export function firstWrong<S>(
-  kernel: KernelFunction,
-  sizes: readonly S[],
-  check: (kernel: KernelFunction, s: S) => string | undefined,
-): string | undefined {
-  for (const s of sizes) {
-    const wrong = check(kernel, s);
-    if (wrong !== undefined) return wrong;
-  }
-  return undefined;
+/** Says what a kernel does wrong in a computation whose operands and expected values were made before. */
+export type Check = (kernel: KernelFunction) => string | undefined;
+
+/** A case's check out of several, which are prepared at the first call. */
+export function checkAll(prepare: () => readonly Check[]): KernelCase["check"] {
+  let checks: readonly Check[] | undefined;
+  return (bytes) =>
+    guarded(() => {
+      checks ??= prepare();
+      const kernel = instantiate(bytes);
+      for (const check of checks) {
+        const wrong = check(kernel);
+        if (wrong !== undefined) return wrong;
+      }
+      return undefined;
+    });
 }
 
 export function packCases(): readonly KernelCase[] {
@@ -91,10 +100,7 @@ export function packCases(): readonly KernelCase[] {
       return {
         name: `pack_b ${columns} columns${transposed ? ", transposed" : ""}`,
         module: packKernel(options),
-        check: (bytes) =>
-          guarded(() =>
-            firstWrong(instantiate(bytes), sizesAround(columns), (kernel, s) => checkPack(kernel, options, s)),
-          ),
+        check: checkAll(() => sizesAround(columns).map((s) => packCheck(options, s))),
       };
     }),
   );

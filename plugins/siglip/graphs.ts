@@ -1,0 +1,167 @@
+/**
+ * SigLIP's components. Weight names are relative to the instance, whose prefix ends with its dot; shapes of hidden states
+ * are [batch, tokens, hidden_size].
+ *
+ * Blocks say nothing of their layer, so that all layers of a tower share one artifact per range.
+ */
+import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
+import { add, type Box } from "../../runtime/core/dim.ts";
+import type { RangeSpec } from "../../runtime/core/range.ts";
+import { layerNorm, linear, patchEmbedding, transformerBlock } from "../../runtime/nn/mod.ts";
+import { attentionPool } from "./attention_pool.ts";
+import type {
+  SiglipFixedVisionConfig,
+  SiglipNaflexVisionConfig,
+  SiglipTextConfig,
+  SiglipTransformerConfig,
+  SiglipVisionConfig,
+} from "./config.ts";
+
+/** Images or texts of one run; larger batches are split by the session. */
+export const MAX_BATCH = 64;
+
+/** Patches of a NaFlex image with its padding: 16 times what the processor gives unless told otherwise. */
+export const MAX_PATCHES = 4096;
+
+/** One picture or prompt is the interactive case, up to 8 a request of a server. */
+const BATCH_ENDS = [1, 8];
+
+/** 256 is the processor's own number of patches, 1024 the largest that the model's authors evaluate. */
+const PATCH_ENDS = [256, 1024];
+
+const BATCH: Box = { batch: { min: 1, max: MAX_BATCH } };
+const BY_BATCH: RangeSpec = { axis: "batch", ends: BATCH_ENDS };
+
+type Part = (tag: string, instances: readonly string[], build: (b: GraphBuilder) => void) => ComponentSpec;
+
+function partsOf(tower: string, symbols: Box, ranges: RangeSpec): Part {
+  return (tag, instances, build) => ({ tag: `${tower}.${tag}`, symbols, ranges, instances, build });
+}
+
+/** Patches of an image of the model's size. */
+export function fixedPatches(config: SiglipFixedVisionConfig): number {
+  const side = Math.floor(config.imageSize / config.patchSize);
+  return side * side;
+}
+
+/** Tags begin with this. */
+export function visionTag(config: SiglipVisionConfig): string {
+  return config.kind === "naflex" ? "siglip2/vision" : "siglip/vision";
+}
+
+export function visionLayer(layer: number): string {
+  return `vision_model.encoder.layers.${layer}.`;
+}
+
+export function textLayer(layer: number): string {
+  return `text_model.encoder.layers.${layer}.`;
+}
+
+const layerNames = (config: SiglipTransformerConfig, name: (layer: number) => string): string[] =>
+  Array.from({ length: config.layers }, (_, i) => name(i));
+
+const masked = (keyMask: Node | undefined): { readonly keyMask?: Node } => (keyMask === undefined ? {} : { keyMask });
+
+function block(b: GraphBuilder, x: Node, config: SiglipTransformerConfig, keyMask?: Node): Node {
+  const { heads, intermediateSize, activation, eps } = config;
+  return transformerBlock(b, x, "", { heads, intermediateSize, activation, eps, ...masked(keyMask) });
+}
+
+/** pixel_values [batch, channels, image_size, image_size] -> hidden states. */
+function embedFixed(b: GraphBuilder, config: SiglipFixedVisionConfig): void {
+  const { hiddenSize: width, imageSize, patchSize, channels } = config;
+  const pixels = b.input("pixel_values", [b.dims.batch, channels, imageSize, imageSize]);
+  const patches = patchEmbedding(b, pixels, "embeddings.patch_embedding.", {
+    outFeatures: width,
+    patchHeight: patchSize,
+    patchWidth: patchSize,
+    bias: true,
+  });
+  const positions = b.weight("embeddings.position_embedding.weight", [fixedPatches(config), width]);
+  b.output("hidden_states", b.add(patches, positions));
+}
+
+/**
+ * pixel_values [batch, patches, channels * patch_size ^ 2] -> hidden states. Each patch's position is a weighted mean of
+ * the table, with the product of `row_weights` and `column_weights` [batch, patches, side] as weights.
+ */
+function embedNaflex(b: GraphBuilder, config: SiglipNaflexVisionConfig): void {
+  const { hiddenSize: width, positionSide: side, patchSize, channels } = config;
+  const { batch, patches } = b.dims;
+  const pixels = b.input("pixel_values", [batch, patches, channels * patchSize * patchSize]);
+  const rows = b.reshape(b.input("row_weights", [batch, patches, side]), [batch, patches, side, 1]);
+  const columns = b.reshape(b.input("column_weights", [batch, patches, side]), [batch, patches, 1, side]);
+  const mix = b.reshape(b.mul(rows, columns), [batch, patches, side * side]);
+  const positions = b.matmul(mix, b.weight("embeddings.position_embedding.weight", [side * side, width]));
+  const embedded = linear(b, pixels, "embeddings.patch_embedding.", { outFeatures: width });
+  b.output("hidden_states", b.add(embedded, positions));
+}
+
+/** The vision tower's components, in the order of their calls. */
+export function visionComponents(config: SiglipVisionConfig): readonly ComponentSpec[] {
+  const { hiddenSize: width, kind } = config;
+  const symbols: Box = kind === "naflex" ? { ...BATCH, patches: { min: 1, max: MAX_PATCHES } } : BATCH;
+  const ranges: RangeSpec = kind === "naflex" ? { axis: "patches", ends: PATCH_ENDS } : BY_BATCH;
+  const part = partsOf(visionTag(config), symbols, ranges);
+  const input = (b: GraphBuilder, name: string): Node =>
+    b.input(name, [b.dims.batch, kind === "naflex" ? b.dims.patches : fixedPatches(config), width]);
+  const mask = (b: GraphBuilder): Node | undefined =>
+    kind === "naflex" ? b.input("key_mask", [b.dims.batch, b.dims.patches]) : undefined;
+  return [
+    part("embed", ["vision_model."], (b) => (kind === "naflex" ? embedNaflex(b, config) : embedFixed(b, config))),
+    part("block", layerNames(config, visionLayer), (b) => {
+      b.output("hidden_states", block(b, input(b, "hidden_states"), config, mask(b)));
+    }),
+    part("final", ["vision_model."], (b) => {
+      b.output("last_hidden_state", layerNorm(b, input(b, "hidden_states"), "post_layernorm.", config.eps));
+    }),
+    ...(config.pools
+      ? [
+          part("pool", ["vision_model."], (b) => {
+            const { heads, intermediateSize, activation, eps } = config;
+            const x = input(b, "last_hidden_state");
+            const options = { heads, intermediateSize, activation, eps, ...masked(mask(b)) };
+            b.output("pooler_output", attentionPool(b, x, "head.", options));
+          }),
+        ]
+      : []),
+  ];
+}
+
+/** The text tower's components, in the order of their calls. */
+export function textComponents(config: SiglipTextConfig): readonly ComponentSpec[] {
+  const { hiddenSize: width, maxPositions } = config;
+  const part = partsOf("siglip/text", { ...BATCH, tokens: { min: 1, max: maxPositions } }, BY_BATCH);
+  const hidden = (b: GraphBuilder): Node => b.input("hidden_states", [b.dims.batch, b.dims.tokens, width]);
+  return [
+    part("embed", ["text_model."], (b) => {
+      const { batch, tokens } = b.dims;
+      const words = b.gather(
+        b.weight("embeddings.token_embedding.weight", [config.vocabSize, width]),
+        b.input("input_ids", [batch, tokens], "i32"),
+      );
+      const positions = b.slice(
+        b.weight("embeddings.position_embedding.weight", [maxPositions, width]),
+        0,
+        0,
+        tokens,
+      );
+      b.output("hidden_states", b.add(words, positions));
+    }),
+    // Text attends both ways: it is no language model.
+    part("block", layerNames(config, textLayer), (b) => {
+      const x = hidden(b);
+      b.output("hidden_states", block(b, x, config, b.input("key_mask", [b.dims.batch, b.dims.tokens])));
+    }),
+    part("final", ["text_model."], (b) => {
+      b.output("last_hidden_state", layerNorm(b, hidden(b), "final_layer_norm.", config.eps));
+    }),
+    // The norm treats rows alone, so taking the row first gives the same and costs one row.
+    part("pool", ["text_model."], (b) => {
+      const { batch, tokens } = b.dims;
+      const last = b.reshape(b.slice(hidden(b), 1, add(tokens, -1), tokens), [batch, width]);
+      const normed = layerNorm(b, last, "final_layer_norm.", config.eps);
+      b.output("pooler_output", linear(b, normed, "head.", { outFeatures: config.projectionSize }));
+    }),
+  ];
+}

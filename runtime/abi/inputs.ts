@@ -1,0 +1,60 @@
+/** Checks of the tensors that callers give, for `prepare`. All functions throw FoveaError `invalid_input`. */
+import { FoveaError } from "../core/diagnostics.ts";
+import type { Tensor, Tensors } from "./encoder.ts";
+
+/** Refuses what a caller gave. @param sentence what was found, what was expected, what to do */
+export function refuseInput(sentence: string): never {
+  throw new FoveaError("invalid_input", sentence);
+}
+
+/** `[batch, 3, 224, 224]` */
+export function sizesText(shape: readonly (number | string)[]): string {
+  return `[${shape.join(", ")}]`;
+}
+
+/** Every input must be known, and the required one there. */
+export function checkInputNames(inputs: Tensors, known: readonly string[], required: string): void {
+  for (const name of Object.keys(inputs)) {
+    if (!known.includes(name)) refuseInput(`There is no input "${name}"; this tower takes ${known.join(" and ")}.`);
+  }
+  if (inputs[required] === undefined) {
+    refuseInput(`The input "${required}" is missing; this tower cannot run without it.`);
+  }
+}
+
+/** The data must have as many values as the shape says. */
+export function checkInputLength(name: string, t: Tensor): void {
+  const count = t.shape.reduce((a, d) => a * d, 1);
+  if (t.data.length !== count) {
+    refuseInput(
+      `The input "${name}" holds ${t.data.length} values, but its shape ${sizesText(t.shape)} needs ${count}; give data that fits the shape.`,
+    );
+  }
+}
+
+/** The values of an f32 tensor, all finite. */
+export function finiteFloats(name: string, t: Tensor): Float32Array {
+  const { data } = t;
+  if (t.dtype !== "f32" || !(data instanceof Float32Array)) {
+    return refuseInput(`The input "${name}" has type ${t.dtype}, expected f32 in a Float32Array; convert it first.`);
+  }
+  checkInputLength(name, t);
+  // One pass without branches: any NaN or infinity makes the sum of differences NaN.
+  let poisoned = 0;
+  for (const v of data) poisoned += v - v;
+  if (poisoned !== 0) {
+    const at = data.findIndex((v) => !Number.isFinite(v));
+    refuseInput(`The input "${name}" holds ${data[at]} at element ${at}; expected finite numbers.`);
+  }
+  return data;
+}
+
+/** The values of an integer tensor as i32; 64-bit ones are taken from callers who read them from files. */
+export function integerValues(name: string, t: Tensor): Int32Array {
+  const data: unknown = t.data;
+  checkInputLength(name, t);
+  if (data instanceof Int32Array) return data;
+  if (data instanceof BigInt64Array) return Int32Array.from(data, Number);
+  if (data instanceof Uint8Array) return Int32Array.from(data);
+  return refuseInput(`The input "${name}" has type ${t.dtype}, expected i32 in an Int32Array; convert it first.`);
+}

@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { exp } from "../../runtime/core/math.ts";
+import { createGraphBuilder } from "../../runtime/ir/builder.ts";
+import { evaluateGraph, type RefTensor } from "../../runtime/ir/evaluate/mod.ts";
+import { createSampler, type ElementAt, type SampleOptions } from "../../runtime/ir/evaluate/sample.ts";
+import type { Graph } from "../../runtime/ir/graph.ts";
+import { createInterner, type OpRow } from "../../runtime/ir/node.ts";
+import { OP_TABLE } from "../../runtime/ir/ops.ts";
+import {
+  growRandomGraph,
+  RANDOM_SYMBOLS,
+  randomBindings,
+  randomInputs,
+  randomTensor,
+  randomWeights,
+} from "../kit/random_graph.ts";
+import { buildGraph } from "../kit/run_graph.ts";
+
+type Values = Readonly<Record<string, RefTensor>>;
+
+/** A sampler over given inputs and weights. */
+function samplerOver(
+  inputs: Values,
+  weights: ReturnType<typeof randomWeights>,
+  rest: Omit<SampleOptions, "given">,
+): ElementAt {
+  return createSampler({
+    ...rest,
+    given: (node) => {
+      const name = String(node.attributes.name);
+      if (node.op !== "input" && node.op !== "weight") return undefined;
+      const { data } = node.op === "input" ? inputs[name] : weights(name, node.shape as readonly number[]);
+      return (position) => data[position];
+    },
+  });
+}
+
+/** Every element of every output, against the evaluator. Sums are taken in other orders. */
+function checkAll(graph: Graph, sample: ElementAt, expected: Values, what: string): void {
+  for (const { name, node } of graph.outputs) {
+    const { data } = expected[name];
+    for (let i = 0; i < data.length; i++) {
+      const found = sample(node, i);
+      assert.ok(
+        Math.abs(found - data[i]) <= 1e-12 * (1 + Math.abs(data[i])),
+        `${what}, ${name}[${i}]: ${found}, ${data[i]}`,
+      );
+    }
+  }
+}
+
+test("sample: every element of random graphs equals the evaluator's", () => {
+  for (let seed = 0; seed < 150; seed++) {
+    const graph = buildGraph(RANDOM_SYMBOLS, (b) => growRandomGraph(b, seed));
+    const bindings = randomBindings(seed);
+    const [inputs, weights] = [randomInputs(seed, bindings), randomWeights(seed)];
+    const expected = evaluateGraph(graph, bindings, inputs, weights);
+    checkAll(graph, samplerOver(inputs, weights, { bindings }), expected, `seed ${seed}`);
+  }
+});
+
+test("sample: attention in segments with fewer key heads, masked", () => {
+  const b = createGraphBuilder({ symbols: {} });
+  const q = b.input("q", [2, 6, 4, 3]);
+  const [k, v] = [b.input("k", [2, 6, 2, 3]), b.input("v", [2, 6, 2, 3])];
+  const keyMask = b.input("mask", [2, 6]);
+  const cuSeqlens = b.input("offsets", [4], "i32");
+  for (const causal of [false, true])
+    b.output(`causal ${causal}`, b.attention(q, k, v, { causal, keyMask, cuSeqlens }));
+  const graph = b.finish();
+  const inputs: Values = {
+    q: randomTensor(1, [2, 6, 4, 3]),
+    k: randomTensor(2, [2, 6, 2, 3]),
+    v: randomTensor(3, [2, 6, 2, 3]),
+    // The last row has a segment without a key.
+    mask: { dtype: "f32", shape: [2, 6], data: Float64Array.of(1, 0, 1, 1, 1, 1, 1, 1, 0, 0, 1, 0) },
+    offsets: { dtype: "i32", shape: [4], data: Int32Array.of(0, 2, 4, 6) },
+  };
+  const expected = evaluateGraph(graph, {}, inputs, randomWeights(1));
+  checkAll(graph, samplerOver(inputs, randomWeights(1), { bindings: {} }), expected, "segments");
+});
+
+test("sample: products broadcast batches of either side", () => {
+  const b = createGraphBuilder({ symbols: {} });
+  const x = b.input("x", [2, 1, 3, 4]);
+  const y = b.input("y", [5, 4, 2]);
+  b.output("plain", b.matmul(x, y));
+  b.output("transposed", b.matmul(b.transpose(y, [0, 2, 1]), b.reshape(x, [2, 1, 3, 4]), { transposeB: true }));
+  const graph = b.finish();
+  const inputs = { x: randomTensor(1, [2, 1, 3, 4]), y: randomTensor(2, [5, 4, 2]) };
+  const expected = evaluateGraph(graph, {}, inputs, randomWeights(1));
+  checkAll(graph, samplerOver(inputs, randomWeights(1), { bindings: {} }), expected, "products");
+});
+
+test("sample: ops of plugins are sampled through their expansion, whatever their kind", () => {
+  const mirrored: OpRow = {
+    kind: "assembly",
+    arity: [1, 1],
+    infer: ([x]) => ({ shape: x.shape.length === 2 ? [x.shape[1], x.shape[0]] : [], dtype: x.dtype }),
+    expand: ([x], _, make) => make("neg", [make("transpose", [make("softmax", [x])], { perm: [1, 0] })]),
+  };
+  const table = new Map([
+    ...OP_TABLE,
+    ["mirrored", mirrored],
+    ["twisted", { ...mirrored, kind: "contraction" }],
+  ] as const);
+  const b = createGraphBuilder({ symbols: {}, interner: createInterner(table) });
+  const x = b.input("x", [3, 5]);
+  b.output("y", b.op("twisted", [b.op("mirrored", [b.unary("exp", x)])]));
+  const graph = b.finish();
+  const inputs = { x: randomTensor(4, [3, 5]) };
+  const expected = evaluateGraph(graph, {}, inputs, randomWeights(1), table);
+  checkAll(graph, samplerOver(inputs, randomWeights(1), { bindings: {}, table }), expected, "plugin");
+});
+
+test("sample: only what an element depends on is read, and shared values once", () => {
+  const b = createGraphBuilder({ symbols: {} });
+  const x = b.input("x", [1000, 8]);
+  // Without sharing, thirty doublings would read a thousand million elements.
+  let doubled = x;
+  for (let i = 0; i < 30; i++) doubled = b.add(doubled, doubled);
+  const normal = b.softmax(x);
+  b.output("y", doubled);
+  let reads = 0;
+  const sample = createSampler({
+    bindings: {},
+    given: (node) =>
+      node !== x
+        ? undefined
+        : (position) => {
+            reads++;
+            return position / 8000;
+          },
+  });
+  assert.equal(sample(doubled, 4000), 0.5 * 2 ** 30);
+  assert.ok(reads <= 2, `${reads} reads`);
+  reads = 0;
+  const row = Array.from({ length: 8 }, (_, i) => sample(normal, 800 + i));
+  assert.equal(reads, 8);
+  const powers = Array.from({ length: 8 }, (_, i) => exp((i - 7) / 8000));
+  const total = powers.reduce((p, q) => p + q, 0);
+  for (let i = 0; i < 8; i++) assert.ok(Math.abs(row[i] - powers[i] / total) < 1e-15);
+  assert.throws(() => sample(b.weight("w", [4]), 0), /internal: the weight "w" has no values to sample/);
+});

@@ -1,0 +1,68 @@
+/** Constants of packing, products and attention that may be changed without any visible effect. */
+import type { Equivalent } from "../mutate.ts";
+
+/** Lines of `index: constant`, as the mutation test prints them. */
+function group(kernel: string, reason: string, ...constants: readonly string[]): readonly Equivalent[] {
+  return constants.map((line) => {
+    const [index, constant] = line.split(": ");
+    return { kernel, index: Number(index), constant, reason };
+  });
+}
+
+const ANY_SLICE = "any size serves for the slices that K is cut into";
+const WHOLE_OR_NOT = "the width of the last panel is known, and only tells it from a whole one";
+const NO_SUCH_COLUMN = "columns beyond the panel's own are never looked at";
+const LAST_COLUMN = "a column that does not exist may read any that does";
+const FOURS = "the fours in head_dim stay as many";
+const FIRST_BLOCK = "the first block of keys multiplies earlier sums by 0: they only must be finite";
+const NEAR_LARGEST = "any score near the largest serves, for the weights are divided by their sum";
+const SAME_LANES = "all lanes are the same number";
+const SMALL_TERM = "what it changes lies below the tolerance, and the exponential has a case of its own";
+const LOW_BYTE = "the lowest byte of a key weighs less than the tolerance";
+const BEHIND_HEAD = "columns of values beyond head_dim are never stored, and the next row or panel is written later";
+const ONE_MORE = "one more than is needed does no harm";
+
+const DENSE = "attention dense";
+const RAGGED = "attention causal segments with key mask";
+
+export const CONTRACTION_EQUIVALENTS: readonly Equivalent[] = [
+  ...[4, 8, 12, 16].flatMap((columns) =>
+    group(`pack_b ${columns} columns, transposed`, NO_SUCH_COLUMN, `8: i32 ${columns}`, `9: i32 ${columns}`),
+  ),
+  ...group("pack_b 4 columns, transposed", LAST_COLUMN, "24: i32 3", "25: i32 3"),
+  ...group("pack_b 4 columns, transposed", "its only group begins at column 0", "27: i32 2", "186: i32 4"),
+  ...[8, 12, 16].flatMap((columns) => group(`pack_b ${columns} columns, transposed`, LAST_COLUMN, "25: i32 3")),
+  ...group("matmul 2x16, sizes baked, one column left, bias", WHOLE_OR_NOT, "68: i32 33", "70: i32 33"),
+  ...group("matmul 2x16, whole panels, K in blocks", ANY_SLICE, "31: i32 384", "32: i32 384"),
+  ...group("matmul 4x8, sizes as arguments, every access", ANY_SLICE, "30: i32 768", "31: i32 768"),
+  ...group(
+    "matmul 4x8, sizes as arguments, every access",
+    "the code for part of a panel serves a whole one too",
+    "142: i32 8",
+  ),
+  ...group("matmul 4x8, sizes as arguments, every access", "0 stays less than any number of vectors", "160: i32 2"),
+  ...group("matmul 3x12, layer scale and residual", ANY_SLICE, "29: i32 512", "30: i32 512"),
+  ...group("matmul 3x12, layer scale and residual", WHOLE_OR_NOT, "99: i32 20", "100: i32 12", "101: i32 20"),
+  ...group(DENSE, FIRST_BLOCK, "38: i32 4608", "45: v128 0", "47: v128 0", "49: v128 0", "51: v128 0"),
+  ...group(DENSE, FIRST_BLOCK, "54: f32 -Infinity", "57: f32 0", "60: i32 64"),
+  ...group(DENSE, NO_SUCH_COLUMN, "66: i32 8", "67: i32 8"),
+  ...group(DENSE, FOURS, "80: i32 16"),
+  ...group(DENSE, LOW_BYTE, "114: lane 28", "202: lane 12"),
+  ...group(DENSE, SMALL_TERM, "276: v128 -104", "281: v128 0.0013951719738543034", "297: f32 -Infinity"),
+  ...group(DENSE, SAME_LANES, "319: lane 0"),
+  ...group(RAGGED, FIRST_BLOCK, "44: i32 4608", "57: v128 0", "59: v128 0", "61: v128 0", "63: v128 0"),
+  ...group(RAGGED, FIRST_BLOCK, "66: f32 -Infinity", "69: f32 0", "72: i32 64"),
+  ...group(RAGGED, "0 stays less than the size of a block", "75: i32 128"),
+  ...group(RAGGED, ONE_MORE, "96: i32 3"),
+  ...group(RAGGED, NO_SUCH_COLUMN, "99: i32 8", "100: i32 8"),
+  ...group(RAGGED, LAST_COLUMN, "116: i32 3"),
+  ...group(RAGGED, FOURS, "121: i32 14"),
+  ...group(RAGGED, "what is packed twice is packed over by the next panel", "265: i32 14", "266: i32 3"),
+  ...group(RAGGED, BEHIND_HEAD, "287: i32 8", "288: i32 14", "289: i32 8", "290: i32 14", "291: i32 8", "310: i32 2"),
+  ...group(RAGGED, BEHIND_HEAD, "311: f32 0", "312: offset 0", "313: i32 4", "314: i32 32", "319: i32 14"),
+  ...group(RAGGED, "whole panels of values begin at column 0", "295: i32 2"),
+  ...group(RAGGED, SMALL_TERM, "362: v128 0.0013951719738543034"),
+  ...group(RAGGED, ONE_MORE, "376: i32 3", "377: i32 3"),
+  ...group(RAGGED, NEAR_LARGEST, "392: lane 3"),
+  ...group(RAGGED, SAME_LANES, "404: lane 0"),
+];
