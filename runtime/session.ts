@@ -1,6 +1,6 @@
 /** Composition: host, plugins, device, store and compiler become a runtime. */
 import type { Device, DeviceStats } from "./abi/device.ts";
-import type { ComponentSpec, PixelImage, Processors, Tensor } from "./abi/encoder.ts";
+import type { CheckpointScalar, ComponentSpec, PixelImage, Processors, Tensor } from "./abi/encoder.ts";
 import type { Plugin } from "./abi/plugin.ts";
 import { FoveaError } from "./core/diagnostics.ts";
 import { exp } from "./core/math.ts";
@@ -19,7 +19,7 @@ import { type CompiledComponent, compileComponent } from "./session/component.ts
 import { type DeviceReport, deviceHost, openDevice, reportDevices } from "./session/devices.ts";
 import { Encoder, type ImageInput } from "./session/encoder.ts";
 import { firstPartyPlugins } from "./session/first_party.ts";
-import { openModel, readJson, readProcessorFiles } from "./session/model_files.ts";
+import { openModel, readJson } from "./session/model_files.ts";
 import type { LoadOptions, RuntimeOptions } from "./session/options.ts";
 import { createImageReader, type ModelSource, openModelSource } from "./session/source.ts";
 import { type LoadedTower, loadTower } from "./session/tower.ts";
@@ -87,7 +87,7 @@ export class Runtime {
     const begin = host.now();
     checkLoadOptions(options);
     const files = openModelSource(source, host);
-    const { modelType, spec, model } = await openModel(files, plugins);
+    const { modelType, model, files: modelFiles } = await openModel(files, plugins);
     const available = model.towers.map((t) => t.modality);
     for (const wanted of options.components ?? []) {
       if (available.includes(wanted)) continue;
@@ -97,7 +97,9 @@ export class Runtime {
       );
     }
     const dummy = options.loadFormat === "dummy";
-    const weights = dummy ? createDummySource(0) : createTensorSource(await openCheckpoint(files), model.prefixes);
+    const weights = dummy
+      ? createDummySource(0)
+      : createTensorSource(await openCheckpoint(files), model.prefixes, model.oldEndings);
     const towers = new Map<LoadedTower["spec"]["modality"], LoadedTower>();
     let encoder: Encoder | undefined;
     try {
@@ -105,14 +107,17 @@ export class Runtime {
         if (options.components !== undefined && !options.components.includes(tower.modality)) continue;
         towers.set(tower.modality, await this.#loadTower(tower, weights, options.signal));
       }
-      const processors = dummy ? {} : model.processors(await readProcessorFiles(files, spec));
-      const logitScale = await readLogitScale(model.logitScale, weights, dummy);
+      const processors = dummy ? {} : model.processors(modelFiles);
+      const readLogit = (scalar: CheckpointScalar): Promise<number> => readScalar(scalar, dummy ? undefined : weights);
+      const logitScale = model.logitScale === undefined ? undefined : exp(await readLogit(model.logitScale));
+      const logitBias = model.logitBias === undefined ? 0 : await readLogit(model.logitBias);
       const made = new Encoder({
         model,
         modelType,
         towers,
         processors,
         logitScale,
+        logitBias,
         loadMs: host.now() - begin,
         decode: createImageReader(host),
         deviceStats: () => device.stats(),
@@ -216,13 +221,11 @@ function tensorReader(weights: Readonly<Record<string, Tensor>>, tag: string): T
   };
 }
 
-async function readLogitScale(
-  scale: { readonly name: string; readonly fallback: number } | undefined,
-  weights: TensorSource,
-  dummy: boolean,
-): Promise<number | undefined> {
-  if (scale === undefined) return undefined;
-  return exp(!dummy && weights.has(scale.name) ? (await weights.read(scale.name, []))[0] : scale.fallback);
+/** Checkpoints store a number as a tensor without axes or with one of size 1. */
+async function readScalar({ name, fallback }: CheckpointScalar, weights: TensorSource | undefined): Promise<number> {
+  if (weights === undefined || !weights.has(name)) return fallback;
+  const shape = weights.shapeOf(name)?.length === 1 ? [1] : [];
+  return (await weights.read(name, shape))[0];
 }
 
 function allOps(plugins: readonly Plugin[]): OpTable {

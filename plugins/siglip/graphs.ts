@@ -140,12 +140,7 @@ export function textComponents(config: SiglipTextConfig): readonly ComponentSpec
         b.weight("embeddings.token_embedding.weight", [config.vocabSize, width]),
         b.input("input_ids", [batch, tokens], "i32"),
       );
-      const positions = b.slice(
-        b.weight("embeddings.position_embedding.weight", [maxPositions, width]),
-        0,
-        0,
-        tokens,
-      );
+      const positions = b.slice(b.weight("embeddings.position_embedding.weight", [maxPositions, width]), 0, 0, tokens);
       b.output("hidden_states", b.add(words, positions));
     }),
     // Text attends both ways: it is no language model.

@@ -104,6 +104,15 @@ export interface Processors {
 /** Small files of a model folder: name -> parsed JSON. */
 export type ModelFiles = Readonly<Record<string, unknown>>;
 
+/** A number that a checkpoint keeps as a tensor of one element, and what it is where there is none. */
+export interface CheckpointScalar {
+  readonly name: string;
+  readonly fallback: number;
+}
+
+/** How image-text logits become probabilities: over all labels together, or for each label by itself. */
+export type Scoring = "softmax" | "sigmoid";
+
 export interface EncoderModel {
   readonly towers: readonly TowerSpec[];
   /** Prefixes under which published checkpoints keep the encoder's tensors; "" first. */
@@ -111,8 +120,12 @@ export interface EncoderModel {
   /** Endings of tensor names that older checkpoints spell otherwise: own ending -> theirs. */
   readonly oldEndings?: Readonly<Record<string, string>>;
   readonly processors: (files: ModelFiles) => Processors;
-  /** Scale of image-text logits: a checkpoint scalar's name (natural logarithm) and the default. */
-  readonly logitScale?: { readonly name: string; readonly fallback: number };
+  /** Scale of image-text logits, as its natural logarithm. */
+  readonly logitScale?: CheckpointScalar;
+  /** Added to scaled similarities; 0 unless given. */
+  readonly logitBias?: CheckpointScalar;
+  /** Softmax unless given. */
+  readonly scoring?: Scoring;
 }
 
 export interface EncoderSpec {

@@ -1,9 +1,15 @@
 /** The pipeline, top to bottom: one component graph over one range becomes one artifact. */
 
-import { ARTIFACT_FORMAT, type Artifact, type CompiledArtifact, type StepList } from "../abi/artifact.ts";
+import {
+  ARTIFACT_FORMAT,
+  type Artifact,
+  type BufferRef,
+  type CompiledArtifact,
+  type StepList,
+} from "../abi/artifact.ts";
 import type { Capabilities } from "../abi/device.ts";
 import type { KernelSpec } from "../abi/kernel.ts";
-import { type Box, bounds, dimFromData } from "../core/dim.ts";
+import { type Box, bounds, type DimData, dimFromData, dimKey } from "../core/dim.ts";
 import type { Graph } from "../ir/graph.ts";
 import type { Interner } from "../ir/node.ts";
 import { printGraph, typeText } from "../ir/print.ts";
@@ -50,14 +56,17 @@ function claimedText(cover: Cover): string {
   return `${cover.claims.map((c, i) => `#${i} ${c.kernel}: ${c.covers.map((n) => n.op).join(" + ")} -> ${typeText(c.output)}`).join("\n")}\n`;
 }
 
+/** Steps with what they read and write, and the sizes of scratch slots in bytes. */
 export function plannedText(list: StepList): string {
-  const steps = list.steps.map((s, i) => {
-    const place = (refs: Step["reads"]): string => refs.map((r) => `${r.space}${r.index}`).join(" ");
-    return `#${i} ${s.kernel} grid ${JSON.stringify(s.grid)} reads ${place(s.reads)} writes ${place(s.writes)}`;
-  });
-  return `${[...steps, ...list.slots.map((s, i) => `scratch${i}: ${JSON.stringify(s)}`)].join("\n")}\n`;
+  const text = (d: DimData): string => dimKey(dimFromData(d));
+  const place = (r: BufferRef): string => `${r.space}${r.index}${r.offset === 0 ? "" : `[${text(r.offset)}]`}`;
+  const steps = list.steps.map(
+    (s, i) =>
+      `#${i} ${s.kernel} grid ${text(s.grid)} reads ${s.reads.map(place).join(" ")} writes ${s.writes.map(place).join(" ")}`,
+  );
+  const slots = list.slots.map((sizes, i) => `scratch${i}: ${sizes.map(text).join(" or ")}`);
+  return `${[...steps, ...slots].join("\n")}\n`;
 }
-type Step = StepList["steps"][number];
 
 /** Bytes of ports and scratch at the upper corner. */
 export function peakBytes(list: StepList, box: Box): number {

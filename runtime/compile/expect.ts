@@ -8,9 +8,9 @@ import type { Node, OpTable } from "../ir/node.ts";
 import type { StepGroup } from "./emit.ts";
 import { createViewResolver } from "./views.ts";
 
-/** Rows and columns of the sampled grid: 256 positions. */
+/** Positions sampled in a value, on a grid of at least this many rows where there are so many. */
+const SAMPLED = 256;
 const SAMPLED_ROWS = 16;
-const SAMPLED_COLUMNS = 16;
 
 /** Work of an artifact whose proof runs at the upper corner of its range; larger ones are proven at the lower. */
 const UPPER_CORNER_FLOPS = 1e9;
@@ -66,12 +66,16 @@ function uniformScale(group: StepGroup): number {
 
 /** Positions on a grid of evenly drawn rows and columns, the corners among them. */
 function sampledPositions(elements: number, width: number, seed: number): readonly number[] {
-  const draw = (count: number, below: number, stream: number): number[] => {
-    const drawn = Array.from({ length: count }, (_, i) => hash32(seed + stream, i) % below);
-    return [...new Set([0, below - 1, ...drawn])].slice(0, count);
+  const draw = (count: number, below: number, stream: number): readonly number[] => {
+    if (below <= count) return [...Array(below).keys()];
+    const drawn = new Set([0, below - 1]);
+    for (let i = 0; drawn.size < count; i++) drawn.add(hash32(seed + stream, i) % below);
+    return [...drawn];
   };
-  const rows = draw(SAMPLED_ROWS, elements / width, 1);
-  const columns = draw(SAMPLED_COLUMNS, width, 2);
+  const height = elements / width;
+  // A value with few rows is sampled in more columns, one with few columns in more rows.
+  const columns = draw(Math.ceil(SAMPLED / Math.min(SAMPLED_ROWS, height)), width, 2);
+  const rows = draw(Math.ceil(SAMPLED / columns.length), height, 1);
   return rows.flatMap((r) => columns.map((c) => r * width + c)).sort((a, b) => a - b);
 }
 

@@ -53,11 +53,15 @@ export function usersOf(nodes: readonly Node[]): ReadonlyMap<Node, readonly Node
   return users;
 }
 
-/** Nodes of constant size that depend on weights and constants alone: what can be computed once, before any call. */
+/**
+ * Nodes of constant size that depend on weights and constants alone: what can be computed once, before any call.
+ * Where all nodes are made of constants, only those: the place where the rest is computed once is this graph.
+ */
 export function weightOnly(nodes: readonly Node[]): ReadonlySet<Node> {
   const set = new Set<Node>();
+  const isLast = nodes.every((n) => n.op !== "input" && n.op !== "weight");
   for (const n of nodes) {
-    const derived = n.inputs.length > 0 && n.inputs.every((i) => set.has(i));
+    const derived = !isLast && n.inputs.length > 0 && n.inputs.every((i) => set.has(i));
     const fixed = n.shape.every((d) => typeof d === "number");
     if (n.op === "weight" || n.op === "constant" || (derived && fixed)) set.add(n);
   }

@@ -4,8 +4,8 @@
  */
 export * from "./activation.ts";
 export * from "./gated_mlp.ts";
-export * from "./layer_scale.ts";
 export * from "./glu_mlp.ts";
+export * from "./layer_scale.ts";
 export * from "./linear.ts";
 export * from "./mlp.ts";
 export * from "./patch_embedding.ts";

@@ -16,19 +16,9 @@ export interface TransformerBlockOptions
  * `self_attn`, `layer_norm2` and `mlp`.
  */
 export function transformerBlock(b: GraphBuilder, x: Node, prefix: string, options: TransformerBlockOptions): Node {
-  const attended = selfAttention(
-    b,
-    layerNorm(b, x, `${prefix}layer_norm1.`, options.eps),
-    `${prefix}self_attn.`,
-    options,
-  );
+  const { eps, intermediateSize, activation } = options;
+  const attended = selfAttention(b, layerNorm(b, x, `${prefix}layer_norm1.`, eps), `${prefix}self_attn.`, options);
   const middle = b.add(x, attended);
-  const { intermediateSize, activation } = options;
-  return b.add(
-    middle,
-    mlp(b, layerNorm(b, middle, `${prefix}layer_norm2.`, options.eps), `${prefix}mlp.`, {
-      intermediateSize,
-      activation,
-    }),
-  );
+  const inner = layerNorm(b, middle, `${prefix}layer_norm2.`, eps);
+  return b.add(middle, mlp(b, inner, `${prefix}mlp.`, { intermediateSize, activation }));
 }

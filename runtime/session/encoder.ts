@@ -1,6 +1,6 @@
 /** A loaded encoder: what users call. */
 import type { DeviceStats } from "../abi/device.ts";
-import type { EncoderModel, Modality, PixelImage, Processors, Tensor, Tensors } from "../abi/encoder.ts";
+import type { EncoderModel, Modality, PixelImage, Processors, Scoring, Tensor, Tensors } from "../abi/encoder.ts";
 import { FoveaError, nearest } from "../core/diagnostics.ts";
 import { concatRows } from "./batching.ts";
 import { explainEncoder } from "./explain.ts";
@@ -64,6 +64,7 @@ export interface EncoderContext {
   readonly towers: ReadonlyMap<Modality, LoadedTower>;
   readonly processors: Processors;
   readonly logitScale: number | undefined;
+  readonly logitBias: number;
   readonly loadMs: number;
   readonly decode: (image: ImageInput) => Promise<PixelImage>;
   readonly deviceStats: () => DeviceStats;
@@ -88,6 +89,10 @@ export class Encoder {
   readonly modalities: readonly Modality[];
   /** Factor of image-text similarities (`exp(logit_scale)`), for models that have one. */
   readonly logitScale: number | undefined;
+  /** Added to scaled image-text similarities; 0 for models without one. */
+  readonly logitBias: number;
+  /** Whether probabilities of labels are made of all of them together, or of each alone. */
+  readonly scoring: Scoring;
   readonly #context: EncoderContext;
   #encodes = 0;
   #preprocessMs = 0;
@@ -98,6 +103,8 @@ export class Encoder {
     this.modelType = context.modelType;
     this.modalities = [...context.towers.keys()];
     this.logitScale = context.logitScale;
+    this.logitBias = context.logitBias;
+    this.scoring = context.model.scoring ?? "softmax";
   }
 
   /**

@@ -2,10 +2,14 @@
 import type { Plugin } from "../abi/plugin.ts";
 
 export async function firstPartyPlugins(): Promise<readonly Plugin[]> {
-  const [wasm, reference, clip] = await Promise.all([
-    import("../../kernels/wasm/plugin.ts"),
-    import("../../kernels/reference/plugin.ts"),
-    import("../../plugins/clip/plugin.ts"),
+  return Promise.all([
+    import("../../kernels/wasm/plugin.ts").then((m) => m.wasmPlugin),
+    import("../../kernels/reference/plugin.ts").then((m) => m.referencePlugin),
+    import("../../plugins/clip/plugin.ts").then((m) => m.clipPlugin),
+    import("../../plugins/siglip/plugin.ts").then((m) => m.siglipPlugin),
+    import("../../plugins/bert/plugin.ts").then((m) => m.bertPlugin),
+    import("../../plugins/modernbert/plugin.ts").then((m) => m.modernBertPlugin),
+    import("../../plugins/dino/plugin.ts").then((m) => m.dinoPlugin),
+    import("../../plugins/vit/plugin.ts").then((m) => m.vitPlugin),
   ]);
-  return [wasm.wasmPlugin, reference.referencePlugin, clip.clipPlugin];
 }

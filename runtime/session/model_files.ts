@@ -2,17 +2,27 @@
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../abi/encoder.ts";
 import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError, nearest } from "../core/diagnostics.ts";
-import type { CheckpointFiles } from "../exec/weights/checkpoint.ts";
+import type { ByteSource, CheckpointFiles } from "../exec/weights/checkpoint.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
 /** Larger than any tokenizer that is published. */
 const MAX_JSON_BYTES = 256 * 2 ** 20;
 
+/** A file, or nothing when the folder has none. Lists of folders do not show what their own folders hold. */
+async function openIfThere(files: CheckpointFiles, name: string): Promise<ByteSource | undefined> {
+  if ((await files.list()).includes(name)) return files.open(name);
+  if (!name.includes("/")) return undefined;
+  return files.open(name).catch((error: unknown) => {
+    if (error instanceof FoveaError && error.code === "file.not_found") return undefined;
+    throw error;
+  });
+}
+
 /** A JSON file as it is, or nothing when the folder has none. @throws FoveaError `invalid_json` */
 export async function readJson(files: CheckpointFiles, name: string): Promise<unknown> {
-  if (!(await files.list()).includes(name)) return undefined;
-  const source = await files.open(name);
+  const source = await openIfThere(files, name);
+  if (source === undefined) return undefined;
   try {
     if (source.size > MAX_JSON_BYTES) {
       throw new FoveaError(
@@ -36,6 +46,8 @@ export interface OpenedModel {
   readonly modelType: string;
   readonly spec: EncoderSpec;
   readonly model: EncoderModel;
+  /** The files that the encoder reads beside `config.json`, those that are there. */
+  readonly files: ModelFiles;
 }
 
 function isObject(value: unknown): value is Json {
@@ -43,7 +55,7 @@ function isObject(value: unknown): value is Json {
 }
 
 /**
- * Reads `config.json` and opens the encoder plugin that serves its `model_type`.
+ * Reads `config.json` and opens the encoder plugin that serves its `model_type` with the files that it asks for.
  * @throws FoveaError `no_config`, `unknown_model_type` that lists the known ones, `invalid_config`
  */
 export async function openModel(files: CheckpointFiles, plugins: readonly Plugin[]): Promise<OpenedModel> {
@@ -75,11 +87,11 @@ export async function openModel(files: CheckpointFiles, plugins: readonly Plugin
       `No plugin serves the model_type "${modelType}" of ${files.description}; known are ${known.join(", ")}.${hint}`,
     );
   }
-  return { modelType, spec, model: spec.open(config) };
+  const own = await readModelFiles(files, spec);
+  return { modelType, spec, model: spec.open(config, own), files: own };
 }
 
-/** The files that an encoder's processors read, those that are there. */
-export async function readProcessorFiles(files: CheckpointFiles, spec: EncoderSpec): Promise<ModelFiles> {
+async function readModelFiles(files: CheckpointFiles, spec: EncoderSpec): Promise<ModelFiles> {
   const found: Record<string, unknown> = {};
   for (const name of spec.files) {
     const value = await readJson(files, name);

@@ -8,7 +8,7 @@ export interface Classification {
   readonly label: string;
   /** Of `label`. */
   readonly probability: number;
-  /** Of every label, in their order; sums to 1. */
+  /** Of every label, in their order. They sum to 1, unless the model judges each label by itself (`encoder.scoring`). */
   readonly probabilities: readonly number[];
 }
 
@@ -37,6 +37,12 @@ function softmax(logits: readonly number[]): readonly number[] {
   return powers.map((p) => p / sum);
 }
 
+/** 1 / (1 + exp(-x)) without an overflow. */
+function sigmoid(x: number): number {
+  const power = exp(-Math.abs(x));
+  return (x < 0 ? power : 1) / (1 + power);
+}
+
 /**
  * Finds the best label for each picture.
  * @throws FoveaError `no_component` for models without both towers, and what `encode` throws
@@ -59,11 +65,13 @@ export async function classifyImages(
       `A ${encoder.modelType} model has no shared space of pictures and texts, so it cannot classify by labels.`,
     );
   }
-  const scale = encoder.logitScale;
+  const { logitScale: scale, logitBias: bias, scoring } = encoder;
   const textRows = normalizedRows(text_embeds);
   return normalizedRows(image_embeds).map((image) => {
-    const probabilities = softmax(textRows.map((text) => scale * text.reduce((sum, v, i) => sum + v * image[i], 0)));
-    const best = probabilities.reduce((b, p, i) => (p > probabilities[b] ? i : b), 0);
+    const logits = textRows.map((text) => scale * text.reduce((sum, v, i) => sum + v * image[i], 0) + bias);
+    const probabilities = scoring === "sigmoid" ? logits.map(sigmoid) : softmax(logits);
+    // Far from 0 probabilities run together where logits do not.
+    const best = logits.reduce((b, l, i) => (l > logits[b] ? i : b), 0);
     return { label: labels[best], probability: probabilities[best], probabilities };
   });
 }

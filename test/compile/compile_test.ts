@@ -165,6 +165,12 @@ const CONSTANTS: Readonly<Record<string, (b: GraphBuilder) => void>> = {
     b.output("y", b.layerNorm(b.input("x", [b.dims.batch, 8]), one, zero, 1e-5));
     b.output("z", b.layerNorm(b.weight("v", [2, 8]), one, zero, 1e-5));
   },
+  "nothing but constants": (b) => {
+    const joined = b.concat([b.broadcastTo(b.constant(2), [1, 3]), b.reshape(b.constant(3), [1, 1])], 1);
+    b.output("y", b.unary("exp", b.transpose(joined, [1, 0])));
+    b.output("joined", joined);
+    b.output("two", b.constant(2));
+  },
   "a view of a computed weight": (b) => {
     const turned = b.reshape(b.unary("exp", b.weight("w", [2, 4])), [1, 8]);
     b.output("y", b.add(b.input("x", [b.dims.batch, 8]), turned));

@@ -19,6 +19,7 @@ const DENSE: AttentionOptions = {
   causal: false,
   keyMask: false,
   segments: false,
+  window: 0,
   madd: false,
 };
 
@@ -36,7 +37,7 @@ test("attention of the head widths of published models", () => {
 });
 
 test("attention is right for random sizes and options", () => {
-  for (let seed = 0; seed < 60; seed++) {
+  for (let seed = 0; seed < 100; seed++) {
     const pick = (of: number, index: number): number => hash32(seed, index) % of;
     const options = {
       ...DENSE,
@@ -44,9 +45,10 @@ test("attention is right for random sizes and options", () => {
       causal: pick(3, 1) === 0,
       keyMask: pick(3, 2) === 0,
       segments: pick(3, 3) === 0,
+      window: pick(2, 11) === 0 ? 0 : 1 + pick(pick(2, 12) === 0 ? 9 : 90, 13),
     };
-    const square = options.causal || options.segments;
-    const queries = 1 + pick(90, 4);
+    const square = options.causal || options.segments || options.window > 0;
+    const queries = 1 + pick(options.window > 0 ? 300 : 90, 4);
     const keys = square ? queries : 1 + pick(200, 5);
     const cut = pick(keys + 1, 6);
     const kept = 1 + pick(4, 7);
@@ -78,7 +80,7 @@ test("a NaN reaches the rows that see it, infinite scores become NaN, and -Infin
 });
 
 test("scratch does not depend on the number of keys, nor the grid", () => {
-  assert.equal(attentionScratch({ headDim: 64, madd: false }) < 160 * 1024, true);
-  const grid = attentionGrid(symbol("batch"), 12, symbol("tokens"), { headDim: 64, madd: false });
+  assert.equal(attentionScratch({ headDim: 64, window: 64, madd: false }) < 160 * 1024, true);
+  const grid = attentionGrid(symbol("batch"), 12, symbol("tokens"), { headDim: 64, window: 0, madd: false });
   assert.equal(dimKey(grid), "12*batch*floor_div(tokens + 71, 72)");
 });

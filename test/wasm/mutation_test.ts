@@ -6,6 +6,7 @@ import { elementwiseCases } from "./cases/elementwise_cases.ts";
 import { layoutCases } from "./cases/layout_cases.ts";
 import { matmulCases } from "./cases/matmul_cases.ts";
 import { packCases } from "./cases/pack_b_cases.ts";
+import { rotaryCases } from "./cases/rotary_cases.ts";
 import { rowCases } from "./cases/row_cases.ts";
 import { skipReason } from "./emit_kit.ts";
 import { describeConstant, type Equivalent, survivors } from "./mutate.ts";
@@ -35,6 +36,7 @@ const ATTENTION: ReadonlySet<string> = new Set(["attention dense", "attention ca
 const cases = [
   ...[false, true].flatMap((madd) => [...elementwiseCases(madd), ...rowCases(madd)]),
   ...layoutCases(),
+  ...rotaryCases(),
   ...packCases(),
   ...matmulCases(false),
   ...attentionCases(false).filter((c) => ATTENTION.has(c.name)),

@@ -21,7 +21,17 @@ const ROOMS = {
   "runtime/media": {
     name: "media",
     values: ["core"],
-    packages: ["@huggingface/tokenizers", "@jsquash/jpeg", "@jsquash/webp", "fast-png", "sharp"],
+    packages: [
+      "@audio/decode-wav",
+      "@huggingface/tokenizers",
+      "@jsquash/jpeg",
+      "@jsquash/webp",
+      "@wasm-audio-decoders/flac",
+      "@wasm-audio-decoders/ogg-vorbis",
+      "fast-png",
+      "mpg123-decoder",
+      "sharp",
+    ],
   },
   "runtime/host": { name: "host", values: ["core"], types: ["abi"] },
   "runtime/session": { name: "session", values: LIBRARY, lazy: ["compile", "kernels", "plugins"] },

@@ -1,6 +1,6 @@
 /** Attention that reads queries, keys and values in place. */
 import type { Claim, ClaimContext, KernelSpec, Offer, Place } from "../../../runtime/abi/kernel.ts";
-import { add, type Dim, dimEquals, mul } from "../../../runtime/core/dim.ts";
+import { add, bounds, type Dim, dimEquals, min, mul } from "../../../runtime/core/dim.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import {
   type AttentionOptions,
@@ -14,10 +14,17 @@ import { bytesOf, pointer, sourcesOf } from "./operands.ts";
 
 const NAME = "attention";
 
+/** 0 where every token of the range lies within the window. */
+function windowOf(context: ClaimContext, node: Node): number {
+  const window = (node.attributes.window as number | undefined) ?? 0;
+  return bounds(node.inputs[1].shape[1], context.box).max <= window + 1 ? 0 : window;
+}
+
 /** Scores and weighted sums, and one exponential for each score. */
-function flopsOf(node: Node): Dim {
+function flopsOf(node: Node, window: number): Dim {
   const [q, k] = node.inputs;
-  const scores = mul(q.shape[0], q.shape[1], q.shape[2], k.shape[1]);
+  const keys = window === 0 ? k.shape[1] : min(k.shape[1], 2 * window + 1);
+  const scores = mul(q.shape[0], q.shape[1], q.shape[2], keys);
   const exponential = exprFlops({ op: "exp", args: [{ input: 0 }] });
   return add(mul(4, scores, q.shape[3]), mul(exponential, scores));
 }
@@ -30,6 +37,7 @@ function optionsOf(context: ClaimContext, node: Node, headDim: number): Attentio
     causal: a.causal === true,
     keyMask: a.key_mask === true,
     segments: a.segments === true,
+    window: windowOf(context, node),
     madd: context.capabilities.relaxedMadd === true,
   };
 }
@@ -41,7 +49,6 @@ function claim(context: ClaimContext, node: Node): readonly Offer[] {
   const headDim = q.shape[3];
   if (typeof headDim !== "number") return refuse("its head_dim must be known when it is compiled.");
   if (!dimEquals(q.shape[2], k.shape[2])) return refuse("queries and keys must have the same number of heads.");
-  if (node.attributes.window !== undefined) return refuse("windows are not supported yet.");
   const options = optionsOf(context, node, headDim);
   const odd = [q, k, v, ...(options.keyMask ? [extra[0]] : [])].find((n) => n.dtype !== "f32");
   if (odd !== undefined) return refuse(`it computes in f32, and an operand is ${odd.dtype}.`);
@@ -52,7 +59,7 @@ function claim(context: ClaimContext, node: Node): readonly Offer[] {
   });
   const extras = extra.map((n) => sourcesOf(context, [n], "dense"));
   const all = [...sources, ...extras];
-  const flops = flopsOf(node);
+  const flops = flopsOf(node, options.window);
   const offer: Claim = {
     kernel: NAME,
     covers: [node],

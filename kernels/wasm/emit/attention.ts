@@ -17,9 +17,14 @@ export interface AttentionOptions {
   readonly keyMask: boolean;
   /** i32 cu_seqlens [segments + 1]: tokens see keys of their own segment. */
   readonly segments: boolean;
+  /** Query i sees keys i - window..i + window; 0 is no limit. */
+  readonly window: number;
   /** Allows relaxed multiply-add. */
   readonly madd: boolean;
 }
+
+/** What the size of scratch and grid depends on. */
+export type AttentionLayoutOptions = Pick<AttentionOptions, "headDim" | "window" | "madd">;
 
 /**
  * Names of the argument words, in order. `output`, `q`, `k`, `v`, `key_mask` and `cu_seqlens` are pointers; strides are
@@ -34,21 +39,16 @@ export function attentionArguments(options: AttentionOptions): readonly string[]
   ];
 }
 
-const layoutOf = (options: Pick<AttentionOptions, "headDim" | "madd">): ScratchLayout =>
-  scratchLayout(options.headDim, options.madd);
+const layoutOf = (options: AttentionLayoutOptions): ScratchLayout =>
+  scratchLayout(options.headDim, options.madd, options.window > 0);
 
 /** Bytes of private scratch. */
-export function attentionScratch(options: Pick<AttentionOptions, "headDim" | "madd">): number {
+export function attentionScratch(options: AttentionLayoutOptions): number {
   return layoutOf(options).bytes;
 }
 
 /** Grid items: blocks of queries of every head. */
-export function attentionGrid(
-  batch: Dim,
-  heads: Dim,
-  queries: Dim,
-  options: Pick<AttentionOptions, "headDim" | "madd">,
-): Dim {
+export function attentionGrid(batch: Dim, heads: Dim, queries: Dim, options: AttentionLayoutOptions): Dim {
   return mul(batch, heads, ceilDiv(queries, layoutOf(options).queries));
 }
 
@@ -157,7 +157,7 @@ function finishQueries(frame: KernelFrame, layout: ScratchLayout, rows: Local, o
   ];
 }
 
-/** Takes the next block of keys that are not hidden, and says how many of them each query sees. */
+/** Takes the next block of keys that are not hidden, and says which of them each query sees. */
 function takeKeys(
   frame: KernelFrame,
   options: AttentionOptions,
@@ -167,6 +167,7 @@ function takeKeys(
   count: Local,
   mask: Local,
 ): { readonly take: Code; readonly position: (index: Code) => Code } {
+  const { causal, window } = options;
   const [blockFirst, row, seen] = frame.locals("i32", 3);
   const at = (index: Code): Code => i32.add(get(frame.scratch), wordBytes(index));
   const position = (index: Code): Code =>
@@ -187,14 +188,29 @@ function takeKeys(
         set(count, smaller(i32.of(layout.keys), i32.sub(get(job.keyEnd), get(job.key)))),
         advance(job.key, get(count)),
       ];
-  if (!options.causal) return { take: block, position };
-  const unseen = i32.leS(position(get(seen)), i32.add(get(job.first), get(row)));
+  if (!causal && window === 0) return { take: block, position };
+  const query = i32.add(get(job.first), get(row));
+  /** Moves a number of keys on over those of which `passes` is true. */
+  const moveOver = (number: Local, passes: Code): Code =>
+    whileLoop(i32.select(i32.ltU(get(number), get(count)), passes, i32.of(0)), advance(number, i32.of(1)));
+  const begin: Code[] = [];
+  const behindWindow: Code[] = [];
+  if (window > 0) {
+    const unseen = frame.local("i32");
+    begin.push(set(unseen, i32.of(0)));
+    behindWindow.push(
+      moveOver(unseen, i32.ltS(position(get(unseen)), i32.sub(query, i32.of(window)))),
+      i32.store(at(get(row)), get(unseen), layout.unseen),
+    );
+  }
   const sees = [
     set(row, i32.of(0)),
     set(seen, i32.of(0)),
+    begin,
     repeatWhile(i32.ltU(get(row), i32.add(get(rows), i32.of(layout.tile.rows - 1))), [
-      whileLoop(i32.select(i32.ltU(get(seen), get(count)), unseen, i32.of(0)), advance(seen, i32.of(1))),
+      moveOver(seen, i32.leS(position(get(seen)), causal ? query : i32.add(query, i32.of(window)))),
       i32.store(at(get(row)), get(seen), layout.seen),
+      behindWindow,
       advance(row, i32.of(1)),
     ]),
   ];
@@ -206,9 +222,17 @@ function attend(frame: KernelFrame, options: AttentionOptions, layout: ScratchLa
   const [rows, count, query, output] = frame.locals("i32", 4);
   const { take, position } = takeKeys(frame, options, layout, job, rows, count, head.mask);
   const token = (base: Local, bytes: Local, index: Code): Code => i32.add(get(base), i32.mul(index, get(bytes)));
-  const block = { layout, rows, count, ragged: options.causal };
+  const { causal, window } = options;
+  const block = { layout, rows, count, ragged: causal || window > 0, windowed: window > 0 };
+  const windowFirst = i32.sub(get(job.first), i32.of(window));
   return [
-    options.causal ? set(job.keyEnd, smaller(get(job.keyEnd), get(job.end))) : [],
+    causal ? set(job.keyEnd, smaller(get(job.keyEnd), get(job.end))) : [],
+    window === 0
+      ? []
+      : [
+          when(i32.ltS(get(job.key), windowFirst), set(job.key, windowFirst)),
+          causal ? [] : set(job.keyEnd, smaller(get(job.keyEnd), i32.add(get(job.end), i32.of(window)))),
+        ],
     set(rows, i32.sub(get(job.end), get(job.first))),
     set(query, token(head.query, head.queryBytes, get(job.first))),
     set(output, token(head.output, head.outputBytes, get(job.first))),

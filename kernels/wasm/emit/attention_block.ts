@@ -48,17 +48,19 @@ export interface ScratchLayout {
   /** Panels of values. */
   readonly value: number;
   readonly valuePanel: number;
-  /** By query: largest score and sum of weights so far, and how many of the block's keys it sees. */
+  /** By query: largest score and sum of weights so far. */
   readonly largest: number;
   readonly total: number;
+  /** By query: of the block's keys it sees those from `unseen` to before `seen`. */
   readonly seen: number;
+  readonly unseen: number;
   /** Positions of the block's keys. */
   readonly positions: number;
   readonly bytes: number;
 }
 
-/** Where everything lies for one head_dim. */
-export function scratchLayout(headDim: number, madd: boolean): ScratchLayout {
+/** Where everything lies for one head_dim; `windowed` makes room for `unseen`. */
+export function scratchLayout(headDim: number, madd: boolean, windowed: boolean): ScratchLayout {
   const tile = { rows: madd ? 6 : 4, columns: 8, madd };
   let bytes = 0;
   const take = (size: number): number => {
@@ -82,6 +84,7 @@ export function scratchLayout(headDim: number, madd: boolean): ScratchLayout {
     total: take(4 * QUERIES),
     seen: take(4 * (QUERIES + tile.rows)),
     positions: take(4 * (KEYS + 1)),
+    unseen: take(windowed ? 4 * (QUERIES + tile.rows) : 0),
     bytes,
   };
 }
@@ -95,6 +98,8 @@ export interface AttentionBlock {
   readonly count: Local;
   /** Queries see different numbers of the block's keys, written at `layout.seen` for whole tiles of queries. */
   readonly ragged: boolean;
+  /** They also begin at different keys, written at `layout.unseen`; implies `ragged`. */
+  readonly windowed: boolean;
 }
 
 export const inScratch = (frame: KernelFrame, offset: number): Code => i32.add(get(frame.scratch), i32.of(offset));
@@ -161,9 +166,9 @@ function tileWalk(frame: KernelFrame, { layout, rows }: AttentionBlock, register
   };
 }
 
-/** How many keys query `row` + `ahead` sees. */
-const seenBy = (frame: KernelFrame, { layout }: AttentionBlock, row: Local, ahead: number): Code =>
-  i32.load(i32.add(get(frame.scratch), wordBytes(get(row))), layout.seen + 4 * ahead);
+/** A number of keys by query, such as `layout.seen`, for query `row` + `ahead`. */
+const keysOf = (frame: KernelFrame, numbers: number, row: Local, ahead: number): Code =>
+  i32.load(i32.add(get(frame.scratch), wordBytes(get(row))), numbers + 4 * ahead);
 
 /** scores = query key^T, in whole panels of keys. */
 function multiplyKeys(frame: KernelFrame, block: AttentionBlock, { registers, row, each }: TileWalk): Code {
@@ -178,6 +183,8 @@ function multiplyKeys(frame: KernelFrame, block: AttentionBlock, { registers, ro
     multiplyTile(registers, { a: tileRows, b, end }),
     storeTile(registers, rows, scores, layout.scoresRow),
   ];
+  const begun = i32.ltS(get(column), keysOf(frame, layout.seen, row, rows - 1));
+  const notPassed = i32.ltS(keysOf(frame, layout.unseen, row, 0), i32.add(get(column), i32.of(columns)));
   return [
     set(column, i32.of(0)),
     set(panel, inScratch(frame, layout.key)),
@@ -186,7 +193,7 @@ function multiplyKeys(frame: KernelFrame, block: AttentionBlock, { registers, ro
       set(query, inScratch(frame, layout.query)),
       set(scores, i32.add(inScratch(frame, layout.scores), wordBytes(get(column)))),
       each([
-        block.ragged ? when(i32.ltS(get(column), seenBy(frame, block, row, rows - 1)), product) : product,
+        block.ragged ? when(block.windowed ? i32.and(begun, notPassed) : begun, product) : product,
         advance(query, i32.of(rows * layout.queryRow)),
         advance(scores, i32.of(rows * layout.scoresRow)),
       ]),
@@ -205,6 +212,7 @@ function weighRows(frame: KernelFrame, block: AttentionBlock): Code {
   const [row, at, scores, seen, end, sums, sumsEnd] = frame.locals("i32", 7);
   const [x, most, weights, scale] = frame.locals("v128", 4);
   const [before, largest] = frame.locals("f32", 2);
+  const begin = block.windowed ? frame.local("i32") : undefined;
   const statistic = i32.add(get(frame.scratch), wordBytes(get(row)));
 
   const exponential = (value: Code, to: Local): Code => {
@@ -218,20 +226,31 @@ function weighRows(frame: KernelFrame, block: AttentionBlock): Code {
     return [steps, set(to, result)];
   };
   const walk = (body: Code): Code => [
-    set(at, get(scores)),
+    set(at, begin === undefined ? get(scores) : i32.add(get(scores), get(begin))),
     repeatWhile(i32.ltU(i32.sub(get(at), get(scores)), get(end)), [body, advance(at, i32.of(16))]),
   ];
   const upToFour = (n: Code): Code => i32.and(i32.add(n, i32.of(3)), i32.of(-4));
   // A tile of queries reads weights as far as its last query sees, at most `rows - 1` keys further than its first.
-  const reach = block.ragged ? smaller(i32.add(get(seen), i32.of(layout.tile.rows - 1)), get(count)) : get(count);
+  const further = i32.of(layout.tile.rows - 1);
+  const reach = block.ragged ? smaller(i32.add(get(seen), further), get(count)) : get(count);
+  const hideTo = (stop: Code): Code =>
+    whileLoop(i32.ltU(get(at), stop), [
+      f32.store(i32.add(get(scores), get(at)), f32.of(-Infinity)),
+      advance(at, i32.of(4)),
+    ]);
+  // It also reads them from where its first query begins, at most as many keys before this one does.
+  const unseen = i32.load(statistic, layout.unseen);
+  const hideUnseen = (from: Local): Code => [
+    set(from, wordBytes(i32.and(i32.sub(unseen, smaller(unseen, further)), i32.of(-4)))),
+    set(at, get(from)),
+    hideTo(wordBytes(unseen)),
+  ];
   const body = [
     set(seen, block.ragged ? i32.load(statistic, layout.seen) : get(count)),
     set(end, wordBytes(upToFour(reach))),
     set(at, wordBytes(get(seen))),
-    whileLoop(i32.ltU(get(at), get(end)), [
-      f32.store(i32.add(get(scores), get(at)), f32.of(-Infinity)),
-      advance(at, i32.of(4)),
-    ]),
+    hideTo(get(end)),
+    begin === undefined ? [] : hideUnseen(begin),
     set(before, f32.load(statistic, layout.largest)),
     // A NaN is not the largest, but its own exponential brings it into the sums.
     set(most, f32x4.splat(get(before))),
@@ -278,26 +297,34 @@ function multiplyValues(frame: KernelFrame, block: AttentionBlock, { registers, 
   const { rows, columns } = layout.tile;
   const [offset, panel, end, weights, w, b, sums] = frame.locals("i32", 7);
   const tileRows = Array.from({ length: rows }, (_, r) => ({ pointer: w, offset: r * layout.scoresRow }));
-  const until = (seen: Code): Code => set(end, i32.add(get(panel), i32.mul(seen, i32.of(4 * columns))));
+  const atKey = (key: Code): Code => i32.add(get(panel), i32.mul(key, i32.of(4 * columns)));
   const operands = { a: tileRows, b, end };
-  const whereLeft = (code: Code): Code => when(i32.ne(get(b), get(end)), code);
+  /** Keys up to the one whose number is given for a query of the tile. */
+  const upTo = (numbers: number, ahead: number, multiply: typeof multiplyTile): Code => [
+    set(end, atKey(keysOf(frame, numbers, row, ahead))),
+    when(i32.ltU(get(b), get(end)), multiply(registers, operands)),
+  ];
   return [
     set(offset, i32.of(0)),
     set(panel, inScratch(frame, layout.value)),
     repeatWhile(i32.ltU(get(offset), i32.of(layout.sumsRow)), [
       set(weights, inScratch(frame, layout.scores)),
       set(sums, i32.add(inScratch(frame, layout.sums), get(offset))),
-      block.ragged ? [] : until(get(block.count)),
+      block.ragged ? [] : set(end, atKey(get(block.count))),
       each([
         loadTile(registers, rows, sums, layout.sumsRow),
         set(w, get(weights)),
         set(b, get(panel)),
-        block.ragged ? until(seenBy(frame, block, row, 0)) : [],
-        block.ragged ? whereLeft(multiplyTile(registers, operands)) : multiplyTile(registers, operands),
         // Keys that only some queries of the tile see: what the others hold there must not matter, NaN included.
-        block.ragged
-          ? [until(seenBy(frame, block, row, rows - 1)), whereLeft(multiplyTileMasked(registers, operands))]
+        block.windowed
+          ? [
+              set(w, i32.add(get(w), wordBytes(keysOf(frame, layout.unseen, row, 0)))),
+              set(b, atKey(keysOf(frame, layout.unseen, row, 0))),
+              upTo(layout.unseen, rows - 1, multiplyTileMasked),
+            ]
           : [],
+        block.ragged ? upTo(layout.seen, 0, multiplyTile) : multiplyTile(registers, operands),
+        block.ragged ? upTo(layout.seen, rows - 1, multiplyTileMasked) : [],
         storeTile(registers, rows, sums, layout.sumsRow),
         advance(weights, i32.of(rows * layout.scoresRow)),
         advance(sums, i32.of(rows * layout.sumsRow)),

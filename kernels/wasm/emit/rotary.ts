@@ -67,17 +67,18 @@ function turnNeighbours(frame: KernelFrame, pointers: Pointers, pairs: number): 
   const { x, output, cos, sin } = pointers;
   const [v, c, s] = frame.locals("v128", 3);
   const signs = v128.of([0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0x80, 0, 0, 0, 0]);
-  const twice = (table: Local, p: number): Code => {
-    const two = v128.load64Zero(get(table), 4 * p);
-    return v128.shuffle(two, v128.of(new Array(16).fill(0)), TWICE);
-  };
+  const twice = (into: Local, table: Local, p: number): Code => [
+    set(into, v128.load64Zero(get(table), 4 * p)),
+    set(into, v128.shuffle(get(into), get(into), TWICE)),
+  ];
   const code: Code[] = [];
   let p = 0;
   for (; p + 2 <= pairs; p += 2) {
     code.push([
       set(v, v128.load(get(x), 8 * p)),
-      set(c, twice(cos, p)),
-      set(s, v128.xor(twice(sin, p), signs)),
+      twice(c, cos, p),
+      twice(s, sin, p),
+      set(s, v128.xor(get(s), signs)),
       v128.store(
         get(output),
         f32x4.add(f32x4.mul(get(v), get(c)), f32x4.mul(v128.shuffle(get(v), get(v), SWAPPED), get(s))),

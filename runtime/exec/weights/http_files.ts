@@ -12,10 +12,13 @@ export type Fetch = (url: string, init?: { readonly headers?: Record<string, str
 
 /** Names that are tried. */
 const KNOWN_NAMES: readonly string[] = [
+  "1_Pooling/config.json",
   "config.json",
   "merges.txt",
+  "modules.json",
   "preprocessor_config.json",
   "processor_config.json",
+  "sentence_bert_config.json",
   "special_tokens_map.json",
   "tokenizer.json",
   "tokenizer_config.json",
@@ -114,7 +117,7 @@ export function httpFiles(base: URL, fetch: Fetch): CheckpointFiles {
   let listed: Promise<readonly string[]> | undefined;
 
   const urlOf = (name: string): string => {
-    const url = new URL(encodeURIComponent(name), base);
+    const url = new URL(name.split("/").map(encodeURIComponent).join("/"), base);
     url.search = base.search;
     return url.href;
   };

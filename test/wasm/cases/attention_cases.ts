@@ -57,6 +57,7 @@ export function attentionCheck(options: AttentionOptions, sizes: AttentionSizes)
   const expected = ref.attention(tensor(queries, q), tensor(keys, k), tensor(keys, v), {
     scale: options.scale,
     causal: options.causal,
+    window: options.window,
     ...(options.keyMask ? { keyMask: ref.refTensor("f32", [batch, keys], mask) } : {}),
     ...(options.segments ? { cuSeqlens: ref.refTensor("i32", [cuSeqlens.length], cuSeqlens) } : {}),
   }).data;
@@ -216,7 +217,7 @@ const ROWS: readonly Row[] = [
 
 export function attentionCases(madd: boolean): readonly KernelCase[] {
   return ROWS.map(({ name, options, sizes }) => {
-    const all = { scale: 0.3, causal: false, keyMask: false, segments: false, ...options, madd };
+    const all = { scale: 0.3, causal: false, keyMask: false, segments: false, window: 0, ...options, madd };
     return {
       name: `attention ${name}${madd ? ", relaxed" : ""}`,
       relaxed: madd,

@@ -1,0 +1,97 @@
+/**
+ * BERT's components. Weight names are relative to the instance, whose prefix ends with its dot; shapes of hidden states
+ * are [batch, tokens, hidden_size]. Blocks say nothing of their layer, so that all layers share one artifact per range.
+ */
+import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
+import type { SentenceConfig } from "../../runtime/abi/sentence_config.ts";
+import type { Box } from "../../runtime/core/dim.ts";
+import type { RangeSpec } from "../../runtime/core/range.ts";
+import { activation, layerNorm, linear, sentencePooling } from "../../runtime/nn/mod.ts";
+import type { BertConfig } from "./config.ts";
+
+/** Texts of one run; larger batches are split by the session. */
+export const MAX_BATCH = 64;
+
+/** Queries rarely pass 32 tokens and paragraphs 128; without the splits they would run code chosen for the longest text. */
+const TOKEN_ENDS = [32, 128];
+
+export function layerName(layer: number): string {
+  return `encoder.layer.${layer}.`;
+}
+
+/** softmax(q k^T / sqrt(head_dim)) v of every head, through the three projections of `<prefix>`. */
+function attend(b: GraphBuilder, x: Node, prefix: string, heads: number, width: number, keyMask: Node): Node {
+  const [batch, tokens] = x.shape;
+  const project = (name: string): Node =>
+    b.reshape(linear(b, x, `${prefix}${name}.`, { outFeatures: width }), [batch, tokens, heads, width / heads]);
+  const mixed = b.attention(project("query"), project("key"), project("value"), { keyMask });
+  return b.reshape(mixed, [batch, tokens, width]);
+}
+
+/** Post-norm (Devlin et al. 2019, after Vaswani et al. 2017): norm(x + attention(x)), then norm(x + mlp(x)). */
+function block(b: GraphBuilder, x: Node, keyMask: Node, config: BertConfig): Node {
+  const { hiddenSize: width, heads, eps } = config;
+  const mixed = attend(b, x, "attention.self.", heads, width, keyMask);
+  const attended = linear(b, mixed, "attention.output.dense.", { outFeatures: width });
+  const middle = layerNorm(b, b.add(attended, x), "attention.output.LayerNorm.", eps);
+  const inner = activation(
+    b,
+    linear(b, middle, "intermediate.dense.", { outFeatures: config.intermediateSize }),
+    config.activation,
+  );
+  return layerNorm(
+    b,
+    b.add(linear(b, inner, "output.dense.", { outFeatures: width }), middle),
+    "output.LayerNorm.",
+    eps,
+  );
+}
+
+/** Words, token types and positions, normalised. */
+function embed(b: GraphBuilder, config: BertConfig): Node {
+  const { hiddenSize: width } = config;
+  const { batch, tokens } = b.dims;
+  const table = (name: string, rows: number): Node => b.weight(`embeddings.${name}_embeddings.weight`, [rows, width]);
+  const words = b.gather(table("word", config.vocabSize), b.input("input_ids", [batch, tokens], "i32"));
+  const types = b.gather(table("token_type", config.tokenTypes), b.input("token_type_ids", [batch, tokens], "i32"));
+  const positions = b.gather(table("position", config.maxPositions), b.input("position_ids", [tokens], "i32"));
+  return layerNorm(b, b.add(b.add(words, types), positions), "embeddings.LayerNorm.", config.eps);
+}
+
+/** In the order of their calls. */
+export function bertComponents(config: BertConfig, sentence: SentenceConfig | undefined): readonly ComponentSpec[] {
+  const { hiddenSize: width, maxPositions } = config;
+  const symbols: Box = { batch: { min: 1, max: MAX_BATCH }, tokens: { min: 1, max: maxPositions } };
+  const byTokens: RangeSpec = { axis: "tokens", ends: TOKEN_ENDS.filter((end) => end < maxPositions) };
+  const part = (tag: string, instances: readonly string[], build: (b: GraphBuilder) => void): ComponentSpec => ({
+    tag: `bert/text.${tag}`,
+    symbols,
+    ranges: byTokens,
+    instances,
+    build,
+  });
+  const hidden = (b: GraphBuilder): Node => b.input("hidden_states", [b.dims.batch, b.dims.tokens, width]);
+  const mask = (b: GraphBuilder): Node => b.input("key_mask", [b.dims.batch, b.dims.tokens]);
+  const components = [
+    part("embed", [""], (b) => b.output("hidden_states", embed(b, config))),
+    part(
+      "block",
+      Array.from({ length: config.layers }, (_, i) => layerName(i)),
+      (b) => b.output("hidden_states", block(b, hidden(b), mask(b), config)),
+    ),
+  ];
+  if (config.pooler) {
+    components.push(
+      part("pool", [""], (b) => {
+        const first = b.reshape(b.slice(hidden(b), 1, 0, 1), [b.dims.batch, width]);
+        b.output("pooler_output", b.unary("tanh", linear(b, first, "pooler.dense.", { outFeatures: width })));
+      }),
+    );
+  }
+  if (sentence !== undefined) {
+    components.push(
+      part("sentence", [""], (b) => b.output("sentence_embedding", sentencePooling(b, hidden(b), mask(b), sentence))),
+    );
+  }
+  return components;
+}

@@ -1,0 +1,88 @@
+/** The text tower: which components run for a geometry and the wanted outputs, and in which order. */
+import type { ComponentCall, ExampleOptions, Plan, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
+import type { SentenceConfig } from "../../runtime/abi/sentence_config.ts";
+import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import { hash32 } from "../../runtime/core/random.ts";
+import { prepareTokens } from "../../runtime/media/token_inputs.ts";
+import type { BertConfig } from "./config.ts";
+import { bertComponents, layerName } from "./graphs.ts";
+
+/** Tokens of an example: a paragraph. */
+const EXAMPLE_TOKENS = 128;
+
+function plan(
+  config: BertConfig,
+  known: readonly string[],
+  shapes: Readonly<Record<string, readonly number[]>>,
+  wanted: readonly string[],
+): Plan {
+  const odd = wanted.find((name) => !known.includes(name));
+  if (odd !== undefined || wanted.length === 0) {
+    const found = odd === undefined ? "No output was asked for" : `There is no output "${odd}"`;
+    throw new FoveaError("invalid_input", `${found}; this tower gives ${known.join(", ")}.`);
+  }
+  const [batch, tokens] = shapes.input_ids;
+  const dims = { batch, tokens };
+  const last = `hidden_states.${config.layers}`;
+  const calls: ComponentCall[] = [
+    {
+      tag: "bert/text.embed",
+      instance: "",
+      dims,
+      inputs: { input_ids: "input_ids", token_type_ids: "token_type_ids", position_ids: "position_ids" },
+      outputs: { hidden_states: "hidden_states.0" },
+    },
+    ...Array.from({ length: config.layers }, (_, i) => ({
+      tag: "bert/text.block",
+      instance: layerName(i),
+      dims,
+      inputs: { hidden_states: `hidden_states.${i}`, key_mask: "key_mask" },
+      outputs: { hidden_states: `hidden_states.${i + 1}` },
+    })),
+  ];
+  const pooled = (tag: string, name: string, inputs: Readonly<Record<string, string>>): void => {
+    if (!wanted.includes(name)) return;
+    calls.push({ tag, instance: "", dims, inputs: { hidden_states: last, ...inputs }, outputs: { [name]: name } });
+  };
+  pooled("bert/text.pool", "pooler_output", {});
+  pooled("bert/text.sentence", "sentence_embedding", { key_mask: "key_mask" });
+  return {
+    key: `bert batch=${batch} tokens=${tokens} -> ${[...wanted].sort().join(" ")}`,
+    calls,
+    constants: {
+      position_ids: { dtype: "i32", shape: [tokens], data: Int32Array.from({ length: tokens }, (_, i) => i) },
+    },
+    results: Object.fromEntries(wanted.map((name) => [name, name === "last_hidden_state" ? last : name])),
+  };
+}
+
+/** Random ids of whole texts. @throws FoveaError `invalid_input` for more tokens than positions */
+function example({ batch, tokens, seed }: ExampleOptions, { vocabSize, maxPositions }: BertConfig): Tensors {
+  const shape = [batch, tokens ?? Math.min(EXAMPLE_TOKENS, maxPositions)];
+  const data = Int32Array.from({ length: shape[0] * shape[1] }, (_, i) => hash32(seed, i) % vocabSize);
+  return { input_ids: { dtype: "i32", shape, data } };
+}
+
+/**
+ * input_ids, attention_mask and token_type_ids i32 [batch, tokens] -> last_hidden_state [batch, tokens, hidden_size],
+ * pooler_output [batch, hidden_size] where the checkpoint has the pooler, and sentence_embedding
+ * [batch, modes * hidden_size] where the folder says how to pool.
+ */
+export function bertTower(config: BertConfig, sentence: SentenceConfig | undefined): TowerSpec {
+  const outputs = [
+    ...(sentence === undefined ? [] : ["sentence_embedding"]),
+    ...(config.pooler ? ["pooler_output"] : []),
+    "last_hidden_state",
+  ];
+  const limits = { vocabSize: config.vocabSize, maxTokens: config.maxPositions, tokenTypes: config.tokenTypes };
+  return {
+    modality: "text",
+    components: bertComponents(config, sentence),
+    inputs: ["input_ids", "attention_mask", "token_type_ids"],
+    outputs,
+    prepare: (inputs) => prepareTokens(inputs, limits),
+    plan: (shapes, wanted) => plan(config, outputs, shapes, wanted),
+    exampleSizes: ["tokens"],
+    example: (options) => example(options, config),
+  };
+}

@@ -1,0 +1,46 @@
+/**
+ * BERT (Devlin et al. 2019) and what was trained from it, sentence embedders such as MiniLM, E5, BGE and GTE among them:
+ * what `modules.json` and `1_Pooling/config.json` say of pooling is computed as well.
+ */
+import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
+import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
+import { readSentenceConfig, readSentenceTextConfig, SENTENCE_FILES } from "../../runtime/abi/sentence_config.ts";
+import { createTextProcessor } from "../../runtime/media/token_inputs.ts";
+import { BERT_MODEL_TYPES, readBertConfig } from "./config.ts";
+import { bertTower } from "./plan.ts";
+
+function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): EncoderModel {
+  const config = readBertConfig(json);
+  const texts = readSentenceTextConfig(files);
+  const maxTokens = Math.min(config.maxPositions, texts.maxTokens ?? config.maxPositions);
+  return {
+    towers: [bertTower(config, readSentenceConfig(files))],
+    prefixes: ["", "bert."],
+    // As the first checkpoints were converted.
+    oldEndings: { "LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta" },
+    processors: (found) =>
+      found["tokenizer.json"] === undefined
+        ? {}
+        : {
+            texts: createTextProcessor(found, {
+              maxTokens,
+              padId: config.padTokenId,
+              lowercase: texts.lowercase,
+            }),
+          },
+  };
+}
+
+const BERT: EncoderSpec = {
+  name: "bert",
+  modelTypes: BERT_MODEL_TYPES,
+  files: ["tokenizer.json", "tokenizer_config.json", ...SENTENCE_FILES],
+  open,
+};
+
+export const bertPlugin: Plugin = definePlugin({
+  name: "@fovea/bert",
+  version: "0.1.0",
+  abi: ABI_VERSION,
+  encoders: [BERT],
+});

@@ -1,0 +1,16 @@
+/** The image processors that DINO checkpoints name. */
+import { CLIP_MEAN, CLIP_STD, imageProcessor, type ProcessImages } from "../../runtime/media/image_processor.ts";
+
+/**
+ * BitImageProcessor of a parsed `preprocessor_config.json`: shortest edge, centre crop. Where the file is silent it is
+ * CLIP's; DINOv2's files state their own numbers.
+ * @throws FoveaError as `parseImageProcessor`; the function it returns as `processImages`
+ */
+export const bitImageProcessor: (config: unknown) => ProcessImages = imageProcessor({
+  size: { shortestEdge: 224 },
+  plainSize: "shortest_edge",
+  filter: "bicubic",
+  cropSize: { height: 224, width: 224 },
+  mean: CLIP_MEAN,
+  std: CLIP_STD,
+});

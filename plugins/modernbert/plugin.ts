@@ -1,0 +1,38 @@
+/**
+ * ModernBERT (Warner et al. 2024): rotary positions, full and sliding attention, gated perceptrons; and the sentence
+ * embedders made of it, pooled as `modules.json` and `1_Pooling/config.json` say.
+ */
+import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
+import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
+import { readSentenceConfig, readSentenceTextConfig, SENTENCE_FILES } from "../../runtime/abi/sentence_config.ts";
+import { createTextProcessor } from "../../runtime/media/token_inputs.ts";
+import { MODERNBERT_MODEL_TYPES, readModernBertConfig } from "./config.ts";
+import { modernBertTower } from "./plan.ts";
+
+function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): EncoderModel {
+  const config = readModernBertConfig(json);
+  const texts = readSentenceTextConfig(files);
+  const maxTokens = Math.min(config.maxPositions, texts.maxTokens ?? config.maxPositions);
+  return {
+    towers: [modernBertTower(config, readSentenceConfig(files))],
+    prefixes: ["", "model."],
+    processors: (found) =>
+      found["tokenizer.json"] === undefined
+        ? {}
+        : { texts: createTextProcessor(found, { maxTokens, padId: config.padTokenId, lowercase: texts.lowercase }) },
+  };
+}
+
+const MODERNBERT: EncoderSpec = {
+  name: "modernbert",
+  modelTypes: MODERNBERT_MODEL_TYPES,
+  files: ["tokenizer.json", "tokenizer_config.json", ...SENTENCE_FILES],
+  open,
+};
+
+export const modernBertPlugin: Plugin = definePlugin({
+  name: "@fovea/modernbert",
+  version: "0.1.0",
+  abi: ABI_VERSION,
+  encoders: [MODERNBERT],
+});

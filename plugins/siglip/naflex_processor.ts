@@ -1,0 +1,142 @@
+/**
+ * SigLIP 2's image processor for NaFlex: an image keeps its aspect ratio, as far as whole patches allow, is cut into at
+ * most `max_num_patches` patches and padded to that many.
+ */
+import { createConfigReader } from "../../runtime/abi/config.ts";
+import type { PixelImage, Tensors } from "../../runtime/abi/encoder.ts";
+import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import { HALF, type ImageProcessorConfig, parseImageProcessor } from "../../runtime/media/image_processor.ts";
+import { type Size, valueTable } from "../../runtime/media/pixels.ts";
+import { resizeImage } from "../../runtime/media/resize.ts";
+import { MAX_PATCHES } from "./graphs.ts";
+import type { Grid } from "./positions.ts";
+
+export interface NaflexProcessorConfig {
+  /** False where images come with whole patches already. */
+  readonly resizes: boolean;
+  readonly steps: Pick<ImageProcessorConfig, "filter" | "arithmetic" | "values">;
+  readonly patchSize: number;
+  /** Patches of every image, padding included. */
+  readonly maxPatches: number;
+}
+
+const FILE = "preprocessor_config.json";
+const CHANNELS = 3;
+
+/**
+ * Reads a parsed `preprocessor_config.json`, or a `processor_config.json` that holds it under `image_processor`.
+ * @throws FoveaError `invalid_config` naming the field, what it holds and what was expected
+ */
+export function parseNaflexProcessor(json: unknown): NaflexProcessorConfig {
+  const whole = createConfigReader(json, "", FILE);
+  const nested = whole.has("image_processor");
+  const reader = nested ? whole.object("image_processor") : whole;
+  const config = (nested ? (json as Record<string, unknown>).image_processor : json) as Record<string, unknown>;
+  const { size, filter, arithmetic, values } = parseImageProcessor(
+    // Sizes follow from the number of patches.
+    { ...config, size: undefined },
+    { size: { height: 1, width: 1 }, plainSize: "square", filter: "bilinear", mean: HALF, std: HALF },
+  );
+  return {
+    resizes: size !== undefined,
+    steps: { filter, arithmetic, values },
+    patchSize: reader.integer("patch_size", 16, { min: 1, max: 1024 }),
+    maxPatches: reader.integer("max_num_patches", 256, { min: 1, max: MAX_PATCHES }),
+  };
+}
+
+/** Bounds of the search for a scale, and where it ends. */
+const LEAST_SCALE = 1e-6;
+const LARGEST_SCALE = 100;
+const SCALE_STEP = 1e-5;
+
+/**
+ * The largest grid with an image's aspect ratio: sides are scaled alike and rounded up to whole patches, and a bisection
+ * finds the largest scale whose grid has at most `maxPatches`. The reference's bounds and steps decide ties.
+ */
+export function naflexGrid(image: Size, patchSize: number, maxPatches: number): Grid {
+  const patchesAt = (side: number, scale: number): number => Math.max(1, Math.ceil((side * scale) / patchSize));
+  const gridAt = (scale: number): Grid => ({
+    rows: patchesAt(image.height, scale),
+    columns: patchesAt(image.width, scale),
+  });
+  let low = LEAST_SCALE;
+  let high = LARGEST_SCALE;
+  while (high - low >= SCALE_STEP) {
+    const middle = (low + high) / 2;
+    const { rows, columns } = gridAt(middle);
+    if (rows * columns <= maxPatches) low = middle;
+    else high = middle;
+  }
+  return gridAt(low);
+}
+
+/** The grid of an image that is taken as it is. @throws FoveaError `image.shape` */
+function gridAsGiven(image: PixelImage, index: number, { patchSize, maxPatches }: NaflexProcessorConfig): Grid {
+  const grid = { rows: image.height / patchSize, columns: image.width / patchSize };
+  if (Number.isInteger(grid.rows) && Number.isInteger(grid.columns) && grid.rows * grid.columns <= maxPatches) {
+    return grid;
+  }
+  throw new FoveaError(
+    "image.shape",
+    `Image ${index} is ${image.width}x${image.height} pixels; without do_resize its sides must be multiples of ${patchSize} ` +
+      `and make at most ${maxPatches} patches. Resize it, or set do_resize in ${FILE}.`,
+  );
+}
+
+/** Patches row by row, each with its pixels row by row and a pixel's channels side by side. */
+function writePatches(image: PixelImage, grid: Grid, patchSize: number, table: Float32Array, out: Float32Array): void {
+  const { data, width } = image;
+  let to = 0;
+  for (let patch = 0; patch < grid.rows * grid.columns; patch++) {
+    const left = (patch % grid.columns) * patchSize;
+    const top = Math.floor(patch / grid.columns) * patchSize;
+    for (let y = 0; y < patchSize; y++) {
+      let from = ((top + y) * width + left) * CHANNELS;
+      for (let x = 0; x < patchSize; x++, from += CHANNELS) {
+        for (let c = 0; c < CHANNELS; c++) out[to++] = table[c * 256 + data[from + c]];
+      }
+    }
+  }
+}
+
+/**
+ * Images to the model's inputs, as Hugging Face's Siglip2ImageProcessor computes them.
+ * @returns `pixel_values` f32 [images, max_num_patches, patch_size ^ 2 * 3], `pixel_attention_mask` i32
+ * [images, max_num_patches], `spatial_shapes` i32 [images, 2] (rows, columns)
+ * @throws FoveaError `image.empty_batch`, `image.shape`
+ */
+export function naflexPatches(images: readonly PixelImage[], config: NaflexProcessorConfig): Tensors {
+  if (images.length === 0) {
+    throw new FoveaError("image.empty_batch", "No image was given to preprocess; expected at least one.");
+  }
+  const { patchSize, maxPatches, steps } = config;
+  const { filter, arithmetic } = steps;
+  const table = valueTable(steps.values);
+  const width = patchSize * patchSize * CHANNELS;
+  const pixels = new Float32Array(images.length * maxPatches * width);
+  const mask = new Int32Array(images.length * maxPatches);
+  const shapes = new Int32Array(images.length * 2);
+  for (const [i, image] of images.entries()) {
+    const grid = config.resizes ? naflexGrid(image, patchSize, maxPatches) : gridAsGiven(image, i, config);
+    const { rows, columns } = grid;
+    const ready = resizeImage(image, columns * patchSize, rows * patchSize, { filter, arithmetic });
+    writePatches(ready, grid, patchSize, table, pixels.subarray(i * maxPatches * width));
+    mask.fill(1, i * maxPatches, i * maxPatches + rows * columns);
+    shapes.set([rows, columns], i * 2);
+  }
+  return {
+    pixel_values: { dtype: "f32", shape: [images.length, maxPatches, width], data: pixels },
+    pixel_attention_mask: { dtype: "i32", shape: [images.length, maxPatches], data: mask },
+    spatial_shapes: { dtype: "i32", shape: [images.length, 2], data: shapes },
+  };
+}
+
+/**
+ * SigLIP 2's image processor of a parsed `preprocessor_config.json`.
+ * @throws FoveaError as {@link parseNaflexProcessor}; the function it returns as {@link naflexPatches}
+ */
+export function naflexImageProcessor(config: unknown): (images: readonly PixelImage[]) => Tensors {
+  const parsed = parseNaflexProcessor(config);
+  return (images) => naflexPatches(images, parsed);
+}

@@ -1,0 +1,148 @@
+/** Which components run for a geometry and the wanted outputs, and in which order. */
+import type { ComponentCall, Plan, TowerSpec } from "../../runtime/abi/encoder.ts";
+import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import type { Bindings } from "../../runtime/core/dim.ts";
+import type { SiglipTextConfig, SiglipVisionConfig } from "./config.ts";
+import { textComponents, textLayer, visionComponents, visionLayer, visionTag } from "./graphs.ts";
+import { exampleImages, exampleTexts, prepareImages, prepareTexts } from "./inputs.ts";
+
+type Shapes = Readonly<Record<string, readonly number[]>>;
+
+/** Value names by port name; a value is called as its port unless it is a hidden state. */
+type Ports = Readonly<Record<string, string>>;
+
+/** What differs between the towers. */
+interface Stack {
+  /** Tags begin with this. */
+  readonly tag: string;
+  /** Instance of all parts but the layers. */
+  readonly instance: string;
+  readonly layers: number;
+  readonly layer: (layer: number) => string;
+  readonly embedInputs: Ports;
+  /** Masks. */
+  readonly shared: Ports;
+  /** What the pool takes beside the masks: the last hidden state, or that before the norm. */
+  readonly poolsAfterNorm: boolean;
+  /** The output that is the pooled one as image-text comparisons call it. */
+  readonly embeds: string;
+  readonly pools: boolean;
+}
+
+function outputsOf(stack: Stack): readonly string[] {
+  return stack.pools ? [stack.embeds, "pooler_output", "last_hidden_state"] : ["last_hidden_state"];
+}
+
+/** @throws FoveaError `invalid_input` that lists what there is. */
+function checkOutputs(wanted: readonly string[], known: readonly string[]): void {
+  const odd = wanted.find((name) => !known.includes(name));
+  if (odd === undefined && wanted.length > 0) return;
+  const found = odd === undefined ? "No output was asked for" : `There is no output "${odd}"`;
+  throw new FoveaError("invalid_input", `${found}; this tower gives ${known.join(", ")}.`);
+}
+
+function planKey(tag: string, dims: Bindings, outputs: readonly string[]): string {
+  const sizes = Object.entries(dims).map(([name, value]) => `${name}=${value}`);
+  return `${tag} ${sizes.join(" ")} -> ${[...outputs].sort().join(" ")}`;
+}
+
+function planStack(stack: Stack, dims: Bindings, wanted: readonly string[]): Plan {
+  checkOutputs(wanted, outputsOf(stack));
+  const call = (part: string, instance: string, inputs: Ports, outputs: Ports): ComponentCall => ({
+    tag: `${stack.tag}.${part}`,
+    instance,
+    dims,
+    inputs,
+    outputs,
+  });
+  const { instance, shared } = stack;
+  const last = `hidden_states.${stack.layers}`;
+  const pooled = wanted.some((name) => name !== "last_hidden_state");
+  const calls: ComponentCall[] = [
+    call("embed", instance, stack.embedInputs, { hidden_states: "hidden_states.0" }),
+    ...Array.from({ length: stack.layers }, (_, i) =>
+      call(
+        "block",
+        stack.layer(i),
+        { hidden_states: `hidden_states.${i}`, ...shared },
+        { hidden_states: `hidden_states.${i + 1}` },
+      ),
+    ),
+  ];
+  if (wanted.includes("last_hidden_state") || (pooled && stack.poolsAfterNorm)) {
+    calls.push(call("final", instance, { hidden_states: last }, { last_hidden_state: "last_hidden_state" }));
+  }
+  if (pooled) {
+    const inputs: Ports = stack.poolsAfterNorm
+      ? { last_hidden_state: "last_hidden_state", ...shared }
+      : { hidden_states: last };
+    calls.push(call("pool", instance, inputs, { pooler_output: "pooler_output" }));
+  }
+  const results = wanted.map((name) => [name, name === stack.embeds ? "pooler_output" : name]);
+  return { key: planKey(stack.tag, dims, wanted), calls, constants: {}, results: Object.fromEntries(results) };
+}
+
+function visionDims(config: SiglipVisionConfig, { pixel_values: [batch, patches] }: Shapes): Bindings {
+  return config.kind === "naflex" ? { batch, patches } : { batch };
+}
+
+/**
+ * last_hidden_state [batch, patches, hidden_size] (after `post_layernorm`); pooler_output and image_embeds
+ * [batch, hidden_size], the same values (not normalised), where the model has its head. Takes
+ * pixel_values f32 [batch, channels, image_size, image_size]; NaFlex pixel_values f32
+ * [batch, patches, patch_size ^ 2 * channels], spatial_shapes i32 [batch, 2] and pixel_attention_mask i32 [batch, patches].
+ */
+export function visionTower(config: SiglipVisionConfig): TowerSpec {
+  const naflex = config.kind === "naflex";
+  const shared: Ports = naflex ? { key_mask: "key_mask" } : {};
+  const positions: Ports = naflex ? { row_weights: "row_weights", column_weights: "column_weights" } : {};
+  const stack: Stack = {
+    tag: visionTag(config),
+    instance: "vision_model.",
+    layers: config.layers,
+    layer: visionLayer,
+    embedInputs: { pixel_values: "pixel_values", ...positions },
+    shared,
+    poolsAfterNorm: true,
+    embeds: "image_embeds",
+    pools: config.pools,
+  };
+  return {
+    modality: "vision",
+    components: visionComponents(config),
+    inputs: ["pixel_values", ...(naflex ? ["pixel_attention_mask", "spatial_shapes"] : [])],
+    outputs: outputsOf(stack),
+    prepare: (inputs) => prepareImages(inputs, config),
+    plan: (shapes, wanted) => planStack(stack, visionDims(config, shapes), wanted),
+    exampleSizes: [naflex ? "grid" : "size"],
+    example: (options) => exampleImages(options, config),
+  };
+}
+
+/**
+ * input_ids and attention_mask i32 [batch, tokens] -> last_hidden_state [batch, tokens, hidden_size] (after
+ * `final_layer_norm`); pooler_output and text_embeds [batch, projection_size], the same values (not normalised).
+ */
+export function textTower(config: SiglipTextConfig): TowerSpec {
+  const stack: Stack = {
+    tag: "siglip/text",
+    instance: "text_model.",
+    layers: config.layers,
+    layer: textLayer,
+    embedInputs: { input_ids: "input_ids" },
+    shared: { key_mask: "key_mask" },
+    poolsAfterNorm: false,
+    embeds: "text_embeds",
+    pools: true,
+  };
+  return {
+    modality: "text",
+    components: textComponents(config),
+    inputs: ["input_ids", "attention_mask"],
+    outputs: outputsOf(stack),
+    prepare: (inputs) => prepareTexts(inputs, config),
+    plan: ({ input_ids: [batch, tokens] }, wanted) => planStack(stack, { batch, tokens }, wanted),
+    exampleSizes: ["tokens"],
+    example: (options) => exampleTexts(options, config),
+  };
+}

@@ -1,0 +1,22 @@
+/** SigLIP's image processor: an exact size, rescale, normalise; no crop. */
+import {
+  HALF,
+  type ImageProcessorDefaults,
+  imageProcessor,
+  type ProcessImages,
+} from "../../runtime/media/image_processor.ts";
+
+/** What SiglipImageProcessor does where `preprocessor_config.json` is silent. */
+export const SIGLIP_PROCESSOR: ImageProcessorDefaults = {
+  size: { height: 224, width: 224 },
+  plainSize: "square",
+  filter: "bicubic",
+  mean: HALF,
+  std: HALF,
+};
+
+/**
+ * SigLIP's image processor of a parsed `preprocessor_config.json`.
+ * @throws FoveaError as `parseImageProcessor`; the function it returns as `processImages`
+ */
+export const siglipImageProcessor: (config: unknown) => ProcessImages = imageProcessor(SIGLIP_PROCESSOR);

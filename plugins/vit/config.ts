@@ -1,0 +1,58 @@
+/** ViT's `config.json`, with the defaults that Hugging Face transformers gives to absent fields. */
+import { createConfigReader } from "../../runtime/abi/config.ts";
+import { ACTIVATION_NAMES } from "../../runtime/nn/mod.ts";
+
+/** Sizes in elements. */
+export interface VitConfig {
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly layers: number;
+  readonly heads: number;
+  /** Activation by its Hugging Face name. */
+  readonly activation: string;
+  readonly eps: number;
+  /** False where queries, keys and values have no bias. */
+  readonly qkvBias: boolean;
+  /** Pixels of the square image. */
+  readonly imageSize: number;
+  readonly patchSize: number;
+  readonly channels: number;
+  /** Absent for checkpoints whose architecture has none. */
+  readonly pooler?: { readonly size: number; readonly activation: string };
+}
+
+/** `model_type` values. */
+export const VIT_MODEL_TYPES: readonly string[] = ["vit"];
+
+/** The architecture that pools; ones with another head were saved without a pooler. */
+const POOLED = "ViTModel";
+const SIZE = { min: 1, max: 1 << 20 };
+
+/** @throws FoveaError `invalid_config` that names the field, what it holds and what was expected. */
+export function readVitConfig(config: Readonly<Record<string, unknown>>): VitConfig {
+  const c = createConfigReader(config);
+  c.oneOf("model_type", VIT_MODEL_TYPES);
+  const hiddenSize = c.integer("hidden_size", 768, SIZE);
+  const heads = c.integer("num_attention_heads", 12, SIZE);
+  if (hiddenSize % heads !== 0) throw c.error("num_attention_heads", `a divisor of hidden_size ${hiddenSize}`);
+  const imageSize = c.integer("image_size", 224, SIZE);
+  const patchSize = c.integer("patch_size", 16, SIZE);
+  if (imageSize < patchSize) throw c.error("image_size", `at least patch_size ${patchSize}`);
+  const pooler = {
+    size: c.integer("pooler_output_size", hiddenSize, SIZE),
+    activation: c.oneOf("pooler_act", ["tanh", ...ACTIVATION_NAMES], "tanh"),
+  };
+  return {
+    hiddenSize,
+    heads,
+    imageSize,
+    patchSize,
+    intermediateSize: c.integer("intermediate_size", 3072, SIZE),
+    layers: c.integer("num_hidden_layers", 12, { min: 1, max: 1024 }),
+    activation: c.oneOf("hidden_act", ACTIVATION_NAMES, "gelu"),
+    eps: c.number("layer_norm_eps", 1e-12, { min: 0 }),
+    qkvBias: c.boolean("qkv_bias", true),
+    channels: c.integer("num_channels", 3, { min: 1, max: 64 }),
+    ...(c.strings("architectures", [POOLED]).includes(POOLED) ? { pooler } : {}),
+  };
+}

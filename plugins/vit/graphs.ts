@@ -1,0 +1,109 @@
+/**
+ * ViT's components: Dosovitskiy et al. 2021. Weight names are relative to the instance, whose prefix ends with its dot;
+ * shapes of hidden states are [batch, tokens, hidden_size]. All layers share one artifact per range.
+ */
+import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
+import type { Box } from "../../runtime/core/dim.ts";
+import type { RangeSpec } from "../../runtime/core/range.ts";
+import {
+  ACTIVATION_NAMES,
+  activation,
+  layerNorm,
+  linear,
+  mlp,
+  type ProjectionNames,
+  patchEmbedding,
+  selfAttention,
+} from "../../runtime/nn/mod.ts";
+import type { VitConfig } from "./config.ts";
+
+/** Images of one run; larger batches are split by the session. */
+export const MAX_BATCH = 64;
+
+const BATCH: Box = { batch: { min: 1, max: MAX_BATCH } };
+
+/** One picture is the interactive case, up to 8 a request of a server; an image's tokens are a constant of the model. */
+const BY_BATCH: RangeSpec = { axis: "batch", ends: [1, 8] };
+
+const PROJECTIONS: ProjectionNames = {
+  query: "attention.query",
+  key: "attention.key",
+  value: "attention.value",
+  output: "output.dense",
+};
+
+/** Class token and patches. */
+export function vitTokens({ imageSize, patchSize }: VitConfig): number {
+  const side = Math.floor(imageSize / patchSize);
+  return side * side + 1;
+}
+
+/** Instances of the blocks. */
+export function vitLayers({ layers }: VitConfig): readonly string[] {
+  return Array.from({ length: layers }, (_, i) => `encoder.layer.${i}.`);
+}
+
+/** pixel_values [batch, channels, image_size, image_size] -> hidden states with positions. */
+function embed(b: GraphBuilder, config: VitConfig): Node {
+  const { hiddenSize: width, imageSize, patchSize, channels } = config;
+  const pixels = b.input("pixel_values", [b.dims.batch, channels, imageSize, imageSize]);
+  const patches = patchEmbedding(b, pixels, "embeddings.patch_embeddings.projection.", {
+    outFeatures: width,
+    patchHeight: patchSize,
+    patchWidth: patchSize,
+    bias: true,
+  });
+  const token = b.broadcastTo(b.weight("embeddings.cls_token", [1, 1, width]), [b.dims.batch, 1, width]);
+  const positions = b.weight("embeddings.position_embeddings", [1, vitTokens(config), width]);
+  return b.add(b.concat([token, patches], 1), positions);
+}
+
+/** x + attention(norm(x)), then x + mlp(norm(x)). */
+function block(b: GraphBuilder, x: Node, config: VitConfig): Node {
+  const { heads, eps, intermediateSize, qkvBias: own } = config;
+  const attended = selfAttention(b, layerNorm(b, x, "layernorm_before.", eps), "attention.", {
+    heads,
+    names: PROJECTIONS,
+    bias: { query: own, key: own, value: own, output: true },
+  });
+  const middle = b.add(x, attended);
+  const inner = mlp(b, layerNorm(b, middle, "layernorm_after.", eps), "", {
+    intermediateSize,
+    activation: config.activation,
+    names: ["intermediate.dense", "output.dense"],
+  });
+  return b.add(middle, inner);
+}
+
+/** The first token's normalised row through the pooler's layer. */
+function pool(b: GraphBuilder, x: Node, config: VitConfig, pooler: NonNullable<VitConfig["pooler"]>): Node {
+  const first = b.reshape(b.slice(x, 1, 0, 1), [b.dims.batch, config.hiddenSize]);
+  // The norm treats rows alone, so taking the row first gives the same and costs one row.
+  const row = layerNorm(b, first, "layernorm.", config.eps);
+  const dense = linear(b, row, "pooler.dense.", { outFeatures: pooler.size });
+  return ACTIVATION_NAMES.includes(pooler.activation)
+    ? activation(b, dense, pooler.activation)
+    : b.unary(pooler.activation, dense);
+}
+
+/** The components in the order of their calls. */
+export function vitComponents(config: VitConfig): readonly ComponentSpec[] {
+  const { pooler } = config;
+  const part = (name: string, instances: readonly string[], build: (b: GraphBuilder) => void): ComponentSpec => ({
+    tag: `vit/vision.${name}`,
+    symbols: BATCH,
+    ranges: BY_BATCH,
+    instances,
+    build,
+  });
+  const hidden = (b: GraphBuilder): Node =>
+    b.input("hidden_states", [b.dims.batch, vitTokens(config), config.hiddenSize]);
+  return [
+    part("embed", [""], (b) => b.output("hidden_states", embed(b, config))),
+    part("block", vitLayers(config), (b) => b.output("hidden_states", block(b, hidden(b), config))),
+    part("final", [""], (b) => b.output("last_hidden_state", layerNorm(b, hidden(b), "layernorm.", config.eps))),
+    ...(pooler === undefined
+      ? []
+      : [part("pool", [""], (b) => b.output("pooler_output", pool(b, hidden(b), config, pooler)))]),
+  ];
+}

@@ -1,0 +1,53 @@
+/** FLAC files (RFC 9639): the stream's own description is checked here, libFLAC does the rest. */
+import { type AudioLimits, ascii, checkShape, damaged, tagLength, truncated } from "./audio_header.ts";
+import type { AudioClip } from "./clip.ts";
+import { runStreamDecoder, type StreamCodec } from "./stream_decoder.ts";
+
+const CODEC: StreamCodec = {
+  format: "FLAC",
+  package: "@wasm-audio-decoders/flac",
+  open: async () => new (await import("@wasm-audio-decoders/flac")).FLACDecoder(),
+};
+
+/** `fLaC`, a block header of 4 bytes and STREAMINFO's 34. */
+const HEADER = 42;
+
+export interface FlacHeader {
+  readonly sampleRate: number;
+  readonly channels: number;
+  /** Samples of one channel; 0 where the encoder did not know. */
+  readonly frames: number;
+  /** Byte of the file where the stream begins. */
+  readonly from: number;
+}
+
+/** @throws FoveaError `audio.truncated`, `audio.damaged`, `audio.too_long` */
+export function readFlacHeader(bytes: Uint8Array, limits: AudioLimits): FlacHeader {
+  const from = tagLength(bytes);
+  if (bytes.length < from + HEADER) {
+    throw truncated(limits, "FLAC", `it has ${bytes.length} bytes and ends inside its header`);
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset + from, HEADER);
+  if (ascii(bytes, from, 4) !== "fLaC" || (view.getUint8(4) & 0x7f) !== 0) {
+    throw damaged(limits, "FLAC", "it does not begin with a description of its stream");
+  }
+  // 20 bits of rate, 3 of channels - 1, 5 of sample size - 1, 36 of length.
+  const sampleRate = view.getUint32(18) >>> 12;
+  const channels = ((view.getUint8(20) >> 1) & 7) + 1;
+  const frames = (view.getUint8(21) & 15) * 2 ** 32 + view.getUint32(22);
+  checkShape(limits, "FLAC", sampleRate, channels, frames);
+  return { sampleRate, channels, frames, from };
+}
+
+/** @throws FoveaError as {@link readFlacHeader} and {@link runStreamDecoder} */
+export async function decodeFlac(bytes: Uint8Array, limits: AudioLimits): Promise<AudioClip> {
+  const header = readFlacHeader(bytes, limits);
+  const clip = await runStreamDecoder(CODEC, bytes.subarray(header.from), limits);
+  const found = clip.channels[0].length;
+  // Frames that fail their checksum are left out by the decoder without a word.
+  if (header.frames !== 0 && found !== header.frames) {
+    const detail = `its header promises ${header.frames} samples a channel, ${found} can be decoded`;
+    throw found < header.frames ? truncated(limits, "FLAC", detail) : damaged(limits, "FLAC", detail);
+  }
+  return clip;
+}

@@ -1,0 +1,201 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
+import type { Device } from "../../runtime/abi/device.ts";
+import { type Claim, type EmittedStep, isRefusal, type KernelSpec } from "../../runtime/abi/kernel.ts";
+import { type CompileResult, compileGraph } from "../../runtime/compile/compile.ts";
+import { type Box, evaluate } from "../../runtime/core/dim.ts";
+import { type ProofResult, proveArtifact } from "../../runtime/exec/prove.ts";
+import { createGraphBuilder, type GraphBuilder, type Node } from "../../runtime/ir/builder.ts";
+import { type Attributes, createInterner } from "../../runtime/ir/node.ts";
+import { OP_TABLE } from "../../runtime/ir/ops.ts";
+import { BARE_HOST } from "../kit/run_graph.ts";
+
+const SYMBOLS: Box = { batch: { min: 1, max: 4 }, tokens: { min: 3, max: 12, multipleOf: 3 } };
+const TARGET = "wasm-simd128";
+const KERNELS: readonly KernelSpec[] = wasmPlugin.kernels ?? [];
+
+function compile(
+  build: (b: GraphBuilder) => void,
+  kernels: readonly KernelSpec[] = KERNELS,
+  symbols: Box = SYMBOLS,
+): CompileResult {
+  const interner = createInterner(OP_TABLE);
+  const b = createGraphBuilder({ symbols, interner });
+  build(b);
+  return compileGraph(b.finish(), {
+    interner,
+    kernels,
+    target: TARGET,
+    capabilities: wasmPlugin.devices?.[0].targetCapabilities(TARGET) ?? {},
+    enabled: true,
+  });
+}
+
+/** Kernels that compute something else: every claim for an op is made for the op with other attributes. */
+function withAttributes(op: string, change: (attributes: Attributes) => Attributes): readonly KernelSpec[] {
+  return KERNELS.map((k) => ({
+    ...k,
+    claim: (context, node) =>
+      k.claim(context, node.op === op ? { ...node, attributes: change(node.attributes) } : node).map((offer) => {
+        if (isRefusal(offer) || node.op !== op) return offer;
+        const covers = offer.covers.map((n) => (n.op === op ? node : n));
+        return { ...offer, covers, output: offer.output.op === op ? node : offer.output };
+      }),
+  }));
+}
+
+/** Kernels whose steps are changed on their way. */
+function withSteps(change: (step: EmittedStep) => EmittedStep | undefined): readonly KernelSpec[] {
+  return KERNELS.map((k) => ({
+    ...k,
+    claim: (context, node) =>
+      k.claim(context, node).map((offer) =>
+        isRefusal(offer)
+          ? offer
+          : ({
+              ...offer,
+              emit: (e) =>
+                offer.emit({
+                  ...e,
+                  step: (s) => {
+                    const changed = change(s);
+                    if (changed !== undefined) e.step(changed);
+                  },
+                }),
+            } satisfies Claim),
+      ),
+  }));
+}
+
+async function prove(compiled: CompileResult): Promise<readonly ProofResult[]> {
+  const device = (await wasmPlugin.devices?.[0].open(BARE_HOST, { threads: 0, target: TARGET })) as Device;
+  try {
+    const proofs = await proveArtifact(device, compiled);
+    assert.equal(device.stats().bytesInUse, 0);
+    return proofs;
+  } finally {
+    await device.close();
+  }
+}
+
+async function failures(compiled: CompileResult): Promise<readonly string[]> {
+  return (await prove(compiled)).filter((p) => !p.pass).map((p) => p.covers);
+}
+
+const x = (b: GraphBuilder): Node => b.input("x", [b.dims.batch, b.dims.tokens, 16]);
+const w = (b: GraphBuilder, name: string): Node => b.weight(name, [16]);
+
+function block(b: GraphBuilder): void {
+  const inner = b.layerNorm(x(b), w(b, "g"), w(b, "h"), 1e-5);
+  const wide = b.add(b.matmul(inner, b.weight("up", [32, 16]), { transposeB: true }), b.weight("up.bias", [32]));
+  b.output("y", b.add(x2(b), b.matmul(b.unary("quick_gelu", wide), b.weight("down", [16, 32]), { transposeB: true })));
+}
+
+const x2 = (b: GraphBuilder): Node => b.input("residual", [b.dims.batch, b.dims.tokens, 16]);
+
+test("expectations: right kernels pass, every step is proven and 256 values or all are compared", async () => {
+  const compiled = compile(block);
+  const { expectations, steps } = compiled.artifact;
+  assert.deepEqual(await failures(compiled), []);
+  assert.deepEqual(
+    expectations.flatMap(({ steps: [from, end] }) => Array.from({ length: end - from }, (_, i) => from + i)),
+    [...steps.keys()],
+  );
+  for (const e of expectations) {
+    assert.equal(e.coordinates.length, e.values.length);
+    assert.equal(new Set(e.coordinates).size, e.coordinates.length);
+    assert.ok(e.values.every((v) => v === Math.fround(v)));
+    assert.equal(e.values.length, 256);
+    // The corners, where tiles end.
+    assert.ok(e.coordinates.includes(0));
+  }
+});
+
+test("expectations: dims are the upper corner of small ranges, the lower one of large, multiples and never 0", () => {
+  const dimsOf = (symbols: Box): unknown =>
+    compile((b) => b.output("y", b.matmul(x(b), b.weight("w", [16, 16]))), KERNELS, symbols).artifact.expectations[0]
+      .dims;
+  assert.deepEqual(dimsOf(SYMBOLS), { batch: 4, tokens: 12 });
+  assert.deepEqual(dimsOf({ batch: { min: 1, max: 64 }, tokens: { min: 1, max: 32000, multipleOf: 7 } }), {
+    batch: 1,
+    tokens: 7,
+  });
+  assert.deepEqual(dimsOf({ batch: { min: 0, max: 64 }, tokens: { min: 0, max: 64000 } }), { batch: 1, tokens: 1 });
+});
+
+test("expectations: a wrong epsilon is caught, though values of size 1 would hide it", async () => {
+  const norms: readonly (readonly [string, number, (b: GraphBuilder) => void])[] = [
+    ["layer_norm", 1e-5, (b) => b.output("y", b.layerNorm(x(b), w(b, "g"), w(b, "h"), 1e-5))],
+    ["rms_norm", 1e-6, (b) => b.output("y", b.rmsNorm(x(b), w(b, "g"), 1e-6))],
+    ["layer_norm", 1e-12, (b) => b.output("y", b.layerNorm(x(b), w(b, "g"), w(b, "h"), 1e-12))],
+  ];
+  for (const [op, eps, build] of norms) {
+    assert.deepEqual(await failures(compile(build)), [], op);
+    for (const wrong of [eps * 10, eps / 10, eps * 1.1, 0]) {
+      const kernels = withAttributes(op, (a) => ({ ...a, eps: wrong }));
+      assert.deepEqual(await failures(compile(build, kernels)), [op], `${op} ${eps} as ${wrong}`);
+    }
+  }
+});
+
+test("expectations: wrong scales, masks, segments and directions of attention are caught", async () => {
+  const headed = (b: GraphBuilder, name: string): Node => b.input(name, [b.dims.batch, b.dims.tokens, 2, 8]);
+  const build = (b: GraphBuilder): void => {
+    const [q, k, v] = ["q", "k", "v"].map((name) => headed(b, name));
+    const keyMask = b.input("mask", [b.dims.batch, b.dims.tokens]);
+    const cuSeqlens = b.input("offsets", [3], "i32");
+    b.output("causal", b.attention(q, k, v, { causal: true }));
+    b.output("masked", b.attention(q, k, v, { keyMask }));
+    b.output("segments", b.attention(q, k, v, { cuSeqlens }));
+  };
+  assert.deepEqual(await failures(compile(build)), []);
+  const wrong: readonly (readonly [number, (a: Attributes) => Attributes])[] = [
+    [3, (a) => ({ ...a, scale: (a.scale as number) * 1.001 })],
+    [3, (a) => ({ ...a, causal: a.causal !== true })],
+  ];
+  for (const [count, change] of wrong)
+    assert.equal((await failures(compile(build, withAttributes("attention", change)))).length, count);
+});
+
+/** The code with every f32 constant `from` replaced; how many there were. */
+function replaceFloat(
+  code: Uint8Array,
+  from: number,
+  to: number,
+): { readonly code: Uint8Array; readonly found: number } {
+  const copy = Uint8Array.from(code);
+  const view = new DataView(copy.buffer);
+  let found = 0;
+  for (let at = 0; at + 4 <= copy.length; at++) {
+    if (view.getFloat32(at, true) !== Math.fround(from)) continue;
+    view.setFloat32(at, to, true);
+    found++;
+  }
+  return { code: copy, found };
+}
+
+test("expectations: a wrong constant in a kernel's code is caught", async () => {
+  const compiled = compile(block);
+  const caught: number[] = [];
+  for (const [digest, blob] of compiled.code) {
+    for (const sign of [1, -1]) {
+      const { code, found } = replaceFloat(blob, sign * 1.702, sign * 1.7021);
+      if (found === 0) continue;
+      const failed = await failures({ ...compiled, code: new Map([...compiled.code, [digest, code]]) });
+      assert.deepEqual(failed, ["matmul + add + quick_gelu"]);
+      caught.push(found);
+    }
+  }
+  assert.ok(caught.length > 0);
+});
+
+test("expectations: work that is left out is caught", async () => {
+  const half = withSteps((s) => ({ ...s, grid: evaluate(s.grid, { batch: 4, tokens: 12 }) - 1 }));
+  assert.equal((await failures(compile(block, half))).length, compile(block).artifact.expectations.length);
+  const none = withSteps((s) => (s.name === "layer_norm" ? undefined : s));
+  assert.deepEqual(
+    (await prove(compile(block, none))).filter((p) => !p.pass).map((p) => [p.kernel, p.worst]),
+    [["none", Number.POSITIVE_INFINITY]],
+  );
+});

@@ -1,0 +1,174 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Launch } from "../../runtime/abi/device.ts";
+import type { Tensor } from "../../runtime/abi/encoder.ts";
+import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import type { LinkedProgram } from "../../runtime/exec/linker.ts";
+import { createProgramRunner, type ProgramRunner } from "../../runtime/exec/program_runner.ts";
+import { createFakeDevice, type FakeCode, type FakeDevice, floats } from "./fake_device.ts";
+
+const CONTEXT = { requestId: 1, tag: "test" };
+const RESULTS = { y: "y", whole: "i" };
+
+/** y [4] = x [4] + 1; i is an i32 that nobody changes. */
+function program(key: string, arenaBytes = 192, code = "increment"): LinkedProgram {
+  return {
+    key,
+    arenaBytes,
+    flops: 4,
+    values: {
+      x: { offset: 0, bytes: 16, dtype: "f32", shape: [4] },
+      y: { offset: 64, bytes: 16, dtype: "f32", shape: [2, 2] },
+      i: { offset: 128, bytes: 8, dtype: "i32", shape: [2] },
+    },
+    launches: (buffer): readonly Launch[] => [
+      {
+        kernel: "k",
+        code,
+        args: [
+          { buffer, offset: 64 },
+          { buffer, offset: 0 },
+        ],
+        grid: 1,
+        flops: 4,
+        workerScratch: 0,
+      },
+    ],
+  };
+}
+
+const x = (value: number): Tensor => ({ dtype: "f32", shape: [4], data: new Float32Array(4).fill(value) });
+const inputs = (value: number): Record<string, Tensor> => ({
+  x: x(value),
+  i: { dtype: "i32", shape: [2], data: Int32Array.of(7, -7) },
+  unread: x(9),
+});
+
+const increment: FakeCode = ([to, from]) => floats(to, 4).set(floats(from, 4).map((v) => v + 1));
+
+/** A device whose program `slow` waits until it is let go. */
+function devices(budget?: number): { device: FakeDevice; letGo: () => void } {
+  const waiting: (() => void)[] = [];
+  const slow: FakeCode = async (args, launch) => {
+    await new Promise<void>((resolve) => waiting.push(resolve));
+    await increment(args, launch);
+  };
+  const failing: FakeCode = () => {
+    throw new FoveaError("lost", "The device is lost.");
+  };
+  return {
+    device: createFakeDevice({ increment, slow, failing }, budget),
+    letGo: () => {
+      for (const resolve of waiting.splice(0)) resolve();
+    },
+  };
+}
+
+const runOf = (runner: ProgramRunner, p: LinkedProgram, value = 1): Promise<unknown> =>
+  runner.run(p, inputs(value), RESULTS, CONTEXT);
+
+test("runner: results have their own memory, shape and type", async () => {
+  const { device } = devices();
+  const runner = createProgramRunner(device);
+  const one = await runner.run(program("a"), inputs(1), RESULTS, CONTEXT);
+  const two = await runner.run(program("a"), inputs(2), RESULTS, CONTEXT);
+  assert.deepEqual(one.y, { dtype: "f32", shape: [2, 2], data: Float32Array.of(2, 2, 2, 2) });
+  assert.deepEqual(two.y.data, Float32Array.of(3, 3, 3, 3));
+  assert.deepEqual(one.whole, { dtype: "i32", shape: [2], data: Int32Array.of(7, -7) });
+  runner.release();
+  assert.deepEqual([device.live.size, device.bound.size], [0, 0]);
+});
+
+test("runner: arenas are used again for the same key, and four stay at most", async () => {
+  const { device } = devices();
+  const runner = createProgramRunner(device);
+  for (let i = 0; i < 3; i++) await runOf(runner, program("a"));
+  assert.equal(device.allocations.length, 1);
+  // A larger program of the same key needs a larger arena.
+  await runOf(runner, program("a", 1000));
+  assert.deepEqual(device.allocations, [192, 1000]);
+  for (const key of ["b", "c", "d", "e", "f"]) await runOf(runner, program(key));
+  assert.equal(device.live.size, 4);
+  const before = device.allocations.length;
+  await runOf(runner, program("f"));
+  assert.equal(device.allocations.length, before);
+  // The oldest went first.
+  await runOf(runner, program("a"));
+  assert.equal(device.allocations.length, before + 1);
+  runner.release();
+  assert.equal(device.live.size, 0);
+});
+
+test("runner: runs at the same time have arenas of their own", async () => {
+  const { device, letGo } = devices();
+  const runner = createProgramRunner(device);
+  const both = [1, 2].map((v) => runner.run(program("a", 192, "slow"), inputs(v), RESULTS, CONTEXT));
+  assert.equal(device.live.size, 2);
+  letGo();
+  const [one, two] = await Promise.all(both);
+  assert.deepEqual([one.y.data[0], two.y.data[0]], [2, 3]);
+  runner.release();
+  assert.equal(device.live.size, 0);
+});
+
+test("runner: failures and aborts give the arena back", async () => {
+  const { device, letGo } = devices();
+  const runner = createProgramRunner(device);
+  await assert.rejects(runOf(runner, program("a", 192, "failing")), /The device is lost/);
+  const wrong = { ...inputs(1), x: { ...x(1), data: new Float32Array(3) } };
+  await assert.rejects(
+    runner.run(program("a"), wrong, RESULTS, CONTEXT),
+    /internal: input "x" has 12 bytes, its place 16/,
+  );
+  const reason = new Error("no longer wanted");
+  await assert.rejects(
+    runner.run(program("a"), inputs(1), RESULTS, { ...CONTEXT, signal: AbortSignal.abort(reason) }),
+    reason,
+  );
+  assert.ok(device.live.size <= 1);
+  const controller = new AbortController();
+  const twice = { ...program("b", 192, "slow") };
+  const launches = twice.launches;
+  const running = runner.run({ ...twice, launches: (a) => [...launches(a), ...launches(a)] }, inputs(1), RESULTS, {
+    ...CONTEXT,
+    signal: controller.signal,
+  });
+  controller.abort(reason);
+  letGo();
+  await assert.rejects(running, reason);
+  runner.release();
+  assert.deepEqual([device.live.size, device.bound.size], [0, 0]);
+});
+
+test("runner: idle arenas are given up before a request is refused", async () => {
+  const { device } = devices(1000);
+  const runner = createProgramRunner(device);
+  await runOf(runner, program("a", 500));
+  await runOf(runner, program("b", 400));
+  await runOf(runner, program("c", 900));
+  assert.equal(device.live.size, 1);
+  await assert.rejects(runOf(runner, program("d", 2000)), (e: FoveaError) => e.code === "out_of_memory");
+  // What could not be had leaves nothing behind.
+  assert.deepEqual([device.live.size, device.bound.size], [0, 0]);
+  await runOf(runner, program("a", 500));
+  runner.release();
+  assert.equal(device.live.size, 0);
+});
+
+test("runner: a bind that fails gives its memory back", async () => {
+  const { device } = devices();
+  const runner = createProgramRunner(device);
+  const broken = { ...program("a"), launches: () => assert.fail("no launches") };
+  await assert.rejects(runOf(runner, broken), /no launches/);
+  assert.equal(device.live.size, 0);
+});
+
+test("runner: a run that outlives the runner takes its memory along", async () => {
+  const { device, letGo } = devices();
+  const runner = createProgramRunner(device);
+  const running = runOf(runner, program("a", 192, "slow"));
+  runner.release();
+  letGo();
+  await running;
+  assert.deepEqual([device.live.size, device.bound.size], [0, 0]);
+});
