@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "4b4c939543dbe4d13c94b12620aaf7214112ac10f3247a2f7fbb66990aae0d60";
+export const SOURCE_DIGEST: string = "4b86352b6757725ce07a7d9d01709d73145529f9ddf29e42edea57b1a4076ae9";

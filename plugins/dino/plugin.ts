@@ -1,20 +1,23 @@
 /** DINOv2, with and without registers, and DINOv3: self-supervised vision transformers. */
 import type { EncoderModel, EncoderSpec, ModelFiles, Processors } from "../../runtime/abi/encoder.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
-import { DINO_MODEL_TYPES, readDinoConfig } from "./config.ts";
+import { DINO_MODEL_TYPES, type DinoConfig, readDinoConfig } from "./config.ts";
 import { dinoTower } from "./plan.ts";
-import { bitImageProcessor } from "./preprocess.ts";
+import { bitImageProcessor, dinov3ImageProcessor } from "./preprocess.ts";
 
-function processors(files: ModelFiles): Processors {
+/** The processor that the family's checkpoints come with. */
+function processors({ family }: DinoConfig, files: ModelFiles): Processors {
   const config = files["preprocessor_config.json"] ?? files["processor_config.json"];
-  return config === undefined ? {} : { images: bitImageProcessor(config) };
+  if (config === undefined) return {};
+  return { images: (family === "dinov3" ? dinov3ImageProcessor : bitImageProcessor)(config) };
 }
 
-function open(config: Readonly<Record<string, unknown>>): EncoderModel {
+function open(json: Readonly<Record<string, unknown>>): EncoderModel {
+  const config = readDinoConfig(json);
   return {
-    towers: [dinoTower(readDinoConfig(config))],
+    towers: [dinoTower(config)],
     prefixes: ["", "dinov2.", "dinov2_with_registers.", "dinov3_vit.", "backbone.", "encoder.", "vision_tower."],
-    processors,
+    processors: (files) => processors(config, files),
   };
 }
 
@@ -26,6 +29,8 @@ const DINO: EncoderSpec = {
     BitImageProcessor: bitImageProcessor,
     BitImageProcessorFast: bitImageProcessor,
     BitImageProcessorPil: bitImageProcessor,
+    DINOv3ViTImageProcessor: dinov3ImageProcessor,
+    DINOv3ViTImageProcessorFast: dinov3ImageProcessor,
   },
   open,
 };

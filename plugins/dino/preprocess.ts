@@ -1,5 +1,12 @@
 /** The image processors that DINO checkpoints name. */
-import { CLIP_MEAN, CLIP_STD, imageProcessor, type ProcessImages } from "../../runtime/media/image_processor.ts";
+import {
+  CLIP_MEAN,
+  CLIP_STD,
+  IMAGENET_MEAN,
+  IMAGENET_STD,
+  imageProcessor,
+  type ProcessImages,
+} from "../../runtime/media/image_processor.ts";
 
 /**
  * BitImageProcessor of a parsed `preprocessor_config.json`: shortest edge, centre crop. Where the file is silent it is
@@ -13,4 +20,17 @@ export const bitImageProcessor: (config: unknown) => ProcessImages = imageProces
   cropSize: { height: 224, width: 224 },
   mean: CLIP_MEAN,
   std: CLIP_STD,
+});
+
+/**
+ * DINOv3ViTImageProcessor of a parsed `preprocessor_config.json`: an exact size, bilinear over unrounded values.
+ * @throws FoveaError as `parseImageProcessor`; the function it returns as `processImages`
+ */
+export const dinov3ImageProcessor: (config: unknown) => ProcessImages = imageProcessor({
+  size: { height: 224, width: 224 },
+  plainSize: "square",
+  filter: "bilinear",
+  resizesFloats: true,
+  mean: IMAGENET_MEAN,
+  std: IMAGENET_STD,
 });

@@ -4,17 +4,19 @@
  */
 import { createConfigReader } from "../../runtime/abi/config.ts";
 import type { PixelImage, Tensors } from "../../runtime/abi/encoder.ts";
-import { FoveaError } from "../../runtime/core/diagnostics.ts";
-import { HALF, type ImageProcessorConfig, parseImageProcessor } from "../../runtime/media/image_processor.ts";
-import { type Size, valueTable } from "../../runtime/media/pixels.ts";
-import { resizeImage } from "../../runtime/media/resize.ts";
+import { FoveaError, internal } from "../../runtime/core/diagnostics.ts";
+import { HALF, parseImageProcessor } from "../../runtime/media/image_processor.ts";
+import { type Size, type ValueSteps, valueTable } from "../../runtime/media/pixels.ts";
+import { type ResizeArithmetic, type ResizeFilter, resizeImage } from "../../runtime/media/resize.ts";
 import { MAX_PATCHES } from "./graphs.ts";
 import type { Grid } from "./positions.ts";
 
 export interface NaflexProcessorConfig {
   /** False where images come with whole patches already. */
   readonly resizes: boolean;
-  readonly steps: Pick<ImageProcessorConfig, "filter" | "arithmetic" | "values">;
+  readonly filter: ResizeFilter;
+  readonly arithmetic: ResizeArithmetic;
+  readonly values: ValueSteps;
   readonly patchSize: number;
   /** Patches of every image, padding included. */
   readonly maxPatches: number;
@@ -37,9 +39,12 @@ export function parseNaflexProcessor(json: unknown): NaflexProcessorConfig {
     { ...config, size: undefined },
     { size: { height: 1, width: 1 }, plainSize: "square", filter: "bilinear", mean: HALF, std: HALF },
   );
+  if (arithmetic === "float") internal("a processor that does not ask for floats resizes them");
   return {
     resizes: size !== undefined,
-    steps: { filter, arithmetic, values },
+    filter,
+    arithmetic,
+    values,
     patchSize: reader.integer("patch_size", 16, { min: 1, max: 1024 }),
     maxPatches: reader.integer("max_num_patches", 256, { min: 1, max: MAX_PATCHES }),
   };
@@ -110,9 +115,8 @@ export function naflexPatches(images: readonly PixelImage[], config: NaflexProce
   if (images.length === 0) {
     throw new FoveaError("image.empty_batch", "No image was given to preprocess; expected at least one.");
   }
-  const { patchSize, maxPatches, steps } = config;
-  const { filter, arithmetic } = steps;
-  const table = valueTable(steps.values);
+  const { patchSize, maxPatches, filter, arithmetic } = config;
+  const table = valueTable(config.values);
   const width = patchSize * patchSize * CHANNELS;
   const pixels = new Float32Array(images.length * maxPatches * width);
   const mask = new Int32Array(images.length * maxPatches);

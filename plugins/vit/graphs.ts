@@ -47,7 +47,10 @@ export function vitLayers({ layers }: VitConfig): readonly string[] {
 function embed(b: GraphBuilder, config: VitConfig): Node {
   const { hiddenSize: width, imageSize, patchSize, channels } = config;
   const pixels = b.input("pixel_values", [b.dims.batch, channels, imageSize, imageSize]);
-  const patches = patchEmbedding(b, pixels, "embeddings.patch_embeddings.projection.", {
+  // A convolution whose stride is its size skips what fills no patch.
+  const end = imageSize - (imageSize % patchSize);
+  const whole = b.slice(b.slice(pixels, 2, 0, end), 3, 0, end);
+  const patches = patchEmbedding(b, whole, "embeddings.patch_embeddings.projection.", {
     outFeatures: width,
     patchHeight: patchSize,
     patchWidth: patchSize,

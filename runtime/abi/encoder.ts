@@ -94,11 +94,20 @@ export interface PixelImage {
   readonly data: Uint8Array;
 }
 
+/** Decoded audio: one array of samples per channel, all of one length, full scale at -1 and 1. */
+export interface AudioClip {
+  /** Samples per second and channel. */
+  readonly sampleRate: number;
+  readonly channels: readonly Float32Array[];
+}
+
 export interface Processors {
   /** Pixels to the vision tower's inputs. */
   readonly images?: (images: readonly PixelImage[]) => Tensors;
   /** Texts to the text tower's inputs. */
   readonly texts?: (texts: readonly string[]) => Promise<Tensors>;
+  /** Recordings at any rate to the audio tower's inputs. */
+  readonly audio?: (clips: readonly AudioClip[]) => Tensors;
 }
 
 /** Small files of a model folder: name -> parsed JSON. */
@@ -136,6 +145,8 @@ export interface EncoderSpec {
   readonly files: readonly string[];
   /** Image processors by their configuration's `image_processor_type`, for folders that hold a processor alone. */
   readonly imageProcessors?: Readonly<Record<string, (config: unknown) => NonNullable<Processors["images"]>>>;
+  /** Audio processors by their configuration's `feature_extractor_type`, for folders that hold a processor alone. */
+  readonly audioProcessors?: Readonly<Record<string, (config: unknown) => NonNullable<Processors["audio"]>>>;
   /**
    * @param files those of `files` that are there
    * @throws FoveaError `invalid_config` that names the field.

@@ -94,7 +94,7 @@ export interface EmittedStep {
 
 /** Asks for a weight in a layout of the kernel's own; the layout is fixed per component and device, before ranges. */
 export interface PackedLayout {
-  /** Name with parameters, such as `panels nr=16`: part of the weight's key. */
+  /** Name with parameters, such as `panels nr=16`: one layout of a kernel has one name. */
   readonly name: string;
   readonly bytes: number;
   /** The step that writes the layout from the dense f32 value. */

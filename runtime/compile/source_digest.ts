@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "ba769005373271161d949387fe3148bf0396bfb6c32ca77ec546e5d31e871ae6";
+export const SOURCE_DIGEST: string = "cc8320f8665f7221501c8e63ff1210f2c054700af97f58815208432595001ad3";

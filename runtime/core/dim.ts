@@ -273,29 +273,6 @@ export function bounds(d: Dim, box: Box): Interval {
   return { min: low, max: high };
 }
 
-function gcd(a: number, b: number): number {
-  let x = Math.abs(a);
-  let y = Math.abs(b);
-  while (y !== 0) [x, y] = [y, x % y];
-  return x;
-}
-
-/** Largest integer that provably divides `d` for every binding in `box`. */
-export function divisorOf(d: Dim, box: Box): number {
-  let g = 0;
-  for (const t of termsOf(d)) {
-    let f = t.coefficient;
-    for (const a of t.atoms) {
-      if (a.kind === "symbol") {
-        const i = box[a.name as string];
-        f *= i === undefined ? 1 : i.min === i.max ? i.min : (i.multipleOf ?? 1);
-      }
-    }
-    g = gcd(g, f);
-  }
-  return g;
-}
-
 /** Names of all symbols in `d`. */
 export function symbolsOf(d: Dim, into: Set<string> = new Set()): Set<string> {
   if (typeof d === "number") return into;
@@ -309,30 +286,6 @@ export function symbolsOf(d: Dim, into: Set<string> = new Set()): Set<string> {
     }
   }
   return into;
-}
-
-/** Replaces the symbols that have a value in `values` by it. */
-export function substitute(d: Dim, values: Bindings): Dim {
-  if (typeof d === "number") return d;
-  return add(
-    ...d.terms.map((t) =>
-      mul(
-        t.coefficient,
-        ...t.atoms.map((a): Dim => {
-          if (a.kind === "symbol") return values[a.name as string] ?? fromAtom(a);
-          const x = substitute(a.a as Dim, values);
-          const y = substitute(a.b as Dim, values);
-          return a.kind === "floor_div"
-            ? floorDiv(x, y)
-            : a.kind === "mod"
-              ? mod(x, y)
-              : a.kind === "max"
-                ? max(x, y)
-                : min(x, y);
-        }),
-      ),
-    ),
-  );
 }
 
 /** Plain data form: a number, or terms of `[coefficient, ...atoms]`; an atom is a name or `[kind, a, b]`. */

@@ -34,13 +34,17 @@ const DIGEST = /^[0-9a-f]{64}$/;
 const blobKey = (digest: string): string => `blobs/${digest}`;
 const requestKey = (digest: string): string => `requests/${digest}`;
 
-function parseRecords(bytes: Uint8Array | undefined): readonly CacheRecord[] {
+/** Records as bytes. Their own digest tells a damaged capability value from a true one. */
+function encodeRecords(records: readonly CacheRecord[]): Uint8Array {
+  return new TextEncoder().encode(canonicalJson({ digest: digestJson(records), records }));
+}
+
+function decodeRecords(bytes: Uint8Array | undefined): readonly CacheRecord[] {
   if (bytes === undefined) return [];
   try {
-    const value = JSON.parse(new TextDecoder().decode(bytes)) as { records?: readonly CacheRecord[] };
-    return Array.isArray(value.records)
-      ? value.records.filter((r) => DIGEST.test(r?.artifact) && typeof r.reads === "object" && r.reads !== null)
-      : [];
+    const value = JSON.parse(new TextDecoder().decode(bytes)) as { digest?: string; records?: readonly CacheRecord[] };
+    if (!Array.isArray(value.records) || value.digest !== digestJson(value.records)) return [];
+    return value.records.filter((r) => DIGEST.test(r?.artifact) && typeof r.reads === "object" && r.reads !== null);
   } catch {
     return [];
   }
@@ -52,7 +56,7 @@ export async function lookup(
   digest: string,
   capabilities: Capabilities,
 ): Promise<CompiledArtifact | undefined> {
-  const records = parseRecords(await store.get(requestKey(digest)));
+  const records = decodeRecords(await store.get(requestKey(digest)));
   const record = records.find((r) => Object.entries(r.reads).every(([k, v]) => capabilities[k] === v));
   if (record === undefined) return undefined;
   const bytes = await getVerified(store, blobKey(record.artifact), record.artifact);
@@ -82,9 +86,9 @@ export async function save(
   const artifact = digestBytes(bytes);
   for (const [d, blob] of compiled.code) await store.put(blobKey(d), blob);
   await store.put(blobKey(artifact), bytes);
-  const old = parseRecords(await store.get(requestKey(digest)));
+  const old = decodeRecords(await store.get(requestKey(digest)));
   const same = (r: CacheRecord): boolean => canonicalJson(r.reads) === canonicalJson(reads);
   const records = [{ reads, artifact }, ...old.filter((r) => !same(r))];
-  await store.put(requestKey(digest), new TextEncoder().encode(canonicalJson({ records })));
+  await store.put(requestKey(digest), encodeRecords(records));
   return artifact;
 }

@@ -1,20 +1,7 @@
 /** The builder that component authors use; shapes are checked at every call and errors name the author's line. */
 
 import { FoveaError } from "../core/diagnostics.ts";
-import {
-  add,
-  type Box,
-  type Dim,
-  dimEquals,
-  dimKey,
-  evaluate,
-  mul,
-  type Shape,
-  shapeEquals,
-  shapeText,
-  sub,
-  symbol,
-} from "../core/dim.ts";
+import { type Box, type Dim, dimKey, evaluate, type Shape, shapeEquals, shapeText, sub, symbol } from "../core/dim.ts";
 import type { DType } from "../core/dtype.ts";
 import type { Graph } from "./graph.ts";
 import { type Attributes, createInterner, type Interner, type Node } from "./node.ts";
@@ -217,6 +204,3 @@ export function createGraphBuilder(options: BuilderOptions): GraphBuilder {
     },
   };
 }
-
-/** Dims arithmetic for authors. */
-export const dims: { add: typeof add; mul: typeof mul; equals: typeof dimEquals } = { add, mul, equals: dimEquals };

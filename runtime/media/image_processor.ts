@@ -14,6 +14,7 @@ import {
   writePlanes,
 } from "./pixels.ts";
 import { cropImage, type ResizeArithmetic, type ResizeFilter, resizeImage } from "./resize.ts";
+import { centerCropPlanes, type Planes, resizePlanes, toPlanes, writeValues } from "./resize_float.ts";
 
 /** Target of a resize: an edge that keeps the aspect ratio, or an exact size. */
 export type ResizeTarget = { readonly shortestEdge: number } | Size;
@@ -24,6 +25,8 @@ export interface ImageProcessorDefaults {
   /** What a plain number as `size` means. */
   readonly plainSize: "shortest_edge" | "square";
   readonly filter: ResizeFilter;
+  /** True where the class rescales before it resizes, so that samples are not rounded to 8 bits between. */
+  readonly resizesFloats?: boolean;
   /** Absent: cropped only when `do_center_crop` says so, and then `crop_size` is required. */
   readonly cropSize?: Size;
   /** By channel, in units of rescaled samples. */
@@ -35,7 +38,8 @@ export interface ImageProcessorDefaults {
 export interface ImageProcessorConfig {
   readonly size: ResizeTarget | undefined;
   readonly filter: ResizeFilter;
-  readonly arithmetic: ResizeArithmetic;
+  /** `float` does not round samples to 8 bits after the resize. */
+  readonly arithmetic: ResizeArithmetic | "float";
   readonly cropSize: Size | undefined;
   readonly values: ValueSteps;
 }
@@ -137,10 +141,13 @@ function parseCrop(config: Json, fallback: Size | undefined): Size {
   throw fieldError("crop_size", value, "a number or { height, width }");
 }
 
-function parseFilter(config: Json, fallback: ResizeFilter): ResizeFilter {
+function parseFilter(config: Json, { filter: fallback, resizesFloats }: ImageProcessorDefaults): ResizeFilter {
   if (!present(config, "resample")) return fallback;
   const value = config.resample;
   const filter = typeof value === "number" ? RESAMPLE[value] : undefined;
+  if (resizesFloats === true && filter !== "bilinear" && filter !== "bicubic") {
+    throw fieldError("resample", value, "2 (bilinear) or 3 (bicubic)");
+  }
   if (filter === undefined) {
     throw fieldError("resample", value, "0 (nearest), 1 (lanczos), 2 (bilinear), 3 (bicubic), 4 (box) or 5 (hamming)");
   }
@@ -173,6 +180,13 @@ function parseValues(config: Json, defaults: ImageProcessorDefaults): ValueSteps
   return { ...(rescale ? { rescaleFactor } : {}), ...(normalize ? { mean, std } : {}) };
 }
 
+/** Only processors named so still resize with Pillow; the others use torchvision. */
+function arithmeticOf(config: Json, { resizesFloats }: ImageProcessorDefaults): ImageProcessorConfig["arithmetic"] {
+  if (resizesFloats === true) return "float";
+  const type = config.image_processor_type ?? config.feature_extractor_type;
+  return typeof type === "string" && type.endsWith("Pil") ? "pillow" : "torchvision";
+}
+
 /**
  * Reads a parsed `preprocessor_config.json` in old (`size: 224`) and new (`size: { shortest_edge: 224 }`) spellings, or a
  * `processor_config.json` that holds it under `image_processor`.
@@ -184,39 +198,78 @@ export function parseImageProcessor(json: unknown, defaults: ImageProcessorDefau
   }
   const config = isRecord(json.image_processor) ? json.image_processor : json;
   flag(config, "do_convert_rgb");
-  const type = config.image_processor_type ?? config.feature_extractor_type;
   const crops = flag(config, "do_center_crop", defaults.cropSize !== undefined);
   return {
     size: flag(config, "do_resize") ? parseSize(config, defaults) : undefined,
-    filter: parseFilter(config, defaults.filter),
-    // Only processors named so still resize with Pillow; the others use torchvision.
-    arithmetic: typeof type === "string" && type.endsWith("Pil") ? "pillow" : "torchvision",
+    filter: parseFilter(config, defaults),
+    arithmetic: arithmeticOf(config, defaults),
     cropSize: crops ? parseCrop(config, defaults.cropSize) : undefined,
     values: parseValues(config, defaults),
   };
 }
 
-/** Resize and crop in one: only the pixels that the crop shows are computed. */
-function resizeAndCrop(image: Image, config: ImageProcessorConfig): Image {
-  const { size, cropSize, filter, arithmetic } = config;
-  const target: Size =
-    size === undefined ? image : "shortestEdge" in size ? shortestEdgeSize(image, size.shortestEdge) : size;
-  if (cropSize === undefined) {
-    if (target.width * target.height > MAX_PIXELS) {
-      throw new FoveaError(
-        "image.too_large",
-        `An image of ${image.width}x${image.height} pixels would be resized to ${target.width}x${target.height}, above the ` +
-          `limit of ${MAX_PIXELS} pixels; crop it, or set do_center_crop in preprocessor_config.json.`,
-      );
-    }
-    return size === undefined ? image : resizeImage(image, target.width, target.height, { filter, arithmetic });
+/** An image after resize and crop, and how its values are written to `[3, height, width]` from an offset. */
+interface Ready extends Size {
+  readonly write: (out: Float32Array, offset: number) => void;
+}
+
+/** Size after the resize. @throws FoveaError `image.too_large` where nothing bounds it */
+function resizedSize(image: Image, { size, cropSize, arithmetic }: ImageProcessorConfig): Size {
+  if (size === undefined) return image;
+  const target = "shortestEdge" in size ? shortestEdgeSize(image, size.shortestEdge) : size;
+  // A crop of 8-bit pixels computes only what it shows.
+  const bounded = cropSize !== undefined && arithmetic !== "float";
+  if (!bounded && target.width * target.height > MAX_PIXELS) {
+    throw new FoveaError(
+      "image.too_large",
+      `An image of ${image.width}x${image.height} pixels would be resized to ${target.width}x${target.height}, above the ` +
+        `limit of ${MAX_PIXELS} pixels; crop it, or set do_center_crop in preprocessor_config.json.`,
+    );
   }
-  const { source, left, top } = centerCropRegion(target, cropSize);
+  return target;
+}
+
+/** Resize and crop in one: only the pixels that the crop shows are computed. */
+function resizeAndCrop(image: Image, config: ImageProcessorConfig, arithmetic: ResizeArithmetic): Image {
+  const { size, cropSize, filter } = config;
+  const { width, height } = resizedSize(image, config);
+  if (cropSize === undefined) {
+    return size === undefined ? image : resizeImage(image, width, height, { filter, arithmetic });
+  }
+  const { source, left, top } = centerCropRegion({ width, height }, cropSize);
   const part =
     size === undefined
       ? cropImage(image, source)
-      : resizeImage(image, target.width, target.height, { filter, arithmetic, region: source });
+      : resizeImage(image, width, height, { filter, arithmetic, region: source });
   return padImage(part, cropSize, left, top);
+}
+
+/** The same in float: all of the resized image, then the crop of its planes. */
+function resizeFloats(image: Image, config: ImageProcessorConfig): Planes {
+  const { size, cropSize, filter } = config;
+  const target = resizedSize(image, config);
+  const planes =
+    size === undefined
+      ? toPlanes(image)
+      : resizePlanes(image, target.width, target.height, filter === "bicubic" ? "bicubic" : "bilinear");
+  return cropSize === undefined ? planes : centerCropPlanes(planes, cropSize);
+}
+
+function makeReady(config: ImageProcessorConfig): (image: Image) => Ready {
+  const { arithmetic, values } = config;
+  if (arithmetic === "float") {
+    return (image) => {
+      const planes = resizeFloats(image, config);
+      const { height, width } = planes;
+      return { height, width, write: (out, offset) => writeValues(planes, values, out, offset) };
+    };
+  }
+  const table = valueTable(values);
+  return (image) => {
+    const ready = resizeAndCrop(image, config, arithmetic);
+    const { height, width } = ready;
+    return { height, width, write: (out, offset) => writePlanes(ready, table, out, offset) };
+  };
 }
 
 /**
@@ -228,26 +281,22 @@ export function processImages(images: readonly Image[], config: ImageProcessorCo
   if (images.length === 0) {
     throw new FoveaError("image.empty_batch", "No image was given to preprocess; expected at least one.");
   }
-  const table = valueTable(config.values);
-  let out: Float32Array | undefined;
-  let first: Image | undefined;
+  const ready = makeReady(config);
+  const first = ready(images[0]);
+  const { height, width } = first;
+  const data = new Float32Array(images.length * 3 * height * width);
   for (const [i, image] of images.entries()) {
-    const ready = resizeAndCrop(image, config);
-    first ??= ready;
-    if (ready.width !== first.width || ready.height !== first.height) {
+    const one = i === 0 ? first : ready(image);
+    if (one.width !== width || one.height !== height) {
       throw new FoveaError(
         "image.shape",
-        `Image ${i} is ${ready.width}x${ready.height} pixels after resizing and image 0 is ${first.width}x${first.height}; ` +
+        `Image ${i} is ${one.width}x${one.height} pixels after resizing and image 0 is ${width}x${height}; ` +
           "a batch needs one size: set do_center_crop, or encode them one by one.",
       );
     }
-    const length = 3 * ready.width * ready.height;
-    out ??= new Float32Array(images.length * length);
-    writePlanes(ready, table, out, i * length);
+    one.write(data, i * 3 * height * width);
   }
-  const size = first as Image;
-  const shape = [images.length, 3, size.height, size.width];
-  return { pixel_values: { dtype: "f32", shape, data: out as Float32Array } };
+  return { pixel_values: { dtype: "f32", shape: [images.length, 3, height, width], data } };
 }
 
 /**

@@ -3,6 +3,7 @@
  * argument, which ends with its dot.
  */
 export * from "./activation.ts";
+export * from "./convolution_1d.ts";
 export * from "./gated_mlp.ts";
 export * from "./glu_mlp.ts";
 export * from "./layer_scale.ts";

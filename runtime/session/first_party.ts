@@ -11,5 +11,6 @@ export async function firstPartyPlugins(): Promise<readonly Plugin[]> {
     import("../../plugins/modernbert/plugin.ts").then((m) => m.modernBertPlugin),
     import("../../plugins/dino/plugin.ts").then((m) => m.dinoPlugin),
     import("../../plugins/vit/plugin.ts").then((m) => m.vitPlugin),
+    import("../../plugins/whisper/plugin.ts").then((m) => m.whisperPlugin),
   ]);
 }

@@ -11,7 +11,6 @@ import {
   dimFromData,
   dimKey,
   dimToData,
-  divisorOf,
   evaluate,
   evaluateData,
   floorDiv,
@@ -23,7 +22,6 @@ import {
   shapeEquals,
   shapeText,
   sub,
-  substitute,
   symbol,
   symbolsOf,
 } from "../../runtime/core/dim.ts";
@@ -174,21 +172,6 @@ test("dims: bounds hold every value, negative coefficients and divisors too", ()
   }
 });
 
-test("dims: divisorOf divides every value", () => {
-  let proven = 0;
-  each(600, ({ dim, value }, at, seed) => {
-    const divisor = divisorOf(dim, BOX);
-    if (divisor > 1) proven++;
-    const v = value(at);
-    assert.ok(divisor === 0 ? v === 0 : v % divisor === 0, `seed ${seed}: ${divisor} does not divide ${v}`);
-  });
-  assert.ok(proven > 100);
-  assert.equal(divisorOf(mul(6, C), BOX), 24);
-  assert.equal(divisorOf(add(mul(8, A), mul(2, C)), BOX), 8);
-  assert.equal(divisorOf(mul(A, 3), { a: { min: 5, max: 5 } }), 15);
-  assert.equal(divisorOf(0, BOX), 0);
-});
-
 test("dims: data forms come back as they were and have the same values", () => {
   each(400, ({ dim, value }, at, seed) => {
     const data = JSON.parse(JSON.stringify(dimToData(dim)));
@@ -199,16 +182,6 @@ test("dims: data forms come back as they were and have the same values", () => {
     assert.throws(() => read([[1, ["pow", [[1, "a"]], 2]]] as never), /internal: .* unknown atom "pow"/);
     assert.throws(() => read([[1, 2]] as never), /internal: dim data \[\[1,2\]\] is malformed/);
   }
-});
-
-test("dims: substitution equals evaluation, all symbols or some", () => {
-  each(300, ({ dim, value }, at, seed) => {
-    assert.ok(evaluate(substitute(dim, at), {}) === value(at), `seed ${seed}`);
-    const { b, ...rest } = at;
-    const part = substitute(dim, { b });
-    assert.ok(!symbolsOf(part).has("b"), `seed ${seed}: ${dimKey(part)}`);
-    assert.ok(evaluate(part, rest) === value(at), `seed ${seed}`);
-  });
 });
 
 test("dims: symbols without values and divisions by zero are our own errors", () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Artifact, CompiledArtifact, Step, StepList } from "../../runtime/abi/artifact.ts";
+import type { Capabilities } from "../../runtime/abi/device.ts";
 import { digestBytes } from "../../runtime/core/digest.ts";
 import { type CompileRequest, lookup, requestDigest, save } from "../../runtime/exec/artifact_cache.ts";
 import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
@@ -102,14 +103,14 @@ test("cache: the record is written last", async () => {
 test("cache: a hit needs every value that was read to be equal", async () => {
   const store = watched();
   await save(store, request, compiledOf("one"), READS);
-  for (const other of [
+  const others: readonly Capabilities[] = [
     { madd: false, rows: 6 },
     { madd: true, rows: 4 },
     { madd: true },
     {},
     { madd: "true", rows: 6 },
-  ])
-    assert.equal(await lookup(store, request, other), undefined);
+  ];
+  for (const other of others) assert.equal(await lookup(store, request, other), undefined);
   await save(store, request, compiledOf("two"), { madd: false, rows: 6 });
   const targetFor = async (capabilities: typeof READS): Promise<unknown> =>
     (await lookup(store, request, capabilities))?.artifact.target;
@@ -141,14 +142,13 @@ test("cache: damage of any kind is a miss, and saving again repairs it", async (
   const whole = watched();
   const digest = await save(whole, request, compiledOf("one"), READS);
   const record = `requests/${request}`;
-  const damages: readonly ((data: Map<string, Uint8Array>) => void)[] = [
+  const damages: ((data: Map<string, Uint8Array>) => void)[] = [
     ...[...whole.data.keys()].flatMap((key) => [
       (data: Map<string, Uint8Array>) => data.delete(key),
       (data: Map<string, Uint8Array>) => data.set(key, new Uint8Array()),
       (data: Map<string, Uint8Array>) => {
         const bytes = Uint8Array.from(data.get(key) as Uint8Array);
         bytes[Math.floor(bytes.length / 2)] ^= 1;
-        // A changed character of a record may leave another record, which names what is not there.
         data.set(key, bytes);
       },
     ]),
@@ -160,6 +160,13 @@ test("cache: damage of any kind is a miss, and saving again repairs it", async (
       `{"records":[{"artifact":"${digest}"}]}`,
     ].map((s) => (data: Map<string, Uint8Array>) => data.set(record, text(s))),
   ];
+  for (let bit = 0; bit < 8 * (whole.data.get(record) as Uint8Array).length; bit += 3) {
+    damages.push((data) => {
+      const bytes = Uint8Array.from(data.get(record) as Uint8Array);
+      bytes[bit >> 3] ^= 1 << (bit & 7);
+      data.set(record, bytes);
+    });
+  }
   for (const damage of damages) {
     const store = watched();
     for (const [key, bytes] of whole.data) store.data.set(key, bytes);

@@ -53,23 +53,22 @@ function claim(context: ClaimContext, node: Node): readonly Offer[] {
   const odd = [q, k, v, ...(options.keyMask ? [extra[0]] : [])].find((n) => n.dtype !== "f32");
   if (odd !== undefined) return refuse(`it computes in f32, and an operand is ${odd.dtype}.`);
   // A head's elements must lie side by side; all other strides are free.
-  const sources = [q, k, v].map((n) => {
-    const inPlace = context.isWeight(n) || dimEquals(context.view(n).strides[3], 1);
-    return sourcesOf(context, [n], inPlace ? "strided" : "dense");
-  });
-  const extras = extra.map((n) => sourcesOf(context, [n], "dense"));
-  const all = [...sources, ...extras];
+  const inPlace = (n: Node): boolean => context.isWeight(n) || dimEquals(context.view(n).strides[3], 1);
+  const sources = sourcesOf(
+    context,
+    node.inputs,
+    node.inputs.map((n, i) => (i < 3 && inPlace(n) ? "strided" : "dense")),
+  );
   const flops = flopsOf(node, options.window);
   const offer: Claim = {
     kernel: NAME,
     covers: [node],
     output: node,
-    operands: all.flatMap((s) => s.operands),
-    weights: all.flatMap((s) => s.weights),
+    operands: sources.operands,
+    weights: sources.weights,
     cost: { flops, bytes: add(bytesOf(node), ...node.inputs.map(bytesOf)), launches: 1 },
     emit: (e) => {
-      let next = 0;
-      const found = all.map((s) => (s.operands.length === 0 ? s.source(e, 0) : e.operand(next++)));
+      const found = node.inputs.map((_, i) => sources.source(e, i));
       const sizes: Record<string, Dim> = {
         batch: q.shape[0],
         heads: q.shape[2],

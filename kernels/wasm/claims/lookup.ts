@@ -19,18 +19,17 @@ function claimGather(context: ClaimContext, node: Node): readonly Offer[] {
   const rank = x.shape.length;
   const view = context.isWeight(x) ? undefined : context.view(x);
   const inPlace = view === undefined || dimEquals(view.strides[rank - 1], 1);
-  const sources = sourcesOf(context, [x], inPlace ? "strided" : "dense");
-  const places = sourcesOf(context, [indices], "dense");
+  const sources = sourcesOf(context, node.inputs, [inPlace ? "strided" : "dense", "dense"]);
   const claim: Claim = {
     kernel: "gather",
     covers: [node],
     output: node,
-    operands: [...sources.operands, ...places.operands],
-    weights: [...sources.weights, ...places.weights],
+    operands: sources.operands,
+    weights: sources.weights,
     cost: { flops: 0, bytes: mul(2, bytesOf(node)), launches: 1 },
     emit: (e) => {
       const rows = sources.source(e, 0);
-      const at = places.operands.length === 0 ? places.source(e, 0) : e.operand(sources.operands.length);
+      const at = sources.source(e, 1);
       const entry = node.op === "take_row" ? rows.strides[0] : 0;
       e.step({
         name: node.op,

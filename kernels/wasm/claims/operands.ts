@@ -18,20 +18,23 @@ export interface Sources {
   source(e: EmitContext, index: number): Source;
 }
 
-/** Reads `nodes` in place, whatever their strides. Weights are dense. */
+/**
+ * Reads `nodes`, weights densely and values as `access` says: for all of them, or for each by position. `strided` values are
+ * read in place.
+ */
 export function sourcesOf(
   context: ClaimContext,
   nodes: readonly Node[],
-  access: Operand["access"] = "strided",
+  access: Operand["access"] | readonly Operand["access"][] = "strided",
 ): Sources {
   const operands: Operand[] = [];
   const weights: Node[] = [];
-  const positions = nodes.map((node) => {
+  const positions = nodes.map((node, index) => {
     if (context.isWeight(node)) {
       weights.push(node);
       return -1;
     }
-    return operands.push({ node, access }) - 1;
+    return operands.push({ node, access: typeof access === "string" ? access : access[index] }) - 1;
   });
   return {
     operands,

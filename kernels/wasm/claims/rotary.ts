@@ -13,11 +13,7 @@ function claim(context: ClaimContext, node: Node): readonly Offer[] {
   const odd = node.inputs.find((n) => n.dtype !== "f32");
   if (odd !== undefined) return [{ kernel: NAME, node, reason: `it computes in f32, and an operand is ${odd.dtype}.` }];
   const inPlace = context.isWeight(x) || dimEquals(context.view(x).strides[3], 1);
-  const all = [
-    sourcesOf(context, [x], inPlace ? "strided" : "dense"),
-    sourcesOf(context, [cos], "dense"),
-    sourcesOf(context, [sin], "dense"),
-  ];
+  const sources = sourcesOf(context, node.inputs, [inPlace ? "strided" : "dense", "dense", "dense"]);
   const pairs = cos.shape[cos.shape.length - 1] as number;
   const headDim = x.shape[3] as number;
   const flops = mul(6 * pairs, product(x.shape.slice(0, 3)));
@@ -25,12 +21,11 @@ function claim(context: ClaimContext, node: Node): readonly Offer[] {
     kernel: NAME,
     covers: [node],
     output: node,
-    operands: all.flatMap((s) => s.operands),
-    weights: all.flatMap((s) => s.weights),
+    operands: sources.operands,
+    weights: sources.weights,
     cost: { flops, bytes: add(bytesOf(node), ...node.inputs.map(bytesOf)), launches: 1 },
     emit: (e) => {
-      let next = 0;
-      const found = all.map((s) => (s.operands.length === 0 ? s.source(e, 0) : e.operand(next++)));
+      const found = node.inputs.map((_, i) => sources.source(e, i));
       const [batchStride, tokenStride, headStride] = found[0].strides;
       const pointers: Record<string, { readonly place: Place; readonly offset: Dim; readonly mode: "read" | "write" }> =
         {

@@ -38,7 +38,8 @@ function claim(context: ClaimContext, node: Node): readonly Offer[] {
   const [x] = node.inputs;
   const view = context.isWeight(x) ? undefined : context.view(x);
   const inPlace = view === undefined || rowStride(view.shape, view.strides) !== undefined;
-  const sources = sourcesOf(context, node.inputs, inPlace ? "strided" : "dense");
+  // Scales and biases are read one after another, whatever they come from.
+  const sources = sourcesOf(context, node.inputs, [inPlace ? "strided" : "dense", "dense", "dense"]);
   const flops = mul(op.flops, product(x.shape));
   return [
     {

@@ -302,6 +302,7 @@ function multiplyValues(frame: KernelFrame, block: AttentionBlock, { registers, 
   /** Keys up to the one whose number is given for a query of the tile. */
   const upTo = (numbers: number, ahead: number, multiply: typeof multiplyTile): Code => [
     set(end, atKey(keysOf(frame, numbers, row, ahead))),
+    // In windows smaller than a tile the last query's first key lies behind the first one's last.
     when(i32.ltU(get(b), get(end)), multiply(registers, operands)),
   ];
   return [

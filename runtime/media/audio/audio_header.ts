@@ -105,7 +105,7 @@ export function sniffAudio(bytes: Uint8Array, limits: AudioLimits): AudioFormat 
     throw truncated(limits, "audio", `its ID3 tag promises ${at} bytes, the file has ${bytes.length}`);
   }
   const head = ascii(bytes, at, 4);
-  if (head === "RIFF" && (bytes.length < at + 12 || ascii(bytes, at + 8, 4) === "WAVE")) return "wav";
+  if (at === 0 && head === "RIFF" && (bytes.length < 12 || ascii(bytes, 8, 4) === "WAVE")) return "wav";
   if (head === "fLaC") return "flac";
   if (head === "OggS") return "ogg";
   if (isMpegFrame(bytes, at)) return "mp3";

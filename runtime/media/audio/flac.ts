@@ -1,6 +1,7 @@
 /** FLAC files (RFC 9639): the stream's own description is checked here, libFLAC does the rest. */
 import { type AudioLimits, ascii, checkShape, damaged, tagLength, truncated } from "./audio_header.ts";
 import type { AudioClip } from "./clip.ts";
+import { evenScale } from "./even_scale.ts";
 import { runStreamDecoder, type StreamCodec } from "./stream_decoder.ts";
 
 const CODEC: StreamCodec = {
@@ -15,6 +16,8 @@ const HEADER = 42;
 export interface FlacHeader {
   readonly sampleRate: number;
   readonly channels: number;
+  /** Bits of a sample. */
+  readonly bits: number;
   /** Samples of one channel; 0 where the encoder did not know. */
   readonly frames: number;
   /** Byte of the file where the stream begins. */
@@ -34,9 +37,10 @@ export function readFlacHeader(bytes: Uint8Array, limits: AudioLimits): FlacHead
   // 20 bits of rate, 3 of channels - 1, 5 of sample size - 1, 36 of length.
   const sampleRate = view.getUint32(18) >>> 12;
   const channels = ((view.getUint8(20) >> 1) & 7) + 1;
+  const bits = (((view.getUint8(20) & 1) << 4) | (view.getUint8(21) >> 4)) + 1;
   const frames = (view.getUint8(21) & 15) * 2 ** 32 + view.getUint32(22);
   checkShape(limits, "FLAC", sampleRate, channels, frames);
-  return { sampleRate, channels, frames, from };
+  return { sampleRate, channels, bits, frames, from };
 }
 
 /** @throws FoveaError as {@link readFlacHeader} and {@link runStreamDecoder} */
@@ -49,5 +53,6 @@ export async function decodeFlac(bytes: Uint8Array, limits: AudioLimits): Promis
     const detail = `its header promises ${header.frames} samples a channel, ${found} can be decoded`;
     throw found < header.frames ? truncated(limits, "FLAC", detail) : damaged(limits, "FLAC", detail);
   }
+  for (const samples of clip.channels) evenScale(samples, header.bits, "both");
   return clip;
 }

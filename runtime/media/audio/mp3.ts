@@ -1,5 +1,5 @@
 /** MP3 files: the encoder's own count, where there is one, is checked here, libmpg123 does the rest. */
-import { type AudioLimits, ascii, checkShape, tagLength, truncated } from "./audio_header.ts";
+import { type AudioLimits, ascii, checkShape, damaged, tagLength, truncated } from "./audio_header.ts";
 import type { AudioClip } from "./clip.ts";
 import { runStreamDecoder, type StreamCodec } from "./stream_decoder.ts";
 
@@ -16,10 +16,12 @@ export interface Mp3Header {
   readonly channels: 1 | 2;
   /** Byte of the file where the first frame begins. */
   readonly from: number;
-  /** MPEG frames and bytes that the encoder's "Xing" or "Info" tag counts. */
+  /** Samples of one channel that the encoder's "Xing" or "Info" tag counts, silence around the sound included. */
   readonly frames?: number;
-  readonly bytes?: number;
 }
+
+/** Samples at both ends that such a tag may mark as silence: 12 bits each, and what the decoder itself adds. */
+const MOST_SILENCE = 2 * 4095 + 2 * 1152;
 
 /** Reads the first frame; it must be one, see `isMpegFrame`. @throws FoveaError `audio.truncated`, `audio.too_long` */
 export function readMp3Header(bytes: Uint8Array, limits: AudioLimits): Mp3Header {
@@ -37,25 +39,23 @@ export function readMp3Header(bytes: Uint8Array, limits: AudioLimits): Mp3Header
   if (!known) return { sampleRate, channels, from };
   const view = new DataView(bytes.buffer, bytes.byteOffset + tag, 16);
   const flags = view.getUint32(4);
-  const frames = (flags & 1) === 0 ? undefined : view.getUint32(8);
-  const counted = (flags & 2) === 0 ? undefined : view.getUint32(frames === undefined ? 8 : 12);
-  checkShape(limits, "MP3", sampleRate, channels, (frames ?? 0) * (version === 3 ? 1152 : 576));
-  if (counted !== undefined && from + counted > bytes.length) {
+  const frames = (flags & 1) === 0 ? undefined : view.getUint32(8) * (version === 3 ? 1152 : 576);
+  const counted = (flags & 2) === 0 ? 0 : view.getUint32(frames === undefined ? 8 : 12);
+  checkShape(limits, "MP3", sampleRate, channels, frames ?? 0);
+  if (from + counted > bytes.length) {
     throw truncated(limits, "MP3", `its header promises ${from + counted} bytes, the file has ${bytes.length}`);
   }
-  return {
-    sampleRate,
-    channels,
-    from,
-    ...(frames === undefined ? {} : { frames }),
-    ...(counted === undefined ? {} : { bytes: counted }),
-  };
+  return { sampleRate, channels, from, ...(frames === undefined ? {} : { frames }) };
 }
 
 /** @throws FoveaError as {@link readMp3Header} and {@link runStreamDecoder} */
 export async function decodeMp3(bytes: Uint8Array, limits: AudioLimits): Promise<AudioClip> {
-  const { from, channels } = readMp3Header(bytes, limits);
+  const { from, channels, frames = 0 } = readMp3Header(bytes, limits);
   const clip = await runStreamDecoder(CODEC, bytes.subarray(from), limits);
+  const found = clip.channels[0].length;
+  if (found + MOST_SILENCE < frames) {
+    throw damaged(limits, "MP3", `its header promises ${frames} samples a channel, ${found} can be decoded`);
+  }
   // The decoder repeats the one channel of mono files.
   return channels === 1 ? { ...clip, channels: clip.channels.slice(0, 1) } : clip;
 }

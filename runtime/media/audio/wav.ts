@@ -2,6 +2,7 @@
 import { decoder } from "@audio/decode-wav";
 import { type AudioLimits, ascii, checkShape, damaged, truncated, unsupported } from "./audio_header.ts";
 import type { AudioClip } from "./clip.ts";
+import { evenScale } from "./even_scale.ts";
 
 /** What a WAV file declares, and where its samples are. */
 export interface WavHeader {
@@ -129,18 +130,8 @@ function plainHeader({ encoding, channels, sampleRate, bits, from, to }: WavHead
 }
 
 /**
- * The package divides positive samples by the largest positive integer and negative ones by one more, which distorts 8-bit
- * sound; every reference divides both by the power of two.
- */
-function evenScale(samples: Float32Array, bits: number): void {
-  const largest = 2 ** (bits - 1);
-  const factor = (largest - 1) / largest;
-  for (let i = 0; i < samples.length; i++) if (samples[i] > 0) samples[i] *= factor;
-}
-
-/**
  * Decodes a WAV file: PCM of 8, 16, 24 or 32 bits, float of 32 or 64 bits, A-law and mu-law.
- * @throws FoveaError as {@link readWavHeader}; `audio.empty` where there are no samples
+ * @throws FoveaError as {@link readWavHeader}
  */
 export function decodeWav(bytes: Uint8Array, limits: AudioLimits): AudioClip {
   const header = readWavHeader(bytes, limits);
@@ -150,6 +141,6 @@ export function decodeWav(bytes: Uint8Array, limits: AudioLimits): AudioClip {
   stream.decode(plainHeader(header));
   const { channelData } = stream.decode(bytes.subarray(from, to));
   stream.free();
-  if (header.encoding === "pcm") for (const samples of channelData) evenScale(samples, bits);
+  if (header.encoding === "pcm") for (const samples of channelData) evenScale(samples, bits, "positive");
   return { sampleRate, channels: channelData };
 }

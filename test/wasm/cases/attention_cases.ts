@@ -134,6 +134,13 @@ const poisonTail =
     for (const x of [k, v]) x.fill(NaN, x.length - elements);
   };
 
+/** NaN in keys and values of the first and the last token. */
+const poisonEnds =
+  (elements: number): AttentionSizes["edit"] =>
+  (_, k, v) => {
+    for (const x of [k, v]) x.fill(NaN, 0, elements).fill(NaN, x.length - elements);
+  };
+
 const ROWS: readonly Row[] = [
   {
     name: "dense",
@@ -198,6 +205,50 @@ const ROWS: readonly Row[] = [
     sizes: [
       { batch: 1, heads: 2, queries: 20, keys: 20, ends: [3, 3, 17, 20] },
       { batch: 2, heads: 1, queries: 170, keys: 170, ends: [1, 80, 170] },
+    ],
+  },
+  {
+    name: "window",
+    options: { headDim: 16, window: 9 },
+    sizes: [
+      { batch: 2, heads: 2, queries: 1, keys: 1 },
+      { batch: 1, heads: 2, queries: 40, keys: 40, merged: true, spread: 6 },
+      { batch: 1, heads: 1, queries: 330, keys: 330 },
+      // The first and the last token are NaN; what lies further away than the window must not notice.
+      { batch: 1, heads: 1, queries: 160, keys: 160, edit: poisonEnds(16) },
+    ],
+  },
+  {
+    name: "window smaller than a tile",
+    options: { headDim: 6, window: 1 },
+    sizes: [
+      { batch: 1, heads: 3, queries: 7, keys: 7 },
+      { batch: 2, heads: 1, queries: 150, keys: 150, edit: poisonEnds(6) },
+    ],
+  },
+  {
+    name: "wide window",
+    options: { headDim: 4, window: 150 },
+    sizes: [
+      { batch: 1, heads: 1, queries: 20, keys: 20 },
+      { batch: 1, heads: 2, queries: 500, keys: 500, edit: poisonEnds(4) },
+    ],
+  },
+  {
+    name: "causal segments with key mask in windows",
+    options: { headDim: 5, segments: true, causal: true, keyMask: true, window: 20 },
+    sizes: [
+      { batch: 2, heads: 3, queries: 90, keys: 90, ends: [10, 71, 72, 90], mask: every(7) },
+      { batch: 1, heads: 1, queries: 300, keys: 300, ends: [40, 300], mask: (_, key) => key % 3 === 0, merged: true },
+      { batch: 1, heads: 1, queries: 200, keys: 200, ends: [200], mask: (_, key) => key < 40 || key > 150 },
+    ],
+  },
+  {
+    name: "segments with key mask in windows",
+    options: { headDim: 8, segments: true, keyMask: true, window: 33 },
+    sizes: [
+      { batch: 2, heads: 1, queries: 260, keys: 260, ends: [1, 80, 250, 260], mask: every(5) },
+      { batch: 1, heads: 2, queries: 75, keys: 75, ends: [75], mask: (_, key) => key > 50, spread: 12 },
     ],
   },
   {

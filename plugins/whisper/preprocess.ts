@@ -1,0 +1,140 @@
+/** Whisper's feature extractor, as `preprocessor_config.json` states it: mono, 16 kHz, padded or cut, log-mel. */
+import { type ConfigReader, createConfigReader } from "../../runtime/abi/config.ts";
+import type { AudioClip, Tensors } from "../../runtime/abi/encoder.ts";
+import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import { mixToMono } from "../../runtime/media/audio/clip.ts";
+import { createLogMel, type LogMel } from "../../runtime/media/audio/log_mel.ts";
+import { neededSamples, resample } from "../../runtime/media/audio/resample.ts";
+
+export interface FeatureExtractorConfig {
+  readonly melBins: number;
+  /** Samples per second that the features are made of. */
+  readonly sampleRate: number;
+  readonly hop: number;
+  readonly fftSize: number;
+  /** Seconds that every recording is padded or cut to. */
+  readonly chunkLength: number;
+  readonly paddingValue: number;
+  readonly attentionMask: boolean;
+}
+
+const FILE = "preprocessor_config.json";
+/** Longest window, so that a wrong config cannot ask for gigabytes. */
+const MAX_SAMPLES = 1 << 24;
+
+/** A `processor_config.json` holds it under `feature_extractor`. */
+function extractorReader(json: unknown): ConfigReader {
+  const whole = createConfigReader(json, "", FILE);
+  return whole.has("feature_extractor") ? whole.object("feature_extractor") : whole;
+}
+
+/**
+ * Reads a parsed `preprocessor_config.json`; absent fields take the defaults of transformers.
+ * @throws FoveaError `invalid_config` naming the field, what it holds and what was expected
+ */
+export function parseFeatureExtractor(json: unknown): FeatureExtractorConfig {
+  const c = extractorReader(json);
+  c.oneOf("feature_extractor_type", ["WhisperFeatureExtractor"], "WhisperFeatureExtractor");
+  const sampleRate = c.integer("sampling_rate", 16000, { min: 1000, max: 384000 });
+  const fftSize = c.integer("n_fft", 400, { min: 2, max: 8192 });
+  const chunkLength = c.integer("chunk_length", 30, { min: 1, max: Math.floor(MAX_SAMPLES / sampleRate) });
+  const hop = c.integer("hop_length", 160, { min: 1, max: sampleRate });
+  const dither = c.number("dither", 0);
+  if (dither !== 0) throw c.error("dither", "0, since random noise would make features differ from run to run");
+  if (c.boolean("do_normalize", false)) throw c.error("do_normalize", "false, which every Whisper has");
+  return {
+    sampleRate,
+    fftSize,
+    hop,
+    chunkLength,
+    melBins: c.integer("feature_size", 80, { min: 1, max: 1024 }),
+    paddingValue: c.number("padding_value", 0),
+    attentionMask: c.boolean("return_attention_mask", false),
+  };
+}
+
+/** Mono samples at the wanted rate, at most the window's. @throws FoveaError `audio.*` */
+function windowOf(clip: AudioClip, index: number, config: FeatureExtractorConfig): Float32Array {
+  const { sampleRate, chunkLength, fftSize } = config;
+  const name = `Audio ${index}`;
+  const most = sampleRate * chunkLength;
+  const mono = mixToMono(clip, name, neededSamples(clip.sampleRate, sampleRate, most));
+  const samples = resample(mono, clip.sampleRate, sampleRate, most);
+  if (samples.length < fftSize) {
+    const ms = (count: number): string => `${Math.round((count / sampleRate) * 10000) / 10} ms`;
+    throw new FoveaError(
+      "audio.too_short",
+      `${name} has ${samples.length} samples at ${sampleRate} Hz (${ms(samples.length)}); expected at least one frame of ` +
+        `${fftSize} (${ms(fftSize)}). Give a longer recording.`,
+    );
+  }
+  if (samples.every((v) => v === 0)) {
+    throw new FoveaError(
+      "audio.silent",
+      `${name} is silent: all ${samples.length} samples of its first ${chunkLength} seconds are 0 after its channels are ` +
+        "averaged; expected sound. Leave it out, or check the recording.",
+    );
+  }
+  return samples;
+}
+
+/**
+ * Recordings to `input_features` f32 [clips, mel bins, frames], with `maskName` also that tensor, i32 [clips, frames]: 1
+ * where a frame begins inside of the recording.
+ * @throws FoveaError `invalid_input` for no clip; `audio.too_short`, `audio.silent`, `audio.not_finite`, `audio.shape` that
+ * name the clip by its position
+ */
+export function extractFeatures(
+  clips: readonly AudioClip[],
+  config: FeatureExtractorConfig,
+  logMel: LogMel,
+  maskName?: string,
+): Tensors {
+  if (clips.length === 0) {
+    throw new FoveaError("invalid_input", "No audio was given to preprocess; expected at least one recording.");
+  }
+  const { melBins, hop, sampleRate, chunkLength, paddingValue } = config;
+  const window = new Float32Array(sampleRate * chunkLength);
+  const frames = logMel.frames(window.length);
+  const data = new Float32Array(clips.length * melBins * frames);
+  const mask = new Int32Array(clips.length * frames);
+  clips.forEach((clip, i) => {
+    const samples = windowOf(clip, i, config);
+    window.fill(paddingValue, samples.length);
+    window.set(samples);
+    logMel.compute(window, data, i * melBins * frames);
+    mask.fill(1, i * frames, i * frames + Math.min(frames, Math.ceil(samples.length / hop)));
+  });
+  return {
+    input_features: { dtype: "f32", shape: [clips.length, melBins, frames], data },
+    ...(maskName === undefined ? {} : { [maskName]: { dtype: "i32", shape: [clips.length, frames], data: mask } }),
+  };
+}
+
+export interface WhisperProcessorOptions {
+  /** `num_mel_bins` of the model that the features are for. */
+  readonly melBins?: number;
+  /** Name of the mask tensor; none is made unless given. */
+  readonly maskName?: string;
+}
+
+/**
+ * The audio processor of a parsed `preprocessor_config.json`.
+ * @throws FoveaError as {@link parseFeatureExtractor}; the function it returns as {@link extractFeatures}
+ */
+export function whisperAudioProcessor(
+  json: unknown,
+  options: WhisperProcessorOptions = {},
+): (clips: readonly AudioClip[]) => Tensors {
+  const config = parseFeatureExtractor(json);
+  if (options.melBins !== undefined && options.melBins !== config.melBins) {
+    throw extractorReader(json).error("feature_size", `${options.melBins}, the model's num_mel_bins`);
+  }
+  const logMel = createLogMel(config);
+  return (clips) => extractFeatures(clips, config, logMel, options.maskName);
+}
+
+/** The processor of a folder without a model: with the mask that the feature extractor itself returns, where it does. */
+export function featureExtractor(json: unknown): (clips: readonly AudioClip[]) => Tensors {
+  return whisperAudioProcessor(json, parseFeatureExtractor(json).attentionMask ? { maskName: "attention_mask" } : {});
+}
