@@ -15,12 +15,13 @@ import { detectHost, type Host } from "./host/mod.ts";
 import type { OpTable } from "./ir/node.ts";
 import { OP_TABLE } from "./ir/ops.ts";
 import { type ArtifactCounters, type Artifacts, createArtifacts } from "./session/artifacts.ts";
+import { didYouMean } from "./session/check.ts";
 import { type CompiledComponent, compileComponent } from "./session/component.ts";
 import { type DeviceReport, deviceHost, openDevice, reportDevices } from "./session/devices.ts";
 import { Encoder, type ImageInput } from "./session/encoder.ts";
 import { firstPartyPlugins } from "./session/first_party.ts";
 import { openModel, readJson } from "./session/model_files.ts";
-import type { LoadOptions, RuntimeOptions } from "./session/options.ts";
+import { checkLoadOptions, checkRuntimeOptions, type LoadOptions, type RuntimeOptions } from "./session/options.ts";
 import { createImageReader, type ModelSource, openModelSource } from "./session/source.ts";
 import { type LoadedTower, loadTower } from "./session/tower.ts";
 
@@ -84,16 +85,16 @@ export class Runtime {
   async load(source: ModelSource, options: LoadOptions = {}): Promise<Encoder> {
     this.#checkOpen();
     const { host, plugins, device } = this.#parts;
-    const begin = host.now();
     checkLoadOptions(options);
-    const files = openModelSource(source, host);
+    const begin = host.now();
+    const files = openModelSource(source, host, options.signal);
     const { modelType, model, files: modelFiles } = await openModel(files, plugins);
     const available = model.towers.map((t) => t.modality);
     for (const wanted of options.components ?? []) {
       if (available.includes(wanted)) continue;
       throw new FoveaError(
         "no_component",
-        `This ${modelType} model has no "${wanted}" component; it has ${available.join(", ")}.`,
+        `This ${modelType} model has no "${wanted}" component; it has ${available.join(", ")}.${didYouMean(wanted, available)}`,
       );
     }
     const dummy = options.loadFormat === "dummy";
@@ -185,22 +186,6 @@ export class Runtime {
   }
 }
 
-/** Callers without types make typing mistakes too. @throws FoveaError `invalid_options` */
-function checkLoadOptions({ dtype = "f32", loadFormat = "safetensors" }: LoadOptions): void {
-  if (dtype !== "f32") {
-    throw new FoveaError(
-      "invalid_options",
-      `\`dtype\` is ${JSON.stringify(dtype)}; this version computes in "f32" (weights of f16 and bf16 are widened).`,
-    );
-  }
-  if (loadFormat !== "safetensors" && loadFormat !== "dummy") {
-    throw new FoveaError(
-      "invalid_options",
-      `\`loadFormat\` is ${JSON.stringify(loadFormat)}; expected "safetensors" or "dummy".`,
-    );
-  }
-}
-
 /** Reads from tensors in memory. */
 function tensorReader(weights: Readonly<Record<string, Tensor>>, tag: string): TensorReader {
   return async (name, shape) => {
@@ -255,6 +240,7 @@ function openStore(options: RuntimeOptions, host: Host): Store {
  * @throws FoveaError `unknown_device`, `device_unavailable`, `unknown_target`, `invalid_options`
  */
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
+  checkRuntimeOptions(options);
   const host = await detectHost();
   const plugins = options.plugins ?? (await firstPartyPlugins());
   const ops = allOps(plugins);

@@ -41,7 +41,9 @@ function constantValue(node: Node): number | undefined {
 function flopsOf(node: Node): Dim {
   const [a, b] = node.inputs;
   if (node.op === "matmul") return mul(2, product(node.shape), a.shape[a.shape.length - 1]);
-  if (node.op === "attention") return mul(4, product(node.shape), b.shape[1]);
+  if (node.op === "attention") {
+    return mul(4, product(node.shape), (node.attributes.longest_segment as Dim | undefined) ?? b.shape[1]);
+  }
   return product(node.shape);
 }
 

@@ -1,6 +1,13 @@
 /** What callers give, checked and turned into what the components take. */
 import type { ExampleOptions, Tensor, Tensors } from "../../runtime/abi/encoder.ts";
-import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import {
+  checkInputLength,
+  checkInputNames,
+  finiteFloats,
+  integerValues,
+  refuseInput,
+  sizesText,
+} from "../../runtime/abi/inputs.ts";
 import { hash32, normal } from "../../runtime/core/random.ts";
 import type {
   SiglipFixedVisionConfig,
@@ -11,56 +18,13 @@ import type {
 import { MAX_PATCHES } from "./graphs.ts";
 import { type Grid, positionWeights } from "./positions.ts";
 
-function refuse(sentence: string): never {
-  throw new FoveaError("invalid_input", sentence);
-}
-
-function shapeText(shape: readonly (number | string)[]): string {
-  return `[${shape.join(", ")}]`;
-}
-
-function checkNames(inputs: Tensors, known: readonly string[], required: readonly string[]): void {
-  for (const name of Object.keys(inputs)) {
-    if (!known.includes(name)) refuse(`There is no input "${name}"; this tower takes ${known.join(", ")}.`);
-  }
-  const missing = required.find((name) => inputs[name] === undefined);
-  if (missing !== undefined) refuse(`The input "${missing}" is missing; this tower cannot run without it.`);
-}
-
 /** `expected` holds numbers, or a name for a size that may be any from 1. */
 function checkShape(name: string, t: Tensor, expected: readonly (number | string)[], advice: string): void {
   const fits =
     t.shape.length === expected.length &&
     t.shape.every((d, i) => (typeof expected[i] === "number" ? d === expected[i] : d >= 1));
-  if (!fits) refuse(`The input "${name}" has shape ${shapeText(t.shape)}, expected ${shapeText(expected)}; ${advice}.`);
-  const count = t.shape.reduce((a, d) => a * d, 1);
-  if (t.data.length !== count) {
-    refuse(
-      `The input "${name}" holds ${t.data.length} values, but its shape ${shapeText(t.shape)} needs ${count}; give data that fits the shape.`,
-    );
-  }
-}
-
-/** Float data without NaN and infinities. */
-function checkFloats(name: string, t: Tensor): void {
-  if (t.dtype !== "f32" || !(t.data instanceof Float32Array)) {
-    refuse(`The input "${name}" has type ${t.dtype}, expected f32 in a Float32Array; convert it first.`);
-  }
-  // One pass without branches: any NaN or infinity makes the sum of differences NaN.
-  let poisoned = 0;
-  for (const v of t.data) poisoned += v - v;
-  if (poisoned === 0) return;
-  const at = t.data.findIndex((v) => !Number.isFinite(v));
-  refuse(`The input "${name}" holds ${t.data[at]} at element ${at}; expected finite numbers.`);
-}
-
-/** Values of an integer tensor as i32; 64-bit ones are taken from callers who read them from files. */
-function integers(name: string, t: Tensor): Int32Array {
-  const data: unknown = t.data;
-  if (data instanceof Int32Array) return data;
-  if (data instanceof BigInt64Array) return Int32Array.from(data, Number);
-  if (data instanceof Uint8Array) return Int32Array.from(data);
-  return refuse(`The input "${name}" has type ${t.dtype}, expected i32 in an Int32Array; convert it first.`);
+  if (fits) return;
+  refuseInput(`The input "${name}" has shape ${sizesText(t.shape)}, expected ${sizesText(expected)}; ${advice}.`);
 }
 
 /** A mask of 0 and 1 as f32 [batch, length]; ones where there is none. */
@@ -72,41 +36,44 @@ function keyMask(
 ): Float32Array {
   if (mask === undefined) return new Float32Array(batch * length).fill(1);
   checkShape(name, mask, [batch, length], `it needs a value for each of the ${what}`);
-  const values = mask.data instanceof Float32Array ? mask.data : integers(name, mask);
+  checkInputLength(name, mask);
+  const values = mask.data instanceof Float32Array ? mask.data : integerValues(name, mask);
   const wrong = values.findIndex((v) => v !== 0 && v !== 1);
   if (wrong >= 0) {
-    refuse(`The input "${name}" holds ${values[wrong]} at element ${wrong}; expected 1 for ${what}, 0 for padding.`);
+    refuseInput(
+      `The input "${name}" holds ${values[wrong]} at element ${wrong}; expected 1 for ${what}, 0 for padding.`,
+    );
   }
   const out = Float32Array.from(values);
   for (let row = 0; row < batch; row++) {
     if (out.subarray(row * length, (row + 1) * length).includes(1)) continue;
-    refuse(`The input "${name}" hides all ${what} of row ${row}; at least one must be 1.`);
+    refuseInput(`The input "${name}" hides all ${what} of row ${row}; at least one must be 1.`);
   }
   return out;
 }
 
 /** `pixel_values` f32 [batch, channels, image_size, image_size]; position embeddings stay as they are. */
 function prepareFixed(inputs: Tensors, config: SiglipFixedVisionConfig): Tensors {
-  checkNames(inputs, ["pixel_values"], ["pixel_values"]);
+  checkInputNames(inputs, ["pixel_values"], "pixel_values");
   const { pixel_values } = inputs;
   const { imageSize: size, channels } = config;
   const advice = `this model takes images of ${size}x${size} pixels: resize them first`;
   checkShape("pixel_values", pixel_values, ["batch", channels, size, size], advice);
-  checkFloats("pixel_values", pixel_values);
+  finiteFloats("pixel_values", pixel_values);
   return { pixel_values };
 }
 
 /** Rows and columns of every image's patches, checked against the room that `patches` gives them. */
 function gridsOf(shapes: Tensor, batch: number, patches: number): readonly Grid[] {
   checkShape("spatial_shapes", shapes, [batch, 2], "it holds the rows and columns of each image's patches");
-  const sides = integers("spatial_shapes", shapes);
+  const sides = integerValues("spatial_shapes", shapes);
   return Array.from({ length: batch }, (_, i) => {
     const grid = { rows: sides[2 * i], columns: sides[2 * i + 1] };
     if (grid.rows < 1 || grid.columns < 1) {
-      refuse(`Image ${i} has a grid of ${grid.rows}x${grid.columns} patches; both sides must be at least 1.`);
+      refuseInput(`Image ${i} has a grid of ${grid.rows}x${grid.columns} patches; both sides must be at least 1.`);
     }
     if (grid.rows * grid.columns > patches) {
-      refuse(
+      refuseInput(
         `Image ${i} has a grid of ${grid.rows}x${grid.columns} = ${grid.rows * grid.columns} patches, but "pixel_values" holds ${patches} an image; give as many patches as the grid has.`,
       );
     }
@@ -123,7 +90,7 @@ function patchMask(given: Tensor | undefined, grids: readonly Grid[], patches: n
     if (given === undefined) padding.fill(0);
     const odd = padding.indexOf(1);
     if (odd < 0) continue;
-    refuse(
+    refuseInput(
       `The input "${name}" shows patch ${rows * columns + odd} of image ${i}, whose grid of ${rows}x${columns} ends before; mark the padding with 0.`,
     );
   }
@@ -137,15 +104,18 @@ function patchMask(given: Tensor | undefined, grids: readonly Grid[], patches: n
  */
 function prepareNaflex(inputs: Tensors, config: SiglipNaflexVisionConfig): Tensors {
   const known = ["pixel_values", "pixel_attention_mask", "spatial_shapes"];
-  checkNames(inputs, known, ["pixel_values", "spatial_shapes"]);
+  checkInputNames(inputs, known, "pixel_values");
   const { pixel_values, pixel_attention_mask, spatial_shapes } = inputs;
+  if (spatial_shapes === undefined) {
+    refuseInput('The input "spatial_shapes" is missing; give the rows and columns of each image\'s patches.');
+  }
   const { patchSize, channels, positionSide: side } = config;
   const advice = `this model takes patches of ${channels} channels and ${patchSize}x${patchSize} pixels, a row each`;
   checkShape("pixel_values", pixel_values, ["batch", "patches", channels * patchSize * patchSize], advice);
-  checkFloats("pixel_values", pixel_values);
+  finiteFloats("pixel_values", pixel_values);
   const [batch, patches] = pixel_values.shape;
   if (patches > MAX_PATCHES) {
-    refuse(`The input "pixel_values" holds ${patches} patches an image; at most ${MAX_PATCHES} can be encoded.`);
+    refuseInput(`The input "pixel_values" holds ${patches} patches an image; at most ${MAX_PATCHES} can be encoded.`);
   }
   const grids = gridsOf(spatial_shapes, batch, patches);
   const mask = patchMask(pixel_attention_mask, grids, patches);
@@ -170,19 +140,19 @@ export function prepareImages(inputs: Tensors, config: SiglipVisionConfig): Tens
  * @throws FoveaError `invalid_input`
  */
 export function prepareTexts(inputs: Tensors, config: SiglipTextConfig): Tensors {
-  checkNames(inputs, ["input_ids", "attention_mask"], ["input_ids"]);
+  checkInputNames(inputs, ["input_ids", "attention_mask"], "input_ids");
   const { input_ids, attention_mask } = inputs;
   checkShape("input_ids", input_ids, ["batch", "tokens"], "it needs a row for each text");
   const [batch, tokens] = input_ids.shape;
   if (tokens > config.maxPositions) {
-    refuse(
+    refuseInput(
       `The input "input_ids" has ${tokens} tokens a text, but this model has ${config.maxPositions} positions; cut the texts to ${config.maxPositions} tokens.`,
     );
   }
-  const ids = integers("input_ids", input_ids);
+  const ids = integerValues("input_ids", input_ids);
   const odd = ids.findIndex((id) => id < 0 || id >= config.vocabSize);
   if (odd >= 0) {
-    refuse(
+    refuseInput(
       `The input "input_ids" holds ${ids[odd]} at element ${odd}, outside of the vocabulary 0..${config.vocabSize - 1}; use the model's own tokenizer.`,
     );
   }
@@ -202,7 +172,7 @@ const normals = (shape: readonly number[], seed: number): Tensor => {
 function exampleNaflex(options: ExampleOptions, config: SiglipNaflexVisionConfig): Tensors {
   const { positionSide: side, patchSize, channels } = config;
   const [frames, rows, columns] = options.grid ?? [1, side, side];
-  if (frames !== 1) refuse(`This model takes images, found a grid of ${frames} frames; give 1xROWSxCOLUMNS.`);
+  if (frames !== 1) refuseInput(`This model takes images, found a grid of ${frames} frames; give 1xROWSxCOLUMNS.`);
   const { batch } = options;
   const grids = Int32Array.from({ length: 2 * batch }, (_, i) => (i % 2 === 0 ? rows : columns));
   return {
@@ -217,7 +187,7 @@ export function exampleImages(options: ExampleOptions, config: SiglipVisionConfi
   const { imageSize: size, channels } = config;
   const [height, width] = options.size ?? [size, size];
   if (height !== size || width !== size) {
-    refuse(`This model takes images of ${size}x${size} pixels, found ${height}x${width}; leave the size out.`);
+    refuseInput(`This model takes images of ${size}x${size} pixels, found ${height}x${width}; leave the size out.`);
   }
   return { pixel_values: normals([options.batch, channels, size, size], options.seed) };
 }

@@ -21,6 +21,8 @@ export interface ConfigReader {
   /** One of the given texts. */
   oneOf(field: string, known: readonly string[], fallback?: string): string;
   strings(field: string, fallback?: readonly string[]): readonly string[];
+  /** Whole numbers. */
+  integers(field: string, fallback?: readonly number[], bounds?: NumberBounds): readonly number[];
   object(field: string): ConfigReader;
   /** An error about a field whose value has the right type and makes no sense. */
   error(field: string, expected: string): FoveaError;
@@ -70,12 +72,12 @@ export function createConfigReader(config: unknown, path = "", file = "config.js
     if (!fits(value)) throw error(field, expected);
     return value;
   };
-  const numeric = (field: string, fallback: number | undefined, bounds: NumberBounds, whole: boolean): number => {
-    const { min = -Infinity, max = Infinity } = bounds;
-    const fits = (v: unknown): v is number =>
+  const fitting =
+    ({ min = -Infinity, max = Infinity }: NumberBounds, whole: boolean) =>
+    (v: unknown): v is number =>
       typeof v === "number" && (whole ? Number.isSafeInteger(v) : Number.isFinite(v)) && v >= min && v <= max;
-    return read(field, fallback, `a ${whole ? "whole " : ""}number${boundsText(bounds)}`, fits);
-  };
+  const numeric = (field: string, fallback: number | undefined, bounds: NumberBounds, whole: boolean): number =>
+    read(field, fallback, `a ${whole ? "whole " : ""}number${boundsText(bounds)}`, fitting(bounds, whole));
   return {
     has,
     error,
@@ -96,6 +98,13 @@ export function createConfigReader(config: unknown, path = "", file = "config.js
         fallback,
         "a list of texts",
         (v): v is readonly string[] => Array.isArray(v) && v.every((s) => typeof s === "string"),
+      ),
+    integers: (field, fallback, bounds = {}) =>
+      read(
+        field,
+        fallback,
+        `a list of whole numbers${boundsText(bounds)}`,
+        (v): v is readonly number[] => Array.isArray(v) && v.every(fitting(bounds, true)),
       ),
     object: (field) => createConfigReader(config[field], full(field), file),
   };

@@ -39,9 +39,9 @@ export function finiteFloats(name: string, t: Tensor): Float32Array {
     return refuseInput(`The input "${name}" has type ${t.dtype}, expected f32 in a Float32Array; convert it first.`);
   }
   checkInputLength(name, t);
-  // One pass without branches: any NaN or infinity makes the sum of differences NaN.
+  // Any NaN or infinity makes the sum of differences NaN. By index: an iterator takes twenty times as long.
   let poisoned = 0;
-  for (const v of data) poisoned += v - v;
+  for (let i = 0; i < data.length; i++) poisoned += data[i] - data[i];
   if (poisoned !== 0) {
     const at = data.findIndex((v) => !Number.isFinite(v));
     refuseInput(`The input "${name}" holds ${data[at]} at element ${at}; expected finite numbers.`);

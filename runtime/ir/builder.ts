@@ -17,6 +17,8 @@ export interface AttentionOptions {
   readonly keyMask?: Node;
   /** i32 [segments + 1] token offsets; tokens attend inside their segment alone. */
   readonly cuSeqlens?: Node;
+  /** No segment has more tokens, so that costs are counted by segments; nothing where that is not known. */
+  readonly longestSegment?: Dim;
   /** A token sees keys at most this many tokens away; 0 or nothing is no limit. */
   readonly window?: number;
 }
@@ -182,6 +184,7 @@ export function createGraphBuilder(options: BuilderOptions): GraphBuilder {
         causal: o.causal ?? false,
         key_mask: o.keyMask !== undefined,
         segments: o.cuSeqlens !== undefined,
+        ...(o.longestSegment === undefined ? {} : { longest_segment: o.longestSegment }),
         ...(o.window ? { window: o.window } : {}),
       });
     },

@@ -27,7 +27,9 @@ export interface SelfAttentionOptions {
   /** `q_proj`, `k_proj`, `v_proj` and `out_proj` unless given. */
   readonly names?: ProjectionNames;
   /** Turns queries and keys; cos and sin [tokens, pairs], see `GraphBuilder.rotary`. */
-  readonly rotary?: { readonly cos: Node; readonly sin: Node };
+  readonly rotary?: { readonly cos: Node; readonly sin: Node; readonly interleaved?: boolean };
+  /** Applied to queries and keys [batch, tokens, width] before they are divided into heads. */
+  readonly normalize?: (projected: Node, which: "query" | "key") => Node;
 }
 
 const NAMES: ProjectionNames = { query: "q_proj", key: "k_proj", value: "v_proj", output: "out_proj" };
@@ -37,7 +39,7 @@ const NAMES: ProjectionNames = { query: "q_proj", key: "k_proj", value: "v_proj"
  * @throws FoveaError `invalid_config` when the width is no multiple of the heads.
  */
 export function selfAttention(b: GraphBuilder, x: Node, prefix: string, options: SelfAttentionOptions): Node {
-  const { heads, bias = true, names = NAMES, rotary } = options;
+  const { heads, bias = true, names = NAMES, rotary, normalize = (projected) => projected } = options;
   const width = lastWidth(x, "Self-attention");
   if (width % heads !== 0) {
     throw new FoveaError("invalid_config", `${heads} attention heads cannot share a width of ${width} evenly.`);
@@ -48,10 +50,13 @@ export function selfAttention(b: GraphBuilder, x: Node, prefix: string, options:
       outFeatures: width,
       bias: typeof bias === "boolean" ? bias : bias[which],
     });
-  const project = (which: keyof ProjectionNames): Node =>
-    b.reshape(apply(x, which), [batch, tokens, heads, width / heads]);
-  const turn = (node: Node): Node => (rotary === undefined ? node : b.rotary(node, rotary.cos, rotary.sin));
-  const mixed = b.attention(turn(project("query")), turn(project("key")), project("value"), {
+  const split = (projected: Node): Node => b.reshape(projected, [batch, tokens, heads, width / heads]);
+  const turned = (which: "query" | "key"): Node => {
+    const own = split(normalize(apply(x, which), which));
+    if (rotary === undefined) return own;
+    return b.rotary(own, rotary.cos, rotary.sin, { interleaved: rotary.interleaved ?? false });
+  };
+  const mixed = b.attention(turned("query"), turned("key"), split(apply(x, "value")), {
     causal: options.causal ?? false,
     ...(options.keyMask === undefined ? {} : { keyMask: options.keyMask }),
     ...(options.cuSeqlens === undefined ? {} : { cuSeqlens: options.cuSeqlens }),

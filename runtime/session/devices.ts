@@ -1,8 +1,9 @@
 /** Choosing and opening a device among the plugins'. */
 import type { Capabilities, Device, DeviceHost, DeviceSpec, OpenOptions } from "../abi/device.ts";
 import type { Plugin } from "../abi/plugin.ts";
-import { FoveaError, nearest } from "../core/diagnostics.ts";
+import { FoveaError } from "../core/diagnostics.ts";
 import type { Host } from "../host/mod.ts";
+import { didYouMean } from "./check.ts";
 
 /** A device of this machine, or the reason why it is absent. */
 export type DeviceReport =
@@ -48,11 +49,9 @@ export async function openDevice(
   const spec = specs.find((s) => s.kind === kind);
   if (spec === undefined) {
     const kinds = specs.map((s) => s.kind);
-    const meant = nearest(kind, kinds);
-    const hint = meant === undefined ? "" : ` Did you mean "${meant}"?`;
     throw new FoveaError(
       "unknown_device",
-      `No plugin brings a device "${kind}"; there are ${kinds.join(", ") || "none"}.${hint}`,
+      `No plugin brings a device "${kind}"; there are ${kinds.join(", ") || "none"}.${didYouMean(kind, kinds)}`,
     );
   }
   const probed = await spec.probe(host);

@@ -1,13 +1,14 @@
 /** A loaded encoder: what users call. */
 import type { DeviceStats } from "../abi/device.ts";
 import type { EncoderModel, Modality, PixelImage, Processors, Scoring, Tensor, Tensors } from "../abi/encoder.ts";
-import { FoveaError, nearest } from "../core/diagnostics.ts";
+import { FoveaError } from "../core/diagnostics.ts";
 import { concatRows } from "./batching.ts";
+import { checkOptions, didYouMean, type Expected, FUNCTION, foundText, isObject, SIGNAL, TEXTS } from "./check.ts";
 import { explainEncoder } from "./explain.ts";
 import type { LoadedTower, RunStats } from "./tower.ts";
 
-/** A picture: a path or file URL, the bytes of a PNG, JPEG or WebP file, or decoded pixels. */
-export type ImageInput = string | URL | Uint8Array | PixelImage;
+/** A picture: a path, a file or http(s) URL, a PNG, JPEG or WebP file as bytes or as a blob, or decoded pixels. */
+export type ImageInput = string | URL | Uint8Array | ArrayBuffer | Blob | PixelImage;
 
 /**
  * What to encode: pictures, texts, or a tower's own tensors by their Hugging Face names (`pixel_values` f32
@@ -26,6 +27,12 @@ export interface EncodeOptions {
   /** Told after each batch of pictures, and after texts. */
   readonly onProgress?: (done: number, total: number) => void;
 }
+
+const ENCODE_OPTIONS: Readonly<Record<keyof EncodeOptions, Expected>> = {
+  signal: SIGNAL,
+  outputs: TEXTS,
+  onProgress: FUNCTION,
+};
 
 /** Results of one tower under the names that Hugging Face uses; f32. */
 export interface TowerOutput {
@@ -57,6 +64,12 @@ export interface EncoderStats {
   readonly device: DeviceStats;
 }
 
+/** Reads a picture; `name` stands for it in messages where it has none of its own. */
+export type DecodeImage = (
+  image: ImageInput,
+  options?: { readonly name?: string; readonly signal?: AbortSignal },
+) => Promise<PixelImage>;
+
 /** What an encoder needs of the runtime that loaded it. */
 export interface EncoderContext {
   readonly model: EncoderModel;
@@ -66,7 +79,7 @@ export interface EncoderContext {
   readonly logitScale: number | undefined;
   readonly logitBias: number;
   readonly loadMs: number;
-  readonly decode: (image: ImageInput) => Promise<PixelImage>;
+  readonly decode: DecodeImage;
   readonly deviceStats: () => DeviceStats;
   readonly now: () => number;
   readonly onClose: () => void;
@@ -113,9 +126,10 @@ export class Encoder {
    */
   async encode(inputs: EncodeInputs, options: EncodeOptions = {}): Promise<EncodeResult> {
     this.#checkOpen();
+    checkOptions("encode", options, ENCODE_OPTIONS);
     options.signal?.throwIfAborted();
     const requestId = ++this.#encodes;
-    const given = this.#batches(inputs);
+    const given = this.#batches(inputs, options.signal);
     const wanted = this.#outputs([...given.keys()], options.outputs);
     const total = [...given.values()].reduce((n, batches) => n + batches.length, 0);
     const results = new Map<Modality, Tensors>();
@@ -189,27 +203,43 @@ export class Encoder {
   }
 
   /** The tensors of every tower that has inputs, in batches that are made when their turn comes. */
-  #batches(inputs: EncodeInputs): ReadonlyMap<Modality, readonly Batch[]> {
+  #batches(inputs: EncodeInputs, signal: AbortSignal | undefined): ReadonlyMap<Modality, readonly Batch[]> {
+    if (!isObject(inputs)) {
+      throw new FoveaError(
+        "invalid_input",
+        `encode takes an object such as { images: ["cat.jpg"] }; found ${foundText(inputs)}.`,
+      );
+    }
     const { images, texts, ...named } = inputs;
     const given = new Map<Modality, readonly Batch[]>();
-    for (const [modality, tensors] of this.#namedTensors(named)) given.set(modality, [async () => tensors]);
-    if (images !== undefined) given.set("vision", this.#imageBatches(images));
-    if (texts !== undefined) given.set("text", [this.#textBatch(texts as readonly string[])]);
+    const add = (modality: Modality, batches: readonly Batch[]): void => {
+      if (given.has(modality)) {
+        const name = modality === "vision" ? "images" : "texts";
+        throw new FoveaError("invalid_input", `Give \`${name}\` or the ${modality} tower's own tensors, not both.`);
+      }
+      given.set(modality, batches);
+    };
+    for (const [modality, tensors] of this.#namedTensors(named)) add(modality, [async () => tensors]);
+    if (images !== undefined) add("vision", this.#imageBatches(images, signal));
+    if (texts !== undefined) add("text", [this.#textBatch(texts)]);
     if (given.size === 0) {
       throw new FoveaError("invalid_input", "There is nothing to encode; give `images`, `texts` or tensors.");
     }
     return given;
   }
 
-  #imageBatches(images: readonly ImageInput[]): readonly Batch[] {
+  #imageBatches(images: readonly ImageInput[], signal: AbortSignal | undefined): readonly Batch[] {
     const prepare = this.#context.processors.images;
     if (prepare === undefined) throw noProcessor(this.modelType, "images", "preprocessor_config.json", "pixel_values");
-    if (images.length === 0) throw new FoveaError("invalid_input", "`images` is empty; give at least one picture.");
+    checkList("images", "picture", images);
     this.tower("vision");
-    return Array.from({ length: Math.ceil(images.length / IMAGES_AT_ONCE) }, (_, i) => async () => {
+    return Array.from({ length: Math.ceil(images.length / IMAGES_AT_ONCE) }, (_, batch) => async () => {
       const decoded: PixelImage[] = [];
-      for (const image of images.slice(i * IMAGES_AT_ONCE, (i + 1) * IMAGES_AT_ONCE)) {
-        decoded.push(await this.#context.decode(image));
+      const from = batch * IMAGES_AT_ONCE;
+      for (const [i, image] of images.slice(from, from + IMAGES_AT_ONCE).entries()) {
+        signal?.throwIfAborted();
+        const name = `The picture at position ${from + i} of \`images\``;
+        decoded.push(await this.#context.decode(image, { name, ...(signal === undefined ? {} : { signal }) }));
       }
       return prepare(decoded);
     });
@@ -218,7 +248,7 @@ export class Encoder {
   #textBatch(texts: readonly string[]): Batch {
     const prepare = this.#context.processors.texts;
     if (prepare === undefined) throw noProcessor(this.modelType, "texts", "tokenizer.json", "input_ids");
-    if (texts.length === 0) throw new FoveaError("invalid_input", "`texts` is empty; give at least one text.");
+    checkList("texts", "text", texts);
     this.tower("text");
     return () => prepare(texts);
   }
@@ -232,11 +262,9 @@ export class Encoder {
       const owner = [...towers.values()].find((t) => t.spec.inputs.includes(name));
       if (owner === undefined) {
         const names = ["images", "texts", ...[...towers.values()].flatMap((t) => t.spec.inputs)];
-        const meant = nearest(name, names);
-        const hint = meant === undefined ? "" : ` Did you mean "${meant}"?`;
         throw new FoveaError(
           "invalid_input",
-          `There is no input "${name}"; this model takes ${names.join(", ")}.${hint}`,
+          `There is no input "${name}"; this model takes ${names.join(", ")}.${didYouMean(name, names)}`,
         );
       }
       if (!isTensor(value)) {
@@ -259,13 +287,20 @@ export class Encoder {
       if (all.includes(name)) continue;
       throw new FoveaError(
         "invalid_input",
-        `There is no output "${name}"; these inputs give ${[...new Set(all)].join(", ")}.`,
+        `There is no output "${name}"; these inputs give ${[...new Set(all)].join(", ")}.${didYouMean(name, all)}`,
       );
     }
-    if (wanted.length === 0)
-      throw new FoveaError("invalid_input", `\`outputs\` is empty; name some of ${all.join(", ")}.`);
     return new Map(available.map(([m, names]) => [m, names.filter((n) => wanted.includes(n))]));
   }
+}
+
+/** @throws FoveaError `invalid_input` */
+function checkList(name: string, item: string, list: unknown): void {
+  if (Array.isArray(list) && list.length > 0) return;
+  throw new FoveaError(
+    "invalid_input",
+    `\`${name}\` must be a list of at least one ${item}; found ${foundText(list)}.`,
+  );
 }
 
 function noProcessor(modelType: string, input: string, file: string, tensor: string): FoveaError {

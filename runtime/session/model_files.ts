@@ -1,10 +1,9 @@
 /** The small files of a model: configuration, processors, tokenizer. */
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../abi/encoder.ts";
 import type { Plugin } from "../abi/plugin.ts";
-import { FoveaError, nearest } from "../core/diagnostics.ts";
+import { FoveaError } from "../core/diagnostics.ts";
 import type { ByteSource, CheckpointFiles } from "../exec/weights/checkpoint.ts";
-
-type Json = Readonly<Record<string, unknown>>;
+import { didYouMean, isObject } from "./check.ts";
 
 /** Larger than any tokenizer that is published. */
 const MAX_JSON_BYTES = 256 * 2 ** 20;
@@ -50,10 +49,6 @@ export interface OpenedModel {
   readonly files: ModelFiles;
 }
 
-function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 /**
  * Reads `config.json` and opens the encoder plugin that serves its `model_type` with the files that it asks for.
  * @throws FoveaError `no_config`, `unknown_model_type` that lists the known ones, `invalid_config`
@@ -66,7 +61,7 @@ export async function openModel(files: CheckpointFiles, plugins: readonly Plugin
       `${files.description} has no config.json, so it is no model folder; give the folder that holds config.json and the weights.`,
     );
   }
-  if (!isObject(config))
+  if (!isObject(config) || Array.isArray(config))
     throw new FoveaError("invalid_config", `config.json in ${files.description} must be an object.`);
   const modelType = config.model_type;
   const encoders = plugins.flatMap((p) => p.encoders ?? []);
@@ -80,11 +75,9 @@ export async function openModel(files: CheckpointFiles, plugins: readonly Plugin
   }
   const spec = encoders.find((e) => e.modelTypes.includes(modelType));
   if (spec === undefined) {
-    const meant = nearest(modelType, known);
-    const hint = meant === undefined ? "" : ` Did you mean "${meant}"?`;
     throw new FoveaError(
       "unknown_model_type",
-      `No plugin serves the model_type "${modelType}" of ${files.description}; known are ${known.join(", ")}.${hint}`,
+      `No plugin serves the model_type "${modelType}" of ${files.description}; known are ${known.join(", ")}.${didYouMean(modelType, known)}`,
     );
   }
   const own = await readModelFiles(files, spec);

@@ -1,6 +1,7 @@
 /** What `createRuntime` takes, and what it tells while it works. */
 import type { Plugin } from "../abi/plugin.ts";
 import type { Store } from "../exec/store/store.ts";
+import { checkOptions, type Expected, FUNCTION, isObject, oneOf, SIGNAL, TEXT, TEXTS, withMethods } from "./check.ts";
 
 /** Progress of a load: `done` of `total` steps of a phase. */
 export interface Progress {
@@ -40,4 +41,55 @@ export interface LoadOptions {
   /** `dummy` makes seeded normal weights (standard deviation 0.02) and reads `config.json` alone. */
   readonly loadFormat?: "safetensors" | "dummy";
   readonly signal?: AbortSignal;
+}
+
+/** More than any machine has processors; each worker costs memory and time to start. */
+const MAX_THREADS = 512;
+
+const STORE = withMethods("a store", "get", "put", "delete");
+
+const RUNTIME_OPTIONS: Readonly<Record<keyof RuntimeOptions, Expected>> = {
+  device: TEXT,
+  plugins: {
+    text: "a list of plugins, as definePlugin makes them",
+    holds: (v) => Array.isArray(v) && v.every((p) => isObject(p) && TEXT.holds(p.name)),
+  },
+  cache: {
+    text: "a folder's path, a store (get, put and delete), or false",
+    holds: (v) => v === false || TEXT.holds(v) || STORE.holds(v),
+  },
+  compile: { text: "an object such as { enabled: false }", holds: isObject },
+  threads: {
+    text: `a whole number from 0 (no workers) to ${MAX_THREADS}`,
+    holds: (v) => Number.isInteger(v) && (v as number) >= 0 && (v as number) <= MAX_THREADS,
+  },
+  target: TEXT,
+  memory: { text: "a number of bytes above 0", holds: (v) => Number.isFinite(v) && (v as number) > 0 },
+  onProgress: FUNCTION,
+  onProblem: FUNCTION,
+};
+
+const COMPILE_OPTIONS: Readonly<Record<keyof NonNullable<RuntimeOptions["compile"]>, Expected>> = {
+  enabled: { text: "true or false", holds: (v) => typeof v === "boolean" },
+};
+
+const LOAD_OPTIONS: Readonly<Record<keyof LoadOptions, Expected>> = {
+  components: TEXTS,
+  dtype: {
+    text: '"f32", the type of this version\'s arithmetic (weights of f16 and bf16 are widened)',
+    holds: (v) => v === "f32",
+  },
+  loadFormat: oneOf("safetensors", "dummy"),
+  signal: SIGNAL,
+};
+
+/** @throws FoveaError `invalid_options` */
+export function checkRuntimeOptions(options: RuntimeOptions): void {
+  checkOptions("createRuntime", options, RUNTIME_OPTIONS);
+  if (options.compile !== undefined) checkOptions("createRuntime's `compile`", options.compile, COMPILE_OPTIONS);
+}
+
+/** @throws FoveaError `invalid_options` */
+export function checkLoadOptions(options: LoadOptions): void {
+  checkOptions("load", options, LOAD_OPTIONS);
 }

@@ -4,7 +4,8 @@ import { FoveaError } from "../core/diagnostics.ts";
 import { type CheckpointFiles, directoryFiles, httpFiles, memoryFiles } from "../exec/weights/checkpoint.ts";
 import type { Host } from "../host/mod.ts";
 import { decodeImage } from "../media/decode.ts";
-import type { ImageInput } from "./encoder.ts";
+import { foundText, isObject, withMethods } from "./check.ts";
+import type { DecodeImage, ImageInput } from "./encoder.ts";
 
 /** A folder's path, `hf:organisation/name` (with `@revision`), an http(s) or file URL, or files by name. */
 export type ModelSource = string | URL | ReadonlyMap<string, Uint8Array> | CheckpointFiles;
@@ -27,61 +28,145 @@ function folderAddress(url: URL): URL {
   return url.pathname.endsWith("/") ? url : new URL(`${url.pathname}/${url.search}`, url);
 }
 
-/** @throws FoveaError `bad_source` */
-export function openModelSource(source: ModelSource, host: Host): CheckpointFiles {
-  if (typeof source === "string") {
-    if (source.startsWith("hf:")) return httpFiles(hubAddress(source), (url, init) => fetch(url, init));
-    return /^(https?|file):\/\//.test(source) ? openModelSource(new URL(source), host) : directoryFiles(host, source);
+/** The address that a text is, if it is one. @throws FoveaError `bad_source` for an address that makes no sense */
+function addressOf(text: string): URL | undefined {
+  // One letter would be a drive.
+  if (!/^[a-z][a-z\d+.-]+:\/\//i.test(text)) return undefined;
+  try {
+    return new URL(text);
+  } catch (cause) {
+    throw new FoveaError("bad_source", `"${text}" is not a valid address.`, { cause });
   }
-  if (source instanceof URL) {
-    if (source.protocol === "file:") return directoryFiles(host, host.pathOf(source));
-    if (/^https?:$/.test(source.protocol)) return httpFiles(folderAddress(source), (url, init) => fetch(url, init));
-    throw new FoveaError("bad_source", `${source.href} cannot be read; give a folder, an http(s) or a file URL.`);
-  }
-  return source instanceof Map ? memoryFiles(source) : (source as CheckpointFiles);
 }
 
-const isPixels = (image: Uint8Array | PixelImage): image is PixelImage => "channels" in image;
+const CHECKPOINT_FILES = withMethods("files", "list", "open");
 
-async function fetched(url: URL): Promise<Uint8Array> {
-  const response = await fetch(url).catch((cause: unknown) => {
+/**
+ * @param signal ends downloads
+ * @throws FoveaError `bad_source`
+ */
+export function openModelSource(source: ModelSource, host: Host, signal?: AbortSignal): CheckpointFiles {
+  const download = (url: string, init?: { readonly headers?: Record<string, string> }): Promise<Response> =>
+    fetchFrom(url, signal === undefined ? { ...init } : { ...init, signal });
+  if (typeof source === "string") {
+    if (source === "") throw new FoveaError("bad_source", "The model's name is empty; give the path of its folder.");
+    if (source.startsWith("hf:")) return httpFiles(hubAddress(source), download);
+    const address = addressOf(source);
+    return address === undefined ? modelFolder(host, source) : openModelSource(address, host, signal);
+  }
+  if (source instanceof URL) {
+    if (source.protocol === "file:") return modelFolder(host, host.pathOf(source));
+    if (/^https?:$/.test(source.protocol)) return httpFiles(folderAddress(source), download);
+    throw new FoveaError("bad_source", `${source.href} cannot be read; give a folder, an http(s) or a file URL.`);
+  }
+  if (source instanceof Map) return memoryFiles(source);
+  if (CHECKPOINT_FILES.holds(source)) return source as CheckpointFiles;
+  throw new FoveaError(
+    "bad_source",
+    `A model is a folder's path, hf:organisation/name, a URL, or a Map of files by name; found ${foundText(source)}.`,
+  );
+}
+
+/** Files of a folder; what is no folder is named in the words of models. */
+function modelFolder(host: Host, path: string): CheckpointFiles {
+  const files = directoryFiles(host, path);
+  return {
+    ...files,
+    list: async () => {
+      try {
+        return await files.list();
+      } catch (error) {
+        throw error instanceof FoveaError ? folderError(path, error) : error;
+      }
+    },
+  };
+}
+
+function folderError(path: string, error: FoveaError): FoveaError {
+  if (error.code === "file.not_found") {
+    const hub = /^\w[\w.-]*\/[\w.-]+$/.test(path) ? `; for a model of the hub write hf:${path}` : "";
+    return new FoveaError(error.code, `There is no model folder ${path}. Check the path${hub}.`, { cause: error });
+  }
+  if (error.code !== "file.kind") return error;
+  return new FoveaError(
+    error.code,
+    `${path} is not a folder; give the folder that holds the model's config.json and weights.`,
+    { cause: error },
+  );
+}
+
+/** `fetch` whose errors say why: Node and Deno hide the reason in the cause. */
+async function fetchFrom(url: string, init: RequestInit): Promise<Response> {
+  try {
+    return await fetch(url, init);
+  } catch (error) {
+    init.signal?.throwIfAborted();
+    const inner = error instanceof Error ? error.cause : undefined;
+    throw inner instanceof Error && inner.message !== "" ? inner : error;
+  }
+}
+
+const reasonOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");
+
+async function fetchedImage(url: URL, signal: AbortSignal | undefined): Promise<Uint8Array> {
+  try {
+    const response = await fetchFrom(url.href, signal === undefined ? {} : { signal });
+    if (response.ok) return new Uint8Array(await response.arrayBuffer());
+    throw new FoveaError("fetch_failed", `${url.href} answered with status ${response.status}. Check the address.`);
+  } catch (cause) {
+    signal?.throwIfAborted();
+    if (cause instanceof FoveaError) throw cause;
     throw new FoveaError(
       "fetch_failed",
-      `${url.href} cannot be reached: ${cause instanceof Error ? cause.message : String(cause)}.`,
-      { cause },
+      `${url.href} cannot be reached: ${reasonOf(cause)}. Check the address and the connection.`,
+      {
+        cause,
+      },
     );
-  });
-  if (!response.ok) throw new FoveaError("fetch_failed", `${url.href} answered with status ${response.status}.`);
-  return new Uint8Array(await response.arrayBuffer());
+  }
 }
 
 /** A reader of pictures; codecs are compiled once for it. */
-export function createImageReader(host: Host): (image: ImageInput) => Promise<PixelImage> {
+export function createImageReader(host: Host): DecodeImage {
   const loadCodec = async (specifier: string): Promise<WebAssembly.Module> => {
     const bytes = await host.loadPackageFile(specifier);
     return WebAssembly.compile(bytes as Uint8Array<ArrayBuffer>);
   };
-  return async (image) => {
-    if (typeof image === "string" && /^https?:\/\//.test(image))
-      return decodeImage(await fetched(new URL(image)), { loadCodec, name: image });
-    if (typeof image === "string") return decodeImage(await host.readFile(image), { loadCodec, name: image });
-    if (image instanceof URL) {
-      const bytes = image.protocol === "file:" ? await host.readFile(host.pathOf(image)) : await fetched(image);
-      return decodeImage(bytes, { loadCodec, name: image.href });
+  const bytesAt = (place: string | URL, signal: AbortSignal | undefined): Promise<Uint8Array> => {
+    const url = typeof place === "string" ? addressOf(place) : place;
+    if (url === undefined) return host.readFile(place as string);
+    if (url.protocol === "file:") return host.readFile(host.pathOf(url));
+    if (/^https?:$/.test(url.protocol)) return fetchedImage(url, signal);
+    throw new FoveaError("bad_source", `${url.href} cannot be read; give a path, an http(s) or a file URL.`);
+  };
+  return async (image, { name = "The picture", signal } = {}) => {
+    if (image === "") throw new FoveaError("bad_source", `${name} is an empty text; give a path.`);
+    if (typeof image === "string" || image instanceof URL) {
+      return decodeImage(await bytesAt(image, signal), { loadCodec, name: String(image) });
     }
-    if (isPixels(image)) return checkedPixels(image);
-    return decodeImage(image, { loadCodec });
+    if (image instanceof Uint8Array) return decodeImage(image, { loadCodec, name });
+    if (image instanceof ArrayBuffer) return decodeImage(new Uint8Array(image), { loadCodec, name });
+    if (image instanceof Blob) return decodeImage(new Uint8Array(await image.arrayBuffer()), { loadCodec, name });
+    return checkedPixels(image, name);
   };
 }
 
 /** @throws FoveaError `invalid_input` */
-function checkedPixels(image: PixelImage): PixelImage {
-  const { width, height, channels, data } = image;
-  if (channels !== 3 || !(width >= 1) || !(height >= 1) || data.length !== width * height * 3) {
+function checkedPixels(image: unknown, name: string): PixelImage {
+  if (!isObject(image) || !("data" in image)) {
     throw new FoveaError(
       "invalid_input",
-      `Pixels must be RGB with 3 x width x height bytes; found ${data.length} bytes for ${width}x${height} with ${channels} channels.`,
+      `${name} must be a path, a URL, bytes, a blob, or pixels { width, height, channels: 3, data }; found ${foundText(image)}.`,
     );
   }
-  return image;
+  const { width, height, channels, data } = image as unknown as PixelImage;
+  const isBytes = data instanceof Uint8Array || (data as unknown) instanceof Uint8ClampedArray;
+  if (channels !== 3 || !(width >= 1) || !(height >= 1) || !isBytes || data.length !== width * height * 3) {
+    throw new FoveaError(
+      "invalid_input",
+      `${name} has pixels that are not RGB in 3 x width x height bytes: found ${data?.length} values in ${foundText(data)} for ${width}x${height} with ${channels} channels.`,
+    );
+  }
+  return image as unknown as PixelImage;
 }

@@ -23,7 +23,8 @@ function windowOf(context: ClaimContext, node: Node): number {
 /** Scores and weighted sums, and one exponential for each score. */
 function flopsOf(node: Node, window: number): Dim {
   const [q, k] = node.inputs;
-  const keys = window === 0 ? k.shape[1] : min(k.shape[1], 2 * window + 1);
+  const reachable = (node.attributes.longest_segment as Dim | undefined) ?? k.shape[1];
+  const keys = window === 0 ? reachable : min(reachable, 2 * window + 1);
   const scores = mul(q.shape[0], q.shape[1], q.shape[2], keys);
   const exponential = exprFlops({ op: "exp", args: [{ input: 0 }] });
   return add(mul(4, scores, q.shape[3]), mul(exponential, scores));

@@ -1,6 +1,6 @@
 /** Runs a compressed format's decoder over a file in small pieces, so that what it unpacks to is known before it is too much. */
 import { FoveaError } from "../../core/diagnostics.ts";
-import { type AudioLimits, checkShape, damaged, subject, tooLong } from "./audio_header.ts";
+import { type AudioLimits, checkShape, damaged, subject, tooLong, truncated } from "./audio_header.ts";
 import type { AudioClip } from "./clip.ts";
 
 /** Samples that one piece of a file gave. */
@@ -33,9 +33,16 @@ const PIECE = 8192;
 
 /**
  * Decodes a whole file.
- * @throws FoveaError `audio.no_codec`, `audio.damaged`, `audio.too_long`
+ * @param promised samples of a channel that the file's header counts at least: decoders leave out what fails its checksum
+ * without a word
+ * @throws FoveaError `audio.no_codec`, `audio.damaged`, `audio.truncated`, `audio.too_long`
  */
-export async function runStreamDecoder(codec: StreamCodec, bytes: Uint8Array, limits: AudioLimits): Promise<AudioClip> {
+export async function runStreamDecoder(
+  codec: StreamCodec,
+  bytes: Uint8Array,
+  limits: AudioLimits,
+  promised = 0,
+): Promise<AudioClip> {
   const decoder = await openDecoder(codec, limits);
   const pieces: DecodedPiece[] = [];
   let samples = 0;
@@ -55,8 +62,13 @@ export async function runStreamDecoder(codec: StreamCodec, bytes: Uint8Array, li
     throw damaged(limits, codec.format, `its decoder stopped with "${messageOf(error)}"`, error);
   }
   decoder.free();
-  if (pieces.length === 0) throw damaged(limits, codec.format, "it holds no samples that can be decoded");
-  return joined(pieces);
+  const found = pieces.reduce((n, p) => n + p.samplesDecoded, 0);
+  if (found < promised) {
+    const detail = `its header promises ${promised} samples a channel, ${found} can be decoded`;
+    throw truncated(limits, codec.format, detail);
+  }
+  if (found === 0) throw damaged(limits, codec.format, "it holds no samples that can be decoded");
+  return joined(pieces, found);
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
@@ -84,8 +96,7 @@ function checkSame(piece: DecodedPiece, first: DecodedPiece, codec: StreamCodec,
   throw damaged(limits, codec.format, `it begins with ${shape(first)} and goes on with ${shape(piece)}`);
 }
 
-function joined(pieces: readonly DecodedPiece[]): AudioClip {
-  const length = pieces.reduce((n, p) => n + p.samplesDecoded, 0);
+function joined(pieces: readonly DecodedPiece[], length: number): AudioClip {
   const channels = pieces[0].channelData.map((_, channel) => {
     const out = new Float32Array(length);
     let at = 0;

@@ -1,0 +1,71 @@
+/** Checks of what callers give: those without types make typing mistakes too. */
+import { FoveaError, nearest } from "../core/diagnostics.ts";
+
+/** What a value must be, in words, and whether one is. */
+export interface Expected {
+  readonly text: string;
+  readonly holds: (value: unknown) => boolean;
+}
+
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
+}
+
+const hasMethod = (value: unknown, name: string): boolean => isObject(value) && typeof value[name] === "function";
+
+export const TEXT: Expected = { text: "a text", holds: (v) => typeof v === "string" && v !== "" };
+export const FUNCTION: Expected = { text: "a function", holds: (v) => typeof v === "function" };
+export const SIGNAL: Expected = { text: "an AbortSignal", holds: (v) => hasMethod(v, "throwIfAborted") };
+export const TEXTS: Expected = {
+  text: "a list of names",
+  holds: (v) => Array.isArray(v) && v.length > 0 && v.every(TEXT.holds),
+};
+
+export function oneOf(...values: readonly string[]): Expected {
+  return { text: values.map((v) => JSON.stringify(v)).join(" or "), holds: (v) => values.includes(v as string) };
+}
+
+/** An object that has all these methods. */
+export function withMethods(text: string, ...names: readonly string[]): Expected {
+  return { text, holds: (v) => names.every((n) => hasMethod(v, n)) };
+}
+
+/** A value for a message: short, and never its contents. */
+export function foundText(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "function") return "a function";
+  if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list";
+  if (!isObject(value)) return String(value);
+  const name = value.constructor?.name;
+  return name === undefined || name === "Object" ? "an object" : `an object of type ${name}`;
+}
+
+/** ` Did you mean "x"?` where a known word is near, else nothing. */
+export function didYouMean(word: string, words: Iterable<string>): string {
+  const meant = nearest(word, words);
+  return meant === undefined ? "" : ` Did you mean "${meant}"?`;
+}
+
+/**
+ * @param of whose options they are, such as `createRuntime`
+ * @throws FoveaError `invalid_options` for a name that is not known and for a value that is not as expected
+ */
+export function checkOptions(of: string, options: unknown, known: Readonly<Record<string, Expected>>): void {
+  if (!isObject(options) || Array.isArray(options)) {
+    throw new FoveaError("invalid_options", `The options of ${of} must be an object; found ${foundText(options)}.`);
+  }
+  for (const [name, value] of Object.entries(options)) {
+    const names = Object.keys(known);
+    if (!Object.hasOwn(known, name)) {
+      throw new FoveaError(
+        "invalid_options",
+        `${of} has no option "${name}"; it takes ${names.join(", ")}.${didYouMean(name, names)}`,
+      );
+    }
+    if (value === undefined || known[name].holds(value)) continue;
+    throw new FoveaError(
+      "invalid_options",
+      `The option \`${name}\` of ${of} is ${foundText(value)}; expected ${known[name].text}.`,
+    );
+  }
+}
