@@ -1,5 +1,6 @@
 /** `npm start`: the bundled trained CLIP classifies the bundled handwritten digits, with both towers compiled. */
-import { type Classification, classifyImages, createRuntime, type Progress, type Runtime } from "../mod.ts";
+import { type Classification, classifyImages, createRuntime, type Runtime } from "../mod.ts";
+import { progressBar } from "../runtime/cli/terminal.ts";
 import { detectHost } from "../runtime/host/mod.ts";
 
 const MODEL = new URL("./models/digits-clip/", import.meta.url);
@@ -9,11 +10,6 @@ const TEMPLATE = "a photo of the digit {}";
 const SHOWN = 10;
 
 const host = await detectHost();
-
-function showProgress({ phase, modality, done, total, item }: Progress): void {
-  if (!host.isTerminal("stderr")) return;
-  console.error(`  ${phase === "compile" ? "compile" : "weights"} ${modality} ${done}/${total} ${item}`);
-}
 
 async function pictures(): Promise<readonly { readonly name: string; readonly url: URL; readonly digit: number }[]> {
   const folder = new URL("images/", MODEL);
@@ -41,9 +37,10 @@ function compileSummary({ compiled, cacheHits, shared, compileMs }: ReturnType<R
 }
 
 const cache = host.defaultCacheDir() ?? false;
+const progress = await progressBar(host, false);
 await using runtime = await createRuntime({
   cache,
-  onProgress: showProgress,
+  onProgress: progress.onProgress,
   onProblem: (sentence) => console.error(sentence),
 });
 console.log(
@@ -57,8 +54,9 @@ const found = await classifyImages(
   encoder,
   images.map((p) => p.url),
   WORDS,
-  { template: TEMPLATE },
+  { template: TEMPLATE, onProgress: progress.onEncoded },
 );
+progress.stop();
 const elapsed = host.now() - begin;
 
 printTable(

@@ -84,8 +84,18 @@ export class Runtime {
    */
   async load(source: ModelSource, options: LoadOptions = {}): Promise<Encoder> {
     this.#checkOpen();
-    const { host, plugins, device } = this.#parts;
     checkLoadOptions(options);
+    try {
+      return await this.#load(source, options);
+    } catch (error) {
+      // Whatever an abort broke off, the reason of the abort is what the caller waits for.
+      options.signal?.throwIfAborted();
+      throw error;
+    }
+  }
+
+  async #load(source: ModelSource, options: LoadOptions): Promise<Encoder> {
+    const { host, plugins, device } = this.#parts;
     const begin = host.now();
     const files = openModelSource(source, host, options.signal);
     const { modelType, model, files: modelFiles } = await openModel(files, plugins);

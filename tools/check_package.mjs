@@ -24,7 +24,7 @@ const INSTALLED_LIMIT = 15 * MEGABYTE;
 
 /** Parts of paths that show that something came along which users do not need. */
 const FOREIGN =
-  /_test\.|^(?!dist\/test\/kit|test\/kit)(dist\/)?test\/|/(fixtures|goldens)/|^(dist\/)?(tools|bench|examples|\.build)\/|\.fingerprint|tsbuildinfo|\.tgz$/;
+  /_test\.|^(?!dist\/test\/kit|test\/kit)(dist\/)?test\/|\/(fixtures|goldens)\/|^(dist\/)?(tools|bench|examples|\.build)\/|\.fingerprint|tsbuildinfo|\.tgz$/;
 
 const QUIET = ["--no-audit", "--no-fund", "--loglevel=error"];
 

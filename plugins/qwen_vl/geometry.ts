@@ -178,8 +178,7 @@ function axisWeights(count: number, side: number): AxisWeights {
 }
 
 /** Bilinear weights that bring a table of `side` x `side` positions to every patch of the grids. */
-export function positionWeights(grids: readonly Grid[], mergeSize: number, side: number): PositionWeights {
-  const { rows, columns } = patchPlaces(grids, mergeSize);
+export function positionWeights(grids: readonly Grid[], { rows, columns }: PatchPlaces, side: number): PositionWeights {
   const patches = rows.length;
   const out = { index: new Int32Array(4 * patches), weights: new Float32Array(4 * patches) };
   let at = 0;

@@ -53,9 +53,11 @@ function learnedPositions(b: GraphBuilder, side: number, width: number): Node {
   const { patches } = b.dims;
   const table = b.weight("pos_embed.weight", [side * side, width]);
   const corners = b.gather(table, b.input("position_index", [4, patches], "i32"));
-  const weights = b.reshape(b.input("position_weights", [4, patches]), [4, patches, 1]);
-  const weighted = b.mul(corners, weights);
-  const corner = (at: number): Node => b.reshape(b.slice(weighted, 0, at, at + 1), [patches, width]);
+  const weights = b.input("position_weights", [4, patches]);
+  const corner = (at: number): Node => {
+    const own = (values: Node, size: number): Node => b.reshape(b.slice(values, 0, at, at + 1), [patches, size]);
+    return b.mul(own(corners, width), own(weights, 1));
+  };
   return b.add(b.add(corner(0), corner(1)), b.add(corner(2), corner(3)));
 }
 

@@ -63,6 +63,12 @@ export interface TowerSpec {
   readonly inputs: readonly string[];
   /** Names of result tensors, in order of interest. */
   readonly outputs: readonly string[];
+  /**
+   * For packed layouts, which have no `batch`: parts of the caller's inputs with at most `limit` rows of the packed axis each,
+   * as far as its segments allow, whose results one below the other are those of the whole. A part that cannot be cut is
+   * returned larger than the limit.
+   */
+  readonly split?: (inputs: Tensors, limit: number) => readonly Tensors[];
   /** Derives what the components take (index tensors that depend on values) from the caller's inputs. */
   readonly prepare: (inputs: Tensors) => Tensors;
   /** Pure function of the prepared inputs' shapes and the wanted outputs. */

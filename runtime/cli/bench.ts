@@ -2,7 +2,15 @@
 import { Command, InvalidArgumentError } from "commander";
 import type { ExampleSize, Modality, TowerSpec } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
-import { type CommonOptions, wholeNumber, withCommonOptions, withRuntime } from "./options.ts";
+import {
+  type CommonOptions,
+  MODALITIES,
+  nameList,
+  oneOf,
+  wholeNumber,
+  withCommonOptions,
+  withRuntime,
+} from "./options.ts";
 import { print, printJson } from "./terminal.ts";
 
 interface BenchOptions extends CommonOptions {
@@ -13,12 +21,11 @@ interface BenchOptions extends CommonOptions {
   readonly grid?: readonly [number, number, number];
   readonly tokens?: number;
   readonly seconds?: number;
-  readonly outputs?: string;
+  readonly outputs?: readonly string[];
   readonly dtype: string;
   readonly runs: number;
 }
 
-const MODALITIES: readonly string[] = ["vision", "text", "audio"];
 const FORMATS: readonly string[] = ["safetensors", "dummy"];
 /** Runs that let caches fill and engines optimise. */
 const WARM_UP = 2;
@@ -41,13 +48,6 @@ function positive(text: string): number {
   return value;
 }
 
-function oneOf(names: readonly string[]): (text: string) => string {
-  return (text) => {
-    if (!names.includes(text)) throw new InvalidArgumentError(`Expected one of ${names.join(", ")}.`);
-    return text;
-  };
-}
-
 export function benchCommand(): Command {
   const command = new Command("bench")
     .description("Measure one component's model time on made-up inputs.")
@@ -59,7 +59,7 @@ export function benchCommand(): Command {
     .option("--grid <TxHxW>", "patches of pictures, where the model takes them", patchGrid)
     .option("--tokens <n>", "length of texts", wholeNumber(1))
     .option("--seconds <s>", "length of audio", positive)
-    .option("--outputs <names>", "results that are read back, comma-separated")
+    .option("--outputs <names>", "results that are read back, comma-separated", nameList)
     .option("--dtype <type>", "type of the arithmetic: f32", oneOf(["f32"]), "f32")
     .option("--runs <n>", "runs that are measured", wholeNumber(1), 20);
   return withCommonOptions(command)
@@ -102,7 +102,7 @@ async function bench(model: string, options: BenchOptions): Promise<void> {
     progress.stop();
     const tower = encoder.tower(modality);
     const inputs = tower.spec.example({ batch: options.batch, seed: 1, ...exampleSizes(tower.spec, options) });
-    const outputs = options.outputs?.split(",").map((n) => n.trim());
+    const { outputs } = options;
     const times: number[] = [];
     for (let run = -WARM_UP; run < options.runs; run++) {
       const result = await encoder.encode(inputs, outputs === undefined ? {} : { outputs });

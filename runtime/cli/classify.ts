@@ -1,13 +1,14 @@
 /** `fovea classify`: pictures against labels, without training. */
 import { Command } from "commander";
-import { FoveaError } from "../core/diagnostics.ts";
+import { checkLabels } from "../session/zero_shot.ts";
 import { classifyImages } from "../session.ts";
-import { type CommonOptions, withCommonOptions, withRuntime } from "./options.ts";
+import { type CommonOptions, nameList, withCommonOptions, withRuntime } from "./options.ts";
+import { checkPictures } from "./pictures.ts";
 import { table } from "./table.ts";
 import { print, printJson } from "./terminal.ts";
 
 interface ClassifyOptions extends CommonOptions {
-  readonly labels: string;
+  readonly labels: readonly string[];
   readonly template: string;
 }
 
@@ -16,7 +17,7 @@ export function classifyCommand(): Command {
     .description("Find the label that fits each picture best, by image-text similarity.")
     .argument("<model>", "model folder, or hf:organisation/name, or an https address")
     .argument("<images...>", "PNG, JPEG or WebP files")
-    .requiredOption("--labels <list>", "labels, comma-separated")
+    .requiredOption("--labels <list>", "labels, comma-separated", nameList)
     .option("--template <text>", "text around a label; {} stands for it", "a photo of {}");
   return withCommonOptions(command)
     .addHelpText("after", "\nExample:\n  fovea classify ./clip *.jpg --labels 'a cat,a dog' --template 'a photo of {}'")
@@ -24,19 +25,13 @@ export function classifyCommand(): Command {
 }
 
 async function classify(model: string, images: readonly string[], options: ClassifyOptions): Promise<void> {
-  const labels = options.labels
-    .split(",")
-    .map((l) => l.trim())
-    .filter((l) => l !== "");
-  if (labels.length === 0)
-    throw new FoveaError("bad_usage", '--labels is empty; give some, such as --labels "cat,dog".');
-  if (!options.template.includes("{}")) {
-    throw new FoveaError("bad_usage", `The template "${options.template}" has no {} to put the label in.`);
-  }
+  const { labels, template } = options;
+  checkLabels(labels, { template });
+  await checkPictures(images);
   await withRuntime(options, async ({ host, runtime, progress }) => {
     const encoder = await runtime.load(model, { components: ["vision", "text"] });
     const found = await classifyImages(encoder, images, labels, {
-      template: options.template,
+      template,
       onProgress: progress.onEncoded,
     });
     progress.stop();

@@ -3,17 +3,22 @@ import { Command } from "commander";
 import type { Tensor } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { encodeNpy, encodeSafetensors } from "../exec/weights/writer.ts";
-import type { Host } from "../host/mod.ts";
-import type { EncodeResult } from "../session.ts";
-import { type CommonOptions, withCommonOptions, withRuntime } from "./options.ts";
-import { table } from "./table.ts";
+import { detectHost, type Host } from "../host/mod.ts";
+import { didYouMean } from "../session/check.ts";
+import type { Encoder } from "../session.ts";
+import { type CommonOptions, nameList, withCommonOptions, withRuntime } from "./options.ts";
+import { checkPictures } from "./pictures.ts";
+import { oneLine, table } from "./table.ts";
 import { print, printJson, say } from "./terminal.ts";
 
 interface EmbedOptions extends CommonOptions {
   readonly text?: readonly string[];
   readonly out?: string;
-  readonly outputs?: string;
+  readonly outputs?: readonly string[];
 }
+
+/** Characters of a text that the table shows. */
+const TEXT_WIDTH = 48;
 
 const OUT_FORMATS = [".safetensors", ".json", ".npy"];
 
@@ -23,7 +28,7 @@ export function embedCommand(): Command {
     .argument("<model>", "model folder, or hf:organisation/name, or an https address")
     .argument("[files...]", "PNG, JPEG or WebP files")
     .option("--text <text...>", "texts to encode as well")
-    .option("--outputs <names>", "results wanted, comma-separated; the embeddings unless given")
+    .option("--outputs <names>", "results wanted, comma-separated; the embeddings unless given", nameList)
     .option("--out <file>", "write x.safetensors, x.json or x.npy; - prints JSON");
   return withCommonOptions(command)
     .addHelpText(
@@ -39,34 +44,27 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
     throw new FoveaError("bad_usage", "There is nothing to embed; name picture files, or give --text.");
   }
   const out = options.out;
-  if (out !== undefined && out !== "-" && !OUT_FORMATS.some((f) => out.endsWith(f))) {
-    throw new FoveaError(
-      "bad_usage",
-      `--out ${out} has no known format; use one of ${OUT_FORMATS.join(", ")}, or - for JSON on stdout.`,
-    );
-  }
+  if (out !== undefined && out !== "-") await checkOut(out);
+  await checkPictures(files);
   await withRuntime(options, async ({ host, runtime, progress }) => {
     const components = [
       ...(files.length > 0 ? (["vision"] as const) : []),
       ...(texts.length > 0 ? (["text"] as const) : []),
     ];
     const encoder = await runtime.load(model, { components });
+    const wanted = wantedOutputs(encoder, components, options.outputs);
     const tensors: Record<string, Tensor> = {};
-    if (files.length > 0)
-      collect(
-        tensors,
-        await encoder.encode({ images: files }, { onProgress: progress.onEncoded }),
-        options.outputs,
-        "image_embeds",
-      );
-    if (texts.length > 0) collect(tensors, await encoder.encode({ texts }), options.outputs, "text_embeds");
-    progress.stop();
-    if (Object.keys(tensors).length === 0) {
-      throw new FoveaError(
-        "bad_usage",
-        `This model gives no result named ${options.outputs}; leave out --outputs to see what it gives.`,
-      );
+    for (const component of components) {
+      const outputs = wanted[component] ?? [];
+      if (outputs.length === 0) continue;
+      const inputs = component === "vision" ? { images: files } : { texts };
+      const result = await encoder.encode(inputs, { outputs, onProgress: progress.onEncoded });
+      for (const [name, tensor] of Object.entries(result as Readonly<Record<string, Tensor>>)) {
+        // Both towers have a pooled output and a last state; the second to come is told apart by its tower.
+        tensors[name in tensors ? `${component}_${name}` : name] = tensor;
+      }
     }
+    progress.stop();
     const head = { model, runtime: host.name, device: runtime.device, target: runtime.target, files, texts };
     if (out !== undefined && out !== "-") {
       await writeOut(host, out, tensors, head);
@@ -85,21 +83,48 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
   });
 }
 
-/** Keeps the wanted results, else the embedding, else the pooled output. */
-function collect(
-  into: Record<string, Tensor>,
-  result: EncodeResult,
-  wanted: string | undefined,
-  embedding: string,
-): void {
-  const flat = result as Readonly<Record<string, Tensor | undefined>>;
-  const fallback = flat[embedding] !== undefined ? embedding : "pooler_output";
-  const tower = embedding === "image_embeds" ? "vision" : "text";
-  for (const name of wanted?.split(",").map((n) => n.trim()) ?? [fallback]) {
-    const tensor = flat[name];
-    // Both towers have a pooled output and a last state; the second to come is told apart by its tower.
-    if (tensor !== undefined) into[name in into ? `${tower}_${name}` : name] = tensor;
+type Component = "vision" | "text";
+
+/** Results that stand for an input, the best first. */
+const EMBEDDINGS = ["image_embeds", "text_embeds", "sentence_embedding", "pooler_output", "last_hidden_state"];
+
+/** What each tower shall give: the wanted results that it has, or its embedding. @throws FoveaError `bad_usage` */
+function wantedOutputs(
+  encoder: Encoder,
+  components: readonly Component[],
+  wanted: readonly string[] | undefined,
+): Readonly<Partial<Record<Component, readonly string[]>>> {
+  const available = components.map((component) => [component, encoder.tower(component).spec.outputs] as const);
+  const all = [...new Set(available.flatMap(([, names]) => names))];
+  const unknown = wanted?.find((name) => !all.includes(name));
+  if (unknown !== undefined) {
+    throw new FoveaError(
+      "bad_usage",
+      `There is no result "${unknown}"; these inputs give ${all.join(", ")}.${didYouMean(unknown, all)}`,
+    );
   }
+  return Object.fromEntries(
+    available.map(([component, names]) => {
+      const embedding = EMBEDDINGS.find((name) => names.includes(name)) ?? names[0];
+      return [component, names.filter((name) => wanted?.includes(name) ?? name === embedding)];
+    }),
+  );
+}
+
+/** Refuses before anything is computed. @throws FoveaError `bad_usage` */
+async function checkOut(out: string): Promise<void> {
+  if (!OUT_FORMATS.some((f) => out.endsWith(f))) {
+    throw new FoveaError(
+      "bad_usage",
+      `--out ${out} has no known format; use one of ${OUT_FORMATS.join(", ")}, or - for JSON on stdout.`,
+    );
+  }
+  const host = await detectHost();
+  const folder = /^(.*)[/\\]/.exec(out)?.[1];
+  if (folder === undefined || folder === "") return;
+  const found = await host.stat(folder).catch(() => undefined);
+  if (found?.kind === "directory") return;
+  throw new FoveaError("bad_usage", `--out ${out} cannot be written: there is no folder ${folder}. Create it first.`);
 }
 
 function shapes(tensors: Readonly<Record<string, Tensor>>): Readonly<Record<string, readonly number[]>> {
@@ -155,7 +180,13 @@ function summary(
       const norm = Math.sqrt(row.reduce((sum, v) => sum + v * v, 0));
       const first = [...row.slice(0, 4)].map((v) => v.toFixed(4)).join(" ");
       const names = name.startsWith("text") ? texts : files.length > 0 ? files : texts;
-      return [names[i], name, t.shape.slice(1).join("x"), norm.toFixed(4), `${first} ...`];
+      return [
+        oneLine(names[i], names === texts ? TEXT_WIDTH : Number.POSITIVE_INFINITY),
+        name,
+        t.shape.slice(1).join("x"),
+        norm.toFixed(4),
+        `${first} ...`,
+      ];
     });
   });
   return table(["input", "result", "size", "norm", "values"], rows);

@@ -5,7 +5,7 @@ import { benchCommand } from "./bench.ts";
 import { classifyCommand } from "./classify.ts";
 import { doctorCommand } from "./doctor.ts";
 import { embedCommand } from "./embed.ts";
-import { args, fail, print, say, setExitCode } from "./terminal.ts";
+import { args, fail, print, say, setExitCode, watchStreams } from "./terminal.ts";
 import { verifyCommand } from "./verify.ts";
 import { VERSION } from "./version.ts";
 
@@ -25,12 +25,17 @@ function createProgram(): Command {
     command
       .exitOverride()
       .showHelpAfterError("(add --help for usage and examples)")
-      .configureOutput({ writeOut: print, writeErr: (text) => say(text.trimEnd()) });
+      .configureOutput({
+        writeOut: print,
+        writeErr: (text) => say(text.trimEnd()),
+        outputError: (text, write) => write(text.replace(/^error: /, "fovea: ")),
+      });
   }
   return program;
 }
 
 async function main(): Promise<void> {
+  watchStreams();
   try {
     await createProgram().parseAsync([...args], { from: "user" });
   } catch (error) {

@@ -1,6 +1,7 @@
 /** Options that commands share, and the runtime that they ask for. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { detectHost, type Host } from "../host/mod.ts";
+import { MAX_THREADS } from "../session/options.ts";
 import { createRuntime, type Runtime } from "../session.ts";
 import { type ProgressBar, progressBar, say } from "./terminal.ts";
 
@@ -15,13 +16,13 @@ export interface CommonOptions {
   readonly compile: boolean;
 }
 
-/** A parser of whole numbers of at least `least`. */
-export function wholeNumber(least: number): (text: string) => number {
+/** A parser of whole numbers in an interval. */
+export function wholeNumber(least: number, most: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
-    const value = Number(text);
-    if (!Number.isSafeInteger(value) || value < least)
-      throw new InvalidArgumentError(`Expected a whole number >= ${least}.`);
-    return value;
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= least && value <= most) return value;
+    const interval = most === Number.MAX_SAFE_INTEGER ? `>= ${least}` : `from ${least} to ${most}`;
+    throw new InvalidArgumentError(`Expected a whole number ${interval}.`);
   };
 }
 
@@ -31,8 +32,37 @@ const UNITS: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20,
 export function byteSize(text: string): number {
   const found = /^(\d+(?:\.\d+)?)\s*([kmg]?)(?:i?b)?$/i.exec(text.trim());
   if (found === null) throw new InvalidArgumentError("Expected bytes, such as 512m or 2g.");
-  return Math.floor(Number(found[1]) * UNITS[found[2].toLowerCase()]);
+  const bytes = Math.floor(Number(found[1]) * UNITS[found[2].toLowerCase()]);
+  if (bytes === 0) throw new InvalidArgumentError("Expected more than 0 bytes, such as 512m or 2g.");
+  return bytes;
 }
+
+/** A parser of texts that name something. */
+export function nonEmpty(what: string): (text: string) => string {
+  return (text) => {
+    if (text.trim() === "") throw new InvalidArgumentError(`Expected ${what}.`);
+    return text;
+  };
+}
+
+/** A parser of names that are separated by commas. */
+export function nameList(text: string): readonly string[] {
+  const names = text.split(",").map((name) => name.trim());
+  const known = names.filter((name) => name !== "");
+  if (known.length === 0) throw new InvalidArgumentError("Expected names, separated by commas.");
+  return known;
+}
+
+/** A parser of one of these names. */
+export function oneOf(names: readonly string[]): (text: string) => string {
+  return (text) => {
+    if (!names.includes(text)) throw new InvalidArgumentError(`Expected one of ${names.join(", ")}.`);
+    return text;
+  };
+}
+
+/** Parts of models that a command may ask for. */
+export const MODALITIES: readonly string[] = ["vision", "text", "audio"];
 
 /** Adds the options of every command that runs a model. */
 export function withCommonOptions(command: Command): Command {
@@ -40,9 +70,9 @@ export function withCommonOptions(command: Command): Command {
     .option("--json", "print one JSON document on stdout and nothing else")
     .option("--device <kind>", "device to compute on: wasm or reference", "wasm")
     .option("--target <name>", "pin a target, such as wasm-simd128")
-    .option("--threads <n>", "workers that compute; 0 computes on the main thread", wholeNumber(0))
+    .option("--threads <n>", "workers that compute; 0 computes on the main thread", wholeNumber(0, MAX_THREADS))
     .option("--memory <size>", "most device memory, such as 512m or 2g", byteSize)
-    .option("--cache <folder>", "where compiled artifacts are kept (also FOVEA_CACHE_DIR)")
+    .option("--cache <folder>", "where compiled artifacts are kept (also FOVEA_CACHE_DIR)", nonEmpty("a folder"))
     .addOption(new Option("--no-cache", "keep nothing on disk"))
     .option("--no-compile", "run every op alone, for debugging (also FOVEA_COMPILE=0)")
     .option("--verbose", "stack traces with errors");

@@ -6,12 +6,14 @@ import type { Progress } from "../session/options.ts";
 
 export const args: readonly string[] = process.argv.slice(2);
 
-export function workingDirectory(): string {
-  return process.cwd();
-}
-
 export function print(text: string): void {
-  process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
+  try {
+    process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
+  } catch (cause) {
+    // Deno writes to files at once and throws.
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new FoveaError("output_failed", `The result cannot be written to stdout: ${reason}.`, { cause });
+  }
 }
 
 export function printJson(value: unknown): void {
@@ -27,21 +29,35 @@ export function setExitCode(code: number): void {
   process.exitCode = code;
 }
 
-/** Prints an error for people and sets the exit code; a stack only with `verbose` or for errors that are ours. */
+/**
+ * A reader that has seen enough (`| head -1`) closes the pipe: that is no error. Other failures of stdout are told, since
+ * the result is lost.
+ */
+export function watchStreams(): void {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") return;
+    fail(new FoveaError("output_failed", `The result cannot be written to stdout: ${error.message}.`), false);
+  });
+  // There is nowhere left to tell it.
+  process.stderr.on("error", () => {});
+}
+
+/** Engines name what they cannot allocate each in their own way. */
+const isOutOfMemory = (error: unknown): boolean =>
+  error instanceof RangeError && /memory|allocat|array length|invalid length/i.test(error.message);
+
+/** Prints an error for people and sets the exit code; a stack only with `verbose`. */
 export function fail(error: unknown, verbose: boolean): void {
-  if (error instanceof FoveaError) {
-    say(`fovea: ${error.message}`);
-    if (verbose) say(error.stack ?? "");
-    setExitCode(error.exitCode);
-    return;
-  }
+  const expected = error instanceof FoveaError || isOutOfMemory(error);
+  setExitCode(error instanceof FoveaError ? error.exitCode : 2);
   const text = error instanceof Error ? error.message : String(error);
-  say(`fovea: ${text.startsWith("internal:") ? `this is a defect of fovea: ${text}` : text}`);
-  if (error instanceof Error) {
-    if (verbose) say(error.stack ?? "");
-    else say("Run again with --verbose for a stack trace.");
-  }
-  setExitCode(2);
+  if (error instanceof FoveaError) say(`fovea: ${text}`);
+  else if (isOutOfMemory(error))
+    say("fovea: The inputs do not fit into this process's memory; use fewer or smaller ones.");
+  else if (text.startsWith("internal:")) say(`fovea: this is a defect of fovea: ${text}`);
+  else say(`fovea: ${text}`);
+  if (verbose && error instanceof Error) say(error.stack ?? "");
+  else if (!expected) say("Run again with --verbose for a stack trace.");
 }
 
 /** Only work that lasts longer than this gets a bar. */
@@ -54,6 +70,9 @@ export interface ProgressBar {
   stop(): void;
 }
 
+/** Columns of the longest label, the numbers and what stands between. */
+const BESIDE_BAR = 40;
+
 const LABELS: Readonly<Record<Progress["phase"], string>> = { compile: "compiling", weights: "loading weights" };
 
 const SILENT: ProgressBar = { onProgress: () => {}, onEncoded: () => {}, stop: () => {} };
@@ -62,26 +81,28 @@ const SILENT: ProgressBar = { onProgress: () => {}, onEncoded: () => {}, stop: (
 export async function progressBar(host: Host, quiet: boolean): Promise<ProgressBar> {
   if (quiet || !host.isTerminal("stderr")) return SILENT;
   const { default: cliProgress } = await import("cli-progress");
+  // Neither the cursor nor the terminal's wrapping is changed: an interrupted program could not change them back.
   const bar = new cliProgress.SingleBar({
-    format: "{label} [{bar}] {value}/{total} {item}",
-    hideCursor: true,
+    format: "{label} [{bar}] {value}/{total}",
+    barsize: Math.max(5, Math.min(40, (process.stderr.columns || 80) - BESIDE_BAR)),
+    linewrap: true,
     clearOnComplete: true,
     stream: process.stderr,
   });
   const begin = host.now();
   let shown = false;
-  const show = (label: string, done: number, total: number, item: string): void => {
+  const show = (label: string, done: number, total: number): void => {
     if (host.now() - begin < QUIET_MS) return;
-    if (!shown) bar.start(total, done, { label, item });
+    if (!shown) bar.start(total, done, { label });
     else {
       bar.setTotal(total);
-      bar.update(done, { label, item });
+      bar.update(done, { label });
     }
     shown = true;
   };
   return {
-    onProgress: ({ phase, modality, done, total, item }) => show(`${LABELS[phase]} (${modality})`, done, total, item),
-    onEncoded: (done, total) => show("encoding", done, total, ""),
+    onProgress: ({ phase, modality, done, total }) => show(`${LABELS[phase]} (${modality})`, done, total),
+    onEncoded: (done, total) => show("encoding", done, total),
     stop: () => {
       if (shown) bar.stop();
       shown = false;

@@ -1,16 +1,17 @@
 /** `fovea verify`: a model folder against its reference outputs. */
-import { Command } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 import type { Modality, Tensor } from "../abi/encoder.ts";
+import { FoveaError } from "../core/diagnostics.ts";
 import { openImageProcessor } from "../session.ts";
 import { type Comparison, compare, type Limits } from "./compare.ts";
-import { type CommonOptions, type Opened, withCommonOptions, withRuntime } from "./options.ts";
+import { type CommonOptions, MODALITIES, type Opened, oneOf, withCommonOptions, withRuntime } from "./options.ts";
 import { table } from "./table.ts";
 import { print, printJson, setExitCode } from "./terminal.ts";
 import { type Case, findCases, findProcessorCases, isProcessorFolder } from "./verify_cases.ts";
 
 interface VerifyOptions extends CommonOptions {
   readonly component?: Modality;
-  readonly tolerance?: string;
+  readonly tolerance?: number;
 }
 
 interface CaseResult {
@@ -29,11 +30,17 @@ export function verifyCommand(): Command {
   const command = new Command("verify")
     .description("Compare a model's results with the reference outputs beside it.")
     .argument("<dir>", "model folder with case-*.safetensors, or reference.safetensors beside images/")
-    .option("--component <name>", "vision, text or audio alone")
-    .option("--tolerance <x>", "largest difference that passes, in standard deviations of the reference");
+    .option("--component <name>", "vision, text or audio alone", oneOf(MODALITIES))
+    .option("--tolerance <x>", "largest difference that passes, in standard deviations of the reference", tolerance);
   return withCommonOptions(command)
     .addHelpText("after", "\nExamples:\n  fovea verify ./clip\n  fovea verify ./clip --device reference --json")
     .action(verify);
+}
+
+function tolerance(text: string): number {
+  const value = text.trim() === "" ? Number.NaN : Number(text);
+  if (!(value >= 0)) throw new InvalidArgumentError("Expected a number of at least 0, such as 2e-5.");
+  return value;
 }
 
 async function verify(folder: string, options: VerifyOptions): Promise<void> {
@@ -62,6 +69,13 @@ async function verifyModel(
 ): Promise<readonly CaseResult[]> {
   const all = await findCases(host, folder);
   const cases = options.component === undefined ? all : all.filter((c) => c.modality === options.component);
+  if (cases.length === 0) {
+    const found = [...new Set(all.map((c) => c.modality))].join(" and ");
+    throw new FoveaError(
+      "no_cases",
+      `${folder} holds no ${options.component} cases, so there is nothing to verify; its cases are of ${found}.`,
+    );
+  }
   const components = [...new Set(cases.map((c) => c.modality))];
   const encoder = await runtime.load(folder, { components });
   const results: CaseResult[] = [];
@@ -70,7 +84,7 @@ async function verifyModel(
       const outputs = Object.keys(one.expected);
       const found = (await encoder.encode(one.inputs, { outputs })) as Readonly<Record<string, Tensor>>;
       const limits: Limits = {
-        tolerance: options.tolerance === undefined ? (one.tolerance ?? F32_TOLERANCE) : Number(options.tolerance),
+        tolerance: options.tolerance ?? one.tolerance ?? F32_TOLERANCE,
       };
       results.push({
         case: one.name,

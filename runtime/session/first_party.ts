@@ -12,5 +12,7 @@ export async function firstPartyPlugins(): Promise<readonly Plugin[]> {
     import("../../plugins/dino/plugin.ts").then((m) => m.dinoPlugin),
     import("../../plugins/vit/plugin.ts").then((m) => m.vitPlugin),
     import("../../plugins/whisper/plugin.ts").then((m) => m.whisperPlugin),
+    import("../../plugins/llama4/plugin.ts").then((m) => m.llama4Plugin),
+    import("../../plugins/qwen_vl/plugin.ts").then((m) => m.qwenVlPlugin),
   ]);
 }

@@ -44,7 +44,7 @@ export interface LoadOptions {
 }
 
 /** More than any machine has processors; each worker costs memory and time to start. */
-const MAX_THREADS = 512;
+export const MAX_THREADS: number = 512;
 
 const STORE = withMethods("a store", "get", "put", "delete");
 

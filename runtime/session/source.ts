@@ -5,7 +5,7 @@ import { type CheckpointFiles, directoryFiles, httpFiles, memoryFiles } from "..
 import type { Host } from "../host/mod.ts";
 import { decodeImage } from "../media/decode.ts";
 import { foundText, isObject, withMethods } from "./check.ts";
-import type { DecodeImage, ImageInput } from "./encoder.ts";
+import type { DecodeImage } from "./encoder.ts";
 
 /** A folder's path, `hf:organisation/name` (with `@revision`), an http(s) or file URL, or files by name. */
 export type ModelSource = string | URL | ReadonlyMap<string, Uint8Array> | CheckpointFiles;
@@ -107,7 +107,7 @@ async function fetchFrom(url: string, init: RequestInit): Promise<Response> {
 }
 
 const reasonOf = (error: unknown): string =>
-  (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");
+  (error instanceof Error ? error.message : String(error)).replace(/[.!?]$/, "");
 
 async function fetchedImage(url: URL, signal: AbortSignal | undefined): Promise<Uint8Array> {
   try {

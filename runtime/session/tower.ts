@@ -113,6 +113,15 @@ function checkRoom(spec: TowerSpec, components: ReadonlyMap<string, ReadyCompone
   );
 }
 
+const isOutOfMemory = (error: unknown): boolean => error instanceof FoveaError && error.code === "out_of_memory";
+
+/** What does not fit at once may fit in two runs. */
+const halfOf = (rows: number): number => Math.ceil(rows / 2);
+
+const mostRows = (tensors: Tensors): number => Math.max(...Object.values(tensors).map((t) => t.shape[0]));
+
+const joinedRows = (parts: readonly Tensors[]): Tensors => (parts.length === 1 ? parts[0] : concatRows(parts));
+
 const weightKey = (tag: string, instance: string): string => `${tag} ${instance}`;
 
 interface Program {
@@ -130,7 +139,7 @@ class Tower implements LoadedTower {
   readonly #runner: ReturnType<typeof createProgramRunner>;
   readonly #programs = new Map<string, Program>();
   /** Rows of one run: the smallest upper end of `batch`, lowered when memory does not hold it. */
-  #batchLimit: number;
+  #rowLimit: number;
 
   constructor(
     spec: TowerSpec,
@@ -144,7 +153,7 @@ class Tower implements LoadedTower {
     this.#weights = weights;
     this.#options = options;
     this.#runner = createProgramRunner(options.device);
-    this.#batchLimit = Math.min(...spec.components.map((c) => c.symbols.batch?.max ?? Number.POSITIVE_INFINITY));
+    this.#rowLimit = Math.min(...spec.components.map((c) => c.symbols.batch?.max ?? Number.POSITIVE_INFINITY));
     this.release = () => {
       this.#runner.release();
       this.#programs.clear();
@@ -158,23 +167,47 @@ class Tower implements LoadedTower {
     return bytes;
   }
 
-  async run(request: RunRequest): Promise<Tensors> {
+  run(request: RunRequest): Promise<Tensors> {
+    const { split } = this.spec;
+    return split === undefined ? this.#runBatches(request) : this.#runPacks(request, split);
+  }
+
+  async #runBatches(request: RunRequest): Promise<Tensors> {
     const prepared = this.spec.prepare(request.inputs);
-    const rows = Math.max(...Object.values(prepared).map((t) => t.shape[0]));
+    const rows = mostRows(prepared);
     const results: Tensors[] = [];
     for (let from = 0; from < rows; ) {
-      const size = Math.min(this.#batchLimit, rows - from);
+      const size = Math.min(this.#rowLimit, rows - from);
       const part = size === rows ? prepared : sliceRows(prepared, from, from + size);
       try {
         results.push(await this.#runPart(part, request));
         from += size;
       } catch (error) {
-        // What does not fit at once may fit in two runs.
-        if (!(error instanceof FoveaError) || error.code !== "out_of_memory" || size === 1) throw error;
-        this.#batchLimit = Math.ceil(size / 2);
+        // Without a batch, rows of different tensors do not belong together.
+        if (!isOutOfMemory(error) || size === 1 || this.#rowLimit === Number.POSITIVE_INFINITY) throw error;
+        this.#rowLimit = halfOf(size);
       }
     }
-    return results.length === 1 ? results[0] : concatRows(results);
+    return joinedRows(results);
+  }
+
+  /** Packed layouts have no batch to slice: the tower says where a request may be cut. */
+  async #runPacks(request: RunRequest, split: NonNullable<TowerSpec["split"]>): Promise<Tensors> {
+    const waiting = [...split(request.inputs, this.#rowLimit)];
+    const results: Tensors[] = [];
+    for (let pack = waiting.shift(); pack !== undefined; pack = waiting.shift()) {
+      try {
+        results.push(await this.#runPart(this.spec.prepare(pack), request));
+      } catch (error) {
+        if (!isOutOfMemory(error)) throw error;
+        const limit = halfOf(mostRows(pack));
+        const smaller = split(pack, limit);
+        if (smaller.length === 1) throw error;
+        this.#rowLimit = limit;
+        waiting.unshift(...smaller);
+      }
+    }
+    return joinedRows(results);
   }
 
   async #runPart(inputs: Tensors, request: RunRequest): Promise<Tensors> {

@@ -2,6 +2,7 @@
 import type { Tensor } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { exp } from "../core/math.ts";
+import { checkOptions, type Expected, FUNCTION, foundText, SIGNAL, TEXT } from "./check.ts";
 import type { Encoder, ImageInput } from "./encoder.ts";
 
 export interface Classification {
@@ -18,6 +19,36 @@ export interface ClassifyOptions {
   readonly signal?: AbortSignal;
   /** Told after each batch of pictures. */
   readonly onProgress?: (done: number, total: number) => void;
+}
+
+const CLASSIFY_OPTIONS: Readonly<Record<keyof ClassifyOptions, Expected>> = {
+  template: TEXT,
+  signal: SIGNAL,
+  onProgress: FUNCTION,
+};
+
+/** @throws FoveaError `invalid_input`, `invalid_options` */
+export function checkLabels(labels: readonly string[], options: ClassifyOptions = {}): void {
+  checkOptions("classifyImages", options, CLASSIFY_OPTIONS);
+  if (!Array.isArray(labels) || labels.length === 0 || !labels.every((l) => typeof l === "string" && l !== "")) {
+    throw new FoveaError(
+      "invalid_input",
+      `Labels must be a list of at least one text, and none of them empty; found ${foundText(labels)}.`,
+    );
+  }
+  const { template } = options;
+  if (template !== undefined && !template.includes("{}")) {
+    throw new FoveaError(
+      "invalid_input",
+      `The template "${template}" has no {} in the place of the label, so that all labels would be the same.`,
+    );
+  }
+  const twice = labels.find((label, i) => labels.indexOf(label) < i);
+  if (twice === undefined) return;
+  throw new FoveaError(
+    "invalid_input",
+    `The label "${twice}" is given twice, which would split its probability; give each label once.`,
+  );
 }
 
 /** Rows of unit length. */
@@ -53,6 +84,7 @@ export async function classifyImages(
   labels: readonly string[],
   options: ClassifyOptions = {},
 ): Promise<readonly Classification[]> {
+  checkLabels(labels, options);
   const { template = "a photo of {}", signal, onProgress } = options;
   const report = onProgress === undefined ? {} : { onProgress };
   const abort = signal === undefined ? {} : { signal };

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
 import { hash32 } from "../../runtime/core/random.ts";
@@ -7,9 +8,10 @@ import type { AudioClip } from "../../runtime/media/audio/clip.ts";
 import { decodeAudio } from "../../runtime/media/audio/decode.ts";
 import { runStreamDecoder, type StreamDecoder } from "../../runtime/media/audio/stream_decoder.ts";
 import { hasCode } from "../kit/assertions.ts";
+import { FIXTURES } from "../kit/tower_fixtures.ts";
 
 const recording = async (name: string): Promise<Uint8Array> =>
-  new Uint8Array(await readFile(new URL(`../fixtures/audio/${name}`, import.meta.url)));
+  new Uint8Array(await readFile(join(FIXTURES, "audio", name)));
 
 /** Largest distance to a sine of this amplitude, and the root of the mean square. */
 function distance(
@@ -144,9 +146,9 @@ const run = (open: () => Promise<StreamDecoder>): Promise<AudioClip> =>
   runStreamDecoder({ format: "XYZ", package: "xyz-decoder", open }, new Uint8Array(20000), LIMITS);
 
 test("a decoder that is not installed is named with the command that installs it", async () => {
-  const missing = run(() => Promise.reject(new Error("Cannot find package 'xyz-decoder'")));
+  const missing = run(() => Promise.reject(new Error("Cannot find package 'xyz-decoder'\n  at a.js")));
   const says =
-    /take\.xyz is a XYZ file, .* Cannot find package .* `npm install xyz-decoder`, or convert the file to WAV\./;
+    /take\.xyz holds XYZ sound, .* Cannot find package 'xyz-decoder'\. Install it with `npm install xyz-decoder`, or convert the file to WAV\./;
   await assert.rejects(missing, hasCode("audio.no_codec", says));
 });
 

@@ -190,16 +190,18 @@ function takeKeys(
       ];
   if (!causal && window === 0) return { take: block, position };
   const query = i32.add(get(job.first), get(row));
-  /** Moves a number of keys on over those of which `passes` is true. */
-  const moveOver = (number: Local, passes: Code): Code =>
-    whileLoop(i32.select(i32.ltU(get(number), get(count)), passes, i32.of(0)), advance(number, i32.of(1)));
+  /** True when a number is one of a key of the block for which `holds` is true. */
+  const isKey = (number: Local, holds: Code): Code => i32.select(i32.ltU(get(number), get(count)), holds, i32.of(0));
+  const last = causal ? query : i32.add(query, i32.of(window));
   const begin: Code[] = [];
   const behindWindow: Code[] = [];
   if (window > 0) {
     const unseen = frame.local("i32");
     begin.push(set(unseen, i32.of(0)));
+    const isBehind = isKey(unseen, i32.ltS(position(get(unseen)), i32.sub(query, i32.of(window))));
     behindWindow.push(
-      moveOver(unseen, i32.ltS(position(get(unseen)), i32.sub(query, i32.of(window)))),
+      // The first query sees the first key, and from one query to the next one key at most is left behind.
+      when(isBehind, advance(unseen, i32.of(1))),
       i32.store(at(get(row)), get(unseen), layout.unseen),
     );
   }
@@ -208,7 +210,7 @@ function takeKeys(
     set(seen, i32.of(0)),
     begin,
     repeatWhile(i32.ltU(get(row), i32.add(get(rows), i32.of(layout.tile.rows - 1))), [
-      moveOver(seen, i32.leS(position(get(seen)), causal ? query : i32.add(query, i32.of(window)))),
+      whileLoop(isKey(seen, i32.leS(position(get(seen)), last)), advance(seen, i32.of(1))),
       i32.store(at(get(row)), get(seen), layout.seen),
       behindWindow,
       advance(row, i32.of(1)),

@@ -47,12 +47,14 @@ function planStages(n: number): readonly Stage[] | undefined {
   return stages;
 }
 
+/** Values are named one by one: destructuring costs as much as the arithmetic until an engine has optimised it. */
 type Pass = (stage: Stage, xr: Float64Array, xi: Float64Array, yr: Float64Array, yi: Float64Array) => void;
 
 const pass2: Pass = ({ rest, step, twiddles }, xr, xi, yr, yi) => {
   const far = rest * step;
   for (let p = 0; p < rest; p++) {
-    const [c, s] = [twiddles[2 * p], twiddles[2 * p + 1]];
+    const c = twiddles[2 * p];
+    const s = twiddles[2 * p + 1];
     for (let q = 0, a = p * step, b = 2 * p * step; q < step; q++, a++, b++) {
       const dr = xr[a] - xr[a + far];
       const di = xi[a] - xi[a + far];
@@ -71,7 +73,10 @@ const pass3: Pass = ({ rest, step, twiddles }, xr, xi, yr, yi) => {
   const far = rest * step;
   for (let p = 0; p < rest; p++) {
     const t = 4 * p;
-    const [c1, s1, c2, s2] = [twiddles[t], twiddles[t + 1], twiddles[t + 2], twiddles[t + 3]];
+    const c1 = twiddles[t];
+    const s1 = twiddles[t + 1];
+    const c2 = twiddles[t + 2];
+    const s2 = twiddles[t + 3];
     for (let q = 0, a = p * step, b = 3 * p * step; q < step; q++, a++, b++) {
       const sr = xr[a + far] + xr[a + 2 * far];
       const si = xi[a + far] + xi[a + 2 * far];
@@ -93,8 +98,12 @@ const pass4: Pass = ({ rest, step, twiddles }, xr, xi, yr, yi) => {
   const far = rest * step;
   for (let p = 0; p < rest; p++) {
     const t = 6 * p;
-    const [c1, s1, c2] = [twiddles[t], twiddles[t + 1], twiddles[t + 2]];
-    const [s2, c3, s3] = [twiddles[t + 3], twiddles[t + 4], twiddles[t + 5]];
+    const c1 = twiddles[t];
+    const s1 = twiddles[t + 1];
+    const c2 = twiddles[t + 2];
+    const s2 = twiddles[t + 3];
+    const c3 = twiddles[t + 4];
+    const s3 = twiddles[t + 5];
     for (let q = 0, a = p * step, b = 4 * p * step; q < step; q++, a++, b++) {
       const ar = xr[a] + xr[a + 2 * far];
       const ai = xi[a] + xi[a + 2 * far];
@@ -126,10 +135,17 @@ const pass5: Pass = ({ rest, step, twiddles }, xr, xi, yr, yi) => {
   const far = rest * step;
   for (let p = 0; p < rest; p++) {
     const t = 8 * p;
-    const [c1, s1, c2, s2] = [twiddles[t], twiddles[t + 1], twiddles[t + 2], twiddles[t + 3]];
-    const [c3, s3, c4, s4] = [twiddles[t + 4], twiddles[t + 5], twiddles[t + 6], twiddles[t + 7]];
+    const c1 = twiddles[t];
+    const s1 = twiddles[t + 1];
+    const c2 = twiddles[t + 2];
+    const s2 = twiddles[t + 3];
+    const c3 = twiddles[t + 4];
+    const s3 = twiddles[t + 5];
+    const c4 = twiddles[t + 6];
+    const s4 = twiddles[t + 7];
     for (let q = 0, a = p * step, b = 5 * p * step; q < step; q++, a++, b++) {
-      const [zr, zi] = [xr[a], xi[a]];
+      const zr = xr[a];
+      const zi = xi[a];
       const ar = xr[a + far] + xr[a + 4 * far];
       const ai = xi[a + far] + xi[a + 4 * far];
       const br = xr[a + far] - xr[a + 4 * far];
@@ -191,7 +207,12 @@ export function createPowerSpectrum(window: Float64Array): PowerSpectrum {
       }
       for (let i = 0; i < stages.length; i++) {
         passes[i](stages[i], xr, xi, yr, yi);
-        [xr, xi, yr, yi] = [yr, yi, xr, xi];
+        const r = xr;
+        const m = xi;
+        xr = yr;
+        xi = yi;
+        yr = r;
+        yi = m;
       }
       unpack(n, xr, xi, turns, out);
     },

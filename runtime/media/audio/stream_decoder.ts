@@ -81,8 +81,8 @@ async function openDecoder(codec: StreamCodec, limits: AudioLimits): Promise<Str
   } catch (cause) {
     throw new FoveaError(
       "audio.no_codec",
-      `${subject(limits)} is a ${codec.format} file, which the package ${codec.package} decodes, and that cannot be loaded: ` +
-        `${messageOf(cause)}. Install it with \`npm install ${codec.package}\`, or convert the file to WAV.`,
+      `${subject(limits)} holds ${codec.format} sound, which the package ${codec.package} decodes, and that cannot be loaded: ` +
+        `${messageOf(cause).split("\n")[0]}. Install it with \`npm install ${codec.package}\`, or convert the file to WAV.`,
       { cause },
     );
   }

@@ -245,10 +245,17 @@ const ROWS: readonly Row[] = [
   },
   {
     name: "segments with key mask in windows",
-    options: { headDim: 8, segments: true, keyMask: true, window: 33 },
+    options: { headDim: 14, segments: true, keyMask: true, window: 70 },
     sizes: [
-      { batch: 2, heads: 1, queries: 260, keys: 260, ends: [1, 80, 250, 260], mask: every(5) },
-      { batch: 1, heads: 2, queries: 75, keys: 75, ends: [75], mask: (_, key) => key > 50, spread: 12 },
+      { batch: 2, heads: 2, queries: 30, keys: 30, ends: [2, 20, 21, 30], mask: every(7) },
+      // Tiles of queries of which the last alone sees a panel's first key, or the first alone its last.
+      { batch: 1, heads: 1, queries: 144, keys: 144, ends: [144], mask: (_, key) => key !== 5 && key !== 90 },
+      // The last query of a tile does not see the first key, and the first one of a tile not the last.
+      { batch: 1, heads: 1, queries: 145, keys: 145, ends: [145], edit: poisonEnds(14) },
+      // Queries that see none of the keys that others of their block see.
+      { batch: 1, heads: 1, queries: 144, keys: 144, ends: [144], mask: (_, key) => key < 20 },
+      { batch: 1, heads: 1, queries: 73, keys: 73, ends: [73], mask: (_, key) => key > 71 },
+      { batch: 1, heads: 2, queries: 6, keys: 6, ends: [4, 6], mask: (_, key) => key > 0, spread: 12 },
     ],
   },
   {

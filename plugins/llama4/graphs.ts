@@ -1,0 +1,117 @@
+/**
+ * Components of Llama 4's vision tower (Meta 2025). An image comes as square tiles that do not see each other, so tiles are
+ * the batch. Weight names are relative to the instance, whose prefix ends with its dot; shapes of hidden states are
+ * [batch, tokens, hidden_size], the class token last. All layers share one artifact per range.
+ */
+import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
+import { type Box, mul } from "../../runtime/core/dim.ts";
+import type { RangeSpec } from "../../runtime/core/range.ts";
+import {
+  activation,
+  layerNorm,
+  linear,
+  mlp,
+  type ProjectionNames,
+  pixelShuffle,
+  selfAttention,
+} from "../../runtime/nn/mod.ts";
+import type { Llama4Config } from "./config.ts";
+
+/** Tiles of an image, its overview among them, unless the processor says otherwise. */
+export const TILES = 17;
+
+/** Every norm and activation of the tower, whatever `norm_eps` and `hidden_act` say: so does the reference. */
+const EPS = 1e-5;
+const ACTIVATION = "gelu";
+
+const PROJECTIONS: ProjectionNames = { query: "q_proj", key: "k_proj", value: "v_proj", output: "o_proj" };
+
+/** Patches along each side of a tile. */
+export function tileSide({ imageSize, patchSize }: Llama4Config): number {
+  return imageSize / patchSize;
+}
+
+/** Patches and class token. */
+export function tileTokens(config: Llama4Config): number {
+  return tileSide(config) ** 2 + 1;
+}
+
+/** Tokens of a tile after the pixel shuffle. */
+export function shuffledTokens(config: Llama4Config): number {
+  return (tileSide(config) / config.shuffle) ** 2;
+}
+
+/** Instances of the blocks. */
+export function llama4Layers({ prefix, layers }: Llama4Config): readonly string[] {
+  return Array.from({ length: layers }, (_, i) => `${prefix}model.layers.${i}.`);
+}
+
+/** pixel_values [batch, channels, image_size, image_size] -> hidden states after `layernorm_pre`. */
+function embed(b: GraphBuilder, config: Llama4Config): Node {
+  const { hiddenSize: width, imageSize, patchSize, channels } = config;
+  const pixels = b.input("pixel_values", [b.dims.batch, channels, imageSize, imageSize]);
+  // The checkpoint keeps the convolution as a matrix over patches.
+  const patches = linear(b, b.patchify(pixels, patchSize, patchSize), "patch_embedding.linear.", {
+    outFeatures: width,
+    bias: false,
+  });
+  const token = b.reshape(b.weight("class_embedding", [width]), [1, 1, width]);
+  const tokens = b.concat([patches, b.broadcastTo(token, [b.dims.batch, 1, width])], 1);
+  const positions = b.weight("positional_embedding_vlm", [tileTokens(config), width]);
+  return layerNorm(b, b.add(tokens, positions), "layernorm_pre.", EPS);
+}
+
+/** x + attention(norm(x)), then x + mlp(norm(x)); neighbouring elements of queries and keys turn as pairs. */
+function block(b: GraphBuilder, x: Node, config: Llama4Config): Node {
+  const { heads, hiddenSize, intermediateSize } = config;
+  const table = (name: string): Node => b.input(name, [tileTokens(config), hiddenSize / heads / 2]);
+  const attended = selfAttention(b, layerNorm(b, x, "input_layernorm.", EPS), "self_attn.", {
+    heads,
+    names: PROJECTIONS,
+    rotary: { cos: table("cos"), sin: table("sin"), interleaved: true },
+  });
+  const middle = b.add(x, attended);
+  const inner = layerNorm(b, middle, "post_attention_layernorm.", EPS);
+  return b.add(middle, mlp(b, inner, "mlp.", { intermediateSize, activation: ACTIVATION }));
+}
+
+/** Patches after the last norm, squares of them as one token, through two layers that are both activated. */
+function adapt(b: GraphBuilder, x: Node, config: Llama4Config): Node {
+  const { outputSize: outFeatures, shuffle: factor } = config;
+  const side = tileSide(config);
+  // The norm treats rows alone, so leaving the class token out first gives the same.
+  const patches = layerNorm(b, b.slice(x, 1, 0, side * side), "layernorm_post.", EPS);
+  const layer = (from: Node, name: string): Node =>
+    activation(b, linear(b, from, `vision_adapter.mlp.${name}.`, { outFeatures, bias: false }), ACTIVATION);
+  return layer(layer(pixelShuffle(b, patches, { side, factor }), "fc1"), "fc2");
+}
+
+/** The components in the order of their calls. @param tiles most tiles of one run */
+export function llama4Components(config: Llama4Config, tiles: number): readonly ComponentSpec[] {
+  const { hiddenSize, outputSize, projectedSize, prefix } = config;
+  const symbols: Box = { batch: { min: 1, max: tiles } };
+  // A small picture is a single tile; anything else comes with its overview.
+  const ranges: RangeSpec = { axis: "batch", ends: tiles > 1 ? [1] : [] };
+  const part = (name: string, instances: readonly string[], build: (b: GraphBuilder) => void): ComponentSpec => ({
+    tag: `llama4/vision.${name}`,
+    symbols,
+    ranges,
+    instances,
+    build,
+  });
+  const hidden = (b: GraphBuilder): Node => b.input("hidden_states", [b.dims.batch, tileTokens(config), hiddenSize]);
+  return [
+    part("embed", [prefix], (b) => b.output("hidden_states", embed(b, config))),
+    part("block", llama4Layers(config), (b) => b.output("hidden_states", block(b, hidden(b), config))),
+    part("adapt", [prefix], (b) => b.output("last_hidden_state", adapt(b, hidden(b), config))),
+    ...(projectedSize === undefined
+      ? []
+      : [
+          part("project", ["multi_modal_projector."], (b) => {
+            const x = b.input("last_hidden_state", [b.dims.batch, shuffledTokens(config), outputSize]);
+            const projected = linear(b, x, "linear_1.", { outFeatures: projectedSize, bias: false });
+            b.output("projected", b.reshape(projected, [mul(b.dims.batch, shuffledTokens(config)), projectedSize]));
+          }),
+        ]),
+  ];
+}

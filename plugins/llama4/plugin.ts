@@ -1,0 +1,42 @@
+/** Llama 4 (Meta 2025): the vision tower and the projector into the language model's space. */
+import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
+import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
+import { LLAMA4_MODEL_TYPES, readLlama4Config } from "./config.ts";
+import { TILES } from "./graphs.ts";
+import { llama4Tower } from "./plan.ts";
+import { llama4ImageProcessor, parseLlama4Processor } from "./preprocess.ts";
+
+const processorOf = (files: ModelFiles): unknown => files["preprocessor_config.json"] ?? files["processor_config.json"];
+
+/** Tiles and overview of the largest image that the processor makes. */
+function mostTiles(files: ModelFiles): number {
+  const json = processorOf(files);
+  return json === undefined ? TILES : parseLlama4Processor(json).maxTiles + 1;
+}
+
+function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): EncoderModel {
+  const config = readLlama4Config(json);
+  return {
+    towers: [llama4Tower(config, mostTiles(files))],
+    prefixes: config.prefix === "" ? ["", "vision_model.", "model.vision_model."] : ["", "model."],
+    processors: (all) => {
+      const own = processorOf(all);
+      return own === undefined ? {} : { images: llama4ImageProcessor(own) };
+    },
+  };
+}
+
+const LLAMA4: EncoderSpec = {
+  name: "llama4",
+  modelTypes: LLAMA4_MODEL_TYPES,
+  files: ["preprocessor_config.json", "processor_config.json"],
+  imageProcessors: { Llama4ImageProcessor: llama4ImageProcessor, Llama4ImageProcessorFast: llama4ImageProcessor },
+  open,
+};
+
+export const llama4Plugin: Plugin = definePlugin({
+  name: "@fovea/llama4",
+  version: "0.1.0",
+  abi: ABI_VERSION,
+  encoders: [LLAMA4],
+});

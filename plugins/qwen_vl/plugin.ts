@@ -1,0 +1,51 @@
+/** The vision towers of Qwen2-VL, Qwen2.5-VL and Qwen3-VL: images and videos of any size, several in a run. */
+import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
+import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
+import { QWEN_VL_MODEL_TYPES, type QwenVisionConfig, readQwenConfig } from "./config.ts";
+import { MAX_PATCHES, unitPatches } from "./graphs.ts";
+import { qwenTower } from "./plan.ts";
+import { parseQwenProcessor, qwenImageProcessor } from "./preprocess.ts";
+
+const FILES: readonly string[] = ["preprocessor_config.json", "processor_config.json"];
+
+const processorFile = (files: ModelFiles): unknown => FILES.map((name) => files[name]).find((f) => f !== undefined);
+
+/** Patches of one run: those of the largest image that the processor makes. */
+function maxPatches(config: QwenVisionConfig, processor: unknown): number {
+  const unit = unitPatches(config);
+  const pixels = config.patchSize * config.patchSize;
+  const most =
+    processor === undefined ? MAX_PATCHES : Math.min(MAX_PATCHES, parseQwenProcessor(processor).maxPixels / pixels);
+  return Math.max(1, Math.floor(most / unit)) * unit;
+}
+
+function open(json: Readonly<Record<string, unknown>>, given: ModelFiles = {}): EncoderModel {
+  const config = readQwenConfig(json);
+  return {
+    towers: [qwenTower(config, maxPatches(config, processorFile(given)))],
+    prefixes: ["", "visual.", "model.visual."],
+    processors: (files) => {
+      const processor = processorFile(files);
+      return processor === undefined ? {} : { images: qwenImageProcessor(processor) };
+    },
+  };
+}
+
+const QWEN_VL: EncoderSpec = {
+  name: "qwen_vl",
+  modelTypes: QWEN_VL_MODEL_TYPES,
+  files: FILES,
+  imageProcessors: {
+    Qwen2VLImageProcessor: qwenImageProcessor,
+    Qwen2VLImageProcessorFast: qwenImageProcessor,
+    Qwen2VLImageProcessorPil: qwenImageProcessor,
+  },
+  open,
+};
+
+export const qwenVlPlugin: Plugin = definePlugin({
+  name: "@fovea/qwen_vl",
+  version: "0.1.0",
+  abi: ABI_VERSION,
+  encoders: [QWEN_VL],
+});

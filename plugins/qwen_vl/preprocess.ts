@@ -1,0 +1,189 @@
+/**
+ * The image processor of Qwen2-VL and its successors: an image keeps its aspect ratio as far as whole merge blocks allow,
+ * between a smallest and a largest number of pixels, and is cut into patches.
+ */
+import { type ConfigReader, createConfigReader } from "../../runtime/abi/config.ts";
+import type { PixelImage, Tensors } from "../../runtime/abi/encoder.ts";
+import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import { CLIP_MEAN, CLIP_STD, parseImageProcessor } from "../../runtime/media/image_processor.ts";
+import { type Size, type ValueSteps, valueTable } from "../../runtime/media/pixels.ts";
+import { type ResizeArithmetic, type ResizeFilter, resizeImage } from "../../runtime/media/resize.ts";
+import { type Grid, gridPatches, patchPlaces } from "./geometry.ts";
+
+export interface QwenProcessorConfig {
+  /** False where images come with whole merge blocks already. */
+  readonly resizes: boolean;
+  /** Pixels of an image after its resize. */
+  readonly minPixels: number;
+  readonly maxPixels: number;
+  readonly filter: ResizeFilter;
+  readonly arithmetic: ResizeArithmetic;
+  readonly values: ValueSteps;
+  readonly patchSize: number;
+  /** A still image fills all frames of its patches. */
+  readonly temporalPatchSize: number;
+  readonly mergeSize: number;
+}
+
+const FILE = "preprocessor_config.json";
+const CHANNELS = 3;
+/** Longest side over shortest that the reference takes. */
+const MAX_RATIO = 200;
+const DEFAULT_MIN_PIXELS = 56 * 56;
+const DEFAULT_MAX_PIXELS = 28 * 28 * 1280;
+const PIXELS = { min: 1, max: 1 << 26 };
+
+/** `min_pixels` and `max_pixels` of older files win over `size`, as in the reference. */
+function readPixels(c: ConfigReader): { readonly minPixels: number; readonly maxPixels: number } {
+  const size = c.has("size") ? c.object("size") : undefined;
+  const least = size === undefined ? DEFAULT_MIN_PIXELS : size.integer("shortest_edge", undefined, PIXELS);
+  const most = size === undefined ? DEFAULT_MAX_PIXELS : size.integer("longest_edge", undefined, PIXELS);
+  const minPixels = c.integer("min_pixels", least, PIXELS);
+  const maxPixels = c.integer("max_pixels", most, PIXELS);
+  if (minPixels > maxPixels) {
+    const field = c.has("max_pixels") || size === undefined ? "max_pixels" : "size";
+    throw c.error(field, `at least as many pixels as the smallest image has, ${minPixels}`);
+  }
+  return { minPixels, maxPixels };
+}
+
+/**
+ * Reads a parsed `preprocessor_config.json` in old (`min_pixels`, `max_pixels`) and new (`size.shortest_edge`,
+ * `size.longest_edge`, in pixels of area all the same) spellings, or a `processor_config.json` that holds it under
+ * `image_processor`.
+ * @throws FoveaError `invalid_config` naming the field, what it holds and what was expected
+ */
+export function parseQwenProcessor(json: unknown): QwenProcessorConfig {
+  const whole = createConfigReader(json, "", FILE);
+  const nested = whole.has("image_processor");
+  const reader = nested ? whole.object("image_processor") : whole;
+  const config = (nested ? (json as Record<string, unknown>).image_processor : json) as Record<string, unknown>;
+  const { size, filter, arithmetic, values } = parseImageProcessor(
+    // Sizes follow from the image's own and the numbers of pixels.
+    { ...config, size: undefined },
+    { size: { height: 1, width: 1 }, plainSize: "square", filter: "bicubic", mean: CLIP_MEAN, std: CLIP_STD },
+  );
+  return {
+    resizes: size !== undefined,
+    ...readPixels(reader),
+    filter,
+    arithmetic: arithmetic as ResizeArithmetic,
+    values,
+    patchSize: reader.integer("patch_size", 14, { min: 1, max: 1024 }),
+    temporalPatchSize: reader.integer("temporal_patch_size", 2, { min: 1, max: 16 }),
+    mergeSize: reader.integer("merge_size", 2, { min: 1, max: 16 }),
+  };
+}
+
+/** Half goes to the even neighbour, as in Python. */
+function roundHalfEven(x: number): number {
+  const down = Math.floor(x);
+  const rest = x - down;
+  return rest > 0.5 || (rest === 0.5 && down % 2 === 1) ? down + 1 : down;
+}
+
+/**
+ * The size of whole blocks of `factor` pixels nearest to an image's own, made smaller or larger with its aspect ratio where
+ * it has more than `maxPixels` or fewer than `minPixels`.
+ * @throws FoveaError `image.shape` for images more than 200 times as long as wide
+ */
+export function smartSize(image: Size, factor: number, { minPixels, maxPixels }: QwenProcessorConfig): Size {
+  const { height, width } = image;
+  if (Math.max(height, width) / Math.min(height, width) > MAX_RATIO) {
+    throw new FoveaError(
+      "image.shape",
+      `An image of ${width}x${height} pixels is more than ${MAX_RATIO} times as long as wide, which this processor does not take; crop it first.`,
+    );
+  }
+  const fit = (scaled: (side: number) => number): Size => ({
+    height: scaled(height) * factor,
+    width: scaled(width) * factor,
+  });
+  const nearest = fit((side) => roundHalfEven(side / factor));
+  const pixels = nearest.height * nearest.width;
+  if (pixels > maxPixels) {
+    const beta = Math.sqrt((height * width) / maxPixels);
+    return fit((side) => Math.max(1, Math.floor(side / beta / factor)));
+  }
+  if (pixels < minPixels) {
+    const beta = Math.sqrt(minPixels / (height * width));
+    return fit((side) => Math.ceil((side * beta) / factor));
+  }
+  return nearest;
+}
+
+/** The size of an image that is taken as it is. @throws FoveaError `image.shape` */
+function sizeAsGiven({ width, height }: PixelImage, index: number, factor: number): Size {
+  if (width % factor === 0 && height % factor === 0) return { width, height };
+  throw new FoveaError(
+    "image.shape",
+    `Image ${index} is ${width}x${height} pixels; without do_resize its sides must be multiples of ${factor}. Resize it, or set do_resize in ${FILE}.`,
+  );
+}
+
+/** Patches in the order of merge blocks, each with its channels one after another, and in a channel its equal frames. */
+function writePatches(
+  image: PixelImage,
+  grid: Grid,
+  table: Float32Array,
+  { patchSize, temporalPatchSize, mergeSize }: QwenProcessorConfig,
+  out: Float32Array,
+): void {
+  const { data, width } = image;
+  const { rows, columns } = patchPlaces([grid], mergeSize);
+  const frame = patchSize * patchSize;
+  let to = 0;
+  for (let patch = 0; patch < rows.length; patch++) {
+    const corner = (rows[patch] * width + columns[patch]) * patchSize * CHANNELS;
+    for (let channel = 0; channel < CHANNELS; channel++) {
+      const begin = to;
+      for (let y = 0; y < patchSize; y++) {
+        let from = corner + y * width * CHANNELS + channel;
+        for (let x = 0; x < patchSize; x++, from += CHANNELS) out[to++] = table[channel * 256 + data[from]];
+      }
+      for (let t = 1; t < temporalPatchSize; t++, to += frame) out.copyWithin(to, begin, begin + frame);
+    }
+  }
+}
+
+/**
+ * Images to the tower's inputs, as Hugging Face's Qwen2VLImageProcessor computes them.
+ * @returns `pixel_values` f32 [patches of all images, 3 * temporal_patch_size * patch_size ^ 2], `image_grid_thw` i32
+ * [images, 3]
+ * @throws FoveaError `image.empty_batch`, `image.shape`
+ */
+export function qwenPatches(images: readonly PixelImage[], config: QwenProcessorConfig): Tensors {
+  if (images.length === 0) {
+    throw new FoveaError("image.empty_batch", "No image was given to preprocess; expected at least one.");
+  }
+  const { patchSize, temporalPatchSize, mergeSize, filter, arithmetic } = config;
+  const factor = patchSize * mergeSize;
+  const width = CHANNELS * temporalPatchSize * patchSize * patchSize;
+  const sizes = images.map((image, i) =>
+    config.resizes ? smartSize(image, factor, config) : sizeAsGiven(image, i, factor),
+  );
+  const grids = sizes.map((s): Grid => ({ frames: 1, rows: s.height / patchSize, columns: s.width / patchSize }));
+  const patches = grids.reduce((n, grid) => n + gridPatches(grid), 0);
+  const data = new Float32Array(patches * width);
+  const table = valueTable(config.values);
+  let at = 0;
+  for (const [i, image] of images.entries()) {
+    const ready = resizeImage(image, sizes[i].width, sizes[i].height, { filter, arithmetic });
+    writePatches(ready, grids[i], table, config, data.subarray(at * width));
+    at += gridPatches(grids[i]);
+  }
+  const thw = Int32Array.from(grids.flatMap((g) => [g.frames, g.rows, g.columns]));
+  return {
+    pixel_values: { dtype: "f32", shape: [patches, width], data },
+    image_grid_thw: { dtype: "i32", shape: [images.length, 3], data: thw },
+  };
+}
+
+/**
+ * The image processor of a parsed `preprocessor_config.json`.
+ * @throws FoveaError as {@link parseQwenProcessor}; the function it returns as {@link qwenPatches}
+ */
+export function qwenImageProcessor(config: unknown): (images: readonly PixelImage[]) => Tensors {
+  const parsed = parseQwenProcessor(config);
+  return (images) => qwenPatches(images, parsed);
+}

@@ -1,0 +1,22 @@
+/** Pictures that a command names: what is wrong with their paths is said before a model is loaded. */
+import { FoveaError } from "../core/diagnostics.ts";
+import { detectHost } from "../host/mod.ts";
+
+const ADDRESS = /^[a-z][a-z\d+.-]+:\/\//i;
+
+/** @throws FoveaError `bad_usage` for a folder, `file.not_found` and others for what cannot be read */
+export async function checkPictures(files: readonly string[]): Promise<void> {
+  const host = await detectHost();
+  for (const file of new Set(files)) {
+    if (ADDRESS.test(file)) continue;
+    if (file === "") throw new FoveaError("bad_usage", "A picture's name is empty; give paths or addresses.");
+    const { kind } = await host.stat(file).catch((error: unknown) => {
+      const isLabel = error instanceof FoveaError && error.code === "file.not_found" && /^,|,$/.test(file);
+      const hint = `"${file}" is taken for a picture; put quotes around a list, such as --labels "a cat,a dog".`;
+      throw isLabel ? new FoveaError("bad_usage", hint, { cause: error }) : error;
+    });
+    if (kind === "directory") {
+      throw new FoveaError("bad_usage", `${file} is a folder; name the pictures in it, such as ${file}/*.png.`);
+    }
+  }
+}
