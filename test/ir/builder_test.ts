@@ -133,6 +133,15 @@ test("builder: attention's operands must fit each other", () => {
   refused(/4 operands are announced by key_mask and segments, found 3/, () =>
     b.op("attention", [q, k, k], { scale: 1, key_mask: true }),
   );
+  const plain = b.attention(q, k, k);
+  assert.equal(b.attention(q, k, k, { window: 0 }), plain);
+  assert.notEqual(b.attention(q, k, k, { window: 5 }), plain);
+  for (const window of [-1, 1.5, Number.POSITIVE_INFINITY])
+    refused(/its window must be a whole number of tokens, or 0 for none, found/, () =>
+      b.attention(q, k, k, { window }),
+    );
+  const one = b.input("one", [batch, 1, 4, 8]);
+  refused(/a window needs as many queries as keys, found 1 and tokens/, () => b.attention(one, k, k, { window: 2 }));
   const odd = b.input("odd", [batch, tokens, 4, tokens]);
   refused(/needs a scale, because its head_dim is tokens; give `scale`/, () => b.attention(odd, odd, odd));
   assert.deepEqual(b.attention(odd, odd, odd, { scale: 1 }).shape, odd.shape);

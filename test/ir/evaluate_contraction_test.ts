@@ -156,6 +156,39 @@ test("evaluate: causal, masked and segmented attention equal an additive mask", 
   );
 });
 
+test("evaluate: attention in a window equals an additive mask, beside the other limits", () => {
+  const tokens = 7;
+  const [q, k, v] = [21, 22, 23].map((seed) => random(seed, [2, tokens, 2, 3]));
+  const keyMask = i32([2, tokens], [1, 1, 0, 1, 1, 1, 1, 1, 0, 0, 0, 1, 1, 1]);
+  const cuSeqlens = i32([3], [0, 3, tokens]);
+  const bias = (sees: (b: number, i: number, j: number) => boolean): RefTensor => {
+    const values = Array.from({ length: 2 * tokens * tokens }, (_, n) =>
+      sees(Math.floor(n / tokens ** 2), Math.floor(n / tokens) % tokens, n % tokens) ? 0 : -Infinity,
+    );
+    return f32([2, 1, tokens, tokens], values);
+  };
+  for (const window of [1, 2, 5, 6, 100]) {
+    const near = (i: number, j: number): boolean => Math.abs(i - j) <= window;
+    close(
+      ref.attention(q, k, v, { scale: 0.5, window }),
+      expanded(
+        q,
+        k,
+        v,
+        0.5,
+        bias((_, i, j) => near(i, j)),
+      ),
+    );
+    const all = bias((_, i, j) => near(i, j) && j <= i && i < 3 === j < 3);
+    close(ref.attention(q, k, v, { scale: 0.5, window, causal: true, cuSeqlens }), expanded(q, k, v, 0.5, all));
+  }
+  const masked = bias((b, i, j) => Math.abs(i - j) <= 3 && keyMask.data[b * tokens + j] !== 0);
+  close(ref.attention(q, k, v, { scale: 0.5, window: 3, keyMask }), expanded(q, k, v, 0.5, masked));
+  close(ref.attention(q, k, v, { scale: 0.5, window: 0 }), ref.attention(q, k, v, { scale: 0.5 }));
+  const short = random(24, [2, 2, 2, 3]);
+  assert.throws(() => ref.attention(short, k, v, { scale: 1, window: 1 }), /as many queries as keys for a window/);
+});
+
 test("evaluate: a query that sees no key gives zeros", () => {
   const x = random(15, [1, 3, 1, 2]);
   const keyMask = i32([1, 3], [0, 1, 1]);

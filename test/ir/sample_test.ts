@@ -60,14 +60,17 @@ test("sample: every element of random graphs equals the evaluator's", () => {
   }
 });
 
-test("sample: attention in segments with fewer key heads, masked", () => {
+test("sample: attention in segments and windows with fewer key heads, masked", () => {
   const b = createGraphBuilder({ symbols: {} });
   const q = b.input("q", [2, 6, 4, 3]);
   const [k, v] = [b.input("k", [2, 6, 2, 3]), b.input("v", [2, 6, 2, 3])];
   const keyMask = b.input("mask", [2, 6]);
   const cuSeqlens = b.input("offsets", [4], "i32");
-  for (const causal of [false, true])
+  for (const causal of [false, true]) {
     b.output(`causal ${causal}`, b.attention(q, k, v, { causal, keyMask, cuSeqlens }));
+    b.output(`causal ${causal}, window`, b.attention(q, k, v, { causal, window: 1 }));
+    b.output(`causal ${causal}, window, masked`, b.attention(q, k, v, { causal, window: 2, keyMask }));
+  }
   const graph = b.finish();
   const inputs: Values = {
     q: randomTensor(1, [2, 6, 4, 3]),

@@ -93,7 +93,8 @@ const GROWTHS: readonly Grow[] = [
   (s, x) => s.b.add(x, s.b.broadcastTo(s.b.slice(x, 1, 1, 2), x.shape)),
   (s, x) => shaped(s, s.b.softmax(s.b.reshape(x, [s.b.dims.batch, s.b.op("contiguous", [x]).shape[1], 2, WIDTH / 2]))),
   (s, x) => s.b.op("contiguous", [s.b.transpose(s.b.op("contiguous", [s.b.transpose(x, [2, 0, 1])]), [1, 2, 0])]),
-  (s, x, y) => shaped(s, s.b.attention(heads(s, x), heads(s, y), heads(s, x), { causal: s.pick(2) === 0 })),
+  (s, x, y) =>
+    shaped(s, s.b.attention(heads(s, x), heads(s, y), heads(s, x), { causal: s.pick(2) === 0, window: s.pick(3) })),
   (s, x, y) => shaped(s, s.b.attention(heads(s, x), heads(s, x), heads(s, y), { keyMask: s.keyMask, scale: 0.3 })),
   (s, x) => shaped(s, s.b.rotary(heads(s, x), ...tables(s, 1 + s.pick(2)), { interleaved: s.pick(2) === 0 })),
   (s, x) => shaped(s, s.b.rotary(heads(s, s.b.unary("abs", x)), ...perBatchTables(s, x))),

@@ -250,7 +250,8 @@ const ROWS: readonly Row[] = [
       { batch: 2, heads: 2, queries: 30, keys: 30, ends: [2, 20, 21, 30], mask: every(7) },
       // Tiles of queries of which the last alone sees a panel's first key, or the first alone its last.
       { batch: 1, heads: 1, queries: 144, keys: 144, ends: [144], mask: (_, key) => key !== 5 && key !== 90 },
-      // The last query of a tile does not see the first key, and the first one of a tile not the last.
+      // The last query of a tile does not see the first key, and the first, or the first two, not the last.
+      { batch: 1, heads: 1, queries: 144, keys: 144, ends: [144], edit: poisonEnds(14) },
       { batch: 1, heads: 1, queries: 145, keys: 145, ends: [145], edit: poisonEnds(14) },
       // Queries that see none of the keys that others of their block see.
       { batch: 1, heads: 1, queries: 144, keys: 144, ends: [144], mask: (_, key) => key < 20 },
