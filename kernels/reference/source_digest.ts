@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/reference; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "740f8f37c2f30e78eccae841307cf7e82c5feb6a7edee7251816519640618ba0";
+export const SOURCE_DIGEST: string = "5f3e8254ea21a91780401eaa95a5204b59e132b6de51ba5c103fa041a0dbb670";

@@ -1,11 +1,14 @@
 /**
  * Products of one value with several weights become one product with the weights stacked, such as query, key and value
- * projections. Only where every result flows, through views, into a contraction that can read a slice in place.
+ * projections. Only where every result flows, through views, into an op that can read a slice in place.
  */
 import { add, type Dim, shapeEquals } from "../core/dim.ts";
 import { type Graph, nodesOf, usersOf, weightOnly } from "../ir/graph.ts";
 import type { Make, Node, OpTable } from "../ir/node.ts";
 import { mapGraph } from "./rewrite.ts";
+
+/** Ops whose kernels read values through any strides. */
+const READS_SLICES: ReadonlySet<string> = new Set(["attention", "rotary"]);
 
 interface Member {
   readonly product: Node;
@@ -21,14 +24,12 @@ export function mergeSiblingProducts(graph: Graph, make: Make, table: OpTable): 
   const outputs = new Set(graph.outputs.map((o) => o.node));
   const kind = (n: Node): string | undefined => table.get(n.op)?.kind;
 
-  const flowsIntoContraction = (n: Node): boolean => {
+  const readInPlace = (n: Node): boolean => {
     const list = users.get(n) ?? [];
     return (
       !outputs.has(n) &&
       list.length > 0 &&
-      list.every((u) =>
-        kind(u) === "view" ? flowsIntoContraction(u) : kind(u) === "contraction" && u.inputs.length > 2,
-      )
+      list.every((u) => (kind(u) === "view" ? readInPlace(u) : READS_SLICES.has(u.op)))
     );
   };
 
@@ -46,7 +47,7 @@ export function mergeSiblingProducts(graph: Graph, make: Make, table: OpTable): 
     // A bias of one element would be stacked to fewer elements than there are columns.
     const biased = bias !== undefined && weights.has(bias) && shapeEquals(bias.shape, [n.inputs[1].shape[0]]);
     const member: Member = { product: n, bias: biased ? bias : undefined, result: biased ? (only as Node) : n };
-    if (!flowsIntoContraction(member.result)) continue;
+    if (!readInPlace(member.result)) continue;
     const list = groups.get(n.inputs[0]) ?? [];
     list.push(member);
     groups.set(n.inputs[0], list);
@@ -56,20 +57,13 @@ export function mergeSiblingProducts(graph: Graph, make: Make, table: OpTable): 
   const replacement = new Map<Node, (x: Node) => Node>();
   const members = new Set<Node>();
   for (const list of groups.values()) {
-    const biased = list.every((m) => m.bias !== undefined);
-    if (list.length < 2 || (!biased && list.some((m) => m.bias !== undefined))) continue;
+    if (list.length < 2) continue;
     const stacked = make(
       "concat",
       list.map((m) => m.product.inputs[1]),
       { axis: 0 },
     );
-    const bias = biased
-      ? make(
-          "concat",
-          list.map((m) => m.bias as Node),
-          { axis: 0 },
-        )
-      : undefined;
+    const bias = list.some((m) => m.bias !== undefined) ? stackedBias(list, make) : undefined;
     let start: Dim = 0;
     for (const m of list) {
       const from = start;
@@ -90,4 +84,11 @@ export function mergeSiblingProducts(graph: Graph, make: Make, table: OpTable): 
     const product = original.op === "add" ? n.inputs[original.inputs.findIndex((i) => members.has(i))] : n;
     return build(product.inputs[0]);
   });
+}
+
+/** All biases one behind the other; a product without one, such as Whisper's keys, has zeros. */
+function stackedBias(members: readonly Member[], make: Make): Node {
+  const zero = make("constant", [], { value: 0 });
+  const biases = members.map((m) => m.bias ?? make("broadcast_to", [zero], { shape: [m.product.inputs[1].shape[0]] }));
+  return make("concat", biases, { axis: 0 });
 }

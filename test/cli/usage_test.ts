@@ -58,6 +58,26 @@ const CASES: readonly BadCase[] = [
     args: () => ["classify", DIGITS, PICTURE, "--labels", "a,b", "--template", "x"],
     says: /\{\}/,
   },
+  {
+    what: "a result that the model does not give",
+    args: () => ["embed", DIGITS, PICTURE, "--outputs", "image_embed"],
+    says: /"image_embed".*Did you mean "image_embeds"/s,
+  },
+  {
+    what: "an output folder that is missing",
+    args: (f) => ["embed", DIGITS, PICTURE, "--out", join(f, "no", "x.json")],
+    says: /there is no folder .*no\. Create it/s,
+  },
+  {
+    what: "a component without cases",
+    args: () => ["verify", DIGITS, "--component", "audio"],
+    says: /no audio cases.*vision and text/s,
+  },
+  {
+    what: "inputs beyond the memory",
+    args: () => ["bench", DIGITS, "--batch", "100000000000"],
+    says: /do not fit into this process's memory/,
+  },
   { what: "a folder with nothing to verify", args: (f) => ["verify", f], says: /nothing to verify/ },
   {
     what: "a component that the model lacks",
@@ -91,4 +111,10 @@ test("help names every command and shows examples", async () => {
   const embed = await runCli(["embed", "--help"]);
   assert.equal(embed.code, 0);
   assert.match(embed.stdout, /Examples:/);
+});
+
+test("a reader that closes the pipe early ends the command quietly", async () => {
+  const { code, stderr } = await runCli(["embed", DIGITS, PICTURE, "--json"], { closeStdout: true });
+  assert.equal(stderr, "");
+  assert.equal(code, 0);
 });

@@ -62,7 +62,7 @@ test("merge: projections of one value become one product, with biases or without
   assert.deepEqual(widths(build(ATTENTION.map((p) => ({ ...p, bias: false as const }))).after), [24]);
 });
 
-test("merge: nothing happens where a result is needed by itself or biases are uneven", () => {
+test("merge: nothing happens where a result is needed by itself or a bias cannot be stacked", () => {
   const alone = (more: Parameters<typeof build>[1], projections = ATTENTION): void => {
     const { before, after } = build(projections, more);
     assert.equal(after, before);
@@ -74,7 +74,6 @@ test("merge: nothing happens where a result is needed by itself or biases are un
   alone((b, parts) => {
     for (const [i, p] of parts.entries()) b.output(`part ${i}`, b.unary("tanh", p));
   });
-  alone(undefined, [{ name: "q" }, { name: "k", bias: false }, { name: "v" }]);
   // A bias of one element cannot be stacked.
   alone(
     undefined,
@@ -84,6 +83,11 @@ test("merge: nothing happens where a result is needed by itself or biases are un
     undefined,
     ATTENTION.map((p, i) => ({ ...p, from: (b: GraphBuilder, x: Node) => b.mul(x, b.constant(i + 2)) })),
   );
+});
+
+test("merge: a projection without a bias merges with those that have one", () => {
+  const { after } = build([{ name: "q" }, { name: "k", bias: false }, { name: "v" }]);
+  assert.deepEqual(widths(after), [24]);
 });
 
 test("merge: two of three merge when the third is needed elsewhere", () => {

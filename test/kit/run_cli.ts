@@ -14,6 +14,8 @@ export interface CliResult {
 export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;
+  /** Closes the reading end of stdout at once, as `| true` does. */
+  readonly closeStdout?: boolean;
 }
 
 const EXTENSION = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
@@ -34,6 +36,7 @@ export function runScript(script: string, args: readonly string[], options: CliO
       env: { ...process.env, NO_COLOR: "1", FOVEA_CACHE_DIR: CACHE, ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
     });
+    if (options.closeStdout === true) child.stdout.destroy();
     let [stdout, stderr] = ["", ""];
     const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? 120_000);
     child.stdout.on("data", (chunk) => {

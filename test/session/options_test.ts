@@ -1,0 +1,107 @@
+/** Options that are mistyped or misspelt: a sentence with the name, what was found and what was expected. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { classifyImages, createRuntime, type Encoder, type LoadOptions, type RuntimeOptions } from "../../mod.ts";
+import { didYouMean, foundText } from "../../runtime/session/check.ts";
+import { hasCode } from "../kit/assertions.ts";
+import { repositoryPath } from "../kit/run_cli.ts";
+
+const CLIP = repositoryPath("test/fixtures/clip");
+
+const RUNTIME_OPTIONS: readonly (readonly [unknown, RegExp])[] = [
+  [{ thread: 2 }, /createRuntime has no option "thread".*Did you mean "threads"/s],
+  [{ threads: "2" }, /`threads` of createRuntime is "2"; expected a whole number from 0/],
+  [{ threads: 1e6 }, /1000000; expected a whole number/],
+  [{ threads: Number.NaN }, /NaN; expected a whole number/],
+  [{ device: 3 }, /`device`.*is 3; expected a text/],
+  [{ memory: "1g" }, /`memory`.*"1g"; expected a number of bytes/],
+  [{ cache: true }, /`cache`.*true; expected a folder's path/],
+  [{ cache: "" }, /`cache`.*""; expected a folder's path/],
+  [{ compile: false }, /`compile`.*false; expected an object/],
+  [{ compile: { enable: false } }, /no option "enable".*Did you mean "enabled"/s],
+  [{ plugins: [null] }, /`plugins`.*expected a list of plugins/],
+  [{ onProgress: "x" }, /`onProgress`.*expected a function/],
+  [null, /options of createRuntime must be an object; found null/],
+];
+
+test("createRuntime refuses options that it does not know or that have a wrong type", async () => {
+  for (const [options, says] of RUNTIME_OPTIONS) {
+    await assert.rejects(createRuntime(options as RuntimeOptions), hasCode("invalid_options", says));
+  }
+});
+
+const LOAD_OPTIONS: readonly (readonly [unknown, RegExp])[] = [
+  [{ component: ["vision"] }, /load has no option "component".*Did you mean "components"/s],
+  [{ components: "vision" }, /"vision"; expected a list of names/],
+  [{ components: [] }, /an empty list; expected a list of names/],
+  [{ dtype: "f16" }, /"f16"; expected "f32"/],
+  [{ loadFormat: "dumy" }, /"dumy"; expected "safetensors" or "dummy"/],
+  [{ signal: 3 }, /`signal` of load is 3; expected an AbortSignal/],
+];
+
+const SOURCES: readonly (readonly [unknown, string, RegExp])[] = [
+  [undefined, "bad_source", /found undefined/],
+  [{}, "bad_source", /folder's path.*found an object/],
+  ["", "bad_source", /name is empty/],
+  ["ftp://example.org/clip", "bad_source", /ftp:.*cannot be read/],
+  ["http://", "bad_source", /"http:\/\/" is not a valid address/],
+  ["no-such/model", "file.not_found", /no model folder no-such\/model.*hf:no-such\/model/s],
+  [`${CLIP}/config.json`, "file.kind", /config\.json is not a folder/],
+];
+
+const ENCODE_OPTIONS: readonly (readonly [unknown, RegExp])[] = [
+  [{ output: ["image_embeds"] }, /encode has no option "output".*Did you mean "outputs"/s],
+  [{ outputs: "image_embeds" }, /"image_embeds"; expected a list of names/],
+  [{ signal: {} }, /an object; expected an AbortSignal/],
+];
+
+test("load and encode refuse mistaken options and sources and stay usable", async () => {
+  const runtime = await createRuntime({ threads: 0 });
+  for (const [options, says] of LOAD_OPTIONS) {
+    await assert.rejects(runtime.load(CLIP, options as LoadOptions), hasCode("invalid_options", says));
+  }
+  for (const [source, code, says] of SOURCES) {
+    await assert.rejects(runtime.load(source as string), hasCode(code, says));
+  }
+  await assert.rejects(
+    runtime.load(CLIP, { components: ["visoin" as "vision"] }),
+    hasCode("no_component", /Did you mean "vision"/),
+  );
+  const encoder = await runtime.load(CLIP, { components: ["vision"] });
+  const pixel_values = { dtype: "f32", shape: [1, 3, 32, 32], data: new Float32Array(3072) } as const;
+  for (const [options, says] of ENCODE_OPTIONS) {
+    await assert.rejects(encoder.encode({ pixel_values }, options as object), hasCode("invalid_options", says));
+  }
+  await assert.rejects(
+    encoder.encode({ pixel_values }, { outputs: ["image_embed"] }),
+    hasCode("invalid_input", /Did you mean "image_embeds"/),
+  );
+  await assert.rejects(encoder.encode(null as unknown as object), hasCode("invalid_input", /found null/));
+  assert.ok((await encoder.encode({ pixel_values })).image_embeds);
+  await runtime.close();
+});
+
+const LABELS: readonly (readonly [unknown, object, RegExp])[] = [
+  [[], {}, /at least one text/],
+  ["two", {}, /found "two"/],
+  [["two", ""], {}, /none of them empty/],
+  [["two", "one", "two"], {}, /"two" is given twice/],
+  [["two"], { template: "a photo" }, /"a photo" has no \{\}/],
+];
+
+test("classifyImages refuses labels that cannot be told apart before it encodes anything", async () => {
+  for (const [labels, options, says] of LABELS) {
+    const encoder = { encode: () => assert.fail("encoded") } as unknown as Encoder;
+    await assert.rejects(
+      classifyImages(encoder, ["x.png"], labels as string[], options),
+      hasCode("invalid_input", says),
+    );
+  }
+});
+
+test("values are named without their contents", () => {
+  assert.equal(foundText(new Uint8Array(3)), "an object of type Uint8Array");
+  assert.equal(foundText([1]), "a list");
+  assert.equal(foundText(undefined), "undefined");
+  assert.equal(didYouMean("xyz", ["threads"]), "");
+});
