@@ -90,7 +90,7 @@ export function bertComponents(config: BertConfig, sentence: SentenceConfig | un
   }
   if (sentence !== undefined) {
     components.push(
-      part("sentence", [""], (b) => b.output("sentence_embedding", sentencePooling(b, hidden(b), mask(b), sentence))),
+      part("sentence", [""], (b) => b.output("sentence_embedding", sentencePooling(b, hidden(b), sentence))),
     );
   }
   return components;

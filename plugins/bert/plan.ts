@@ -4,6 +4,7 @@ import type { SentenceConfig } from "../../runtime/abi/sentence_config.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { prepareTokens } from "../../runtime/media/token_inputs.ts";
+import { sentencePoolingInputs } from "../../runtime/nn/mod.ts";
 import type { BertConfig } from "./config.ts";
 import { bertComponents, layerName } from "./graphs.ts";
 
@@ -12,6 +13,7 @@ const EXAMPLE_TOKENS = 128;
 
 function plan(
   config: BertConfig,
+  sentence: SentenceConfig | undefined,
   known: readonly string[],
   shapes: Readonly<Record<string, readonly number[]>>,
   wanted: readonly string[],
@@ -40,12 +42,13 @@ function plan(
       outputs: { hidden_states: `hidden_states.${i + 1}` },
     })),
   ];
-  const pooled = (tag: string, name: string, inputs: Readonly<Record<string, string>>): void => {
+  const pooled = (tag: string, name: string, inputs: readonly string[]): void => {
     if (!wanted.includes(name)) return;
-    calls.push({ tag, instance: "", dims, inputs: { hidden_states: last, ...inputs }, outputs: { [name]: name } });
+    const same = Object.fromEntries(inputs.map((input) => [input, input]));
+    calls.push({ tag, instance: "", dims, inputs: { hidden_states: last, ...same }, outputs: { [name]: name } });
   };
-  pooled("bert/text.pool", "pooler_output", {});
-  pooled("bert/text.sentence", "sentence_embedding", { key_mask: "key_mask" });
+  pooled("bert/text.pool", "pooler_output", []);
+  pooled("bert/text.sentence", "sentence_embedding", sentence === undefined ? [] : sentencePoolingInputs(sentence));
   return {
     key: `bert batch=${batch} tokens=${tokens} -> ${[...wanted].sort().join(" ")}`,
     calls,
@@ -74,14 +77,19 @@ export function bertTower(config: BertConfig, sentence: SentenceConfig | undefin
     ...(config.pooler ? ["pooler_output"] : []),
     "last_hidden_state",
   ];
-  const limits = { vocabSize: config.vocabSize, maxTokens: config.maxPositions, tokenTypes: config.tokenTypes };
+  const limits = {
+    vocabSize: config.vocabSize,
+    maxTokens: config.maxPositions,
+    tokenTypes: config.tokenTypes,
+    firstToken: sentence?.modes.includes("cls") === true,
+  };
   return {
     modality: "text",
     components: bertComponents(config, sentence),
     inputs: ["input_ids", "attention_mask", "token_type_ids"],
     outputs,
     prepare: (inputs) => prepareTokens(inputs, limits),
-    plan: (shapes, wanted) => plan(config, outputs, shapes, wanted),
+    plan: (shapes, wanted) => plan(config, sentence, outputs, shapes, wanted),
     exampleSizes: ["tokens"],
     example: (options) => example(options, config),
   };

@@ -79,11 +79,12 @@ function block(b: GraphBuilder, x: Node, config: Llama4Config): Node {
 function adapt(b: GraphBuilder, x: Node, config: Llama4Config): Node {
   const { outputSize: outFeatures, shuffle: factor } = config;
   const side = tileSide(config);
+  const squares = side / factor;
   // The norm treats rows alone, so leaving the class token out first gives the same.
   const patches = layerNorm(b, b.slice(x, 1, 0, side * side), "layernorm_post.", EPS);
   const layer = (from: Node, name: string): Node =>
     activation(b, linear(b, from, `vision_adapter.mlp.${name}.`, { outFeatures, bias: false }), ACTIVATION);
-  return layer(layer(pixelShuffle(b, patches, { side, factor }), "fc1"), "fc2");
+  return layer(layer(pixelShuffle(b, patches, { squares, factor }), "fc1"), "fc2");
 }
 
 /** The components in the order of their calls. @param tiles most tiles of one run */

@@ -105,8 +105,7 @@ export function modernBertComponents(
       : [
           part("modernbert/text.sentence", [""], (b) => {
             const x = b.input("last_hidden_state", [b.dims.batch, b.dims.tokens, width]);
-            const keyMask = b.input("key_mask", [b.dims.batch, b.dims.tokens]);
-            b.output("sentence_embedding", sentencePooling(b, x, keyMask, sentence));
+            b.output("sentence_embedding", sentencePooling(b, x, sentence));
           }),
         ]),
   ];

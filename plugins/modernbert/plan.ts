@@ -4,7 +4,7 @@ import type { SentenceConfig } from "../../runtime/abi/sentence_config.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { prepareTokens } from "../../runtime/media/token_inputs.ts";
-import { rotaryTables } from "../../runtime/nn/mod.ts";
+import { rotaryTables, sentencePoolingInputs } from "../../runtime/nn/mod.ts";
 import type { LayerType, ModernBertConfig } from "./config.ts";
 import { blockTag, layerName, modernBertComponents } from "./graphs.ts";
 
@@ -17,7 +17,11 @@ type Tables = Readonly<
 >;
 
 /** Makes the plan function of a tower; tables are kept between plans. */
-function planner(config: ModernBertConfig, known: readonly string[]): TowerSpec["plan"] {
+function planner(
+  config: ModernBertConfig,
+  sentence: SentenceConfig | undefined,
+  known: readonly string[],
+): TowerSpec["plan"] {
   const pairs = config.hiddenSize / config.heads / 2;
   const tables: Tables = {
     full_attention: rotaryTables(pairs, config.theta.full_attention),
@@ -59,12 +63,13 @@ function planner(config: ModernBertConfig, known: readonly string[]): TowerSpec[
         outputs: { last_hidden_state: "last_hidden_state" },
       },
     ];
-    if (wanted.includes("sentence_embedding")) {
+    if (sentence !== undefined && wanted.includes("sentence_embedding")) {
+      const own = sentencePoolingInputs(sentence).map((name) => [name, name]);
       calls.push({
         tag: "modernbert/text.sentence",
         instance: "",
         dims,
-        inputs: { last_hidden_state: "last_hidden_state", key_mask: "key_mask" },
+        inputs: { last_hidden_state: "last_hidden_state", ...Object.fromEntries(own) },
         outputs: { sentence_embedding: "sentence_embedding" },
       });
     }
@@ -105,14 +110,18 @@ function example({ batch, tokens, seed }: ExampleOptions, { vocabSize, maxPositi
  */
 export function modernBertTower(config: ModernBertConfig, sentence: SentenceConfig | undefined): TowerSpec {
   const outputs = [...(sentence === undefined ? [] : ["sentence_embedding"]), "last_hidden_state"];
-  const limits = { vocabSize: config.vocabSize, maxTokens: config.maxPositions };
+  const limits = {
+    vocabSize: config.vocabSize,
+    maxTokens: config.maxPositions,
+    firstToken: sentence?.modes.includes("cls") === true,
+  };
   return {
     modality: "text",
     components: modernBertComponents(config, sentence),
     inputs: ["input_ids", "attention_mask"],
     outputs,
     prepare: (inputs) => prepareTokens(inputs, limits),
-    plan: planner(config, outputs),
+    plan: planner(config, sentence, outputs),
     exampleSizes: ["tokens"],
     example: (options) => example(options, config),
   };

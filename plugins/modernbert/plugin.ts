@@ -2,24 +2,25 @@
  * ModernBERT (Warner et al. 2024): rotary positions, full and sliding attention, gated perceptrons; and the sentence
  * embedders made of it, pooled as `modules.json` and `1_Pooling/config.json` say.
  */
-import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
+import type { EncoderModel, EncoderSpec, ModelFiles, Processors } from "../../runtime/abi/encoder.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
 import { readSentenceConfig, readSentenceTextConfig, SENTENCE_FILES } from "../../runtime/abi/sentence_config.ts";
 import { createTextProcessor } from "../../runtime/media/token_inputs.ts";
-import { MODERNBERT_MODEL_TYPES, readModernBertConfig } from "./config.ts";
+import { MODERNBERT_MODEL_TYPES, type ModernBertConfig, readModernBertConfig } from "./config.ts";
 import { modernBertTower } from "./plan.ts";
+
+/** Nothing where the folder has no tokenizer. */
+function processors({ maxPositions: maxTokens, padTokenId: padId }: ModernBertConfig, files: ModelFiles): Processors {
+  if (files["tokenizer.json"] === undefined) return {};
+  return { texts: createTextProcessor(files, { maxTokens, padId, ...readSentenceTextConfig(files) }) };
+}
 
 function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): EncoderModel {
   const config = readModernBertConfig(json);
-  const texts = readSentenceTextConfig(files);
-  const maxTokens = Math.min(config.maxPositions, texts.maxTokens ?? config.maxPositions);
   return {
     towers: [modernBertTower(config, readSentenceConfig(files))],
     prefixes: ["", "model."],
-    processors: (found) =>
-      found["tokenizer.json"] === undefined
-        ? {}
-        : { texts: createTextProcessor(found, { maxTokens, padId: config.padTokenId, lowercase: texts.lowercase }) },
+    processors: (found) => processors(config, found),
   };
 }
 

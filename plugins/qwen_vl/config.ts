@@ -40,6 +40,8 @@ export interface QwenVisionConfig {
   readonly mergeSize: number;
   /** Base of the rotary frequencies. */
   readonly theta: number;
+  /** True where rotary frequencies are rounded to bfloat16, see {@link readQwenConfig}. */
+  readonly bfloat16Frequencies: boolean;
   readonly windows?: QwenWindows;
   /** Side of the square table of learned positions. */
   readonly positionSide?: number;
@@ -73,7 +75,9 @@ function readTheta(c: ConfigReader): number {
   return own.number("rope_theta", 10000, { min: 1 });
 }
 
-type Common = Omit<QwenVisionConfig, "family" | "intermediateSize" | "outHiddenSize" | "deepstack">;
+/** A tower as its own fields say. */
+type Fields = Omit<QwenVisionConfig, "bfloat16Frequencies">;
+type Common = Omit<Fields, "family" | "intermediateSize" | "outHiddenSize" | "deepstack">;
 
 function readCommon(c: ConfigReader, hiddenSize: number, defaults: Defaults): Common {
   const heads = c.integer("num_heads", defaults.heads, SIZE);
@@ -94,7 +98,7 @@ function readCommon(c: ConfigReader, hiddenSize: number, defaults: Defaults): Co
   };
 }
 
-function readQwen2(c: ConfigReader): QwenVisionConfig {
+function readQwen2(c: ConfigReader): Fields {
   const hiddenSize = c.integer("embed_dim", 1280, SIZE);
   return {
     ...readCommon(c, hiddenSize, { heads: 16, patchSize: 14, layers: 32, activation: "quick_gelu" }),
@@ -105,7 +109,7 @@ function readQwen2(c: ConfigReader): QwenVisionConfig {
   };
 }
 
-function readQwen25(c: ConfigReader): QwenVisionConfig {
+function readQwen25(c: ConfigReader): Fields {
   const common = readCommon(c, c.integer("hidden_size", 3584, SIZE), {
     heads: 16,
     patchSize: 14,
@@ -128,7 +132,7 @@ function readQwen25(c: ConfigReader): QwenVisionConfig {
   };
 }
 
-function readQwen3(c: ConfigReader): QwenVisionConfig {
+function readQwen3(c: ConfigReader): Fields {
   const common = readCommon(c, c.integer("hidden_size", 1152, SIZE), {
     heads: 16,
     patchSize: 16,
@@ -154,7 +158,7 @@ function readQwen3(c: ConfigReader): QwenVisionConfig {
   };
 }
 
-const READERS: readonly (readonly [QwenFamily, (c: ConfigReader) => QwenVisionConfig])[] = [
+const READERS: readonly (readonly [QwenFamily, (c: ConfigReader) => Fields])[] = [
   ["qwen2_vl", readQwen2],
   ["qwen2_5_vl", readQwen25],
   ["qwen3_vl", readQwen3],
@@ -162,14 +166,19 @@ const READERS: readonly (readonly [QwenFamily, (c: ConfigReader) => QwenVisionCo
 
 /**
  * The vision part of a whole model's configuration (`vision_config`), or a vision tower's own.
+ *
+ * A model that is cast to bfloat16 as a whole rounds its rotary frequencies too, and says `dtype` when it is saved; the
+ * published checkpoints of these families say `torch_dtype` or nothing, and are loaded with frequencies in f32.
  * @throws FoveaError `invalid_config` that names the field, what it holds and what was expected.
  */
 export function readQwenConfig(config: Readonly<Record<string, unknown>>): QwenVisionConfig {
   const whole = createConfigReader(config);
   const type = whole.oneOf("model_type", QWEN_VL_MODEL_TYPES);
   const [, read] = READERS.find(([family]) => type.replace(/_vision$/, "") === family) ?? READERS[0];
+  const bfloat16Frequencies = whole.string("dtype", "float32") === "bfloat16";
   // Towers that early releases saved alone keep the whole model's type.
   const alone = type.endsWith("_vision") || (!whole.has("vision_config") && whole.has("depth"));
-  if (alone) return read(whole);
-  return read(whole.has("vision_config") ? whole.object("vision_config") : createConfigReader({}, "vision_config"));
+  const part = (): ConfigReader =>
+    whole.has("vision_config") ? whole.object("vision_config") : createConfigReader({}, "vision_config");
+  return { ...read(alone ? whole : part()), bfloat16Frequencies };
 }

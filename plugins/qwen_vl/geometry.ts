@@ -3,7 +3,8 @@
  * learned positions. Patches come frame by frame and, within a frame, merge block by merge block (row by row of blocks,
  * then row by row inside a block), as Qwen2VLImageProcessor writes them. A unit is one merge block.
  */
-import type { RotaryTable } from "../../runtime/nn/mod.ts";
+import { bf16ToNumber, numberToBf16 } from "../../runtime/core/half.ts";
+import { gridRotary, type RotaryTable, rotaryFrequencies } from "../../runtime/nn/mod.ts";
 
 /** Patches of an image (one frame) or a video. */
 export interface Grid {
@@ -121,22 +122,26 @@ export function reordered(values: Int32Array, order: Int32Array): Int32Array {
 }
 
 /**
- * cos and sin [patches, 2 * quarter]: the first half of a patch's pairs turns by its row, the second by its column.
- * @param quarter pairs of an axis: a quarter of a head's width
- * @param axis the table of positions along an axis, see `rotaryTables`
+ * Radians that a head's pairs turn by for each step along an axis: theta^(-i / pairs).
+ * @param bfloat16 rounds them as a model does that is cast as a whole
  */
-export function rotaryAngles(
-  { rows, columns }: PatchPlaces,
-  quarter: number,
-  axis: (positions: number) => RotaryTable,
-): RotaryTable {
-  const table = axis(Math.max(largest(rows), largest(columns)) + 1);
+export function axisFrequencies(pairs: number, theta: number, bfloat16: boolean): Float32Array {
+  const exponents = Array.from({ length: pairs }, (_, i) => i / pairs);
+  const frequencies = rotaryFrequencies(theta, exponents);
+  return bfloat16 ? frequencies.map((f) => bf16ToNumber(numberToBf16(f))) : frequencies;
+}
+
+/** cos and sin [patches, 2 * frequencies]: the first half of a patch's pairs turns by its row, the second by its column. */
+export function rotaryAngles({ rows, columns }: PatchPlaces, frequencies: Float32Array): RotaryTable {
+  const pairs = frequencies.length;
+  const positions = Math.max(largest(rows), largest(columns)) + 1;
+  const table = gridRotary([{ rows: positions, columns: 1 }], [{ axis: "row", frequencies }]);
   const spread = (from: Float32Array): Float32Array => {
-    const out = new Float32Array(rows.length * 2 * quarter);
+    const out = new Float32Array(rows.length * 2 * pairs);
     for (let patch = 0, to = 0; patch < rows.length; patch++) {
-      const [byRow, byColumn] = [rows[patch] * quarter, columns[patch] * quarter];
-      for (let i = 0; i < quarter; i++) out[to++] = from[byRow + i];
-      for (let i = 0; i < quarter; i++) out[to++] = from[byColumn + i];
+      const [byRow, byColumn] = [rows[patch] * pairs, columns[patch] * pairs];
+      for (let i = 0; i < pairs; i++) out[to++] = from[byRow + i];
+      for (let i = 0; i < pairs; i++) out[to++] = from[byColumn + i];
     }
     return out;
   };

@@ -8,7 +8,7 @@
 import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
 import { add, type Box } from "../../runtime/core/dim.ts";
 import type { RangeSpec } from "../../runtime/core/range.ts";
-import { activation, gatedMlp, layerNorm, linear, mlp } from "../../runtime/nn/mod.ts";
+import { activation, gatedMlp, layerNorm, linear, mlp, rmsNorm } from "../../runtime/nn/mod.ts";
 import type { QwenVisionConfig } from "./config.ts";
 
 /** Patches of one run: what published processors allow for one image. */
@@ -44,8 +44,7 @@ export function deepstackMergers({ deepstack }: QwenVisionConfig): readonly stri
 }
 
 function norm(b: GraphBuilder, x: Node, prefix: string, { family }: QwenVisionConfig): Node {
-  if (family !== "qwen2_5_vl") return layerNorm(b, x, prefix, EPS);
-  return b.rmsNorm(x, b.weight(`${prefix}weight`, x.shape.slice(-1)), EPS);
+  return family === "qwen2_5_vl" ? rmsNorm(b, x, prefix, EPS) : layerNorm(b, x, prefix, EPS);
 }
 
 /** Learned positions of every patch [patches, hidden_size], interpolated between four rows of their table. */

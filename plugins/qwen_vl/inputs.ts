@@ -2,7 +2,6 @@
 import type { ExampleOptions, Tensor, Tensors } from "../../runtime/abi/encoder.ts";
 import { checkInputLength, finiteFloats, integerValues, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
 import { fillNormal } from "../../runtime/core/random.ts";
-import type { RotaryTable } from "../../runtime/nn/mod.ts";
 import type { QwenVisionConfig } from "./config.ts";
 import {
   frameSegments,
@@ -117,7 +116,7 @@ export function splitPatches(inputs: Tensors, limit: number, config: QwenVisionC
   for (const { rows, columns, frames } of grids) {
     for (let left = frames; left > 0; ) {
       let taken = Math.min(left, Math.floor(room / (rows * columns)));
-      if (taken === 0) {
+      if (taken < 1) {
         packs.push([]);
         taken = Math.min(left, Math.max(1, Math.floor(limit / (rows * columns))));
         room = limit;
@@ -174,14 +173,14 @@ function windowTables(
  * f32 [patches, head_dim / 2], `cu_seqlens` i32 [frames + 1], the size `longest_segment`; with windows `window_index` i32
  * [patches], `reverse_index` i32 [merged patches], `cu_window_seqlens` i32 [windows + 1], the size `longest_window`; with
  * learned positions `position_index` i32 and `position_weights` f32 [4, patches].
- * @param axis rotary angles of positions along an axis
+ * @param frequencies of the rotary pairs along an axis
  * @throws FoveaError `invalid_input`
  */
 export function preparePatches(
   inputs: Tensors,
   config: QwenVisionConfig,
   maxPatches: number,
-  axis: (positions: number) => RotaryTable,
+  frequencies: Float32Array,
 ): Tensors {
   const { patchName, patches: given, grids } = readRequest(inputs, config);
   const large = grids.find(({ rows, columns }) => rows * columns > maxPatches);
@@ -192,17 +191,18 @@ export function preparePatches(
     );
   }
   const patches = f32(given.shape, finiteFloats(patchName, given));
-  const { mergeSize, windows, positionSide, hiddenSize, heads } = config;
+  const { mergeSize, windows, positionSide } = config;
   const [count] = given.shape;
   const inOrder = patchPlaces(grids, mergeSize);
   const windowed = windows === undefined ? undefined : windowTables(grids, inOrder, windows.side, config);
-  const angles = rotaryAngles(windowed?.places ?? inOrder, hiddenSize / heads / 4, axis);
+  const angles = rotaryAngles(windowed?.places ?? inOrder, frequencies);
+  const pairs = 2 * frequencies.length;
   const segments = frameSegments(grids);
   const learned = positionSide === undefined ? undefined : positionWeights(grids, inOrder, positionSide);
   return {
     patches,
-    cos: f32([count, hiddenSize / heads / 2], angles.cos),
-    sin: f32([count, hiddenSize / heads / 2], angles.sin),
+    cos: f32([count, pairs], angles.cos),
+    sin: f32([count, pairs], angles.sin),
     cu_seqlens: i32([segments.length], segments),
     longest_segment: sizeOnly(longestSegment(segments)),
     ...windowed?.tables,

@@ -1,8 +1,8 @@
 /** Which components run for a geometry and the wanted outputs, and in which order. */
 import type { ComponentCall, Plan, TowerSpec } from "../../runtime/abi/encoder.ts";
 import { checkOutputs, hiddenStates, pickResults, planKey } from "../../runtime/abi/plans.ts";
-import { rotaryTables } from "../../runtime/nn/mod.ts";
 import type { QwenVisionConfig } from "./config.ts";
+import { axisFrequencies } from "./geometry.ts";
 import { deepstackMergers, qwenComponents, qwenLayers } from "./graphs.ts";
 import { examplePatches, preparePatches, QWEN_INPUTS, splitPatches } from "./inputs.ts";
 
@@ -105,14 +105,15 @@ function planPatches(
  */
 export function qwenTower(config: QwenVisionConfig, maxPatches: number): TowerSpec {
   const outputs = ["pooler_output", ...config.deepstack.map((_, i) => deepstackOutput(i)), "last_hidden_state"];
-  const axis = rotaryTables(config.hiddenSize / config.heads / 4, config.theta);
+  const { hiddenSize, heads, theta, bfloat16Frequencies } = config;
+  const frequencies = axisFrequencies(hiddenSize / heads / 4, theta, bfloat16Frequencies);
   return {
     modality: "vision",
     components: qwenComponents(config, maxPatches),
     inputs: QWEN_INPUTS,
     outputs,
     split: (inputs, limit) => splitPatches(inputs, Math.min(limit, maxPatches), config),
-    prepare: (inputs) => preparePatches(inputs, config, maxPatches, axis),
+    prepare: (inputs) => preparePatches(inputs, config, maxPatches, frequencies),
     plan: (shapes, wanted) => planPatches(config, outputs, shapes, wanted),
     exampleSizes: ["grid", "size"],
     example: (options) => examplePatches(options, config),

@@ -8,7 +8,11 @@ import { parseQwenProcessor, qwenImageProcessor } from "./preprocess.ts";
 
 const FILES: readonly string[] = ["preprocessor_config.json", "processor_config.json"];
 
-const processorFile = (files: ModelFiles): unknown => FILES.map((name) => files[name]).find((f) => f !== undefined);
+/** The image processor's configuration; a whole model's `processor_config.json` need not hold it. */
+function processorFile(files: ModelFiles): unknown {
+  const whole = files["processor_config.json"] as { readonly image_processor?: unknown } | null | undefined;
+  return files["preprocessor_config.json"] ?? (whole?.image_processor === undefined ? undefined : whole);
+}
 
 /** Patches of one run: those of the largest image that the processor makes. */
 function maxPatches(config: QwenVisionConfig, processor: unknown): number {

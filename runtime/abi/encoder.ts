@@ -69,6 +69,8 @@ export interface TowerSpec {
    * returned larger than the limit.
    */
   readonly split?: (inputs: Tensors, limit: number) => readonly Tensors[];
+  /** Outputs whose parts are joined along another axis than the first, and that axis: 1 for [1, patches, width]. */
+  readonly joinAxes?: Readonly<Record<string, number>>;
   /** Derives what the components take (index tensors that depend on values) from the caller's inputs. */
   readonly prepare: (inputs: Tensors) => Tensors;
   /** Pure function of the prepared inputs' shapes and the wanted outputs. */

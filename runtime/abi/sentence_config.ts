@@ -3,15 +3,15 @@
  * `sentence_bert_config.json` say how hidden states become one vector for each text.
  */
 import { FoveaError } from "../core/diagnostics.ts";
-import { type ConfigReader, createConfigReader } from "./config.ts";
+import { createConfigReader } from "./config.ts";
 import type { ModelFiles } from "./encoder.ts";
 
-/** In the order in which the parts of an embedding stand side by side. */
+/** First token, largest value, mean, or sum over the root of the number of tokens. */
 export type SentencePoolingMode = "cls" | "max" | "mean" | "mean_sqrt_len_tokens";
 
 /** How a text's hidden states become its embedding. */
 export interface SentenceConfig {
-  /** At least one. */
+  /** At least one; their vectors stand side by side in this order. */
   readonly modes: readonly SentencePoolingMode[];
   /** Embeddings have length 1. */
   readonly normalize: boolean;
@@ -19,8 +19,8 @@ export interface SentenceConfig {
 
 /** How texts are treated before the tokenizer sees them. */
 export interface SentenceTextConfig {
-  /** Tokens that longer texts are cut to. */
-  readonly maxTokens?: number;
+  /** Tokens that longer texts are cut to, instead of the tokenizer's own limit. */
+  readonly cutTo?: number;
   /** Texts are turned to lower case first. */
   readonly lowercase: boolean;
 }
@@ -33,7 +33,7 @@ const TEXTS = "sentence_bert_config.json";
 /** Files to list in `EncoderSpec.files`. */
 export const SENTENCE_FILES: readonly string[] = [MODULES, POOLING, TEXTS];
 
-/** Modes and the fields that switch them on, where a configuration has no `pooling_mode`. */
+/** Older configurations switch each mode on by a field of its own; the order is that of the vectors. */
 const MODE_FIELDS: Readonly<Record<SentencePoolingMode, string>> = {
   cls: "pooling_mode_cls_token",
   max: "pooling_mode_max_tokens",
@@ -43,13 +43,20 @@ const MODE_FIELDS: Readonly<Record<SentencePoolingMode, string>> = {
 const MODES = Object.keys(MODE_FIELDS) as SentencePoolingMode[];
 const UNSUPPORTED_FIELDS: readonly string[] = ["pooling_mode_weightedmean_tokens", "pooling_mode_lasttoken"];
 
-function readModes(c: ConfigReader): readonly SentencePoolingMode[] {
+function readModes(json: unknown): readonly SentencePoolingMode[] {
+  const c = createConfigReader(json, "", POOLING);
+  const list = Array.isArray((json as { pooling_mode?: unknown }).pooling_mode);
+  if (list) {
+    const modes = c.strings("pooling_mode");
+    const isMode = (mode: string): mode is SentencePoolingMode => (MODES as readonly string[]).includes(mode);
+    if (modes.length === 0 || !modes.every(isMode)) throw c.error("pooling_mode", `some of ${MODES.join(", ")}`);
+    return modes as readonly SentencePoolingMode[];
+  }
   if (c.has("pooling_mode")) return [c.oneOf("pooling_mode", MODES) as SentencePoolingMode];
   const odd = UNSUPPORTED_FIELDS.find((field) => c.boolean(field, false));
   if (odd !== undefined) throw c.error(odd, `false; this version pools by ${MODES.join(", ")}`);
-  const modes = MODES.filter((mode) => c.boolean(MODE_FIELDS[mode], mode === "mean"));
-  if (modes.length === 0) throw c.error(MODE_FIELDS.mean, "at least one of the pooling modes to be true");
-  return modes;
+  const modes = MODES.filter((mode) => c.boolean(MODE_FIELDS[mode], false));
+  return modes.length === 0 ? ["mean"] : modes;
 }
 
 /** Kinds and folders of the modules, in order. */
@@ -92,7 +99,7 @@ export function readSentenceConfig(files: ModelFiles): SentenceConfig | undefine
   const pooling = files[POOLING];
   if (pooling === undefined) return undefined;
   return {
-    modes: readModes(createConfigReader(pooling, "", POOLING)),
+    modes: readModes(pooling),
     normalize: readNormalize(files[MODULES]),
   };
 }
@@ -104,6 +111,6 @@ export function readSentenceTextConfig(files: ModelFiles): SentenceTextConfig {
   const c = createConfigReader(json, "", TEXTS);
   return {
     lowercase: c.boolean("do_lower_case", false),
-    ...(c.has("max_seq_length") ? { maxTokens: c.integer("max_seq_length", undefined, { min: 1 }) } : {}),
+    ...(c.has("max_seq_length") ? { cutTo: c.integer("max_seq_length", undefined, { min: 1 }) } : {}),
   };
 }

@@ -29,11 +29,14 @@ export interface TokenLimits {
   readonly maxTokens: number;
   /** Number of token types; absent for models without. */
   readonly tokenTypes?: number;
+  /** Asks for `first_token`, the position of every text's first token that is seen. */
+  readonly firstToken?: boolean;
 }
 
 export interface TokenInputs {
   readonly input_ids: IdTensor;
   readonly key_mask: MaskTensor;
+  readonly [name: string]: IdTensor | MaskTensor;
 }
 
 function refuse(sentence: string): never {
@@ -99,13 +102,11 @@ function tokenTypes(types: TokenTensor | undefined, ids: TokenTensor, count: num
 
 /**
  * `input_ids` [batch, tokens] and, where there are, `attention_mask` of 0 and 1 and `token_type_ids` of the same shape ->
- * `input_ids` i32, `key_mask` f32 and, for a model that has token types, `token_type_ids` i32, zeros unless given.
+ * `input_ids` i32, `key_mask` f32 and, for a model that has token types, `token_type_ids` i32, zeros unless given; with
+ * `firstToken` also `first_token` i32 [batch], 0 for a text of padding alone.
  * @throws FoveaError `invalid_input`
  */
-export function prepareTokens(
-  inputs: Readonly<Record<string, TokenTensor>>,
-  limits: TokenLimits,
-): TokenInputs & { readonly [name: string]: IdTensor | MaskTensor } {
+export function prepareTokens(inputs: Readonly<Record<string, TokenTensor>>, limits: TokenLimits): TokenInputs {
   const known = ["input_ids", "attention_mask", ...(limits.tokenTypes === undefined ? [] : ["token_type_ids"])];
   for (const name of Object.keys(inputs)) {
     if (!known.includes(name)) refuse(`There is no input "${name}"; this tower takes ${known.join(" and ")}.`);
@@ -130,24 +131,29 @@ export function prepareTokens(
     );
   }
   const shape = [batch, tokens];
+  const mask = keyMask(inputs.attention_mask, given);
+  const prepared: Record<string, IdTensor | MaskTensor> = {};
+  if (limits.tokenTypes !== undefined) {
+    const data = tokenTypes(inputs.token_type_ids, given, limits.tokenTypes);
+    prepared.token_type_ids = { dtype: "i32", shape, data };
+  }
+  if (limits.firstToken === true) {
+    const first = (_: unknown, row: number): number =>
+      Math.max(0, mask.subarray(row * tokens, (row + 1) * tokens).indexOf(1));
+    prepared.first_token = { dtype: "i32", shape: [batch], data: Int32Array.from({ length: batch }, first) };
+  }
   return {
+    ...prepared,
     input_ids: { dtype: "i32", shape, data: ids },
-    key_mask: { dtype: "f32", shape, data: keyMask(inputs.attention_mask, given) },
-    ...(limits.tokenTypes === undefined
-      ? {}
-      : {
-          token_type_ids: {
-            dtype: "i32",
-            shape,
-            data: tokenTypes(inputs.token_type_ids, given, limits.tokenTypes),
-          } as const,
-        }),
+    key_mask: { dtype: "f32", shape, data: mask },
   };
 }
 
 export interface TextProcessorOptions {
-  /** Most tokens of a text, special ones included; the tokenizer's own smaller limit wins. */
+  /** Most tokens of a text that the model takes, special ones included. */
   readonly maxTokens: number;
+  /** Tokens that longer texts are cut to; the tokenizer's own limit unless given. */
+  readonly cutTo?: number;
   /** For a tokenizer that names no padding token. */
   readonly padId: number;
   /** Texts are written small before they are split, whatever the tokenizer does. */
@@ -161,7 +167,7 @@ export interface TextProcessorOptions {
  */
 export function createTextProcessor(
   files: Readonly<Record<string, unknown>>,
-  { maxTokens, padId, lowercase = false }: TextProcessorOptions,
+  { maxTokens, cutTo, padId, lowercase = false }: TextProcessorOptions,
 ): (texts: readonly string[]) => Promise<{ readonly input_ids: IdTensor; readonly attention_mask: IdTensor }> {
   let created: Promise<Tokenizer> | undefined;
   return async (texts) => {
@@ -169,7 +175,10 @@ export function createTextProcessor(
     const tokenizer = await created;
     const { input_ids, attention_mask, shape } = tokenizer.encodeBatch(
       lowercase ? texts.map((text) => (typeof text === "string" ? text.toLowerCase() : text)) : texts,
-      { maxLength: Math.min(maxTokens, tokenizer.maxLength ?? maxTokens), padId: tokenizer.padId ?? padId },
+      {
+        maxLength: Math.min(maxTokens, cutTo ?? tokenizer.maxLength ?? maxTokens),
+        padId: tokenizer.padId ?? padId,
+      },
     );
     return {
       input_ids: { dtype: "i32", shape, data: input_ids },

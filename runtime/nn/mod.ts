@@ -11,6 +11,7 @@ export * from "./linear.ts";
 export * from "./mlp.ts";
 export * from "./patch_embedding.ts";
 export * from "./pixel_shuffle.ts";
+export * from "./resized_positions.ts";
 export * from "./rms_norm.ts";
 export * from "./rotary_grid.ts";
 export * from "./rotary_table.ts";

@@ -1,5 +1,6 @@
 /** Multi-head self-attention with separate query, key and value projections. */
 import { FoveaError } from "../core/diagnostics.ts";
+import type { Dim } from "../core/dim.ts";
 import type { GraphBuilder, Node } from "../ir/builder.ts";
 import { lastWidth, linear } from "./linear.ts";
 
@@ -22,6 +23,8 @@ export interface SelfAttentionOptions {
   readonly keyMask?: Node;
   /** i32 [segments + 1] token offsets; tokens attend inside their segment alone. */
   readonly cuSeqlens?: Node;
+  /** No segment has more tokens. */
+  readonly longestSegment?: Dim;
   /** False where the projections have no `bias`, or one by one; true unless given. */
   readonly bias?: boolean | ProjectionBiases;
   /** `q_proj`, `k_proj`, `v_proj` and `out_proj` unless given. */
@@ -60,6 +63,7 @@ export function selfAttention(b: GraphBuilder, x: Node, prefix: string, options:
     causal: options.causal ?? false,
     ...(options.keyMask === undefined ? {} : { keyMask: options.keyMask }),
     ...(options.cuSeqlens === undefined ? {} : { cuSeqlens: options.cuSeqlens }),
+    ...(options.longestSegment === undefined ? {} : { longestSegment: options.longestSegment }),
   });
   return apply(b.reshape(mixed, [batch, tokens, width]), "output");
 }

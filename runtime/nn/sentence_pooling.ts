@@ -2,7 +2,7 @@
 import type { GraphBuilder, Node } from "../ir/builder.ts";
 import { lastWidth } from "./linear.ts";
 
-/** First token, largest value, mean, or sum over the root of the number of tokens. */
+/** First token that is seen, largest value, mean, or sum over the root of the number of tokens. */
 export type PoolingMode = "cls" | "max" | "mean" | "mean_sqrt_len_tokens";
 
 export interface SentencePoolingOptions {
@@ -12,26 +12,38 @@ export interface SentencePoolingOptions {
   readonly normalize: boolean;
 }
 
-/** What hidden tokens count as when the largest value is looked for. */
-const LOWEST = -1e9;
+/** What hidden tokens count as when the largest value is looked for: the lowest f32. */
+const LOWEST = -3.4028234663852886e38;
 /** Least number of tokens that a sum is divided by. */
 const FEWEST = 1e-9;
 /** Least length that a vector is divided by. */
 const SHORTEST = 1e-12;
 
+/** Names of the inputs that {@link sentencePooling} declares. */
+export function sentencePoolingInputs({ modes }: SentencePoolingOptions): readonly string[] {
+  return [
+    ...(modes.every((mode) => mode === "cls") ? [] : ["key_mask"]),
+    ...(modes.includes("cls") ? ["first_token"] : []),
+  ];
+}
+
 /**
- * x [batch, tokens, width] and keyMask f32 [batch, tokens], 1 for tokens and 0 for padding -> [batch, modes * width].
+ * x [batch, tokens, width] -> [batch, modes * width]. Declares the inputs `key_mask` f32 [batch, tokens], 1 for tokens and
+ * 0 for padding, and `first_token` i32 [batch], the position of the first token that is seen, as far as the modes need them.
  */
-export function sentencePooling(b: GraphBuilder, x: Node, keyMask: Node, options: SentencePoolingOptions): Node {
+export function sentencePooling(b: GraphBuilder, x: Node, options: SentencePoolingOptions): Node {
   const [batch, tokens] = x.shape;
   const width = lastWidth(x, "Sentence pooling");
+  const declared = sentencePoolingInputs(options);
+  const keyMask = declared.includes("key_mask") ? b.input("key_mask", [batch, tokens]) : b.constant(1);
+  const first = declared.includes("first_token") ? b.input("first_token", [batch], "i32") : b.constant(0);
   const atLeast = (n: Node, least: number): Node => b.op("max", [n, b.constant(least)]);
   /** Sum over the tokens that are seen, each divided by `by` [batch, 1]. */
   const summed = (by: Node): Node =>
     b.reshape(b.matmul(b.reshape(b.div(keyMask, by), [batch, 1, tokens]), x), [batch, width]);
   const count = (): Node => atLeast(b.unary("reduce_sum", keyMask), FEWEST);
   const pooled: Readonly<Record<PoolingMode, () => Node>> = {
-    cls: () => b.reshape(b.slice(x, 1, 0, 1), [batch, width]),
+    cls: () => b.takeRow(x, first),
     max: () => {
       const seen = b.op("where", [b.reshape(keyMask, [batch, tokens, 1]), x, b.constant(LOWEST)]);
       return b.reshape(b.unary("reduce_max", b.transpose(seen, [0, 2, 1])), [batch, width]);

@@ -44,6 +44,8 @@ export interface TowerOutput {
   readonly image_embeds?: Tensor;
   /** [batch, projection], not normalised. */
   readonly text_embeds?: Tensor;
+  /** [batch, width], as the model folder's sentence-transformers files say. */
+  readonly sentence_embedding?: Tensor;
   readonly [name: string]: Tensor | undefined;
 }
 
@@ -53,7 +55,10 @@ export interface EncodeResult extends TowerResults {
   readonly text_model_output?: TowerOutput;
 }
 
-type TowerResults = Pick<TowerOutput, "last_hidden_state" | "pooler_output" | "image_embeds" | "text_embeds">;
+type TowerResults = Pick<
+  TowerOutput,
+  "last_hidden_state" | "pooler_output" | "image_embeds" | "text_embeds" | "sentence_embedding"
+>;
 
 export interface EncoderStats {
   readonly towers: Readonly<Partial<Record<Modality, Readonly<RunStats>>>>;
@@ -147,7 +152,7 @@ export class Encoder {
         parts.push(await this.tower(modality).run({ inputs: tensors, outputs, requestId, ...signal }));
         options.onProgress?.(++done, total);
       }
-      results.set(modality, parts.length === 1 ? parts[0] : concatRows(parts));
+      results.set(modality, parts.length === 1 ? parts[0] : concatRows(parts, this.tower(modality).spec.joinAxes));
     }
     if (results.size === 1) return [...results.values()][0];
     const [vision, text] = [results.get("vision"), results.get("text")];

@@ -13,6 +13,8 @@ export async function firstPartyPlugins(): Promise<readonly Plugin[]> {
     import("../../plugins/vit/plugin.ts").then((m) => m.vitPlugin),
     import("../../plugins/whisper/plugin.ts").then((m) => m.whisperPlugin),
     import("../../plugins/llama4/plugin.ts").then((m) => m.llama4Plugin),
+    import("../../plugins/internvl/plugin.ts").then((m) => m.internVLPlugin),
+    import("../../plugins/pixtral/plugin.ts").then((m) => m.pixtralPlugin),
     import("../../plugins/qwen_vl/plugin.ts").then((m) => m.qwenVlPlugin),
   ]);
 }

@@ -120,8 +120,6 @@ const halfOf = (rows: number): number => Math.ceil(rows / 2);
 
 const mostRows = (tensors: Tensors): number => Math.max(...Object.values(tensors).map((t) => t.shape[0]));
 
-const joinedRows = (parts: readonly Tensors[]): Tensors => (parts.length === 1 ? parts[0] : concatRows(parts));
-
 const weightKey = (tag: string, instance: string): string => `${tag} ${instance}`;
 
 interface Program {
@@ -188,7 +186,7 @@ class Tower implements LoadedTower {
         this.#rowLimit = halfOf(size);
       }
     }
-    return joinedRows(results);
+    return this.#joined(results);
   }
 
   /** Packed layouts have no batch to slice: the tower says where a request may be cut. */
@@ -207,7 +205,11 @@ class Tower implements LoadedTower {
         waiting.unshift(...smaller);
       }
     }
-    return joinedRows(results);
+    return this.#joined(results);
+  }
+
+  #joined(parts: readonly Tensors[]): Tensors {
+    return parts.length === 1 ? parts[0] : concatRows(parts, this.spec.joinAxes);
   }
 
   async #runPart(inputs: Tensors, request: RunRequest): Promise<Tensors> {

@@ -1,0 +1,141 @@
+/** What the tower takes, which components run for it, and in which order. */
+import type { ComponentCall, ExampleOptions, Plan, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
+import { checkInputNames, finiteFloats, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
+import { checkOutputs, hiddenStates, layerCalls, pickResults, planKey } from "../../runtime/abi/plans.ts";
+import { normal } from "../../runtime/core/random.ts";
+import { bicubicMatrix } from "../../runtime/media/interpolation.ts";
+import type { InternVLConfig } from "./config.ts";
+import { internVLComponents, internVLLayers, MAX_PATCHES, MAX_SIDE, tableSide } from "./graphs.ts";
+
+interface Grid {
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** Whole patches of an image. @throws FoveaError `invalid_input` for none, or more than the components take */
+function gridOf({ patchSize }: InternVLConfig, height: number, width: number): Grid {
+  const grid = { rows: Math.floor(height / patchSize), columns: Math.floor(width / patchSize) };
+  if (!(grid.rows >= 1 && grid.columns >= 1)) {
+    refuseInput(
+      `Images of ${height}x${width} pixels have no whole patch of ${patchSize}x${patchSize}; give images of at least one patch.`,
+    );
+  }
+  const most = MAX_SIDE * patchSize;
+  if (height > most || width > most || grid.rows * grid.columns > MAX_PATCHES) {
+    refuseInput(
+      `Images of ${height}x${width} pixels have ${grid.rows}x${grid.columns} patches of ${patchSize}x${patchSize}; sides of at most ${most} pixels and ${MAX_PATCHES} patches in all are taken: resize them first.`,
+    );
+  }
+  return grid;
+}
+
+/** `pixel_values` f32 [batch, channels, height, width], all finite. @throws FoveaError `invalid_input` */
+function prepareImages(inputs: Tensors, config: InternVLConfig): Tensors {
+  checkInputNames(inputs, ["pixel_values"], "pixel_values");
+  const pixels = inputs.pixel_values;
+  const [batch, planes, height, width] = pixels.shape;
+  if (pixels.shape.length !== 4 || batch < 1 || planes !== config.channels) {
+    refuseInput(
+      `The input "pixel_values" has shape ${sizesText(pixels.shape)}, expected ${sizesText(["batch", config.channels, "height", "width"])} with at least one image.`,
+    );
+  }
+  gridOf(config, height, width);
+  finiteFloats("pixel_values", pixels);
+  return { pixel_values: pixels };
+}
+
+/** Normal pixels, as after normalisation. @throws FoveaError `invalid_input` for a size that prepare refuses */
+function exampleImages(options: ExampleOptions, config: InternVLConfig): Tensors {
+  const [height, width] = options.size ?? [config.imageSize, config.imageSize];
+  gridOf(config, height, width);
+  const shape = [options.batch, config.channels, height, width];
+  const count = shape.reduce((a, d) => a * d, 1);
+  const data = Float32Array.from({ length: count }, (_, i) => normal(options.seed, i));
+  return { pixel_values: { dtype: "f32", shape, data } };
+}
+
+/** Bicubic weights of the position table: `row_weights` [rows, side], `column_weights` [columns, side]. */
+function positionWeights({ rows, columns }: Grid, side: number): Tensors {
+  return {
+    row_weights: { dtype: "f32", shape: [rows, side], data: bicubicMatrix(side, rows) },
+    column_weights: { dtype: "f32", shape: [columns, side], data: bicubicMatrix(side, columns) },
+  };
+}
+
+/** Squares along a side for the projector. @throws FoveaError `invalid_input` for grids that squares do not fill */
+function squaresOf({ rows, columns }: Grid, shuffle: number): number {
+  if (rows !== columns || rows % shuffle !== 0) {
+    refuseInput(
+      `The output "projected" needs images of as many rows as columns of patches, a multiple of ${shuffle}; found ${rows}x${columns} patches. Resize the images, or ask for last_hidden_state.`,
+    );
+  }
+  return rows / shuffle;
+}
+
+function planImages(
+  config: InternVLConfig,
+  known: readonly string[],
+  shape: readonly number[],
+  wanted: readonly string[],
+): Plan {
+  checkOutputs(wanted, known);
+  const { prefix, projector, layers } = config;
+  const [batch, , height, width] = shape;
+  const grid = gridOf(config, height, width);
+  const dims = { batch, tokens: 1 + grid.rows * grid.columns };
+  const constants = config.positions ? positionWeights(grid, tableSide(config)) : {};
+  const own = Object.fromEntries(["pixel_values", ...Object.keys(constants)].map((name) => [name, name]));
+  const last = config.finalNorm ? "last_hidden_state" : hiddenStates(layers);
+  const calls: ComponentCall[] = [
+    {
+      tag: "internvl/vision.embed",
+      instance: prefix,
+      dims: { batch, height, width },
+      inputs: own,
+      outputs: { hidden_states: hiddenStates(0) },
+    },
+    ...layerCalls("internvl/vision.block", dims, internVLLayers(config)),
+  ];
+  if (config.finalNorm) {
+    calls.push({
+      tag: "internvl/vision.final",
+      instance: prefix,
+      dims,
+      inputs: { hidden_states: hiddenStates(layers) },
+      outputs: { last_hidden_state: last },
+    });
+  }
+  if (projector !== undefined && wanted.includes("projected")) {
+    calls.push({
+      tag: "internvl/vision.project",
+      instance: "multi_modal_projector.",
+      dims: { batch, squares: squaresOf(grid, projector.shuffle) },
+      inputs: { last_hidden_state: last },
+      outputs: { projected: "projected" },
+    });
+  }
+  return {
+    key: planKey("internvl", { batch, height, width }, wanted),
+    calls,
+    constants,
+    results: pickResults(wanted, { last_hidden_state: last, projected: "projected" }),
+  };
+}
+
+/**
+ * pixel_values f32 [batch, channels, height, width] -> last_hidden_state [batch, 1 + patches, hidden_size] and projected
+ * [batch, patches / shuffle^2, text hidden_size], which needs square images.
+ */
+export function internVLTower(config: InternVLConfig): TowerSpec {
+  const outputs = [...(config.projector === undefined ? [] : ["projected"]), "last_hidden_state"];
+  return {
+    modality: "vision",
+    components: internVLComponents(config),
+    inputs: ["pixel_values"],
+    outputs,
+    prepare: (inputs) => prepareImages(inputs, config),
+    plan: (shapes, wanted) => planImages(config, outputs, shapes.pixel_values, wanted),
+    exampleSizes: ["size"],
+    example: (options) => exampleImages(options, config),
+  };
+}

@@ -1,0 +1,23 @@
+/** InternVL (Chen et al. 2024): the vision tower and the projector into the language model's space. */
+import type { EncoderModel, EncoderSpec } from "../../runtime/abi/encoder.ts";
+import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
+import { INTERNVL_MODEL_TYPES, readInternVLConfig } from "./config.ts";
+import { internVLTower } from "./plan.ts";
+
+function open(json: Readonly<Record<string, unknown>>): EncoderModel {
+  const config = readInternVLConfig(json);
+  return {
+    towers: [internVLTower(config)],
+    prefixes: config.prefix === "" ? ["", "vision_tower.", "model.vision_tower."] : ["", "model."],
+    processors: () => ({}),
+  };
+}
+
+const INTERNVL: EncoderSpec = { name: "internvl", modelTypes: INTERNVL_MODEL_TYPES, files: [], open };
+
+export const internVLPlugin: Plugin = definePlugin({
+  name: "@fovea/internvl",
+  version: "0.1.0",
+  abi: ABI_VERSION,
+  encoders: [INTERNVL],
+});

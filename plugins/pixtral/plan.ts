@@ -1,0 +1,67 @@
+/** Which components run for a geometry and the wanted outputs, and in which order. */
+import type { ComponentCall, Plan, TowerSpec } from "../../runtime/abi/encoder.ts";
+import { checkOutputs, hiddenStates, layerCalls, pickResults, planKey } from "../../runtime/abi/plans.ts";
+import type { PixtralConfig } from "./config.ts";
+import { pixtralComponents, pixtralLayers } from "./graphs.ts";
+import { exampleImages, prepareImages, splitImages } from "./inputs.ts";
+
+type Shapes = Readonly<Record<string, readonly number[]>>;
+
+function planImages(config: PixtralConfig, known: readonly string[], shapes: Shapes, wanted: readonly string[]): Plan {
+  checkOutputs(wanted, known);
+  const { prefix, layers, projector } = config;
+  const [images, , height, width] = shapes.pixel_values;
+  const [patches] = shapes.patch_index;
+  const [longest_segment] = shapes.longest_segment;
+  const last = hiddenStates(layers);
+  const calls: ComponentCall[] = [
+    {
+      tag: "pixtral/vision.embed",
+      instance: prefix,
+      dims: { images, height, width, patches },
+      inputs: { pixel_values: "pixel_values", patch_index: "patch_index" },
+      outputs: { hidden_states: hiddenStates(0) },
+    },
+    ...layerCalls("pixtral/vision.block", { segments: images, longest_segment, patches }, pixtralLayers(config), {
+      cos: "cos",
+      sin: "sin",
+      cu_seqlens: "cu_seqlens",
+    }),
+  ];
+  if (projector !== undefined && wanted.includes("projected")) {
+    const merges = projector.merge !== undefined;
+    calls.push({
+      tag: "pixtral/vision.project",
+      instance: "multi_modal_projector.",
+      dims: merges ? { patches, tokens: shapes.merge_index[0] } : { patches },
+      inputs: { last_hidden_state: last, ...(merges ? { merge_index: "merge_index" } : {}) },
+      outputs: { projected: "projected" },
+    });
+  }
+  return {
+    key: planKey("pixtral", { images, height, width, patches, longest_segment }, wanted),
+    calls,
+    constants: {},
+    results: pickResults(wanted, { last_hidden_state: last, projected: "projected" }),
+  };
+}
+
+/**
+ * pixel_values f32 [images, channels, height, width] and image_sizes i32 [images, 2] -> last_hidden_state
+ * [1, patches, hidden_size] and projected [tokens, text hidden_size], image by image, without the padding's patches.
+ */
+export function pixtralTower(config: PixtralConfig): TowerSpec {
+  const outputs = [...(config.projector === undefined ? [] : ["projected"]), "last_hidden_state"];
+  return {
+    modality: "vision",
+    components: pixtralComponents(config),
+    inputs: ["pixel_values", "image_sizes"],
+    outputs,
+    split: (inputs, limit) => splitImages(inputs, limit, config),
+    joinAxes: { last_hidden_state: 1 },
+    prepare: (inputs) => prepareImages(inputs, config),
+    plan: (shapes, wanted) => planImages(config, outputs, shapes, wanted),
+    exampleSizes: ["size"],
+    example: (options) => exampleImages(options, config),
+  };
+}
