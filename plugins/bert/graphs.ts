@@ -12,7 +12,10 @@ import type { BertConfig } from "./config.ts";
 /** Texts of one run; larger batches are split by the session. */
 export const MAX_BATCH = 64;
 
-/** Queries rarely pass 32 tokens and paragraphs 128; without the splits they would run code chosen for the longest text. */
+/**
+ * Queries rarely pass 32 tokens and paragraphs 128; without the splits their blocks would run code chosen for the longest
+ * text. What comes before and after the blocks is too little work for ranges of its own.
+ */
 const TOKEN_ENDS = [32, 128];
 
 export function layerName(layer: number): string {
@@ -66,7 +69,6 @@ export function bertComponents(config: BertConfig, sentence: SentenceConfig | un
   const part = (tag: string, instances: readonly string[], build: (b: GraphBuilder) => void): ComponentSpec => ({
     tag: `bert/text.${tag}`,
     symbols,
-    ranges: byTokens,
     instances,
     build,
   });
@@ -74,11 +76,14 @@ export function bertComponents(config: BertConfig, sentence: SentenceConfig | un
   const mask = (b: GraphBuilder): Node => b.input("key_mask", [b.dims.batch, b.dims.tokens]);
   const components = [
     part("embed", [""], (b) => b.output("hidden_states", embed(b, config))),
-    part(
-      "block",
-      Array.from({ length: config.layers }, (_, i) => layerName(i)),
-      (b) => b.output("hidden_states", block(b, hidden(b), mask(b), config)),
-    ),
+    {
+      ...part(
+        "block",
+        Array.from({ length: config.layers }, (_, i) => layerName(i)),
+        (b) => b.output("hidden_states", block(b, hidden(b), mask(b), config)),
+      ),
+      ranges: byTokens,
+    },
   ];
   if (config.pooler) {
     components.push(

@@ -13,7 +13,10 @@ import type { LayerType, ModernBertConfig } from "./config.ts";
 /** Texts of one run; larger batches are split by the session. */
 export const MAX_BATCH = 64;
 
-/** Queries and short paragraphs, passages; the last range is for long documents. */
+/**
+ * Queries and short paragraphs, passages; the last range is for long documents. What comes before and after the blocks is
+ * too little work for ranges of its own.
+ */
 const TOKEN_ENDS = [64, 512];
 
 export function layerName(layer: number): string {
@@ -77,7 +80,6 @@ export function modernBertComponents(
   const part = (tag: string, instances: readonly string[], build: (b: GraphBuilder) => void): ComponentSpec => ({
     tag,
     symbols,
-    ranges: byTokens,
     instances,
     build,
   });
@@ -93,9 +95,10 @@ export function modernBertComponents(
       const words = b.gather(b.weight("embeddings.tok_embeddings.weight", [config.vocabSize, width]), ids);
       b.output("hidden_states", layerNorm(b, words, "embeddings.norm.", eps, { bias: normBias }));
     }),
-    ...[...layers].map(([tag, own]) =>
-      part(tag, own.map(layerName), (b) => block(b, own[0] === 0, config.layerTypes[own[0]], config)),
-    ),
+    ...[...layers].map(([tag, own]) => ({
+      ...part(tag, own.map(layerName), (b) => block(b, own[0] === 0, config.layerTypes[own[0]], config)),
+      ranges: byTokens,
+    })),
     part("modernbert/text.final", [""], (b) => {
       const x = b.input("hidden_states", [b.dims.batch, b.dims.tokens, width]);
       b.output("last_hidden_state", layerNorm(b, x, "final_norm.", eps, { bias: normBias }));

@@ -30,11 +30,15 @@ test("config reader: errors name file, field, value and expectation", () => {
   assert.throws(() => c.boolean("b", true), coded(/`b` holds 0; expected true or false/));
   assert.throws(() => c.string("s"), coded(/`s` holds 5; expected a text/));
   assert.throws(() => c.strings("list"), coded(/`list` holds \["a",1\]; expected a list of texts/));
+  assert.throws(() => c.integers("list"), coded(/`list` holds \["a",1\]; expected a list of whole numbers\./));
+  assert.throws(() => c.integers("s", []), coded(/`s` holds 5; expected a list of whole numbers\./));
   assert.throws(() => c.oneOf("s", ["a", "b"]), coded(/expected one of a, b/));
   assert.throws(() => c.object("inner").integer("i"), coded(/`inner.i` holds "4"/));
   assert.throws(() => c.object("s"), coded(/`s` must be an object; it holds 5/));
   assert.throws(() => createConfigReader([]), coded(/^config\.json must be a JSON object; it holds \[\]/));
-  const d = createConfigReader({ i: 9 }, "", "other.json");
+  const d = createConfigReader({ i: 9, several: [1, 2] }, "", "other.json");
+  assert.deepEqual([d.integers("several", [], { min: 1 }), d.integers("gone", [3])], [[1, 2], [3]]);
+  assert.throws(() => d.integers("several", [], { max: 1 }), coded(/a list of whole numbers of at most 1\./));
   assert.throws(() => d.integer("i", 1, { max: 8 }), coded(/^other\.json: .* of at most 8/));
   assert.throws(() => d.integer("i", 1, { min: 10 }), coded(/of at least 10/));
   assert.throws(() => d.integer("i", 1, { min: 1, max: 8 }), coded(/from 1 to 8/));

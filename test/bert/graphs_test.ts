@@ -154,7 +154,7 @@ test("bert: the plan calls what the outputs need, and layers share a component",
   );
   for (const c of tower.components) {
     assert.deepEqual(c.symbols, { batch: { min: 1, max: 64 }, tokens: { min: 1, max: 512 } });
-    assert.equal(splitRanges(c.symbols, c.ranges ?? {}, { tag: c.tag }).length, 3);
+    assert.equal(splitRanges(c.symbols, c.ranges ?? {}, { tag: c.tag }).length, c.tag.endsWith("block") ? 3 : 1);
   }
   const shapes = { input_ids: [4, 200], key_mask: [4, 200], token_type_ids: [4, 200], first_token: [4] };
   const tags = (plan: Plan): string[] => plan.calls.map((call) => call.tag.replace("bert/text.", ""));

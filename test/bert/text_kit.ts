@@ -1,6 +1,7 @@
 /** Text encoders of the repository's fixtures, opened through their plugins and judged by the reference evaluator. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { EncoderModel, ModelFiles, Tensor, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
 import type { Plugin } from "../../runtime/abi/plugin.ts";
 import { hash32 } from "../../runtime/core/random.ts";
@@ -9,7 +10,7 @@ import { type CheckpointValues, evaluateTower } from "../kit/plan_evaluator.ts";
 import { readSafetensors } from "../kit/read_safetensors.ts";
 import { maxDifference, tensorOf } from "../kit/run_graph.ts";
 
-export const FIXTURES: string = join(process.cwd(), "test/fixtures");
+export const FIXTURES: string = fileURLToPath(new URL("../fixtures", import.meta.url));
 
 export type Json = Readonly<Record<string, unknown>>;
 
@@ -61,7 +62,7 @@ export function seenRows(t: RefTensor, mask: RefTensor | undefined): RefTensor {
   return refTensor("f32", [rows.length, width], data);
 }
 
-function deviation(t: RefTensor): number {
+export function deviation(t: RefTensor): number {
   const values = [...t.data];
   const mean = values.reduce((sum, v) => sum + v, 0) / values.length;
   return Math.sqrt(values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / values.length);

@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { test } from "node:test";
+import { readBertConfig } from "../../plugins/bert/config.ts";
+import { readSentenceConfig, readSentenceTextConfig } from "../../runtime/abi/sentence_config.ts";
+import { FIXTURES, readJson } from "./text_kit.ts";
+
+test("bert config: absent fields are those of the base model", () => {
+  assert.deepEqual(readBertConfig({ model_type: "bert" }), {
+    vocabSize: 30522,
+    maxPositions: 512,
+    tokenTypes: 2,
+    hiddenSize: 768,
+    intermediateSize: 3072,
+    layers: 12,
+    heads: 12,
+    activation: "gelu",
+    eps: 1e-12,
+    padTokenId: 0,
+    pooler: true,
+  });
+  const mini = readBertConfig(readJson(join(FIXTURES, "configs/all-minilm-l6-v2/config.json")));
+  assert.deepEqual([mini.hiddenSize, mini.layers, mini.heads, mini.intermediateSize], [384, 6, 12, 1536]);
+});
+
+test("bert config: heads that read every token are saved without a pooler", () => {
+  const pooler = (...architectures: string[]): boolean => readBertConfig({ model_type: "bert", architectures }).pooler;
+  for (const name of ["BertModel", "BertForSequenceClassification", "BertForPreTraining"])
+    assert.equal(pooler(name), true);
+  for (const name of ["BertForMaskedLM", "BertForTokenClassification", "BertForQuestionAnswering", "BertLMHeadModel"])
+    assert.equal(pooler(name), false);
+});
+
+test("bert config: errors name the field, what it holds and what was expected", () => {
+  const refused = (change: object, message: RegExp): void => {
+    assert.throws(() => readBertConfig({ model_type: "bert", ...change }), { code: "invalid_config", message });
+  };
+  refused({ model_type: "robert" }, /`model_type` holds "robert"; expected one of bert/);
+  refused({ hidden_size: "768" }, /`hidden_size` holds "768"; expected a whole number/);
+  refused({ num_attention_heads: 7 }, /`num_attention_heads` holds 7; expected a divisor of hidden_size 768/);
+  refused({ num_hidden_layers: 0 }, /`num_hidden_layers` holds 0; expected a whole number from 1 to 1024/);
+  refused({ hidden_act: "swish7" }, /`hidden_act` holds "swish7"; expected one of gelu/);
+  refused({ layer_norm_eps: -1 }, /`layer_norm_eps` holds -1/);
+  refused({ type_vocab_size: 1.5 }, /`type_vocab_size` holds 1.5/);
+  refused(
+    { position_embedding_type: "relative_key" },
+    /`position_embedding_type` holds "relative_key"; expected one of absolute/,
+  );
+  refused({ is_decoder: true }, /`is_decoder` holds true; expected false; decoders are not encoders/);
+  refused({ add_cross_attention: 1 }, /`add_cross_attention` holds 1; expected true or false/);
+  refused({ architectures: "BertModel" }, /`architectures` holds "BertModel"; expected a list of texts/);
+});
+
+const POOLING = "1_Pooling/config.json";
+const pipeline = (...kinds: string[]): object[] =>
+  kinds.map((kind, i) => ({ idx: i, type: `some.package.${kind}`, path: i === 1 ? "1_Pooling" : "" }));
+
+test("sentence config: pooling modes in the spellings of both generations", () => {
+  const modes = (pooling: object): readonly string[] | undefined => readSentenceConfig({ [POOLING]: pooling })?.modes;
+  assert.equal(readSentenceConfig({ "modules.json": pipeline("Transformer", "Pooling") }), undefined);
+  assert.deepEqual(modes({}), ["mean"]);
+  assert.deepEqual(modes({ pooling_mode: "cls" }), ["cls"]);
+  assert.deepEqual(modes({ pooling_mode: ["mean", "cls"] }), ["mean", "cls"]);
+  assert.deepEqual(modes({ pooling_mode_cls_token: true, pooling_mode_mean_tokens: false }), ["cls"]);
+  assert.deepEqual(modes({ pooling_mode_mean_tokens: false }), ["mean"]);
+  const all = {
+    pooling_mode_mean_sqrt_len_tokens: true,
+    pooling_mode_mean_tokens: true,
+    pooling_mode_max_tokens: true,
+  };
+  assert.deepEqual(modes({ ...all, pooling_mode_cls_token: true }), ["cls", "max", "mean", "mean_sqrt_len_tokens"]);
+});
+
+test("sentence config: modules say whether vectors are normalised", () => {
+  const normalize = (modules?: unknown): boolean | undefined =>
+    readSentenceConfig({ [POOLING]: {}, ...(modules === undefined ? {} : { "modules.json": modules }) })?.normalize;
+  assert.equal(normalize(), false);
+  assert.equal(normalize(pipeline("Transformer", "Pooling")), false);
+  assert.equal(normalize(pipeline("Transformer", "Pooling", "Normalize")), true);
+});
+
+test("sentence config: what cannot be computed is refused by name", () => {
+  const refused = (files: object, message: RegExp): void => {
+    assert.throws(() => readSentenceConfig({ [POOLING]: {}, ...files }), { code: "invalid_config", message });
+  };
+  refused({ [POOLING]: [] }, /1_Pooling\/config.json must be a JSON object/);
+  refused({ [POOLING]: { pooling_mode: "median" } }, /`pooling_mode` holds "median"; expected one of cls, max, mean, /);
+  refused({ [POOLING]: { pooling_mode: ["cls", "lasttoken"] } }, /`pooling_mode` holds .*; expected some of cls, max/);
+  refused({ [POOLING]: { pooling_mode: [] } }, /`pooling_mode` holds \[\]; expected some of/);
+  refused({ [POOLING]: { pooling_mode_lasttoken: true } }, /`pooling_mode_lasttoken` holds true; expected false/);
+  refused(
+    { [POOLING]: { pooling_mode_cls_token: "yes" } },
+    /`pooling_mode_cls_token` holds "yes"; expected true or false/,
+  );
+  refused({ "modules.json": {} }, /modules.json must be a list of modules/);
+  refused({ "modules.json": [{ type: 3 }] }, /modules.json: the field `\[0\].type` holds 3; expected a text/);
+  refused(
+    { "modules.json": pipeline("Transformer", "Pooling", "Dense", "Normalize") },
+    /modules.json lists Transformer, Pooling, Dense, Normalize; expected Transformer, Pooling and perhaps Normalize/,
+  );
+  refused({ "modules.json": pipeline("Transformer") }, /lists Transformer; expected/);
+  refused(
+    { "modules.json": [{ type: "a.Transformer" }, { type: "a.Pooling", path: "2_Pooling" }] },
+    /the field `\[1\].path` holds "2_Pooling"; expected "1_Pooling"/,
+  );
+});
+
+test("sentence config: limits and case of texts", () => {
+  const read = (json?: object): unknown =>
+    readSentenceTextConfig(json === undefined ? {} : { "sentence_bert_config.json": json });
+  assert.deepEqual(read(), { lowercase: false });
+  assert.deepEqual(read({ max_seq_length: 256, do_lower_case: true }), { cutTo: 256, lowercase: true });
+  assert.deepEqual(read({ max_seq_length: null }), { lowercase: false });
+  assert.throws(() => read({ max_seq_length: "256" }), {
+    code: "invalid_config",
+    message: /sentence_bert_config.json: the field `max_seq_length` holds "256"/,
+  });
+});

@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Tensor } from "../../runtime/abi/encoder.ts";
+import { concatRows, sliceRows } from "../../runtime/session/batching.ts";
+
+const f32 = (shape: readonly number[], from: number): Tensor => {
+  const length = shape.reduce((a, d) => a * d, 1);
+  return { dtype: "f32", shape, data: Float32Array.from({ length }, (_, i) => from + i) };
+};
+
+test("batching: parts are joined along the first axis, or along the one that is named", () => {
+  const parts = [
+    { rows: f32([2, 3], 0), packed: f32([1, 2, 4], 0) },
+    { rows: f32([1, 3], 6), packed: f32([1, 3, 4], 8) },
+  ];
+  assert.deepEqual(concatRows(parts, { packed: 1 }), { rows: f32([3, 3], 0), packed: f32([1, 5, 4], 0) });
+  assert.throws(() => concatRows(parts), /internal: parts of one batch have rows of different sizes/);
+  assert.throws(() => concatRows(parts, { packed: 1, rows: 1 }), /internal: parts cannot be joined along axis 1/);
+  const equal = [{ x: f32([1, 2, 2], 0) }, { x: f32([1, 2, 2], 4) }];
+  assert.deepEqual(concatRows(equal), { x: f32([2, 2, 2], 0) });
+  assert.deepEqual(concatRows(equal, { x: 1 }), { x: f32([1, 4, 2], 0) });
+});
+
+test("batching: slices share the values of what they are cut from", () => {
+  const x = f32([4, 2, 2], 0);
+  const { x: part } = sliceRows({ x }, 1, 3);
+  assert.deepEqual(part, f32([2, 2, 2], 4));
+  assert.equal(part.data.buffer, x.data.buffer);
+  assert.deepEqual(concatRows([sliceRows({ x }, 0, 1), sliceRows({ x }, 1, 4)]), { x });
+});
