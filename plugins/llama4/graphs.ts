@@ -33,12 +33,14 @@ export function tileSide({ imageSize, patchSize }: Llama4Config): number {
 
 /** Patches and class token. */
 export function tileTokens(config: Llama4Config): number {
-  return tileSide(config) ** 2 + 1;
+  const side = tileSide(config);
+  return side * side + 1;
 }
 
 /** Tokens of a tile after the pixel shuffle. */
 export function shuffledTokens(config: Llama4Config): number {
-  return (tileSide(config) / config.shuffle) ** 2;
+  const squares = tileSide(config) / config.shuffle;
+  return squares * squares;
 }
 
 /** Instances of the blocks. */

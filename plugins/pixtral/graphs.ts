@@ -90,7 +90,7 @@ export function pixtralComponents(config: PixtralConfig): readonly ComponentSpec
   const images = { min: 1, max: MAX_IMAGES };
   const pixels = { min: patchSize, max: MAX_SIDE * patchSize };
   const patches = { min: 1, max: MAX_PATCHES };
-  const square = projector?.merge === undefined ? 0 : projector.merge.size ** 2;
+  const square = projector?.merge === undefined ? 0 : projector.merge.size * projector.merge.size;
   const merged: Box =
     square === 0
       ? { patches }

@@ -6,9 +6,9 @@ import {
   parseLlama4Processor,
   sizeOnCanvas,
 } from "../../plugins/llama4/preprocess.ts";
-import { assertProcessed, picture, processorConfig } from "../kit/processor_fixtures.ts";
 import type { Json } from "../kit/tower_fixtures.ts";
 import { fixture, noise } from "../media/media_kit.ts";
+import { assertProcessed, picture, processorConfig } from "../media/processor_kit.ts";
 
 for (const [folder, names] of [
   ["llama4", ["astronaut", "gray"]],

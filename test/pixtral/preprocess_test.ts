@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { pixtralPlugin } from "../../plugins/pixtral/plugin.ts";
 import { parsePixtralProcessor, pixtralImageProcessor, pixtralSize } from "../../plugins/pixtral/preprocess.ts";
-import { assertProcessed, picture, processorConfig } from "../kit/processor_fixtures.ts";
 import { FIXTURES, type Json, openModelOf, readJson } from "../kit/tower_fixtures.ts";
 import { noise } from "../media/media_kit.ts";
+import { assertProcessed, picture, processorConfig } from "../media/processor_kit.ts";
 
 /** Nothing but the rounding to float16 of values up to 2.2 is left: no pixel is a grey level off. */
 const HALF_STEP = 2 ** -10;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { Tensors } from "../../runtime/abi/encoder.ts";
 import { readAllTensors } from "../../runtime/exec/weights/writer.ts";
 import type { Image } from "../../runtime/media/image.ts";
-import { decode, fixture } from "../media/media_kit.ts";
+import { decode, fixture } from "./media_kit.ts";
 
 export async function processorConfig(folder: string): Promise<Readonly<Record<string, unknown>>> {
   return JSON.parse(new TextDecoder().decode(await fixture(`${folder}/preprocessor_config.json`)));
