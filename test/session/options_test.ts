@@ -1,7 +1,14 @@
 /** Options that are mistyped or misspelt: a sentence with the name, what was found and what was expected. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { classifyImages, createRuntime, type Encoder, type LoadOptions, type RuntimeOptions } from "../../mod.ts";
+import {
+  classifyImages,
+  createRuntime,
+  type EncodeInputs,
+  type Encoder,
+  type LoadOptions,
+  type RuntimeOptions,
+} from "../../mod.ts";
 import { didYouMean, foundText } from "../../runtime/session/check.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
@@ -76,7 +83,7 @@ test("load and encode refuse mistaken options and sources and stay usable", asyn
     encoder.encode({ pixel_values }, { outputs: ["image_embed"] }),
     hasCode("invalid_input", /Did you mean "image_embeds"/),
   );
-  await assert.rejects(encoder.encode(null as unknown as object), hasCode("invalid_input", /found null/));
+  await assert.rejects(encoder.encode(null as unknown as EncodeInputs), hasCode("invalid_input", /found null/));
   assert.ok((await encoder.encode({ pixel_values })).image_embeds);
   await runtime.close();
 });

@@ -42,7 +42,7 @@ export async function runSuite(runtime, files, limits) {
   try {
     const report = join(folder, "report");
     const { command, parse } = await SUITES[runtime](files, report, limits.test);
-    const env = plainEnvironment({ FOVEA_CACHE_DIR: join(folder, "cache") });
+    const env = plainEnvironment({ FOVEA_CACHE_DIR: join(folder, "cache"), DENO_JOBS: "2" });
     delete env.FOVEA_COMPILE;
     delete env.FOVEA_LOG;
     const run = await capture(command, { env, timeoutMs: limits.suite });
@@ -70,7 +70,7 @@ const SUITES = {
     parse: parseJunit,
   }),
   deno: async (files, report) => ({
-    command: [...toolCommand("deno"), "test", "-A", "--no-check", `--junit-path=${report}`, ...files],
+    command: [...toolCommand("deno"), "test", "-A", "--no-check", "--parallel", `--junit-path=${report}`, ...files],
     parse: parseJunit,
   }),
   node: async (files, report, limit) => {
@@ -136,9 +136,8 @@ const FILES_SEEN = {
   bun: (_files, reported) => new Set(reported.map(({ file }) => file)),
   deno: (_files, _reported, { output }) =>
     new Set(
-      [...output.matchAll(/^running [1-9]\d* tests? from (?:\.\/)?(.+)$/gm)].map(([, file]) =>
-        file.replaceAll("\\", "/"),
-      ),
+      // In parallel every line of a test begins with its file.
+      [...output.matchAll(/^(?:\.\/)?(\S+_test\.ts) => /gm)].map(([, file]) => file.replaceAll("\\", "/")),
     ),
   node: (files) => new Set(files),
 };
