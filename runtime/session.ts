@@ -1,6 +1,6 @@
 /** Composition: host, plugins, device, store and compiler become a runtime. */
 import type { Device, DeviceStats } from "./abi/device.ts";
-import type { CheckpointScalar, ComponentSpec, PixelImage, Processors, Tensor } from "./abi/encoder.ts";
+import type { CheckpointScalar, ComponentSpec, Modality, Tensor } from "./abi/encoder.ts";
 import type { Plugin } from "./abi/plugin.ts";
 import { FoveaError } from "./core/diagnostics.ts";
 import { exp } from "./core/math.ts";
@@ -8,7 +8,7 @@ import type { TensorReader } from "./exec/instance_weights.ts";
 import { createDirectoryStore } from "./exec/store/directory_store.ts";
 import { createMemoryStore } from "./exec/store/memory_store.ts";
 import type { Store } from "./exec/store/store.ts";
-import { type CheckpointFiles, createTensorSource, openCheckpoint } from "./exec/weights/checkpoint.ts";
+import { createTensorSource, openCheckpoint } from "./exec/weights/checkpoint.ts";
 import { createDummySource } from "./exec/weights/dummy.ts";
 import type { TensorSource } from "./exec/weights/tensor_source.ts";
 import { detectHost, type Host } from "./host/mod.ts";
@@ -18,16 +18,17 @@ import { type ArtifactCounters, type Artifacts, createArtifacts } from "./sessio
 import { didYouMean } from "./session/check.ts";
 import { type CompiledComponent, compileComponent } from "./session/component.ts";
 import { type DeviceReport, deviceHost, openDevice, reportDevices } from "./session/devices.ts";
-import { Encoder, type ImageInput } from "./session/encoder.ts";
+import { Encoder } from "./session/encoder.ts";
 import { firstPartyPlugins } from "./session/first_party.ts";
-import { openModel, readJson } from "./session/model_files.ts";
+import { openModel } from "./session/model_files.ts";
 import { checkLoadOptions, checkRuntimeOptions, type LoadOptions, type RuntimeOptions } from "./session/options.ts";
-import { createImageReader, type ModelSource, openModelSource } from "./session/source.ts";
+import { createMediaReader, type ModelSource, openModelSource } from "./session/source.ts";
 import { type LoadedTower, loadTower } from "./session/tower.ts";
 
 export type { CompiledComponent } from "./session/component.ts";
 export type { DeviceReport } from "./session/devices.ts";
 export type {
+  AudioInput,
   EncodeInputs,
   EncodeOptions,
   EncodeResult,
@@ -37,12 +38,20 @@ export type {
 } from "./session/encoder.ts";
 export { Encoder } from "./session/encoder.ts";
 export type { LoadOptions, Progress, RuntimeOptions } from "./session/options.ts";
+export { type MediaProcessor, openMediaProcessor } from "./session/processor.ts";
 export type { ModelSource } from "./session/source.ts";
 export { type Classification, type ClassifyOptions, classifyImages } from "./session/zero_shot.ts";
 
 export interface RuntimeStats {
   readonly counters: Readonly<ArtifactCounters>;
   readonly device: DeviceStats;
+}
+
+/** A model's kind and what it encodes. */
+export interface ModelDescription {
+  /** `model_type` of the configuration. */
+  readonly modelType: string;
+  readonly modalities: readonly Modality[];
 }
 
 /** A component as `runtime.compile` takes it: tag, symbols and build; ranges and instances have defaults. */
@@ -74,6 +83,17 @@ export class Runtime {
     this.device = parts.device.kind;
     this.target = parts.device.target;
     this.threads = parts.device.threads;
+  }
+
+  /**
+   * What a model is, from its configuration alone.
+   * @throws FoveaError `no_config`, `unknown_model_type`, `invalid_config`
+   */
+  async inspect(source: ModelSource): Promise<ModelDescription> {
+    this.#checkOpen();
+    const { host, plugins } = this.#parts;
+    const { modelType, model } = await openModel(openModelSource(source, host), plugins);
+    return { modelType, modalities: model.towers.map((t) => t.modality) };
   }
 
   /**
@@ -130,7 +150,7 @@ export class Runtime {
         logitScale,
         logitBias,
         loadMs: host.now() - begin,
-        decode: createImageReader(host),
+        media: createMediaReader(host),
         deviceStats: () => device.stats(),
         now: () => host.now(),
         onClose: () => this.#open.delete(made),
@@ -274,39 +294,4 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
 /** Every device of the plugins on this machine, or why it is absent. */
 export async function probeDevices(plugins?: readonly Plugin[]): Promise<readonly DeviceReport[]> {
   return reportDevices(plugins ?? (await firstPartyPlugins()), deviceHost(await detectHost()));
-}
-
-export interface ImageProcessor {
-  readonly process: NonNullable<Processors["images"]>;
-  /** Divisors of the normalised channels. */
-  readonly std: readonly number[];
-  readonly decode: (image: ImageInput) => Promise<PixelImage>;
-}
-
-/**
- * The image processor of a folder that holds `preprocessor_config.json`.
- * @throws FoveaError `unknown_processor`
- */
-export async function openImageProcessor(source: ModelSource, plugins?: readonly Plugin[]): Promise<ImageProcessor> {
-  const host = await detectHost();
-  const files: CheckpointFiles = openModelSource(source, host);
-  const config = (await readJson(files, "preprocessor_config.json")) as
-    | { image_processor_type?: unknown; image_std?: unknown }
-    | undefined;
-  const known = Object.assign(
-    {},
-    ...(plugins ?? (await firstPartyPlugins())).flatMap((p) => p.encoders ?? []).map((e) => e.imageProcessors ?? {}),
-  );
-  const type = String(config?.image_processor_type).replace(/Fast$/, "");
-  const make = Object.hasOwn(known, type)
-    ? (known as NonNullable<Plugin["encoders"]>[number]["imageProcessors"])?.[type]
-    : undefined;
-  if (make === undefined) {
-    throw new FoveaError(
-      "unknown_processor",
-      `No plugin serves the image_processor_type "${type}" of ${files.description}; known are ${Object.keys(known).join(", ")}.`,
-    );
-  }
-  const std = Array.isArray(config?.image_std) ? (config.image_std as readonly number[]) : [1];
-  return { process: make(config), std, decode: createImageReader(host) };
 }

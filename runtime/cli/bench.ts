@@ -15,7 +15,7 @@ import { print, printJson } from "./terminal.ts";
 
 interface BenchOptions extends CommonOptions {
   readonly loadFormat: string;
-  readonly component: string;
+  readonly component?: string;
   readonly batch: number;
   readonly size?: readonly [number, number];
   readonly grid?: readonly [number, number, number];
@@ -53,7 +53,7 @@ export function benchCommand(): Command {
     .description("Measure one component's model time on made-up inputs.")
     .argument("<model>", "model folder; config.json is enough with --load-format dummy")
     .option("--load-format <format>", "safetensors, or dummy for seeded random weights", oneOf(FORMATS), "safetensors")
-    .option("--component <name>", "vision, text or audio", oneOf(MODALITIES), "vision")
+    .option("--component <name>", "vision, text or audio; the model's first unless given", oneOf(MODALITIES))
     .option("--batch <n>", "inputs encoded together", wholeNumber(1), 1)
     .option("--size <HxW>", "size of pictures, where the model takes several", imageSize)
     .option("--grid <TxHxW>", "patches of pictures, where the model takes them", patchGrid)
@@ -94,7 +94,8 @@ const quantile = (sorted: readonly number[], share: number): number =>
 
 async function bench(model: string, options: BenchOptions): Promise<void> {
   await withRuntime(options, async ({ host, runtime, progress }) => {
-    const modality = options.component as Modality;
+    const { modalities } = await runtime.inspect(model);
+    const modality = (options.component as Modality | undefined) ?? modalities[0];
     const encoder = await runtime.load(model, {
       components: [modality],
       loadFormat: options.loadFormat as "safetensors" | "dummy",

@@ -2,7 +2,7 @@
 import { Command, InvalidArgumentError } from "commander";
 import type { Modality, Tensor } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
-import { openImageProcessor } from "../session.ts";
+import { openMediaProcessor } from "../session.ts";
 import { type Comparison, compare, type Limits } from "./compare.ts";
 import { type CommonOptions, MODALITIES, type Opened, oneOf, withCommonOptions, withRuntime } from "./options.ts";
 import { table } from "./table.ts";
@@ -25,6 +25,8 @@ const F32_TOLERANCE = 2e-5;
 /** One step of 8-bit pixels is this share of the range before it is divided by the processor's std. */
 const PIXEL_STEP = 1 / 255;
 const PIXEL_MEAN = 0.002;
+/** In units of log-mel features, which lie between about -1 and 1.5. */
+const LOG_MEL_WORST = 1e-3;
 
 export function verifyCommand(): Command {
   const command = new Command("verify")
@@ -107,16 +109,17 @@ function rowFilter({ mask, expected }: Case, name: string): ((row: number) => bo
 }
 
 async function verifyProcessor({ host }: Opened, folder: string): Promise<readonly CaseResult[]> {
-  const { process, std, decode } = await openImageProcessor(folder);
+  const { kind, process, std } = await openMediaProcessor(folder);
   const results: CaseResult[] = [];
   for (const one of await findProcessorCases(host, folder)) {
-    const found = process([await decode(one.file)]);
+    const found = await process(one.file);
     const outputs: Record<string, Comparison> = {};
     for (const [name, expected] of Object.entries(one.expected)) {
       const c = compare(name, found[name], expected, { tolerance: Number.POSITIVE_INFINITY });
-      const worst = PIXEL_STEP / Math.min(...std);
+      const worst = kind === "audio" ? LOG_MEL_WORST : PIXEL_STEP / Math.min(...std);
       const mean = meanDifference(found[name], expected);
-      outputs[name] = { ...c, tolerance: worst, pass: c.maxAbs <= worst && mean <= PIXEL_MEAN };
+      const pass = c.maxAbs <= worst && (kind === "audio" || mean <= PIXEL_MEAN);
+      outputs[name] = { ...c, tolerance: worst, pass };
     }
     results.push({ case: one.name, outputs });
   }

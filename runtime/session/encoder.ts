@@ -1,6 +1,15 @@
 /** A loaded encoder: what users call. */
 import type { DeviceStats } from "../abi/device.ts";
-import type { EncoderModel, Modality, PixelImage, Processors, Scoring, Tensor, Tensors } from "../abi/encoder.ts";
+import type {
+  AudioClip,
+  EncoderModel,
+  Modality,
+  PixelImage,
+  Processors,
+  Scoring,
+  Tensor,
+  Tensors,
+} from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { concatRows } from "./batching.ts";
 import { checkOptions, didYouMean, type Expected, FUNCTION, foundText, isObject, SIGNAL, TEXTS } from "./check.ts";
@@ -10,14 +19,18 @@ import type { LoadedTower, RunStats } from "./tower.ts";
 /** A picture: a path, a file or http(s) URL, a PNG, JPEG or WebP file as bytes or as a blob, or decoded pixels. */
 export type ImageInput = string | URL | Uint8Array | ArrayBuffer | Blob | PixelImage;
 
+/** A recording: a path, a file or http(s) URL, a WAV, FLAC, MP3 or Ogg file as bytes or as a blob, or samples. */
+export type AudioInput = string | URL | Uint8Array | ArrayBuffer | Blob | AudioClip;
+
 /**
- * What to encode: pictures, texts, or a tower's own tensors by their Hugging Face names (`pixel_values` f32
+ * What to encode: pictures, texts, recordings, or a tower's own tensors by their Hugging Face names (`pixel_values` f32
  * [batch, 3, height, width], `input_ids` i32 [batch, tokens], `attention_mask` i32 [batch, tokens]).
  */
 export interface EncodeInputs {
   readonly images?: readonly ImageInput[];
   readonly texts?: readonly string[];
-  readonly [tensor: string]: readonly ImageInput[] | readonly string[] | Tensor | undefined;
+  readonly audio?: readonly AudioInput[];
+  readonly [tensor: string]: readonly ImageInput[] | readonly string[] | readonly AudioInput[] | Tensor | undefined;
 }
 
 export interface EncodeOptions {
@@ -69,11 +82,17 @@ export interface EncoderStats {
   readonly device: DeviceStats;
 }
 
-/** Reads a picture; `name` stands for it in messages where it has none of its own. */
-export type DecodeImage = (
-  image: ImageInput,
-  options?: { readonly name?: string; readonly signal?: AbortSignal },
-) => Promise<PixelImage>;
+interface ReadOptions {
+  /** Stands in messages for what has no name of its own. */
+  readonly name?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** Reads pictures and recordings, wherever they are. */
+export interface MediaReader {
+  readonly image: (image: ImageInput, options?: ReadOptions) => Promise<PixelImage>;
+  readonly audio: (audio: AudioInput, options?: ReadOptions) => Promise<AudioClip>;
+}
 
 /** What an encoder needs of the runtime that loaded it. */
 export interface EncoderContext {
@@ -84,7 +103,7 @@ export interface EncoderContext {
   readonly logitScale: number | undefined;
   readonly logitBias: number;
   readonly loadMs: number;
-  readonly decode: DecodeImage;
+  readonly media: MediaReader;
   readonly deviceStats: () => DeviceStats;
   readonly now: () => number;
   readonly onClose: () => void;
@@ -96,8 +115,28 @@ const isTensor = (value: unknown): value is Tensor =>
 /** Makes the tensors of one run of a tower. */
 type Batch = () => Promise<Tensors>;
 
+const KIND_OF_INPUT: Readonly<Record<Modality, string>> = { vision: "images", text: "texts", audio: "audio" };
+
 /** Pictures that are decoded before the first of them is encoded: more would hold their pixels for nothing. */
 const IMAGES_AT_ONCE = 32;
+
+const CLIPS_AT_ONCE = 4;
+
+/** Batches of at most `size` items. */
+function inParts<T>(
+  items: readonly T[],
+  size: number,
+  make: (part: readonly T[], from: number) => Promise<Tensors>,
+): readonly Batch[] {
+  return Array.from(
+    { length: Math.ceil(items.length / size) },
+    (_, i) => () => make(items.slice(i * size, (i + 1) * size), i * size),
+  );
+}
+
+function readOptions(kind: string, list: string, position: number, signal: AbortSignal | undefined): ReadOptions {
+  return { name: `The ${kind} at position ${position} of \`${list}\``, ...(signal === undefined ? {} : { signal }) };
+}
 
 /** Made by `runtime.load`. Calls may overlap; each has memory of its own. */
 export class Encoder {
@@ -215,11 +254,11 @@ export class Encoder {
         `encode takes an object such as { images: ["cat.jpg"] }; found ${foundText(inputs)}.`,
       );
     }
-    const { images, texts, ...named } = inputs;
+    const { images, texts, audio, ...named } = inputs;
     const given = new Map<Modality, readonly Batch[]>();
     const add = (modality: Modality, batches: readonly Batch[]): void => {
       if (given.has(modality)) {
-        const name = modality === "vision" ? "images" : "texts";
+        const name = KIND_OF_INPUT[modality];
         throw new FoveaError("invalid_input", `Give \`${name}\` or the ${modality} tower's own tensors, not both.`);
       }
       given.set(modality, batches);
@@ -227,8 +266,9 @@ export class Encoder {
     for (const [modality, tensors] of this.#namedTensors(named)) add(modality, [async () => tensors]);
     if (images !== undefined) add("vision", this.#imageBatches(images, signal));
     if (texts !== undefined) add("text", [this.#textBatch(texts)]);
+    if (audio !== undefined) add("audio", this.#audioBatches(audio, signal));
     if (given.size === 0) {
-      throw new FoveaError("invalid_input", "There is nothing to encode; give `images`, `texts` or tensors.");
+      throw new FoveaError("invalid_input", "There is nothing to encode; give `images`, `texts`, `audio` or tensors.");
     }
     return given;
   }
@@ -238,13 +278,26 @@ export class Encoder {
     if (prepare === undefined) throw noProcessor(this.modelType, "images", "preprocessor_config.json", "pixel_values");
     checkList("images", "picture", images);
     this.tower("vision");
-    return Array.from({ length: Math.ceil(images.length / IMAGES_AT_ONCE) }, (_, batch) => async () => {
+    return inParts(images, IMAGES_AT_ONCE, async (part, from) => {
       const decoded: PixelImage[] = [];
-      const from = batch * IMAGES_AT_ONCE;
-      for (const [i, image] of images.slice(from, from + IMAGES_AT_ONCE).entries()) {
+      for (const [i, image] of part.entries()) {
         signal?.throwIfAborted();
-        const name = `The picture at position ${from + i} of \`images\``;
-        decoded.push(await this.#context.decode(image, { name, ...(signal === undefined ? {} : { signal }) }));
+        decoded.push(await this.#context.media.image(image, readOptions("picture", "images", from + i, signal)));
+      }
+      return prepare(decoded);
+    });
+  }
+
+  #audioBatches(audio: readonly AudioInput[], signal: AbortSignal | undefined): readonly Batch[] {
+    const prepare = this.#context.processors.audio;
+    if (prepare === undefined) throw noProcessor(this.modelType, "audio", "preprocessor_config.json", "input_features");
+    checkList("audio", "recording", audio);
+    this.tower("audio");
+    return inParts(audio, CLIPS_AT_ONCE, async (part, from) => {
+      const decoded: AudioClip[] = [];
+      for (const [i, clip] of part.entries()) {
+        signal?.throwIfAborted();
+        decoded.push(await this.#context.media.audio(clip, readOptions("recording", "audio", from + i, signal)));
       }
       return prepare(decoded);
     });
@@ -266,7 +319,7 @@ export class Encoder {
       if (value === undefined) continue;
       const owner = [...towers.values()].find((t) => t.spec.inputs.includes(name));
       if (owner === undefined) {
-        const names = ["images", "texts", ...[...towers.values()].flatMap((t) => t.spec.inputs)];
+        const names = ["images", "texts", "audio", ...[...towers.values()].flatMap((t) => t.spec.inputs)];
         throw new FoveaError(
           "invalid_input",
           `There is no input "${name}"; this model takes ${names.join(", ")}.${didYouMean(name, names)}`,

@@ -1,11 +1,11 @@
 /** Where models and pictures come from: folders, addresses, memory. */
-import type { PixelImage } from "../abi/encoder.ts";
+import type { AudioClip, PixelImage } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { type CheckpointFiles, directoryFiles, httpFiles, memoryFiles } from "../exec/weights/checkpoint.ts";
 import type { Host } from "../host/mod.ts";
 import { decodeImage } from "../media/decode.ts";
 import { foundText, isObject, withMethods } from "./check.ts";
-import type { DecodeImage } from "./encoder.ts";
+import type { MediaReader } from "./encoder.ts";
 
 /** A folder's path, `hf:organisation/name` (with `@revision`), an http(s) or file URL, or files by name. */
 export type ModelSource = string | URL | ReadonlyMap<string, Uint8Array> | CheckpointFiles;
@@ -109,7 +109,7 @@ async function fetchFrom(url: string, init: RequestInit): Promise<Response> {
 const reasonOf = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).replace(/[.!?]$/, "");
 
-async function fetchedImage(url: URL, signal: AbortSignal | undefined): Promise<Uint8Array> {
+async function fetchedBytes(url: URL, signal: AbortSignal | undefined): Promise<Uint8Array> {
   try {
     const response = await fetchFrom(url.href, signal === undefined ? {} : { signal });
     if (response.ok) return new Uint8Array(await response.arrayBuffer());
@@ -127,29 +127,63 @@ async function fetchedImage(url: URL, signal: AbortSignal | undefined): Promise<
   }
 }
 
-/** A reader of pictures; codecs are compiled once for it. */
-export function createImageReader(host: Host): DecodeImage {
+/** The bytes of a file, an address or a blob; nothing for what is none of them. */
+function createByteReader(
+  host: Host,
+): (place: unknown, name: string, signal?: AbortSignal) => Promise<Uint8Array | undefined> {
+  return async (place, name, signal) => {
+    if (place === "") throw new FoveaError("bad_source", `${name} is an empty text; give a path.`);
+    if (place instanceof Uint8Array) return place;
+    if (place instanceof ArrayBuffer) return new Uint8Array(place);
+    if (place instanceof Blob) return new Uint8Array(await place.arrayBuffer());
+    const url = typeof place === "string" ? addressOf(place) : place;
+    if (url === undefined) return host.readFile(place as string);
+    if (!(url instanceof URL)) return undefined;
+    if (url.protocol === "file:") return host.readFile(host.pathOf(url));
+    if (/^https?:$/.test(url.protocol)) return fetchedBytes(url, signal);
+    throw new FoveaError("bad_source", `${url.href} cannot be read; give a path, an http(s) or a file URL.`);
+  };
+}
+
+const nameOf = (place: unknown, name: string): string =>
+  typeof place === "string" || place instanceof URL ? String(place) : name;
+
+/** Readers of pictures and recordings; codecs are compiled once for them. */
+export function createMediaReader(host: Host): MediaReader {
+  const bytesOf = createByteReader(host);
   const loadCodec = async (specifier: string): Promise<WebAssembly.Module> => {
     const bytes = await host.loadPackageFile(specifier);
     return WebAssembly.compile(bytes as Uint8Array<ArrayBuffer>);
   };
-  const bytesAt = (place: string | URL, signal: AbortSignal | undefined): Promise<Uint8Array> => {
-    const url = typeof place === "string" ? addressOf(place) : place;
-    if (url === undefined) return host.readFile(place as string);
-    if (url.protocol === "file:") return host.readFile(host.pathOf(url));
-    if (/^https?:$/.test(url.protocol)) return fetchedImage(url, signal);
-    throw new FoveaError("bad_source", `${url.href} cannot be read; give a path, an http(s) or a file URL.`);
+  return {
+    image: async (image, { name = "The picture", signal } = {}) => {
+      const bytes = await bytesOf(image, name, signal);
+      return bytes === undefined
+        ? checkedPixels(image, name)
+        : decodeImage(bytes, { loadCodec, name: nameOf(image, name) });
+    },
+    audio: async (audio, { name = "The recording", signal } = {}) => {
+      const bytes = await bytesOf(audio, name, signal);
+      if (bytes === undefined) return checkedClip(audio, name);
+      const { decodeAudio } = await import("../media/audio/decode.ts");
+      return decodeAudio(bytes, { name: nameOf(audio, name) });
+    },
   };
-  return async (image, { name = "The picture", signal } = {}) => {
-    if (image === "") throw new FoveaError("bad_source", `${name} is an empty text; give a path.`);
-    if (typeof image === "string" || image instanceof URL) {
-      return decodeImage(await bytesAt(image, signal), { loadCodec, name: String(image) });
-    }
-    if (image instanceof Uint8Array) return decodeImage(image, { loadCodec, name });
-    if (image instanceof ArrayBuffer) return decodeImage(new Uint8Array(image), { loadCodec, name });
-    if (image instanceof Blob) return decodeImage(new Uint8Array(await image.arrayBuffer()), { loadCodec, name });
-    return checkedPixels(image, name);
-  };
+}
+
+/** @throws FoveaError `invalid_input` */
+function checkedClip(clip: unknown, name: string): AudioClip {
+  const { sampleRate, channels } = (isObject(clip) ? clip : {}) as Partial<AudioClip>;
+  const isClip =
+    typeof sampleRate === "number" &&
+    Array.isArray(channels) &&
+    channels.length > 0 &&
+    channels.every((c) => c instanceof Float32Array);
+  if (isClip) return clip as AudioClip;
+  throw new FoveaError(
+    "invalid_input",
+    `${name} must be a path, a URL, bytes, a blob, or samples { sampleRate, channels: Float32Array[] }; found ${foundText(clip)}.`,
+  );
 }
 
 /** @throws FoveaError `invalid_input` */

@@ -89,27 +89,27 @@ export async function loadTower(spec: TowerSpec, options: TowerOptions): Promise
   return new Tower(spec, components, weights, options, release);
 }
 
-/** Bytes of all instances' weights, each packed form once. */
-function neededBytes(components: ReadonlyMap<string, ReadyComponent>): number {
-  let bytes = 0;
-  for (const { spec, artifacts } of components.values()) {
-    const uses = new Map(artifacts.flatMap((a) => a.artifact.weights).map((w) => [w.key, w.bytes]));
-    for (const size of uses.values()) bytes += size * spec.instances.length;
-  }
-  return bytes;
+/** Bytes of a component's weights for one instance, each packed form once. */
+function weightSizes({ artifacts }: ReadyComponent): readonly number[] {
+  return [...new Map(artifacts.flatMap((a) => a.artifact.weights).map((w) => [w.key, w.bytes])).values()];
 }
+
+const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
 
 /** Refuses before anything is read. @throws FoveaError `out_of_memory` */
 function checkRoom(spec: TowerSpec, components: ReadonlyMap<string, ReadyComponent>, device: Device): void {
-  const needed = neededBytes(components);
+  const all = [...components.values()];
+  const needed = sum(all.map((c) => sum(weightSizes(c)) * c.spec.instances.length));
   const { bytesInUse, limitBytes } = device.stats();
   const room = limitBytes - bytesInUse;
   if (needed <= room) return;
-  const scratch = Math.min(...[...components.values()].flatMap((c) => c.artifacts.map((a) => a.artifact.peakBytes)));
+  // The smallest run's values, and the largest weight twice while it is packed.
+  const values = sum(all.map((c) => Math.min(...c.artifacts.map((a) => a.artifact.peakBytes))));
+  const fits = bytesInUse + needed + values + Math.max(...all.flatMap(weightSizes));
   throw new FoveaError(
     "out_of_memory",
     `The weights of the ${spec.modality} tower need ${bytesText(needed)} and the device "${device.kind}" has ${bytesText(room)} left of ${bytesText(limitBytes)}. ` +
-      `A \`memory\` of at least ${bytesText(bytesInUse + needed + scratch)} would fit; else load fewer components, close other encoders, or take a smaller model.`,
+      `A \`memory\` of ${bytesText(fits)} would fit; else load fewer components, close other encoders, or take a smaller model.`,
   );
 }
 
