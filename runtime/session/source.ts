@@ -136,9 +136,9 @@ function createByteReader(
     if (place instanceof Uint8Array) return place;
     if (place instanceof ArrayBuffer) return new Uint8Array(place);
     if (place instanceof Blob) return new Uint8Array(await place.arrayBuffer());
+    if (typeof place !== "string" && !(place instanceof URL)) return undefined;
     const url = typeof place === "string" ? addressOf(place) : place;
-    if (url === undefined) return host.readFile(place as string);
-    if (!(url instanceof URL)) return undefined;
+    if (url === undefined) return host.readFile(String(place));
     if (url.protocol === "file:") return host.readFile(host.pathOf(url));
     if (/^https?:$/.test(url.protocol)) return fetchedBytes(url, signal);
     throw new FoveaError("bad_source", `${url.href} cannot be read; give a path, an http(s) or a file URL.`);
