@@ -109,10 +109,10 @@ function rowFilter({ mask, expected }: Case, name: string): ((row: number) => bo
 }
 
 async function verifyProcessor({ host }: Opened, folder: string): Promise<readonly CaseResult[]> {
-  const { kind, process, std } = await openMediaProcessor(folder);
+  const { kind, run, std } = await openMediaProcessor(folder);
   const results: CaseResult[] = [];
   for (const one of await findProcessorCases(host, folder)) {
-    const found = await process(one.file);
+    const found = await run(one.file);
     const outputs: Record<string, Comparison> = {};
     for (const [name, expected] of Object.entries(one.expected)) {
       const c = compare(name, found[name], expected, { tolerance: Number.POSITIVE_INFINITY });

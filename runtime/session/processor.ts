@@ -12,7 +12,7 @@ export interface MediaProcessor {
   /** Divisors of the normalised channels; 1 for audio. */
   readonly std: readonly number[];
   /** A picture or recording by its path. */
-  readonly process: (file: string) => Promise<Tensors>;
+  readonly run: (file: string) => Promise<Tensors>;
 }
 
 interface ProcessorConfig {
@@ -45,15 +45,15 @@ export async function openMediaProcessor(source: ModelSource, plugins?: readonly
   const images = tableOf(all, "imageProcessors");
   const makeImages = entry(images, String(config.image_processor_type).replace(/Fast$/, ""));
   if (makeImages !== undefined) {
-    const process = makeImages(config);
+    const prepare = makeImages(config);
     const std = Array.isArray(config.image_std) ? (config.image_std as readonly number[]) : [1];
-    return { kind: "images", std, process: async (file) => process([await media.image(file)]) };
+    return { kind: "images", std, run: async (file) => prepare([await media.image(file)]) };
   }
   const audio = tableOf(all, "audioProcessors");
   const makeAudio = entry(audio, String(config.feature_extractor_type));
   if (makeAudio !== undefined) {
-    const process = makeAudio(config);
-    return { kind: "audio", std: [1], process: async (file) => process([await media.audio(file)]) };
+    const prepare = makeAudio(config);
+    return { kind: "audio", std: [1], run: async (file) => prepare([await media.audio(file)]) };
   }
   const type = config.image_processor_type ?? config.feature_extractor_type;
   throw new FoveaError(
