@@ -1,4 +1,4 @@
-/** `fovea embed`: pictures and texts to vectors. */
+/** `fovea embed`: pictures, texts and recordings to vectors. */
 import { Command } from "commander";
 import type { Tensor } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
@@ -17,16 +17,16 @@ interface EmbedOptions extends CommonOptions {
   readonly outputs?: readonly string[];
 }
 
-/** Characters of a text that the table shows. */
-const TEXT_WIDTH = 48;
+/** Characters of an input that the table shows. */
+const TEXT_WIDTH = 80;
 
 const OUT_FORMATS = [".safetensors", ".json", ".npy"];
 
 export function embedCommand(): Command {
   const command = new Command("embed")
-    .description("Encode pictures and texts; print or write their vectors.")
+    .description("Encode pictures, texts and recordings; print or write their vectors.")
     .argument("<model>", "model folder, or hf:organisation/name, or an https address")
-    .argument("[files...]", "PNG, JPEG or WebP files")
+    .argument("[files...]", "PNG, JPEG or WebP pictures; WAV, FLAC, MP3 or Ogg recordings")
     .option("--text <text...>", "texts to encode as well")
     .option("--outputs <names>", "results wanted, comma-separated; the embeddings unless given", nameList)
     .option("--out <file>", "write x.safetensors, x.json or x.npy; - prints JSON");
@@ -41,27 +41,32 @@ export function embedCommand(): Command {
 async function embed(model: string, files: readonly string[], options: EmbedOptions): Promise<void> {
   const texts = options.text ?? [];
   if (files.length === 0 && texts.length === 0) {
-    throw new FoveaError("bad_usage", "There is nothing to embed; name picture files, or give --text.");
+    throw new FoveaError("bad_usage", "There is nothing to embed; name pictures or recordings, or give --text.");
   }
   const out = options.out;
   if (out !== undefined && out !== "-") await checkOut(out);
   await checkPictures(files);
   await withRuntime(options, async ({ host, runtime, progress }) => {
-    const components = [
-      ...(files.length > 0 ? (["vision"] as const) : []),
-      ...(texts.length > 0 ? (["text"] as const) : []),
-    ];
+    const recordings = files.filter((f) => RECORDING.test(f));
+    const pictures = files.filter((f) => !RECORDING.test(f));
+    const given: Readonly<Record<Component, readonly string[]>> = { vision: pictures, text: texts, audio: recordings };
+    const components = COMPONENTS.filter((c) => given[c].length > 0);
     const encoder = await runtime.load(model, { components });
     const wanted = wantedOutputs(encoder, components, options.outputs);
     const tensors: Record<string, Tensor> = {};
+    const inputsOf: Record<string, readonly string[]> = {};
     for (const component of components) {
       const outputs = wanted[component] ?? [];
       if (outputs.length === 0) continue;
-      const inputs = component === "vision" ? { images: files } : { texts };
-      const result = await encoder.encode(inputs, { outputs, onProgress: progress.onEncoded });
+      const result = await encoder.encode(
+        { [INPUT_NAMES[component]]: given[component] },
+        { outputs, onProgress: progress.onEncoded },
+      );
       for (const [name, tensor] of Object.entries(result as Readonly<Record<string, Tensor>>)) {
         // Both towers have a pooled output and a last state; the second to come is told apart by its tower.
-        tensors[name in tensors ? `${component}_${name}` : name] = tensor;
+        const own = name in tensors ? `${component}_${name}` : name;
+        tensors[own] = tensor;
+        inputsOf[own] = given[component];
       }
     }
     progress.stop();
@@ -78,12 +83,18 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
     } else if (options.json === true || out === "-") {
       printJson({ ...head, ...nested(tensors) });
     } else {
-      print(summary(tensors, files, texts));
+      print(summary(tensors, inputsOf));
     }
   });
 }
 
-type Component = "vision" | "text";
+type Component = "vision" | "text" | "audio";
+
+const COMPONENTS: readonly Component[] = ["vision", "text", "audio"];
+
+const INPUT_NAMES: Readonly<Record<Component, string>> = { vision: "images", text: "texts", audio: "audio" };
+
+const RECORDING = /\.(wav|flac|mp3|og[ag])$/i;
 
 /** Results that stand for an input, the best first. */
 const EMBEDDINGS = ["image_embeds", "text_embeds", "sentence_embedding", "pooler_output", "last_hidden_state"];
@@ -167,27 +178,22 @@ async function writeOut(
   return host.writeFileAtomic(out, encodeNpy(all[0]));
 }
 
+/** A line for each input; results that do not have one row for each, such as packed patches, take one line. */
 function summary(
   tensors: Readonly<Record<string, Tensor>>,
-  files: readonly string[],
-  texts: readonly string[],
+  inputsOf: Readonly<Record<string, readonly string[]>>,
 ): string {
-  const rows = Object.entries(tensors).flatMap(([name, t]) => {
-    const [batch] = t.shape;
-    const width = t.data.length / batch;
-    return Array.from({ length: batch }, (_, i) => {
-      const row = Float64Array.from(t.data.subarray(i * width, (i + 1) * width));
-      const norm = Math.sqrt(row.reduce((sum, v) => sum + v * v, 0));
-      const first = [...row.slice(0, 4)].map((v) => v.toFixed(4)).join(" ");
-      const names = name.startsWith("text") ? texts : files.length > 0 ? files : texts;
-      return [
-        oneLine(names[i], names === texts ? TEXT_WIDTH : Number.POSITIVE_INFINITY),
-        name,
-        t.shape.slice(1).join("x"),
-        norm.toFixed(4),
-        `${first} ...`,
-      ];
-    });
+  const line = (input: string, name: string, shape: readonly number[], values: Tensor["data"]): readonly string[] => {
+    const row = Float64Array.from(values);
+    const norm = Math.sqrt(row.reduce((sum, v) => sum + v * v, 0));
+    const first = [...row.slice(0, 4)].map((v) => v.toFixed(4)).join(" ");
+    return [oneLine(input, TEXT_WIDTH), name, shape.join("x"), norm.toFixed(4), `${first} ...`];
+  };
+  const rows = Object.entries(tensors).flatMap(([name, { shape, data }]) => {
+    const inputs = inputsOf[name];
+    if (shape[0] !== inputs.length) return [line(`all ${inputs.length} inputs`, name, shape, data)];
+    const width = data.length / inputs.length;
+    return inputs.map((input, i) => line(input, name, shape.slice(1), data.subarray(i * width, (i + 1) * width)));
   });
   return table(["input", "result", "size", "norm", "values"], rows);
 }

@@ -1,6 +1,6 @@
 /** Every command on the bundled model, as a user types it. */
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -70,6 +70,21 @@ test("embed prints one JSON document for pictures and texts", async () => {
   assert.equal(result.image_embeds.length, 1);
   assert.equal(result.text_embeds.length, 1);
 });
+
+test("embed prints one line for packed pictures of many sizes", () =>
+  inTemporaryFolder(async (folder) => {
+    const fixtures = repositoryPath("test/fixtures");
+    for (const file of ["config.json", "model.safetensors"])
+      await copyFile(join(fixtures, "qwen2_vl", file), join(folder, file));
+    await copyFile(
+      join(fixtures, "preprocess/qwen2_vl-small/preprocessor_config.json"),
+      join(folder, "preprocessor_config.json"),
+    );
+    const pictures = ["gray.png", "astronaut.png"].map((f) => join(fixtures, "preprocess", f));
+    const { code, stdout, stderr } = await runCli(["embed", folder, ...pictures]);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^all 2 inputs +pooler_output +\d+x48 /m);
+  }));
 
 test("classify finds the digit", async () => {
   const labels = "zero,one,two,three,four,five,six,seven,eight,nine";
