@@ -28,7 +28,7 @@ async function pixelValues(path: string): Promise<Float32Array> {
 const floats = (images: readonly PixelImage[], config: unknown): Float32Array =>
   clipImageProcessor(config)(images).pixel_values.data as Float32Array;
 
-for (const name of ["astronaut", "gray"]) {
+for (const name of ["astronaut"]) {
   test(`${name} is preprocessed as Hugging Face's CLIPImageProcessor does`, async () => {
     const config = await text("clip/preprocessor_config.json");
     const { pixel_values } = clipImageProcessor(config)([await decode(await fixture(`${name}.png`))]);
