@@ -2,6 +2,7 @@
 // command line by npx and bunx, programs on each runtime, and the declarations. Each step is one check of `npm test`.
 import { createHash } from "node:crypto";
 import {
+  copyFileSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -38,6 +39,7 @@ export function packageChecks() {
     ["a Bun program imports the package", (p) => program(p, toolCommand("bun"))],
     ["a Deno program imports the package", (p) => program(p, [...toolCommand("deno"), "run", "-A"])],
     ["a TypeScript program compiles against the package", declarations],
+    ["the example of an encoder plugin runs on the package alone", encoderPlugin],
     ["npx runs the command line on Node", npx],
     ["bunx --bun runs the command line on Bun", bunx],
   ];
@@ -180,6 +182,40 @@ import { createRuntime, type Runtime } from "fovea";
 const runtime: Runtime = await createRuntime({ device: "wasm", threads: 1 });
 export const bytes: number = runtime.stats().device.bytesInUse;
 `;
+
+/** The example of an encoder plugin, type-checked and run beside nothing but the package. */
+async function encoderPlugin({ consumer }) {
+  if (consumer === undefined) return NOT_INSTALLED;
+  const folder = join(consumer, "encoder_plugin");
+  mkdirSync(folder);
+  for (const file of ["patch_mlp.ts", "run.ts"])
+    copyFileSync(at(`examples/encoder-plugin/${file}`), join(folder, file));
+  writeJson(join(folder, "tsconfig.json"), {
+    compilerOptions: {
+      target: "es2023",
+      lib: ["es2023", "esnext.disposable", "dom"],
+      module: "nodenext",
+      allowImportingTsExtensions: true,
+      rewriteRelativeImportExtensions: true,
+      strict: true,
+      types: [],
+    },
+    files: ["run.ts"],
+  });
+  const types = await capture([...toolCommand("tsc"), "-p", folder, "--pretty", "false"], { cwd: folder });
+  if (types.code !== 0) return { problems: [types.output.trimEnd()] };
+  const commands = [
+    [...toolCommand("bun"), "run.ts"],
+    [...toolCommand("deno"), "run", "-A", "--no-check", "run.ts"],
+    [...toolCommand("node"), "run.js"],
+  ];
+  const problems = [];
+  for (const command of commands) {
+    const { code, output } = await capture(command, { cwd: folder });
+    if (code !== 0) problems.push(`${command.slice(1).join(" ")} ended with code ${code}:\n${output.trimEnd()}`);
+  }
+  return { problems };
+}
 
 /** Declarations are checked as a user's compiler does that does not skip those of libraries. */
 async function declarations({ consumer }) {
