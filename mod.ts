@@ -10,7 +10,7 @@ export type {
   Tensors,
 } from "./runtime/abi/mod.ts";
 export { ABI_VERSION, definePlugin } from "./runtime/abi/mod.ts";
-export { FoveaError } from "./runtime/core/diagnostics.ts";
+export { FoveaError, SealedError } from "./runtime/core/diagnostics.ts";
 export type { Box, Dim, Interval } from "./runtime/core/dim.ts";
 export type { RangeSpec } from "./runtime/core/range.ts";
 export type { GraphBuilder, Node } from "./runtime/ir/builder.ts";

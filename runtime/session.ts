@@ -20,6 +20,7 @@ import { type CompiledComponent, compileComponent } from "./session/component.ts
 import { type DeviceReport, deviceHost, openDevice, reportDevices } from "./session/devices.ts";
 import { Encoder } from "./session/encoder.ts";
 import { firstPartyPlugins } from "./session/first_party.ts";
+import { createJournal, type Journal, type Recompile } from "./session/journal.ts";
 import { openModel } from "./session/model_files.ts";
 import { checkLoadOptions, checkRuntimeOptions, type LoadOptions, type RuntimeOptions } from "./session/options.ts";
 import { createMediaReader, type ModelSource, openModelSource } from "./session/source.ts";
@@ -37,13 +38,17 @@ export type {
   TowerOutput,
 } from "./session/encoder.ts";
 export { Encoder } from "./session/encoder.ts";
+export type { CompileCause, Recompile } from "./session/journal.ts";
 export type { LoadOptions, Progress, RuntimeOptions } from "./session/options.ts";
 export { type MediaProcessor, openMediaProcessor } from "./session/processor.ts";
+export type { CompileConfig, CompileSettings } from "./session/settings.ts";
 export type { ModelSource } from "./session/source.ts";
 export { type Classification, type ClassifyOptions, classifyImages } from "./session/zero_shot.ts";
 
 export interface RuntimeStats {
   readonly counters: Readonly<ArtifactCounters>;
+  /** Compiles after their component was loaded, oldest first. */
+  readonly recompiles: readonly Recompile[];
   readonly device: DeviceStats;
 }
 
@@ -62,6 +67,7 @@ interface RuntimeParts {
   readonly plugins: readonly Plugin[];
   readonly device: Device;
   readonly artifacts: Artifacts;
+  readonly journal: Journal;
   readonly options: RuntimeOptions;
 }
 
@@ -133,6 +139,11 @@ export class Runtime {
       : createTensorSource(await openCheckpoint(files), model.prefixes, model.oldEndings);
     const towers = new Map<LoadedTower["spec"]["modality"], LoadedTower>();
     let encoder: Encoder | undefined;
+    let weightsOpen = true;
+    const closeWeights = async (): Promise<void> => {
+      if (weightsOpen) await weights.close?.();
+      weightsOpen = false;
+    };
     try {
       for (const tower of model.towers) {
         if (options.components !== undefined && !options.components.includes(tower.modality)) continue;
@@ -153,13 +164,17 @@ export class Runtime {
         media: createMediaReader(host),
         deviceStats: () => device.stats(),
         now: () => host.now(),
-        onClose: () => this.#open.delete(made),
+        onClose: () => {
+          this.#open.delete(made);
+          void closeWeights();
+        },
       });
       encoder = made;
       this.#open.add(made);
       return made;
     } finally {
-      await weights.close?.();
+      // Lazy ranges read their weights later.
+      if (encoder === undefined || [...towers.values()].every((t) => t.complete)) await closeWeights();
       if (encoder === undefined) for (const tower of towers.values()) tower.release();
     }
   }
@@ -181,7 +196,22 @@ export class Runtime {
   }
 
   stats(): RuntimeStats {
-    return { counters: { ...this.#parts.artifacts.counters }, device: this.#parts.device.stats() };
+    const { artifacts, journal, device } = this.#parts;
+    return { counters: { ...artifacts.counters }, recompiles: [...journal.recompiles], device: device.stats() };
+  }
+
+  /**
+   * From now on nothing is compiled: what has no artifact yet throws {@link SealedError}. Call it when all that will be
+   * served is loaded.
+   */
+  seal(): void {
+    this.#checkOpen();
+    this.#parts.artifacts.seal();
+  }
+
+  /** True after {@link seal}. */
+  get sealed(): boolean {
+    return this.#parts.artifacts.sealed;
   }
 
   /** Closes encoders, components, workers and memory. */
@@ -279,16 +309,17 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     ...(options.memory === undefined ? {} : { memory: options.memory }),
   });
-  const enabled = options.compile?.enabled ?? true;
+  const journal = createJournal();
   const artifacts = await createArtifacts({
     device,
     plugins,
     ops,
-    enabled,
+    config: options.compile ?? {},
+    journal,
     store: openStore(options, host),
     now: () => host.now(),
   });
-  return new Runtime({ host, plugins, device, artifacts, options });
+  return new Runtime({ host, plugins, device, artifacts, journal, options });
 }
 
 /** Every device of the plugins on this machine, or why it is absent. */

@@ -22,6 +22,18 @@ export class FoveaError extends Error {
   }
 }
 
+/** A compile was asked for after `runtime.seal()`. */
+export class SealedError extends FoveaError {
+  /** @param range the box that has no artifact, in words */
+  constructor(tag: string, range: string) {
+    super(
+      "sealed",
+      `Component "${tag}" has no artifact for ${range}, and this runtime was sealed: it compiles nothing more. Run or load what is needed before \`seal()\`, or add the sizes to the component's ranges.`,
+    );
+    this.name = "SealedError";
+  }
+}
+
 /** @throws Error always: an invariant of fovea itself does not hold. */
 export function internal(message: string): never {
   throw new Error(`internal: ${message}`);

@@ -73,21 +73,28 @@ async function runPrologue(
 
 export function createInstanceWeights(device: Device): InstanceWeights {
   const resident = new Map<string, DeviceBuffer>();
+  /** Overlapping loads of one weight wait for the first. */
+  const loading = new Map<string, Promise<void>>();
+  const loadOne = async (use: WeightUse, read: TensorReader, signal: AbortSignal | undefined): Promise<void> => {
+    const buffer = device.allocate(use.bytes);
+    try {
+      if (use.prologue === undefined) device.write(buffer, 0, await readBytes(read, use.sources[0]));
+      else await runPrologue(device, use, buffer, read, signal);
+    } catch (error) {
+      device.release(buffer);
+      throw error;
+    }
+    resident.set(use.key, buffer);
+  };
   return {
     resolve: (uses) => uses.map((u) => resident.get(u.key) ?? internal(`weight ${u.key} is not loaded`)),
     load: async (uses, read, signal) => {
       for (const use of uses) {
         if (resident.has(use.key)) continue;
         signal?.throwIfAborted();
-        const buffer = device.allocate(use.bytes);
-        try {
-          if (use.prologue === undefined) device.write(buffer, 0, await readBytes(read, use.sources[0]));
-          else await runPrologue(device, use, buffer, read, signal);
-        } catch (error) {
-          device.release(buffer);
-          throw error;
-        }
-        resident.set(use.key, buffer);
+        const pending = loading.get(use.key) ?? loadOne(use, read, signal).finally(() => loading.delete(use.key));
+        loading.set(use.key, pending);
+        await pending;
       }
     },
     get bytes() {

@@ -4,15 +4,19 @@ import type { Capabilities, Device } from "../abi/device.ts";
 import type { ComponentSpec } from "../abi/encoder.ts";
 import type { Plugin } from "../abi/plugin.ts";
 import type { CompileReport } from "../compile/compile.ts";
+import { SealedError } from "../core/diagnostics.ts";
 import { digestBytes, digestJson } from "../core/digest.ts";
-import type { Box } from "../core/dim.ts";
-import { splitRanges } from "../core/range.ts";
+import type { Box, Dim } from "../core/dim.ts";
+import type { DType } from "../core/dtype.ts";
+import { boxText, splitRanges } from "../core/range.ts";
 import { lookup, requestDigest, save } from "../exec/artifact_cache.ts";
 import { encodeArtifact } from "../exec/codec.ts";
 import type { Store } from "../exec/store/store.ts";
-import { createGraphBuilder } from "../ir/builder.ts";
 import { type Graph, graphToData } from "../ir/graph.ts";
-import { createInterner, type Interner, type OpTable } from "../ir/node.ts";
+import { createInterner, type OpTable } from "../ir/node.ts";
+import type { Demand, Journal } from "./journal.ts";
+import { type CompileConfig, type ComponentSettings, resolveSettings } from "./settings.ts";
+import { traceComponent } from "./trace.ts";
 
 export type Origin = "compiled" | "cache";
 
@@ -29,10 +33,31 @@ export interface ReadyArtifact {
   readonly report?: CompileReport;
 }
 
+/** An input or output of a component, its sizes symbolic. */
+export interface ComponentPort {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly Dim[];
+}
+
+/** One range of a component and, once somebody needed it, its artifact. */
+export interface RangeSlot {
+  readonly box: Box;
+  readonly request: string;
+  readonly inputs: readonly ComponentPort[];
+  readonly outputs: readonly ComponentPort[];
+  readonly ready: ReadyArtifact | undefined;
+  /** Looks up or compiles on the first call. @throws FoveaError `no_kernel`, `sealed` */
+  obtain(demand: Demand): Promise<ReadyArtifact>;
+}
+
 export interface ReadyComponent {
   readonly spec: ComponentSpec;
+  readonly settings: ComponentSettings;
   readonly boxes: readonly Box[];
   /** By position in `boxes`. */
+  readonly slots: readonly RangeSlot[];
+  /** Those that are there: all of them unless the component is lazy. */
   readonly artifacts: readonly ReadyArtifact[];
 }
 
@@ -51,22 +76,18 @@ export interface ArtifactsOptions {
   readonly plugins: readonly Plugin[];
   readonly ops: OpTable;
   readonly store: Store;
-  /** False covers every op alone. */
-  readonly enabled: boolean;
+  readonly config: CompileConfig;
+  readonly journal: Journal;
   readonly now: () => number;
 }
 
 export interface Artifacts {
   readonly counters: Readonly<ArtifactCounters>;
-  /** All ranges of a component. @throws FoveaError `invalid_range`, `shape_error`, `no_kernel` */
+  /** All ranges of a component; lazy ones without artifacts. @throws FoveaError `invalid_range`, `shape_error`, `no_kernel` */
   prepare(spec: ComponentSpec): Promise<ReadyComponent>;
-}
-
-/** Builds a component's graph over one box. */
-export function traceComponent(spec: ComponentSpec, box: Box, interner: Interner): Graph {
-  const builder = createGraphBuilder({ symbols: box, interner });
-  spec.build(builder);
-  return builder.finish();
+  /** From now on a compile is an error. */
+  seal(): void;
+  readonly sealed: boolean;
 }
 
 const pluginIdentity = (p: Plugin): string =>
@@ -88,8 +109,21 @@ function readValues(plugins: readonly Plugin[], device: string, capabilities: Ca
   );
 }
 
+const portsOf = (graph: Graph): Pick<RangeSlot, "inputs" | "outputs"> => ({
+  inputs: graph.inputs.map(({ attributes, dtype, shape }) => ({ name: attributes.name as string, dtype, shape })),
+  outputs: graph.outputs.map(({ name, node }) => ({ name, dtype: node.dtype, shape: node.shape })),
+});
+
+/** What is compiled: a component over one box under its settings. */
+interface Order {
+  readonly spec: ComponentSpec;
+  readonly settings: ComponentSettings;
+  readonly box: Box;
+  readonly request: string;
+}
+
 export async function createArtifacts(options: ArtifactsOptions): Promise<Artifacts> {
-  const { device, store, plugins, ops } = options;
+  const { device, store, plugins, ops, config, journal } = options;
   // The digest of the compiler is plain data; the compiler itself loads on the first miss.
   const { SOURCE_DIGEST } = await import("../compile/source_digest.ts");
   const kernels = plugins.flatMap((p) => p.kernels ?? []).filter((k) => k.device === device.kind);
@@ -99,20 +133,18 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
   const reads = readValues(plugins, device.kind, device.capabilities);
   const counters: ArtifactCounters = { compiled: 0, cacheHits: 0, shared: 0, compileMs: 0 };
   const known = new Map<string, Promise<ReadyArtifact>>();
+  let sealed = false;
 
-  const ready = async (spec: ComponentSpec, box: Box, request: string): Promise<ReadyArtifact> => {
+  const fromStore = async (request: string): Promise<ReadyArtifact | undefined> => {
     const cached = await lookup(store, request, device.capabilities);
-    if (cached !== undefined) {
-      await device.load(cached.code);
-      counters.cacheHits++;
-      return {
-        artifact: cached.artifact,
-        digest: digestBytes(encodeArtifact(cached.artifact)),
-        request,
-        origin: "cache",
-        compileMs: 0,
-      };
-    }
+    if (cached === undefined) return undefined;
+    await device.load(cached.code);
+    counters.cacheHits++;
+    const { artifact } = cached;
+    return { artifact, digest: digestBytes(encodeArtifact(artifact)), request, origin: "cache", compileMs: 0 };
+  };
+
+  const compile = async ({ spec, settings, box, request }: Order): Promise<ReadyArtifact> => {
     const { compileGraph } = await import("../compile/compile.ts");
     const begin = options.now();
     const interner = createInterner(ops);
@@ -121,7 +153,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       kernels,
       target: device.target,
       capabilities: device.capabilities,
-      enabled: options.enabled,
+      enabled: settings.enabled.value,
     });
     const compileMs = options.now() - begin;
     counters.compiled++;
@@ -131,34 +163,80 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     return { artifact: compiled.artifact, digest, request, origin: "compiled", compileMs, report };
   };
 
+  const obtain = async (order: Order, demand: Demand): Promise<ReadyArtifact> => {
+    const { tag } = order.spec;
+    const range = boxText(order.box) || "no symbols";
+    // Fetching code makes an engine compile too, so that a sealed runtime does neither.
+    if (sealed) throw new SealedError(tag, range);
+    const cached = await fromStore(order.request);
+    journal.tell({ topic: "cache", tag, text: `${cached === undefined ? "miss" : "hit"} for ${range}` });
+    const made = cached ?? (await compile(order));
+    if (demand.cause !== "load") journal.recompiled({ tag, ...demand });
+    return made;
+  };
+
+  const shared = (order: Order, demand: Demand): Promise<ReadyArtifact> => {
+    const pending = known.get(order.request);
+    if (pending !== undefined) {
+      counters.shared++;
+      return pending;
+    }
+    const made = obtain(order, demand);
+    known.set(order.request, made);
+    // A failure must not be remembered: the next load may bring what was missing.
+    made.catch(() => known.delete(order.request));
+    return made;
+  };
+
+  const slot = (spec: ComponentSpec, settings: ComponentSettings, box: Box): RangeSlot => {
+    const graph = traceComponent(spec, box, createInterner(ops));
+    const request = requestDigest({
+      graph: digestJson(graphToData(graph)),
+      target: device.target,
+      enabled: settings.enabled.value,
+      plugins: identities,
+      compiler: SOURCE_DIGEST,
+    });
+    let ready: ReadyArtifact | undefined;
+    return {
+      box,
+      request,
+      ...portsOf(graph),
+      get ready() {
+        return ready;
+      },
+      obtain: async (demand) => {
+        ready ??= await shared({ spec, settings, box, request }, demand);
+        return ready;
+      },
+    };
+  };
+
   return {
     counters,
+    get sealed() {
+      return sealed;
+    },
+    seal: () => {
+      sealed = true;
+    },
     prepare: async (spec) => {
-      const boxes = splitRanges(spec.symbols, spec.ranges ?? {}, {
+      const settings = resolveSettings(spec, config);
+      const boxes = splitRanges(spec.symbols, settings.ranges.value, {
         tag: spec.tag,
-        ...(spec.maxArtifacts === undefined ? {} : { maxArtifacts: spec.maxArtifacts }),
+        maxArtifacts: settings.maxArtifacts.value,
       });
-      const artifacts: ReadyArtifact[] = [];
-      for (const box of boxes) {
-        const request = requestDigest({
-          graph: digestJson(graphToData(traceComponent(spec, box, createInterner(ops)))),
-          target: device.target,
-          enabled: options.enabled,
-          plugins: identities,
-          compiler: SOURCE_DIGEST,
-        });
-        let pending = known.get(request);
-        if (pending === undefined) {
-          pending = ready(spec, box, request);
-          known.set(request, pending);
-          // A failure must not be remembered: the next load may bring what was missing.
-          pending.catch(() => known.delete(request));
-        } else {
-          counters.shared++;
-        }
-        artifacts.push(await pending);
-      }
-      return { spec, boxes, artifacts };
+      const slots = boxes.map((box) => slot(spec, settings, box));
+      if (!settings.lazy.value) for (const one of slots) await one.obtain({ cause: "load" });
+      return {
+        spec,
+        settings,
+        boxes,
+        slots,
+        get artifacts() {
+          return slots.flatMap((s) => s.ready ?? []);
+        },
+      };
     },
   };
 }

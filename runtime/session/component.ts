@@ -2,7 +2,7 @@
 import type { Device } from "../abi/device.ts";
 import type { ComponentSpec, Plan, Tensor, Tensors } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
-import { type Bindings, type Dim, dimFromData, evaluate, symbolsOf } from "../core/dim.ts";
+import { type Bindings, type Dim, evaluate, symbolsOf } from "../core/dim.ts";
 import { dispatch } from "../core/range.ts";
 import { createInstanceWeights, type TensorReader } from "../exec/instance_weights.ts";
 import { linkPlan } from "../exec/linker.ts";
@@ -32,8 +32,8 @@ function soleSymbol(d: Dim): string | undefined {
 
 /** Values of all symbols from the inputs' shapes. */
 export function bindSymbols(component: ReadyComponent, inputs: Tensors): Bindings {
-  const { spec, artifacts } = component;
-  const ports = artifacts[0].artifact.inputs.map((p) => ({ ...p, shape: p.shape.map(dimFromData) }));
+  const { spec, slots } = component;
+  const ports = slots[0].inputs;
   const bindings: Record<string, number> = {};
   const given = ports.map((port) => {
     const tensor = inputs[port.name];
@@ -78,8 +78,8 @@ export async function compileComponent(spec: ComponentSpec, options: ComponentOp
   const component = await options.artifacts.prepare(spec);
   const [instance = ""] = spec.instances;
   const weights = createInstanceWeights(device);
+  const read = options.reader(instance);
   try {
-    const read = options.reader(instance);
     for (const range of component.artifacts) await weights.load(range.artifact.weights, read);
   } catch (error) {
     weights.release();
@@ -90,7 +90,7 @@ export async function compileComponent(spec: ComponentSpec, options: ComponentOp
   let closed = false;
 
   const planFor = (dims: Bindings): Plan => {
-    const { inputs, outputs } = component.artifacts[0].artifact;
+    const { inputs, outputs } = component.slots[0];
     const names = outputs.map((o) => [o.name, `output ${o.name}`] as const);
     return {
       key: JSON.stringify(dims),
@@ -120,7 +120,9 @@ export async function compileComponent(spec: ComponentSpec, options: ComponentOp
       if (closed) throw new FoveaError("closed", `The component "${spec.tag}" was closed; compile it again to run it.`);
       const dims = bindSymbols(component, inputs);
       const plan = planFor(dims);
-      const { artifact } = component.artifacts[dispatch(spec.tag, component.boxes, dims)];
+      const slot = component.slots[dispatch(spec.tag, component.boxes, dims)];
+      const { artifact } = slot.ready ?? (await slot.obtain({ cause: "first use", dims }));
+      await weights.load(artifact.weights, read);
       const taken: Record<string, Tensor> = Object.fromEntries(artifact.inputs.map((i) => [i.name, inputs[i.name]]));
       const linked = linkPlan(plan, taken, () => ({ artifact, weights: weights.resolve(artifact.weights) }));
       return runner.run(linked, taken, plan.results, {

@@ -5,12 +5,15 @@ import { boxText } from "../core/range.ts";
 import type { ReadyComponent } from "./artifacts.ts";
 import type { LoadedTower } from "./tower.ts";
 
-function rangeText({ boxes, artifacts }: ReadyComponent, at: number): readonly string[] {
-  const { artifact, digest, origin, compileMs, report } = artifacts[at];
+function rangeText({ slots }: ReadyComponent, at: number): readonly string[] {
+  const { box, ready } = slots[at];
+  const range = boxText(box) || "no symbols";
+  if (ready === undefined) return [`    ${range}: lazy, not compiled yet`];
+  const { artifact, digest, origin, compileMs, report } = ready;
   const how = origin === "cache" ? "from the cache" : `compiled in ${compileMs.toFixed(1)} ms`;
   const losing = report?.losing.length ?? 0;
   return [
-    `    ${boxText(boxes[at]) || "no symbols"}: artifact ${digest.slice(0, 12)}, ${how}, at most ${bytesText(artifact.peakBytes)} beside weights`,
+    `    ${range}: artifact ${digest.slice(0, 12)}, ${how}, at most ${bytesText(artifact.peakBytes)} beside weights`,
     ...artifact.steps.map((s) => `      ${s.kernel}: ${s.covers}`),
     ...(losing === 0 ? [] : [`      (${losing} dearer claims were not taken)`]),
   ];

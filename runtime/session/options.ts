@@ -2,6 +2,7 @@
 import type { Plugin } from "../abi/plugin.ts";
 import type { Store } from "../exec/store/store.ts";
 import { checkOptions, type Expected, FUNCTION, isObject, oneOf, SIGNAL, TEXT, TEXTS, withMethods } from "./check.ts";
+import type { CompileConfig } from "./settings.ts";
 
 /** Progress of a load: `done` of `total` steps of a phase. */
 export interface Progress {
@@ -20,8 +21,8 @@ export interface RuntimeOptions {
   readonly plugins?: readonly Plugin[];
   /** Where artifacts are kept: a folder, a store of one's own, or `false` for this process alone (the default). */
   readonly cache?: string | Store | false;
-  /** `{ enabled: false }` runs every op alone, on the same kernels: for debugging. */
-  readonly compile?: { readonly enabled?: boolean };
+  /** How components are compiled; `{ enabled: false }` runs every op alone, on the same kernels: for debugging. */
+  readonly compile?: CompileConfig;
   /** Workers that compute; 0 computes on the caller's thread. One per core unless given. */
   readonly threads?: number;
   /** Pins a target, such as `wasm-simd128` for bit-equal results everywhere; the best one that the engine has otherwise. */
@@ -69,8 +70,12 @@ const RUNTIME_OPTIONS: Readonly<Record<keyof RuntimeOptions, Expected>> = {
   onProblem: FUNCTION,
 };
 
-const COMPILE_OPTIONS: Readonly<Record<keyof NonNullable<RuntimeOptions["compile"]>, Expected>> = {
-  enabled: { text: "true or false", holds: (v) => typeof v === "boolean" },
+const BOOLEAN: Expected = { text: "true or false", holds: (v) => typeof v === "boolean" };
+
+const COMPILE_OPTIONS: Readonly<Record<keyof CompileConfig, Expected>> = {
+  enabled: BOOLEAN,
+  base: { text: "an object of settings", holds: isObject },
+  components: { text: "an object of settings by tag", holds: isObject },
 };
 
 const LOAD_OPTIONS: Readonly<Record<keyof LoadOptions, Expected>> = {

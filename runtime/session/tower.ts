@@ -4,7 +4,7 @@ import type { Plan, Tensor, Tensors, TowerSpec } from "../abi/encoder.ts";
 import { bytesText, FoveaError, internal } from "../core/diagnostics.ts";
 import { dispatch } from "../core/range.ts";
 import { createInstanceWeights, type InstanceWeights, type TensorReader } from "../exec/instance_weights.ts";
-import { type LinkedProgram, linkPlan } from "../exec/linker.ts";
+import { type LinkedProgram, linkPlan, type ResolvedCall } from "../exec/linker.ts";
 import { createProgramRunner } from "../exec/program_runner.ts";
 import type { Artifacts, ReadyComponent } from "./artifacts.ts";
 import { concatRows, sliceRows } from "./batching.ts";
@@ -22,6 +22,8 @@ export interface RunRequest {
   readonly outputs: readonly string[];
   readonly requestId: number;
   readonly signal?: AbortSignal;
+  /** `file:line` of whoever asked, for what is compiled after loading. */
+  readonly caller?: () => string | undefined;
 }
 
 export interface RunStats {
@@ -40,6 +42,8 @@ export interface LoadedTower {
   readonly components: ReadonlyMap<string, ReadyComponent>;
   readonly weightBytes: number;
   readonly stats: Readonly<RunStats>;
+  /** False while a lazy range waits for its first use: the weights' source is needed until then. */
+  readonly complete: boolean;
   run(request: RunRequest): Promise<Tensors>;
   release(): void;
 }
@@ -104,7 +108,8 @@ function checkRoom(spec: TowerSpec, components: ReadonlyMap<string, ReadyCompone
   const room = limitBytes - bytesInUse;
   if (needed <= room) return;
   // The smallest run's values, and the largest weight twice while it is packed.
-  const values = sum(all.map((c) => Math.min(...c.artifacts.map((a) => a.artifact.peakBytes))));
+  const least = (c: ReadyComponent): number => Math.min(...c.artifacts.map((a) => a.artifact.peakBytes));
+  const values = sum(all.filter((c) => c.artifacts.length > 0).map(least));
   const fits = bytesInUse + needed + values + Math.max(...all.flatMap(weightSizes));
   throw new FoveaError(
     "out_of_memory",
@@ -165,6 +170,10 @@ class Tower implements LoadedTower {
     return bytes;
   }
 
+  get complete(): boolean {
+    return [...this.components.values()].every((c) => c.slots.every((s) => s.ready !== undefined));
+  }
+
   run(request: RunRequest): Promise<Tensors> {
     const { split } = this.spec;
     return split === undefined ? this.#runBatches(request) : this.#runPacks(request, split);
@@ -213,7 +222,7 @@ class Tower implements LoadedTower {
   }
 
   async #runPart(inputs: Tensors, request: RunRequest): Promise<Tensors> {
-    const { plan, linked } = this.#program(inputs, request.outputs);
+    const { plan, linked } = await this.#program(inputs, request);
     const begin = this.#options.now();
     const out = await this.#runner.run(linked, { ...inputs, ...plan.constants }, plan.results, {
       requestId: request.requestId,
@@ -226,7 +235,8 @@ class Tower implements LoadedTower {
     return out;
   }
 
-  #program(inputs: Tensors, outputs: readonly string[]): Program {
+  async #program(inputs: Tensors, request: RunRequest): Promise<Program> {
+    const { outputs } = request;
     const shapes = Object.fromEntries(Object.entries(inputs).map(([name, t]) => [name, t.shape]));
     const key = JSON.stringify([shapes, outputs]);
     const known = this.#programs.get(key);
@@ -238,7 +248,7 @@ class Tower implements LoadedTower {
     const begin = this.#options.now();
     const plan = this.spec.plan(shapes, outputs);
     // Arenas are kept by the linked key, which must tell apart what reads back different results.
-    const program = { plan, linked: this.#link({ ...plan, key }, inputs) };
+    const program = { plan, linked: await this.#link({ ...plan, key }, inputs, request) };
     this.stats.planned++;
     this.stats.planMs = this.#options.now() - begin;
     this.#programs.set(key, program);
@@ -246,14 +256,24 @@ class Tower implements LoadedTower {
     return program;
   }
 
-  #link(plan: Plan, inputs: Readonly<Record<string, Tensor>>): LinkedProgram {
-    return linkPlan(plan, inputs, (at) => {
-      const call = plan.calls[at];
-      const component = this.components.get(call.tag) ?? internal(`the plan calls "${call.tag}", which is not loaded`);
-      const { artifact } = component.artifacts[dispatch(call.tag, component.boxes, call.dims)];
-      const weights = this.#weights.get(weightKey(call.tag, call.instance));
-      if (weights === undefined) internal(`the plan calls "${call.tag}" for the unknown instance "${call.instance}"`);
-      return { artifact, weights: weights.resolve(artifact.weights) };
-    });
+  async #link(plan: Plan, inputs: Readonly<Record<string, Tensor>>, { caller }: RunRequest): Promise<LinkedProgram> {
+    const resolved: ResolvedCall[] = [];
+    for (const { tag, instance, dims } of plan.calls) {
+      const component = this.components.get(tag) ?? internal(`the plan calls "${tag}", which is not loaded`);
+      const weights = this.#weights.get(weightKey(tag, instance));
+      if (weights === undefined) internal(`the plan calls "${tag}" for the unknown instance "${instance}"`);
+      const slot = component.slots[dispatch(tag, component.boxes, dims)];
+      const demand = { cause: "first use", dims, ...callerOf(caller) } as const;
+      const { artifact } = slot.ready ?? (await slot.obtain(demand));
+      // Lazy ranges bring weights of their own; all others are resident.
+      await weights.load(artifact.weights, this.#options.reader(instance));
+      resolved.push({ artifact, weights: weights.resolve(artifact.weights) });
+    }
+    return linkPlan(plan, inputs, (at) => resolved[at]);
   }
+}
+
+function callerOf(caller: RunRequest["caller"]): { readonly caller?: string } {
+  const at = caller?.();
+  return at === undefined ? {} : { caller: at };
 }

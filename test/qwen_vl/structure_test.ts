@@ -8,6 +8,7 @@ import { evaluateData } from "../../runtime/core/dim.ts";
 import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
 import { createArtifacts } from "../../runtime/session/artifacts.ts";
+import { createJournal } from "../../runtime/session/journal.ts";
 import { FIXTURES, readJson } from "../clip/model_kit.ts";
 import { BARE_HOST } from "../kit/run_graph.ts";
 import { FAMILIES, qwenTowerOf } from "./model_kit.ts";
@@ -19,7 +20,8 @@ test("qwen2.5-vl-7b: 3 structures, 4 artifacts for all sizes; windows count the 
     plugins: [wasmPlugin],
     ops: OP_TABLE,
     store: createMemoryStore(),
-    enabled: true,
+    config: {},
+    journal: createJournal(),
     now: () => performance.now(),
   });
   const folder = join(FIXTURES, "configs/qwen2.5-vl-7b");

@@ -7,6 +7,7 @@ import type { Device } from "../../runtime/abi/device.ts";
 import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
 import { createArtifacts } from "../../runtime/session/artifacts.ts";
+import { createJournal } from "../../runtime/session/journal.ts";
 import { openClip, towerOf } from "../clip/model_kit.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 import { BARE_HOST } from "../kit/run_graph.ts";
@@ -31,7 +32,8 @@ test("24 equal blocks of clip-vit-large compile once for each range", async () =
     plugins: [wasmPlugin],
     ops: OP_TABLE,
     store: createMemoryStore(),
-    enabled: true,
+    config: {},
+    journal: createJournal(),
     now: () => performance.now(),
   });
   const config = JSON.parse(
