@@ -14,7 +14,7 @@ import type { TensorSource } from "./exec/weights/tensor_source.ts";
 import { detectHost, type Host } from "./host/mod.ts";
 import type { OpTable } from "./ir/node.ts";
 import { OP_TABLE } from "./ir/ops.ts";
-import { type ArtifactCounters, type Artifacts, createArtifacts } from "./session/artifacts.ts";
+import { type ArtifactCounters, type Artifacts, createArtifacts, type Quarantined } from "./session/artifacts.ts";
 import { didYouMean } from "./session/check.ts";
 import { type CompiledComponent, compileComponent } from "./session/component.ts";
 import { type DeviceReport, deviceHost, openDevice, reportDevices } from "./session/devices.ts";
@@ -47,6 +47,8 @@ export { type Classification, type ClassifyOptions, classifyImages } from "./ses
 
 export interface RuntimeStats {
   readonly counters: Readonly<ArtifactCounters>;
+  /** Kernels whose proofs failed on this device. */
+  readonly quarantined: readonly Quarantined[];
   /** Compiles after their component was loaded, oldest first. */
   readonly recompiles: readonly Recompile[];
   readonly device: DeviceStats;
@@ -121,8 +123,9 @@ export class Runtime {
   }
 
   async #load(source: ModelSource, options: LoadOptions): Promise<Encoder> {
-    const { host, plugins, device } = this.#parts;
+    const { host, plugins, device, artifacts } = this.#parts;
     const begin = host.now();
+    artifacts.begin();
     const files = openModelSource(source, host, options.signal);
     const { modelType, model, files: modelFiles } = await openModel(files, plugins);
     const available = model.towers.map((t) => t.modality);
@@ -187,6 +190,7 @@ export class Runtime {
   async compile(component: ComponentInput, weights: Readonly<Record<string, Tensor>> = {}): Promise<CompiledComponent> {
     this.#checkOpen();
     const { device, artifacts } = this.#parts;
+    artifacts.begin();
     const made: CompiledComponent = await compileComponent(
       { instances: [""], ...component },
       { device, artifacts, reader: () => tensorReader(weights, component.tag), onClose: () => this.#open.delete(made) },
@@ -197,7 +201,12 @@ export class Runtime {
 
   stats(): RuntimeStats {
     const { artifacts, journal, device } = this.#parts;
-    return { counters: { ...artifacts.counters }, recompiles: [...journal.recompiles], device: device.stats() };
+    return {
+      counters: { ...artifacts.counters },
+      quarantined: artifacts.quarantined,
+      recompiles: [...journal.recompiles],
+      device: device.stats(),
+    };
   }
 
   /**
@@ -316,6 +325,8 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
     ops,
     config: options.compile ?? {},
     journal,
+    engine: `${host.name} ${host.version} (${host.engine})`,
+    onProblem: (sentence) => options.onProblem?.(sentence),
     store: openStore(options, host),
     now: () => host.now(),
   });

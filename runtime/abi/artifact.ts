@@ -80,10 +80,15 @@ export interface Expectation {
   /** What the steps read beside weights. */
   readonly fills: readonly { readonly buffer: BufferName; readonly elements: number; readonly fill: Fill }[];
   readonly output: BufferName;
-  /** Row-major positions in the output. */
-  readonly coordinates: readonly number[];
-  /** f32. */
-  readonly values: readonly number[];
+  /** Elements of the output's last axis. */
+  readonly width: number;
+  /** Rows (all axes but the last taken as one) and columns of the output whose crossings are compared. */
+  readonly rows: readonly number[];
+  readonly columns: readonly number[];
+  /** Row by row, little-endian f32 in base64; a value that is not finite is not compared. */
+  readonly values: string;
+  /** Grid items of the last step that write these rows, first and one behind the last; all of them where absent. */
+  readonly items?: readonly (readonly [number, number])[];
   /** Largest absolute difference that passes. */
   readonly tolerance: number;
 }

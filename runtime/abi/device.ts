@@ -27,7 +27,9 @@ export interface Launch {
   readonly kernel: string;
   readonly code: string;
   readonly args: readonly (Address | number)[];
+  /** Items from `first` (0 unless given) to this one, exclusive; a device may compute those before `first` as well. */
   readonly grid: number;
+  readonly first?: number;
   readonly flops: number;
   readonly workerScratch: number;
 }

@@ -1,5 +1,5 @@
 /** The kernel contract: claims and refusals are values; `emit` turns an accepted claim into steps. */
-import type { Box, Dim, Shape } from "../core/dim.ts";
+import type { Bindings, Box, Dim, Shape } from "../core/dim.ts";
 import type { Graph } from "../ir/graph.ts";
 import type { Node, OpKind } from "../ir/node.ts";
 import type { Capabilities } from "./device.ts";
@@ -90,6 +90,11 @@ export interface EmittedStep {
   readonly grid: Dim;
   readonly flops: Dim;
   readonly workerScratch?: number;
+  /**
+   * The grid item that writes an element of the claim's output (a row-major position), where each is written by one. Lets a
+   * proof run the part of a large launch that it compares. Asked while compiling.
+   */
+  readonly itemOf?: (element: number, dims: Bindings) => number;
 }
 
 /** Asks for a weight in a layout of the kernel's own; the layout is fixed per component and device, before ranges. */

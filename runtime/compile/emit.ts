@@ -46,6 +46,8 @@ export interface StepGroup {
   /** Materialised values by node, weights left out. */
   readonly operands: readonly { readonly base: Node; readonly buffer: BufferName }[];
   readonly output: BufferName;
+  /** Which item of the last step writes an element of the result, where its kernel tells. */
+  readonly itemOf?: EmittedStep["itemOf"];
 }
 
 export interface Lowered {
@@ -237,12 +239,16 @@ function finish(
     const { space, index } = refOf(p.id, 0);
     return { space, index };
   };
-  const groups = low.groups.map((g) => ({
-    claim: g.claim,
-    steps: g.steps,
-    operands: g.operands.map(({ base, place }) => ({ base, buffer: nameOf(place) })),
-    output: nameOf(g.output),
-  }));
+  const groups = low.groups.map((g): StepGroup => {
+    const itemOf = low.drafts[g.steps[1] - 1]?.step.itemOf;
+    return {
+      claim: g.claim,
+      steps: g.steps,
+      operands: g.operands.map(({ base, place }) => ({ base, buffer: nameOf(place) })),
+      output: nameOf(g.output),
+      ...(itemOf === undefined ? {} : { itemOf }),
+    };
+  });
   const list: StepList = {
     inputs: graph.inputs.map((n) => portOf(n.attributes.name as string, n)),
     outputs,

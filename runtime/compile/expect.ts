@@ -1,19 +1,52 @@
 /** Expectations: reference values of every claim, so that whoever runs the artifact can check the kernels by comparing numbers. */
 import type { Expectation } from "../abi/artifact.ts";
-import { type Bindings, type Box, bounds, evaluate, product } from "../core/dim.ts";
-import { type Fill, fillReader, nameSeed } from "../core/fill.ts";
+import { encodeFloats } from "../core/base64.ts";
+import { type Bindings, type Box, type Dim, evaluate, type Interval, product } from "../core/dim.ts";
+import { DTYPE_BYTES } from "../core/dtype.ts";
+import { type Fill, type FillReader, fillReader, nameSeed } from "../core/fill.ts";
 import { hash32 } from "../core/random.ts";
 import { createSampler } from "../ir/evaluate/sample.ts";
 import type { Node, OpTable } from "../ir/node.ts";
 import type { StepGroup } from "./emit.ts";
 import { createViewResolver } from "./views.ts";
 
-/** Positions sampled in a value, on a grid of at least this many rows where there are so many. */
-const SAMPLED = 256;
-const SAMPLED_ROWS = 16;
+/** How much is sampled and what it may cost; all in counts, so that equal graphs have equal expectations everywhere. */
+export interface ExpectationEffort {
+  /** Elements compared at the largest point and at each other one. */
+  readonly samples: readonly [number, number];
+  /** Points inside the box beside its corners. */
+  readonly interior: number;
+  /** Floating-point operations of one claim's launches at a point. */
+  readonly flops: number;
+  /** Floating-point operations of one claim's sampled elements at a point. */
+  readonly sampledFlops: number;
+  /** Bytes of one claim's operands and result at a point. */
+  readonly bytes: number;
+}
 
-/** Work of an artifact whose proof runs at the upper corner of its range; larger ones are proven at the lower. */
-const UPPER_CORNER_FLOPS = 1e9;
+/** At build: about 50 ms of sampling for a component of some ten claims, and a millisecond for proving each claim at a point. */
+export const BUILD_EFFORT: ExpectationEffort = {
+  samples: [256, 64],
+  interior: 2,
+  flops: 1e8,
+  sampledFlops: 4e6,
+  bytes: 2 ** 23,
+};
+
+/** For `cache verify`: the true corners of all but the largest boxes. */
+export const FULL_EFFORT: ExpectationEffort = {
+  samples: [1024, 256],
+  interior: 6,
+  flops: 2e11,
+  sampledFlops: 4e9,
+  bytes: 2 ** 30,
+};
+
+/** Rows compared of a value that has as many; columns fill up. */
+const SAMPLED_ROWS = 8;
+/** Neighbours that are compared at either end, where tiles end. */
+const ROWS_AT_ENDS = 2;
+const COLUMNS_AT_ENDS = 8;
 
 /** Share of the values' root mean square: several times what f32 sums of some thousand terms lose. */
 const TOLERANCE = 1e-5;
@@ -21,15 +54,42 @@ const TOLERANCE = 1e-5;
 /** Squares of smaller values come near to where f32 loses bits. */
 const SMALLEST_SCALE = 2 ** -20;
 
-function corner(box: Box, upper: boolean): Bindings {
-  return Object.fromEntries(
-    Object.entries(box).map(([name, { min, max, multipleOf = 1 }]) => [
-      name,
-      // An empty value has nothing to sample.
-      upper ? max - (max % multipleOf) : Math.ceil(Math.max(min, 1) / multipleOf) * multipleOf,
-    ]),
-  );
+/** Vectors and register tiles are divisors of this: sizes that it does not divide have tails. */
+const TILE = 16;
+
+const stepOf = ({ multipleOf = 1 }: Interval): number => multipleOf;
+
+/** The least value of an interval that leaves something to sample. */
+const least = (i: Interval): number => Math.ceil(Math.max(i.min, 1) / stepOf(i)) * stepOf(i);
+const largest = (i: Interval): number => i.max - (i.max % stepOf(i));
+
+const at = (box: Box, value: (interval: Interval, name: string) => number): Bindings =>
+  Object.fromEntries(Object.entries(box).map(([name, interval]) => [name, value(interval, name)]));
+
+/** A drawn value inside of an interval, with a tail where the interval has values with one. */
+function drawn(interval: Interval, seed: number): number {
+  const [from, step] = [least(interval), stepOf(interval)];
+  const count = Math.floor((largest(interval) - from) / step) + 1;
+  const value = from + step * (hash32(seed, 0) % count);
+  const tailed = value % TILE === 0 ? value + (value < largest(interval) ? step : -step) : value;
+  return tailed >= from && tailed <= largest(interval) ? tailed : value;
 }
+
+/** The corners and points between, the largest first. */
+function pointsOf(box: Box, interior: number): readonly Bindings[] {
+  const inner = Array.from({ length: interior }, (_, n) => at(box, (i, name) => drawn(i, nameSeed(`${name} ${n}`))));
+  return [at(box, largest), ...inner, at(box, least)];
+}
+
+/** Half way towards the lower corner, in whole steps. */
+function nearer(box: Box, from: Bindings): Bindings {
+  return at(box, (interval, name) => {
+    const [low, step] = [least(interval), stepOf(interval)];
+    return low + Math.floor((from[name] - low) / step / 2) * step;
+  });
+}
+
+const sameDims = (a: Bindings, b: Bindings): boolean => Object.keys(a).every((name) => a[name] === b[name]);
 
 /** How a buffer is filled, by what the claim's ops read in it. */
 function fillFor(
@@ -64,62 +124,141 @@ function uniformScale(group: StepGroup): number {
   return scale;
 }
 
-/** Positions on a grid of evenly drawn rows and columns, the corners among them. */
-function sampledPositions(elements: number, width: number, seed: number): readonly number[] {
-  const draw = (count: number, below: number, stream: number): readonly number[] => {
-    if (below <= count) return [...Array(below).keys()];
-    const drawn = new Set([0, below - 1]);
-    for (let i = 0; drawn.size < count; i++) drawn.add(hash32(seed + stream, i) % below);
-    return [...drawn];
-  };
-  const height = elements / width;
-  // A value with few rows is sampled in more columns, one with few columns in more rows.
-  const columns = draw(Math.ceil(SAMPLED / Math.min(SAMPLED_ROWS, height)), width, 2);
-  const rows = draw(Math.ceil(SAMPLED / columns.length), height, 1);
-  return rows.flatMap((r) => columns.map((c) => r * width + c)).sort((a, b) => a - b);
+/** `count` of `below` positions: some at either end, and runs of neighbours drawn between, since few tiles hold those. */
+function draw(count: number, below: number, seed: number, ends: number, run: number): readonly number[] {
+  if (below <= count) return [...Array(below).keys()];
+  const chosen = new Set<number>();
+  for (let i = 0; i < Math.min(ends, count >> 1); i++) chosen.add(i).add(below - 1 - i);
+  for (let i = 0; chosen.size < count; i++) {
+    const first = hash32(seed, i) % below;
+    for (let n = 0; n < run && chosen.size < count; n++) chosen.add((first + n) % below);
+  }
+  return [...chosen].sort((a, b) => a - b);
 }
 
-/** One expectation for each claim. Claims whose sampled values are not finite state only the finite ones. */
-export function expectationsOf(groups: readonly StepGroup[], box: Box, table: OpTable): readonly Expectation[] {
+/** Rows and columns whose crossings are compared, the first and the last among them. */
+function crossings({ width, height }: Rows, samples: number, seed: number): Pick<Expectation, "rows" | "columns"> {
+  // A value with few rows is sampled in more columns, one with few columns in more rows.
+  const columns = draw(Math.ceil(samples / Math.min(SAMPLED_ROWS, height)), width, 2 * seed, COLUMNS_AT_ENDS, TILE);
+  return { columns, rows: draw(Math.ceil(samples / columns.length), height, 2 * seed + 1, ROWS_AT_ENDS, 1) };
+}
+
+/** Launches below this run whole. */
+const WHOLE_FLOPS = 1e7;
+
+/** Grid items that write the compared elements, as runs; nothing where all of the launch is run. */
+function itemsOf(
+  { claim, itemOf }: StepGroup,
+  dims: Bindings,
+  width: number,
+  { rows, columns }: Pick<Expectation, "rows" | "columns">,
+): readonly (readonly [number, number])[] | undefined {
+  if (itemOf === undefined || evaluate(claim.cost.flops, dims) < WHOLE_FLOPS) return undefined;
+  const items = new Set(rows.flatMap((row) => columns.map((column) => itemOf(row * width + column, dims))));
+  const runs: [number, number][] = [];
+  for (const item of [...items].sort((a, b) => a - b)) {
+    const last = runs[runs.length - 1];
+    if (last !== undefined && last[1] === item) last[1]++;
+    else runs.push([item, item + 1]);
+  }
+  return runs;
+}
+
+/** The elements of a claim's result as rows. */
+interface Rows {
+  readonly width: number;
+  readonly height: number;
+}
+
+function rowsOf(group: StepGroup, dims: Bindings): Rows {
+  const { shape } = group.claim.output;
+  const width = shape.length === 0 ? 1 : evaluate(shape[shape.length - 1], dims);
+  return { width, height: evaluate(product(shape), dims) / width };
+}
+
+/** Elements that one grid item computes at least: proofs of launches that run in parts cost as many for each compared one. */
+const ITEM_ELEMENTS = 1024;
+
+/** True where proving a claim at these sizes is within the effort. */
+function affordable(group: StepGroup, dims: Bindings, samples: number, effort: ExpectationEffort): boolean {
+  const { width, height } = rowsOf(group, dims);
+  const elements = Math.max(1, width * height);
+  const bytesAt = (shape: readonly Dim[], each: number): number => evaluate(product(shape), dims) * each;
+  const operands = group.operands.reduce((n, { base }) => n + bytesAt(base.shape, DTYPE_BYTES[base.dtype]), 0);
+  if (operands + elements * 4 > effort.bytes) return false;
+  const each = evaluate(group.claim.cost.flops, dims) / elements;
+  if (each * Math.min(samples, elements) > effort.sampledFlops) return false;
+  const run = group.itemOf === undefined ? elements : Math.min(elements, SAMPLED_ROWS * 4 * ITEM_ELEMENTS);
+  return each * run <= effort.flops;
+}
+
+/** The points at which a claim is proven: those of the box, moved towards the lower corner until they are affordable. */
+function pointsFor(group: StepGroup, box: Box, effort: ExpectationEffort): readonly Bindings[] {
+  const chosen: Bindings[] = [];
+  const lowest = at(box, least);
+  for (const point of pointsOf(box, effort.interior)) {
+    let dims = point;
+    const samples = effort.samples[chosen.length === 0 ? 0 : 1];
+    while (!sameDims(dims, lowest) && !affordable(group, dims, samples, effort)) dims = nearer(box, dims);
+    if (!chosen.some((c) => sameDims(c, dims))) chosen.push(dims);
+  }
+  return chosen;
+}
+
+/**
+ * Expectations of every claim at the corners of the box and at points inside. Values that are not finite are left out.
+ * The lower corner is always among the points.
+ */
+export function expectationsOf(
+  groups: readonly StepGroup[],
+  box: Box,
+  table: OpTable,
+  effort: ExpectationEffort = BUILD_EFFORT,
+): readonly Expectation[] {
   const view = createViewResolver(table);
-  const work = groups.reduce((sum, g) => sum + bounds(g.claim.cost.flops, box).max, 0);
-  const dims = corner(box, work <= UPPER_CORNER_FLOPS);
-  return groups.map((group, at): Expectation => {
-    const fills = group.operands.map(({ base, buffer }, i) => ({
-      base,
-      buffer,
-      elements: evaluate(product(base.shape), dims),
-      fill: fillFor(base, group, view, at * 64 + i + 1, dims),
-    }));
-    const fillOf = new Map(fills.map((f) => [f.base, f.fill]));
-    // Where the cover put a dense copy before the claim, the claim's own nodes still name what was copied.
-    for (const { base, fill } of fills) {
-      if (base.op === "contiguous" && !fillOf.has(base.inputs[0])) fillOf.set(base.inputs[0], fill);
-    }
-    const sample = createSampler({
-      bindings: dims,
-      table,
-      given: (node) => {
-        const fill = fillOf.get(node) ?? (node.op === "weight" ? weightFill(node) : undefined);
-        return fill === undefined ? undefined : fillReader(fill);
-      },
-    });
-    const { output } = group.claim;
-    const elements = evaluate(product(output.shape), dims);
-    const width = output.shape.length === 0 ? 1 : evaluate(output.shape[output.shape.length - 1], dims);
-    const sampled = sampledPositions(elements, width, at).map((p) => [p, Math.fround(sample(output, p))] as const);
-    const kept = sampled.filter(([, v]) => Number.isFinite(v));
-    const square = kept.reduce((sum, [, v]) => sum + v * v, 0) / Math.max(1, kept.length);
-    return {
-      steps: group.steps,
-      dims,
-      fills: fills.map(({ buffer, elements: n, fill }) => ({ buffer, elements: n, fill })),
-      output: group.output,
-      coordinates: kept.map(([p]) => p),
-      values: kept.map(([, v]) => v),
-      tolerance: TOLERANCE * Math.sqrt(square) + 1e-7,
-    };
-  });
+  return groups.flatMap((group, index) =>
+    pointsFor(group, box, effort).map((dims, point): Expectation => {
+      const fills = group.operands.map(({ base, buffer }, i) => ({
+        base,
+        buffer,
+        elements: evaluate(product(base.shape), dims),
+        fill: fillFor(base, group, view, index * 64 + i + 1, dims),
+      }));
+      const readers = new Map<Node, FillReader>(fills.map((f) => [f.base, fillReader(f.fill)]));
+      // Where the cover put a dense copy before the claim, the claim's own nodes still name what was copied.
+      for (const { base } of fills) {
+        const reader = readers.get(base);
+        if (base.op === "contiguous" && reader !== undefined && !readers.has(base.inputs[0]))
+          readers.set(base.inputs[0], reader);
+      }
+      const sample = createSampler({
+        bindings: dims,
+        table,
+        given: (node) => readers.get(node) ?? (node.op === "weight" ? fillReader(weightFill(node)) : undefined),
+      });
+      const size = rowsOf(group, dims);
+      const { width } = size;
+      const { rows, columns } = crossings(size, effort.samples[point === 0 ? 0 : 1], index);
+      const items = itemsOf(group, dims, width, { rows, columns });
+      const values = Float32Array.from(
+        rows.flatMap((row) => columns.map((column) => sample(group.claim.output, row * width + column))),
+      );
+      const finite = values.filter((v) => Number.isFinite(v));
+      const square = finite.reduce((sum, v) => sum + v * v, 0) / Math.max(1, finite.length);
+      return {
+        steps: group.steps,
+        dims,
+        fills: fills.map(({ buffer, elements, fill }) => ({ buffer, elements, fill })),
+        output: group.output,
+        width,
+        rows,
+        columns,
+        values: encodeFloats(values),
+        tolerance: TOLERANCE * Math.sqrt(square) + 1e-7,
+        ...(items === undefined ? {} : { items }),
+      };
+    }),
+  );
 }
 
 const weightFill = (node: Node): Fill => ({

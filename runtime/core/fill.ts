@@ -11,26 +11,75 @@ export type Fill =
   /** i32, `count` ascending offsets from 0 to `total`. */
   | { readonly kind: "offsets"; readonly count: number; readonly total: number };
 
-/** The elements of a filled buffer by position. */
-export function fillReader(fill: Fill): (position: number) => number {
-  switch (fill.kind) {
-    case "uniform": {
-      const hash = hashStream(fill.seed);
-      // The middles of 2^32 equal steps.
-      const step = (2 * fill.scale) / 4294967296;
-      return (position) => Math.fround((hash(position) + 0.5) * step - fill.scale);
-    }
-    case "index": {
-      const hash = hashStream(fill.seed);
-      return (position) => hash(position) % fill.below;
-    }
-    case "mask": {
-      const hash = hashStream(fill.seed);
-      return (position) => (position % fill.row !== 0 && hash(position) % 4 === 0 ? 0 : 1);
-    }
-    case "offsets":
-      return (position) => (fill.count < 2 ? 0 : Math.floor((position * fill.total) / (fill.count - 1)));
+/** Elements of a filled buffer by position, or many at even steps. */
+export interface FillReader {
+  (position: number): number;
+  run(start: number, step: number, count: number): Float64Array;
+}
+
+/**
+ * Drawn contents repeat after this many elements, so that large buffers fill at the speed of a copy. A prime: rows of no
+ * usual width look alike.
+ */
+const PERIOD = 1021;
+
+/** One period of drawn contents; nothing for contents that follow a rule. */
+function drawn(fill: Fill): Float32Array | Int32Array | undefined {
+  if (fill.kind === "uniform") {
+    const hash = hashStream(fill.seed);
+    // The middles of 2^32 equal steps.
+    const step = (2 * fill.scale) / 4294967296;
+    return Float32Array.from({ length: PERIOD }, (_, i) => (hash(i) + 0.5) * step - fill.scale);
   }
+  if (fill.kind !== "index") return undefined;
+  const hash = hashStream(fill.seed);
+  return Int32Array.from({ length: PERIOD }, (_, i) => hash(i) % fill.below);
+}
+
+function byRule(fill: Extract<Fill, { kind: "mask" | "offsets" }>): (position: number) => number {
+  if (fill.kind === "offsets")
+    return (position) => (fill.count < 2 ? 0 : Math.floor((position * fill.total) / (fill.count - 1)));
+  const hash = hashStream(fill.seed);
+  return (position) => (position % fill.row !== 0 && hash(position) % 4 === 0 ? 0 : 1);
+}
+
+/** The elements of a filled buffer. */
+export function fillReader(fill: Fill): FillReader {
+  const table = drawn(fill);
+  const at =
+    table === undefined
+      ? byRule(fill as Extract<Fill, { kind: "mask" | "offsets" }>)
+      : (position: number): number => table[position % PERIOD];
+  const run = (start: number, step: number, count: number): Float64Array => {
+    const values = new Float64Array(count);
+    if (table === undefined) for (let i = 0; i < count; i++) values[i] = at(start + i * step);
+    else {
+      const stride = step % PERIOD;
+      for (let i = 0, from = start % PERIOD; i < count; i++) {
+        values[i] = table[from];
+        from += stride;
+        if (from >= PERIOD) from -= PERIOD;
+      }
+    }
+    return values;
+  };
+  return Object.assign(at, { run });
+}
+
+/** A whole buffer: i32 for indices and offsets, else f32. */
+export function fillBuffer(fill: Fill, elements: number): Float32Array | Int32Array {
+  const data = fill.kind === "index" || fill.kind === "offsets" ? new Int32Array(elements) : new Float32Array(elements);
+  const table = drawn(fill);
+  if (table === undefined) {
+    const at = byRule(fill as Extract<Fill, { kind: "mask" | "offsets" }>);
+    for (let i = 0; i < elements; i++) data[i] = at(i);
+    return data;
+  }
+  data.set(table.subarray(0, Math.min(elements, PERIOD)));
+  // Whole periods double what is there.
+  for (let filled = PERIOD; filled < elements; filled *= 2)
+    data.copyWithin(filled, 0, Math.min(filled, elements - filled));
+  return data;
 }
 
 /** Seed of a checkpoint tensor's made-up contents: FNV-1a over the UTF-16 units of its name. */

@@ -16,6 +16,8 @@ export interface CompileRequest {
   /** `name@version+revision` of every plugin that may claim. */
   readonly plugins: readonly string[];
   readonly compiler: string;
+  /** Kernels that must not claim. */
+  readonly without: readonly string[];
 }
 
 interface CacheRecord {

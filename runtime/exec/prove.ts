@@ -1,9 +1,11 @@
 /** Proofs: the steps of an artifact run on made-up contents and are compared with its expectations. */
-import type { Artifact, BufferName, CompiledArtifact, Expectation } from "../abi/artifact.ts";
-import type { Device, DeviceBuffer } from "../abi/device.ts";
-import { type DimData, evaluateData } from "../core/dim.ts";
+import type { Artifact, BufferName, Expectation } from "../abi/artifact.ts";
+import type { Device, DeviceBuffer, Launch } from "../abi/device.ts";
+import { decodeFloats } from "../core/base64.ts";
+import { FoveaError } from "../core/diagnostics.ts";
+import { type Bindings, type DimData, evaluateData } from "../core/dim.ts";
 import { DTYPE_BYTES } from "../core/dtype.ts";
-import { type Fill, fillReader, nameSeed } from "../core/fill.ts";
+import { type Fill, fillBuffer, nameSeed } from "../core/fill.ts";
 import { createInstanceWeights, type InstanceWeights } from "./instance_weights.ts";
 import { bindSteps, slotBytes } from "./linker.ts";
 
@@ -11,27 +13,42 @@ export interface ProofResult {
   /** `plugin/kernel` of the first step. */
   readonly kernel: string;
   readonly covers: string;
+  readonly dims: Bindings;
   /** Largest absolute difference at the sampled positions. */
   readonly worst: number;
   readonly tolerance: number;
   readonly pass: boolean;
 }
 
-function filled(fill: Fill, elements: number): Uint8Array {
-  const whole = fill.kind === "index" || fill.kind === "offsets";
-  const data = whole ? new Int32Array(elements) : new Float32Array(elements);
-  const read = fillReader(fill);
-  for (let i = 0; i < elements; i++) data[i] = read(i);
-  return new Uint8Array(data.buffer);
+/** A failed proof as a sentence. */
+export function failureText(tag: string, { kernel, covers, dims, worst, tolerance }: ProofResult): string {
+  const sizes = Object.entries(dims).map(([name, value]) => `${name} ${value}`);
+  const found = worst === Number.MAX_VALUE || !Number.isFinite(worst) ? "no value or NaN" : worst.toPrecision(3);
+  return `its result for "${covers}" of component "${tag}" at ${sizes.join(", ") || "its one size"} is off by ${found} (step ${kernel}); at most ${tolerance.toPrecision(3)} passes.`;
+}
+
+/** An artifact whose proof failed and that nothing can replace. */
+export class ProofError extends FoveaError {
+  constructor(tag: string, range: string, failure: ProofResult) {
+    super(
+      "proof_failed",
+      `Component "${tag}" for ${range} failed its proof: ${failureText(tag, failure)} Remove or update the plugin that brings this kernel, or let fovea put it aside with compile: { strict: false }.`,
+      { exitCode: 1 },
+    );
+    this.name = "ProofError";
+  }
 }
 
 /** Checkpoint tensors as the expectations assume them. */
 async function madeUpTensor(name: string, shape: readonly number[]): Promise<Float32Array> {
-  const read = fillReader({ kind: "uniform", seed: nameSeed(name), scale: 1 });
-  const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
-  for (let i = 0; i < data.length; i++) data[i] = read(i);
-  return data;
+  const fill: Fill = { kind: "uniform", seed: nameSeed(name), scale: 1 };
+  return fillBuffer(
+    fill,
+    shape.reduce((a, b) => a * b, 1),
+  ) as Float32Array;
 }
+
+const asBytes = (data: Float32Array | Int32Array): Uint8Array => new Uint8Array(data.buffer);
 
 /** Buffers of a step list at given dims. */
 class Buffers {
@@ -76,65 +93,175 @@ class Buffers {
   }
 }
 
+/** Launches of a proof: the last step only where its result is compared. */
+function launchesOf(artifact: Artifact, expected: Expectation, buffers: Buffers): readonly Launch[] {
+  const steps = artifact.steps.slice(...expected.steps);
+  const launches = bindSteps({ ...artifact, steps }, expected.dims, (ref) => ({ buffer: buffers.at(ref), offset: 0 }));
+  const last = launches[launches.length - 1];
+  if (expected.items === undefined || last === undefined) return launches;
+  const parts = expected.items.map(([first, end]) => ({ ...last, first, grid: Math.min(end, last.grid) }));
+  return [...launches.slice(0, -1), ...parts];
+}
+
+/** The compared rows of the output, one behind the other. */
+async function readRows(
+  device: Device,
+  output: DeviceBuffer,
+  { rows, width }: Pick<Expectation, "rows" | "width">,
+): Promise<Float32Array> {
+  const found = new Float32Array(rows.length * width);
+  for (const [i, row] of rows.entries()) {
+    const into = new Uint8Array(found.buffer, i * width * 4, width * 4);
+    await device.read(output, row * width * 4, into);
+  }
+  return found;
+}
+
+/** Largest difference of the compared elements; infinite where one is missing. */
+function worstDifference(found: Float32Array, { rows, columns, width, values }: Expectation): number {
+  const expected = decodeFloats(values);
+  let worst = expected.length === 0 ? Number.POSITIVE_INFINITY : 0;
+  for (let i = 0; i < rows.length; i++) {
+    for (let j = 0; j < columns.length; j++) {
+      const value = expected[i * columns.length + j];
+      if (!Number.isFinite(value)) continue;
+      const difference = Math.abs(found[i * width + columns[j]] - value);
+      worst = difference <= worst ? worst : Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference;
+    }
+  }
+  return worst;
+}
+
 async function proveOne(
   device: Device,
   artifact: Artifact,
   expected: Expectation,
-  buffers: Buffers,
+  weights: readonly DeviceBuffer[],
 ): Promise<ProofResult> {
   const steps = artifact.steps.slice(...expected.steps);
-  const output = buffers.at(expected.output);
-  // What no step writes must not pass by what an earlier proof left there.
-  device.write(output, 0, new Uint8Array(output.bytes).fill(0xff));
-  // A later step may write the result over what an earlier one read, so contents come after the poison.
-  for (const { buffer, elements, fill } of expected.fills) device.write(buffers.at(buffer), 0, filled(fill, elements));
-  const bound = device.bind(
-    bindSteps({ ...artifact, steps }, expected.dims, (ref) => ({ buffer: buffers.at(ref), offset: 0 })),
-  );
-  try {
-    await device.run(bound, {});
-  } finally {
-    bound.release();
-  }
-  const bytes = new Uint8Array(output.bytes);
-  await device.read(output, 0, bytes);
-  const found = new Float32Array(bytes.buffer, 0, Math.floor(bytes.length / 4));
-  let worst = expected.values.length === 0 ? Number.POSITIVE_INFINITY : 0;
-  expected.coordinates.forEach((position, i) => {
-    const difference = Math.abs(found[position] - expected.values[i]);
-    worst = difference <= worst ? worst : Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference;
-  });
-  const covers = steps.map((s) => s.covers).join(", ");
-  return {
+  const { tolerance, dims } = expected;
+  const answer = (worst: number): ProofResult => ({
     kernel: steps[0]?.kernel ?? "none",
-    covers,
-    worst,
-    tolerance: expected.tolerance,
-    pass: worst <= expected.tolerance,
-  };
+    covers: steps.map((s) => s.covers).join(", "),
+    ...{ dims, worst, tolerance, pass: worst <= tolerance },
+  });
+  const buffers = new Buffers(device, artifact, dims, weights);
+  try {
+    const output = buffers.at(expected.output);
+    // What no step writes must not pass by what an earlier proof left there.
+    const poison = new Uint8Array(expected.width * 4).fill(0xff);
+    for (const row of expected.rows) device.write(output, row * poison.length, poison);
+    // A later step may write the result over what an earlier one read, so contents come after the poison.
+    for (const { buffer, elements, fill } of expected.fills)
+      device.write(buffers.at(buffer), 0, asBytes(fillBuffer(fill, elements)));
+    const bound = device.bind(launchesOf(artifact, expected, buffers));
+    try {
+      await device.run(bound, {});
+    } finally {
+      bound.release();
+    }
+    return answer(worstDifference(await readRows(device, output, expected), expected));
+  } catch (error) {
+    if (error instanceof FoveaError && error.code === "kernel_failed") return answer(Number.POSITIVE_INFINITY);
+    throw error;
+  } finally {
+    buffers.release();
+  }
 }
 
-/** Runs every expectation of an artifact on a device. Needs neither compiler nor evaluator. */
-export async function proveArtifact(
-  device: Device,
-  { artifact, code }: CompiledArtifact,
-): Promise<readonly ProofResult[]> {
-  await device.load(code);
-  const weights: InstanceWeights = createInstanceWeights(device);
-  const results: ProofResult[] = [];
+export interface ProveOptions {
+  /** Positions of expectations that were proven before. */
+  readonly proven?: ReadonlySet<number>;
+  /** Predicted milliseconds that may be spent; at least one expectation is proven. No limit unless given. */
+  readonly budgetMs?: number;
+  /** Code blobs that some proof ran already: others come first. Grows. */
+  readonly seenCode?: Set<string>;
+  /** Made-up weights that other artifacts of the component use as well; the caller gives them back. */
+  readonly weights?: InstanceWeights;
+}
+
+export interface Proof {
+  /** By position in the artifact's expectations; those that were left out are absent. */
+  readonly results: ReadonlyMap<number, ProofResult>;
+  /** Predicted milliseconds that were spent. */
+  readonly spentMs: number;
+}
+
+/** Rates of a core, so that equal artifacts spend the same everywhere. */
+const BYTES_PER_MS = 4e6;
+const FLOPS_PER_MS = 3e7;
+const LAUNCH_MS = 0.1;
+
+/** Predicted milliseconds of proving one expectation beside its weights. */
+function predictedMs(
+  { steps }: Artifact,
+  { steps: [from, end], dims, fills, items, rows, width }: Expectation,
+): number {
+  const bytes = fills.reduce((n, f) => n + f.elements * 4, rows.length * width * 8);
+  const flops = steps.slice(from, end).reduce((sum, step, i) => {
+    const grid = evaluateData(step.grid, dims);
+    const isLast = i === end - from - 1;
+    const run = isLast && items !== undefined ? items.reduce((n, [a, b]) => n + b - a, 0) : grid;
+    return sum + (evaluateData(step.flops, dims) * run) / Math.max(1, grid);
+  }, 0);
+  return bytes / BYTES_PER_MS + flops / FLOPS_PER_MS + LAUNCH_MS;
+}
+
+/** Positions of open expectations: code that no proof ran comes first, then claims without a proof, cheap ones first. */
+function provingOrder(
+  artifact: Artifact,
+  { proven = new Set(), seenCode = new Set() }: ProveOptions,
+): readonly { readonly at: number; readonly ms: number }[] {
+  const codes = new Set(seenCode);
+  const claims = new Set([...proven].map((at) => artifact.expectations[at]?.steps[0]));
+  return artifact.expectations
+    .map((expected, at) => ({ at, ms: predictedMs(artifact, expected), steps: expected.steps }))
+    .sort((a, b) => a.ms - b.ms || a.at - b.at)
+    .filter(({ at }) => !proven.has(at))
+    .map((e) => {
+      const code = artifact.steps[e.steps[1] - 1]?.code ?? "";
+      const rank = codes.has(code) ? (claims.has(e.steps[0]) ? 2 : 1) : 0;
+      codes.add(code);
+      claims.add(e.steps[0]);
+      return { ...e, rank };
+    })
+    .sort((a, b) => a.rank - b.rank || a.ms - b.ms || a.at - b.at);
+}
+
+const isOutOfMemory = (error: unknown): boolean => error instanceof FoveaError && error.code === "out_of_memory";
+
+/**
+ * Runs expectations of an artifact whose code the device has; those that its memory does not hold are left out. Needs
+ * neither compiler nor evaluator. A kernel that the engine stops has failed.
+ */
+export async function proveArtifact(device: Device, artifact: Artifact, options: ProveOptions = {}): Promise<Proof> {
+  const { budgetMs = Number.POSITIVE_INFINITY } = options;
+  const open = provingOrder(artifact, options);
+  const results = new Map<number, ProofResult>();
+  if (open.length === 0) return { results, spentMs: 0 };
+  const weights = options.weights ?? createInstanceWeights(device);
+  let spentMs = 0;
   try {
+    const before = weights.bytes;
     await weights.load(artifact.weights, madeUpTensor);
+    // Made up, written, read and packed.
+    spentMs += ((weights.bytes - before) * 2) / BYTES_PER_MS;
     const resident = weights.resolve(artifact.weights);
-    for (const expected of artifact.expectations) {
-      const buffers = new Buffers(device, artifact, expected.dims, resident);
+    for (const { at, ms } of open) {
+      if (results.size > 0 && spentMs + ms > budgetMs) break;
+      spentMs += ms;
       try {
-        results.push(await proveOne(device, artifact, expected, buffers));
-      } finally {
-        buffers.release();
+        const expected = artifact.expectations[at];
+        results.set(at, await proveOne(device, artifact, expected, resident));
+        options.seenCode?.add(artifact.steps[expected.steps[1] - 1]?.code ?? "");
+      } catch (error) {
+        if (!isOutOfMemory(error)) throw error;
       }
     }
+  } catch (error) {
+    if (!isOutOfMemory(error)) throw error;
   } finally {
-    weights.release();
+    if (options.weights === undefined) weights.release();
   }
-  return results;
+  return { results, spentMs };
 }

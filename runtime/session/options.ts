@@ -76,6 +76,7 @@ const COMPILE_OPTIONS: Readonly<Record<keyof CompileConfig, Expected>> = {
   enabled: BOOLEAN,
   base: { text: "an object of settings", holds: isObject },
   components: { text: "an object of settings by tag", holds: isObject },
+  strict: BOOLEAN,
 };
 
 const LOAD_OPTIONS: Readonly<Record<keyof LoadOptions, Expected>> = {

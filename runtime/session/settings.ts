@@ -20,6 +20,8 @@ export interface CompileConfig extends Pick<CompileSettings, "enabled"> {
   readonly base?: CompileSettings;
   /** By tag, `*` standing for any text: the most specific pattern wins for each value. */
   readonly components?: Readonly<Record<string, CompileSettings>>;
+  /** A kernel that fails its proof is an error instead of being put aside. */
+  readonly strict?: boolean;
 }
 
 /** A value and where it came from, in words. */

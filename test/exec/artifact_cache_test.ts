@@ -12,6 +12,7 @@ const REQUEST: CompileRequest = {
   target: "fake",
   enabled: true,
   plugins: ["p@1.0.0+1"],
+  without: [],
   compiler: "c",
 };
 const READS = { madd: true, rows: 6 };
@@ -130,10 +131,18 @@ test("cache: everything that a compile depends on is in the request, and nothing
     { plugins: ["p@1.0.0+2"] },
     { plugins: [...REQUEST.plugins, "q@1.0.0"] },
     { compiler: "d" },
+    { without: ["matmul"] },
   ];
   const digests = changes.map((c) => requestDigest({ ...REQUEST, ...c }));
   assert.equal(new Set([...digests, request]).size, digests.length + 1);
-  const reordered = { compiler: "c", plugins: ["p@1.0.0+1"], enabled: true, target: "fake", graph: { nodes: [1, 2] } };
+  const reordered = {
+    without: [],
+    compiler: "c",
+    plugins: ["p@1.0.0+1"],
+    enabled: true,
+    target: "fake",
+    graph: { nodes: [1, 2] },
+  };
   assert.equal(requestDigest(reordered), request);
 });
 

@@ -103,7 +103,8 @@ export function testDevice(suite: DeviceSuite): void {
             const limit = tolerance * (1 + maxMagnitude(expected[name]));
             assert.ok(difference <= limit, `seed ${seed}, ${name}: ${difference} over ${limit}`);
           }
-          for (const proof of await proveArtifact(device, compiled)) {
+          await device.load(compiled.code);
+          for (const proof of (await proveArtifact(device, compiled.artifact)).results.values()) {
             assert.ok(proof.pass, `seed ${seed}: ${JSON.stringify(proof)}`);
           }
         }

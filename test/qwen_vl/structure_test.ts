@@ -22,6 +22,8 @@ test("qwen2.5-vl-7b: 3 structures, 4 artifacts for all sizes; windows count the 
     store: createMemoryStore(),
     config: {},
     journal: createJournal(),
+    engine: "test",
+    onProblem: () => {},
     now: () => performance.now(),
   });
   const folder = join(FIXTURES, "configs/qwen2.5-vl-7b");

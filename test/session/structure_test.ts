@@ -34,6 +34,8 @@ test("24 equal blocks of clip-vit-large compile once for each range", async () =
     store: createMemoryStore(),
     config: {},
     journal: createJournal(),
+    engine: "test",
+    onProblem: () => {},
     now: () => performance.now(),
   });
   const config = JSON.parse(

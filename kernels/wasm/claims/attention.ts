@@ -1,11 +1,12 @@
 /** Attention that reads queries, keys and values in place. */
 import type { Claim, ClaimContext, KernelSpec, Offer, Place } from "../../../runtime/abi/kernel.ts";
-import { add, bounds, type Dim, dimEquals, min, mul } from "../../../runtime/core/dim.ts";
+import { add, bounds, type Dim, dimEquals, evaluate, min, mul } from "../../../runtime/core/dim.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import {
   type AttentionOptions,
   attentionArguments,
   attentionGrid,
+  attentionItem,
   attentionKernel,
   attentionScratch,
 } from "../emit/attention.ts";
@@ -99,6 +100,8 @@ function claim(context: ClaimContext, node: Node): readonly Offer[] {
         grid: attentionGrid(q.shape[0], q.shape[2], q.shape[1], options),
         flops,
         workerScratch: attentionScratch(options),
+        itemOf: (element, dims) =>
+          attentionItem(element, evaluate(q.shape[1], dims), evaluate(q.shape[2], dims), options),
       });
     },
   };

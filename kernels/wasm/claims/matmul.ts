@@ -13,7 +13,14 @@ import { broadcastStrides, denseStrides } from "../../../runtime/core/strides.ts
 import type { Node } from "../../../runtime/ir/node.ts";
 import type { EpilogueAccess } from "../emit/epilogue.ts";
 import { exprFlops, type ScalarExpr } from "../emit/expr.ts";
-import { type MatmulOptions, matmulArguments, matmulGrid, matmulKernel, matmulScratch } from "../emit/matmul.ts";
+import {
+  type MatmulOptions,
+  matmulArguments,
+  matmulGrid,
+  matmulItem,
+  matmulKernel,
+  matmulScratch,
+} from "../emit/matmul.ts";
 import { PACK_ARGUMENTS, packedElements, packGrid, packKernel } from "../emit/pack_b.ts";
 import type { Size } from "../emit/size.ts";
 import { grow, renumber } from "./grow.ts";
@@ -211,6 +218,7 @@ function emit(e: EmitContext, p: Product, a: Source, b: Source | undefined, oper
     grid: matmulGrid(form.rows, n, form.batch, options),
     flops: flopsOf(p),
     workerScratch: matmulScratch(options),
+    itemOf: (element, dims) => matmulItem(element, evaluate(form.rows, dims), evaluate(n, dims), options),
   });
 }
 

@@ -5,13 +5,15 @@
 import type { Launch } from "../../../runtime/abi/device.ts";
 import { internal } from "../../../runtime/core/diagnostics.ts";
 
-export const RECORD_WORDS = 5;
+export const RECORD_WORDS = 6;
 export const CODE_WORD = 0;
 export const ARGS_WORD = 1;
 export const GRID_WORD = 2;
 export const CHUNK_WORD = 3;
 /** 1 when helpers may join. */
 export const SHARED_WORD = 4;
+/** First grid item. */
+export const FIRST_WORD = 5;
 
 /** 200 us of work at 20 GFLOP/s: the longest a worker goes without testing for an abort. */
 const CHUNK_FLOPS = 4e6;
@@ -58,13 +60,17 @@ export function writeTable(
   launches.forEach((launch, position) => {
     const { grid, flops } = launch;
     if (!Number.isInteger(grid) || grid < 0 || grid > 0x7fffffff) internal(`${launch.kernel} has a grid of ${grid}`);
-    const { chunk, shared } = divide(grid, flops, workers);
+    const first = launch.first ?? 0;
+    if (!(first >= 0 && first <= grid)) internal(`${launch.kernel} begins at item ${first} of ${grid}`);
+    const share = grid === 0 ? 0 : (grid - first) / grid;
+    const { chunk, shared } = divide(grid - first, flops * share, workers);
     const record = position * RECORD_WORDS;
     words[record + CODE_WORD] = codeIndex(launch.code);
     words[record + ARGS_WORD] = address + next * 4;
     words[record + GRID_WORD] = grid;
     words[record + CHUNK_WORD] = chunk;
     words[record + SHARED_WORD] = shared ? 1 : 0;
+    words[record + FIRST_WORD] = first;
     for (const arg of launch.args) {
       const value = typeof arg === "number" ? arg : arg.buffer.address + arg.offset;
       if (!Number.isInteger(value) || value < -0x80000000 || value > 0xffffffff) {

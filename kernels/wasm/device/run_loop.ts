@@ -17,7 +17,7 @@ import {
   TABLE,
   WAKE,
 } from "./control.ts";
-import { ARGS_WORD, CHUNK_WORD, CODE_WORD, GRID_WORD, RECORD_WORDS, SHARED_WORD } from "./launch_table.ts";
+import { ARGS_WORD, CHUNK_WORD, CODE_WORD, FIRST_WORD, GRID_WORD, RECORD_WORDS, SHARED_WORD } from "./launch_table.ts";
 
 /** A kernel: address of its arguments, first and last (exclusive) grid item, address of private scratch. */
 export type Kernel = (args: number, begin: number, end: number, scratch: number) => void;
@@ -135,11 +135,12 @@ export class PoolLoop {
     const args = words[record + ARGS_WORD];
     const grid = words[record + GRID_WORD];
     const chunk = words[record + CHUNK_WORD];
+    const first = words[record + FIRST_WORD];
     const scratch = control[SCRATCH] + this.#worker * control[SCRATCH_STRIDE];
     try {
       for (;;) {
         if (Atomics.load(control, STOP) === run) return;
-        const begin = Atomics.add(control, NEXT, 1) * chunk;
+        const begin = first + Atomics.add(control, NEXT, 1) * chunk;
         if (begin >= grid) return;
         kernel(args, begin, Math.min(begin + chunk, grid), scratch);
       }
@@ -184,6 +185,7 @@ export class InlineLoop {
       const args = words[record + ARGS_WORD];
       const grid = words[record + GRID_WORD];
       const chunk = words[record + CHUNK_WORD];
+      this.#next = Math.max(this.#next, words[record + FIRST_WORD]);
       while (this.#next < grid) {
         if (performance.now() >= deadline) return false;
         const begin = this.#next;

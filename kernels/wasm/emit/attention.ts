@@ -52,6 +52,23 @@ export function attentionGrid(batch: Dim, heads: Dim, queries: Dim, options: Att
   return mul(batch, heads, ceilDiv(queries, layoutOf(options).queries));
 }
 
+/** The grid item that writes an element of the output [batch, queries, heads, head_dim]. */
+export function attentionItem(
+  element: number,
+  queries: number,
+  heads: number,
+  options: AttentionLayoutOptions,
+): number {
+  const { queries: most, tile } = layoutOf(options);
+  const blocks = Math.ceil(queries / most);
+  const height = Math.ceil(Math.ceil(queries / blocks) / tile.rows) * tile.rows;
+  const row = Math.floor(element / options.headDim);
+  const token = Math.floor(row / heads);
+  const batch = Math.floor(token / queries);
+  const head = batch * heads + (row - token * heads);
+  return head * blocks + Math.floor((token - batch * queries) / height);
+}
+
 /** Queries `first`..`end` - 1 attend to keys `key`..`keyEnd` - 1. */
 interface Job {
   readonly first: Local;

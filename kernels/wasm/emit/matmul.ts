@@ -33,6 +33,21 @@ export function matmulGrid(m: Dim, n: Dim, batch: Dim, options: Pick<MatmulOptio
   return mul(batch, ceilDiv(m, blockRows(options)), ceilDiv(n, options.columns));
 }
 
+/** The grid item that writes an element of C [batch, m, n]. */
+export function matmulItem(
+  element: number,
+  m: number,
+  n: number,
+  options: Pick<MatmulOptions, "rows" | "columns">,
+): number {
+  const row = Math.floor(element / n);
+  const batch = Math.floor(row / m);
+  const blocks = Math.ceil(m / blockRows(options));
+  const height = Math.ceil(Math.ceil(m / blocks) / options.rows) * options.rows;
+  const block = batch * blocks + Math.floor((row - batch * m) / height);
+  return block * Math.ceil(n / options.columns) + Math.floor((element - row * n) / options.columns);
+}
+
 /** Bytes of private scratch. */
 export function matmulScratch(options: Pick<MatmulOptions, "rows" | "columns">): number {
   return blockRows(options) * options.columns * 4;

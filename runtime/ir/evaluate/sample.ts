@@ -14,7 +14,11 @@ import { broadcastStrides, type RefTensor, refTensor, sameShape, stridesOf } fro
 /** Element of a value at a row-major position. */
 export type ElementAt = (node: Node, position: number) => number;
 
-type Reader = (position: number) => number;
+/** Elements by row-major position; `run` reads many at even steps where that is faster than one by one. */
+export interface Reader {
+  (position: number): number;
+  readonly run?: (start: number, step: number, count: number) => Float64Array;
+}
 
 export interface SampleOptions {
   readonly bindings: Bindings;
@@ -24,7 +28,7 @@ export interface SampleOptions {
 }
 
 /** Position at other strides of what lies at a row-major position of `shape`. */
-function atStrides(shape: readonly number[], strides: readonly number[], offset = 0): Reader {
+function atStrides(shape: readonly number[], strides: readonly number[], offset = 0): (position: number) => number {
   return (position) => {
     let rest = position;
     let at = offset;
@@ -35,6 +39,22 @@ function atStrides(shape: readonly number[], strides: readonly number[], offset 
     }
     return at;
   };
+}
+
+/** A value seen at other strides. Runs inside the last axis are runs of what is seen. */
+function strided(read: Reader, shape: readonly number[], strides: readonly number[], offset = 0): Reader {
+  const place = atStrides(shape, strides, offset);
+  const width = shape[shape.length - 1] ?? 1;
+  const across = strides[strides.length - 1] ?? 0;
+  const at = (position: number): number => read(place(position));
+  return Object.assign(at, {
+    run: (start: number, step: number, count: number): Float64Array => {
+      if (step === 1 && (start % width) + count <= width) return vector(read, place(start), across, count);
+      const values = new Float64Array(count);
+      for (let i = 0; i < count; i++) values[i] = at(start + i * step);
+      return values;
+    },
+  });
 }
 
 /** Values that several elements share, computed once. */
@@ -51,7 +71,7 @@ function remember<V>(compute: (key: number) => V): (key: number) => V {
 }
 
 /** A chain of elementwise ops reads one position of a shared operand several times in a row. */
-function rememberLast(compute: Reader): Reader {
+function rememberLast(compute: (position: number) => number): Reader {
   let last = -1;
   let value = 0;
   return (position) => {
@@ -64,6 +84,7 @@ function rememberLast(compute: Reader): Reader {
 }
 
 function vector(read: Reader, start: number, step: number, count: number): Float64Array {
+  if (read.run !== undefined) return read.run(start, step, count);
   const values = new Float64Array(count);
   for (let i = 0; i < count; i++) values[i] = read(start + i * step);
   return values;
@@ -141,21 +162,20 @@ export function createSampler(options: SampleOptions): ElementAt {
     const shape = shapeOf(node);
     const own = stridesOf(shapeOf(x));
     const axis = a.axis as number;
-    if (node.op === "windows") {
-      const strides = [...own.slice(0, axis), own[axis] * (a.step as number), ...own.slice(axis)];
-      const place = atStrides(shape, strides);
-      return (position) => read(place(position));
+    switch (node.op) {
+      case "windows":
+        return strided(read, shape, [...own.slice(0, axis), own[axis] * (a.step as number), ...own.slice(axis)]);
+      case "broadcast_to":
+        return strided(read, shape, broadcastStrides(shapeOf(x), shape));
+      case "transpose":
+        return strided(
+          read,
+          shape,
+          (a.perm as readonly number[]).map((p) => own[p]),
+        );
+      default:
+        return strided(read, shape, own, evaluateDim(a.start as Dim, bindings) * own[axis]);
     }
-    const place =
-      node.op === "broadcast_to"
-        ? atStrides(shape, broadcastStrides(shapeOf(x), shape))
-        : node.op === "transpose"
-          ? atStrides(
-              shape,
-              (a.perm as readonly number[]).map((p) => own[p]),
-            )
-          : atStrides(shape, own, evaluateDim(a.start as Dim, bindings) * own[axis]);
-    return (position) => read(place(position));
   };
 
   const matmul = (node: Node): Reader => {
@@ -246,15 +266,26 @@ export function createSampler(options: SampleOptions): ElementAt {
     const inner = stridesOf(shape)[axis];
     const run = inner * shape[axis];
     const parts = node.inputs.map((x) => ({ read: readerOf(x), length: shapeOf(x)[axis] * inner }));
-    return (position) => {
+    const locate = (position: number): { readonly read: Reader; readonly from: number; readonly rest: number } => {
       const outer = Math.floor(position / run);
       let at = position - outer * run;
       for (const { read, length } of parts) {
-        if (at < length) return read(outer * length + at);
+        if (at < length) return { read, from: outer * length + at, rest: length - at };
         at -= length;
       }
       return internal(`a concatenation has no element ${position}`);
     };
+    const at = (position: number): number => {
+      const { read, from } = locate(position);
+      return read(from);
+    };
+    return Object.assign(at, {
+      run: (start: number, step: number, count: number): Float64Array => {
+        const { read, from, rest } = locate(start);
+        if (step === 1 && count <= rest) return vector(read, from, 1, count);
+        return vector((position) => at(position), start, step, count);
+      },
+    });
   };
 
   const patchify = (node: Node): Reader => {
