@@ -12,16 +12,15 @@ import { createTensorSource, openCheckpoint } from "./exec/weights/checkpoint.ts
 import { createDummySource } from "./exec/weights/dummy.ts";
 import type { TensorSource } from "./exec/weights/tensor_source.ts";
 import { detectHost, type Host } from "./host/mod.ts";
-import type { OpTable } from "./ir/node.ts";
-import { OP_TABLE } from "./ir/ops.ts";
+import { allOps } from "./session/all_ops.ts";
 import { type ArtifactCounters, type Artifacts, createArtifacts, type Quarantined } from "./session/artifacts.ts";
-import { didYouMean } from "./session/check.ts";
 import { type CompiledComponent, compileComponent } from "./session/component.ts";
 import { type DeviceReport, deviceHost, openDevice, reportDevices } from "./session/devices.ts";
 import { Encoder } from "./session/encoder.ts";
 import { firstPartyPlugins } from "./session/first_party.ts";
+import type { HubContext } from "./session/hub_source.ts";
 import { createJournal, type Journal, type Recompile } from "./session/journal.ts";
-import { openModel } from "./session/model_files.ts";
+import { checkComponents, openModel } from "./session/model_files.ts";
 import { checkLoadOptions, checkRuntimeOptions, type LoadOptions, type RuntimeOptions } from "./session/options.ts";
 import { createMediaReader, type ModelSource, openModelSource } from "./session/source.ts";
 import { type LoadedTower, loadTower } from "./session/tower.ts";
@@ -39,8 +38,9 @@ export type {
 } from "./session/encoder.ts";
 export { Encoder } from "./session/encoder.ts";
 export type { CompileCause, Recompile } from "./session/journal.ts";
-export type { LoadOptions, Progress, RuntimeOptions } from "./session/options.ts";
+export type { HubSettings, LoadOptions, Progress, RuntimeOptions } from "./session/options.ts";
 export { type MediaProcessor, openMediaProcessor } from "./session/processor.ts";
+export { type PulledModel, type PullOptions, pullModel } from "./session/pull.ts";
 export type { CompileConfig, CompileSettings } from "./session/settings.ts";
 export type { ModelSource } from "./session/source.ts";
 export { type Classification, type ClassifyOptions, classifyImages } from "./session/zero_shot.ts";
@@ -100,7 +100,7 @@ export class Runtime {
   async inspect(source: ModelSource): Promise<ModelDescription> {
     this.#checkOpen();
     const { host, plugins } = this.#parts;
-    const { modelType, model } = await openModel(openModelSource(source, host), plugins);
+    const { modelType, model } = await openModel(await openModelSource(source, host, { hub: this.#hub() }), plugins);
     return { modelType, modalities: model.towers.map((t) => t.modality) };
   }
 
@@ -126,17 +126,15 @@ export class Runtime {
     const { host, plugins, device, artifacts } = this.#parts;
     const begin = host.now();
     artifacts.begin();
-    const files = openModelSource(source, host, options.signal);
+    const files = await openModelSource(source, host, { hub: this.#hub(), signal: options.signal });
     const { modelType, model, files: modelFiles } = await openModel(files, plugins);
-    const available = model.towers.map((t) => t.modality);
-    for (const wanted of options.components ?? []) {
-      if (available.includes(wanted)) continue;
-      throw new FoveaError(
-        "no_component",
-        `This ${modelType} model has no "${wanted}" component; it has ${available.join(", ")}.${didYouMean(wanted, available)}`,
-      );
-    }
+    checkComponents(modelType, model, options.components);
     const dummy = options.loadFormat === "dummy";
+    if (!dummy && files.prepare !== undefined) {
+      const { createSelect } = await import("./session/select_tensors.ts");
+      const towers = model.towers.filter((t) => options.components?.includes(t.modality) ?? true);
+      await files.prepare(createSelect(model, towers, allOps(plugins)));
+    }
     const weights = dummy
       ? createDummySource(0)
       : createTensorSource(await openCheckpoint(files), model.prefixes, model.oldEndings);
@@ -235,6 +233,11 @@ export class Runtime {
     await this.close();
   }
 
+  #hub(): HubContext {
+    const { hub: settings = {}, cache, onProgress, onProblem } = this.#parts.options;
+    return { settings, cache, onProgress, onProblem };
+  }
+
   #checkOpen(): void {
     if (this.#closed) throw new FoveaError("closed", "This runtime was closed; create another one.");
   }
@@ -280,21 +283,6 @@ async function readScalar({ name, fallback }: CheckpointScalar, weights: TensorS
   if (weights === undefined || !weights.has(name)) return fallback;
   const shape = weights.shapeOf(name)?.length === 1 ? [1] : [];
   return (await weights.read(name, shape))[0];
-}
-
-function allOps(plugins: readonly Plugin[]): OpTable {
-  const table = new Map(OP_TABLE);
-  for (const plugin of plugins) {
-    for (const [name, row] of Object.entries(plugin.ops ?? {})) {
-      if (table.has(name))
-        throw new FoveaError(
-          "invalid_plugin",
-          `Plugin "${plugin.name}" defines the op "${name}", which exists already.`,
-        );
-      table.set(name, row);
-    }
-  }
-  return table;
 }
 
 function openStore(options: RuntimeOptions, host: Host): Store {

@@ -1,6 +1,6 @@
 // Compiles the package into dist (`npm run build`) and the tests with their sources into .build/node, when stale.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { dirname, join, relative, sep } from "node:path";
 import { capture, toolCommand } from "./lib/process.mjs";
 import { at, digestOf, isMain, listFiles, SOURCE_ROOTS, say, writeAtomic } from "./lib/project.mjs";
 import { setupOrExit } from "./setup.mjs";
@@ -13,6 +13,9 @@ const TARGETS = {
   ".build/node": { project: "tsconfig.test.json", roots: [...SOURCE_ROOTS, "test", "examples"] },
   ".build/bench": { project: "tsconfig.bench.json", roots: [...SOURCE_ROOTS, "bench"] },
 };
+
+/** Bundled packages, which tools/vendor.mjs writes. */
+const VENDOR = `vendor${sep}`;
 
 const PLAIN = ["--pretty", "false"];
 
@@ -80,7 +83,7 @@ function replaceFiles(from, to) {
     if (!existsSync(target) || !readFileSync(target).equals(data)) writeAtomic(target, data);
   }
   const kept = new Set(built);
-  for (const file of filesBelow(to)) if (!kept.has(file)) rmSync(join(to, file));
+  for (const file of filesBelow(to)) if (!kept.has(file) && !file.startsWith(VENDOR)) rmSync(join(to, file));
 }
 
 /** Plain files below a folder, relative to it; links are left out. */

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { npmCommand, passThrough, plainEnvironment, toolCommand } from "./lib/process.mjs";
 import { at, isMain, readJson, say } from "./lib/project.mjs";
 import { refreshSourceDigests } from "./source_digest.mjs";
+import { refreshVendor } from "./vendor.mjs";
 
 /** Makes the development dependencies and the generated sources ready; throws a sentence when it cannot. */
 export async function setup() {
@@ -10,6 +11,7 @@ export async function setup() {
   if (missing.length > 0) await install(missing);
   await linkBun();
   refreshSourceDigests();
+  await refreshVendor();
 }
 
 /** Pinned dependencies that are absent or have another version. */

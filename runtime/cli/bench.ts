@@ -51,7 +51,7 @@ function positive(text: string): number {
 export function benchCommand(): Command {
   const command = new Command("bench")
     .description("Measure one component's model time on made-up inputs.")
-    .argument("<model>", "model folder; config.json is enough with --load-format dummy")
+    .argument("<model>", "model folder or hf:organisation/name; config.json is enough with --load-format dummy")
     .option("--load-format <format>", "safetensors, or dummy for seeded random weights", oneOf(FORMATS), "safetensors")
     .option("--component <name>", "vision, text or audio; the model's first unless given", oneOf(MODALITIES))
     .option("--batch <n>", "inputs encoded together", wholeNumber(1), 1)

@@ -5,6 +5,7 @@ import { benchCommand } from "./bench.ts";
 import { classifyCommand } from "./classify.ts";
 import { doctorCommand } from "./doctor.ts";
 import { embedCommand } from "./embed.ts";
+import { pullCommand } from "./pull.ts";
 import { args, fail, print, say, setExitCode, watchStreams } from "./terminal.ts";
 import { verifyCommand } from "./verify.ts";
 import { VERSION } from "./version.ts";
@@ -15,10 +16,10 @@ function createProgram(): Command {
     .version(VERSION)
     .addHelpText(
       "after",
-      "\nExamples:\n  fovea embed ./clip photo.jpg --text 'a cat'\n  fovea classify ./clip *.png --labels 'cat,dog'\n  fovea doctor",
+      "\nExamples:\n  fovea embed ./clip photo.jpg --text 'a cat'\n  fovea classify ./clip *.png --labels 'cat,dog'\n  fovea pull hf:openai/clip-vit-base-patch32\n  fovea doctor",
     );
-  for (const command of [embedCommand(), classifyCommand(), verifyCommand(), benchCommand(), doctorCommand()]) {
-    program.addCommand(command);
+  for (const make of [embedCommand, classifyCommand, verifyCommand, benchCommand, pullCommand, doctorCommand]) {
+    program.addCommand(make());
   }
   // exitOverride is not inherited by commands that were made on their own.
   for (const command of [program, ...program.commands]) {

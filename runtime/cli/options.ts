@@ -2,17 +2,22 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { detectHost, type Host } from "../host/mod.ts";
 import { MAX_THREADS } from "../session/options.ts";
-import { createRuntime, type Runtime } from "../session.ts";
+import { createRuntime, type HubSettings, type Runtime } from "../session.ts";
 import { type ProgressBar, progressBar, say } from "./terminal.ts";
 
-export interface CommonOptions {
+export interface HubOptions {
+  readonly offline?: boolean;
+  readonly token?: string;
+  readonly cache?: string | false;
+}
+
+export interface CommonOptions extends HubOptions {
   readonly json?: boolean;
   readonly verbose?: boolean;
   readonly device?: string;
   readonly target?: string;
   readonly threads?: number;
   readonly memory?: number;
-  readonly cache?: string | false;
   readonly compile: boolean;
 }
 
@@ -64,15 +69,34 @@ export function oneOf(names: readonly string[]): (text: string) => string {
 /** Parts of models that a command may ask for. */
 export const MODALITIES: readonly string[] = ["vision", "text", "audio"];
 
+/** Adds the options of every command that may need the hub. */
+export function withHubOptions(command: Command): Command {
+  return command
+    .option("--offline", "never use the hub: models of it must have been pulled")
+    .option("--token <token>", "token for private and gated models (also HF_TOKEN)", nonEmpty("a token"));
+}
+
+export function hubSettings({ offline, token, cache }: HubOptions): HubSettings {
+  return {
+    ...(offline === undefined ? {} : { offline }),
+    ...(token === undefined ? {} : { token }),
+    ...(cache === false ? { folder: false } : {}),
+  };
+}
+
 /** Adds the options of every command that runs a model. */
 export function withCommonOptions(command: Command): Command {
-  return command
+  return withHubOptions(command)
     .option("--json", "print one JSON document on stdout and nothing else")
     .option("--device <kind>", "device to compute on: wasm or reference", "wasm")
     .option("--target <name>", "pin a target, such as wasm-simd128")
     .option("--threads <n>", "workers that compute; 0 computes on the main thread", wholeNumber(0, MAX_THREADS))
     .option("--memory <size>", "most device memory, such as 512m or 2g", byteSize)
-    .option("--cache <folder>", "where compiled artifacts are kept (also FOVEA_CACHE_DIR)", nonEmpty("a folder"))
+    .option(
+      "--cache <folder>",
+      "where compiled artifacts and models of the hub are kept (also FOVEA_CACHE_DIR)",
+      nonEmpty("a folder"),
+    )
     .addOption(new Option("--no-cache", "keep nothing on disk"))
     .option("--no-compile", "run every op alone, for debugging (also FOVEA_COMPILE=0)")
     .option("--verbose", "stack traces with errors");
@@ -92,6 +116,7 @@ export async function openRuntime(options: CommonOptions): Promise<Opened> {
   const runtime = await createRuntime({
     device: options.device ?? "wasm",
     cache,
+    hub: hubSettings(options),
     compile: { enabled: options.compile && host.env("FOVEA_COMPILE") !== "0" },
     onProgress: progress.onProgress,
     onProblem: (sentence) => say(`fovea: ${sentence}`),

@@ -1,8 +1,9 @@
 /** The process around a command: streams, exit code, progress bars. */
 import process from "node:process";
-import { FoveaError } from "../core/diagnostics.ts";
+import { bytesText, FoveaError } from "../core/diagnostics.ts";
 import type { Host } from "../host/mod.ts";
 import type { Progress } from "../session/options.ts";
+import { oneLine } from "./table.ts";
 
 export const args: readonly string[] = process.argv.slice(2);
 
@@ -73,7 +74,13 @@ export interface ProgressBar {
 /** Columns of the longest label, the numbers and what stands between. */
 const BESIDE_BAR = 40;
 
-const LABELS: Readonly<Record<Progress["phase"], string>> = { compile: "compiling", weights: "loading weights" };
+const LABELS: Readonly<Record<Progress["phase"], string>> = {
+  compile: "compiling",
+  weights: "loading weights",
+  download: "fetching",
+};
+
+const ITEM_WIDTH = 30;
 
 const SILENT: ProgressBar = { onProgress: () => {}, onEncoded: () => {}, stop: () => {} };
 
@@ -83,7 +90,7 @@ export async function progressBar(host: Host, quiet: boolean): Promise<ProgressB
   const { default: cliProgress } = await import("cli-progress");
   // Neither the cursor nor the terminal's wrapping is changed: an interrupted program could not change them back.
   const bar = new cliProgress.SingleBar({
-    format: "{label} [{bar}] {value}/{total}",
+    format: "{label} [{bar}] {amount}",
     barsize: Math.max(5, Math.min(40, (process.stderr.columns || 80) - BESIDE_BAR)),
     linewrap: true,
     clearOnComplete: true,
@@ -91,17 +98,25 @@ export async function progressBar(host: Host, quiet: boolean): Promise<ProgressB
   });
   const begin = host.now();
   let shown = false;
-  const show = (label: string, done: number, total: number): void => {
+  const show = (label: string, done: number, total: number, amount = `${done}/${total}`): void => {
     if (host.now() - begin < QUIET_MS) return;
-    if (!shown) bar.start(total, done, { label });
+    if (!shown) bar.start(total, done, { label, amount });
     else {
       bar.setTotal(total);
-      bar.update(done, { label });
+      bar.update(done, { label, amount });
     }
     shown = true;
   };
   return {
-    onProgress: ({ phase, modality, done, total }) => show(`${LABELS[phase]} (${modality})`, done, total),
+    onProgress: ({ phase, modality, done, total, item }) =>
+      phase === "download"
+        ? show(
+            `${LABELS[phase]} ${oneLine(item, ITEM_WIDTH)}`,
+            done,
+            total,
+            `${bytesText(done)} of ${bytesText(total)}`,
+          )
+        : show(`${LABELS[phase]} (${modality})`, done, total),
     onEncoded: (done, total) => show("encoding", done, total),
     stop: () => {
       if (shown) bar.stop();

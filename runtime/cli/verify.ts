@@ -2,12 +2,20 @@
 import { Command, InvalidArgumentError } from "commander";
 import type { Modality, Tensor } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
-import { openMediaProcessor } from "../session.ts";
+import { openMediaProcessor, pullModel } from "../session.ts";
 import { type Comparison, compare, type Limits } from "./compare.ts";
-import { type CommonOptions, MODALITIES, type Opened, oneOf, withCommonOptions, withRuntime } from "./options.ts";
+import {
+  type CommonOptions,
+  hubSettings,
+  MODALITIES,
+  type Opened,
+  oneOf,
+  withCommonOptions,
+  withRuntime,
+} from "./options.ts";
 import { table } from "./table.ts";
 import { print, printJson, setExitCode } from "./terminal.ts";
-import { type Case, findCases, findProcessorCases, isProcessorFolder } from "./verify_cases.ts";
+import { type Case, findCases, findProcessorCases, isProcessorFolder, isReference } from "./verify_cases.ts";
 
 interface VerifyOptions extends CommonOptions {
   readonly component?: Modality;
@@ -31,7 +39,10 @@ const LOG_MEL_WORST = 1e-3;
 export function verifyCommand(): Command {
   const command = new Command("verify")
     .description("Compare a model's results with the reference outputs beside it.")
-    .argument("<dir>", "model folder with case-*.safetensors, or reference.safetensors beside images/")
+    .argument(
+      "<model>",
+      "model folder or hf:organisation/name with case-*.safetensors, or reference.safetensors beside images/",
+    )
     .option("--component <name>", "vision, text or audio alone", oneOf(MODALITIES))
     .option("--tolerance <x>", "largest difference that passes, in standard deviations of the reference", tolerance);
   return withCommonOptions(command)
@@ -45,9 +56,10 @@ function tolerance(text: string): number {
   return value;
 }
 
-async function verify(folder: string, options: VerifyOptions): Promise<void> {
+async function verify(model: string, options: VerifyOptions): Promise<void> {
   await withRuntime(options, async (opened) => {
     const { host, runtime, progress } = opened;
+    const folder = model.startsWith("hf:") ? await pulledFolder(model, options, opened) : model;
     const cases = (await isProcessorFolder(host, folder))
       ? await verifyProcessor(opened, folder)
       : await verifyModel(opened, folder, options);
@@ -55,13 +67,26 @@ async function verify(folder: string, options: VerifyOptions): Promise<void> {
     const failed = cases.filter((c) => Object.values(c.outputs).some((o) => !o.pass)).length;
     if (options.json === true) {
       const { device, target } = runtime;
-      printJson({ model: folder, runtime: host.name, device, target, cases, passed: cases.length - failed, failed });
+      printJson({ model, runtime: host.name, device, target, cases, passed: cases.length - failed, failed });
     } else {
       print(report(cases));
       print(`${cases.length - failed} passed, ${failed} failed (${runtime.device}, ${runtime.target}, ${host.name})`);
     }
     if (failed > 0) setExitCode(1);
   });
+}
+
+/** A model of the hub as a folder, with what lies beside it to be verified against. */
+async function pulledFolder(model: string, options: VerifyOptions, { progress }: Opened): Promise<string> {
+  const { folder } = await pullModel(model, {
+    hub: hubSettings(options),
+    ...(typeof options.cache === "string" ? { cache: options.cache } : {}),
+    ...(options.component === undefined ? {} : { components: [options.component] }),
+    refresh: false,
+    also: isReference,
+    onProgress: progress.onProgress,
+  });
+  return folder;
 }
 
 async function verifyModel(

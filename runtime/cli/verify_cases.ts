@@ -23,6 +23,14 @@ const PICTURE = /\.(png|jpe?g|webp)$/i;
 
 const join = (folder: string, name: string): string => `${folder.replace(/[/\\]+$/, "")}/${name}`;
 
+/** Files beside a model that it is verified against, by their names from its folder. */
+export function isReference(name: string): boolean {
+  return (
+    /^(case-.*|reference)\.safetensors$|^about\.json$/.test(name) ||
+    (/^images\/[^/]+$/.test(name) && PICTURE.test(name))
+  );
+}
+
 async function fileNames(host: Host, folder: string): Promise<readonly string[]> {
   return (await host.listDir(folder)).filter((e) => e.kind !== "directory").map((e) => e.name);
 }

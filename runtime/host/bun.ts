@@ -1,6 +1,6 @@
 /** Bun: its own file and worker entries. */
 import { isatty } from "node:tty";
-import { cacheDirectory } from "./cache_dir.ts";
+import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
 import { withFileErrors } from "./file_error.ts";
 import type { Host, OpenFile } from "./host.ts";
 import { NODE_FILES } from "./node_files.ts";
@@ -49,6 +49,7 @@ export function createBunHost(): Host {
     loadPackageFile: async (specifier) => readWhole(NODE_FILES.pathOf(packageFileUrl(specifier))),
     env: (name) => Bun.env[name],
     defaultCacheDir: () => cacheDirectory(process.platform, (name) => Bun.env[name]),
+    hubTokenPath: () => hubTokenFile((name) => Bun.env[name]),
     now: () => performance.now(),
     isTerminal: (stream) => isatty(DESCRIPTORS[stream]),
     rss: () => process.memoryUsage.rss(),

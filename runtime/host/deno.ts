@@ -4,9 +4,10 @@
  * counts as unset and never prompts.
  */
 import { fileURLToPath } from "node:url";
-import { cacheDirectory } from "./cache_dir.ts";
+import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
+import { createDigest } from "./digest.ts";
 import { withFileErrors } from "./file_error.ts";
-import type { EntryKind, Host, OpenFile } from "./host.ts";
+import type { EntryKind, Host, OpenFile, WritableFile } from "./host.ts";
 import { packageFileUrl } from "./package_file.ts";
 import { temporaryName } from "./temporary_name.ts";
 import { spawnThread } from "./thread_worker.ts";
@@ -45,6 +46,20 @@ async function openFile(path: string): Promise<OpenFile> {
     file.close();
     throw error;
   }
+}
+
+async function openForWriting(path: string): Promise<WritableFile> {
+  const file = await Deno.open(path, { read: true, write: true, create: true });
+  const { size } = await file.stat();
+  return {
+    size,
+    write: (bytes, position) =>
+      withFileErrors("write", path, async () => {
+        file.seekSync(position, Deno.SeekMode.Start);
+        for (let done = 0; done < bytes.length; ) done += file.writeSync(bytes.subarray(done));
+      }),
+    close: async () => file.close(),
+  };
 }
 
 async function listDir(path: string): Promise<{ name: string; kind: EntryKind }[]> {
@@ -89,12 +104,16 @@ export function createDenoHost(): Host {
         return { kind: kindOf(found), size: found.size, modified: found.mtime?.getTime() ?? 0 };
       }),
     writeFileAtomic: (path, bytes) => withFileErrors("write", path, () => writeFileAtomic(path, bytes)),
+    openForWriting: (path) => withFileErrors("write", path, () => openForWriting(path)),
+    rename: (from, to) => withFileErrors("write", to, () => Deno.rename(from, to)),
     remove: (path) => withFileErrors("delete", path, () => remove(path)),
     mkdir: (path) => withFileErrors("create", path, () => Deno.mkdir(path, { recursive: true })),
     pathOf: (url) => fileURLToPath(url),
+    createDigest,
     loadPackageFile: async (specifier) => readWhole(fileURLToPath(packageFileUrl(specifier))),
     env: (name) => readEnvironment(name),
     defaultCacheDir: () => cacheDirectory(Deno.build.os, readEnvironment),
+    hubTokenPath: () => hubTokenFile(readEnvironment),
     now: () => performance.now(),
     isTerminal: (stream) => Deno[stream].isTerminal(),
     rss: () => Deno.memoryUsage().rss,

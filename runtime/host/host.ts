@@ -1,10 +1,11 @@
 /** What fovea may ask of the runtime it lives in. Only the files of this folder touch runtime globals. */
 import type { WorkerHandle } from "../abi/device.ts";
+import type { Digest } from "./digest.ts";
 
 export type HostName = "bun" | "deno" | "node";
 
-/** The environment variables that fovea reads. */
-export type EnvironmentName = "FOVEA_CACHE_DIR" | "FOVEA_COMPILE" | "FOVEA_LOG";
+/** The environment variables that fovea reads; those of the hub are credentials and an address, as its other clients take them. */
+export type EnvironmentName = "FOVEA_CACHE_DIR" | "FOVEA_COMPILE" | "FOVEA_LOG" | "HF_TOKEN" | "HF_ENDPOINT";
 
 export type EntryKind = "file" | "directory" | "other";
 
@@ -33,6 +34,14 @@ export interface OpenFile {
   close(): Promise<void>;
 }
 
+/** A file opened for writing at any position; what it held stays. */
+export interface WritableFile {
+  /** Bytes, when it was opened. */
+  readonly size: number;
+  write(bytes: Uint8Array, position: number): Promise<void>;
+  close(): Promise<void>;
+}
+
 /**
  * A runtime. File functions throw `FoveaError` with code `file.not_found`, `file.denied`, `file.kind`, `file.no_space`,
  * `file.read_only` or `file.failed`.
@@ -53,18 +62,25 @@ export interface Host {
   stat(path: string): Promise<FileStat>;
   /** Writes under a temporary name in the same folder and renames, so that readers see all or nothing. */
   writeFileAtomic(path: string, bytes: Uint8Array): Promise<void>;
+  /** Creates the file where there is none. */
+  openForWriting(path: string): Promise<WritableFile>;
+  /** Moves a file over another one, or to where none is. */
+  rename(from: string, to: string): Promise<void>;
   /** Deletes a file; no error when it is not there. */
   remove(path: string): Promise<void>;
   /** Creates a folder and those above it; no error when it is there. */
   mkdir(path: string): Promise<void>;
   /** Path of a `file:` URL. */
   pathOf(url: URL): string;
+  createDigest(algorithm: "sha1" | "sha256"): Digest;
   /** A file inside an installed dependency, such as `@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm`. */
   loadPackageFile(specifier: string): Promise<Uint8Array>;
 
   env(name: EnvironmentName): string | undefined;
   /** FOVEA_CACHE_DIR, else the platform's folder for caches, else (unknown or not permitted) undefined. */
   defaultCacheDir(): string | undefined;
+  /** Where the hub's own clients keep the token of a login, undefined when the home folder is unknown or not permitted. */
+  hubTokenPath(): string | undefined;
   /** Milliseconds on a clock that never goes back. */
   now(): number;
   isTerminal(stream: "stdin" | "stdout" | "stderr"): boolean;

@@ -2,7 +2,17 @@
 import { FoveaError } from "../core/diagnostics.ts";
 import type { Host } from "./host.ts";
 
-export type { DirectoryEntry, EntryKind, EnvironmentName, FileStat, Host, HostName, OpenFile } from "./host.ts";
+export type { Digest } from "./digest.ts";
+export type {
+  DirectoryEntry,
+  EntryKind,
+  EnvironmentName,
+  FileStat,
+  Host,
+  HostName,
+  OpenFile,
+  WritableFile,
+} from "./host.ts";
 
 /** @throws FoveaError `host.unknown` outside of Bun, Deno and Node. */
 export async function detectHost(): Promise<Host> {

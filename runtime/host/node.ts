@@ -2,7 +2,7 @@
 import { open, readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { isatty } from "node:tty";
-import { cacheDirectory } from "./cache_dir.ts";
+import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
 import { withFileErrors } from "./file_error.ts";
 import type { Host, OpenFile } from "./host.ts";
 import { NODE_FILES } from "./node_files.ts";
@@ -50,6 +50,7 @@ export function createNodeHost(): Host {
     loadPackageFile: async (specifier) => readWhole(NODE_FILES.pathOf(packageFileUrl(specifier))),
     env: (name) => process.env[name],
     defaultCacheDir: () => cacheDirectory(process.platform, (name) => process.env[name]),
+    hubTokenPath: () => hubTokenFile((name) => process.env[name]),
     now: () => performance.now(),
     isTerminal: (stream) => isatty(DESCRIPTORS[stream]),
     rss: () => process.memoryUsage.rss(),

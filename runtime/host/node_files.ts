@@ -1,12 +1,17 @@
 /** Folder and writing functions on `node:fs`, shared by Node and Bun. */
-import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { mkdir, open, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { createDigest } from "./digest.ts";
 import { withFileErrors } from "./file_error.ts";
-import type { EntryKind, Host } from "./host.ts";
+import type { EntryKind, Host, WritableFile } from "./host.ts";
 import { temporaryName } from "./temporary_name.ts";
 
-export type NodeFiles = Pick<Host, "listDir" | "stat" | "writeFileAtomic" | "remove" | "mkdir" | "pathOf">;
+export type NodeFiles = Pick<
+  Host,
+  "listDir" | "stat" | "writeFileAtomic" | "openForWriting" | "rename" | "remove" | "mkdir" | "pathOf" | "createDigest"
+>;
 
 const kindOf = (entry: { isFile(): boolean; isDirectory(): boolean }): EntryKind =>
   entry.isFile() ? "file" : entry.isDirectory() ? "directory" : "other";
@@ -24,6 +29,21 @@ async function makeFolder(path: string, withParents: boolean): Promise<void> {
     const found = await stat(path).catch(() => undefined);
     if (found?.isDirectory() !== true) throw error;
   }
+}
+
+async function openForWriting(path: string): Promise<WritableFile> {
+  const file = await open(path, constants.O_RDWR | constants.O_CREAT);
+  const { size } = await file.stat();
+  return {
+    size,
+    write: (bytes, position) =>
+      withFileErrors("write", path, async () => {
+        for (let done = 0; done < bytes.length; ) {
+          done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
+        }
+      }),
+    close: () => file.close(),
+  };
 }
 
 export const NODE_FILES: NodeFiles = {
@@ -50,7 +70,10 @@ export const NODE_FILES: NodeFiles = {
         throw error;
       }
     }),
+  openForWriting: (path) => withFileErrors("write", path, () => openForWriting(path)),
+  rename: (from, to) => withFileErrors("write", to, () => rename(from, to)),
   remove: (path) => withFileErrors("delete", path, () => rm(path, { force: true })),
   mkdir: (path) => withFileErrors("create", path, () => makeFolder(path, true)),
   pathOf: (url) => fileURLToPath(url),
+  createDigest,
 };

@@ -84,6 +84,18 @@ export async function openModel(files: CheckpointFiles, plugins: readonly Plugin
   return { modelType, spec, model: spec.open(config, own), files: own };
 }
 
+/** @throws FoveaError `no_component` for one that the model does not have */
+export function checkComponents(modelType: string, model: EncoderModel, wanted: readonly string[] | undefined): void {
+  const available = model.towers.map((t) => t.modality);
+  for (const one of wanted ?? []) {
+    if (available.some((a) => a === one)) continue;
+    throw new FoveaError(
+      "no_component",
+      `This ${modelType} model has no "${one}" component; it has ${available.join(", ")}.${didYouMean(one, available)}`,
+    );
+  }
+}
+
 async function readModelFiles(files: CheckpointFiles, spec: EncoderSpec): Promise<ModelFiles> {
   const found: Record<string, unknown> = {};
   for (const name of spec.files) {

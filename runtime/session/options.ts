@@ -4,14 +4,30 @@ import type { Store } from "../exec/store/store.ts";
 import { checkOptions, type Expected, FUNCTION, isObject, oneOf, SIGNAL, TEXT, TEXTS, withMethods } from "./check.ts";
 import type { CompileConfig } from "./settings.ts";
 
-/** Progress of a load: `done` of `total` steps of a phase. */
+/** Progress of a load: `done` of `total` steps of a phase, bytes of a download. */
 export interface Progress {
-  readonly phase: "compile" | "weights";
+  readonly phase: "compile" | "weights" | "download";
+  /** Empty for downloads, which may serve several. */
   readonly modality: string;
   readonly done: number;
   readonly total: number;
-  /** The component or instance that was finished. */
+  /** The component or instance that was finished, or the file that is being fetched. */
   readonly item: string;
+}
+
+/** How models of the Hugging Face hub (`hf:organisation/name`) are reached and kept. */
+export interface HubSettings {
+  /**
+   * Where they are kept: `hub` in the cache's folder unless given, or in the platform's folder for caches; `false` keeps
+   * nothing and reads over the network.
+   */
+  readonly folder?: string | false;
+  /** True forbids the network: what was not pulled is an error. */
+  readonly offline?: boolean;
+  /** For private and gated models; HF_TOKEN, or the one that a login of the hub's own clients left, unless given. */
+  readonly token?: string;
+  /** Address of another hub; HF_ENDPOINT, or the public one, unless given. */
+  readonly endpoint?: string;
 }
 
 export interface RuntimeOptions {
@@ -23,6 +39,7 @@ export interface RuntimeOptions {
   readonly cache?: string | Store | false;
   /** How components are compiled; `{ enabled: false }` runs every op alone, on the same kernels: for debugging. */
   readonly compile?: CompileConfig;
+  readonly hub?: HubSettings;
   /** Workers that compute; 0 computes on the caller's thread. One per core unless given. */
   readonly threads?: number;
   /** Pins a target, such as `wasm-simd128` for bit-equal results everywhere; the best one that the engine has otherwise. */
@@ -60,6 +77,7 @@ const RUNTIME_OPTIONS: Readonly<Record<keyof RuntimeOptions, Expected>> = {
     holds: (v) => v === false || TEXT.holds(v) || STORE.holds(v),
   },
   compile: { text: "an object such as { enabled: false }", holds: isObject },
+  hub: { text: "an object such as { offline: true }", holds: isObject },
   threads: {
     text: `a whole number from 0 (no workers) to ${MAX_THREADS}`,
     holds: (v) => Number.isInteger(v) && (v as number) >= 0 && (v as number) <= MAX_THREADS,
@@ -79,6 +97,13 @@ const COMPILE_OPTIONS: Readonly<Record<keyof CompileConfig, Expected>> = {
   strict: BOOLEAN,
 };
 
+const HUB_SETTINGS: Readonly<Record<keyof HubSettings, Expected>> = {
+  folder: { text: "a folder's path or false", holds: (v) => v === false || TEXT.holds(v) },
+  offline: BOOLEAN,
+  token: TEXT,
+  endpoint: TEXT,
+};
+
 const LOAD_OPTIONS: Readonly<Record<keyof LoadOptions, Expected>> = {
   components: TEXTS,
   dtype: {
@@ -92,7 +117,13 @@ const LOAD_OPTIONS: Readonly<Record<keyof LoadOptions, Expected>> = {
 /** @throws FoveaError `invalid_options` */
 export function checkRuntimeOptions(options: RuntimeOptions): void {
   checkOptions("createRuntime", options, RUNTIME_OPTIONS);
+  if (options.hub !== undefined) checkHubSettings(options.hub);
   if (options.compile !== undefined) checkOptions("createRuntime's `compile`", options.compile, COMPILE_OPTIONS);
+}
+
+/** @throws FoveaError `invalid_options` */
+export function checkHubSettings(settings: HubSettings): void {
+  checkOptions("`hub`", settings, HUB_SETTINGS);
 }
 
 /** @throws FoveaError `invalid_options` */

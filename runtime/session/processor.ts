@@ -38,7 +38,7 @@ const entry = <T>(table: Readonly<Record<string, T>>, name: string): T | undefin
  */
 export async function openMediaProcessor(source: ModelSource, plugins?: readonly Plugin[]): Promise<MediaProcessor> {
   const host = await detectHost();
-  const files = openModelSource(source, host);
+  const files = await openModelSource(source, host, { hub: { settings: {} } });
   const config = ((await readJson(files, "preprocessor_config.json")) ?? {}) as ProcessorConfig;
   const all = plugins ?? (await firstPartyPlugins());
   const media = createMediaReader(host);

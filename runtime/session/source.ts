@@ -3,26 +3,14 @@ import type { AudioClip, PixelImage } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { type CheckpointFiles, directoryFiles, httpFiles, memoryFiles } from "../exec/weights/checkpoint.ts";
 import type { Host } from "../host/mod.ts";
+import type { Select } from "../hub/open_hub.ts";
 import { decodeImage } from "../media/decode.ts";
 import { foundText, isObject, withMethods } from "./check.ts";
 import type { MediaReader } from "./encoder.ts";
+import { type HubContext, openKeptOrStreamed } from "./hub_source.ts";
 
 /** A folder's path, `hf:organisation/name` (with `@revision`), an http(s) or file URL, or files by name. */
 export type ModelSource = string | URL | ReadonlyMap<string, Uint8Array> | CheckpointFiles;
-
-const HUB = "https://huggingface.co";
-
-/** `hf:organisation/name@revision` as the address of its files. */
-function hubAddress(reference: string): URL {
-  const found = /^hf:([\w.-]+\/[\w.-]+)(?:@([\w./-]+))?$/.exec(reference);
-  if (found === null) {
-    throw new FoveaError(
-      "bad_source",
-      `"${reference}" is no model of the hub; write hf:organisation/name or hf:organisation/name@revision.`,
-    );
-  }
-  return new URL(`${HUB}/${found[1]}/resolve/${found[2] ?? "main"}/`);
-}
 
 function folderAddress(url: URL): URL {
   return url.pathname.endsWith("/") ? url : new URL(`${url.pathname}/${url.search}`, url);
@@ -41,18 +29,28 @@ function addressOf(text: string): URL | undefined {
 
 const CHECKPOINT_FILES = withMethods("files", "list", "open");
 
-/**
- * @param signal ends downloads
- * @throws FoveaError `bad_source`
- */
-export function openModelSource(source: ModelSource, host: Host, signal?: AbortSignal): CheckpointFiles {
+/** A model's files; those of the hub are fetched as far as they are wanted. */
+export interface SourceFiles extends CheckpointFiles {
+  /** Called before the weights are opened. */
+  prepare?(select: Select): Promise<void>;
+}
+
+export interface SourceOptions {
+  readonly hub: HubContext;
+  /** Ends downloads. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** @throws FoveaError `bad_source` */
+export async function openModelSource(source: ModelSource, host: Host, options: SourceOptions): Promise<SourceFiles> {
+  const { hub, signal } = options;
   const download = (url: string, init?: { readonly headers?: Record<string, string> }): Promise<Response> =>
     fetchFrom(url, signal === undefined ? { ...init } : { ...init, signal });
   if (typeof source === "string") {
     if (source === "") throw new FoveaError("bad_source", "The model's name is empty; give the path of its folder.");
-    if (source.startsWith("hf:")) return httpFiles(hubAddress(source), download);
+    if (source.startsWith("hf:")) return openKeptOrStreamed(source, host, hub, signal);
     const address = addressOf(source);
-    return address === undefined ? modelFolder(host, source) : openModelSource(address, host, signal);
+    return address === undefined ? modelFolder(host, source) : openModelSource(address, host, options);
   }
   if (source instanceof URL) {
     if (source.protocol === "file:") return modelFolder(host, host.pathOf(source));

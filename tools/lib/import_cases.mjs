@@ -33,6 +33,9 @@ export const IMPORT_CASES = [
   { file: "runtime/session.ts", source: `import { a } from "./compile/compile.ts";`, finds: "eagerly" },
   { file: "runtime/session/a.ts", source: `export * from "../compile/compile.ts";`, finds: "eagerly" },
   { file: "runtime/session/a.ts", source: `const a = await import("../compile/compile.ts");` },
+  { file: "runtime/session/a.ts", source: `import { a } from "../hub/hub_files.ts";`, finds: "eagerly" },
+  { file: "runtime/session/a.ts", source: `const a = await import("../hub/hub_files.ts");` },
+  { file: "runtime/exec/a.ts", source: `await import("../hub/hub_files.ts");`, finds: "exec may not import hub" },
   { file: "runtime/session/a.ts", source: `import type { A } from "../compile/compile.ts";` },
   { file: "runtime/session.ts", source: `import { a } from "./session/encoder.ts";` },
   { file: "runtime/cli/a.ts", source: `import { a } from "../compile/cover.ts";`, finds: "cli may not import compile" },
@@ -80,6 +83,9 @@ export const IMPORT_CASES = [
   },
   { file: "runtime/session/a.ts", source: "await import(name);", finds: "computed module" },
   { file: "runtime/session/a.ts", source: "await import(`../compile/${name}.ts`);", finds: "computed module" },
+
+  { file: "runtime/hub/a.ts", source: `const a = await import("#hub");` },
+  { file: "runtime/session/a.ts", source: `const a = await import("#hub");`, finds: "the package #hub" },
 
   // Runtime globals.
   { file: "runtime/exec/a.ts", source: "const a = process.env.HOME;", finds: "uses process" },

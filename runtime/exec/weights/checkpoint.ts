@@ -229,25 +229,34 @@ function missingTensor(where: string, names: readonly string[], name: string, pr
 }
 
 /**
- * Tensors by an encoder's own names, whatever outer model they were saved in.
+ * Finds an encoder's own name among a checkpoint's, whatever outer model it was saved in.
  * @param prefixes tried in this order before every name; the first that fits is used, name by name
  * @param oldEndings endings of names that older checkpoints spell otherwise: own ending -> theirs
  */
-export function createTensorSource(
-  checkpoint: Checkpoint,
+export function createNameResolver(
+  has: (name: string) => boolean,
   prefixes: readonly string[],
   oldEndings: Readonly<Record<string, string>> = {},
-): TensorSource {
+): (name: string) => string | undefined {
   const spellings = (name: string): readonly string[] => [
     name,
     ...Object.entries(oldEndings)
       .filter(([own]) => name.endsWith(own))
       .map(([own, old]) => name.slice(0, name.length - own.length) + old),
   ];
-  const resolve = (name: string): string | undefined =>
+  return (name) =>
     spellings(name)
       .flatMap((spelling) => prefixes.map((prefix) => prefix + spelling))
-      .find((full) => checkpoint.has(full));
+      .find(has);
+}
+
+/** Tensors by an encoder's own names; see {@link createNameResolver}. */
+export function createTensorSource(
+  checkpoint: Checkpoint,
+  prefixes: readonly string[],
+  oldEndings: Readonly<Record<string, string>> = {},
+): TensorSource {
+  const resolve = createNameResolver((name) => checkpoint.has(name), prefixes, oldEndings);
   return {
     has: (name) => resolve(name) !== undefined,
     shapeOf: (name) => checkpoint.shapeOf(resolve(name) ?? name),

@@ -1,0 +1,180 @@
+/** A file on disk made of bytes and of ranges of remote files, which goes on where it was broken off. */
+import { bytesText, FoveaError } from "../core/diagnostics.ts";
+import type { Digest, Host, WritableFile } from "../host/mod.ts";
+import { checkDigest, startDigest } from "./content_digest.ts";
+import { backOff, reasonOf, wait } from "./hub_fetch.ts";
+import type { RemoteFile, Repository } from "./repository.ts";
+
+/** What a file is made of, in order. */
+export type Piece =
+  | { readonly bytes: Uint8Array }
+  | { readonly file: RemoteFile; readonly from: number; readonly to: number };
+
+export interface Assembly {
+  /** Path of the whole file. */
+  readonly path: string;
+  /** Path of what was written so far; only equal contents share it. */
+  readonly partial: string;
+  /** For messages. */
+  readonly name: string;
+  readonly pieces: readonly Piece[];
+  /** Bytes. */
+  readonly size: number;
+  /** Checked where the pieces are one whole remote file. */
+  readonly digestOf?: RemoteFile;
+}
+
+export interface DownloadContext {
+  readonly host: Host;
+  readonly repository: Repository;
+  readonly commit: string;
+  readonly signal?: AbortSignal | undefined;
+  /** Told bytes that came from the hub, and (`old`) those that an earlier download left. */
+  readonly onBytes: (count: number, old: boolean) => void;
+}
+
+/** Broken streams in a row without a single byte between. */
+const ATTEMPTS = 4;
+/** A stream that sends nothing for so long counts as broken. */
+const STALL_MS = 60_000;
+const SLICE = 8 * 2 ** 20;
+
+const pieceSize = (piece: Piece): number => ("bytes" in piece ? piece.bytes.length : piece.to - piece.from);
+
+/**
+ * Writes the file. Its bytes so far stay on disk when this fails.
+ * @throws FoveaError `hub.broken`, `hub.wrong_digest` and those of requests and files
+ */
+export async function assemble(assembly: Assembly, context: DownloadContext): Promise<void> {
+  const { host } = context;
+  const { path, partial, size, digestOf } = assembly;
+  let out = await host.openForWriting(partial);
+  if (out.size > size) {
+    await out.close();
+    await host.remove(partial);
+    out = await host.openForWriting(partial);
+  }
+  const digest = digestOf === undefined ? undefined : startDigest(host, digestOf);
+  try {
+    if (digest !== undefined) await digestFile(host, partial, out.size, digest);
+    if (out.size > 0) context.onBytes(out.size, true);
+    await fill(assembly, context, out, digest);
+  } finally {
+    await out.close();
+  }
+  if (digest !== undefined && digestOf !== undefined) {
+    try {
+      checkDigest(digest, digestOf, assembly.name);
+    } catch (error) {
+      await host.remove(partial);
+      throw error;
+    }
+  }
+  await moveInPlace(host, partial, path, size);
+}
+
+/** Another process that fetched the same may have moved it first. */
+async function moveInPlace(host: Host, partial: string, path: string, size: number): Promise<void> {
+  try {
+    await host.rename(partial, path);
+  } catch (error) {
+    const found = await host.stat(path).catch(() => undefined);
+    if (found?.size !== size) throw error;
+  }
+}
+
+async function digestFile(host: Host, path: string, size: number, digest: Digest): Promise<void> {
+  if (size === 0) return;
+  const file = await host.openFile(path);
+  try {
+    const slice = new Uint8Array(Math.min(SLICE, size));
+    for (let at = 0; at < size; ) {
+      const read = await file.read(slice.subarray(0, Math.min(slice.length, size - at)), at);
+      digest.update(slice.subarray(0, read));
+      at += read;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/** Writes all pieces from where the file ends. */
+async function fill(
+  { pieces, name, size }: Assembly,
+  context: DownloadContext,
+  out: WritableFile,
+  digest: Digest | undefined,
+): Promise<void> {
+  let position = out.size;
+  let start = 0;
+  for (const piece of pieces) {
+    const end = start + pieceSize(piece);
+    if (position < end && "bytes" in piece) {
+      const rest = piece.bytes.subarray(position - start);
+      await out.write(rest, position);
+      position = end;
+    }
+    for (let attempt = 1; position < end && "file" in piece; ) {
+      const before = position;
+      try {
+        for await (const chunk of chunksOf(piece.file, piece.from + position - start, piece.to, context)) {
+          if (chunk.length > end - position) {
+            throw new FoveaError(
+              "fetch_failed",
+              `${name}: the hub sent more bytes than were asked for. Try again later.`,
+            );
+          }
+          await out.write(chunk, position);
+          digest?.update(chunk);
+          position += chunk.length;
+          context.onBytes(chunk.length, false);
+        }
+        if (position < end) throw new Error("the stream ended early");
+      } catch (cause) {
+        context.signal?.throwIfAborted();
+        if (cause instanceof FoveaError) throw cause;
+        attempt = position > before ? 1 : attempt + 1;
+        if (attempt > ATTEMPTS) {
+          throw new FoveaError(
+            "hub.broken",
+            `The download of ${name} broke off at ${bytesText(position)} of ${bytesText(size)}: ${reasonOf(cause)}. Run it again: it goes on from there.`,
+            { cause },
+          );
+        }
+        await wait(backOff(attempt), context.signal);
+      }
+    }
+    start = end;
+  }
+}
+
+async function* chunksOf(
+  file: RemoteFile,
+  from: number,
+  to: number,
+  { repository, commit, signal }: DownloadContext,
+): AsyncGenerator<Uint8Array> {
+  const reader = (await repository.read(commit, file, from, to)).getReader();
+  try {
+    while (true) {
+      signal?.throwIfAborted();
+      const { done, value } = await withinTime(reader.read());
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel().catch(() => undefined);
+  }
+}
+
+async function withinTime<T>(promise: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`nothing came for ${STALL_MS / 1000} seconds`)), STALL_MS);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
