@@ -29,6 +29,8 @@ export interface DownloadContext {
   readonly repository: Repository;
   readonly commit: string;
   readonly signal?: AbortSignal | undefined;
+  /** Milliseconds before a broken stream is taken up. */
+  readonly firstWait: number;
   /** Told bytes that came from the hub, and (`old`) those that an earlier download left. */
   readonly onBytes: (count: number, old: boolean) => void;
 }
@@ -114,7 +116,7 @@ async function fill(
       await out.write(rest, position);
       position = end;
     }
-    for (let attempt = 1; position < end && "file" in piece; ) {
+    for (let attempt = 0; position < end && "file" in piece; ) {
       const before = position;
       try {
         for await (const chunk of chunksOf(piece.file, piece.from + position - start, piece.to, context)) {
@@ -134,14 +136,14 @@ async function fill(
         context.signal?.throwIfAborted();
         if (cause instanceof FoveaError) throw cause;
         attempt = position > before ? 1 : attempt + 1;
-        if (attempt > ATTEMPTS) {
+        if (attempt >= ATTEMPTS) {
           throw new FoveaError(
             "hub.broken",
             `The download of ${name} broke off at ${bytesText(position)} of ${bytesText(size)}: ${reasonOf(cause)}. Run it again: it goes on from there.`,
             { cause },
           );
         }
-        await wait(backOff(attempt), context.signal);
+        await wait(backOff(attempt, context.firstWait), context.signal);
       }
     }
     start = end;

@@ -18,11 +18,13 @@ export type HubRequest = (url: string, headers: Headers) => Promise<Answer>;
 
 export interface HubRequestOptions extends HubAccess {
   readonly reference: HubReference;
+  /** Milliseconds before the second attempt. */
+  readonly firstWait: number;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Milliseconds before the second attempt; each further one waits three times as long. */
-const FIRST_WAIT = 300;
+/** Milliseconds before the second attempt, unless told otherwise; each further one waits three times as long. */
+export const FIRST_WAIT = 300;
 const ATTEMPTS = 4;
 /** A server that wants more patience is told about instead. */
 const LONGEST_WAIT = 60_000;
@@ -48,9 +50,9 @@ export function wait(milliseconds: number, signal: AbortSignal | undefined): Pro
   });
 }
 
-/** Milliseconds to wait before attempt number `attempt` (from 1). */
-export function backOff(attempt: number): number {
-  return FIRST_WAIT * 3 ** (attempt - 1);
+/** Milliseconds to wait after attempt number `attempt` (from 1). */
+export function backOff(attempt: number, firstWait: number): number {
+  return firstWait * 3 ** (attempt - 1);
 }
 
 /** Node and Deno hide the reason in the cause. */
@@ -113,7 +115,7 @@ async function answerOf(url: URL, headers: Headers, signal: AbortSignal | undefi
  * @throws FoveaError `hub.not_found`, `hub.denied`, `hub.busy`, `fetch_failed`; the signal's reason on abort
  */
 export function createHubRequest(options: HubRequestOptions): HubRequest {
-  const { signal } = options;
+  const { signal, firstWait } = options;
   return async (url, headers) => {
     for (let attempt = 1; ; attempt++) {
       signal?.throwIfAborted();
@@ -124,7 +126,7 @@ export function createHubRequest(options: HubRequestOptions): HubRequest {
         signal?.throwIfAborted();
         if (cause instanceof FoveaError) throw cause;
         if (attempt < ATTEMPTS) {
-          await wait(backOff(attempt), signal);
+          await wait(backOff(attempt, firstWait), signal);
           continue;
         }
         throw new FoveaError(
@@ -135,7 +137,7 @@ export function createHubRequest(options: HubRequestOptions): HubRequest {
       }
       const { response } = answer;
       if (response.ok) return answer;
-      const pause = retryAfter(response) ?? backOff(attempt);
+      const pause = retryAfter(response) ?? backOff(attempt, firstWait);
       if (!BUSY.has(response.status) || attempt === ATTEMPTS || pause > LONGEST_WAIT) {
         throw await refusal(url, response, pause, options);
       }

@@ -10,6 +10,7 @@ import { INDEX_FILE, readIndex, SINGLE_FILE } from "../exec/weights/weight_index
 import type { Host } from "../host/mod.ts";
 import type { HubAccess } from "./access.ts";
 import { assemble, type DownloadContext, type Piece } from "./download.ts";
+import { FIRST_WAIT } from "./hub_fetch.ts";
 import { type HeldWeights, type Manifest, newManifest, OWN_FOLDER, readManifest, saveManifest } from "./manifest.ts";
 import type { HubReference } from "./reference.ts";
 import { isWeightFile, remoteHeader, remoteSource, weightFiles, wholeSource } from "./remote_weights.ts";
@@ -39,6 +40,8 @@ export interface HubFilesOptions {
   /** Where the model is kept; without one everything is read over the network. */
   readonly folder: string | undefined;
   readonly offline: boolean;
+  /** Milliseconds before a request is tried again. */
+  readonly firstWait?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: HubProgress) => void) | undefined;
 }
@@ -49,6 +52,7 @@ export class HubFiles implements CheckpointFiles {
   readonly description: string;
   readonly #options: HubFilesOptions;
   readonly #repository: Repository;
+  readonly #firstWait: number;
   #manifest: Promise<Manifest> | undefined;
   /** Files that are being fetched, so that overlapping calls fetch once. */
   readonly #fetching = new Map<string, Promise<void>>();
@@ -58,8 +62,12 @@ export class HubFiles implements CheckpointFiles {
 
   constructor(options: HubFilesOptions) {
     this.#options = options;
+    this.#firstWait = options.firstWait ?? FIRST_WAIT;
     this.description = options.reference.text;
-    this.#repository = openRepository(options.reference, options.access, options.signal);
+    this.#repository = openRepository(options.reference, options.access, {
+      firstWait: this.#firstWait,
+      signal: options.signal,
+    });
   }
 
   /** Where the model is kept. */
@@ -344,6 +352,7 @@ export class HubFiles implements CheckpointFiles {
     const context: DownloadContext = {
       host,
       signal,
+      firstWait: this.#firstWait,
       repository: this.#repository,
       commit: (await this.manifest()).commit,
       onBytes: (count, old) => {

@@ -17,6 +17,8 @@ export interface OpenHubOptions {
   readonly models: string | undefined;
   /** The model's own folder, in the place of one in `models`. */
   readonly to?: string | undefined;
+  /** Milliseconds before a request is tried again. */
+  readonly firstWait?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: HubProgress) => void) | undefined;
 }
@@ -26,7 +28,7 @@ export interface OpenHubOptions {
  * @throws FoveaError `bad_source`, `bad_token`, `bad_endpoint`
  */
 export async function openHub(text: string, options: OpenHubOptions): Promise<HubFiles> {
-  const { host, models, to, offline, signal, onProgress } = options;
+  const { host, models, to, offline, firstWait, signal, onProgress } = options;
   const reference = parseHubReference(text);
   const folder = to ?? (models === undefined ? undefined : modelFolder(models, reference));
   return new HubFiles({
@@ -35,6 +37,7 @@ export async function openHub(text: string, options: OpenHubOptions): Promise<Hu
     access: await hubAccess(host, options),
     folder,
     offline,
+    firstWait,
     signal,
     onProgress,
   });

@@ -1,7 +1,7 @@
 /** A model on the hub at one commit: its files, and their bytes in ranges. Listing and downloads are the hub's own client's. */
 import { FoveaError } from "../core/diagnostics.ts";
 import type { HubAccess } from "./access.ts";
-import { type Answer, createHubRequest, type HubRequest, reasonOf } from "./hub_fetch.ts";
+import { type Answer, createHubRequest, type HubRequest, type HubRequestOptions, reasonOf } from "./hub_fetch.ts";
 import type { HubReference } from "./reference.ts";
 
 /** A file as the hub lists it. */
@@ -39,10 +39,15 @@ const COMMIT = /^[0-9a-f]{40}$/;
 /** Names that stay inside of a folder on every system. */
 const SAFE_NAME = /^(?!\.)[^/\\:]+(?:\/(?!\.)[^/\\:]+)*$/;
 
-/** @param signal ends all requests */
-export function openRepository(reference: HubReference, access: HubAccess, signal?: AbortSignal): Repository {
+/** @param options its signal ends all requests */
+export function openRepository(
+  reference: HubReference,
+  access: HubAccess,
+  options: Pick<HubRequestOptions, "firstWait" | "signal">,
+): Repository {
+  const { signal } = options;
   const { repository, revision, text } = reference;
-  const request = createHubRequest({ ...access, reference, signal });
+  const request = createHubRequest({ ...access, ...options, reference });
   const repo = { type: "model", name: repository } as const;
   const common = { repo, hubUrl: access.endpoint };
   const etags = new Map<string, string>();

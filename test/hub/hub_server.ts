@@ -34,6 +34,10 @@ export interface Fault {
   readonly headers?: Readonly<Record<string, string>>;
   /** The connection is closed after so many bytes of the body. */
   readonly cutAfter?: number;
+  /** Nothing more comes after so many bytes of the body. */
+  readonly stallAfter?: number;
+  /** A range is answered with the whole file. */
+  readonly ignoreRange?: boolean;
   /** Changes the bytes that are sent. */
   readonly damage?: boolean;
 }
@@ -133,7 +137,7 @@ export async function startHub(models: Readonly<Record<string, HubModel>>): Prom
     headers: Readonly<Record<string, string>>,
     fault: Fault | undefined,
   ): void => {
-    const found = /^bytes=(\d+)-(\d+)$/.exec(one.range ?? "");
+    const found = fault?.ignoreRange === true ? null : /^bytes=(\d+)-(\d+)$/.exec(one.range ?? "");
     const [from, to] = found === null ? [0, bytes.length] : [Number(found[1]), Number(found[2]) + 1];
     const part = Uint8Array.from(bytes.subarray(from, to));
     if (fault?.damage === true) part[part.length >> 1] ^= 1;
@@ -144,10 +148,11 @@ export async function startHub(models: Readonly<Record<string, HubModel>>): Prom
       "accept-ranges": "bytes",
       ...(found === null ? {} : { "content-range": `bytes ${from}-${to - 1}/${bytes.length}` }),
     });
-    const end = fault?.cutAfter ?? part.length;
+    const end = fault?.cutAfter ?? fault?.stallAfter ?? part.length;
     const sent = part.subarray(0, end);
     one.sent = sent.length;
     if (end >= part.length) response.end(sent);
+    else if (fault?.stallAfter !== undefined) response.write(sent);
     // What was written is let out before the connection breaks.
     else response.write(sent, () => setTimeout(() => response.destroy(), 50));
   };
