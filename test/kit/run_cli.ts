@@ -16,6 +16,8 @@ export interface CliOptions {
   readonly timeoutMs?: number;
   /** Closes the reading end of stdout at once, as `| true` does. */
   readonly closeStdout?: boolean;
+  /** Kills the program as it is, without a chance to tidy up. */
+  readonly kill?: AbortSignal;
 }
 
 const EXTENSION = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
@@ -39,6 +41,7 @@ export function runScript(script: string, args: readonly string[], options: CliO
     if (options.closeStdout === true) child.stdout.destroy();
     let [stdout, stderr] = ["", ""];
     const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? 120_000);
+    options.kill?.addEventListener("abort", () => child.kill("SIGKILL"), { once: true });
     child.stdout.on("data", (chunk) => {
       stdout += chunk;
     });
