@@ -89,7 +89,7 @@ async function contents({ files, size }) {
   const sources = SOURCE_ROOTS.flatMap((root) => listFiles(root, ".ts"));
   const promised = [
     ...["README.md", "LICENSE", "CHANGELOG.md", "package.json"],
-    ...[...targets, ...Object.values(manifest.bin)].map((path) => path.replace("./", "")),
+    ...[...targets, ...Object.values(manifest.bin), manifest.imports["#hub"].default].map((path) => path.replace("./", "")),
     ...sources.flatMap((path) => [
       path,
       `dist/${path.replace(/\.ts$/, ".js")}`,
@@ -98,7 +98,7 @@ async function contents({ files, size }) {
   ];
   const missing = [...new Set(promised)].filter((path) => !present.has(path));
   const orphans = files.filter(
-    (path) => /^dist\/.*\.js$/.test(path) && !present.has(path.replace(/^dist\/(.*)\.js$/, "$1.ts")),
+    (path) => /^dist\/(?!vendor\/).*\.js$/.test(path) && !present.has(path.replace(/^dist\/(.*)\.js$/, "$1.ts")),
   );
   const personal = files.filter(
     (path) => existsSync(at(path)) && readFileSync(at(path)).includes(ROOT.replace(/[/\\]$/, "")),
@@ -136,10 +136,11 @@ async function installed(place) {
 
 /**
  * Uses every subpath that is for applications, and computes on the default device with plugins that were loaded like anyone
- * else's: first-party plugins have no side door.
+ * else's: first-party plugins have no side door. A hub that has no model is asked for one with the bundled client.
  */
 const PROGRAM = `
-import { createRuntime } from "fovea";
+import { createServer } from "node:http";
+import { createRuntime, pullModel } from "fovea";
 import { definePlugin } from "fovea/abi";
 import * as core from "fovea/core";
 import * as nn from "fovea/nn";
@@ -158,8 +159,13 @@ const square = await runtime.compile({
 });
 const { y } = await square.run({ x: { dtype: "f32", shape: [2, 4], data: Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8) } });
 await runtime.close();
+const hub = createServer((_, response) => response.writeHead(404, { "x-error-code": "RepoNotFound" }).end());
+await new Promise((resolve) => hub.listen(0, "127.0.0.1", resolve));
+const endpoint = "http://127.0.0.1:" + hub.address().port;
+const answer = await pullModel("hf:acme/absent", { to: "absent", hub: { endpoint } }).catch((error) => error.code);
+hub.close();
 const exported = [definePlugin, core, nn].every((value) => value !== undefined);
-console.log(JSON.stringify({ host: runtime.host, device: runtime.device, y: [...y.data], exported }));
+console.log(JSON.stringify({ host: runtime.host, device: runtime.device, y: [...y.data], exported, answer }));
 `;
 
 const SQUARES = [1, 4, 9, 16, 25, 36, 49, 64];
@@ -172,7 +178,9 @@ async function program({ consumer }, command) {
   if (code !== 0) return { problems: [`the program ended with code ${code}:\n${output.trimEnd()}`] };
   const answer = JSON.parse(stdout);
   const right = answer.exported && JSON.stringify(answer.y) === JSON.stringify(SQUARES);
-  return right ? { problems: [] } : { problems: [`the program computed ${stdout.trim()}, expected y = ${SQUARES}.`] };
+  if (!right) return { problems: [`the program computed ${stdout.trim()}, expected y = ${SQUARES}.`] };
+  if (answer.answer === "hub.not_found") return { problems: [] };
+  return { problems: [`the hub's client answered ${JSON.stringify(answer.answer)}, expected "hub.not_found".`] };
 }
 
 const NOT_INSTALLED = { problems: ["the package could not be installed, see above."] };
