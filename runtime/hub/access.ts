@@ -39,18 +39,16 @@ function checkedEndpoint(text: string): string {
 
 /**
  * What was given, else HF_ENDPOINT and HF_TOKEN, else the public hub and the token that a login of the hub's own clients left.
+ * An endpoint that was given gets no token but one that was given: the others belong to another hub.
  * @throws FoveaError `bad_token`, `bad_endpoint`
  */
 export async function hubAccess(
   host: Host,
   given: { readonly endpoint?: string | undefined; readonly token?: string | undefined },
 ): Promise<HubAccess> {
+  const endpoint = checkedEndpoint(given.endpoint ?? (host.env("HF_ENDPOINT") || PUBLIC_HUB));
+  if (given.token !== undefined) return { endpoint, token: checkedToken(given.token.trim(), "that was given") };
+  if (given.endpoint !== undefined) return { endpoint, token: undefined };
   const variable = host.env("HF_TOKEN")?.trim();
-  const token =
-    given.token !== undefined
-      ? checkedToken(given.token.trim(), "that was given")
-      : variable
-        ? checkedToken(variable, "in HF_TOKEN")
-        : await savedToken(host);
-  return { endpoint: checkedEndpoint(given.endpoint ?? (host.env("HF_ENDPOINT") || PUBLIC_HUB)), token };
+  return { endpoint, token: variable ? checkedToken(variable, "in HF_TOKEN") : await savedToken(host) };
 }

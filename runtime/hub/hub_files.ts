@@ -372,11 +372,15 @@ export class HubFiles implements CheckpointFiles {
     return found?.kind === "file" && found.size === size;
   }
 
+  /** Changes the manifest, on top of what another process may have recorded meanwhile. */
   async #record(change: (manifest: Manifest) => Manifest): Promise<void> {
     const { host, folder } = this.#options;
-    const manifest = change(await this.manifest());
+    if (folder === undefined) return;
+    const own = await this.manifest();
+    const saved = await readManifest(host, folder);
+    const manifest = change(saved?.commit === own.commit ? saved : own);
     this.#manifest = Promise.resolve(manifest);
-    if (folder !== undefined) await saveManifest(host, folder, manifest);
+    await saveManifest(host, folder, manifest);
   }
 
   /** @throws FoveaError `hub.offline` */

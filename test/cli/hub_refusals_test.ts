@@ -1,6 +1,6 @@
 /** What goes wrong with models of the hub on the command line: a sentence on stderr, exit code 2, nothing on stdout. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -22,16 +22,10 @@ const CASES: readonly BadCase[] = [
     args: () => ["pull", "acme/open"],
     says: /"acme\/open" is no model.*write hf:acme\/open/,
   },
-  { what: "a name of one part", args: () => ["pull", "hf:open"], says: /"hf:open" is no model.*hf:organisation\/name/ },
   {
     what: "a component that nothing has",
     args: () => ["pull", "hf:acme/open", "--components", "visoin"],
     says: /no component "visoin"; known are vision, text, audio/,
-  },
-  {
-    what: "a component that the model lacks",
-    args: () => ["pull", "hf:acme/open", "--components", "audio"],
-    says: /no "audio" component.*vision/,
   },
   {
     what: "a model that does not exist",
@@ -39,30 +33,11 @@ const CASES: readonly BadCase[] = [
     says: /hf:acme\/absent does not exist or is not open.*status 401 \(RepoNotFound\).*--token/,
   },
   {
-    what: "a model that does not exist, asked for with a token",
-    args: () => ["pull", "hf:acme/absent", "--token", "hf_right"],
-    says: /There is no model acme\/absent: .*status 404.*Check the name/,
-  },
-  {
     what: "a revision that does not exist",
     args: () => ["embed", "hf:acme/open@v9", PICTURE],
     says: /acme\/open has no revision "v9".*status 404.*\/acme\/open\/tree\/main/,
   },
-  {
-    what: "a gated model",
-    args: () => ["embed", "hf:acme/gated", PICTURE],
-    says: /gated.*Accept its conditions.*--token/,
-  },
-  {
-    what: "a wrong token",
-    args: () => ["pull", "hf:acme/gated", "--token", "hf_wrong"],
-    says: /status 401.*token that was sent is not valid/,
-  },
-  {
-    what: "a token that is none",
-    args: () => ["pull", "hf:acme/open", "--token", "a b"],
-    says: /token that was given has char/,
-  },
+  { what: "a gated model", args: () => ["pull", "hf:acme/gated"], says: /gated.*Accept its conditions.*--token/ },
   {
     what: "a hub that is busy for long",
     args: () => ["pull", "hf:acme/open"],
@@ -75,40 +50,22 @@ const CASES: readonly BadCase[] = [
     says: /hf:acme\/open was not pulled.*Run `fovea pull hf:acme\/open` once/,
   },
   {
-    what: "to measure what was not pulled, offline",
-    args: () => ["bench", "hf:acme/open", "--offline"],
-    says: /hf:acme\/open was not pulled/,
-  },
-  {
     what: "to verify without a folder",
     args: () => ["verify", "hf:acme/open", "--no-cache"],
     says: /no folder to pull hf:acme\/open into.*--no-cache/,
-  },
-  { what: "a folder of other files", args: (f) => ["pull", "hf:acme/open", "--to", f], says: /mine\.txt.*new, empty/ },
-  {
-    what: "a model without safetensors",
-    args: () => ["pull", "hf:acme/torch"],
-    says: /hf:acme\/torch holds no weights that fovea reads.*found pytorch_model\.bin.*converted/,
   },
 ];
 
 for (const { what, args, fault, says } of CASES) {
   test(`the command line refuses ${what}`, async () => {
     const files = folderFiles(repositoryPath("test/fixtures/vit"));
-    const config = files.get("config.json") as { bytes: Uint8Array; large: boolean };
-    const torch = new Map([
-      ["config.json", config],
-      ["pytorch_model.bin", { bytes: new Uint8Array(9), large: true }],
-    ]);
     const commit = "e".repeat(40);
     const hub = await startHub({
       "acme/open": { commit, files },
-      "acme/torch": { commit, files: torch },
       "acme/gated": { commit, files, access: "gated" },
     });
     if (fault !== undefined) hub.fault = () => fault;
     const folder = mkdtempSync(join(tmpdir(), "fovea-refusals-"));
-    writeFileSync(join(folder, "mine.txt"), "mine");
     try {
       const env = { FOVEA_CACHE_DIR: join(folder, "cache"), HF_ENDPOINT: hub.url, HF_HOME: folder, HF_TOKEN: "" };
       const { code, stdout, stderr } = await runCli(args(folder), { env });
