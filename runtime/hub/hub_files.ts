@@ -3,7 +3,7 @@
  * What is there is never fetched again, and nothing is asked of the hub when all is there.
  */
 import { FoveaError } from "../core/diagnostics.ts";
-import type { ByteSource } from "../exec/weights/byte_source.ts";
+import { type ByteSource, memorySource } from "../exec/weights/byte_source.ts";
 import type { CheckpointFiles } from "../exec/weights/checkpoint_files.ts";
 import { readSafetensorsHeader } from "../exec/weights/safetensors.ts";
 import { INDEX_FILE, readIndex, SINGLE_FILE } from "../exec/weights/weight_index.ts";
@@ -153,7 +153,9 @@ export class HubFiles implements CheckpointFiles {
     const { folder } = this.#options;
     const { commit, listing, weights } = await this.manifest();
     const entry = listing.find((f) => f.name === name);
-    if (folder !== undefined && (name in weights || name === INDEX_FILE)) return this.#openLocal(folder, name);
+    if (folder !== undefined && name in weights) return this.#openLocal(folder, name);
+    // Made anew: another process may be adding its tensors to the one in the folder.
+    if (folder !== undefined && name === INDEX_FILE) return memorySource(name, await this.#indexOf(folder));
     if (entry === undefined) {
       throw new FoveaError("file.not_found", `${this.description} has no file "${name}" at commit ${commit}.`);
     }
@@ -316,10 +318,14 @@ export class HubFiles implements CheckpointFiles {
     return readIndex(await wholeSource(this.#options.host, this.#remote(listing.commit, entry), entry));
   }
 
-  /** The folder's own index, unless the model is one whole file. */
+  /** The folder's own index, for those who load it by its path; a model of one whole file needs none. */
   async #writeIndex(folder: string): Promise<void> {
+    if (SINGLE_FILE in (await this.manifest()).weights) return;
+    await this.#options.host.writeFileAtomic(`${folder}/${INDEX_FILE}`, await this.#indexOf(folder));
+  }
+
+  async #indexOf(folder: string): Promise<Uint8Array> {
     const { weights } = await this.manifest();
-    if (SINGLE_FILE in weights) return;
     const map: Record<string, string> = {};
     let total = 0;
     for (const name of Object.keys(weights)) {
@@ -327,8 +333,7 @@ export class HubFiles implements CheckpointFiles {
       for (const tensor of await this.#localTensors(folder, name)) map[tensor] = name;
     }
     const index = { metadata: { total_size: total }, weight_map: map };
-    const text = `${JSON.stringify(index, undefined, 2)}\n`;
-    await this.#options.host.writeFileAtomic(`${folder}/${INDEX_FILE}`, new TextEncoder().encode(text));
+    return new TextEncoder().encode(`${JSON.stringify(index, undefined, 2)}\n`);
   }
 
   async #assemble(
