@@ -1,10 +1,11 @@
 /** Several processes, and processes with few permissions. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { folderFiles, startHub } from "../hub/hub_server.ts";
 import { repositoryPath, runCli } from "../kit/run_cli.ts";
 
 const DIGITS = repositoryPath("examples/models/digits-clip");
@@ -76,3 +77,24 @@ test("Deno with read permission alone works without a cache", DENO_ONLY, async (
   assert.equal(code, 0, stderr);
   assert.equal(JSON.parse(stdout).image_embeds[0].length, 64);
 });
+
+test(
+  "Deno without write permission reads a model of the hub over the network, and says so once",
+  DENO_ONLY,
+  async () => {
+    const hub = await startHub({ "acme/digits": { commit: "a".repeat(40), files: folderFiles(DIGITS) } });
+    const folder = mkdtempSync(join(tmpdir(), "fovea-flags-"));
+    try {
+      const flags = ["--allow-read", "--allow-net", "--allow-env=FOVEA_CACHE_DIR,HF_ENDPOINT"];
+      const env = { FOVEA_CACHE_DIR: folder, HF_ENDPOINT: hub.url };
+      const { code, stdout, stderr } = await runDeno(flags, ["embed", "hf:acme/digits", PICTURE, "--json"], env);
+      assert.equal(code, 0, stderr);
+      assert.equal(JSON.parse(stdout).image_embeds[0].length, 64);
+      assert.equal(stderr.match(/hf:acme\/digits is read over the network and not kept/g)?.length, 1, stderr);
+      assert.deepEqual(readdirSync(folder), []);
+    } finally {
+      await hub.close();
+      rmSync(folder, { recursive: true });
+    }
+  },
+);
