@@ -107,7 +107,8 @@ export class Runtime {
   /**
    * Loads a model folder in the layout that Hugging Face publishes: `config.json`, `*.safetensors`, processor and
    * tokenizer files. Compiles its components, or takes them from the cache.
-   * @param source a folder, `hf:organisation/name`, an http(s) or file URL, or files by name
+   * @param source a folder, `hf:organisation/name@revision` (fetched as far as it is not kept, see `hub`), an http(s) or
+   * file URL, or files by name
    * @throws FoveaError that says what is missing or wrong; nothing stays behind then
    */
   async load(source: ModelSource, options: LoadOptions = {}): Promise<Encoder> {

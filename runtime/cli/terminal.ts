@@ -72,7 +72,7 @@ export interface ProgressBar {
 }
 
 /** Columns of the longest label, the numbers and what stands between. */
-const BESIDE_BAR = 40;
+const BESIDE_BAR = 62;
 
 const LABELS: Readonly<Record<Progress["phase"], string>> = {
   compile: "compiling",
@@ -80,7 +80,8 @@ const LABELS: Readonly<Record<Progress["phase"], string>> = {
   download: "fetching",
 };
 
-const ITEM_WIDTH = 30;
+/** Characters of a file's name beside the bar. */
+const ITEM_WIDTH = 24;
 
 const SILENT: ProgressBar = { onProgress: () => {}, onEncoded: () => {}, stop: () => {} };
 
