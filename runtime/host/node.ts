@@ -5,7 +5,7 @@ import { isatty } from "node:tty";
 import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
 import { withFileErrors } from "./file_error.ts";
 import type { Host, OpenFile } from "./host.ts";
-import { NODE_FILES } from "./node_files.ts";
+import { NODE_FILES, readAt } from "./node_files.ts";
 import { packageFileUrl } from "./package_file.ts";
 import { spawnThread } from "./thread_worker.ts";
 
@@ -18,16 +18,7 @@ async function openFile(path: string): Promise<OpenFile> {
     if (found.isDirectory()) throw Object.assign(new Error("is a folder"), { code: "EISDIR" });
     return {
       size: found.size,
-      read: (into, position) =>
-        withFileErrors("read", path, async () => {
-          let done = 0;
-          while (done < into.length) {
-            const { bytesRead } = await file.read(into, done, into.length - done, position + done);
-            if (bytesRead === 0) break;
-            done += bytesRead;
-          }
-          return done;
-        }),
+      read: (into, position) => readAt(file, path, into, position),
       close: () => file.close(),
     };
   } catch (error) {

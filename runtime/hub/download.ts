@@ -44,7 +44,8 @@ const SLICE = 8 * 2 ** 20;
 const pieceSize = (piece: Piece): number => ("bytes" in piece ? piece.bytes.length : piece.to - piece.from);
 
 /**
- * Writes the file. Its bytes so far stay on disk when this fails.
+ * Writes the file. Its bytes so far stay on disk when this fails. Processes that do so at once write equal bytes to equal
+ * places of one file, so that none waits for another.
  * @throws FoveaError `hub.broken`, `hub.wrong_digest` and those of requests and files
  */
 export async function assemble(assembly: Assembly, context: DownloadContext): Promise<void> {
@@ -58,7 +59,7 @@ export async function assemble(assembly: Assembly, context: DownloadContext): Pr
   }
   const digest = digestOf === undefined ? undefined : startDigest(host, digestOf);
   try {
-    if (digest !== undefined) await digestFile(host, partial, out.size, digest);
+    if (digest !== undefined) await digestFile(out, digest);
     if (out.size > 0) context.onBytes(out.size, true);
     await fill(assembly, context, out, digest);
   } finally {
@@ -68,35 +69,40 @@ export async function assemble(assembly: Assembly, context: DownloadContext): Pr
     try {
       checkDigest(digest, digestOf, assembly.name);
     } catch (error) {
+      // Where another process has moved the file, these bytes are in the moved one; in this order neither escapes.
       await host.remove(partial);
+      await host.remove(path);
       throw error;
     }
   }
-  await moveInPlace(host, partial, path, size);
+  await moveInPlace(host, assembly);
 }
 
-/** Another process that fetched the same may have moved it first. */
-async function moveInPlace(host: Host, partial: string, path: string, size: number): Promise<void> {
+/** Another process that fetched the same may have moved it first, or thrown it away. */
+async function moveInPlace(host: Host, { partial, path, name, size }: Assembly): Promise<void> {
   try {
     await host.rename(partial, path);
-  } catch (error) {
+  } catch (cause) {
+    if (!(cause instanceof FoveaError) || cause.code !== "file.not_found") throw cause;
     const found = await host.stat(path).catch(() => undefined);
-    if (found?.size !== size) throw error;
+    if (found?.size === size) return;
+    throw new FoveaError(
+      "hub.broken",
+      `${name} was damaged by another process that fetched it at once. Pull it again.`,
+      {
+        cause,
+      },
+    );
   }
 }
 
-async function digestFile(host: Host, path: string, size: number, digest: Digest): Promise<void> {
-  if (size === 0) return;
-  const file = await host.openFile(path);
-  try {
-    const slice = new Uint8Array(Math.min(SLICE, size));
-    for (let at = 0; at < size; ) {
-      const read = await file.read(slice.subarray(0, Math.min(slice.length, size - at)), at);
-      digest.update(slice.subarray(0, read));
-      at += read;
-    }
-  } finally {
-    await file.close();
+async function digestFile(file: WritableFile, digest: Digest): Promise<void> {
+  const slice = new Uint8Array(Math.min(SLICE, file.size));
+  for (let at = 0; at < file.size; ) {
+    const read = await file.read(slice.subarray(0, Math.min(slice.length, file.size - at)), at);
+    if (read === 0) throw new FoveaError("hub.broken", "An unfinished download was cut while it was read. Try again.");
+    digest.update(slice.subarray(0, read));
+    at += read;
   }
 }
 

@@ -148,6 +148,22 @@ test("damaged bytes are noticed by their digest and thrown away", async () => {
   });
 });
 
+test("pulls at once share what they write, and what one of them damaged does not stay", async () => {
+  await withModel(async ({ hub, pull, folder, model }) => {
+    await Promise.all([pull(), pull(), pull()]);
+    const whole = (): Uint8Array => new Uint8Array(readFileSync(join(folder, "model.safetensors")));
+    assert.deepEqual(whole(), model.files.get("model.safetensors")?.bytes);
+    rmSync(folder, { recursive: true });
+    hub.fault = first(isWhole, { damage: true });
+    const outcomes = await Promise.allSettled([pull(), pull()]);
+    const failed = outcomes.flatMap((o) => (o.status === "rejected" ? [(o.reason as { code: string }).code] : []));
+    assert.ok(failed.includes("hub.wrong_digest"));
+    assert.ok(failed.every((code) => code === "hub.wrong_digest" || code === "hub.broken"));
+    await pull();
+    assert.deepEqual(whole(), model.files.get("model.safetensors")?.bytes);
+  });
+});
+
 test("small files are checked by git's digest", async () => {
   await withModel(async ({ hub, pull }) => {
     hub.fault = first((a) => a.path.endsWith("/config.json"), { damage: true });
