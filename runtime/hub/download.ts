@@ -3,6 +3,7 @@ import { bytesText, FoveaError } from "../core/diagnostics.ts";
 import type { Digest, Host, WritableFile } from "../host/mod.ts";
 import { checkDigest, startDigest } from "./content_digest.ts";
 import { backOff, reasonOf, wait } from "./hub_fetch.ts";
+import { claimPartial, leavePartial } from "./partial_file.ts";
 import type { RemoteFile, Repository } from "./repository.ts";
 
 /** What a file is made of, in order. */
@@ -13,8 +14,10 @@ export type Piece =
 export interface Assembly {
   /** Path of the whole file. */
   readonly path: string;
-  /** Path of what was written so far; only equal contents share it. */
-  readonly partial: string;
+  /** Folder of unfinished files. */
+  readonly unfinished: string;
+  /** Name of the unfinished file; only equal contents share it. */
+  readonly content: string;
   /** For messages. */
   readonly name: string;
   readonly pieces: readonly Piece[];
@@ -44,55 +47,41 @@ const SLICE = 8 * 2 ** 20;
 const pieceSize = (piece: Piece): number => ("bytes" in piece ? piece.bytes.length : piece.to - piece.from);
 
 /**
- * Writes the file. Its bytes so far stay on disk when this fails. Processes that do so at once write equal bytes to equal
- * places of one file, so that none waits for another.
+ * Writes the file. Its bytes so far stay on disk when this fails.
  * @throws FoveaError `hub.broken`, `hub.wrong_digest` and those of requests and files
  */
 export async function assemble(assembly: Assembly, context: DownloadContext): Promise<void> {
+  const { host, signal } = context;
+  const { path, unfinished, content } = assembly;
+  const partial = await claimPartial(host, unfinished, content, signal);
+  try {
+    await write(assembly, partial, context);
+    await host.rename(partial, path);
+  } catch (error) {
+    if (error instanceof FoveaError && error.code === "hub.wrong_digest") await host.remove(partial);
+    else await leavePartial(host, unfinished, content, partial);
+    throw error;
+  }
+}
+
+/** Writes the rest of an unfinished file and checks it. */
+async function write(assembly: Assembly, partial: string, context: DownloadContext): Promise<void> {
   const { host } = context;
-  const { path, partial, size, digestOf } = assembly;
+  const { size, digestOf } = assembly;
   let out = await host.openForWriting(partial);
   if (out.size > size) {
     await out.close();
     await host.remove(partial);
     out = await host.openForWriting(partial);
   }
-  const digest = digestOf === undefined ? undefined : startDigest(host, digestOf);
   try {
+    const digest = digestOf === undefined ? undefined : startDigest(host, digestOf);
     if (digest !== undefined) await digestFile(out, digest);
     if (out.size > 0) context.onBytes(out.size, true);
     await fill(assembly, context, out, digest);
+    if (digest !== undefined && digestOf !== undefined) checkDigest(digest, digestOf, assembly.name);
   } finally {
     await out.close();
-  }
-  if (digest !== undefined && digestOf !== undefined) {
-    try {
-      checkDigest(digest, digestOf, assembly.name);
-    } catch (error) {
-      // Where another process has moved the file, these bytes are in the moved one; in this order neither escapes.
-      await host.remove(partial);
-      await host.remove(path);
-      throw error;
-    }
-  }
-  await moveInPlace(host, assembly);
-}
-
-/** Another process that fetched the same may have moved it first, or thrown it away. */
-async function moveInPlace(host: Host, { partial, path, name, size }: Assembly): Promise<void> {
-  try {
-    await host.rename(partial, path);
-  } catch (cause) {
-    if (!(cause instanceof FoveaError) || cause.code !== "file.not_found") throw cause;
-    const found = await host.stat(path).catch(() => undefined);
-    if (found?.size === size) return;
-    throw new FoveaError(
-      "hub.broken",
-      `${name} was damaged by another process that fetched it at once. Pull it again.`,
-      {
-        cause,
-      },
-    );
   }
 }
 

@@ -12,6 +12,7 @@ import type { HubAccess } from "./access.ts";
 import { assemble, type DownloadContext, type Piece } from "./download.ts";
 import { FIRST_WAIT } from "./hub_fetch.ts";
 import { type HeldWeights, type Manifest, newManifest, OWN_FOLDER, readManifest, saveManifest } from "./manifest.ts";
+import { PARTIAL } from "./partial_file.ts";
 import type { HubReference } from "./reference.ts";
 import { isWeightFile, remoteHeader, remoteSource, weightFiles, wholeSource } from "./remote_weights.ts";
 import { identityOf, type Listing, openRepository, type RemoteFile, type Repository } from "./repository.ts";
@@ -45,8 +46,6 @@ export interface HubFilesOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: HubProgress) => void) | undefined;
 }
-
-const PARTIAL = ".partial";
 
 export class HubFiles implements CheckpointFiles {
   readonly description: string;
@@ -366,8 +365,8 @@ export class HubFiles implements CheckpointFiles {
         tell();
       },
     };
-    const partial = `${folder}/${OWN_FOLDER}/${part.name.replaceAll("/", "--")}.${part.identity.slice(0, 16)}${PARTIAL}`;
-    await assemble({ ...part, path, partial }, context);
+    const content = `${part.name.replaceAll("/", "--")}.${part.identity.slice(0, 16)}`;
+    await assemble({ ...part, path, unfinished: `${folder}/${OWN_FOLDER}`, content }, context);
     this.#done = before + part.size;
     tell();
   }
