@@ -224,25 +224,43 @@ async function tune(fixture: string, options: TuneGranularityOptions) {
   return { ...report, cuts, by: Object.fromEntries(cuts.map((c) => [c.cut, c])) };
 }
 
-// Positions and merging, windows beside full attention, sizes of one component that are products in the next, text.
-for (const fixture of ["vit", "qwen2_5_vl", "dinov2", "modernbert"]) {
-  test(`${fixture} in pairs and as one component: equal results, no more weights, one structure for equal groups`, async () => {
-    const { cuts, by } = await tune(fixture, { cuts: ["op", "block", 2, "tower"] });
-    assert.deepEqual(
-      cuts.map((c) => c.cut),
-      ["op", "block", "2 blocks", "tower"],
-    );
-    for (const c of cuts) {
-      assert.ok(c.difference < 1e-5, `${c.cut} differs by ${c.difference}`);
-      assert.ok(c.ms.median > 0 && c.compileMs > 0 && c.artifactBytes > 0 && c.arenaBytes > 0 && c.peakBytes > 0);
-    }
-    for (const cut of ["2 blocks", "tower"]) {
-      assert.ok(by[cut].weightBytes <= by.block.weightBytes, `${cut} has more weights`);
-      assert.ok(by[cut].steps >= by.block.steps || by[cut].artifacts < by.block.artifacts);
-    }
-    assert.equal(by.tower.artifacts, 1);
-    assert.ok(by["2 blocks"].artifacts <= by.block.artifacts);
-    assert.ok(by.op.steps > by.block.steps, "op by op has no more steps than fused");
+test("vit in four cuts: equal results, no more weights, one structure for equal groups", async () => {
+  const { cuts, by } = await tune("vit", { cuts: ["op", "block", 2, "tower"] });
+  assert.deepEqual(
+    cuts.map((c) => c.cut),
+    ["op", "block", "2 blocks", "tower"],
+  );
+  for (const c of cuts) {
+    assert.ok(c.ms.median > 0 && c.compileMs > 0 && c.artifactBytes > 0 && c.arenaBytes > 0 && c.peakBytes > 0);
+  }
+  assert.equal(by.tower.artifacts, 1);
+  // Embedding, pairs of blocks, final norm, pooling.
+  assert.equal(by["2 blocks"].artifacts, by.block.artifacts);
+  assert.ok(by["2 blocks"].steps > by.block.steps);
+  assert.ok(by.op.steps > by.block.steps, "op by op has no more steps than fused");
+  checkEqual(cuts);
+});
+
+/** @throws AssertionError where a cut has other results or more weights than the plugin's own */
+function checkEqual(cuts: readonly (typeof MEASURED)[]): void {
+  const own = cuts.find((c) => c.cut === "block") ?? assert.fail();
+  for (const c of cuts) {
+    assert.ok(c.difference < 1e-5, `${c.cut} differs by ${c.difference}`);
+    // Op by op merges no products, which packs them otherwise.
+    if (c.cut !== "op") assert.ok(c.weightBytes <= own.weightBytes, `${c.cut} has more weights`);
+  }
+}
+
+// Windows beside full attention and merging; sizes of one component that are products in the next; two kinds of blocks.
+for (const [fixture, cut] of [
+  ["qwen2_5_vl", "tower"],
+  ["dinov2", "tower"],
+  ["modernbert", 2],
+] as const) {
+  test(`${fixture} cut otherwise (${cut}): equal results and no more weights`, async () => {
+    const { cuts } = await tune(fixture, { cuts: [cut] });
+    assert.equal(cuts.length, 2);
+    checkEqual(cuts);
   });
 }
 
