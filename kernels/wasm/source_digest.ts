@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "e57a401683ead509da2824da92d94408555cee0ff106294f19fa879d3b19ddc5";
+export const SOURCE_DIGEST: string = "cdaeff37c33885093bc44763ba13b4bdd8aed986d20b5075b6758c244f8fd18a";

@@ -16,6 +16,17 @@ export interface Tensor {
 
 export type Tensors = Readonly<Record<string, Tensor>>;
 
+/** How a component would be compiled: the settings that were resolved for it. */
+export interface ComponentConfig {
+  readonly device: string;
+  readonly target: string;
+  /** Type of the arithmetic. */
+  readonly dtype: string;
+  readonly ranges: RangeSpec;
+  readonly lazy: boolean;
+  readonly maxArtifacts: number;
+}
+
 /** Compiled unit: a pure function of its dims. */
 export interface ComponentSpec {
   /** `family/tower.part`, such as `clip/vision.block`. */
@@ -27,8 +38,12 @@ export interface ComponentSpec {
   readonly build: (b: GraphBuilder) => void;
   /** Prefixes, dot included, of the checkpoint names of each instance's weights. */
   readonly instances: readonly string[];
-  /** Gates the component; a reason keeps it out. */
-  readonly enableIf?: (capabilities: Capabilities) => true | string;
+  /**
+   * Gates compiling: true, or the reason why this component is to run op by op on this target. Results are the same either
+   * way. Pure, asked once when the component is prepared, and only where the configuration has it enabled.
+   * @param capabilities what code for the target may use
+   */
+  readonly enableIf?: (config: ComponentConfig, capabilities: Capabilities) => true | string;
 }
 
 /** A value that flows between component calls: a plan input or an earlier call's output. */

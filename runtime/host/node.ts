@@ -5,6 +5,7 @@ import { isatty } from "node:tty";
 import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
 import { withFileErrors } from "./file_error.ts";
 import type { Host, OpenFile } from "./host.ts";
+import { importModule } from "./import_module.ts";
 import { NODE_FILES, readAt } from "./node_files.ts";
 import { packageFileUrl } from "./package_file.ts";
 import { spawnThread } from "./thread_worker.ts";
@@ -39,6 +40,7 @@ export function createNodeHost(): Host {
     readFile: readWhole,
     openFile: (path) => withFileErrors("open", path, () => openFile(path)),
     loadPackageFile: async (specifier) => readWhole(NODE_FILES.pathOf(packageFileUrl(specifier))),
+    importModule,
     env: (name) => process.env[name],
     defaultCacheDir: () => cacheDirectory(process.platform, (name) => process.env[name]),
     hubTokenPath: () => hubTokenFile((name) => process.env[name]),
