@@ -1,7 +1,7 @@
 /** `fovea bench`: model time of one component. */
 import { Command } from "commander";
 import type { Modality } from "../abi/encoder.ts";
-import { FoveaError } from "../core/diagnostics.ts";
+import { bytesText, FoveaError } from "../core/diagnostics.ts";
 import { type ExampleInputs, exampleSizes, withExampleInputs } from "./example_inputs.ts";
 import {
   type CommonOptions,
@@ -85,6 +85,8 @@ async function bench(model: string, options: BenchOptions): Promise<void> {
       compileMs: round(counters.compileMs, 1),
       cacheHits: counters.cacheHits,
       peakBytes: stats.device.peakBytes,
+      segments: tower.stats.segments,
+      crossedBytes: tower.stats.crossedBytes,
     };
     if (options.json === true) printJson(result);
     else {
@@ -98,6 +100,10 @@ async function bench(model: string, options: BenchOptions): Promise<void> {
         `load     ${result.loadMs} ms; compiled ${counters.compiled} artifacts in ${result.compileMs} ms, ${result.cacheHits} from the cache`,
       );
       print(`memory   ${(result.peakBytes / 2 ** 20).toFixed(1)} MiB at most`);
+      if (result.segments.some((s) => s.device !== result.device)) {
+        const parts = result.segments.map(({ device, calls }) => `${calls} on ${device}`);
+        print(`devices  calls in turn: ${parts.join(", ")}; ${bytesText(result.crossedBytes)} carried between them`);
+      }
     }
   });
 }

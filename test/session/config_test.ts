@@ -18,7 +18,7 @@ const HOME = { device: "wasm", target: "wasm-simd128" };
 
 const REFUSED: readonly (readonly [unknown, RegExp])[] = [
   [null, /^In f\.json, `compile` is null; expected an object such as/],
-  [{ bas: {} }, /`compile` has no setting "bas"; it takes enabled, base, components\. Did you mean "base"\?/],
+  [{ bas: {} }, /`compile` has no setting "bas"; it takes enabled, base, components, strict\. Did you mean "base"\?/],
   [{ enabled: "no" }, /`compile\.enabled` is "no"; expected true or false\./],
   [{ base: [] }, /`compile\.base` is an empty list; expected settings such as/],
   [{ base: { lasy: true } }, /`compile\.base` has no setting "lasy".*Did you mean "lazy"\?/],
