@@ -8,6 +8,7 @@ import { decodeImage } from "../media/decode.ts";
 import { foundText, isObject, withMethods } from "./check.ts";
 import type { MediaReader } from "./encoder.ts";
 import { type HubContext, openKeptOrStreamed } from "./hub_source.ts";
+import type { MediaReader } from "./inputs.ts";
 import { createVideoReader } from "./video.ts";
 
 /** A folder's path, `hf:organisation/name` (with `@revision`), an http(s) or file URL, or files by name. */

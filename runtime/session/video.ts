@@ -5,7 +5,7 @@ import type { Host } from "../host/mod.ts";
 import { checkVideoPixels, frameRate, openAnimation } from "../media/animation.ts";
 import { type CodecLoader, DEFAULT_MAX_PIXELS } from "../media/decode.ts";
 import { foundText, isObject } from "./check.ts";
-import type { ImageInput, MediaReader, ReadOptions, VideoFrames, VideoInput } from "./encoder.ts";
+import type { ImageInput, MediaReader, ReadOptions, VideoFrames } from "./inputs.ts";
 
 /** What a reader of videos needs of that of other media. */
 export interface VideoSources {
@@ -42,10 +42,11 @@ export function naturalOrder(a: string, b: string): number {
 function checkFrames(video: unknown, name: string): VideoFrames {
   const given: unknown = Array.isArray(video) ? { frames: video } : video;
   const { frames, fps } = (isObject(given) ? given : {}) as { readonly frames?: unknown; readonly fps?: unknown };
-  if (!Array.isArray(frames) || frames.length === 0) {
+  const isList = Array.isArray(frames);
+  if ((isList && frames.length === 0) || !(isList || typeof frames === "string" || frames instanceof URL)) {
     throw new FoveaError(
       "invalid_input",
-      `${name} must be a folder of frames, a GIF or WebP file (path, URL, bytes, blob), a list of pictures, or { frames, fps }; found ${foundText(Array.isArray(frames) ? frames : video)}.`,
+      `${name} must be a folder of frames, a GIF or WebP file (path, URL, bytes, blob), a list of pictures, or { frames, fps }; found ${foundText(isList ? frames : video)}.`,
     );
   }
   if (fps !== undefined && !(typeof fps === "number" && fps > 0 && fps <= MAX_FPS)) {
@@ -54,7 +55,7 @@ function checkFrames(video: unknown, name: string): VideoFrames {
       `${name} has \`fps\` ${foundText(fps)}; expected frames per second, above 0 and at most ${MAX_FPS}.`,
     );
   }
-  return { frames: frames as readonly ImageInput[], ...(fps === undefined ? {} : { fps: fps as number }) };
+  return { frames: frames as VideoFrames["frames"], ...(fps === undefined ? {} : { fps: fps as number }) };
 }
 
 /** Paths of a folder's pictures in natural order. @throws FoveaError `video.empty` */
@@ -75,7 +76,8 @@ export function createVideoReader(sources: VideoSources): MediaReader["video"] {
   const { host, image, bytesOf, loadCodec, nameOf, pathOf } = sources;
 
   const readFrames = async (
-    { frames, fps }: VideoFrames,
+    frames: readonly ImageInput[],
+    fps: number | undefined,
     sample: VideoProcessor["sample"],
     name: string,
     signal: AbortSignal | undefined,
@@ -105,29 +107,36 @@ export function createVideoReader(sources: VideoSources): MediaReader["video"] {
     return out;
   };
 
-  const folderOf = async (video: VideoInput): Promise<string | undefined> => {
-    const path = pathOf(video);
+  const folderOf = async (place: unknown): Promise<string | undefined> => {
+    const path = pathOf(place);
     if (path === undefined || path === "") return undefined;
     return (await host.stat(path)).kind === "directory" ? path : undefined;
+  };
+
+  /** @throws FoveaError `video.empty` for what is no folder of frames */
+  const framesIn = async (place: string | URL): Promise<readonly string[]> => {
+    const folder = await folderOf(place);
+    if (folder !== undefined) return framesOf(host, folder);
+    throw new FoveaError(
+      "video.empty",
+      `${String(place)} is no folder, so it holds no frames; give a folder or a list.`,
+    );
   };
 
   return async (video, sample, { name = "The video", signal }: ReadOptions = {}) => {
     const folder = await folderOf(video);
     const called = nameOf(video, name);
-    if (folder !== undefined) {
-      return readFrames({ frames: await framesOf(host, folder) }, sample, called, signal);
-    }
+    if (folder !== undefined) return readFrames(await framesOf(host, folder), undefined, sample, called, signal);
     const bytes = await bytesOf(video, name, signal);
-    if (bytes === undefined) return readFrames(checkFrames(video, name), sample, name.replace(/^The /, "the "), signal);
+    if (bytes === undefined) {
+      const { frames, fps } = checkFrames(video, name);
+      const all = typeof frames === "string" || frames instanceof URL ? await framesIn(frames) : frames;
+      return readFrames(all, fps, sample, name.replace(/^The /, "the "), signal);
+    }
     const animation = await openAnimation(bytes, { loadCodec, name: called, maxPixels: DEFAULT_MAX_PIXELS });
-    const wanted = sample({ frames: animation.delays.length, fps: frameRate(animation) });
-    checkVideoPixels(
-      called,
-      wanted.length,
-      animation.width,
-      animation.height,
-      wanted.length * animation.width * animation.height,
-    );
+    const { width, height, delays } = animation;
+    const wanted = sample({ frames: delays.length, fps: frameRate(animation) });
+    checkVideoPixels(called, wanted.length, width, height, wanted.length * width * height);
     return animation.decode(wanted);
   };
 }
