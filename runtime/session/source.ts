@@ -6,7 +6,6 @@ import type { Host } from "../host/mod.ts";
 import type { Select } from "../hub/open_hub.ts";
 import { decodeImage } from "../media/decode.ts";
 import { foundText, isObject, withMethods } from "./check.ts";
-import type { MediaReader } from "./encoder.ts";
 import { type HubContext, openKeptOrStreamed } from "./hub_source.ts";
 import type { MediaReader } from "./inputs.ts";
 import { createVideoReader } from "./video.ts";
