@@ -94,12 +94,6 @@ const BAD: readonly BadVideo[] = [
     args: (f) => ["embed", f, "--video", join(f, "one")],
     says: /A video of 1 frame is too short: this processor takes at least 2.* Give more frames/,
   },
-  { what: "a missing video", args: (f) => ["embed", f, "--video", join(f, "no.gif")], says: /no\.gif/ },
-  {
-    what: "a folder without frames",
-    args: (f) => ["embed", f, "--video", repositoryPath("docs")],
-    says: /The folder .*docs holds no frames among its \d+ entries/,
-  },
   {
     what: "a picture as a video",
     args: (f) => ["embed", f, "--video", join(f, "one", "0.png")],
@@ -111,7 +105,6 @@ const BAD: readonly BadVideo[] = [
     says: /frames is a folder; name the pictures in it, .* or give it as a video/,
   },
   { what: "a speed without a video", args: (f) => ["embed", f, "x.png", "--fps", "2"], says: /there is no --video/ },
-  { what: "a speed of zero", args: (f) => ["embed", f, "--video", f, "--fps", "0"], says: /--fps.*above 0/s },
   {
     what: "a video for an encoder that takes none",
     args: (f) => ["embed", DIGITS, "--video", join(f, "frames")],

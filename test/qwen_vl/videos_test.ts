@@ -155,6 +155,9 @@ test("a video of one frame works where the reference takes it, else a sentence s
   );
 });
 
+const DIGITS = repositoryPath("examples/models/digits-clip");
+const CONFIG = join(DIGITS, "config.json");
+
 const BAD: readonly (readonly [unknown, string, RegExp])[] = [
   [[], "invalid_input", /`videos` must be a list of at least one video; found an empty list/],
   [FRAMES[0], "invalid_input", /`videos` must be a list of at least one video/],
@@ -165,9 +168,9 @@ const BAD: readonly (readonly [unknown, string, RegExp])[] = [
   [[[...FRAMES, 3]], "invalid_input", /^Frame 5 of the video at position 0 of `videos` must be a path.*found 3/],
   [[[FRAMES[0], noise(1, 9, 13)]], "video.shape", /Frame 1 of .* has 9x13 pixels and frame 0 has 13x9; .* one size/],
   [["no/such/clip.gif"], "file.not_found", /no\/such\/clip\.gif/],
-  [[{ frames: repositoryPath("package.json") }], "video.empty", /package\.json is no folder, so it holds no frames/],
-  [[repositoryPath("docs")], "video.empty", /The folder .*docs holds no frames among its \d+ entries; expected PNG/],
-  [[repositoryPath("package.json")], "image.unknown", /package\.json is not an image/],
+  [[{ frames: CONFIG }], "video.empty", /config\.json is no folder, so it holds no frames/],
+  [[DIGITS], "video.empty", /The folder .*digits-clip holds no frames among its \d+ entries; expected PNG/],
+  [[CONFIG], "image.unknown", /config\.json is not an image/],
   [[png(FRAMES[0])], "video.still", /^The video at position 0 of `videos` is a PNG picture and no video/],
   [[animated("random-3.gif").subarray(0, 60)], "image.truncated", /position 0 of `videos` is a truncated GIF file/],
 ];
@@ -215,7 +218,7 @@ test("a video of more pixels than are kept is refused once the first frame is kn
 test("an encoder without video says so", async () => {
   const runtime = await createRuntime({ threads: 0 });
   try {
-    const encoder = await runtime.load(repositoryPath("examples/models/digits-clip"), { components: ["vision"] });
+    const encoder = await runtime.load(DIGITS, { components: ["vision"] });
     await assert.rejects(
       encoder.encode({ videos: [FRAMES] }),
       hasCode("invalid_input", /^This clip model takes no `videos`: .* Give the frames as `images`\.$/),
