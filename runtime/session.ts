@@ -45,16 +45,9 @@ import { type GranularityReport, tuneGranularity } from "./session/tune_granular
 export type { Uncompiled } from "./session/artifacts.ts";
 export type { CompiledComponent } from "./session/component.ts";
 export type { DeviceReport } from "./session/devices.ts";
-export type {
-  AudioInput,
-  EncodeInputs,
-  EncodeOptions,
-  EncodeResult,
-  EncoderStats,
-  ImageInput,
-  TowerOutput,
-} from "./session/encoder.ts";
+export type { EncodeOptions, EncodeResult, EncoderStats, TowerOutput } from "./session/encoder.ts";
 export { Encoder } from "./session/encoder.ts";
+export type { AudioInput, EncodeInputs, ImageInput, VideoFrames, VideoInput } from "./session/inputs.ts";
 export type { CompileCause, Recompile } from "./session/journal.ts";
 export type {
   HubSettings,

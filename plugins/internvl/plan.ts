@@ -133,6 +133,7 @@ export function internVLTower(config: InternVLConfig): TowerSpec {
     components: internVLComponents(config),
     inputs: ["pixel_values"],
     outputs,
+    layout: ["num_patches"],
     prepare: (inputs) => prepareImages(inputs, config),
     plan: (shapes, wanted) => planImages(config, outputs, shapes.pixel_values, wanted),
     exampleSizes: ["size"],

@@ -57,6 +57,7 @@ export function pixtralTower(config: PixtralConfig): TowerSpec {
     components: pixtralComponents(config),
     inputs: ["pixel_values", "image_sizes"],
     outputs,
+    layout: ["image_sizes"],
     split: (inputs, limit) => splitImages(inputs, limit, config),
     joinAxes: { last_hidden_state: 1 },
     prepare: (inputs) => prepareImages(inputs, config),

@@ -112,6 +112,7 @@ export function qwenTower(config: QwenVisionConfig, maxPatches: number): TowerSp
     components: qwenComponents(config, maxPatches),
     inputs: QWEN_INPUTS,
     outputs,
+    layout: ["image_grid_thw", "video_grid_thw"],
     split: (inputs, limit) => splitPatches(inputs, Math.min(limit, maxPatches), config),
     prepare: (inputs) => preparePatches(inputs, config, maxPatches, frequencies),
     plan: (shapes, wanted) => planPatches(config, outputs, shapes, wanted),

@@ -111,6 +111,7 @@ export function visionTower(config: SiglipVisionConfig): TowerSpec {
     modality: "vision",
     components: visionComponents(config),
     inputs: ["pixel_values", ...(naflex ? ["pixel_attention_mask", "spatial_shapes"] : [])],
+    ...(naflex ? { layout: ["spatial_shapes"] } : {}),
     outputs: outputsOf(stack),
     prepare: (inputs) => prepareImages(inputs, config),
     plan: (shapes, wanted) => planStack(stack, visionDims(config, shapes), wanted),

@@ -79,6 +79,11 @@ export interface TowerSpec {
   /** Names of result tensors, in order of interest. */
   readonly outputs: readonly string[];
   /**
+   * Tensors of processors, whether inputs of the tower or not, that tell how rows of results belong to pictures or videos,
+   * such as `num_patches`; one row for each of them. They are handed to the caller with the results.
+   */
+  readonly layout?: readonly string[];
+  /**
    * For packed layouts, which have no `batch`: parts of the caller's inputs with at most `limit` rows of the packed axis each,
    * as far as its segments allow, whose results one below the other are those of the whole. A part that cannot be cut is
    * returned larger than the limit.
@@ -124,9 +129,25 @@ export interface AudioClip {
   readonly channels: readonly Float32Array[];
 }
 
+/** What is known of a video before its frames are decoded. */
+export interface VideoTiming {
+  readonly frames: number;
+  /** Frames per second; absent where nobody says, as with a folder of pictures. */
+  readonly fps?: number;
+}
+
+export interface VideoProcessor {
+  /** Indices of the frames that the model looks at, ascending; the others are not kept. */
+  readonly sample: (timing: VideoTiming) => readonly number[];
+  /** These frames of each video, those of one video of one size, to the vision tower's inputs. */
+  readonly run: (videos: readonly (readonly PixelImage[])[]) => Tensors;
+}
+
 export interface Processors {
   /** Pixels to the vision tower's inputs. */
   readonly images?: (images: readonly PixelImage[]) => Tensors;
+  /** Frames to the vision tower's inputs. */
+  readonly videos?: VideoProcessor;
   /** Texts to the text tower's inputs. */
   readonly texts?: (texts: readonly string[]) => Promise<Tensors>;
   /** Recordings at any rate to the audio tower's inputs. */
