@@ -12,7 +12,7 @@ import { qwenVlPlugin } from "../../plugins/qwen_vl/plugin.ts";
 import { siglipPlugin } from "../../plugins/siglip/plugin.ts";
 import { vitPlugin } from "../../plugins/vit/plugin.ts";
 import { whisperPlugin } from "../../plugins/whisper/plugin.ts";
-import type { Modality, Tensor, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
+import type { EncoderModel, Modality, Tensor, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
 import type { Bindings } from "../../runtime/core/dim.ts";
 import { FIXTURES, openModelOf, readJson, towerOf } from "../kit/tower_fixtures.ts";
 
@@ -30,11 +30,15 @@ const PLUGINS = [
   whisperPlugin,
 ];
 
-/** The tower of a configuration, by whichever plugin serves its `model_type`. */
-export function towerOfConfig(config: Readonly<Record<string, unknown>>, modality: Modality): TowerSpec {
+/** The model of a configuration, by whichever plugin serves its `model_type`. */
+export function openModelOfConfig(config: Readonly<Record<string, unknown>>): EncoderModel {
   const serves = PLUGINS.find((p) => p.encoders?.some((e) => e.modelTypes.includes(config.model_type as string)));
   if (serves === undefined) throw new Error(`no plugin serves ${String(config.model_type)}`);
-  return towerOf(openModelOf(serves, config), modality);
+  return openModelOf(serves, config);
+}
+
+export function towerOfConfig(config: Readonly<Record<string, unknown>>, modality: Modality): TowerSpec {
+  return towerOf(openModelOfConfig(config), modality);
 }
 
 /** The tower of a fixture folder. */
