@@ -79,7 +79,11 @@ function runBytes(components: readonly ReadyComponent[], { symbol, dims }: RunGr
   return Math.max(0, ...alive) + Math.max(0, ...calls.flat().map((c) => c.scratch));
 }
 
-/** @param given bytes beside the weights, instead of what the device has left; absent for towers whose runs have one size */
+/**
+ * The largest run; unknown for towers that do not say how they grow or lie on several devices, and while lazy ranges wait for
+ * their first use.
+ * @param given bytes beside the weights, instead of what the device has left
+ */
 export function limitRuns(
   spec: TowerSpec,
   components: ReadonlyMap<string, ReadyComponent>,
@@ -90,6 +94,7 @@ export function limitRuns(
   const interval = commonInterval(spec, growth.symbol);
   const step = interval.multipleOf ?? 1;
   const ready = [...components.values()];
+  if (ready.some((c) => c.artifacts.length < c.slots.length)) return undefined;
   const devices = [...new Set(ready.map((c) => c.device))];
   if (devices.length !== 1) return undefined;
   const { limitBytes, bytesInUse } = devices[0].stats();
