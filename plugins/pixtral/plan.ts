@@ -58,7 +58,7 @@ function imageDims(patches: number, { patchSize, projector }: PixtralConfig): Bi
     patches,
     segments: 1,
     longest_segment: patches,
-    tokens: Math.floor(patches / square ** 2),
+    tokens: Math.floor(patches / (square * square)),
   };
 }
 
