@@ -70,6 +70,16 @@ export interface Plan {
 
 export type Modality = "vision" | "text" | "audio";
 
+/** What the memory of a run grows with. */
+export interface RunGrowth {
+  /** A component symbol: the one that `split` counts, where there is a `split`. */
+  readonly symbol: string;
+  /** Where its interval's end comes from, in words. */
+  readonly bound?: string;
+  /** Sizes of the symbols of all components in a run of one item that has `size`. */
+  readonly dims: (size: number) => Bindings;
+}
+
 /** A tower as it is loaded: its components and the function from inputs to a plan. */
 export interface TowerSpec {
   readonly modality: Modality;
@@ -89,6 +99,8 @@ export interface TowerSpec {
    * returned larger than the limit.
    */
   readonly split?: (inputs: Tensors, limit: number) => readonly Tensors[];
+  /** How runs grow, for towers with other symbols than `batch` and one more: says what fits into memory before anything runs. */
+  readonly growth?: RunGrowth;
   /** Outputs whose parts are joined along another axis than the first, and that axis: 1 for [1, patches, width]. */
   readonly joinAxes?: Readonly<Record<string, number>>;
   /** Derives what the components take (index tensors that depend on values) from the caller's inputs. */

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "2c5c8fc6126fdd4a7a372825586c712d383115421f5f3d24c38d0215be267b82";
+export const SOURCE_DIGEST: string = "9019e6e3ee0c56b84fe8e8c39a3fdcf46886daccfd1395473fc20a87e9555e8a";

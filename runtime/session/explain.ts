@@ -3,6 +3,7 @@ import type { Modality } from "../abi/encoder.ts";
 import { bytesText } from "../core/diagnostics.ts";
 import { boxText } from "../core/range.ts";
 import type { RangeSlot, ReadyComponent } from "./artifacts.ts";
+import { limitText } from "./run_limit.ts";
 import type { ComponentSettings } from "./settings.ts";
 import { type PreparedTower, weightBytesOf } from "./tower.ts";
 
@@ -98,10 +99,13 @@ export function explainComponent(component: ReadyComponent): string {
 }
 
 export function explainEncoder(modelType: string, towers: ReadonlyMap<Modality, PreparedTower>): string {
-  const parts = [...towers].map(([modality, { components }]) => {
+  const parts = [...towers].map(([modality, { components, limit }]) => {
     const all = [...components.values()];
     const weightBytes = all.reduce((bytes, c) => bytes + weightBytesOf(c), 0);
-    return [`${modelType} ${modality}: weights ${bytesText(weightBytes)}`, ...all.map(explainComponent)].join("\n");
+    const own = limit === undefined ? [] : [`  ${limitText(limit)}`];
+    return [`${modelType} ${modality}: weights ${bytesText(weightBytes)}`, ...own, ...all.map(explainComponent)].join(
+      "\n",
+    );
   });
   return `${parts.join("\n")}\n`;
 }

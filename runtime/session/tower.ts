@@ -7,6 +7,7 @@ import { createInstanceWeights, type InstanceWeights, type TensorReader } from "
 import type { ResolvedCall } from "../exec/linker.ts";
 import type { Artifacts, PrepareOptions, ReadyComponent } from "./artifacts.ts";
 import { concatRows, sliceRows } from "./batching.ts";
+import { limitRuns, type RunLimit } from "./run_limit.ts";
 import {
   createSegmentRunner,
   type LinkedSegment,
@@ -53,6 +54,8 @@ export interface RunStats {
 export interface PreparedTower {
   readonly spec: TowerSpec;
   readonly components: ReadonlyMap<string, ReadyComponent>;
+  /** Largest run as of loading, where that is known before anything runs. */
+  readonly limit?: RunLimit | undefined;
 }
 
 export interface LoadedTower extends PreparedTower {
@@ -188,11 +191,12 @@ class Tower implements LoadedTower {
     crossedBytes: 0,
   };
   readonly release: () => void;
+  readonly limit: RunLimit | undefined;
   readonly #weights: ReadonlyMap<string, InstanceWeights>;
   readonly #options: TowerOptions;
   readonly #runner: SegmentRunner;
   readonly #programs = new Map<string, Program>();
-  /** Rows of one run: the smallest upper end of `batch`, lowered when memory does not hold it. */
+  /** Rows of one run: the smallest upper end of `batch` or what memory holds, lowered when that was too much. */
   #rowLimit: number;
 
   constructor(
@@ -207,7 +211,10 @@ class Tower implements LoadedTower {
     this.#weights = weights;
     this.#options = options;
     this.#runner = createSegmentRunner();
-    this.#rowLimit = Math.min(...spec.components.map((c) => c.symbols.batch?.max ?? Number.POSITIVE_INFINITY));
+    this.limit = limitRuns(spec, components);
+    const counted = spec.split !== undefined || this.limit?.symbol === "batch" ? this.limit?.size : undefined;
+    const batches = spec.components.map((c) => c.symbols.batch?.max ?? Number.POSITIVE_INFINITY);
+    this.#rowLimit = counted ?? Math.min(...batches);
     this.release = () => {
       this.#runner.release();
       this.#programs.clear();
@@ -254,11 +261,12 @@ class Tower implements LoadedTower {
     const waiting = [...split(request.inputs, this.#rowLimit)];
     const results: Tensors[] = [];
     for (let pack = waiting.shift(); pack !== undefined; pack = waiting.shift()) {
+      const prepared = this.spec.prepare(pack);
       try {
-        results.push(await this.#runPart(this.spec.prepare(pack), request));
+        results.push(await this.#runPart(prepared, request));
       } catch (error) {
         if (!isOutOfMemory(error)) throw error;
-        const limit = halfOf(mostRows(pack));
+        const limit = halfOf(mostRows(prepared));
         const smaller = split(pack, limit);
         if (smaller.length === 1) throw error;
         this.#rowLimit = limit;
