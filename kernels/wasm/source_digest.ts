@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "cdaeff37c33885093bc44763ba13b4bdd8aed986d20b5075b6758c244f8fd18a";
+export const SOURCE_DIGEST: string = "fc00e7746ab9f9ef911505a6dcc42a61974381193c736ca30e3c59f933da7b8a";

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { createRuntime, type Tensor } from "../../mod.ts";
 import { digestBytes } from "../../runtime/core/digest.ts";
+import type { WeightDType } from "../../runtime/core/dtype.ts";
 import { readAllTensors } from "../../runtime/exec/weights/writer.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 
@@ -17,11 +18,14 @@ export interface BitDigests {
 
 const bytesOf = ({ data }: Tensor): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
+/** Golden file of weights that are kept as `dtype`. */
+export const goldenName = (dtype: WeightDType): string => `clip_wasm_simd128${dtype === "f32" ? "" : `_${dtype}`}.json`;
+
 /** Loads and runs the CLIP fixture with target `wasm-simd128`. */
-export async function bitDigests(threads: number): Promise<BitDigests> {
+export async function bitDigests(threads: number, dtype: WeightDType): Promise<BitDigests> {
   const runtime = await createRuntime({ target: "wasm-simd128", threads });
   try {
-    const encoder = await runtime.load(FOLDER);
+    const encoder = await runtime.load(FOLDER, { dtype });
     const components = encoder.modalities.flatMap((m) => [...encoder.tower(m).components.values()]);
     const artifacts = components.map((c) => [c.spec.tag, c.artifacts.map((a) => a.digest)] as const);
     const outputs: Record<string, string> = {};

@@ -1,11 +1,14 @@
 /** Matrix product with an epilogue: C = epilogue(A B), B packed in panels (see pack_b.ts). */
+import { internal } from "../../../runtime/core/diagnostics.ts";
 import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
+import type { HalfDType } from "../../../runtime/core/dtype.ts";
 import { type Code, get, i32, set, when } from "../asm/code.ts";
 import { type KernelFrame, type KernelModule, kernelModule } from "../asm/module.ts";
 import { type EpilogueAccess, type EpilogueOperand, storeBlock } from "./epilogue.ts";
 import type { ScalarExpr } from "./expr.ts";
+import { pairedWords } from "./half.ts";
 import { forItems, word, wordBytes } from "./loops.ts";
-import { multiplyBlock } from "./matmul_block.ts";
+import { blockSteps, multiplyBlock } from "./matmul_block.ts";
 import { ceilDivision, type Size, sizeValue, smaller, wordsAfter } from "./size.ts";
 
 export interface MatmulOptions {
@@ -22,24 +25,29 @@ export interface MatmulOptions {
   readonly operands: readonly EpilogueAccess[];
   /** Allows relaxed multiply-add. */
   readonly madd: boolean;
+  /** B is one matrix, packed in panels of this type; K is then a constant. f32 unless given. */
+  readonly half?: HalfDType;
 }
 
 /** Rows that a grid item computes at most, so that its part of A stays in the second-level cache. */
 const BLOCK_ROWS = 64;
-const blockRows = ({ rows }: Pick<MatmulOptions, "rows">): number => Math.ceil(BLOCK_ROWS / rows) * rows;
+/** More where a panel is widened for every item. */
+const HALF_BLOCK_ROWS = 128;
+
+type Blocking = Pick<MatmulOptions, "rows" | "columns" | "half">;
+
+const blockRows = ({ rows, half }: Blocking): number =>
+  Math.ceil((half === undefined ? BLOCK_ROWS : HALF_BLOCK_ROWS) / rows) * rows;
+
+const sumsBytes = (options: Blocking): number => blockRows(options) * options.columns * 4;
 
 /** Grid items of C [batch, m, n]. */
-export function matmulGrid(m: Dim, n: Dim, batch: Dim, options: Pick<MatmulOptions, "rows" | "columns">): Dim {
+export function matmulGrid(m: Dim, n: Dim, batch: Dim, options: Blocking): Dim {
   return mul(batch, ceilDiv(m, blockRows(options)), ceilDiv(n, options.columns));
 }
 
 /** The grid item that writes an element of C [batch, m, n]. */
-export function matmulItem(
-  element: number,
-  m: number,
-  n: number,
-  options: Pick<MatmulOptions, "rows" | "columns">,
-): number {
+export function matmulItem(element: number, m: number, n: number, options: Blocking): number {
   const row = Math.floor(element / n);
   const batch = Math.floor(row / m);
   const blocks = Math.ceil(m / blockRows(options));
@@ -48,9 +56,15 @@ export function matmulItem(
   return block * Math.ceil(n / options.columns) + Math.floor((element - row * n) / options.columns);
 }
 
-/** Bytes of private scratch. */
-export function matmulScratch(options: Pick<MatmulOptions, "rows" | "columns">): number {
-  return blockRows(options) * options.columns * 4;
+/** Bytes of private scratch: sums and, for a widened block of K, a panel with a vector that completes its last pair. */
+export function matmulScratch(options: Blocking & Pick<MatmulOptions, "k">): number {
+  const { columns, half } = options;
+  if (half === undefined) return sumsBytes(options);
+  return sumsBytes(options) + 4 * columns * Math.min(constantK(options), blockSteps(columns)) + 16;
+}
+
+function constantK({ k }: Pick<MatmulOptions, "k">): number {
+  return k === "argument" ? internal("panels of two-byte numbers have a constant number of steps") : k;
 }
 
 const OPERAND_WORDS: Readonly<Record<EpilogueAccess, readonly string[]>> = {
@@ -143,7 +157,9 @@ export function matmulKernel(options: MatmulOptions): KernelModule {
     ];
 
     const aFirst = [i32.mul(get(batch), argument("a_batch_stride")), i32.mul(get(row), aRow.read)];
-    const bFirst = [i32.mul(get(batch), argument("b_batch_stride")), i32.mul(get(panel), k.times(columns))];
+    const panelWords =
+      options.half === undefined ? k.times(columns) : i32.of(pairedWords(constantK(options) * columns));
+    const bFirst = [i32.mul(get(batch), argument("b_batch_stride")), i32.mul(get(panel), panelWords)];
     const multiply = [
       set(a, wordsAfter(argument("a"), ...aFirst)),
       set(b, wordsAfter(argument("b"), ...bFirst)),
@@ -152,6 +168,7 @@ export function matmulKernel(options: MatmulOptions): KernelModule {
         ...{ a, aRowStride: options.aRowStride, aRow },
         ...{ b, k: options.k, kSteps: k },
         height,
+        ...(options.half === undefined ? {} : { half: { dtype: options.half, at: sumsBytes(options) } }),
       }),
     ];
 
