@@ -9,4 +9,5 @@ export * from "./half.ts";
 export * from "./math.ts";
 export * from "./random.ts";
 export * from "./range.ts";
+export * from "./relation.ts";
 export * from "./strides.ts";

@@ -319,6 +319,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       const boxes = splitRanges(spec.symbols, settings.ranges.value, {
         tag: spec.tag,
         maxArtifacts: settings.maxArtifacts.value,
+        relations: spec.relations ?? [],
       });
       const slots = boxes.map((box) => slot(spec, settings, box));
       if (!settings.lazy.value) {

@@ -120,7 +120,7 @@ export async function compileComponent(spec: ComponentSpec, options: ComponentOp
       if (closed) throw new FoveaError("closed", `The component "${spec.tag}" was closed; compile it again to run it.`);
       const dims = bindSymbols(component, inputs);
       const plan = planFor(dims);
-      const slot = component.slots[dispatch(spec.tag, component.boxes, dims)];
+      const slot = component.slots[dispatch(spec.tag, component.boxes, dims, spec.relations)];
       const { artifact } = slot.ready ?? (await slot.obtain({ cause: "first use", dims }));
       await weights.load(artifact.weights, read);
       const taken: Record<string, Tensor> = Object.fromEntries(artifact.inputs.map((i) => [i.name, inputs[i.name]]));

@@ -262,7 +262,7 @@ class Tower implements LoadedTower {
       const component = this.components.get(tag) ?? internal(`the plan calls "${tag}", which is not loaded`);
       const weights = this.#weights.get(weightKey(tag, instance));
       if (weights === undefined) internal(`the plan calls "${tag}" for the unknown instance "${instance}"`);
-      const slot = component.slots[dispatch(tag, component.boxes, dims)];
+      const slot = component.slots[dispatch(tag, component.boxes, dims, component.spec.relations)];
       const demand = { cause: "first use", dims, ...callerOf(caller) } as const;
       const { artifact } = slot.ready ?? (await slot.obtain(demand));
       // Lazy ranges bring weights of their own; all others are resident.
