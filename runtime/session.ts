@@ -318,6 +318,7 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
     onProblem: (sentence) => options.onProblem?.(sentence),
     store: openStore(options, host),
     now: () => host.now(),
+    findPlace: (place) => host.originalPlace(place),
   });
   return new Runtime({ host, plugins, device, artifacts, journal, options });
 }

@@ -4,6 +4,7 @@ import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
 import { withFileErrors } from "./file_error.ts";
 import type { Host, OpenFile } from "./host.ts";
 import { NODE_FILES } from "./node_files.ts";
+import { originalPlace } from "./original_place.ts";
 import { packageFileUrl } from "./package_file.ts";
 import { spawnThread } from "./thread_worker.ts";
 import { spawnWebWorker } from "./web_worker.ts";
@@ -47,6 +48,7 @@ export function createBunHost(): Host {
     readFile: readWhole,
     openFile: (path) => withFileErrors("open", path, () => openFile(path)),
     loadPackageFile: async (specifier) => readWhole(NODE_FILES.pathOf(packageFileUrl(specifier))),
+    originalPlace: (place) => originalPlace(place, readWhole),
     env: (name) => Bun.env[name],
     defaultCacheDir: () => cacheDirectory(process.platform, (name) => Bun.env[name]),
     hubTokenPath: () => hubTokenFile((name) => Bun.env[name]),

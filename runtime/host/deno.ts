@@ -8,6 +8,7 @@ import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
 import { createDigest } from "./digest.ts";
 import { withFileErrors } from "./file_error.ts";
 import type { EntryKind, Host, OpenFile, WritableFile } from "./host.ts";
+import { originalPlace } from "./original_place.ts";
 import { packageFileUrl } from "./package_file.ts";
 import { temporaryName } from "./temporary_name.ts";
 import { spawnThread } from "./thread_worker.ts";
@@ -111,6 +112,7 @@ export function createDenoHost(): Host {
     pathOf: (url) => fileURLToPath(url),
     createDigest,
     loadPackageFile: async (specifier) => readWhole(fileURLToPath(packageFileUrl(specifier))),
+    originalPlace: (place) => originalPlace(place, readWhole),
     env: (name) => readEnvironment(name),
     defaultCacheDir: () => cacheDirectory(Deno.build.os, readEnvironment),
     hubTokenPath: () => hubTokenFile(readEnvironment),

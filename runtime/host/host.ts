@@ -1,5 +1,6 @@
 /** What fovea may ask of the runtime it lives in. Only the files of this folder touch runtime globals. */
 import type { WorkerHandle } from "../abi/device.ts";
+import type { SourcePlace } from "../core/source_place.ts";
 import type { Digest } from "./digest.ts";
 
 export type HostName = "bun" | "deno" | "node";
@@ -75,6 +76,9 @@ export interface Host {
   createDigest(algorithm: "sha1" | "sha256"): Digest;
   /** A file inside an installed dependency, such as `@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm`. */
   loadPackageFile(specifier: string): Promise<Uint8Array>;
+
+  /** Where a place in compiled code comes from, by the source map beside the file; nothing when there is none. */
+  originalPlace(place: SourcePlace): Promise<SourcePlace | undefined>;
 
   env(name: EnvironmentName): string | undefined;
   /** FOVEA_CACHE_DIR, else the platform's folder for caches, else (unknown or not permitted) undefined. */

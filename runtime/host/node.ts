@@ -6,6 +6,7 @@ import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
 import { withFileErrors } from "./file_error.ts";
 import type { Host, OpenFile } from "./host.ts";
 import { NODE_FILES } from "./node_files.ts";
+import { originalPlace } from "./original_place.ts";
 import { packageFileUrl } from "./package_file.ts";
 import { spawnThread } from "./thread_worker.ts";
 
@@ -48,6 +49,7 @@ export function createNodeHost(): Host {
     readFile: readWhole,
     openFile: (path) => withFileErrors("open", path, () => openFile(path)),
     loadPackageFile: async (specifier) => readWhole(NODE_FILES.pathOf(packageFileUrl(specifier))),
+    originalPlace: (place) => originalPlace(place, readWhole),
     env: (name) => process.env[name],
     defaultCacheDir: () => cacheDirectory(process.platform, (name) => process.env[name]),
     hubTokenPath: () => hubTokenFile((name) => process.env[name]),

@@ -19,7 +19,7 @@ import { createInterner, type OpTable } from "../ir/node.ts";
 import type { Demand, Journal } from "./journal.ts";
 import { type Attestation, createProofs, type ProofScope } from "./proofs.ts";
 import { type CompileConfig, type ComponentSettings, resolveSettings } from "./settings.ts";
-import { traceComponent } from "./trace.ts";
+import { type AskedSplit, type PlaceFinder, splitText, type TracedRange, traceAgain, traceRanges } from "./trace.ts";
 
 export type Origin = "compiled" | "cache";
 
@@ -72,6 +72,8 @@ export interface ReadyComponent {
   readonly spec: ComponentSpec;
   readonly settings: ComponentSettings;
   readonly boxes: readonly Box[];
+  /** Splits that comparisons in `build` asked for. */
+  readonly splits: readonly AskedSplit[];
   /** By position in `boxes`. */
   readonly slots: readonly RangeSlot[];
   /** Those that are there: all of them unless the component is lazy. */
@@ -103,11 +105,13 @@ export interface ArtifactsOptions {
   /** Told about each kernel that is put aside. */
   readonly onProblem: (sentence: string) => void;
   readonly now: () => number;
+  /** Reads source maps, for the lines that messages name. */
+  readonly findPlace: PlaceFinder;
 }
 
 export interface Artifacts {
   readonly counters: Readonly<ArtifactCounters>;
-  /** All ranges of a component; lazy ones without artifacts. @throws FoveaError `invalid_range`, `shape_error`, `no_kernel` */
+  /** All ranges of a component; lazy ones without artifacts. @throws FoveaError `invalid_range`, `shape_error`, `no_kernel`, `impure_build`, TraceBreakError */
   prepare(spec: ComponentSpec): Promise<ReadyComponent>;
   /** Kernels whose proofs failed: they claim nothing any more. */
   readonly quarantined: readonly Quarantined[];
@@ -212,11 +216,12 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     return { artifact, digest: digestBytes(encodeArtifact(artifact)), request, origin: "cache", compileMs: 0 };
   };
 
-  const compile = async ({ spec, settings, box }: Order, request: string): Promise<Found> => {
+  const compile = async ({ spec, settings, box, graph }: Order, request: string): Promise<Found> => {
     const { compileGraph } = await import("../compile/compile.ts");
     const begin = options.now();
     const interner = createInterner(ops);
-    const { report, ...compiled } = compileGraph(traceComponent(spec, box, interner), {
+    const traced = traceAgain(spec, box, interner, graph);
+    const { report, ...compiled } = compileGraph(traced, {
       interner,
       kernels: kernels.filter((k) => !quarantined.has(k.name)),
       target: device.target,
@@ -278,8 +283,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     return made;
   };
 
-  const slot = (spec: ComponentSpec, settings: ComponentSettings, box: Box): RangeSlot => {
-    const traced = traceComponent(spec, box, createInterner(ops));
+  const slot = (spec: ComponentSpec, settings: ComponentSettings, { box, graph: traced }: TracedRange): RangeSlot => {
     const graph = digestJson(graphToData(traced));
     let ready: ReadyArtifact | undefined;
     return {
@@ -316,12 +320,18 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     },
     prepare: async (spec) => {
       const settings = resolveSettings(spec, config);
-      const boxes = splitRanges(spec.symbols, settings.ranges.value, {
+      const maxArtifacts = settings.maxArtifacts.value;
+      const declared = splitRanges(spec.symbols, settings.ranges.value, {
         tag: spec.tag,
-        maxArtifacts: settings.maxArtifacts.value,
+        maxArtifacts,
         relations: spec.relations ?? [],
       });
-      const slots = boxes.map((box) => slot(spec, settings, box));
+      const { ranges, splits } = await traceRanges(spec, declared, ops, { find: options.findPlace, maxArtifacts });
+      for (const split of splits) {
+        journal.tell({ topic: "ranges", tag: spec.tag, text: `split ${splitText(split)}` });
+      }
+      const boxes = ranges.map((r) => r.box);
+      const slots = ranges.map((range) => slot(spec, settings, range));
       if (!settings.lazy.value) {
         const scope = proofs.scope();
         try {
@@ -334,6 +344,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
         spec,
         settings,
         boxes,
+        splits,
         slots,
         get artifacts() {
           return slots.flatMap((s) => s.ready ?? []);

@@ -4,6 +4,7 @@ import { bytesText } from "../core/diagnostics.ts";
 import { boxText } from "../core/range.ts";
 import type { ReadyComponent } from "./artifacts.ts";
 import type { LoadedTower } from "./tower.ts";
+import { splitText } from "./trace.ts";
 
 function rangeText({ slots }: ReadyComponent, at: number): readonly string[] {
   const { box, ready } = slots[at];
@@ -20,9 +21,10 @@ function rangeText({ slots }: ReadyComponent, at: number): readonly string[] {
 }
 
 export function explainComponent(component: ReadyComponent): string {
-  const { spec, boxes } = component;
+  const { spec, boxes, splits } = component;
   const instances = spec.instances.length === 1 ? "1 instance" : `${spec.instances.length} instances`;
-  return [`  ${spec.tag} (${instances})`, ...boxes.flatMap((_, at) => rangeText(component, at))].join("\n");
+  const asked = splits.map((split) => `    split by a comparison: ${splitText(split)}`);
+  return [`  ${spec.tag} (${instances})`, ...asked, ...boxes.flatMap((_, at) => rangeText(component, at))].join("\n");
 }
 
 export function explainEncoder(modelType: string, towers: ReadonlyMap<Modality, LoadedTower>): string {
