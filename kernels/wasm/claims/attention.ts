@@ -21,10 +21,15 @@ function windowOf(context: ClaimContext, node: Node): number {
   return bounds(node.inputs[1].shape[1], context.box).max <= window + 1 ? 0 : window;
 }
 
+/** Keys that a query may see at most, windows left out. */
+function reachableKeys(node: Node): Dim {
+  return (node.attributes.longest_segment as Dim | undefined) ?? node.inputs[1].shape[1];
+}
+
 /** Scores and weighted sums, and one exponential for each score. */
 function flopsOf(node: Node, window: number): Dim {
-  const [q, k] = node.inputs;
-  const reachable = (node.attributes.longest_segment as Dim | undefined) ?? k.shape[1];
+  const [q] = node.inputs;
+  const reachable = reachableKeys(node);
   const keys = window === 0 ? reachable : min(reachable, 2 * window + 1);
   const scores = mul(q.shape[0], q.shape[1], q.shape[2], keys);
   const exponential = exprFlops({ op: "exp", args: [{ input: 0 }] });
@@ -41,6 +46,8 @@ function optionsOf(context: ClaimContext, node: Node, headDim: number): Attentio
     segments: a.segments === true,
     window: windowOf(context, node),
     madd: context.capabilities.relaxedMadd === true,
+    mostQueries: bounds(node.inputs[0].shape[1], context.box).max,
+    mostKeys: bounds(reachableKeys(node), context.box).max,
   };
 }
 

@@ -8,7 +8,7 @@ import type {
   PackedLayout,
   Place,
 } from "../../../runtime/abi/kernel.ts";
-import { add, type Dim, dimEquals, evaluate, mul, product, type Shape } from "../../../runtime/core/dim.ts";
+import { add, type Dim, dimEquals, divisorOf, evaluate, mul, product, type Shape } from "../../../runtime/core/dim.ts";
 import { broadcastStrides, denseStrides } from "../../../runtime/core/strides.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import type { EpilogueAccess } from "../emit/epilogue.ts";
@@ -22,9 +22,9 @@ import {
   matmulScratch,
 } from "../emit/matmul.ts";
 import { PACK_ARGUMENTS, packedElements, packGrid, packKernel } from "../emit/pack_b.ts";
-import type { Size } from "../emit/size.ts";
+import type { SizeHint } from "../emit/size.ts";
 import { grow, renumber } from "./grow.ts";
-import { bytesOf, pointer, type Source, sourcesOf } from "./operands.ts";
+import { bytesOf, hintOf, pointer, type Source, sizeOf, sourcesOf } from "./operands.ts";
 import { type ProductForm, productForm } from "./product_form.ts";
 
 const NAME = "matmul";
@@ -58,7 +58,6 @@ interface Product {
 }
 
 const axisFromEnd = (shape: Shape, count: number): Dim => shape[shape.length - count];
-const sizeOf = (d: Dim): Size => (typeof d === "number" ? d : "argument");
 
 /** Shape and strides of a value where it will be read. */
 function seen(context: ClaimContext, node: Node): { readonly shape: Shape; readonly strides: readonly Dim[] } {
@@ -90,6 +89,23 @@ function batchesOfB(b: Node, lead: Shape): "one" | "each" | undefined {
   if (own.every((d) => dimEquals(d, 1))) return "one";
   const batch = lead.slice(0, -1);
   return own.length === batch.length && own.every((d, i) => dimEquals(d, batch[i])) ? "each" : undefined;
+}
+
+/** Steps of a multiply-add's latency that a tile must fill with independent sums, two a step. */
+const LATENCY = 4;
+
+/**
+ * Rows of the register tile for products with so many rows: at most those that the target runs fastest. A known number of
+ * rows is shared out so that its tiles take the fewest steps; the columns stay, since they are the layout of weights.
+ */
+function rowsOfTile(fastest: number, columns: number, { exact, most = fastest }: SizeHint): number {
+  const limit = Math.max(1, Math.min(fastest, exact ?? most));
+  if (exact === undefined) return limit;
+  const steps = (rows: number): number => (rows === 0 ? 0 : Math.max((rows * columns) / 8, LATENCY));
+  const whole = (rows: number): number => Math.floor(exact / rows) * steps(rows) + steps(exact % rows);
+  let best = limit;
+  for (let rows = limit - 1; rows > 0; rows--) if (whole(rows) < whole(best)) best = rows;
+  return best;
 }
 
 function analyze(context: ClaimContext, node: Node, epilogue: Epilogue): Product | string {
@@ -126,7 +142,8 @@ function analyze(context: ClaimContext, node: Node, epilogue: Epilogue): Product
   const form = found ?? formFor(dense);
   if (form === undefined) return "what it reads cannot be walked as batches of rows.";
   const { tileRows, tileColumns, relaxedMadd } = context.capabilities;
-  const tile = { rows: tileRows as number, columns: tileColumns as number, madd: relaxedMadd === true };
+  const rows = rowsOfTile(tileRows as number, tileColumns as number, hintOf(form.rows, context.box));
+  const tile = { rows, columns: tileColumns as number, madd: relaxedMadd === true };
   return { node, epilogue, tile, n, k, transposed, form, copiesA: found === undefined };
 }
 
@@ -186,9 +203,11 @@ function emit(e: EmitContext, p: Product, a: Source, b: Source | undefined, oper
   );
   const options: MatmulOptions = {
     ...tile,
-    n: sizeOf(n),
-    k: sizeOf(k),
-    aRowStride: sizeOf(ofA.row),
+    n: sizeOf(n, e.box),
+    k: sizeOf(k, e.box),
+    mHint: hintOf(form.rows, e.box),
+    wholePanels: divisorOf(n, e.box) % tile.columns === 0,
+    aRowStride: sizeOf(ofA.row, e.box),
     epilogue: epilogue.expr,
     operands: access,
   };

@@ -6,7 +6,7 @@ import { type EpilogueAccess, type EpilogueOperand, storeBlock } from "./epilogu
 import type { ScalarExpr } from "./expr.ts";
 import { forItems, word, wordBytes } from "./loops.ts";
 import { multiplyBlock } from "./matmul_block.ts";
-import { ceilDivision, type Size, sizeValue, smaller, wordsAfter } from "./size.ts";
+import { ceilDivision, remainders, type Size, type SizeHint, sizeValue, smaller, wordsAfter } from "./size.ts";
 
 export interface MatmulOptions {
   /** Register tile: 1..8 rows. */
@@ -15,6 +15,10 @@ export interface MatmulOptions {
   readonly columns: number;
   readonly n: Size;
   readonly k: Size;
+  /** What is known of the rows of A, which are an argument word. */
+  readonly mHint?: SizeHint;
+  /** Where N is an argument word: it is known to be whole panels. */
+  readonly wholePanels?: boolean;
   /** Elements between rows of A. */
   readonly aRowStride: Size;
   /** Input 0 is the product, inputs 1.. are the operands. */
@@ -49,8 +53,10 @@ export function matmulItem(
 }
 
 /** Bytes of private scratch. */
-export function matmulScratch(options: Pick<MatmulOptions, "rows" | "columns">): number {
-  return blockRows(options) * options.columns * 4;
+export function matmulScratch(options: Pick<MatmulOptions, "rows" | "columns" | "mHint">): number {
+  const { rows, columns, mHint = {} } = options;
+  const most = Math.ceil((mHint.exact ?? mHint.most ?? BLOCK_ROWS) / rows) * rows;
+  return Math.min(blockRows(options), most) * columns * 4;
 }
 
 const OPERAND_WORDS: Readonly<Record<EpilogueAccess, readonly string[]>> = {
@@ -123,23 +129,33 @@ export function matmulKernel(options: MatmulOptions): KernelModule {
     const [item, m, panels, blocks, blockHeight] = frame.locals("i32", 5);
     const [panel, batch, row, height] = frame.locals("i32", 4);
     const [a, b, sums, output, column, width] = frame.locals("i32", 6);
+    const mHint = options.mHint ?? {};
+    const most = mHint.exact ?? mHint.most;
+    /** All rows lie in one block. */
+    const oneBlock = most !== undefined && most <= blockRows(options);
 
-    const setup = [
-      ...[n.setup, k.setup, aRow.setup],
-      set(m, argument("m")),
-      set(panels, n.ceilDiv(columns)),
+    const evenBlocks = [
       set(blocks, ceilDivision(get(m), i32.of(blockRows(options)))),
       // Blocks of even height, in whole tiles.
       set(blockHeight, ceilDivision(ceilDivision(get(m), get(blocks)), i32.of(rows))),
       set(blockHeight, i32.mul(get(blockHeight), i32.of(rows))),
     ];
-    const place = [
-      set(panel, i32.remU(get(item), get(panels))),
-      set(batch, i32.divU(get(item), get(panels))),
+    const blockPlace = [
       set(row, i32.mul(i32.remU(get(batch), get(blocks)), get(blockHeight))),
       set(batch, i32.divU(get(batch), get(blocks))),
       set(height, i32.sub(get(m), get(row))),
       set(height, i32.select(i32.ltS(get(blockHeight), get(height)), get(blockHeight), get(height))),
+    ];
+    const setup = [
+      ...[n.setup, k.setup, aRow.setup],
+      set(m, mHint.exact === undefined ? argument("m") : i32.of(mHint.exact)),
+      set(panels, n.ceilDiv(columns)),
+      ...(oneBlock ? [] : evenBlocks),
+    ];
+    const place = [
+      set(panel, i32.remU(get(item), get(panels))),
+      set(batch, i32.divU(get(item), get(panels))),
+      ...(oneBlock ? [set(height, get(m))] : blockPlace),
     ];
 
     const aFirst = [i32.mul(get(batch), argument("a_batch_stride")), i32.mul(get(row), aRow.read)];
@@ -151,14 +167,15 @@ export function matmulKernel(options: MatmulOptions): KernelModule {
         tile: options,
         ...{ a, aRowStride: options.aRowStride, aRow },
         ...{ b, k: options.k, kSteps: k },
-        height,
+        // All blocks but the last are whole tiles.
+        ...{ height, rests: remainders(mHint, rows), most },
       }),
     ];
 
     const first = { column: get(column), row: get(row), batch: get(batch) };
     const { operands, place: placeOperands } = placedOperands(frame, options.operands, first, argument);
     const outputRow = i32.add(i32.mul(get(batch), get(m)), get(row));
-    const tail = options.n === "argument" ? undefined : options.n % columns;
+    const tail = options.n !== "argument" ? options.n % columns : options.wholePanels === true ? 0 : undefined;
     const finish = [
       set(column, i32.mul(get(panel), i32.of(columns))),
       tail !== 0 ? set(width, smaller(i32.of(columns), i32.sub(n.read, get(column)))) : [],
@@ -175,7 +192,8 @@ export function matmulKernel(options: MatmulOptions): KernelModule {
         options.madd,
       ),
     ];
+    const work = [multiply, finish];
     // Even heights may leave nothing for the last block.
-    return [setup, forItems(frame, item, [place, when(i32.gtS(get(height), i32.of(0)), [multiply, finish])])];
+    return [setup, forItems(frame, item, [place, oneBlock ? work : when(i32.gtS(get(height), i32.of(0)), work)])];
   });
 }
