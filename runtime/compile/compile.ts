@@ -18,6 +18,7 @@ import { type Cover, coverGraph } from "./cover.ts";
 import { type EmitOptions, emitCover } from "./emit.ts";
 import { expectationsOf } from "./expect.ts";
 import { constantRules } from "./fold_constants.ts";
+import { proveIndices } from "./index_proof.ts";
 import { legalize } from "./legalize.ts";
 import { mergeSiblingProducts } from "./merge_products.ts";
 import { applyRules } from "./rewrite.ts";
@@ -80,7 +81,7 @@ export function peakBytes(list: StepList, box: Box): number {
 
 /**
  * Compiles one graph.
- * @throws FoveaError `no_kernel` when an op has neither a claim nor an expansion.
+ * @throws FoveaError `no_kernel` when an op has neither a claim nor an expansion, `range_too_large`
  */
 export function compileGraph(traced: Graph, options: CompileOptions): CompileResult {
   const { make, table } = options.interner;
@@ -119,6 +120,7 @@ export function compileGraph(traced: Graph, options: CompileOptions): CompileRes
     target: options.target,
     box,
     peakBytes: peakBytes(list, box),
+    indices: proveIndices(list, box),
     requires: Object.keys(options.capabilities)
       .filter((k) => options.capabilities[k] === true)
       .sort(),

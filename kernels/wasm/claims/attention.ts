@@ -46,8 +46,8 @@ function optionsOf(context: ClaimContext, node: Node, headDim: number): Attentio
     segments: a.segments === true,
     window: windowOf(context, node),
     madd: context.capabilities.relaxedMadd === true,
-    mostQueries: bounds(node.inputs[0].shape[1], context.box).max,
-    mostKeys: bounds(reachableKeys(node), context.box).max,
+    mostQueries: Math.max(1, bounds(node.inputs[0].shape[1], context.box).max),
+    mostKeys: Math.max(1, bounds(reachableKeys(node), context.box).max),
   };
 }
 
