@@ -37,8 +37,8 @@ export type {
   TowerOutput,
 } from "./session/encoder.ts";
 export { Encoder } from "./session/encoder.ts";
-export type { CompileCause, Recompile } from "./session/journal.ts";
-export type { HubSettings, LoadOptions, Progress, RuntimeOptions } from "./session/options.ts";
+export type { CompileCause, JournalEvent, LogTopic, Recompile } from "./session/journal.ts";
+export type { HubSettings, LoadOptions, LogOptions, Progress, RuntimeOptions } from "./session/options.ts";
 export { type MediaProcessor, openMediaProcessor } from "./session/processor.ts";
 export { type PulledModel, type PullOptions, pullModel } from "./session/pull.ts";
 export type { CompileConfig, CompileSettings } from "./session/settings.ts";
@@ -166,6 +166,7 @@ export class Runtime {
         media: createMediaReader(host),
         deviceStats: () => device.stats(),
         now: () => host.now(),
+        findPlace: (place) => host.originalPlace(place),
         onClose: () => {
           this.#open.delete(made);
           void closeWeights();
@@ -188,11 +189,17 @@ export class Runtime {
    */
   async compile(component: ComponentInput, weights: Readonly<Record<string, Tensor>> = {}): Promise<CompiledComponent> {
     this.#checkOpen();
-    const { device, artifacts } = this.#parts;
+    const { host, device, artifacts } = this.#parts;
     artifacts.begin();
     const made: CompiledComponent = await compileComponent(
       { instances: [""], ...component },
-      { device, artifacts, reader: () => tensorReader(weights, component.tag), onClose: () => this.#open.delete(made) },
+      {
+        device,
+        artifacts,
+        reader: () => tensorReader(weights, component.tag),
+        findPlace: (place) => host.originalPlace(place),
+        onClose: () => this.#open.delete(made),
+      },
     );
     this.#open.add(made);
     return made;
@@ -307,7 +314,7 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     ...(options.memory === undefined ? {} : { memory: options.memory }),
   });
-  const journal = createJournal();
+  const journal = createJournal(options.log?.topics, options.log?.write);
   const artifacts = await createArtifacts({
     device,
     plugins,

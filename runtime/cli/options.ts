@@ -1,7 +1,10 @@
 /** Options that commands share, and the runtime that they ask for. */
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { FoveaError } from "../core/diagnostics.ts";
 import { detectHost, type Host } from "../host/mod.ts";
-import { MAX_THREADS } from "../session/options.ts";
+import { didYouMean } from "../session/check.ts";
+import { LOG_TOPICS, type LogTopic } from "../session/journal.ts";
+import { type LogOptions, MAX_THREADS } from "../session/options.ts";
 import { createRuntime, type HubSettings, type Runtime } from "../session.ts";
 import { type ProgressBar, progressBar, say } from "./terminal.ts";
 
@@ -102,6 +105,22 @@ export function withCommonOptions(command: Command): Command {
     .option("--verbose", "stack traces with errors");
 }
 
+/** Topics of FOVEA_LOG, separated by commas. @throws FoveaError `bad_usage` naming the nearest topic */
+export function logOption(topics: string | undefined): { readonly log?: LogOptions } {
+  const names = (topics ?? "").split(",").flatMap((name) => (name.trim() === "" ? [] : [name.trim()]));
+  if (names.length === 0) return {};
+  const odd = names.find((name) => !(LOG_TOPICS as readonly string[]).includes(name));
+  if (odd !== undefined) {
+    throw new FoveaError(
+      "bad_usage",
+      `FOVEA_LOG names the topic "${odd}"; there are ${LOG_TOPICS.join(", ")}.${didYouMean(odd, LOG_TOPICS)}`,
+    );
+  }
+  const write: LogOptions["write"] = ({ topic, tag, text }) =>
+    say(`fovea ${topic}: ${tag === undefined ? "" : `${tag}: `}${text}`);
+  return { log: { topics: names as readonly LogTopic[], write } };
+}
+
 export interface Opened {
   readonly host: Host;
   readonly runtime: Runtime;
@@ -120,6 +139,7 @@ export async function openRuntime(options: CommonOptions): Promise<Opened> {
     compile: { enabled: options.compile && host.env("FOVEA_COMPILE") !== "0" },
     onProgress: progress.onProgress,
     onProblem: (sentence) => say(`fovea: ${sentence}`),
+    ...logOption(host.env("FOVEA_LOG")),
     ...(options.target === undefined ? {} : { target: options.target }),
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     ...(options.memory === undefined ? {} : { memory: options.memory }),

@@ -8,7 +8,9 @@ import { createInstanceWeights, type TensorReader } from "../exec/instance_weigh
 import { linkPlan } from "../exec/linker.ts";
 import { createProgramRunner } from "../exec/program_runner.ts";
 import type { Artifacts, ReadyComponent } from "./artifacts.ts";
+import { firstUse, noteCaller } from "./callers.ts";
 import { explainComponent } from "./explain.ts";
+import type { PlaceFinder } from "./trace.ts";
 
 /** A component of one instance, ready to run. */
 export interface CompiledComponent {
@@ -69,6 +71,7 @@ export interface ComponentOptions {
   readonly device: Device;
   readonly artifacts: Artifacts;
   readonly reader: (instance: string) => TensorReader;
+  readonly findPlace: PlaceFinder;
   readonly onClose: () => void;
 }
 
@@ -118,10 +121,12 @@ export async function compileComponent(spec: ComponentSpec, options: ComponentOp
     tag: spec.tag,
     run: async (inputs, { signal } = {}) => {
       if (closed) throw new FoveaError("closed", `The component "${spec.tag}" was closed; compile it again to run it.`);
+      const isComplete = component.slots.every((s) => s.ready !== undefined);
+      const caller = isComplete ? undefined : noteCaller(options.findPlace);
       const dims = bindSymbols(component, inputs);
       const plan = planFor(dims);
       const slot = component.slots[dispatch(spec.tag, component.boxes, dims, spec.relations)];
-      const { artifact } = slot.ready ?? (await slot.obtain({ cause: "first use", dims }));
+      const { artifact } = slot.ready ?? (await slot.obtain(await firstUse(dims, caller)));
       await weights.load(artifact.weights, read);
       const taken: Record<string, Tensor> = Object.fromEntries(artifact.inputs.map((i) => [i.name, inputs[i.name]]));
       const linked = linkPlan(plan, taken, () => ({ artifact, weights: weights.resolve(artifact.weights) }));

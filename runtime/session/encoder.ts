@@ -12,9 +12,11 @@ import type {
 } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { concatRows } from "./batching.ts";
+import { noteCaller } from "./callers.ts";
 import { checkOptions, didYouMean, type Expected, FUNCTION, foundText, isObject, SIGNAL, TEXTS } from "./check.ts";
 import { explainEncoder } from "./explain.ts";
 import type { LoadedTower, RunStats } from "./tower.ts";
+import type { PlaceFinder } from "./trace.ts";
 
 /** A picture: a path, a file or http(s) URL, a PNG, JPEG or WebP file as bytes or as a blob, or decoded pixels. */
 export type ImageInput = string | URL | Uint8Array | ArrayBuffer | Blob | PixelImage;
@@ -106,6 +108,7 @@ export interface EncoderContext {
   readonly media: MediaReader;
   readonly deviceStats: () => DeviceStats;
   readonly now: () => number;
+  readonly findPlace: PlaceFinder;
   readonly onClose: () => void;
 }
 
@@ -173,6 +176,8 @@ export class Encoder {
     checkOptions("encode", options, ENCODE_OPTIONS);
     options.signal?.throwIfAborted();
     const requestId = ++this.#encodes;
+    const isComplete = [...this.#context.towers.values()].every((t) => t.complete);
+    const caller = isComplete ? {} : { caller: noteCaller(this.#context.findPlace) };
     const given = this.#batches(inputs, options.signal);
     const wanted = this.#outputs([...given.keys()], options.outputs);
     const total = [...given.values()].reduce((n, batches) => n + batches.length, 0);
@@ -188,7 +193,7 @@ export class Encoder {
         this.#checkOpen();
         const outputs = wanted.get(modality) ?? [];
         const signal = options.signal === undefined ? {} : { signal: options.signal };
-        parts.push(await this.tower(modality).run({ inputs: tensors, outputs, requestId, ...signal }));
+        parts.push(await this.tower(modality).run({ inputs: tensors, outputs, requestId, ...signal, ...caller }));
         options.onProgress?.(++done, total);
       }
       results.set(modality, parts.length === 1 ? parts[0] : concatRows(parts, this.tower(modality).spec.joinAxes));

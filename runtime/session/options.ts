@@ -2,6 +2,7 @@
 import type { Plugin } from "../abi/plugin.ts";
 import type { Store } from "../exec/store/store.ts";
 import { checkOptions, type Expected, FUNCTION, isObject, oneOf, SIGNAL, TEXT, TEXTS, withMethods } from "./check.ts";
+import { type JournalEvent, LOG_TOPICS, type LogTopic } from "./journal.ts";
 import type { CompileConfig } from "./settings.ts";
 
 /** Progress of a load: `done` of `total` steps of a phase, bytes of a download. */
@@ -30,6 +31,12 @@ export interface HubSettings {
   readonly endpoint?: string;
 }
 
+/** What is told while a runtime works, and to whom. */
+export interface LogOptions {
+  readonly topics: readonly LogTopic[];
+  readonly write: (event: JournalEvent) => void;
+}
+
 export interface RuntimeOptions {
   /** Device kind; `wasm` unless given. */
   readonly device?: string;
@@ -49,6 +56,8 @@ export interface RuntimeOptions {
   readonly onProgress?: (progress: Progress) => void;
   /** Told once about each thing that was worked around, such as a cache folder that cannot be written. */
   readonly onProblem?: (sentence: string) => void;
+  /** Told what happens of these topics: ranges that split, cache hits and misses, compiles after load. */
+  readonly log?: LogOptions;
 }
 
 export interface LoadOptions {
@@ -86,6 +95,15 @@ const RUNTIME_OPTIONS: Readonly<Record<keyof RuntimeOptions, Expected>> = {
   memory: { text: "a number of bytes above 0", holds: (v) => Number.isFinite(v) && (v as number) > 0 },
   onProgress: FUNCTION,
   onProblem: FUNCTION,
+  log: { text: 'an object such as { topics: ["recompiles"], write: console.log }', holds: isObject },
+};
+
+const LOG_OPTIONS: Readonly<Record<keyof LogOptions, Expected>> = {
+  topics: {
+    text: `a list of ${LOG_TOPICS.join(", ")}`,
+    holds: (v) => Array.isArray(v) && v.every((topic) => (LOG_TOPICS as readonly unknown[]).includes(topic)),
+  },
+  write: FUNCTION,
 };
 
 const BOOLEAN: Expected = { text: "true or false", holds: (v) => typeof v === "boolean" };
@@ -118,6 +136,7 @@ const LOAD_OPTIONS: Readonly<Record<keyof LoadOptions, Expected>> = {
 export function checkRuntimeOptions(options: RuntimeOptions): void {
   checkOptions("createRuntime", options, RUNTIME_OPTIONS);
   if (options.hub !== undefined) checkHubSettings(options.hub);
+  if (options.log !== undefined) checkOptions("createRuntime's `log`", options.log, LOG_OPTIONS);
   if (options.compile !== undefined) checkOptions("createRuntime's `compile`", options.compile, COMPILE_OPTIONS);
 }
 

@@ -8,6 +8,7 @@ import { type LinkedProgram, linkPlan, type ResolvedCall } from "../exec/linker.
 import { createProgramRunner } from "../exec/program_runner.ts";
 import type { Artifacts, ReadyComponent } from "./artifacts.ts";
 import { concatRows, sliceRows } from "./batching.ts";
+import { type Caller, firstUse } from "./callers.ts";
 
 /** Linked programs kept; the one unused for longest goes first. */
 const PROGRAMS = 32;
@@ -23,7 +24,7 @@ export interface RunRequest {
   readonly requestId: number;
   readonly signal?: AbortSignal;
   /** `file:line` of whoever asked, for what is compiled after loading. */
-  readonly caller?: () => string | undefined;
+  readonly caller?: Caller;
 }
 
 export interface RunStats {
@@ -263,17 +264,11 @@ class Tower implements LoadedTower {
       const weights = this.#weights.get(weightKey(tag, instance));
       if (weights === undefined) internal(`the plan calls "${tag}" for the unknown instance "${instance}"`);
       const slot = component.slots[dispatch(tag, component.boxes, dims, component.spec.relations)];
-      const demand = { cause: "first use", dims, ...callerOf(caller) } as const;
-      const { artifact } = slot.ready ?? (await slot.obtain(demand));
+      const { artifact } = slot.ready ?? (await slot.obtain(await firstUse(dims, caller)));
       // Lazy ranges bring weights of their own; all others are resident.
       await weights.load(artifact.weights, this.#options.reader(instance));
       resolved.push({ artifact, weights: weights.resolve(artifact.weights) });
     }
     return linkPlan(plan, inputs, (at) => resolved[at]);
   }
-}
-
-function callerOf(caller: RunRequest["caller"]): { readonly caller?: string } {
-  const at = caller?.();
-  return at === undefined ? {} : { caller: at };
 }

@@ -91,21 +91,9 @@ function batchesOfB(b: Node, lead: Shape): "one" | "each" | undefined {
   return own.length === batch.length && own.every((d, i) => dimEquals(d, batch[i])) ? "each" : undefined;
 }
 
-/** Steps of a multiply-add's latency that a tile must fill with independent sums, two a step. */
-const LATENCY = 4;
-
-/**
- * Rows of the register tile for products with so many rows: at most those that the target runs fastest. A known number of
- * rows is shared out so that its tiles take the fewest steps; the columns stay, since they are the layout of weights.
- */
-function rowsOfTile(fastest: number, columns: number, { exact, most = fastest }: SizeHint): number {
-  const limit = Math.max(1, Math.min(fastest, exact ?? most));
-  if (exact === undefined) return limit;
-  const steps = (rows: number): number => (rows === 0 ? 0 : Math.max((rows * columns) / 8, LATENCY));
-  const whole = (rows: number): number => Math.floor(exact / rows) * steps(rows) + steps(exact % rows);
-  let best = limit;
-  for (let rows = limit - 1; rows > 0; rows--) if (whole(rows) < whole(best)) best = rows;
-  return best;
+/** Rows of the register tile: what the target runs fastest, and no more than the range has. */
+function rowsOfTile(fastest: number, { exact, most = fastest }: SizeHint): number {
+  return Math.max(1, Math.min(fastest, exact ?? most));
 }
 
 function analyze(context: ClaimContext, node: Node, epilogue: Epilogue): Product | string {
@@ -142,7 +130,7 @@ function analyze(context: ClaimContext, node: Node, epilogue: Epilogue): Product
   const form = found ?? formFor(dense);
   if (form === undefined) return "what it reads cannot be walked as batches of rows.";
   const { tileRows, tileColumns, relaxedMadd } = context.capabilities;
-  const rows = rowsOfTile(tileRows as number, tileColumns as number, hintOf(form.rows, context.box));
+  const rows = rowsOfTile(tileRows as number, hintOf(form.rows, context.box));
   const tile = { rows, columns: tileColumns as number, madd: relaxedMadd === true };
   return { node, epilogue, tile, n, k, transposed, form, copiesA: found === undefined };
 }
