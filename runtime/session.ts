@@ -4,6 +4,7 @@ import type { CheckpointScalar, ComponentSpec, Modality, Tensor } from "./abi/en
 import type { Plugin } from "./abi/plugin.ts";
 import { FoveaError } from "./core/diagnostics.ts";
 import { exp } from "./core/math.ts";
+import type { SourcePlace } from "./core/source_place.ts";
 import type { TensorReader } from "./exec/instance_weights.ts";
 import { createDirectoryStore } from "./exec/store/directory_store.ts";
 import { createMemoryStore } from "./exec/store/memory_store.ts";
@@ -22,9 +23,12 @@ import type { HubContext } from "./session/hub_source.ts";
 import { createJournal, type Journal, type Recompile } from "./session/journal.ts";
 import { checkComponents, openModel } from "./session/model_files.ts";
 import { checkLoadOptions, checkRuntimeOptions, type LoadOptions, type RuntimeOptions } from "./session/options.ts";
+import { resolveSettings } from "./session/settings.ts";
 import { createMediaReader, type ModelSource, openModelSource } from "./session/source.ts";
 import { type LoadedTower, loadTower } from "./session/tower.ts";
+import { type RecordedSizes, type TunedComponent, type TuneRangesOptions, tuneRanges } from "./session/tune_ranges.ts";
 
+export { findBreaks } from "./session/breaks.ts";
 export type { CompiledComponent } from "./session/component.ts";
 export type { DeviceReport } from "./session/devices.ts";
 export type {
@@ -43,6 +47,7 @@ export { type MediaProcessor, openMediaProcessor } from "./session/processor.ts"
 export { type PulledModel, type PullOptions, pullModel } from "./session/pull.ts";
 export type { CompileConfig, CompileSettings } from "./session/settings.ts";
 export type { ModelSource } from "./session/source.ts";
+export type { RecordedSizes, TunedComponent, TuneRangesOptions } from "./session/tune_ranges.ts";
 export { type Classification, type ClassifyOptions, classifyImages } from "./session/zero_shot.ts";
 
 export interface RuntimeStats {
@@ -198,11 +203,41 @@ export class Runtime {
         artifacts,
         reader: () => tensorReader(weights, component.tag),
         findPlace: (place) => host.originalPlace(place),
+        onSizes: this.#parts.options.onSizes,
         onClose: () => this.#open.delete(made),
       },
     );
     this.#open.add(made);
     return made;
+  }
+
+  /**
+   * Ranges for a model's components that take the least time for recorded sizes, as the target's roofline predicts it.
+   * @param source a model; its `config.json` is enough
+   * @throws FoveaError `no_sizes`, and what opening a model throws
+   */
+  async tuneRanges(
+    source: ModelSource,
+    sizes: readonly RecordedSizes[],
+    options: TuneRangesOptions = {},
+  ): Promise<readonly TunedComponent[]> {
+    this.#checkOpen();
+    const { host, plugins, device, options: own } = this.#parts;
+    const { model } = await openModel(await openModelSource(source, host, { hub: this.#hub() }), plugins);
+    const context = {
+      ops: allOps(plugins),
+      kernels: plugins.flatMap((p) => p.kernels ?? []).filter((k) => k.device === device.kind),
+      target: device.target,
+      capabilities: device.capabilities,
+      settings: (spec: ComponentSpec) => resolveSettings(spec, own.compile ?? {}),
+      findPlace: (place: SourcePlace) => host.originalPlace(place),
+    };
+    return tuneRanges(
+      model.towers.flatMap((t) => t.components),
+      sizes,
+      context,
+      options,
+    );
   }
 
   stats(): RuntimeStats {
@@ -260,6 +295,7 @@ export class Runtime {
       artifacts,
       reader: (instance) => (name, shape) => weights.read(`${instance}${name}`, shape, abort),
       progress: { compile: tell("compile"), weights: tell("weights") },
+      onSizes: options.onSizes,
       now: () => host.now(),
       ...abort,
     });

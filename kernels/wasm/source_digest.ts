@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "e656570bf33db05de89291599e367a9d027e59cd9b872af759699ccce8ab7299";
+export const SOURCE_DIGEST: string = "153de1e37de2b6167004a1bd4bc3c38c25fc31aa71fedef86c6785c51461958c";

@@ -5,8 +5,9 @@ import { FoveaError } from "../core/diagnostics.ts";
 import { encodeNpy, encodeSafetensors } from "../exec/weights/writer.ts";
 import { detectHost, type Host } from "../host/mod.ts";
 import { didYouMean } from "../session/check.ts";
-import type { Encoder } from "../session.ts";
-import { type CommonOptions, nameList, withCommonOptions, withRuntime } from "./options.ts";
+import { writeSizes } from "../session/tune_ranges.ts";
+import type { Encoder, RecordedSizes } from "../session.ts";
+import { type CommonOptions, nameList, nonEmpty, type Opened, withCommonOptions, withRuntime } from "./options.ts";
 import { checkPictures } from "./pictures.ts";
 import { oneLine, table } from "./table.ts";
 import { print, printJson, say } from "./terminal.ts";
@@ -15,6 +16,7 @@ interface EmbedOptions extends CommonOptions {
   readonly text?: readonly string[];
   readonly out?: string;
   readonly outputs?: readonly string[];
+  readonly record?: string;
 }
 
 /** Characters of an input that the table shows. */
@@ -29,6 +31,7 @@ export function embedCommand(): Command {
     .argument("[files...]", "PNG, JPEG or WebP pictures; WAV, FLAC, MP3 or Ogg recordings")
     .option("--text <text...>", "texts to encode as well")
     .option("--outputs <names>", "results wanted, comma-separated; the embeddings unless given", nameList)
+    .option("--record <file>", "add the sizes of each component's calls, for `fovea tune ranges`", nonEmpty("a file"))
     .option("--out <file>", "write x.safetensors, x.json or x.npy; - prints JSON");
   return withCommonOptions(command)
     .addHelpText(
@@ -46,7 +49,9 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
   const out = options.out;
   if (out !== undefined && out !== "-") await checkOut(out);
   await checkPictures(files);
-  await withRuntime(options, async ({ host, runtime, progress }) => {
+  const sizes: RecordedSizes[] = [];
+  const recording = options.record === undefined ? {} : { onSizes: (one: RecordedSizes) => void sizes.push(one) };
+  const run = async ({ host, runtime, progress }: Opened): Promise<void> => {
     const recordings = files.filter((f) => RECORDING.test(f));
     const pictures = files.filter((f) => !RECORDING.test(f));
     const given: Readonly<Record<Component, readonly string[]>> = { vision: pictures, text: texts, audio: recordings };
@@ -70,6 +75,7 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
       }
     }
     progress.stop();
+    if (options.record !== undefined) await addSizes(host, options.record, sizes);
     const head = { model, runtime: host.name, device: runtime.device, target: runtime.target, files, texts };
     if (out !== undefined && out !== "-") {
       await writeOut(host, out, tensors, head);
@@ -85,7 +91,17 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
     } else {
       print(summary(tensors, inputsOf));
     }
+  };
+  await withRuntime(options, run, recording);
+}
+
+/** Adds lines to a file of sizes, which need not be there. */
+async function addSizes(host: Host, file: string, sizes: readonly RecordedSizes[]): Promise<void> {
+  const old = await host.readFile(file).catch((error: unknown) => {
+    if (error instanceof FoveaError && error.code === "file.not_found") return new Uint8Array();
+    throw error;
   });
+  await host.writeFileAtomic(file, new TextEncoder().encode(new TextDecoder().decode(old) + writeSizes(sizes)));
 }
 
 type Component = "vision" | "text" | "audio";

@@ -5,8 +5,10 @@ import { benchCommand } from "./bench.ts";
 import { classifyCommand } from "./classify.ts";
 import { doctorCommand } from "./doctor.ts";
 import { embedCommand } from "./embed.ts";
+import { explainCommand } from "./explain.ts";
 import { pullCommand } from "./pull.ts";
 import { args, fail, print, say, setExitCode, watchStreams } from "./terminal.ts";
+import { tuneCommand } from "./tune.ts";
 import { verifyCommand } from "./verify.ts";
 import { VERSION } from "./version.ts";
 
@@ -18,11 +20,19 @@ function createProgram(): Command {
       "after",
       "\nExamples:\n  fovea embed ./clip photo.jpg --text 'a cat'\n  fovea classify ./clip *.png --labels 'cat,dog'\n  fovea pull hf:openai/clip-vit-base-patch32\n  fovea doctor",
     );
-  for (const make of [embedCommand, classifyCommand, verifyCommand, benchCommand, pullCommand, doctorCommand]) {
-    program.addCommand(make());
-  }
+  const commands = [
+    embedCommand,
+    classifyCommand,
+    verifyCommand,
+    benchCommand,
+    explainCommand,
+    tuneCommand,
+    pullCommand,
+    doctorCommand,
+  ];
+  for (const create of commands) program.addCommand(create());
   // exitOverride is not inherited by commands that were made on their own.
-  for (const command of [program, ...program.commands]) {
+  for (const command of withSubcommands(program)) {
     command
       .exitOverride()
       .showHelpAfterError("(add --help for usage and examples)")
@@ -33,6 +43,10 @@ function createProgram(): Command {
       });
   }
   return program;
+}
+
+function withSubcommands(command: Command): readonly Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
 }
 
 async function main(): Promise<void> {

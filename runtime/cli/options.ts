@@ -5,7 +5,7 @@ import { detectHost, type Host } from "../host/mod.ts";
 import { didYouMean } from "../session/check.ts";
 import { LOG_TOPICS, type LogTopic } from "../session/journal.ts";
 import { type LogOptions, MAX_THREADS } from "../session/options.ts";
-import { createRuntime, type HubSettings, type Runtime } from "../session.ts";
+import { createRuntime, type HubSettings, type Runtime, type RuntimeOptions } from "../session.ts";
 import { type ProgressBar, progressBar, say } from "./terminal.ts";
 
 export interface HubOptions {
@@ -127,8 +127,8 @@ export interface Opened {
   readonly progress: ProgressBar;
 }
 
-/** Opens the runtime that the options ask for. */
-export async function openRuntime(options: CommonOptions): Promise<Opened> {
+/** Opens the runtime that the options ask for. @param more what a command adds */
+export async function openRuntime(options: CommonOptions, more: RuntimeOptions = {}): Promise<Opened> {
   const host = await detectHost();
   const progress = await progressBar(host, options.json === true);
   const cache = options.cache ?? host.defaultCacheDir() ?? false;
@@ -143,13 +143,18 @@ export async function openRuntime(options: CommonOptions): Promise<Opened> {
     ...(options.target === undefined ? {} : { target: options.target }),
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     ...(options.memory === undefined ? {} : { memory: options.memory }),
+    ...more,
   });
   return { host, runtime, progress };
 }
 
 /** Runs `work` with a runtime and closes it, also when it fails. */
-export async function withRuntime(options: CommonOptions, work: (opened: Opened) => Promise<void>): Promise<void> {
-  const opened = await openRuntime(options);
+export async function withRuntime(
+  options: CommonOptions,
+  work: (opened: Opened) => Promise<void>,
+  more: RuntimeOptions = {},
+): Promise<void> {
+  const opened = await openRuntime(options, more);
   try {
     await work(opened);
   } finally {

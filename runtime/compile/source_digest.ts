@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "625a3e29c6a0f2615aa9efa83342ded122c6dc7decbcb0872f0477c901ce52e7";
+export const SOURCE_DIGEST: string = "02ed6988289f5e30fcf0e909e0d0cc2d365b1076be357c03b3b08c5dbbdb30c8";

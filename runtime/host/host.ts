@@ -76,6 +76,8 @@ export interface Host {
   createDigest(algorithm: "sha1" | "sha256"): Digest;
   /** A file inside an installed dependency, such as `@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm`. */
   loadPackageFile(specifier: string): Promise<Uint8Array>;
+  /** What a JavaScript module exports, or where the runtime reads it a TypeScript one. Throws what the engine throws. */
+  importModule(path: string): Promise<Readonly<Record<string, unknown>>>;
 
   /** Where a place in compiled code comes from, by the source map beside the file; nothing when there is none. */
   originalPlace(place: SourcePlace): Promise<SourcePlace | undefined>;

@@ -5,6 +5,7 @@ import { isatty } from "node:tty";
 import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
 import { withFileErrors } from "./file_error.ts";
 import type { Host, OpenFile } from "./host.ts";
+import { importModule } from "./import_module.ts";
 import { NODE_FILES } from "./node_files.ts";
 import { originalPlace } from "./original_place.ts";
 import { packageFileUrl } from "./package_file.ts";
@@ -49,6 +50,7 @@ export function createNodeHost(): Host {
     readFile: readWhole,
     openFile: (path) => withFileErrors("open", path, () => openFile(path)),
     loadPackageFile: async (specifier) => readWhole(NODE_FILES.pathOf(packageFileUrl(specifier))),
+    importModule,
     originalPlace: (place) => originalPlace(place, readWhole),
     env: (name) => process.env[name],
     defaultCacheDir: () => cacheDirectory(process.platform, (name) => process.env[name]),

@@ -133,11 +133,15 @@ const leastOf = (attribute: string): number => (POSITIONS.includes(attribute) ? 
 
 /** The first of an op's sizes that is none. */
 function unnamedSize(attributes: Attributes): { readonly found: unknown } | undefined {
-  for (const name of SIZES) {
+  for (const name in attributes) {
+    if (!SIZES.includes(name)) continue;
     const value: unknown = attributes[name];
-    if (!(name in attributes)) continue;
-    const odd = (Array.isArray(value) ? value : [value]).findIndex((d) => !isSize(d, leastOf(name)));
-    if (odd >= 0) return { found: Array.isArray(value) ? value[odd] : value };
+    const least = leastOf(name);
+    if (!Array.isArray(value)) {
+      if (!isSize(value, least)) return { found: value };
+      continue;
+    }
+    for (const d of value) if (!isSize(d, least)) return { found: d };
   }
   return undefined;
 }
@@ -244,7 +248,7 @@ export function createGraphBuilder(options: BuilderOptions): GraphBuilder {
       });
       attributes = repaired(given);
     }
-    if (operands.some((n) => standIns.has(n))) return standIn(name, operands);
+    if (broken && operands.some((n) => standIns.has(n))) return standIn(name, operands);
     try {
       return located(() => make(name, operands, attributes, locate ? locationText() : undefined));
     } catch (error) {

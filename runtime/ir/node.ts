@@ -123,8 +123,7 @@ export function createInterner(table: OpTable, traps: object = THROWING): Intern
         `Operation "${op}" cannot take ${operands || "no operands"}${at}: ${problem}`,
       );
     }
-    const node: Node = Object.freeze({
-      __proto__: traps,
+    const made: Node = Object.assign(Object.create(traps), {
       id: known.size,
       op,
       inputs: Object.freeze([...inputs]),
@@ -133,6 +132,7 @@ export function createInterner(table: OpTable, traps: object = THROWING): Intern
       dtype: problem.dtype,
       ...(source === undefined ? {} : { source }),
     });
+    const node = Object.freeze(made);
     known.set(key, node);
     return node;
   };

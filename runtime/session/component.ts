@@ -11,6 +11,7 @@ import type { Artifacts, ReadyComponent } from "./artifacts.ts";
 import { firstUse, noteCaller } from "./callers.ts";
 import { explainComponent } from "./explain.ts";
 import type { PlaceFinder } from "./trace.ts";
+import type { RecordedSizes } from "./tune_ranges.ts";
 
 /** A component of one instance, ready to run. */
 export interface CompiledComponent {
@@ -72,6 +73,7 @@ export interface ComponentOptions {
   readonly artifacts: Artifacts;
   readonly reader: (instance: string) => TensorReader;
   readonly findPlace: PlaceFinder;
+  readonly onSizes?: ((sizes: RecordedSizes) => void) | undefined;
   readonly onClose: () => void;
 }
 
@@ -124,6 +126,7 @@ export async function compileComponent(spec: ComponentSpec, options: ComponentOp
       const isComplete = component.slots.every((s) => s.ready !== undefined);
       const caller = isComplete ? undefined : noteCaller(options.findPlace);
       const dims = bindSymbols(component, inputs);
+      options.onSizes?.({ tag: spec.tag, dims });
       const plan = planFor(dims);
       const slot = component.slots[dispatch(spec.tag, component.boxes, dims, spec.relations)];
       const { artifact } = slot.ready ?? (await slot.obtain(await firstUse(dims, caller)));

@@ -4,6 +4,7 @@ import type { Store } from "../exec/store/store.ts";
 import { checkOptions, type Expected, FUNCTION, isObject, oneOf, SIGNAL, TEXT, TEXTS, withMethods } from "./check.ts";
 import { type JournalEvent, LOG_TOPICS, type LogTopic } from "./journal.ts";
 import type { CompileConfig } from "./settings.ts";
+import type { RecordedSizes } from "./tune_ranges.ts";
 
 /** Progress of a load: `done` of `total` steps of a phase, bytes of a download. */
 export interface Progress {
@@ -56,6 +57,8 @@ export interface RuntimeOptions {
   readonly onProgress?: (progress: Progress) => void;
   /** Told once about each thing that was worked around, such as a cache folder that cannot be written. */
   readonly onProblem?: (sentence: string) => void;
+  /** Told the dims of each component that a call runs, equal ones once: what `fovea tune ranges` learns from. */
+  readonly onSizes?: (sizes: RecordedSizes) => void;
   /** Told what happens of these topics: ranges that split, cache hits and misses, compiles after load. */
   readonly log?: LogOptions;
 }
@@ -95,6 +98,7 @@ const RUNTIME_OPTIONS: Readonly<Record<keyof RuntimeOptions, Expected>> = {
   memory: { text: "a number of bytes above 0", holds: (v) => Number.isFinite(v) && (v as number) > 0 },
   onProgress: FUNCTION,
   onProblem: FUNCTION,
+  onSizes: FUNCTION,
   log: { text: 'an object such as { topics: ["recompiles"], write: console.log }', holds: isObject },
 };
 

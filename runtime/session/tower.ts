@@ -9,6 +9,7 @@ import { createProgramRunner } from "../exec/program_runner.ts";
 import type { Artifacts, ReadyComponent } from "./artifacts.ts";
 import { concatRows, sliceRows } from "./batching.ts";
 import { type Caller, firstUse } from "./callers.ts";
+import type { RecordedSizes } from "./tune_ranges.ts";
 
 /** Linked programs kept; the one unused for longest goes first. */
 const PROGRAMS = 32;
@@ -56,6 +57,7 @@ export interface TowerOptions {
   readonly reader: (instance: string) => TensorReader;
   readonly progress: TowerProgress;
   readonly now: () => number;
+  readonly onSizes?: ((sizes: RecordedSizes) => void) | undefined;
   readonly signal?: AbortSignal;
 }
 
@@ -224,6 +226,7 @@ class Tower implements LoadedTower {
 
   async #runPart(inputs: Tensors, request: RunRequest): Promise<Tensors> {
     const { plan, linked } = await this.#program(inputs, request);
+    if (this.#options.onSizes !== undefined) tellSizes(plan, this.#options.onSizes);
     const begin = this.#options.now();
     const out = await this.#runner.run(linked, { ...inputs, ...plan.constants }, plan.results, {
       requestId: request.requestId,
@@ -270,5 +273,15 @@ class Tower implements LoadedTower {
       resolved.push({ artifact, weights: weights.resolve(artifact.weights) });
     }
     return linkPlan(plan, inputs, (at) => resolved[at]);
+  }
+}
+
+/** Tells the dims of a plan's calls, equal ones of a component once. */
+function tellSizes(plan: Plan, tell: (sizes: RecordedSizes) => void): void {
+  const told = new Set<string>();
+  for (const { tag, dims } of plan.calls) {
+    const key = JSON.stringify([tag, dims]);
+    if (!told.has(key)) tell({ tag, dims });
+    told.add(key);
   }
 }
