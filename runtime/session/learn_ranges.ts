@@ -78,7 +78,10 @@ async function bestCuts(
   { symbols, cost }: LearnOptions,
 ): Promise<readonly Cut[]> {
   const whole = symbols[symbol];
-  const points = pointsOf(symbol, samples);
+  const seen = pointsOf(symbol, samples);
+  const largest = Math.max(...samples.map((s) => s.dims[symbol]));
+  // Sizes beyond all that were seen may have a range that nobody waits for.
+  const points = largest < whole.max ? [...seen, []] : seen;
   const endOf = (at: number): number => Math.max(...points[at].map((s) => s.dims[symbol]));
   /** Seconds of points `from`..`to` in a range of their own, which begins behind the point before. */
   const alone = async (from: number, to: number): Promise<number> => {
