@@ -1,6 +1,6 @@
 /** Composition: host, plugins, device, store and compiler become a runtime. */
 import type { Device, DeviceStats } from "./abi/device.ts";
-import type { CheckpointScalar, ComponentSpec, Modality, Tensor } from "./abi/encoder.ts";
+import type { CheckpointScalar, ComponentSpec, EncoderModel, Modality, Tensor, TowerSpec } from "./abi/encoder.ts";
 import type { Plugin } from "./abi/plugin.ts";
 import { FoveaError } from "./core/diagnostics.ts";
 import { exp } from "./core/math.ts";
@@ -13,40 +13,65 @@ import { createTensorSource, openCheckpoint } from "./exec/weights/checkpoint.ts
 import { createDummySource } from "./exec/weights/dummy.ts";
 import type { TensorSource } from "./exec/weights/tensor_source.ts";
 import { detectHost, type Host } from "./host/mod.ts";
+import type { OpTable } from "./ir/node.ts";
 import { allOps } from "./session/all_ops.ts";
-import { type ArtifactCounters, type Artifacts, createArtifacts, type Quarantined } from "./session/artifacts.ts";
+import { type ArtifactCounters, type Artifacts, createArtifacts, type Uncompiled } from "./session/artifacts.ts";
 import { type CompiledComponent, compileComponent } from "./session/component.ts";
 import { type DeviceReport, deviceHost, openDevice, reportDevices } from "./session/devices.ts";
 import { Encoder } from "./session/encoder.ts";
 import { firstPartyPlugins } from "./session/first_party.ts";
 import type { HubContext } from "./session/hub_source.ts";
 import { createJournal, type Journal, type Recompile } from "./session/journal.ts";
-import { checkComponents, openModel } from "./session/model_files.ts";
-import { checkLoadOptions, checkRuntimeOptions, type LoadOptions, type RuntimeOptions } from "./session/options.ts";
-import { resolveSettings } from "./session/settings.ts";
-import { createMediaReader, type ModelSource, openModelSource } from "./session/source.ts";
-import { type LoadedTower, loadTower } from "./session/tower.ts";
+import { checkComponents, type OpenedModel, openModel } from "./session/model_files.ts";
+import {
+  checkLoadOptions,
+  checkPrepareOptions,
+  checkRuntimeOptions,
+  checkTuneGranularityOptions,
+  type LoadOptions,
+  type PrepareModelOptions,
+  type Progress,
+  type RuntimeOptions,
+  type TuneGranularityOptions,
+} from "./session/options.ts";
+import { createPatternWatch, type PatternWatch } from "./session/patterns.ts";
+import { createPlaces, type Places } from "./session/places.ts";
+import { checkPlugins } from "./session/plugins.ts";
+import type { Quarantined } from "./session/quarantine.ts";
+import { compileLayers, resolveSettings, strictly } from "./session/settings.ts";
+import { createMediaReader, type ModelSource, openModelSource, type SourceFiles } from "./session/source.ts";
+import { type LoadedTower, loadTower, type PreparedTower, prepareTower } from "./session/tower.ts";
+import { type GranularityReport, tuneGranularity } from "./session/tune_granularity.ts";
 import { type RecordedSizes, type TunedComponent, type TuneRangesOptions, tuneRanges } from "./session/tune_ranges.ts";
 
+export type { Uncompiled } from "./session/artifacts.ts";
 export { findBreaks } from "./session/breaks.ts";
 export type { CompiledComponent } from "./session/component.ts";
 export type { DeviceReport } from "./session/devices.ts";
-export type {
-  AudioInput,
-  EncodeInputs,
-  EncodeOptions,
-  EncodeResult,
-  EncoderStats,
-  ImageInput,
-  TowerOutput,
-} from "./session/encoder.ts";
+export type { EncodeOptions, EncodeResult, EncoderStats, TowerOutput } from "./session/encoder.ts";
 export { Encoder } from "./session/encoder.ts";
+export type { AudioInput, EncodeInputs, ImageInput, VideoFrames, VideoInput } from "./session/inputs.ts";
 export type { CompileCause, JournalEvent, LogTopic, Recompile } from "./session/journal.ts";
-export type { HubSettings, LoadOptions, LogOptions, Progress, RuntimeOptions } from "./session/options.ts";
+export type {
+  HubSettings,
+  LoadOptions,
+  LogOptions,
+  PrepareModelOptions,
+  Progress,
+  RuntimeOptions,
+  TuneGranularityOptions,
+} from "./session/options.ts";
 export { type MediaProcessor, openMediaProcessor } from "./session/processor.ts";
 export { type PulledModel, type PullOptions, pullModel } from "./session/pull.ts";
-export type { CompileConfig, CompileSettings } from "./session/settings.ts";
+export {
+  type CompileConfig,
+  type CompileSettings,
+  defineConfig,
+  type FoveaConfig,
+  type NamedCompileConfig,
+} from "./session/settings.ts";
 export type { ModelSource } from "./session/source.ts";
+export type { Cut, CutReport, GranularityReport } from "./session/tune_granularity.ts";
 export type { RecordedSizes, TunedComponent, TuneRangesOptions } from "./session/tune_ranges.ts";
 export { type Classification, type ClassifyOptions, classifyImages } from "./session/zero_shot.ts";
 
@@ -56,7 +81,11 @@ export interface RuntimeStats {
   readonly quarantined: readonly Quarantined[];
   /** Compiles after their component was loaded, oldest first. */
   readonly recompiles: readonly Recompile[];
+  /** Components that run op by op, and what says so: a setting, or the encoder's own gate. */
+  readonly uncompiled: readonly Uncompiled[];
   readonly device: DeviceStats;
+  /** Devices beside the runtime's own that components were placed on, by kind. */
+  readonly otherDevices: Readonly<Record<string, DeviceStats>>;
 }
 
 /** A model's kind and what it encodes. */
@@ -66,6 +95,13 @@ export interface ModelDescription {
   readonly modalities: readonly Modality[];
 }
 
+/** A model's towers, traced and, unless lazy, compiled; no weights. */
+export interface PreparedModel {
+  /** `model_type` of the configuration. */
+  readonly modelType: string;
+  readonly towers: ReadonlyMap<Modality, PreparedTower>;
+}
+
 /** A component as `runtime.compile` takes it: tag, symbols and build; ranges and instances have defaults. */
 export type ComponentInput = Pick<ComponentSpec, "tag" | "symbols" | "build"> & Partial<ComponentSpec>;
 
@@ -73,7 +109,10 @@ interface RuntimeParts {
   readonly host: Host;
   readonly plugins: readonly Plugin[];
   readonly device: Device;
+  readonly places: Places;
   readonly artifacts: Artifacts;
+  readonly ops: OpTable;
+  readonly patterns: PatternWatch;
   readonly journal: Journal;
   readonly options: RuntimeOptions;
 }
@@ -110,6 +149,30 @@ export class Runtime {
   }
 
   /**
+   * Traces a model's components and compiles what is not lazy, from its configuration alone: no weights are read
+   * and nothing is left to close.
+   * @throws FoveaError that says what is missing or wrong
+   */
+  async prepare(source: ModelSource, options: PrepareModelOptions = {}): Promise<PreparedModel> {
+    this.#checkOpen();
+    checkPrepareOptions(options);
+    const { host, plugins, artifacts } = this.#parts;
+    artifacts.begin();
+    const opened = await openModel(await openModelSource(source, host, { hub: this.#hub() }), plugins);
+    const towers = new Map<Modality, PreparedTower>();
+    for (const tower of this.#wantedTowers(opened, options.components)) {
+      const prepared = await prepareTower(tower, {
+        artifacts,
+        plugin: opened.plugin,
+        onPrepared: this.#teller(tower.modality, "compile"),
+        defer: options.compile === false,
+      });
+      towers.set(tower.modality, prepared);
+    }
+    return { modelType: opened.modelType, towers };
+  }
+
+  /**
    * Loads a model folder in the layout that Hugging Face publishes: `config.json`, `*.safetensors`, processor and
    * tokenizer files. Compiles its components, or takes them from the cache.
    * @param source a folder, `hf:organisation/name@revision` (fetched as far as it is not kept, see `hub`), an http(s) or
@@ -133,17 +196,11 @@ export class Runtime {
     const begin = host.now();
     artifacts.begin();
     const files = await openModelSource(source, host, { hub: this.#hub(), signal: options.signal });
-    const { modelType, model, files: modelFiles } = await openModel(files, plugins);
-    checkComponents(modelType, model, options.components);
+    const opened = await openModel(files, plugins);
+    const { modelType, model, files: modelFiles } = opened;
+    const wanted = this.#wantedTowers(opened, options.components);
     const dummy = options.loadFormat === "dummy";
-    if (!dummy && files.prepare !== undefined) {
-      const { createSelect } = await import("./session/select_tensors.ts");
-      const towers = model.towers.filter((t) => options.components?.includes(t.modality) ?? true);
-      await files.prepare(createSelect(model, towers, allOps(plugins)));
-    }
-    const weights = dummy
-      ? createDummySource(0)
-      : createTensorSource(await openCheckpoint(files), model.prefixes, model.oldEndings);
+    const weights = await this.#openWeights(files, model, wanted, dummy);
     const towers = new Map<LoadedTower["spec"]["modality"], LoadedTower>();
     let encoder: Encoder | undefined;
     let weightsOpen = true;
@@ -152,9 +209,8 @@ export class Runtime {
       weightsOpen = false;
     };
     try {
-      for (const tower of model.towers) {
-        if (options.components !== undefined && !options.components.includes(tower.modality)) continue;
-        towers.set(tower.modality, await this.#loadTower(tower, weights, options.signal));
+      for (const tower of wanted) {
+        towers.set(tower.modality, await this.#loadTower(tower, opened.plugin, weights, options.signal));
       }
       const processors = dummy ? {} : model.processors(modelFiles);
       const readLogit = (scalar: CheckpointScalar): Promise<number> => readScalar(scalar, dummy ? undefined : weights);
@@ -188,22 +244,43 @@ export class Runtime {
   }
 
   /**
+   * Measures one tower of a model with its calls cut into components of several sizes; see {@link GranularityReport}.
+   * @throws FoveaError as {@link load}
+   */
+  async tuneGranularity(source: ModelSource, options: TuneGranularityOptions = {}): Promise<GranularityReport> {
+    this.#checkOpen();
+    checkTuneGranularityOptions(options);
+    const { host, plugins, artifacts, ops } = this.#parts;
+    const { component, loadFormat, ...how } = options;
+    artifacts.begin();
+    const files = await openModelSource(source, host, { hub: this.#hub() });
+    const opened = await openModel(files, plugins);
+    const [tower] = this.#wantedTowers(opened, component === undefined ? undefined : [component]);
+    const weights = await this.#openWeights(files, opened.model, [tower], loadFormat === "dummy");
+    try {
+      const read: TensorReader = (name, shape) => weights.read(name, shape, {});
+      return await tuneGranularity(tower, { artifacts, ops, read, now: () => host.now() }, how);
+    } finally {
+      await weights.close?.();
+    }
+  }
+
+  /**
    * Compiles one graph and loads its weights: anything from a small MLP to a tower.
    * @param weights f32 tensors by the names that the graph declares
    * @throws FoveaError `shape_error`, `invalid_range`, `no_kernel`, `missing_tensor`, `wrong_shape`
    */
   async compile(component: ComponentInput, weights: Readonly<Record<string, Tensor>> = {}): Promise<CompiledComponent> {
     this.#checkOpen();
-    const { host, device, artifacts } = this.#parts;
+    const { host, artifacts, options } = this.#parts;
     artifacts.begin();
     const made: CompiledComponent = await compileComponent(
       { instances: [""], ...component },
       {
-        device,
         artifacts,
         reader: () => tensorReader(weights, component.tag),
         findPlace: (place) => host.originalPlace(place),
-        onSizes: this.#parts.options.onSizes,
+        onSizes: options.onSizes,
         onClose: () => this.#open.delete(made),
       },
     );
@@ -222,14 +299,14 @@ export class Runtime {
     options: TuneRangesOptions = {},
   ): Promise<readonly TunedComponent[]> {
     this.#checkOpen();
-    const { host, plugins, device, options: own } = this.#parts;
+    const { host, plugins, device, places, options: own } = this.#parts;
     const { model } = await openModel(await openModelSource(source, host, { hub: this.#hub() }), plugins);
     const context = {
       ops: allOps(plugins),
       kernels: plugins.flatMap((p) => p.kernels ?? []).filter((k) => k.device === device.kind),
       target: device.target,
       capabilities: device.capabilities,
-      settings: (spec: ComponentSpec) => resolveSettings(spec, own.compile ?? {}),
+      settings: (spec: ComponentSpec) => resolveSettings(spec, compileLayers(own.compile), places.home),
       findPlace: (place: SourcePlace) => host.originalPlace(place),
     };
     return tuneRanges(
@@ -241,12 +318,14 @@ export class Runtime {
   }
 
   stats(): RuntimeStats {
-    const { artifacts, journal, device } = this.#parts;
+    const { artifacts, journal, device, places } = this.#parts;
     return {
       counters: { ...artifacts.counters },
       quarantined: artifacts.quarantined,
       recompiles: [...journal.recompiles],
+      uncompiled: [...artifacts.uncompiled.values()],
       device: device.stats(),
+      otherDevices: Object.fromEntries([...places.others].map(([kind, other]) => [kind, other.stats()])),
     };
   }
 
@@ -269,6 +348,7 @@ export class Runtime {
     if (this.#closed) return;
     this.#closed = true;
     for (const one of [...this.#open]) one.close();
+    await this.#parts.places.close();
     await this.#parts.device.close();
   }
 
@@ -285,18 +365,51 @@ export class Runtime {
     if (this.#closed) throw new FoveaError("closed", "This runtime was closed; create another one.");
   }
 
-  #loadTower(tower: LoadedTower["spec"], weights: TensorSource, signal: AbortSignal | undefined): Promise<LoadedTower> {
-    const { host, device, artifacts, options } = this.#parts;
-    const tell = (phase: "compile" | "weights") => (done: number, total: number, item: string) =>
-      options.onProgress?.({ phase, modality: tower.modality, done, total, item });
+  /** The towers that were asked for. @throws FoveaError `no_component` */
+  #wantedTowers({ modelType, model }: OpenedModel, wanted: LoadOptions["components"]): readonly TowerSpec[] {
+    checkComponents(modelType, model, wanted);
+    this.#parts.patterns.loaded(
+      modelType,
+      model.towers.flatMap((t) => t.components.map((c) => c.tag)),
+    );
+    return model.towers.filter((t) => wanted === undefined || wanted.includes(t.modality));
+  }
+
+  /** The checkpoint's tensors; of a model of the hub those that the towers read are fetched first. */
+  async #openWeights(
+    files: SourceFiles,
+    model: EncoderModel,
+    towers: readonly TowerSpec[],
+    dummy: boolean,
+  ): Promise<TensorSource> {
+    if (dummy) return createDummySource(0);
+    if (files.prepare !== undefined) {
+      const { createSelect } = await import("./session/select_tensors.ts");
+      await files.prepare(createSelect(model, towers, this.#parts.ops));
+    }
+    return createTensorSource(await openCheckpoint(files), model.prefixes, model.oldEndings);
+  }
+
+  #teller(modality: Modality, phase: Progress["phase"]): (done: number, total: number, item: string) => void {
+    return (done, total, item) => this.#parts.options.onProgress?.({ phase, modality, done, total, item });
+  }
+
+  #loadTower(
+    tower: TowerSpec,
+    plugin: string,
+    weights: TensorSource,
+    signal: AbortSignal | undefined,
+  ): Promise<LoadedTower> {
+    const { host, artifacts } = this.#parts;
+    const { modality } = tower;
     const abort = signal === undefined ? {} : { signal };
     return loadTower(tower, {
-      device,
       artifacts,
+      plugin,
       reader: (instance) => (name, shape) => weights.read(`${instance}${name}`, shape, abort),
-      progress: { compile: tell("compile"), weights: tell("weights") },
-      onSizes: options.onSizes,
+      progress: { compile: this.#teller(modality, "compile"), weights: this.#teller(modality, "weights") },
       now: () => host.now(),
+      onSizes: this.#parts.options.onSizes,
       ...abort,
     });
   }
@@ -338,12 +451,13 @@ function openStore(options: RuntimeOptions, host: Host): Store {
 
 /**
  * Opens a device and makes a runtime on it.
- * @throws FoveaError `unknown_device`, `device_unavailable`, `unknown_target`, `invalid_options`
+ * @throws FoveaError `unknown_device`, `device_unavailable`, `unknown_target`, `invalid_options`, `invalid_plugin`
  */
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
-  checkRuntimeOptions(options);
+  await checkRuntimeOptions(options);
   const host = await detectHost();
   const plugins = options.plugins ?? (await firstPartyPlugins());
+  checkPlugins(plugins);
   const ops = allOps(plugins);
   const device = await openDevice(options.device ?? "wasm", plugins, deviceHost(host), {
     ...(options.target === undefined ? {} : { target: options.target }),
@@ -351,11 +465,13 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
     ...(options.memory === undefined ? {} : { memory: options.memory }),
   });
   const journal = createJournal(options.log?.topics, options.log?.write);
+  const layers = compileLayers(options.compile);
+  const places = createPlaces({ device, plugins, host: deviceHost(host) });
   const artifacts = await createArtifacts({
-    device,
-    plugins,
+    places,
     ops,
-    config: options.compile ?? {},
+    layers,
+    strict: strictly(layers),
     journal,
     engine: `${host.name} ${host.version} (${host.engine})`,
     onProblem: (sentence) => options.onProblem?.(sentence),
@@ -363,7 +479,8 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
     now: () => host.now(),
     findPlace: (place) => host.originalPlace(place),
   });
-  return new Runtime({ host, plugins, device, artifacts, journal, options });
+  const patterns = createPatternWatch(layers, (sentence) => options.onProblem?.(sentence));
+  return new Runtime({ host, plugins, device, places, artifacts, ops, patterns, journal, options });
 }
 
 /** Every device of the plugins on this machine, or why it is absent. */

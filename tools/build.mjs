@@ -20,7 +20,7 @@ const VENDOR = `vendor${sep}`;
 const PLAIN = ["--pretty", "false"];
 
 /** Folders that compiled files find relative to themselves. */
-const TEST_DATA = ["test/fixtures", "test/goldens", "examples/models", "examples/images"];
+const TEST_DATA = ["test/fixtures", "test/goldens", "examples/models", "examples/images", "examples/config", "docs"];
 const BENCH_DATA = ["bench/node_modules", "bench/models"];
 
 /** Checks the types of a project file; resolves to `{ code, output }`. */

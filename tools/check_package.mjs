@@ -16,6 +16,7 @@ import {
 import { homedir, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { buildDist } from "./build.mjs";
+import { copyEncoders, copyFixtures, encoderPlugins, VERIFY_COPIES } from "./lib/encoder_copies.mjs";
 import { capture, npmCommand, plainEnvironment, toolCommand } from "./lib/process.mjs";
 import { at, isMain, listFiles, ROOT, readJson, SOURCE_ROOTS, say } from "./lib/project.mjs";
 import { setupOrExit } from "./setup.mjs";
@@ -40,6 +41,7 @@ export function packageChecks() {
     ["a Deno program imports the package", (p) => program(p, [...toolCommand("deno"), "run", "-A"])],
     ["a TypeScript program compiles against the package", declarations],
     ["the example of an encoder plugin runs on the package alone", encoderPlugin],
+    ["every encoder works from a copy outside the repository", encoderCopies],
     ["npx runs the command line on Node", npx],
     ["bunx --bun runs the command line on Bun", bunx],
   ];
@@ -200,6 +202,50 @@ async function encoderPlugin({ consumer }) {
   mkdirSync(folder);
   for (const file of ["patch_mlp.ts", "run.ts"])
     copyFileSync(at(`examples/encoder-plugin/${file}`), join(folder, file));
+  const types = await compileBeside(folder, ["run.ts"]);
+  if (types.length > 0) return { problems: types };
+  const { problems } = await onEveryRuntime(folder, (ending) => [`run.${ending}`]);
+  return { problems };
+}
+
+/** Largest difference from a fixture's outputs, in their standard deviations, as in `fovea verify`. */
+const TOLERANCE = 2e-5;
+
+/** First-party encoders have no side door: moved out, on public subpaths alone, they give what the fixtures say. */
+async function encoderCopies({ consumer }) {
+  if (consumer === undefined) return NOT_INSTALLED;
+  const folder = join(consumer, "encoder_copies");
+  mkdirSync(join(folder, "fixtures"), { recursive: true });
+  const unreachable = copyEncoders(folder);
+  if (unreachable.length > 0) return { problems: unreachable };
+  copyFixtures(join(folder, "fixtures"));
+  writeFileSync(join(folder, "verify.mjs"), VERIFY_COPIES);
+  const names = encoderPlugins();
+  const types = await compileBeside(
+    folder,
+    names.map((name) => `${name}/plugin.ts`),
+  );
+  if (types.length > 0) return { problems: types };
+  const { problems, outputs } = await onEveryRuntime(folder, (ending) => ["verify.mjs", ending, ...names]);
+  for (const text of outputs) {
+    const results = JSON.parse(text);
+    for (const name of names) {
+      if (!results.some(([plugin]) => plugin === `@elsewhere/${name}`)) problems.push(`no fixture verified ${name}.`);
+    }
+    for (const [plugin, modelType, worst] of results) {
+      if (worst <= TOLERANCE) continue;
+      problems.push(`${plugin} is ${worst} standard deviations off for ${modelType}, over ${TOLERANCE}.`);
+    }
+  }
+  const verified = outputs.map((text) => JSON.parse(text).length);
+  return {
+    problems,
+    notes: [`${names.length} encoders, ${verified.join(", ")} models verified on Bun, Deno and Node`],
+  };
+}
+
+/** Type-checks files of a folder below the consumer, and writes JavaScript beside them for Node. */
+async function compileBeside(folder, files) {
   writeJson(join(folder, "tsconfig.json"), {
     compilerOptions: {
       target: "es2023",
@@ -210,21 +256,27 @@ async function encoderPlugin({ consumer }) {
       strict: true,
       types: [],
     },
-    files: ["run.ts"],
+    files,
   });
-  const types = await capture([...toolCommand("tsc"), "-p", folder, "--pretty", "false"], { cwd: folder });
-  if (types.code !== 0) return { problems: [types.output.trimEnd()] };
+  const { code, output } = await capture([...toolCommand("tsc"), "-p", folder, "--pretty", "false"], { cwd: folder });
+  return code === 0 ? [] : [output.trimEnd()];
+}
+
+/** Runs a program in a folder on Bun, Deno and Node; `argumentsFor` is told the ending of files that the runtime takes. */
+async function onEveryRuntime(folder, argumentsFor) {
   const commands = [
-    [...toolCommand("bun"), "run.ts"],
-    [...toolCommand("deno"), "run", "-A", "--no-check", "run.ts"],
-    [...toolCommand("node"), "run.js"],
+    [...toolCommand("bun"), ...argumentsFor("ts")],
+    [...toolCommand("deno"), "run", "-A", "--no-check", ...argumentsFor("ts")],
+    [...toolCommand("node"), ...argumentsFor("js")],
   ];
   const problems = [];
+  const outputs = [];
   for (const command of commands) {
-    const { code, output } = await capture(command, { cwd: folder });
-    if (code !== 0) problems.push(`${command.slice(1).join(" ")} ended with code ${code}:\n${output.trimEnd()}`);
+    const { code, stdout, output } = await capture(command, { cwd: folder, timeoutMs: 300_000 });
+    if (code === 0) outputs.push(stdout);
+    else problems.push(`${command.slice(1).join(" ")} ended with code ${code}:\n${output.trimEnd()}`);
   }
-  return { problems };
+  return { problems, outputs };
 }
 
 /** Declarations are checked as a user's compiler does that does not skip those of libraries. */

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "153de1e37de2b6167004a1bd4bc3c38c25fc31aa71fedef86c6785c51461958c";
+export const SOURCE_DIGEST: string = "25da32c826192ccbad295a4840824047a4c80782e082aba77a46ed3bb9ffa5b5";

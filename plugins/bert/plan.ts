@@ -1,7 +1,7 @@
 /** The text tower: which components run for a geometry and the wanted outputs, and in which order. */
 import type { ComponentCall, ExampleOptions, Plan, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
+import { checkOutputs, hiddenStates, layerCalls, planKey } from "../../runtime/abi/plans.ts";
 import type { SentenceConfig } from "../../runtime/abi/sentence_config.ts";
-import { FoveaError } from "../../runtime/core/diagnostics.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { prepareTokens } from "../../runtime/media/token_inputs.ts";
 import { sentencePoolingInputs } from "../../runtime/nn/mod.ts";
@@ -18,29 +18,24 @@ function plan(
   shapes: Readonly<Record<string, readonly number[]>>,
   wanted: readonly string[],
 ): Plan {
-  const odd = wanted.find((name) => !known.includes(name));
-  if (odd !== undefined || wanted.length === 0) {
-    const found = odd === undefined ? "No output was asked for" : `There is no output "${odd}"`;
-    throw new FoveaError("invalid_input", `${found}; this tower gives ${known.join(", ")}.`);
-  }
+  checkOutputs(wanted, known);
   const [batch, tokens] = shapes.input_ids;
   const dims = { batch, tokens };
-  const last = `hidden_states.${config.layers}`;
+  const last = hiddenStates(config.layers);
   const calls: ComponentCall[] = [
     {
       tag: "bert/text.embed",
       instance: "",
       dims,
       inputs: { input_ids: "input_ids", token_type_ids: "token_type_ids", position_ids: "position_ids" },
-      outputs: { hidden_states: "hidden_states.0" },
+      outputs: { hidden_states: hiddenStates(0) },
     },
-    ...Array.from({ length: config.layers }, (_, i) => ({
-      tag: "bert/text.block",
-      instance: layerName(i),
+    ...layerCalls(
+      "bert/text.block",
       dims,
-      inputs: { hidden_states: `hidden_states.${i}`, key_mask: "key_mask" },
-      outputs: { hidden_states: `hidden_states.${i + 1}` },
-    })),
+      Array.from({ length: config.layers }, (_, i) => layerName(i)),
+      { key_mask: "key_mask" },
+    ),
   ];
   const pooled = (tag: string, name: string, inputs: readonly string[]): void => {
     if (!wanted.includes(name)) return;
@@ -50,7 +45,7 @@ function plan(
   pooled("bert/text.pool", "pooler_output", []);
   pooled("bert/text.sentence", "sentence_embedding", sentence === undefined ? [] : sentencePoolingInputs(sentence));
   return {
-    key: `bert batch=${batch} tokens=${tokens} -> ${[...wanted].sort().join(" ")}`,
+    key: planKey("bert", dims, wanted),
     calls,
     constants: {
       position_ids: { dtype: "i32", shape: [tokens], data: Int32Array.from({ length: tokens }, (_, i) => i) },

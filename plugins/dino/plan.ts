@@ -2,6 +2,7 @@
 import type { ComponentCall, ExampleOptions, Plan, Tensor, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
 import { checkInputNames, finiteFloats, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
 import { checkOutputs, hiddenStates, layerCalls, pickResults, planKey } from "../../runtime/abi/plans.ts";
+import type { Bindings } from "../../runtime/core/dim.ts";
 import { normal } from "../../runtime/core/random.ts";
 import type { DinoConfig } from "./config.ts";
 import { type Grid, positionWeights, prefixTokens, rotaryTables } from "./geometry.ts";
@@ -111,6 +112,13 @@ function planImages(config: DinoConfig, shape: readonly number[], wanted: readon
   };
 }
 
+/** Sizes of one image, about square, that becomes so many tokens. */
+function imageDims(tokens: number, config: DinoConfig): Bindings {
+  const patches = tokens - prefixTokens(config);
+  const rows = Math.ceil(Math.sqrt(patches));
+  return { batch: 1, tokens, rows, columns: Math.ceil(patches / rows) };
+}
+
 /**
  * pixel_values f32 [batch, channels, height, width] -> last_hidden_state [batch, 1 + registers + patches, hidden_size] (after
  * the last norm), pooler_output [batch, hidden_size] (its first token).
@@ -121,6 +129,7 @@ export function dinoTower(config: DinoConfig): TowerSpec {
     components: dinoComponents(config),
     inputs: ["pixel_values"],
     outputs: OUTPUTS,
+    growth: { symbol: "tokens", dims: (tokens) => imageDims(tokens, config) },
     prepare: (inputs) => prepareImages(inputs, config),
     plan: (shapes, wanted) => planImages(config, shapes.pixel_values, wanted),
     exampleSizes: ["size"],

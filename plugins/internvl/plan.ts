@@ -2,6 +2,7 @@
 import type { ComponentCall, ExampleOptions, Plan, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
 import { checkInputNames, finiteFloats, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
 import { checkOutputs, hiddenStates, layerCalls, pickResults, planKey } from "../../runtime/abi/plans.ts";
+import type { Bindings } from "../../runtime/core/dim.ts";
 import { normal } from "../../runtime/core/random.ts";
 import { bicubicMatrix } from "../../runtime/media/interpolation.ts";
 import type { InternVLConfig } from "./config.ts";
@@ -122,6 +123,14 @@ function planImages(
   };
 }
 
+/** Sizes of one image, about square, that becomes so many tokens. */
+function imageDims(tokens: number, { patchSize, projector }: InternVLConfig): Bindings {
+  const rows = Math.ceil(Math.sqrt(tokens - 1));
+  const columns = Math.ceil((tokens - 1) / rows);
+  const squares = Math.floor(rows / (projector?.shuffle ?? 1));
+  return { batch: 1, tokens, height: rows * patchSize, width: columns * patchSize, squares };
+}
+
 /**
  * pixel_values f32 [batch, channels, height, width] -> last_hidden_state [batch, 1 + patches, hidden_size] and projected
  * [batch, patches / shuffle^2, text hidden_size], which needs square images.
@@ -133,6 +142,8 @@ export function internVLTower(config: InternVLConfig): TowerSpec {
     components: internVLComponents(config),
     inputs: ["pixel_values"],
     outputs,
+    layout: ["num_patches"],
+    growth: { symbol: "tokens", dims: (tokens) => imageDims(tokens, config) },
     prepare: (inputs) => prepareImages(inputs, config),
     plan: (shapes, wanted) => planImages(config, outputs, shapes.pixel_values, wanted),
     exampleSizes: ["size"],

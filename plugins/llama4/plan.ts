@@ -150,6 +150,7 @@ export function llama4Tower(config: Llama4Config, tiles: number): TowerSpec {
     components: llama4Components(config, tiles),
     inputs: ["pixel_values", "aspect_ratios"],
     outputs,
+    layout: ["aspect_ratios"],
     prepare: (inputs) => prepareTiles(inputs, config),
     plan: (shapes, wanted) => planTiles(config, constants, outputs, shapes.pixel_values[0], wanted),
     exampleSizes: ["size"],

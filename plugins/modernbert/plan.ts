@@ -1,7 +1,7 @@
 /** The text tower: which components run for a geometry and the wanted outputs, and in which order. */
 import type { ComponentCall, ExampleOptions, Plan, Tensor, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
+import { checkOutputs, planKey } from "../../runtime/abi/plans.ts";
 import type { SentenceConfig } from "../../runtime/abi/sentence_config.ts";
-import { FoveaError } from "../../runtime/core/diagnostics.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { prepareTokens } from "../../runtime/media/token_inputs.ts";
 import { rotaryTables, sentencePoolingInputs } from "../../runtime/nn/mod.ts";
@@ -28,11 +28,7 @@ function planner(
     sliding_attention: rotaryTables(pairs, config.theta.sliding_attention),
   };
   return (shapes, wanted) => {
-    const odd = wanted.find((name) => !known.includes(name));
-    if (odd !== undefined || wanted.length === 0) {
-      const found = odd === undefined ? "No output was asked for" : `There is no output "${odd}"`;
-      throw new FoveaError("invalid_input", `${found}; this tower gives ${known.join(", ")}.`);
-    }
+    checkOutputs(wanted, known);
     const [batch, tokens] = shapes.input_ids;
     const dims = { batch, tokens };
     const calls: ComponentCall[] = [
@@ -74,7 +70,7 @@ function planner(
       });
     }
     const plan: Plan = {
-      key: `modernbert batch=${batch} tokens=${tokens} -> ${[...wanted].sort().join(" ")}`,
+      key: planKey("modernbert", dims, wanted),
       calls,
       constants: rotaryConstants(config, tables, tokens, pairs),
       results: Object.fromEntries(wanted.map((name) => [name, name])),

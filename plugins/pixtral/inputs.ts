@@ -76,13 +76,13 @@ function readRequest(inputs: Tensors, config: PixtralConfig): Request {
   return { pixels, sizes, grids: gridsOf(sizes, height, width, config) };
 }
 
-/** Images of each part of a request, in order: as many as stay within the limits, and at least one. */
+/** Images of each part of a request, in order: as many as stay within `limit` patches, and at least one. */
 function packImages(grids: readonly PatchGrid[], limit: number): readonly number[] {
   const packs: number[] = [];
-  let patches = MAX_PATCHES;
+  let patches = limit;
   for (const { rows, columns } of grids) {
     const own = rows * columns;
-    if (packs.length === 0 || packs[packs.length - 1] >= limit || patches + own > MAX_PATCHES) {
+    if (packs.length === 0 || packs[packs.length - 1] >= MAX_IMAGES || patches + own > limit) {
       packs.push(0);
       patches = 0;
     }
@@ -93,12 +93,12 @@ function packImages(grids: readonly PatchGrid[], limit: number): readonly number
 }
 
 /**
- * Parts of a request with at most `limit` images each, and no more patches than the components take.
+ * Parts of a request with at most `limit` patches each, cut between images. A larger image is a part of its own.
  * @throws FoveaError `invalid_input` as {@link prepareImages}
  */
 export function splitImages(inputs: Tensors, limit: number, config: PixtralConfig): readonly Tensors[] {
   const { pixels, sizes, grids } = readRequest(inputs, config);
-  const packs = packImages(grids, Math.min(limit, MAX_IMAGES));
+  const packs = packImages(grids, Math.min(limit, MAX_PATCHES));
   if (packs.length === 1) return [inputs];
   checkInputLength("pixel_values", pixels);
   const image = pixels.data.length / pixels.shape[0];

@@ -1,6 +1,7 @@
 /** Which components run for a geometry and the wanted outputs, and in which order. */
 import type { ComponentCall, Plan, TowerSpec } from "../../runtime/abi/encoder.ts";
 import { checkOutputs, hiddenStates, layerCalls, pickResults, planKey } from "../../runtime/abi/plans.ts";
+import type { Bindings } from "../../runtime/core/dim.ts";
 import type { PixtralConfig } from "./config.ts";
 import { pixtralComponents, pixtralLayers } from "./graphs.ts";
 import { exampleImages, prepareImages, splitImages } from "./inputs.ts";
@@ -46,6 +47,21 @@ function planImages(config: PixtralConfig, known: readonly string[], shapes: Sha
   };
 }
 
+/** Sizes of one image, about square, of so many patches. */
+function imageDims(patches: number, { patchSize, projector }: PixtralConfig): Bindings {
+  const columns = Math.ceil(Math.sqrt(patches));
+  const square = projector?.merge?.size ?? 1;
+  return {
+    images: 1,
+    height: Math.ceil(patches / columns) * patchSize,
+    width: columns * patchSize,
+    patches,
+    segments: 1,
+    longest_segment: patches,
+    tokens: Math.floor(patches / (square * square)),
+  };
+}
+
 /**
  * pixel_values f32 [images, channels, height, width] and image_sizes i32 [images, 2] -> last_hidden_state
  * [1, patches, hidden_size] and projected [tokens, text hidden_size], image by image, without the padding's patches.
@@ -57,7 +73,9 @@ export function pixtralTower(config: PixtralConfig): TowerSpec {
     components: pixtralComponents(config),
     inputs: ["pixel_values", "image_sizes"],
     outputs,
+    layout: ["image_sizes"],
     split: (inputs, limit) => splitImages(inputs, limit, config),
+    growth: { symbol: "patches", dims: (patches) => imageDims(patches, config) },
     joinAxes: { last_hidden_state: 1 },
     prepare: (inputs) => prepareImages(inputs, config),
     plan: (shapes, wanted) => planImages(config, outputs, shapes, wanted),

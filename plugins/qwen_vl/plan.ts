@@ -3,7 +3,7 @@ import type { ComponentCall, Plan, TowerSpec } from "../../runtime/abi/encoder.t
 import { checkOutputs, hiddenStates, pickResults, planKey } from "../../runtime/abi/plans.ts";
 import type { QwenVisionConfig } from "./config.ts";
 import { axisFrequencies } from "./geometry.ts";
-import { deepstackMergers, qwenComponents, qwenLayers } from "./graphs.ts";
+import { deepstackMergers, MAX_PATCHES, qwenComponents, qwenLayers } from "./graphs.ts";
 import { examplePatches, preparePatches, QWEN_INPUTS, splitPatches } from "./inputs.ts";
 
 type Shapes = Readonly<Record<string, readonly number[]>>;
@@ -112,7 +112,13 @@ export function qwenTower(config: QwenVisionConfig, maxPatches: number): TowerSp
     components: qwenComponents(config, maxPatches),
     inputs: QWEN_INPUTS,
     outputs,
+    layout: ["image_grid_thw", "video_grid_thw"],
     split: (inputs, limit) => splitPatches(inputs, Math.min(limit, maxPatches), config),
+    growth: {
+      symbol: "patches",
+      bound: maxPatches < MAX_PATCHES ? "max_pixels of the processor" : "the largest that processors make",
+      dims: (patches) => ({ patches, segments: 1, longest_segment: patches }),
+    },
     prepare: (inputs) => preparePatches(inputs, config, maxPatches, frequencies),
     plan: (shapes, wanted) => planPatches(config, outputs, shapes, wanted),
     exampleSizes: ["grid", "size"],

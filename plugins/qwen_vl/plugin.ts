@@ -5,8 +5,13 @@ import { QWEN_VL_MODEL_TYPES, type QwenVisionConfig, readQwenConfig } from "./co
 import { MAX_PATCHES, unitPatches } from "./graphs.ts";
 import { qwenTower } from "./plan.ts";
 import { parseQwenProcessor, qwenImageProcessor } from "./preprocess.ts";
+import { mostFramePixels, parseQwenVideoProcessor, type QwenVideoConfig, qwenVideoProcessor } from "./video.ts";
 
-const FILES: readonly string[] = ["preprocessor_config.json", "processor_config.json"];
+const FILES: readonly string[] = [
+  "preprocessor_config.json",
+  "video_preprocessor_config.json",
+  "processor_config.json",
+];
 
 /** The image processor's configuration; a whole model's `processor_config.json` need not hold it. */
 function processorFile(files: ModelFiles): unknown {
@@ -14,23 +19,38 @@ function processorFile(files: ModelFiles): unknown {
   return files["preprocessor_config.json"] ?? (whole?.image_processor === undefined ? undefined : whole);
 }
 
-/** Patches of one run: those of the largest image that the processor makes. */
-function maxPatches(config: QwenVisionConfig, processor: unknown): number {
+/** The video processor's configuration, where the reference looks for it. */
+function videoConfig(files: ModelFiles, family: string): QwenVideoConfig | undefined {
+  const whole = files["processor_config.json"] as { readonly video_processor?: unknown } | null | undefined;
+  const own = whole?.video_processor ?? files["video_preprocessor_config.json"];
+  if (own !== undefined) return parseQwenVideoProcessor(own, family);
+  const images = files["preprocessor_config.json"];
+  return images === undefined ? undefined : parseQwenVideoProcessor(images, family, "preprocessor_config.json");
+}
+
+/** Patches of one run: those of the largest image or frame that the processors make. */
+function maxPatches(config: QwenVisionConfig, processor: unknown, video: QwenVideoConfig | undefined): number {
   const unit = unitPatches(config);
   const pixels = config.patchSize * config.patchSize;
-  const most =
-    processor === undefined ? MAX_PATCHES : Math.min(MAX_PATCHES, parseQwenProcessor(processor).maxPixels / pixels);
+  const images = processor === undefined ? MAX_PATCHES * pixels : parseQwenProcessor(processor).maxPixels;
+  const frames = video === undefined ? 0 : mostFramePixels(video);
+  const most = Math.min(MAX_PATCHES, Math.max(images, frames) / pixels);
   return Math.max(1, Math.floor(most / unit)) * unit;
 }
 
 function open(json: Readonly<Record<string, unknown>>, given: ModelFiles = {}): EncoderModel {
   const config = readQwenConfig(json);
+  const { family } = config;
   return {
-    towers: [qwenTower(config, maxPatches(config, processorFile(given)))],
+    towers: [qwenTower(config, maxPatches(config, processorFile(given), videoConfig(given, family)))],
     prefixes: ["", "visual.", "model.visual."],
     processors: (files) => {
       const processor = processorFile(files);
-      return processor === undefined ? {} : { images: qwenImageProcessor(processor) };
+      const video = videoConfig(files, family);
+      return {
+        ...(processor === undefined ? {} : { images: qwenImageProcessor(processor) }),
+        ...(video === undefined ? {} : { videos: qwenVideoProcessor(video) }),
+      };
     },
   };
 }

@@ -10,12 +10,15 @@ import { type Size, type ValueSteps, valueTable } from "../../runtime/media/pixe
 import { type ResizeArithmetic, type ResizeFilter, resizeImage } from "../../runtime/media/resize.ts";
 import { type Grid, gridPatches, patchPlaces } from "./geometry.ts";
 
-export interface QwenProcessorConfig {
-  /** False where images come with whole merge blocks already. */
-  readonly resizes: boolean;
-  /** Pixels of an image after its resize. */
+/** Pixels after a resize. */
+export interface PixelBounds {
   readonly minPixels: number;
   readonly maxPixels: number;
+}
+
+export interface QwenProcessorConfig extends PixelBounds {
+  /** False where images come with whole merge blocks already. */
+  readonly resizes: boolean;
   readonly filter: ResizeFilter;
   readonly arithmetic: ResizeArithmetic;
   readonly values: ValueSteps;
@@ -29,15 +32,14 @@ const FILE = "preprocessor_config.json";
 const CHANNELS = 3;
 /** Longest side over shortest that the reference takes. */
 const MAX_RATIO = 200;
-const DEFAULT_MIN_PIXELS = 56 * 56;
-const DEFAULT_MAX_PIXELS = 28 * 28 * 1280;
+const DEFAULT_PIXELS: PixelBounds = { minPixels: 56 * 56, maxPixels: 28 * 28 * 1280 };
 const PIXELS = { min: 1, max: 1 << 26 };
 
 /** `min_pixels` and `max_pixels` of older files win over `size`, as in the reference. */
-function readPixels(c: ConfigReader): { readonly minPixels: number; readonly maxPixels: number } {
+export function readPixels(c: ConfigReader, defaults: PixelBounds): PixelBounds {
   const size = c.has("size") ? c.object("size") : undefined;
-  const least = size === undefined ? DEFAULT_MIN_PIXELS : size.integer("shortest_edge", undefined, PIXELS);
-  const most = size === undefined ? DEFAULT_MAX_PIXELS : size.integer("longest_edge", undefined, PIXELS);
+  const least = size === undefined ? defaults.minPixels : size.integer("shortest_edge", undefined, PIXELS);
+  const most = size === undefined ? defaults.maxPixels : size.integer("longest_edge", undefined, PIXELS);
   const minPixels = c.integer("min_pixels", least, PIXELS);
   const maxPixels = c.integer("max_pixels", most, PIXELS);
   if (minPixels > maxPixels) {
@@ -65,7 +67,7 @@ export function parseQwenProcessor(json: unknown): QwenProcessorConfig {
   );
   return {
     resizes: size !== undefined,
-    ...readPixels(reader),
+    ...readPixels(reader, DEFAULT_PIXELS),
     filter,
     arithmetic: arithmetic as ResizeArithmetic,
     values,
@@ -76,10 +78,19 @@ export function parseQwenProcessor(json: unknown): QwenProcessorConfig {
 }
 
 /** Half goes to the even neighbour, as in Python. */
-function roundHalfEven(x: number): number {
+export function roundHalfEven(x: number): number {
   const down = Math.floor(x);
   const rest = x - down;
   return rest > 0.5 || (rest === 0.5 && down % 2 === 1) ? down + 1 : down;
+}
+
+/** @throws FoveaError `image.shape` */
+export function checkRatio({ height, width }: Size): void {
+  if (Math.max(height, width) / Math.min(height, width) <= MAX_RATIO) return;
+  throw new FoveaError(
+    "image.shape",
+    `An image of ${width}x${height} pixels is more than ${MAX_RATIO} times as long as wide, which this processor does not take; crop it first.`,
+  );
 }
 
 /**
@@ -87,14 +98,9 @@ function roundHalfEven(x: number): number {
  * it has more than `maxPixels` or fewer than `minPixels`.
  * @throws FoveaError `image.shape` for images more than 200 times as long as wide
  */
-export function smartSize(image: Size, factor: number, { minPixels, maxPixels }: QwenProcessorConfig): Size {
+export function smartSize(image: Size, factor: number, { minPixels, maxPixels }: PixelBounds): Size {
   const { height, width } = image;
-  if (Math.max(height, width) / Math.min(height, width) > MAX_RATIO) {
-    throw new FoveaError(
-      "image.shape",
-      `An image of ${width}x${height} pixels is more than ${MAX_RATIO} times as long as wide, which this processor does not take; crop it first.`,
-    );
-  }
+  checkRatio(image);
   const fit = (scaled: (side: number) => number): Size => ({
     height: scaled(height) * factor,
     width: scaled(width) * factor,
@@ -121,27 +127,36 @@ function sizeAsGiven({ width, height }: PixelImage, index: number, factor: numbe
   );
 }
 
-/** Patches in the order of merge blocks, each with its channels one after another, and in a channel its equal frames. */
-function writePatches(
-  image: PixelImage,
+/** Values of a patch. */
+export function processedWidth({ patchSize, temporalPatchSize }: QwenProcessorConfig): number {
+  return CHANNELS * temporalPatchSize * patchSize * patchSize;
+}
+
+/**
+ * Patches in the order of merge blocks, each with its channels one after another, and in a channel its frames.
+ * @param frames at most `temporalPatchSize` of one size; the last one stands for those that lack
+ * @param grid of one frame
+ */
+export function writePatches(
+  frames: readonly PixelImage[],
   grid: Grid,
   table: Float32Array,
   { patchSize, temporalPatchSize, mergeSize }: QwenProcessorConfig,
   out: Float32Array,
 ): void {
-  const { data, width } = image;
   const { rows, columns } = patchPlaces([grid], mergeSize);
-  const frame = patchSize * patchSize;
+  const size = patchSize * patchSize;
   let to = 0;
   for (let patch = 0; patch < rows.length; patch++) {
-    const corner = (rows[patch] * width + columns[patch]) * patchSize * CHANNELS;
     for (let channel = 0; channel < CHANNELS; channel++) {
-      const begin = to;
-      for (let y = 0; y < patchSize; y++) {
-        let from = corner + y * width * CHANNELS + channel;
-        for (let x = 0; x < patchSize; x++, from += CHANNELS) out[to++] = table[channel * 256 + data[from]];
+      for (const { data, width } of frames) {
+        const corner = (rows[patch] * width + columns[patch]) * patchSize * CHANNELS;
+        for (let y = 0; y < patchSize; y++) {
+          let from = corner + y * width * CHANNELS + channel;
+          for (let x = 0; x < patchSize; x++, from += CHANNELS) out[to++] = table[channel * 256 + data[from]];
+        }
       }
-      for (let t = 1; t < temporalPatchSize; t++, to += frame) out.copyWithin(to, begin, begin + frame);
+      for (let t = frames.length; t < temporalPatchSize; t++, to += size) out.copyWithin(to, to - size, to);
     }
   }
 }
@@ -156,9 +171,9 @@ export function qwenPatches(images: readonly PixelImage[], config: QwenProcessor
   if (images.length === 0) {
     throw new FoveaError("image.empty_batch", "No image was given to preprocess; expected at least one.");
   }
-  const { patchSize, temporalPatchSize, mergeSize, filter, arithmetic } = config;
+  const { patchSize, mergeSize, filter, arithmetic } = config;
   const factor = patchSize * mergeSize;
-  const width = CHANNELS * temporalPatchSize * patchSize * patchSize;
+  const width = processedWidth(config);
   const sizes = images.map((image, i) =>
     config.resizes ? smartSize(image, factor, config) : sizeAsGiven(image, i, factor),
   );
@@ -169,7 +184,7 @@ export function qwenPatches(images: readonly PixelImage[], config: QwenProcessor
   let at = 0;
   for (const [i, image] of images.entries()) {
     const ready = resizeImage(image, sizes[i].width, sizes[i].height, { filter, arithmetic });
-    writePatches(ready, grids[i], table, config, data.subarray(at * width));
+    writePatches([ready], grids[i], table, config, data.subarray(at * width));
     at += gridPatches(grids[i]);
   }
   const thw = Int32Array.from(grids.flatMap((g) => [g.frames, g.rows, g.columns]));

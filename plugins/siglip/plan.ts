@@ -1,6 +1,6 @@
 /** Which components run for a geometry and the wanted outputs, and in which order. */
 import type { ComponentCall, Plan, TowerSpec } from "../../runtime/abi/encoder.ts";
-import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import { checkOutputs, hiddenStates, layerCalls, planKey } from "../../runtime/abi/plans.ts";
 import type { Bindings } from "../../runtime/core/dim.ts";
 import type { SiglipTextConfig, SiglipVisionConfig } from "./config.ts";
 import { textComponents, textLayer, visionComponents, visionLayer, visionTag } from "./graphs.ts";
@@ -33,19 +33,6 @@ function outputsOf(stack: Stack): readonly string[] {
   return stack.pools ? [stack.embeds, "pooler_output", "last_hidden_state"] : ["last_hidden_state"];
 }
 
-/** @throws FoveaError `invalid_input` that lists what there is. */
-function checkOutputs(wanted: readonly string[], known: readonly string[]): void {
-  const odd = wanted.find((name) => !known.includes(name));
-  if (odd === undefined && wanted.length > 0) return;
-  const found = odd === undefined ? "No output was asked for" : `There is no output "${odd}"`;
-  throw new FoveaError("invalid_input", `${found}; this tower gives ${known.join(", ")}.`);
-}
-
-function planKey(tag: string, dims: Bindings, outputs: readonly string[]): string {
-  const sizes = Object.entries(dims).map(([name, value]) => `${name}=${value}`);
-  return `${tag} ${sizes.join(" ")} -> ${[...outputs].sort().join(" ")}`;
-}
-
 function planStack(stack: Stack, dims: Bindings, wanted: readonly string[]): Plan {
   checkOutputs(wanted, outputsOf(stack));
   const call = (part: string, instance: string, inputs: Ports, outputs: Ports): ComponentCall => ({
@@ -56,17 +43,15 @@ function planStack(stack: Stack, dims: Bindings, wanted: readonly string[]): Pla
     outputs,
   });
   const { instance, shared } = stack;
-  const last = `hidden_states.${stack.layers}`;
+  const last = hiddenStates(stack.layers);
   const pooled = wanted.some((name) => name !== "last_hidden_state");
   const calls: ComponentCall[] = [
-    call("embed", instance, stack.embedInputs, { hidden_states: "hidden_states.0" }),
-    ...Array.from({ length: stack.layers }, (_, i) =>
-      call(
-        "block",
-        stack.layer(i),
-        { hidden_states: `hidden_states.${i}`, ...shared },
-        { hidden_states: `hidden_states.${i + 1}` },
-      ),
+    call("embed", instance, stack.embedInputs, { hidden_states: hiddenStates(0) }),
+    ...layerCalls(
+      `${stack.tag}.block`,
+      dims,
+      Array.from({ length: stack.layers }, (_, i) => stack.layer(i)),
+      shared,
     ),
   ];
   if (wanted.includes("last_hidden_state") || (pooled && stack.poolsAfterNorm)) {
@@ -111,6 +96,7 @@ export function visionTower(config: SiglipVisionConfig): TowerSpec {
     modality: "vision",
     components: visionComponents(config),
     inputs: ["pixel_values", ...(naflex ? ["pixel_attention_mask", "spatial_shapes"] : [])],
+    ...(naflex ? { layout: ["spatial_shapes"] } : {}),
     outputs: outputsOf(stack),
     prepare: (inputs) => prepareImages(inputs, config),
     plan: (shapes, wanted) => planStack(stack, visionDims(config, shapes), wanted),

@@ -1,6 +1,6 @@
 /** The calls of an encoder: the stem, the layers one after another, the end. */
-import type { ComponentCall, Plan, TowerSpec } from "../../runtime/abi/encoder.ts";
-import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import type { Plan, TowerSpec } from "../../runtime/abi/encoder.ts";
+import { checkOutputs, hiddenStates, layerCalls, planKey } from "../../runtime/abi/plans.ts";
 import type { WhisperConfig } from "./config.ts";
 import { layerInstance, whisperComponents } from "./graphs.ts";
 import { exampleAudio, inputNames, prepareAudio } from "./inputs.ts";
@@ -13,39 +13,26 @@ function planAudio(
   shapes: Readonly<Record<string, readonly number[]>>,
   wanted: readonly string[],
 ): Plan {
-  const odd = wanted.find((name) => name !== OUTPUT);
-  if (odd !== undefined || wanted.length === 0) {
-    const found = odd === undefined ? "No output was asked for" : `There is no output "${odd}"`;
-    throw new FoveaError("invalid_input", `${found}; this tower gives ${OUTPUT}.`);
-  }
+  checkOutputs(wanted, [OUTPUT]);
   const dims = { batch: shapes.input_features[0] };
   const mask: Readonly<Record<string, string>> = config.family === "qwen2_audio" ? { key_mask: "key_mask" } : {};
-  const blocks = Array.from(
-    { length: config.layers },
-    (_, i): ComponentCall => ({
-      tag: "whisper/audio.block",
-      instance: layerInstance(i),
-      dims,
-      inputs: { hidden_states: `hidden_states.${i}`, ...mask },
-      outputs: { hidden_states: `hidden_states.${i + 1}` },
-    }),
-  );
+  const layers = Array.from({ length: config.layers }, (_, i) => layerInstance(i));
   return {
-    key: `whisper ${config.family} batch=${dims.batch}`,
+    key: planKey(`whisper ${config.family}`, dims, wanted),
     calls: [
       {
         tag: "whisper/audio.stem",
         instance: "",
         dims,
         inputs: { input_features: "input_features" },
-        outputs: { hidden_states: "hidden_states.0" },
+        outputs: { hidden_states: hiddenStates(0) },
       },
-      ...blocks,
+      ...layerCalls("whisper/audio.block", dims, layers, mask),
       {
         tag: "whisper/audio.final",
         instance: "",
         dims,
-        inputs: { hidden_states: `hidden_states.${config.layers}` },
+        inputs: { hidden_states: hiddenStates(config.layers) },
         outputs: { [OUTPUT]: OUTPUT },
       },
     ],

@@ -68,20 +68,13 @@ function windowOf(clip: AudioClip, index: number, config: FeatureExtractorConfig
         `${fftSize} (${ms(fftSize)}). Give a longer recording.`,
     );
   }
-  if (samples.every((v) => v === 0)) {
-    throw new FoveaError(
-      "audio.silent",
-      `${name} is silent: all ${samples.length} samples of its first ${chunkLength} seconds are 0 after its channels are ` +
-        "averaged; expected sound. Leave it out, or check the recording.",
-    );
-  }
   return samples;
 }
 
 /**
  * Recordings to `input_features` f32 [clips, mel bins, frames], with `maskName` also that tensor, i32 [clips, frames]: 1
  * where a frame begins inside of the recording.
- * @throws FoveaError `invalid_input` for no clip; `audio.too_short`, `audio.silent`, `audio.not_finite`, `audio.shape` that
+ * @throws FoveaError `invalid_input` for no clip; `audio.too_short`, `audio.not_finite`, `audio.shape` that
  * name the clip by its position
  */
 export function extractFeatures(

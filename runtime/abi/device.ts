@@ -108,7 +108,12 @@ export interface DeviceSpec {
   /** Target names that can be pinned, best first. */
   readonly targets: readonly string[];
   probe(host: DeviceHost): Promise<{ readonly target: string; readonly capabilities: Capabilities } | Unavailable>;
-  /** Capabilities that code for a target may use, whatever this machine has. */
+  /**
+   * Capabilities that code for a target may use, whatever this machine has.
+   * @throws FoveaError `unknown_target`
+   */
   targetCapabilities(target: string): Capabilities;
+  /** Why this machine cannot run a target's code, in words; nothing when it can. Left out: it runs all of `targets`. */
+  targetProblem?(target: string): string | undefined;
   open(host: DeviceHost, options: OpenOptions): Promise<Device>;
 }

@@ -17,6 +17,17 @@ export interface Tensor {
 
 export type Tensors = Readonly<Record<string, Tensor>>;
 
+/** How a component would be compiled: the settings that were resolved for it. */
+export interface ComponentConfig {
+  readonly device: string;
+  readonly target: string;
+  /** Type of the arithmetic. */
+  readonly dtype: string;
+  readonly ranges: RangeSpec;
+  readonly lazy: boolean;
+  readonly maxArtifacts: number;
+}
+
 /** Compiled unit: a pure function of its dims. */
 export interface ComponentSpec {
   /** `family/tower.part`, such as `clip/vision.block`. */
@@ -30,8 +41,12 @@ export interface ComponentSpec {
   readonly build: (b: GraphBuilder) => void;
   /** Prefixes, dot included, of the checkpoint names of each instance's weights. */
   readonly instances: readonly string[];
-  /** Gates the component; a reason keeps it out. */
-  readonly enableIf?: (capabilities: Capabilities) => true | string;
+  /**
+   * Gates compiling: true, or the reason why this component is to run op by op on this target. Results are the same either
+   * way. Pure, asked once when the component is prepared, and only where the configuration has it enabled.
+   * @param capabilities what code for the target may use
+   */
+  readonly enableIf?: (config: ComponentConfig, capabilities: Capabilities) => true | string;
 }
 
 /** A value that flows between component calls: a plan input or an earlier call's output. */
@@ -58,6 +73,16 @@ export interface Plan {
 
 export type Modality = "vision" | "text" | "audio";
 
+/** What the memory of a run grows with. */
+export interface RunGrowth {
+  /** A component symbol: the one that `split` counts, where there is a `split`. */
+  readonly symbol: string;
+  /** Where its interval's end comes from, in words. */
+  readonly bound?: string;
+  /** Sizes of the symbols of all components in a run of one item that has `size`. */
+  readonly dims: (size: number) => Bindings;
+}
+
 /** A tower as it is loaded: its components and the function from inputs to a plan. */
 export interface TowerSpec {
   readonly modality: Modality;
@@ -67,11 +92,18 @@ export interface TowerSpec {
   /** Names of result tensors, in order of interest. */
   readonly outputs: readonly string[];
   /**
+   * Tensors of processors, whether inputs of the tower or not, that tell how rows of results belong to pictures or videos,
+   * such as `num_patches`; one row for each of them. They are handed to the caller with the results.
+   */
+  readonly layout?: readonly string[];
+  /**
    * For packed layouts, which have no `batch`: parts of the caller's inputs with at most `limit` rows of the packed axis each,
    * as far as its segments allow, whose results one below the other are those of the whole. A part that cannot be cut is
    * returned larger than the limit.
    */
   readonly split?: (inputs: Tensors, limit: number) => readonly Tensors[];
+  /** How runs grow, for towers with other symbols than `batch` and one more: says what fits into memory before anything runs. */
+  readonly growth?: RunGrowth;
   /** Outputs whose parts are joined along another axis than the first, and that axis: 1 for [1, patches, width]. */
   readonly joinAxes?: Readonly<Record<string, number>>;
   /** Derives what the components take (index tensors that depend on values) from the caller's inputs. */
@@ -112,9 +144,25 @@ export interface AudioClip {
   readonly channels: readonly Float32Array[];
 }
 
+/** What is known of a video before its frames are decoded. */
+export interface VideoTiming {
+  readonly frames: number;
+  /** Frames per second; absent where nobody says, as with a folder of pictures. */
+  readonly fps?: number;
+}
+
+export interface VideoProcessor {
+  /** Indices of the frames that the model looks at, ascending; the others are not kept. */
+  readonly sample: (timing: VideoTiming) => readonly number[];
+  /** These frames of each video, those of one video of one size, to the vision tower's inputs. */
+  readonly run: (videos: readonly (readonly PixelImage[])[]) => Tensors;
+}
+
 export interface Processors {
   /** Pixels to the vision tower's inputs. */
   readonly images?: (images: readonly PixelImage[]) => Tensors;
+  /** Frames to the vision tower's inputs. */
+  readonly videos?: VideoProcessor;
   /** Texts to the text tower's inputs. */
   readonly texts?: (texts: readonly string[]) => Promise<Tensors>;
   /** Recordings at any rate to the audio tower's inputs. */

@@ -1,7 +1,8 @@
 /** `fovea bench`: model time of one component. */
-import { Command, InvalidArgumentError } from "commander";
-import type { ExampleSize, Modality, TowerSpec } from "../abi/encoder.ts";
-import { FoveaError } from "../core/diagnostics.ts";
+import { Command } from "commander";
+import type { Modality } from "../abi/encoder.ts";
+import { bytesText, FoveaError } from "../core/diagnostics.ts";
+import { type ExampleInputs, exampleSizes, withExampleInputs } from "./example_inputs.ts";
 import {
   type CommonOptions,
   MODALITIES,
@@ -13,77 +14,30 @@ import {
 } from "./options.ts";
 import { print, printJson } from "./terminal.ts";
 
-interface BenchOptions extends CommonOptions {
-  readonly loadFormat: string;
+interface BenchOptions extends CommonOptions, ExampleInputs {
   readonly component?: string;
-  readonly batch: number;
-  readonly size?: readonly [number, number];
-  readonly grid?: readonly [number, number, number];
-  readonly tokens?: number;
-  readonly seconds?: number;
   readonly outputs?: readonly string[];
   readonly dtype: string;
   readonly runs: number;
 }
 
-const FORMATS: readonly string[] = ["safetensors", "dummy"];
 /** Runs that let caches fill and engines optimise. */
 const WARM_UP = 2;
-
-function imageSize(text: string): readonly [number, number] {
-  const found = /^(\d+)x(\d+)$/.exec(text);
-  if (found === null) throw new InvalidArgumentError("Expected HEIGHTxWIDTH, such as 224x224.");
-  return [Number(found[1]), Number(found[2])];
-}
-
-function patchGrid(text: string): readonly [number, number, number] {
-  const found = /^(\d+)x(\d+)x(\d+)$/.exec(text);
-  if (found === null) throw new InvalidArgumentError("Expected FRAMESxROWSxCOLUMNS, such as 1x46x64.");
-  return [Number(found[1]), Number(found[2]), Number(found[3])];
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!(value > 0 && Number.isFinite(value))) throw new InvalidArgumentError("Expected a number above 0.");
-  return value;
-}
 
 export function benchCommand(): Command {
   const command = new Command("bench")
     .description("Measure one component's model time on made-up inputs.")
     .argument("<model>", "model folder or hf:organisation/name; config.json is enough with --load-format dummy")
-    .option("--load-format <format>", "safetensors, or dummy for seeded random weights", oneOf(FORMATS), "safetensors")
     .option("--component <name>", "vision, text or audio; the model's first unless given", oneOf(MODALITIES))
-    .option("--batch <n>", "inputs encoded together", wholeNumber(1), 1)
-    .option("--size <HxW>", "size of pictures, where the model takes several", imageSize)
-    .option("--grid <TxHxW>", "patches of pictures, where the model takes them", patchGrid)
-    .option("--tokens <n>", "length of texts", wholeNumber(1))
-    .option("--seconds <s>", "length of audio", positive)
     .option("--outputs <names>", "results that are read back, comma-separated", nameList)
     .option("--dtype <type>", "type of the arithmetic: f32", oneOf(["f32"]), "f32")
     .option("--runs <n>", "runs that are measured", wholeNumber(1), 20);
-  return withCommonOptions(command)
+  return withCommonOptions(withExampleInputs(command))
     .addHelpText(
       "after",
       "\nExamples:\n  fovea bench ./clip --component vision --batch 4\n  fovea bench ./config-only --load-format dummy --threads 1 --json",
     )
     .action(bench);
-}
-
-const SIZES: readonly ExampleSize[] = ["size", "grid", "tokens", "seconds"];
-
-/** The sizes that were asked for. @throws FoveaError `bad_usage` for one that the tower does not have */
-function exampleSizes(tower: TowerSpec, options: BenchOptions): Partial<Pick<BenchOptions, ExampleSize>> {
-  const asked = SIZES.filter((name) => options[name] !== undefined);
-  for (const name of asked) {
-    if (tower.exampleSizes.includes(name)) continue;
-    const known = tower.exampleSizes.map((n) => `--${n}`).join(", ") || "none";
-    throw new FoveaError(
-      "bad_usage",
-      `--${name} says nothing to this model's ${tower.modality} component; it understands ${known}.`,
-    );
-  }
-  return Object.fromEntries(asked.map((name) => [name, options[name]]));
 }
 
 const round = (value: number, digits: number): number => Number(value.toFixed(digits));
@@ -98,7 +52,7 @@ async function bench(model: string, options: BenchOptions): Promise<void> {
     const modality = (options.component as Modality | undefined) ?? modalities[0];
     const encoder = await runtime.load(model, {
       components: [modality],
-      loadFormat: options.loadFormat as "safetensors" | "dummy",
+      loadFormat: options.loadFormat,
     });
     progress.stop();
     const tower = encoder.tower(modality);
@@ -131,6 +85,8 @@ async function bench(model: string, options: BenchOptions): Promise<void> {
       compileMs: round(counters.compileMs, 1),
       cacheHits: counters.cacheHits,
       peakBytes: stats.device.peakBytes,
+      segments: tower.stats.segments,
+      crossedBytes: tower.stats.crossedBytes,
     };
     if (options.json === true) printJson(result);
     else {
@@ -144,6 +100,10 @@ async function bench(model: string, options: BenchOptions): Promise<void> {
         `load     ${result.loadMs} ms; compiled ${counters.compiled} artifacts in ${result.compileMs} ms, ${result.cacheHits} from the cache`,
       );
       print(`memory   ${(result.peakBytes / 2 ** 20).toFixed(1)} MiB at most`);
+      if (result.segments.some((s) => s.device !== result.device)) {
+        const parts = result.segments.map(({ device, calls }) => `${calls} on ${device}`);
+        print(`devices  calls in turn: ${parts.join(", ")}; ${bytesText(result.crossedBytes)} carried between them`);
+      }
     }
   });
 }

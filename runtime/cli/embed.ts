@@ -1,19 +1,21 @@
-/** `fovea embed`: pictures, texts and recordings to vectors. */
-import { Command } from "commander";
-import type { Tensor } from "../abi/encoder.ts";
+/** `fovea embed`: pictures, videos, texts and recordings to vectors. */
+import { Command, InvalidArgumentError } from "commander";
+import type { Modality, Tensor } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { encodeNpy, encodeSafetensors } from "../exec/weights/writer.ts";
 import { detectHost, type Host } from "../host/mod.ts";
 import { didYouMean } from "../session/check.ts";
 import { writeSizes } from "../session/tune_ranges.ts";
-import type { Encoder, RecordedSizes } from "../session.ts";
+import type { EncodeInputs, Encoder, RecordedSizes, VideoInput } from "../session.ts";
 import { type CommonOptions, nameList, nonEmpty, type Opened, withCommonOptions, withRuntime } from "./options.ts";
-import { checkPictures } from "./pictures.ts";
+import { checkPictures, checkVideos } from "./pictures.ts";
 import { oneLine, table } from "./table.ts";
 import { print, printJson, say } from "./terminal.ts";
 
 interface EmbedOptions extends CommonOptions {
   readonly text?: readonly string[];
+  readonly video?: readonly string[];
+  readonly fps?: number;
   readonly out?: string;
   readonly outputs?: readonly string[];
   readonly record?: string;
@@ -26,57 +28,70 @@ const OUT_FORMATS = [".safetensors", ".json", ".npy"];
 
 export function embedCommand(): Command {
   const command = new Command("embed")
-    .description("Encode pictures, texts and recordings; print or write their vectors.")
+    .description("Encode pictures, videos, texts and recordings; print or write their vectors.")
     .argument("<model>", "model folder, or hf:organisation/name, or an https address")
-    .argument("[files...]", "PNG, JPEG or WebP pictures; WAV, FLAC, MP3 or Ogg recordings")
+    .argument("[files...]", "PNG, JPEG, WebP or GIF pictures; WAV, FLAC, MP3 or Ogg recordings")
     .option("--text <text...>", "texts to encode as well")
+    .option("--video <files...>", "videos to encode as well: folders of frames, GIF or WebP files")
+    .option("--fps <n>", "frames per second of the folders given as --video", framesPerSecond)
     .option("--outputs <names>", "results wanted, comma-separated; the embeddings unless given", nameList)
     .option("--record <file>", "add the sizes of each component's calls, for `fovea tune ranges`", nonEmpty("a file"))
     .option("--out <file>", "write x.safetensors, x.json or x.npy; - prints JSON");
   return withCommonOptions(command)
     .addHelpText(
       "after",
-      "\nExamples:\n  fovea embed ./clip cat.jpg dog.png --out vectors.safetensors\n  fovea embed ./clip --text 'a cat' 'a dog' --json",
+      "\nExamples:\n  fovea embed ./clip cat.jpg dog.png --out vectors.safetensors\n  fovea embed ./qwen2.5-vl --video clip.gif frames/ --json\n  fovea embed ./clip --text 'a cat' 'a dog' --json",
     )
     .action(embed);
 }
 
 async function embed(model: string, files: readonly string[], options: EmbedOptions): Promise<void> {
-  const texts = options.text ?? [];
-  if (files.length === 0 && texts.length === 0) {
-    throw new FoveaError("bad_usage", "There is nothing to embed; name pictures or recordings, or give --text.");
+  const { text: texts = [], video: videos = [], fps } = options;
+  if (files.length === 0 && texts.length === 0 && videos.length === 0) {
+    throw new FoveaError(
+      "bad_usage",
+      "There is nothing to embed; name pictures or recordings, or give --video or --text.",
+    );
+  }
+  if (fps !== undefined && videos.length === 0) {
+    throw new FoveaError(
+      "bad_usage",
+      "--fps says how fast the frames of --video follow each other, and there is no --video.",
+    );
   }
   const out = options.out;
   if (out !== undefined && out !== "-") await checkOut(out);
   await checkPictures(files);
+  await checkVideos(videos);
   const sizes: RecordedSizes[] = [];
   const recording = options.record === undefined ? {} : { onSizes: (one: RecordedSizes) => void sizes.push(one) };
   const run = async ({ host, runtime, progress }: Opened): Promise<void> => {
-    const recordings = files.filter((f) => RECORDING.test(f));
-    const pictures = files.filter((f) => !RECORDING.test(f));
-    const given: Readonly<Record<Component, readonly string[]>> = { vision: pictures, text: texts, audio: recordings };
-    const components = COMPONENTS.filter((c) => given[c].length > 0);
-    const encoder = await runtime.load(model, { components });
-    const wanted = wantedOutputs(encoder, components, options.outputs);
+    const given: Readonly<Record<Kind, readonly string[]>> = {
+      images: files.filter((f) => !RECORDING.test(f)),
+      videos,
+      texts,
+      audio: files.filter((f) => RECORDING.test(f)),
+    };
+    const kinds = KINDS.filter((kind) => given[kind].length > 0);
+    const encoder = await runtime.load(model, { components: [...new Set(kinds.map((kind) => MODALITY_OF[kind]))] });
+    const inputs: Readonly<Record<Kind, EncodeInputs[Kind]>> = { ...given, videos: await timed(host, videos, fps) };
+    const wanted = wantedOutputs(encoder, kinds, options.outputs, out?.endsWith(".npy") !== true);
     const tensors: Record<string, Tensor> = {};
     const inputsOf: Record<string, readonly string[]> = {};
-    for (const component of components) {
-      const outputs = wanted[component] ?? [];
+    for (const kind of kinds) {
+      const outputs = wanted[kind] ?? [];
       if (outputs.length === 0) continue;
-      const result = await encoder.encode(
-        { [INPUT_NAMES[component]]: given[component] },
-        { outputs, onProgress: progress.onEncoded },
-      );
+      const result = await encoder.encode({ [kind]: inputs[kind] }, { outputs, onProgress: progress.onEncoded });
       for (const [name, tensor] of Object.entries(result as Readonly<Record<string, Tensor>>)) {
-        // Both towers have a pooled output and a last state; the second to come is told apart by its tower.
-        const own = name in tensors ? `${component}_${name}` : name;
+        // Towers share names of results; the second to come is told apart by what it was made of.
+        const own = name in tensors ? `${PREFIXES[kind]}_${name}` : name;
         tensors[own] = tensor;
-        inputsOf[own] = given[component];
+        inputsOf[own] = given[kind];
       }
     }
     progress.stop();
     if (options.record !== undefined) await addSizes(host, options.record, sizes);
-    const head = { model, runtime: host.name, device: runtime.device, target: runtime.target, files, texts };
+    const head = { model, runtime: host.name, device: runtime.device, target: runtime.target, files, texts, videos };
     if (out !== undefined && out !== "-") {
       await writeOut(host, out, tensors, head);
       if (options.json !== true)
@@ -104,25 +119,53 @@ async function addSizes(host: Host, file: string, sizes: readonly RecordedSizes[
   await host.writeFileAtomic(file, new TextEncoder().encode(new TextDecoder().decode(old) + writeSizes(sizes)));
 }
 
-type Component = "vision" | "text" | "audio";
+/** What is encoded in a call of its own. */
+type Kind = "images" | "videos" | "texts" | "audio";
 
-const COMPONENTS: readonly Component[] = ["vision", "text", "audio"];
+const KINDS: readonly Kind[] = ["images", "videos", "texts", "audio"];
 
-const INPUT_NAMES: Readonly<Record<Component, string>> = { vision: "images", text: "texts", audio: "audio" };
+const MODALITY_OF: Readonly<Record<Kind, Modality>> = {
+  images: "vision",
+  videos: "vision",
+  texts: "text",
+  audio: "audio",
+};
+
+const PREFIXES: Readonly<Record<Kind, string>> = { images: "vision", videos: "video", texts: "text", audio: "audio" };
+
+/** @throws InvalidArgumentError */
+function framesPerSecond(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && value > 0 && Number.isFinite(value)) return value;
+  throw new InvalidArgumentError("Expected a number of frames per second, above 0.");
+}
+
+/** Folders with the speed of their frames; files know their own. */
+async function timed(host: Host, videos: readonly string[], fps: number | undefined): Promise<readonly VideoInput[]> {
+  if (fps === undefined) return videos;
+  const isFolder = async (video: string): Promise<boolean> =>
+    (await host.stat(video).catch(() => undefined))?.kind === "directory";
+  return Promise.all(videos.map(async (video) => ((await isFolder(video)) ? { frames: video, fps } : video)));
+}
 
 const RECORDING = /\.(wav|flac|mp3|og[ag])$/i;
 
 /** Results that stand for an input, the best first. */
 const EMBEDDINGS = ["image_embeds", "text_embeds", "sentence_embedding", "pooler_output", "last_hidden_state"];
 
-/** What each tower shall give: the wanted results that it has, or its embedding. @throws FoveaError `bad_usage` */
+/**
+ * What each call shall give: the wanted results that its tower has, or its embedding.
+ * @param withLayout adds what tells how rows of results belong to the inputs
+ * @throws FoveaError `bad_usage`
+ */
 function wantedOutputs(
   encoder: Encoder,
-  components: readonly Component[],
+  kinds: readonly Kind[],
   wanted: readonly string[] | undefined,
-): Readonly<Partial<Record<Component, readonly string[]>>> {
-  const available = components.map((component) => [component, encoder.tower(component).spec.outputs] as const);
-  const all = [...new Set(available.flatMap(([, names]) => names))];
+  withLayout: boolean,
+): Readonly<Partial<Record<Kind, readonly string[]>>> {
+  const available = kinds.map((kind) => [kind, encoder.tower(MODALITY_OF[kind]).spec] as const);
+  const all = [...new Set(available.flatMap(([, { outputs, layout = [] }]) => [...outputs, ...layout]))];
   const unknown = wanted?.find((name) => !all.includes(name));
   if (unknown !== undefined) {
     throw new FoveaError(
@@ -131,9 +174,10 @@ function wantedOutputs(
     );
   }
   return Object.fromEntries(
-    available.map(([component, names]) => {
-      const embedding = EMBEDDINGS.find((name) => names.includes(name)) ?? names[0];
-      return [component, names.filter((name) => wanted?.includes(name) ?? name === embedding)];
+    available.map(([kind, { outputs, layout = [] }]) => {
+      if (wanted !== undefined) return [kind, [...outputs, ...layout].filter((name) => wanted.includes(name))];
+      const embedding = EMBEDDINGS.find((name) => outputs.includes(name)) ?? outputs[0];
+      return [kind, [embedding, ...(withLayout ? layout : [])]];
     }),
   );
 }
@@ -200,6 +244,9 @@ function summary(
   inputsOf: Readonly<Record<string, readonly string[]>>,
 ): string {
   const line = (input: string, name: string, shape: readonly number[], values: Tensor["data"]): readonly string[] => {
+    // Numbers that count are shown as they are.
+    if (!(values instanceof Float32Array))
+      return [oneLine(input, TEXT_WIDTH), name, shape.join("x"), "", values.join(" ")];
     const row = Float64Array.from(values);
     const norm = Math.sqrt(row.reduce((sum, v) => sum + v * v, 0));
     const first = [...row.slice(0, 4)].map((v) => v.toFixed(4)).join(" ");

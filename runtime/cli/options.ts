@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { FoveaError } from "../core/diagnostics.ts";
 import { detectHost, type Host } from "../host/mod.ts";
 import { didYouMean } from "../session/check.ts";
+import { readCompileLayers } from "../session/config_file.ts";
 import { LOG_TOPICS, type LogTopic } from "../session/journal.ts";
 import { type LogOptions, MAX_THREADS } from "../session/options.ts";
 import { createRuntime, type HubSettings, type Runtime, type RuntimeOptions } from "../session.ts";
@@ -22,6 +23,9 @@ export interface CommonOptions extends HubOptions {
   readonly threads?: number;
   readonly memory?: number;
   readonly compile: boolean;
+  /** Path of a configuration file; `true` where a command's `--config` was given without one. */
+  readonly config?: string | true;
+  readonly compileConfig?: string;
 }
 
 /** A parser of whole numbers in an interval. */
@@ -87,8 +91,13 @@ export function hubSettings({ offline, token, cache }: HubOptions): HubSettings 
   };
 }
 
+const CONFIG_FILE: Option = new Option(
+  "--config <file>",
+  "configuration file; fovea.config.ts, .js, .mjs or .json of the working directory unless given",
+).argParser(nonEmpty("a file"));
+
 /** Adds the options of every command that runs a model. */
-export function withCommonOptions(command: Command): Command {
+export function withCommonOptions(command: Command, config: Option = CONFIG_FILE): Command {
   return withHubOptions(command)
     .option("--json", "print one JSON document on stdout and nothing else")
     .option("--device <kind>", "device to compute on: wasm or reference", "wasm")
@@ -102,6 +111,8 @@ export function withCommonOptions(command: Command): Command {
     )
     .addOption(new Option("--no-cache", "keep nothing on disk"))
     .option("--no-compile", "run every op alone, for debugging (also FOVEA_COMPILE=0)")
+    .addOption(config)
+    .option("--compile-config <json>", 'settings over the configuration file\'s, such as \'{"base": {"lazy": true}}\'')
     .option("--verbose", "stack traces with errors");
 }
 
@@ -131,12 +142,19 @@ export interface Opened {
 export async function openRuntime(options: CommonOptions, more: RuntimeOptions = {}): Promise<Opened> {
   const host = await detectHost();
   const progress = await progressBar(host, options.json === true);
+  const switchedOff = host.env("FOVEA_COMPILE") === "0" ? "FOVEA_COMPILE=0" : undefined;
+  const off = options.compile ? switchedOff : "--no-compile";
+  const compile = await readCompileLayers(host, {
+    ...(typeof options.config === "string" ? { file: options.config } : {}),
+    ...(options.compileConfig === undefined ? {} : { json: options.compileConfig }),
+    ...(off === undefined ? {} : { off }),
+  });
   const cache = options.cache ?? host.defaultCacheDir() ?? false;
   const runtime = await createRuntime({
     device: options.device ?? "wasm",
     cache,
     hub: hubSettings(options),
-    compile: { enabled: options.compile && host.env("FOVEA_COMPILE") !== "0" },
+    ...(compile.length === 0 ? {} : { compile }),
     onProgress: progress.onProgress,
     onProblem: (sentence) => say(`fovea: ${sentence}`),
     ...logOption(host.env("FOVEA_LOG")),

@@ -1,4 +1,4 @@
-/** Pictures that a command names: what is wrong with their paths is said before a model is loaded. */
+/** Pictures and videos that a command names: what is wrong with their paths is said before a model is loaded. */
 import { FoveaError } from "../core/diagnostics.ts";
 import { detectHost } from "../host/mod.ts";
 
@@ -16,7 +16,20 @@ export async function checkPictures(files: readonly string[]): Promise<void> {
       throw isLabel ? new FoveaError("bad_usage", hint, { cause: error }) : error;
     });
     if (kind === "directory") {
-      throw new FoveaError("bad_usage", `${file} is a folder; name the pictures in it, such as ${file}/*.png.`);
+      throw new FoveaError(
+        "bad_usage",
+        `${file} is a folder; name the pictures in it, such as ${file}/*.png, or give it as a video where the command takes one.`,
+      );
     }
+  }
+}
+
+/** @throws FoveaError `bad_usage`, `file.not_found` and others for what cannot be read */
+export async function checkVideos(files: readonly string[]): Promise<void> {
+  const host = await detectHost();
+  for (const file of new Set(files)) {
+    if (ADDRESS.test(file)) continue;
+    if (file === "") throw new FoveaError("bad_usage", "A video's name is empty; give folders, files or addresses.");
+    await host.stat(file);
   }
 }

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "02ed6988289f5e30fcf0e909e0d0cc2d365b1076be357c03b3b08c5dbbdb30c8";
+export const SOURCE_DIGEST: string = "99b02a1c17382dcbe0bb0f9dfda5fa10a1cd11df41c69928be41452347b08c51";

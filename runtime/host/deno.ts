@@ -23,6 +23,22 @@ function readEnvironment(variable: string): string | undefined {
   return state === "granted" ? Deno.env.get(variable) : undefined;
 }
 
+type DenoFile = Awaited<ReturnType<typeof Deno.open>>;
+
+/** Seek and read are synchronous so that overlapping calls cannot move each other's position. */
+function readAt(file: DenoFile, path: string, into: Uint8Array, position: number): Promise<number> {
+  return withFileErrors("read", path, async () => {
+    let done = 0;
+    while (done < into.length) {
+      file.seekSync(position + done, Deno.SeekMode.Start);
+      const read = file.readSync(into.subarray(done));
+      if (read === null || read === 0) break;
+      done += read;
+    }
+    return done;
+  });
+}
+
 async function openFile(path: string): Promise<OpenFile> {
   const file = await Deno.open(path, { read: true });
   try {
@@ -30,18 +46,7 @@ async function openFile(path: string): Promise<OpenFile> {
     if (found.isDirectory) throw new Deno.errors.IsADirectory("is a folder");
     return {
       size: found.size,
-      // Seek and read are synchronous so that overlapping calls cannot move each other's position.
-      read: (into, position) =>
-        withFileErrors("read", path, async () => {
-          let done = 0;
-          while (done < into.length) {
-            file.seekSync(position + done, Deno.SeekMode.Start);
-            const read = file.readSync(into.subarray(done));
-            if (read === null || read === 0) break;
-            done += read;
-          }
-          return done;
-        }),
+      read: (into, position) => readAt(file, path, into, position),
       close: async () => file.close(),
     };
   } catch (error) {
@@ -55,6 +60,7 @@ async function openForWriting(path: string): Promise<WritableFile> {
   const { size } = await file.stat();
   return {
     size,
+    read: (into, position) => readAt(file, path, into, position),
     write: (bytes, position) =>
       withFileErrors("write", path, async () => {
         file.seekSync(position, Deno.SeekMode.Start);

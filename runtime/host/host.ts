@@ -35,12 +35,9 @@ export interface OpenFile {
   close(): Promise<void>;
 }
 
-/** A file opened for writing at any position; what it held stays. */
-export interface WritableFile {
-  /** Bytes, when it was opened. */
-  readonly size: number;
+/** A file opened for reading and writing at any position; what it held stays. */
+export interface WritableFile extends OpenFile {
   write(bytes: Uint8Array, position: number): Promise<void>;
-  close(): Promise<void>;
 }
 
 /**

@@ -6,7 +6,7 @@ import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
 import { withFileErrors } from "./file_error.ts";
 import type { Host, OpenFile } from "./host.ts";
 import { importModule } from "./import_module.ts";
-import { NODE_FILES } from "./node_files.ts";
+import { NODE_FILES, readAt } from "./node_files.ts";
 import { originalPlace } from "./original_place.ts";
 import { packageFileUrl } from "./package_file.ts";
 import { spawnThread } from "./thread_worker.ts";
@@ -20,16 +20,7 @@ async function openFile(path: string): Promise<OpenFile> {
     if (found.isDirectory()) throw Object.assign(new Error("is a folder"), { code: "EISDIR" });
     return {
       size: found.size,
-      read: (into, position) =>
-        withFileErrors("read", path, async () => {
-          let done = 0;
-          while (done < into.length) {
-            const { bytesRead } = await file.read(into, done, into.length - done, position + done);
-            if (bytesRead === 0) break;
-            done += bytesRead;
-          }
-          return done;
-        }),
+      read: (into, position) => readAt(file, path, into, position),
       close: () => file.close(),
     };
   } catch (error) {

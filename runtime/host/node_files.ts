@@ -1,6 +1,6 @@
 /** Folder and writing functions on `node:fs`, shared by Node and Bun. */
 import { constants } from "node:fs";
-import { mkdir, open, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createDigest } from "./digest.ts";
@@ -31,11 +31,25 @@ async function makeFolder(path: string, withParents: boolean): Promise<void> {
   }
 }
 
+/** Fills `into` from a position, as far as the file goes. */
+export function readAt(file: FileHandle, path: string, into: Uint8Array, position: number): Promise<number> {
+  return withFileErrors("read", path, async () => {
+    let done = 0;
+    while (done < into.length) {
+      const { bytesRead } = await file.read(into, done, into.length - done, position + done);
+      if (bytesRead === 0) break;
+      done += bytesRead;
+    }
+    return done;
+  });
+}
+
 async function openForWriting(path: string): Promise<WritableFile> {
   const file = await open(path, constants.O_RDWR | constants.O_CREAT);
   const { size } = await file.stat();
   return {
     size,
+    read: (into, position) => readAt(file, path, into, position),
     write: (bytes, position) =>
       withFileErrors("write", path, async () => {
         for (let done = 0; done < bytes.length; ) {

@@ -3,6 +3,7 @@ import { bytesText, FoveaError } from "../core/diagnostics.ts";
 import type { Digest, Host, WritableFile } from "../host/mod.ts";
 import { checkDigest, startDigest } from "./content_digest.ts";
 import { backOff, reasonOf, wait } from "./hub_fetch.ts";
+import { claimPartial, leavePartial } from "./partial_file.ts";
 import type { RemoteFile, Repository } from "./repository.ts";
 
 /** What a file is made of, in order. */
@@ -13,8 +14,10 @@ export type Piece =
 export interface Assembly {
   /** Path of the whole file. */
   readonly path: string;
-  /** Path of what was written so far; only equal contents share it. */
-  readonly partial: string;
+  /** Folder of unfinished files. */
+  readonly unfinished: string;
+  /** Name of the unfinished file; only equal contents share it. */
+  readonly content: string;
   /** For messages. */
   readonly name: string;
   readonly pieces: readonly Piece[];
@@ -48,55 +51,47 @@ const pieceSize = (piece: Piece): number => ("bytes" in piece ? piece.bytes.leng
  * @throws FoveaError `hub.broken`, `hub.wrong_digest` and those of requests and files
  */
 export async function assemble(assembly: Assembly, context: DownloadContext): Promise<void> {
+  const { host, signal } = context;
+  const { path, unfinished, content } = assembly;
+  const partial = await claimPartial(host, unfinished, content, signal);
+  try {
+    await write(assembly, partial, context);
+    await host.rename(partial, path);
+  } catch (error) {
+    if (error instanceof FoveaError && error.code === "hub.wrong_digest") await host.remove(partial);
+    else await leavePartial(host, unfinished, content, partial);
+    throw error;
+  }
+}
+
+/** Writes the rest of an unfinished file and checks it. */
+async function write(assembly: Assembly, partial: string, context: DownloadContext): Promise<void> {
   const { host } = context;
-  const { path, partial, size, digestOf } = assembly;
+  const { size, digestOf } = assembly;
   let out = await host.openForWriting(partial);
   if (out.size > size) {
     await out.close();
     await host.remove(partial);
     out = await host.openForWriting(partial);
   }
-  const digest = digestOf === undefined ? undefined : startDigest(host, digestOf);
   try {
-    if (digest !== undefined) await digestFile(host, partial, out.size, digest);
+    const digest = digestOf === undefined ? undefined : startDigest(host, digestOf);
+    if (digest !== undefined) await digestFile(out, digest);
     if (out.size > 0) context.onBytes(out.size, true);
     await fill(assembly, context, out, digest);
+    if (digest !== undefined && digestOf !== undefined) checkDigest(digest, digestOf, assembly.name);
   } finally {
     await out.close();
   }
-  if (digest !== undefined && digestOf !== undefined) {
-    try {
-      checkDigest(digest, digestOf, assembly.name);
-    } catch (error) {
-      await host.remove(partial);
-      throw error;
-    }
-  }
-  await moveInPlace(host, partial, path, size);
 }
 
-/** Another process that fetched the same may have moved it first. */
-async function moveInPlace(host: Host, partial: string, path: string, size: number): Promise<void> {
-  try {
-    await host.rename(partial, path);
-  } catch (error) {
-    const found = await host.stat(path).catch(() => undefined);
-    if (found?.size !== size) throw error;
-  }
-}
-
-async function digestFile(host: Host, path: string, size: number, digest: Digest): Promise<void> {
-  if (size === 0) return;
-  const file = await host.openFile(path);
-  try {
-    const slice = new Uint8Array(Math.min(SLICE, size));
-    for (let at = 0; at < size; ) {
-      const read = await file.read(slice.subarray(0, Math.min(slice.length, size - at)), at);
-      digest.update(slice.subarray(0, read));
-      at += read;
-    }
-  } finally {
-    await file.close();
+async function digestFile(file: WritableFile, digest: Digest): Promise<void> {
+  const slice = new Uint8Array(Math.min(SLICE, file.size));
+  for (let at = 0; at < file.size; ) {
+    const read = await file.read(slice.subarray(0, Math.min(slice.length, file.size - at)), at);
+    if (read === 0) throw new FoveaError("hub.broken", "An unfinished download was cut while it was read. Try again.");
+    digest.update(slice.subarray(0, read));
+    at += read;
   }
 }
 

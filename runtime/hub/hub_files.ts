@@ -7,46 +7,14 @@ import { type ByteSource, memorySource } from "../exec/weights/byte_source.ts";
 import type { CheckpointFiles } from "../exec/weights/checkpoint_files.ts";
 import { readSafetensorsHeader } from "../exec/weights/safetensors.ts";
 import { INDEX_FILE, readIndex, SINGLE_FILE } from "../exec/weights/weight_index.ts";
-import type { Host } from "../host/mod.ts";
-import type { HubAccess } from "./access.ts";
 import { assemble, type DownloadContext, type Piece } from "./download.ts";
 import { FIRST_WAIT } from "./hub_fetch.ts";
+import type { HubFilesOptions, Select } from "./hub_options.ts";
 import { type HeldWeights, type Manifest, newManifest, OWN_FOLDER, readManifest, saveManifest } from "./manifest.ts";
-import type { HubReference } from "./reference.ts";
+import { PARTIAL } from "./partial_file.ts";
 import { isWeightFile, remoteHeader, remoteSource, weightFiles, wholeSource } from "./remote_weights.ts";
 import { identityOf, type Listing, openRepository, type RemoteFile, type Repository } from "./repository.ts";
 import { type PlannedWeights, planWeights } from "./weight_plan.ts";
-
-/** Tensors of a checkpoint that are wanted, and names of those that it must have and has not. */
-export interface Selection {
-  readonly wanted: readonly string[];
-  readonly missing: readonly string[];
-}
-
-/** Chooses among a checkpoint's tensors. */
-export type Select = (names: ReadonlySet<string>) => Selection;
-
-export interface HubProgress {
-  /** Bytes that are on disk, of the bytes that are known to be needed. */
-  readonly done: number;
-  readonly total: number;
-  readonly file: string;
-}
-
-export interface HubFilesOptions {
-  readonly host: Host;
-  readonly reference: HubReference;
-  readonly access: HubAccess;
-  /** Where the model is kept; without one everything is read over the network. */
-  readonly folder: string | undefined;
-  readonly offline: boolean;
-  /** Milliseconds before a request is tried again. */
-  readonly firstWait?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((progress: HubProgress) => void) | undefined;
-}
-
-const PARTIAL = ".partial";
 
 export class HubFiles implements CheckpointFiles {
   readonly description: string;
@@ -366,8 +334,8 @@ export class HubFiles implements CheckpointFiles {
         tell();
       },
     };
-    const partial = `${folder}/${OWN_FOLDER}/${part.name.replaceAll("/", "--")}.${part.identity.slice(0, 16)}${PARTIAL}`;
-    await assemble({ ...part, path, partial }, context);
+    const content = `${part.name.replaceAll("/", "--")}.${part.identity.slice(0, 16)}`;
+    await assemble({ ...part, path, unfinished: `${folder}/${OWN_FOLDER}`, content }, context);
     this.#done = before + part.size;
     tell();
   }

@@ -1,10 +1,12 @@
 /** The room's front door. */
 import type { Host } from "../host/mod.ts";
 import { hubAccess } from "./access.ts";
-import { HubFiles, type HubProgress } from "./hub_files.ts";
+import { HubFiles } from "./hub_files.ts";
+import type { HubProgress } from "./hub_options.ts";
 import { modelFolder, parseHubReference } from "./reference.ts";
 
-export type { HubFiles, HubProgress, Select, Selection } from "./hub_files.ts";
+export type { HubFiles } from "./hub_files.ts";
+export type { HubProgress, Select, Selection } from "./hub_options.ts";
 
 export interface OpenHubOptions {
   readonly host: Host;

@@ -168,20 +168,31 @@ function locationText(): string | undefined {
   return place === undefined ? undefined : placeText(place);
 }
 
+/** Dims of a part of a graph with the comparisons of the whole. Constants have none of their own: give them to the builder's. */
+export function comparable(
+  b: Comparisons<readonly [a: Dim, b: Dim]>,
+  dims: Readonly<Record<string, Dim>>,
+): Readonly<Record<string, SymbolDim>> {
+  const { lessThan, atMost, greaterThan, atLeast, equals } = b;
+  return Object.fromEntries(
+    Object.entries(dims).map(([name, d]) => [name, withMethods(d, { lessThan, atMost, greaterThan, atLeast, equals })]),
+  );
+}
+
+function withMethods(d: Dim, compare: Comparisons<readonly [Dim, Dim]>): SymbolDim {
+  if (typeof d === "number") return d as unknown as SymbolDim;
+  const methods = Object.entries(compare) as readonly [string, (a: Dim, b: Dim) => boolean][];
+  const asked = Object.fromEntries(methods.map(([method, ask]) => [method, (than: Dim) => ask(d, than)]));
+  return Object.assign(Object.create(asked), d) as SymbolDim;
+}
+
 /** Symbols with comparisons; asking for one that was not declared is `unknown`'s to answer. */
 function symbolDims(
   symbols: Box,
   compare: Comparisons<readonly [Dim, Dim]>,
   unknown: (name: string) => SymbolDim,
 ): Readonly<Record<string, SymbolDim>> {
-  const methods = Object.entries(compare) as readonly [string, (a: Dim, b: Dim) => boolean][];
-  const dims = Object.fromEntries(
-    Object.keys(symbols).map((name): readonly [string, SymbolDim] => {
-      const own = symbol(name) as DimExpression;
-      const asked = Object.fromEntries(methods.map(([method, ask]) => [method, (than: Dim) => ask(own, than)]));
-      return [name, Object.assign(Object.create(asked), own) as SymbolDim];
-    }),
-  );
+  const dims = Object.fromEntries(Object.keys(symbols).map((name) => [name, withMethods(symbol(name), compare)]));
   return new Proxy(dims, {
     get: (target, name) =>
       typeof name === "symbol" || Object.hasOwn(target, name) ? Reflect.get(target, name) : unknown(name),

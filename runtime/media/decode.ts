@@ -2,7 +2,7 @@
 import { FoveaError } from "../core/diagnostics.ts";
 import type { CodecLoader } from "./codec.ts";
 import { type Image, orient } from "./image.ts";
-import { type DecodeLimits, type ImageHeader, sniffImage, subject } from "./image_header.ts";
+import { type DecodeLimits, type ImageHeader, noCodec, sniffImage, subject } from "./image_header.ts";
 
 export type { CodecLoader } from "./codec.ts";
 
@@ -13,7 +13,7 @@ export type { CodecLoader } from "./codec.ts";
 export const DEFAULT_MAX_PIXELS: number = 1 << 26;
 
 export interface DecodeOptions {
-  /** Finds and compiles the WASM of the JPEG and WebP codecs; PNG needs none. Hosts provide one. */
+  /** Finds and compiles the WASM of the JPEG and WebP codecs; PNG and GIF need none. Hosts provide one. */
   readonly loadCodec?: CodecLoader;
   /** Most pixels that an image may promise; checked before pixels are allocated. */
   readonly maxPixels?: number;
@@ -24,7 +24,7 @@ export interface DecodeOptions {
 }
 
 /**
- * Decodes a PNG, JPEG or WebP file.
+ * Decodes a PNG, JPEG, WebP or GIF file; of an animated one the first frame, as Pillow does.
  * @returns 8-bit RGB pixels; alpha is dropped, not blended
  * @throws FoveaError `image.empty`, `image.unknown`, `image.unsupported`, `image.truncated`, `image.damaged`,
  * `image.too_large`, `image.no_codec`
@@ -51,13 +51,8 @@ async function decodeFormat(
 ): Promise<{ image: Image; header: ImageHeader }> {
   const format = sniffImage(bytes, limits);
   if (format === "png") return (await import("./png.ts")).decodePng(bytes, limits);
-  if (loadCodec === undefined) {
-    throw new FoveaError(
-      "image.no_codec",
-      `${subject(limits)} is a ${format === "jpeg" ? "JPEG" : "WebP"} file and no codec loader was given; ` +
-        "pass loadCodec, or convert it to PNG.",
-    );
-  }
+  if (format === "gif") return (await import("./gif.ts")).decodeGif(bytes, limits);
+  if (loadCodec === undefined) throw noCodec(limits, format === "jpeg" ? "JPEG" : "WebP");
   if (format === "jpeg") return (await import("./jpeg.ts")).decodeJpeg(bytes, limits, loadCodec);
   return (await import("./webp.ts")).decodeWebp(bytes, limits, loadCodec);
 }

@@ -1,7 +1,7 @@
 /** What the first bytes of an image file promise, read before anything is allocated for its pixels. */
 import { FoveaError } from "../core/diagnostics.ts";
 
-export type ImageFormat = "png" | "jpeg" | "webp";
+export type ImageFormat = "png" | "jpeg" | "webp" | "gif";
 
 /** Limits and naming that every decoder obeys. */
 export interface DecodeLimits {
@@ -44,6 +44,13 @@ export function unsupported(limits: DecodeLimits, detail: string): FoveaError {
   );
 }
 
+export function noCodec(limits: DecodeLimits, format: string): FoveaError {
+  return new FoveaError(
+    "image.no_codec",
+    `${subject(limits)} is a ${format} file and no codec loader was given; pass loadCodec, or convert it to PNG.`,
+  );
+}
+
 /**
  * Refuses sizes of zero and sizes above the limit.
  * @throws FoveaError `image.damaged`, `image.too_large`
@@ -65,7 +72,6 @@ const ascii = (bytes: Uint8Array, at: number, length: number): string =>
 /** Other formats that people try, so that the message can name them. */
 function foreignFormat(bytes: Uint8Array): string | undefined {
   const head = ascii(bytes, 0, 4);
-  if (head === "GIF8") return "a GIF file";
   if (head.startsWith("BM") && bytes.length > 26) return "a BMP file";
   if (head === "II*\0" || head === "MM\0*") return "a TIFF file";
   if (head === "%PDF") return "a PDF file";
@@ -82,12 +88,13 @@ export function sniffImage(bytes: Uint8Array, limits: DecodeLimits): ImageFormat
     throw new FoveaError("image.empty", `${subject(limits)} is empty (0 bytes); expected an image.`);
   if (bytes[0] === 0x89 && ascii(bytes, 1, 3) === "PNG") return "png";
   if (bytes[0] === 0xff && bytes[1] === 0xd8) return "jpeg";
+  if (ascii(bytes, 0, 4) === "GIF8") return "gif";
   if (ascii(bytes, 0, 4) === "RIFF" && (bytes.length < 12 || ascii(bytes, 8, 4) === "WEBP")) return "webp";
   const foreign = foreignFormat(bytes);
   if (foreign !== undefined) throw unsupported(limits, foreign);
   const start = [...bytes.subarray(0, 8)].map((b) => b.toString(16).padStart(2, "0")).join(" ");
   throw new FoveaError(
     "image.unknown",
-    `${subject(limits)} is not an image: it begins with the bytes ${start}; expected PNG, JPEG or WebP.`,
+    `${subject(limits)} is not an image: it begins with the bytes ${start}; expected PNG, JPEG, WebP or GIF.`,
   );
 }

@@ -1,24 +1,25 @@
 /** Components to artifacts: traced, looked up, compiled only on a miss. One structure is compiled once. */
 import type { Artifact, CompiledArtifact } from "../abi/artifact.ts";
-import type { Capabilities, Device } from "../abi/device.ts";
+import type { Device } from "../abi/device.ts";
 import type { ComponentSpec } from "../abi/encoder.ts";
-import type { KernelSpec } from "../abi/kernel.ts";
-import type { Plugin } from "../abi/plugin.ts";
 import type { CompileReport } from "../compile/compile.ts";
 import { FoveaError, SealedError } from "../core/diagnostics.ts";
 import { digestBytes, digestJson } from "../core/digest.ts";
-import type { Box, Dim } from "../core/dim.ts";
-import type { DType } from "../core/dtype.ts";
+import type { Box } from "../core/dim.ts";
 import { boxText, splitRanges } from "../core/range.ts";
 import { lookup, requestDigest, save } from "../exec/artifact_cache.ts";
 import { encodeArtifact } from "../exec/codec.ts";
-import { failureText, ProofError, type ProofResult } from "../exec/prove.ts";
 import type { Store } from "../exec/store/store.ts";
-import { type Graph, graphToData } from "../ir/graph.ts";
+import { graphToData } from "../ir/graph.ts";
 import { createInterner, type OpTable } from "../ir/node.ts";
+import { gated } from "./gate.ts";
 import type { Demand, Journal } from "./journal.ts";
-import { type Attestation, createProofs, type ProofScope } from "./proofs.ts";
-import { type CompileConfig, type ComponentSettings, resolveSettings } from "./settings.ts";
+import type { Place, Places } from "./places.ts";
+import { type ComponentPorts, portsOf } from "./ports.ts";
+import { type Attestation, createProofs, type ProofScope, type Proofs } from "./proofs.ts";
+import { createQuarantine, type Quarantined } from "./quarantine.ts";
+import { type CompileLayers, type ComponentSettings, type Resolved, resolveSettings } from "./settings.ts";
+import { createTagRegister } from "./tag_register.ts";
 import { type AskedSplit, type PlaceFinder, splitText, type TracedRange, traceAgain, traceRanges } from "./trace.ts";
 
 export type Origin = "compiled" | "cache";
@@ -30,6 +31,10 @@ export interface ReadyArtifact {
   readonly digest: string;
   readonly request: string;
   readonly origin: Origin;
+  /** Bytes of the encoded artifact. */
+  readonly bytes: number;
+  /** Bytes of each code blob, by digest: artifacts share blobs. */
+  readonly blobs: ReadonlyMap<string, number>;
   /** Milliseconds of compiling; 0 from the cache. */
   readonly compileMs: number;
   /** What this device measured about it. */
@@ -38,27 +43,11 @@ export interface ReadyArtifact {
   readonly report?: CompileReport;
 }
 
-/** A kernel that was put aside, and why. */
-export interface Quarantined {
-  readonly kernel: string;
-  /** A sentence. */
-  readonly reason: string;
-}
-
-/** An input or output of a component, its sizes symbolic. */
-export interface ComponentPort {
-  readonly name: string;
-  readonly dtype: DType;
-  readonly shape: readonly Dim[];
-}
-
 /** One range of a component and, once somebody needed it, its artifact. */
-export interface RangeSlot {
+export interface RangeSlot extends ComponentPorts {
   readonly box: Box;
   /** Digest of the traced graph. */
   readonly graph: string;
-  readonly inputs: readonly ComponentPort[];
-  readonly outputs: readonly ComponentPort[];
   readonly ready: ReadyArtifact | undefined;
   /**
    * Looks up or compiles, and proves, on the first call.
@@ -71,6 +60,10 @@ export interface RangeSlot {
 export interface ReadyComponent {
   readonly spec: ComponentSpec;
   readonly settings: ComponentSettings;
+  /** Device that runs it. */
+  readonly device: Device;
+  /** Target that its code is for. */
+  readonly target: string;
   readonly boxes: readonly Box[];
   /** Splits that comparisons in `build` asked for. */
   readonly splits: readonly AskedSplit[];
@@ -93,12 +86,20 @@ export interface ArtifactCounters {
   proofMs: number;
 }
 
+/** A component that is not compiled, and why. */
+export interface Uncompiled {
+  readonly tag: string;
+  readonly reason: string;
+}
+
 export interface ArtifactsOptions {
-  readonly device: Device;
-  readonly plugins: readonly Plugin[];
+  readonly places: Places;
   readonly ops: OpTable;
   readonly store: Store;
-  readonly config: CompileConfig;
+  /** What was configured, the strongest first. */
+  readonly layers: CompileLayers;
+  /** A kernel that fails its proof is an error instead of being put aside. */
+  readonly strict: boolean;
   readonly journal: Journal;
   /** Runtime and engine with their versions. */
   readonly engine: string;
@@ -109,10 +110,24 @@ export interface ArtifactsOptions {
   readonly findPlace: PlaceFinder;
 }
 
+export interface PrepareOptions {
+  /** Plugin that brings the component; nothing for a graph of the caller's own. */
+  readonly plugin?: string;
+  /** Stronger than everything that was configured. */
+  readonly over?: CompileLayers[number];
+  /** Compiles nothing: every range waits for its first use, whatever the settings say. */
+  readonly defer?: boolean;
+}
+
 export interface Artifacts {
   readonly counters: Readonly<ArtifactCounters>;
-  /** All ranges of a component; lazy ones without artifacts. @throws FoveaError `invalid_range`, `shape_error`, `no_kernel`, `impure_build`, TraceBreakError */
-  prepare(spec: ComponentSpec): Promise<ReadyComponent>;
+  /** Components that run op by op, by tag. */
+  readonly uncompiled: ReadonlyMap<string, Uncompiled>;
+  /**
+   * All ranges of a component; lazy ones without artifacts.
+   * @throws FoveaError `invalid_range`, `shape_error`, `no_kernel`, `tag_conflict`, `impure_build`, TraceBreakError, and what finding its device throws
+   */
+  prepare(spec: ComponentSpec, options?: PrepareOptions): Promise<ReadyComponent>;
   /** Kernels whose proofs failed: they claim nothing any more. */
   readonly quarantined: readonly Quarantined[];
   /** A load begins: proofs have a budget for each. */
@@ -122,29 +137,8 @@ export interface Artifacts {
   readonly sealed: boolean;
 }
 
-const pluginIdentity = (p: Plugin): string =>
-  `${p.name}@${p.version}${p.revision === undefined ? "" : `+${p.revision}`}`;
-
-/** Only values that kernels may read decide about a hit. */
-function readValues(plugins: readonly Plugin[], device: string, capabilities: Capabilities): Capabilities {
-  const names = new Set(
-    plugins
-      .flatMap((p) => p.kernels ?? [])
-      .filter((k) => k.device === device)
-      .flatMap((k) => k.reads),
-  );
-  return Object.fromEntries(
-    [...names]
-      .sort()
-      .filter((n) => n in capabilities)
-      .map((n) => [n, capabilities[n]]),
-  );
-}
-
-const portsOf = (graph: Graph): Pick<RangeSlot, "inputs" | "outputs"> => ({
-  inputs: graph.inputs.map(({ attributes, dtype, shape }) => ({ name: attributes.name as string, dtype, shape })),
-  outputs: graph.outputs.map(({ name, node }) => ({ name, dtype: node.dtype, shape: node.shape })),
-});
+const blobSizes = ({ code }: CompiledArtifact): ReadonlyMap<string, number> =>
+  new Map([...code].map(([digest, blob]) => [digest, blob.length]));
 
 /** An artifact before its proof. */
 type Found = Omit<ReadyArtifact, "attestation">;
@@ -153,101 +147,91 @@ type Found = Omit<ReadyArtifact, "attestation">;
 interface Order {
   readonly spec: ComponentSpec;
   readonly settings: ComponentSettings;
+  readonly place: Place;
   readonly box: Box;
   /** Digest of the traced graph. */
   readonly graph: string;
 }
 
-/** Kernels of one device; each name stands for one. @throws FoveaError `invalid_plugin` */
-function kernelsOf(plugins: readonly Plugin[], device: string): readonly KernelSpec[] {
-  const owner = new Map<string, string>();
-  return plugins.flatMap((plugin) =>
-    (plugin.kernels ?? [])
-      .filter((k) => k.device === device)
-      .map((kernel) => {
-        const other = owner.get(kernel.name);
-        if (other !== undefined) {
-          throw new FoveaError(
-            "invalid_plugin",
-            `The plugins "${other}" and "${plugin.name}" both bring a kernel "${kernel.name}" for the device "${device}"; rename one, since kernels are told apart by their names.`,
-          );
-        }
-        owner.set(kernel.name, plugin.name);
-        return kernel;
-      }),
-  );
+/** The boxes of a component; what the configuration got wrong is told with its place. @throws FoveaError `invalid_range` */
+function boxesOf(spec: ComponentSpec, { ranges, maxArtifacts }: ComponentSettings): readonly Box[] {
+  try {
+    return splitRanges(spec.symbols, ranges.value, {
+      tag: spec.tag,
+      maxArtifacts: maxArtifacts.value,
+      relations: spec.relations ?? [],
+    });
+  } catch (error) {
+    const configured = [ranges, maxArtifacts]
+      .map((r: Resolved<unknown>) => r.from)
+      .filter((from) => from.includes("compile."));
+    if (!(error instanceof FoveaError) || configured.length === 0) throw error;
+    throw new FoveaError(error.code, `${error.message} See ${[...new Set(configured)].join(" and ")}.`, {
+      cause: error,
+    });
+  }
 }
 
-/** Name of the kernel that a failed proof blames: steps are called `kernel/step`. */
-const blamed = ({ kernel }: ProofResult): string => kernel.slice(0, Math.max(0, kernel.lastIndexOf("/")));
-
 export async function createArtifacts(options: ArtifactsOptions): Promise<Artifacts> {
-  const { device, store, plugins, ops, config, journal } = options;
+  const { places, store, ops, layers, journal } = options;
   // The digest of the compiler is plain data; the compiler itself loads on the first miss.
   const { SOURCE_DIGEST } = await import("../compile/source_digest.ts");
-  const kernels = kernelsOf(plugins, device.kind);
-  const identities = plugins
-    .filter((p) => p.kernels?.some((k) => k.device === device.kind) || p.ops !== undefined)
-    .map(pluginIdentity);
-  const reads = readValues(plugins, device.kind, device.capabilities);
-  const proofs = createProofs({ device, store, engine: options.engine, now: options.now });
   const counters: ArtifactCounters = { compiled: 0, cacheHits: 0, shared: 0, compileMs: 0, proven: 0, proofMs: 0 };
   const known = new Map<string, Promise<ReadyArtifact>>();
-  const quarantined = new Map<string, Quarantined>();
+  const uncompiled = new Map<string, Uncompiled>();
+  const quarantine = createQuarantine(options);
+  const proofs = new Map<Device, Proofs>();
+  const tags = createTagRegister();
   let sealed = false;
 
-  /** The request of an order; kernels that were put aside make it another one. */
-  const requestOf = (graph: string, enabled: boolean): string =>
-    requestDigest({
-      graph,
-      target: device.target,
-      enabled,
-      plugins: identities,
-      compiler: SOURCE_DIGEST,
-      without: [...quarantined.keys()].sort(),
-    });
-
-  const fromStore = async (request: string): Promise<Found | undefined> => {
-    const found = await lookup(store, request, device.capabilities);
-    if (found === undefined) return undefined;
-    await device.load(found.code);
-    counters.cacheHits++;
-    const { artifact } = found;
-    return { artifact, digest: digestBytes(encodeArtifact(artifact)), request, origin: "cache", compileMs: 0 };
+  const proofsOf = ({ device }: Place): Proofs => {
+    const own = proofs.get(device) ?? createProofs({ device, store, engine: options.engine, now: options.now });
+    proofs.set(device, own);
+    return own;
   };
 
-  const compile = async ({ spec, settings, box, graph }: Order, request: string): Promise<Found> => {
+  /** The request of an order; kernels that were put aside make it another one. */
+  const requestOf = ({ graph, settings, place }: Order): string =>
+    requestDigest({
+      graph,
+      target: place.target,
+      enabled: settings.enabled.value,
+      plugins: place.plugins,
+      compiler: SOURCE_DIGEST,
+      without: quarantine.of(place.device.kind),
+    });
+
+  const fromStore = async ({ place }: Order, request: string): Promise<Found | undefined> => {
+    const found = await lookup(store, request, place.capabilities);
+    if (found === undefined) return undefined;
+    await place.device.load(found.code);
+    counters.cacheHits++;
+    const { artifact } = found;
+    const encoded = encodeArtifact(artifact);
+    const [digest, bytes, blobs] = [digestBytes(encoded), encoded.length, blobSizes(found)];
+    return { artifact, digest, request, origin: "cache", bytes, blobs, compileMs: 0 };
+  };
+
+  const compile = async ({ spec, settings, place, box, graph }: Order, request: string): Promise<Found> => {
     const { compileGraph } = await import("../compile/compile.ts");
     const begin = options.now();
     const interner = createInterner(ops);
-    const traced = traceAgain(spec, box, interner, graph);
-    const { report, ...compiled } = compileGraph(traced, {
+    const aside = quarantine.of(place.device.kind);
+    const { report, ...compiled } = compileGraph(traceAgain(spec, box, interner, graph), {
       interner,
-      kernels: kernels.filter((k) => !quarantined.has(k.name)),
-      target: device.target,
-      capabilities: device.capabilities,
+      kernels: place.kernels.filter((k) => !aside.includes(k.name)),
+      target: place.target,
+      capabilities: place.capabilities,
       enabled: settings.enabled.value,
     });
     const compileMs = options.now() - begin;
     counters.compiled++;
     counters.compileMs += compileMs;
-    await device.load(compiled.code);
-    const digest = await save(store, request, compiled satisfies CompiledArtifact, reads);
-    return { artifact: compiled.artifact, digest, request, origin: "compiled", compileMs, report };
-  };
-
-  /** Puts the kernels aside that failed. @throws ProofError where none is left to put aside, or with `strict` */
-  const putAside = (order: Order, failures: readonly ProofResult[]): void => {
-    const range = boxText(order.box) || "no symbols";
-    const isNew = (f: ProofResult): boolean => kernels.some((k) => k.name === blamed(f)) && !quarantined.has(blamed(f));
-    if (config.strict === true || !failures.every(isNew)) throw new ProofError(order.spec.tag, range, failures[0]);
-    for (const failure of failures) {
-      const kernel = blamed(failure);
-      if (quarantined.has(kernel)) continue;
-      const reason = `The kernel "${kernel}" was put aside: ${failureText(order.spec.tag, failure)}`;
-      quarantined.set(kernel, { kernel, reason });
-      options.onProblem(reason);
-    }
+    await place.device.load(compiled.code);
+    const digest = await save(store, request, compiled satisfies CompiledArtifact, place.reads);
+    const { artifact } = compiled;
+    const [bytes, blobs] = [encodeArtifact(artifact).length, blobSizes(compiled)];
+    return { artifact, digest, request, origin: "compiled", bytes, blobs, compileMs, report };
   };
 
   const obtain = async (order: Order, demand: Demand, scope: ProofScope): Promise<ReadyArtifact> => {
@@ -256,34 +240,39 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     // Fetching code makes an engine compile too, so that a sealed runtime does neither.
     if (sealed) throw new SealedError(tag, range);
     for (let cause = demand.cause; ; cause = "proof failed") {
-      const request = requestOf(order.graph, order.settings.enabled.value);
-      const cached = await fromStore(request);
+      const request = requestOf(order);
+      const cached = await fromStore(order, request);
       journal.tell({ topic: "cache", tag, text: `${cached === undefined ? "miss" : "hit"} for ${range}` });
       const made = cached ?? (await compile(order, request));
-      const { attestation, ms } = await proofs.attest(made.artifact, made.digest, made.origin, scope);
+      const { attestation, ms } = await proofsOf(order.place).attest(made.artifact, made.digest, made.origin, scope);
       if (ms > 0) counters.proven++;
       counters.proofMs += ms;
       if (cause !== "load") journal.recompiled({ tag, ...demand, cause });
       if (attestation.failures.length === 0) return { ...made, attestation };
-      putAside(order, attestation.failures);
+      quarantine.putAside(tag, range, order.place, attestation.failures);
     }
   };
 
   const shared = (order: Order, demand: Demand, scope: ProofScope): Promise<ReadyArtifact> => {
-    const request = requestOf(order.graph, order.settings.enabled.value);
-    const pending = known.get(request);
+    const key = `${order.place.device.kind} ${requestOf(order)}`;
+    const pending = known.get(key);
     if (pending !== undefined) {
       counters.shared++;
       return pending;
     }
     const made = obtain(order, demand, scope);
-    known.set(request, made);
+    known.set(key, made);
     // A failure must not be remembered: the next load may bring what was missing.
-    made.catch(() => known.delete(request));
+    made.catch(() => known.delete(key));
     return made;
   };
 
-  const slot = (spec: ComponentSpec, settings: ComponentSettings, { box, graph: traced }: TracedRange): RangeSlot => {
+  const slot = (
+    spec: ComponentSpec,
+    settings: ComponentSettings,
+    place: Place,
+    { box, graph: traced }: TracedRange,
+  ): RangeSlot => {
     const graph = digestJson(graphToData(traced));
     let ready: ReadyArtifact | undefined;
     return {
@@ -295,9 +284,9 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       },
       obtain: async (demand, given) => {
         if (ready !== undefined) return ready;
-        const scope = given ?? proofs.scope();
+        const scope = given ?? proofsOf(place).scope();
         try {
-          ready = await shared({ spec, settings, box, graph }, demand, scope);
+          ready = await shared({ spec, settings, place, box, graph }, demand, scope);
         } finally {
           if (given === undefined) scope.release();
         }
@@ -308,32 +297,38 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
 
   return {
     counters,
+    uncompiled,
     get quarantined() {
-      return [...quarantined.values()];
+      return quarantine.all;
     },
     get sealed() {
       return sealed;
     },
-    begin: () => proofs.begin(),
+    begin: () => {
+      for (const one of proofs.values()) one.begin();
+    },
     seal: () => {
       sealed = true;
     },
-    prepare: async (spec) => {
-      const settings = resolveSettings(spec, config);
-      const maxArtifacts = settings.maxArtifacts.value;
-      const declared = splitRanges(spec.symbols, settings.ranges.value, {
-        tag: spec.tag,
-        maxArtifacts,
-        relations: spec.relations ?? [],
+    prepare: async (spec, { plugin, over, defer = false } = {}) => {
+      const wanted = resolveSettings(spec, over === undefined ? layers : [over, ...layers], places.home);
+      const place = await places.find(wanted);
+      const settings = gated(spec, wanted, place);
+      const { ranges, splits } = await traceRanges(spec, boxesOf(spec, settings), ops, {
+        find: options.findPlace,
+        maxArtifacts: settings.maxArtifacts.value,
       });
-      const { ranges, splits } = await traceRanges(spec, declared, ops, { find: options.findPlace, maxArtifacts });
       for (const split of splits) {
         journal.tell({ topic: "ranges", tag: spec.tag, text: `split ${splitText(split)}` });
       }
       const boxes = ranges.map((r) => r.box);
-      const slots = ranges.map((range) => slot(spec, settings, range));
-      if (!settings.lazy.value) {
-        const scope = proofs.scope();
+      const slots = ranges.map((range) => slot(spec, settings, place, range));
+      const structure = slots.map((s) => s.graph);
+      if (plugin !== undefined) tags.claim(spec.tag, plugin, structure);
+      if (settings.enabled.value) uncompiled.delete(spec.tag);
+      else uncompiled.set(spec.tag, { tag: spec.tag, reason: settings.enabled.from });
+      if (!settings.lazy.value && !defer) {
+        const scope = proofsOf(place).scope();
         try {
           for (const one of slots) await one.obtain({ cause: "load" }, scope);
         } finally {
@@ -343,6 +338,8 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       return {
         spec,
         settings,
+        device: place.device,
+        target: place.target,
         boxes,
         splits,
         slots,

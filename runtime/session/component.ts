@@ -1,5 +1,4 @@
 /** One compiled graph with its weights: `runtime.compile`, from a small MLP to a whole tower. */
-import type { Device } from "../abi/device.ts";
 import type { ComponentSpec, Plan, Tensor, Tensors } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { type Bindings, type Dim, evaluate, symbolsOf } from "../core/dim.ts";
@@ -69,7 +68,6 @@ export function bindSymbols(component: ReadyComponent, inputs: Tensors): Binding
 }
 
 export interface ComponentOptions {
-  readonly device: Device;
   readonly artifacts: Artifacts;
   readonly reader: (instance: string) => TensorReader;
   readonly findPlace: PlaceFinder;
@@ -79,8 +77,8 @@ export interface ComponentOptions {
 
 /** Compiles all ranges of a component with one instance and loads its weights. */
 export async function compileComponent(spec: ComponentSpec, options: ComponentOptions): Promise<CompiledComponent> {
-  const { device } = options;
   const component = await options.artifacts.prepare(spec);
+  const { device } = component;
   const [instance = ""] = spec.instances;
   const weights = createInstanceWeights(device);
   const read = options.reader(instance);

@@ -38,6 +38,18 @@ export async function reportDevices(plugins: readonly Plugin[], host: DeviceHost
   );
 }
 
+/** @throws FoveaError `unknown_device` that lists what there is */
+export function findDevice(kind: string, plugins: readonly Plugin[]): DeviceSpec {
+  const specs = deviceSpecs(plugins);
+  const spec = specs.find((s) => s.kind === kind);
+  if (spec !== undefined) return spec;
+  const kinds = specs.map((s) => s.kind);
+  throw new FoveaError(
+    "unknown_device",
+    `No plugin brings a device "${kind}"; there are ${kinds.join(", ") || "none"}.${didYouMean(kind, kinds)}`,
+  );
+}
+
 /** @throws FoveaError `unknown_device`, `device_unavailable`, and what the device's `open` throws */
 export async function openDevice(
   kind: string,
@@ -45,15 +57,7 @@ export async function openDevice(
   host: DeviceHost,
   options: OpenOptions,
 ): Promise<Device> {
-  const specs = deviceSpecs(plugins);
-  const spec = specs.find((s) => s.kind === kind);
-  if (spec === undefined) {
-    const kinds = specs.map((s) => s.kind);
-    throw new FoveaError(
-      "unknown_device",
-      `No plugin brings a device "${kind}"; there are ${kinds.join(", ") || "none"}.${didYouMean(kind, kinds)}`,
-    );
-  }
+  const spec = findDevice(kind, plugins);
   const probed = await spec.probe(host);
   if ("unavailable" in probed)
     throw new FoveaError("device_unavailable", `The device "${kind}" is not available: ${probed.unavailable}.`);

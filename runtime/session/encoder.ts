@@ -15,25 +15,9 @@ import { concatRows } from "./batching.ts";
 import { noteCaller } from "./callers.ts";
 import { checkOptions, didYouMean, type Expected, FUNCTION, foundText, isObject, SIGNAL, TEXTS } from "./check.ts";
 import { explainEncoder } from "./explain.ts";
+import type { AudioInput, EncodeInputs, ImageInput, MediaReader, ReadOptions, VideoInput } from "./inputs.ts";
 import type { LoadedTower, RunStats } from "./tower.ts";
 import type { PlaceFinder } from "./trace.ts";
-
-/** A picture: a path, a file or http(s) URL, a PNG, JPEG or WebP file as bytes or as a blob, or decoded pixels. */
-export type ImageInput = string | URL | Uint8Array | ArrayBuffer | Blob | PixelImage;
-
-/** A recording: a path, a file or http(s) URL, a WAV, FLAC, MP3 or Ogg file as bytes or as a blob, or samples. */
-export type AudioInput = string | URL | Uint8Array | ArrayBuffer | Blob | AudioClip;
-
-/**
- * What to encode: pictures, texts, recordings, or a tower's own tensors by their Hugging Face names (`pixel_values` f32
- * [batch, 3, height, width], `input_ids` i32 [batch, tokens], `attention_mask` i32 [batch, tokens]).
- */
-export interface EncodeInputs {
-  readonly images?: readonly ImageInput[];
-  readonly texts?: readonly string[];
-  readonly audio?: readonly AudioInput[];
-  readonly [tensor: string]: readonly ImageInput[] | readonly string[] | readonly AudioInput[] | Tensor | undefined;
-}
 
 export interface EncodeOptions {
   readonly signal?: AbortSignal;
@@ -49,7 +33,10 @@ const ENCODE_OPTIONS: Readonly<Record<keyof EncodeOptions, Expected>> = {
   onProgress: FUNCTION,
 };
 
-/** Results of one tower under the names that Hugging Face uses; f32. */
+/**
+ * Results of one tower under the names that Hugging Face uses, f32; unless `outputs` leaves them out, also what tells how
+ * their rows belong to the inputs, i32: `num_patches`, `image_grid_thw`, `video_grid_thw` and their like.
+ */
 export interface TowerOutput {
   /** [batch, tokens, width] */
   readonly last_hidden_state?: Tensor;
@@ -84,18 +71,6 @@ export interface EncoderStats {
   readonly device: DeviceStats;
 }
 
-interface ReadOptions {
-  /** Stands in messages for what has no name of its own. */
-  readonly name?: string;
-  readonly signal?: AbortSignal;
-}
-
-/** Reads pictures and recordings, wherever they are. */
-export interface MediaReader {
-  readonly image: (image: ImageInput, options?: ReadOptions) => Promise<PixelImage>;
-  readonly audio: (audio: AudioInput, options?: ReadOptions) => Promise<AudioClip>;
-}
-
 /** What an encoder needs of the runtime that loaded it. */
 export interface EncoderContext {
   readonly model: EncoderModel;
@@ -117,6 +92,9 @@ const isTensor = (value: unknown): value is Tensor =>
 
 /** Makes the tensors of one run of a tower. */
 type Batch = () => Promise<Tensors>;
+
+const pick = (tensors: Tensors, isWanted: (name: string) => boolean): Tensors =>
+  Object.fromEntries(Object.entries(tensors).filter(([name]) => isWanted(name)));
 
 const KIND_OF_INPUT: Readonly<Record<Modality, string>> = { vision: "images", text: "texts", audio: "audio" };
 
@@ -191,9 +169,18 @@ export class Encoder {
         this.#preprocessMs = this.#context.now() - begin;
         options.signal?.throwIfAborted();
         this.#checkOpen();
+        const tower = this.tower(modality);
+        const { layout = [], inputs: names } = tower.spec;
         const outputs = wanted.get(modality) ?? [];
+        const computed = outputs.filter((name) => !layout.includes(name));
+        const own = pick(tensors, (name) => names.includes(name) || !layout.includes(name));
         const signal = options.signal === undefined ? {} : { signal: options.signal };
-        parts.push(await this.tower(modality).run({ inputs: tensors, outputs, requestId, ...signal, ...caller }));
+        parts.push({
+          ...(computed.length === 0
+            ? {}
+            : await tower.run({ inputs: own, outputs: computed, requestId, ...signal, ...caller })),
+          ...pick(tensors, (name) => layout.includes(name) && outputs.includes(name)),
+        });
         options.onProgress?.(++done, total);
       }
       results.set(modality, parts.length === 1 ? parts[0] : concatRows(parts, this.tower(modality).spec.joinAxes));
@@ -259,21 +246,31 @@ export class Encoder {
         `encode takes an object such as { images: ["cat.jpg"] }; found ${foundText(inputs)}.`,
       );
     }
-    const { images, texts, audio, ...named } = inputs;
+    const { images, videos, texts, audio, ...named } = inputs;
+    if (images !== undefined && videos !== undefined) {
+      throw new FoveaError(
+        "invalid_input",
+        "`images` and `videos` are given at once, and both are for the vision tower; encode them in calls of their own, so that each has its own results.",
+      );
+    }
     const given = new Map<Modality, readonly Batch[]>();
     const add = (modality: Modality, batches: readonly Batch[]): void => {
       if (given.has(modality)) {
-        const name = KIND_OF_INPUT[modality];
+        const name = videos === undefined ? KIND_OF_INPUT[modality] : "videos";
         throw new FoveaError("invalid_input", `Give \`${name}\` or the ${modality} tower's own tensors, not both.`);
       }
       given.set(modality, batches);
     };
     for (const [modality, tensors] of this.#namedTensors(named)) add(modality, [async () => tensors]);
     if (images !== undefined) add("vision", this.#imageBatches(images, signal));
+    if (videos !== undefined) add("vision", this.#videoBatches(videos, signal));
     if (texts !== undefined) add("text", [this.#textBatch(texts)]);
     if (audio !== undefined) add("audio", this.#audioBatches(audio, signal));
     if (given.size === 0) {
-      throw new FoveaError("invalid_input", "There is nothing to encode; give `images`, `texts`, `audio` or tensors.");
+      throw new FoveaError(
+        "invalid_input",
+        "There is nothing to encode; give `images`, `videos`, `texts`, `audio` or tensors.",
+      );
     }
     return given;
   }
@@ -290,6 +287,28 @@ export class Encoder {
         decoded.push(await this.#context.media.image(image, readOptions("picture", "images", from + i, signal)));
       }
       return prepare(decoded);
+    });
+  }
+
+  /** One video at a time: its frames are many pictures. */
+  #videoBatches(videos: readonly VideoInput[], signal: AbortSignal | undefined): readonly Batch[] {
+    const processor = this.#context.processors.videos;
+    if (processor === undefined) {
+      throw new FoveaError(
+        "invalid_input",
+        `This ${this.modelType} model takes no \`videos\`: its encoder has no video processor, or the folder no configuration of one. Give the frames as \`images\`.`,
+      );
+    }
+    checkList("videos", "video", videos);
+    this.tower("vision");
+    return videos.map((video, i) => async () => {
+      signal?.throwIfAborted();
+      const frames = await this.#context.media.video(
+        video,
+        processor.sample,
+        readOptions("video", "videos", i, signal),
+      );
+      return processor.run([frames]);
     });
   }
 
@@ -324,7 +343,7 @@ export class Encoder {
       if (value === undefined) continue;
       const owner = [...towers.values()].find((t) => t.spec.inputs.includes(name));
       if (owner === undefined) {
-        const names = ["images", "texts", "audio", ...[...towers.values()].flatMap((t) => t.spec.inputs)];
+        const names = ["images", "videos", "texts", "audio", ...[...towers.values()].flatMap((t) => t.spec.inputs)];
         throw new FoveaError(
           "invalid_input",
           `There is no input "${name}"; this model takes ${names.join(", ")}.${didYouMean(name, names)}`,
@@ -343,7 +362,10 @@ export class Encoder {
     modalities: readonly Modality[],
     wanted: readonly string[] | undefined,
   ): ReadonlyMap<Modality, readonly string[]> {
-    const available = modalities.map((m) => [m, this.tower(m).spec.outputs] as const);
+    const available = modalities.map((m) => {
+      const { outputs, layout = [] } = this.tower(m).spec;
+      return [m, [...outputs, ...layout]] as const;
+    });
     if (wanted === undefined) return new Map(available);
     const all = available.flatMap(([, names]) => names);
     for (const name of wanted) {

@@ -1,16 +1,76 @@
-/** Text about what was compiled, for people. */
+/** What was compiled and why, as text for people and as data for programs. */
 import type { Modality } from "../abi/encoder.ts";
 import { bytesText } from "../core/diagnostics.ts";
 import { boxText } from "../core/range.ts";
-import type { ReadyComponent } from "./artifacts.ts";
-import type { LoadedTower } from "./tower.ts";
+import type { RangeSlot, ReadyComponent } from "./artifacts.ts";
+import { limitText } from "./run_limit.ts";
+import type { ComponentSettings } from "./settings.ts";
+import { type PreparedTower, weightBytesOf } from "./tower.ts";
 import { splitText } from "./trace.ts";
 
-function rangeText({ slots }: ReadyComponent, at: number): readonly string[] {
-  const { box, ready } = slots[at];
-  const range = boxText(box) || "no symbols";
-  if (ready === undefined) return [`    ${range}: lazy, not compiled yet`];
-  const { artifact, digest, origin, compileMs, report } = ready;
+/** One range of a component. */
+export interface RangeExplanation {
+  /** `batch 2..8, tokens 50`. */
+  readonly range: string;
+  /** Where its artifact came from; `lazy` when nobody needed it yet. */
+  readonly state: "compiled" | "cache" | "lazy";
+  /** Digest of the artifact. */
+  readonly artifact?: string;
+  /** Bytes of the artifact, without its code blobs. */
+  readonly bytes?: number;
+  /** Bytes of ports and scratch at the range's upper corner. */
+  readonly peakBytes?: number;
+  readonly compileMs?: number;
+  readonly steps?: readonly { readonly kernel: string; readonly covers: string }[];
+}
+
+export interface ComponentExplanation {
+  readonly tag: string;
+  readonly modality: Modality;
+  readonly instances: number;
+  readonly device: string;
+  readonly target: string;
+  /** Every setting with where it came from. */
+  readonly settings: ComponentSettings;
+  readonly ranges: readonly RangeExplanation[];
+}
+
+const rangeName = ({ box }: RangeSlot): string => boxText(box) || "no symbols";
+
+function explainRange(slot: RangeSlot): RangeExplanation {
+  const range = rangeName(slot);
+  if (slot.ready === undefined) return { range, state: "lazy" };
+  const { artifact, digest, origin, bytes, compileMs } = slot.ready;
+  return {
+    range,
+    state: origin,
+    artifact: digest,
+    bytes,
+    peakBytes: artifact.peakBytes,
+    compileMs,
+    steps: artifact.steps.map(({ kernel, covers }) => ({ kernel, covers })),
+  };
+}
+
+/** Components as data, towers in their order. */
+export function explanations(towers: ReadonlyMap<Modality, PreparedTower>): readonly ComponentExplanation[] {
+  return [...towers].flatMap(([modality, { components }]) =>
+    [...components.values()].map(({ spec, device, target, settings, slots }) => ({
+      tag: spec.tag,
+      modality,
+      instances: spec.instances.length,
+      device: device.kind,
+      target,
+      settings: { ...settings, target: { ...settings.target, value: target } },
+      ranges: slots.map(explainRange),
+    })),
+  );
+}
+
+function rangeText(slot: RangeSlot): readonly string[] {
+  const range = rangeName(slot);
+  if (slot.ready === undefined) return [`    ${range}: lazy, not compiled yet`];
+  const { artifact, digest, origin, compileMs, report } = slot.ready;
   const how = origin === "cache" ? "from the cache" : `compiled in ${compileMs.toFixed(1)} ms`;
   const losing = report?.losing.length ?? 0;
   return [
@@ -20,19 +80,34 @@ function rangeText({ slots }: ReadyComponent, at: number): readonly string[] {
   ];
 }
 
-export function explainComponent(component: ReadyComponent): string {
-  const { spec, boxes, splits } = component;
-  const instances = spec.instances.length === 1 ? "1 instance" : `${spec.instances.length} instances`;
-  const asked = splits.map((split) => `    split by a comparison: ${splitText(split)}`);
-  return [`  ${spec.tag} (${instances})`, ...asked, ...boxes.flatMap((_, at) => rangeText(component, at))].join("\n");
+/** What differs from the runtime's own way, with its reason. */
+function exceptions({ settings, device, target }: ReadyComponent): readonly string[] {
+  const { enabled } = settings;
+  return [
+    ...(settings.device.from === "runtime" ? [] : [`on the device ${device.kind} (${settings.device.from})`]),
+    ...(settings.target.value === undefined || settings.target.from === "runtime"
+      ? []
+      : [`for the target ${target} (${settings.target.from})`]),
+    ...(enabled.value ? [] : [`op by op (${enabled.from})`]),
+  ];
 }
 
-export function explainEncoder(modelType: string, towers: ReadonlyMap<Modality, LoadedTower>): string {
-  const parts = [...towers.entries()].map(([modality, tower]) =>
-    [
-      `${modelType} ${modality}: weights ${bytesText(tower.weightBytes)}`,
-      ...[...tower.components.values()].map(explainComponent),
-    ].join("\n"),
-  );
+export function explainComponent(component: ReadyComponent): string {
+  const { spec, slots, splits } = component;
+  const instances = spec.instances.length === 1 ? "1 instance" : `${spec.instances.length} instances`;
+  const head = [`  ${spec.tag} (${instances})`, ...exceptions(component)].join(", ");
+  const asked = splits.map((split) => `    split by a comparison: ${splitText(split)}`);
+  return [head, ...asked, ...slots.flatMap(rangeText)].join("\n");
+}
+
+export function explainEncoder(modelType: string, towers: ReadonlyMap<Modality, PreparedTower>): string {
+  const parts = [...towers].map(([modality, { components, limit }]) => {
+    const all = [...components.values()];
+    const weightBytes = all.reduce((bytes, c) => bytes + weightBytesOf(c), 0);
+    const own = limit === undefined ? [] : [`  ${limitText(limit)}`];
+    return [`${modelType} ${modality}: weights ${bytesText(weightBytes)}`, ...own, ...all.map(explainComponent)].join(
+      "\n",
+    );
+  });
   return `${parts.join("\n")}\n`;
 }

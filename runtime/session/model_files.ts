@@ -43,6 +43,8 @@ export async function readJson(files: CheckpointFiles, name: string): Promise<un
 
 export interface OpenedModel {
   readonly modelType: string;
+  /** Plugin that brings the encoder. */
+  readonly plugin: string;
   readonly spec: EncoderSpec;
   readonly model: EncoderModel;
   /** The files that the encoder reads beside `config.json`, those that are there. */
@@ -73,15 +75,16 @@ export async function openModel(files: CheckpointFiles, plugins: readonly Plugin
       `config.json in ${files.description} needs the text field "model_type"; ${found}. Known: ${known.join(", ")}.`,
     );
   }
+  const plugin = plugins.find((p) => p.encoders?.some((e) => e.modelTypes.includes(modelType)));
   const spec = encoders.find((e) => e.modelTypes.includes(modelType));
-  if (spec === undefined) {
+  if (spec === undefined || plugin === undefined) {
     throw new FoveaError(
       "unknown_model_type",
       `No plugin serves the model_type "${modelType}" of ${files.description}; known are ${known.join(", ")}.${didYouMean(modelType, known)}`,
     );
   }
   const own = await readModelFiles(files, spec);
-  return { modelType, spec, model: spec.open(config, own), files: own };
+  return { modelType, plugin: plugin.name, spec, model: spec.open(config, own), files: own };
 }
 
 /** @throws FoveaError `no_component` for one that the model does not have */

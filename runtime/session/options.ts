@@ -3,7 +3,8 @@ import type { Plugin } from "../abi/plugin.ts";
 import type { Store } from "../exec/store/store.ts";
 import { checkOptions, type Expected, FUNCTION, isObject, oneOf, SIGNAL, TEXT, TEXTS, withMethods } from "./check.ts";
 import { type JournalEvent, LOG_TOPICS, type LogTopic } from "./journal.ts";
-import type { CompileConfig } from "./settings.ts";
+import type { CompileConfig, ComponentDType, NamedCompileConfig } from "./settings.ts";
+import type { GranularityOptions } from "./tune_granularity.ts";
 import type { RecordedSizes } from "./tune_ranges.ts";
 
 /** Progress of a load: `done` of `total` steps of a phase, bytes of a download. */
@@ -45,8 +46,11 @@ export interface RuntimeOptions {
   readonly plugins?: readonly Plugin[];
   /** Where artifacts are kept: a folder, a store of one's own, or `false` for this process alone (the default). */
   readonly cache?: string | Store | false;
-  /** How components are compiled; `{ enabled: false }` runs every op alone, on the same kernels: for debugging. */
-  readonly compile?: CompileConfig;
+  /**
+   * How components are compiled; `{ enabled: false }` runs every op alone, on the same kernels: for debugging. Of several
+   * configurations the first that has a value for a component decides about that value.
+   */
+  readonly compile?: CompileConfig | readonly NamedCompileConfig[];
   readonly hub?: HubSettings;
   /** Workers that compute; 0 computes on the caller's thread. One per core unless given. */
   readonly threads?: number;
@@ -67,10 +71,20 @@ export interface LoadOptions {
   /** Towers to load; all that the configuration has unless given. */
   readonly components?: readonly ("vision" | "text" | "audio")[];
   /** Type that the arithmetic uses; `f32`. */
-  readonly dtype?: "f32";
+  readonly dtype?: ComponentDType;
   /** `dummy` makes seeded normal weights (standard deviation 0.02) and reads `config.json` alone. */
   readonly loadFormat?: "safetensors" | "dummy";
   readonly signal?: AbortSignal;
+}
+
+export interface PrepareModelOptions extends Pick<LoadOptions, "components"> {
+  /** False compiles nothing: components are traced, their ranges and settings known. */
+  readonly compile?: boolean;
+}
+
+export interface TuneGranularityOptions extends Pick<LoadOptions, "loadFormat">, GranularityOptions {
+  /** Tower; the model's first unless given. */
+  readonly component?: "vision" | "text" | "audio";
 }
 
 /** More than any machine has processors; each worker costs memory and time to start. */
@@ -88,7 +102,8 @@ const RUNTIME_OPTIONS: Readonly<Record<keyof RuntimeOptions, Expected>> = {
     text: "a folder's path, a store (get, put and delete), or false",
     holds: (v) => v === false || TEXT.holds(v) || STORE.holds(v),
   },
-  compile: { text: "an object such as { enabled: false }", holds: isObject },
+  // Its own schema says what is wrong with it.
+  compile: { text: "anything", holds: () => true },
   hub: { text: "an object such as { offline: true }", holds: isObject },
   threads: {
     text: `a whole number from 0 (no workers) to ${MAX_THREADS}`,
@@ -112,13 +127,6 @@ const LOG_OPTIONS: Readonly<Record<keyof LogOptions, Expected>> = {
 
 const BOOLEAN: Expected = { text: "true or false", holds: (v) => typeof v === "boolean" };
 
-const COMPILE_OPTIONS: Readonly<Record<keyof CompileConfig, Expected>> = {
-  enabled: BOOLEAN,
-  base: { text: "an object of settings", holds: isObject },
-  components: { text: "an object of settings by tag", holds: isObject },
-  strict: BOOLEAN,
-};
-
 const HUB_SETTINGS: Readonly<Record<keyof HubSettings, Expected>> = {
   folder: { text: "a folder's path or false", holds: (v) => v === false || TEXT.holds(v) },
   offline: BOOLEAN,
@@ -136,12 +144,32 @@ const LOAD_OPTIONS: Readonly<Record<keyof LoadOptions, Expected>> = {
   signal: SIGNAL,
 };
 
+const PREPARE_OPTIONS: Readonly<Record<keyof PrepareModelOptions, Expected>> = {
+  components: TEXTS,
+  compile: BOOLEAN,
+};
+
+const isCut = (v: unknown): boolean =>
+  v === "op" || v === "block" || v === "tower" || (Number.isInteger(v) && (v as number) >= 2);
+
+const TUNE_GRANULARITY_OPTIONS: Readonly<Record<keyof TuneGranularityOptions, Expected>> = {
+  component: oneOf("vision", "text", "audio"),
+  loadFormat: LOAD_OPTIONS.loadFormat,
+  cuts: {
+    text: 'a list of "op", "block", "tower" and numbers of blocks from 2 on',
+    holds: (v) => Array.isArray(v) && v.length > 0 && v.every(isCut),
+  },
+  runs: { text: "a whole number from 1 on", holds: (v) => Number.isInteger(v) && (v as number) >= 1 },
+  example: { text: "sizes such as { batch: 4 }", holds: isObject },
+};
+
 /** @throws FoveaError `invalid_options` */
-export function checkRuntimeOptions(options: RuntimeOptions): void {
+export async function checkRuntimeOptions(options: RuntimeOptions): Promise<void> {
   checkOptions("createRuntime", options, RUNTIME_OPTIONS);
   if (options.hub !== undefined) checkHubSettings(options.hub);
   if (options.log !== undefined) checkOptions("createRuntime's `log`", options.log, LOG_OPTIONS);
-  if (options.compile !== undefined) checkOptions("createRuntime's `compile`", options.compile, COMPILE_OPTIONS);
+  // The schema library loads only where there is something to check.
+  if (options.compile !== undefined) (await import("./config_schema.ts")).checkCompileOption(options.compile);
 }
 
 /** @throws FoveaError `invalid_options` */
@@ -152,4 +180,14 @@ export function checkHubSettings(settings: HubSettings): void {
 /** @throws FoveaError `invalid_options` */
 export function checkLoadOptions(options: LoadOptions): void {
   checkOptions("load", options, LOAD_OPTIONS);
+}
+
+/** @throws FoveaError `invalid_options` */
+export function checkPrepareOptions(options: PrepareModelOptions): void {
+  checkOptions("prepare", options, PREPARE_OPTIONS);
+}
+
+/** @throws FoveaError `invalid_options` */
+export function checkTuneGranularityOptions(options: TuneGranularityOptions): void {
+  checkOptions("tuneGranularity", options, TUNE_GRANULARITY_OPTIONS);
 }

@@ -2,12 +2,22 @@
 import type { ComponentSpec } from "../abi/encoder.ts";
 import { DEFAULT_MAX_ARTIFACTS, type RangeSpec } from "../core/range.ts";
 
+/** Types that a component's arithmetic may use. */
+export const COMPONENT_DTYPES = ["f32"] as const;
+export type ComponentDType = (typeof COMPONENT_DTYPES)[number];
+
 /** Settings of components; what is left out is inherited. */
 export interface CompileSettings {
   /** False runs every op alone, on the same kernels: the debugging mode. */
   readonly enabled?: boolean;
   /** Compile ranges instead of the component's own. */
   readonly ranges?: RangeSpec;
+  /** Type of the arithmetic. */
+  readonly dtype?: ComponentDType;
+  /** Kind of the device that runs the component, such as `reference`; it is opened when first needed. */
+  readonly device?: string;
+  /** Target of that device that code is generated for. */
+  readonly target?: string;
   /** Compiles a range when it is first used instead of at load. */
   readonly lazy?: boolean;
   /** Most artifacts of a component. */
@@ -24,6 +34,25 @@ export interface CompileConfig extends Pick<CompileSettings, "enabled"> {
   readonly strict?: boolean;
 }
 
+/** What a configuration file holds. */
+export interface FoveaConfig {
+  readonly compile?: CompileConfig;
+}
+
+/** The configuration as it is, with its type: for `fovea.config.ts` and editors. */
+export function defineConfig(config: FoveaConfig): FoveaConfig {
+  return config;
+}
+
+/** A configuration and whose it is, for people: `--compile-config`, or a file's name. */
+export interface NamedCompileConfig {
+  readonly name: string;
+  readonly config: CompileConfig;
+}
+
+/** Configurations in the order of precedence: the first that has a value for a component decides about that value. */
+export type CompileLayers = readonly (Partial<Pick<NamedCompileConfig, "name">> & Pick<NamedCompileConfig, "config">)[];
+
 /** A value and where it came from, in words. */
 export interface Resolved<T> {
   readonly value: T;
@@ -34,8 +63,29 @@ export interface Resolved<T> {
 export interface ComponentSettings {
   readonly enabled: Resolved<boolean>;
   readonly ranges: Resolved<RangeSpec>;
+  readonly dtype: Resolved<ComponentDType>;
+  readonly device: Resolved<string>;
+  /** Nothing where the device's own best target is meant. */
+  readonly target: Resolved<string | undefined>;
   readonly lazy: Resolved<boolean>;
   readonly maxArtifacts: Resolved<number>;
+}
+
+/** What the runtime itself computes on. */
+export interface Home {
+  readonly device: string;
+  readonly target: string;
+}
+
+/** The layers of a `compile` option. */
+export function compileLayers(compile: CompileConfig | readonly NamedCompileConfig[] | undefined): CompileLayers {
+  if (compile === undefined) return [];
+  return Array.isArray(compile) ? compile : [{ config: compile as CompileConfig }];
+}
+
+/** Whether a kernel that fails its proof is an error. */
+export function strictly(layers: CompileLayers): boolean {
+  return layers.find(({ config }) => config.strict !== undefined)?.config.strict ?? false;
 }
 
 /** True when a tag has the form of a pattern, in which `*` stands for any text. */
@@ -53,28 +103,53 @@ function matching(config: CompileConfig, tag: string): readonly (readonly [strin
     .sort((a, b) => length(b) - length(a));
 }
 
-/** The settings of a component under a configuration. */
-export function resolveSettings(spec: ComponentSpec, config: CompileConfig = {}): ComponentSettings {
-  const layers: (readonly [string, CompileSettings])[] = [
-    ...matching(config, spec.tag).map(([pattern, own]) => [`compile.components["${pattern}"]`, own] as const),
-    ["compile.base", config.base ?? {}],
-    ["compile", config.enabled === undefined ? {} : { enabled: config.enabled }],
-  ];
-  const pick = <K extends keyof CompileSettings>(
+/** How a place in a layer is called: `fovea.config.json: compile.base`. */
+export function placeText({ name }: CompileLayers[number], place: string): string {
+  return name === undefined ? place : `${name}: ${place}`;
+}
+
+/** All settings that speak about a tag, the strongest first, each with its place in words. */
+function settingsFor(tag: string, layers: CompileLayers): readonly (readonly [string, CompileSettings])[] {
+  return layers.flatMap((layer) => {
+    const { config } = layer;
+    return [
+      ...matching(config, tag).map(
+        ([pattern, own]) => [placeText(layer, `compile.components["${pattern}"]`), own] as const,
+      ),
+      [placeText(layer, "compile.base"), config.base ?? {}] as const,
+      [placeText(layer, "compile.enabled"), config.enabled === undefined ? {} : { enabled: config.enabled }] as const,
+    ];
+  });
+}
+
+/** The settings of a component under configurations, on a runtime with this device. */
+export function resolveSettings(spec: ComponentSpec, layers: CompileLayers, home: Home): ComponentSettings {
+  const said = settingsFor(spec.tag, layers);
+  const pick = <K extends keyof CompileSettings, T>(
     key: K,
-    own: CompileSettings[K] | undefined,
-    fallback: NonNullable<CompileSettings[K]>,
-  ): Resolved<NonNullable<CompileSettings[K]>> => {
-    for (const [from, settings] of layers) {
+    otherwise: Resolved<T>,
+  ): Resolved<NonNullable<CompileSettings[K]> | T> => {
+    for (const [from, settings] of said) {
       const value = settings[key];
       if (value !== undefined) return { value: value as NonNullable<CompileSettings[K]>, from };
     }
-    return own === undefined ? { value: fallback, from: "default" } : { value: own, from: `component "${spec.tag}"` };
+    return otherwise;
   };
+  const usual = <T>(own: T | undefined, fallback: T): Resolved<T> =>
+    own === undefined ? { value: fallback, from: "default" } : { value: own, from: `component "${spec.tag}"` };
+  const device = pick("device", { value: home.device, from: "runtime" });
   return {
-    enabled: pick("enabled", undefined, true),
-    ranges: pick("ranges", spec.ranges, {}),
-    lazy: pick("lazy", undefined, false),
-    maxArtifacts: pick("maxArtifacts", spec.maxArtifacts, DEFAULT_MAX_ARTIFACTS),
+    enabled: pick("enabled", usual(undefined, true)),
+    ranges: pick("ranges", usual<RangeSpec>(spec.ranges, {})),
+    dtype: pick("dtype", usual<ComponentDType>(undefined, "f32")),
+    device,
+    target: pick(
+      "target",
+      device.value === home.device
+        ? { value: home.target, from: "runtime" }
+        : { value: undefined, from: `device "${device.value}"` },
+    ),
+    lazy: pick("lazy", usual(undefined, false)),
+    maxArtifacts: pick("maxArtifacts", usual(spec.maxArtifacts, DEFAULT_MAX_ARTIFACTS)),
   };
 }

@@ -6,8 +6,9 @@ import type { Host } from "../host/mod.ts";
 import type { Select } from "../hub/open_hub.ts";
 import { decodeImage } from "../media/decode.ts";
 import { foundText, isObject, withMethods } from "./check.ts";
-import type { MediaReader } from "./encoder.ts";
 import { type HubContext, openKeptOrStreamed } from "./hub_source.ts";
+import type { MediaReader } from "./inputs.ts";
+import { createVideoReader } from "./video.ts";
 
 /** A folder's path, `hf:organisation/name` (with `@revision`), an http(s) or file URL, or files by name. */
 export type ModelSource = string | URL | ReadonlyMap<string, Uint8Array> | CheckpointFiles;
@@ -143,23 +144,33 @@ function createByteReader(
   };
 }
 
+/** Where a place lies among this machine's files, if it does. */
+function localPath(host: Host, place: unknown): string | undefined {
+  if (typeof place !== "string" && !(place instanceof URL)) return undefined;
+  const url = typeof place === "string" ? addressOf(place) : place;
+  if (url === undefined) return String(place);
+  return url.protocol === "file:" ? host.pathOf(url) : undefined;
+}
+
 const nameOf = (place: unknown, name: string): string =>
   typeof place === "string" || place instanceof URL ? String(place) : name;
 
-/** Readers of pictures and recordings; codecs are compiled once for them. */
+/** Readers of pictures, videos and recordings; codecs are compiled once for them. */
 export function createMediaReader(host: Host): MediaReader {
   const bytesOf = createByteReader(host);
   const loadCodec = async (specifier: string): Promise<WebAssembly.Module> => {
     const bytes = await host.loadPackageFile(specifier);
     return WebAssembly.compile(bytes as Uint8Array<ArrayBuffer>);
   };
+  const image: MediaReader["image"] = async (picture, { name = "The picture", signal } = {}) => {
+    const bytes = await bytesOf(picture, name, signal);
+    return bytes === undefined
+      ? checkedPixels(picture, name)
+      : decodeImage(bytes, { loadCodec, name: nameOf(picture, name) });
+  };
   return {
-    image: async (image, { name = "The picture", signal } = {}) => {
-      const bytes = await bytesOf(image, name, signal);
-      return bytes === undefined
-        ? checkedPixels(image, name)
-        : decodeImage(bytes, { loadCodec, name: nameOf(image, name) });
-    },
+    image,
+    video: createVideoReader({ host, bytesOf, image, loadCodec, nameOf, pathOf: (place) => localPath(host, place) }),
     audio: async (audio, { name = "The recording", signal } = {}) => {
       const bytes = await bytesOf(audio, name, signal);
       if (bytes === undefined) return checkedClip(audio, name);

@@ -1,14 +1,22 @@
 /** A loaded tower: components with their artifacts and weights, programs linked per geometry. */
 import type { Device } from "../abi/device.ts";
-import type { Plan, Tensor, Tensors, TowerSpec } from "../abi/encoder.ts";
+import type { Plan, Tensors, TowerSpec } from "../abi/encoder.ts";
 import { bytesText, FoveaError, internal } from "../core/diagnostics.ts";
 import { dispatch } from "../core/range.ts";
 import { createInstanceWeights, type InstanceWeights, type TensorReader } from "../exec/instance_weights.ts";
-import { type LinkedProgram, linkPlan, type ResolvedCall } from "../exec/linker.ts";
-import { createProgramRunner } from "../exec/program_runner.ts";
-import type { Artifacts, ReadyComponent } from "./artifacts.ts";
+import type { ResolvedCall } from "../exec/linker.ts";
+import type { Artifacts, PrepareOptions, ReadyComponent } from "./artifacts.ts";
 import { concatRows, sliceRows } from "./batching.ts";
 import { type Caller, firstUse } from "./callers.ts";
+import { limitRuns, type RunLimit } from "./run_limit.ts";
+import {
+  createSegmentRunner,
+  type LinkedSegment,
+  linkSegments,
+  partitionPlan,
+  type SegmentReport,
+  type SegmentRunner,
+} from "./segments.ts";
 import type { RecordedSizes } from "./tune_ranges.ts";
 
 /** Linked programs kept; the one unused for longest goes first. */
@@ -36,12 +44,23 @@ export interface RunStats {
   modelMs: number;
   /** Floating-point operations of the last run. */
   flops: number;
+  /** Memory of the last run beside weights, over all its devices. */
   arenaBytes: number;
+  /** The last run's parts in order: one, unless components are placed on other devices. */
+  segments: readonly SegmentReport[];
+  /** Bytes that the last run carried from device to device through host memory. */
+  crossedBytes: number;
 }
 
-export interface LoadedTower {
+/** A tower whose components are traced and, unless lazy, compiled; weights are not read. */
+export interface PreparedTower {
   readonly spec: TowerSpec;
   readonly components: ReadonlyMap<string, ReadyComponent>;
+  /** Largest run as of loading, where that is known before anything runs. */
+  readonly limit?: RunLimit | undefined;
+}
+
+export interface LoadedTower extends PreparedTower {
   readonly weightBytes: number;
   readonly stats: Readonly<RunStats>;
   /** False while a lazy range waits for its first use: the weights' source is needed until then. */
@@ -50,8 +69,13 @@ export interface LoadedTower {
   release(): void;
 }
 
-export interface TowerOptions {
-  readonly device: Device;
+export interface PrepareTowerOptions extends PrepareOptions {
+  readonly artifacts: Artifacts;
+  readonly onPrepared?: (done: number, total: number, tag: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface TowerOptions extends PrepareOptions {
   readonly artifacts: Artifacts;
   /** Reader of one instance's tensors. */
   readonly reader: (instance: string) => TensorReader;
@@ -61,39 +85,46 @@ export interface TowerOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Traces a tower's components and compiles those that are not lazy. @throws what preparing a component throws */
+export async function prepareTower(spec: TowerSpec, options: PrepareTowerOptions): Promise<PreparedTower> {
+  const { artifacts, onPrepared, signal, ...how } = options;
+  const components = new Map<string, ReadyComponent>();
+  for (const component of spec.components) {
+    signal?.throwIfAborted();
+    components.set(component.tag, await artifacts.prepare(component, how));
+    onPrepared?.(components.size, spec.components.length, component.tag);
+  }
+  return { spec, components };
+}
+
 /** Compiles and loads a tower. @throws what compiling and reading throw; nothing stays behind then. */
 export async function loadTower(spec: TowerSpec, options: TowerOptions): Promise<LoadedTower> {
-  const { device, artifacts, progress, signal } = options;
-  const components = new Map<string, ReadyComponent>();
+  const { reader, progress, now, ...prepare } = options;
+  const { signal } = options;
   const weights = new Map<string, InstanceWeights>();
   const release = (): void => {
     for (const w of weights.values()) w.release();
     weights.clear();
   };
   try {
-    let done = 0;
-    for (const component of spec.components) {
-      signal?.throwIfAborted();
-      components.set(component.tag, await artifacts.prepare(component));
-      progress.compile(++done, spec.components.length, component.tag);
-    }
-    checkRoom(spec, components, device);
+    const { components } = await prepareTower(spec, { ...prepare, onPrepared: progress.compile });
+    checkRoom(spec, components);
     const total = spec.components.reduce((n, c) => n + c.instances.length, 0);
     let loaded = 0;
-    for (const { spec: component, artifacts: ranges } of components.values()) {
+    for (const { spec: component, device, artifacts: ranges } of components.values()) {
       for (const instance of component.instances) {
         const own = createInstanceWeights(device);
         weights.set(weightKey(component.tag, instance), own);
-        const read = options.reader(instance);
+        const read = reader(instance);
         for (const range of ranges) await own.load(range.artifact.weights, read, signal);
         progress.weights(++loaded, total, instance);
       }
     }
+    return new Tower(spec, components, weights, options, release);
   } catch (error) {
     release();
     throw error;
   }
-  return new Tower(spec, components, weights, options, release);
 }
 
 /** Bytes of a component's weights for one instance, each packed form once. */
@@ -103,10 +134,25 @@ function weightSizes({ artifacts }: ReadyComponent): readonly number[] {
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
 
+/** Bytes of a component's weights over all instances, as far as its ranges are compiled. */
+export function weightBytesOf(component: ReadyComponent): number {
+  return sum(weightSizes(component)) * component.spec.instances.length;
+}
+
 /** Refuses before anything is read. @throws FoveaError `out_of_memory` */
-function checkRoom(spec: TowerSpec, components: ReadonlyMap<string, ReadyComponent>, device: Device): void {
+function checkRoom(spec: TowerSpec, components: ReadonlyMap<string, ReadyComponent>): void {
   const all = [...components.values()];
-  const needed = sum(all.map((c) => sum(weightSizes(c)) * c.spec.instances.length));
+  for (const device of new Set(all.map((c) => c.device))) {
+    checkDevice(
+      spec,
+      all.filter((c) => c.device === device),
+      device,
+    );
+  }
+}
+
+function checkDevice(spec: TowerSpec, all: readonly ReadyComponent[], device: Device): void {
+  const needed = sum(all.map(weightBytesOf));
   const { bytesInUse, limitBytes } = device.stats();
   const room = limitBytes - bytesInUse;
   if (needed <= room) return;
@@ -132,19 +178,28 @@ const weightKey = (tag: string, instance: string): string => `${tag} ${instance}
 
 interface Program {
   readonly plan: Plan;
-  readonly linked: LinkedProgram;
+  readonly segments: readonly LinkedSegment[];
 }
 
 class Tower implements LoadedTower {
   readonly spec: TowerSpec;
   readonly components: ReadonlyMap<string, ReadyComponent>;
-  readonly stats: RunStats = { planned: 0, planMs: 0, modelMs: 0, flops: 0, arenaBytes: 0 };
+  readonly stats: RunStats = {
+    planned: 0,
+    planMs: 0,
+    modelMs: 0,
+    flops: 0,
+    arenaBytes: 0,
+    segments: [],
+    crossedBytes: 0,
+  };
   readonly release: () => void;
+  readonly limit: RunLimit | undefined;
   readonly #weights: ReadonlyMap<string, InstanceWeights>;
   readonly #options: TowerOptions;
-  readonly #runner: ReturnType<typeof createProgramRunner>;
+  readonly #runner: SegmentRunner;
   readonly #programs = new Map<string, Program>();
-  /** Rows of one run: the smallest upper end of `batch`, lowered when memory does not hold it. */
+  /** Rows of one run: the smallest upper end of `batch` or what memory holds, lowered when that was too much. */
   #rowLimit: number;
 
   constructor(
@@ -158,8 +213,11 @@ class Tower implements LoadedTower {
     this.components = components;
     this.#weights = weights;
     this.#options = options;
-    this.#runner = createProgramRunner(options.device);
-    this.#rowLimit = Math.min(...spec.components.map((c) => c.symbols.batch?.max ?? Number.POSITIVE_INFINITY));
+    this.#runner = createSegmentRunner();
+    this.limit = limitRuns(spec, components);
+    const counted = spec.split !== undefined || this.limit?.symbol === "batch" ? this.limit?.size : undefined;
+    const batches = spec.components.map((c) => c.symbols.batch?.max ?? Number.POSITIVE_INFINITY);
+    this.#rowLimit = counted ?? Math.min(...batches);
     this.release = () => {
       this.#runner.release();
       this.#programs.clear();
@@ -206,11 +264,12 @@ class Tower implements LoadedTower {
     const waiting = [...split(request.inputs, this.#rowLimit)];
     const results: Tensors[] = [];
     for (let pack = waiting.shift(); pack !== undefined; pack = waiting.shift()) {
+      const prepared = this.spec.prepare(pack);
       try {
-        results.push(await this.#runPart(this.spec.prepare(pack), request));
+        results.push(await this.#runPart(prepared, request));
       } catch (error) {
         if (!isOutOfMemory(error)) throw error;
-        const limit = halfOf(mostRows(pack));
+        const limit = halfOf(mostRows(prepared));
         const smaller = split(pack, limit);
         if (smaller.length === 1) throw error;
         this.#rowLimit = limit;
@@ -225,18 +284,20 @@ class Tower implements LoadedTower {
   }
 
   async #runPart(inputs: Tensors, request: RunRequest): Promise<Tensors> {
-    const { plan, linked } = await this.#program(inputs, request);
+    const { plan, segments } = await this.#program(inputs, request);
     if (this.#options.onSizes !== undefined) tellSizes(plan, this.#options.onSizes);
     const begin = this.#options.now();
-    const out = await this.#runner.run(linked, { ...inputs, ...plan.constants }, plan.results, {
+    const { results, crossedBytes } = await this.#runner.run(segments, inputs, plan.results, {
       requestId: request.requestId,
       tag: this.spec.modality,
       ...(request.signal === undefined ? {} : { signal: request.signal }),
     });
     this.stats.modelMs = this.#options.now() - begin;
-    this.stats.flops = linked.flops;
-    this.stats.arenaBytes = linked.arenaBytes;
-    return out;
+    this.stats.flops = sum(segments.map((s) => s.linked.flops));
+    this.stats.arenaBytes = sum(segments.map((s) => s.linked.arenaBytes));
+    this.stats.segments = segments.map(({ device, plan: { calls } }) => ({ device: device.kind, calls: calls.length }));
+    this.stats.crossedBytes = crossedBytes;
+    return results;
   }
 
   async #program(inputs: Tensors, request: RunRequest): Promise<Program> {
@@ -252,7 +313,7 @@ class Tower implements LoadedTower {
     const begin = this.#options.now();
     const plan = this.spec.plan(shapes, outputs);
     // Arenas are kept by the linked key, which must tell apart what reads back different results.
-    const program = { plan, linked: await this.#link({ ...plan, key }, inputs, request) };
+    const program = { plan, segments: await this.#link({ ...plan, key }, inputs, request) };
     this.stats.planned++;
     this.stats.planMs = this.#options.now() - begin;
     this.#programs.set(key, program);
@@ -260,10 +321,12 @@ class Tower implements LoadedTower {
     return program;
   }
 
-  async #link(plan: Plan, inputs: Readonly<Record<string, Tensor>>, { caller }: RunRequest): Promise<LinkedProgram> {
+  async #link(plan: Plan, inputs: Tensors, { caller }: RunRequest): Promise<readonly LinkedSegment[]> {
+    const componentOf = (tag: string): ReadyComponent =>
+      this.components.get(tag) ?? internal(`the plan calls "${tag}", which is not loaded`);
     const resolved: ResolvedCall[] = [];
     for (const { tag, instance, dims } of plan.calls) {
-      const component = this.components.get(tag) ?? internal(`the plan calls "${tag}", which is not loaded`);
+      const component = componentOf(tag);
       const weights = this.#weights.get(weightKey(tag, instance));
       if (weights === undefined) internal(`the plan calls "${tag}" for the unknown instance "${instance}"`);
       const slot = component.slots[dispatch(tag, component.boxes, dims, component.spec.relations)];
@@ -272,7 +335,8 @@ class Tower implements LoadedTower {
       await weights.load(artifact.weights, this.#options.reader(instance));
       resolved.push({ artifact, weights: weights.resolve(artifact.weights) });
     }
-    return linkPlan(plan, inputs, (at) => resolved[at]);
+    const segments = partitionPlan(plan, (tag) => componentOf(tag).device);
+    return linkSegments(segments, inputs, (at) => resolved[at]);
   }
 }
 

@@ -3,7 +3,8 @@ import type { Tensor } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { exp } from "../core/math.ts";
 import { checkOptions, type Expected, FUNCTION, foundText, SIGNAL, TEXT } from "./check.ts";
-import type { Encoder, ImageInput } from "./encoder.ts";
+import type { Encoder } from "./encoder.ts";
+import type { ImageInput } from "./inputs.ts";
 
 export interface Classification {
   readonly label: string;

@@ -108,6 +108,17 @@ test("classify finds the digit", async () => {
   assert.match(table.stdout, /image +label +probability/);
 });
 
+test("bench says which calls ran on which device", async () => {
+  const where = '{"components":{"clip/text.pool":{"device":"reference"}}}';
+  const args = ["bench", DIGITS, "--component", "text", "--runs", "1", "--threads", "0", "--compile-config", where];
+  const text = await runCli(args);
+  assert.equal(text.code, 0, text.stderr);
+  assert.match(
+    text.stdout,
+    /\ndevices +calls in turn: \d+ on wasm, 1 on reference, 1 on wasm; .* carried between them\n/,
+  );
+});
+
 test("bench measures, and compiles nothing when all is cached", () =>
   inTemporaryFolder(async (folder) => {
     const args = ["bench", DIGITS, "--component", "text", "--runs", "3", "--threads", "0", "--cache", folder, "--json"];

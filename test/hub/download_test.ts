@@ -148,6 +148,18 @@ test("damaged bytes are noticed by their digest and thrown away", async () => {
   });
 });
 
+test("pulls at once do not disturb each other, even where one of them is damaged", async () => {
+  await withModel(async ({ hub, pull, folder, model }) => {
+    const whole = (): Uint8Array => new Uint8Array(readFileSync(join(folder, "model.safetensors")));
+    hub.fault = first(isWhole, { damage: true });
+    const outcomes = await Promise.allSettled([pull(), pull(), pull()]);
+    const failed = outcomes.flatMap((o) => (o.status === "rejected" ? [(o.reason as { code: string }).code] : []));
+    assert.deepEqual(failed, ["hub.wrong_digest"]);
+    assert.deepEqual(whole(), model.files.get("model.safetensors")?.bytes);
+    assert.deepEqual(partials(folder), []);
+  });
+});
+
 test("small files are checked by git's digest", async () => {
   await withModel(async ({ hub, pull }) => {
     hub.fault = first((a) => a.path.endsWith("/config.json"), { damage: true });

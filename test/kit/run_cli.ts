@@ -14,6 +14,8 @@ export interface CliResult {
 export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;
+  /** Working directory; the test's own unless given. */
+  readonly cwd?: string;
   /** Closes the reading end of stdout at once, as `| true` does. */
   readonly closeStdout?: boolean;
   /** Kills the program as it is, without a chance to tidy up. */
@@ -37,6 +39,7 @@ export function runScript(script: string, args: readonly string[], options: CliO
     const child = spawn(process.execPath, [...RUNTIME_ARGS, script, ...args], {
       env: { ...process.env, NO_COLOR: "1", FOVEA_CACHE_DIR: CACHE, ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
     if (options.closeStdout === true) child.stdout.destroy();
     let [stdout, stderr] = ["", ""];

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import type { Tensors } from "../../runtime/abi/encoder.ts";
 import { readAllTensors } from "../../runtime/exec/weights/writer.ts";
 import type { Image } from "../../runtime/media/image.ts";
+import { cropImage, type Region } from "../../runtime/media/resize.ts";
 import { decode, fixture } from "./media_kit.ts";
 
 export async function processorConfig(folder: string): Promise<Readonly<Record<string, unknown>>> {
@@ -10,6 +11,39 @@ export async function processorConfig(folder: string): Promise<Readonly<Record<s
 }
 
 export const picture = async (name: string): Promise<Image> => decode(await fixture(`${name}.png`));
+
+/** Part of a picture in test/fixtures/preprocess. */
+export interface PictureCrop extends Region {
+  readonly picture: string;
+}
+
+export async function cropsOf(crops: readonly PictureCrop[]): Promise<readonly Image[]> {
+  const pictures = new Map<string, Image>();
+  for (const { picture: name } of crops) if (!pictures.has(name)) pictures.set(name, await picture(name));
+  return crops.map((region) => cropImage(pictures.get(region.picture) as Image, region));
+}
+
+/** All tensors of a gzipped safetensors file. */
+export async function processorTensors(file: string): Promise<Tensors> {
+  const packed = new Blob([(await fixture(file)) as Uint8Array<ArrayBuffer>]);
+  const stream = packed.stream().pipeThrough(new DecompressionStream("gzip"));
+  return readAllTensors(new Uint8Array(await new Response(stream).arrayBuffer()), file);
+}
+
+/** The tensors found are those of `expected` whose names begin with `prefix`, float ones within `limit`, others equal. */
+export function assertTensors(found: Tensors, expected: Tensors, prefix: string, limit: number): void {
+  const names = Object.keys(expected).filter((name) => name.startsWith(prefix));
+  assert.deepEqual(names.map((name) => name.slice(prefix.length)).sort(), Object.keys(found).sort(), prefix);
+  for (const name of names) {
+    const [want, own] = [expected[name], found[name.slice(prefix.length)]];
+    assert.deepEqual(own.shape, want.shape, name);
+    let worst = 0;
+    want.data.forEach((v, i) => {
+      worst = Math.max(worst, Math.abs(Number(v) - own.data[i]));
+    });
+    assert.ok(worst <= (own.dtype === "f32" ? limit : 0), `${name}: ${worst} apart`);
+  }
+}
 
 /** All tensors of `<folder>/<name>.safetensors` are those found, float ones within `limit`. */
 export async function assertProcessed(found: Tensors, folder: string, name: string, limit: number): Promise<void> {

@@ -4,33 +4,23 @@ import { test } from "node:test";
 import { createRuntime, type Encoder, type RuntimeOptions, type Tensor } from "../../mod.ts";
 import type { Tensors } from "../../runtime/abi/encoder.ts";
 import { normal } from "../../runtime/core/random.ts";
-import { encodeSafetensors } from "../../runtime/exec/weights/writer.ts";
 import { type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
 import { deviation, type Json } from "../clip/model_kit.ts";
 import { evaluateTower } from "../kit/plan_evaluator.ts";
-import { maxDifference, tensorOf } from "../kit/run_graph.ts";
+import { maxDifference } from "../kit/run_graph.ts";
 import { noise } from "../media/media_kit.ts";
-import { FAMILIES, f32, gridSamples, gridTensor, qwenTowerOf, randomCheckpoint, smallConfig } from "./model_kit.ts";
+import {
+  FAMILIES,
+  f32,
+  filesOf,
+  gridSamples,
+  gridTensor,
+  qwenTowerOf,
+  randomCheckpoint,
+  smallConfig,
+} from "./model_kit.ts";
 
-const asJson = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
 const asRef = (t: Tensor): RefTensor => refTensor(t.dtype, t.shape, t.data);
-
-/** Every tensor of a model under its published prefix, and one of the language model that nobody reads. */
-function filesOf(config: Json, processor?: Json): ReadonlyMap<string, Uint8Array> {
-  const prefix = config.model_type === "qwen3_vl" ? "model.visual." : "visual.";
-  const weights: Record<string, Tensor> = { "model.layers.0.mlp.up_proj.weight": f32([2, 2], () => Number.NaN) };
-  const tower = qwenTowerOf(config);
-  evaluateTower(tower, tower.example({ batch: 1, seed: 1, grid: [1, 2, 2] }), tower.outputs, (name, shape) => {
-    const value = randomCheckpoint(name, shape);
-    weights[prefix + name] = tensorOf(value);
-    return value;
-  });
-  const files: [string, Uint8Array][] = [
-    ["config.json", asJson(config)],
-    ["model.safetensors", encodeSafetensors(weights)],
-  ];
-  return new Map(processor === undefined ? files : [...files, ["preprocessor_config.json", asJson(processor)]]);
-}
 
 async function withModel<T>(
   files: ReadonlyMap<string, Uint8Array>,

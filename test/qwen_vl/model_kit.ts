@@ -5,10 +5,12 @@ import type { Grid } from "../../plugins/qwen_vl/geometry.ts";
 import { qwenVlPlugin } from "../../plugins/qwen_vl/plugin.ts";
 import type { EncoderModel, ModelFiles, Tensor, TowerSpec } from "../../runtime/abi/encoder.ts";
 import { hash32, normal } from "../../runtime/core/random.ts";
+import { encodeSafetensors } from "../../runtime/exec/weights/writer.ts";
 import { type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
 import { FIXTURES, type Json, towerOf } from "../clip/model_kit.ts";
-import type { CheckpointValues } from "../kit/plan_evaluator.ts";
+import { type CheckpointValues, evaluateTower } from "../kit/plan_evaluator.ts";
 import { readSafetensors } from "../kit/read_safetensors.ts";
+import { tensorOf } from "../kit/run_graph.ts";
 
 export const FAMILIES = ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"] as const;
 
@@ -120,4 +122,25 @@ export function rowsOf(t: Tensor, from: number, to: number): Tensor {
 export function stacked(parts: readonly RefTensor[]): RefTensor {
   const rows = parts.reduce((n, t) => n + t.shape[0], 0);
   return refTensor("f32", [rows, ...parts[0].shape.slice(1)], Float32Array.from(parts.flatMap((t) => [...t.data])));
+}
+
+const asJson = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
+
+/** Every tensor of a model under its published prefix, and one of the language model that nobody reads. */
+export function filesOf(config: Json, processor?: Json, videoProcessor?: Json): ReadonlyMap<string, Uint8Array> {
+  const prefix = config.model_type === "qwen3_vl" ? "model.visual." : "visual.";
+  const weights: Record<string, Tensor> = { "model.layers.0.mlp.up_proj.weight": f32([2, 2], () => Number.NaN) };
+  const tower = qwenTowerOf(config);
+  evaluateTower(tower, tower.example({ batch: 1, seed: 1, grid: [1, 2, 2] }), tower.outputs, (name, shape) => {
+    const value = randomCheckpoint(name, shape);
+    weights[prefix + name] = tensorOf(value);
+    return value;
+  });
+  const files: [string, Uint8Array][] = [
+    ["config.json", asJson(config)],
+    ["model.safetensors", encodeSafetensors(weights)],
+  ];
+  if (processor !== undefined) files.push(["preprocessor_config.json", asJson(processor)]);
+  if (videoProcessor !== undefined) files.push(["video_preprocessor_config.json", asJson(videoProcessor)]);
+  return new Map(files);
 }

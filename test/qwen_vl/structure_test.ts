@@ -9,6 +9,7 @@ import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
 import { createArtifacts } from "../../runtime/session/artifacts.ts";
 import { createJournal } from "../../runtime/session/journal.ts";
+import { createPlaces } from "../../runtime/session/places.ts";
 import { FIXTURES, readJson } from "../clip/model_kit.ts";
 import { BARE_HOST } from "../kit/run_graph.ts";
 import { FAMILIES, qwenTowerOf } from "./model_kit.ts";
@@ -16,11 +17,11 @@ import { FAMILIES, qwenTowerOf } from "./model_kit.ts";
 test("qwen2.5-vl-7b: 3 structures, 4 artifacts for all sizes; windows count the work of windows", async () => {
   const device = (await wasmPlugin.devices?.[0].open(BARE_HOST, { threads: 0, target: "wasm-simd128" })) as Device;
   const artifacts = await createArtifacts({
-    device,
-    plugins: [wasmPlugin],
+    places: createPlaces({ device, plugins: [wasmPlugin], host: BARE_HOST }),
     ops: OP_TABLE,
     store: createMemoryStore(),
-    config: {},
+    layers: [],
+    strict: false,
     journal: createJournal(),
     engine: "test",
     onProblem: () => {},

@@ -25,7 +25,7 @@ const RUNTIME_OPTIONS: readonly (readonly [unknown, RegExp])[] = [
   [{ cache: true }, /`cache`.*true; expected a folder's path/],
   [{ cache: "" }, /`cache`.*""; expected a folder's path/],
   [{ compile: false }, /`compile`.*false; expected an object/],
-  [{ compile: { enable: false } }, /no option "enable".*Did you mean "enabled"/s],
+  [{ compile: { enable: false } }, /`compile` has no setting "enable".*Did you mean "enabled"/s],
   [{ plugins: [null] }, /`plugins`.*expected a list of plugins/],
   [{ onProgress: "x" }, /`onProgress`.*expected a function/],
   [null, /options of createRuntime must be an object; found null/],

@@ -15,6 +15,7 @@ const SQUARE: ComponentSpec = {
     b.output("y", b.mul(b.mul(x, x), b.weight("w", [4])));
   },
 };
+const HOME = { device: "wasm", target: "wasm-simd128" };
 const WEIGHTS = { w: { dtype: "f32", shape: [4], data: Float32Array.of(1, 2, 3, 4) } } as const;
 const rowsOf = (rows: number) =>
   ({ x: { dtype: "f32", shape: [rows, 4], data: new Float32Array(rows * 4).fill(2) } }) as const;
@@ -28,20 +29,28 @@ test("a star in a pattern stands for any text, everything else for itself", () =
 });
 
 test("the most specific pattern wins for each setting by itself, then the base, then the component", () => {
-  const settings = resolveSettings(SQUARE, {
-    enabled: false,
-    base: { lazy: true, maxArtifacts: 3 },
-    components: {
-      "*": { lazy: false },
-      "example/vision.*": { enabled: true },
-      "example/*": { enabled: false, lazy: true },
-    },
-  });
+  const settings = resolveSettings(
+    SQUARE,
+    [
+      {
+        config: {
+          enabled: false,
+          base: { lazy: true, maxArtifacts: 3 },
+          components: {
+            "*": { lazy: false },
+            "example/vision.*": { enabled: true },
+            "example/*": { enabled: false, lazy: true },
+          },
+        },
+      },
+    ],
+    HOME,
+  );
   assert.deepEqual(settings.enabled, { value: true, from: 'compile.components["example/vision.*"]' });
   assert.deepEqual(settings.lazy, { value: true, from: 'compile.components["example/*"]' });
   assert.deepEqual(settings.maxArtifacts, { value: 3, from: "compile.base" });
   assert.deepEqual(settings.ranges, { value: SQUARE.ranges, from: 'component "example/vision.square"' });
-  assert.deepEqual(resolveSettings({ ...SQUARE, ranges: undefined } as ComponentSpec).enabled, {
+  assert.deepEqual(resolveSettings({ ...SQUARE, ranges: undefined } as ComponentSpec, [], HOME).enabled, {
     value: true,
     from: "default",
   });

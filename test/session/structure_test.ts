@@ -8,6 +8,7 @@ import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
 import { createArtifacts } from "../../runtime/session/artifacts.ts";
 import { createJournal } from "../../runtime/session/journal.ts";
+import { createPlaces } from "../../runtime/session/places.ts";
 import { openClip, towerOf } from "../clip/model_kit.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 import { BARE_HOST } from "../kit/run_graph.ts";
@@ -28,11 +29,11 @@ test("24 equal blocks of clip-vit-large compile once for each range", async () =
     },
   });
   const artifacts = await createArtifacts({
-    device: counting,
-    plugins: [wasmPlugin],
+    places: createPlaces({ device: counting, plugins: [wasmPlugin], host: BARE_HOST }),
     ops: OP_TABLE,
     store: createMemoryStore(),
-    config: {},
+    layers: [],
+    strict: false,
     journal: createJournal(),
     engine: "test",
     onProblem: () => {},

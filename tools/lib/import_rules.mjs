@@ -36,7 +36,12 @@ const ROOMS = {
   "runtime/host": { name: "host", values: ["core"], types: ["abi"] },
   // Lazy for everyone: who never names a model of the hub loads nothing of it.
   "runtime/hub": { name: "hub", values: ["core", "exec"], types: ["host"], packages: ["#hub"] },
-  "runtime/session": { name: "session", values: LIBRARY, lazy: ["compile", "hub", "kernels", "plugins"] },
+  "runtime/session": {
+    name: "session",
+    values: LIBRARY,
+    lazy: ["compile", "hub", "kernels", "plugins"],
+    packages: ["valibot"],
+  },
   "runtime/server": { name: "server", values: ["session", "host", "media", "core"], packages: ["hono"] },
   "runtime/cli": {
     name: "cli",

@@ -27,6 +27,11 @@ async function probe(): Promise<{ readonly target: string; readonly capabilities
   return { target, capabilities: wasmCapabilities(target) };
 }
 
+function targetProblem(target: string): string | undefined {
+  if (wasmCapabilities(target).relaxedMadd !== true || relaxedMultiplyAdd() !== "absent") return undefined;
+  return "its code needs relaxed SIMD, which this engine does not have";
+}
+
 function checkedThreads(host: DeviceHost, threads: number | undefined): number {
   const wanted = threads ?? (host.spawnWorker === undefined ? 0 : host.cores);
   if (!Number.isInteger(wanted) || wanted < 0) {
@@ -53,10 +58,11 @@ function checkedMemory(memory: number | undefined): number {
 async function open(host: DeviceHost, options: OpenOptions): Promise<Device> {
   if (!hasSimd128()) throw new FoveaError("unsupported_target", `The device "wasm" is not available: ${NO_SIMD}.`);
   const target = options.target ?? bestTarget();
-  if (wasmCapabilities(target).relaxedMadd === true && relaxedMultiplyAdd() === "absent") {
+  const problem = targetProblem(target);
+  if (problem !== undefined) {
     throw new FoveaError(
       "unsupported_target",
-      `The target "${target}" needs relaxed SIMD, which ${host.name} does not have; use "wasm-simd128".`,
+      `The target "${target}" cannot be used on ${host.name}: ${problem}. Use "wasm-simd128".`,
     );
   }
   const threads = checkedThreads(host, options.threads);
@@ -76,5 +82,6 @@ export const WASM_DEVICE: DeviceSpec = {
   targets: WASM_TARGETS,
   probe,
   targetCapabilities: wasmCapabilities,
+  targetProblem,
   open,
 };

@@ -1,0 +1,143 @@
+/**
+ * InternVL's image processor (GotOcr2ImageProcessor in transformers): an image is stretched onto the grid of square tiles
+ * that is nearest to its aspect ratio and cut; images of several tiles end with a thumbnail, the whole image in one tile.
+ */
+import { createConfigReader } from "../../runtime/abi/config.ts";
+import type { PixelImage, Tensors } from "../../runtime/abi/encoder.ts";
+import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import { CLIP_MEAN, CLIP_STD, parseImageProcessor } from "../../runtime/media/image_processor.ts";
+import { type Size, type ValueSteps, valueTable, writePlanes } from "../../runtime/media/pixels.ts";
+import { cropImage, type ResizeArithmetic, type ResizeFilter, resizeImage } from "../../runtime/media/resize.ts";
+
+export interface InternVLProcessorConfig {
+  /** Pixels of a tile. */
+  readonly tile: Size;
+  /** False where every image becomes one tile. */
+  readonly crops: boolean;
+  /** Tiles of a grid; the thumbnail comes on top. */
+  readonly minTiles: number;
+  readonly maxTiles: number;
+  readonly filter: ResizeFilter;
+  readonly arithmetic: ResizeArithmetic;
+  readonly values: ValueSteps;
+}
+
+/** Tiles of an image. */
+export interface TileGrid {
+  readonly rows: number;
+  readonly columns: number;
+}
+
+const FILE = "preprocessor_config.json";
+const DEFAULT_TILE: Size = { height: 384, width: 384 };
+const TILES = { min: 1, max: 256 };
+
+/**
+ * Reads a parsed `preprocessor_config.json`, or a `processor_config.json` that holds it under `image_processor`. Images are
+ * cut into tiles where `crop_to_patches` or the processor's class, InternVLProcessor, says so.
+ * @throws FoveaError `invalid_config` naming the field, what it holds and what was expected
+ */
+export function parseInternVLProcessor(json: unknown): InternVLProcessorConfig {
+  const whole = createConfigReader(json, "", FILE);
+  const c = whole.has("image_processor") ? whole.object("image_processor") : whole;
+  const { size, filter, arithmetic, values } = parseImageProcessor(json, {
+    size: DEFAULT_TILE,
+    plainSize: "square",
+    filter: "bicubic",
+    mean: CLIP_MEAN,
+    std: CLIP_STD,
+  });
+  if (size === undefined) throw c.error("do_resize", "true; tiles have one size");
+  if ("shortestEdge" in size) throw c.error("size", "{ height, width } of a tile");
+  const isWhole = [c, whole].some((own) => own.string("processor_class", "") === "InternVLProcessor");
+  const minTiles = c.integer("min_patches", 1, TILES);
+  const maxTiles = c.integer("max_patches", 12, TILES);
+  if (minTiles > maxTiles) throw c.error("max_patches", `at least min_patches, ${minTiles}`);
+  return {
+    tile: size,
+    crops: isWhole || c.boolean("crop_to_patches", false),
+    minTiles,
+    maxTiles,
+    filter,
+    arithmetic: arithmetic as ResizeArithmetic,
+    values,
+  };
+}
+
+/**
+ * The grid whose aspect ratio is nearest to the image's. Among equally near ones the larger, unless its tiles have more
+ * than twice the image's pixels.
+ */
+export function bestGrid(image: Size, { tile, minTiles, maxTiles }: InternVLProcessorConfig): TileGrid {
+  const grids: TileGrid[] = [];
+  for (let columns = 1; columns <= maxTiles; columns++) {
+    for (let rows = 1; rows <= maxTiles; rows++) {
+      if (rows * columns >= minTiles && rows * columns <= maxTiles) grids.push({ rows, columns });
+    }
+  }
+  grids.sort((a, b) => a.rows * a.columns - b.rows * b.columns);
+  const ratio = image.width / image.height;
+  let best: TileGrid = { rows: 1, columns: 1 };
+  let least = Number.POSITIVE_INFINITY;
+  for (const grid of grids) {
+    const { rows, columns } = grid;
+    const off = Math.abs(ratio - columns / rows);
+    const fills = image.width * image.height > 0.5 * tile.height * tile.width * rows * columns;
+    if (off < least || (off === least && fills)) best = grid;
+    least = Math.min(least, off);
+  }
+  return best;
+}
+
+/** An image's tiles row by row, then its thumbnail. */
+function tilesOf(image: PixelImage, grid: TileGrid, config: InternVLProcessorConfig): readonly PixelImage[] {
+  const { tile, filter, arithmetic } = config;
+  const { height, width } = tile;
+  const small = (): PixelImage => resizeImage(image, width, height, { filter, arithmetic });
+  if (grid.rows * grid.columns === 1) return [small()];
+  const stretched = resizeImage(image, grid.columns * width, grid.rows * height, { filter, arithmetic });
+  const tiles = Array.from({ length: grid.rows * grid.columns }, (_, i) => {
+    const x = (i % grid.columns) * width;
+    const y = Math.floor(i / grid.columns) * height;
+    return cropImage(stretched, { x, y, width, height });
+  });
+  return [...tiles, small()];
+}
+
+/**
+ * Images to the model's inputs, as Hugging Face's GotOcr2ImageProcessor computes them.
+ * @returns `pixel_values` f32 [tiles, 3, height, width], image by image; `num_patches` i32 [images], the tiles of each
+ * @throws FoveaError `image.empty_batch`
+ */
+export function internVLTiles(images: readonly PixelImage[], config: InternVLProcessorConfig): Tensors {
+  if (images.length === 0) {
+    throw new FoveaError("image.empty_batch", "No image was given to preprocess; expected at least one.");
+  }
+  const { tile, crops } = config;
+  const table = valueTable(config.values);
+  const grids = images.map((image): TileGrid => (crops ? bestGrid(image, config) : { rows: 1, columns: 1 }));
+  const counts = grids.map(({ rows, columns }) => (rows * columns === 1 ? 1 : rows * columns + 1));
+  const tiles = counts.reduce((a, b) => a + b, 0);
+  const size = 3 * tile.height * tile.width;
+  const data = new Float32Array(tiles * size);
+  let to = 0;
+  for (const [i, image] of images.entries()) {
+    for (const pixels of tilesOf(image, grids[i], config)) {
+      writePlanes(pixels, table, data, to);
+      to += size;
+    }
+  }
+  return {
+    pixel_values: { dtype: "f32", shape: [tiles, 3, tile.height, tile.width], data },
+    num_patches: { dtype: "i32", shape: [images.length], data: Int32Array.from(counts) },
+  };
+}
+
+/**
+ * InternVL's image processor of a parsed `preprocessor_config.json`.
+ * @throws FoveaError as {@link parseInternVLProcessor}; the function it returns as {@link internVLTiles}
+ */
+export function internVLImageProcessor(config: unknown): (images: readonly PixelImage[]) => Tensors {
+  const parsed = parseInternVLProcessor(config);
+  return (images) => internVLTiles(images, parsed);
+}

@@ -1,0 +1,142 @@
+/** Where components are compiled for and run: devices, opened when first needed, and the targets of each. */
+import type { Capabilities, Device, DeviceHost, DeviceSpec } from "../abi/device.ts";
+import type { KernelSpec } from "../abi/kernel.ts";
+import type { Plugin } from "../abi/plugin.ts";
+import { FoveaError } from "../core/diagnostics.ts";
+import { findDevice, openDevice } from "./devices.ts";
+import type { ComponentSettings, Home } from "./settings.ts";
+
+/** A target of an open device, with everything that a compile for it depends on. */
+export interface Place {
+  readonly device: Device;
+  readonly target: string;
+  /** What code for the target may use. */
+  readonly capabilities: Capabilities;
+  readonly kernels: readonly KernelSpec[];
+  /** `name@version+revision` of every plugin that may claim. */
+  readonly plugins: readonly string[];
+  /** Capabilities that kernels may read: they alone decide about a cache hit. */
+  readonly reads: Capabilities;
+}
+
+export interface Places {
+  readonly home: Home;
+  /**
+   * The place that settings name; opens its device on the first call.
+   * @throws FoveaError `unknown_device`, `device_unavailable`, `unknown_target`, `unsupported_target`
+   */
+  find(settings: Pick<ComponentSettings, "device" | "target">): Promise<Place>;
+  /** Devices beside the runtime's own that components are placed on, by kind. */
+  readonly others: ReadonlyMap<string, Device>;
+  /** Closes the others; the runtime's own device is its owner's. */
+  close(): Promise<void>;
+}
+
+const pluginIdentity = (p: Plugin): string =>
+  `${p.name}@${p.version}${p.revision === undefined ? "" : `+${p.revision}`}`;
+
+function pick(capabilities: Capabilities, kernels: readonly KernelSpec[]): Capabilities {
+  const names = new Set(kernels.flatMap((k) => k.reads));
+  return Object.fromEntries(
+    [...names]
+      .sort()
+      .filter((n) => n in capabilities)
+      .map((n) => [n, capabilities[n]]),
+  );
+}
+
+/** Kernels of one device; each name stands for one. @throws FoveaError `invalid_plugin` */
+function kernelsOf(plugins: readonly Plugin[], device: string): readonly KernelSpec[] {
+  const owner = new Map<string, string>();
+  return plugins.flatMap((plugin) =>
+    (plugin.kernels ?? [])
+      .filter((k) => k.device === device)
+      .map((kernel) => {
+        const other = owner.get(kernel.name);
+        if (other !== undefined) {
+          throw new FoveaError(
+            "invalid_plugin",
+            `The plugins "${other}" and "${plugin.name}" both bring a kernel "${kernel.name}" for the device "${device}"; rename one, since kernels are told apart by their names.`,
+          );
+        }
+        owner.set(kernel.name, plugin.name);
+        return kernel;
+      }),
+  );
+}
+
+export interface PlacesOptions {
+  /** The runtime's own device. */
+  readonly device: Device;
+  readonly plugins: readonly Plugin[];
+  readonly host: DeviceHost;
+}
+
+export function createPlaces({ device: own, plugins, host }: PlacesOptions): Places {
+  const home: Home = { device: own.kind, target: own.target };
+  const others = new Map<string, Device>();
+  const opening = new Map<string, Promise<Device>>();
+  const known = new Map<string, Place>();
+
+  const open = async (kind: string): Promise<Device> => {
+    if (kind === own.kind) return own;
+    const device = await openDevice(kind, plugins, host, {});
+    others.set(kind, device);
+    return device;
+  };
+
+  const opened = (kind: string): Promise<Device> => {
+    const pending = opening.get(kind);
+    if (pending !== undefined) return pending;
+    const made = open(kind);
+    opening.set(kind, made);
+    made.catch(() => opening.delete(kind));
+    return made;
+  };
+
+  const make = (device: Device, target: string, spec: DeviceSpec): Place => {
+    const capabilities = target === device.target ? device.capabilities : spec.targetCapabilities(target);
+    const problem = target === device.target ? undefined : spec.targetProblem?.(target);
+    if (problem !== undefined) {
+      throw new FoveaError("unsupported_target", `The target "${target}" cannot be used here: ${problem}.`);
+    }
+    const kernels = kernelsOf(plugins, device.kind);
+    return {
+      device,
+      target,
+      capabilities,
+      kernels,
+      plugins: plugins
+        .filter((p) => p.kernels?.some((k) => k.device === device.kind) || p.ops !== undefined)
+        .map(pluginIdentity),
+      reads: pick(capabilities, kernels),
+    };
+  };
+
+  const placeKey = (device: Device, target: string): string => JSON.stringify([device.kind, target]);
+  // What the plugins got wrong for the runtime's own device is told at once.
+  known.set(placeKey(own, own.target), make(own, own.target, findDevice(own.kind, plugins)));
+
+  return {
+    home,
+    others,
+    find: async (settings) => {
+      const { device: kind, target } = settings;
+      try {
+        const device = await opened(kind.value);
+        const name = target.value ?? device.target;
+        const key = placeKey(device, name);
+        const place = known.get(key) ?? make(device, name, findDevice(device.kind, plugins));
+        known.set(key, place);
+        return place;
+      } catch (error) {
+        if (!(error instanceof FoveaError)) throw error;
+        const from = error.code.endsWith("_target") ? target.from : kind.from;
+        throw new FoveaError(error.code, `${error.message} It was asked for by ${from}.`, { cause: error });
+      }
+    },
+    close: async () => {
+      for (const device of others.values()) await device.close();
+    },
+  };
+}

@@ -1,0 +1,25 @@
+/** What a list of plugins must agree on before a runtime uses it. */
+import type { Plugin } from "../abi/plugin.ts";
+import { FoveaError } from "../core/diagnostics.ts";
+
+/**
+ * Refuses two plugins that serve one `model_type`: which one would run must not depend on their order.
+ * @throws FoveaError `invalid_plugin` that names both
+ */
+export function checkPlugins(plugins: readonly Plugin[]): void {
+  const owners = new Map<string, string>();
+  for (const { name, encoders = [] } of plugins) {
+    for (const encoder of encoders) {
+      for (const modelType of encoder.modelTypes) {
+        const owner = owners.get(modelType);
+        if (owner !== undefined) {
+          throw new FoveaError(
+            "invalid_plugin",
+            `The plugins "${owner}" and "${name}" both serve the model_type "${modelType}"; leave one of them out of \`plugins\`.`,
+          );
+        }
+        owners.set(modelType, name);
+      }
+    }
+  }
+}

@@ -1,0 +1,216 @@
+/** How large components should be: one encoder cut in several ways, measured side by side. */
+import type { ExampleOptions, Modality, Plan, Tensors, TowerSpec } from "../abi/encoder.ts";
+import { FoveaError } from "../core/diagnostics.ts";
+import type { TensorReader } from "../exec/instance_weights.ts";
+import type { OpTable } from "../ir/node.ts";
+import type { Artifacts, ReadyArtifact } from "./artifacts.ts";
+import { composeTower } from "./granularity.ts";
+import type { CompileSettings } from "./settings.ts";
+import { type LoadedTower, loadTower } from "./tower.ts";
+
+/** Every op alone; the plugin's own components; that many blocks in one component; all calls in one. */
+export type Cut = "op" | "block" | "tower" | number;
+
+export const DEFAULT_CUTS: readonly Cut[] = ["op", "block", 2, 4, "tower"];
+
+export interface GranularityOptions {
+  /** Op, block, 2 and 4 blocks, and tower unless given. */
+  readonly cuts?: readonly Cut[];
+  /** Runs of each cut, in turns; 10 unless given. */
+  readonly runs?: number;
+  /** Sizes of the made-up inputs. */
+  readonly example?: Partial<ExampleOptions>;
+}
+
+/** One way of cutting, measured; or why it is not possible. */
+export type CutReport =
+  | {
+      readonly cut: string;
+      /** Model time. */
+      readonly ms: { readonly median: number; readonly min: number };
+      readonly compileMs: number;
+      /** Structures that were compiled for this size. */
+      readonly artifacts: number;
+      /** Artifacts and the code blobs that they name. */
+      readonly artifactBytes: number;
+      readonly steps: number;
+      readonly weightBytes: number;
+      /** Memory of one run beside weights. */
+      readonly arenaBytes: number;
+      /** Largest component's ports and scratch at its range's upper corner. */
+      readonly peakBytes: number;
+      /** Largest difference of a result from the plugin's own cut, over that result's largest magnitude. */
+      readonly difference: number;
+    }
+  | { readonly cut: string; readonly problem: string };
+
+export interface GranularityReport {
+  readonly modality: Modality;
+  readonly cuts: readonly CutReport[];
+  /** The cut to take. */
+  readonly recommended: string;
+  readonly why: string;
+}
+
+export interface GranularityParts {
+  readonly artifacts: Artifacts;
+  readonly ops: OpTable;
+  /** Reads a tensor by its whole name, without the checkpoint's prefix. */
+  readonly read: TensorReader;
+  readonly now: () => number;
+}
+
+/** Runs whose times are not taken. */
+const WARM_UP = 2;
+/** Cuts within this share of the fastest are equally fast: the cheaper one to compile wins. */
+const EQUALLY_FAST = 1.03;
+/** Fused and reordered sums differ in their last bits. */
+const SAME_RESULTS = 1e-3;
+
+interface LoadedCut {
+  readonly cut: string;
+  readonly tower: LoadedTower;
+  readonly times: number[];
+  readonly results: Tensors;
+}
+
+const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+
+function median(sorted: readonly number[]): number {
+  const middle = sorted.length / 2;
+  return (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
+}
+
+export const cutName = (cut: Cut): string => (typeof cut === "number" ? `${cut} blocks` : cut);
+
+function difference(found: Tensors, expected: Tensors): number {
+  return Math.max(
+    ...Object.entries(expected).map(([name, { data }]) => {
+      let [most, largest] = [0, 0];
+      for (let i = 0; i < data.length; i++) {
+        const away = Math.abs(data[i] - found[name].data[i]);
+        most = away <= most ? most : away;
+        largest = Math.max(largest, Math.abs(data[i]));
+      }
+      return most / (largest || 1);
+    }),
+  );
+}
+
+/** Loads a tower in one cut and runs it until its times are steady. Nothing stays behind when that fails. */
+async function loadCut(
+  tower: TowerSpec,
+  cut: Cut,
+  example: Plan,
+  parts: GranularityParts,
+  run: (tower: LoadedTower) => Promise<Tensors>,
+): Promise<LoadedCut> {
+  const composed = typeof cut === "number" || cut === "tower";
+  const { spec, tensorOf } = composed
+    ? composeTower(tower, cut === "tower" ? "all" : cut, example, parts.ops)
+    : { spec: tower, tensorOf: (instance: string, name: string) => `${instance}${name}` };
+  // Only the ranges that these sizes need, in every cut: so that compile costs compare.
+  const base: CompileSettings = cut === "op" ? { lazy: true, enabled: false } : { lazy: true };
+  const loaded = await loadTower(spec, {
+    artifacts: parts.artifacts,
+    over: { name: `cut ${cutName(cut)}`, config: { base } },
+    reader: (instance) => (name, shape) => parts.read(tensorOf(instance, name), shape),
+    progress: { compile: () => {}, weights: () => {} },
+    now: parts.now,
+  });
+  try {
+    let results = await run(loaded);
+    for (let i = 1; i < WARM_UP; i++) results = await run(loaded);
+    return { cut: cutName(cut), tower: loaded, times: [], results };
+  } catch (error) {
+    loaded.release();
+    throw error;
+  }
+}
+
+const readyOf = (tower: LoadedTower): readonly ReadyArtifact[] => [
+  ...new Map([...tower.components.values()].flatMap((c) => c.artifacts).map((a) => [a.request, a])).values(),
+];
+
+function reportOf({ cut, tower, times, results }: LoadedCut, expected: Tensors): CutReport {
+  const sorted = [...times].sort((a, b) => a - b);
+  const ready = readyOf(tower);
+  const blobs = new Map(ready.flatMap((a) => [...a.blobs]));
+  return {
+    cut,
+    ms: { median: median(sorted), min: sorted[0] },
+    compileMs: sum(ready.map((a) => a.compileMs)),
+    artifacts: ready.length,
+    artifactBytes: sum(ready.map((a) => a.bytes)) + sum([...blobs.values()]),
+    steps: sum(ready.map((a) => a.artifact.steps.length)),
+    weightBytes: tower.weightBytes,
+    arenaBytes: tower.stats.arenaBytes,
+    peakBytes: Math.max(...ready.map((a) => a.artifact.peakBytes)),
+    difference: difference(results, expected),
+  };
+}
+
+type Measured = Extract<CutReport, { ms: unknown }>;
+
+/** The cheapest to compile of those that are as fast as the fastest, and why. */
+export function recommend(cuts: readonly CutReport[]): Pick<GranularityReport, "recommended" | "why"> {
+  const measured = cuts.filter((c): c is Measured => "ms" in c && c.difference <= SAME_RESULTS);
+  const time = (c: Measured): number => c.ms.median;
+  const fastest = measured.reduce((a, b) => (time(b) < time(a) ? b : a));
+  const equal = measured.filter((c) => time(c) <= time(fastest) * EQUALLY_FAST);
+  const best = equal.reduce((a, b) => (b.compileMs < a.compileMs ? b : a));
+  const others = measured.filter((c) => c !== best);
+  const against = ({ cut, ms, compileMs }: Measured): string =>
+    `"${cut}" takes ${(ms.median / time(best)).toFixed(2)} times its time and ${(compileMs / best.compileMs).toFixed(1)} times its compile time`;
+  const first =
+    best === fastest
+      ? `"${best.cut}" is the fastest of those measured`
+      : `"${best.cut}" is as fast as "${fastest.cut}" within ${Math.round(100 * (EQUALLY_FAST - 1))} % and compiles faster`;
+  return { recommended: best.cut, why: `${[first, ...others.map(against)].join("; ")}.` };
+}
+
+/**
+ * Loads a tower in every cut at once and runs them in turns on the same example, so that a slower minute of the machine
+ * hits all. Weights are resident once for each cut; a cut that does not fit any more is reported with that reason.
+ * @throws what loading and running the plugin's own cut throws
+ */
+export async function tuneGranularity(
+  tower: TowerSpec,
+  parts: GranularityParts,
+  { cuts = DEFAULT_CUTS, runs = 10, example = {} }: GranularityOptions = {},
+): Promise<GranularityReport> {
+  const inputs = tower.example({ batch: 1, seed: 1, ...example });
+  const prepared = tower.prepare(inputs);
+  const shapes = Object.fromEntries(Object.entries(prepared).map(([name, t]) => [name, t.shape]));
+  const plan = tower.plan(shapes, tower.outputs);
+  const loaded: LoadedCut[] = [];
+  const problems: CutReport[] = [];
+  let requestId = 0;
+  const run = (one: LoadedTower): Promise<Tensors> =>
+    one.run({ inputs, outputs: tower.outputs, requestId: ++requestId });
+  try {
+    // The plugin's own cut judges the others.
+    const all = new Map([...cuts, "block" as const].map((cut) => [cutName(cut), cut]));
+    for (const [name, cut] of all) {
+      try {
+        loaded.push(await loadCut(tower, cut, plan, parts, run));
+      } catch (error) {
+        if (!(error instanceof FoveaError) || cut === "block") throw error;
+        problems.push({ cut: name, problem: error.message });
+      }
+    }
+    for (let i = 0; i < runs; i++) {
+      for (const { tower: one, times } of loaded) {
+        await run(one);
+        times.push(one.stats.modelMs);
+      }
+    }
+    const expected = loaded.find((l) => l.cut === "block")?.results ?? {};
+    const measured = loaded.map((l) => reportOf(l, expected));
+    const order = [...all.keys()];
+    const reports = [...measured, ...problems].sort((a, b) => order.indexOf(a.cut) - order.indexOf(b.cut));
+    return { modality: tower.modality, cuts: reports, ...recommend(reports) };
+  } finally {
+    for (const { tower: one } of loaded) one.release();
+  }
+}

@@ -1,0 +1,99 @@
+/** `fovea explain` and configuration files on the command line, as a user types them. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { repositoryPath, runCli } from "../kit/run_cli.ts";
+
+const DIGITS = repositoryPath("examples/models/digits-clip");
+
+/** A folder with the digits model's config.json alone. */
+async function inConfigFolder(work: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "fovea-explain-"));
+  try {
+    await copyFile(join(DIGITS, "config.json"), join(folder, "config.json"));
+    await work(folder);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+test("explain needs config.json alone and prints what an encoder explains", () =>
+  inConfigFolder(async (folder) => {
+    const { code, stdout, stderr } = await runCli(["explain", folder, "--component", "vision", "--threads", "0"]);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^clip vision: weights [\d.]+ MiB\n {2}clip\/vision\.embed \(1 instance\)\n/);
+    assert.match(stdout, /batch 9\.\.64: artifact [0-9a-f]{12}, .* beside weights\n {6}\w+\/\w+: /);
+    assert.doesNotMatch(stdout, /text/);
+    const json = await runCli(["explain", folder, "--component", "clip/*.block", "--json", "--threads", "0"]);
+    const { modelType, components } = JSON.parse(json.stdout);
+    assert.equal(modelType, "clip");
+    assert.deepEqual(
+      components.map((c: { tag: string }) => c.tag),
+      ["clip/vision.block", "clip/text.block"],
+    );
+    for (const { ranges } of components) {
+      for (const range of ranges) assert.ok(range.artifact && range.bytes > 0 && range.steps.length > 0);
+    }
+  }));
+
+test("explain --config prints every setting with where it came from, and compiles nothing", () =>
+  inConfigFolder(async (folder) => {
+    const file = { compile: { components: { "clip/vision.*": { lazy: true, maxArtifacts: 4 } } } };
+    await writeFile(join(folder, "fovea.config.json"), JSON.stringify(file));
+    const args = ["explain", ".", "--component", "clip/vision.block", "--threads", "0", "--target", "wasm-simd128"];
+    const over = ["--compile-config", '{"base":{"maxArtifacts":6}}', "--config"];
+    const { code, stdout, stderr } = await runCli([...args, ...over], { cwd: folder });
+    assert.equal(code, 0, stderr);
+    // The same text stands in the documentation.
+    assert.ok(readFileSync(repositoryPath("docs/compile.md"), "utf8").includes(stdout.trimEnd()), stdout);
+    const rows = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.trim().split(/ {2,}/));
+    assert.deepEqual(rows, [
+      ["clip/vision.block"],
+      ["setting", "value", "from"],
+      ["enabled", "true", "default"],
+      ["ranges", '{"ends":{"batch":[1,8]}}', 'component "clip/vision.block"'],
+      ["dtype", '"f32"', "default"],
+      ["device", '"wasm"', "runtime"],
+      ["target", '"wasm-simd128"', "runtime"],
+      ["lazy", "true", 'fovea.config.json: compile.components["clip/vision.*"]'],
+      ["maxArtifacts", "6", "--compile-config: compile.base"],
+    ]);
+    const named = await runCli([...args, "--config", "fovea.config.json", "--json", "--no-compile"], { cwd: folder });
+    const [{ settings, ranges }] = JSON.parse(named.stdout).components;
+    assert.deepEqual(settings.enabled, { value: false, from: "--no-compile: compile.enabled" });
+    assert.deepEqual(settings.maxArtifacts.value, 4);
+    assert.ok(ranges.every((r: { state: string }) => r.state === "lazy"));
+    const off = await runCli([...args, "--config", "--json"], { cwd: folder, env: { FOVEA_COMPILE: "0" } });
+    assert.equal(JSON.parse(off.stdout).components[0].settings.enabled.from, "FOVEA_COMPILE=0: compile.enabled");
+  }));
+
+test("mistakes in configurations end with 2 and a sentence, and stdout stays empty", () =>
+  inConfigFolder(async (folder) => {
+    const cases: readonly (readonly [readonly string[], RegExp])[] = [
+      [
+        ["--compile-config", '{"bas":{}}'],
+        /In --compile-config, `compile` has no setting "bas".*Did you mean "base"\?/,
+      ],
+      [["--config", "nowhere.json"], /nowhere\.json.*does not exist/],
+      [["--component", "visoin"], /no component "visoin".*Did you mean "vision"\?/],
+    ];
+    for (const [args, says] of cases) {
+      const { code, stdout, stderr } = await runCli(["explain", ".", ...args], { cwd: folder });
+      assert.deepEqual([code, stdout], [2, ""], stderr);
+      assert.match(stderr, says);
+    }
+    await writeFile(join(folder, "fovea.config.json"), "{}");
+    await writeFile(join(folder, "fovea.config.mjs"), "export default {};");
+    const both = await runCli(["explain", "."], { cwd: folder });
+    assert.match(both.stderr, /holds fovea\.config\.mjs and fovea\.config\.json; keep one, or name the one to use/);
+    assert.equal(
+      (await runCli(["explain", ".", "--component", "vision", "--config", "fovea.config.mjs"], { cwd: folder })).code,
+      0,
+    );
+  }));

@@ -1,0 +1,31 @@
+/** `fovea tune` as a user types it. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { repositoryPath, runCli } from "../kit/run_cli.ts";
+
+const VIT = repositoryPath("test/fixtures/vit");
+const COMMAND = ["tune", "granularity", VIT, "--threads", "0", "--runs", "1"];
+
+test("tune granularity prints a table and a recommendation, or one JSON document", async () => {
+  const text = await runCli([...COMMAND, "--cuts", "block,tower"]);
+  assert.equal(text.code, 0, text.stderr);
+  assert.match(text.stdout, /\ncut +ms +min +compile ms +artifacts +their size +steps +weights +arena +peak\nblock /);
+  assert.match(text.stdout, /\ntower /);
+  assert.match(text.stdout, /\nrecommended: (block|tower)\. "\1" is /);
+  const json = await runCli([...COMMAND, "--cuts", "block", "--batch", "2", "--json"]);
+  const report = JSON.parse(json.stdout);
+  assert.deepEqual([report.modality, report.batch, report.recommended, report.cuts.length], ["vision", 2, "block", 1]);
+});
+
+test("tune explains what it does not take, and takes nothing without a sub-command", async () => {
+  const cases: readonly (readonly [readonly string[], RegExp])[] = [
+    [[...COMMAND, "--cuts", "block,1"], /Expected op, block, tower and numbers of blocks from 2 on/],
+    [[...COMMAND, "--tokens", "4"], /--tokens says nothing to this model's vision component/],
+    [["tune", "granularitee"], /unknown command 'granularitee'/],
+  ];
+  for (const [args, says] of cases) {
+    const { code, stdout, stderr } = await runCli(args);
+    assert.deepEqual([code, stdout], [2, ""], stderr);
+    assert.match(stderr, says);
+  }
+});

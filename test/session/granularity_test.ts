@@ -1,0 +1,320 @@
+/** One encoder cut in several ways: the same numbers, no more weights, structures shared; what is recommended. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
+import { type CutReport, createRuntime, definePlugin, type Tensor, type TuneGranularityOptions } from "../../mod.ts";
+import type { ComponentCall, ComponentSpec, Plan, TowerSpec } from "../../runtime/abi/encoder.ts";
+import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
+import { OP_TABLE } from "../../runtime/ir/ops.ts";
+import { createArtifacts } from "../../runtime/session/artifacts.ts";
+import { composeTower, groupCalls } from "../../runtime/session/granularity.ts";
+import { createJournal } from "../../runtime/session/journal.ts";
+import { createPlaces } from "../../runtime/session/places.ts";
+import { loadTower } from "../../runtime/session/tower.ts";
+import { recommend } from "../../runtime/session/tune_granularity.ts";
+import { hasCode } from "../kit/assertions.ts";
+import { repositoryPath } from "../kit/run_cli.ts";
+import { BARE_HOST } from "../kit/run_graph.ts";
+
+const callsOf = (text: string): readonly ComponentCall[] =>
+  [...text].map((tag) => ({ tag, instance: "", dims: {}, inputs: {}, outputs: {} }));
+
+test("calls that occur once stay alone, runs of the others are cut into groups", () => {
+  const groups = (text: string, size: number | "all"): string =>
+    groupCalls(callsOf(text), size)
+      .map(([first, end]) => text.slice(first, end))
+      .join("|");
+  assert.equal(groups("ebbbbbp", 2), "e|bb|bb|b|p");
+  assert.equal(groups("ebbbbbp", 9), "e|bbbbb|p");
+  assert.equal(groups("ebsbsp", 4), "e|bsbs|p");
+  assert.equal(groups("ebxbp", 2), "e|b|x|b|p");
+  assert.equal(groups("ebbp", "all"), "ebbp");
+});
+
+const MEASURED: Extract<CutReport, { ms: unknown }> = {
+  cut: "block",
+  ms: { median: 100, min: 99 },
+  compileMs: 50,
+  artifacts: 4,
+  artifactBytes: 1,
+  steps: 1,
+  weightBytes: 1,
+  arenaBytes: 1,
+  peakBytes: 1,
+  difference: 0,
+};
+
+test("the cheapest to compile of the fastest is recommended, and never one with other results", () => {
+  const cut = (name: string, median: number, compileMs: number, difference = 0): CutReport => ({
+    ...MEASURED,
+    cut: name,
+    ms: { median, min: median },
+    compileMs,
+    difference,
+  });
+  const { recommended, why } = recommend([MEASURED, cut("tower", 98, 400), cut("op", 180, 60)]);
+  assert.equal(recommended, "block");
+  assert.match(why, /^"block" is as fast as "tower" within 3 % and compiles faster; "tower" takes 0\.98 times/);
+  assert.equal(recommend([MEASURED, cut("tower", 80, 400)]).recommended, "tower");
+  assert.equal(recommend([MEASURED, cut("tower", 80, 400, 0.5)]).recommended, "block");
+  assert.equal(recommend([MEASURED, { cut: "tower", problem: "It is not." }]).recommended, "block");
+});
+
+/** Parts of 4 numbers a row: scale, then shifts that read the scaled value and the last, then a sum over what came before. */
+const WIDTH = 4;
+const component = (name: string, build: ComponentSpec["build"], instances: readonly string[]): ComponentSpec => ({
+  tag: `skip/vision.${name}`,
+  symbols: { rows: { min: 1, max: 64 } },
+  ranges: { ends: { rows: [8] } },
+  instances,
+  build,
+});
+
+const COMPONENTS: readonly ComponentSpec[] = [
+  component(
+    "scale",
+    (b) => {
+      const x = b.input("x", [b.dims.rows, WIDTH]);
+      b.output("scaled", b.mul(x, b.weight("w", [WIDTH])));
+      b.output("unused", b.add(x, x));
+    },
+    ["s."],
+  ),
+  component(
+    "shift",
+    (b) => {
+      // Flat, where the others have rows.
+      const { rows } = b.dims;
+      const x = b.reshape(b.input("x", [1, rows, WIDTH]), [rows, WIDTH]);
+      const first = b.input("first", [rows, WIDTH]);
+      b.output("y", b.add(b.mul(x, first), b.weight("w", [WIDTH])));
+    },
+    ["a.", "b.", "c.", "d."],
+  ),
+  component(
+    "sum",
+    (b) => {
+      const [x, y] = ["x", "y"].map((name) => b.input(name, [b.dims.rows, WIDTH]));
+      b.output("sum", b.add(b.add(x, y), b.weight("w", [WIDTH])));
+    },
+    ["s."],
+  ),
+];
+
+const planOf = (rows: number): Plan => {
+  const dims = { rows };
+  const shift = (instance: string, from: string, to: string): ComponentCall => ({
+    tag: "skip/vision.shift",
+    instance,
+    dims,
+    inputs: { x: from, first: "v0" },
+    outputs: { y: to },
+  });
+  return {
+    key: `skip ${rows}`,
+    calls: [
+      { tag: "skip/vision.scale", instance: "s.", dims, inputs: { x: "x" }, outputs: { scaled: "v0" } },
+      shift("a.", "v0", "v1"),
+      shift("b.", "v1", "v2"),
+      shift("c.", "v2", "v3"),
+      shift("d.", "v3", "v4"),
+      { tag: "skip/vision.sum", instance: "s.", dims, inputs: { x: "v4", y: "v2" }, outputs: { sum: "v5" } },
+    ],
+    constants: {},
+    results: { last: "v5", early: "v1" },
+  };
+};
+
+const TOWER: TowerSpec = {
+  modality: "vision",
+  components: COMPONENTS,
+  inputs: ["x"],
+  outputs: ["last", "early"],
+  prepare: (inputs) => inputs,
+  plan: ({ x }) => planOf(x[0]),
+  exampleSizes: [],
+  example: ({ batch }) => ({ x: rowsOf(batch) }),
+};
+
+const rowsOf = (rows: number): Tensor => ({
+  dtype: "f32",
+  shape: [rows, WIDTH],
+  data: Float32Array.from({ length: rows * WIDTH }, (_, i) => Math.fround((i % 7) / 4 - 0.7)),
+});
+
+/** Checkpoint values that tell instances and positions apart. */
+const tensor = (name: string): Float32Array =>
+  Float32Array.from({ length: WIDTH }, (_, i) => Math.fround((name.charCodeAt(0) - 96) / 8 + i / 16));
+
+/** The same by hand. */
+function expected(rows: number): { readonly last: readonly number[]; readonly early: readonly number[] } {
+  const all = [...rowsOf(rows).data].map((x, at) => {
+    const w = (name: string): number => tensor(name)[at % WIDTH];
+    const v0 = x * w("s");
+    const v1 = v0 * v0 + w("a");
+    const v2 = v1 * v0 + w("b");
+    const v4 = (v2 * v0 + w("c")) * v0 + w("d");
+    return { last: v4 + v2 + w("s"), early: v1 };
+  });
+  return { last: all.map((v) => v.last), early: all.map((v) => v.early) };
+}
+
+async function artifactsAlone() {
+  const device = await wasmPlugin.devices?.[0].open(BARE_HOST, { threads: 0, target: "wasm-simd128" });
+  assert.ok(device);
+  const artifacts = await createArtifacts({
+    places: createPlaces({ device, plugins: [wasmPlugin], host: BARE_HOST }),
+    ops: OP_TABLE,
+    layers: [],
+    strict: false,
+    engine: "test",
+    onProblem: () => {},
+    store: createMemoryStore(),
+    journal: createJournal(),
+    now: () => performance.now(),
+    findPlace: async () => undefined,
+  });
+  return { device, artifacts };
+}
+
+test("composed calls compute what the calls compute, with skips, reshapes and one instance in two parts", async () => {
+  const { device, artifacts } = await artifactsAlone();
+  for (const size of [2, 3, 4, "all"] as const) {
+    const read: string[] = [];
+    const { spec, tensorOf } = composeTower(TOWER, size, planOf(5), OP_TABLE);
+    const tower = await loadTower(spec, {
+      artifacts,
+      reader: (instance) => async (name) => {
+        read.push(tensorOf(instance, name));
+        return tensor(tensorOf(instance, name));
+      },
+      progress: { compile: () => {}, weights: () => {} },
+      now: () => performance.now(),
+    });
+    for (const rows of [5, 8, 1]) {
+      const found = await tower.run({ inputs: { x: rowsOf(rows) }, outputs: TOWER.outputs, requestId: 1 });
+      for (const [name, values] of Object.entries(expected(rows))) {
+        assert.equal(found[name].data.length, values.length);
+        values.forEach((v, i) => {
+          assert.ok(Math.abs(found[name].data[i] - v) < 1e-5 * Math.max(1, Math.abs(v)), `${size}: ${name}[${i}]`);
+        });
+      }
+    }
+    // Each tensor once for each component that reads it; in one component once altogether.
+    const names = ["a.w", "b.w", "c.w", "d.w", "s.w", ...(size === "all" ? [] : ["s.w"])];
+    assert.deepEqual(read.sort(), names, String(size));
+    assert.equal(tower.weightBytes, names.length * WIDTH * 4);
+    const { components } = spec;
+    // Two pairs, but not of one structure: the first has a value that is a result.
+    assert.equal(components.length, { 2: 4, 3: 4, 4: 3, all: 1 }[size]);
+    // 9 rows are served by another range than the example's.
+    await assert.rejects(
+      tower.run({ inputs: { x: rowsOf(9) }, outputs: TOWER.outputs, requestId: 1 }),
+      hasCode("cannot_compose", /vision tower was composed for inputs that it plans otherwise/),
+    );
+    tower.release();
+  }
+  await device.close();
+});
+
+async function tune(fixture: string, options: TuneGranularityOptions) {
+  const runtime = await createRuntime({ threads: 0, target: "wasm-simd128" });
+  const report = await runtime.tuneGranularity(repositoryPath(`test/fixtures/${fixture}`), { runs: 1, ...options });
+  await runtime.close();
+  const cuts = report.cuts.map((c) => ("ms" in c ? c : assert.fail(`${c.cut}: ${c.problem}`)));
+  return { ...report, cuts, by: Object.fromEntries(cuts.map((c) => [c.cut, c])) };
+}
+
+test("vit in four cuts: equal results, no more weights, one structure for equal groups", async () => {
+  const { cuts, by } = await tune("vit", { cuts: ["op", "block", 2, "tower"] });
+  assert.deepEqual(
+    cuts.map((c) => c.cut),
+    ["op", "block", "2 blocks", "tower"],
+  );
+  for (const c of cuts) {
+    assert.ok(c.ms.median > 0 && c.compileMs > 0 && c.artifactBytes > 0 && c.arenaBytes > 0 && c.peakBytes > 0);
+  }
+  assert.equal(by.tower.artifacts, 1);
+  // Embedding, pairs of blocks, final norm, pooling.
+  assert.equal(by["2 blocks"].artifacts, by.block.artifacts);
+  assert.ok(by["2 blocks"].steps > by.block.steps);
+  assert.ok(by.op.steps > by.block.steps, "op by op has no more steps than fused");
+  checkEqual(cuts);
+});
+
+/** @throws AssertionError where a cut has other results or more weights than the plugin's own */
+function checkEqual(cuts: readonly (typeof MEASURED)[]): void {
+  const own = cuts.find((c) => c.cut === "block") ?? assert.fail();
+  for (const c of cuts) {
+    assert.ok(c.difference < 1e-5, `${c.cut} differs by ${c.difference}`);
+    // Op by op merges no products, which packs them otherwise.
+    if (c.cut !== "op") assert.ok(c.weightBytes <= own.weightBytes, `${c.cut} has more weights`);
+  }
+}
+
+// Windows beside full attention and merging; sizes of one component that are products in the next; two kinds of blocks.
+for (const [fixture, cut] of [
+  ["qwen2_5_vl", "tower"],
+  ["dinov2", "tower"],
+  ["modernbert", 2],
+] as const) {
+  test(`${fixture} cut otherwise (${cut}): equal results and no more weights`, async () => {
+    const { cuts } = await tune(fixture, { cuts: [cut] });
+    assert.equal(cuts.length, 2);
+    checkEqual(cuts);
+  });
+}
+
+test("a cut that cannot be composed is reported with its reason, and options are checked", async () => {
+  // Half of the rows: no symbol of the second component says what it takes.
+  const halves = component(
+    "halves",
+    (b) => b.output("y", b.add(b.input("x", [b.dims.rows, 2 * WIDTH]), b.weight("w", [2 * WIDTH]))),
+    ["h."],
+  );
+  const tower: TowerSpec = {
+    ...TOWER,
+    components: [COMPONENTS[0], halves],
+    plan: ({ x }) => ({
+      key: `halves ${x[0]}`,
+      calls: [
+        planOf(x[0]).calls[0],
+        { tag: halves.tag, instance: "h.", dims: { rows: x[0] / 2 }, inputs: { x: "v0" }, outputs: { y: "v1" } },
+      ],
+      constants: {},
+      results: { last: "v1", early: "v0" },
+    }),
+  };
+  const plugin = definePlugin({
+    name: "halves",
+    version: "1.0.0",
+    abi: 1,
+    encoders: [
+      {
+        name: "halves",
+        modelTypes: ["halves"],
+        files: [],
+        open: () => ({ towers: [tower], prefixes: [""], processors: () => ({}) }),
+      },
+    ],
+  });
+  const runtime = await createRuntime({ threads: 0, plugins: [wasmPlugin, plugin] });
+  const model = new Map([["config.json", new TextEncoder().encode('{"model_type":"halves"}')]]);
+  const options = { loadFormat: "dummy", runs: 1, example: { batch: 4 } } as const;
+  const { cuts, recommended } = await runtime.tuneGranularity(model, { ...options, cuts: ["tower"] });
+  const [own, composed] = [...cuts].sort((a, b) => (a.cut < b.cut ? -1 : 1));
+  assert.ok("ms" in own && own.cut === "block");
+  assert.ok("problem" in composed && /reshape/.test(composed.problem), JSON.stringify(composed));
+  assert.equal(recommended, "block");
+  for (const [bad, says] of [
+    [{ cuts: [1] }, /`cuts` of tuneGranularity is a list; expected a list of "op"/],
+    [{ runs: 0 }, /`runs`.*is 0; expected a whole number from 1/],
+    [{ component: "visoin" }, /expected "vision" or "text" or "audio"/],
+  ] as const) {
+    await assert.rejects(
+      runtime.tuneGranularity(model, bad as unknown as TuneGranularityOptions),
+      hasCode("invalid_options", says),
+    );
+  }
+  await runtime.close();
+});
