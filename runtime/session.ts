@@ -4,6 +4,7 @@ import type { CheckpointScalar, ComponentSpec, EncoderModel, Modality, Tensor, T
 import type { Plugin } from "./abi/plugin.ts";
 import { FoveaError } from "./core/diagnostics.ts";
 import { exp } from "./core/math.ts";
+import type { SourcePlace } from "./core/source_place.ts";
 import type { TensorReader } from "./exec/instance_weights.ts";
 import { createDirectoryStore } from "./exec/store/directory_store.ts";
 import { createMemoryStore } from "./exec/store/memory_store.ts";
@@ -39,22 +40,25 @@ import { createPatternWatch, type PatternWatch } from "./session/patterns.ts";
 import { createPlaces, type Places } from "./session/places.ts";
 import { checkPlugins } from "./session/plugins.ts";
 import type { Quarantined } from "./session/quarantine.ts";
-import { type CallSettings, compileLayers, strictly } from "./session/settings.ts";
+import { type CallSettings, compileLayers, resolveSettings, strictly } from "./session/settings.ts";
 import { createMediaReader, type ModelSource, openModelSource, type SourceFiles } from "./session/source.ts";
 import { type LoadedTower, loadTower, type PreparedTower, prepareTower } from "./session/tower.ts";
 import { type GranularityReport, tuneGranularity } from "./session/tune_granularity.ts";
+import { type RecordedSizes, type TunedComponent, type TuneRangesOptions, tuneRanges } from "./session/tune_ranges.ts";
 
 export type { Uncompiled } from "./session/artifacts.ts";
+export { findBreaks } from "./session/breaks.ts";
 export type { CompiledComponent } from "./session/component.ts";
 export type { DeviceReport } from "./session/devices.ts";
 export type { EncodeOptions, EncodeResult, EncoderStats, TowerOutput } from "./session/encoder.ts";
 export { Encoder } from "./session/encoder.ts";
 export type { AudioInput, EncodeInputs, ImageInput, VideoFrames, VideoInput } from "./session/inputs.ts";
-export type { CompileCause, Recompile } from "./session/journal.ts";
+export type { CompileCause, JournalEvent, LogTopic, Recompile } from "./session/journal.ts";
 export type {
   CompileOptions,
   HubSettings,
   LoadOptions,
+  LogOptions,
   PrepareModelOptions,
   Progress,
   RuntimeOptions,
@@ -71,6 +75,7 @@ export {
 } from "./session/settings.ts";
 export type { ModelSource } from "./session/source.ts";
 export type { Cut, CutReport, GranularityReport } from "./session/tune_granularity.ts";
+export type { RecordedSizes, TunedComponent, TuneRangesOptions } from "./session/tune_ranges.ts";
 export { type Classification, type ClassifyOptions, classifyImages } from "./session/zero_shot.ts";
 
 export interface RuntimeStats {
@@ -225,6 +230,7 @@ export class Runtime {
         media: createMediaReader(host),
         deviceStats: () => device.stats(),
         now: () => host.now(),
+        findPlace: (place) => host.originalPlace(place),
         onClose: () => {
           this.#open.delete(made);
           void closeWeights();
@@ -274,7 +280,7 @@ export class Runtime {
   ): Promise<CompiledComponent> {
     this.#checkOpen();
     checkCompileOptions(options);
-    const { artifacts } = this.#parts;
+    const { host, artifacts, options: own } = this.#parts;
     artifacts.begin();
     const made: CompiledComponent = await compileComponent(
       { instances: [""], ...component },
@@ -282,11 +288,42 @@ export class Runtime {
         artifacts,
         reader: () => tensorReader(weights, component.tag),
         call: dtypeOf(options),
+        findPlace: (place) => host.originalPlace(place),
+        onSizes: own.onSizes,
         onClose: () => this.#open.delete(made),
       },
     );
     this.#open.add(made);
     return made;
+  }
+
+  /**
+   * Ranges for a model's components that take the least time for recorded sizes, as the target's roofline predicts it.
+   * @param source a model; its `config.json` is enough
+   * @throws FoveaError `no_sizes`, and what opening a model throws
+   */
+  async tuneRanges(
+    source: ModelSource,
+    sizes: readonly RecordedSizes[],
+    options: TuneRangesOptions = {},
+  ): Promise<readonly TunedComponent[]> {
+    this.#checkOpen();
+    const { host, plugins, device, places, options: own } = this.#parts;
+    const { model } = await openModel(await openModelSource(source, host, { hub: this.#hub() }), plugins);
+    const context = {
+      ops: allOps(plugins),
+      kernels: plugins.flatMap((p) => p.kernels ?? []).filter((k) => k.device === device.kind),
+      target: device.target,
+      capabilities: device.capabilities,
+      settings: (spec: ComponentSpec) => resolveSettings(spec, compileLayers(own.compile), places.home),
+      findPlace: (place: SourcePlace) => host.originalPlace(place),
+    };
+    return tuneRanges(
+      model.towers.flatMap((t) => t.components),
+      sizes,
+      context,
+      options,
+    );
   }
 
   stats(): RuntimeStats {
@@ -378,6 +415,7 @@ export class Runtime {
       reader: (instance) => (name, shape) => weights.read(`${instance}${name}`, shape, abort),
       progress: { compile: this.#teller(modality, "compile"), weights: this.#teller(modality, "weights") },
       now: () => host.now(),
+      onSizes: this.#parts.options.onSizes,
       ...abort,
     });
   }
@@ -436,7 +474,7 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     ...(options.memory === undefined ? {} : { memory: options.memory }),
   });
-  const journal = createJournal();
+  const journal = createJournal(options.log?.topics, options.log?.write);
   const layers = compileLayers(options.compile);
   const places = createPlaces({ device, plugins, host: deviceHost(host) });
   const artifacts = await createArtifacts({
@@ -449,6 +487,7 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
     onProblem: (sentence) => options.onProblem?.(sentence),
     store: openStore(options, host),
     now: () => host.now(),
+    findPlace: (place) => host.originalPlace(place),
   });
   const patterns = createPatternWatch(layers, (sentence) => options.onProblem?.(sentence));
   return new Runtime({ host, plugins, device, places, artifacts, ops, patterns, journal, options });

@@ -6,7 +6,7 @@
  * Whether a block looks at windows or at whole frames is said by its segments alone: both share a structure.
  */
 import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
-import { add, type Box } from "../../runtime/core/dim.ts";
+import { add, type Box, mul, symbol } from "../../runtime/core/dim.ts";
 import type { RangeSpec } from "../../runtime/core/range.ts";
 import { activation, gatedMlp, layerNorm, linear, mlp, rmsNorm } from "../../runtime/nn/mod.ts";
 import type { QwenVisionConfig } from "./config.ts";
@@ -126,7 +126,7 @@ export function qwenComponents(config: QwenVisionConfig, maxPatches: number): re
     longest_segment: { min: unit, max: maxPatches, multipleOf: unit },
   };
   const windowPatches = windows === undefined ? maxPatches : windows.side * windows.side * unit;
-  const bySegment: RangeSpec = windowPatches < maxPatches ? { axis: "longest_segment", ends: [windowPatches] } : {};
+  const bySegment: RangeSpec = windowPatches < maxPatches ? { ends: { longest_segment: [windowPatches] } } : {};
   const hidden = (b: GraphBuilder): Node => b.input("hidden_states", [b.dims.patches, hiddenSize]);
   const mergers = deepstackMergers(config);
   return [
@@ -140,6 +140,10 @@ export function qwenComponents(config: QwenVisionConfig, maxPatches: number): re
       tag: `${family}/vision.block`,
       symbols: segmented,
       ranges: bySegment,
+      relations: [
+        ["longest_segment", "<=", "patches"],
+        [mul(unit, symbol("segments")), "<=", "patches"],
+      ],
       instances: qwenLayers(config),
       build: (b) => b.output("hidden_states", block(b, hidden(b), config)),
     },

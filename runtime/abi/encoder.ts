@@ -2,6 +2,7 @@
 import type { Bindings, Box } from "../core/dim.ts";
 import type { DType } from "../core/dtype.ts";
 import type { RangeSpec } from "../core/range.ts";
+import type { Relation } from "../core/relation.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Capabilities } from "./device.ts";
 
@@ -33,6 +34,8 @@ export interface ComponentSpec {
   readonly tag: string;
   readonly symbols: Box;
   readonly ranges?: RangeSpec;
+  /** What holds between symbols for every call; checked when dims are bound. */
+  readonly relations?: readonly Relation[];
   readonly maxArtifacts?: number;
   /** Declares inputs, weights and outputs. Called once per range, with that range's intervals. */
   readonly build: (b: GraphBuilder) => void;

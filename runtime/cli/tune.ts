@@ -1,4 +1,4 @@
-/** `fovea tune`: what to choose, found by measuring. One sub-command for each choice. */
+/** `fovea tune`: what to choose, measured or predicted. One sub-command for each choice. */
 import { Command, InvalidArgumentError } from "commander";
 import { bytesText } from "../core/diagnostics.ts";
 import type { Cut, CutReport, LoadOptions } from "../session.ts";
@@ -14,6 +14,7 @@ import {
 } from "./options.ts";
 import { table } from "./table.ts";
 import { print, printJson } from "./terminal.ts";
+import { rangesCommand } from "./tune_ranges.ts";
 
 interface GranularityCommandOptions extends CommonOptions, ExampleInputs {
   readonly component?: NonNullable<LoadOptions["components"]>[number];
@@ -50,8 +51,9 @@ function granularityCommand(): Command {
 
 export function tuneCommand(): Command {
   return new Command("tune")
-    .description("Find out by measuring how a model is best compiled.")
-    .addCommand(granularityCommand());
+    .description("Find out how a model is best compiled.")
+    .addCommand(granularityCommand())
+    .addCommand(rangesCommand());
 }
 
 async function granularity(model: string, options: GranularityCommandOptions): Promise<void> {

@@ -26,7 +26,7 @@ import {
   resolveSettings,
 } from "./settings.ts";
 import { createTagRegister } from "./tag_register.ts";
-import { traceComponent } from "./trace.ts";
+import { type AskedSplit, type PlaceFinder, splitText, type TracedRange, traceAgain, traceRanges } from "./trace.ts";
 
 export type Origin = "compiled" | "cache";
 
@@ -71,6 +71,8 @@ export interface ReadyComponent {
   /** Target that its code is for. */
   readonly target: string;
   readonly boxes: readonly Box[];
+  /** Splits that comparisons in `build` asked for. */
+  readonly splits: readonly AskedSplit[];
   /** By position in `boxes`. */
   readonly slots: readonly RangeSlot[];
   /** Those that are there: all of them unless the component is lazy. */
@@ -110,6 +112,8 @@ export interface ArtifactsOptions {
   /** Told about each kernel that is put aside. */
   readonly onProblem: (sentence: string) => void;
   readonly now: () => number;
+  /** Reads source maps, for the lines that messages name. */
+  readonly findPlace: PlaceFinder;
 }
 
 export interface PrepareOptions {
@@ -129,7 +133,7 @@ export interface Artifacts {
   readonly uncompiled: ReadonlyMap<string, Uncompiled>;
   /**
    * All ranges of a component; lazy ones without artifacts.
-   * @throws FoveaError `invalid_range`, `shape_error`, `no_kernel`, `tag_conflict`, and what finding its device throws
+   * @throws FoveaError `invalid_range`, `shape_error`, `no_kernel`, `tag_conflict`, `impure_build`, TraceBreakError, and what finding its device throws
    */
   prepare(spec: ComponentSpec, options?: PrepareOptions): Promise<ReadyComponent>;
   /** Kernels whose proofs failed: they claim nothing any more. */
@@ -160,7 +164,11 @@ interface Order {
 /** The boxes of a component; what the configuration got wrong is told with its place. @throws FoveaError `invalid_range` */
 function boxesOf(spec: ComponentSpec, { ranges, maxArtifacts }: ComponentSettings): readonly Box[] {
   try {
-    return splitRanges(spec.symbols, ranges.value, { tag: spec.tag, maxArtifacts: maxArtifacts.value });
+    return splitRanges(spec.symbols, ranges.value, {
+      tag: spec.tag,
+      maxArtifacts: maxArtifacts.value,
+      relations: spec.relations ?? [],
+    });
   } catch (error) {
     const configured = [ranges, maxArtifacts]
       .map((r: Resolved<unknown>) => r.from)
@@ -213,12 +221,12 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     return { artifact, digest, request, origin: "cache", bytes, blobs, compileMs: 0 };
   };
 
-  const compile = async ({ spec, settings, place, box }: Order, request: string): Promise<Found> => {
+  const compile = async ({ spec, settings, place, box, graph }: Order, request: string): Promise<Found> => {
     const { compileGraph } = await import("../compile/compile.ts");
     const begin = options.now();
     const interner = createInterner(ops);
     const aside = quarantine.of(place.device.kind);
-    const { report, ...compiled } = compileGraph(traceComponent(spec, box, interner), {
+    const { report, ...compiled } = compileGraph(traceAgain(spec, box, interner, graph), {
       interner,
       kernels: place.kernels.filter((k) => !aside.includes(k.name)),
       target: place.target,
@@ -269,8 +277,12 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     return made;
   };
 
-  const slot = (spec: ComponentSpec, settings: ComponentSettings, place: Place, box: Box): RangeSlot => {
-    const traced = traceComponent(spec, box, createInterner(ops));
+  const slot = (
+    spec: ComponentSpec,
+    settings: ComponentSettings,
+    place: Place,
+    { box, graph: traced }: TracedRange,
+  ): RangeSlot => {
     const graph = digestJson(graphToData(traced));
     let ready: ReadyArtifact | undefined;
     return {
@@ -312,8 +324,15 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       const wanted = resolveSettings(spec, over === undefined ? layers : [over, ...layers], places.home, call);
       const place = await places.find(wanted);
       const settings = gated(spec, wanted, place);
-      const boxes = boxesOf(spec, settings);
-      const slots = boxes.map((box) => slot(spec, settings, place, box));
+      const { ranges, splits } = await traceRanges(spec, boxesOf(spec, settings), ops, {
+        find: options.findPlace,
+        maxArtifacts: settings.maxArtifacts.value,
+      });
+      for (const split of splits) {
+        journal.tell({ topic: "ranges", tag: spec.tag, text: `split ${splitText(split)}` });
+      }
+      const boxes = ranges.map((r) => r.box);
+      const slots = ranges.map((range) => slot(spec, settings, place, range));
       const structure = slots.map((s) => s.graph);
       if (plugin !== undefined) tags.claim(spec.tag, plugin, structure);
       if (settings.enabled.value) uncompiled.delete(spec.tag);
@@ -332,6 +351,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
         device: place.device,
         target: place.target,
         boxes,
+        splits,
         slots,
         get artifacts() {
           return slots.flatMap((s) => s.ready ?? []);

@@ -6,6 +6,7 @@ import type { RangeSlot, ReadyComponent } from "./artifacts.ts";
 import { limitText } from "./run_limit.ts";
 import type { ComponentSettings } from "./settings.ts";
 import { type PreparedTower, weightBytesOf } from "./tower.ts";
+import { splitText } from "./trace.ts";
 
 /** One range of a component. */
 export interface RangeExplanation {
@@ -93,10 +94,11 @@ function exceptions({ settings, device, target }: ReadyComponent): readonly stri
 }
 
 export function explainComponent(component: ReadyComponent): string {
-  const { spec, slots } = component;
+  const { spec, slots, splits } = component;
   const instances = spec.instances.length === 1 ? "1 instance" : `${spec.instances.length} instances`;
   const head = [`  ${spec.tag} (${instances})`, ...exceptions(component)].join(", ");
-  return [head, ...slots.flatMap(rangeText)].join("\n");
+  const asked = splits.map((split) => `    split by a comparison: ${splitText(split)}`);
+  return [head, ...asked, ...slots.flatMap(rangeText)].join("\n");
 }
 
 export function explainEncoder(modelType: string, towers: ReadonlyMap<Modality, PreparedTower>): string {

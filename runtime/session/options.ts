@@ -3,8 +3,10 @@ import type { Plugin } from "../abi/plugin.ts";
 import { WEIGHT_DTYPES, type WeightDType } from "../core/dtype.ts";
 import type { Store } from "../exec/store/store.ts";
 import { checkOptions, type Expected, FUNCTION, isObject, oneOf, SIGNAL, TEXT, TEXTS, withMethods } from "./check.ts";
+import { type JournalEvent, LOG_TOPICS, type LogTopic } from "./journal.ts";
 import type { CompileConfig, NamedCompileConfig } from "./settings.ts";
 import type { GranularityOptions } from "./tune_granularity.ts";
+import type { RecordedSizes } from "./tune_ranges.ts";
 
 /** Progress of a load: `done` of `total` steps of a phase, bytes of a download. */
 export interface Progress {
@@ -32,6 +34,12 @@ export interface HubSettings {
   readonly endpoint?: string;
 }
 
+/** What is told while a runtime works, and to whom. */
+export interface LogOptions {
+  readonly topics: readonly LogTopic[];
+  readonly write: (event: JournalEvent) => void;
+}
+
 export interface RuntimeOptions {
   /** Device kind; `wasm` unless given. */
   readonly device?: string;
@@ -54,6 +62,10 @@ export interface RuntimeOptions {
   readonly onProgress?: (progress: Progress) => void;
   /** Told once about each thing that was worked around, such as a cache folder that cannot be written. */
   readonly onProblem?: (sentence: string) => void;
+  /** Told the dims of each component that a call runs, equal ones once: what `fovea tune ranges` learns from. */
+  readonly onSizes?: (sizes: RecordedSizes) => void;
+  /** Told what happens of these topics: ranges that split, cache hits and misses, compiles after load. */
+  readonly log?: LogOptions;
 }
 
 export interface LoadOptions {
@@ -106,6 +118,16 @@ const RUNTIME_OPTIONS: Readonly<Record<keyof RuntimeOptions, Expected>> = {
   memory: { text: "a number of bytes above 0", holds: (v) => Number.isFinite(v) && (v as number) > 0 },
   onProgress: FUNCTION,
   onProblem: FUNCTION,
+  onSizes: FUNCTION,
+  log: { text: 'an object such as { topics: ["recompiles"], write: console.log }', holds: isObject },
+};
+
+const LOG_OPTIONS: Readonly<Record<keyof LogOptions, Expected>> = {
+  topics: {
+    text: `a list of ${LOG_TOPICS.join(", ")}`,
+    holds: (v) => Array.isArray(v) && v.every((topic) => (LOG_TOPICS as readonly unknown[]).includes(topic)),
+  },
+  write: FUNCTION,
 };
 
 const BOOLEAN: Expected = { text: "true or false", holds: (v) => typeof v === "boolean" };
@@ -147,6 +169,7 @@ const TUNE_GRANULARITY_OPTIONS: Readonly<Record<keyof TuneGranularityOptions, Ex
 export async function checkRuntimeOptions(options: RuntimeOptions): Promise<void> {
   checkOptions("createRuntime", options, RUNTIME_OPTIONS);
   if (options.hub !== undefined) checkHubSettings(options.hub);
+  if (options.log !== undefined) checkOptions("createRuntime's `log`", options.log, LOG_OPTIONS);
   // The schema library loads only where there is something to check.
   if (options.compile !== undefined) (await import("./config_schema.ts")).checkCompileOption(options.compile);
 }

@@ -57,7 +57,7 @@ test("explain --config prints every setting with where it came from, and compile
       ["clip/vision.block"],
       ["setting", "value", "from"],
       ["enabled", "true", "default"],
-      ["ranges", '{"axis":"batch","ends":[1,8]}', 'component "clip/vision.block"'],
+      ["ranges", '{"ends":{"batch":[1,8]}}', 'component "clip/vision.block"'],
       ["dtype", '"f32"', "default"],
       ["device", '"wasm"', "runtime"],
       ["target", '"wasm-simd128"', "runtime"],

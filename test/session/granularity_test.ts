@@ -65,7 +65,7 @@ const WIDTH = 4;
 const component = (name: string, build: ComponentSpec["build"], instances: readonly string[]): ComponentSpec => ({
   tag: `skip/vision.${name}`,
   symbols: { rows: { min: 1, max: 64 } },
-  ranges: { axis: "rows", ends: [8] },
+  ranges: { ends: { rows: [8] } },
   instances,
   build,
 });
@@ -172,6 +172,7 @@ async function artifactsAlone() {
     store: createMemoryStore(),
     journal: createJournal(),
     now: () => performance.now(),
+    findPlace: async () => undefined,
   });
   return { device, artifacts };
 }

@@ -37,6 +37,10 @@ export interface ProductBlock {
   readonly height: Local;
   /** The panel is kept as pairs of this type, and blocks of K are widened into scratch at this distance. */
   readonly half?: { readonly dtype: HalfDType; readonly at: number };
+  /** Rows that may be left behind whole tiles. */
+  readonly rests: readonly number[];
+  /** No block has more rows; nothing where that is not known. */
+  readonly most: number | undefined;
 }
 
 interface TileRows {
@@ -80,17 +84,19 @@ export function multiplyBlock(frame: KernelFrame, block: ProductBlock): Code {
     multiplyTile(registers, { a: operands.rows.slice(0, count), b: bStep, end: bEnd }),
     storeTile(registers, count, sums, 4 * columns),
   ];
-  const rest = Array.from({ length: rows - 1 }, (_, i) => when(i32.eq(get(left), i32.of(i + 1)), multiply(i + 1)));
+  const rest = block.rests.map((n) => when(i32.eq(get(left), i32.of(n)), multiply(n)));
   const allRows = [
     set(aTile, get(a)),
     set(sums, get(frame.scratch)),
     set(left, get(height)),
-    whileLoop(i32.geS(get(left), i32.of(rows)), [
-      multiply(rows),
-      advance(aTile, aRow.times(4 * rows)),
-      advance(sums, i32.of(4 * columns * rows)),
-      advance(left, i32.of(-rows)),
-    ]),
+    block.most === rows
+      ? when(i32.eq(get(left), i32.of(rows)), multiply(rows))
+      : whileLoop(i32.geS(get(left), i32.of(rows)), [
+          multiply(rows),
+          advance(aTile, aRow.times(4 * rows)),
+          advance(sums, i32.of(4 * columns * rows)),
+          advance(left, i32.of(-rows)),
+        ]),
     rest,
   ];
   const begin = block.half === undefined ? [] : set(panel, i32.add(get(frame.scratch), i32.of(block.half.at)));
