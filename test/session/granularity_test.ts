@@ -254,13 +254,13 @@ function checkEqual(cuts: readonly (typeof MEASURED)[]): void {
 }
 
 // Windows beside full attention and merging; sizes of one component that are products in the next; two kinds of blocks.
-for (const [fixture, cut] of [
-  ["qwen2_5_vl", "tower"],
-  ["dinov2", "tower"],
-  ["modernbert", 2],
+for (const [fixture, cut, example] of [
+  ["qwen2_5_vl", "tower", { grid: [1, 8, 12] }],
+  ["dinov2", "tower", { size: [28, 42] }],
+  ["modernbert", 2, { tokens: 9 }],
 ] as const) {
   test(`${fixture} cut otherwise (${cut}): equal results and no more weights`, async () => {
-    const { cuts } = await tune(fixture, { cuts: [cut] });
+    const { cuts } = await tune(fixture, { cuts: [cut], example });
     assert.equal(cuts.length, 2);
     checkEqual(cuts);
   });
