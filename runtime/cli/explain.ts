@@ -5,7 +5,7 @@ import { didYouMean } from "../session/check.ts";
 import { explainEncoder, explanations } from "../session/explain.ts";
 import { tagMatches } from "../session/settings.ts";
 import type { PreparedModel } from "../session.ts";
-import { type CommonOptions, nonEmpty, withCommonOptions, withRuntime } from "./options.ts";
+import { type CommonOptions, dtypeOption, nonEmpty, withCommonOptions, withRuntime } from "./options.ts";
 import { table } from "./table.ts";
 import { print, printJson } from "./terminal.ts";
 
@@ -38,7 +38,13 @@ export function explainCommand(): Command {
 async function explain(source: string, options: ExplainOptions): Promise<void> {
   const settingsAlone = options.config !== undefined;
   await withRuntime(options, async ({ host, runtime, progress }) => {
-    const model = chosen(await runtime.prepare(source, { compile: false }), options.component);
+    const model = chosen(
+      await runtime.prepare(source, {
+        compile: false,
+        ...dtypeOption(options),
+      }),
+      options.component,
+    );
     const { modelType, towers } = model;
     if (!settingsAlone) await compileAll(model);
     progress.stop();

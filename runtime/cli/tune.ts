@@ -5,6 +5,7 @@ import type { Cut, CutReport, LoadOptions } from "../session.ts";
 import { type ExampleInputs, exampleSizes, withExampleInputs } from "./example_inputs.ts";
 import {
   type CommonOptions,
+  dtypeOption,
   MODALITIES,
   nameList,
   oneOf,
@@ -66,6 +67,7 @@ async function granularity(model: string, options: GranularityCommandOptions): P
     const report = await runtime.tuneGranularity(model, {
       component: modality,
       loadFormat,
+      ...dtypeOption(options),
       runs,
       example: { batch, ...exampleSizes(spec, options) },
       ...(cuts === undefined ? {} : { cuts }),

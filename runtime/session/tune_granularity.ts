@@ -5,7 +5,7 @@ import type { TensorReader } from "../exec/instance_weights.ts";
 import type { OpTable } from "../ir/node.ts";
 import type { Artifacts, ReadyArtifact } from "./artifacts.ts";
 import { composeTower } from "./granularity.ts";
-import type { CompileSettings } from "./settings.ts";
+import type { CallSettings, CompileSettings } from "./settings.ts";
 import { type LoadedTower, loadTower } from "./tower.ts";
 
 /** Every op alone; the plugin's own components; that many blocks in one component; all calls in one. */
@@ -57,6 +57,8 @@ export interface GranularityReport {
 export interface GranularityParts {
   readonly artifacts: Artifacts;
   readonly ops: OpTable;
+  /** What the call asks for. */
+  readonly call?: CallSettings;
   /** Reads a tensor by its whole name, without the checkpoint's prefix. */
   readonly read: TensorReader;
   readonly now: () => number;
@@ -116,6 +118,7 @@ async function loadCut(
   const base: CompileSettings = cut === "op" ? { lazy: true, enabled: false } : { lazy: true };
   const loaded = await loadTower(spec, {
     artifacts: parts.artifacts,
+    ...(parts.call === undefined ? {} : { call: parts.call }),
     over: { name: `cut ${cutName(cut)}`, config: { base } },
     reader: (instance) => (name, shape) => parts.read(tensorOf(instance, name), shape),
     progress: { compile: () => {}, weights: () => {} },
