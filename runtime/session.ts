@@ -168,6 +168,7 @@ export class Runtime {
         artifacts,
         plugin: opened.plugin,
         onPrepared: this.#teller(tower.modality, "compile"),
+        call: dtypeOf(options),
         defer: options.compile === false,
       });
       towers.set(tower.modality, prepared);
@@ -254,7 +255,7 @@ export class Runtime {
     this.#checkOpen();
     checkTuneGranularityOptions(options);
     const { host, plugins, artifacts, ops } = this.#parts;
-    const { component, loadFormat, ...how } = options;
+    const { component, loadFormat, dtype: _, ...how } = options;
     artifacts.begin();
     const files = await openModelSource(source, host, { hub: this.#hub() });
     const opened = await openModel(files, plugins);
@@ -262,7 +263,7 @@ export class Runtime {
     const weights = await this.#openWeights(files, opened.model, [tower], loadFormat === "dummy");
     try {
       const read: TensorReader = (name, shape) => weights.read(name, shape, {});
-      return await tuneGranularity(tower, { artifacts, ops, read, now: () => host.now() }, how);
+      return await tuneGranularity(tower, { artifacts, ops, read, call: dtypeOf(options), now: () => host.now() }, how);
     } finally {
       await weights.close?.();
     }

@@ -21,7 +21,7 @@ export type Tensors = Readonly<Record<string, Tensor>>;
 export interface ComponentConfig {
   readonly device: string;
   readonly target: string;
-  /** Type of the arithmetic. */
+  /** Type that large weights are kept in. */
   readonly dtype: string;
   readonly ranges: RangeSpec;
   readonly lazy: boolean;

@@ -6,7 +6,7 @@ import { explainEncoder, explanations } from "../session/explain.ts";
 import { tagMatches } from "../session/settings.ts";
 import type { PreparedModel } from "../session.ts";
 import { explainBreaks } from "./explain_breaks.ts";
-import { type CommonOptions, nonEmpty, withCommonOptions, withRuntime } from "./options.ts";
+import { type CommonOptions, dtypeOption, nonEmpty, withCommonOptions, withRuntime } from "./options.ts";
 import { table } from "./table.ts";
 import { print, printJson } from "./terminal.ts";
 
@@ -45,7 +45,13 @@ async function explain(source: string, options: ExplainOptions): Promise<void> {
   if (options.breaks === true) return explainBreaks(source, options.json === true);
   const settingsAlone = options.config !== undefined;
   await withRuntime(options, async ({ host, runtime, progress }) => {
-    const model = chosen(await runtime.prepare(source, { compile: false }), options.component);
+    const model = chosen(
+      await runtime.prepare(source, {
+        compile: false,
+        ...dtypeOption(options),
+      }),
+      options.component,
+    );
     const { modelType, towers } = model;
     if (!settingsAlone) await compileAll(model);
     progress.stop();

@@ -5,6 +5,7 @@ import type { Cut, CutReport, LoadOptions } from "../session.ts";
 import { type ExampleInputs, exampleSizes, withExampleInputs } from "./example_inputs.ts";
 import {
   type CommonOptions,
+  dtypeOption,
   MODALITIES,
   nameList,
   oneOf,
@@ -68,6 +69,7 @@ async function granularity(model: string, options: GranularityCommandOptions): P
     const report = await runtime.tuneGranularity(model, {
       component: modality,
       loadFormat,
+      ...dtypeOption(options),
       runs,
       example: { batch, ...exampleSizes(spec, options) },
       ...(cuts === undefined ? {} : { cuts }),
@@ -86,12 +88,24 @@ async function granularity(model: string, options: GranularityCommandOptions): P
 }
 
 function cutTable(cuts: readonly CutReport[]): string {
-  const head = ["cut", "ms", "min", "compile ms", "artifacts", "their size", "steps", "weights", "arena", "peak"];
+  const head = [
+    "cut",
+    "ms",
+    "min",
+    "ratio",
+    "compile ms",
+    "artifacts",
+    "their size",
+    "steps",
+    "weights",
+    "arena",
+    "peak",
+  ];
   const rows = cuts.flatMap((c) => {
     if ("problem" in c) return [];
-    const times = [c.ms.median, c.ms.min, c.compileMs].map((ms) => ms.toFixed(2));
+    const numbers = [c.ms.median, c.ms.min, c.ratio, c.compileMs].map((n) => n.toFixed(2));
     const sizes = [c.weightBytes, c.arenaBytes, c.peakBytes].map(bytesText);
-    return [[c.cut, ...times, String(c.artifacts), bytesText(c.artifactBytes), String(c.steps), ...sizes]];
+    return [[c.cut, ...numbers, String(c.artifacts), bytesText(c.artifactBytes), String(c.steps), ...sizes]];
   });
   return table(head, rows);
 }

@@ -82,12 +82,12 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface PrepareModelOptions extends Pick<LoadOptions, "components"> {
+export interface PrepareModelOptions extends Pick<LoadOptions, "components" | "dtype"> {
   /** False compiles nothing: components are traced, their ranges and settings known. */
   readonly compile?: boolean;
 }
 
-export interface TuneGranularityOptions extends Pick<LoadOptions, "loadFormat">, GranularityOptions {
+export interface TuneGranularityOptions extends Pick<LoadOptions, "loadFormat" | "dtype">, GranularityOptions {
   /** Tower; the model's first unless given. */
   readonly component?: "vision" | "text" | "audio";
 }
@@ -148,6 +148,7 @@ const LOAD_OPTIONS: Readonly<Record<keyof LoadOptions, Expected>> = {
 
 const PREPARE_OPTIONS: Readonly<Record<keyof PrepareModelOptions, Expected>> = {
   components: TEXTS,
+  dtype: LOAD_OPTIONS.dtype,
   compile: BOOLEAN,
 };
 
@@ -157,6 +158,7 @@ const isCut = (v: unknown): boolean =>
 const TUNE_GRANULARITY_OPTIONS: Readonly<Record<keyof TuneGranularityOptions, Expected>> = {
   component: oneOf("vision", "text", "audio"),
   loadFormat: LOAD_OPTIONS.loadFormat,
+  dtype: LOAD_OPTIONS.dtype,
   cuts: {
     text: 'a list of "op", "block", "tower" and numbers of blocks from 2 on',
     holds: (v) => Array.isArray(v) && v.length > 0 && v.every(isCut),
