@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "68bcad80da3a51f036bdb5f73d061be246eaab12794a550b79c9529f3e13486d";
+export const SOURCE_DIGEST: string = "a1bda46828604215a4545edbdedfb0a19df47d3baae1a9a036c3bb613b7a9017";
