@@ -24,6 +24,7 @@ export interface CommonOptions extends HubOptions {
   readonly threads?: number;
   readonly memory?: number;
   readonly compile: boolean;
+  readonly pack?: readonly string[];
   /** Path of a configuration file; `true` where a command's `--config` was given without one. */
   readonly config?: string | true;
   readonly compileConfig?: string;
@@ -78,6 +79,11 @@ export function oneOf(names: readonly string[]): (text: string) => string {
 /** Parts of models that a command may ask for. */
 export const MODALITIES: readonly string[] = ["vision", "text", "audio"];
 
+/** Collects the values of an option that may be given several times. */
+function repeated(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
+
 /** Adds the options of every command that may need the hub. */
 export function withHubOptions(command: Command): Command {
   return command
@@ -112,6 +118,7 @@ export function withCommonOptions(command: Command, config: Option = CONFIG_FILE
       nonEmpty("a folder"),
     )
     .addOption(new Option("--no-cache", "keep nothing on disk"))
+    .option("--pack <folder>", "a pack that `fovea build` made, asked before the cache; may be repeated", repeated)
     .option("--no-compile", "run every op alone, for debugging (also FOVEA_COMPILE=0)")
     .addOption(config)
     .option("--compile-config <json>", 'settings over the configuration file\'s, such as \'{"base": {"lazy": true}}\'')
@@ -161,6 +168,7 @@ export async function openRuntime(options: CommonOptions, more: RuntimeOptions =
     device: options.device ?? "wasm",
     cache,
     hub: hubSettings(options),
+    ...(options.pack === undefined ? {} : { packs: options.pack }),
     ...(compile.length === 0 ? {} : { compile }),
     onProgress: progress.onProgress,
     onProblem: (sentence) => say(`fovea: ${sentence}`),

@@ -17,7 +17,7 @@ import { printGraph, typeText } from "../ir/print.ts";
 import { verifyGraph } from "../ir/verify.ts";
 import { type Cover, coverGraph, predictSeconds } from "./cover.ts";
 import { type EmitOptions, emitCover } from "./emit.ts";
-import { expectationsOf } from "./expect.ts";
+import { type ExpectationEffort, expectationsOf } from "./expect.ts";
 import { constantRules } from "./fold_constants.ts";
 import { proveIndices } from "./index_proof.ts";
 import { legalize } from "./legalize.ts";
@@ -37,6 +37,8 @@ export interface CompileOptions {
   readonly enabled: boolean;
   /** Type that large weights are kept in; f32 unless given. */
   readonly dtype?: WeightDType;
+  /** How much expectations state; what a build can afford unless given. */
+  readonly effort?: ExpectationEffort;
 }
 
 /** Text of every stage, for `explain` and goldens. */
@@ -148,7 +150,7 @@ export function compileGraph(traced: Graph, options: CompileOptions): CompileRes
     requires: Object.keys(options.capabilities)
       .filter((k) => options.capabilities[k] === true)
       .sort(),
-    expectations: expectationsOf(groups, box, emit.table),
+    expectations: expectationsOf(groups, box, emit.table, options.effort),
   };
   return {
     artifact,

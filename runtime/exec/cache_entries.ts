@@ -3,6 +3,7 @@
  * drop when there is too much, copies into another store.
  */
 
+import type { Capabilities } from "../abi/device.ts";
 import { canonicalJson } from "../core/canonical_json.ts";
 import { digestJson } from "../core/digest.ts";
 import type { Box } from "../core/dim.ts";
@@ -15,8 +16,13 @@ import type { Store } from "./store/store.ts";
 export interface Description {
   /** Component that asked first. */
   readonly tag: string;
+  /** Kind of the device that it was compiled for. */
+  readonly device: string;
   readonly box: Box;
+  /** With the data of the graph in place of its digest. */
   readonly request: CompileRequest;
+  /** Capability values that were read. */
+  readonly reads: Capabilities;
   /** Digest of the artifact. */
   readonly artifact: string;
   /** Bytes by digest: the artifact's and its code's. */
@@ -41,27 +47,30 @@ const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 /** The day of a time in milliseconds since 1970. */
 export const dayOf = (ms: number): number => Math.floor(ms / 86_400_000);
 
-/** Keeps a description under its request's digest. */
-export async function describe(store: Store, key: string, description: Description): Promise<void> {
-  const value = { description, digest: digestJson(description) };
-  await store.put(`${DESCRIPTIONS}${key}`, encode(canonicalJson(value)));
+/** A description as bytes. Its own digest tells damage. */
+export function writeDescription(description: Description): Uint8Array {
+  return encode(canonicalJson({ description, digest: digestJson(description) }));
 }
 
-/** Notes a use, once a day. */
-export async function noteUse(store: Store, key: string, day: number): Promise<void> {
-  const known = await store.get(`${USES}${key}`);
-  if (known === undefined || decode(known) !== String(day)) await store.put(`${USES}${key}`, encode(String(day)));
-}
-
-async function describedAt(store: Store, key: string): Promise<Description | undefined> {
-  const bytes = await store.get(`${DESCRIPTIONS}${key}`);
-  if (bytes === undefined) return undefined;
+/** The inverse of {@link writeDescription}; nothing for damaged bytes. */
+export function readDescription(bytes: Uint8Array): Description | undefined {
   try {
     const { description, digest } = JSON.parse(decode(bytes)) as { description: Description; digest: string };
     return digestJson(description) === digest ? description : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** Keeps a description under its request's digest. */
+export async function describe(store: Store, key: string, description: Description): Promise<void> {
+  await store.put(`${DESCRIPTIONS}${key}`, writeDescription(description));
+}
+
+/** Notes a use, once a day. */
+export async function noteUse(store: Store, key: string, day: number): Promise<void> {
+  const known = await store.get(`${USES}${key}`);
+  if (known === undefined || decode(known) !== String(day)) await store.put(`${USES}${key}`, encode(String(day)));
 }
 
 const listOf = async (store: Store, prefix: string): Promise<readonly string[]> => (await store.list?.(prefix)) ?? [];
@@ -71,7 +80,8 @@ export async function cacheEntries(store: Store): Promise<readonly CacheEntry[]>
   const entries: CacheEntry[] = [];
   for (const path of await listOf(store, DESCRIPTIONS)) {
     const key = path.slice(DESCRIPTIONS.length);
-    const description = await describedAt(store, key);
+    const bytes = await store.get(path);
+    const description = bytes === undefined ? undefined : readDescription(bytes);
     if (description === undefined) continue;
     const used = await store.get(`${USES}${key}`);
     entries.push({ ...description, key, usedOn: (used !== undefined && Number(decode(used))) || 0 });
@@ -157,26 +167,23 @@ export async function collect(store: Store, limitBytes: number = Number.POSITIVE
 /** Deletes everything that a cache holds. */
 export async function clear(store: Store): Promise<number> {
   const paths = (
-    await Promise.all([DESCRIPTIONS, USES, ATTESTATIONS, "requests/", "blobs/"].map((prefix) => listOf(store, prefix)))
+    await Promise.all([DESCRIPTIONS, USES, ATTESTATIONS, "requests/", "blobs/", SIZE].map((p) => listOf(store, p)))
   ).flat();
   for (const path of paths) await store.delete(path);
   return paths.length;
 }
 
-/** Copies entries into another store, blobs first and requests last; returns how many were copied. */
-export async function copyEntries(from: Store, to: Store, entries: readonly CacheEntry[]): Promise<number> {
-  const copy = async (path: string): Promise<void> => {
-    const bytes = await from.get(path);
-    if (bytes !== undefined) await to.put(path, bytes);
-  };
-  let copied = 0;
-  for (const entry of entries) {
-    if ((await entryProblem(from, entry)) !== undefined) continue;
-    for (const digest of Object.keys(entry.blobs)) await copy(blobKey(digest));
-    for (const path of await listOf(from, `${ATTESTATIONS}${entry.artifact}/`)) await copy(path);
-    await copy(`${DESCRIPTIONS}${entry.key}`);
-    await copy(requestKey(entry.key));
-    copied++;
+const SIZE = "size";
+
+/** Keeps a store within `limitBytes` when `added` bytes came: its size is noted, so that it is counted only when it is over. */
+export async function noteGrowth(store: Store, added: number, limitBytes: number): Promise<void> {
+  const noted = await store.get(SIZE);
+  const known = noted === undefined ? Number.NaN : Number(decode(noted));
+  let bytes = Number.isFinite(known) ? known + added : bytesOfEntries(await cacheEntries(store));
+  if (bytes > limitBytes) {
+    // A little room, so that the next load does not collect again.
+    await collect(store, limitBytes * 0.9);
+    bytes = bytesOfEntries(await cacheEntries(store));
   }
-  return copied;
+  await store.put(SIZE, encode(String(bytes)));
 }

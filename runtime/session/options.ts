@@ -2,8 +2,10 @@
 import type { Plugin } from "../abi/plugin.ts";
 import { WEIGHT_DTYPES, type WeightDType } from "../core/dtype.ts";
 import type { Store } from "../exec/store/store.ts";
+import type { EntryCheck } from "./cache_admin.ts";
 import { checkOptions, type Expected, FUNCTION, isObject, oneOf, SIGNAL, TEXT, TEXTS, withMethods } from "./check.ts";
 import { type JournalEvent, LOG_TOPICS, type LogTopic } from "./journal.ts";
+import type { PackSource } from "./pack_source.ts";
 import type { CompileConfig, NamedCompileConfig } from "./settings.ts";
 import type { GranularityOptions } from "./tune_granularity.ts";
 import type { RecordedSizes } from "./tune_ranges.ts";
@@ -52,6 +54,10 @@ export interface RuntimeOptions {
    * configurations the first that has a value for a component decides about that value.
    */
   readonly compile?: CompileConfig | readonly NamedCompileConfig[];
+  /** Packs that `fovea build` made, asked before the cache: folders, addresses, or files by name. */
+  readonly packs?: readonly PackSource[];
+  /** Most bytes of compiled artifacts in the cache; those used longest ago go first. 512 MiB unless given. */
+  readonly cacheLimit?: number;
   readonly hub?: HubSettings;
   /** Workers that compute; 0 computes on the caller's thread. One per core unless given. */
   readonly threads?: number;
@@ -87,6 +93,18 @@ export interface PrepareModelOptions extends Pick<LoadOptions, "components" | "d
   readonly compile?: boolean;
 }
 
+export interface BuildPackOptions extends Pick<LoadOptions, "components"> {
+  /** Targets to compile for, whether this machine has them or not; the runtime's own unless given. */
+  readonly targets?: readonly string[];
+}
+
+export interface VerifyCacheOptions {
+  /** Compiles entries again from their recorded graphs, with the true corners of their ranges and far more elements. */
+  readonly full?: boolean;
+  /** Told after each entry. */
+  readonly onChecked?: (check: EntryCheck) => void;
+}
+
 export interface TuneGranularityOptions extends Pick<LoadOptions, "loadFormat" | "dtype">, GranularityOptions {
   /** Tower; the model's first unless given. */
   readonly component?: "vision" | "text" | "audio";
@@ -115,6 +133,11 @@ const RUNTIME_OPTIONS: Readonly<Record<keyof RuntimeOptions, Expected>> = {
     holds: (v) => Number.isInteger(v) && (v as number) >= 0 && (v as number) <= MAX_THREADS,
   },
   target: TEXT,
+  packs: {
+    text: "a list of packs: folders, URLs, or Maps of files by name",
+    holds: (v) => Array.isArray(v) && v.every((p) => TEXT.holds(p) || p instanceof URL || p instanceof Map),
+  },
+  cacheLimit: { text: "a number of bytes above 0", holds: (v) => Number.isFinite(v) && (v as number) > 0 },
   memory: { text: "a number of bytes above 0", holds: (v) => Number.isFinite(v) && (v as number) > 0 },
   onProgress: FUNCTION,
   onProblem: FUNCTION,
@@ -202,6 +225,13 @@ export function checkLoadOptions(options: LoadOptions): void {
 /** @throws FoveaError `invalid_options` */
 export function checkPrepareOptions(options: PrepareModelOptions): void {
   checkOptions("prepare", options, PREPARE_OPTIONS);
+}
+
+const BUILD_PACK_OPTIONS: Readonly<Record<keyof BuildPackOptions, Expected>> = { components: TEXTS, targets: TEXTS };
+
+/** @throws FoveaError `invalid_options` */
+export function checkBuildPackOptions(options: BuildPackOptions): void {
+  checkOptions("buildPack", options, BUILD_PACK_OPTIONS);
 }
 
 /** @throws FoveaError `invalid_options` */

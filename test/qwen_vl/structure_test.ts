@@ -27,6 +27,8 @@ test("qwen2.5-vl-7b: 3 structures, 4 artifacts for all sizes; windows count the 
     onProblem: () => {},
     now: () => performance.now(),
     findPlace: async () => undefined,
+    today: () => 0,
+    packs: [],
   });
   const folder = join(FIXTURES, "configs/qwen2.5-vl-7b");
   const processor = readJson(join(folder, "preprocessor_config.json"));

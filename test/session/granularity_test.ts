@@ -174,6 +174,8 @@ async function artifactsAlone() {
     journal: createJournal(),
     now: () => performance.now(),
     findPlace: async () => undefined,
+    today: () => 0,
+    packs: [],
   });
   return { device, artifacts };
 }
