@@ -86,8 +86,13 @@ export async function cacheEntries(store: Store): Promise<readonly CacheEntry[]>
     const used = await store.get(`${USES}${key}`);
     entries.push({ ...description, key, usedOn: (used !== undefined && Number(decode(used))) || 0 });
   }
-  return entries.sort((a, b) => b.usedOn - a.usedOn || (a.tag < b.tag ? -1 : 1));
+  return entries.sort(
+    (a, b) => b.usedOn - a.usedOn || (a.tag < b.tag ? -1 : a.tag > b.tag ? 1 : corner(a) - corner(b)),
+  );
 }
+
+/** Orders the ranges of one component. */
+const corner = ({ box }: CacheEntry): number => Object.values(box).reduce((sum, { min }) => sum + min, 0);
 
 /** Bytes of entries; blobs that several share count once. */
 export function bytesOfEntries(entries: readonly CacheEntry[]): number {
@@ -138,7 +143,8 @@ export async function collect(store: Store, limitBytes: number = Number.POSITIVE
   for (const entry of all) {
     const fresh = Object.entries(entry.blobs).filter(([digest]) => !blobs.has(digest));
     const more = fresh.reduce((n, [, size]) => n + size, 0);
-    if (bytes + more > limitBytes) continue;
+    // Whatever was used before the first that has no room goes as well.
+    if (bytes + more > limitBytes) break;
     bytes += more;
     kept.push(entry);
     for (const [digest, size] of fresh) blobs.set(digest, size);
