@@ -16,5 +16,7 @@ export type { Box, Dim, Interval } from "./runtime/core/dim.ts";
 export type { WeightDType } from "./runtime/core/dtype.ts";
 export type { RangeList, RangeSpec } from "./runtime/core/range.ts";
 export type { Relation } from "./runtime/core/relation.ts";
+export type { Span, SpanKind, TraceSink } from "./runtime/core/trace.ts";
+export { type Deadline, DeadlineError } from "./runtime/exec/forward_context.ts";
 export type { GraphBuilder, Node, SymbolDim } from "./runtime/ir/builder.ts";
 export * from "./runtime/session.ts";

@@ -252,6 +252,7 @@ export class Runtime {
         deviceStats: () => device.stats(),
         now: () => host.now(),
         findPlace: (place) => host.originalPlace(place),
+        trace: this.#parts.options.trace,
         onClose: () => {
           this.#open.delete(made);
           void closeWeights();
@@ -259,6 +260,7 @@ export class Runtime {
       });
       encoder = made;
       this.#open.add(made);
+      this.#parts.options.trace?.span({ kind: "load", name: modelType, begin, end: host.now() });
       return made;
     } finally {
       // Lazy ranges read their weights later.
@@ -372,6 +374,8 @@ export class Runtime {
         call: dtypeOf(options),
         findPlace: (place) => host.originalPlace(place),
         onSizes: own.onSizes,
+        now: () => host.now(),
+        trace: own.trace,
         onClose: () => this.#open.delete(made),
       },
     );
@@ -494,7 +498,8 @@ export class Runtime {
       artifacts,
       plugin,
       call: dtypeOf(load),
-      reader: (instance) => (name, shape) => weights.read(`${instance}${name}`, shape, abort),
+      reader: (instance) => (name, shape, giveUp) =>
+        weights.read(`${instance}${name}`, shape, giveUp === undefined ? {} : { signal: giveUp }),
       progress: { compile: this.#teller(modality, "compile"), weights: this.#teller(modality, "weights") },
       now: () => host.now(),
       onSizes: this.#parts.options.onSizes,

@@ -21,6 +21,7 @@ import { DEFAULT_BUDGET, ReferenceMemory } from "./memory.ts";
 const FLOPS_BETWEEN_YIELDS = 4e6;
 
 interface Program extends BoundProgram {
+  position: number;
   readonly list: readonly { readonly launch: Launch; readonly code: ReferenceCode }[];
   released: boolean;
 }
@@ -88,6 +89,7 @@ class ReferenceDevice implements Device {
     }));
     const program: Program = {
       launches: list.length,
+      position: 0,
       list,
       released: false,
       release: () => {
@@ -97,13 +99,15 @@ class ReferenceDevice implements Device {
     return program;
   }
 
-  async run(bound: BoundProgram, { signal }: RunOptions): Promise<void> {
+  async run(bound: BoundProgram, { signal, onStart }: RunOptions): Promise<void> {
     const program = bound as Program;
     this.#check();
     signal?.throwIfAborted();
     if (program.released) internal("a released program is run");
+    onStart?.();
     let work = 0;
-    for (const { launch, code } of program.list) {
+    for (const [position, { launch, code }] of program.list.entries()) {
+      program.position = position;
       work += launch.flops;
       if (work >= FLOPS_BETWEEN_YIELDS) {
         work = launch.flops;

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "ecd5744ae84913f7b10447f7e298573b820e70f0564d07ee37aa146ee9c1eee5";
+export const SOURCE_DIGEST: string = "1200c8ae7e66324ee57210be2614a49918ae11a2b676a7952fc27906d8ce8680";

@@ -25,6 +25,8 @@ export interface Step {
   readonly args: readonly StepArgument[];
   /** Work items that may be divided over threads in contiguous ranges. */
   readonly grid: DimData;
+  /** Calls for each item, in order on one worker with the same scratch; 1 where absent. */
+  readonly parts?: DimData;
   /** Floating-point operations of the whole step. */
   readonly flops: DimData;
   /** Bytes of private scratch that each worker needs while it runs an item. */

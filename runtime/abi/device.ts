@@ -30,6 +30,8 @@ export interface Launch {
   /** Items from `first` (0 unless given) to this one, exclusive; a device may compute those before `first` as well. */
   readonly grid: number;
   readonly first?: number;
+  /** Calls for each item, 1 unless given: item `i` begins at call `i * parts`; they run in order on one worker. */
+  readonly parts?: number;
   readonly flops: number;
   readonly workerScratch: number;
 }
@@ -37,11 +39,15 @@ export interface Launch {
 /** A launch list that the device has taken over; opaque to the caller. */
 export interface BoundProgram {
   readonly launches: number;
+  /** Launch that its run is at, or where it stopped, on devices that know. */
+  readonly position?: number;
   release(): void;
 }
 
 export interface RunOptions {
   readonly signal?: AbortSignal;
+  /** Called when the run's turn has come and nothing was computed; what it throws is what the run rejects with. */
+  readonly onStart?: () => void;
 }
 
 export interface DeviceStats {

@@ -89,6 +89,11 @@ export interface EmittedStep {
   readonly code: Uint8Array;
   readonly args: readonly Arg[];
   readonly grid: Dim;
+  /**
+   * Calls for each grid item, 1 unless given: item `i` is the calls `i * parts` to `i * parts + parts - 1`, one at a time, in
+   * order, on one worker whose scratch stays as it is. For items that are long: an abort waits for one call at most.
+   */
+  readonly parts?: Dim;
   readonly flops: Dim;
   readonly workerScratch?: number;
   /**

@@ -84,7 +84,7 @@ function chosen(model: PreparedModel, name: string | undefined): PreparedModel {
 async function compileAll({ towers }: PreparedModel): Promise<void> {
   for (const { components } of towers.values()) {
     for (const { slots } of components.values()) {
-      for (const slot of slots) await slot.obtain({ cause: "load" });
+      for (const slot of slots) await slot.obtain({ cause: "load" }, undefined);
     }
   }
 }

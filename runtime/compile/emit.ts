@@ -230,6 +230,7 @@ function finish(
         "place" in a ? { buffer: refOf(a.place.id, a.offset) } : { size: dimToData(a.size) },
       ),
       grid: dimToData(step.grid),
+      ...(step.parts === undefined ? {} : { parts: dimToData(step.parts) }),
       flops: dimToData(step.flops),
       workerScratch: step.workerScratch ?? 0,
       covers,

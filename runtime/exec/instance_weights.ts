@@ -5,9 +5,10 @@ import { internal } from "../core/diagnostics.ts";
 import { DTYPE_BYTES, encodeFromF32 } from "../core/dtype.ts";
 import { bindSteps, slotBytes } from "./linker.ts";
 import { holdsNonFinite, overflow } from "./overflow.ts";
+import { joinShared, type Shared } from "./shared_work.ts";
 
-/** Reads a checkpoint tensor as dense f32. */
-export type TensorReader = (name: string, shape: readonly number[]) => Promise<Float32Array>;
+/** Reads a checkpoint tensor as dense f32. @throws the signal's reason on abort */
+export type TensorReader = (name: string, shape: readonly number[], signal?: AbortSignal) => Promise<Float32Array>;
 
 export interface InstanceWeights {
   /** Loads the uses that are not resident and returns all in order. */
@@ -18,8 +19,12 @@ export interface InstanceWeights {
 }
 
 /** A reader that gives more than was asked for would write over its neighbours. */
-async function readValues(read: TensorReader, { name, shape }: WeightUse["sources"][number]): Promise<Float32Array> {
-  const values = await read(name, shape);
+async function readValues(
+  read: TensorReader,
+  { name, shape }: WeightUse["sources"][number],
+  signal?: AbortSignal,
+): Promise<Float32Array> {
+  const values = await read(name, shape, signal);
   const expected = shape.reduce((a, b) => a * b, 1);
   if (values.length !== expected) internal(`the tensor "${name}" has ${values.length} elements, expected ${expected}`);
   return values;
@@ -60,7 +65,7 @@ async function runPrologue(
     for (let i = 0; i < inputs.length; i++) {
       const source =
         use.sources.find((s) => s.name === list.inputs[i].name) ?? internal("a prologue input has no source");
-      device.write(inputs[i], 0, encodeFromF32("f32", await readValues(read, source)));
+      device.write(inputs[i], 0, encodeFromF32("f32", await readValues(read, source, signal)));
     }
     const launches = bindSteps(list, {}, (ref) => {
       const spaces = { input: inputs, output: [destination], scratch: slots, weight: weights };
@@ -108,13 +113,14 @@ async function checkStored(
 export function createInstanceWeights(device: Device, instance?: string): InstanceWeights {
   const resident = new Map<string, DeviceBuffer>();
   /** Overlapping loads of one weight wait for the first. */
-  const loading = new Map<string, Promise<void>>();
+  const loading = new Map<string, Shared<void>>();
   const loadOne = async (use: WeightUse, read: TensorReader, signal: AbortSignal | undefined): Promise<void> => {
     const buffer = device.allocate(use.bytes);
     try {
-      if (use.prologue === undefined)
-        device.write(buffer, 0, encodeFromF32(use.dtype ?? "f32", await readValues(read, use.sources[0])));
-      else await runPrologue(device, use, buffer, read, signal);
+      if (use.prologue === undefined) {
+        const values = await readValues(read, use.sources[0], signal);
+        device.write(buffer, 0, encodeFromF32(use.dtype ?? "f32", values));
+      } else await runPrologue(device, use, buffer, read, signal);
       await checkStored(device, use, buffer, read, instance);
     } catch (error) {
       device.release(buffer);
@@ -128,9 +134,7 @@ export function createInstanceWeights(device: Device, instance?: string): Instan
       for (const use of uses) {
         if (resident.has(use.key)) continue;
         signal?.throwIfAborted();
-        const pending = loading.get(use.key) ?? loadOne(use, read, signal).finally(() => loading.delete(use.key));
-        loading.set(use.key, pending);
-        await pending;
+        await joinShared(loading, use.key, signal, () => loadOne(use, read, signal));
       }
     },
     get bytes() {

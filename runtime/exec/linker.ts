@@ -24,8 +24,19 @@ export interface ResolvedCall {
   readonly weights: readonly DeviceBuffer[];
 }
 
+/** A component call of a program: which part of its launch list. */
+export interface LinkedCall {
+  readonly tag: string;
+  readonly instance: string;
+  readonly dims: Bindings;
+  readonly launches: number;
+  readonly flops: number;
+}
+
 export interface LinkedProgram {
   readonly key: string;
+  /** In the order of their launches. */
+  readonly calls: readonly LinkedCall[];
   /** The encode's peak memory beside weights. */
   readonly arenaBytes: number;
   readonly values: Readonly<Record<string, ValuePlace>>;
@@ -82,6 +93,7 @@ export function bindSteps(list: StepList, bindings: Bindings, address: (ref: Buf
       return { buffer: base.buffer, offset: base.offset + size(a.buffer.offset) };
     }),
     grid: size(s.grid),
+    ...(s.parts === undefined ? {} : { parts: size(s.parts) }),
     flops: size(s.flops),
     workerScratch: s.workerScratch,
   }));
@@ -192,9 +204,11 @@ export function linkPlan(
         }
       });
     });
-  const flops = resolved.reduce((sum, r, at) => {
-    const size = sizesAt(plan.calls[at].dims);
-    return sum + r.artifact.steps.reduce((n, s) => n + size(s.flops), 0);
-  }, 0);
-  return { key: plan.key, arenaBytes: total + scratchBytes, values, flops, launches };
+  const calls = resolved.map(({ artifact: { steps } }, at): LinkedCall => {
+    const { tag, instance, dims } = plan.calls[at];
+    const size = sizesAt(dims);
+    return { tag, instance, dims, launches: steps.length, flops: steps.reduce((n, s) => n + size(s.flops), 0) };
+  });
+  const flops = calls.reduce((sum, call) => sum + call.flops, 0);
+  return { key: plan.key, calls, arenaBytes: total + scratchBytes, values, flops, launches };
 }

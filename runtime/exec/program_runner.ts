@@ -2,7 +2,8 @@
 import type { BoundProgram, Device, DeviceBuffer } from "../abi/device.ts";
 import type { Tensor, Tensors } from "../abi/encoder.ts";
 import { internal } from "../core/diagnostics.ts";
-import type { LinkedProgram } from "./linker.ts";
+import { dimsText, type ForwardContext, inRequest } from "./forward_context.ts";
+import type { LinkedCall, LinkedProgram } from "./linker.ts";
 
 interface Arena {
   readonly key: string;
@@ -15,13 +16,23 @@ const IDLE_ARENAS = 4;
 
 const bytesOf = (t: Tensor): Uint8Array => new Uint8Array(t.data.buffer, t.data.byteOffset, t.data.byteLength);
 
-export interface ForwardContext {
-  readonly requestId: number;
-  readonly tag: string;
-  readonly signal?: AbortSignal;
+/** The component call that a launch belongs to, in words. */
+function callText(calls: readonly LinkedCall[], position = 0): string {
+  let end = 0;
+  for (const [at, { tag, instance, dims, launches }] of calls.entries()) {
+    end += launches;
+    if (position >= end && at < calls.length - 1) continue;
+    const of = instance === "" ? "" : ` ("${instance}")`;
+    return `component "${tag}"${of}${dimsText(dims)}, call ${at + 1} of ${calls.length}`;
+  }
+  return "a program without calls";
 }
 
 export interface ProgramRunner {
+  /**
+   * @throws the context's reason to stop; FoveaErrors that name the request, the component and its dims; `out_of_memory`
+   * before anything runs
+   */
   run(
     program: LinkedProgram,
     inputs: Tensors,
@@ -68,11 +79,55 @@ export function createProgramRunner(device: Device): ProgramRunner {
     idle.push(arena);
     while (idle.length > IDLE_ARENAS) drop(idle.shift() as Arena);
   };
+  /** One run of bound launches; without an answer it names where it was. */
+  const compute = async (bound: BoundProgram, where: () => string, context: ForwardContext): Promise<number> => {
+    let started = 0;
+    context.doing(() => "waiting for the device behind other calls");
+    const onStart = (): void => {
+      context.check();
+      context.doing(() => `computing ${where()}`);
+      started = context.now();
+    };
+    await device.run(bound, { signal: context.signal, onStart });
+    return started;
+  };
+  const computeAll = async ({ bound }: Arena, { calls }: LinkedProgram, context: ForwardContext): Promise<void> => {
+    const where = (): string => callText(calls, bound.position);
+    try {
+      await compute(bound, where, context);
+    } catch (error) {
+      throw inRequest(error, context, where());
+    }
+  };
+  /** Each component call for itself, so that its time is known; the launches are the same. */
+  const computeTraced = async ({ buffer }: Arena, program: LinkedProgram, context: ForwardContext): Promise<void> => {
+    const launches = program.launches(buffer);
+    let first = 0;
+    for (const [at, { tag, instance, dims, launches: count, flops }] of program.calls.entries()) {
+      const bound = device.bind(launches.slice(first, first + count));
+      first += count;
+      const where = (): string => callText(program.calls, first - count);
+      const waits = context.now();
+      try {
+        const begin = await compute(bound, where, context);
+        const name = instance === "" ? tag : `${tag} ${instance}`;
+        const about = { tag, dims, figures: { call: at, launches: count, flops } };
+        context.span({ kind: "wait", name, begin: waits, tag, until: begin });
+        context.span({ kind: "launches", name, begin, ...about });
+      } catch (error) {
+        throw inRequest(error, context, where());
+      } finally {
+        bound.release();
+      }
+    }
+  };
   return {
     run: async (program, inputs, results, context) => {
-      context.signal?.throwIfAborted();
+      context.check();
       const arena = acquire(program);
       try {
+        const begin = context.now();
+        let written = 0;
         for (const [name, t] of Object.entries(inputs)) {
           const place = program.values[name];
           if (place === undefined) continue;
@@ -80,15 +135,22 @@ export function createProgramRunner(device: Device): ProgramRunner {
           if (bytes.length !== place.bytes)
             internal(`input "${name}" has ${bytes.length} bytes, its place ${place.bytes}`);
           device.write(arena.buffer, place.offset, bytes);
+          written += bytes.length;
         }
-        await device.run(arena.bound, context.signal === undefined ? {} : { signal: context.signal });
+        context.span({ kind: "write", name: context.tag, begin, figures: { bytes: written } });
+        await (context.traced ? computeTraced : computeAll)(arena, program, context);
+        context.doing(() => "reading its results back");
+        const reading = context.now();
+        let read = 0;
         const out: Record<string, Tensor> = {};
         for (const [name, value] of Object.entries(results)) {
           const place = program.values[value];
           const data = place.dtype === "i32" ? new Int32Array(place.bytes / 4) : new Float32Array(place.bytes / 4);
           await device.read(arena.buffer, place.offset, new Uint8Array(data.buffer));
           out[name] = { dtype: place.dtype, shape: place.shape, data };
+          read += place.bytes;
         }
+        context.span({ kind: "read", name: context.tag, begin: reading, figures: { bytes: read } });
         return out;
       } finally {
         giveBack(arena);

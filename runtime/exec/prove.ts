@@ -137,6 +137,7 @@ async function proveOne(
   artifact: Artifact,
   expected: Expectation,
   weights: readonly DeviceBuffer[],
+  signal: AbortSignal | undefined,
 ): Promise<ProofResult> {
   const steps = artifact.steps.slice(...expected.steps);
   const { tolerance, dims } = expected;
@@ -156,7 +157,7 @@ async function proveOne(
       device.write(buffers.at(buffer), 0, asBytes(fillBuffer(fill, elements)));
     const bound = device.bind(launchesOf(artifact, expected, buffers));
     try {
-      await device.run(bound, {});
+      await device.run(bound, signal === undefined ? {} : { signal });
     } finally {
       bound.release();
     }
@@ -178,6 +179,8 @@ export interface ProveOptions {
   readonly seenCode?: Set<string>;
   /** Made-up weights that other artifacts of the component use as well; the caller gives them back. */
   readonly weights?: InstanceWeights;
+  /** Ends the proofs. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Proof {
@@ -246,10 +249,10 @@ const isOutOfMemory = (error: unknown): boolean => error instanceof FoveaError &
 
 /**
  * Runs expectations of an artifact whose code the device has; those that its memory does not hold are left out. Needs
- * neither compiler nor evaluator. A kernel that the engine stops has failed.
+ * neither compiler nor evaluator. A kernel that the engine stops has failed. @throws the signal's reason on abort
  */
 export async function proveArtifact(device: Device, artifact: Artifact, options: ProveOptions = {}): Promise<Proof> {
-  const { budgetMs = Number.POSITIVE_INFINITY } = options;
+  const { budgetMs = Number.POSITIVE_INFINITY, signal } = options;
   const rates = ratesOf(device);
   const open = provingOrder(artifact, rates, options);
   const results = new Map<number, ProofResult>();
@@ -258,7 +261,7 @@ export async function proveArtifact(device: Device, artifact: Artifact, options:
   let spentMs = 0;
   try {
     const before = weights.bytes;
-    await weights.load(artifact.weights, madeUpTensor);
+    await weights.load(artifact.weights, madeUpTensor, signal);
     // Made up, written, read and packed.
     spentMs += ((weights.bytes - before) * 2) / rates.bytes;
     const resident = weights.resolve(artifact.weights);
@@ -267,7 +270,7 @@ export async function proveArtifact(device: Device, artifact: Artifact, options:
       spentMs += ms;
       try {
         const expected = artifact.expectations[at];
-        results.set(at, await proveOne(device, artifact, expected, resident));
+        results.set(at, await proveOne(device, artifact, expected, resident, signal));
         options.seenCode?.add(artifact.steps[expected.steps[1] - 1]?.code ?? "");
       } catch (error) {
         if (!isOutOfMemory(error)) throw error;

@@ -11,6 +11,7 @@ import { type CompileRequest, lookup, requestDigest, save } from "../exec/artifa
 import { dayOf, describe, noteUse } from "../exec/cache_entries.ts";
 import { encodeArtifact } from "../exec/codec.ts";
 import type { Pack } from "../exec/pack.ts";
+import { joinShared, type Shared } from "../exec/shared_work.ts";
 import type { Store } from "../exec/store/store.ts";
 import { type Graph, graphToData } from "../ir/graph.ts";
 import { createInterner, type OpTable } from "../ir/node.ts";
@@ -58,9 +59,9 @@ export interface RangeSlot extends ComponentPorts {
   /**
    * Looks up or compiles, and proves, on the first call.
    * @param scope shared with other ranges of the component
-   * @throws FoveaError `no_kernel`, `sealed`, `proof_failed`
+   * @throws FoveaError `no_kernel`, `sealed`, `proof_failed`; the signal's reason on abort
    */
-  obtain(demand: Demand, scope?: ProofScope): Promise<ReadyArtifact>;
+  obtain(demand: Demand, signal: AbortSignal | undefined, scope?: ProofScope): Promise<ReadyArtifact>;
 }
 
 export interface ReadyComponent {
@@ -133,6 +134,8 @@ export interface PrepareOptions {
   readonly over?: CompileLayers[number];
   /** Compiles nothing: every range waits for its first use, whatever the settings say. */
   readonly defer?: boolean;
+  /** Looked at between artifacts, and inside proofs. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Artifacts {
@@ -141,7 +144,8 @@ export interface Artifacts {
   readonly uncompiled: ReadonlyMap<string, Uncompiled>;
   /**
    * All ranges of a component; lazy ones without artifacts.
-   * @throws FoveaError `invalid_range`, `shape_error`, `no_kernel`, `tag_conflict`, `impure_build`, TraceBreakError, and what finding its device throws
+   * @throws FoveaError `invalid_range`, `shape_error`, `no_kernel`, `tag_conflict`, `impure_build`, TraceBreakError, and what
+   * finding its device throws; the signal's reason on abort
    */
   prepare(spec: ComponentSpec, options?: PrepareOptions): Promise<ReadyComponent>;
   /** Kernels whose proofs failed: they claim nothing any more. */
@@ -187,7 +191,8 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     proofMs: 0,
     storedBytes: 0,
   };
-  const known = new Map<string, Promise<ReadyArtifact>>();
+  const known = new Map<string, ReadyArtifact>();
+  const underWay = new Map<string, Shared<ReadyArtifact>>();
   const uncompiled = new Map<string, Uncompiled>();
   const quarantine = createQuarantine(options);
   const proofs = new Map<Device, Proofs>();
@@ -288,7 +293,12 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     return { ...found(compiled, request, "compiled"), digest, compileMs, report };
   };
 
-  const obtain = async (order: Order, demand: Demand, scope: ProofScope): Promise<ReadyArtifact> => {
+  const obtain = async (
+    order: Order,
+    demand: Demand,
+    scope: ProofScope,
+    signal: AbortSignal | undefined,
+  ): Promise<ReadyArtifact> => {
     const { tag } = order.spec;
     const range = boxText(order.box) || "no symbols";
     // Fetching code makes an engine compile too, so that a sealed runtime does neither.
@@ -299,7 +309,8 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       journal.tell({ topic: "cache", tag, text: `${cached?.origin ?? "miss"} for ${range}` });
       const made = cached ?? (await compile(order, request));
       if (made.origin !== "pack") await noteUse(store, request, dayOf(options.today()));
-      const { attestation, ms } = await proofsOf(order.place).attest(made.artifact, made.digest, made.origin, scope);
+      const { artifact, digest, origin } = made;
+      const { attestation, ms } = await proofsOf(order.place).attest(artifact, digest, origin, scope, signal);
       if (ms > 0) counters.proven++;
       counters.proofMs += ms;
       if (cause !== "load") journal.recompiled({ tag, ...demand, cause });
@@ -308,17 +319,19 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     }
   };
 
-  const shared = (order: Order, demand: Demand, scope: ProofScope): Promise<ReadyArtifact> => {
+  const shared = async (
+    order: Order,
+    demand: Demand,
+    scope: ProofScope,
+    signal: AbortSignal | undefined,
+  ): Promise<ReadyArtifact> => {
     const key = `${order.place.device.kind} ${requestOf(order)}`;
-    const pending = known.get(key);
-    if (pending !== undefined) {
-      counters.shared++;
-      return pending;
-    }
-    const made = obtain(order, demand, scope);
+    const there = known.get(key);
+    if (there !== undefined || underWay.has(key)) counters.shared++;
+    if (there !== undefined) return there;
+    // A failure is not remembered: the next load may bring what was missing.
+    const made = await joinShared(underWay, key, signal, () => obtain(order, demand, scope, signal));
     known.set(key, made);
-    // A failure must not be remembered: the next load may bring what was missing.
-    made.catch(() => known.delete(key));
     return made;
   };
 
@@ -338,11 +351,11 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       get ready() {
         return ready;
       },
-      obtain: async (demand, given) => {
+      obtain: async (demand, signal, given) => {
         if (ready !== undefined) return ready;
         const scope = given ?? proofsOf(place).scope();
         try {
-          ready = await shared({ spec, settings, place, box, graph }, demand, scope);
+          ready = await shared({ spec, settings, place, box, graph }, demand, scope, signal);
         } finally {
           if (given === undefined) scope.release();
         }
@@ -366,7 +379,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     seal: () => {
       sealed = true;
     },
-    prepare: async (spec, { plugin, call, over, defer = false } = {}) => {
+    prepare: async (spec, { plugin, call, over, defer = false, signal } = {}) => {
       const wanted = resolveSettings(spec, over === undefined ? layers : [over, ...layers], places.home, call);
       const place = await places.find(wanted);
       const settings = gated(spec, wanted, place);
@@ -386,7 +399,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       if (!settings.lazy.value && !defer) {
         const scope = proofsOf(place).scope();
         try {
-          for (const one of slots) await one.obtain({ cause: "load" }, scope);
+          for (const one of slots) await one.obtain({ cause: "load" }, signal, scope);
         } finally {
           scope.release();
         }

@@ -1,5 +1,6 @@
 /** Checks of what callers give: those without types make typing mistakes too. */
 import { FoveaError, nearest } from "../core/diagnostics.ts";
+import type { CallOptions } from "../exec/forward_context.ts";
 
 /** What a value must be, in words, and whether one is. */
 export interface Expected {
@@ -29,6 +30,17 @@ export function oneOf(...values: readonly string[]): Expected {
 export function withMethods(text: string, ...names: readonly string[]): Expected {
   return { text, holds: (v) => names.every((n) => hasMethod(v, n)) };
 }
+
+/** What every call takes. */
+export const CALL_OPTIONS: Readonly<Record<keyof CallOptions, Expected>> = {
+  signal: SIGNAL,
+  requestId: TEXT,
+  deadline: {
+    text: "a number of milliseconds from now, or a Date",
+    holds: (v) => (v instanceof Date ? !Number.isNaN(v.getTime()) : typeof v === "number" && v >= 0),
+  },
+  trace: withMethods("a trace sink with a method `span`", "span"),
+};
 
 /** A value for a message: short, and never its contents. */
 export function foundText(value: unknown): string {

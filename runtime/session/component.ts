@@ -3,11 +3,14 @@ import type { ComponentSpec, Plan, Tensor, Tensors } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { type Bindings, type Dim, evaluate, symbolsOf } from "../core/dim.ts";
 import { dispatch } from "../core/range.ts";
+import type { TraceSink } from "../core/trace.ts";
+import { type CallOptions, dimsText, type ForwardContext, openContext } from "../exec/forward_context.ts";
 import { createInstanceWeights, type TensorReader } from "../exec/instance_weights.ts";
 import { linkPlan } from "../exec/linker.ts";
 import { createProgramRunner } from "../exec/program_runner.ts";
 import type { Artifacts, ReadyComponent } from "./artifacts.ts";
-import { firstUse, noteCaller } from "./callers.ts";
+import { type Caller, firstUse, noteCaller } from "./callers.ts";
+import { CALL_OPTIONS, checkOptions } from "./check.ts";
 import { explainComponent } from "./explain.ts";
 import type { CallSettings } from "./settings.ts";
 import type { PlaceFinder } from "./trace.ts";
@@ -18,9 +21,9 @@ export interface CompiledComponent {
   readonly tag: string;
   /**
    * Runs the graph on dense tensors by input name; sizes of symbols follow from their shapes.
-   * @throws FoveaError `invalid_input`, `outside_ranges`, `out_of_memory`
+   * @throws FoveaError `invalid_input`, `outside_ranges`, `out_of_memory`, `deadline_exceeded`; the signal's reason on abort
    */
-  run(inputs: Tensors, options?: { readonly signal?: AbortSignal }): Promise<Tensors>;
+  run(inputs: Tensors, options?: CallOptions): Promise<Tensors>;
   explain(): string;
   close(): void;
   [Symbol.asyncDispose](): Promise<void>;
@@ -76,6 +79,8 @@ export interface ComponentOptions {
   readonly findPlace: PlaceFinder;
   readonly onSizes?: ((sizes: RecordedSizes) => void) | undefined;
   readonly onClose: () => void;
+  readonly now: () => number;
+  readonly trace: TraceSink | undefined;
 }
 
 /** Compiles all ranges of a component with one instance and loads its weights. */
@@ -92,7 +97,7 @@ export async function compileComponent(spec: ComponentSpec, options: ComponentOp
     throw error;
   }
   const runner = createProgramRunner(device);
-  let requestId = 0;
+  let requests = 0;
   let closed = false;
 
   const planFor = (dims: Bindings): Plan => {
@@ -113,6 +118,20 @@ export async function compileComponent(spec: ComponentSpec, options: ComponentOp
       results: Object.fromEntries(names),
     };
   };
+  const runIn = async (context: ForwardContext, inputs: Tensors, caller: Caller | undefined): Promise<Tensors> => {
+    const begin = context.now();
+    const dims = bindSymbols(component, inputs);
+    options.onSizes?.({ tag: spec.tag, dims });
+    const plan = planFor(dims);
+    const slot = component.slots[dispatch(spec.tag, component.boxes, dims, spec.relations)];
+    context.doing(() => `compiling and loading component "${spec.tag}"${dimsText(dims)}`);
+    const { artifact } = slot.ready ?? (await slot.obtain(await firstUse(dims, caller), context.signal));
+    await weights.load(artifact.weights, read, context.signal);
+    const taken: Record<string, Tensor> = Object.fromEntries(artifact.inputs.map((i) => [i.name, inputs[i.name]]));
+    const linked = linkPlan(plan, taken, () => ({ artifact, weights: weights.resolve(artifact.weights) }));
+    context.span({ kind: "link", name: spec.tag, begin, tag: spec.tag, dims });
+    return runner.run(linked, taken, plan.results, context);
+  };
   const close = (): void => {
     if (closed) return;
     closed = true;
@@ -122,23 +141,21 @@ export async function compileComponent(spec: ComponentSpec, options: ComponentOp
   };
   return {
     tag: spec.tag,
-    run: async (inputs, { signal } = {}) => {
+    run: async (inputs, call = {}) => {
       if (closed) throw new FoveaError("closed", `The component "${spec.tag}" was closed; compile it again to run it.`);
+      checkOptions("run", call, CALL_OPTIONS);
       const isComplete = component.slots.every((s) => s.ready !== undefined);
       const caller = isComplete ? undefined : noteCaller(options.findPlace);
-      const dims = bindSymbols(component, inputs);
-      options.onSizes?.({ tag: spec.tag, dims });
-      const plan = planFor(dims);
-      const slot = component.slots[dispatch(spec.tag, component.boxes, dims, spec.relations)];
-      const { artifact } = slot.ready ?? (await slot.obtain(await firstUse(dims, caller)));
-      await weights.load(artifact.weights, read);
-      const taken: Record<string, Tensor> = Object.fromEntries(artifact.inputs.map((i) => [i.name, inputs[i.name]]));
-      const linked = linkPlan(plan, taken, () => ({ artifact, weights: weights.resolve(artifact.weights) }));
-      return runner.run(linked, taken, plan.results, {
-        requestId: ++requestId,
-        tag: spec.tag,
-        ...(signal === undefined ? {} : { signal }),
-      });
+      const defaults = { requestId: String(++requests), now: options.now, trace: options.trace };
+      const context = openContext(spec.tag, call, defaults);
+      const begin = context.now();
+      try {
+        context.check();
+        return await runIn(context, inputs, caller);
+      } finally {
+        context.span({ kind: "request", name: spec.tag, begin });
+        context.close();
+      }
     },
     explain: () => `${explainComponent(component)}\n`,
     close,

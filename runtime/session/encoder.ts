@@ -12,16 +12,26 @@ import type {
 } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import type { WeightDType } from "../core/dtype.ts";
+import type { TraceSink } from "../core/trace.ts";
+import { type CallOptions, type OpenContext, openContext } from "../exec/forward_context.ts";
 import { concatRows } from "./batching.ts";
 import { noteCaller } from "./callers.ts";
-import { checkOptions, didYouMean, type Expected, FUNCTION, foundText, isObject, SIGNAL, TEXTS } from "./check.ts";
+import {
+  CALL_OPTIONS,
+  checkOptions,
+  didYouMean,
+  type Expected,
+  FUNCTION,
+  foundText,
+  isObject,
+  TEXTS,
+} from "./check.ts";
 import { explainEncoder } from "./explain.ts";
 import type { AudioInput, EncodeInputs, ImageInput, MediaReader, ReadOptions, VideoInput } from "./inputs.ts";
 import type { LoadedTower, RunStats } from "./tower.ts";
 import type { PlaceFinder } from "./trace.ts";
 
-export interface EncodeOptions {
-  readonly signal?: AbortSignal;
+export interface EncodeOptions extends CallOptions {
   /** Names of the results that are wanted; all unless given. */
   readonly outputs?: readonly string[];
   /** Told after each batch of pictures, and after texts. */
@@ -29,7 +39,7 @@ export interface EncodeOptions {
 }
 
 const ENCODE_OPTIONS: Readonly<Record<keyof EncodeOptions, Expected>> = {
-  signal: SIGNAL,
+  ...CALL_OPTIONS,
   outputs: TEXTS,
   onProgress: FUNCTION,
 };
@@ -86,6 +96,7 @@ export interface EncoderContext {
   readonly media: MediaReader;
   readonly deviceStats: () => DeviceStats;
   readonly now: () => number;
+  readonly trace: TraceSink | undefined;
   readonly findPlace: PlaceFinder;
   readonly onClose: () => void;
 }
@@ -118,8 +129,8 @@ function inParts<T>(
   );
 }
 
-function readOptions(kind: string, list: string, position: number, signal: AbortSignal | undefined): ReadOptions {
-  return { name: `The ${kind} at position ${position} of \`${list}\``, ...(signal === undefined ? {} : { signal }) };
+function readOptions(kind: string, list: string, position: number, signal: AbortSignal): ReadOptions {
+  return { name: `The ${kind} at position ${position} of \`${list}\``, signal };
 }
 
 /** Made by `runtime.load`. Calls may overlap; each has memory of its own. */
@@ -150,16 +161,28 @@ export class Encoder {
 
   /**
    * Encodes pictures, texts or tensors.
-   * @throws FoveaError `invalid_input` for what the towers cannot take, `out_of_memory`, `closed`; the signal's reason on abort.
+   * @throws FoveaError `invalid_input` for what the towers cannot take, `out_of_memory`, `deadline_exceeded`, `closed`; the
+   * signal's reason on abort. What broke inside the call names its request, component and sizes.
    */
   async encode(inputs: EncodeInputs, options: EncodeOptions = {}): Promise<EncodeResult> {
     this.#checkOpen();
     checkOptions("encode", options, ENCODE_OPTIONS);
-    options.signal?.throwIfAborted();
-    const requestId = ++this.#encodes;
+    const { now, trace } = this.#context;
+    const context = openContext("encode", options, { requestId: String(++this.#encodes), now, trace });
+    const begin = now();
+    try {
+      context.check();
+      return await this.#encode(inputs, options, context);
+    } finally {
+      context.span({ kind: "request", name: "encode", begin });
+      context.close();
+    }
+  }
+
+  async #encode(inputs: EncodeInputs, options: EncodeOptions, context: OpenContext): Promise<EncodeResult> {
     const isComplete = [...this.#context.towers.values()].every((t) => t.complete);
     const caller = isComplete ? {} : { caller: noteCaller(this.#context.findPlace) };
-    const given = this.#batches(inputs, options.signal);
+    const given = this.#batches(inputs, context.signal);
     const wanted = this.#outputs([...given.keys()], options.outputs);
     const total = [...given.values()].reduce((n, batches) => n + batches.length, 0);
     const results = new Map<Modality, Tensors>();
@@ -167,21 +190,21 @@ export class Encoder {
     for (const [modality, batches] of given) {
       const parts: Tensors[] = [];
       for (const batch of batches) {
-        const begin = this.#context.now();
+        const begin = context.now();
+        context.doing(() => `preparing the ${modality} tower's inputs`);
         const tensors = await batch();
-        this.#preprocessMs = this.#context.now() - begin;
-        options.signal?.throwIfAborted();
+        this.#preprocessMs = context.now() - begin;
+        context.span({ kind: "prepare", name: modality, begin });
+        context.check();
         this.#checkOpen();
         const tower = this.tower(modality);
         const { layout = [], inputs: names } = tower.spec;
         const outputs = wanted.get(modality) ?? [];
         const computed = outputs.filter((name) => !layout.includes(name));
         const own = pick(tensors, (name) => names.includes(name) || !layout.includes(name));
-        const signal = options.signal === undefined ? {} : { signal: options.signal };
+        const request = { inputs: own, outputs: computed, context: context.of(modality), ...caller };
         parts.push({
-          ...(computed.length === 0
-            ? {}
-            : await tower.run({ inputs: own, outputs: computed, requestId, ...signal, ...caller })),
+          ...(computed.length === 0 ? {} : await tower.run(request)),
           ...pick(tensors, (name) => layout.includes(name) && outputs.includes(name)),
         });
         options.onProgress?.(++done, total);
@@ -245,7 +268,7 @@ export class Encoder {
   }
 
   /** The tensors of every tower that has inputs, in batches that are made when their turn comes. */
-  #batches(inputs: EncodeInputs, signal: AbortSignal | undefined): ReadonlyMap<Modality, readonly Batch[]> {
+  #batches(inputs: EncodeInputs, signal: AbortSignal): ReadonlyMap<Modality, readonly Batch[]> {
     if (!isObject(inputs)) {
       throw new FoveaError(
         "invalid_input",
@@ -281,7 +304,7 @@ export class Encoder {
     return given;
   }
 
-  #imageBatches(images: readonly ImageInput[], signal: AbortSignal | undefined): readonly Batch[] {
+  #imageBatches(images: readonly ImageInput[], signal: AbortSignal): readonly Batch[] {
     const prepare = this.#context.processors.images;
     if (prepare === undefined) throw noProcessor(this.modelType, "images", "preprocessor_config.json", "pixel_values");
     checkList("images", "picture", images);
@@ -289,7 +312,7 @@ export class Encoder {
     return inParts(images, IMAGES_AT_ONCE, async (part, from) => {
       const decoded: PixelImage[] = [];
       for (const [i, image] of part.entries()) {
-        signal?.throwIfAborted();
+        signal.throwIfAborted();
         decoded.push(await this.#context.media.image(image, readOptions("picture", "images", from + i, signal)));
       }
       return prepare(decoded);
@@ -297,7 +320,7 @@ export class Encoder {
   }
 
   /** One video at a time: its frames are many pictures. */
-  #videoBatches(videos: readonly VideoInput[], signal: AbortSignal | undefined): readonly Batch[] {
+  #videoBatches(videos: readonly VideoInput[], signal: AbortSignal): readonly Batch[] {
     const processor = this.#context.processors.videos;
     if (processor === undefined) {
       throw new FoveaError(
@@ -308,7 +331,7 @@ export class Encoder {
     checkList("videos", "video", videos);
     this.tower("vision");
     return videos.map((video, i) => async () => {
-      signal?.throwIfAborted();
+      signal.throwIfAborted();
       const frames = await this.#context.media.video(
         video,
         processor.sample,
@@ -318,7 +341,7 @@ export class Encoder {
     });
   }
 
-  #audioBatches(audio: readonly AudioInput[], signal: AbortSignal | undefined): readonly Batch[] {
+  #audioBatches(audio: readonly AudioInput[], signal: AbortSignal): readonly Batch[] {
     const prepare = this.#context.processors.audio;
     if (prepare === undefined) throw noProcessor(this.modelType, "audio", "preprocessor_config.json", "input_features");
     checkList("audio", "recording", audio);
@@ -326,7 +349,7 @@ export class Encoder {
     return inParts(audio, CLIPS_AT_ONCE, async (part, from) => {
       const decoded: AudioClip[] = [];
       for (const [i, clip] of part.entries()) {
-        signal?.throwIfAborted();
+        signal.throwIfAborted();
         decoded.push(await this.#context.media.audio(clip, readOptions("recording", "audio", from + i, signal)));
       }
       return prepare(decoded);

@@ -1,9 +1,21 @@
 /** What `createRuntime` takes, and what it tells while it works. */
 import type { Plugin } from "../abi/plugin.ts";
 import { WEIGHT_DTYPES, type WeightDType } from "../core/dtype.ts";
+import type { TraceSink } from "../core/trace.ts";
 import type { Store } from "../exec/store/store.ts";
 import type { EntryCheck } from "./cache_admin.ts";
-import { checkOptions, type Expected, FUNCTION, isObject, oneOf, SIGNAL, TEXT, TEXTS, withMethods } from "./check.ts";
+import {
+  CALL_OPTIONS,
+  checkOptions,
+  type Expected,
+  FUNCTION,
+  isObject,
+  oneOf,
+  SIGNAL,
+  TEXT,
+  TEXTS,
+  withMethods,
+} from "./check.ts";
 import { type JournalEvent, LOG_TOPICS, type LogTopic } from "./journal.ts";
 import type { PackSource } from "./pack_source.ts";
 import type { CompileConfig, NamedCompileConfig } from "./settings.ts";
@@ -68,6 +80,8 @@ export interface RuntimeOptions {
   readonly onProgress?: (progress: Progress) => void;
   /** Told once about each thing that was worked around, such as a cache folder that cannot be written. */
   readonly onProblem?: (sentence: string) => void;
+  /** Told how the time of loading and of every call is spent, unless the call brings a sink of its own. */
+  readonly trace?: TraceSink;
   /** Told the dims of each component that a call runs, equal ones once: what `fovea tune ranges` learns from. */
   readonly onSizes?: (sizes: RecordedSizes) => void;
   /** Told what happens of these topics: ranges that split, cache hits and misses, compiles after load. */
@@ -141,6 +155,7 @@ const RUNTIME_OPTIONS: Readonly<Record<keyof RuntimeOptions, Expected>> = {
   memory: { text: "a number of bytes above 0", holds: (v) => Number.isFinite(v) && (v as number) > 0 },
   onProgress: FUNCTION,
   onProblem: FUNCTION,
+  trace: CALL_OPTIONS.trace,
   onSizes: FUNCTION,
   log: { text: 'an object such as { topics: ["recompiles"], write: console.log }', holds: isObject },
 };

@@ -47,6 +47,7 @@ export interface Proofs {
     digest: string,
     origin: "compiled" | "cache" | "pack",
     scope: ProofScope,
+    signal?: AbortSignal,
   ): Promise<{ readonly attestation: Attestation; readonly ms: number }>;
 }
 
@@ -92,7 +93,7 @@ export function createProofs({ device, store, engine, now }: ProofOptions): Proo
       const weights = createInstanceWeights(device);
       return { weights, budgetMs: COMPONENT_BUDGET_MS, release: () => weights.release() };
     },
-    attest: async (artifact, digest, origin, scope) => {
+    attest: async (artifact, digest, origin, scope, signal) => {
       const of = artifact.expectations.length;
       const known = (await remembered(digest)) ?? { place, proven: [], of, worst: 0, failures: [] };
       if (known.failures.length > 0 || known.proven.length === of) return { attestation: known, ms: 0 };
@@ -104,6 +105,7 @@ export function createProofs({ device, store, engine, now }: ProofOptions): Proo
         budgetMs: budget,
         weights: scope.weights,
         seenCode,
+        ...(signal === undefined ? {} : { signal }),
       });
       if (origin === "compiled") scope.budgetMs -= spentMs;
       else budgetMs -= spentMs;

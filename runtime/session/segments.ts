@@ -2,8 +2,9 @@
 import type { Device } from "../abi/device.ts";
 import type { ComponentCall, Plan, Tensors } from "../abi/encoder.ts";
 import { internal } from "../core/diagnostics.ts";
+import type { ForwardContext } from "../exec/forward_context.ts";
 import { type LinkedProgram, linkPlan, type ResolvedCall } from "../exec/linker.ts";
-import { createProgramRunner, type ForwardContext, type ProgramRunner } from "../exec/program_runner.ts";
+import { createProgramRunner, type ProgramRunner } from "../exec/program_runner.ts";
 
 /** Consecutive calls of a plan that run on one device. */
 export interface Segment {

@@ -3,7 +3,9 @@ import type { WeightUse } from "../abi/artifact.ts";
 import type { Device } from "../abi/device.ts";
 import type { Plan, Tensors, TowerSpec } from "../abi/encoder.ts";
 import { bytesText, FoveaError, internal } from "../core/diagnostics.ts";
+import type { Bindings } from "../core/dim.ts";
 import { dispatch } from "../core/range.ts";
+import { dimsText, type ForwardContext, inRequest } from "../exec/forward_context.ts";
 import {
   createInstanceWeights,
   type InstanceWeights,
@@ -36,8 +38,7 @@ export interface TowerProgress {
 export interface RunRequest {
   readonly inputs: Tensors;
   readonly outputs: readonly string[];
-  readonly requestId: number;
-  readonly signal?: AbortSignal;
+  readonly context: ForwardContext;
   /** `file:line` of whoever asked, for what is compiled after loading. */
   readonly caller?: Caller;
 }
@@ -78,7 +79,6 @@ export interface LoadedTower extends PreparedTower {
 export interface PrepareTowerOptions extends PrepareOptions {
   readonly artifacts: Artifacts;
   readonly onPrepared?: (done: number, total: number, tag: string) => void;
-  readonly signal?: AbortSignal;
 }
 
 export interface TowerOptions extends PrepareOptions {
@@ -88,15 +88,14 @@ export interface TowerOptions extends PrepareOptions {
   readonly progress: TowerProgress;
   readonly now: () => number;
   readonly onSizes?: ((sizes: RecordedSizes) => void) | undefined;
-  readonly signal?: AbortSignal;
 }
 
 /** Traces a tower's components and compiles those that are not lazy. @throws what preparing a component throws */
 export async function prepareTower(spec: TowerSpec, options: PrepareTowerOptions): Promise<PreparedTower> {
-  const { artifacts, onPrepared, signal, ...how } = options;
+  const { artifacts, onPrepared, ...how } = options;
   const components = new Map<string, ReadyComponent>();
   for (const component of spec.components) {
-    signal?.throwIfAborted();
+    how.signal?.throwIfAborted();
     components.set(component.tag, await artifacts.prepare(component, how));
     onPrepared?.(components.size, spec.components.length, component.tag);
   }
@@ -290,14 +289,11 @@ class Tower implements LoadedTower {
   }
 
   async #runPart(inputs: Tensors, request: RunRequest): Promise<Tensors> {
+    request.context.check();
     const { plan, segments } = await this.#program(inputs, request);
     if (this.#options.onSizes !== undefined) tellSizes(plan, this.#options.onSizes);
     const begin = this.#options.now();
-    const { results, crossedBytes } = await this.#runner.run(segments, inputs, plan.results, {
-      requestId: request.requestId,
-      tag: this.spec.modality,
-      ...(request.signal === undefined ? {} : { signal: request.signal }),
-    });
+    const { results, crossedBytes } = await this.#runner.run(segments, inputs, plan.results, request.context);
     this.stats.modelMs = this.#options.now() - begin;
     this.stats.flops = sum(segments.map((s) => s.linked.flops));
     this.stats.arenaBytes = sum(segments.map((s) => s.linked.arenaBytes));
@@ -307,7 +303,8 @@ class Tower implements LoadedTower {
   }
 
   async #program(inputs: Tensors, request: RunRequest): Promise<Program> {
-    const { outputs } = request;
+    const { outputs, context } = request;
+    const { modality } = this.spec;
     const shapes = Object.fromEntries(Object.entries(inputs).map(([name, t]) => [name, t.shape]));
     const key = JSON.stringify([shapes, outputs]);
     const known = this.#programs.get(key);
@@ -317,9 +314,13 @@ class Tower implements LoadedTower {
       return known;
     }
     const begin = this.#options.now();
+    context.doing(() => `planning the ${modality} tower`);
     const plan = this.spec.plan(shapes, outputs);
+    context.span({ kind: "plan", name: modality, begin, figures: { calls: plan.calls.length } });
+    const linking = context.now();
     // Arenas are kept by the linked key, which must tell apart what reads back different results.
     const program = { plan, segments: await this.#link({ ...plan, key }, inputs, request) };
+    context.span({ kind: "link", name: modality, begin: linking });
     this.stats.planned++;
     this.stats.planMs = this.#options.now() - begin;
     this.#programs.set(key, program);
@@ -327,7 +328,16 @@ class Tower implements LoadedTower {
     return program;
   }
 
-  async #link(plan: Plan, inputs: Tensors, { caller }: RunRequest): Promise<readonly LinkedSegment[]> {
+  /** @throws FoveaError `outside_ranges` */
+  #dispatch({ spec, boxes }: ReadyComponent, dims: Bindings, context: ForwardContext): number {
+    try {
+      return dispatch(spec.tag, boxes, dims, spec.relations);
+    } catch (error) {
+      throw inRequest(error, context, `call of component "${spec.tag}"${dimsText(dims)}`);
+    }
+  }
+
+  async #link(plan: Plan, inputs: Tensors, { context, caller }: RunRequest): Promise<readonly LinkedSegment[]> {
     const componentOf = (tag: string): ReadyComponent =>
       this.components.get(tag) ?? internal(`the plan calls "${tag}", which is not loaded`);
     const resolved: ResolvedCall[] = [];
@@ -335,11 +345,18 @@ class Tower implements LoadedTower {
       const component = componentOf(tag);
       const weights = this.#weights.get(weightKey(tag, instance));
       if (weights === undefined) internal(`the plan calls "${tag}" for the unknown instance "${instance}"`);
-      const slot = component.slots[dispatch(tag, component.boxes, dims, component.spec.relations)];
-      const { artifact } = slot.ready ?? (await slot.obtain(await firstUse(dims, caller)));
-      // Lazy ranges bring weights of their own; all others are resident.
-      await weights.load(artifact.weights, this.#options.reader(instance));
-      resolved.push({ artifact, weights: weights.resolve(artifact.weights) });
+      const slot = component.slots[this.#dispatch(component, dims, context)];
+      const where = (): string => `compiling and loading component "${tag}"${dimsText(dims)}`;
+      context.check();
+      context.doing(where);
+      try {
+        const { artifact } = slot.ready ?? (await slot.obtain(await firstUse(dims, caller), context.signal));
+        // Lazy ranges bring weights of their own; all others are resident.
+        await weights.load(artifact.weights, this.#options.reader(instance), context.signal);
+        resolved.push({ artifact, weights: weights.resolve(artifact.weights) });
+      } catch (error) {
+        throw inRequest(error, context, where());
+      }
     }
     const segments = partitionPlan(plan, (tag) => componentOf(tag).device);
     return linkSegments(segments, inputs, (at) => resolved[at]);

@@ -1,6 +1,7 @@
 /** How large components should be: one encoder cut in several ways, measured side by side. */
 import type { ExampleOptions, Modality, Plan, Tensors, TowerSpec } from "../abi/encoder.ts";
 import { FoveaError, internal } from "../core/diagnostics.ts";
+import { openContext } from "../exec/forward_context.ts";
 import type { TensorReader } from "../exec/instance_weights.ts";
 import type { OpTable } from "../ir/node.ts";
 import type { Artifacts, ReadyArtifact } from "./artifacts.ts";
@@ -190,9 +191,11 @@ export async function tuneGranularity(
   const plan = tower.plan(shapes, tower.outputs);
   const loaded: LoadedCut[] = [];
   const problems: CutReport[] = [];
-  let requestId = 0;
-  const run = (one: LoadedTower): Promise<Tensors> =>
-    one.run({ inputs, outputs: tower.outputs, requestId: ++requestId });
+  let requests = 0;
+  const run = (one: LoadedTower): Promise<Tensors> => {
+    const context = openContext(tower.modality, {}, { requestId: String(++requests), now: parts.now });
+    return one.run({ inputs, outputs: tower.outputs, context }).finally(() => context.close());
+  };
   try {
     // The plugin's own cut judges the others.
     const all = new Map([...cuts, "block" as const].map((cut) => [cutName(cut), cut]));

@@ -64,8 +64,9 @@ export function createFakeDevice(codes: Readonly<Record<string, FakeCode>>, budg
       programs.set(program, launches);
       return program;
     },
-    run: async (program: BoundProgram, { signal }: RunOptions) => {
+    run: async (program: BoundProgram, { signal, onStart }: RunOptions) => {
       if (!bound.has(program)) throw new Error("a released program is run");
+      onStart?.();
       for (const launch of programs.get(program) ?? []) {
         signal?.throwIfAborted();
         const args = launch.args.map((a) => (typeof a === "number" ? a : bytesAt(a)));

@@ -1,19 +1,23 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Launch } from "../../runtime/abi/device.ts";
+import type { DeviceBuffer, Launch } from "../../runtime/abi/device.ts";
 import type { Tensor } from "../../runtime/abi/encoder.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import type { Span } from "../../runtime/core/trace.ts";
 import type { LinkedProgram } from "../../runtime/exec/linker.ts";
 import { createProgramRunner, type ProgramRunner } from "../../runtime/exec/program_runner.ts";
+import { hasCode } from "../kit/assertions.ts";
+import { callContext } from "../kit/call_context.ts";
 import { createFakeDevice, type FakeCode, type FakeDevice, floats } from "./fake_device.ts";
 
-const CONTEXT = { requestId: 1, tag: "test" };
+const CONTEXT = callContext();
 const RESULTS = { y: "y", whole: "i" };
 
 /** y [4] = x [4] + 1; i is an i32 that nobody changes. */
 function program(key: string, arenaBytes = 192, code = "increment"): LinkedProgram {
   return {
     key,
+    calls: [{ tag: "test/increment", instance: "layers.0.", dims: { rows: 4 }, launches: 1, flops: 4 }],
     arenaBytes,
     flops: 4,
     values: {
@@ -122,17 +126,16 @@ test("runner: failures and aborts give the arena back", async () => {
   );
   const reason = new Error("no longer wanted");
   await assert.rejects(
-    runner.run(program("a"), inputs(1), RESULTS, { ...CONTEXT, signal: AbortSignal.abort(reason) }),
+    runner.run(program("a"), inputs(1), RESULTS, callContext("test", { signal: AbortSignal.abort(reason) })),
     reason,
   );
   assert.ok(device.live.size <= 1);
   const controller = new AbortController();
   const twice = { ...program("b", 192, "slow") };
   const launches = twice.launches;
-  const running = runner.run({ ...twice, launches: (a) => [...launches(a), ...launches(a)] }, inputs(1), RESULTS, {
-    ...CONTEXT,
-    signal: controller.signal,
-  });
+  const context = callContext("test", { signal: controller.signal });
+  const doubled = { ...twice, launches: (a: DeviceBuffer) => [...launches(a), ...launches(a)] };
+  const running = runner.run(doubled, inputs(1), RESULTS, context);
   controller.abort(reason);
   letGo();
   await assert.rejects(running, reason);
@@ -171,4 +174,69 @@ test("runner: a run that outlives the runner takes its memory along", async () =
   letGo();
   await running;
   assert.deepEqual([device.live.size, device.bound.size], [0, 0]);
+});
+
+test("runner: with a trace sink every component call has a span with its dims, and the results are the same", async () => {
+  const { device } = devices();
+  const runner = createProgramRunner(device);
+  const one = program("a");
+  const call = { ...one.calls[0], instance: "", dims: { rows: 2 } };
+  const two = {
+    ...one,
+    calls: [one.calls[0], call],
+    launches: (b: DeviceBuffer) => [...one.launches(b), ...one.launches(b)],
+  };
+  const spans: Span[] = [];
+  const traced = callContext("vision", { requestId: "r", trace: { span: (s) => spans.push(s) } });
+  const found = await runner.run(two, inputs(1), RESULTS, traced);
+  assert.deepEqual(found, await runner.run(two, inputs(1), RESULTS, CONTEXT));
+  assert.deepEqual(
+    spans.map(({ kind, name, tag, dims, figures }) => ({ kind, name, tag, dims, figures })),
+    [
+      { kind: "write", name: "vision", tag: undefined, dims: undefined, figures: { bytes: 24 } },
+      ...[
+        { name: "test/increment layers.0.", rows: 4 },
+        { name: "test/increment", rows: 2 },
+      ].flatMap(({ name, rows }, i) => [
+        { kind: "wait" as const, name, tag: "test/increment", dims: undefined, figures: undefined },
+        {
+          ...{ kind: "launches" as const, name, tag: "test/increment", dims: { rows } },
+          figures: { call: i, launches: 1, flops: 4 },
+        },
+      ]),
+      { kind: "read", name: "vision", tag: undefined, dims: undefined, figures: { bytes: 24 } },
+    ],
+  );
+  assert.ok(spans.every((s) => s.requestId === "r" && s.begin <= s.end));
+  runner.release();
+  assert.deepEqual([device.live.size, device.bound.size], [0, 0]);
+});
+
+test("runner: failures name the request, the component and its dims", async () => {
+  const { device } = devices();
+  const runner = createProgramRunner(device);
+  const sinks = [undefined, { span: () => {} }];
+  for (const trace of sinks) {
+    const context = callContext("vision", { requestId: "r", ...(trace === undefined ? {} : { trace }) });
+    await assert.rejects(
+      runner.run(program("a", 192, "failing"), inputs(1), RESULTS, context),
+      hasCode(
+        "lost",
+        /^The device is lost\. This was request r, component "test\/increment" \("layers\.0\."\) at rows 4, call 1 of 1\.$/,
+      ),
+    );
+  }
+  runner.release();
+  assert.deepEqual([device.live.size, device.bound.size], [0, 0]);
+});
+
+test("runner: a call whose deadline passed is not written to the device", async () => {
+  const { device } = devices();
+  const runner = createProgramRunner(device);
+  await assert.rejects(
+    runner.run(program("a"), inputs(1), RESULTS, callContext("vision", { deadline: 0 })),
+    hasCode("deadline_exceeded", /Request 1 /),
+  );
+  assert.equal(device.live.size, 0);
+  runner.release();
 });

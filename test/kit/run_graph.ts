@@ -13,6 +13,7 @@ import { type RefTensor, refTensor, type WeightValues } from "../../runtime/ir/e
 import type { Graph } from "../../runtime/ir/graph.ts";
 import { createInterner, type OpTable } from "../../runtime/ir/node.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
+import { callContext } from "./call_context.ts";
 
 /** A host without workers. */
 export const BARE_HOST: DeviceHost = { name: "test", cores: 1 };
@@ -93,7 +94,7 @@ export async function runGraph(options: RunGraphOptions): Promise<RunGraphResult
       artifact: compiled.artifact,
       weights: weights.resolve(compiled.artifact.weights),
     }));
-    const results = await runner.run(program, given, plan.results, { requestId: 1, tag: "test/graph" });
+    const results = await runner.run(program, given, plan.results, callContext("test/graph"));
     const held = Object.entries(results).map(([name, t]) => [name, refTensor(t.dtype, t.shape, t.data)]);
     return { outputs: Object.fromEntries(held), compiled };
   } finally {

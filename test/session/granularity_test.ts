@@ -13,6 +13,7 @@ import { createPlaces } from "../../runtime/session/places.ts";
 import { loadTower } from "../../runtime/session/tower.ts";
 import { recommend } from "../../runtime/session/tune_granularity.ts";
 import { hasCode } from "../kit/assertions.ts";
+import { callContext } from "../kit/call_context.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 import { BARE_HOST } from "../kit/run_graph.ts";
 
@@ -195,7 +196,7 @@ test("composed calls compute what the calls compute, with skips, reshapes and on
       now: () => performance.now(),
     });
     for (const rows of [5, 8, 1]) {
-      const found = await tower.run({ inputs: { x: rowsOf(rows) }, outputs: TOWER.outputs, requestId: 1 });
+      const found = await tower.run({ inputs: { x: rowsOf(rows) }, outputs: TOWER.outputs, context: callContext() });
       for (const [name, values] of Object.entries(expected(rows))) {
         assert.equal(found[name].data.length, values.length);
         values.forEach((v, i) => {
@@ -212,7 +213,7 @@ test("composed calls compute what the calls compute, with skips, reshapes and on
     assert.equal(components.length, { 2: 4, 3: 4, 4: 3, all: 1 }[size]);
     // 9 rows are served by another range than the example's.
     await assert.rejects(
-      tower.run({ inputs: { x: rowsOf(9) }, outputs: TOWER.outputs, requestId: 1 }),
+      tower.run({ inputs: { x: rowsOf(9) }, outputs: TOWER.outputs, context: callContext() }),
       hasCode("cannot_compose", /vision tower was composed for inputs that it plans otherwise/),
     );
     tower.release();

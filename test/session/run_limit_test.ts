@@ -7,6 +7,7 @@ import type { ExampleOptions } from "../../runtime/abi/encoder.ts";
 import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
 import { limitRuns } from "../../runtime/session/run_limit.ts";
 import { FIXTURES } from "../clip/model_kit.ts";
+import { callContext } from "../kit/call_context.ts";
 import { maxDifference } from "../kit/run_graph.ts";
 import { asRef } from "../kit/tower_device.ts";
 
@@ -33,7 +34,7 @@ const towerOf = (encoder: Encoder) => encoder.tower(encoder.modalities[0]);
 async function arenaOf(encoder: Encoder, sizes: Partial<ExampleOptions>): Promise<number> {
   const tower = towerOf(encoder);
   const inputs = tower.spec.example({ batch: 1, seed: 1, ...sizes });
-  await tower.run({ inputs, outputs: tower.spec.outputs.slice(0, 1), requestId: 1 });
+  await tower.run({ inputs, outputs: tower.spec.outputs.slice(0, 1), context: callContext() });
   return tower.stats.arenaBytes;
 }
 

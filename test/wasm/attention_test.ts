@@ -8,8 +8,8 @@ import {
 } from "../../kernels/wasm/emit/attention.ts";
 import { dimKey, symbol } from "../../runtime/core/dim.ts";
 import { hash32 } from "../../runtime/core/random.ts";
-import { type AttentionSizes, attentionCases, attentionCheck } from "./cases/attention_cases.ts";
-import { instantiate, testCases } from "./emit_kit.ts";
+import { type AttentionSizes, attentionCases, attentionCheck, attentionRun } from "./cases/attention_cases.ts";
+import { firstDifference, instantiate, runKernel, testCases } from "./emit_kit.ts";
 
 testCases([...attentionCases(false), ...attentionCases(true)]);
 
@@ -21,6 +21,7 @@ const DENSE: AttentionOptions = {
   segments: false,
   window: 0,
   madd: false,
+  partKeys: 0,
 };
 
 function check(options: AttentionOptions, sizes: AttentionSizes): void {
@@ -46,6 +47,7 @@ test("attention is right for random sizes and options", () => {
       keyMask: pick(3, 2) === 0,
       segments: pick(3, 3) === 0,
       window: pick(2, 11) === 0 ? 0 : 1 + pick(pick(2, 12) === 0 ? 9 : 90, 13),
+      partKeys: 0,
     };
     const square = options.causal || options.segments || options.window > 0;
     const queries = 1 + pick(options.window > 0 ? 300 : 90, 4);
@@ -57,6 +59,31 @@ test("attention is right for random sizes and options", () => {
       ...{ ends: [Math.floor(cut / 2), cut, keys], mask: (_: number, key: number) => pick(5, 100 + key) < kept },
     };
     check(options, sizes);
+  }
+});
+
+test("attention in parts has the bits of attention in one call", () => {
+  for (let seed = 0; seed < 16; seed++) {
+    const pick = (of: number, index: number): number => hash32(seed, index) % of;
+    const options = {
+      ...DENSE,
+      headDim: 4 + pick(9, 0),
+      causal: pick(3, 1) === 0,
+      keyMask: pick(3, 2) === 0,
+      segments: pick(2, 3) === 0,
+    };
+    const keys = 1 + pick(700, 4);
+    const queries = options.causal || options.segments ? keys : 1 + pick(150, 5);
+    const cuts = Array.from({ length: pick(6, 6) }, (_, i) => pick(keys + 1, 10 + i)).sort((a, b) => a - b);
+    const sizes = {
+      ...{ batch: 1 + pick(2, 7), heads: 1 + pick(2, 8), queries, keys },
+      ...{ ends: [...cuts, keys], mask: (_: number, key: number) => pick(5, 100 + key) < 1 + pick(4, 9) },
+    };
+    const [whole, ...parted] = [0, 128, 256].map((partKeys) => {
+      const own = { ...options, partKeys };
+      return runKernel(instantiate(attentionKernel(own).bytes), attentionRun(own, sizes).run);
+    });
+    for (const found of parted) assert.equal(firstDifference(whole, found), -1, JSON.stringify({ options, sizes }));
   }
 });
 
@@ -80,7 +107,12 @@ test("a NaN reaches the rows that see it, infinite scores become NaN, and -Infin
 });
 
 test("scratch does not depend on the number of keys, nor the grid", () => {
-  assert.equal(attentionScratch({ headDim: 64, window: 64, madd: false }) < 160 * 1024, true);
-  const grid = attentionGrid(symbol("batch"), 12, symbol("tokens"), { headDim: 64, window: 0, madd: false });
+  assert.equal(attentionScratch({ headDim: 64, window: 64, madd: false, partKeys: 0 }) < 160 * 1024, true);
+  const grid = attentionGrid(symbol("batch"), 12, symbol("tokens"), {
+    headDim: 64,
+    window: 0,
+    madd: false,
+    partKeys: 0,
+  });
   assert.equal(dimKey(grid), "12*batch*floor_div(tokens + 71, 72)");
 });

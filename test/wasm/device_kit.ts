@@ -1,7 +1,7 @@
 /** A host on `node:worker_threads`, and kernels assembled by hand, for tests of the wasm device. */
 import { Worker } from "node:worker_threads";
 import { WASM_DEVICE } from "../../kernels/wasm/device/device.ts";
-import type { Device, DeviceHost, Launch, OpenOptions, WorkerHandle } from "../../runtime/abi/device.ts";
+import type { Device, DeviceBuffer, DeviceHost, Launch, OpenOptions, WorkerHandle } from "../../runtime/abi/device.ts";
 
 const SUFFIX = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
 
@@ -87,9 +87,23 @@ const COUNTER = kernelModule([
 /** Traps at items at or beyond args[0]. */
 const TRAP = kernelModule([...get(2), ...get(0), ...load(0), 0x4a, 0x04, 0x40, 0x00, 0x0b]);
 
+/**
+ * For one call of a launch with args[1] parts: traps unless it is called for one part alone, and the call before it on the
+ * same scratch was the item's part before; adds 1 to the call's word at args[0].
+ */
+const PARTS = kernelModule([
+  ...[...get(2), ...get(1), 0x6b, 0x41, 1, 0x47, 0x04, 0x40, 0x00, 0x0b],
+  ...[...get(1), ...get(0), ...load(4), 0x70, 0x04, 0x40],
+  ...[...get(3), ...load(0), ...get(1), 0x41, 1, 0x6b, 0x47, 0x04, 0x40, 0x00, 0x0b, 0x0b],
+  ...[...get(3), ...get(1), ...store(0)],
+  ...[...get(0), ...load(0), ...get(1), 0x41, 2, 0x74, 0x6a, ...set(4)],
+  ...[...get(4), ...get(4), ...load(0), 0x41, 1, 0x6a, ...store(0)],
+]);
+
 export const CODE: ReadonlyMap<string, Uint8Array> = new Map([
   ["counter", COUNTER],
   ["trap", TRAP],
+  ["parts", PARTS],
 ]);
 
 /** Operations that an iteration of `counter` counts as: about a nanosecond. */
@@ -108,6 +122,13 @@ export function counterLaunch(
     grid,
     flops: grid * iterations * FLOPS_PER_ITERATION,
     workerScratch: 8,
+  };
+}
+
+export function partsLaunch(buffer: DeviceBuffer, grid: number, parts: number, first = 0): Launch {
+  return {
+    ...{ kernel: "test/parts", code: "parts", args: [{ buffer, offset: 0 }, parts], workerScratch: 8 },
+    ...{ grid, first, parts, flops: grid * 1e6 },
   };
 }
 

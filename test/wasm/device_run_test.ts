@@ -5,7 +5,17 @@ import { divide } from "../../kernels/wasm/device/launch_table.ts";
 import { relaxedMultiplyAdd } from "../../kernels/wasm/device/probe.ts";
 import type { Launch } from "../../runtime/abi/device.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
-import { CODE, counterLaunch, createHost, delay, openDevice, readWords, trapLaunch, zeroWords } from "./device_kit.ts";
+import {
+  CODE,
+  counterLaunch,
+  createHost,
+  delay,
+  openDevice,
+  partsLaunch,
+  readWords,
+  trapLaunch,
+  zeroWords,
+} from "./device_kit.ts";
 
 test("the probe names a target with its documented capabilities, relaxed only where madd is fused", async () => {
   const found = await WASM_DEVICE.probe(createHost());
@@ -37,7 +47,7 @@ for (const threads of [0, 1, 2, 3]) {
   test(`${threads} threads: every grid item is visited once, with private scratch, over random launches`, async () => {
     const device = await openDevice({ threads });
     assert.equal(device.threads, threads);
-    assert.equal(await device.load(CODE), 2);
+    assert.equal(await device.load(CODE), CODE.size);
     assert.equal(await device.load(CODE), 0);
     let state = 11 + threads;
     const random = (limit: number): number => {
@@ -63,7 +73,57 @@ for (const threads of [0, 1, 2, 3]) {
     device.release(counts);
     assert.equal(device.stats().bytesInUse, 0);
     assert.equal(device.stats().runs, 12);
-    assert.equal(device.stats().modulesCompiled, 2);
+    assert.equal(device.stats().modulesCompiled, CODE.size);
+    await device.close();
+  });
+
+  test(`${threads} threads: the parts of an item run one at a time, in order, on one scratch`, async () => {
+    const device = await openDevice({ threads });
+    await device.load(CODE);
+    const counts = zeroWords(device, 700);
+    const program = device.bind([partsLaunch(counts, 100, 7), partsLaunch(counts, 100, 7, 90)]);
+    await device.run(program, {});
+    const words = await readWords(device, counts);
+    // What lies before the first item may be computed as well.
+    assert.ok(words.subarray(0, 630).every((n) => n === 1 || n === 2));
+    assert.ok(words.subarray(630).every((n) => n === 2));
+    program.release();
+    device.release(counts);
+    assert.equal(device.stats().bytesInUse, 0);
+    await device.close();
+  });
+
+  test(`${threads} threads: a run is told when its turn comes, and what it throws then is its rejection`, async () => {
+    const device = await openDevice({ threads });
+    await device.load(CODE);
+    const counts = zeroWords(device, 200);
+    const long = device.bind([counterLaunch(counts, 200, 20_000), counterLaunch(counts, 200, 20_000)]);
+    const brief = device.bind([counterLaunch(counts, 1, 0)]);
+    const told: string[] = [];
+    const expired = new Error("its time is over");
+    const runs = await Promise.allSettled([
+      device.run(long, { onStart: () => told.push("first") }),
+      device.run(brief, {
+        onStart: () => {
+          told.push("second");
+          throw expired;
+        },
+      }),
+      device.run(brief, { onStart: () => told.push("third") }),
+    ]);
+    assert.deepEqual(told, ["first", "second", "third"]);
+    assert.deepEqual(
+      runs.map((r) => (r.status === "rejected" ? r.reason : "done")),
+      ["done", expired, "done"],
+    );
+    assert.equal((await readWords(device, counts))[0], 3);
+    assert.equal(long.position, 1);
+    // Nothing is left that would keep the device busy.
+    await device.run(brief, {});
+    long.release();
+    brief.release();
+    device.release(counts);
+    assert.equal(device.stats().bytesInUse, 0);
     await device.close();
   });
 

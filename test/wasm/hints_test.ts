@@ -68,7 +68,7 @@ test("hints: products are right for every hint that holds, with less code for mo
 
 test("hints: attention over few queries and keys takes less scratch and gives the same", () => {
   const plain: AttentionOptions = {
-    ...{ headDim: 12, scale: 0.3, causal: false, keyMask: false, segments: false, window: 0, madd: false },
+    ...{ headDim: 12, scale: 0.3, causal: false, keyMask: false, segments: false, window: 0, madd: false, partKeys: 0 },
   };
   for (let seed = 0; seed < 40; seed++) {
     const pick = (of: number, index: number): number => 1 + (hash32(seed, index) % of);

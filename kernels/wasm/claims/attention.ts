@@ -1,6 +1,17 @@
 /** Attention that reads queries, keys and values in place. */
 import type { Claim, ClaimContext, KernelSpec, Offer, Place } from "../../../runtime/abi/kernel.ts";
-import { add, bounds, type Dim, dimEquals, evaluate, floorDiv, min, mul } from "../../../runtime/core/dim.ts";
+import {
+  add,
+  bounds,
+  ceilDiv,
+  type Dim,
+  dimEquals,
+  evaluate,
+  floorDiv,
+  max,
+  min,
+  mul,
+} from "../../../runtime/core/dim.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import {
   type AttentionOptions,
@@ -8,9 +19,11 @@ import {
   attentionGrid,
   attentionItem,
   attentionKernel,
+  attentionPairFlops,
+  attentionPartKeys,
   attentionScratch,
+  attentionSpan,
 } from "../emit/attention.ts";
-import { exprFlops } from "../emit/expr.ts";
 import { bytesOf, pointer, sourcesOf } from "./operands.ts";
 
 const NAME = "attention";
@@ -21,9 +34,11 @@ function windowOf(context: ClaimContext, node: Node): number {
   return bounds(node.inputs[1].shape[1], context.box).max <= window + 1 ? 0 : window;
 }
 
+const longestSegment = (node: Node): Dim | undefined => node.attributes.longest_segment as Dim | undefined;
+
 /** Keys that a query may see at most, windows left out. */
 function reachableKeys(node: Node): Dim {
-  return (node.attributes.longest_segment as Dim | undefined) ?? node.inputs[1].shape[1];
+  return longestSegment(node) ?? node.inputs[1].shape[1];
 }
 
 /** Scores and weighted sums, and one exponential for each score. */
@@ -31,9 +46,15 @@ function flopsOf(node: Node, window: number): Dim {
   const [q] = node.inputs;
   const reachable = reachableKeys(node);
   const keys = window === 0 ? reachable : min(reachable, 2 * window + 1);
-  const scores = mul(q.shape[0], q.shape[1], q.shape[2], keys);
-  const exponential = exprFlops({ op: "exp", args: [{ input: 0 }] });
-  return add(mul(4, scores, q.shape[3]), mul(exponential, scores));
+  return mul(q.shape[0], q.shape[1], q.shape[2], keys, attentionPairFlops(q.shape[3] as number));
+}
+
+/** Parts in which a block of queries meets its keys; 1 where the range has no call that would be long. */
+function partsOf(context: ClaimContext, node: Node, options: AttentionOptions): { keys: number; parts: Dim } {
+  const keys = attentionPartKeys(options);
+  const span = attentionSpan(node.inputs[1].shape[1], options.segments ? longestSegment(node) : undefined, options);
+  if (options.window > 0 || bounds(span, context.box).max <= keys) return { keys: 0, parts: 1 };
+  return { keys, parts: max(1, ceilDiv(span, keys)) };
 }
 
 function optionsOf(context: ClaimContext, node: Node, headDim: number): AttentionOptions {
@@ -48,6 +69,7 @@ function optionsOf(context: ClaimContext, node: Node, headDim: number): Attentio
     madd: context.capabilities.relaxedMadd === true,
     mostQueries: Math.max(1, bounds(node.inputs[0].shape[1], context.box).max),
     mostKeys: Math.max(1, bounds(reachableKeys(node), context.box).max),
+    partKeys: 0,
   };
 }
 
@@ -58,7 +80,9 @@ function claim(context: ClaimContext, node: Node): readonly Offer[] {
   const headDim = q.shape[3];
   if (typeof headDim !== "number") return refuse("its head_dim must be known when it is compiled.");
   if (!dimEquals(q.shape[2], k.shape[2])) return refuse("queries and keys must have the same number of heads.");
-  const options = optionsOf(context, node, headDim);
+  const whole = optionsOf(context, node, headDim);
+  const { keys: partKeys, parts } = partsOf(context, node, whole);
+  const options = { ...whole, partKeys };
   const odd = [q, k, v, ...(options.keyMask ? [extra[0]] : [])].find((n) => n.dtype !== "f32");
   if (odd !== undefined) return refuse(`it computes in f32, and an operand is ${odd.dtype}.`);
   // A head's elements must lie side by side; all other strides are free.
@@ -88,6 +112,7 @@ function claim(context: ClaimContext, node: Node): readonly Offer[] {
         heads: q.shape[2],
         queries: q.shape[1],
         keys: k.shape[1],
+        parts,
         ...(options.segments ? { segments: add(extra[extra.length - 1].shape[0], -1) } : {}),
       };
       const pointers: Record<string, { readonly place: Place; readonly offset: Dim; readonly mode: "read" | "write" }> =
@@ -110,6 +135,7 @@ function claim(context: ClaimContext, node: Node): readonly Offer[] {
         code: attentionKernel(options).bytes,
         args: attentionArguments(options).map((name) => pointers[name] ?? { size: sizes[name] }),
         grid: attentionGrid(q.shape[0], q.shape[2], q.shape[1], options),
+        ...(partKeys > 0 ? { parts } : {}),
         flops,
         workerScratch: attentionScratch(options),
         itemOf: (element, dims) =>

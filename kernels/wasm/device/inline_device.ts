@@ -25,6 +25,7 @@ export class InlineDevice extends LinearDevice {
   /** Milliseconds of work since the event loop last turned for us: many short runs in a row must yield too. */
   #worked = 0;
   #interrupted = false;
+  #loop: InlineLoop | undefined;
 
   constructor(target: string, bound: number) {
     super(target, 0, new LinearMemory(bound, false));
@@ -44,6 +45,7 @@ export class InlineDevice extends LinearDevice {
     this.#interrupted = false;
     const words = (): Int32Array => this.memory.words(work.table, work.launches * RECORD_WORDS);
     const loop = new InlineLoop(this.#kernels, words, work.launches, work.scratch);
+    this.#loop = loop;
     while (!this.#interrupted) {
       const begin = performance.now();
       let done: boolean;
@@ -61,6 +63,10 @@ export class InlineDevice extends LinearDevice {
 
   protected interrupt(): void {
     this.#interrupted = true;
+  }
+
+  protected position(): number {
+    return this.#loop?.position ?? 0;
   }
 
   protected onBusy(): void {}

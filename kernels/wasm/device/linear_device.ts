@@ -27,6 +27,8 @@ interface Program extends BoundProgram {
   readonly kernels: readonly string[];
   pending: number;
   released: boolean;
+  /** Launch where its last run ended. */
+  ended: number;
 }
 
 /** What a subclass needs to run a program. */
@@ -42,7 +44,7 @@ export interface Work {
 
 interface Job {
   readonly program: Program;
-  readonly signal: AbortSignal | undefined;
+  readonly options: RunOptions;
   readonly resolve: () => void;
   readonly reject: (reason: unknown) => void;
   readonly onAbort: () => void;
@@ -78,6 +80,7 @@ export abstract class LinearDevice implements Device {
   readonly #queue: Job[] = [];
   #running: Job | undefined;
   #runs = 0;
+  #busy = false;
   #failure: FoveaError | undefined;
 
   protected constructor(target: string, threads: number, memory: LinearMemory) {
@@ -94,6 +97,8 @@ export abstract class LinearDevice implements Device {
   /** Runs to the end, or to where `interrupt` stops it. @throws FoveaError `kernel_failed` */
   protected abstract execute(work: Work): Promise<void>;
   protected abstract interrupt(): void;
+  /** Launch that the running work is at, or where it stopped. */
+  protected abstract position(): number;
   /** Told when work begins to wait and when all is done. */
   protected abstract onBusy(busy: boolean): void;
   protected abstract shutDown(): Promise<void>;
@@ -177,8 +182,13 @@ export abstract class LinearDevice implements Device {
       throw error;
     }
     this.#programs++;
+    const position = (): number => (this.#running?.program === program ? this.position() : program.ended);
     const program: Program = {
       launches: launches.length,
+      get position() {
+        return position();
+      },
+      ended: 0,
       table,
       kernels: launches.map((launch) => launch.kernel),
       pending: 0,
@@ -199,11 +209,11 @@ export abstract class LinearDevice implements Device {
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (program.released) return Promise.reject(new Error("internal: a released program is run"));
     return new Promise((resolve, reject) => {
-      const job: Job = { program, signal, resolve, reject, onAbort: () => this.#abort(job) };
+      const job: Job = { program, options, resolve, reject, onAbort: () => this.#abort(job) };
       signal?.addEventListener("abort", job.onAbort);
       program.pending++;
       this.#queue.push(job);
-      if (this.#running === undefined && this.#queue.length === 1) this.onBusy(true);
+      this.#tellBusy();
       this.#pump();
     });
   }
@@ -225,28 +235,54 @@ export abstract class LinearDevice implements Device {
     const jobs = [...(this.#running === undefined ? [] : [this.#running]), ...this.#queue.splice(0)];
     this.#running = undefined;
     for (const job of jobs) this.#settle(job, () => job.reject(this.#failure));
-    if (jobs.length > 0) this.onBusy(false);
+    this.#tellBusy();
+  }
+
+  #tellBusy(): void {
+    const busy = this.#running !== undefined || this.#queue.length > 0;
+    if (busy === this.#busy) return;
+    this.#busy = busy;
+    this.onBusy(busy);
   }
 
   #check(): void {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
+  /** The next run whose turn has come and that still wants to run. */
+  #take(): Job | undefined {
+    for (let job = this.#queue.shift(); job !== undefined; job = this.#queue.shift()) {
+      const { onStart } = job.options;
+      try {
+        onStart?.();
+        return job;
+      } catch (reason) {
+        const refused = job;
+        this.#settle(refused, () => refused.reject(reason));
+      }
+    }
+    return undefined;
+  }
+
   #pump(): void {
     if (this.#running !== undefined) return;
-    const job = this.#queue.shift();
-    if (job === undefined) return;
+    const job = this.#take();
+    if (job === undefined) {
+      this.#tellBusy();
+      return;
+    }
     this.#running = job;
-    const { program, signal } = job;
+    const { program } = job;
+    const { signal } = job.options;
     const finish = (answer: () => void): void => {
       // After a failure of the device, the job was answered already.
       if (this.#running !== job) return;
+      program.ended = this.position();
       this.#running = undefined;
       this.#runs++;
       for (const address of this.#outgrown.splice(0)) this.memory.release(address);
       this.#settle(job, signal?.aborted ? () => job.reject(signal.reason) : answer);
-      if (this.#queue.length === 0) this.onBusy(false);
-      else this.#pump();
+      this.#pump();
     };
     this.execute({
       table: program.table,
@@ -268,12 +304,12 @@ export abstract class LinearDevice implements Device {
     const at = this.#queue.indexOf(job);
     if (at < 0) return;
     this.#queue.splice(at, 1);
-    this.#settle(job, () => job.reject(job.signal?.reason));
-    if (this.#running === undefined && this.#queue.length === 0) this.onBusy(false);
+    this.#settle(job, () => job.reject(job.options.signal?.reason));
+    this.#tellBusy();
   }
 
   #settle(job: Job, answer: () => void): void {
-    job.signal?.removeEventListener("abort", job.onAbort);
+    job.options.signal?.removeEventListener("abort", job.onAbort);
     job.program.pending--;
     if (job.program.released && job.program.pending === 0) this.#free(job.program);
     answer();

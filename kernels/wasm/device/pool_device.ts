@@ -1,7 +1,7 @@
 /** A device with workers: the caller's thread posts one message per run and receives one. */
 import type { DeviceHost, WorkerHandle } from "../../../runtime/abi/device.ts";
 import { FoveaError } from "../../../runtime/core/diagnostics.ts";
-import { createControl, FAILED, failureReason, MESSAGES, STOP, WAKE } from "./control.ts";
+import { createControl, FAILED, failureReason, MESSAGES, RUN, STEP, STOP, WAKE } from "./control.ts";
 import { type Code, kernelFailure, LinearDevice, type Work } from "./linear_device.ts";
 import { LinearMemory } from "./memory.ts";
 import { withSharedMemory } from "./shared_import.ts";
@@ -72,6 +72,11 @@ export class PoolDevice extends LinearDevice {
 
   protected interrupt(): void {
     Atomics.store(this.#control, STOP, this.#run);
+  }
+
+  protected position(): number {
+    // Until the leader has begun, the words are those of the run before.
+    return Atomics.load(this.#control, RUN) === this.#run ? Atomics.load(this.#control, STEP) : 0;
   }
 
   /** Only waiting work keeps the process alive. */

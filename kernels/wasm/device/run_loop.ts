@@ -17,9 +17,18 @@ import {
   TABLE,
   WAKE,
 } from "./control.ts";
-import { ARGS_WORD, CHUNK_WORD, CODE_WORD, FIRST_WORD, GRID_WORD, RECORD_WORDS, SHARED_WORD } from "./launch_table.ts";
+import {
+  ARGS_WORD,
+  CHUNK_WORD,
+  CODE_WORD,
+  FIRST_WORD,
+  GRID_WORD,
+  PARTS_WORD,
+  RECORD_WORDS,
+  SHARED_WORD,
+} from "./launch_table.ts";
 
-/** A kernel: address of its arguments, first and last (exclusive) grid item, address of private scratch. */
+/** A kernel: address of its arguments, first and last (exclusive) item or part of one, address of private scratch. */
 export type Kernel = (args: number, begin: number, end: number, scratch: number) => void;
 
 /** How long a worker spins before it sleeps; waking up costs 8 to 26 us. */
@@ -136,13 +145,21 @@ export class PoolLoop {
     const grid = words[record + GRID_WORD];
     const chunk = words[record + CHUNK_WORD];
     const first = words[record + FIRST_WORD];
+    const parts = words[record + PARTS_WORD];
     const scratch = control[SCRATCH] + this.#worker * control[SCRATCH_STRIDE];
     try {
       for (;;) {
         if (Atomics.load(control, STOP) === run) return;
         const begin = first + Atomics.add(control, NEXT, 1) * chunk;
         if (begin >= grid) return;
-        kernel(args, begin, Math.min(begin + chunk, grid), scratch);
+        const end = Math.min(begin + chunk, grid);
+        if (parts === 1) kernel(args, begin, end, scratch);
+        else {
+          for (let call = begin * parts; call < end * parts; call++) {
+            if (Atomics.load(control, STOP) === run) return;
+            kernel(args, call, call + 1, scratch);
+          }
+        }
       }
     } catch (error) {
       noteFailure(control, error instanceof Error ? error.message : String(error));
@@ -166,6 +183,7 @@ export class InlineLoop {
   readonly #scratch: number;
   /** Launch that runs, or that failed. */
   step = 0;
+  /** Next item, or part where the launch has some. */
   #next = 0;
 
   /** @param words a current view of the records; memory may move between slices. */
@@ -176,6 +194,11 @@ export class InlineLoop {
     this.#scratch = scratch;
   }
 
+  /** Launch that it is at, or where it ended. */
+  get position(): number {
+    return Math.max(0, Math.min(this.step, this.#launches - 1));
+  }
+
   /** Works until `deadline` (`performance.now()` milliseconds); true when all is done. */
   advance(deadline: number): boolean {
     const words = this.#words();
@@ -183,9 +206,10 @@ export class InlineLoop {
       const record = this.step * RECORD_WORDS;
       const kernel = this.#kernels[words[record + CODE_WORD]];
       const args = words[record + ARGS_WORD];
-      const grid = words[record + GRID_WORD];
-      const chunk = words[record + CHUNK_WORD];
-      this.#next = Math.max(this.#next, words[record + FIRST_WORD]);
+      const parts = words[record + PARTS_WORD];
+      const grid = words[record + GRID_WORD] * parts;
+      const chunk = parts === 1 ? words[record + CHUNK_WORD] : 1;
+      this.#next = Math.max(this.#next, words[record + FIRST_WORD] * parts);
       while (this.#next < grid) {
         if (performance.now() >= deadline) return false;
         const begin = this.#next;

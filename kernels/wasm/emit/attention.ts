@@ -1,8 +1,9 @@
 /** Attention that streams over keys: memory for any number of keys is the same few blocks of scratch. */
-import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
+import { add, ceilDiv, type Dim, min, mul } from "../../../runtime/core/dim.ts";
 import { type Code, f32, f32x4, get, i32, type Local, set, v128, when, whileLoop } from "../asm/code.ts";
 import { type KernelFrame, type KernelModule, kernelModule } from "../asm/module.ts";
 import { attendBlock, inScratch, packBlock, type ScratchLayout, scratchLayout } from "./attention_block.ts";
+import { exprFlops } from "./expr.ts";
 import { advance, forItems, repeatWhile, word, wordBytes } from "./loops.ts";
 import { ceilDivision, smaller, wordsAfter } from "./size.ts";
 
@@ -21,6 +22,11 @@ export interface AttentionOptions {
   readonly window: number;
   /** Allows relaxed multiply-add. */
   readonly madd: boolean;
+  /**
+   * Keys of a part, a multiple of the keys of a block: a block of queries meets its keys in as many calls as it has parts, in
+   * order and with the same scratch, so that no call is long. 0 computes it in one call. Needs a `window` of 0.
+   */
+  readonly partKeys: number;
   /** No head has more queries; nothing where that is not known. */
   readonly mostQueries?: number;
   /** No query sees more keys; nothing where that is not known. */
@@ -28,7 +34,10 @@ export interface AttentionOptions {
 }
 
 /** What the size of scratch and grid depends on. */
-export type AttentionLayoutOptions = Pick<AttentionOptions, "headDim" | "window" | "madd" | "mostQueries" | "mostKeys">;
+export type AttentionLayoutOptions = Pick<
+  AttentionOptions,
+  "headDim" | "window" | "madd" | "partKeys" | "mostQueries" | "mostKeys"
+>;
 
 /**
  * Names of the argument words, in order. `output`, `q`, `k`, `v`, `key_mask` and `cu_seqlens` are pointers; strides are
@@ -40,11 +49,12 @@ export function attentionArguments(options: AttentionOptions): readonly string[]
     ...["q", "k", "v"].flatMap((name) => ["batch", "token", "head"].map((axis) => `${name}_${axis}_stride`)),
     ...(options.keyMask ? ["key_mask"] : []),
     ...(options.segments ? ["cu_seqlens", "segments"] : []),
+    ...(options.partKeys > 0 ? ["parts"] : []),
   ];
 }
 
 const layoutOf = (options: AttentionLayoutOptions): ScratchLayout =>
-  scratchLayout({ ...options, windowed: options.window > 0 });
+  scratchLayout({ ...options, windowed: options.window > 0, parted: options.partKeys > 0 });
 
 /** Bytes of private scratch. */
 export function attentionScratch(options: AttentionLayoutOptions): number {
@@ -73,6 +83,30 @@ export function attentionItem(
   return head * blocks + Math.floor((token - batch * queries) / height);
 }
 
+/** Operations for one query and one key: score, exponential, weighted sum. */
+export function attentionPairFlops(headDim: number): number {
+  return 4 * headDim + exprFlops({ op: "exp", args: [{ input: 0 }] });
+}
+
+/** Most operations of a call that computes a part: 2 ms at 10 GFLOP/s. */
+const PART_FLOPS = 2e7;
+
+/** Keys of a part for one head_dim. */
+export function attentionPartKeys(options: AttentionLayoutOptions): number {
+  const { queries, keys } = layoutOf(options);
+  const most = PART_FLOPS / (queries * attentionPairFlops(options.headDim));
+  return keys * Math.max(1, Math.floor(most / keys));
+}
+
+/**
+ * Most keys between the first and the last that a block of queries meets.
+ * @param longest of the segments, where there are some
+ */
+export function attentionSpan(keys: Dim, longest: Dim | undefined, options: AttentionLayoutOptions): Dim {
+  // A block reaches into a segment at either end and holds others between them.
+  return longest === undefined ? keys : min(keys, add(mul(2, longest), layoutOf(options).queries));
+}
+
 /** Queries `first`..`end` - 1 attend to keys `key`..`keyEnd` - 1. */
 interface Job {
   readonly first: Local;
@@ -80,6 +114,16 @@ interface Job {
   /** Moves. */
   readonly key: Local;
   readonly keyEnd: Local;
+}
+
+/** The part of its keys that a call computes. */
+interface Part {
+  /** First key of the block of queries. */
+  readonly base: Local;
+  /** From the first key: blocks of keys that begin from here on. */
+  readonly from: Local;
+  /** To before here. */
+  readonly until: Local;
 }
 
 /** First elements of the head in each operand, and bytes between tokens. */
@@ -240,15 +284,22 @@ function takeKeys(
   return { take: [block, sees], position };
 }
 
-/** Runs one job from queries to output. */
-function attend(frame: KernelFrame, options: AttentionOptions, layout: ScratchLayout, head: Head, job: Job): Code {
+/** Runs one job from queries to output, or the part of it that the call is for. */
+function attend(
+  frame: KernelFrame,
+  options: AttentionOptions,
+  layout: ScratchLayout,
+  head: Head,
+  job: Job,
+  part: Part | undefined,
+): Code {
   const [rows, count, query, output] = frame.locals("i32", 4);
   const { take, position } = takeKeys(frame, options, layout, job, rows, count, head.mask);
   const token = (base: Local, bytes: Local, index: Code): Code => i32.add(get(base), i32.mul(index, get(bytes)));
   const { causal, window } = options;
   const block = { layout, rows, count, ragged: causal || window > 0, windowed: window > 0 };
   const windowFirst = i32.sub(get(job.first), i32.of(window));
-  return [
+  const begin = [
     causal ? set(job.keyEnd, smaller(get(job.keyEnd), get(job.end))) : [],
     window === 0
       ? []
@@ -259,8 +310,10 @@ function attend(frame: KernelFrame, options: AttentionOptions, layout: ScratchLa
     set(rows, i32.sub(get(job.end), get(job.first))),
     set(query, token(head.query, head.queryBytes, get(job.first))),
     set(output, token(head.output, head.outputBytes, get(job.first))),
-    startQueries(frame, layout, options.scale, rows, query, head.queryBytes),
-    repeatWhile(i32.ltU(get(job.key), get(job.keyEnd)), [
+  ];
+  const start = startQueries(frame, layout, options.scale, rows, query, head.queryBytes);
+  const meet = (until: Code): Code =>
+    repeatWhile(i32.ltU(get(job.key), until), [
       take,
       when(get(count), [
         packBlock(
@@ -271,8 +324,51 @@ function attend(frame: KernelFrame, options: AttentionOptions, layout: ScratchLa
         ),
         attendBlock(frame, block),
       ]),
+    ]);
+  const finish = finishQueries(frame, layout, rows, output, head.outputBytes);
+  if (part === undefined) return [begin, start, meet(get(job.keyEnd)), finish];
+  const [isNew, goesOn] = frame.locals("i32", 2);
+  const ahead = i32.sub(get(job.key), get(part.base));
+  const resume = inScratch(frame, layout.resume);
+  return [
+    begin,
+    set(isNew, i32.sub(i32.of(1), i32.ltU(ahead, get(part.from)))),
+    // What begins in a later part waits; what began in an earlier one goes on where that stopped, if it did.
+    set(goesOn, i32.ltU(ahead, get(part.until))),
+    when(i32.sub(i32.of(1), get(isNew)), set(job.key, i32.load(resume))),
+    set(goesOn, i32.and(get(goesOn), i32.or(get(isNew), i32.ltU(get(job.key), get(job.keyEnd))))),
+    when(get(goesOn), [
+      when(get(isNew), start),
+      meet(smaller(get(job.keyEnd), i32.add(get(part.base), get(part.until)))),
+      i32.store(resume, get(job.key)),
+      when(i32.sub(i32.of(1), i32.ltU(get(job.key), get(job.keyEnd))), finish),
     ]),
-    finishQueries(frame, layout, rows, output, head.outputBytes),
+  ];
+}
+
+function partLocals(frame: KernelFrame): Part {
+  const [base, from, until] = frame.locals("i32", 3);
+  return { base, from, until };
+}
+
+/** Finds an item's part; gives the number of its block of queries as well. */
+function placeInParts(
+  frame: KernelFrame,
+  { partKeys }: AttentionOptions,
+  { from, until }: Part,
+  item: Local,
+  parts: Code,
+): [Local, Code] {
+  const [block, part] = frame.locals("i32", 2);
+  const isLast = i32.eq(i32.add(get(part), i32.of(1)), parts);
+  return [
+    block,
+    [
+      set(block, i32.divU(get(item), parts)),
+      set(part, i32.remU(get(item), parts)),
+      set(from, i32.mul(get(part), i32.of(partKeys))),
+      set(until, i32.select(isLast, i32.of(0x3fffffff), i32.add(get(from), i32.of(partKeys)))),
+    ],
   ];
 }
 
@@ -287,6 +383,7 @@ export function attentionKernel(options: AttentionOptions): KernelModule {
     const [first, end, keyFirst, keyEnd] = frame.locals("i32", 4);
     const head: Head = { query, queryBytes, key, keyBytes, value, valueBytes, output, outputBytes, mask };
     const heads = argument("heads");
+    const part = options.partKeys > 0 ? partLocals(frame) : undefined;
     const setup = [
       set(queries, argument("queries")),
       set(blocks, ceilDivision(get(queries), i32.of(layout.queries))),
@@ -304,9 +401,12 @@ export function attentionKernel(options: AttentionOptions): KernelModule {
         i32.mul(get(batch), argument(`${name}_batch_stride`)),
         i32.mul(get(number), argument(`${name}_head_stride`)),
       );
+    const [blockNumber, ofBlock] =
+      part === undefined ? [item, []] : placeInParts(frame, options, part, item, argument("parts"));
     const place = [
-      set(block, i32.remU(get(item), get(blocks))),
-      set(batch, i32.divU(get(item), get(blocks))),
+      ofBlock,
+      set(block, i32.remU(get(blockNumber), get(blocks))),
+      set(batch, i32.divU(get(blockNumber), get(blocks))),
       set(number, i32.remU(get(batch), heads)),
       set(batch, i32.divU(get(batch), heads)),
       set(query, headStart("q")),
@@ -326,13 +426,15 @@ export function attentionKernel(options: AttentionOptions): KernelModule {
         set(keyFirst, i32.of(0)),
         set(keyEnd, argument("keys")),
         // Even heights may leave nothing for the last block.
-        when(i32.ltU(get(first), get(end)), attend(frame, options, layout, head, job)),
+        part === undefined ? [] : set(part.base, i32.of(0)),
+        when(i32.ltU(get(first), get(end)), attend(frame, options, layout, head, job, part)),
       ];
       return [setup, forItems(frame, item, [place, whole])];
     }
     const [segment, segmentsEnd] = frame.locals("i32", 2);
     const larger = (a: Code, b: Code): Code => i32.select(i32.ltU(a, b), b, a);
     const perSegment = [
+      part === undefined ? [] : set(part.base, i32.of(-1)),
       set(segment, argument("cu_seqlens")),
       set(segmentsEnd, wordsAfter(get(segment), argument("segments"))),
       repeatWhile(i32.ne(get(segment), get(segmentsEnd)), [
@@ -340,7 +442,10 @@ export function attentionKernel(options: AttentionOptions): KernelModule {
         set(keyEnd, i32.load(get(segment), 4)),
         set(first, larger(blockFirst, get(keyFirst))),
         set(end, smaller(blockEnd, get(keyEnd))),
-        when(i32.ltS(get(first), get(end)), attend(frame, options, layout, head, job)),
+        when(i32.ltS(get(first), get(end)), [
+          part === undefined ? [] : when(i32.ltS(get(part.base), i32.of(0)), set(part.base, get(keyFirst))),
+          attend(frame, options, layout, head, job, part),
+        ]),
         advance(segment, i32.of(4)),
       ]),
     ];

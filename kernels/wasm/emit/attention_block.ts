@@ -56,6 +56,8 @@ export interface ScratchLayout {
   readonly unseen: number;
   /** Positions of the block's keys. */
   readonly positions: number;
+  /** Key at which the next part goes on. */
+  readonly resume: number;
   readonly bytes: number;
 }
 
@@ -65,6 +67,8 @@ export interface ScratchOptions {
   readonly madd: boolean;
   /** Makes room for `unseen`. */
   readonly windowed: boolean;
+  /** Makes room for `resume`. */
+  readonly parted: boolean;
   /** No head has more queries, or keys that see each other; nothing where that is not known. */
   readonly mostQueries?: number;
   readonly mostKeys?: number;
@@ -72,7 +76,7 @@ export interface ScratchOptions {
 
 /** Where everything lies. */
 export function scratchLayout(options: ScratchOptions): ScratchLayout {
-  const { headDim, madd, windowed, mostQueries = QUERIES, mostKeys = KEYS } = options;
+  const { headDim, madd, windowed, parted, mostQueries = QUERIES, mostKeys = KEYS } = options;
   const tile = { rows: madd ? 6 : 4, columns: 8, madd };
   const queries = Math.min(QUERIES, roundUp(mostQueries, tile.rows));
   const keys = Math.min(KEYS, roundUp(mostKeys, tile.columns));
@@ -99,6 +103,7 @@ export function scratchLayout(options: ScratchOptions): ScratchLayout {
     seen: take(4 * (queries + tile.rows)),
     positions: take(4 * (keys + 1)),
     unseen: take(windowed ? 4 * (queries + tile.rows) : 0),
+    resume: take(parted ? 4 : 0),
     bytes,
   };
 }

@@ -39,8 +39,13 @@ function compareRows(found: Float32Array, expected: ArrayLike<number>, spread: n
   return undefined;
 }
 
-/** Attention over random operands, with the evaluator as the judge. */
-export function attentionCheck(options: AttentionOptions, sizes: AttentionSizes): Check {
+interface AttentionRun {
+  readonly run: KernelRun;
+  readonly expected: ArrayLike<number>;
+}
+
+/** Attention over random operands, with what the evaluator finds. */
+export function attentionRun(options: AttentionOptions, sizes: AttentionSizes): AttentionRun {
   const { batch, heads, queries, keys } = sizes;
   const { headDim } = options;
   const spread = sizes.spread ?? 1;
@@ -62,6 +67,7 @@ export function attentionCheck(options: AttentionOptions, sizes: AttentionSizes)
     ...(options.segments ? { cuSeqlens: ref.refTensor("i32", [cuSeqlens.length], cuSeqlens) } : {}),
   }).data;
 
+  const parts = options.partKeys > 0 ? Math.max(1, Math.ceil(keys / options.partKeys)) : 1;
   const merged = sizes.merged === true;
   const step = merged ? 3 * width : width;
   const tokens = merged ? interleave([q, k, v], width) : undefined;
@@ -82,6 +88,7 @@ export function attentionCheck(options: AttentionOptions, sizes: AttentionSizes)
           ["key_mask", pointers[3]],
           ["cu_seqlens", pointers[4]],
           ["segments", cuSeqlens.length - 1],
+          ["parts", parts],
         ] as const),
       ]);
       ["q", "k", "v"].forEach((name, i) => {
@@ -92,13 +99,19 @@ export function attentionCheck(options: AttentionOptions, sizes: AttentionSizes)
       });
       return attentionArguments(options).map((name) => values.get(name) as number);
     },
-    grid: attentionGrid(batch, heads, queries, options) as number,
+    grid: (attentionGrid(batch, heads, queries, options) as number) * parts,
     scratch: attentionScratch(options),
     misaligned: (queries + keys) % 4,
   };
+  return { run, expected };
+}
+
+/** Attention over random operands, with the evaluator as the judge. */
+export function attentionCheck(options: AttentionOptions, sizes: AttentionSizes): Check {
+  const { run, expected } = attentionRun(options, sizes);
   return (kernel) => {
-    const wrong = compareRows(runKernel(kernel, run), expected, spread);
-    return wrong === undefined ? undefined : `queries ${queries}, keys ${keys}: ${wrong}`;
+    const wrong = compareRows(runKernel(kernel, run), expected, sizes.spread ?? 1);
+    return wrong === undefined ? undefined : `queries ${sizes.queries}, keys ${sizes.keys}: ${wrong}`;
   };
 }
 
@@ -160,6 +173,23 @@ const ROWS: readonly Row[] = [
     sizes: [
       { batch: 2, heads: 2, queries: 9, keys: 18 },
       { batch: 1, heads: 1, queries: 6, keys: 6, merged: true },
+    ],
+  },
+  {
+    name: "in parts",
+    options: { headDim: 8, partKeys: 128 },
+    sizes: [
+      { batch: 2, heads: 2, queries: 75, keys: 300 },
+      { batch: 1, heads: 1, queries: 5, keys: 128 },
+      { batch: 1, heads: 1, queries: 3, keys: 1 },
+    ],
+  },
+  {
+    name: "in parts with segments",
+    options: { headDim: 4, segments: true, partKeys: 128 },
+    sizes: [
+      { batch: 1, heads: 2, queries: 400, keys: 400, ends: [10, 10, 30, 330, 331, 400] },
+      { batch: 1, heads: 1, queries: 256, keys: 256, ends: [128, 256] },
     ],
   },
   { name: "head_dim 3", options: { headDim: 3 }, sizes: [{ batch: 2, heads: 2, queries: 7, keys: 10 }] },
@@ -276,7 +306,16 @@ const ROWS: readonly Row[] = [
 
 export function attentionCases(madd: boolean): readonly KernelCase[] {
   return ROWS.map(({ name, options, sizes }) => {
-    const all = { scale: 0.3, causal: false, keyMask: false, segments: false, window: 0, ...options, madd };
+    const all = {
+      scale: 0.3,
+      causal: false,
+      keyMask: false,
+      segments: false,
+      window: 0,
+      partKeys: 0,
+      ...options,
+      madd,
+    };
     return {
       name: `attention ${name}${madd ? ", relaxed" : ""}`,
       relaxed: madd,
