@@ -325,8 +325,8 @@ function attend(
         attendBlock(frame, block),
       ]),
     ]);
-  const finish = finishQueries(frame, layout, rows, output, head.outputBytes);
-  if (part === undefined) return [begin, start, meet(get(job.keyEnd)), finish];
+  const finish = (): Code => finishQueries(frame, layout, rows, output, head.outputBytes);
+  if (part === undefined) return [begin, start, meet(get(job.keyEnd)), finish()];
   const [isNew, goesOn] = frame.locals("i32", 2);
   const ahead = i32.sub(get(job.key), get(part.base));
   const resume = inScratch(frame, layout.resume);
@@ -341,7 +341,7 @@ function attend(
       when(get(isNew), start),
       meet(smaller(get(job.keyEnd), i32.add(get(part.base), get(part.until)))),
       i32.store(resume, get(job.key)),
-      when(i32.sub(i32.of(1), i32.ltU(get(job.key), get(job.keyEnd))), finish),
+      when(i32.sub(i32.of(1), i32.ltU(get(job.key), get(job.keyEnd))), finish()),
     ]),
   ];
 }
