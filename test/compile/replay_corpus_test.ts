@@ -52,24 +52,26 @@ test("a change that nobody declared names the component, the target and the firs
 });
 
 test("a corpus with changes is recorded with a reason only, and lists whose they are", () => {
-  const { entries, artifacts } = CORPUS;
+  const { artifacts } = CORPUS;
+  const entries = CORPUS.entries.slice(0, 6);
+  const before = { ...CORPUS, entries };
   const [first] = entries;
   const other = { entries: [{ ...first, range: "another" }, ...entries.slice(1)], artifacts };
-  assert.deepEqual(changedTags(CORPUS, other), [first.tag]);
-  assert.equal(declareCorpus(CORPUS, { entries, artifacts }, undefined), CORPUS);
+  assert.deepEqual(changedTags(before, other), [first.tag]);
+  assert.equal(declareCorpus(before, { entries, artifacts }, undefined), before);
   for (const because of [undefined, "", "  faster  "]) {
     assert.throws(
-      () => declareCorpus(CORPUS, other, because),
+      () => declareCorpus(before, other, because),
       new RegExp(
         `The artifacts of 1 components change \\(${first.tag}\\), and nothing says why\\. Declare it: npm run`,
       ),
     );
   }
-  const declared = declareCorpus(CORPUS, other, "Ranges have other names");
+  const declared = declareCorpus(before, other, "Ranges have other names");
   assert.deepEqual(declared.declared, { because: "Ranges have other names", tags: [first.tag] });
   const slower = artifacts.map((a, i) => (i === first.artifacts["wasm-relaxed"] ? { ...a, peakBytes: 0 } : a));
-  assert.deepEqual(changedTags(CORPUS, { entries, artifacts: slower }), [first.tag]);
-  assert.deepEqual(changedTags(CORPUS, { entries: entries.filter((e) => e.tag !== first.tag), artifacts }), [
+  assert.deepEqual(changedTags(before, { entries, artifacts: slower }), [first.tag]);
+  assert.deepEqual(changedTags(before, { entries: entries.filter((e) => e.tag !== first.tag), artifacts }), [
     first.tag,
   ]);
 });
