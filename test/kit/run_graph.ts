@@ -24,14 +24,12 @@ export function buildGraph(symbols: Box, build: (b: GraphBuilder) => void, table
   return b.finish();
 }
 
-export interface RunGraphOptions {
+export interface OpenGraphOptions {
   readonly device: Device;
   /** Plugins whose kernels may claim. */
   readonly plugins: readonly Plugin[];
   readonly symbols: Box;
   readonly build: (b: GraphBuilder) => void;
-  readonly bindings: Bindings;
-  readonly inputs: Readonly<Record<string, RefTensor>>;
   readonly weights: WeightValues;
   /** False covers every op alone; true unless given. */
   readonly enabled?: boolean;
@@ -40,9 +38,23 @@ export interface RunGraphOptions {
   readonly dtype?: WeightDType;
 }
 
+export interface RunGraphOptions extends OpenGraphOptions {
+  readonly bindings: Bindings;
+  readonly inputs: Readonly<Record<string, RefTensor>>;
+}
+
 export interface RunGraphResult {
   readonly outputs: Readonly<Record<string, RefTensor>>;
   readonly compiled: CompileResult;
+}
+
+/** A compiled graph with its weights on a device. */
+export interface OpenGraph {
+  readonly graph: Graph;
+  readonly compiled: CompileResult;
+  run(bindings: Bindings, inputs: RunGraphOptions["inputs"]): Promise<RunGraphResult["outputs"]>;
+  /** Gives everything back to the device. */
+  release(): void;
 }
 
 export function tensorOf(t: RefTensor): Tensor {
@@ -50,9 +62,8 @@ export function tensorOf(t: RefTensor): Tensor {
   return { dtype: t.dtype, shape: t.shape, data };
 }
 
-/** The device gives everything back before this returns. */
-export async function runGraph(options: RunGraphOptions): Promise<RunGraphResult> {
-  const { device, bindings } = options;
+export async function openGraph(options: OpenGraphOptions): Promise<OpenGraph> {
+  const { device } = options;
   const interner = createInterner(options.ops ?? OP_TABLE);
   const b = createGraphBuilder({ symbols: options.symbols, interner });
   options.build(b);
@@ -68,37 +79,52 @@ export async function runGraph(options: RunGraphOptions): Promise<RunGraphResult
   await device.load(compiled.code);
   const weights = createInstanceWeights(device);
   const runner = createProgramRunner(device);
+  const release = (): void => {
+    runner.release();
+    weights.release();
+  };
   try {
     await weights.load(compiled.artifact.weights, async (name, shape) =>
       Float32Array.from(options.weights(name, shape).data),
     );
-    const names = graph.inputs.map((n) => n.attributes.name as string);
-    const given = Object.fromEntries(names.map((name) => [name, tensorOf(options.inputs[name])]));
-    const outputs = Object.fromEntries(graph.outputs.map((o) => [o.name, `out ${o.name}`]));
-    const plan = {
-      key: "graph",
-      calls: [
-        {
-          tag: "test/graph",
-          instance: "",
-          dims: bindings,
-          inputs: Object.fromEntries(names.map((n) => [n, n])),
-          outputs,
-        },
-      ],
-      constants: {},
-      results: outputs,
-    };
-    const program = linkPlan(plan, given, () => ({
-      artifact: compiled.artifact,
-      weights: weights.resolve(compiled.artifact.weights),
-    }));
-    const results = await runner.run(program, given, plan.results, { requestId: 1, tag: "test/graph" });
-    const held = Object.entries(results).map(([name, t]) => [name, refTensor(t.dtype, t.shape, t.data)]);
-    return { outputs: Object.fromEntries(held), compiled };
+  } catch (error) {
+    release();
+    throw error;
+  }
+  const names = graph.inputs.map((n) => n.attributes.name as string);
+  return {
+    graph,
+    compiled,
+    release,
+    run: async (bindings, inputs) => {
+      const given = Object.fromEntries(names.map((name) => [name, tensorOf(inputs[name])]));
+      const outputs = Object.fromEntries(graph.outputs.map((o) => [o.name, `out ${o.name}`]));
+      const call = { tag: "test/graph", instance: "", dims: bindings };
+      const plan = {
+        key: JSON.stringify(bindings),
+        calls: [{ ...call, inputs: Object.fromEntries(names.map((n) => [n, n])), outputs }],
+        constants: {},
+        results: outputs,
+      };
+      const program = linkPlan(plan, given, () => ({
+        artifact: compiled.artifact,
+        weights: weights.resolve(compiled.artifact.weights),
+      }));
+      const results = await runner.run(program, given, plan.results, { requestId: 1, tag: "test/graph" });
+      return Object.fromEntries(
+        Object.entries(results).map(([name, t]) => [name, refTensor(t.dtype, t.shape, t.data)]),
+      );
+    },
+  };
+}
+
+/** The device gives everything back before this returns. */
+export async function runGraph(options: RunGraphOptions): Promise<RunGraphResult> {
+  const { run, compiled, release } = await openGraph(options);
+  try {
+    return { outputs: await run(options.bindings, options.inputs), compiled };
   } finally {
-    runner.release();
-    weights.release();
+    release();
   }
 }
 
