@@ -78,7 +78,7 @@ test("every spelling is a value of its own before it is canonical", () => {
   for (const spell of SPELLINGS) {
     const graph: Graph = { symbols: {}, inputs: [x], outputs: [{ name: "y", node: spell(x, make) }] };
     assert.notEqual(graph.outputs[0].node, x);
-    const context = { make, table, rules: [], counts: new Map(), enabled: true };
+    const context = { make, table, rules: [], counts: new Map(), enabled: true, dtype: "f32" } as const;
     assert.equal(rebuild.run(graph, context).outputs[0].node, graph.outputs[0].node);
   }
 });

@@ -3,9 +3,10 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
 import type { Device } from "../../runtime/abi/device.ts";
-import { type Bindings, type Box, evaluate, type Interval } from "../../runtime/core/dim.ts";
+import { add, type Bindings, type Box, evaluate, type Interval, symbol } from "../../runtime/core/dim.ts";
 import { hash32 } from "../../runtime/core/random.ts";
-import { dispatch, type RangeSpec, splitRanges } from "../../runtime/core/range.ts";
+import { dispatch, type RangeList, splitRanges } from "../../runtime/core/range.ts";
+import { brokenRelation, type Relation } from "../../runtime/core/relation.ts";
 import { evaluateGraph, evaluateNode, type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
 import { type Graph, nodesOf } from "../../runtime/ir/graph.ts";
 import type { Node } from "../../runtime/ir/node.ts";
@@ -25,7 +26,7 @@ export const recipes: fc.Arbitrary<GraphRecipe> = fc.record(
         y: fc.nat(2),
         salt: fc.nat(63),
       }),
-      { minLength: 1, maxLength: 6 },
+      { maxLength: 6 },
     ),
     other: fc.nat(6),
     integers: fc.boolean(),
@@ -36,7 +37,8 @@ export const recipes: fc.Arbitrary<GraphRecipe> = fc.record(
 /** Intervals of the random graphs' symbols and how they are divided. */
 export interface Division {
   readonly symbols: Box;
-  readonly spec: RangeSpec;
+  readonly spec: RangeList;
+  readonly relations: readonly Relation[];
 }
 
 const valuesOf = ({ min, max, multipleOf = 1 }: Interval): readonly number[] =>
@@ -64,31 +66,55 @@ function endsOf(of: Interval, cuts: readonly number[], late: boolean): readonly 
   return at.map((i) => (late ? values[i + 1] - 1 : values[i]));
 }
 
+const isOne = (box: Box, at: Bindings): boolean =>
+  Object.entries(box).every(([name, i]) => valuesOf(i).length === 1 && valuesOf(i)[0] === at[name]);
+
 export const divisions: fc.Arbitrary<Division> = fc
   .record({
     tokens: interval(2, 14),
     batch: interval(1, 3),
     cuts: fc.array(fc.nat(40), { maxLength: 2 }),
+    batchCuts: fc.array(fc.nat(40), { maxLength: 1 }),
     late: fc.boolean(),
     exact: fc.array(fc.tuple(fc.nat(40), fc.nat(40)), { maxLength: 1 }),
+    written: fc.boolean(),
+    related: fc.boolean(),
   })
-  .map(({ tokens, batch, cuts, late, exact }): Division => {
+  .map(({ tokens, batch, cuts, batchCuts, late, exact, written, related }): Division => {
+    const symbols: Box = { batch, tokens };
     const [t, b] = [valuesOf(tokens), valuesOf(batch)];
-    const tuples = exact.map(([i, j]) => ({ tokens: t[i % t.length], batch: b[j % b.length] }));
+    // Holds at least for the smallest batch, so that no end of the tokens is unreachable.
+    const relations: readonly Relation[] = related
+      ? [["batch", "<=", add(symbol("tokens"), Math.max(0, b[0] - t[0]))]]
+      : [];
+    const batchEnds = related ? [] : endsOf(batch, batchCuts, late);
+    const ends = { tokens: endsOf(tokens, cuts, late), batch: batchEnds };
+    const boxes = splitRanges(symbols, { ends }, { tag: "test/graph", relations });
+    // A range of one size is no exact size as well.
+    const tuples = exact
+      .map(([i, j]) => ({ tokens: t[i % t.length], batch: b[j % b.length] }))
+      .filter((at) => brokenRelation(relations, at) === undefined && !boxes.some((box) => isOne(box, at)));
     return {
-      symbols: { batch, tokens },
-      spec: { axis: "tokens", ends: endsOf(tokens, cuts, late), exact: tuples },
+      symbols,
+      relations,
+      spec: written ? { boxes: [...boxes].reverse(), exact: tuples } : { ends, exact: tuples },
     };
   });
 
-/** Corners and middle of every box, which holds each end and what follows it. */
-export function pointsOf(boxes: readonly Box[]): readonly Bindings[] {
+/** The boxes of a division. */
+export function boxesOf({ symbols, spec, relations }: Division): readonly Box[] {
+  return splitRanges(symbols, spec, { tag: "test/graph", relations });
+}
+
+/** Corners and middle of every box, which hold each end and what follows it, where relations allow them. */
+export function pointsOf(boxes: readonly Box[], relations: readonly Relation[]): readonly Bindings[] {
   const points = boxes.flatMap((box) => {
     const at = (pick: (values: readonly number[]) => number): Bindings =>
       Object.fromEntries(Object.entries(box).map(([name, i]) => [name, pick(valuesOf(i))]));
     return [at((v) => v[0]), at((v) => v[v.length >> 1]), at((v) => v[v.length - 1])];
   });
-  return [...new Map(points.map((p) => [`${p.batch} ${p.tokens}`, p])).values()];
+  const possible = points.filter((p) => brokenRelation(relations, p) === undefined);
+  return [...new Map(possible.map((p) => [`${p.batch} ${p.tokens}`, p])).values()];
 }
 
 /** Noise of a value, as a share of it: sixteen times what f32 rounds. */
@@ -132,13 +158,13 @@ export interface Compared {
 export async function compareEverywhere(
   device: Device,
   recipe: GraphRecipe,
-  { symbols, spec }: Division,
+  division: Division,
   enabled: boolean,
   compared: Compared,
 ): Promise<void> {
   const build = (b: Parameters<typeof growGraph>[0]): void => growGraph(b, recipe);
-  const boxes = splitRanges(symbols, spec, { tag: "test/graph" });
-  const points = pointsOf(boxes);
+  const boxes = boxesOf(division);
+  const points = pointsOf(boxes, division.relations);
   const weights = randomWeights(7);
   for (const [i, box] of boxes.entries()) {
     const own = points.filter((at) => dispatch("test/graph", boxes, at) === i);

@@ -134,11 +134,12 @@ export function corpusComponents(): readonly CorpusComponent[] {
 
 /** The last range of a component, and the first one where its tag is new: traced. */
 function traceEnds({ spec, isFirst }: CorpusComponent): readonly Graph[] {
-  const { tag, symbols, ranges = {}, maxArtifacts } = spec;
-  const boxes = splitRanges(symbols, ranges, { tag, ...(maxArtifacts === undefined ? {} : { maxArtifacts }) });
+  const { tag, symbols, ranges = {}, maxArtifacts, relations = [] } = spec;
+  const most = maxArtifacts === undefined ? {} : { maxArtifacts };
+  const boxes = splitRanges(symbols, ranges, { tag, relations, ...most });
   const ends = isFirst && boxes.length > 1 ? [boxes[0], boxes[boxes.length - 1]] : boxes.slice(-1);
   return ends.map((box) => {
-    const b = createGraphBuilder({ symbols: box });
+    const b = createGraphBuilder({ symbols: box, relations });
     spec.build(b);
     return b.finish();
   });

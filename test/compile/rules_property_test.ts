@@ -133,7 +133,7 @@ test("merged products on random graphs", () => {
 test("every pass of the pipeline keeps the meaning of random graphs", () => {
   for (const enabled of [true, false]) {
     keepsMeaning(recipes, "the pipeline", 0, (graph, interner) => {
-      const context = { ...interner, rules: RULES, counts: new Map<string, number>(), enabled };
+      const context = { ...interner, rules: RULES, counts: new Map<string, number>(), enabled, dtype: "f32" as const };
       const after = PIPELINE.reduce((g, pass) => pass.run(g, context), graph);
       return { after, fired: 1 };
     });
