@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { copyOutputs, expandUncovered, materializeViews } from "../../runtime/compile/legalize.ts";
 import { mergeSiblingProducts } from "../../runtime/compile/merge_products.ts";
 import { allRules, PIPELINE } from "../../runtime/compile/passes.ts";
-import { applyRules } from "../../runtime/compile/rewrite.ts";
+import { applyRules, type Rule } from "../../runtime/compile/rewrite.ts";
 import { createViewResolver } from "../../runtime/compile/views.ts";
 import { createGraphBuilder } from "../../runtime/ir/builder.ts";
 import { evaluateGraph } from "../../runtime/ir/evaluate/mod.ts";
@@ -121,6 +121,32 @@ for (const rule of RULES) {
     });
   });
 }
+
+test("a rule that changes values, or a type, is caught", () => {
+  const wrong: readonly Rule[] = [
+    {
+      name: "wrong order",
+      apply: (n) => (n.op === "transpose" && n.inputs[0].op === "transpose" ? n.inputs[0] : undefined),
+    },
+    {
+      name: "wrong last bit",
+      apply: (n, make) =>
+        n.op === "constant" && n.attributes.value === 1
+          ? make("constant", [], { value: 1 + Number.EPSILON })
+          : undefined,
+    },
+  ];
+  const spellings = ["transpose of transpose", "multiply by one"];
+  for (const [i, rule] of wrong.entries()) {
+    const growth = EDGE_GROWTHS[Object.keys(SPELLINGS).indexOf(spellings[i])];
+    const check = (): void =>
+      keepsMeaning(holding(growth), rule.name, 0, (graph, { make }) => ({
+        after: applyRules(graph, [rule], make),
+        fired: 1,
+      }));
+    assert.throws(check, /Property failed after \d+ tests/, rule.name);
+  }
+});
 
 test("merged products on random graphs", () => {
   const projections = EDGE_GROWTHS[Object.keys(SPELLINGS).length];
