@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
 import type { Device } from "../../runtime/abi/device.ts";
+import { BUILD_EFFORT, type ExpectationEffort } from "../../runtime/compile/expect.ts";
 import { add, type Bindings, type Box, evaluate, type Interval, symbol } from "../../runtime/core/dim.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { dispatch, type RangeList, splitRanges } from "../../runtime/core/range.ts";
@@ -145,6 +146,9 @@ const TOLERANCE = 5e-6;
 
 const limitFor = (expected: RefTensor): number => TOLERANCE * (1 + maxMagnitude(expected));
 
+/** Expectations are others' to test. */
+const LITTLE: ExpectationEffort = { ...BUILD_EFFORT, samples: [1, 1], interior: 0 };
+
 export interface Compared {
   /** Sizes at which a graph was looked at. */
   tried: number;
@@ -180,7 +184,15 @@ export async function compareEverywhere(
       for (const [name, value] of Object.entries(expected))
         fc.pre(maxDifference(noisy[name], value) <= limitFor(value));
     }
-    const opened = await openGraph({ device, plugins: [wasmPlugin], symbols: box, build, weights, enabled });
+    const opened = await openGraph({
+      device,
+      plugins: [wasmPlugin],
+      symbols: box,
+      build,
+      weights,
+      enabled,
+      effort: LITTLE,
+    });
     try {
       compared.ranges++;
       for (const { at, inputs, expected } of cases) {

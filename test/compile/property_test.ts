@@ -9,7 +9,7 @@ import { GROWTHS, growGraph, RANDOM_SYMBOLS } from "../kit/random_graph.ts";
 import { buildGraph } from "../kit/run_graph.ts";
 import { boxesOf, checkRanges, divisions, pointsOf, recipes, SEED } from "./property_kit.ts";
 
-const RUNS = 40;
+const RUNS = 30;
 
 for (const enabled of [true, false]) {
   test(`random graphs agree with the evaluator at the edges of random ranges, ${enabled ? "optimised" : "op by op"}`, async () => {

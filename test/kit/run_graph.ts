@@ -3,6 +3,7 @@ import type { Device, DeviceHost } from "../../runtime/abi/device.ts";
 import type { Tensor } from "../../runtime/abi/encoder.ts";
 import type { Plugin } from "../../runtime/abi/plugin.ts";
 import { type CompileResult, compileGraph } from "../../runtime/compile/compile.ts";
+import type { ExpectationEffort } from "../../runtime/compile/expect.ts";
 import type { Bindings, Box } from "../../runtime/core/dim.ts";
 import type { WeightDType } from "../../runtime/core/dtype.ts";
 import { createInstanceWeights } from "../../runtime/exec/instance_weights.ts";
@@ -36,6 +37,8 @@ export interface OpenGraphOptions {
   readonly ops?: OpTable;
   /** Type that large weights are kept in; f32 unless given. */
   readonly dtype?: WeightDType;
+  /** How much is sampled for expectations; as at build unless given. */
+  readonly effort?: ExpectationEffort;
 }
 
 export interface RunGraphOptions extends OpenGraphOptions {
@@ -75,6 +78,7 @@ export async function openGraph(options: OpenGraphOptions): Promise<OpenGraph> {
     capabilities: device.capabilities,
     enabled: options.enabled ?? true,
     dtype: options.dtype ?? "f32",
+    ...(options.effort === undefined ? {} : { effort: options.effort }),
   });
   await device.load(compiled.code);
   const weights = createInstanceWeights(device);
