@@ -1,8 +1,8 @@
 /** Every sentence with which the compiler and its neighbours refuse has a test that asks for its words, and so has every code. */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
-import { repositoryPath } from "../kit/run_cli.ts";
 import { codesOf, type Sentence, scanSource, sentencesOf, testText, untested } from "./sentences.ts";
 
 const SOURCES = [
@@ -15,10 +15,12 @@ const SOURCES = [
 ];
 const FILES = ["runtime/session.ts", "kernels/reference/code.ts", "kernels/reference/kernel.ts"];
 
-const read = (path: string): string => readFileSync(repositoryPath(path), "utf8");
+// Sources, also where compiled tests run.
+const root = (path: string): string => join(process.cwd(), path);
+const read = (path: string): string => readFileSync(root(path), "utf8");
 
 function filesBelow(folder: string): readonly string[] {
-  return readdirSync(repositoryPath(folder), { recursive: true, encoding: "utf8" })
+  return readdirSync(root(folder), { recursive: true, encoding: "utf8" })
     .map((name) => `${folder}/${name.replaceAll("\\", "/")}`)
     .filter((path) => path.endsWith(".ts"))
     .sort();
