@@ -16,16 +16,12 @@ import type { Interner } from "../ir/node.ts";
 import { printGraph, typeText } from "../ir/print.ts";
 import { verifyGraph } from "../ir/verify.ts";
 import { type Cover, coverGraph, predictSeconds } from "./cover.ts";
-import { type EmitOptions, emitCover } from "./emit.ts";
+import { type EmitOptions, emitCover, type StepGroup } from "./emit.ts";
 import { type ExpectationEffort, expectationsOf } from "./expect.ts";
-import { constantRules } from "./fold_constants.ts";
 import { proveIndices } from "./index_proof.ts";
 import { legalize } from "./legalize.ts";
-import { mergeSiblingProducts } from "./merge_products.ts";
-import { applyRules } from "./rewrite.ts";
-import { CANONICAL_RULES } from "./rules.ts";
+import { allRules, type Pass, PIPELINE } from "./passes.ts";
 import { SOURCE_DIGEST } from "./source_digest.ts";
-import { storeWeights } from "./store_weights.ts";
 import { createViewResolver } from "./views.ts";
 
 export interface CompileOptions {
@@ -94,33 +90,29 @@ interface Chosen {
   readonly rules: ReadonlyMap<string, number>;
 }
 
-function chooseCover(traced: Graph, options: CompileOptions): Chosen {
+function chooseCover(traced: Graph, options: CompileOptions, pipeline: readonly Pass[] = PIPELINE): Chosen {
   const { make, table } = options.interner;
+  const { enabled, kernels, capabilities, dtype = "f32" } = options;
   verifyGraph(traced, table, "trace");
 
-  // Canonicalize: one spelling for what can be said in several ways.
-  const rules = [...CANONICAL_RULES, ...constantRules(table)];
+  // Rewrite: canonical spelling, merged products, types of large weights.
   const counts = new Map<string, number>();
-  let graph = applyRules(traced, rules, make, counts);
-  if (options.enabled) graph = applyRules(mergeSiblingProducts(graph, make, table), rules, make, counts);
-  verifyGraph(graph, table, "canonicalize");
-
-  // Weights: large ones rounded to the type that they are kept in.
-  const { dtype = "f32" } = options;
-  if (dtype !== "f32") graph = storeWeights(graph, dtype, make);
-  verifyGraph(graph, table, "store weights");
+  let graph = traced;
+  for (const { name, run } of pipeline) {
+    graph = run(graph, { make, table, rules: allRules(table), counts, enabled, dtype });
+    verifyGraph(graph, table, name);
+  }
 
   // Legalize: expand what no kernel takes; copy what strides cannot say.
-  const code = new Map<string, Uint8Array>();
   const emit: EmitOptions = {
-    kernels: options.kernels,
-    capabilities: options.capabilities,
+    kernels,
+    capabilities,
     table,
     view: createViewResolver(table),
-    opByOp: !options.enabled,
+    opByOp: !enabled,
     contiguous: (n) => make("contiguous", [n]),
     make,
-    code,
+    code: new Map(),
   };
   const offers = legalize(graph, emit);
   graph = offers.graph;
@@ -130,30 +122,35 @@ function chooseCover(traced: Graph, options: CompileOptions): Chosen {
   return { graph, cover: coverGraph(offers, emit), emit, rules: counts };
 }
 
+/** All of a compiled graph but its expectations. */
+export interface LoweredGraph extends Omit<CompileResult, "artifact"> {
+  readonly artifact: Omit<Artifact, "expectations">;
+  /** What expectations are sampled for. */
+  readonly groups: readonly StepGroup[];
+}
+
 /**
- * Compiles one graph.
+ * Chooses kernels for a graph and emits their steps, weight prologues and memory plan.
+ * @param pipeline passes before legalization
  * @throws FoveaError `no_kernel` when an op has neither a claim nor an expansion, `range_too_large`
  */
-export function compileGraph(traced: Graph, options: CompileOptions): CompileResult {
+export function lowerGraph(traced: Graph, options: CompileOptions, pipeline: readonly Pass[] = PIPELINE): LoweredGraph {
   const box = traced.symbols;
-  const { graph, cover, emit, rules } = chooseCover(traced, options);
-
-  // Steps, weight prologues and the memory plan.
+  const { graph, cover, emit, rules } = chooseCover(traced, options, pipeline);
   const { list, groups } = emitCover(graph, cover, emit);
-  const artifact: Artifact = {
-    ...list,
-    format: ARTIFACT_FORMAT,
-    target: options.target,
-    box,
-    peakBytes: peakBytes(list, box),
-    indices: proveIndices(list, box),
-    requires: Object.keys(options.capabilities)
-      .filter((k) => options.capabilities[k] === true)
-      .sort(),
-    expectations: expectationsOf(groups, box, emit.table, options.effort),
-  };
   return {
-    artifact,
+    artifact: {
+      ...list,
+      format: ARTIFACT_FORMAT,
+      target: options.target,
+      box,
+      peakBytes: peakBytes(list, box),
+      indices: proveIndices(list, box),
+      requires: Object.keys(options.capabilities)
+        .filter((k) => options.capabilities[k] === true)
+        .sort(),
+    },
+    groups,
     code: emit.code,
     report: {
       traced: printGraph(traced),
@@ -165,6 +162,21 @@ export function compileGraph(traced: Graph, options: CompileOptions): CompileRes
       rules: Object.fromEntries(rules),
     },
   };
+}
+
+/**
+ * Compiles one graph.
+ * @throws FoveaError `no_kernel` when an op has neither a claim nor an expansion, `range_too_large`
+ */
+export function compileGraph(
+  traced: Graph,
+  options: CompileOptions,
+  pipeline: readonly Pass[] = PIPELINE,
+): CompileResult {
+  const { artifact, groups, code, report } = lowerGraph(traced, options, pipeline);
+  // Expectations are sampled from what was emitted, so that they judge it.
+  const expectations = expectationsOf(groups, artifact.box, options.interner.table, options.effort);
+  return { artifact: { ...artifact, expectations }, code, report };
 }
 
 /**

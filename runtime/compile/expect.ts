@@ -2,7 +2,7 @@
 import type { Expectation } from "../abi/artifact.ts";
 import { encodeFloats } from "../core/base64.ts";
 import { type Bindings, type Box, type Dim, evaluate, type Interval, product } from "../core/dim.ts";
-import { DTYPE_BYTES } from "../core/dtype.ts";
+import { DTYPE_BYTES, type DType } from "../core/dtype.ts";
 import { type Fill, type FillReader, fillReader, nameSeed } from "../core/fill.ts";
 import { hash32 } from "../core/random.ts";
 import { createSampler } from "../ir/evaluate/sample.ts";
@@ -100,9 +100,11 @@ function fillFor(
   dims: Bindings,
 ): Fill {
   const size = (node: Node, axis: number): number => evaluate(node.shape[axis], dims);
+  // Where the cover put a dense copy before the claim, the claim's own nodes still name what was copied.
+  const copied = base.op === "contiguous" ? base.inputs[0] : undefined;
   for (const node of group.claim.covers) {
     const [x] = node.inputs;
-    const at = node.inputs.findIndex((i) => view(i).base === base);
+    const at = node.inputs.findIndex((i) => view(i).base === base || i === copied);
     if (at === 1 && node.op === "gather") return { kind: "index", seed, below: size(x, 0) };
     if (at === 1 && node.op === "take_row") return { kind: "index", seed, below: size(x, 1) };
     if (at > 2 && node.op === "attention") {
@@ -225,7 +227,6 @@ export function expectationsOf(
         fill: fillFor(base, group, view, index * 64 + i + 1, dims),
       }));
       const readers = new Map<Node, FillReader>(fills.map((f) => [f.base, fillReader(f.fill)]));
-      // Where the cover put a dense copy before the claim, the claim's own nodes still name what was copied.
       for (const { base } of fills) {
         const reader = readers.get(base);
         if (base.op === "contiguous" && reader !== undefined && !readers.has(base.inputs[0]))
@@ -250,6 +251,7 @@ export function expectationsOf(
         dims,
         fills: fills.map(({ buffer, elements, fill }) => ({ buffer, elements, fill })),
         output: group.output,
+        ...integerType(group.claim.output.dtype),
         width,
         rows,
         columns,
@@ -260,6 +262,9 @@ export function expectationsOf(
     }),
   );
 }
+
+const integerType = (dtype: DType): Pick<Expectation, "outputType"> =>
+  dtype === "i32" || dtype === "u8" ? { outputType: dtype } : {};
 
 const weightFill = (node: Node): Fill => ({
   kind: "uniform",

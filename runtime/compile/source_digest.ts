@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "2a7c3aca54cf541d90c19b31fa2da5158ebdb56112d74348df71918b69bcf0fc";
+export const SOURCE_DIGEST: string = "d762b54a874538345bd6d29d192e847093fcb1c644b51a7abb222e56400f2cf2";

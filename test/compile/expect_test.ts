@@ -215,3 +215,24 @@ test("expectations: work that is left out is caught", async () => {
     new Set(["none Infinity"]),
   );
 });
+
+test("expectations: results of integers are compared as integers, a gather by copied indices reads inside of its table", async () => {
+  const build = (b: GraphBuilder): void => {
+    const indices = b.input("indices", [b.dims.tokens, b.dims.batch], "i32");
+    const moved = b.transpose(indices, [1, 0]);
+    b.output("moved", b.op("contiguous", [moved]));
+    b.output("rows", b.gather(b.weight("table", [5, 16]), moved));
+  };
+  const compiled = compile(build);
+  const { expectations } = compiled.artifact;
+  const integers = expectations.filter((e) => e.outputType === "i32");
+  assert.ok(integers.length > 0 && integers.length < expectations.length);
+  for (const e of integers) assert.ok(decodeFloats(e.values).some((v) => v > 0 && Number.isInteger(v)));
+  assert.deepEqual(await failures(compiled), []);
+  // Words that nobody wrote are no result.
+  const lazy = compile(
+    build,
+    withSteps((s) => ({ ...s, grid: 0 })),
+  );
+  assert.deepEqual([...new Set(await failures(lazy))].sort(), ["contiguous", "gather"]);
+});

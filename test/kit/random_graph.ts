@@ -3,6 +3,7 @@ import type { Bindings, Box } from "../../runtime/core/dim.ts";
 import { hash32, normal } from "../../runtime/core/random.ts";
 import type { GraphBuilder, Node } from "../../runtime/ir/builder.ts";
 import { type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
+import { EDGE_GROWTHS } from "./edge_growths.ts";
 
 /** Symbols of every random graph. */
 export const RANDOM_SYMBOLS: Box = { batch: { min: 1, max: 4 }, tokens: { min: 2, max: 6 } };
@@ -13,7 +14,8 @@ const ROWS = 5;
 /** A whole number in 0..count-1. */
 type Pick = (count: number) => number;
 
-interface Scope {
+/** What a growth may use. */
+export interface GrowthScope {
   readonly b: GraphBuilder;
   readonly pick: Pick;
   /** Values of shape [batch, tokens, WIDTH]. */
@@ -22,25 +24,28 @@ interface Scope {
   readonly indices: Node;
   readonly rows: Node;
   readonly keyMask: Node;
+  /** Offsets of two segments of the tokens. */
+  readonly segments: Node;
   readonly weight: (shape: readonly number[]) => Node;
 }
 
-type Grow = (s: Scope, x: Node, y: Node) => Node;
+/** One more value of shape [batch, tokens, WIDTH] from two of them. */
+export type Grow = (s: GrowthScope, x: Node, y: Node) => Node;
 
 const unary =
   (name: string): Grow =>
   (s, x) =>
     s.b.unary(name, x);
-const stored = (s: Scope, x: Node, dtype: "f16" | "bf16"): Node => s.b.op("stored_as", [x], { dtype });
-const positive = (s: Scope, x: Node): Node => s.b.add(s.b.unary("abs", x), s.b.constant(0.5));
-const shaped = (s: Scope, x: Node): Node => s.b.reshape(x, [s.b.dims.batch, s.b.dims.tokens, WIDTH]);
+const stored = (s: GrowthScope, x: Node, dtype: "f16" | "bf16"): Node => s.b.op("stored_as", [x], { dtype });
+const positive = (s: GrowthScope, x: Node): Node => s.b.add(s.b.unary("abs", x), s.b.constant(0.5));
+const shaped = (s: GrowthScope, x: Node): Node => s.b.reshape(x, [s.b.dims.batch, s.b.dims.tokens, WIDTH]);
 
-function heads(s: Scope, x: Node): Node {
+function heads(s: GrowthScope, x: Node): Node {
   return s.b.reshape(x, [s.b.dims.batch, s.b.dims.tokens, 2, WIDTH / 2]);
 }
 
 /** Angles of a position as weights; numbers that are no cosines show mistakes as well. */
-function tables(s: Scope, pairs: number): [Node, Node] {
+function tables(s: GrowthScope, pairs: number): [Node, Node] {
   const row = (): Node => s.b.broadcastTo(s.weight([pairs]), [s.b.dims.tokens, pairs]);
   return [
     s.b.mul(row(), s.b.slice(s.b.reshape(s.b.slice(s.pair[0], 0, 0, 1), [s.b.dims.tokens, WIDTH]), 1, 0, pairs)),
@@ -48,12 +53,12 @@ function tables(s: Scope, pairs: number): [Node, Node] {
   ];
 }
 
-function perBatchTables(s: Scope, x: Node): [Node, Node] {
+function perBatchTables(s: GrowthScope, x: Node): [Node, Node] {
   return [s.b.slice(x, 2, 0, 2), s.b.slice(x, 2, 3, 5)];
 }
 
-/** Each grows one more value of shape [batch, tokens, WIDTH]. */
-const GROWTHS: readonly Grow[] = [
+/** Every way to grow, the simplest first. */
+export const GROWTHS: readonly Grow[] = [
   ...["neg", "abs", "tanh", "erf", "sigmoid", "relu", "gelu", "gelu_tanh", "quick_gelu", "silu"].map(unary),
   (s, x) => s.b.unary("exp", s.b.unary("tanh", x)),
   ...["log", "sqrt", "rsqrt"].map(
@@ -122,32 +127,73 @@ const GROWTHS: readonly Grow[] = [
   (s, x) => s.b.add(x, s.b.gather(s.weight([ROWS, WIDTH]), s.indices)),
   (s, x, y) => s.b.add(y, s.b.reshape(s.b.takeRow(x, s.rows), [s.b.dims.batch, 1, WIDTH])),
   (s, x) => shaped(s, s.b.patchify(s.b.reshape(x, [s.b.dims.batch, s.b.dims.tokens, 4, 2]), 2, 1)),
+  ...EDGE_GROWTHS,
 ];
 
-/** Declares a random graph of a few growths with one or two outputs. Equal seeds declare equal graphs. */
-export function growRandomGraph(b: GraphBuilder, seed: number): void {
+/** One growth of a graph: which one, on which of the last values (0 is the last), and what its own choices follow from. */
+export interface GrowthStep {
+  readonly growth: number;
+  readonly x: number;
+  readonly y: number;
+  readonly salt: number;
+}
+
+/** A graph as plain data, which can be made smaller piece by piece. */
+export interface GraphRecipe {
+  readonly steps: readonly GrowthStep[];
+  /** Another output beside the last value: its position among the values. */
+  readonly other?: number;
+  /** Integers that were moved are an output too. */
+  readonly integers?: boolean;
+}
+
+/** The recipe of a seed: a few growths and one or two outputs. */
+export function randomRecipe(seed: number): GraphRecipe {
   let drawn = 0;
   const pick: Pick = (count) => hash32(seed, drawn++) % count;
+  const steps = Array.from({ length: 3 + pick(6) }, () => ({
+    growth: pick(GROWTHS.length),
+    x: pick(3),
+    y: pick(3),
+    salt: pick(1 << 16),
+  }));
+  return {
+    steps,
+    ...(pick(2) === 0 ? { other: pick(steps.length + 2) } : {}),
+    ...(pick(8) === 0 ? { integers: true } : {}),
+  };
+}
+
+/** Declares the graph of a recipe. */
+export function growGraph(b: GraphBuilder, { steps, other, integers }: GraphRecipe): void {
   const { batch, tokens } = b.dims;
   const pair = [b.input("x", [batch, tokens, WIDTH]), b.input("y", [batch, tokens, WIDTH])] as const;
   let weights = 0;
-  const scope: Scope = {
+  const shared = {
     b,
-    pick,
     pair,
     values: [...pair],
     indices: b.input("indices", [batch, tokens], "i32"),
     rows: b.input("rows", [batch], "i32"),
     keyMask: b.input("key_mask", [batch, tokens]),
-    weight: (shape) => b.weight(`w${weights++}`, shape),
+    segments: b.input("cu_seqlens", [3], "i32"),
+    weight: (shape: readonly number[]) => b.weight(`w${weights++}`, shape),
   };
-  const growths = 3 + pick(6);
-  for (let i = 0; i < growths; i++) {
-    const operand = (): Node => scope.values[scope.values.length - 1 - pick(Math.min(3, scope.values.length))];
-    scope.values.push(GROWTHS[pick(GROWTHS.length)](scope, operand(), operand()));
+  const { values } = shared;
+  for (const { growth, x, y, salt } of steps) {
+    let drawn = 0;
+    const scope: GrowthScope = { ...shared, pick: (count) => hash32(salt, drawn++) % count };
+    const operand = (back: number): Node => values[values.length - 1 - (back % Math.min(3, values.length))];
+    values.push(GROWTHS[growth % GROWTHS.length](scope, operand(x), operand(y)));
   }
-  b.output("last", scope.values[scope.values.length - 1]);
-  if (pick(2) === 0) b.output("other", scope.values[pick(scope.values.length)]);
+  b.output("last", values[values.length - 1]);
+  if (other !== undefined) b.output("other", values[other % values.length]);
+  if (integers === true) b.output("integers", b.op("contiguous", [b.transpose(shared.indices, [1, 0])]));
+}
+
+/** Declares a random graph. Equal seeds declare equal graphs. */
+export function growRandomGraph(b: GraphBuilder, seed: number): void {
+  growGraph(b, randomRecipe(seed));
 }
 
 /** Values for the symbols of a random graph. */
@@ -180,6 +226,7 @@ export function randomInputs(seed: number, at: Bindings): Record<string, RefTens
     y: randomTensor(seed * 7 + 2, [batch, tokens, WIDTH]),
     indices: whole(3, [batch, tokens], ROWS),
     rows: whole(4, [batch], tokens),
+    cu_seqlens: refTensor("i32", [3], [0, hash32(seed, 902) % (tokens + 1), tokens]),
     key_mask: refTensor(
       "f32",
       mask.shape,

@@ -3,6 +3,7 @@ import type { Device, DeviceHost } from "../../runtime/abi/device.ts";
 import type { Tensor } from "../../runtime/abi/encoder.ts";
 import type { Plugin } from "../../runtime/abi/plugin.ts";
 import { type CompileResult, compileGraph } from "../../runtime/compile/compile.ts";
+import type { ExpectationEffort } from "../../runtime/compile/expect.ts";
 import type { Bindings, Box } from "../../runtime/core/dim.ts";
 import type { WeightDType } from "../../runtime/core/dtype.ts";
 import { createInstanceWeights } from "../../runtime/exec/instance_weights.ts";
@@ -25,20 +26,25 @@ export function buildGraph(symbols: Box, build: (b: GraphBuilder) => void, table
   return b.finish();
 }
 
-export interface RunGraphOptions {
+export interface OpenGraphOptions {
   readonly device: Device;
   /** Plugins whose kernels may claim. */
   readonly plugins: readonly Plugin[];
   readonly symbols: Box;
   readonly build: (b: GraphBuilder) => void;
-  readonly bindings: Bindings;
-  readonly inputs: Readonly<Record<string, RefTensor>>;
   readonly weights: WeightValues;
   /** False covers every op alone; true unless given. */
   readonly enabled?: boolean;
   readonly ops?: OpTable;
   /** Type that large weights are kept in; f32 unless given. */
   readonly dtype?: WeightDType;
+  /** How much is sampled for expectations; as at build unless given. */
+  readonly effort?: ExpectationEffort;
+}
+
+export interface RunGraphOptions extends OpenGraphOptions {
+  readonly bindings: Bindings;
+  readonly inputs: Readonly<Record<string, RefTensor>>;
 }
 
 export interface RunGraphResult {
@@ -46,14 +52,22 @@ export interface RunGraphResult {
   readonly compiled: CompileResult;
 }
 
+/** A compiled graph with its weights on a device. */
+export interface OpenGraph {
+  readonly graph: Graph;
+  readonly compiled: CompileResult;
+  run(bindings: Bindings, inputs: RunGraphOptions["inputs"]): Promise<RunGraphResult["outputs"]>;
+  /** Gives everything back to the device. */
+  release(): void;
+}
+
 export function tensorOf(t: RefTensor): Tensor {
   const data = t.dtype === "i32" ? Int32Array.from(t.data) : Float32Array.from(t.data);
   return { dtype: t.dtype, shape: t.shape, data };
 }
 
-/** The device gives everything back before this returns. */
-export async function runGraph(options: RunGraphOptions): Promise<RunGraphResult> {
-  const { device, bindings } = options;
+export async function openGraph(options: OpenGraphOptions): Promise<OpenGraph> {
+  const { device } = options;
   const interner = createInterner(options.ops ?? OP_TABLE);
   const b = createGraphBuilder({ symbols: options.symbols, interner });
   options.build(b);
@@ -65,41 +79,57 @@ export async function runGraph(options: RunGraphOptions): Promise<RunGraphResult
     capabilities: device.capabilities,
     enabled: options.enabled ?? true,
     dtype: options.dtype ?? "f32",
+    ...(options.effort === undefined ? {} : { effort: options.effort }),
   });
   await device.load(compiled.code);
   const weights = createInstanceWeights(device);
   const runner = createProgramRunner(device);
+  const release = (): void => {
+    runner.release();
+    weights.release();
+  };
   try {
     await weights.load(compiled.artifact.weights, async (name, shape) =>
       Float32Array.from(options.weights(name, shape).data),
     );
-    const names = graph.inputs.map((n) => n.attributes.name as string);
-    const given = Object.fromEntries(names.map((name) => [name, tensorOf(options.inputs[name])]));
-    const outputs = Object.fromEntries(graph.outputs.map((o) => [o.name, `out ${o.name}`]));
-    const plan = {
-      key: "graph",
-      calls: [
-        {
-          tag: "test/graph",
-          instance: "",
-          dims: bindings,
-          inputs: Object.fromEntries(names.map((n) => [n, n])),
-          outputs,
-        },
-      ],
-      constants: {},
-      results: outputs,
-    };
-    const program = linkPlan(plan, given, () => ({
-      artifact: compiled.artifact,
-      weights: weights.resolve(compiled.artifact.weights),
-    }));
-    const results = await runner.run(program, given, plan.results, callContext("test/graph"));
-    const held = Object.entries(results).map(([name, t]) => [name, refTensor(t.dtype, t.shape, t.data)]);
-    return { outputs: Object.fromEntries(held), compiled };
+  } catch (error) {
+    release();
+    throw error;
+  }
+  const names = graph.inputs.map((n) => n.attributes.name as string);
+  return {
+    graph,
+    compiled,
+    release,
+    run: async (bindings, inputs) => {
+      const given = Object.fromEntries(names.map((name) => [name, tensorOf(inputs[name])]));
+      const outputs = Object.fromEntries(graph.outputs.map((o) => [o.name, `out ${o.name}`]));
+      const call = { tag: "test/graph", instance: "", dims: bindings };
+      const plan = {
+        key: JSON.stringify(bindings),
+        calls: [{ ...call, inputs: Object.fromEntries(names.map((n) => [n, n])), outputs }],
+        constants: {},
+        results: outputs,
+      };
+      const program = linkPlan(plan, given, () => ({
+        artifact: compiled.artifact,
+        weights: weights.resolve(compiled.artifact.weights),
+      }));
+      const results = await runner.run(program, given, plan.results, callContext("test/graph"));
+      return Object.fromEntries(
+        Object.entries(results).map(([name, t]) => [name, refTensor(t.dtype, t.shape, t.data)]),
+      );
+    },
+  };
+}
+
+/** The device gives everything back before this returns. */
+export async function runGraph(options: RunGraphOptions): Promise<RunGraphResult> {
+  const { run, compiled, release } = await openGraph(options);
+  try {
+    return { outputs: await run(options.bindings, options.inputs), compiled };
   } finally {
-    runner.release();
-    weights.release();
+    release();
   }
 }
 

@@ -1,0 +1,48 @@
+/** What turns a traced graph into the one that is covered: passes in order, each with the meaning of what it was given, but for rounded weights. */
+import type { WeightDType } from "../core/dtype.ts";
+import type { Graph } from "../ir/graph.ts";
+import type { Interner } from "../ir/node.ts";
+import { constantRules } from "./fold_constants.ts";
+import { mergeSiblingProducts } from "./merge_products.ts";
+import { applyRules, type Rule } from "./rewrite.ts";
+import { CANONICAL_RULES } from "./rules.ts";
+import { storeWeights } from "./store_weights.ts";
+
+export interface PassContext extends Interner {
+  /** Canonical rules, in the order in which they are tried. */
+  readonly rules: readonly Rule[];
+  /** Applications by rule, counted up. */
+  readonly counts: Map<string, number>;
+  /** What large weights are kept in. */
+  readonly dtype: WeightDType;
+  /** False where every op is to be covered alone. */
+  readonly enabled: boolean;
+}
+
+export interface Pass {
+  readonly name: string;
+  readonly run: (graph: Graph, context: PassContext) => Graph;
+}
+
+/** Every rule that a pass may apply. */
+export function allRules(table: Interner["table"]): readonly Rule[] {
+  return [...CANONICAL_RULES, ...constantRules(table)];
+}
+
+const canonical: Pass["run"] = (graph, { rules, make, counts }) => applyRules(graph, rules, make, counts);
+
+export const PIPELINE: readonly Pass[] = [
+  // One spelling for what can be said in several ways.
+  { name: "canonicalize", run: canonical },
+  // One product with stacked weights for several of one value; what that leaves is spelled anew.
+  {
+    name: "merge products",
+    run: (graph, { make, table, enabled }) => (enabled ? mergeSiblingProducts(graph, make, table) : graph),
+  },
+  { name: "canonicalize merged", run: canonical },
+  // Large weights rounded to the type that they are kept in.
+  {
+    name: "store weights",
+    run: (graph, { make, dtype }) => (dtype === "f32" ? graph : storeWeights(graph, dtype, make)),
+  },
+];

@@ -1,0 +1,3 @@
+import { testReplay } from "./replay_kit.ts";
+
+testReplay("wasm-simd128");
