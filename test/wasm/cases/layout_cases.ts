@@ -94,16 +94,17 @@ export function checkTakeRow(
 }
 
 /** Indices outside of the table read its last row. */
-function checkOutside(kernel: KernelFunction): string | undefined {
-  const table = anyBits(3 * 5, 9);
+function checkOutside(kernel: KernelFunction, elements: Elements = "words"): string | undefined {
+  const width = 4;
+  const table = anyElements(elements, 3 * width, 9);
   const found = runKernel(kernel, {
     inputs: [table, Int32Array.of(-1, 3, 2147483647, 0)],
-    outputLength: 20,
-    args: (output, pointers) => [output, ...pointers, 3, 5, 0, 5],
+    outputLength: wordsOf(elements, 4 * width),
+    args: (output, pointers) => [output, ...pointers, 3, width, 0, width],
     grid: 4,
   });
-  const last = [...table.subarray(10, 15)];
-  return compare(new Int32Array(found.buffer), [...last, ...last, ...last, ...table.subarray(0, 5)], 0, 0);
+  const last = [...table.subarray(2 * width)];
+  return compare(written(elements, found), [...last, ...last, ...last, ...table.subarray(0, width)], 0, 0);
 }
 
 export interface PatchRun {
@@ -242,6 +243,7 @@ function gatherBytesCase(): KernelCase {
           () => checkGather(kernel, 5, 44, 6, 2, "bytes"),
           () => checkTakeRow(kernel, [3, 4, 28], 1, 3, "bytes"),
           () => checkTakeRow(kernel, [2, 5, 32], 0, 4, "bytes"),
+          () => checkOutside(kernel, "bytes"),
         ]);
       }),
   };

@@ -184,18 +184,19 @@ const BYTE_ROWS: readonly Row[] = [
     options: { rows: 4, columns: 8, aBytes: true, ...dynamic, ...every },
     sizes: [
       ...heights(4, { n: 9, k: 2, batch: 1, gap: 0 }),
-      { m: 5, n: 64, k: 256, batch: 2, gap: 3 },
-      { m: 6, n: 73, k: 257, batch: 2, gap: 1 },
+      { m: 64, n: 65, k: 256, batch: 2, gap: 3 },
+      { m: 6, n: 79, k: 257, batch: 2, gap: 1 },
+      { m: 5, n: 12, k: 300, batch: 1, gap: 1 },
       { m: 7, n: 130, k: 519, batch: 2, gap: 0, sharedB: true },
     ],
   },
   {
     name: "of bytes, 2x16, sizes baked, bias",
     options: {
-      ...{ rows: 2, columns: 16, aBytes: true, n: 83, k: 263, aRowStride: 265 },
+      ...{ rows: 2, columns: 16, aBytes: true, n: 131, k: 259, aRowStride: 261 },
       ...{ epilogue: LINEAR, operands: ["row"] },
     },
-    sizes: [1, 2, 3, 64, 65].map((m) => ({ m, n: 83, k: 263, batch: 2, gap: 2 })),
+    sizes: [1, 2, 3, 65, 127].map((m) => ({ m, n: 131, k: 259, batch: 2, gap: 2 })),
   },
 ];
 
