@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "43c4e58884fbe0d97798427fe28913bdd055c51b48cc43eb21ed79031788823b";
+export const SOURCE_DIGEST: string = "670edf6d7612fad051110107c4eff23511696debf1beb16485df4905f6d6a4cc";

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "36700b534ba96952721096a35fc8cd9317e5ec4aeff4f68bd5471bcae260f2df";
+export const SOURCE_DIGEST: string = "fc825823cd2cd68db61573fb96f6c47d737ff9dfc37aad1bc487fbd7edf5b947";
