@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "670edf6d7612fad051110107c4eff23511696debf1beb16485df4905f6d6a4cc";
+export const SOURCE_DIGEST: string = "ba4db925431949d02081d4a086426bfb9c7e56aa130665a2cb8c27aaf388fad1";

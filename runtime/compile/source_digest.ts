@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "fc825823cd2cd68db61573fb96f6c47d737ff9dfc37aad1bc487fbd7edf5b947";
+export const SOURCE_DIGEST: string = "8916169967c21b60d89f9597f39016d3e15dc37447f3adf7017279dba0813f0b";

@@ -51,7 +51,7 @@ async function madeUpTensor(name: string, shape: readonly number[]): Promise<Flo
 const asBytes = (data: Float32Array | Int32Array | Uint8Array): Uint8Array => new Uint8Array(data.buffer);
 
 /** Bytes of a compared element. */
-const elementBytes = ({ outputType = "f32" }: Pick<Expectation, "outputType">): number => DTYPE_BYTES[outputType];
+const elementBytes = ({ outputType }: Pick<Expectation, "outputType">): number => DTYPE_BYTES[outputType ?? "f32"];
 
 /** Buffers of a step list at given dims. */
 class Buffers {

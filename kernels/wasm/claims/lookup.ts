@@ -3,8 +3,8 @@ import type { Claim, ClaimContext, KernelSpec, Offer } from "../../../runtime/ab
 import { type Dim, dimEquals, floorDiv, mul, product } from "../../../runtime/core/dim.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import { gatherKernel } from "../emit/gather.ts";
-import { patchifyKernel } from "../emit/patchify.ts";
 import type { ElementBytes } from "../emit/loops.ts";
+import { patchifyKernel } from "../emit/patchify.ts";
 import { bytesOf, pointer, sourcesOf } from "./operands.ts";
 
 const size = (value: Dim): { readonly size: Dim } => ({ size: value });

@@ -44,11 +44,7 @@ export function inFours(counter: Local, total: Code, four: Code, one: Code): Cod
 export function copyBytes(counter: Local, total: Code, from: Local, to: Local): Code {
   return [
     set(counter, i32.shrU(total, i32.of(4))),
-    countDown(counter, [
-      v128.store(get(to), v128.load(get(from))),
-      advance(from, i32.of(16)),
-      advance(to, i32.of(16)),
-    ]),
+    countDown(counter, [v128.store(get(to), v128.load(get(from))), advance(from, i32.of(16)), advance(to, i32.of(16))]),
     set(counter, i32.and(total, i32.of(15))),
     countDown(counter, [i32.store8(get(to), i32.load8u(get(from))), advance(from, i32.of(1)), advance(to, i32.of(1))]),
   ];
