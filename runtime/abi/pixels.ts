@@ -90,7 +90,7 @@ export function preparePixels(name: string, t: Tensor, { steps }: PixelForms): T
   }
   if (steps === undefined) {
     return refuseInput(
-      `The input "${name}" has type u8, but nothing says how this model's bytes are normalised; give normalised f32, or load the model with its preprocessor_config.json.`,
+      `The input "${name}" has type u8, expected f32, because nothing says how this model's bytes are normalised; give normalised values, or load the model with its preprocessor_config.json.`,
     );
   }
   checkInputLength(name, t);
