@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "a8e055f690b0c7049015ac2fa5f9176a12a0733bf5201a6f20c7420a2505cef5";
+export const SOURCE_DIGEST: string = "e5580f7305526e3a21fbb04da8fc278a0e6979c37c90358c0c45130551a9792e";

@@ -5,6 +5,7 @@ import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
 import type { Device } from "../../runtime/abi/device.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import type { ValueSteps } from "../../runtime/core/value_steps.ts";
+import { proveArtifact } from "../../runtime/exec/prove.ts";
 import type { GraphBuilder, Node } from "../../runtime/ir/builder.ts";
 import { evaluateGraph, type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
 import { foldValueSteps, type PatchLayout, patchEmbedding, pixelProduct } from "../../runtime/nn/mod.ts";
@@ -91,5 +92,23 @@ test("wasm-simd128: an embedding of bytes reads them in place and has the bits o
   assert.equal(maxDifference(fused.outputs.y, alone.outputs.y), 0);
   const expected = evaluateGraph(buildGraph(symbols, build), { batch: 3 }, { x }, weights).y;
   assert.ok(maxDifference(fused.outputs.y, expected) < 5e-6 * (1 + maxMagnitude(expected)));
+  await device.close();
+});
+
+test("wasm: a large product with bytes is proven by the grid items that write what is compared", async () => {
+  const device = (await wasmPlugin.devices?.[0].open(BARE_HOST, { threads: 0, memory: 64 * 2 ** 20 })) as Device;
+  const symbols = { rows: { min: 300, max: 600 } };
+  const build = (b: GraphBuilder): void => {
+    const x = b.input("x", [b.dims.rows, 300], "u8");
+    b.output("y", pixelProduct(b, x, b.weight("w", [331, 300]), { layout: "planes", steps: STEPS }));
+  };
+  const inputs = { x: bytes(4, [301, 300]) };
+  const run = { device, plugins: [wasmPlugin], symbols, build, bindings: { rows: 301 }, inputs, enabled: true };
+  const { compiled } = await runGraph({ ...run, weights: randomWeights(2) });
+  assert.ok(compiled.artifact.expectations.some((e) => e.items !== undefined && e.items.length > 1));
+  await device.load(compiled.code);
+  const { results } = await proveArtifact(device, compiled.artifact);
+  assert.equal(results.size, compiled.artifact.expectations.length);
+  for (const proof of results.values()) assert.ok(proof.pass, JSON.stringify(proof));
   await device.close();
 });

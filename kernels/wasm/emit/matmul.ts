@@ -42,18 +42,14 @@ export function matmulGrid(m: Dim, n: Dim, batch: Dim, options: Blocks): Dim {
 }
 
 /** The grid item that writes an element of C [batch, m, n]. */
-export function matmulItem(
-  element: number,
-  m: number,
-  n: number,
-  options: Pick<MatmulOptions, "rows" | "columns">,
-): number {
+export function matmulItem(element: number, m: number, n: number, options: Blocks): number {
   const row = Math.floor(element / n);
   const batch = Math.floor(row / m);
   const blocks = Math.ceil(m / blockRows(options));
   const height = Math.ceil(Math.ceil(m / blocks) / options.rows) * options.rows;
   const block = batch * blocks + Math.floor((row - batch * m) / height);
-  return block * Math.ceil(n / options.columns) + Math.floor((element - row * n) / options.columns);
+  const columns = options.columns * itemPanels(options);
+  return block * Math.ceil(n / columns) + Math.floor((element - row * n) / columns);
 }
 
 /** Bytes of private scratch. */
