@@ -23,7 +23,7 @@ export type ImageInput = string | URL | Uint8Array | ArrayBuffer | Blob | PixelI
 export type AudioInput = string | URL | Uint8Array | ArrayBuffer | Blob | AudioClip;
 
 /**
- * What to encode: pictures, texts, recordings, or a tower's own tensors by their Hugging Face names (`pixel_values` f32
+ * What to encode: pictures, texts, recordings, or a tower's own tensors by their Hugging Face names (`pixel_values` f32 or u8
  * [batch, 3, height, width], `input_ids` i32 [batch, tokens], `attention_mask` i32 [batch, tokens]).
  */
 export interface EncodeInputs {
