@@ -3,9 +3,39 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createRuntime, type Encoder, type Tensor } from "../../mod.ts";
 import type { Tensors } from "../../runtime/abi/encoder.ts";
+import { hash32 } from "../../runtime/core/random.ts";
 import type { ValueSteps } from "../../runtime/core/value_steps.ts";
 import { valueTable, writeValues } from "../../runtime/media/pixels.ts";
 import { FIXTURES } from "./tower_fixtures.ts";
+
+/** As `fovea verify` asks for, in standard deviations. */
+export const TOLERANCE = 2e-5;
+
+export const STEPS: ValueSteps = {
+  rescaleFactor: 1 / 255,
+  mean: [0.48145466, 0.4578275, 0.40821073],
+  std: [0.26862954, 0.26130258, 0.27577711],
+};
+export const PROCESSOR: Readonly<Record<string, unknown>> = {
+  rescale_factor: 1 / 255,
+  image_mean: STEPS.mean,
+  image_std: STEPS.std,
+};
+
+/** Samples of a shape. */
+export const noise = (...shape: readonly number[]): Tensor => ({
+  dtype: "u8",
+  shape,
+  data: Uint8Array.from({ length: shape.reduce((a, d) => a * d, 1) }, (_, i) => hash32(shape.length, i)),
+});
+export const i32 = (shape: readonly number[], ...data: readonly number[]): Tensor => ({
+  dtype: "i32",
+  shape,
+  data: Int32Array.from(data),
+});
+
+/** Two still images of Qwen-VL, 32 patches. */
+export const GRID: Tensors = { image_grid_thw: i32([2, 3], 1, 4, 6, 2, 2, 2) };
 
 /** How far apart two results are. */
 export interface Apart {

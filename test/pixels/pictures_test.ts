@@ -11,11 +11,8 @@ import { naflexImageProcessor } from "../../plugins/siglip/naflex_processor.ts";
 import { siglipImageProcessor } from "../../plugins/siglip/preprocess.ts";
 import { vitImageProcessor } from "../../plugins/vit/preprocess.ts";
 import type { PixelProcessor } from "../../runtime/abi/pixels.ts";
-import { apart, withProcessor } from "../kit/byte_towers.ts";
+import { apart, TOLERANCE, withProcessor } from "../kit/byte_towers.ts";
 import { picture } from "../media/processor_kit.ts";
-
-/** As `fovea verify` asks for. */
-const TOLERANCE = 2e-5;
 
 interface Family {
   readonly folder: string;
