@@ -3,10 +3,12 @@
  * that is nearest to its aspect ratio and cut; images of several tiles end with a thumbnail, the whole image in one tile.
  */
 import { createConfigReader } from "../../runtime/abi/config.ts";
-import type { PixelImage, Tensors } from "../../runtime/abi/encoder.ts";
+import type { PixelImage, Tensor, Tensors } from "../../runtime/abi/encoder.ts";
+import type { PixelProcessor } from "../../runtime/abi/pixels.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import type { ValueSteps } from "../../runtime/core/value_steps.ts";
 import { CLIP_MEAN, CLIP_STD, parseImageProcessor } from "../../runtime/media/image_processor.ts";
-import { type Size, type ValueSteps, valueTable, writePlanes } from "../../runtime/media/pixels.ts";
+import { type Size, valueTable, writePlanes, writeValues } from "../../runtime/media/pixels.ts";
 import { cropImage, type ResizeArithmetic, type ResizeFilter, resizeImage } from "../../runtime/media/resize.ts";
 
 export interface InternVLProcessorConfig {
@@ -104,40 +106,58 @@ function tilesOf(image: PixelImage, grid: TileGrid, config: InternVLProcessorCon
   return [...tiles, small()];
 }
 
+/** What the processor makes, before it is normalised. */
+interface TileTensors {
+  readonly pixel_values: { readonly dtype: "u8"; readonly shape: readonly number[]; readonly data: Uint8Array };
+  readonly num_patches: Tensor;
+}
+
 /**
- * Images to the model's inputs, as Hugging Face's GotOcr2ImageProcessor computes them.
- * @returns `pixel_values` f32 [tiles, 3, height, width], image by image; `num_patches` i32 [images], the tiles of each
+ * Images to the model's inputs before they are normalised.
+ * @returns `pixel_values` u8 [tiles, 3, height, width], image by image; `num_patches` i32 [images], the tiles of each
  * @throws FoveaError `image.empty_batch`
  */
-export function internVLTiles(images: readonly PixelImage[], config: InternVLProcessorConfig): Tensors {
+export function internVLBytes(images: readonly PixelImage[], config: InternVLProcessorConfig): TileTensors {
   if (images.length === 0) {
     throw new FoveaError("image.empty_batch", "No image was given to preprocess; expected at least one.");
   }
   const { tile, crops } = config;
-  const table = valueTable(config.values);
   const grids = images.map((image): TileGrid => (crops ? bestGrid(image, config) : { rows: 1, columns: 1 }));
   const counts = grids.map(({ rows, columns }) => (rows * columns === 1 ? 1 : rows * columns + 1));
   const tiles = counts.reduce((a, b) => a + b, 0);
   const size = 3 * tile.height * tile.width;
-  const data = new Float32Array(tiles * size);
+  const data = new Uint8Array(tiles * size);
   let to = 0;
   for (const [i, image] of images.entries()) {
     for (const pixels of tilesOf(image, grids[i], config)) {
-      writePlanes(pixels, table, data, to);
+      writePlanes(pixels, data, to);
       to += size;
     }
   }
   return {
-    pixel_values: { dtype: "f32", shape: [tiles, 3, tile.height, tile.width], data },
+    pixel_values: { dtype: "u8", shape: [tiles, 3, tile.height, tile.width], data },
     num_patches: { dtype: "i32", shape: [images.length], data: Int32Array.from(counts) },
   };
 }
 
+/** The same normalised, as Hugging Face's GotOcr2ImageProcessor computes them. */
+export function internVLValues(images: readonly PixelImage[], config: InternVLProcessorConfig): Tensors {
+  const { pixel_values: bytes, num_patches } = internVLBytes(images, config);
+  const { shape } = bytes;
+  const data = new Float32Array(bytes.data.length);
+  writeValues(bytes.data, shape[2] * shape[3], valueTable(config.values), data);
+  return { pixel_values: { dtype: "f32", shape, data }, num_patches };
+}
+
 /**
  * InternVL's image processor of a parsed `preprocessor_config.json`.
- * @throws FoveaError as {@link parseInternVLProcessor}; the function it returns as {@link internVLTiles}
+ * @throws FoveaError as {@link parseInternVLProcessor}; the functions it returns as {@link internVLBytes}
  */
-export function internVLImageProcessor(config: unknown): (images: readonly PixelImage[]) => Tensors {
+export function internVLImageProcessor(config: unknown): PixelProcessor {
   const parsed = parseInternVLProcessor(config);
-  return (images) => internVLTiles(images, parsed);
+  return {
+    steps: parsed.values,
+    values: (images) => internVLValues(images, parsed),
+    bytes: (images) => ({ ...internVLBytes(images, parsed) }),
+  };
 }

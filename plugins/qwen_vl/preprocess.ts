@@ -3,10 +3,12 @@
  * between a smallest and a largest number of pixels, and is cut into patches.
  */
 import { type ConfigReader, createConfigReader } from "../../runtime/abi/config.ts";
-import type { PixelImage, Tensors } from "../../runtime/abi/encoder.ts";
+import type { PixelImage, Tensor, Tensors } from "../../runtime/abi/encoder.ts";
+import type { PixelProcessor } from "../../runtime/abi/pixels.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import type { ValueSteps } from "../../runtime/core/value_steps.ts";
 import { CLIP_MEAN, CLIP_STD, parseImageProcessor } from "../../runtime/media/image_processor.ts";
-import { type Size, type ValueSteps, valueTable } from "../../runtime/media/pixels.ts";
+import { type Size, valueTable, writeValues } from "../../runtime/media/pixels.ts";
 import { type ResizeArithmetic, type ResizeFilter, resizeImage } from "../../runtime/media/resize.ts";
 import { type Grid, gridPatches, patchPlaces } from "./geometry.ts";
 
@@ -127,22 +129,18 @@ function sizeAsGiven({ width, height }: PixelImage, index: number, factor: numbe
   );
 }
 
-/** Values of a patch. */
-export function processedWidth({ patchSize, temporalPatchSize }: QwenProcessorConfig): number {
-  return CHANNELS * temporalPatchSize * patchSize * patchSize;
-}
-
 /**
  * Patches in the order of merge blocks, each with its channels one after another, and in a channel its frames.
- * @param frames at most `temporalPatchSize` of one size; the last one stands for those that lack
+ * @param frames of one size; the last one stands for those that lack
  * @param grid of one frame
+ * @param span frames of a patch
  */
 export function writePatches(
   frames: readonly PixelImage[],
   grid: Grid,
-  table: Float32Array,
-  { patchSize, temporalPatchSize, mergeSize }: QwenProcessorConfig,
-  out: Float32Array,
+  { patchSize, mergeSize }: QwenProcessorConfig,
+  span: number,
+  out: Uint8Array,
 ): void {
   const { rows, columns } = patchPlaces([grid], mergeSize);
   const size = patchSize * patchSize;
@@ -153,52 +151,81 @@ export function writePatches(
         const corner = (rows[patch] * width + columns[patch]) * patchSize * CHANNELS;
         for (let y = 0; y < patchSize; y++) {
           let from = corner + y * width * CHANNELS + channel;
-          for (let x = 0; x < patchSize; x++, from += CHANNELS) out[to++] = table[channel * 256 + data[from]];
+          for (let x = 0; x < patchSize; x++, from += CHANNELS) out[to++] = data[from];
         }
       }
-      for (let t = frames.length; t < temporalPatchSize; t++, to += size) out.copyWithin(to, to - size, to);
+      for (let t = frames.length; t < span; t++, to += size) out.copyWithin(to, to - size, to);
     }
   }
 }
 
+/** What the processor makes, before it is normalised. */
+interface QwenTensors {
+  readonly pixel_values: { readonly dtype: "u8"; readonly shape: readonly number[]; readonly data: Uint8Array };
+  readonly image_grid_thw: Tensor;
+}
+
 /**
- * Images to the tower's inputs, as Hugging Face's Qwen2VLImageProcessor computes them.
- * @returns `pixel_values` f32 [patches of all images, 3 * temporal_patch_size * patch_size ^ 2], `image_grid_thw` i32
- * [images, 3]
+ * Images to the tower's inputs before they are normalised, with one frame in each patch.
+ * @returns `pixel_values` u8 [patches of all images, 3 * patch_size ^ 2], `image_grid_thw` i32 [images, 3]
  * @throws FoveaError `image.empty_batch`, `image.shape`
  */
-export function qwenPatches(images: readonly PixelImage[], config: QwenProcessorConfig): Tensors {
+export function qwenBytes(images: readonly PixelImage[], config: QwenProcessorConfig): QwenTensors {
   if (images.length === 0) {
     throw new FoveaError("image.empty_batch", "No image was given to preprocess; expected at least one.");
   }
   const { patchSize, mergeSize, filter, arithmetic } = config;
   const factor = patchSize * mergeSize;
-  const width = processedWidth(config);
+  const width = CHANNELS * patchSize * patchSize;
   const sizes = images.map((image, i) =>
     config.resizes ? smartSize(image, factor, config) : sizeAsGiven(image, i, factor),
   );
   const grids = sizes.map((s): Grid => ({ frames: 1, rows: s.height / patchSize, columns: s.width / patchSize }));
   const patches = grids.reduce((n, grid) => n + gridPatches(grid), 0);
-  const data = new Float32Array(patches * width);
-  const table = valueTable(config.values);
+  const data = new Uint8Array(patches * width);
   let at = 0;
   for (const [i, image] of images.entries()) {
     const ready = resizeImage(image, sizes[i].width, sizes[i].height, { filter, arithmetic });
-    writePatches([ready], grids[i], table, config, data.subarray(at * width));
+    writePatches([ready], grids[i], config, 1, data.subarray(at * width));
     at += gridPatches(grids[i]);
   }
   const thw = Int32Array.from(grids.flatMap((g) => [g.frames, g.rows, g.columns]));
   return {
-    pixel_values: { dtype: "f32", shape: [patches, width], data },
+    pixel_values: { dtype: "u8", shape: [patches, width], data },
     image_grid_thw: { dtype: "i32", shape: [images.length, 3], data: thw },
   };
 }
 
 /**
- * The image processor of a parsed `preprocessor_config.json`.
- * @throws FoveaError as {@link parseQwenProcessor}; the function it returns as {@link qwenPatches}
+ * The same normalised, as Hugging Face's Qwen2VLImageProcessor computes them.
+ * @returns `pixel_values` f32 [patches of all images, 3 * temporal_patch_size * patch_size ^ 2], in a channel equal frames
+ * one after another; `image_grid_thw`
+ * @throws FoveaError as {@link qwenBytes}
  */
-export function qwenImageProcessor(config: unknown): (images: readonly PixelImage[]) => Tensors {
+export function qwenValues(images: readonly PixelImage[], config: QwenProcessorConfig): Tensors {
+  const { patchSize, temporalPatchSize: frames } = config;
+  const { pixel_values: bytes, image_grid_thw } = qwenBytes(images, config);
+  const [patches, width] = bytes.shape;
+  const still = new Float32Array(bytes.data.length);
+  const frame = patchSize * patchSize;
+  writeValues(bytes.data, frame, valueTable(config.values), still);
+  const data = new Float32Array(still.length * frames);
+  for (let from = 0; from < still.length; from += frame) {
+    const own = still.subarray(from, from + frame);
+    for (let t = 0; t < frames; t++) data.set(own, from * frames + t * frame);
+  }
+  return { pixel_values: { dtype: "f32", shape: [patches, width * frames], data }, image_grid_thw };
+}
+
+/**
+ * The image processor of a parsed `preprocessor_config.json`.
+ * @throws FoveaError as {@link parseQwenProcessor}; the functions it returns as {@link qwenBytes}
+ */
+export function qwenImageProcessor(config: unknown): PixelProcessor {
   const parsed = parseQwenProcessor(config);
-  return (images) => qwenPatches(images, parsed);
+  return {
+    steps: parsed.values,
+    values: (images) => qwenValues(images, parsed),
+    bytes: (images) => ({ ...qwenBytes(images, parsed) }),
+  };
 }

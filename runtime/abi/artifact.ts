@@ -80,6 +80,8 @@ export interface Expectation {
   /** What the steps read beside weights. */
   readonly fills: readonly { readonly buffer: BufferName; readonly elements: number; readonly fill: Fill }[];
   readonly output: BufferName;
+  /** f32 unless given. */
+  readonly outputType?: "u8";
   /** Elements of the output's last axis. */
   readonly width: number;
   /** Rows (all axes but the last taken as one) and columns of the output whose crossings are compared. */

@@ -34,6 +34,8 @@ export interface ComponentSpec {
   readonly symbols: Box;
   readonly ranges?: RangeSpec;
   readonly maxArtifacts?: number;
+  /** Compiled and given its weights when a plan first calls it: for what few callers need. */
+  readonly lazy?: boolean;
   /** Declares inputs, weights and outputs. Called once per range, with that range's intervals. */
   readonly build: (b: GraphBuilder) => void;
   /** Prefixes, dot included, of the checkpoint names of each instance's weights. */

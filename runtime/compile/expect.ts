@@ -111,6 +111,7 @@ function fillFor(
       return { kind: "offsets", count: size(node.inputs[at], 0), total: keys };
     }
   }
+  if (base.dtype === "u8") return { kind: "bytes", seed };
   if (base.dtype !== "f32") return { kind: "index", seed, below: 128 };
   return { kind: "uniform", seed, scale: uniformScale(group) };
 }
@@ -250,6 +251,7 @@ export function expectationsOf(
         dims,
         fills: fills.map(({ buffer, elements, fill }) => ({ buffer, elements, fill })),
         output: group.output,
+        ...(group.claim.output.dtype === "u8" ? { outputType: "u8" as const } : {}),
         width,
         rows,
         columns,

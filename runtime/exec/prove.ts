@@ -48,7 +48,10 @@ async function madeUpTensor(name: string, shape: readonly number[]): Promise<Flo
   ) as Float32Array;
 }
 
-const asBytes = (data: Float32Array | Int32Array): Uint8Array => new Uint8Array(data.buffer);
+const asBytes = (data: Float32Array | Int32Array | Uint8Array): Uint8Array => new Uint8Array(data.buffer);
+
+/** Bytes of a compared element. */
+const elementBytes = ({ outputType }: Pick<Expectation, "outputType">): number => DTYPE_BYTES[outputType ?? "f32"];
 
 /** Buffers of a step list at given dims. */
 class Buffers {
@@ -107,18 +110,19 @@ function launchesOf(artifact: Artifact, expected: Expectation, buffers: Buffers)
 async function readRows(
   device: Device,
   output: DeviceBuffer,
-  { rows, width }: Pick<Expectation, "rows" | "width">,
-): Promise<Float32Array> {
-  const found = new Float32Array(rows.length * width);
+  expected: Pick<Expectation, "rows" | "width" | "outputType">,
+): Promise<Float32Array | Uint8Array> {
+  const { rows, width, outputType } = expected;
+  const rowBytes = width * elementBytes(expected);
+  const found = new Uint8Array(rows.length * rowBytes);
   for (const [i, row] of rows.entries()) {
-    const into = new Uint8Array(found.buffer, i * width * 4, width * 4);
-    await device.read(output, row * width * 4, into);
+    await device.read(output, row * rowBytes, found.subarray(i * rowBytes, (i + 1) * rowBytes));
   }
-  return found;
+  return outputType === "u8" ? found : new Float32Array(found.buffer);
 }
 
 /** Largest difference of the compared elements; infinite where one is missing. */
-function worstDifference(found: Float32Array, { rows, columns, width, values }: Expectation): number {
+function worstDifference(found: Float32Array | Uint8Array, { rows, columns, width, values }: Expectation): number {
   const expected = decodeFloats(values);
   let worst = expected.length === 0 ? Number.POSITIVE_INFINITY : 0;
   for (let i = 0; i < rows.length; i++) {
@@ -149,7 +153,7 @@ async function proveOne(
   try {
     const output = buffers.at(expected.output);
     // What no step writes must not pass by what an earlier proof left there.
-    const poison = new Uint8Array(expected.width * 4).fill(0xff);
+    const poison = new Uint8Array(expected.width * elementBytes(expected)).fill(0xff);
     for (const row of expected.rows) device.write(output, row * poison.length, poison);
     // A later step may write the result over what an earlier one read, so contents come after the poison.
     for (const { buffer, elements, fill } of expected.fills)

@@ -43,7 +43,8 @@ export type ElementwiseOp =
   | "lt"
   | "le"
   | "eq"
-  | "where";
+  | "where"
+  | "cast";
 
 /** Every built-in op. */
 export type OpName =
@@ -92,6 +93,16 @@ export function broadcastShapes(shapes: readonly Shape[]): Shape | string {
 }
 
 const isFloat = (type: DType): boolean => /^b?f\d/.test(type);
+
+/** Integers as f32, exactly up to 2^24. */
+const CAST: OpRow = {
+  kind: "elementwise",
+  arity: [1, 1],
+  infer: ([x], { dtype }) =>
+    dtype === FLOAT && !isFloat(x.dtype)
+      ? { shape: x.shape, dtype: FLOAT }
+      : `it makes f32 of integers, found ${String(dtype)} of ${x.dtype}.`,
+};
 
 function elementwise(arity: number, expand?: OpRow["expand"], result?: DType): OpRow {
   return {
@@ -293,6 +304,7 @@ const OPS: Readonly<Record<OpName, OpRow>> = {
   le: elementwise(2, undefined, FLOAT),
   eq: elementwise(2, undefined, FLOAT),
   where: elementwise(3),
+  cast: CAST,
 
   reshape: view(([x], a) => {
     const shape = a.shape as Shape;

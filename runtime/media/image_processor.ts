@@ -3,18 +3,19 @@
  * them. Families differ in what absent fields mean.
  */
 import { FoveaError } from "../core/diagnostics.ts";
+import type { ValueSteps } from "../core/value_steps.ts";
 import type { Image } from "./image.ts";
 import {
   centerCropRegion,
   padImage,
   type Size,
   shortestEdgeSize,
-  type ValueSteps,
   valueTable,
   writePlanes,
+  writeValues,
 } from "./pixels.ts";
 import { cropImage, type ResizeArithmetic, type ResizeFilter, resizeImage } from "./resize.ts";
-import { centerCropPlanes, type Planes, resizePlanes, toPlanes, writeValues } from "./resize_float.ts";
+import { centerCropPlanes, type Planes, resizePlanes, toPlanes, writeFloatValues } from "./resize_float.ts";
 
 /** Target of a resize: an edge that keeps the aspect ratio, or an exact size. */
 export type ResizeTarget = { readonly shortestEdge: number } | Size;
@@ -44,17 +45,27 @@ export interface ImageProcessorConfig {
   readonly values: ValueSteps;
 }
 
-/** `pixel_values` planes of a batch, `[images, 3, height, width]`; assignable to a plugin's tensors. */
-export interface PixelValues {
+/** Tensors of a batch by name, such as `pixel_values` planes `[images, 3, height, width]`; assignable to a plugin's. */
+export interface PixelTensors {
   readonly [name: string]: {
-    readonly dtype: "f32";
+    readonly dtype: "f32" | "u8" | "i32";
     readonly shape: readonly number[];
-    readonly data: Float32Array;
+    readonly data: Float32Array | Uint8Array | Int32Array;
   };
 }
 
 /** From decoded images to a model's input. */
-export type ProcessImages = (images: readonly Image[]) => PixelValues;
+export type ProcessImages = (images: readonly Image[]) => PixelTensors;
+
+/** A processor with its configuration: one way from images to samples, and what may follow. */
+export interface ImageProcessor {
+  /** Normalised `pixel_values` f32, as the Hugging Face class computes them. */
+  readonly values: ProcessImages;
+  /** `pixel_values` u8 before `steps`; absent where values do not follow from 8-bit samples by `steps` alone. */
+  readonly bytes?: ProcessImages;
+  /** What makes values of samples. */
+  readonly steps: ValueSteps;
+}
 
 /** Means and deviations that several families share. */
 export const CLIP_MEAN: readonly number[] = [0.48145466, 0.4578275, 0.40821073];
@@ -164,7 +175,7 @@ function channels(config: Json, field: string, fallback: readonly number[], posi
   return value as number[];
 }
 
-function parseValues(config: Json, defaults: ImageProcessorDefaults): ValueSteps {
+function parseValues(config: Json, defaults: Pick<ImageProcessorDefaults, "mean" | "std">): ValueSteps {
   const rescale = flag(config, "do_rescale");
   const normalize = flag(config, "do_normalize");
   let rescaleFactor = 1 / 255;
@@ -187,16 +198,20 @@ function arithmeticOf(config: Json, { resizesFloats }: ImageProcessorDefaults): 
   return typeof type === "string" && type.endsWith("Pil") ? "pillow" : "torchvision";
 }
 
+function configOf(json: unknown): Json {
+  if (!isRecord(json)) {
+    throw new FoveaError("invalid_config", "preprocessor_config.json is not a JSON object.");
+  }
+  return isRecord(json.image_processor) ? json.image_processor : json;
+}
+
 /**
  * Reads a parsed `preprocessor_config.json` in old (`size: 224`) and new (`size: { shortest_edge: 224 }`) spellings, or a
  * `processor_config.json` that holds it under `image_processor`.
  * @throws FoveaError `invalid_config` naming the field, what it holds and what was expected
  */
 export function parseImageProcessor(json: unknown, defaults: ImageProcessorDefaults): ImageProcessorConfig {
-  if (!isRecord(json)) {
-    throw new FoveaError("invalid_config", "preprocessor_config.json is not a JSON object.");
-  }
-  const config = isRecord(json.image_processor) ? json.image_processor : json;
+  const config = configOf(json);
   flag(config, "do_convert_rgb");
   const crops = flag(config, "do_center_crop", defaults.cropSize !== undefined);
   return {
@@ -206,11 +221,6 @@ export function parseImageProcessor(json: unknown, defaults: ImageProcessorDefau
     cropSize: crops ? parseCrop(config, defaults.cropSize) : undefined,
     values: parseValues(config, defaults),
   };
-}
-
-/** An image after resize and crop, and how its values are written to `[3, height, width]` from an offset. */
-interface Ready extends Size {
-  readonly write: (out: Float32Array, offset: number) => void;
 }
 
 /** Size after the resize. @throws FoveaError `image.too_large` where nothing bounds it */
@@ -255,57 +265,76 @@ function resizeFloats(image: Image, config: ImageProcessorConfig): Planes {
   return cropSize === undefined ? planes : centerCropPlanes(planes, cropSize);
 }
 
-function makeReady(config: ImageProcessorConfig): (image: Image) => Ready {
-  const { arithmetic, values } = config;
-  if (arithmetic === "float") {
-    return (image) => {
-      const planes = resizeFloats(image, config);
-      const { height, width } = planes;
-      return { height, width, write: (out, offset) => writeValues(planes, values, out, offset) };
-    };
-  }
-  const table = valueTable(values);
-  return (image) => {
-    const ready = resizeAndCrop(image, config, arithmetic);
-    const { height, width } = ready;
-    return { height, width, write: (out, offset) => writePlanes(ready, table, out, offset) };
-  };
-}
-
-/**
- * Images to `pixel_values`, as Hugging Face's processor of that configuration computes them.
- * @throws FoveaError `image.empty_batch`; `image.shape` when, without a crop, the images end with different sizes;
- * `image.too_large`
- */
-export function processImages(images: readonly Image[], config: ImageProcessorConfig): PixelValues {
+/** Every image by `make`, all of one size. @throws FoveaError `image.empty_batch`, `image.shape` */
+function inOneSize<T extends Size>(images: readonly Image[], make: (image: Image) => T): readonly [T, ...T[]] {
   if (images.length === 0) {
     throw new FoveaError("image.empty_batch", "No image was given to preprocess; expected at least one.");
   }
-  const ready = makeReady(config);
-  const first = ready(images[0]);
-  const { height, width } = first;
-  const data = new Float32Array(images.length * 3 * height * width);
-  for (const [i, image] of images.entries()) {
-    const one = i === 0 ? first : ready(image);
+  const [first, ...others] = images;
+  const ready: [T, ...T[]] = [make(first)];
+  const [{ width, height }] = ready;
+  for (const image of others) {
+    const one = make(image);
     if (one.width !== width || one.height !== height) {
       throw new FoveaError(
         "image.shape",
-        `Image ${i} is ${one.width}x${one.height} pixels after resizing and image 0 is ${width}x${height}; ` +
+        `Image ${ready.length} is ${one.width}x${one.height} pixels after resizing and image 0 is ${width}x${height}; ` +
           "a batch needs one size: set do_center_crop, or encode them one by one.",
       );
     }
-    one.write(data, i * 3 * height * width);
+    ready.push(one);
   }
-  return { pixel_values: { dtype: "f32", shape: [images.length, 3, height, width], data } };
+  return ready;
+}
+
+/** `pixel_values` u8 [images, 3, height, width]. */
+function processBytes(
+  images: readonly Image[],
+  config: ImageProcessorConfig,
+  arithmetic: ResizeArithmetic,
+): { readonly shape: readonly number[]; readonly data: Uint8Array } {
+  const ready = inOneSize(images, (image) => resizeAndCrop(image, config, arithmetic));
+  const [{ height, width }] = ready;
+  const size = 3 * height * width;
+  const data = new Uint8Array(ready.length * size);
+  for (const [i, image] of ready.entries()) writePlanes(image, data, i * size);
+  return { shape: [ready.length, 3, height, width], data };
+}
+
+function processFloats(images: readonly Image[], config: ImageProcessorConfig): PixelTensors {
+  const ready = inOneSize(images, (image) => resizeFloats(image, config));
+  const [{ height, width }] = ready;
+  const size = 3 * height * width;
+  const data = new Float32Array(ready.length * size);
+  for (const [i, planes] of ready.entries()) writeFloatValues(planes, config.values, data, i * size);
+  return { pixel_values: { dtype: "f32", shape: [ready.length, 3, height, width], data } };
 }
 
 /**
- * A processor class: from its parsed configuration to the function that processes images.
- * @returns a function that throws as {@link parseImageProcessor}; what it returns as {@link processImages}
+ * The processor of a configuration, as Hugging Face's computes.
+ * @returns functions that throw FoveaError `image.empty_batch`; `image.shape` when, without a crop, the images end with
+ * different sizes; `image.too_large`
  */
-export function imageProcessor(defaults: ImageProcessorDefaults): (config: unknown) => ProcessImages {
-  return (config) => {
-    const parsed = parseImageProcessor(config, defaults);
-    return (images) => processImages(images, parsed);
+export function createImageProcessor(config: ImageProcessorConfig): ImageProcessor {
+  const { arithmetic, values: steps } = config;
+  if (arithmetic === "float") return { steps, values: (images) => processFloats(images, config) };
+  const table = valueTable(steps);
+  return {
+    steps,
+    values: (images) => {
+      const { shape, data: samples } = processBytes(images, config, arithmetic);
+      const data = new Float32Array(samples.length);
+      writeValues(samples, shape[2] * shape[3], table, data);
+      return { pixel_values: { dtype: "f32", shape, data } };
+    },
+    bytes: (images) => ({ pixel_values: { dtype: "u8", ...processBytes(images, config, arithmetic) } }),
   };
+}
+
+/**
+ * A processor class: from its parsed configuration to the processor.
+ * @returns a function that throws as {@link parseImageProcessor}; what it returns as {@link createImageProcessor}
+ */
+export function imageProcessor(defaults: ImageProcessorDefaults): (config: unknown) => ImageProcessor {
+  return (config) => createImageProcessor(parseImageProcessor(config, defaults));
 }

@@ -10,6 +10,7 @@ export * from "./layer_scale.ts";
 export * from "./linear.ts";
 export * from "./mlp.ts";
 export * from "./patch_embedding.ts";
+export * from "./pixel_product.ts";
 export * from "./pixel_shuffle.ts";
 export * from "./resized_positions.ts";
 export * from "./rms_norm.ts";

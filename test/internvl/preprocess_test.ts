@@ -14,11 +14,11 @@ for (const [folder, make] of [
   ["qwen2_vl-tiny", qwenImageProcessor],
 ] as const) {
   test(`${folder}: wide, tall and small pictures are processed as the reference does`, async () => {
-    const process = make(await processorConfig(folder));
+    const { values } = make(await processorConfig(folder));
     const calls = (await readJson(`${folder}/images.json`)) as Readonly<Record<string, readonly PictureCrop[]>>;
     const expected = await processorTensors(`${folder}/images.safetensors.gz`);
     for (const [name, crops] of Object.entries(calls)) {
-      assertTensors(process(await cropsOf(crops)), expected, `${name}.`, 2 ** -10);
+      assertTensors(values(await cropsOf(crops)), expected, `${name}.`, 2 ** -10);
     }
   });
 }
@@ -45,7 +45,7 @@ test("internvl processor: 406 grids of tiles are the reference's", async () => {
 test("internvl processor: tiles count from the top left, row by row, then comes the thumbnail", () => {
   const image = noise(1, 24, 12);
   const plain = { size: 12, crop_to_patches: true, do_rescale: false, do_normalize: false };
-  const { pixel_values, num_patches } = internVLImageProcessor(plain)([image]);
+  const { pixel_values, num_patches } = internVLImageProcessor(plain).values([image]);
   assert.deepEqual([pixel_values.shape, [...num_patches.data]], [[3, 3, 12, 12], [3]]);
   for (let i = 0; i < 2 * 3 * 144; i++) {
     const [tile, channel, y, x] = [Math.floor(i / 432), Math.floor(i / 144) % 3, Math.floor(i / 12) % 12, i % 12];
@@ -74,5 +74,5 @@ test("internvl processor: wrong configurations and empty batches are named", () 
   refuses({ min_patches: 4, max_patches: 3 }, /`max_patches` holds 3; expected at least min_patches, 4/);
   refuses({ max_patches: 0 }, /`max_patches` holds 0; expected a whole number from 1 to 256/);
   refuses({ crop_to_patches: "yes" }, /`crop_to_patches` holds "yes"/);
-  assert.throws(() => internVLImageProcessor({})([]), { code: "image.empty_batch", message: /at least one/ });
+  assert.throws(() => internVLImageProcessor({}).values([]), { code: "image.empty_batch", message: /at least one/ });
 });

@@ -20,6 +20,8 @@ interface Scope {
   readonly values: Node[];
   readonly pair: readonly [Node, Node];
   readonly indices: Node;
+  /** u8 [batch, tokens, WIDTH]. */
+  readonly bytes: Node;
   readonly rows: Node;
   readonly keyMask: Node;
   readonly weight: (shape: readonly number[]) => Node;
@@ -45,6 +47,12 @@ function tables(s: Scope, pairs: number): [Node, Node] {
     s.b.mul(row(), s.b.slice(s.b.reshape(s.b.slice(s.pair[0], 0, 0, 1), [s.b.dims.tokens, WIDTH]), 1, 0, pairs)),
     row(),
   ];
+}
+
+/** A weight that turns rows of patches, [batch, 4, 2 * tokens], into rows of the same length. */
+function perPatch(s: Scope, patches: Node): Node {
+  const width = patches.shape[2];
+  return s.b.slice(s.b.slice(s.weight([12, 12]), 0, 0, width), 1, 0, width);
 }
 
 function perBatchTables(s: Scope, x: Node): [Node, Node] {
@@ -115,6 +123,14 @@ const GROWTHS: readonly Grow[] = [
   },
   (s, x) => s.b.add(x, s.b.gather(s.weight([ROWS, WIDTH]), s.indices)),
   (s, x, y) => s.b.add(y, s.b.reshape(s.b.takeRow(x, s.rows), [s.b.dims.batch, 1, WIDTH])),
+  // Samples of pixels with weights that are scaled once, before all runs.
+  (s, x) => s.b.add(x, s.b.matmul(s.b.cast(s.bytes), s.b.mul(s.weight([WIDTH, WIDTH]), s.b.constant(1 / 128)))),
+  (s, x, y) => s.b.add(s.b.mul(x, s.b.constant(64)), s.b.add(s.b.cast(s.bytes), y)),
+  (s, x) => s.b.add(x, s.b.cast(s.b.reshape(s.b.takeRow(s.bytes, s.rows), [s.b.dims.batch, 1, WIDTH]))),
+  (s) => {
+    const patches = s.b.patchify(s.b.reshape(s.bytes, [s.b.dims.batch, s.b.dims.tokens, 4, 2]), 2, 1);
+    return shaped(s, s.b.matmul(s.b.cast(patches), s.b.mul(perPatch(s, patches), s.b.constant(1 / 128))));
+  },
   (s, x) => shaped(s, s.b.patchify(s.b.reshape(x, [s.b.dims.batch, s.b.dims.tokens, 4, 2]), 2, 1)),
 ];
 
@@ -131,6 +147,7 @@ export function growRandomGraph(b: GraphBuilder, seed: number): void {
     pair,
     values: [...pair],
     indices: b.input("indices", [batch, tokens], "i32"),
+    bytes: b.input("bytes", [batch, tokens, WIDTH], "u8"),
     rows: b.input("rows", [batch], "i32"),
     keyMask: b.input("key_mask", [batch, tokens]),
     weight: (shape) => b.weight(`w${weights++}`, shape),
@@ -162,9 +179,9 @@ export function randomTensor(seed: number, shape: readonly number[]): RefTensor 
 /** Inputs of a random graph at the given sizes. */
 export function randomInputs(seed: number, at: Bindings): Record<string, RefTensor> {
   const { batch, tokens } = at;
-  const whole = (salt: number, shape: readonly number[], below: number): RefTensor =>
+  const whole = (salt: number, shape: readonly number[], below: number, dtype: "i32" | "u8" = "i32"): RefTensor =>
     refTensor(
-      "i32",
+      dtype,
       shape,
       Array.from({ length: shape.reduce((a, d) => a * d, 1) }, (_, i) => hash32(seed + salt, i) % below),
     );
@@ -173,6 +190,7 @@ export function randomInputs(seed: number, at: Bindings): Record<string, RefTens
     x: randomTensor(seed * 7 + 1, [batch, tokens, WIDTH]),
     y: randomTensor(seed * 7 + 2, [batch, tokens, WIDTH]),
     indices: whole(3, [batch, tokens], ROWS),
+    bytes: whole(6, [batch, tokens, WIDTH], 256, "u8"),
     rows: whole(4, [batch], tokens),
     key_mask: refTensor(
       "f32",

@@ -4,7 +4,7 @@ import { attentionCases } from "./cases/attention_cases.ts";
 import { CONTRACTION_EQUIVALENTS } from "./cases/contraction_equivalents.ts";
 import { elementwiseCases } from "./cases/elementwise_cases.ts";
 import { layoutCases } from "./cases/layout_cases.ts";
-import { matmulCases } from "./cases/matmul_cases.ts";
+import { byteMatmulCases, matmulCases } from "./cases/matmul_cases.ts";
 import { packCases } from "./cases/pack_b_cases.ts";
 import { rotaryCases } from "./cases/rotary_cases.ts";
 import { rowCases } from "./cases/row_cases.ts";
@@ -39,6 +39,7 @@ const cases = [
   ...rotaryCases(),
   ...packCases(),
   ...matmulCases(false),
+  ...byteMatmulCases(false),
   ...attentionCases(false).filter((c) => ATTENTION.has(c.name)),
 ];
 

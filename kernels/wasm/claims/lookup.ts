@@ -3,18 +3,24 @@ import type { Claim, ClaimContext, KernelSpec, Offer } from "../../../runtime/ab
 import { type Dim, dimEquals, floorDiv, mul, product } from "../../../runtime/core/dim.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import { gatherKernel } from "../emit/gather.ts";
+import type { ElementBytes } from "../emit/loops.ts";
 import { patchifyKernel } from "../emit/patchify.ts";
 import { bytesOf, pointer, sourcesOf } from "./operands.ts";
 
 const size = (value: Dim): { readonly size: Dim } => ({ size: value });
 
+/** Bytes of an element that is moved as it is; nothing for types that are not taken. */
+function movedBytes({ dtype }: Node): ElementBytes | undefined {
+  return dtype === "f32" ? 4 : dtype === "u8" ? 1 : undefined;
+}
+
 /** gather: table [rows, width] at indices of any shape; take_row: x [batch, tokens, width] at [batch]. */
 function claimGather(context: ClaimContext, node: Node): readonly Offer[] {
   const [x, indices] = node.inputs;
-  if (x.dtype !== "f32" || indices.dtype !== "i32") {
-    return [
-      { kernel: "gather", node, reason: `it reads f32 rows at i32 indices, found ${x.dtype} and ${indices.dtype}.` },
-    ];
+  const elementBytes = movedBytes(x);
+  if (elementBytes === undefined || indices.dtype !== "i32") {
+    const reason = `it reads f32 or u8 rows at i32 indices, found ${x.dtype} and ${indices.dtype}.`;
+    return [{ kernel: "gather", node, reason }];
   }
   const rank = x.shape.length;
   const view = context.isWeight(x) ? undefined : context.view(x);
@@ -33,7 +39,7 @@ function claimGather(context: ClaimContext, node: Node): readonly Offer[] {
       const entry = node.op === "take_row" ? rows.strides[0] : 0;
       e.step({
         name: node.op,
-        code: gatherKernel().bytes,
+        code: gatherKernel(elementBytes).bytes,
         args: [
           { place: e.output, offset: 0, mode: "write" },
           pointer(rows, x),
@@ -53,7 +59,9 @@ function claimGather(context: ClaimContext, node: Node): readonly Offer[] {
 
 function claimPatchify(context: ClaimContext, node: Node): readonly Offer[] {
   const [x] = node.inputs;
-  if (x.dtype !== "f32") return [{ kernel: "patchify", node, reason: `it moves f32 pixels, found ${x.dtype}.` }];
+  const elementBytes = movedBytes(x);
+  if (elementBytes === undefined)
+    return [{ kernel: "patchify", node, reason: `it moves f32 or u8 pixels, found ${x.dtype}.` }];
   const view = context.isWeight(x) ? undefined : context.view(x);
   const inPlace = view === undefined || dimEquals(view.strides[3], 1);
   const sources = sourcesOf(context, [x], inPlace ? "strided" : "dense");
@@ -71,7 +79,7 @@ function claimPatchify(context: ClaimContext, node: Node): readonly Offer[] {
       const [down, across] = [floorDiv(height, patchHeight), floorDiv(width, patchWidth)];
       e.step({
         name: "patchify",
-        code: patchifyKernel({ patchHeight, patchWidth }).bytes,
+        code: patchifyKernel({ patchHeight, patchWidth, elementBytes }).bytes,
         args: [
           { place: e.output, offset: 0, mode: "write" },
           pointer(pixels, x),

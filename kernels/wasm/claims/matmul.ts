@@ -44,9 +44,18 @@ interface Tile {
   readonly madd: boolean;
 }
 
+/** What is read as the left-hand side. */
+interface LeftSide {
+  /** f32, or u8 that the kernel converts. */
+  readonly value: Node;
+  /** The covered conversion. */
+  readonly covers: readonly Node[];
+}
+
 /** Everything that emission needs to know about a product. */
 interface Product {
   readonly node: Node;
+  readonly left: LeftSide;
   readonly epilogue: Epilogue;
   readonly tile: Tile;
   readonly n: Dim;
@@ -92,9 +101,17 @@ function batchesOfB(b: Node, lead: Shape): "one" | "each" | undefined {
   return own.length === batch.length && own.every((d, i) => dimEquals(d, batch[i])) ? "each" : undefined;
 }
 
-function analyze(context: ClaimContext, node: Node, epilogue: Epilogue): Product | string {
+/** Bytes that nothing but the product reads as f32. */
+function bytesOnTheLeft(context: ClaimContext, node: Node): LeftSide | undefined {
   const [a, b] = node.inputs;
-  const odd = [a, b, ...epilogue.operands].find((x) => x.dtype !== "f32");
+  const own = a !== b && a.op === "cast" && a.inputs[0].dtype === "u8" && !context.isWeight(a) && !context.isOutput(a);
+  return own && context.users(a).every((u) => u === node) ? { value: a.inputs[0], covers: [a] } : undefined;
+}
+
+function analyze(context: ClaimContext, node: Node, left: LeftSide, epilogue: Epilogue): Product | string {
+  const [, b] = node.inputs;
+  const a = left.value;
+  const odd = [node.inputs[0], b, ...epilogue.operands].find((x) => x.dtype !== "f32");
   if (odd !== undefined) return `it multiplies f32, and an operand is ${odd.dtype}.`;
   const transposed = node.attributes.transpose_b === true;
   const lead = node.shape.slice(0, -1);
@@ -127,7 +144,7 @@ function analyze(context: ClaimContext, node: Node, epilogue: Epilogue): Product
   if (form === undefined) return "what it reads cannot be walked as batches of rows.";
   const { tileRows, tileColumns, relaxedMadd } = context.capabilities;
   const tile = { rows: tileRows as number, columns: tileColumns as number, madd: relaxedMadd === true };
-  return { node, epilogue, tile, n, k, transposed, form, copiesA: found === undefined };
+  return { node, left, epilogue, tile, n, k, transposed, form, copiesA: found === undefined };
 }
 
 /** Right-hand side in panels, packed once when it is a weight, else before every product. */
@@ -189,6 +206,7 @@ function emit(e: EmitContext, p: Product, a: Source, b: Source | undefined, oper
     n: sizeOf(n),
     k: sizeOf(k),
     aRowStride: sizeOf(ofA.row),
+    aBytes: p.left.value.dtype === "u8",
     epilogue: epilogue.expr,
     operands: access,
   };
@@ -203,7 +221,7 @@ function emit(e: EmitContext, p: Product, a: Source, b: Source | undefined, oper
   };
   const pointers: Record<string, { readonly place: Place; readonly offset: Dim; readonly mode: "read" | "write" }> = {
     output: { place: e.output, offset: 0, mode: "write" },
-    a: pointer(a, p.node.inputs[0]),
+    a: pointer(a, p.left.value),
     b: { place: packed.place, offset: 0, mode: "read" },
   };
   operands.forEach((source, i) => {
@@ -212,7 +230,7 @@ function emit(e: EmitContext, p: Product, a: Source, b: Source | undefined, oper
     sizes[`operand_${i}_batch_stride`] = ofOperands[i].batch;
   });
   e.step({
-    name: [NAME, ...epilogue.covers.map((c) => c.op)].join("_"),
+    name: [...p.left.covers, p.node, ...epilogue.covers].map((c) => c.op).join("_"),
     code: matmulKernel(options).bytes,
     args: matmulArguments(options).map((name) => pointers[name] ?? { size: sizes[name] }),
     grid: matmulGrid(form.rows, n, form.batch, options),
@@ -228,8 +246,9 @@ function flopsOf({ node, epilogue, k }: Product): Dim {
 }
 
 function claimProduct(context: ClaimContext, p: Product): Claim {
-  const { node, epilogue } = p;
-  const [a, b] = node.inputs;
+  const { node, left, epilogue } = p;
+  const [, b] = node.inputs;
+  const a = left.value;
   const isWeight = context.isWeight(b);
   const read = [a, ...(isWeight ? [] : [b]), ...epilogue.operands];
   const sources = sourcesOf(context, read);
@@ -237,7 +256,7 @@ function claimProduct(context: ClaimContext, p: Product): Claim {
   const operands = sources.operands.map((o, i) => (copied && i === 0 ? { ...o, access: "dense" as const } : o));
   return {
     kernel: NAME,
-    covers: [node, ...epilogue.covers],
+    covers: [...left.covers, node, ...epilogue.covers],
     output: epilogue.output,
     operands,
     weights: [...sources.weights, ...(isWeight ? [b] : [])],
@@ -254,11 +273,15 @@ function claimProduct(context: ClaimContext, p: Product): Claim {
   };
 }
 
-function offer(context: ClaimContext, node: Node, epilogue: Epilogue): Offer {
-  const found = analyze(context, node, epilogue);
-  return typeof found === "string"
-    ? { kernel: NAME, node: epilogue.output, reason: found }
-    : claimProduct(context, found);
+function offersFor(context: ClaimContext, node: Node, epilogue: Epilogue): readonly Offer[] {
+  const bytes = bytesOnTheLeft(context, node);
+  const sides: readonly LeftSide[] = [{ value: node.inputs[0], covers: [] }, ...(bytes === undefined ? [] : [bytes])];
+  return sides.map((left) => {
+    const found = analyze(context, node, left, epilogue);
+    return typeof found === "string"
+      ? { kernel: NAME, node: epilogue.output, reason: found }
+      : claimProduct(context, found);
+  });
 }
 
 /** Products among the leaves of an elementwise region that nobody else reads. */
@@ -276,7 +299,7 @@ function offersForRoot(context: ClaimContext, root: Node): readonly Offer[] {
     if (!fits) return [];
     const order = leaves.map((_, i) => (i === at ? 0 : i < at ? i + 1 : i));
     const operands = leaves.filter((_, i) => i !== at);
-    return [offer(context, leaf, { expr: renumber(expr, order), operands, covers, output: root })];
+    return offersFor(context, leaf, { expr: renumber(expr, order), operands, covers, output: root });
   });
 }
 
@@ -286,7 +309,7 @@ export const MATMUL_KERNEL: KernelSpec = {
   reads: ["tileRows", "tileColumns", "relaxedMadd"],
   claim: (context, node) => {
     if (node.op === "matmul")
-      return [offer(context, node, { expr: { input: 0 }, operands: [], covers: [], output: node })];
+      return offersFor(context, node, { expr: { input: 0 }, operands: [], covers: [], output: node });
     return context.kind(node) === "elementwise" ? offersForRoot(context, node) : [];
   },
 };

@@ -2,6 +2,9 @@
 import { type Code, get, i32, type Local, repeat, set, v128, whileLoop } from "../asm/code.ts";
 import type { KernelFrame } from "../asm/module.ts";
 
+/** Bytes of the elements of what is moved without looking at it. */
+export type ElementBytes = 1 | 4;
+
 /** Argument word `index`. */
 export const word = (frame: KernelFrame, index: number): Code => i32.load(get(frame.args), 4 * index);
 
@@ -34,6 +37,16 @@ export function inFours(counter: Local, total: Code, four: Code, one: Code): Cod
     countDown(counter, four),
     set(counter, i32.and(total, i32.of(3))),
     countDown(counter, one),
+  ];
+}
+
+/** Copies `total` bytes from `from` to `to`; both pointers move behind the run. */
+export function copyBytes(counter: Local, total: Code, from: Local, to: Local): Code {
+  return [
+    set(counter, i32.shrU(total, i32.of(4))),
+    countDown(counter, [v128.store(get(to), v128.load(get(from))), advance(from, i32.of(16)), advance(to, i32.of(16))]),
+    set(counter, i32.and(total, i32.of(15))),
+    countDown(counter, [i32.store8(get(to), i32.load8u(get(from))), advance(from, i32.of(1)), advance(to, i32.of(1))]),
   ];
 }
 

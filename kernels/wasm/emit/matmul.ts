@@ -1,10 +1,11 @@
-/** Matrix product with an epilogue: C = epilogue(A B), B packed in panels (see pack_b.ts). */
+/** Matrix product with an epilogue: C = epilogue(A B), A of f32 or u8, B packed in panels (see pack_b.ts). */
 import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
 import { type Code, get, i32, set, when } from "../asm/code.ts";
 import { type KernelFrame, type KernelModule, kernelModule } from "../asm/module.ts";
+import { byteBlockScratch, multiplyBytes, panelSumBytes, panelsAtOnce } from "./byte_block.ts";
 import { type EpilogueAccess, type EpilogueOperand, storeBlock } from "./epilogue.ts";
 import type { ScalarExpr } from "./expr.ts";
-import { forItems, word, wordBytes } from "./loops.ts";
+import { advance, countDown, forItems, word, wordBytes } from "./loops.ts";
 import { multiplyBlock } from "./matmul_block.ts";
 import { ceilDivision, type Size, sizeValue, smaller, wordsAfter } from "./size.ts";
 
@@ -17,6 +18,8 @@ export interface MatmulOptions {
   readonly k: Size;
   /** Elements between rows of A. */
   readonly aRowStride: Size;
+  /** A holds u8, converted while it is read; f32 unless given. */
+  readonly aBytes?: boolean;
   /** Input 0 is the product, inputs 1.. are the operands. */
   readonly epilogue: ScalarExpr;
   readonly operands: readonly EpilogueAccess[];
@@ -28,29 +31,31 @@ export interface MatmulOptions {
 const BLOCK_ROWS = 64;
 const blockRows = ({ rows }: Pick<MatmulOptions, "rows">): number => Math.ceil(BLOCK_ROWS / rows) * rows;
 
+type Blocks = Pick<MatmulOptions, "rows" | "columns" | "aBytes">;
+
+/** Panels of B that a grid item multiplies. */
+const itemPanels = ({ columns, aBytes }: Blocks): number => (aBytes === true ? panelsAtOnce(columns) : 1);
+
 /** Grid items of C [batch, m, n]. */
-export function matmulGrid(m: Dim, n: Dim, batch: Dim, options: Pick<MatmulOptions, "rows" | "columns">): Dim {
-  return mul(batch, ceilDiv(m, blockRows(options)), ceilDiv(n, options.columns));
+export function matmulGrid(m: Dim, n: Dim, batch: Dim, options: Blocks): Dim {
+  return mul(batch, ceilDiv(m, blockRows(options)), ceilDiv(n, options.columns * itemPanels(options)));
 }
 
 /** The grid item that writes an element of C [batch, m, n]. */
-export function matmulItem(
-  element: number,
-  m: number,
-  n: number,
-  options: Pick<MatmulOptions, "rows" | "columns">,
-): number {
+export function matmulItem(element: number, m: number, n: number, options: Blocks): number {
   const row = Math.floor(element / n);
   const batch = Math.floor(row / m);
   const blocks = Math.ceil(m / blockRows(options));
   const height = Math.ceil(Math.ceil(m / blocks) / options.rows) * options.rows;
   const block = batch * blocks + Math.floor((row - batch * m) / height);
-  return block * Math.ceil(n / options.columns) + Math.floor((element - row * n) / options.columns);
+  const columns = options.columns * itemPanels(options);
+  return block * Math.ceil(n / columns) + Math.floor((element - row * n) / columns);
 }
 
 /** Bytes of private scratch. */
-export function matmulScratch(options: Pick<MatmulOptions, "rows" | "columns">): number {
-  return blockRows(options) * options.columns * 4;
+export function matmulScratch(options: Blocks): number {
+  const rows = blockRows(options);
+  return options.aBytes === true ? byteBlockScratch(rows, options.columns) : rows * options.columns * 4;
 }
 
 const OPERAND_WORDS: Readonly<Record<EpilogueAccess, readonly string[]>> = {
@@ -127,7 +132,7 @@ export function matmulKernel(options: MatmulOptions): KernelModule {
     const setup = [
       ...[n.setup, k.setup, aRow.setup],
       set(m, argument("m")),
-      set(panels, n.ceilDiv(columns)),
+      set(panels, n.ceilDiv(columns * itemPanels(options))),
       set(blocks, ceilDivision(get(m), i32.of(blockRows(options)))),
       // Blocks of even height, in whole tiles.
       set(blockHeight, ceilDivision(ceilDivision(get(m), get(blocks)), i32.of(rows))),
@@ -142,9 +147,21 @@ export function matmulKernel(options: MatmulOptions): KernelModule {
       set(height, i32.select(i32.ltS(get(blockHeight), get(height)), get(blockHeight), get(height))),
     ];
 
-    const aFirst = [i32.mul(get(batch), argument("a_batch_stride")), i32.mul(get(row), aRow.read)];
+    const bytes = options.aBytes === true;
+    const [panelsHere, panelSums, rowsHere] = frame.locals("i32", bytes ? 3 : 0);
+    const aFirst: [Code, Code] = [i32.mul(get(batch), argument("a_batch_stride")), i32.mul(get(row), aRow.read)];
     const bFirst = [i32.mul(get(batch), argument("b_batch_stride")), i32.mul(get(panel), k.times(columns))];
-    const multiply = [
+    const multiplyPanels = (): Code => [
+      set(panel, i32.mul(get(panel), i32.of(itemPanels(options)))),
+      set(panelsHere, smaller(i32.of(itemPanels(options)), i32.sub(n.ceilDiv(columns), get(panel)))),
+      set(a, i32.add(argument("a"), i32.add(...aFirst))),
+      set(b, wordsAfter(argument("b"), ...bFirst)),
+      multiplyBytes(frame, {
+        ...{ tile: options, blockRows: blockRows(options), height },
+        ...{ a, aRow, b, panels: panelsHere, kSteps: k },
+      }),
+    ];
+    const multiplyPanel = (): Code => [
       set(a, wordsAfter(argument("a"), ...aFirst)),
       set(b, wordsAfter(argument("b"), ...bFirst)),
       multiplyBlock(frame, {
@@ -154,15 +171,16 @@ export function matmulKernel(options: MatmulOptions): KernelModule {
         height,
       }),
     ];
+    const multiply = bytes ? multiplyPanels() : multiplyPanel();
 
     const first = { column: get(column), row: get(row), batch: get(batch) };
     const { operands, place: placeOperands } = placedOperands(frame, options.operands, first, argument);
     const outputRow = i32.add(i32.mul(get(batch), get(m)), get(row));
     const tail = options.n === "argument" ? undefined : options.n % columns;
-    const finish = [
+    const finish = (firstSum: Code): Code => [
       set(column, i32.mul(get(panel), i32.of(columns))),
       tail !== 0 ? set(width, smaller(i32.of(columns), i32.sub(n.read, get(column)))) : [],
-      set(sums, get(frame.scratch)),
+      set(sums, firstSum),
       set(output, wordsAfter(argument("output"), i32.mul(outputRow, n.read), get(column))),
       placeOperands,
       storeBlock(
@@ -175,7 +193,18 @@ export function matmulKernel(options: MatmulOptions): KernelModule {
         options.madd,
       ),
     ];
+    const finishPanels = (): Code => [
+      set(panelSums, get(frame.scratch)),
+      set(rowsHere, get(height)),
+      countDown(panelsHere, [
+        finish(get(panelSums)),
+        set(height, get(rowsHere)),
+        advance(panelSums, i32.of(panelSumBytes(blockRows(options), columns))),
+        advance(panel, i32.of(1)),
+      ]),
+    ];
+    const store = bytes ? finishPanels() : finish(get(frame.scratch));
     // Even heights may leave nothing for the last block.
-    return [setup, forItems(frame, item, [place, when(i32.gtS(get(height), i32.of(0)), [multiply, finish])])];
+    return [setup, forItems(frame, item, [place, when(i32.gtS(get(height), i32.of(0)), [multiply, store])])];
   });
 }

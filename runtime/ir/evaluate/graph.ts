@@ -51,6 +51,7 @@ export const EVALUATORS: Readonly<Record<ComputedOp, Evaluate>> = {
   le: ([a, b]) => elementwise.le(a, b),
   eq: ([a, b]) => elementwise.eq(a, b),
   where: ([c, a, b]) => elementwise.where(c, a, b),
+  cast: ([x]) => refTensor("f32", x.shape, x.data),
 
   reshape: ([x], a, at) => reshape(x, sizes(a.shape, at)),
   transpose: ([x], a) => transpose(x, a.perm as readonly number[]),
