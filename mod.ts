@@ -12,6 +12,7 @@ export type {
 export { ABI_VERSION, definePlugin } from "./runtime/abi/mod.ts";
 export { FoveaError, SealedError } from "./runtime/core/diagnostics.ts";
 export type { Box, Dim, Interval } from "./runtime/core/dim.ts";
+export type { WeightDType } from "./runtime/core/dtype.ts";
 export type { RangeSpec } from "./runtime/core/range.ts";
 export type { GraphBuilder, Node } from "./runtime/ir/builder.ts";
 export * from "./runtime/session.ts";

@@ -23,6 +23,8 @@ import type { HubContext } from "./session/hub_source.ts";
 import { createJournal, type Journal, type Recompile } from "./session/journal.ts";
 import { checkComponents, type OpenedModel, openModel } from "./session/model_files.ts";
 import {
+  type CompileOptions,
+  checkCompileOptions,
   checkLoadOptions,
   checkPrepareOptions,
   checkRuntimeOptions,
@@ -37,7 +39,7 @@ import { createPatternWatch, type PatternWatch } from "./session/patterns.ts";
 import { createPlaces, type Places } from "./session/places.ts";
 import { checkPlugins } from "./session/plugins.ts";
 import type { Quarantined } from "./session/quarantine.ts";
-import { compileLayers, strictly } from "./session/settings.ts";
+import { type CallSettings, compileLayers, strictly } from "./session/settings.ts";
 import { createMediaReader, type ModelSource, openModelSource, type SourceFiles } from "./session/source.ts";
 import { type LoadedTower, loadTower, type PreparedTower, prepareTower } from "./session/tower.ts";
 import { type GranularityReport, tuneGranularity } from "./session/tune_granularity.ts";
@@ -50,6 +52,7 @@ export { Encoder } from "./session/encoder.ts";
 export type { AudioInput, EncodeInputs, ImageInput, VideoFrames, VideoInput } from "./session/inputs.ts";
 export type { CompileCause, Recompile } from "./session/journal.ts";
 export type {
+  CompileOptions,
   HubSettings,
   LoadOptions,
   PrepareModelOptions,
@@ -205,7 +208,7 @@ export class Runtime {
     };
     try {
       for (const tower of wanted) {
-        towers.set(tower.modality, await this.#loadTower(tower, opened.plugin, weights, options.signal));
+        towers.set(tower.modality, await this.#loadTower(tower, opened.plugin, weights, options));
       }
       const processors = dummy ? {} : model.processors(modelFiles);
       const readLogit = (scalar: CheckpointScalar): Promise<number> => readScalar(scalar, dummy ? undefined : weights);
@@ -262,15 +265,25 @@ export class Runtime {
   /**
    * Compiles one graph and loads its weights: anything from a small MLP to a tower.
    * @param weights f32 tensors by the names that the graph declares
-   * @throws FoveaError `shape_error`, `invalid_range`, `no_kernel`, `missing_tensor`, `wrong_shape`
+   * @throws FoveaError `shape_error`, `invalid_range`, `no_kernel`, `missing_tensor`, `wrong_shape`, `weight_overflow`
    */
-  async compile(component: ComponentInput, weights: Readonly<Record<string, Tensor>> = {}): Promise<CompiledComponent> {
+  async compile(
+    component: ComponentInput,
+    weights: Readonly<Record<string, Tensor>> = {},
+    options: CompileOptions = {},
+  ): Promise<CompiledComponent> {
     this.#checkOpen();
+    checkCompileOptions(options);
     const { artifacts } = this.#parts;
     artifacts.begin();
     const made: CompiledComponent = await compileComponent(
       { instances: [""], ...component },
-      { artifacts, reader: () => tensorReader(weights, component.tag), onClose: () => this.#open.delete(made) },
+      {
+        artifacts,
+        reader: () => tensorReader(weights, component.tag),
+        call: dtypeOf(options),
+        onClose: () => this.#open.delete(made),
+      },
     );
     this.#open.add(made);
     return made;
@@ -353,24 +366,25 @@ export class Runtime {
     return (done, total, item) => this.#parts.options.onProgress?.({ phase, modality, done, total, item });
   }
 
-  #loadTower(
-    tower: TowerSpec,
-    plugin: string,
-    weights: TensorSource,
-    signal: AbortSignal | undefined,
-  ): Promise<LoadedTower> {
+  #loadTower(tower: TowerSpec, plugin: string, weights: TensorSource, load: LoadOptions): Promise<LoadedTower> {
     const { host, artifacts } = this.#parts;
+    const { signal } = load;
     const { modality } = tower;
     const abort = signal === undefined ? {} : { signal };
     return loadTower(tower, {
       artifacts,
       plugin,
+      call: dtypeOf(load),
       reader: (instance) => (name, shape) => weights.read(`${instance}${name}`, shape, abort),
       progress: { compile: this.#teller(modality, "compile"), weights: this.#teller(modality, "weights") },
       now: () => host.now(),
       ...abort,
     });
   }
+}
+
+function dtypeOf({ dtype }: Pick<LoadOptions, "dtype">): CallSettings {
+  return dtype === undefined ? {} : { dtype };
 }
 
 /** Reads from tensors in memory. */

@@ -7,6 +7,9 @@ import { evaluatorOf } from "../../runtime/ir/evaluate/mod.ts";
 /** Types of values that the device reads and writes. */
 export const HELD_TYPES: readonly DType[] = ["f32", "i32", "u8", "i8", "bool"];
 
+/** Types in memory: weights may have two bytes for each number. */
+const MEMORY_TYPES: readonly DType[] = [...HELD_TYPES, "f16", "bf16"];
+
 /** A value in memory. Its launch arguments are an address, `rank` sizes and, for operands, `rank` strides (elements). */
 export interface ValueLayout {
   readonly dtype: DType;
@@ -35,7 +38,7 @@ const isRecord = (v: unknown): v is Readonly<Record<string, unknown>> =>
   typeof v === "object" && v !== null && !Array.isArray(v);
 
 function isValueLayout(v: unknown): v is ValueLayout {
-  return isRecord(v) && HELD_TYPES.includes(v.dtype as DType) && Number.isInteger(v.rank) && (v.rank as number) >= 0;
+  return isRecord(v) && MEMORY_TYPES.includes(v.dtype as DType) && Number.isInteger(v.rank) && (v.rank as number) >= 0;
 }
 
 function isOperandLayout(v: unknown): v is OperandLayout {

@@ -7,11 +7,13 @@ import type {
   KernelSpec,
   Offer,
   Operand,
+  PackedLayout,
   Place,
   View,
 } from "../../runtime/abi/kernel.ts";
-import { add, type Dim, mul, product } from "../../runtime/core/dim.ts";
-import { DTYPE_BYTES } from "../../runtime/core/dtype.ts";
+import { add, type Dim, evaluate, mul, product } from "../../runtime/core/dim.ts";
+import { DTYPE_BYTES, type DType, type HalfDType } from "../../runtime/core/dtype.ts";
+import { denseStrides } from "../../runtime/core/strides.ts";
 import { evaluateNode, evaluatorOf, type RefTensor } from "../../runtime/ir/evaluate/mod.ts";
 import { topological } from "../../runtime/ir/graph.ts";
 import type { Node } from "../../runtime/ir/node.ts";
@@ -22,7 +24,7 @@ const NAME = "reference";
 /** Where an operand's values come from. */
 type Source =
   | { readonly kind: "constant"; readonly value: number }
-  | { readonly kind: "weight"; readonly view: View }
+  | { readonly kind: "weight"; readonly view: View; readonly stored?: HalfDType }
   | { readonly kind: "value"; readonly operand: number };
 
 /** The number that a scalar made of constants alone has. */
@@ -51,7 +53,41 @@ const bytesOf = (node: Node): Dim => mul(product(node.shape), DTYPE_BYTES[node.d
 
 function layoutOf(node: Node, source: Source): OperandLayout {
   if (source.kind === "constant") return { constant: source.value };
-  return { dtype: node.dtype, rank: node.shape.length };
+  const stored = source.kind === "weight" ? source.stored : undefined;
+  return { dtype: stored ?? node.dtype, rank: node.shape.length };
+}
+
+/** A weight's numbers one after another, two bytes each. */
+function denseHalf(value: Node, dtype: HalfDType): PackedLayout {
+  const { shape } = value;
+  const rank = shape.length;
+  const count = evaluate(product(shape), {});
+  const code: ReferenceCode = {
+    op: "contiguous",
+    attributes: {},
+    operands: [{ dtype: "f32", rank }],
+    output: { dtype, rank },
+  };
+  const sizes = (dims: readonly Dim[]): Arg[] => dims.map((size) => ({ size }));
+  return {
+    name: `dense ${dtype}`,
+    bytes: DTYPE_BYTES[dtype] * count,
+    dtype,
+    dense: true,
+    pack: (source, destination) => ({
+      name: "stored_as",
+      code: encodeCode(code),
+      args: [
+        { place: source, offset: 0, mode: "read" },
+        ...sizes(shape),
+        ...sizes(denseStrides(shape)),
+        { place: destination, offset: 0, mode: "write" },
+        ...sizes(shape),
+      ],
+      grid: 1,
+      flops: 0,
+    }),
+  };
 }
 
 /** Attributes of the ops that are claimed hold no symbols: those that do are views or sources. */
@@ -74,23 +110,30 @@ function emit(e: EmitContext, node: Node, inputs: readonly Node[], sources: read
   const sizes = (dims: readonly Dim[]): void => {
     for (const size of dims) args.push({ size });
   };
-  const read = (place: Place, offset: Dim, of: Node, shape: readonly Dim[], strides: readonly Dim[]): void => {
-    args.push({ place, offset: mul(offset, DTYPE_BYTES[of.dtype]), mode: "read" });
+  const read = (place: Place, offset: Dim, dtype: DType, shape: readonly Dim[], strides: readonly Dim[]): void => {
+    args.push({ place, offset: mul(offset, DTYPE_BYTES[dtype]), mode: "read" });
     sizes(shape);
     sizes(strides);
   };
   sources.forEach((source, i) => {
     if (source.kind === "weight") {
       const { base, offset, shape, strides } = source.view;
-      read(e.weight(base), offset, inputs[i], shape, strides);
+      const { stored } = source;
+      const place = stored === undefined ? e.weight(base) : e.weight(base.inputs[0], denseHalf(base.inputs[0], stored));
+      read(place, offset, stored ?? inputs[i].dtype, shape, strides);
     } else if (source.kind === "value") {
       const { place, offset, shape, strides } = e.operand(source.operand);
-      read(place, offset, inputs[i], shape, strides);
+      read(place, offset, inputs[i].dtype, shape, strides);
     }
   });
   args.push({ place: e.output, offset: 0, mode: "write" });
   sizes(node.shape);
   e.step({ name: node.op, code: encodeCode(code), args, grid: 1, flops: flopsOf(node) });
+}
+
+/** The type that a weight is kept in, where it is read through `stored_as`. */
+function storedType(base: Node): { readonly stored?: HalfDType } {
+  return base.op === "stored_as" ? { stored: base.attributes.dtype as HalfDType } : {};
 }
 
 function claim(context: ClaimContext, node: Node): readonly Offer[] {
@@ -108,7 +151,7 @@ function claim(context: ClaimContext, node: Node): readonly Offer[] {
     const value = constantValue(n);
     if (value !== undefined) return { kind: "constant", value };
     const view = context.view(n);
-    if (context.isWeight(view.base)) return { kind: "weight", view };
+    if (context.isWeight(view.base)) return { kind: "weight", view, ...storedType(view.base) };
     const access = node.op === "contiguous" ? "strided" : "dense";
     return { kind: "value", operand: operands.push({ node: n, access }) - 1 };
   });
@@ -117,7 +160,9 @@ function claim(context: ClaimContext, node: Node): readonly Offer[] {
     covers: [node],
     output: node,
     operands,
-    weights: sources.flatMap((s) => (s.kind === "weight" ? [s.view.base] : [])),
+    weights: sources.flatMap((s) =>
+      s.kind !== "weight" ? [] : [s.stored === undefined ? s.view.base : s.view.base.inputs[0]],
+    ),
     cost: {
       flops: flopsOf(node),
       bytes: add(...[node, ...inputs].map(bytesOf)),

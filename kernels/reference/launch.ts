@@ -1,7 +1,15 @@
 /** One launch: operands out of memory, the evaluator's function, the result back into memory. */
 import type { Address, Launch } from "../../runtime/abi/device.ts";
 import { internal } from "../../runtime/core/diagnostics.ts";
-import { countElements, DTYPE_BYTES, type DType, viewAs } from "../../runtime/core/dtype.ts";
+import {
+  countElements,
+  DTYPE_BYTES,
+  type DType,
+  decodeToF32,
+  encodeFromF32,
+  type HalfDType,
+  viewAs,
+} from "../../runtime/core/dtype.ts";
 import { evaluatorOf, type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
 import { stridedCopy } from "../../runtime/ir/evaluate/tensor.ts";
 import { argumentCount, type ReferenceCode } from "./code.ts";
@@ -9,10 +17,26 @@ import type { ReferenceMemory } from "./memory.ts";
 
 type Values = Float32Array | Int32Array | Uint8Array | Int8Array;
 
-function elements(memory: ReferenceMemory, at: Address, dtype: DType, count: number): Values {
+function bytesAt(memory: ReferenceMemory, at: Address, dtype: DType, count: number): Uint8Array {
   const bytes = memory.window(at.buffer, at.offset, count * DTYPE_BYTES[dtype]);
   if (bytes.byteOffset % DTYPE_BYTES[dtype] !== 0) internal(`${dtype} values at the odd offset ${at.offset}`);
-  return viewAs(dtype, bytes) as Values;
+  return bytes;
+}
+
+const isHalf = (dtype: DType): dtype is HalfDType => dtype === "f16" || dtype === "bf16";
+
+function read(memory: ReferenceMemory, at: Address, dtype: DType, count: number): Values {
+  const bytes = bytesAt(memory, at, dtype, count);
+  if (!isHalf(dtype)) return viewAs(dtype, bytes) as Values;
+  const values = new Float32Array(count);
+  decodeToF32(dtype, bytes, values);
+  return values;
+}
+
+function write(memory: ReferenceMemory, at: Address, dtype: DType, values: RefTensor["data"]): void {
+  const bytes = bytesAt(memory, at, dtype, values.length);
+  if (isHalf(dtype)) bytes.set(encodeFromF32(dtype, Float32Array.from(values)));
+  else (viewAs(dtype, bytes) as Values).set(values);
 }
 
 /** Elements between the first and the end of the last one that the strides reach. */
@@ -43,8 +67,10 @@ export function runLaunch(memory: ReferenceMemory, code: ReferenceCode, launch: 
     const at = address();
     const shape = numbers(o.rank);
     const strides = numbers(o.rank);
-    const values = elements(memory, at, o.dtype, reach(shape, strides));
-    return stridedCopy(refTensor(o.dtype, [values.length], values), shape, strides);
+    const values = read(memory, at, o.dtype, reach(shape, strides));
+    // The evaluator knows numbers by what they are computed with.
+    const held = isHalf(o.dtype) ? "f32" : o.dtype;
+    return stridedCopy(refTensor(held, [values.length], values), shape, strides);
   });
   const at = address();
   const shape = numbers(code.output.rank);
@@ -54,5 +80,5 @@ export function runLaunch(memory: ReferenceMemory, code: ReferenceCode, launch: 
   if (result.data.length !== count) {
     internal(`${launch.kernel} computed ${result.data.length} values for an output of [${shape.join(", ")}]`);
   }
-  elements(memory, at, code.output.dtype, count).set(result.data);
+  write(memory, at, code.output.dtype, result.data);
 }

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/reference; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "5f3e8254ea21a91780401eaa95a5204b59e132b6de51ba5c103fa041a0dbb670";
+export const SOURCE_DIGEST: string = "36620386b1e7c54ade8b285cfacd0c6c3043d0dd3b7c439879d45420d055c79f";

@@ -7,6 +7,7 @@ import { LOOKUP_KERNEL } from "./claims/lookup.ts";
 import { MATMUL_KERNEL } from "./claims/matmul.ts";
 import { ROTARY_KERNEL } from "./claims/rotary.ts";
 import { ROWS_KERNEL } from "./claims/rows.ts";
+import { STORED_KERNEL } from "./claims/stored.ts";
 import { WASM_DEVICE } from "./device/device.ts";
 import { SOURCE_DIGEST } from "./source_digest.ts";
 
@@ -25,5 +26,6 @@ export const wasmPlugin: Plugin = definePlugin({
     ELEMENTWISE_KERNEL,
     LOOKUP_KERNEL,
     COPY_KERNEL,
+    STORED_KERNEL,
   ],
 });

@@ -1,6 +1,6 @@
 /** Plain-data formats: what the compiler writes and the executor reads. Every size may be symbolic. */
 import type { Box, DimData } from "../core/dim.ts";
-import type { DType } from "../core/dtype.ts";
+import type { DType, HalfDType } from "../core/dtype.ts";
 import type { Fill } from "../core/fill.ts";
 
 export const ARTIFACT_FORMAT = 1;
@@ -42,11 +42,13 @@ export interface Port {
   readonly shape: readonly DimData[];
 }
 
-/** A weight as kernels want it. Without `prologue` it is the checkpoint tensor as f32, row-major. */
+/** A weight as kernels want it. Without `prologue` it is the checkpoint tensor, row-major, as f32 or rounded to `dtype`. */
 export interface WeightUse {
   /** Digest of the recipe: equal keys of one instance share memory across ranges. */
   readonly key: string;
   readonly bytes: number;
+  /** Two-byte type that the numbers are kept in; f32 unless given. */
+  readonly dtype?: HalfDType;
   /** Checkpoint names, relative to the instance. */
   readonly sources: readonly { readonly name: string; readonly shape: readonly number[] }[];
   /** Step list that turns the sources (its inputs, f32) into the packed form (its output). */

@@ -1,5 +1,6 @@
 /** The kernel contract: claims and refusals are values; `emit` turns an accepted claim into steps. */
 import type { Bindings, Box, Dim, Shape } from "../core/dim.ts";
+import type { HalfDType } from "../core/dtype.ts";
 import type { Graph } from "../ir/graph.ts";
 import type { Node, OpKind } from "../ir/node.ts";
 import type { Capabilities } from "./device.ts";
@@ -102,6 +103,10 @@ export interface PackedLayout {
   /** Name with parameters, such as `panels nr=16`: one layout of a kernel has one name. */
   readonly name: string;
   readonly bytes: number;
+  /** Two-byte type that `pack` rounds to, for a value that is read through `stored_as`; f32 unless given. */
+  readonly dtype?: HalfDType;
+  /** True for the dense value itself in `dtype`: checkpoint tensors are then converted while they are read. */
+  readonly dense?: boolean;
   /** The step that writes the layout from the dense f32 value. */
   readonly pack: (source: Place, destination: Place) => EmittedStep;
 }

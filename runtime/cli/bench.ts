@@ -5,6 +5,7 @@ import { bytesText, FoveaError } from "../core/diagnostics.ts";
 import { type ExampleInputs, exampleSizes, withExampleInputs } from "./example_inputs.ts";
 import {
   type CommonOptions,
+  dtypeOption,
   MODALITIES,
   nameList,
   oneOf,
@@ -17,7 +18,6 @@ import { print, printJson } from "./terminal.ts";
 interface BenchOptions extends CommonOptions, ExampleInputs {
   readonly component?: string;
   readonly outputs?: readonly string[];
-  readonly dtype: string;
   readonly runs: number;
 }
 
@@ -30,7 +30,6 @@ export function benchCommand(): Command {
     .argument("<model>", "model folder or hf:organisation/name; config.json is enough with --load-format dummy")
     .option("--component <name>", "vision, text or audio; the model's first unless given", oneOf(MODALITIES))
     .option("--outputs <names>", "results that are read back, comma-separated", nameList)
-    .option("--dtype <type>", "type of the arithmetic: f32", oneOf(["f32"]), "f32")
     .option("--runs <n>", "runs that are measured", wholeNumber(1), 20);
   return withCommonOptions(withExampleInputs(command))
     .addHelpText(
@@ -53,6 +52,7 @@ async function bench(model: string, options: BenchOptions): Promise<void> {
     const encoder = await runtime.load(model, {
       components: [modality],
       loadFormat: options.loadFormat,
+      ...dtypeOption(options),
     });
     progress.stop();
     const tower = encoder.tower(modality);
@@ -74,7 +74,7 @@ async function bench(model: string, options: BenchOptions): Promise<void> {
       runtime: host.name,
       device: runtime.device,
       target: runtime.target,
-      dtype: options.dtype,
+      dtype: [...new Set(Object.values(stats.dtypes))].join(", "),
       threads: runtime.threads,
       batch: options.batch,
       ms: { median: round(median, 3), min: round(times[0], 3), p95: round(quantile(times, 0.95), 3) },
@@ -84,6 +84,7 @@ async function bench(model: string, options: BenchOptions): Promise<void> {
       loadMs: round(stats.loadMs, 1),
       compileMs: round(counters.compileMs, 1),
       cacheHits: counters.cacheHits,
+      weightBytes: stats.weightBytes,
       peakBytes: stats.device.peakBytes,
       segments: tower.stats.segments,
       crossedBytes: tower.stats.crossedBytes,
@@ -99,7 +100,9 @@ async function bench(model: string, options: BenchOptions): Promise<void> {
       print(
         `load     ${result.loadMs} ms; compiled ${counters.compiled} artifacts in ${result.compileMs} ms, ${result.cacheHits} from the cache`,
       );
-      print(`memory   ${(result.peakBytes / 2 ** 20).toFixed(1)} MiB at most`);
+      print(
+        `memory   ${bytesText(result.weightBytes)} of weights (${result.dtype}), ${bytesText(result.peakBytes)} at most`,
+      );
       if (result.segments.some((s) => s.device !== result.device)) {
         const parts = result.segments.map(({ device, calls }) => `${calls} on ${device}`);
         print(`devices  calls in turn: ${parts.join(", ")}; ${bytesText(result.crossedBytes)} carried between them`);

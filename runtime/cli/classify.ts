@@ -2,7 +2,7 @@
 import { Command } from "commander";
 import { checkLabels } from "../session/zero_shot.ts";
 import { classifyImages } from "../session.ts";
-import { type CommonOptions, nameList, withCommonOptions, withRuntime } from "./options.ts";
+import { type CommonOptions, dtypeOption, nameList, withCommonOptions, withRuntime } from "./options.ts";
 import { checkPictures } from "./pictures.ts";
 import { table } from "./table.ts";
 import { print, printJson } from "./terminal.ts";
@@ -29,7 +29,7 @@ async function classify(model: string, images: readonly string[], options: Class
   checkLabels(labels, { template });
   await checkPictures(images);
   await withRuntime(options, async ({ host, runtime, progress }) => {
-    const encoder = await runtime.load(model, { components: ["vision", "text"] });
+    const encoder = await runtime.load(model, { components: ["vision", "text"], ...dtypeOption(options) });
     const found = await classifyImages(encoder, images, labels, {
       template,
       onProgress: progress.onEncoded,
@@ -37,7 +37,8 @@ async function classify(model: string, images: readonly string[], options: Class
     progress.stop();
     const results = images.map((image, i) => ({ image, ...found[i] }));
     if (options.json === true) {
-      printJson({ model, runtime: host.name, device: runtime.device, target: runtime.target, labels, results });
+      const { device, target } = runtime;
+      printJson({ model, runtime: host.name, device, target, ...dtypeOption(options), labels, results });
       return;
     }
     print(

@@ -6,7 +6,7 @@ import { encodeNpy, encodeSafetensors } from "../exec/weights/writer.ts";
 import { detectHost, type Host } from "../host/mod.ts";
 import { didYouMean } from "../session/check.ts";
 import type { EncodeInputs, Encoder, VideoInput } from "../session.ts";
-import { type CommonOptions, nameList, withCommonOptions, withRuntime } from "./options.ts";
+import { type CommonOptions, dtypeOption, nameList, withCommonOptions, withRuntime } from "./options.ts";
 import { checkPictures, checkVideos } from "./pictures.ts";
 import { oneLine, table } from "./table.ts";
 import { print, printJson, say } from "./terminal.ts";
@@ -68,7 +68,10 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
       audio: files.filter((f) => RECORDING.test(f)),
     };
     const kinds = KINDS.filter((kind) => given[kind].length > 0);
-    const encoder = await runtime.load(model, { components: [...new Set(kinds.map((kind) => MODALITY_OF[kind]))] });
+    const encoder = await runtime.load(model, {
+      components: [...new Set(kinds.map((kind) => MODALITY_OF[kind]))],
+      ...dtypeOption(options),
+    });
     const inputs: Readonly<Record<Kind, EncodeInputs[Kind]>> = { ...given, videos: await timed(host, videos, fps) };
     const wanted = wantedOutputs(encoder, kinds, options.outputs, out?.endsWith(".npy") !== true);
     const tensors: Record<string, Tensor> = {};
@@ -85,7 +88,8 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
       }
     }
     progress.stop();
-    const head = { model, runtime: host.name, device: runtime.device, target: runtime.target, files, texts, videos };
+    const { device, target } = runtime;
+    const head = { model, runtime: host.name, device, target, ...dtypeOption(options), files, texts, videos };
     if (out !== undefined && out !== "-") {
       await writeOut(host, out, tensors, head);
       if (options.json !== true)

@@ -1,5 +1,6 @@
 /** Options that commands share, and the runtime that they ask for. */
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { WEIGHT_DTYPES, type WeightDType } from "../core/dtype.ts";
 import { detectHost, type Host } from "../host/mod.ts";
 import { readCompileLayers } from "../session/config_file.ts";
 import { MAX_THREADS } from "../session/options.ts";
@@ -23,6 +24,7 @@ export interface CommonOptions extends HubOptions {
   /** Path of a configuration file; `true` where a command's `--config` was given without one. */
   readonly config?: string | true;
   readonly compileConfig?: string;
+  readonly dtype?: WeightDType;
 }
 
 /** A parser of whole numbers in an interval. */
@@ -110,6 +112,11 @@ export function withCommonOptions(command: Command, config: Option = CONFIG_FILE
     .option("--no-compile", "run every op alone, for debugging (also FOVEA_COMPILE=0)")
     .addOption(config)
     .option("--compile-config <json>", 'settings over the configuration file\'s, such as \'{"base": {"lazy": true}}\'')
+    .option(
+      "--dtype <type>",
+      "type that large weights are kept in: f32 (the default), f16 or bf16",
+      oneOf(WEIGHT_DTYPES),
+    )
     .option("--verbose", "stack traces with errors");
 }
 
@@ -154,4 +161,9 @@ export async function withRuntime(options: CommonOptions, work: (opened: Opened)
     opened.progress.stop();
     await opened.runtime.close();
   }
+}
+
+/** The type of weights that was asked for, as an option of `load`. */
+export function dtypeOption({ dtype }: CommonOptions): { readonly dtype?: WeightDType } {
+  return dtype === undefined ? {} : { dtype };
 }

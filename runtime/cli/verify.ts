@@ -6,6 +6,7 @@ import { openMediaProcessor, pullModel } from "../session.ts";
 import { type Comparison, compare, type Limits } from "./compare.ts";
 import {
   type CommonOptions,
+  dtypeOption,
   hubSettings,
   MODALITIES,
   type Opened,
@@ -67,7 +68,8 @@ async function verify(model: string, options: VerifyOptions): Promise<void> {
     const failed = cases.filter((c) => Object.values(c.outputs).some((o) => !o.pass)).length;
     if (options.json === true) {
       const { device, target } = runtime;
-      printJson({ model, runtime: host.name, device, target, cases, passed: cases.length - failed, failed });
+      const passed = cases.length - failed;
+      printJson({ model, runtime: host.name, device, target, ...dtypeOption(options), cases, passed, failed });
     } else {
       print(report(cases));
       print(`${cases.length - failed} passed, ${failed} failed (${runtime.device}, ${runtime.target}, ${host.name})`);
@@ -104,7 +106,7 @@ async function verifyModel(
     );
   }
   const components = [...new Set(cases.map((c) => c.modality))];
-  const encoder = await runtime.load(folder, { components });
+  const encoder = await runtime.load(folder, { components, ...dtypeOption(options) });
   const results: CaseResult[] = [];
   try {
     for (const one of cases) {

@@ -10,7 +10,7 @@ import {
 import type { Capabilities } from "../abi/device.ts";
 import type { KernelSpec } from "../abi/kernel.ts";
 import { type Box, bounds, type DimData, dimFromData, dimKey } from "../core/dim.ts";
-import { DTYPE_BYTES } from "../core/dtype.ts";
+import { DTYPE_BYTES, type WeightDType } from "../core/dtype.ts";
 import type { Graph } from "../ir/graph.ts";
 import type { Interner } from "../ir/node.ts";
 import { printGraph, typeText } from "../ir/print.ts";
@@ -24,6 +24,7 @@ import { mergeSiblingProducts } from "./merge_products.ts";
 import { applyRules } from "./rewrite.ts";
 import { CANONICAL_RULES } from "./rules.ts";
 import { SOURCE_DIGEST } from "./source_digest.ts";
+import { storeWeights } from "./store_weights.ts";
 import { createViewResolver } from "./views.ts";
 
 export interface CompileOptions {
@@ -33,6 +34,8 @@ export interface CompileOptions {
   readonly capabilities: Capabilities;
   /** False covers every op alone. */
   readonly enabled: boolean;
+  /** Type that large weights are kept in; f32 unless given. */
+  readonly dtype?: WeightDType;
 }
 
 /** Text of every stage, for `explain` and goldens. */
@@ -94,6 +97,11 @@ export function compileGraph(traced: Graph, options: CompileOptions): CompileRes
   let graph = applyRules(traced, rules, make, counts);
   if (options.enabled) graph = applyRules(mergeSiblingProducts(graph, make, table), rules, make, counts);
   verifyGraph(graph, table, "canonicalize");
+
+  // Weights: large ones rounded to the type that they are kept in.
+  const { dtype = "f32" } = options;
+  if (dtype !== "f32") graph = storeWeights(graph, dtype, make);
+  verifyGraph(graph, table, "store weights");
 
   // Legalize: expand what no kernel takes; copy what strides cannot say.
   const code = new Map<string, Uint8Array>();

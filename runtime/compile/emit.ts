@@ -35,6 +35,11 @@ function portOf(name: string, node: Node): Port {
   return { name, dtype: node.dtype, shape: node.shape.map(dimToData) };
 }
 
+function layoutPort(layout: PackedLayout): Port {
+  const dtype = layout.dtype ?? "f32";
+  return { name: layout.name, dtype, shape: [layout.bytes / DTYPE_BYTES[dtype]] };
+}
+
 function coversText(claim: Claim): string {
   return claim.covers.map((n) => n.op).join(" + ");
 }
@@ -70,8 +75,8 @@ interface Lowering {
 }
 
 /** Digest of everything that the packed bytes follow from. */
-function recipeKey(use: Omit<WeightUse, "key">): string {
-  return digestJson({ sources: use.sources, bytes: use.bytes, prologue: use.prologue });
+function recipeKey({ sources, bytes, dtype, prologue }: Omit<WeightUse, "key">): string {
+  return digestJson({ sources, bytes, dtype, prologue });
 }
 
 function weightUse(node: Node, layout: PackedLayout | undefined, options: EmitOptions, box: Box): WeightUse {
@@ -80,8 +85,9 @@ function weightUse(node: Node, layout: PackedLayout | undefined, options: EmitOp
   const sources = weights.map((n) => ({ name: n.attributes.name as string, shape: n.shape as readonly number[] }));
   const bytes = layout?.bytes ?? evaluate(bytesOf(node), {});
   const seen = options.view(node);
-  if (layout === undefined && seen.base.op === "weight" && isWhole(seen)) {
-    const use = { bytes, sources };
+  const stored = layout?.dtype === undefined ? {} : { dtype: layout.dtype };
+  if ((layout === undefined || layout.dense === true) && seen.base.op === "weight" && isWhole(seen)) {
+    const use = { bytes, ...stored, sources };
     return { key: recipeKey(use), ...use };
   }
   // The prologue is a graph of its own whose inputs are the checkpoint tensors.
@@ -102,7 +108,7 @@ function weightUse(node: Node, layout: PackedLayout | undefined, options: EmitOp
     inputs: weights.map((n) => swap.get(n) as Node),
     outputs: [{ name: "w", node: value }],
   };
-  const use = { bytes, sources, prologue: lowerPrologue(graph, { ...options, opByOp: false }, layout, box) };
+  const use = { bytes, ...stored, sources, prologue: lowerPrologue(graph, { ...options, opByOp: false }, layout, box) };
   return { key: recipeKey(use), ...use };
 }
 
@@ -231,10 +237,7 @@ function finish(
       writes: refs("write"),
     };
   });
-  const outputs =
-    layout === undefined
-      ? graph.outputs.map((o) => portOf(o.name, o.node))
-      : [{ name: layout.name, dtype: "f32" as const, shape: [layout.bytes / 4] }];
+  const outputs = layout === undefined ? graph.outputs.map((o) => portOf(o.name, o.node)) : [layoutPort(layout)];
   const nameOf = (p: Place): BufferName => {
     const { space, index } = refOf(p.id, 0);
     return { space, index };

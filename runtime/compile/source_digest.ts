@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "8e5331cd6e8eca945f5d058f5778abc092ed7691788093e6578e98f337d69409";
+export const SOURCE_DIGEST: string = "a13711ba77b1a25090ac97668f6149216eb0dad1ac9e507086be0ae0e16c2c2c";

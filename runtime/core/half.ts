@@ -106,3 +106,8 @@ export function f32ToBf16(source: Float32Array, into: Uint16Array): void {
   const bits = bitsOf(source);
   for (let i = 0; i < bits.length; i++) into[i] = narrowBf16(bits[i]);
 }
+
+/** The f16 or bf16 that is nearest to a number, which is rounded to f32 first; infinite beyond the largest. */
+export function roundToHalf(dtype: "f16" | "bf16", value: number): number {
+  return dtype === "f16" ? f16ToNumber(numberToF16(value)) : bf16ToNumber(numberToBf16(value));
+}

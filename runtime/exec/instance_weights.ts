@@ -2,7 +2,9 @@
 import type { Port, WeightUse } from "../abi/artifact.ts";
 import type { Device, DeviceBuffer } from "../abi/device.ts";
 import { internal } from "../core/diagnostics.ts";
+import { DTYPE_BYTES, encodeFromF32 } from "../core/dtype.ts";
 import { bindSteps, slotBytes } from "./linker.ts";
+import { holdsNonFinite, overflow } from "./overflow.ts";
 
 /** Reads a checkpoint tensor as dense f32. */
 export type TensorReader = (name: string, shape: readonly number[]) => Promise<Float32Array>;
@@ -15,17 +17,22 @@ export interface InstanceWeights {
   release(): void;
 }
 
-const asBytes = (a: Float32Array): Uint8Array => new Uint8Array(a.buffer, a.byteOffset, a.byteLength);
-
 /** A reader that gives more than was asked for would write over its neighbours. */
-async function readBytes(read: TensorReader, { name, shape }: WeightUse["sources"][number]): Promise<Uint8Array> {
+async function readValues(read: TensorReader, { name, shape }: WeightUse["sources"][number]): Promise<Float32Array> {
   const values = await read(name, shape);
   const expected = shape.reduce((a, b) => a * b, 1);
   if (values.length !== expected) internal(`the tensor "${name}" has ${values.length} elements, expected ${expected}`);
-  return asBytes(values);
+  return values;
 }
 
-const portBytes = (p: Port): number => p.shape.reduce<number>((n, d) => n * (d as number), 4);
+const portBytes = ({ shape, dtype }: Port): number =>
+  shape.reduce<number>((n, d) => n * (d as number), DTYPE_BYTES[dtype]);
+
+/** Device bytes that loading a weight takes for a while, beside those that it keeps. */
+export function stagingBytes({ prologue }: WeightUse): number {
+  if (prologue === undefined) return 0;
+  return [...prologue.inputs.map(portBytes), ...slotBytes(prologue, {})].reduce((a, b) => a + b, 0);
+}
 
 /** Runs a prologue: sources to staging, steps, result kept; staging is given back. */
 async function runPrologue(
@@ -53,7 +60,7 @@ async function runPrologue(
     for (let i = 0; i < inputs.length; i++) {
       const source =
         use.sources.find((s) => s.name === list.inputs[i].name) ?? internal("a prologue input has no source");
-      device.write(inputs[i], 0, await readBytes(read, source));
+      device.write(inputs[i], 0, encodeFromF32("f32", await readValues(read, source)));
     }
     const launches = bindSteps(list, {}, (ref) => {
       const spaces = { input: inputs, output: [destination], scratch: slots, weight: weights };
@@ -71,15 +78,44 @@ async function runPrologue(
   }
 }
 
-export function createInstanceWeights(device: Device): InstanceWeights {
+/** Bytes that are read back at a time. */
+const CHECKED_AT_ONCE = 1 << 20;
+
+/** Refuses what the rounding made infinite. @throws FoveaError `weight_overflow` */
+async function checkStored(
+  device: Device,
+  use: WeightUse,
+  buffer: DeviceBuffer,
+  read: TensorReader,
+  instance: string | undefined,
+): Promise<void> {
+  if (use.dtype === undefined || instance === undefined) return;
+  const chunk = new Uint8Array(Math.min(CHECKED_AT_ONCE, use.bytes));
+  for (let at = 0; at < use.bytes; at += chunk.length) {
+    const part = chunk.subarray(0, Math.min(chunk.length, use.bytes - at));
+    await device.read(buffer, at, part);
+    if (!holdsNonFinite(use.dtype, part)) continue;
+    const tensors: { name: string; values: Float32Array }[] = [];
+    for (const s of use.sources) tensors.push({ name: `${instance}${s.name}`, values: await readValues(read, s) });
+    throw overflow(use.dtype, tensors);
+  }
+}
+
+/**
+ * @param instance prefix of the tensors' names; numbers that the type of a weight cannot hold are then refused. Made-up
+ * tensors have none.
+ */
+export function createInstanceWeights(device: Device, instance?: string): InstanceWeights {
   const resident = new Map<string, DeviceBuffer>();
   /** Overlapping loads of one weight wait for the first. */
   const loading = new Map<string, Promise<void>>();
   const loadOne = async (use: WeightUse, read: TensorReader, signal: AbortSignal | undefined): Promise<void> => {
     const buffer = device.allocate(use.bytes);
     try {
-      if (use.prologue === undefined) device.write(buffer, 0, await readBytes(read, use.sources[0]));
+      if (use.prologue === undefined)
+        device.write(buffer, 0, encodeFromF32(use.dtype ?? "f32", await readValues(read, use.sources[0])));
       else await runPrologue(device, use, buffer, read, signal);
+      await checkStored(device, use, buffer, read, instance);
     } catch (error) {
       device.release(buffer);
       throw error;

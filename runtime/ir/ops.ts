@@ -71,7 +71,8 @@ export type OpName =
   | "take_row"
   | "rotary"
   | "patchify"
-  | "concat";
+  | "concat"
+  | "stored_as";
 
 /** Result of numpy broadcasting, or a sentence. */
 export function broadcastShapes(shapes: readonly Shape[]): Shape | string {
@@ -392,6 +393,17 @@ const OPS: Readonly<Record<OpName, OpRow>> = {
     },
   },
   concat: { kind: "assembly", arity: [1, 64], infer: inferConcat },
+  // The nearest f16 or bf16 of every number, as f32: kernels may keep two bytes for each.
+  stored_as: {
+    kind: "assembly",
+    arity: [1, 1],
+    infer: ([x], { dtype }) => {
+      if (x.dtype !== FLOAT) return `it rounds f32, found ${x.dtype}.`;
+      return dtype === "f16" || dtype === "bf16"
+        ? { shape: x.shape, dtype: FLOAT }
+        : `its dtype must be f16 or bf16, found ${String(dtype)}.`;
+    },
+  },
 };
 
 /** Every built-in op by name. */

@@ -18,7 +18,13 @@ import type { Place, Places } from "./places.ts";
 import { type ComponentPorts, portsOf } from "./ports.ts";
 import { type Attestation, createProofs, type ProofScope, type Proofs } from "./proofs.ts";
 import { createQuarantine, type Quarantined } from "./quarantine.ts";
-import { type CompileLayers, type ComponentSettings, type Resolved, resolveSettings } from "./settings.ts";
+import {
+  type CallSettings,
+  type CompileLayers,
+  type ComponentSettings,
+  type Resolved,
+  resolveSettings,
+} from "./settings.ts";
 import { createTagRegister } from "./tag_register.ts";
 import { traceComponent } from "./trace.ts";
 
@@ -109,6 +115,8 @@ export interface ArtifactsOptions {
 export interface PrepareOptions {
   /** Plugin that brings the component; nothing for a graph of the caller's own. */
   readonly plugin?: string;
+  /** What the call asks for. */
+  readonly call?: CallSettings;
   /** Stronger than everything that was configured. */
   readonly over?: CompileLayers[number];
   /** Compiles nothing: every range waits for its first use, whatever the settings say. */
@@ -188,6 +196,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       graph,
       target: place.target,
       enabled: settings.enabled.value,
+      dtype: settings.dtype.value,
       plugins: place.plugins,
       compiler: SOURCE_DIGEST,
       without: quarantine.of(place.device.kind),
@@ -215,6 +224,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       target: place.target,
       capabilities: place.capabilities,
       enabled: settings.enabled.value,
+      dtype: settings.dtype.value,
     });
     const compileMs = options.now() - begin;
     counters.compiled++;
@@ -298,8 +308,8 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     seal: () => {
       sealed = true;
     },
-    prepare: async (spec, { plugin, over, defer = false } = {}) => {
-      const wanted = resolveSettings(spec, over === undefined ? layers : [over, ...layers], places.home);
+    prepare: async (spec, { plugin, call, over, defer = false } = {}) => {
+      const wanted = resolveSettings(spec, over === undefined ? layers : [over, ...layers], places.home, call);
       const place = await places.find(wanted);
       const settings = gated(spec, wanted, place);
       const boxes = boxesOf(spec, settings);

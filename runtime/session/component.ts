@@ -8,6 +8,7 @@ import { linkPlan } from "../exec/linker.ts";
 import { createProgramRunner } from "../exec/program_runner.ts";
 import type { Artifacts, ReadyComponent } from "./artifacts.ts";
 import { explainComponent } from "./explain.ts";
+import type { CallSettings } from "./settings.ts";
 
 /** A component of one instance, ready to run. */
 export interface CompiledComponent {
@@ -67,15 +68,17 @@ export function bindSymbols(component: ReadyComponent, inputs: Tensors): Binding
 export interface ComponentOptions {
   readonly artifacts: Artifacts;
   readonly reader: (instance: string) => TensorReader;
+  /** What the call asks for. */
+  readonly call: CallSettings;
   readonly onClose: () => void;
 }
 
 /** Compiles all ranges of a component with one instance and loads its weights. */
 export async function compileComponent(spec: ComponentSpec, options: ComponentOptions): Promise<CompiledComponent> {
-  const component = await options.artifacts.prepare(spec);
+  const component = await options.artifacts.prepare(spec, { call: options.call });
   const { device } = component;
   const [instance = ""] = spec.instances;
-  const weights = createInstanceWeights(device);
+  const weights = createInstanceWeights(device, instance);
   const read = options.reader(instance);
   try {
     for (const range of component.artifacts) await weights.load(range.artifact.weights, read);

@@ -1,9 +1,10 @@
 /** What configurations may hold: one schema for `createRuntime`, configuration files and the command line. */
 import * as v from "valibot";
 import { FoveaError } from "../core/diagnostics.ts";
+import { WEIGHT_DTYPES } from "../core/dtype.ts";
 import type { RangeSpec } from "../core/range.ts";
 import { didYouMean, foundText, isObject } from "./check.ts";
-import { COMPONENT_DTYPES, type CompileConfig, type CompileSettings, type FoveaConfig } from "./settings.ts";
+import type { CompileConfig, CompileSettings, FoveaConfig } from "./settings.ts";
 
 /** A value of another kind than `expected`; the place is told by whoever reports it. */
 const isNot =
@@ -59,7 +60,7 @@ const RANGES = members('ranges such as { axis: "batch", ends: [1, 8] }', {
 const SETTINGS = members("settings such as { lazy: true }", {
   enabled: v.optional(BOOLEAN),
   ranges: v.optional(RANGES),
-  dtype: v.optional(v.picklist(COMPONENT_DTYPES, isNot(COMPONENT_DTYPES.map((d) => JSON.stringify(d)).join(" or ")))),
+  dtype: v.optional(v.picklist(WEIGHT_DTYPES, isNot(WEIGHT_DTYPES.map((d) => JSON.stringify(d)).join(" or ")))),
   device: v.optional(NAME),
   target: v.optional(NAME),
   lazy: v.optional(BOOLEAN),

@@ -11,6 +11,7 @@ import type {
   Tensors,
 } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
+import type { WeightDType } from "../core/dtype.ts";
 import { concatRows } from "./batching.ts";
 import { checkOptions, didYouMean, type Expected, FUNCTION, foundText, isObject, SIGNAL, TEXTS } from "./check.ts";
 import { explainEncoder } from "./explain.ts";
@@ -63,6 +64,8 @@ type TowerResults = Pick<
 export interface EncoderStats {
   readonly towers: Readonly<Partial<Record<Modality, Readonly<RunStats>>>>;
   readonly weightBytes: number;
+  /** Type that each component's large weights are kept in, by tag. */
+  readonly dtypes: Readonly<Record<string, WeightDType>>;
   readonly loadMs: number;
   readonly preprocessMs: number;
   readonly encodes: number;
@@ -198,6 +201,9 @@ export class Encoder {
     return {
       towers: Object.fromEntries(towers.map(([modality, t]) => [modality, { ...t.stats }])),
       weightBytes: towers.reduce((n, [, t]) => n + t.weightBytes, 0),
+      dtypes: Object.fromEntries(
+        towers.flatMap(([, t]) => [...t.components].map(([tag, c]) => [tag, c.settings.dtype.value])),
+      ),
       loadMs: this.#context.loadMs,
       preprocessMs: this.#preprocessMs,
       encodes: this.#encodes,

@@ -81,12 +81,13 @@ function rangeText(slot: RangeSlot): readonly string[] {
 
 /** What differs from the runtime's own way, with its reason. */
 function exceptions({ settings, device, target }: ReadyComponent): readonly string[] {
-  const { enabled } = settings;
+  const { enabled, dtype } = settings;
   return [
     ...(settings.device.from === "runtime" ? [] : [`on the device ${device.kind} (${settings.device.from})`]),
     ...(settings.target.value === undefined || settings.target.from === "runtime"
       ? []
       : [`for the target ${target} (${settings.target.from})`]),
+    ...(dtype.value === "f32" ? [] : [`${dtype.value} weights (${dtype.from})`]),
     ...(enabled.value ? [] : [`op by op (${enabled.from})`]),
   ];
 }

@@ -1,8 +1,9 @@
 /** What `createRuntime` takes, and what it tells while it works. */
 import type { Plugin } from "../abi/plugin.ts";
+import { WEIGHT_DTYPES, type WeightDType } from "../core/dtype.ts";
 import type { Store } from "../exec/store/store.ts";
 import { checkOptions, type Expected, FUNCTION, isObject, oneOf, SIGNAL, TEXT, TEXTS, withMethods } from "./check.ts";
-import type { CompileConfig, ComponentDType, NamedCompileConfig } from "./settings.ts";
+import type { CompileConfig, NamedCompileConfig } from "./settings.ts";
 import type { GranularityOptions } from "./tune_granularity.ts";
 
 /** Progress of a load: `done` of `total` steps of a phase, bytes of a download. */
@@ -58,8 +59,12 @@ export interface RuntimeOptions {
 export interface LoadOptions {
   /** Towers to load; all that the configuration has unless given. */
   readonly components?: readonly ("vision" | "text" | "audio")[];
-  /** Type that the arithmetic uses; `f32`. */
-  readonly dtype?: ComponentDType;
+  /**
+   * Type that large weights (those of products, and tables that are looked up) are kept in; `f32` unless given here or
+   * configured. The arithmetic is f32 with each: `f16` and `bf16` halve the memory and round the weights to nearest even,
+   * which changes nothing where the checkpoint holds that type.
+   */
+  readonly dtype?: WeightDType;
   /** `dummy` makes seeded normal weights (standard deviation 0.02) and reads `config.json` alone. */
   readonly loadFormat?: "safetensors" | "dummy";
   readonly signal?: AbortSignal;
@@ -114,10 +119,7 @@ const HUB_SETTINGS: Readonly<Record<keyof HubSettings, Expected>> = {
 
 const LOAD_OPTIONS: Readonly<Record<keyof LoadOptions, Expected>> = {
   components: TEXTS,
-  dtype: {
-    text: '"f32", the type of this version\'s arithmetic (weights of f16 and bf16 are widened)',
-    holds: (v) => v === "f32",
-  },
+  dtype: oneOf(...WEIGHT_DTYPES),
   loadFormat: oneOf("safetensors", "dummy"),
   signal: SIGNAL,
 };
@@ -152,6 +154,19 @@ export async function checkRuntimeOptions(options: RuntimeOptions): Promise<void
 /** @throws FoveaError `invalid_options` */
 export function checkHubSettings(settings: HubSettings): void {
   checkOptions("`hub`", settings, HUB_SETTINGS);
+}
+
+/** What `runtime.compile` takes beside graph and weights. */
+export interface CompileOptions {
+  /** As {@link LoadOptions.dtype}. */
+  readonly dtype?: WeightDType;
+}
+
+const COMPONENT_OPTIONS: Readonly<Record<keyof CompileOptions, Expected>> = { dtype: oneOf(...WEIGHT_DTYPES) };
+
+/** @throws FoveaError `invalid_options` */
+export function checkCompileOptions(options: CompileOptions): void {
+  checkOptions("compile", options, COMPONENT_OPTIONS);
 }
 
 /** @throws FoveaError `invalid_options` */

@@ -1,10 +1,7 @@
 /** How components are compiled: what a runtime was given, resolved for each component, with where each value came from. */
 import type { ComponentSpec } from "../abi/encoder.ts";
+import type { WeightDType } from "../core/dtype.ts";
 import { DEFAULT_MAX_ARTIFACTS, type RangeSpec } from "../core/range.ts";
-
-/** Types that a component's arithmetic may use. */
-export const COMPONENT_DTYPES = ["f32"] as const;
-export type ComponentDType = (typeof COMPONENT_DTYPES)[number];
 
 /** Settings of components; what is left out is inherited. */
 export interface CompileSettings {
@@ -12,8 +9,8 @@ export interface CompileSettings {
   readonly enabled?: boolean;
   /** Compile ranges instead of the component's own. */
   readonly ranges?: RangeSpec;
-  /** Type of the arithmetic. */
-  readonly dtype?: ComponentDType;
+  /** Type that large weights are kept in on the device; the arithmetic is f32 with each. */
+  readonly dtype?: WeightDType;
   /** Kind of the device that runs the component, such as `reference`; it is opened when first needed. */
   readonly device?: string;
   /** Target of that device that code is generated for. */
@@ -63,7 +60,7 @@ export interface Resolved<T> {
 export interface ComponentSettings {
   readonly enabled: Resolved<boolean>;
   readonly ranges: Resolved<RangeSpec>;
-  readonly dtype: Resolved<ComponentDType>;
+  readonly dtype: Resolved<WeightDType>;
   readonly device: Resolved<string>;
   /** Nothing where the device's own best target is meant. */
   readonly target: Resolved<string | undefined>;
@@ -108,14 +105,23 @@ export function placeText({ name }: CompileLayers[number], place: string): strin
   return name === undefined ? place : `${name}: ${place}`;
 }
 
+/** What one call of `load` or `compile` asks for: weaker than the first configuration's settings by tag, stronger than its base. */
+export type CallSettings = Pick<CompileSettings, "dtype">;
+
 /** All settings that speak about a tag, the strongest first, each with its place in words. */
-function settingsFor(tag: string, layers: CompileLayers): readonly (readonly [string, CompileSettings])[] {
-  return layers.flatMap((layer) => {
+function settingsFor(
+  tag: string,
+  layers: CompileLayers,
+  call: CallSettings,
+): readonly (readonly [string, CompileSettings])[] {
+  const all: CompileLayers = layers.length === 0 ? [{ config: {} }] : layers;
+  return all.flatMap((layer, at) => {
     const { config } = layer;
     return [
       ...matching(config, tag).map(
         ([pattern, own]) => [placeText(layer, `compile.components["${pattern}"]`), own] as const,
       ),
+      ...(at === 0 ? [["the call's options", call] as const] : []),
       [placeText(layer, "compile.base"), config.base ?? {}] as const,
       [placeText(layer, "compile.enabled"), config.enabled === undefined ? {} : { enabled: config.enabled }] as const,
     ];
@@ -123,8 +129,13 @@ function settingsFor(tag: string, layers: CompileLayers): readonly (readonly [st
 }
 
 /** The settings of a component under configurations, on a runtime with this device. */
-export function resolveSettings(spec: ComponentSpec, layers: CompileLayers, home: Home): ComponentSettings {
-  const said = settingsFor(spec.tag, layers);
+export function resolveSettings(
+  spec: ComponentSpec,
+  layers: CompileLayers,
+  home: Home,
+  call: CallSettings = {},
+): ComponentSettings {
+  const said = settingsFor(spec.tag, layers, call);
   const pick = <K extends keyof CompileSettings, T>(
     key: K,
     otherwise: Resolved<T>,
@@ -141,7 +152,7 @@ export function resolveSettings(spec: ComponentSpec, layers: CompileLayers, home
   return {
     enabled: pick("enabled", usual(undefined, true)),
     ranges: pick("ranges", usual<RangeSpec>(spec.ranges, {})),
-    dtype: pick("dtype", usual<ComponentDType>(undefined, "f32")),
+    dtype: pick("dtype", usual<WeightDType>(undefined, "f32")),
     device,
     target: pick(
       "target",

@@ -1,9 +1,15 @@
 /** A loaded tower: components with their artifacts and weights, programs linked per geometry. */
+import type { WeightUse } from "../abi/artifact.ts";
 import type { Device } from "../abi/device.ts";
 import type { Plan, Tensors, TowerSpec } from "../abi/encoder.ts";
 import { bytesText, FoveaError, internal } from "../core/diagnostics.ts";
 import { dispatch } from "../core/range.ts";
-import { createInstanceWeights, type InstanceWeights, type TensorReader } from "../exec/instance_weights.ts";
+import {
+  createInstanceWeights,
+  type InstanceWeights,
+  stagingBytes,
+  type TensorReader,
+} from "../exec/instance_weights.ts";
 import type { ResolvedCall } from "../exec/linker.ts";
 import type { Artifacts, PrepareOptions, ReadyComponent } from "./artifacts.ts";
 import { concatRows, sliceRows } from "./batching.ts";
@@ -110,7 +116,7 @@ export async function loadTower(spec: TowerSpec, options: TowerOptions): Promise
     let loaded = 0;
     for (const { spec: component, device, artifacts: ranges } of components.values()) {
       for (const instance of component.instances) {
-        const own = createInstanceWeights(device);
+        const own = createInstanceWeights(device, instance);
         weights.set(weightKey(component.tag, instance), own);
         const read = reader(instance);
         for (const range of ranges) await own.load(range.artifact.weights, read, signal);
@@ -124,16 +130,16 @@ export async function loadTower(spec: TowerSpec, options: TowerOptions): Promise
   }
 }
 
-/** Bytes of a component's weights for one instance, each packed form once. */
-function weightSizes({ artifacts }: ReadyComponent): readonly number[] {
-  return [...new Map(artifacts.flatMap((a) => a.artifact.weights).map((w) => [w.key, w.bytes])).values()];
+/** A component's weights, each packed form once. */
+function weightUses({ artifacts }: ReadyComponent): readonly WeightUse[] {
+  return [...new Map(artifacts.flatMap((a) => a.artifact.weights).map((w) => [w.key, w])).values()];
 }
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
 
 /** Bytes of a component's weights over all instances, as far as its ranges are compiled. */
 export function weightBytesOf(component: ReadyComponent): number {
-  return sum(weightSizes(component)) * component.spec.instances.length;
+  return sum(weightUses(component).map((w) => w.bytes)) * component.spec.instances.length;
 }
 
 /** Refuses before anything is read. @throws FoveaError `out_of_memory` */
@@ -156,7 +162,7 @@ function checkDevice(spec: TowerSpec, all: readonly ReadyComponent[], device: De
   // The smallest run's values, and the largest weight twice while it is packed.
   const least = (c: ReadyComponent): number => Math.min(...c.artifacts.map((a) => a.artifact.peakBytes));
   const values = sum(all.filter((c) => c.artifacts.length > 0).map(least));
-  const fits = bytesInUse + needed + values + Math.max(...all.flatMap(weightSizes));
+  const fits = bytesInUse + needed + values + Math.max(...all.flatMap(weightUses).map(stagingBytes));
   throw new FoveaError(
     "out_of_memory",
     `The weights of the ${spec.modality} tower need ${bytesText(needed)} and the device "${device.kind}" has ${bytesText(room)} left of ${bytesText(limitBytes)}. ` +

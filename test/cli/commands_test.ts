@@ -39,6 +39,19 @@ test("verify ends with 1 when a result is too far off", async () => {
   assert.ok(JSON.parse(stdout).failed > 0);
 });
 
+test("verify passes at its own tolerance where weights are kept as the checkpoint has them, and says so", async () => {
+  const folder = repositoryPath("test/fixtures/siglip");
+  const verify = async (...args: readonly string[]) => {
+    const { code, stdout } = await runCli(["verify", folder, "--component", "text", "--json", ...args]);
+    return { code, result: JSON.parse(stdout) };
+  };
+  const kept = await verify("--dtype", "bf16");
+  assert.deepEqual([kept.code, kept.result.dtype, kept.result.failed], [0, "bf16", 0]);
+  // The checkpoint holds bf16, of which f16 loses the smallest numbers.
+  const rounded = await verify("--dtype", "f16", "--tolerance", "0");
+  assert.deepEqual([rounded.code, rounded.result.dtype], [1, "f16"]);
+});
+
 test("embed writes safetensors, json and npy with the same numbers", () =>
   inTemporaryFolder(async (folder) => {
     const files = [picture("000-2.png"), picture("017-0.png")];
@@ -130,6 +143,9 @@ test("bench measures, and compiles nothing when all is cached", () =>
     assert.equal(second.compileMs, 0);
     assert.ok(second.cacheHits > 0);
     assert.deepEqual([second.component, second.batch, second.threads, second.dtype], ["text", 1, 0, "f32"]);
+    const half = JSON.parse((await runCli([...args, "--dtype", "f16"])).stdout);
+    assert.ok(half.compileMs > 0 && half.weightBytes < 0.6 * first.weightBytes, JSON.stringify(half));
+    assert.equal(half.dtype, "f16");
   }));
 
 test("doctor lists the devices", async () => {

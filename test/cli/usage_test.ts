@@ -43,6 +43,11 @@ const CASES: readonly BadCase[] = [
     says: /wasm-avx.*wasm-simd128/s,
   },
   {
+    what: "an unknown type of weights",
+    args: () => ["embed", DIGITS, PICTURE, "--dtype", "fp16"],
+    says: /--dtype.*one of f32, f16, bf16/s,
+  },
+  {
     what: "threads that are no number",
     args: () => ["embed", DIGITS, PICTURE, "--threads", "two"],
     says: /--threads.*whole number/s,

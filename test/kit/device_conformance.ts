@@ -4,12 +4,15 @@ import { test } from "node:test";
 import type { Device } from "../../runtime/abi/device.ts";
 import type { ComponentSpec } from "../../runtime/abi/encoder.ts";
 import type { Plugin } from "../../runtime/abi/plugin.ts";
+import { storeWeights } from "../../runtime/compile/store_weights.ts";
 import { type Bindings, evaluate } from "../../runtime/core/dim.ts";
 import { splitRanges } from "../../runtime/core/range.ts";
 import { proveArtifact } from "../../runtime/exec/prove.ts";
-import type { GraphBuilder } from "../../runtime/ir/builder.ts";
+import { createGraphBuilder, type GraphBuilder } from "../../runtime/ir/builder.ts";
 import { evaluateGraph, type RefTensor, refTensor, type WeightValues } from "../../runtime/ir/evaluate/mod.ts";
 import type { Graph } from "../../runtime/ir/graph.ts";
+import { createInterner } from "../../runtime/ir/node.ts";
+import { OP_TABLE } from "../../runtime/ir/ops.ts";
 import {
   growRandomGraph,
   RANDOM_SYMBOLS,
@@ -106,6 +109,50 @@ export function testDevice(suite: DeviceSuite): void {
           await device.load(compiled.code);
           for (const proof of (await proveArtifact(device, compiled.artifact)).results.values()) {
             assert.ok(proof.pass, `seed ${seed}: ${JSON.stringify(proof)}`);
+          }
+        }
+        assert.equal(device.stats().bytesInUse, 0);
+        await device.close();
+      },
+    );
+  }
+
+  for (const dtype of ["f16", "bf16"] as const) {
+    test(
+      `${label}: random graphs with weights kept as ${dtype} equal the evaluator on rounded weights`,
+      options,
+      async () => {
+        const device = await suite.open();
+        for (let seed = 0; seed < suite.graphs / 4; seed++) {
+          const at = randomBindings(seed);
+          const interner = createInterner(OP_TABLE);
+          const b = createGraphBuilder({ symbols: RANDOM_SYMBOLS, interner });
+          growRandomGraph(b, seed);
+          const rounded = storeWeights(b.finish(), dtype, interner.make);
+          const inputs = randomInputs(seed, at);
+          const weights = randomWeights(seed);
+          const expected = evaluateGraph(rounded, at, inputs, weights);
+          const build = (own: GraphBuilder): void => growRandomGraph(own, seed);
+          const run = {
+            device,
+            plugins: [suite.plugin],
+            symbols: RANDOM_SYMBOLS,
+            build,
+            bindings: at,
+            inputs,
+            weights,
+          };
+          for (const enabled of [true, false]) {
+            const { outputs, compiled } = await runGraph({ ...run, enabled, dtype });
+            for (const name of Object.keys(expected)) {
+              const difference = maxDifference(outputs[name], expected[name]);
+              const limit = tolerance * (1 + maxMagnitude(expected[name]));
+              assert.ok(difference <= limit, `seed ${seed}, ${name}: ${difference} over ${limit}`);
+            }
+            await device.load(compiled.code);
+            for (const proof of (await proveArtifact(device, compiled.artifact)).results.values()) {
+              assert.ok(proof.pass, `seed ${seed}: ${JSON.stringify(proof)}`);
+            }
           }
         }
         assert.equal(device.stats().bytesInUse, 0);

@@ -33,6 +33,7 @@ const unary =
   (name: string): Grow =>
   (s, x) =>
     s.b.unary(name, x);
+const stored = (s: Scope, x: Node, dtype: "f16" | "bf16"): Node => s.b.op("stored_as", [x], { dtype });
 const positive = (s: Scope, x: Node): Node => s.b.add(s.b.unary("abs", x), s.b.constant(0.5));
 const shaped = (s: Scope, x: Node): Node => s.b.reshape(x, [s.b.dims.batch, s.b.dims.tokens, WIDTH]);
 
@@ -94,6 +95,11 @@ const GROWTHS: readonly Grow[] = [
   // A weight repeated to a symbolic size depends on weights alone and yet is no weight.
   (s, x) => s.b.mul(x, s.b.unary("sigmoid", s.b.broadcastTo(s.weight([WIDTH]), x.shape))),
   (s, x) => s.b.matmul(x, s.weight([WIDTH, WIDTH])),
+  ...(["f16", "bf16"] as const).flatMap((dtype): Grow[] => [
+    (s, x) => s.b.matmul(x, stored(s, s.weight([WIDTH, WIDTH]), dtype), { transposeB: true }),
+    (s, x) => s.b.add(x, stored(s, s.weight([WIDTH]), dtype)),
+    (s, x) => s.b.add(x, s.b.gather(stored(s, s.b.unary("neg", s.weight([ROWS, WIDTH])), dtype), s.indices)),
+  ]),
   (s, x) => s.b.matmul(x, s.b.transpose(s.weight([WIDTH, WIDTH]), [1, 0])),
   (s, x, y) => s.b.matmul(s.b.softmax(s.b.matmul(x, y, { transposeB: true })), x),
   (s, x) => s.b.transpose(s.b.unary("tanh", s.b.transpose(x, [0, 2, 1])), [0, 2, 1]),

@@ -4,6 +4,7 @@ import type { Tensor } from "../../runtime/abi/encoder.ts";
 import type { Plugin } from "../../runtime/abi/plugin.ts";
 import { type CompileResult, compileGraph } from "../../runtime/compile/compile.ts";
 import type { Bindings, Box } from "../../runtime/core/dim.ts";
+import type { WeightDType } from "../../runtime/core/dtype.ts";
 import { createInstanceWeights } from "../../runtime/exec/instance_weights.ts";
 import { linkPlan } from "../../runtime/exec/linker.ts";
 import { createProgramRunner } from "../../runtime/exec/program_runner.ts";
@@ -35,6 +36,8 @@ export interface RunGraphOptions {
   /** False covers every op alone; true unless given. */
   readonly enabled?: boolean;
   readonly ops?: OpTable;
+  /** Type that large weights are kept in; f32 unless given. */
+  readonly dtype?: WeightDType;
 }
 
 export interface RunGraphResult {
@@ -61,6 +64,7 @@ export async function runGraph(options: RunGraphOptions): Promise<RunGraphResult
     target: device.target,
     capabilities: device.capabilities,
     enabled: options.enabled ?? true,
+    dtype: options.dtype ?? "f32",
   });
   await device.load(compiled.code);
   const weights = createInstanceWeights(device);

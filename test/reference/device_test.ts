@@ -109,7 +109,7 @@ test("reference device: code is loaded once and checked", async () => {
   for (const odd of [
     { ...ADD, op: "toString" },
     { ...ADD, op: "input" },
-    { ...ADD, output: { dtype: "f16", rank: 1 } },
+    { ...ADD, output: { dtype: "i64", rank: 1 } },
   ]) {
     await assert.rejects(load(encodeCode(odd as ReferenceCode)), coded("invalid_code", /not for the reference device/));
   }

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { createRuntime, type Tensor } from "../../mod.ts";
 import { digestBytes } from "../../runtime/core/digest.ts";
+import type { WeightDType } from "../../runtime/core/dtype.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { readAllTensors } from "../../runtime/exec/weights/writer.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
@@ -34,11 +35,14 @@ function samples(): Tensor {
   return { dtype: "u8", shape, data: Uint8Array.from({ length: 2 * 3 * 32 * 32 }, (_, i) => hash32(1, i)) };
 }
 
+/** Golden file of weights that are kept as `dtype`. */
+export const goldenName = (dtype: WeightDType): string => `clip_wasm_simd128${dtype === "f32" ? "" : `_${dtype}`}.json`;
+
 /** Loads and runs the CLIP fixture with target `wasm-simd128`. */
-export async function bitDigests(threads: number): Promise<BitDigests> {
+export async function bitDigests(threads: number, dtype: WeightDType): Promise<BitDigests> {
   const runtime = await createRuntime({ target: "wasm-simd128", threads });
   try {
-    const encoder = await runtime.load(modelFiles());
+    const encoder = await runtime.load(modelFiles(), { dtype });
     const outputs: Record<string, string> = {};
     const run = async (name: string, inputs: Readonly<Record<string, Tensor>>): Promise<void> => {
       for (const [output, tensor] of Object.entries(await encoder.encode(inputs)))

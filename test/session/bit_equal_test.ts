@@ -5,15 +5,20 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { WEIGHT_DTYPES, type WeightDType } from "../../runtime/core/dtype.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
-import { type BitDigests, bitDigests } from "./bit_digests.ts";
+import { type BitDigests, bitDigests, goldenName } from "./bit_digests.ts";
 
-const GOLDEN = JSON.parse(readFileSync(repositoryPath("test/goldens/clip_wasm_simd128.json"), "utf8")) as BitDigests;
+const goldenOf = (dtype: WeightDType): BitDigests =>
+  JSON.parse(readFileSync(repositoryPath(`test/goldens/${goldenName(dtype)}`), "utf8"));
 
-test("artifacts are byte-equal and outputs bit-equal on every engine", async () => {
-  assert.deepEqual(await bitDigests(0), GOLDEN);
-});
+for (const dtype of WEIGHT_DTYPES) {
+  test(`artifacts are byte-equal and outputs bit-equal on every engine, ${dtype} weights`, async () => {
+    assert.deepEqual(await bitDigests(0, dtype), goldenOf(dtype));
+  });
+}
 
 test("two workers compute the same bits as the caller's thread", async () => {
-  assert.deepEqual((await bitDigests(2)).outputs, GOLDEN.outputs);
+  for (const dtype of ["f32", "f16"] as const)
+    assert.deepEqual((await bitDigests(2, dtype)).outputs, goldenOf(dtype).outputs);
 });

@@ -80,6 +80,7 @@ interface I32 {
   readonly of: (value: number) => Code;
   readonly load: Load;
   readonly load8u: Load;
+  readonly load16u: Load;
   readonly store: Store;
   readonly store8: Store;
   readonly eqz: Unary;
@@ -109,6 +110,7 @@ export const i32: I32 = {
   of: (value) => [0x41, { kind: "i32", bytes: signed(value) }],
   load: load(2, 0x28),
   load8u: load(0, 0x2d),
+  load16u: load(1, 0x2f),
   store: store(2, 0x36),
   store8: store(0, 0x3a),
   eqz: unary(0x45),
@@ -185,8 +187,11 @@ interface V128 {
   readonly load32Splat: Load;
   readonly load32Zero: Load;
   readonly load64Zero: Load;
+  /** Four unsigned 16-bit integers as lanes of 32 bits. */
+  readonly load16x4u: Load;
   readonly load32Lane: (address: Code, vector: Code, lane: number, offset?: number) => Code;
   readonly load64Lane: (address: Code, vector: Code, lane: number, offset?: number) => Code;
+  readonly store16Lane: (address: Code, vector: Code, lane: number, offset?: number) => Code;
   readonly store32Lane: (address: Code, vector: Code, lane: number, offset?: number) => Code;
   readonly store64Lane: (address: Code, vector: Code, lane: number, offset?: number) => Code;
   /** 16 byte lanes out of the 32 of `a` and `b`. */
@@ -219,8 +224,10 @@ export const v128: V128 = {
   load32Splat: load(2, ...simd(9)),
   load32Zero: load(2, ...simd(92)),
   load64Zero: load(2, ...simd(93)),
+  load16x4u: load(1, ...simd(4)),
   load32Lane: laned(2, 86),
   load64Lane: laned(2, 87),
+  store16Lane: laned(1, 89),
   store32Lane: laned(2, 90),
   store64Lane: laned(2, 91),
   shuffle: (a, b, lanes) => [a, b, ...simd(13), ...lanes.map(lane)],
@@ -300,6 +307,7 @@ interface I32x4 {
   readonly replace: (x: Code, lane: number, value: Code) => Code;
   readonly eq: Binary;
   readonly gtS: Binary;
+  readonly minS: Binary;
   readonly add: Binary;
   readonly sub: Binary;
   readonly shl: Binary;
@@ -318,6 +326,7 @@ export const i32x4: I32x4 = {
   replace: (x, at, value) => [x, value, ...simd(28), lane(at)],
   eq: binary(...simd(55)),
   gtS: binary(...simd(59)),
+  minS: binary(...simd(182)),
   add: binary(...simd(174)),
   sub: binary(...simd(177)),
   shl: binary(...simd(171)),
@@ -326,6 +335,14 @@ export const i32x4: I32x4 = {
   truncSatF32: unary(...simd(248)),
   extendLowU8: unary(...simd(137), ...simd(169)),
 };
+
+interface I16x8 {
+  readonly eq: Binary;
+  /** Lanes of `a`, then of `b`, all of them 0..65535. */
+  readonly narrowI32: Binary;
+}
+
+export const i16x8: I16x8 = { eq: binary(...simd(45)), narrowI32: binary(...simd(134)) };
 
 const VOID_BLOCK = 0x40;
 

@@ -1,17 +1,25 @@
 /** Rows by index, and patches of pictures. */
-import type { Claim, ClaimContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
+import type { Claim, ClaimContext, EmitContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
 import { type Dim, dimEquals, floorDiv, mul, product } from "../../../runtime/core/dim.ts";
+import { denseStrides } from "../../../runtime/core/strides.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import { gatherKernel } from "../emit/gather.ts";
 import type { ElementBytes } from "../emit/loops.ts";
 import { patchifyKernel } from "../emit/patchify.ts";
-import { bytesOf, pointer, sourcesOf } from "./operands.ts";
+import { bytesOf, pointer, type Source, sourcesOf } from "./operands.ts";
+import { denseHalf, type StoredWeight, storedWeight } from "./stored.ts";
 
 const size = (value: Dim): { readonly size: Dim } => ({ size: value });
 
 /** Bytes of an element that is moved as it is; nothing for types that are not taken. */
 function movedBytes({ dtype }: Node): ElementBytes | undefined {
   return dtype === "f32" ? 4 : dtype === "u8" ? 1 : undefined;
+}
+
+/** A weight with two bytes for each number, read where it is kept. */
+function heldHalf(e: EmitContext, stored: StoredWeight): Source {
+  const { shape } = stored.value;
+  return { place: e.weight(stored.value, denseHalf(stored)), offset: 0, shape, strides: denseStrides(shape) };
 }
 
 /** gather: table [rows, width] at indices of any shape; take_row: x [batch, tokens, width] at [batch]. */
@@ -23,6 +31,7 @@ function claimGather(context: ClaimContext, node: Node): readonly Offer[] {
     return [{ kernel: "gather", node, reason }];
   }
   const rank = x.shape.length;
+  const stored = storedWeight(context, x);
   const view = context.isWeight(x) ? undefined : context.view(x);
   const inPlace = view === undefined || dimEquals(view.strides[rank - 1], 1);
   const sources = sourcesOf(context, node.inputs, [inPlace ? "strided" : "dense", "dense"]);
@@ -31,15 +40,15 @@ function claimGather(context: ClaimContext, node: Node): readonly Offer[] {
     covers: [node],
     output: node,
     operands: sources.operands,
-    weights: sources.weights,
+    weights: sources.weights.map((n) => (n === x && stored !== undefined ? stored.value : n)),
     cost: { flops: 0, bytes: mul(2, bytesOf(node)), launches: 1 },
     emit: (e) => {
-      const rows = sources.source(e, 0);
+      const rows = stored === undefined ? sources.source(e, 0) : heldHalf(e, stored);
       const at = sources.source(e, 1);
       const entry = node.op === "take_row" ? rows.strides[0] : 0;
       e.step({
         name: node.op,
-        code: gatherKernel(elementBytes).bytes,
+        code: gatherKernel(stored?.dtype ?? elementBytes).bytes,
         args: [
           { place: e.output, offset: 0, mode: "write" },
           pointer(rows, x),

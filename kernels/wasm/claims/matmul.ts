@@ -21,11 +21,20 @@ import {
   matmulKernel,
   matmulScratch,
 } from "../emit/matmul.ts";
-import { PACK_ARGUMENTS, packedElements, packGrid, packKernel } from "../emit/pack_b.ts";
+import {
+  halfPackedWords,
+  PACK_ARGUMENTS,
+  type PackOptions,
+  packedElements,
+  packGrid,
+  packKernel,
+  packScratch,
+} from "../emit/pack_b.ts";
 import type { Size } from "../emit/size.ts";
 import { grow, renumber } from "./grow.ts";
 import { bytesOf, pointer, type Source, sourcesOf } from "./operands.ts";
 import { type ProductForm, productForm } from "./product_form.ts";
+import { type StoredWeight, storedWeight } from "./stored.ts";
 
 const NAME = "matmul";
 
@@ -64,6 +73,8 @@ interface Product {
   readonly form: ProductForm;
   /** A's view must be copied first. */
   readonly copiesA: boolean;
+  /** The right-hand side where it is a weight of two-byte numbers. */
+  readonly stored: StoredWeight | undefined;
 }
 
 const axisFromEnd = (shape: Shape, count: number): Dim => shape[shape.length - count];
@@ -144,7 +155,9 @@ function analyze(context: ClaimContext, node: Node, left: LeftSide, epilogue: Ep
   if (form === undefined) return "what it reads cannot be walked as batches of rows.";
   const { tileRows, tileColumns, relaxedMadd } = context.capabilities;
   const tile = { rows: tileRows as number, columns: tileColumns as number, madd: relaxedMadd === true };
-  return { node, left, epilogue, tile, n, k, transposed, form, copiesA: found === undefined };
+  // Products of bytes read panels of f32.
+  const stored = left.value.dtype === "u8" ? undefined : storedWeight(context, b);
+  return { node, left, epilogue, tile, n, k, transposed, form, copiesA: found === undefined, stored };
 }
 
 /** Right-hand side in panels, packed once when it is a weight, else before every product. */
@@ -153,16 +166,19 @@ function packedB(
   product_: Product,
   b: Source | undefined,
 ): { readonly place: Place; readonly batchStride: Dim } {
-  const { node, n, k, transposed, tile } = product_;
-  const elements = packedElements(n, k, tile.columns);
-  const options = { columns: tile.columns, transposed };
+  const { node, n, k, transposed, tile, stored } = product_;
+  const { columns } = tile;
+  const elements = packedElements(n, k, columns);
+  const half = stored && { dtype: stored.dtype, k: evaluate(k, {}) };
+  const options: PackOptions = { columns, transposed, ...(half === undefined ? {} : { half }) };
   const rowLength = transposed ? k : n;
   const words = (values: Readonly<Record<string, Dim>>): { readonly size: Dim }[] =>
     PACK_ARGUMENTS.slice(2).map((name) => ({ size: values[name] }));
   if (b === undefined) {
     const layout: PackedLayout = {
-      name: `panels of ${tile.columns} columns${transposed ? ", transposed" : ""}`,
-      bytes: evaluate(mul(elements, 4), {}),
+      name: `panels of ${columns} columns${transposed ? ", transposed" : ""}${half === undefined ? "" : `, ${half.dtype}`}`,
+      bytes: 4 * (half === undefined ? evaluate(elements, {}) : halfPackedWords(evaluate(n, {}), half.k, columns)),
+      ...(half === undefined ? {} : { dtype: half.dtype }),
       pack: (source, destination) => ({
         name: "pack",
         code: packKernel(options).bytes,
@@ -171,11 +187,12 @@ function packedB(
           { place: source, offset: 0, mode: "read" },
           ...words({ n, k, row_stride: rowLength, batch_stride: 0 }),
         ],
-        grid: packGrid(n, 1, tile.columns),
+        grid: packGrid(n, 1, columns),
         flops: 0,
+        workerScratch: packScratch(options),
       }),
     };
-    return { place: e.weight(node.inputs[1], layout), batchStride: 0 };
+    return { place: e.weight(stored?.value ?? node.inputs[1], layout), batchStride: 0 };
   }
   const each = !b.shape.slice(0, -2).every((d) => dimEquals(d, 1));
   const batch = each ? product(b.shape.slice(0, -2)) : 1;
@@ -189,7 +206,7 @@ function packedB(
       pointer(b, node.inputs[1]),
       ...words({ n, k, row_stride: axisFromEnd(b.strides, 2), batch_stride: own?.strides[0].batch ?? 0 }),
     ],
-    grid: packGrid(n, batch, tile.columns),
+    grid: packGrid(n, batch, columns),
     flops: 0,
   });
   return { place, batchStride: each ? elements : 0 };
@@ -209,6 +226,7 @@ function emit(e: EmitContext, p: Product, a: Source, b: Source | undefined, oper
     aBytes: p.left.value.dtype === "u8",
     epilogue: epilogue.expr,
     operands: access,
+    ...(p.stored === undefined ? {} : { half: p.stored.dtype }),
   };
   const packed = packedB(e, p, b);
   const sizes: Record<string, Dim> = {
@@ -259,10 +277,13 @@ function claimProduct(context: ClaimContext, p: Product): Claim {
     covers: [...left.covers, node, ...epilogue.covers],
     output: epilogue.output,
     operands,
-    weights: [...sources.weights, ...(isWeight ? [b] : [])],
+    weights: [...sources.weights, ...(isWeight ? [p.stored?.value ?? b] : [])],
     cost: {
       flops: flopsOf(p),
-      bytes: add(bytesOf(epilogue.output), ...[a, b, ...epilogue.operands].map(bytesOf)),
+      bytes: add(
+        ...[epilogue.output, a, ...epilogue.operands].map(bytesOf),
+        p.stored === undefined ? bytesOf(b) : mul(2, product(b.shape)),
+      ),
       launches: isWeight ? 1 : 2,
     },
     emit: (e) => {

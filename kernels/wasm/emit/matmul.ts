@@ -1,12 +1,15 @@
 /** Matrix product with an epilogue: C = epilogue(A B), A of f32 or u8, B packed in panels (see pack_b.ts). */
+import { internal } from "../../../runtime/core/diagnostics.ts";
 import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
+import type { HalfDType } from "../../../runtime/core/dtype.ts";
 import { type Code, get, i32, set, when } from "../asm/code.ts";
 import { type KernelFrame, type KernelModule, kernelModule } from "../asm/module.ts";
 import { byteBlockScratch, multiplyBytes, panelSumBytes, panelsAtOnce } from "./byte_block.ts";
 import { type EpilogueAccess, type EpilogueOperand, storeBlock } from "./epilogue.ts";
 import type { ScalarExpr } from "./expr.ts";
+import { pairedWords } from "./half.ts";
 import { advance, countDown, forItems, word, wordBytes } from "./loops.ts";
-import { multiplyBlock } from "./matmul_block.ts";
+import { blockSteps, multiplyBlock } from "./matmul_block.ts";
 import { ceilDivision, type Size, sizeValue, smaller, wordsAfter } from "./size.ts";
 
 export interface MatmulOptions {
@@ -18,31 +21,39 @@ export interface MatmulOptions {
   readonly k: Size;
   /** Elements between rows of A. */
   readonly aRowStride: Size;
-  /** A holds u8, converted while it is read; f32 unless given. */
+  /** A holds u8, converted while it is read, and B f32; A is f32 unless given. */
   readonly aBytes?: boolean;
   /** Input 0 is the product, inputs 1.. are the operands. */
   readonly epilogue: ScalarExpr;
   readonly operands: readonly EpilogueAccess[];
   /** Allows relaxed multiply-add. */
   readonly madd: boolean;
+  /** B is one matrix, packed in panels of this type; K is then a constant. f32 unless given. */
+  readonly half?: HalfDType;
 }
 
 /** Rows that a grid item computes at most, so that its part of A stays in the second-level cache. */
 const BLOCK_ROWS = 64;
-const blockRows = ({ rows }: Pick<MatmulOptions, "rows">): number => Math.ceil(BLOCK_ROWS / rows) * rows;
+/** More where a panel is widened for every item. */
+const HALF_BLOCK_ROWS = 128;
 
-type Blocks = Pick<MatmulOptions, "rows" | "columns" | "aBytes">;
+type Blocking = Pick<MatmulOptions, "rows" | "columns" | "half" | "aBytes">;
+
+const blockRows = ({ rows, half }: Blocking): number =>
+  Math.ceil((half === undefined ? BLOCK_ROWS : HALF_BLOCK_ROWS) / rows) * rows;
+
+const sumsBytes = (options: Blocking): number => blockRows(options) * options.columns * 4;
 
 /** Panels of B that a grid item multiplies. */
-const itemPanels = ({ columns, aBytes }: Blocks): number => (aBytes === true ? panelsAtOnce(columns) : 1);
+const itemPanels = ({ columns, aBytes }: Blocking): number => (aBytes === true ? panelsAtOnce(columns) : 1);
 
 /** Grid items of C [batch, m, n]. */
-export function matmulGrid(m: Dim, n: Dim, batch: Dim, options: Blocks): Dim {
+export function matmulGrid(m: Dim, n: Dim, batch: Dim, options: Blocking): Dim {
   return mul(batch, ceilDiv(m, blockRows(options)), ceilDiv(n, options.columns * itemPanels(options)));
 }
 
 /** The grid item that writes an element of C [batch, m, n]. */
-export function matmulItem(element: number, m: number, n: number, options: Blocks): number {
+export function matmulItem(element: number, m: number, n: number, options: Blocking): number {
   const row = Math.floor(element / n);
   const batch = Math.floor(row / m);
   const blocks = Math.ceil(m / blockRows(options));
@@ -52,10 +63,16 @@ export function matmulItem(element: number, m: number, n: number, options: Block
   return block * Math.ceil(n / columns) + Math.floor((element - row * n) / columns);
 }
 
-/** Bytes of private scratch. */
-export function matmulScratch(options: Blocks): number {
-  const rows = blockRows(options);
-  return options.aBytes === true ? byteBlockScratch(rows, options.columns) : rows * options.columns * 4;
+/** Bytes of private scratch: sums and, for a widened block of K, a panel with a vector that completes its last pair. */
+export function matmulScratch(options: Blocking & Pick<MatmulOptions, "k">): number {
+  const { columns, half, aBytes } = options;
+  if (aBytes === true) return byteBlockScratch(blockRows(options), columns);
+  if (half === undefined) return sumsBytes(options);
+  return sumsBytes(options) + 4 * columns * Math.min(constantK(options), blockSteps(columns)) + 16;
+}
+
+function constantK({ k }: Pick<MatmulOptions, "k">): number {
+  return k === "argument" ? internal("panels of two-byte numbers have a constant number of steps") : k;
 }
 
 const OPERAND_WORDS: Readonly<Record<EpilogueAccess, readonly string[]>> = {
@@ -150,7 +167,9 @@ export function matmulKernel(options: MatmulOptions): KernelModule {
     const bytes = options.aBytes === true;
     const [panelsHere, panelSums, rowsHere] = frame.locals("i32", bytes ? 3 : 0);
     const aFirst: [Code, Code] = [i32.mul(get(batch), argument("a_batch_stride")), i32.mul(get(row), aRow.read)];
-    const bFirst = [i32.mul(get(batch), argument("b_batch_stride")), i32.mul(get(panel), k.times(columns))];
+    const panelWords =
+      options.half === undefined ? k.times(columns) : i32.of(pairedWords(constantK(options) * columns));
+    const bFirst = [i32.mul(get(batch), argument("b_batch_stride")), i32.mul(get(panel), panelWords)];
     const multiplyPanels = (): Code => [
       set(panel, i32.mul(get(panel), i32.of(itemPanels(options)))),
       set(panelsHere, smaller(i32.of(itemPanels(options)), i32.sub(n.ceilDiv(columns), get(panel)))),
@@ -169,6 +188,7 @@ export function matmulKernel(options: MatmulOptions): KernelModule {
         ...{ a, aRowStride: options.aRowStride, aRow },
         ...{ b, k: options.k, kSteps: k },
         height,
+        ...(options.half === undefined ? {} : { half: { dtype: options.half, at: sumsBytes(options) } }),
       }),
     ];
     const multiply = bytes ? multiplyPanels() : multiplyPanel();

@@ -1,6 +1,8 @@
 /** A block of rows of A times one panel of B. */
+import type { HalfDType } from "../../../runtime/core/dtype.ts";
 import { type Code, get, i32, type Local, set, when, whileLoop } from "../asm/code.ts";
 import type { KernelFrame } from "../asm/module.ts";
+import { widenPairs } from "./half.ts";
 import { advance, countDown, repeatWhile, wordBytes } from "./loops.ts";
 import { type Size, type SizeValue, smaller } from "./size.ts";
 import {
@@ -33,6 +35,8 @@ export interface ProductBlock {
   readonly kSteps: SizeValue;
   /** Rows of the block. */
   readonly height: Local;
+  /** The panel is kept as pairs of this type, and blocks of K are widened into scratch at this distance. */
+  readonly half?: { readonly dtype: HalfDType; readonly at: number };
 }
 
 /** How the rows of a block are multiplied, tile by tile. */
@@ -123,21 +127,33 @@ export function multiplyBlock(frame: KernelFrame, block: ProductBlock): Code {
   const { columns } = tile;
   const atOnce = block.k !== "argument" && block.k <= blockSteps(columns);
   const { registers, end: bEnd, left, sums, run } = tilePass(frame, { tile, aRowStride, aRow, clears: atOnce });
-  const allRows = run({ a, b, sums: get(frame.scratch), height });
-  if (atOnce) return [set(bEnd, i32.add(get(b), kSteps.times(4 * columns))), allRows];
+  // Panels of f32 are read where they are.
+  const panel = block.half === undefined ? b : frame.local("i32");
+  const widen = block.half === undefined ? undefined : widened(frame, block.half.dtype, b, panel, bEnd);
+  const allRows = run({ a, b: panel, sums: get(frame.scratch), height });
+  const begin = block.half === undefined ? [] : set(panel, i32.add(get(frame.scratch), i32.of(block.half.at)));
+  if (atOnce) return [begin, set(bEnd, i32.add(get(panel), kSteps.times(4 * columns))), widen ?? [], allRows];
   const [steps, stepsLeft] = frame.locals("i32", 2);
   return [
     clearSums(registers, sums, left, get(frame.scratch), get(height)),
+    begin,
     set(stepsLeft, kSteps.read),
     repeatWhile(get(stepsLeft), [
       set(steps, smaller(i32.of(blockSteps(columns)), get(stepsLeft))),
-      set(bEnd, i32.add(get(b), i32.mul(get(steps), i32.of(4 * columns)))),
+      set(bEnd, i32.add(get(panel), i32.mul(get(steps), i32.of(4 * columns)))),
+      widen ?? [],
       allRows,
-      set(b, get(bEnd)),
+      widen === undefined ? set(b, get(bEnd)) : [],
       advance(a, wordBytes(get(steps))),
       set(stepsLeft, i32.sub(get(stepsLeft), get(steps))),
     ]),
   ];
+}
+
+/** Widens from `b`, which moves, to `panel`, which stays, until `end`. */
+function widened(frame: KernelFrame, dtype: HalfDType, b: Local, panel: Local, end: Local): Code {
+  const to = frame.local("i32");
+  return [set(to, get(panel)), widenPairs(frame, dtype, b, to, end)];
 }
 
 /** Sets `rows` rows of sums to 0. */

@@ -1,16 +1,27 @@
 /** Packing of a matrix into the panels that the matrix product reads. */
 import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
-import { type Code, get, i32, set } from "../asm/code.ts";
-import { type KernelModule, kernelModule } from "../asm/module.ts";
+import type { HalfDType } from "../../../runtime/core/dtype.ts";
+import { type Code, f32x4, get, i32, type Local, set, v128 } from "../asm/code.ts";
+import { type KernelFrame, type KernelModule, kernelModule } from "../asm/module.ts";
+import { narrowPairs, pairedWords } from "./half.ts";
 import { forItems, word, wordBytes } from "./loops.ts";
 import { type Panel, packRuns, packTransposed } from "./panel.ts";
-import { ceilDivision, smaller } from "./size.ts";
+import { ceilDivision, smaller, wordsAfter } from "./size.ts";
 
 export interface PackOptions {
   /** Columns of a panel: 4, 8, 12 or 16. */
   readonly columns: number;
   /** The source is [N, K], as weights are kept, and not [K, N]. */
   readonly transposed: boolean;
+  /** Rounds to a two-byte type, whose panels are kept as {@link pairedWords}; f32 unless given. */
+  readonly half?: HalfPanels;
+}
+
+/** Panels of two-byte numbers. */
+export interface HalfPanels {
+  readonly dtype: HalfDType;
+  /** Steps of K. */
+  readonly k: number;
 }
 
 /**
@@ -29,8 +40,19 @@ export function packedElements(n: Dim, k: Dim, columns: number): Dim {
   return mul(ceilDiv(n, columns), k, columns);
 }
 
+/** 32-bit words of one packed matrix whose numbers have two bytes. */
+export function halfPackedWords(n: number, k: number, columns: number): number {
+  return Math.ceil(n / columns) * pairedWords(k * columns);
+}
+
+/** Bytes of private scratch: a panel of f32 and, for pairs, a vector of zeros behind it. */
+export function packScratch({ columns, half }: PackOptions): number {
+  return half === undefined ? 0 : 4 * columns * half.k + 16;
+}
+
 /** Writes B as [batch, ceil(N / columns), K, columns]; columns beyond N are 0. See {@link PACK_ARGUMENTS}. */
-export function packKernel({ columns, transposed }: PackOptions): KernelModule {
+export function packKernel(options: PackOptions): KernelModule {
+  const { columns, transposed, half } = options;
   return kernelModule((frame) => {
     const argument = (name: string): Code => word(frame, PACK_ARGUMENTS.indexOf(name));
     const [item, n, k, panels, rowBytes] = frame.locals("i32", 5);
@@ -40,6 +62,7 @@ export function packKernel({ columns, transposed }: PackOptions): KernelModule {
       ...{ columns, width: get(width), k: get(k), output },
       sourceRow: (index) => i32.add(get(source), i32.mul(index, get(rowBytes))),
     };
+    const pack = transposed ? packTransposed(frame, panel) : packRuns(frame, panel);
     return [
       set(n, argument("n")),
       set(k, argument("k")),
@@ -51,9 +74,40 @@ export function packKernel({ columns, transposed }: PackOptions): KernelModule {
         set(width, smaller(i32.of(columns), i32.sub(get(n), get(first)))),
         set(source, i32.add(argument("b"), wordBytes(i32.mul(argument("batch_stride"), get(batch))))),
         set(source, i32.add(get(source), i32.mul(get(first), across))),
-        set(output, i32.add(argument("output"), wordBytes(i32.mul(get(item), i32.mul(get(k), i32.of(columns)))))),
-        transposed ? packTransposed(frame, panel) : packRuns(frame, panel),
+        half === undefined
+          ? [set(output, wordsAfter(argument("output"), i32.mul(get(item), i32.mul(get(k), i32.of(columns))))), pack]
+          : packHalf(frame, half, { columns, item, panel: output, output: argument("output"), pack }),
       ]),
     ];
   });
+}
+
+interface HalfPack {
+  readonly columns: number;
+  readonly item: Local;
+  /** Where `pack` writes the panel. */
+  readonly panel: Local;
+  /** First byte of the packed matrix. */
+  readonly output: Code;
+  readonly pack: Code;
+}
+
+/** Packs a panel of f32 into scratch and rounds it from there. */
+function packHalf(
+  frame: KernelFrame,
+  { dtype, k }: HalfPanels,
+  { columns, item, panel, output, pack }: HalfPack,
+): Code {
+  const [from, to, end] = frame.locals("i32", 3);
+  const words = pairedWords(k * columns);
+  return [
+    // The last pair's second vector may be none of the panel's.
+    v128.store(get(frame.scratch), f32x4.of(0), 4 * columns * k),
+    set(panel, get(frame.scratch)),
+    pack,
+    set(from, get(frame.scratch)),
+    set(to, wordsAfter(output, i32.mul(get(item), i32.of(words)))),
+    set(end, i32.add(get(to), i32.of(4 * words))),
+    narrowPairs(frame, dtype, from, to, end),
+  ];
 }

@@ -1,13 +1,14 @@
 /** Evaluation of whole graphs: every op of the table by its own function, ops of plugins by their expansion. */
 import { FoveaError, internal } from "../../core/diagnostics.ts";
 import { type Bindings, type Dim, evaluate as evaluateDim, type Shape } from "../../core/dim.ts";
+import type { HalfDType } from "../../core/dtype.ts";
 import { type Graph, topological } from "../graph.ts";
 import { type Attributes, createInterner, type Node, type OpTable } from "../node.ts";
 import { OP_TABLE, type OpName } from "../ops.ts";
 import { attention } from "./attention.ts";
 import * as elementwise from "./elementwise.ts";
 import { gather, takeRow } from "./gather.ts";
-import { broadcastTo, concat, patchify, reshape, slice, transpose, windows } from "./layout.ts";
+import { broadcastTo, concat, patchify, reshape, slice, storedAs, transpose, windows } from "./layout.ts";
 import { matmul } from "./matmul.ts";
 import { l2Normalize, layerNorm, rmsNorm, softmax } from "./normalize.ts";
 import { reduceMax, reduceMean, reduceSum } from "./reduce.ts";
@@ -93,6 +94,7 @@ export const EVALUATORS: Readonly<Record<ComputedOp, Evaluate>> = {
   rotary: ([x, cos, sin], a) => rotary(x, cos, sin, a.interleaved === true),
   patchify: ([x], a) => patchify(x, a.patch_height as number, a.patch_width as number),
   concat: (operands, a) => concat(operands, a.axis as number),
+  stored_as: ([x], a) => storedAs(x, a.dtype as HalfDType),
 };
 
 /** The function of an op, or nothing for inputs, weights and ops of plugins. */

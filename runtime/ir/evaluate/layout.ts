@@ -1,5 +1,6 @@
 /** Functions of the reference evaluator that move values without computing: views, assembly and casts. */
-import type { DType } from "../../core/dtype.ts";
+import type { DType, HalfDType } from "../../core/dtype.ts";
+import { roundToHalf } from "../../core/half.ts";
 import {
   allocate,
   broadcastShape,
@@ -124,6 +125,12 @@ export function cast(x: RefTensor, dtype: DType): RefTensor {
   if (isFloat(dtype)) return { dtype, shape: x.shape, data: Float64Array.from(x.data) };
   const [low, high] = INTEGER_BOUNDS[dtype] ?? [-2147483648, 2147483647];
   return { dtype, shape: x.shape, data: Int32Array.from(x.data, (v) => Math.min(Math.max(v, low), high)) };
+}
+
+/** The f16 or bf16 nearest to every value; f32 as the type that it is computed with. */
+export function storedAs(x: RefTensor, dtype: HalfDType): RefTensor {
+  requireFloat("stored_as", x);
+  return { dtype: "f32", shape: x.shape, data: Float64Array.from(x.data, (v) => roundToHalf(dtype, v)) };
 }
 
 /** Every value rounded to f32, still held as f64: what a caller does before it compares with an f32 kernel. */

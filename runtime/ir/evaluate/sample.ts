@@ -5,6 +5,8 @@
 
 import { internal } from "../../core/diagnostics.ts";
 import { type Bindings, type Dim, evaluate as evaluateDim, type Shape } from "../../core/dim.ts";
+import type { HalfDType } from "../../core/dtype.ts";
+import { roundToHalf } from "../../core/half.ts";
 import { exp } from "../../core/math.ts";
 import type { Node, OpTable } from "../node.ts";
 import { OP_TABLE } from "../ops.ts";
@@ -337,6 +339,10 @@ export function createSampler(options: SampleOptions): ElementAt {
         return patchify(node);
       case "rotary":
         return expanded(node);
+      case "stored_as": {
+        const read = readerOf(node.inputs[0]);
+        return (position) => roundToHalf(node.attributes.dtype as HalfDType, read(position));
+      }
       default:
         return internal(`the sampler does not know "${node.op}"`);
     }

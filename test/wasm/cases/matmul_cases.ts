@@ -10,7 +10,7 @@ import {
 } from "../../../kernels/wasm/emit/matmul.ts";
 import type { ElementwiseOp } from "../../../runtime/ir/ops.ts";
 import { compare, type KernelCase, type KernelRun, runKernel, UNWRITTEN } from "../emit_kit.ts";
-import { type Check, checkAll, integers, packed } from "./pack_b_cases.ts";
+import { type Check, checkAll, integers, packed, paired } from "./pack_b_cases.ts";
 import { evaluateExpr } from "./scalar_reference.ts";
 
 export interface MatmulSizes {
@@ -52,7 +52,8 @@ export function matmulCheck(options: MatmulOptions, sizes: MatmulSizes): Check {
   const a = options.aBytes === true ? Uint8Array.from(numbers, (v) => v + BYTE_SHIFT) : numbers;
   const batchB = sizes.sharedB === true ? 1 : batch;
   const b = integers(n + 3 * k, batchB * k * n);
-  const panels = packed(b, { columns, transposed: false }, { n, k, batch: batchB, gap: 0 });
+  const f32Panels = packed(b, { columns, transposed: false }, { n, k, batch: batchB, gap: 0 });
+  const panels = options.half === undefined ? f32Panels : paired(options.half, f32Panels, k * columns);
   const layouts = options.operands.map((access) => operandLayout(access, sizes));
   const operands = layouts.map(([length], i) => integers(i + 100 * n, length));
 

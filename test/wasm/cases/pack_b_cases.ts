@@ -1,5 +1,6 @@
 /** Packing into panels: both orders of the source, all widths of the last panel. */
 import { type PackOptions, packedElements, packGrid, packKernel } from "../../../kernels/wasm/emit/pack_b.ts";
+import { encodeFromF32, type HalfDType } from "../../../runtime/core/dtype.ts";
 import { hash32 } from "../../../runtime/core/random.ts";
 import {
   compare,
@@ -44,6 +45,19 @@ export function packed(
     }
   }
   return Float32Array.from(out);
+}
+
+/** Panels as pairs: in each group of eight, element i in the lower half of word i and element i + 4 in its upper. */
+export function paired(dtype: HalfDType, panels: Float32Array, panelLength: number): Float32Array {
+  const out: number[] = [];
+  for (let first = 0; first < panels.length; first += panelLength) {
+    const padded = new Float32Array(Math.ceil(panelLength / 8) * 8);
+    padded.set(panels.subarray(first, first + panelLength));
+    const half = new Uint16Array(encodeFromF32(dtype, padded).buffer);
+    for (let group = 0; group < half.length; group += 8)
+      for (let i = 0; i < 4; i++) out.push((half[group + i] | (half[group + i + 4] << 16)) >>> 0);
+  }
+  return new Float32Array(Uint32Array.from(out).buffer);
 }
 
 export function packCheck(options: PackOptions, sizes: PackSizes): Check {
