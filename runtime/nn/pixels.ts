@@ -1,6 +1,7 @@
 /** Pictures as bytes: resampled, and put in the order of a tower's input. */
+
+import { type Dim, mul } from "../core/dim.ts";
 import type { GraphBuilder, Node } from "../ir/builder.ts";
-import { mul, type Dim } from "../core/dim.ts";
 
 /** The table of an axis as inputs `<axis>_starts` i32 [outputs], `_weights` i32 [outputs, taps], `_bits` i32 [1]. */
 function tableInputs(b: GraphBuilder, axis: string, outputs: Dim, taps: Dim): readonly Node[] {
