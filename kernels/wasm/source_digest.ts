@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "fdf4bc870db49c3ad258b3c7eb79b816a2e60b7bb996f55430dca94e09487185";
+export const SOURCE_DIGEST: string = "4baa86c3c8884bf71aa9dc767ef3fb89dd64c9e1be097818599d7d37492dbaa8";

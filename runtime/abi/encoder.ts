@@ -1,12 +1,12 @@
 /** The encoder contract: components with tags and ranges, a pure plan, preprocessing. */
 import type { Bindings, Box } from "../core/dim.ts";
 import type { DType } from "../core/dtype.ts";
-import type { PixelCut } from "../core/pixel_cut.ts";
+import type { PixelInput } from "../core/pixel_cut.ts";
 import type { RangeSpec } from "../core/range.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Capabilities } from "./device.ts";
 
-export type { PixelCut, PixelLayout, ResampleTable } from "../core/pixel_cut.ts";
+export type { PixelCut, PixelInput, PixelLayout, ResampleTable } from "../core/pixel_cut.ts";
 export type { GraphBuilder, Node } from "../ir/builder.ts";
 
 /** Dense host data. */
@@ -133,21 +133,15 @@ export interface AudioClip {
   readonly channels: readonly Float32Array[];
 }
 
-/** A request's pictures as a geometry: a u8 input that is filled by cuts, one for each picture, and what follows from their sizes. */
-export interface PixelPlan {
-  /** Name of the u8 input. */
-  readonly input: string;
-  readonly shape: readonly number[];
-  /** In the order of the pictures. Bytes that no cut fills are 0. */
-  readonly cuts: readonly PixelCut[];
-  /** The tower's other inputs. */
+/** A request's pictures as a geometry: how they fill a u8 input, and the inputs that follow from their sizes. */
+export interface PixelPlan extends PixelInput {
   readonly tensors: Tensors;
 }
 
 export interface Processors {
   /** Pixels to the vision tower's inputs, computed on the caller's thread. */
   readonly images?: (images: readonly PixelImage[]) => Tensors;
-  /** The same inputs as a pure function of the pictures' sizes, which the session's device carries out. */
+  /** The same inputs as a pure function of the pictures' sizes; where it is there, the device carries it out instead. */
   readonly pixels?: (sizes: readonly PixelSize[]) => PixelPlan;
   /** Texts to the text tower's inputs. */
   readonly texts?: (texts: readonly string[]) => Promise<Tensors>;

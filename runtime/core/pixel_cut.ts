@@ -14,7 +14,7 @@ export interface ResampleTable {
   readonly taps: number;
   /** Fraction bits of the weights, 1..22. */
   readonly bits: number;
-  /** All weights fit 16 bits with their sign. */
+  /** All weights fit 16 bits with their sign. Follows from the filter and the arithmetic alone: it chooses a component. */
   readonly narrow: boolean;
 }
 
@@ -41,6 +41,15 @@ export interface PixelCut {
   readonly layout: PixelLayout;
   /** First byte of its samples in the input. */
   readonly at: number;
+}
+
+/** A u8 input that is filled by cuts, one for each picture. */
+export interface PixelInput {
+  /** Name of the input. */
+  readonly input: string;
+  readonly shape: readonly number[];
+  /** In the order of the pictures. Bytes that no cut fills are 0. */
+  readonly cuts: readonly PixelCut[];
 }
 
 /** Bytes of a cut's samples. */

@@ -1,6 +1,13 @@
 /** Cuts of pictures: their tables of weights, and the same arithmetic in JavaScript, for processors without a device. */
 import { FoveaError, internal } from "../core/diagnostics.ts";
-import { cutBytes, type PixelCut, type PixelLayout, type ResampleTable, sourceSpan } from "../core/pixel_cut.ts";
+import {
+  cutBytes,
+  type PixelCut,
+  type PixelInput,
+  type PixelLayout,
+  type ResampleTable,
+  sourceSpan,
+} from "../core/pixel_cut.ts";
 import type { Image } from "./image.ts";
 import type { Size } from "./pixels.ts";
 import {
@@ -101,6 +108,17 @@ export function cutPixels(image: Image, cut: PixelCut, out: Uint8Array): void {
   const [top, end] = sourceSpan(rows);
   const middle = resampleColumns(image.data, image.width, top, end - top, columns);
   writeLayout(resampleRows(middle, width * 3, top, rows), height, width, layout, out, at);
+}
+
+/**
+ * Carries out all cuts of an input on the caller's thread.
+ * @returns the input's bytes
+ * @throws FoveaError `image.shape`
+ */
+export function cutImages(images: readonly Image[], { shape, cuts }: PixelInput): Uint8Array {
+  const out = new Uint8Array(shape.reduce((a, b) => a * b, 1));
+  for (const [i, cut] of cuts.entries()) cutPixels(images[i], cut, out);
+  return out;
 }
 
 /** @throws FoveaError `image.shape` for sides that are no whole blocks of the layout */

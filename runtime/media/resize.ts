@@ -141,12 +141,12 @@ const tapsOf = (needed: number): number => Math.ceil(Math.max(needed, 1) / TAPS_
 const COPY_BITS = 14;
 
 /** Every output copies one source. */
-function copyTable(count: number, source: (i: number) => number): ResampleTable {
+function copyTable(count: number, arithmetic: ResizeArithmetic, source: (i: number) => number): ResampleTable {
   const taps = tapsOf(1);
   const weights = new Int32Array(count * taps);
   for (let i = 0; i < count; i++) weights[i * taps] = 1 << COPY_BITS;
   const starts = Int32Array.from({ length: count }, (_, i) => source(i));
-  return { starts, weights, taps, bits: COPY_BITS, narrow: true };
+  return { starts, weights, taps, bits: COPY_BITS, narrow: arithmetic === "torchvision" };
 }
 
 /**
@@ -161,14 +161,14 @@ export function resampleTable(
   count: number,
   arithmetic: ResizeArithmetic,
 ): ResampleTable {
-  if (from === to) return copyTable(count, (i) => first + i);
+  const own = arithmeticOf(filter, arithmetic);
+  if (from === to) return copyTable(count, own, (i) => first + i);
   if (filter === "nearest") {
-    return copyTable(count, (i) => Math.min(Math.trunc((first + i + 0.5) * (from / to)), from - 1));
+    return copyTable(count, own, (i) => Math.min(Math.trunc((first + i + 0.5) * (from / to)), from - 1));
   }
   const kernel = KERNELS[filter];
   const stride = Math.ceil(kernel.support * Math.max(from / to, 1)) * 2 + 1;
   const row = new Float64Array(stride);
-  const own = arithmeticOf(filter, arithmetic);
   const bits = own === "pillow" ? FIXED_BITS : int16Bits(largestWeight(kernel, from, to, row));
   const one = 2 ** bits;
   const starts = new Int32Array(count);
@@ -182,7 +182,12 @@ export function resampleTable(
   }
   const taps = tapsOf(needed);
   const weights = new Int32Array(count * taps);
-  for (let i = 0; i < count; i++) weights.set(wide.subarray(i * stride, i * stride + needed), i * taps);
+  for (let i = 0; i < count; i++) {
+    // Kernels are fastest where all taps lie inside the axis, those with weight 0 as well.
+    const back = Math.min(Math.max(starts[i] + taps - from, 0), starts[i], taps - needed);
+    weights.set(wide.subarray(i * stride, i * stride + needed), i * taps + back);
+    starts[i] -= back;
+  }
   return { starts, weights, taps, bits, narrow: own === "torchvision" };
 }
 

@@ -14,6 +14,7 @@ import { FoveaError } from "../core/diagnostics.ts";
 import { concatRows } from "./batching.ts";
 import { checkOptions, didYouMean, type Expected, FUNCTION, foundText, isObject, SIGNAL, TEXTS } from "./check.ts";
 import { explainEncoder } from "./explain.ts";
+import type { PixelCutter } from "./pixels.ts";
 import type { LoadedTower, RunStats } from "./tower.ts";
 
 /** A picture: a path, a file or http(s) URL, a PNG, JPEG or WebP file as bytes or as a blob, or decoded pixels. */
@@ -104,6 +105,7 @@ export interface EncoderContext {
   readonly logitBias: number;
   readonly loadMs: number;
   readonly media: MediaReader;
+  readonly cutter: PixelCutter;
   readonly deviceStats: () => DeviceStats;
   readonly now: () => number;
   readonly onClose: () => void;
@@ -274,7 +276,12 @@ export class Encoder {
   }
 
   #imageBatches(images: readonly ImageInput[], signal: AbortSignal | undefined): readonly Batch[] {
-    const prepare = this.#context.processors.images;
+    const { processors, cutter } = this.#context;
+    const { pixels } = processors;
+    const prepare =
+      pixels === undefined
+        ? processors.images
+        : (decoded: readonly PixelImage[]) => cutter.cut(decoded, pixels(decoded), signal);
     if (prepare === undefined) throw noProcessor(this.modelType, "images", "preprocessor_config.json", "pixel_values");
     checkList("images", "picture", images);
     this.tower("vision");

@@ -1,11 +1,20 @@
 /** Cuts of pictures on the device: the components that resample and order pixels, compiled when they are first needed. */
 import type { Device } from "../abi/device.ts";
-import type { ComponentCall, ComponentSpec, PixelImage, PixelPlan, Plan, Tensor, Tensors } from "../abi/encoder.ts";
+import type {
+  ComponentCall,
+  ComponentSpec,
+  PixelImage,
+  PixelPlan,
+  Plan,
+  Processors,
+  Tensor,
+  Tensors,
+} from "../abi/encoder.ts";
 import { internal } from "../core/diagnostics.ts";
 import type { Bindings, Interval } from "../core/dim.ts";
 import { cutBytes, type PixelCut, type PixelLayout, type ResampleTable, sourceSpan } from "../core/pixel_cut.ts";
 import { dispatch } from "../core/range.ts";
-import { linkPlan } from "../exec/linker.ts";
+import { linkPlan, type ResolvedCall } from "../exec/linker.ts";
 import { createProgramRunner } from "../exec/program_runner.ts";
 import { blockSide, checkBlocks } from "../media/pixel_cut.ts";
 import { orderedPatches, orderedPlanes, resizedPixels } from "../nn/mod.ts";
@@ -60,7 +69,12 @@ function callOf(spec: ComponentSpec, dims: Bindings, ports: readonly string[], o
   return { tag: spec.tag, instance: "", dims, inputs, outputs: { [output]: output } };
 }
 
+/** The size of the picture for whose plan components are made ready. */
+const TYPICAL = { width: 640, height: 480 };
+
 export interface PixelCutter {
+  /** Compiles what a processor's plans need, so that a sealed runtime can carry them out. */
+  prepare(pixels: NonNullable<Processors["pixels"]>): Promise<void>;
   /**
    * Carries out a plan: the input that it names, u8, and its other tensors.
    * @throws FoveaError `image.shape`, `out_of_memory`; the signal's reason on abort
@@ -76,6 +90,15 @@ export function createPixelCutter(device: Device, artifacts: Artifacts): PixelCu
     known.catch(() => ready.delete(spec.tag));
     return known;
   };
+
+  const componentsOf = async ({
+    columns,
+    rows,
+    layout,
+  }: PixelCut): Promise<readonly [ReadyComponent, ReadyComponent]> => [
+    await prepare(resizeComponent(columns.narrow && rows.narrow)),
+    await prepare(orderComponent(layout)),
+  ];
 
   const cutOne = async (image: PixelImage, cut: PixelCut, signal: AbortSignal | undefined): Promise<Uint8Array> => {
     checkBlocks(cut);
@@ -94,8 +117,8 @@ export function createPixelCutter(device: Device, artifacts: Artifacts): PixelCu
       ...tableTensors("column", columns),
       ...tableTensors("row", from(top, rows)),
     };
-    const resize = await prepare(resizeComponent(columns.narrow && rows.narrow));
-    const order = await prepare(orderComponent(layout));
+    const components = await componentsOf(cut);
+    const [resize, order] = components;
     const side = blockSide(layout);
     const sizes = { source_height: sourceHeight, source_width: image.width, height, width };
     const resizeDims = { ...sizes, column_taps: columns.taps, row_taps: rows.taps };
@@ -110,11 +133,15 @@ export function createPixelCutter(device: Device, artifacts: Artifacts): PixelCu
       constants: {},
       results: { samples: "samples" },
     };
-    const components = [resize, order];
-    const linked = linkPlan(plan, inputs, (call) => {
-      const { spec, boxes, artifacts: ranges } = components[call];
-      return { artifact: ranges[dispatch(spec.tag, boxes, plan.calls[call].dims)].artifact, weights: [] };
-    });
+    const resolved = await Promise.all(
+      plan.calls.map(async ({ tag, dims }, call): Promise<ResolvedCall> => {
+        const { boxes, slots } = components[call];
+        const slot = slots[dispatch(tag, boxes, dims)];
+        const { artifact } = slot.ready ?? (await slot.obtain({ cause: "first use", dims }));
+        return { artifact, weights: [] };
+      }),
+    );
+    const linked = linkPlan(plan, inputs, (call) => resolved[call]);
     // Pictures differ in size: an arena that waited for the next of this size would keep memory from the towers.
     const runner = createProgramRunner(device);
     try {
@@ -127,6 +154,9 @@ export function createPixelCutter(device: Device, artifacts: Artifacts): PixelCu
   };
 
   return {
+    prepare: async (pixels) => {
+      for (const cut of pixels([TYPICAL]).cuts) await componentsOf(cut);
+    },
     cut: async (images, { input, shape, cuts, tensors }, signal) => {
       if (cuts.length !== images.length)
         internal(`a plan of ${cuts.length} cuts was made for ${images.length} pictures`);

@@ -30,8 +30,8 @@ function pixelPair(first: number): Code {
 /**
  * x [rows, width, 3] -> [rows, 3, columns], all dense bytes; starts i32 [columns], weights i32 [columns, taps], bits i32
  * [1] as the op table says. Arguments: out, x, starts, weights, bits; rows, width, columns, taps. A grid item is
- * {@link PIXEL_ROWS} rows; the last one repeats its last row where there are fewer. Starts outside of the axis read its
- * last pixel: the kernel stays inside its operands whatever comes.
+ * {@link PIXEL_ROWS} rows; the last one repeats its last row where there are fewer. Starts behind the axis
+ * read nothing: the kernel stays inside its operands whatever comes.
  */
 export function resampleColumnsKernel({ narrow }: ResampleOptions): KernelModule {
   return kernelModule((frame) => {
@@ -69,7 +69,7 @@ export function resampleColumnsKernel({ narrow }: ResampleOptions): KernelModule
         Array.from({ length: CHANNELS }, (_, c) => v128.store8Lane(plane(out, c), get(values), 4 * j + c)),
       ),
     ];
-    // Where a vector would reach behind the last pixel of all.
+    // Where sources lie behind the row's end, or a vector would reach behind the last pixel of all.
     const singles: Code = outs.map((out, j) =>
       forRange(channel, i32.of(0), i32.of(CHANNELS), 1, [
         fixed.startOne(sum),
@@ -85,6 +85,7 @@ export function resampleColumnsKernel({ narrow }: ResampleOptions): KernelModule
         i32.store8(i32.add(get(out), i32.mul(get(channel), get(columns))), get(sum)),
       ]),
     );
+    const inside = i32.leU(i32.add(get(first), get(taps)), get(width));
     const ahead = i32.add(get(lastLine), pixelBytes(i32.add(get(first), i32.sub(get(taps), i32.of(TAPS)))));
     const body: Code = [
       fixed.setup(word(frame, 4)),
@@ -104,8 +105,8 @@ export function resampleColumnsKernel({ narrow }: ResampleOptions): KernelModule
         set(column, i32.of(0)),
         whileLoop(i32.ltU(get(column), get(columns)), [
           set(first, i32.load(i32.add(word(frame, 2), wordBytes(get(column))))),
-          set(first, smaller(get(first), i32.sub(get(width), i32.of(1)))),
-          when(i32.leS(ahead, get(lastVector)), vectors, singles),
+          set(first, smaller(get(first), get(width))),
+          when(i32.and(i32.leS(ahead, get(lastVector)), inside), vectors, singles),
           outs.map((out) => advance(out, i32.of(1))),
           advance(weights, wordBytes(get(taps))),
           advance(column, i32.of(1)),

@@ -16,7 +16,7 @@ const inTurn = (first: number): readonly number[] =>
 /**
  * x [height, width] -> [rows, width], dense bytes; starts i32 [rows], weights i32 [rows, taps], bits i32 [1] as the op
  * table says. Arguments: out, x, starts, weights, bits; height, width, taps. A grid item is a row of the output. Starts
- * outside of the axis read its last row: the kernel stays inside its operands whatever comes.
+ * behind the axis read nothing: the kernel stays inside its operands whatever comes.
  */
 export function resampleRowsKernel({ narrow }: ResampleOptions): KernelModule {
   return kernelModule((frame) => {
@@ -91,7 +91,7 @@ export function resampleRowsKernel({ narrow }: ResampleOptions): KernelModule {
       set(taps, word(frame, 7)),
       forItems(frame, item, [
         set(first, i32.load(i32.add(word(frame, 2), wordBytes(get(item))))),
-        set(first, smaller(get(first), i32.sub(get(height), i32.of(1)))),
+        set(first, smaller(get(first), get(height))),
         set(count, smaller(get(taps), i32.sub(get(height), get(first)))),
         set(weights, i32.add(word(frame, 3), wordBytes(i32.mul(get(item), get(taps))))),
         set(base, i32.add(word(frame, 1), i32.mul(get(first), get(width)))),
