@@ -39,7 +39,7 @@ function open(json: Readonly<Record<string, unknown>>, given: ModelFiles = {}): 
     prefixes: ["", "visual.", "model.visual."],
     processors: (files) => {
       const processor = processorFile(files);
-      return processor === undefined ? {} : { images: imagesFor(qwenImageProcessor(processor), forms) };
+      return processor === undefined ? {} : imagesFor(qwenImageProcessor(processor), forms);
     },
   };
 }

@@ -44,9 +44,8 @@ export interface PixelCut {
 }
 
 /** A u8 input that is filled by cuts, one for each picture. */
-export interface PixelInput {
-  /** Name of the input. */
-  readonly input: string;
+export interface PixelInput<Name extends string = string> {
+  readonly input: Name;
   readonly shape: readonly number[];
   /** In the order of the pictures. Bytes that no cut fills are 0. */
   readonly cuts: readonly PixelCut[];
@@ -68,4 +67,9 @@ export function sourceSpan({ starts, weights, taps }: ResampleTable): readonly [
     end = Math.max(end, starts[i] + last);
   }
   return first < end ? [first, end] : [0, 0];
+}
+
+/** Columns and rows of a cut. */
+export function cutSize({ columns, rows }: PixelCut): { readonly width: number; readonly height: number } {
+  return { width: columns.starts.length, height: rows.starts.length };
 }

@@ -11,6 +11,7 @@ import {
 import type { Image } from "./image.ts";
 import type { Size } from "./pixels.ts";
 import {
+  checkResize,
   type Region,
   type ResizeArithmetic,
   type ResizeFilter,
@@ -44,9 +45,13 @@ function padded(table: ResampleTable, before: number, total: number): ResampleTa
   return { ...table, starts, weights };
 }
 
-/** The cut of a picture of size `from`. */
+/**
+ * The cut of a picture of size `from`.
+ * @throws FoveaError `image.shape` for sizes that are not positive integers, `image.region` for a region outside
+ */
 export function pixelCut(from: Size, options: CutOptions): PixelCut {
   const { size, filter, arithmetic, layout = {}, at = 0 } = options;
+  checkResize(from, size.width, size.height, options.region);
   const { x, y, width, height } = options.region ?? { x: 0, y: 0, ...size };
   const canvas = options.canvas ?? { width, height, left: 0, top: 0 };
   const columns = resampleTable(filter, from.width, size.width, x, width, arithmetic);
@@ -119,6 +124,26 @@ export function cutImages(images: readonly Image[], { shape, cuts }: PixelInput)
   const out = new Uint8Array(shape.reduce((a, b) => a * b, 1));
   for (const [i, cut] of cuts.entries()) cutPixels(images[i], cut, out);
   return out;
+}
+
+/** Samples as a tensor. */
+export interface Samples {
+  readonly dtype: "u8";
+  readonly shape: readonly number[];
+  readonly data: Uint8Array;
+}
+
+/**
+ * All inputs of a plan, on the caller's thread: the pixels under their name, and the plan's other tensors.
+ * @throws FoveaError `image.shape`
+ */
+export function cutTensors<Name extends string, T>(
+  images: readonly Image[],
+  plan: PixelInput<Name> & { readonly tensors: T },
+): T & Readonly<Record<Name, Samples>> {
+  const { input, shape, tensors } = plan;
+  const pixels: Samples = { dtype: "u8", shape, data: cutImages(images, plan) };
+  return { [input]: pixels, ...tensors } as T & Readonly<Record<Name, Samples>>;
 }
 
 /** @throws FoveaError `image.shape` for sides that are no whole blocks of the layout */

@@ -284,11 +284,15 @@ function checkRegion(width: number, height: number, r: Region): void {
 }
 
 /**
- * Resizes to `width` x `height` pixels.
- * @returns the resized image, or `options.region` of it
- * @throws FoveaError `image.shape` for sizes that are not positive integers, `image.region` for a region outside
+ * Refuses sizes and regions that no resize can have.
+ * @throws FoveaError `image.shape`, `image.region`
  */
-export function resizeImage(image: Image, width: number, height: number, options: ResizeOptions): Image {
+export function checkResize(
+  image: { readonly width: number; readonly height: number },
+  width: number,
+  height: number,
+  region: Region | undefined,
+): void {
   if (!Number.isInteger(width) || !Number.isInteger(height) || width < 1 || height < 1) {
     throw new FoveaError(
       "image.shape",
@@ -296,8 +300,17 @@ export function resizeImage(image: Image, width: number, height: number, options
         "both sides must be whole numbers from 1.",
     );
   }
+  if (region !== undefined) checkRegion(width, height, region);
+}
+
+/**
+ * Resizes to `width` x `height` pixels.
+ * @returns the resized image, or `options.region` of it
+ * @throws FoveaError `image.shape` for sizes that are not positive integers, `image.region` for a region outside
+ */
+export function resizeImage(image: Image, width: number, height: number, options: ResizeOptions): Image {
+  checkResize(image, width, height, options.region);
   const region = options.region ?? { x: 0, y: 0, width, height };
-  checkRegion(width, height, region);
   if (width === image.width && height === image.height) return cropImage(image, region);
   const { filter } = options;
   const arithmetic = arithmeticOf(filter, options.arithmetic);
