@@ -54,6 +54,8 @@ async function main(): Promise<void> {
     store: createMemoryStore(),
     config: {},
     journal: createJournal(),
+    engine: host.name,
+    onProblem: (sentence) => console.error(sentence),
     now: () => host.now(),
   });
   const cutter = createPixelCutter(device, artifacts);

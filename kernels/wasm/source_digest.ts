@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "55a1cb7841feb65facdacce359f614bde24c60623dab2fa40b5823629660302f";
+export const SOURCE_DIGEST: string = "4baa86c3c8884bf71aa9dc767ef3fb89dd64c9e1be097818599d7d37492dbaa8";

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "63298af286f1461d0ca08c30c0a07da9d9b18a29c678b60a7d6f936855fe101a";
+export const SOURCE_DIGEST: string = "4a690d7ccea6307c69d7bfefc03522fe69c92786bac86e180a8ae66503eb2fae";

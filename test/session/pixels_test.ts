@@ -37,6 +37,8 @@ async function withCutter(target: string, memory: number, work: (bench: Bench) =
     store: createMemoryStore(),
     config: {},
     journal: createJournal(),
+    engine: "test",
+    onProblem: () => undefined,
     now: () => performance.now(),
   });
   try {
