@@ -7,7 +7,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import sharp from "sharp";
 import { wasmPlugin } from "../kernels/wasm/plugin.ts";
-import { qwenImageProcessor } from "../plugins/qwen_vl/preprocess.ts";
+import { qwenVlPlugin } from "../plugins/qwen_vl/plugin.ts";
 import type { PixelImage } from "../runtime/abi/encoder.ts";
 import { cutSize } from "../runtime/core/pixel_cut.ts";
 import { createMemoryStore } from "../runtime/exec/store/memory_store.ts";
@@ -31,15 +31,21 @@ function sizeOption(name: string, text: string): number {
   throw new Error(`--${name} takes a whole number, not "${text}".`);
 }
 
+async function fixture(name: string): Promise<Uint8Array> {
+  const host = await detectHost();
+  return host.readFile(host.pathOf(new URL(`../test/fixtures/${name}`, import.meta.url)));
+}
+
 /** A photograph of the repository, stretched. */
 async function largeJpeg(): Promise<Uint8Array> {
-  const source = new URL("../test/fixtures/preprocess/astronaut.jpg", import.meta.url);
-  const picture = await (await detectHost()).readFile(decodeURIComponent(source.pathname));
+  const picture = await fixture("preprocess/astronaut.jpg");
   const grown = sharp(picture).resize(WIDTH, HEIGHT, { fit: "fill", kernel: "cubic" });
   return new Uint8Array(await grown.jpeg({ quality: 90 }).toBuffer());
 }
 
 async function main(): Promise<void> {
+  const [encoder] = qwenVlPlugin.encoders ?? [];
+  const config = JSON.parse(new TextDecoder().decode(await fixture("qwen2_vl/config.json"))) as Record<string, unknown>;
   const { values } = parseArgs({
     options: { threads: { type: "string", default: "2" }, rounds: { type: "string", default: "7" } },
   });
@@ -64,8 +70,9 @@ async function main(): Promise<void> {
   const loadCodec = async (specifier: string): Promise<WebAssembly.Module> =>
     WebAssembly.compile((await host.loadPackageFile(specifier)) as Uint8Array<ArrayBuffer>);
   for (const maxPixels of MAX_PIXELS) {
-    const { plan, bytes } = qwenImageProcessor({ max_pixels: maxPixels });
-    if (plan === undefined || bytes === undefined) throw new Error("This processor makes no bytes.");
+    const files = { "preprocessor_config.json": { max_pixels: maxPixels } };
+    const { pixels: plan, images: bytes } = encoder.open(config, files).processors(files);
+    if (plan === undefined || bytes === undefined) throw new Error("This processor states no plan.");
     const image: PixelImage = await media.image(file);
     const { width, height } = cutSize(plan([image]).cuts[0]);
     const patches = async (decoded: PixelImage): Promise<unknown> => cutter.cut([decoded], plan([decoded]));

@@ -15,6 +15,7 @@ import {
 import type { DType } from "../core/dtype.ts";
 import { expandRotary, gelu, geluTanh, layerNorm, rmsNorm, scalar } from "./expansions.ts";
 import type { Attributes, Inferred, Node, OpRow, OpTable } from "./node.ts";
+import { resampling } from "./resampling.ts";
 
 const FLOAT: DType = "f32";
 
@@ -266,43 +267,6 @@ function inferRotary([x, cos, sin]: readonly Node[]): Inferred | string {
   return shapeEquals(cos.shape, expected)
     ? { shape: x.shape, dtype: FLOAT }
     : `its tables must be [tokens, pairs] or [batch, tokens, pairs], found ${shapeText(cos.shape)}.`;
-}
-
-/** Taps that a table of weights must have a multiple of: kernels multiply so many sources at a time. */
-const TAPS_AT_ONCE = 4;
-
-/**
- * x u8, and how its axis is resampled: starts i32 [outputs], weights i32 [outputs, taps], bits i32 [1]. Output `i` is
- * `(2 ** (bits - 1) + sum over k of source[starts[i] + k] * weights[i, k]) >> bits` in wrapping i32 arithmetic, clamped to
- * 0..255; sources behind the axis' end count as 0. `narrow` takes the low 16 bits of the weights, signed.
- */
-function resampling(rank: number, shapeOf: (x: Shape, outputs: Dim) => Shape | string): OpRow {
-  return {
-    kind: "index",
-    arity: [4, 4],
-    infer: ([x, starts, weights, bits], { narrow }) => {
-      if (x.dtype !== "u8" || x.shape.length !== rank) {
-        return `it resamples u8 values of ${rank} axes, found ${x.dtype}${shapeText(x.shape)}.`;
-      }
-      if (typeof narrow !== "boolean") return `\`narrow\` must be true or false, found ${String(narrow)}.`;
-      const whole = [starts, weights, bits].every((n) => n.dtype === "i32");
-      const taps = weights.shape[1];
-      const fits =
-        whole &&
-        starts.shape.length === 1 &&
-        weights.shape.length === 2 &&
-        dimEquals(starts.shape[0], weights.shape[0]) &&
-        shapeEquals(bits.shape, [1]);
-      if (!fits) {
-        const found = [starts, weights, bits].map((n) => `${n.dtype}${shapeText(n.shape)}`).join(", ");
-        return `its table must be starts i32 [outputs], weights i32 [outputs, taps] and bits i32 [1], found ${found}.`;
-      }
-      if (typeof taps === "number" && taps % TAPS_AT_ONCE !== 0)
-        return `its weights must have a multiple of ${TAPS_AT_ONCE} taps, found ${taps}.`;
-      const shape = shapeOf(x.shape, starts.shape[0]);
-      return typeof shape === "string" ? shape : { shape, dtype: "u8" };
-    },
-  };
 }
 
 const OPS: Readonly<Record<OpName, OpRow>> = {
