@@ -36,6 +36,7 @@ import {
   type TuneGranularityOptions,
 } from "./session/options.ts";
 import { createPatternWatch, type PatternWatch } from "./session/patterns.ts";
+import { createPixelCutter, type PixelCutter } from "./session/pixels.ts";
 import { createPlaces, type Places } from "./session/places.ts";
 import { checkPlugins } from "./session/plugins.ts";
 import type { Quarantined } from "./session/quarantine.ts";
@@ -124,11 +125,13 @@ export class Runtime {
   /** Workers that compute; 0 when the caller's thread does. */
   readonly threads: number;
   readonly #parts: RuntimeParts;
+  readonly #cutter: PixelCutter;
   readonly #open = new Set<{ close(): void }>();
   #closed = false;
 
   constructor(parts: RuntimeParts) {
     this.#parts = parts;
+    this.#cutter = createPixelCutter(parts.artifacts);
     this.host = parts.host.name;
     this.device = parts.device.kind;
     this.target = parts.device.target;
@@ -211,6 +214,7 @@ export class Runtime {
         towers.set(tower.modality, await this.#loadTower(tower, opened.plugin, weights, options));
       }
       const processors = dummy ? {} : model.processors(modelFiles);
+      if (processors.pixels !== undefined && towers.has("vision")) await this.#cutter.prepare(processors.pixels);
       const readLogit = (scalar: CheckpointScalar): Promise<number> => readScalar(scalar, dummy ? undefined : weights);
       const logitScale = model.logitScale === undefined ? undefined : exp(await readLogit(model.logitScale));
       const logitBias = model.logitBias === undefined ? 0 : await readLogit(model.logitBias);
@@ -223,6 +227,7 @@ export class Runtime {
         logitBias,
         loadMs: host.now() - begin,
         media: createMediaReader(host),
+        cutter: this.#cutter,
         deviceStats: () => device.stats(),
         now: () => host.now(),
         onClose: () => {

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "f8bd0904f53104e0b5eab48c6ab4b54d10d938a744b7278802f0f5090c2e6149";
+export const SOURCE_DIGEST: string = "9934e0037e503f90fa05c72637eedc0ecdc0b215416ff7995dcaa08dadd9c7db";

@@ -24,7 +24,7 @@ function processors({ vision, text }: ClipConfig, forms: PixelForms, files: Mode
   const images = imageProcessorOf(files);
   const hasTokenizer = files["tokenizer.json"] !== undefined;
   return {
-    ...(vision === undefined || images === undefined ? {} : { images: imagesFor(images, forms) }),
+    ...(vision === undefined || images === undefined ? {} : imagesFor(images, forms)),
     ...(text === undefined || !hasTokenizer ? {} : { texts: clipTokenizer(files, text.maxPositions, text.padTokenId) }),
   };
 }

@@ -21,7 +21,7 @@ function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): 
     prefixes: ["", "dinov2.", "dinov2_with_registers.", "dinov3_vit.", "backbone.", "encoder.", "vision_tower."],
     processors: (all) => {
       const images = imageProcessorOf(config, all);
-      return images === undefined ? {} : { images: imagesFor(images, forms) };
+      return images === undefined ? {} : imagesFor(images, forms);
     },
   };
 }

@@ -18,7 +18,7 @@ function open(json: Readonly<Record<string, unknown>>, given: ModelFiles = {}): 
     prefixes: config.prefix === "" ? ["", "vision_tower.", "model.vision_tower."] : ["", "model."],
     processors: (files) => {
       const processor = processorFile(files);
-      return processor === undefined ? {} : { images: imagesFor(internVLImageProcessor(processor), forms) };
+      return processor === undefined ? {} : imagesFor(internVLImageProcessor(processor), forms);
     },
   };
 }

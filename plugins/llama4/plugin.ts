@@ -24,7 +24,7 @@ function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): 
     prefixes: config.prefix === "" ? ["", "vision_model.", "model.vision_model."] : ["", "model."],
     processors: (all) => {
       const own = processorOf(all);
-      return own === undefined ? {} : { images: imagesFor(llama4ImageProcessor(own), forms) };
+      return own === undefined ? {} : imagesFor(llama4ImageProcessor(own), forms);
     },
   };
 }

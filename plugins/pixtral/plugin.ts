@@ -21,7 +21,7 @@ function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): 
     prefixes: config.prefix === "" ? ["", "vision_tower.", "model.vision_tower."] : ["", "model."],
     processors: (all) => {
       const images = imageProcessorOf(config, all);
-      return images === undefined ? {} : { images: imagesFor(images, forms) };
+      return images === undefined ? {} : imagesFor(images, forms);
     },
   };
 }

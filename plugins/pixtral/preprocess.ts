@@ -1,12 +1,13 @@
 /** Pixtral's image processor: images keep their aspect ratio as far as whole patches allow, and are padded to one size. */
 import { createConfigReader } from "../../runtime/abi/config.ts";
-import type { PixelImage, Tensors } from "../../runtime/abi/encoder.ts";
+import type { PixelImage, PixelInput, Tensors } from "../../runtime/abi/encoder.ts";
 import type { PixelProcessor } from "../../runtime/abi/pixels.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
 import type { ValueSteps } from "../../runtime/core/value_steps.ts";
 import { CLIP_MEAN, CLIP_STD, parseImageProcessor } from "../../runtime/media/image_processor.ts";
-import { padImage, type Size, valueTable, writePlanes, writeValues } from "../../runtime/media/pixels.ts";
-import { type ResizeArithmetic, type ResizeFilter, resizeImage } from "../../runtime/media/resize.ts";
+import { cutTensors, pixelCut } from "../../runtime/media/pixel_cut.ts";
+import { type Size, valueTable, writeValues } from "../../runtime/media/pixels.ts";
+import type { ResizeArithmetic, ResizeFilter } from "../../runtime/media/resize.ts";
 
 export interface PixtralProcessorConfig {
   /** False where images come in sizes that fit. */
@@ -73,19 +74,20 @@ export function pixtralSize(image: Size, { most, patch }: PixtralProcessorConfig
   return { height: along(image.height, patch.height), width: along(image.width, patch.width) };
 }
 
-/** What the processor makes, before it is normalised. */
-interface PixtralTensors {
-  readonly pixel_values: { readonly dtype: "u8"; readonly shape: readonly number[]; readonly data: Uint8Array };
-  readonly image_sizes: { readonly dtype: "i32"; readonly shape: readonly number[]; readonly data: Int32Array };
+/** How images fill the pixels, and their own sizes. */
+interface PixtralPlan extends PixelInput<"pixel_values"> {
+  readonly tensors: {
+    readonly image_sizes: { readonly dtype: "i32"; readonly shape: readonly number[]; readonly data: Int32Array };
+  };
 }
 
 /**
- * Images to the model's inputs before they are normalised.
+ * The model's inputs before they are normalised, by the images' sizes.
  * @returns `pixel_values` u8 [images, 3, height, width] with zeros right and below of smaller images, which the tower does
  * not read; `image_sizes` i32 [images, 2], height and width of each
  * @throws FoveaError `image.empty_batch`
  */
-export function pixtralBytes(images: readonly PixelImage[], config: PixtralProcessorConfig): PixtralTensors {
+export function pixtralPlan(images: readonly Size[], config: PixtralProcessorConfig): PixtralPlan {
   if (images.length === 0) {
     throw new FoveaError("image.empty_batch", "No image was given to preprocess; expected at least one.");
   }
@@ -93,25 +95,27 @@ export function pixtralBytes(images: readonly PixelImage[], config: PixtralProce
   const sizes = images.map((image) => (config.resizes ? pixtralSize(image, config) : image));
   const height = Math.max(...sizes.map((s) => s.height));
   const width = Math.max(...sizes.map((s) => s.width));
-  const size = 3 * height * width;
-  const data = new Uint8Array(images.length * size);
-  for (const [i, image] of images.entries()) {
-    const own = resizeImage(image, sizes[i].width, sizes[i].height, { filter, arithmetic });
-    writePlanes(padImage(own, { height, width }, 0, 0), data, i * size);
-  }
+  const canvas = { height, width, left: 0, top: 0 };
   return {
-    pixel_values: { dtype: "u8", shape: [images.length, 3, height, width], data },
-    image_sizes: {
-      dtype: "i32",
-      shape: [images.length, 2],
-      data: Int32Array.from(sizes.flatMap((s) => [s.height, s.width])),
+    input: "pixel_values",
+    shape: [images.length, 3, height, width],
+    cuts: images.map((image, i) => {
+      const size = { height: sizes[i].height, width: sizes[i].width };
+      return pixelCut(image, { size, filter, arithmetic, canvas, at: i * 3 * height * width });
+    }),
+    tensors: {
+      image_sizes: {
+        dtype: "i32",
+        shape: [images.length, 2],
+        data: Int32Array.from(sizes.flatMap((s) => [s.height, s.width])),
+      },
     },
   };
 }
 
 /** The same normalised, as Hugging Face's PixtralImageProcessor computes them; the padding is 0 all the same. */
 export function pixtralValues(images: readonly PixelImage[], config: PixtralProcessorConfig): Tensors {
-  const { pixel_values: bytes, image_sizes } = pixtralBytes(images, config);
+  const { pixel_values: bytes, image_sizes } = cutTensors(images, pixtralPlan(images, config));
   const table = valueTable(config.values);
   const [, , height, width] = bytes.shape;
   const data = new Float32Array(bytes.data.length);
@@ -131,13 +135,14 @@ export function pixtralValues(images: readonly PixelImage[], config: PixtralProc
 /**
  * Pixtral's image processor of a parsed `preprocessor_config.json`.
  * @param patchSize as in {@link parsePixtralProcessor}
- * @throws FoveaError as {@link parsePixtralProcessor}; the functions it returns as {@link pixtralBytes}
+ * @throws FoveaError as {@link parsePixtralProcessor}; the functions it returns as {@link pixtralPlan}
  */
 export function pixtralImageProcessor(config: unknown, patchSize?: number): PixelProcessor {
   const parsed = parsePixtralProcessor(config, patchSize);
   return {
     steps: parsed.values,
     values: (images) => pixtralValues(images, parsed),
-    bytes: (images) => ({ ...pixtralBytes(images, parsed) }),
+    bytes: (images) => cutTensors(images, pixtralPlan(images, parsed)),
+    plan: (sizes) => ({ ...pixtralPlan(sizes, parsed) }),
   };
 }

@@ -57,7 +57,7 @@ function open(json: Readonly<Record<string, unknown>>, given: ModelFiles = {}): 
       const processor = processorFile(files);
       const video = videoConfig(files, family);
       return {
-        ...(processor === undefined ? {} : { images: imagesFor(qwenImageProcessor(processor), forms) }),
+        ...(processor === undefined ? {} : imagesFor(qwenImageProcessor(processor), forms)),
         ...(video === undefined ? {} : { videos: qwenVideoProcessor(video, forms) }),
       };
     },

@@ -6,19 +6,21 @@ import { type ConfigReader, createConfigReader } from "../../runtime/abi/config.
 import type { PixelImage, Tensor, Tensors, VideoProcessor, VideoTiming } from "../../runtime/abi/encoder.ts";
 import type { PixelForms } from "../../runtime/abi/pixels.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import { cutBytes } from "../../runtime/core/pixel_cut.ts";
 import type { ValueSteps } from "../../runtime/core/value_steps.ts";
 import { CLIP_MEAN, CLIP_STD, HALF, parseImageProcessor } from "../../runtime/media/image_processor.ts";
+import { cutPixels, pixelCut } from "../../runtime/media/pixel_cut.ts";
 import { type Size, valueTable, writeValues } from "../../runtime/media/pixels.ts";
-import { type ResizeArithmetic, resizeImage } from "../../runtime/media/resize.ts";
+import type { ResizeArithmetic } from "../../runtime/media/resize.ts";
 import { type Grid, gridPatches } from "./geometry.ts";
 import {
   checkRatio,
+  joinFrames,
   type PixelBounds,
   type QwenProcessorConfig,
   readPixels,
   roundHalfEven,
   smartSize,
-  writePatches,
 } from "./preprocess.ts";
 
 type Kind = "Qwen2VLVideoProcessor" | "Qwen3VLVideoProcessor";
@@ -270,15 +272,19 @@ export function qwenVideoBytes(videos: readonly (readonly PixelImage[])[], confi
   const width = 3 * unit * patchSize * patchSize;
   const patches = grids.reduce((n, grid) => n + gridPatches(grid), 0);
   const data = new Uint8Array(patches * width);
+  const layout = { patch: patchSize, merge: mergeSize };
   let at = 0;
   for (const [i, frames] of videos.entries()) {
-    const one: Grid = { ...grids[i], frames: 1 };
+    const cut = pixelCut(frames[0], { size: sizes[i], filter, arithmetic, layout });
+    const bytes = cutBytes(cut);
     for (let from = 0; from < frames.length; from += unit) {
-      const ready = frames
-        .slice(from, from + unit)
-        .map((frame) => resizeImage(frame, sizes[i].width, sizes[i].height, { filter, arithmetic }));
-      writePatches(ready, one, config, unit, data.subarray(at * width));
-      at += gridPatches(one);
+      const cuts = frames.slice(from, from + unit).map((frame) => {
+        const samples = new Uint8Array(bytes);
+        cutPixels(frame, cut, samples);
+        return samples;
+      });
+      joinFrames(cuts, patchSize * patchSize, unit, data.subarray(at));
+      at += unit * bytes;
     }
   }
   return {
@@ -298,7 +304,12 @@ export function qwenVideoBytes(videos: readonly (readonly PixelImage[])[], confi
 export function qwenVideoValues(videos: readonly (readonly PixelImage[])[], config: QwenVideoConfig): Tensors {
   const { pixel_values_videos: bytes, video_grid_thw } = qwenVideoBytes(videos, config);
   const data = new Float32Array(bytes.data.length);
-  writeValues(bytes.data, config.temporalPatchSize * config.patchSize ** 2, valueTable(config.values), data);
+  writeValues(
+    bytes.data,
+    config.temporalPatchSize * config.patchSize * config.patchSize,
+    valueTable(config.values),
+    data,
+  );
   return { pixel_values_videos: { dtype: "f32", shape: bytes.shape, data }, video_grid_thw };
 }
 

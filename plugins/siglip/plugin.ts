@@ -31,7 +31,7 @@ function processors(
   const images = imageProcessorOf(vision, files);
   const hasTokenizer = files["tokenizer.json"] !== undefined;
   return {
-    ...(images === undefined ? {} : { images: imagesFor(images, forms) }),
+    ...(images === undefined ? {} : imagesFor(images, forms)),
     ...(text === undefined || !hasTokenizer
       ? {}
       : { texts: siglipTokenizer(files, { modelType, maxTokens: text.maxPositions, padId: text.padTokenId }) }),

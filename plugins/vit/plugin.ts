@@ -19,7 +19,7 @@ function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): 
     prefixes: ["", "vit.", "encoder.", "vision_model.", "vision_tower.", "model.vision_tower."],
     processors: (all) => {
       const images = imageProcessorOf(all);
-      return images === undefined ? {} : { images: imagesFor(images, forms) };
+      return images === undefined ? {} : imagesFor(images, forms);
     },
   };
 }

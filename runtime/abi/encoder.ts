@@ -1,10 +1,12 @@
 /** The encoder contract: components with tags and ranges, a pure plan, preprocessing. */
 import type { Bindings, Box } from "../core/dim.ts";
 import type { DType } from "../core/dtype.ts";
+import type { PixelInput } from "../core/pixel_cut.ts";
 import type { RangeSpec } from "../core/range.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Capabilities } from "./device.ts";
 
+export type { PixelCut, PixelInput, PixelLayout, ResampleTable } from "../core/pixel_cut.ts";
 export type { GraphBuilder, Node } from "../ir/builder.ts";
 
 /** Dense host data. */
@@ -136,6 +138,11 @@ export interface PixelImage {
   readonly data: Uint8Array;
 }
 
+export interface PixelSize {
+  readonly width: number;
+  readonly height: number;
+}
+
 /** Decoded audio: one array of samples per channel, all of one length, full scale at -1 and 1. */
 export interface AudioClip {
   /** Samples per second and channel. */
@@ -157,9 +164,16 @@ export interface VideoProcessor {
   readonly run: (videos: readonly (readonly PixelImage[])[]) => Tensors;
 }
 
+/** A request's pictures as a geometry: how they fill a u8 input, and the inputs that follow from their sizes. */
+export interface PixelPlan extends PixelInput {
+  readonly tensors: Tensors;
+}
+
 export interface Processors {
-  /** Pixels to the vision tower's inputs. */
+  /** Pixels to the vision tower's inputs, computed on the caller's thread. */
   readonly images?: (images: readonly PixelImage[]) => Tensors;
+  /** The same inputs as a pure function of the pictures' sizes; where it is there, the device carries it out instead. */
+  readonly pixels?: (sizes: readonly PixelSize[]) => PixelPlan;
   /** Frames to the vision tower's inputs. */
   readonly videos?: VideoProcessor;
   /** Texts to the text tower's inputs. */

@@ -26,6 +26,8 @@ export interface PixelProcessor {
   readonly values: Images;
   /** The same with u8 pixels before `steps`; absent where values do not follow from 8-bit samples by `steps` alone. */
   readonly bytes?: Images;
+  /** What fills the u8 pixels, by the pictures' sizes alone: `bytes` for devices. */
+  readonly plan?: NonNullable<Processors["pixels"]>;
   /** What makes values of samples. */
   readonly steps: ValueSteps;
 }
@@ -43,8 +45,12 @@ export function pixelForms(
 }
 
 /** What the processor makes for a tower of these forms. */
-export function imagesFor({ values, bytes }: PixelProcessor, forms: PixelForms): Images {
-  return forms.processor === "u8" && bytes !== undefined ? bytes : values;
+export function imagesFor(
+  { values, bytes, plan }: PixelProcessor,
+  forms: PixelForms,
+): Pick<Processors, "images" | "pixels"> {
+  if (forms.processor !== "u8" || bytes === undefined) return { images: values };
+  return { images: bytes, ...(plan === undefined ? {} : { pixels: plan }) };
 }
 
 /** A class of processors without a tower: the normalised values. */

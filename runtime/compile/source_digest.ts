@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "a13711ba77b1a25090ac97668f6149216eb0dad1ac9e507086be0ae0e16c2c2c";
+export const SOURCE_DIGEST: string = "aa03af6b74e5d2d06750c88255de37515006b411735ccda73452464c20a013c5";

@@ -21,7 +21,13 @@ export function storeWeights(graph: Graph, dtype: HalfDType, make: Make): Graph 
   const isBulk = (n: Node): boolean => weights.has(n) && topological([n]).some((x) => x.op === "weight");
   return mapGraph(graph, make, (n, original) => {
     const at = weights.has(original) ? undefined : BULK[n.op];
-    if (at === undefined || multipliesBytes(original) || !isBulk(original.inputs[at]) || n.inputs[at].op === "stored_as") return n;
+    if (
+      at === undefined ||
+      multipliesBytes(original) ||
+      !isBulk(original.inputs[at]) ||
+      n.inputs[at].op === "stored_as"
+    )
+      return n;
     const inputs = n.inputs.map((x, i) => (i === at ? make("stored_as", [x], { dtype }) : x));
     return make(n.op, inputs, n.attributes, n.source);
   });

@@ -6,6 +6,8 @@ export type Fill =
   | { readonly kind: "uniform"; readonly seed: number; readonly scale: number }
   /** i32 in 0..below-1. */
   | { readonly kind: "index"; readonly seed: number; readonly below: number }
+  /** i32, one number everywhere. */
+  | { readonly kind: "same"; readonly value: number }
   /** u8 in 0..255. */
   | { readonly kind: "bytes"; readonly seed: number }
   /** f32, 0 for about one in four and never at the first element of a row. */
@@ -33,6 +35,7 @@ function drawn(fill: Fill): Float32Array | Int32Array | Uint8Array | undefined {
     const step = (2 * fill.scale) / 4294967296;
     return Float32Array.from({ length: PERIOD }, (_, i) => (hash(i) + 0.5) * step - fill.scale);
   }
+  if (fill.kind === "same") return new Int32Array(PERIOD).fill(fill.value);
   if (fill.kind !== "index" && fill.kind !== "bytes") return undefined;
   const hash = hashStream(fill.seed);
   if (fill.kind === "bytes") return Uint8Array.from({ length: PERIOD }, (_, i) => hash(i));
@@ -71,10 +74,10 @@ export function fillReader(fill: Fill): FillReader {
 
 function storageFor({ kind }: Fill, elements: number): Float32Array | Int32Array | Uint8Array {
   if (kind === "bytes") return new Uint8Array(elements);
-  return kind === "index" || kind === "offsets" ? new Int32Array(elements) : new Float32Array(elements);
+  return kind === "uniform" || kind === "mask" ? new Float32Array(elements) : new Int32Array(elements);
 }
 
-/** A whole buffer: i32 for indices and offsets, u8 for bytes, else f32. */
+/** A whole buffer: u8 for bytes, f32 for values and masks, else i32. */
 export function fillBuffer(fill: Fill, elements: number): Float32Array | Int32Array | Uint8Array {
   const data = storageFor(fill, elements);
   const table = drawn(fill);

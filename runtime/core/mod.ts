@@ -7,6 +7,8 @@ export * from "./dtype.ts";
 export * from "./fill.ts";
 export * from "./half.ts";
 export * from "./math.ts";
+export * from "./pixel_cut.ts";
 export * from "./random.ts";
 export * from "./range.ts";
 export * from "./strides.ts";
+export * from "./value_steps.ts";

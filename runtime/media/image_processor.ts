@@ -3,18 +3,12 @@
  * them. Families differ in what absent fields mean.
  */
 import { FoveaError } from "../core/diagnostics.ts";
+import { cutSize, type PixelCut, type PixelInput } from "../core/pixel_cut.ts";
 import type { ValueSteps } from "../core/value_steps.ts";
 import type { Image } from "./image.ts";
-import {
-  centerCropRegion,
-  padImage,
-  type Size,
-  shortestEdgeSize,
-  valueTable,
-  writePlanes,
-  writeValues,
-} from "./pixels.ts";
-import { cropImage, type ResizeArithmetic, type ResizeFilter, resizeImage } from "./resize.ts";
+import { cutTensors, pixelCut } from "./pixel_cut.ts";
+import { centerCropRegion, type Size, shortestEdgeSize, valueTable, writeValues } from "./pixels.ts";
+import type { ResizeArithmetic, ResizeFilter } from "./resize.ts";
 import { centerCropPlanes, type Planes, resizePlanes, toPlanes, writeFloatValues } from "./resize_float.ts";
 
 /** Target of a resize: an edge that keeps the aspect ratio, or an exact size. */
@@ -54,6 +48,11 @@ export interface PixelTensors {
   };
 }
 
+/** How pictures fill the u8 pixels, by their sizes alone. */
+export interface PixelPlan extends PixelInput<"pixel_values"> {
+  readonly tensors: PixelTensors;
+}
+
 /** From decoded images to a model's input. */
 export type ProcessImages = (images: readonly Image[]) => PixelTensors;
 
@@ -63,6 +62,8 @@ export interface ImageProcessor {
   readonly values: ProcessImages;
   /** `pixel_values` u8 before `steps`; absent where values do not follow from 8-bit samples by `steps` alone. */
   readonly bytes?: ProcessImages;
+  /** What fills the u8 pixels, by the pictures' sizes alone. */
+  readonly plan?: (sizes: readonly Size[]) => PixelPlan;
   /** What makes values of samples. */
   readonly steps: ValueSteps;
 }
@@ -224,7 +225,7 @@ export function parseImageProcessor(json: unknown, defaults: ImageProcessorDefau
 }
 
 /** Size after the resize. @throws FoveaError `image.too_large` where nothing bounds it */
-function resizedSize(image: Image, { size, cropSize, arithmetic }: ImageProcessorConfig): Size {
+function resizedSize(image: Size, { size, cropSize, arithmetic }: ImageProcessorConfig): Size {
   if (size === undefined) return image;
   const target = "shortestEdge" in size ? shortestEdgeSize(image, size.shortestEdge) : size;
   // A crop of 8-bit pixels computes only what it shows.
@@ -240,18 +241,13 @@ function resizedSize(image: Image, { size, cropSize, arithmetic }: ImageProcesso
 }
 
 /** Resize and crop in one: only the pixels that the crop shows are computed. */
-function resizeAndCrop(image: Image, config: ImageProcessorConfig, arithmetic: ResizeArithmetic): Image {
-  const { size, cropSize, filter } = config;
-  const { width, height } = resizedSize(image, config);
-  if (cropSize === undefined) {
-    return size === undefined ? image : resizeImage(image, width, height, { filter, arithmetic });
-  }
-  const { source, left, top } = centerCropRegion({ width, height }, cropSize);
-  const part =
-    size === undefined
-      ? cropImage(image, source)
-      : resizeImage(image, width, height, { filter, arithmetic, region: source });
-  return padImage(part, cropSize, left, top);
+function cutOf(image: Size, config: ImageProcessorConfig, arithmetic: ResizeArithmetic, at: number): PixelCut {
+  const { cropSize, filter } = config;
+  const size = resizedSize(image, config);
+  const own = { size: { width: size.width, height: size.height }, filter, arithmetic, at };
+  if (cropSize === undefined) return pixelCut(image, own);
+  const { source: region, left, top } = centerCropRegion(size, cropSize);
+  return pixelCut(image, { ...own, region, canvas: { ...cropSize, left, top } });
 }
 
 /** The same in float: all of the resized image, then the crop of its planes. */
@@ -266,19 +262,24 @@ function resizeFloats(image: Image, config: ImageProcessorConfig): Planes {
 }
 
 /** Every image by `make`, all of one size. @throws FoveaError `image.empty_batch`, `image.shape` */
-function inOneSize<T extends Size>(images: readonly Image[], make: (image: Image) => T): readonly [T, ...T[]] {
+function inOneSize<I, T>(
+  images: readonly I[],
+  make: (image: I, index: number) => T,
+  sizeOf: (made: T) => Size,
+): readonly [T, ...T[]] {
   if (images.length === 0) {
     throw new FoveaError("image.empty_batch", "No image was given to preprocess; expected at least one.");
   }
   const [first, ...others] = images;
-  const ready: [T, ...T[]] = [make(first)];
-  const [{ width, height }] = ready;
+  const ready: [T, ...T[]] = [make(first, 0)];
+  const { width, height } = sizeOf(ready[0]);
   for (const image of others) {
-    const one = make(image);
-    if (one.width !== width || one.height !== height) {
+    const one = make(image, ready.length);
+    const own = sizeOf(one);
+    if (own.width !== width || own.height !== height) {
       throw new FoveaError(
         "image.shape",
-        `Image ${ready.length} is ${one.width}x${one.height} pixels after resizing and image 0 is ${width}x${height}; ` +
+        `Image ${ready.length} is ${own.width}x${own.height} pixels after resizing and image 0 is ${width}x${height}; ` +
           "a batch needs one size: set do_center_crop, or encode them one by one.",
       );
     }
@@ -288,21 +289,23 @@ function inOneSize<T extends Size>(images: readonly Image[], make: (image: Image
 }
 
 /** `pixel_values` u8 [images, 3, height, width]. */
-function processBytes(
-  images: readonly Image[],
-  config: ImageProcessorConfig,
-  arithmetic: ResizeArithmetic,
-): { readonly shape: readonly number[]; readonly data: Uint8Array } {
-  const ready = inOneSize(images, (image) => resizeAndCrop(image, config, arithmetic));
-  const [{ height, width }] = ready;
-  const size = 3 * height * width;
-  const data = new Uint8Array(ready.length * size);
-  for (const [i, image] of ready.entries()) writePlanes(image, data, i * size);
-  return { shape: [ready.length, 3, height, width], data };
+function planBytes(images: readonly Size[], config: ImageProcessorConfig, arithmetic: ResizeArithmetic): PixelPlan {
+  const cuts = inOneSize(images, (image) => cutOf(image, config, arithmetic, 0), cutSize);
+  const { height, width } = cutSize(cuts[0]);
+  return {
+    input: "pixel_values",
+    shape: [cuts.length, 3, height, width],
+    cuts: cuts.map((cut, i) => ({ ...cut, at: i * 3 * height * width })),
+    tensors: {},
+  };
 }
 
 function processFloats(images: readonly Image[], config: ImageProcessorConfig): PixelTensors {
-  const ready = inOneSize(images, (image) => resizeFloats(image, config));
+  const ready = inOneSize(
+    images,
+    (image) => resizeFloats(image, config),
+    (planes) => planes,
+  );
   const [{ height, width }] = ready;
   const size = 3 * height * width;
   const data = new Float32Array(ready.length * size);
@@ -319,15 +322,18 @@ export function createImageProcessor(config: ImageProcessorConfig): ImageProcess
   const { arithmetic, values: steps } = config;
   if (arithmetic === "float") return { steps, values: (images) => processFloats(images, config) };
   const table = valueTable(steps);
+  const plan = (sizes: readonly Size[]): PixelPlan => planBytes(sizes, config, arithmetic);
   return {
     steps,
     values: (images) => {
-      const { shape, data: samples } = processBytes(images, config, arithmetic);
-      const data = new Float32Array(samples.length);
-      writeValues(samples, shape[2] * shape[3], table, data);
+      const { pixel_values } = cutTensors(images, plan(images));
+      const { shape } = pixel_values;
+      const data = new Float32Array(pixel_values.data.length);
+      writeValues(pixel_values.data, shape[2] * shape[3], table, data);
       return { pixel_values: { dtype: "f32", shape, data } };
     },
-    bytes: (images) => ({ pixel_values: { dtype: "u8", ...processBytes(images, config, arithmetic) } }),
+    bytes: (images) => cutTensors(images, plan(images)),
+    plan,
   };
 }
 

@@ -12,6 +12,7 @@ export * from "./mlp.ts";
 export * from "./patch_embedding.ts";
 export * from "./pixel_product.ts";
 export * from "./pixel_shuffle.ts";
+export * from "./pixels.ts";
 export * from "./resized_positions.ts";
 export * from "./rms_norm.ts";
 export * from "./rotary_grid.ts";

@@ -16,6 +16,7 @@ import { concatRows } from "./batching.ts";
 import { checkOptions, didYouMean, type Expected, FUNCTION, foundText, isObject, SIGNAL, TEXTS } from "./check.ts";
 import { explainEncoder } from "./explain.ts";
 import type { AudioInput, EncodeInputs, ImageInput, MediaReader, ReadOptions, VideoInput } from "./inputs.ts";
+import type { PixelCutter } from "./pixels.ts";
 import type { LoadedTower, RunStats } from "./tower.ts";
 
 export interface EncodeOptions {
@@ -82,6 +83,7 @@ export interface EncoderContext {
   readonly logitBias: number;
   readonly loadMs: number;
   readonly media: MediaReader;
+  readonly cutter: PixelCutter;
   readonly deviceStats: () => DeviceStats;
   readonly now: () => number;
   readonly onClose: () => void;
@@ -275,7 +277,12 @@ export class Encoder {
   }
 
   #imageBatches(images: readonly ImageInput[], signal: AbortSignal | undefined): readonly Batch[] {
-    const prepare = this.#context.processors.images;
+    const { processors, cutter } = this.#context;
+    const { pixels } = processors;
+    const prepare =
+      pixels === undefined
+        ? processors.images
+        : (decoded: readonly PixelImage[]) => cutter.cut(decoded, pixels(decoded), signal);
     if (prepare === undefined) throw noProcessor(this.modelType, "images", "preprocessor_config.json", "pixel_values");
     checkList("images", "picture", images);
     this.tower("vision");

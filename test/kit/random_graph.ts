@@ -1,5 +1,5 @@
 /** Random small graphs from a seed: every built-in op appears in some of the first few dozen. */
-import type { Bindings, Box } from "../../runtime/core/dim.ts";
+import { type Bindings, type Box, mul } from "../../runtime/core/dim.ts";
 import { hash32, normal } from "../../runtime/core/random.ts";
 import type { GraphBuilder, Node } from "../../runtime/ir/builder.ts";
 import { type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
@@ -23,6 +23,8 @@ interface Scope {
   /** u8 [batch, tokens, WIDTH]. */
   readonly bytes: Node;
   readonly rows: Node;
+  /** Starts i32 [batch], weights i32 [batch, 4] and bits i32 [1] of a resampling. */
+  readonly table: readonly [Node, Node, Node];
   readonly keyMask: Node;
   readonly weight: (shape: readonly number[]) => Node;
 }
@@ -138,6 +140,19 @@ const GROWTHS: readonly Grow[] = [
     return shaped(s, s.b.matmul(s.b.cast(patches), s.b.mul(perPatch(s, patches), s.b.constant(1 / 128))));
   },
   (s, x) => shaped(s, s.b.patchify(s.b.reshape(x, [s.b.dims.batch, s.b.dims.tokens, 4, 2]), 2, 1)),
+  (s, x) => {
+    const { batch, tokens } = s.b.dims;
+    const lines = s.b.reshape(s.bytes, [tokens, mul(batch, WIDTH)]);
+    const some = s.b.slice(s.b.op("resample_rows", [lines, ...s.table], { narrow: s.pick(2) === 0 }), 1, 0, WIDTH);
+    return s.b.add(x, s.b.cast(s.b.reshape(some, [batch, 1, WIDTH])));
+  },
+  (s, x) => {
+    const { batch, tokens } = s.b.dims;
+    const pixels = s.b.reshape(s.b.slice(s.bytes, 2, 0, 6), [mul(batch, tokens), 2, 3]);
+    const all = s.b.op("resample_columns", [pixels, ...s.table], { narrow: s.pick(2) === 0 });
+    const some = s.b.slice(s.b.slice(all, 1, 2, 3), 2, 0, 1);
+    return s.b.add(x, s.b.cast(s.b.reshape(some, [batch, tokens, 1])));
+  },
 ];
 
 /** Declares a random graph of a few growths with one or two outputs. Equal seeds declare equal graphs. */
@@ -146,6 +161,7 @@ export function growRandomGraph(b: GraphBuilder, seed: number): void {
   const pick: Pick = (count) => hash32(seed, drawn++) % count;
   const { batch, tokens } = b.dims;
   const pair = [b.input("x", [batch, tokens, WIDTH]), b.input("y", [batch, tokens, WIDTH])] as const;
+  const rows = b.input("rows", [batch], "i32");
   let weights = 0;
   const scope: Scope = {
     b,
@@ -154,7 +170,8 @@ export function growRandomGraph(b: GraphBuilder, seed: number): void {
     values: [...pair],
     indices: b.input("indices", [batch, tokens], "i32"),
     bytes: b.input("bytes", [batch, tokens, WIDTH], "u8"),
-    rows: b.input("rows", [batch], "i32"),
+    rows,
+    table: [rows, b.input("taps", [batch, 4], "i32"), b.input("bits", [1], "i32")],
     keyMask: b.input("key_mask", [batch, tokens]),
     weight: (shape) => b.weight(`w${weights++}`, shape),
   };
@@ -198,6 +215,9 @@ export function randomInputs(seed: number, at: Bindings): Record<string, RefTens
     indices: whole(3, [batch, tokens], ROWS),
     bytes: whole(6, [batch, tokens, WIDTH], 256, "u8"),
     rows: whole(4, [batch], tokens),
+    // Half of the sums lie below the middle of the range.
+    taps: whole(7, [batch, 4], 2 ** 13),
+    bits: refTensor("i32", [1], [14]),
     key_mask: refTensor(
       "f32",
       mask.shape,

@@ -50,6 +50,16 @@ export function copyBytes(counter: Local, total: Code, from: Local, to: Local): 
   ];
 }
 
+/** Copies `count` bytes at fixed offsets. */
+export function copyFixed(count: number, from: Local, to: Local): Code {
+  const copies: Code[] = [];
+  let at = 0;
+  for (; at + 16 <= count; at += 16) copies.push(v128.store(get(to), v128.load(get(from), at), at));
+  for (; at + 4 <= count; at += 4) copies.push(i32.store(get(to), i32.load(get(from), at), at));
+  for (; at < count; at++) copies.push(i32.store8(get(to), i32.load8u(get(from), at), at));
+  return copies;
+}
+
 /** Copies `total` words from `from` to `to`, bit by bit; both pointers move behind the run. */
 export function copyRun(counter: Local, total: Code, from: Local, to: Local): Code {
   return inFours(

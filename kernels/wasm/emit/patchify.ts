@@ -1,23 +1,13 @@
 /** Images to rows of patches, so that a strided convolution is a matrix product. */
-import { type Code, get, i32, type Local, set, v128 } from "../asm/code.ts";
+import { type Code, get, i32, set } from "../asm/code.ts";
 import { type KernelModule, kernelModule } from "../asm/module.ts";
-import { advance, countDown, type ElementBytes, forItems, word, wordBytes } from "./loops.ts";
+import { advance, copyFixed, countDown, type ElementBytes, forItems, word, wordBytes } from "./loops.ts";
 
 export interface PatchifyOptions {
   readonly patchHeight: number;
   readonly patchWidth: number;
   /** Bytes of an element, 1 or 4. */
   readonly elementBytes: ElementBytes;
-}
-
-/** Copies `count` bytes at fixed offsets. */
-function copyFixed(count: number, from: Local, to: Local): Code {
-  const copies: Code[] = [];
-  let at = 0;
-  for (; at + 16 <= count; at += 16) copies.push(v128.store(get(to), v128.load(get(from), at), at));
-  for (; at + 4 <= count; at += 4) copies.push(i32.store(get(to), i32.load(get(from), at), at));
-  for (; at < count; at++) copies.push(i32.store8(get(to), i32.load8u(get(from), at), at));
-  return copies;
 }
 
 /**
