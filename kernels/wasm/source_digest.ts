@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "9934e0037e503f90fa05c72637eedc0ecdc0b215416ff7995dcaa08dadd9c7db";
+export const SOURCE_DIGEST: string = "2a85a513898f808098fb24531282b70fa44d24b999655aa430c8d04fe663c0b2";

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bestGrid, internVLImageProcessor, parseInternVLProcessor } from "../../plugins/internvl/preprocess.ts";
 import { qwenImageProcessor } from "../../plugins/qwen_vl/preprocess.ts";
+import { writePlanes } from "../../runtime/media/pixels.ts";
+import { cropImage, resizeImage } from "../../runtime/media/resize.ts";
 import { fixture, noise } from "../media/media_kit.ts";
 import { assertTensors, cropsOf, type PictureCrop, processorConfig, processorTensors } from "../media/processor_kit.ts";
 
@@ -32,6 +34,25 @@ type Canvas = readonly [
   rows: number,
   columns: number,
 ];
+
+test("internvl processor: tiles that are not square are cut one by one", () => {
+  const size = { height: 12, width: 20 };
+  const { bytes } = internVLImageProcessor({ size, crop_to_patches: true, max_patches: 6 });
+  const image = noise(3, 90, 40);
+  const { rows, columns } = bestGrid(image, parseInternVLProcessor({ size, crop_to_patches: true, max_patches: 6 }));
+  assert.ok(rows * columns > 1);
+  const found = bytes?.([image]).pixel_values;
+  assert.deepEqual(found?.shape, [rows * columns + 1, 3, 12, 20]);
+  const options = { filter: "bicubic", arithmetic: "torchvision" } as const;
+  const stretched = resizeImage(image, 20 * columns, 12 * rows, options);
+  const tiles = Array.from({ length: rows * columns }, (_, i) =>
+    cropImage(stretched, { x: (i % columns) * 20, y: Math.floor(i / columns) * 12, ...size }),
+  );
+  const expected = new Uint8Array(found?.data.length ?? 0);
+  for (const [i, tile] of [...tiles, resizeImage(image, 20, 12, options)].entries())
+    writePlanes(tile, expected, i * 720);
+  assert.deepEqual(found?.data, expected);
+});
 
 test("internvl processor: 406 grids of tiles are the reference's", async () => {
   const canvases = (await readJson("internvl/canvases.json")) as readonly Canvas[];

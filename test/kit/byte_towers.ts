@@ -1,7 +1,7 @@
 /** Model folders of test/fixtures with a processor's configuration beside them: bytes against normalised values. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { createRuntime, type Encoder, type Tensor } from "../../mod.ts";
+import { createRuntime, type Encoder, type RuntimeOptions, type Tensor } from "../../mod.ts";
 import type { Tensors } from "../../runtime/abi/encoder.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import type { ValueSteps } from "../../runtime/core/value_steps.ts";
@@ -67,7 +67,7 @@ export async function withProcessor(
   folder: string,
   processor: unknown,
   work: (encoder: Encoder) => Promise<void>,
-  options: { readonly target?: string } = {},
+  options: Pick<RuntimeOptions, "target" | "compile"> = {},
 ): Promise<void> {
   const path = join(FIXTURES, folder);
   const names = readdirSync(path).filter((f) => /^(config|model).*\.(json|safetensors)$/.test(f));

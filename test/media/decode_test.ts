@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type JpegDecoder, loadJpegDecoder } from "../../runtime/host/mod.ts";
 import { decodeImage } from "../../runtime/media/decode.ts";
-import { type Image, orient } from "../../runtime/media/image.ts";
+import { type Image, orient, toRgb } from "../../runtime/media/image.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { decode, fixture, fnv, loadCodec, refuses } from "./media_kit.ts";
 
@@ -60,6 +60,20 @@ test("the optional native decoder has the codec's pixels and leaves messages to 
   const cut = file.slice(0, file.length - 40);
   cut.set([0xff, 0xd9], cut.length - 2);
   await assert.rejects(decode(cut, { decodeJpeg }), hasCode("image.damaged", /premature end of data segment/));
+});
+
+test("alpha is dropped from any number of pixels, wherever they begin", () => {
+  for (let pixels = 1; pixels <= 13; pixels++) {
+    for (const from of [0, 1, 4]) {
+      const data = Uint8Array.from({ length: from + 4 * pixels }, (_, i) => (i * 37 + 11) & 255).subarray(from);
+      const want = Array.from({ length: 3 * pixels }, (_, i) => data[4 * Math.floor(i / 3) + (i % 3)]);
+      assert.deepEqual(
+        [...toRgb({ width: pixels, height: 1, channels: 4, data }).data],
+        want,
+        `${pixels} from ${from}`,
+      );
+    }
+  }
 });
 
 test("the eight orientations", () => {

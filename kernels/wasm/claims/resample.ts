@@ -1,6 +1,6 @@
 /** Fixed-point resampling of bytes along one axis. */
 import type { Claim, ClaimContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
-import { add, ceilDiv, type Dim, mul, product } from "../../../runtime/core/dim.ts";
+import { add, ceilDiv, type Dim, evaluate, mul, product } from "../../../runtime/core/dim.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import { PIXEL_ROWS, resampleColumnsKernel } from "../emit/resample_columns.ts";
 import { resampleRowsKernel } from "../emit/resample_rows.ts";
@@ -35,6 +35,10 @@ function claim(context: ClaimContext, node: Node): readonly Offer[] {
         ],
         grid: alongRows ? ceilDiv(x.shape[0], PIXEL_ROWS) : node.shape[0],
         flops,
+        itemOf: (element, dims) =>
+          alongRows
+            ? Math.floor(element / (3 * evaluate(node.shape[2], dims) * PIXEL_ROWS))
+            : Math.floor(element / evaluate(node.shape[1], dims)),
       }),
   };
   return [offer];
