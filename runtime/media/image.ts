@@ -42,10 +42,11 @@ export function rgbImage(width: number, height: number, data: Uint8Array): Image
 /** RGB out of RGBA that begins at a whole word, four pixels at a time. Words have their lowest byte first, as everywhere. */
 function dropAlpha(data: Uint8Array | Uint8ClampedArray, out: Uint8Array): void {
   const fours = Math.floor(out.length / 12);
-  const from = new Uint32Array(data.buffer, data.byteOffset, 4 * fours);
-  const to = new Uint32Array(out.buffer, 0, 3 * fours);
+  const from = new Int32Array(data.buffer, data.byteOffset, 4 * fours);
+  const to = new Int32Array(out.buffer, 0, 3 * fours);
   for (let i = 0, p = 0, q = 0; i < fours; i++, p += 4, q += 3) {
-    const [second, third] = [from[p + 1], from[p + 2]];
+    const second = from[p + 1];
+    const third = from[p + 2];
     to[q] = (from[p] & 0xffffff) | (second << 24);
     to[q + 1] = ((second >>> 8) & 0xffff) | (third << 16);
     to[q + 2] = ((third >>> 16) & 0xff) | (from[p + 3] << 8);

@@ -2,7 +2,7 @@
 import type { Equivalent } from "../mutate.ts";
 
 /** Lines of `index: constant`, as the mutation test prints them. */
-function group(kernel: string, reason: string, ...constants: readonly string[]): readonly Equivalent[] {
+export function group(kernel: string, reason: string, ...constants: readonly string[]): readonly Equivalent[] {
   return constants.map((line) => {
     const [index, constant] = line.split(": ");
     return { kernel, index: Number(index), constant, reason };

@@ -2,11 +2,12 @@
 
 import { collapseAxes } from "../../../kernels/wasm/emit/axes.ts";
 import { byteCopyGrid, byteCopyKernel, byteCopyWords, byteLines } from "../../../kernels/wasm/emit/byte_copy.ts";
-import { PIXEL_ROWS } from "../../../kernels/wasm/emit/resample_columns.ts";
+import { PIXEL_ROWS, resampleColumnsKernel } from "../../../kernels/wasm/emit/resample_columns.ts";
+import { resampleRowsKernel } from "../../../kernels/wasm/emit/resample_rows.ts";
 import { hash32 } from "../../../runtime/core/random.ts";
 import { denseStrides } from "../../../runtime/core/strides.ts";
 import * as ref from "../../../runtime/ir/evaluate/mod.ts";
-import { compare, instantiate, type KernelFunction, runKernel } from "../emit_kit.ts";
+import { compare, guarded, instantiate, type KernelCase, type KernelFunction, runKernel } from "../emit_kit.ts";
 
 const bytes = (length: number, seed: number): Uint8Array => Uint8Array.from({ length }, (_, i) => hash32(seed, i));
 
@@ -53,7 +54,7 @@ export function checkColumns(
   return compare(new Uint8Array(found.buffer, 0, expected.data.length), expected.data, 0, 0);
 }
 
-/** x [length, width], `width` a multiple of 4: the kit looks at whole words of what a grid item writes. */
+/** x [length, width], `width` a multiple of 4 unless there is one output: the kit looks at whole words of what a grid item writes. */
 export function checkRows(
   kernel: KernelFunction,
   width: number,
@@ -69,11 +70,65 @@ export function checkRows(
   );
   const found = runKernel(kernel, {
     inputs: [x, ...own],
-    outputLength: (outputs * width) / 4,
+    outputLength: Math.ceil((outputs * width) / 4),
     args: (output, pointers) => [output, ...pointers, length, width, taps],
     grid: outputs,
   });
-  return compare(new Uint8Array(found.buffer), expected.data, 0, 0);
+  return compare(new Uint8Array(found.buffer, 0, expected.data.length), expected.data, 0, 0);
+}
+
+/** Widths and numbers of outputs. */
+const ROWS: readonly (readonly [number, number])[] = [
+  [8, 3],
+  [16, 3],
+  [36, 3],
+  [33, 1],
+  [15, 1],
+];
+
+/** A check by several seeds: many sums are clamped. */
+const checked =
+  (check: (kernel: KernelFunction, seed: number) => string | undefined): KernelCase["check"] =>
+  (bytes) =>
+    guarded(() => {
+      const kernel = instantiate(bytes);
+      for (let seed = 0; seed < 100; seed++) {
+        const wrong = check(kernel, seed);
+        if (wrong !== undefined) return `seed ${seed}: ${wrong}`;
+      }
+      return undefined;
+    });
+
+/** Both kernels for both kinds of weights, with vectors, single elements and starts behind the axis. */
+export function resampleCases(): readonly KernelCase[] {
+  return [true, false].flatMap((narrow): readonly KernelCase[] => {
+    const weights = narrow ? "narrow" : "wide";
+    return [
+      {
+        name: `resample columns, ${weights}`,
+        module: resampleColumnsKernel({ narrow }),
+        check: checked((kernel, seed) => {
+          const [rows, length] = seed % 3 === 0 ? [2, 3] : [4 + (seed % 8), 17 + (seed % 9)];
+          return checkColumns(kernel, { rows, length, outputs: 5, taps: 4 * (1 + (seed % 3)) }, narrow, seed);
+        }),
+      },
+      {
+        name: `resample rows, ${weights}`,
+        module: resampleRowsKernel({ narrow }),
+        check: checked((kernel, seed) => {
+          // One output may have any width, see checkRows.
+          const [width, outputs] = ROWS[seed % ROWS.length];
+          return checkRows(
+            kernel,
+            width,
+            { rows: 1, length: 7 + (seed % 9), outputs, taps: 4 * (1 + (seed % 3)) },
+            narrow,
+            seed,
+          );
+        }),
+      },
+    ];
+  });
 }
 
 /** A dense copy of a transposed tensor of bytes whose last two axes make whole words. */
