@@ -10,9 +10,11 @@ export type {
   Tensors,
 } from "./runtime/abi/mod.ts";
 export { ABI_VERSION, definePlugin } from "./runtime/abi/mod.ts";
-export { FoveaError, SealedError } from "./runtime/core/diagnostics.ts";
+export type { TraceBreak, TraceBreakKind } from "./runtime/core/diagnostics.ts";
+export { FoveaError, SealedError, TraceBreakError } from "./runtime/core/diagnostics.ts";
 export type { Box, Dim, Interval } from "./runtime/core/dim.ts";
 export type { WeightDType } from "./runtime/core/dtype.ts";
-export type { RangeSpec } from "./runtime/core/range.ts";
-export type { GraphBuilder, Node } from "./runtime/ir/builder.ts";
+export type { RangeList, RangeSpec } from "./runtime/core/range.ts";
+export type { Relation } from "./runtime/core/relation.ts";
+export type { GraphBuilder, Node, SymbolDim } from "./runtime/ir/builder.ts";
 export * from "./runtime/session.ts";

@@ -7,9 +7,11 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import type { BenchOptions, BenchResult } from "./benchmark.ts";
 import { clipVsOnnxruntimeWeb } from "./clip_vs_onnxruntime_web.ts";
+import { tightRange } from "./tight_range.ts";
 
 const BENCHMARKS: Readonly<Record<string, (options: BenchOptions) => Promise<BenchResult>>> = {
   clip_vs_onnxruntime_web: clipVsOnnxruntimeWeb,
+  tight_range: tightRange,
 };
 
 function hostName(): string {
@@ -28,7 +30,7 @@ function report(name: string, host: string, { settings, difference, rows }: Benc
   const facts = Object.entries(settings).map(([key, value]) => `${key} ${value}`);
   console.error(`${name} on ${host}: ${facts.join(", ")}`);
   for (const row of rows) {
-    const [ms, min] = [row.ms, row.min].map((t) => t.toFixed(1).padStart(8));
+    const [ms, min] = [row.ms, row.min].map((t) => t.toPrecision(4).padStart(8));
     console.error(
       `  ${row.name.padEnd(18)}${ms} ms median${min} min${row.gflops.toFixed(1).padStart(8)} GFLOP/s${row.ratio.toFixed(2).padStart(7)}x`,
     );

@@ -4,7 +4,11 @@ import type { CheckpointScalar, ComponentSpec, EncoderModel, Modality, Tensor, T
 import type { Plugin } from "./abi/plugin.ts";
 import { FoveaError } from "./core/diagnostics.ts";
 import { exp } from "./core/math.ts";
+import type { SourcePlace } from "./core/source_place.ts";
+import { VERSION } from "./core/version.ts";
+import { cacheEntries, noteGrowth } from "./exec/cache_entries.ts";
 import type { TensorReader } from "./exec/instance_weights.ts";
+import type { PackManifest } from "./exec/pack.ts";
 import { createDirectoryStore } from "./exec/store/directory_store.ts";
 import { createMemoryStore } from "./exec/store/memory_store.ts";
 import type { Store } from "./exec/store/store.ts";
@@ -15,6 +19,7 @@ import { detectHost, type Host } from "./host/mod.ts";
 import type { OpTable } from "./ir/node.ts";
 import { allOps } from "./session/all_ops.ts";
 import { type ArtifactCounters, type Artifacts, createArtifacts, type Uncompiled } from "./session/artifacts.ts";
+import type { CacheMiss, EntryCheck } from "./session/cache_admin.ts";
 import { type CompiledComponent, compileComponent } from "./session/component.ts";
 import { type DeviceReport, deviceHost, openDevice, reportDevices } from "./session/devices.ts";
 import { Encoder } from "./session/encoder.ts";
@@ -23,7 +28,9 @@ import type { HubContext } from "./session/hub_source.ts";
 import { createJournal, type Journal, type Recompile } from "./session/journal.ts";
 import { checkComponents, type OpenedModel, openModel } from "./session/model_files.ts";
 import {
+  type BuildPackOptions,
   type CompileOptions,
+  checkBuildPackOptions,
   checkCompileOptions,
   checkLoadOptions,
   checkPrepareOptions,
@@ -34,33 +41,42 @@ import {
   type Progress,
   type RuntimeOptions,
   type TuneGranularityOptions,
+  type VerifyCacheOptions,
 } from "./session/options.ts";
+import { openPackSource } from "./session/pack_source.ts";
 import { createPatternWatch, type PatternWatch } from "./session/patterns.ts";
 import { createPixelCutter, type PixelCutter } from "./session/pixels.ts";
 import { createPlaces, type Places } from "./session/places.ts";
 import { checkPlugins } from "./session/plugins.ts";
 import type { Quarantined } from "./session/quarantine.ts";
-import { type CallSettings, compileLayers, strictly } from "./session/settings.ts";
+import { type CallSettings, compileLayers, resolveSettings, strictly } from "./session/settings.ts";
 import { createMediaReader, type ModelSource, openModelSource, type SourceFiles } from "./session/source.ts";
 import { type LoadedTower, loadTower, type PreparedTower, prepareTower } from "./session/tower.ts";
 import { type GranularityReport, tuneGranularity } from "./session/tune_granularity.ts";
+import { type RecordedSizes, type TunedComponent, type TuneRangesOptions, tuneRanges } from "./session/tune_ranges.ts";
 
 export type { Uncompiled } from "./session/artifacts.ts";
+export { findBreaks } from "./session/breaks.ts";
+export type { CacheMiss, EntryCheck } from "./session/cache_admin.ts";
 export type { CompiledComponent } from "./session/component.ts";
 export type { DeviceReport } from "./session/devices.ts";
 export type { EncodeOptions, EncodeResult, EncoderStats, TowerOutput } from "./session/encoder.ts";
 export { Encoder } from "./session/encoder.ts";
 export type { AudioInput, EncodeInputs, ImageInput, VideoFrames, VideoInput } from "./session/inputs.ts";
-export type { CompileCause, Recompile } from "./session/journal.ts";
+export type { CompileCause, JournalEvent, LogTopic, Recompile } from "./session/journal.ts";
 export type {
+  BuildPackOptions,
   CompileOptions,
   HubSettings,
   LoadOptions,
+  LogOptions,
   PrepareModelOptions,
   Progress,
   RuntimeOptions,
   TuneGranularityOptions,
+  VerifyCacheOptions,
 } from "./session/options.ts";
+export type { PackSource } from "./session/pack_source.ts";
 export { type MediaProcessor, openMediaProcessor } from "./session/processor.ts";
 export { type PulledModel, type PullOptions, pullModel } from "./session/pull.ts";
 export {
@@ -72,6 +88,7 @@ export {
 } from "./session/settings.ts";
 export type { ModelSource } from "./session/source.ts";
 export type { Cut, CutReport, GranularityReport } from "./session/tune_granularity.ts";
+export type { RecordedSizes, TunedComponent, TuneRangesOptions } from "./session/tune_ranges.ts";
 export { type Classification, type ClassifyOptions, classifyImages } from "./session/zero_shot.ts";
 
 export interface RuntimeStats {
@@ -110,11 +127,15 @@ interface RuntimeParts {
   readonly device: Device;
   readonly places: Places;
   readonly artifacts: Artifacts;
+  readonly store: Store;
   readonly ops: OpTable;
   readonly patterns: PatternWatch;
   readonly journal: Journal;
   readonly options: RuntimeOptions;
 }
+
+/** Most bytes of a cache unless the caller gives another number. */
+const CACHE_LIMIT = 512 * 2 ** 20;
 
 /** A device with everything that runs on it. Made by {@link createRuntime}. */
 export class Runtime {
@@ -128,6 +149,8 @@ export class Runtime {
   readonly #cutter: PixelCutter;
   readonly #open = new Set<{ close(): void }>();
   #closed = false;
+  /** Bytes in the cache that its limit was held against. */
+  #tidied = 0;
 
   constructor(parts: RuntimeParts) {
     this.#parts = parts;
@@ -166,6 +189,7 @@ export class Runtime {
         artifacts,
         plugin: opened.plugin,
         onPrepared: this.#teller(tower.modality, "compile"),
+        call: dtypeOf(options),
         defer: options.compile === false,
       });
       towers.set(tower.modality, prepared);
@@ -184,7 +208,9 @@ export class Runtime {
     this.#checkOpen();
     checkLoadOptions(options);
     try {
-      return await this.#load(source, options);
+      const encoder = await this.#load(source, options);
+      await this.#tidy();
+      return encoder;
     } catch (error) {
       // Whatever an abort broke off, the reason of the abort is what the caller waits for.
       options.signal?.throwIfAborted();
@@ -230,6 +256,7 @@ export class Runtime {
         cutter: this.#cutter,
         deviceStats: () => device.stats(),
         now: () => host.now(),
+        findPlace: (place) => host.originalPlace(place),
         onClose: () => {
           this.#open.delete(made);
           void closeWeights();
@@ -246,6 +273,67 @@ export class Runtime {
   }
 
   /**
+   * Compiles a model's components for targets, from its configuration alone, and writes the pack into a folder. This
+   * machine need not have the targets.
+   * @throws FoveaError `unknown_target`, what compiling throws, `file.*` where the folder cannot be written
+   */
+  async buildPack(source: ModelSource, folder: string, options: BuildPackOptions = {}): Promise<PackManifest> {
+    this.#checkOpen();
+    checkBuildPackOptions(options);
+    const { host, plugins, ops, places, options: own } = this.#parts;
+    const opened = await openModel(await openModelSource(source, host, { hub: this.#hub() }), plugins);
+    const [{ packItems }, { packFolder }, { writePack }] = await Promise.all([
+      import("./session/build_pack.ts"),
+      import("./session/pack_source.ts"),
+      import("./exec/pack.ts"),
+    ]);
+    const items = await packItems({
+      towers: this.#wantedTowers(opened, options.components),
+      targets: options.targets ?? [this.target],
+      layers: compileLayers(own.compile),
+      home: places.home,
+      ...{ plugins, ops },
+      findPlace: (place) => host.originalPlace(place),
+      onCompiled: (done, total, item) => own.onProgress?.({ phase: "compile", modality: "", done, total, item }),
+    });
+    return writePack(packFolder(host, folder), items, { fovea: VERSION, model: opened.modelType });
+  }
+
+  /**
+   * How the cache stands to a model's components, from its configuration alone: each range a hit, or a miss with the first
+   * thing in which it differs from what the cache has.
+   */
+  async cacheMisses(source: ModelSource, options: Pick<LoadOptions, "components"> = {}): Promise<readonly CacheMiss[]> {
+    const { towers } = await this.prepare(source, { ...options, compile: false });
+    const components = [...towers.values()].flatMap((t) => [...t.components.values()]);
+    const { cacheMisses } = await import("./session/cache_admin.ts");
+    return cacheMisses(this.#parts.store, components);
+  }
+
+  /** Checks every byte of the cache, and proves what it holds for this runtime's target. */
+  async verifyCache(options: VerifyCacheOptions = {}): Promise<readonly EntryCheck[]> {
+    this.#checkOpen();
+    const { store, places, ops } = this.#parts;
+    const { checkEntry } = await import("./session/cache_admin.ts");
+    const checks: EntryCheck[] = [];
+    for (const entry of await cacheEntries(store)) {
+      const check = await checkEntry(entry, { store, places, ops, full: options.full === true });
+      checks.push(check);
+      options.onChecked?.(check);
+    }
+    return checks;
+  }
+
+  /** Keeps the cache within its limit after something was added. */
+  async #tidy(): Promise<void> {
+    const { store, artifacts, options } = this.#parts;
+    const added = artifacts.counters.storedBytes - this.#tidied;
+    if (added === 0) return;
+    this.#tidied += added;
+    await noteGrowth(store, added, options.cacheLimit ?? CACHE_LIMIT);
+  }
+
+  /**
    * Measures one tower of a model with its calls cut into components of several sizes; see {@link GranularityReport}.
    * @throws FoveaError as {@link load}
    */
@@ -253,7 +341,7 @@ export class Runtime {
     this.#checkOpen();
     checkTuneGranularityOptions(options);
     const { host, plugins, artifacts, ops } = this.#parts;
-    const { component, loadFormat, ...how } = options;
+    const { component, loadFormat, dtype: _, ...how } = options;
     artifacts.begin();
     const files = await openModelSource(source, host, { hub: this.#hub() });
     const opened = await openModel(files, plugins);
@@ -261,7 +349,7 @@ export class Runtime {
     const weights = await this.#openWeights(files, opened.model, [tower], loadFormat === "dummy");
     try {
       const read: TensorReader = (name, shape) => weights.read(name, shape, {});
-      return await tuneGranularity(tower, { artifacts, ops, read, now: () => host.now() }, how);
+      return await tuneGranularity(tower, { artifacts, ops, read, call: dtypeOf(options), now: () => host.now() }, how);
     } finally {
       await weights.close?.();
     }
@@ -279,7 +367,7 @@ export class Runtime {
   ): Promise<CompiledComponent> {
     this.#checkOpen();
     checkCompileOptions(options);
-    const { artifacts } = this.#parts;
+    const { host, artifacts, options: own } = this.#parts;
     artifacts.begin();
     const made: CompiledComponent = await compileComponent(
       { instances: [""], ...component },
@@ -287,11 +375,42 @@ export class Runtime {
         artifacts,
         reader: () => tensorReader(weights, component.tag),
         call: dtypeOf(options),
+        findPlace: (place) => host.originalPlace(place),
+        onSizes: own.onSizes,
         onClose: () => this.#open.delete(made),
       },
     );
     this.#open.add(made);
     return made;
+  }
+
+  /**
+   * Ranges for a model's components that take the least time for recorded sizes, as the target's roofline predicts it.
+   * @param source a model; its `config.json` is enough
+   * @throws FoveaError `no_sizes`, and what opening a model throws
+   */
+  async tuneRanges(
+    source: ModelSource,
+    sizes: readonly RecordedSizes[],
+    options: TuneRangesOptions = {},
+  ): Promise<readonly TunedComponent[]> {
+    this.#checkOpen();
+    const { host, plugins, device, places, options: own } = this.#parts;
+    const { model } = await openModel(await openModelSource(source, host, { hub: this.#hub() }), plugins);
+    const context = {
+      ops: allOps(plugins),
+      kernels: plugins.flatMap((p) => p.kernels ?? []).filter((k) => k.device === device.kind),
+      target: device.target,
+      capabilities: device.capabilities,
+      settings: (spec: ComponentSpec) => resolveSettings(spec, compileLayers(own.compile), places.home),
+      findPlace: (place: SourcePlace) => host.originalPlace(place),
+    };
+    return tuneRanges(
+      model.towers.flatMap((t) => t.components),
+      sizes,
+      context,
+      options,
+    );
   }
 
   stats(): RuntimeStats {
@@ -383,6 +502,7 @@ export class Runtime {
       reader: (instance) => (name, shape) => weights.read(`${instance}${name}`, shape, abort),
       progress: { compile: this.#teller(modality, "compile"), weights: this.#teller(modality, "weights") },
       now: () => host.now(),
+      onSizes: this.#parts.options.onSizes,
       ...abort,
     });
   }
@@ -441,9 +561,11 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     ...(options.memory === undefined ? {} : { memory: options.memory }),
   });
-  const journal = createJournal();
+  const journal = createJournal(options.log?.topics, options.log?.write);
   const layers = compileLayers(options.compile);
   const places = createPlaces({ device, plugins, host: deviceHost(host) });
+  const store = openStore(options, host);
+  const packs = await Promise.all((options.packs ?? []).map((pack) => openPackSource(pack, host)));
   const artifacts = await createArtifacts({
     places,
     ops,
@@ -452,11 +574,14 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
     journal,
     engine: `${host.name} ${host.version} (${host.engine})`,
     onProblem: (sentence) => options.onProblem?.(sentence),
-    store: openStore(options, host),
+    store,
+    packs,
     now: () => host.now(),
+    findPlace: (place) => host.originalPlace(place),
+    today: () => Date.now(),
   });
   const patterns = createPatternWatch(layers, (sentence) => options.onProblem?.(sentence));
-  return new Runtime({ host, plugins, device, places, artifacts, ops, patterns, journal, options });
+  return new Runtime({ host, plugins, device, places, artifacts, store, ops, patterns, journal, options });
 }
 
 /** Every device of the plugins on this machine, or why it is absent. */

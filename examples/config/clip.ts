@@ -6,7 +6,7 @@ export default defineConfig({
     components: {
       "clip/*": { maxArtifacts: 4 },
       "clip/vision.*": { lazy: false },
-      "clip/vision.block": { ranges: { axis: "batch", ends: [1, 4] } },
+      "clip/vision.block": { ranges: { ends: { batch: [1, 4] } } },
       "clip/text.pool": { device: "reference" },
     },
   },

@@ -60,7 +60,7 @@ function visionTower({ imageSize, patchSize, hiddenSize }: PatchMlpConfig): Towe
         tag: TAG,
         // One artifact for single pictures, one for batches.
         symbols: { batch: { min: 1, max: 64 } },
-        ranges: { axis: "batch", ends: [1] },
+        ranges: { ends: { batch: [1] } },
         instances: [""],
         build: (b) => {
           const { batch } = b.dims;

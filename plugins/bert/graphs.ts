@@ -65,7 +65,7 @@ function embed(b: GraphBuilder, config: BertConfig): Node {
 export function bertComponents(config: BertConfig, sentence: SentenceConfig | undefined): readonly ComponentSpec[] {
   const { hiddenSize: width, maxPositions } = config;
   const symbols: Box = { batch: { min: 1, max: MAX_BATCH }, tokens: { min: 1, max: maxPositions } };
-  const byTokens: RangeSpec = { axis: "tokens", ends: TOKEN_ENDS.filter((end) => end < maxPositions) };
+  const byTokens: RangeSpec = { ends: { tokens: TOKEN_ENDS.filter((end) => end < maxPositions) } };
   const part = (tag: string, instances: readonly string[], build: (b: GraphBuilder) => void): ComponentSpec => ({
     tag: `bert/text.${tag}`,
     symbols,

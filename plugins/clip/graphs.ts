@@ -22,7 +22,7 @@ const BATCH_ENDS = [1, 8];
 const TOKEN_ENDS = [16];
 
 const BATCH: Box = { batch: { min: 1, max: MAX_BATCH } };
-const BY_BATCH: RangeSpec = { axis: "batch", ends: BATCH_ENDS };
+const BY_BATCH: RangeSpec = { ends: { batch: BATCH_ENDS } };
 
 /** Class token and patches. */
 export function visionTokens(config: ClipVisionConfig): number {
@@ -109,7 +109,7 @@ export function visionComponents(config: ClipVisionConfig, forms: PixelForms): r
 export function textComponents(config: ClipTextConfig): readonly ComponentSpec[] {
   const { hiddenSize: width, maxPositions, projectionDim } = config;
   const symbols: Box = { ...BATCH, tokens: { min: 1, max: maxPositions } };
-  const byTokens: RangeSpec = { axis: "tokens", ends: TOKEN_ENDS.filter((end) => end < maxPositions) };
+  const byTokens: RangeSpec = { ends: { tokens: TOKEN_ENDS.filter((end) => end < maxPositions) } };
   const part = (tag: string, instances: readonly string[], build: (b: GraphBuilder) => void): ComponentSpec => ({
     tag: `clip/text.${tag}`,
     symbols,

@@ -29,7 +29,7 @@ export const MAX_PATCHES = 65536;
 export const MAX_SIDE = 1024;
 
 /** 224 pixels have up to 261 tokens, the 518 of DINOv2's last training phase 1374; dense features go beyond. */
-const BY_TOKENS: RangeSpec = { axis: "tokens", ends: [320, 1536] };
+const BY_TOKENS: RangeSpec = { ends: { tokens: [320, 1536] } };
 
 /** What the checkpoints of a family call their parts. */
 interface Names {

@@ -131,8 +131,9 @@ export function internVLComponents(config: InternVLConfig, forms: PixelForms): r
       symbols: tokens,
       // Processors make images of the size that the model was trained with.
       ranges: {
-        axis: "tokens",
-        ends: [1 + tableSide(config) * tableSide(config)].filter((end) => end > 2 && end <= MAX_PATCHES),
+        ends: {
+          tokens: [1 + tableSide(config) * tableSide(config)].filter((end) => end > 2 && end <= MAX_PATCHES),
+        },
       },
       instances: internVLLayers(config),
       build: (b) => b.output("hidden_states", block(b, hidden(b), config)),

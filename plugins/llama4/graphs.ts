@@ -95,7 +95,7 @@ export function llama4Components(config: Llama4Config, tiles: number, forms: Pix
   const { hiddenSize, outputSize, projectedSize, prefix } = config;
   const symbols: Box = { batch: { min: 1, max: tiles } };
   // A small picture is a single tile; anything else comes with its overview.
-  const ranges: RangeSpec = { axis: "batch", ends: tiles > 1 ? [1] : [] };
+  const ranges: RangeSpec = { ends: { batch: tiles > 1 ? [1] : [] } };
   const named = (name: string, instances: readonly string[]): Omit<ComponentSpec, "build"> => ({
     tag: `llama4/vision.${name}`,
     symbols,

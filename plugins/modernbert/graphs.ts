@@ -76,7 +76,7 @@ export function modernBertComponents(
 ): readonly ComponentSpec[] {
   const { hiddenSize: width, maxPositions, eps, normBias } = config;
   const symbols: Box = { batch: { min: 1, max: MAX_BATCH }, tokens: { min: 1, max: maxPositions } };
-  const byTokens: RangeSpec = { axis: "tokens", ends: TOKEN_ENDS.filter((end) => end < maxPositions) };
+  const byTokens: RangeSpec = { ends: { tokens: TOKEN_ENDS.filter((end) => end < maxPositions) } };
   const part = (tag: string, instances: readonly string[], build: (b: GraphBuilder) => void): ComponentSpec => ({
     tag,
     symbols,

@@ -27,7 +27,7 @@ export const MAX_PATCHES = 65_536;
 export const MAX_SIDE = 1024;
 
 /** 512 and 1024 pixels square where patches have 16; beyond lie several images. */
-const BY_PATCHES: RangeSpec = { axis: "patches", ends: [1024, 4096] };
+const BY_PATCHES: RangeSpec = { ends: { patches: [1024, 4096] } };
 
 /** Of every norm of the tower. */
 const EPS = 1e-5;
@@ -125,6 +125,10 @@ export function pixtralComponents(config: PixtralConfig, forms: PixelForms): rea
       tag: "pixtral/vision.block",
       symbols: { segments: images, longest_segment: patches, patches },
       ranges: BY_PATCHES,
+      relations: [
+        ["longest_segment", "<=", "patches"],
+        ["segments", "<=", "patches"],
+      ],
       instances: pixtralLayers(config),
       build: (b) => {
         const x = b.input("hidden_states", [1, b.dims.patches, width]);

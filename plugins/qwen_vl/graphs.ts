@@ -7,7 +7,7 @@
  */
 import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
 import { type PixelForms, pixelComponents, pixelType } from "../../runtime/abi/pixels.ts";
-import { add, type Box } from "../../runtime/core/dim.ts";
+import { add, type Box, mul, symbol } from "../../runtime/core/dim.ts";
 import type { RangeSpec } from "../../runtime/core/range.ts";
 import type { ValueSteps } from "../../runtime/core/value_steps.ts";
 import { activation, gatedMlp, layerNorm, linear, mlp, pixelProduct, rmsNorm } from "../../runtime/nn/mod.ts";
@@ -161,7 +161,7 @@ export function qwenComponents(
     longest_segment: { min: unit, max: maxPatches, multipleOf: unit },
   };
   const windowPatches = windows === undefined ? maxPatches : windows.side * windows.side * unit;
-  const bySegment: RangeSpec = windowPatches < maxPatches ? { axis: "longest_segment", ends: [windowPatches] } : {};
+  const bySegment: RangeSpec = windowPatches < maxPatches ? { ends: { longest_segment: [windowPatches] } } : {};
   const hidden = (b: GraphBuilder): Node => b.input("hidden_states", [b.dims.patches, hiddenSize]);
   const mergers = deepstackMergers(config);
   const embedding = { symbols: patches, instances: [""] };
@@ -182,6 +182,10 @@ export function qwenComponents(
       tag: `${family}/vision.block`,
       symbols: segmented,
       ranges: bySegment,
+      relations: [
+        ["longest_segment", "<=", "patches"],
+        [mul(unit, symbol("segments")), "<=", "patches"],
+      ],
       instances: qwenLayers(config),
       build: (b) => b.output("hidden_states", block(b, hidden(b), config)),
     },

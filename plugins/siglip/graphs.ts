@@ -39,7 +39,7 @@ const BATCH_ENDS = [1, 8];
 const PATCH_ENDS = [256, 1024];
 
 const BATCH: Box = { batch: { min: 1, max: MAX_BATCH } };
-const BY_BATCH: RangeSpec = { axis: "batch", ends: BATCH_ENDS };
+const BY_BATCH: RangeSpec = { ends: { batch: BATCH_ENDS } };
 
 type Part = (tag: string, instances: readonly string[], build: (b: GraphBuilder) => void) => ComponentSpec;
 
@@ -128,7 +128,7 @@ function embedNaflex(b: GraphBuilder, config: SiglipNaflexVisionConfig, steps: V
 export function visionComponents(config: SiglipVisionConfig, forms: PixelForms): readonly ComponentSpec[] {
   const { hiddenSize: width, kind } = config;
   const symbols: Box = kind === "naflex" ? { ...BATCH, patches: { min: 1, max: MAX_PATCHES } } : BATCH;
-  const ranges: RangeSpec = kind === "naflex" ? { axis: "patches", ends: PATCH_ENDS } : BY_BATCH;
+  const ranges: RangeSpec = kind === "naflex" ? { ends: { patches: PATCH_ENDS } } : BY_BATCH;
   const part = partsOf(visionTag(config), symbols, ranges);
   const embedding = { tag: `${visionTag(config)}.embed`, symbols, ranges, instances: ["vision_model."] };
   const input = (b: GraphBuilder, name: string): Node =>

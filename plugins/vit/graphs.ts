@@ -25,7 +25,7 @@ export const MAX_BATCH = 64;
 const BATCH: Box = { batch: { min: 1, max: MAX_BATCH } };
 
 /** One picture is the interactive case, up to 8 a request of a server; an image's tokens are a constant of the model. */
-const BY_BATCH: RangeSpec = { axis: "batch", ends: [1, 8] };
+const BY_BATCH: RangeSpec = { ends: { batch: [1, 8] } };
 
 const PROJECTIONS: ProjectionNames = {
   query: "attention.query",

@@ -13,7 +13,7 @@ export const MAX_BATCH = 16;
 
 const BATCH: Box = { batch: { min: 1, max: MAX_BATCH } };
 /** A single recording is the common case; its code is chosen for it alone. */
-const BY_BATCH: RangeSpec = { axis: "batch", ends: [1] };
+const BY_BATCH: RangeSpec = { ends: { batch: [1] } };
 
 /** PyTorch's default, which no configuration changes. */
 const EPS = 1e-5;

@@ -104,6 +104,8 @@ export interface Artifact extends StepList {
   readonly box: Box;
   /** Bytes of scratch and ports at the upper corner of the box. */
   readonly peakBytes: number;
+  /** Whether the box proves that addresses and sizes fit into 32 bits, or the linker compares each call's own. */
+  readonly indices: "proven" | "checked";
   /** Capabilities that the code needs. */
   readonly requires: readonly string[];
   readonly expectations: readonly Expectation[];

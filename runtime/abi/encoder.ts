@@ -3,6 +3,7 @@ import type { Bindings, Box } from "../core/dim.ts";
 import type { DType } from "../core/dtype.ts";
 import type { PixelInput } from "../core/pixel_cut.ts";
 import type { RangeSpec } from "../core/range.ts";
+import type { Relation } from "../core/relation.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Capabilities } from "./device.ts";
 
@@ -22,7 +23,7 @@ export type Tensors = Readonly<Record<string, Tensor>>;
 export interface ComponentConfig {
   readonly device: string;
   readonly target: string;
-  /** Type of the arithmetic. */
+  /** Type that large weights are kept in. */
   readonly dtype: string;
   readonly ranges: RangeSpec;
   readonly lazy: boolean;
@@ -35,6 +36,8 @@ export interface ComponentSpec {
   readonly tag: string;
   readonly symbols: Box;
   readonly ranges?: RangeSpec;
+  /** What holds between symbols for every call; checked when dims are bound. */
+  readonly relations?: readonly Relation[];
   readonly maxArtifacts?: number;
   /** Compiled and given its weights when a plan first calls it: for what few callers need. */
   readonly lazy?: boolean;

@@ -1,10 +1,10 @@
 /** `fovea doctor`: what this machine offers. */
 import { Command } from "commander";
+import { VERSION } from "../core/version.ts";
 import { detectHost } from "../host/mod.ts";
 import { probeDevices } from "../session.ts";
 import { table } from "./table.ts";
 import { print, printJson } from "./terminal.ts";
-import { VERSION } from "./version.ts";
 
 export function doctorCommand(): Command {
   return new Command("doctor")

@@ -5,8 +5,17 @@ import { FoveaError } from "../core/diagnostics.ts";
 import { encodeNpy, encodeSafetensors } from "../exec/weights/writer.ts";
 import { detectHost, type Host } from "../host/mod.ts";
 import { didYouMean } from "../session/check.ts";
-import type { EncodeInputs, Encoder, VideoInput } from "../session.ts";
-import { type CommonOptions, dtypeOption, nameList, withCommonOptions, withRuntime } from "./options.ts";
+import { writeSizes } from "../session/tune_ranges.ts";
+import type { EncodeInputs, Encoder, RecordedSizes, VideoInput } from "../session.ts";
+import {
+  type CommonOptions,
+  dtypeOption,
+  nameList,
+  nonEmpty,
+  type Opened,
+  withCommonOptions,
+  withRuntime,
+} from "./options.ts";
 import { checkPictures, checkVideos } from "./pictures.ts";
 import { oneLine, table } from "./table.ts";
 import { print, printJson, say } from "./terminal.ts";
@@ -17,6 +26,7 @@ interface EmbedOptions extends CommonOptions {
   readonly fps?: number;
   readonly out?: string;
   readonly outputs?: readonly string[];
+  readonly record?: string;
 }
 
 /** Characters of an input that the table shows. */
@@ -33,6 +43,7 @@ export function embedCommand(): Command {
     .option("--video <files...>", "videos to encode as well: folders of frames, GIF or WebP files")
     .option("--fps <n>", "frames per second of the folders given as --video", framesPerSecond)
     .option("--outputs <names>", "results wanted, comma-separated; the embeddings unless given", nameList)
+    .option("--record <file>", "add the sizes of each component's calls, for `fovea tune ranges`", nonEmpty("a file"))
     .option("--out <file>", "write x.safetensors, x.json or x.npy; - prints JSON");
   return withCommonOptions(command)
     .addHelpText(
@@ -60,7 +71,9 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
   if (out !== undefined && out !== "-") await checkOut(out);
   await checkPictures(files);
   await checkVideos(videos);
-  await withRuntime(options, async ({ host, runtime, progress }) => {
+  const sizes: RecordedSizes[] = [];
+  const recording = options.record === undefined ? {} : { onSizes: (one: RecordedSizes) => void sizes.push(one) };
+  const run = async ({ host, runtime, progress }: Opened): Promise<void> => {
     const given: Readonly<Record<Kind, readonly string[]>> = {
       images: files.filter((f) => !RECORDING.test(f)),
       videos,
@@ -88,6 +101,7 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
       }
     }
     progress.stop();
+    if (options.record !== undefined) await addSizes(host, options.record, sizes);
     const { device, target } = runtime;
     const head = { model, runtime: host.name, device, target, ...dtypeOption(options), files, texts, videos };
     if (out !== undefined && out !== "-") {
@@ -104,7 +118,17 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
     } else {
       print(summary(tensors, inputsOf));
     }
+  };
+  await withRuntime(options, run, recording);
+}
+
+/** Adds lines to a file of sizes, which need not be there. */
+async function addSizes(host: Host, file: string, sizes: readonly RecordedSizes[]): Promise<void> {
+  const old = await host.readFile(file).catch((error: unknown) => {
+    if (error instanceof FoveaError && error.code === "file.not_found") return new Uint8Array();
+    throw error;
   });
+  await host.writeFileAtomic(file, new TextEncoder().encode(new TextDecoder().decode(old) + writeSizes(sizes)));
 }
 
 /** What is encoded in a call of its own. */

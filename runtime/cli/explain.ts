@@ -5,12 +5,14 @@ import { didYouMean } from "../session/check.ts";
 import { explainEncoder, explanations } from "../session/explain.ts";
 import { tagMatches } from "../session/settings.ts";
 import type { PreparedModel } from "../session.ts";
-import { type CommonOptions, nonEmpty, withCommonOptions, withRuntime } from "./options.ts";
+import { explainBreaks } from "./explain_breaks.ts";
+import { type CommonOptions, dtypeOption, nonEmpty, withCommonOptions, withRuntime } from "./options.ts";
 import { table } from "./table.ts";
 import { print, printJson } from "./terminal.ts";
 
 interface ExplainOptions extends CommonOptions {
   readonly component?: string;
+  readonly breaks?: boolean;
 }
 
 const CONFIG: Option = new Option(
@@ -21,7 +23,11 @@ const CONFIG: Option = new Option(
 export function explainCommand(): Command {
   const command = new Command("explain")
     .description("Show components, ranges, artifacts and kernels of a model; config.json is enough.")
-    .argument("<model>", "model folder, or hf:organisation/name, or an https address")
+    .argument(
+      "<model>",
+      "model folder, or hf:organisation/name, or an https address; with --breaks also a plugin's module",
+    )
+    .option("--breaks", "list instead what in the components' graphs cannot be traced, with the lines; exit 1 for any")
     .option(
       "--component <name>",
       "vision, text, audio, or tags such as 'clip/vision.*'; all unless given",
@@ -30,15 +36,22 @@ export function explainCommand(): Command {
   return withCommonOptions(command, CONFIG)
     .addHelpText(
       "after",
-      "\nExamples:\n  fovea explain ./clip --component vision\n  fovea explain ./clip --config\n  fovea explain ./clip --component 'clip/*.block' --json",
+      "\nExamples:\n  fovea explain ./clip --component vision\n  fovea explain ./clip --config\n  fovea explain ./clip --component 'clip/*.block' --json\n  fovea explain --breaks ./my_plugin.js",
     )
     .action(explain);
 }
 
 async function explain(source: string, options: ExplainOptions): Promise<void> {
+  if (options.breaks === true) return explainBreaks(source, options.json === true);
   const settingsAlone = options.config !== undefined;
   await withRuntime(options, async ({ host, runtime, progress }) => {
-    const model = chosen(await runtime.prepare(source, { compile: false }), options.component);
+    const model = chosen(
+      await runtime.prepare(source, {
+        compile: false,
+        ...dtypeOption(options),
+      }),
+      options.component,
+    );
     const { modelType, towers } = model;
     if (!settingsAlone) await compileAll(model);
     progress.stop();

@@ -1,7 +1,10 @@
 #!/usr/bin/env node
 /** The command line: parses, runs one command, exits with 0 (done), 1 (a check failed) or 2 (bad usage or input). */
 import { Command, CommanderError } from "commander";
+import { VERSION } from "../core/version.ts";
 import { benchCommand } from "./bench.ts";
+import { buildCommand } from "./build.ts";
+import { cacheCommand } from "./cache.ts";
 import { classifyCommand } from "./classify.ts";
 import { doctorCommand } from "./doctor.ts";
 import { embedCommand } from "./embed.ts";
@@ -10,7 +13,6 @@ import { pullCommand } from "./pull.ts";
 import { args, fail, print, say, setExitCode, watchStreams } from "./terminal.ts";
 import { tuneCommand } from "./tune.ts";
 import { verifyCommand } from "./verify.ts";
-import { VERSION } from "./version.ts";
 
 function createProgram(): Command {
   const program = new Command("fovea")
@@ -27,6 +29,8 @@ function createProgram(): Command {
     benchCommand,
     explainCommand,
     tuneCommand,
+    buildCommand,
+    cacheCommand,
     pullCommand,
     doctorCommand,
   ];

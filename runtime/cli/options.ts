@@ -1,10 +1,13 @@
 /** Options that commands share, and the runtime that they ask for. */
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { FoveaError } from "../core/diagnostics.ts";
 import { WEIGHT_DTYPES, type WeightDType } from "../core/dtype.ts";
 import { detectHost, type Host } from "../host/mod.ts";
+import { didYouMean } from "../session/check.ts";
 import { readCompileLayers } from "../session/config_file.ts";
-import { MAX_THREADS } from "../session/options.ts";
-import { createRuntime, type HubSettings, type Runtime } from "../session.ts";
+import { LOG_TOPICS, type LogTopic } from "../session/journal.ts";
+import { type LogOptions, MAX_THREADS } from "../session/options.ts";
+import { createRuntime, type HubSettings, type Runtime, type RuntimeOptions } from "../session.ts";
 import { type ProgressBar, progressBar, say } from "./terminal.ts";
 
 export interface HubOptions {
@@ -21,6 +24,7 @@ export interface CommonOptions extends HubOptions {
   readonly threads?: number;
   readonly memory?: number;
   readonly compile: boolean;
+  readonly pack?: readonly string[];
   /** Path of a configuration file; `true` where a command's `--config` was given without one. */
   readonly config?: string | true;
   readonly compileConfig?: string;
@@ -75,6 +79,11 @@ export function oneOf(names: readonly string[]): (text: string) => string {
 /** Parts of models that a command may ask for. */
 export const MODALITIES: readonly string[] = ["vision", "text", "audio"];
 
+/** Collects the values of an option that may be given several times. */
+function repeated(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
+
 /** Adds the options of every command that may need the hub. */
 export function withHubOptions(command: Command): Command {
   return command
@@ -109,6 +118,7 @@ export function withCommonOptions(command: Command, config: Option = CONFIG_FILE
       nonEmpty("a folder"),
     )
     .addOption(new Option("--no-cache", "keep nothing on disk"))
+    .option("--pack <folder>", "a pack that `fovea build` made, asked before the cache; may be repeated", repeated)
     .option("--no-compile", "run every op alone, for debugging (also FOVEA_COMPILE=0)")
     .addOption(config)
     .option("--compile-config <json>", 'settings over the configuration file\'s, such as \'{"base": {"lazy": true}}\'')
@@ -120,14 +130,30 @@ export function withCommonOptions(command: Command, config: Option = CONFIG_FILE
     .option("--verbose", "stack traces with errors");
 }
 
+/** Topics of FOVEA_LOG, separated by commas. @throws FoveaError `bad_usage` naming the nearest topic */
+export function logOption(topics: string | undefined): { readonly log?: LogOptions } {
+  const names = (topics ?? "").split(",").flatMap((name) => (name.trim() === "" ? [] : [name.trim()]));
+  if (names.length === 0) return {};
+  const odd = names.find((name) => !(LOG_TOPICS as readonly string[]).includes(name));
+  if (odd !== undefined) {
+    throw new FoveaError(
+      "bad_usage",
+      `FOVEA_LOG names the topic "${odd}"; there are ${LOG_TOPICS.join(", ")}.${didYouMean(odd, LOG_TOPICS)}`,
+    );
+  }
+  const write: LogOptions["write"] = ({ topic, tag, text }) =>
+    say(`fovea ${topic}: ${tag === undefined ? "" : `${tag}: `}${text}`);
+  return { log: { topics: names as readonly LogTopic[], write } };
+}
+
 export interface Opened {
   readonly host: Host;
   readonly runtime: Runtime;
   readonly progress: ProgressBar;
 }
 
-/** Opens the runtime that the options ask for. */
-export async function openRuntime(options: CommonOptions): Promise<Opened> {
+/** Opens the runtime that the options ask for. @param more what a command adds */
+export async function openRuntime(options: CommonOptions, more: RuntimeOptions = {}): Promise<Opened> {
   const host = await detectHost();
   const progress = await progressBar(host, options.json === true);
   const switchedOff = host.env("FOVEA_COMPILE") === "0" ? "FOVEA_COMPILE=0" : undefined;
@@ -142,19 +168,26 @@ export async function openRuntime(options: CommonOptions): Promise<Opened> {
     device: options.device ?? "wasm",
     cache,
     hub: hubSettings(options),
+    ...(options.pack === undefined ? {} : { packs: options.pack }),
     ...(compile.length === 0 ? {} : { compile }),
     onProgress: progress.onProgress,
     onProblem: (sentence) => say(`fovea: ${sentence}`),
+    ...logOption(host.env("FOVEA_LOG")),
     ...(options.target === undefined ? {} : { target: options.target }),
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     ...(options.memory === undefined ? {} : { memory: options.memory }),
+    ...more,
   });
   return { host, runtime, progress };
 }
 
 /** Runs `work` with a runtime and closes it, also when it fails. */
-export async function withRuntime(options: CommonOptions, work: (opened: Opened) => Promise<void>): Promise<void> {
-  const opened = await openRuntime(options);
+export async function withRuntime(
+  options: CommonOptions,
+  work: (opened: Opened) => Promise<void>,
+  more: RuntimeOptions = {},
+): Promise<void> {
+  const opened = await openRuntime(options, more);
   try {
     await work(opened);
   } finally {

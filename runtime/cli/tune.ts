@@ -1,10 +1,11 @@
-/** `fovea tune`: what to choose, found by measuring. One sub-command for each choice. */
+/** `fovea tune`: what to choose, measured or predicted. One sub-command for each choice. */
 import { Command, InvalidArgumentError } from "commander";
 import { bytesText } from "../core/diagnostics.ts";
 import type { Cut, CutReport, LoadOptions } from "../session.ts";
 import { type ExampleInputs, exampleSizes, withExampleInputs } from "./example_inputs.ts";
 import {
   type CommonOptions,
+  dtypeOption,
   MODALITIES,
   nameList,
   oneOf,
@@ -14,6 +15,7 @@ import {
 } from "./options.ts";
 import { table } from "./table.ts";
 import { print, printJson } from "./terminal.ts";
+import { rangesCommand } from "./tune_ranges.ts";
 
 interface GranularityCommandOptions extends CommonOptions, ExampleInputs {
   readonly component?: NonNullable<LoadOptions["components"]>[number];
@@ -50,8 +52,9 @@ function granularityCommand(): Command {
 
 export function tuneCommand(): Command {
   return new Command("tune")
-    .description("Find out by measuring how a model is best compiled.")
-    .addCommand(granularityCommand());
+    .description("Find out how a model is best compiled.")
+    .addCommand(granularityCommand())
+    .addCommand(rangesCommand());
 }
 
 async function granularity(model: string, options: GranularityCommandOptions): Promise<void> {
@@ -66,6 +69,7 @@ async function granularity(model: string, options: GranularityCommandOptions): P
     const report = await runtime.tuneGranularity(model, {
       component: modality,
       loadFormat,
+      ...dtypeOption(options),
       runs,
       example: { batch, ...exampleSizes(spec, options) },
       ...(cuts === undefined ? {} : { cuts }),
@@ -84,12 +88,24 @@ async function granularity(model: string, options: GranularityCommandOptions): P
 }
 
 function cutTable(cuts: readonly CutReport[]): string {
-  const head = ["cut", "ms", "min", "compile ms", "artifacts", "their size", "steps", "weights", "arena", "peak"];
+  const head = [
+    "cut",
+    "ms",
+    "min",
+    "ratio",
+    "compile ms",
+    "artifacts",
+    "their size",
+    "steps",
+    "weights",
+    "arena",
+    "peak",
+  ];
   const rows = cuts.flatMap((c) => {
     if ("problem" in c) return [];
-    const times = [c.ms.median, c.ms.min, c.compileMs].map((ms) => ms.toFixed(2));
+    const numbers = [c.ms.median, c.ms.min, c.ratio, c.compileMs].map((n) => n.toFixed(2));
     const sizes = [c.weightBytes, c.arenaBytes, c.peakBytes].map(bytesText);
-    return [[c.cut, ...times, String(c.artifacts), bytesText(c.artifactBytes), String(c.steps), ...sizes]];
+    return [[c.cut, ...numbers, String(c.artifacts), bytesText(c.artifactBytes), String(c.steps), ...sizes]];
   });
   return table(head, rows);
 }

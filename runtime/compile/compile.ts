@@ -9,16 +9,17 @@ import {
 } from "../abi/artifact.ts";
 import type { Capabilities } from "../abi/device.ts";
 import type { KernelSpec } from "../abi/kernel.ts";
-import { type Box, bounds, type DimData, dimFromData, dimKey } from "../core/dim.ts";
+import { type Bindings, type Box, bounds, type DimData, dimFromData, dimKey } from "../core/dim.ts";
 import { DTYPE_BYTES, type WeightDType } from "../core/dtype.ts";
 import type { Graph } from "../ir/graph.ts";
 import type { Interner } from "../ir/node.ts";
 import { printGraph, typeText } from "../ir/print.ts";
 import { verifyGraph } from "../ir/verify.ts";
-import { type Cover, coverGraph } from "./cover.ts";
+import { type Cover, coverGraph, predictSeconds } from "./cover.ts";
 import { type EmitOptions, emitCover } from "./emit.ts";
-import { expectationsOf } from "./expect.ts";
+import { type ExpectationEffort, expectationsOf } from "./expect.ts";
 import { constantRules } from "./fold_constants.ts";
+import { proveIndices } from "./index_proof.ts";
 import { legalize } from "./legalize.ts";
 import { mergeSiblingProducts } from "./merge_products.ts";
 import { applyRules } from "./rewrite.ts";
@@ -36,6 +37,8 @@ export interface CompileOptions {
   readonly enabled: boolean;
   /** Type that large weights are kept in; f32 unless given. */
   readonly dtype?: WeightDType;
+  /** How much expectations state; what a build can afford unless given. */
+  readonly effort?: ExpectationEffort;
 }
 
 /** Text of every stage, for `explain` and goldens. */
@@ -82,13 +85,17 @@ export function peakBytes(list: StepList, box: Box): number {
   return [...ports, ...list.slots.map(upper)].reduce((a, b) => a + b, 0);
 }
 
-/**
- * Compiles one graph.
- * @throws FoveaError `no_kernel` when an op has neither a claim nor an expansion.
- */
-export function compileGraph(traced: Graph, options: CompileOptions): CompileResult {
+/** A graph as it will be emitted. */
+interface Chosen {
+  readonly graph: Graph;
+  readonly cover: Cover;
+  readonly emit: EmitOptions;
+  /** How often each rule was applied. */
+  readonly rules: ReadonlyMap<string, number>;
+}
+
+function chooseCover(traced: Graph, options: CompileOptions): Chosen {
   const { make, table } = options.interner;
-  const box = traced.symbols;
   verifyGraph(traced, table, "trace");
 
   // Canonicalize: one spelling for what can be said in several ways.
@@ -119,8 +126,19 @@ export function compileGraph(traced: Graph, options: CompileOptions): CompileRes
   graph = offers.graph;
   verifyGraph(graph, table, "legalize");
 
-  // Claims and cover, then steps, weight prologues and the memory plan.
-  const cover = coverGraph(offers, emit);
+  // Claims and cover.
+  return { graph, cover: coverGraph(offers, emit), emit, rules: counts };
+}
+
+/**
+ * Compiles one graph.
+ * @throws FoveaError `no_kernel` when an op has neither a claim nor an expansion, `range_too_large`
+ */
+export function compileGraph(traced: Graph, options: CompileOptions): CompileResult {
+  const box = traced.symbols;
+  const { graph, cover, emit, rules } = chooseCover(traced, options);
+
+  // Steps, weight prologues and the memory plan.
   const { list, groups } = emitCover(graph, cover, emit);
   const artifact: Artifact = {
     ...list,
@@ -128,14 +146,15 @@ export function compileGraph(traced: Graph, options: CompileOptions): CompileRes
     target: options.target,
     box,
     peakBytes: peakBytes(list, box),
+    indices: proveIndices(list, box),
     requires: Object.keys(options.capabilities)
       .filter((k) => options.capabilities[k] === true)
       .sort(),
-    expectations: expectationsOf(groups, box, table),
+    expectations: expectationsOf(groups, box, emit.table, options.effort),
   };
   return {
     artifact,
-    code,
+    code: emit.code,
     report: {
       traced: printGraph(traced),
       canonical: printGraph(graph),
@@ -143,7 +162,19 @@ export function compileGraph(traced: Graph, options: CompileOptions): CompileRes
       planned: plannedText(list),
       refusals: cover.refusals.map((r) => ({ kernel: r.kernel, op: r.node.op, reason: r.reason })),
       losing: cover.losing.map((l) => ({ kernel: l.kernel, output: l.output.op, seconds: l.seconds })),
-      rules: Object.fromEntries(counts),
+      rules: Object.fromEntries(rules),
     },
+  };
+}
+
+/**
+ * Predicted seconds of a graph's calls by their dims, as the roofline has it for the kernels chosen for its range.
+ * @throws FoveaError `no_kernel`
+ */
+export function predictGraph(traced: Graph, options: CompileOptions): (dims: Bindings) => number {
+  const { claims } = chooseCover(traced, options).cover;
+  return (dims) => {
+    const at = Object.fromEntries(Object.entries(dims).map(([name, value]) => [name, { min: value, max: value }]));
+    return claims.reduce((sum, claim) => sum + predictSeconds(claim, at, options.capabilities), 0);
   };
 }

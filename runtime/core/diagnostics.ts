@@ -1,9 +1,12 @@
-/** The error that users see, and the one for invariants of our own. */
+/** The errors that users see, and the one for invariants of our own. */
+import { placeText, type SourcePlace } from "./source_place.ts";
 
 export interface FoveaErrorOptions {
   readonly cause?: unknown;
   /** What the command line exits with: 1 a check failed, 2 bad usage or input (the default). */
   readonly exitCode?: 1 | 2;
+  /** The author's line that the message names. */
+  readonly place?: SourcePlace;
 }
 
 /**
@@ -13,12 +16,61 @@ export interface FoveaErrorOptions {
 export class FoveaError extends Error {
   readonly code: string;
   readonly exitCode: 1 | 2;
+  /** The author's line that the message names, as the engine knows it. */
+  readonly place: SourcePlace | undefined;
 
   constructor(code: string, message: string, options: FoveaErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = "FoveaError";
     this.code = code;
     this.exitCode = options.exitCode ?? 2;
+    this.place = options.place;
+  }
+
+  /** The same error with another place, such as the one that a source map leads to. */
+  movedTo(place: SourcePlace): FoveaError {
+    const message =
+      this.place === undefined ? this.message : this.message.replace(placeText(this.place), placeText(place));
+    return new FoveaError(this.code, message, { cause: this.cause ?? this, exitCode: this.exitCode, place });
+  }
+}
+
+/** What cannot stay in a component's graph: a tensor's value, a branch on one, an op or a size that nobody declared. */
+export type TraceBreakKind = "host_read" | "branch" | "unknown_op" | "unnamed_size" | "comparison";
+
+/** Where and why a component's `build` left what a graph can say. */
+export interface TraceBreak {
+  readonly kind: TraceBreakKind;
+  /** Tag, once it is known. */
+  readonly component?: string;
+  /** The node and what it is made of, such as `add <- matmul <- input hidden_states`. */
+  readonly node?: string;
+  readonly place?: SourcePlace;
+  /** What was found, as the end of a sentence. */
+  readonly found: string;
+  /** What to do instead, as a sentence. */
+  readonly remedy: string;
+}
+
+/** A trace break as sentences. */
+export function traceBreakText({ component, node, place, found, remedy }: TraceBreak): string {
+  const who = component === undefined ? "A component" : `Component "${component}"`;
+  const at = place === undefined ? "" : ` at ${placeText(place)}`;
+  return `${who} breaks its trace${at}: ${found}${node === undefined ? "" : ` (${node})`}. ${remedy}`;
+}
+
+/** A component's `build` did what no graph can say. */
+export class TraceBreakError extends FoveaError {
+  readonly info: TraceBreak;
+
+  constructor(info: TraceBreak) {
+    super("trace_break", traceBreakText(info), info.place === undefined ? {} : { place: info.place });
+    this.name = "TraceBreakError";
+    this.info = info;
+  }
+
+  override movedTo(place: SourcePlace): TraceBreakError {
+    return new TraceBreakError({ ...this.info, place });
   }
 }
 

@@ -273,6 +273,45 @@ export function bounds(d: Dim, box: Box): Interval {
   return { min: low, max: high };
 }
 
+const gcd = (a: number, b: number): number => (b === 0 ? Math.abs(a) : gcd(b, a % b));
+
+function atomDivisor(atom: Atom, box: Box): number {
+  switch (atom.kind) {
+    case "symbol": {
+      const { min, max, multipleOf = 1 } = atomBounds(atom, box);
+      return min === max ? min : multipleOf;
+    }
+    case "max":
+    case "min":
+      return gcd(divisorOf(atom.a as Dim, box), divisorOf(atom.b as Dim, box));
+    case "floor_div": {
+      const whole = divisorOf(atom.a as Dim, box);
+      return typeof atom.b === "number" && whole % atom.b === 0 ? Math.abs(whole / atom.b) : 1;
+    }
+    case "mod":
+      return gcd(divisorOf(atom.a as Dim, box), divisorOf(atom.b as Dim, box));
+  }
+}
+
+/** The largest number known to divide every value of `d` inside `box`; 0 where `d` is always 0. */
+export function divisorOf(d: Dim, box: Box): number {
+  if (typeof d === "number") return Math.abs(d);
+  return d.terms.reduce(
+    (all, t) =>
+      gcd(
+        all,
+        t.atoms.reduce((product, a) => product * atomDivisor(a, box), Math.abs(t.coefficient)),
+      ),
+    0,
+  );
+}
+
+/** The one value that `d` has everywhere in `box`, if it has one. */
+export function fixedValue(d: Dim, box: Box): number | undefined {
+  const { min, max } = bounds(d, box);
+  return min === max ? min : undefined;
+}
+
 /** Names of all symbols in `d`. */
 export function symbolsOf(d: Dim, into: Set<string> = new Set()): Set<string> {
   if (typeof d === "number") return into;

@@ -1,5 +1,6 @@
 /** Dims, ranges, types of elements, digests, errors and exact math: what plugins share with the compiler. */
 export * from "./canonical_json.ts";
+export * from "./compare.ts";
 export * from "./diagnostics.ts";
 export * from "./digest.ts";
 export * from "./dim.ts";
@@ -10,5 +11,7 @@ export * from "./math.ts";
 export * from "./pixel_cut.ts";
 export * from "./random.ts";
 export * from "./range.ts";
+export * from "./relation.ts";
+export * from "./source_place.ts";
 export * from "./strides.ts";
 export * from "./value_steps.ts";

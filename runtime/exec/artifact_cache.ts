@@ -5,7 +5,7 @@ import { canonicalJson } from "../core/canonical_json.ts";
 import { digestBytes, digestJson } from "../core/digest.ts";
 import type { WeightDType } from "../core/dtype.ts";
 import { codeDigests, decodeArtifact, encodeArtifact } from "./codec.ts";
-import { getVerified } from "./store/content.ts";
+import { blobKey, getVerified } from "./store/content.ts";
 import type { Store } from "./store/store.ts";
 
 /** What a compile depends on. Holds no path, time, environment or host. */
@@ -36,8 +36,8 @@ export function requestDigest(request: CompileRequest): string {
 /** A damaged record may name anything. */
 const DIGEST = /^[0-9a-f]{64}$/;
 
-const blobKey = (digest: string): string => `blobs/${digest}`;
-const requestKey = (digest: string): string => `requests/${digest}`;
+/** Where a request's records lie. */
+export const requestKey = (digest: string): string => `requests/${digest}`;
 
 /** Records as bytes. Their own digest tells a damaged capability value from a true one. */
 function encodeRecords(records: readonly CacheRecord[]): Uint8Array {

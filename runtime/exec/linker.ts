@@ -2,7 +2,7 @@
 import type { Artifact, BufferRef, StepList } from "../abi/artifact.ts";
 import type { Address, DeviceBuffer, Launch } from "../abi/device.ts";
 import type { Plan } from "../abi/encoder.ts";
-import { internal } from "../core/diagnostics.ts";
+import { bytesText, FoveaError, internal } from "../core/diagnostics.ts";
 import { type Bindings, type DimData, evaluateData } from "../core/dim.ts";
 import { DTYPE_BYTES, type DType } from "../core/dtype.ts";
 
@@ -87,9 +87,27 @@ export function bindSteps(list: StepList, bindings: Bindings, address: (ref: Buf
   }));
 }
 
+/** Sizes of a call that its range does not vouch for. @throws FoveaError `call_too_large` */
+function checkIndices({ artifact }: ResolvedCall, tag: string, dims: Bindings): void {
+  if (artifact.indices === "proven") return;
+  const size = sizesAt(dims);
+  const integers = artifact.steps.flatMap((s) => [s.grid, ...s.args.flatMap((a) => ("size" in a ? [a.size] : []))]);
+  const ports = [...artifact.inputs, ...artifact.outputs].map((p) =>
+    p.shape.reduce<number>((n, d) => n * size(d), DTYPE_BYTES[p.dtype]),
+  );
+  const bytes = [...ports, ...slotBytes(artifact, dims)].reduce((a, b) => a + b, 0);
+  if (bytes < 2 ** 32 && integers.every((d) => Math.abs(size(d)) < 2 ** 31)) return;
+  const sizes = Object.entries(dims).map(([name, value]) => `${name} = ${value}`);
+  throw new FoveaError(
+    "call_too_large",
+    `Component "${tag}" at ${sizes.join(", ")} needs ${bytesText(bytes)}, and 32-bit addresses reach 4 GiB; encode less at once.`,
+  );
+}
+
 /**
  * Links a plan. `resolve` gives the artifact and weights of each call.
  * Values are placed by their lifetime over the calls; all calls share one scratch region.
+ * @throws FoveaError `call_too_large`
  */
 export function linkPlan(
   plan: Plan,
@@ -109,6 +127,7 @@ export function linkPlan(
 
   const resolved = plan.calls.map((call, at) => {
     const r = resolve(at);
+    checkIndices(r, call.tag, call.dims);
     const size = sizesAt(call.dims);
     for (const port of r.artifact.inputs) {
       const value = call.inputs[port.name];

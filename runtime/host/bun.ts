@@ -5,6 +5,7 @@ import { withFileErrors } from "./file_error.ts";
 import type { Host, OpenFile } from "./host.ts";
 import { importModule } from "./import_module.ts";
 import { NODE_FILES } from "./node_files.ts";
+import { originalPlace } from "./original_place.ts";
 import { packageFileUrl } from "./package_file.ts";
 import { spawnThread } from "./thread_worker.ts";
 import { spawnWebWorker } from "./web_worker.ts";
@@ -49,6 +50,7 @@ export function createBunHost(): Host {
     openFile: (path) => withFileErrors("open", path, () => openFile(path)),
     loadPackageFile: async (specifier) => readWhole(NODE_FILES.pathOf(packageFileUrl(specifier))),
     importModule,
+    originalPlace: (place) => originalPlace(place, readWhole),
     env: (name) => Bun.env[name],
     defaultCacheDir: () => cacheDirectory(process.platform, (name) => Bun.env[name]),
     hubTokenPath: () => hubTokenFile((name) => Bun.env[name]),

@@ -9,6 +9,7 @@ import { createDigest } from "./digest.ts";
 import { withFileErrors } from "./file_error.ts";
 import type { EntryKind, Host, OpenFile, WritableFile } from "./host.ts";
 import { importModule } from "./import_module.ts";
+import { originalPlace } from "./original_place.ts";
 import { packageFileUrl } from "./package_file.ts";
 import { temporaryName } from "./temporary_name.ts";
 import { spawnThread } from "./thread_worker.ts";
@@ -119,6 +120,7 @@ export function createDenoHost(): Host {
     createDigest,
     loadPackageFile: async (specifier) => readWhole(fileURLToPath(packageFileUrl(specifier))),
     importModule,
+    originalPlace: (place) => originalPlace(place, readWhole),
     env: (name) => readEnvironment(name),
     defaultCacheDir: () => cacheDirectory(Deno.build.os, readEnvironment),
     hubTokenPath: () => hubTokenFile(readEnvironment),

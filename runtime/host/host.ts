@@ -1,5 +1,6 @@
 /** What fovea may ask of the runtime it lives in. Only the files of this folder touch runtime globals. */
 import type { WorkerHandle } from "../abi/device.ts";
+import type { SourcePlace } from "../core/source_place.ts";
 import type { Digest } from "./digest.ts";
 
 export type HostName = "bun" | "deno" | "node";
@@ -74,6 +75,9 @@ export interface Host {
   loadPackageFile(specifier: string): Promise<Uint8Array>;
   /** What a JavaScript module exports, or where the runtime reads it a TypeScript one. Throws what the engine throws. */
   importModule(path: string): Promise<Readonly<Record<string, unknown>>>;
+
+  /** Where a place in compiled code comes from, by the source map beside the file; nothing when there is none. */
+  originalPlace(place: SourcePlace): Promise<SourcePlace | undefined>;
 
   env(name: EnvironmentName): string | undefined;
   /** FOVEA_CACHE_DIR, else the platform's folder for caches, else (unknown or not permitted) undefined. */

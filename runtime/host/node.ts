@@ -7,6 +7,7 @@ import { withFileErrors } from "./file_error.ts";
 import type { Host, OpenFile } from "./host.ts";
 import { importModule } from "./import_module.ts";
 import { NODE_FILES, readAt } from "./node_files.ts";
+import { originalPlace } from "./original_place.ts";
 import { packageFileUrl } from "./package_file.ts";
 import { spawnThread } from "./thread_worker.ts";
 
@@ -41,6 +42,7 @@ export function createNodeHost(): Host {
     openFile: (path) => withFileErrors("open", path, () => openFile(path)),
     loadPackageFile: async (specifier) => readWhole(NODE_FILES.pathOf(packageFileUrl(specifier))),
     importModule,
+    originalPlace: (place) => originalPlace(place, readWhole),
     env: (name) => process.env[name],
     defaultCacheDir: () => cacheDirectory(process.platform, (name) => process.env[name]),
     hubTokenPath: () => hubTokenFile((name) => process.env[name]),

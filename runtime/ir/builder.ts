@@ -1,11 +1,26 @@
 /** The builder that component authors use; shapes are checked at every call and errors name the author's line. */
 
-import { FoveaError } from "../core/diagnostics.ts";
-import { type Box, type Dim, dimKey, evaluate, type Shape, shapeEquals, shapeText, sub, symbol } from "../core/dim.ts";
+import { decideNonNegative, type SplitPoint } from "../core/compare.ts";
+import { FoveaError, nearest, type TraceBreak, TraceBreakError } from "../core/diagnostics.ts";
+import {
+  type Box,
+  type Dim,
+  type DimExpression,
+  dimKey,
+  evaluate,
+  type Shape,
+  shapeEquals,
+  shapeText,
+  sub,
+  symbol,
+} from "../core/dim.ts";
 import type { DType } from "../core/dtype.ts";
+import type { Relation } from "../core/relation.ts";
+import { placeText, type SourcePlace } from "../core/source_place.ts";
 import type { Graph } from "./graph.ts";
 import { type Attributes, createInterner, type Interner, type Node } from "./node.ts";
 import { OP_TABLE } from "./ops.ts";
+import { authorPlace, nodePath, type OnBreak } from "./traps.ts";
 
 export type { Node } from "./node.ts";
 
@@ -23,9 +38,21 @@ export interface AttentionOptions {
   readonly window?: number;
 }
 
-export interface GraphBuilder {
+/** Comparisons during build: decided by the intervals, else the range is split there and built once for each side. */
+export interface Comparisons<Arguments extends readonly Dim[]> {
+  lessThan(...dims: Arguments): boolean;
+  atMost(...dims: Arguments): boolean;
+  greaterThan(...dims: Arguments): boolean;
+  atLeast(...dims: Arguments): boolean;
+  equals(...dims: Arguments): boolean;
+}
+
+/** A component's symbol. */
+export type SymbolDim = DimExpression & Comparisons<readonly [than: Dim]>;
+
+export interface GraphBuilder extends Comparisons<readonly [a: Dim, b: Dim]> {
   /** The component's symbols by name. */
-  readonly dims: Readonly<Record<string, Dim>>;
+  readonly dims: Readonly<Record<string, SymbolDim>>;
   input(name: string, shape: Shape, dtype?: DType): Node;
   /** A checkpoint tensor, named relative to the component's instance. */
   weight(name: string, shape: Shape): Node;
@@ -71,16 +98,107 @@ export interface GraphBuilder {
 export interface BuilderOptions {
   readonly symbols: Box;
   readonly interner?: Interner;
+  /** What holds between symbols. */
+  readonly relations?: readonly Relation[];
+  /** Told each trace break, after which building goes on with a stand-in; a break throws unless given. */
+  readonly onBreak?: OnBreak;
+  /** Notes the author's line of each node: for explaining, since capturing stacks doubles the time of building. */
+  readonly locate?: boolean;
 }
 
-/** First stack frame outside of the builder and the shared blocks, as `file:line`. */
-function authorLine(): string | undefined {
-  const lines = (new Error().stack ?? "").split("\n");
-  for (const line of lines) {
-    const found = /([^\s()/\\]+\.[jt]s):(\d+):\d+/.exec(line);
-    if (found && !/runtime[/\\](ir|nn)[/\\]/.test(line)) return `${found[1]}:${found[2]}`;
+/** Thrown out of a build that asked what its range leaves open; the tracer splits the range and builds both sides. */
+export class RangeSplit extends Error {
+  readonly point: SplitPoint;
+  readonly place: SourcePlace | undefined;
+
+  constructor(point: SplitPoint, place: SourcePlace | undefined) {
+    const at = place === undefined ? "" : ` at ${placeText(place)}`;
+    super(
+      `The comparison${at} holds on one side of ${point.symbol} = ${point.end} alone; a component splits its range there.`,
+    );
+    this.name = "RangeSplit";
+    this.point = point;
+    this.place = place;
+  }
+}
+
+/** Attributes that hold sizes. */
+const SIZES: readonly string[] = ["shape", "start", "end", "size", "step", "longest_segment"];
+
+/** Attributes that hold positions, which may lie outside of an axis: the op itself says so. */
+const POSITIONS: readonly string[] = ["start", "end"];
+
+const isSize = (d: unknown, least: number): boolean =>
+  typeof d === "number" ? Number.isSafeInteger(d) && d >= least : typeof d === "object" && d !== null && "terms" in d;
+
+const leastOf = (attribute: string): number => (POSITIONS.includes(attribute) ? Number.MIN_SAFE_INTEGER : 0);
+
+/** The first of an op's sizes that is none. */
+function unnamedSize(attributes: Attributes): { readonly found: unknown } | undefined {
+  for (const name in attributes) {
+    if (!SIZES.includes(name)) continue;
+    const value: unknown = attributes[name];
+    const least = leastOf(name);
+    if (!Array.isArray(value)) {
+      if (!isSize(value, least)) return { found: value };
+      continue;
+    }
+    for (const d of value) if (!isSize(d, least)) return { found: d };
   }
   return undefined;
+}
+
+/** The same attributes with 1 for what is no size. */
+function repaired(attributes: Attributes): Attributes {
+  return Object.fromEntries(
+    Object.entries(attributes).map(([name, value]) => {
+      if (!SIZES.includes(name)) return [name, value];
+      const fix = (d: unknown): Dim => (isSize(d, leastOf(name)) ? (d as Dim) : 1);
+      return [name, Array.isArray(value) ? Array.from(value as unknown[], fix) : fix(value)];
+    }),
+  );
+}
+
+/** What a node that could not be made is replaced by while breaks are collected: every size of it is 1. */
+const STAND_IN_SHAPE: Shape = Object.freeze(new Array<Dim>(8).fill(1));
+
+const symbolNames = (symbols: Box): string => Object.keys(symbols).join(", ") || "none";
+
+/** `file:line` of the author's call, to be noted on a node. */
+function locationText(): string | undefined {
+  const place = authorPlace();
+  return place === undefined ? undefined : placeText(place);
+}
+
+/** Dims of a part of a graph with the comparisons of the whole. Constants have none of their own: give them to the builder's. */
+export function comparable(
+  b: Comparisons<readonly [a: Dim, b: Dim]>,
+  dims: Readonly<Record<string, Dim>>,
+): Readonly<Record<string, SymbolDim>> {
+  const { lessThan, atMost, greaterThan, atLeast, equals } = b;
+  return Object.fromEntries(
+    Object.entries(dims).map(([name, d]) => [name, withMethods(d, { lessThan, atMost, greaterThan, atLeast, equals })]),
+  );
+}
+
+function withMethods(d: Dim, compare: Comparisons<readonly [Dim, Dim]>): SymbolDim {
+  if (typeof d === "number") return d as unknown as SymbolDim;
+  const methods = Object.entries(compare) as readonly [string, (a: Dim, b: Dim) => boolean][];
+  const asked = Object.fromEntries(methods.map(([method, ask]) => [method, (than: Dim) => ask(d, than)]));
+  return Object.assign(Object.create(asked), d) as SymbolDim;
+}
+
+/** Symbols with comparisons; asking for one that was not declared is `unknown`'s to answer. */
+function symbolDims(
+  symbols: Box,
+  compare: Comparisons<readonly [Dim, Dim]>,
+  unknown: (name: string) => SymbolDim,
+): Readonly<Record<string, SymbolDim>> {
+  const dims = Object.fromEntries(Object.keys(symbols).map((name) => [name, withMethods(symbol(name), compare)]));
+  return new Proxy(dims, {
+    get: (target, name) =>
+      typeof name === "symbol" || Object.hasOwn(target, name) ? Reflect.get(target, name) : unknown(name),
+  });
 }
 
 /** All symbols at the least and at the largest value of their intervals. */
@@ -93,25 +211,97 @@ function corners(box: Box): readonly Record<string, number>[] {
   ];
 }
 
-/** A builder for one graph over `symbols`. Errors: FoveaError `shape_error`, `duplicate_name`, `no_outputs`. */
+/**
+ * A builder for one graph over `symbols`. Errors: FoveaError `shape_error`, `duplicate_name`, `no_outputs`; TraceBreakError
+ * for what no graph can say; RangeSplit for a comparison that the intervals leave open.
+ */
 export function createGraphBuilder(options: BuilderOptions): GraphBuilder {
+  const { symbols, relations = [], onBreak, locate = false } = options;
   const { make } = options.interner ?? createInterner(OP_TABLE);
   const inputs: Node[] = [];
   const outputs: { name: string; node: Node }[] = [];
   const names = new Set<string>();
   const weights = new Map<string, Shape>();
+  const standIns = new WeakSet<Node>();
+  let broken = false;
+  /** Throws, or tells and returns. */
+  const breaks = (found: TraceBreak): void => {
+    const place = found.place ?? authorPlace();
+    const placed = { ...found, ...(place === undefined ? {} : { place }) };
+    if (onBreak === undefined) throw new TraceBreakError(placed);
+    broken = true;
+    onBreak(placed);
+  };
   const located = <T>(call: () => T): T => {
     try {
       return call();
     } catch (error) {
+      if (!(error instanceof FoveaError) || error instanceof TraceBreakError) throw error;
       // The stack is read only when a call fails: capturing it for every node would double build time.
-      const at = authorLine();
-      if (!(error instanceof FoveaError) || at === undefined) throw error;
-      throw new FoveaError(error.code, `${error.message} The call is at ${at}.`, { cause: error });
+      const place = authorPlace();
+      if (place === undefined) throw error;
+      throw new FoveaError(error.code, `${error.message} The call is at ${placeText(place)}.`, { cause: error, place });
     }
   };
-  const op = (name: string, operands: readonly Node[], attributes: Attributes = {}): Node =>
-    located(() => make(name, operands, attributes));
+  const standIn = (op: string, operands: readonly Node[]): Node => {
+    const node: Node = { id: -1, op, inputs: operands, attributes: {}, shape: STAND_IN_SHAPE, dtype: "f32" };
+    standIns.add(node);
+    return node;
+  };
+  const op = (name: string, operands: readonly Node[], given: Attributes = {}): Node => {
+    let attributes = given;
+    const odd = unnamedSize(given);
+    if (odd !== undefined) {
+      const label = typeof given.name === "string" ? `${name} "${given.name}"` : `operation "${name}"`;
+      breaks({
+        kind: "unnamed_size",
+        found: `the ${label} has the size ${String(odd.found)}, which is neither a whole number nor a symbol`,
+        remedy: `Declare a symbol in the component's \`symbols\` and use it as \`b.dims.<name>\`; it has ${symbolNames(symbols)}.`,
+        ...(operands.length === 0 ? {} : { node: `${name} <- ${nodePath(operands[0])}` }),
+      });
+      attributes = repaired(given);
+    }
+    if (broken && operands.some((n) => standIns.has(n))) return standIn(name, operands);
+    try {
+      return located(() => make(name, operands, attributes, locate ? locationText() : undefined));
+    } catch (error) {
+      if (error instanceof TraceBreakError) breaks(error.info);
+      // What went wrong before may be the cause.
+      else if (!broken) throw error;
+      return standIn(name, operands);
+    }
+  };
+  /** Whether a dim is at least 0. */
+  const decide = (d: Dim, asked: string): boolean => {
+    const decision = decideNonNegative(d, symbols, relations);
+    if (typeof decision === "boolean") return decision;
+    if ("symbol" in decision) throw new RangeSplit(decision, authorPlace());
+    breaks({
+      kind: "comparison",
+      found: `whether ${asked} depends on the sizes of a call, and no split of one range decides it: ${decision.problem}`,
+      remedy: "Declare a symbol for what is compared, state a relation in `relations`, or move the decision to `plan`.",
+    });
+    return true;
+  };
+  const compare: Comparisons<readonly [Dim, Dim]> = {
+    lessThan: (a, b) => decide(sub(sub(b, a), 1), `${dimKey(a)} < ${dimKey(b)}`),
+    atMost: (a, b) => decide(sub(b, a), `${dimKey(a)} <= ${dimKey(b)}`),
+    greaterThan: (a, b) => decide(sub(sub(a, b), 1), `${dimKey(a)} > ${dimKey(b)}`),
+    atLeast: (a, b) => decide(sub(a, b), `${dimKey(a)} >= ${dimKey(b)}`),
+    equals: (a, b) => {
+      const asked = `${dimKey(a)} = ${dimKey(b)}`;
+      return decide(sub(a, b), asked) && decide(sub(b, a), asked);
+    },
+  };
+  const dims = symbolDims(symbols, compare, (name) => {
+    const near = nearest(name, Object.keys(symbols));
+    breaks({
+      kind: "unnamed_size",
+      found: `there is no symbol "${name}"`,
+      remedy: `Declare it in the component's \`symbols\`; it has ${symbolNames(symbols)}.${near === undefined ? "" : ` Did you mean "${near}"?`}`,
+    });
+    return 1 as unknown as SymbolDim;
+  });
   const declare = (kind: string, name: string): void => {
     if (names.has(`${kind} ${name}`))
       throw new FoveaError("duplicate_name", `The ${kind} "${name}" is declared twice in one graph; rename one.`);
@@ -139,7 +329,8 @@ export function createGraphBuilder(options: BuilderOptions): GraphBuilder {
     }
   };
   return {
-    dims: Object.fromEntries(Object.keys(options.symbols).map((n) => [n, symbol(n)])),
+    dims,
+    ...compare,
     op,
     input: (name, shape, dtype = "f32") => {
       located(() => declare("input", name));

@@ -1,8 +1,9 @@
 /** The one immutable, interned node of the graph language: inside one interner, equality is identity. */
 
-import { FoveaError } from "../core/diagnostics.ts";
+import { FoveaError, nearest, type TraceBreak, TraceBreakError } from "../core/diagnostics.ts";
 import { type Dim, type DimExpression, dimKey, type Shape } from "../core/dim.ts";
 import type { DType } from "../core/dtype.ts";
+import { createTraps, nodePath, throwBreak } from "./traps.ts";
 
 /** Attribute values: plain data, or a dim, or a list of them. */
 export type Attribute = string | number | boolean | DimExpression | readonly Dim[];
@@ -81,11 +82,27 @@ function frozen(attributes: Attributes): Attributes {
   return Object.freeze(Object.fromEntries(copied));
 }
 
+/** An op that no plugin offers, with the nearest names that exist. */
+function unknownOp(op: string, inputs: readonly Node[], table: OpTable): TraceBreak {
+  const near = nearest(op, table.keys());
+  const meant = near === undefined ? "" : ` Did you mean "${near}"?`;
+  return {
+    kind: "unknown_op",
+    found: `there is no operation "${op}"`,
+    remedy: `Register it through a plugin's \`ops\`, or say it in ops that exist.${meant}`,
+    ...(inputs.length === 0 ? {} : { node: `${op} <- ${nodePath(inputs[0])}` }),
+  };
+}
+
+const THROWING = createTraps(throwBreak);
+
 /**
  * A table of interned nodes over `table`'s ops.
- * `make` throws FoveaError `unknown_op` or `shape_error` with the op, its operands and, when known, the author's line.
+ * `make` throws FoveaError `shape_error` with the op and its operands and, when known, the author's line, and
+ * TraceBreakError for an unknown op.
+ * @param traps prototype of the nodes: what reading their values does; throws unless given
  */
-export function createInterner(table: OpTable): Interner {
+export function createInterner(table: OpTable, traps: object = THROWING): Interner {
   const known = new Map<string, Node>();
   const make: Make = (op, inputs, attributes = {}, source) => {
     const key = `${op}(${inputs.map((n) => n.id).join(",")}){${attributesKey(attributes)}}`;
@@ -93,8 +110,7 @@ export function createInterner(table: OpTable): Interner {
     if (old !== undefined) return old;
     const at = source === undefined ? "" : ` (at ${source})`;
     const row = table.get(op);
-    if (row === undefined)
-      throw new FoveaError("unknown_op", `There is no operation "${op}"${at}. Register it through a plugin's ops.`);
+    if (row === undefined) throw new TraceBreakError(unknownOp(op, inputs, table));
     const [fewest, most] = row.arity;
     const problem =
       inputs.length < fewest || inputs.length > most
@@ -107,7 +123,7 @@ export function createInterner(table: OpTable): Interner {
         `Operation "${op}" cannot take ${operands || "no operands"}${at}: ${problem}`,
       );
     }
-    const node: Node = Object.freeze({
+    const made: Node = Object.assign(Object.create(traps), {
       id: known.size,
       op,
       inputs: Object.freeze([...inputs]),
@@ -116,6 +132,7 @@ export function createInterner(table: OpTable): Interner {
       dtype: problem.dtype,
       ...(source === undefined ? {} : { source }),
     });
+    const node = Object.freeze(made);
     known.set(key, node);
     return node;
   };

@@ -3,32 +3,30 @@ import type { Artifact, CompiledArtifact } from "../abi/artifact.ts";
 import type { Device } from "../abi/device.ts";
 import type { ComponentSpec } from "../abi/encoder.ts";
 import type { CompileReport } from "../compile/compile.ts";
-import { FoveaError, SealedError } from "../core/diagnostics.ts";
+import { SealedError } from "../core/diagnostics.ts";
 import { digestBytes, digestJson } from "../core/digest.ts";
 import type { Box } from "../core/dim.ts";
-import { boxText, splitRanges } from "../core/range.ts";
-import { lookup, requestDigest, save } from "../exec/artifact_cache.ts";
+import { boxText } from "../core/range.ts";
+import { type CompileRequest, lookup, requestDigest, save } from "../exec/artifact_cache.ts";
+import { dayOf, describe, noteUse } from "../exec/cache_entries.ts";
 import { encodeArtifact } from "../exec/codec.ts";
+import type { Pack } from "../exec/pack.ts";
 import type { Store } from "../exec/store/store.ts";
-import { graphToData } from "../ir/graph.ts";
+import { type Graph, graphToData } from "../ir/graph.ts";
 import { createInterner, type OpTable } from "../ir/node.ts";
+import { compilerDigest, loadCompiler } from "./compiler.ts";
 import { gated } from "./gate.ts";
 import type { Demand, Journal } from "./journal.ts";
 import type { Place, Places } from "./places.ts";
 import { type ComponentPorts, portsOf } from "./ports.ts";
 import { type Attestation, createProofs, type ProofScope, type Proofs } from "./proofs.ts";
 import { createQuarantine, type Quarantined } from "./quarantine.ts";
-import {
-  type CallSettings,
-  type CompileLayers,
-  type ComponentSettings,
-  type Resolved,
-  resolveSettings,
-} from "./settings.ts";
+import { boxesOf } from "./ranges.ts";
+import { type CallSettings, type CompileLayers, type ComponentSettings, resolveSettings } from "./settings.ts";
 import { createTagRegister } from "./tag_register.ts";
-import { traceComponent } from "./trace.ts";
+import { type AskedSplit, type PlaceFinder, splitText, type TracedRange, traceAgain, traceRanges } from "./trace.ts";
 
-export type Origin = "compiled" | "cache";
+export type Origin = "compiled" | "cache" | "pack";
 
 /** One range of a component, ready to run. */
 export interface ReadyArtifact {
@@ -54,6 +52,8 @@ export interface RangeSlot extends ComponentPorts {
   readonly box: Box;
   /** Digest of the traced graph. */
   readonly graph: string;
+  /** What a compile of it depends on, with the graph's data. */
+  readonly request: () => CompileRequest;
   readonly ready: ReadyArtifact | undefined;
   /**
    * Looks up or compiles, and proves, on the first call.
@@ -71,6 +71,8 @@ export interface ReadyComponent {
   /** Target that its code is for. */
   readonly target: string;
   readonly boxes: readonly Box[];
+  /** Splits that comparisons in `build` asked for. */
+  readonly splits: readonly AskedSplit[];
   /** By position in `boxes`. */
   readonly slots: readonly RangeSlot[];
   /** Those that are there: all of them unless the component is lazy. */
@@ -82,12 +84,16 @@ export interface ArtifactCounters {
   compiled: number;
   /** Structures found in the store. */
   cacheHits: number;
+  /** Structures found in packs. */
+  packHits: number;
   /** Structures that an earlier component of this runtime had ready. */
   shared: number;
   compileMs: number;
   /** Artifacts of which something was proven on this device; others were attested before. */
   proven: number;
   proofMs: number;
+  /** Bytes that were put into the store. */
+  storedBytes: number;
 }
 
 /** A component that is not compiled, and why. */
@@ -110,6 +116,12 @@ export interface ArtifactsOptions {
   /** Told about each kernel that is put aside. */
   readonly onProblem: (sentence: string) => void;
   readonly now: () => number;
+  /** Reads source maps, for the lines that messages name. */
+  readonly findPlace: PlaceFinder;
+  /** Milliseconds since 1970, for the day of the last use. */
+  readonly today: () => number;
+  /** Asked before the store. */
+  readonly packs: readonly Pack[];
 }
 
 export interface PrepareOptions {
@@ -129,7 +141,7 @@ export interface Artifacts {
   readonly uncompiled: ReadonlyMap<string, Uncompiled>;
   /**
    * All ranges of a component; lazy ones without artifacts.
-   * @throws FoveaError `invalid_range`, `shape_error`, `no_kernel`, `tag_conflict`, and what finding its device throws
+   * @throws FoveaError `invalid_range`, `shape_error`, `no_kernel`, `tag_conflict`, `impure_build`, TraceBreakError, and what finding its device throws
    */
   prepare(spec: ComponentSpec, options?: PrepareOptions): Promise<ReadyComponent>;
   /** Kernels whose proofs failed: they claim nothing any more. */
@@ -140,6 +152,10 @@ export interface Artifacts {
   seal(): void;
   readonly sealed: boolean;
 }
+
+/** Names of the kernels whose steps an artifact has. */
+const kernelsOfArtifact = ({ steps }: CompiledArtifact["artifact"]): readonly string[] =>
+  steps.map(({ kernel }) => kernel.slice(0, Math.max(0, kernel.lastIndexOf("/"))));
 
 const blobSizes = ({ code }: CompiledArtifact): ReadonlyMap<string, number> =>
   new Map([...code].map(([digest, blob]) => [digest, blob.length]));
@@ -157,26 +173,20 @@ interface Order {
   readonly graph: string;
 }
 
-/** The boxes of a component; what the configuration got wrong is told with its place. @throws FoveaError `invalid_range` */
-function boxesOf(spec: ComponentSpec, { ranges, maxArtifacts }: ComponentSettings): readonly Box[] {
-  try {
-    return splitRanges(spec.symbols, ranges.value, { tag: spec.tag, maxArtifacts: maxArtifacts.value });
-  } catch (error) {
-    const configured = [ranges, maxArtifacts]
-      .map((r: Resolved<unknown>) => r.from)
-      .filter((from) => from.includes("compile."));
-    if (!(error instanceof FoveaError) || configured.length === 0) throw error;
-    throw new FoveaError(error.code, `${error.message} See ${[...new Set(configured)].join(" and ")}.`, {
-      cause: error,
-    });
-  }
-}
-
 export async function createArtifacts(options: ArtifactsOptions): Promise<Artifacts> {
   const { places, store, ops, layers, journal } = options;
-  // The digest of the compiler is plain data; the compiler itself loads on the first miss.
-  const { SOURCE_DIGEST } = await import("../compile/source_digest.ts");
-  const counters: ArtifactCounters = { compiled: 0, cacheHits: 0, shared: 0, compileMs: 0, proven: 0, proofMs: 0 };
+  // The compiler itself loads on the first miss.
+  const compiler = await compilerDigest();
+  const counters: ArtifactCounters = {
+    compiled: 0,
+    cacheHits: 0,
+    packHits: 0,
+    shared: 0,
+    compileMs: 0,
+    proven: 0,
+    proofMs: 0,
+    storedBytes: 0,
+  };
   const known = new Map<string, Promise<ReadyArtifact>>();
   const uncompiled = new Map<string, Uncompiled>();
   const quarantine = createQuarantine(options);
@@ -191,34 +201,78 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
   };
 
   /** The request of an order; kernels that were put aside make it another one. */
-  const requestOf = ({ graph, settings, place }: Order): string =>
-    requestDigest({
-      graph,
+  const requestFor = (graph: unknown, settings: ComponentSettings, place: Place): CompileRequest => ({
+    graph,
+    target: place.target,
+    enabled: settings.enabled.value,
+    dtype: settings.dtype.value,
+    plugins: place.plugins,
+    compiler: compiler ?? "none",
+    without: quarantine.of(place.device.kind),
+  });
+  const requestOf = ({ graph, settings, place }: Order): string => requestDigest(requestFor(graph, settings, place));
+
+  const found = (compiled: CompiledArtifact, request: string, origin: Origin): Found => {
+    const encoded = encodeArtifact(compiled.artifact);
+    const [digest, bytes, blobs] = [digestBytes(encoded), encoded.length, blobSizes(compiled)];
+    return { artifact: compiled.artifact, digest, request, origin, bytes, blobs, compileMs: 0 };
+  };
+
+  /** From the first pack that has the structure, without kernels that were put aside. */
+  const fromPacks = async ({ graph, settings, place }: Order, request: string): Promise<Found | undefined> => {
+    const query = {
+      structure: graph,
+      device: place.device.kind,
       target: place.target,
       enabled: settings.enabled.value,
       dtype: settings.dtype.value,
-      plugins: place.plugins,
-      compiler: SOURCE_DIGEST,
-      without: quarantine.of(place.device.kind),
-    });
-
-  const fromStore = async ({ place }: Order, request: string): Promise<Found | undefined> => {
-    const found = await lookup(store, request, place.capabilities);
-    if (found === undefined) return undefined;
-    await place.device.load(found.code);
-    counters.cacheHits++;
-    const { artifact } = found;
-    const encoded = encodeArtifact(artifact);
-    const [digest, bytes, blobs] = [digestBytes(encoded), encoded.length, blobSizes(found)];
-    return { artifact, digest, request, origin: "cache", bytes, blobs, compileMs: 0 };
+    };
+    for (const pack of options.packs) {
+      const entry = pack.find(query, place.capabilities);
+      if (entry === undefined) continue;
+      const compiled = await pack.load(entry);
+      if (kernelsOfArtifact(compiled.artifact).some((k) => quarantine.of(place.device.kind).includes(k))) continue;
+      await place.device.load(compiled.code);
+      counters.packHits++;
+      return found(compiled, request, "pack");
+    }
+    return undefined;
   };
 
-  const compile = async ({ spec, settings, place, box }: Order, request: string): Promise<Found> => {
-    const { compileGraph } = await import("../compile/compile.ts");
+  const fromStore = async ({ place }: Order, request: string): Promise<Found | undefined> => {
+    const compiled = await lookup(store, request, place.capabilities);
+    if (compiled === undefined) return undefined;
+    await place.device.load(compiled.code);
+    counters.cacheHits++;
+    return found(compiled, request, "cache");
+  };
+
+  /** Keeps what was compiled, with what people want to know about it. */
+  const keep = async (order: Order, request: string, traced: Graph, compiled: CompiledArtifact): Promise<string> => {
+    const { spec, settings, place, box } = order;
+    const artifact = await save(store, request, compiled, place.reads);
+    const blobs = { ...Object.fromEntries(blobSizes(compiled)), [artifact]: encodeArtifact(compiled.artifact).length };
+    counters.storedBytes += Object.values(blobs).reduce((a, b) => a + b, 0);
+    await describe(store, request, {
+      tag: spec.tag,
+      device: place.device.kind,
+      box,
+      request: requestFor(graphToData(traced), settings, place),
+      reads: place.reads,
+      artifact,
+      blobs,
+    });
+    return artifact;
+  };
+
+  const compile = async (order: Order, request: string): Promise<Found> => {
+    const { spec, settings, place, box, graph } = order;
+    const { compileGraph } = await loadCompiler(`component "${spec.tag}" over ${boxText(box) || "no symbols"}`);
     const begin = options.now();
     const interner = createInterner(ops);
     const aside = quarantine.of(place.device.kind);
-    const { report, ...compiled } = compileGraph(traceComponent(spec, box, interner), {
+    const traced = traceAgain(spec, box, interner, graph);
+    const { report, ...compiled } = compileGraph(traced, {
       interner,
       kernels: place.kernels.filter((k) => !aside.includes(k.name)),
       target: place.target,
@@ -230,10 +284,8 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     counters.compiled++;
     counters.compileMs += compileMs;
     await place.device.load(compiled.code);
-    const digest = await save(store, request, compiled satisfies CompiledArtifact, place.reads);
-    const { artifact } = compiled;
-    const [bytes, blobs] = [encodeArtifact(artifact).length, blobSizes(compiled)];
-    return { artifact, digest, request, origin: "compiled", bytes, blobs, compileMs, report };
+    const digest = await keep(order, request, traced, compiled satisfies CompiledArtifact);
+    return { ...found(compiled, request, "compiled"), digest, compileMs, report };
   };
 
   const obtain = async (order: Order, demand: Demand, scope: ProofScope): Promise<ReadyArtifact> => {
@@ -243,9 +295,10 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     if (sealed) throw new SealedError(tag, range);
     for (let cause = demand.cause; ; cause = "proof failed") {
       const request = requestOf(order);
-      const cached = await fromStore(order, request);
-      journal.tell({ topic: "cache", tag, text: `${cached === undefined ? "miss" : "hit"} for ${range}` });
+      const cached = (await fromPacks(order, request)) ?? (await fromStore(order, request));
+      journal.tell({ topic: "cache", tag, text: `${cached?.origin ?? "miss"} for ${range}` });
       const made = cached ?? (await compile(order, request));
+      if (made.origin !== "pack") await noteUse(store, request, dayOf(options.today()));
       const { attestation, ms } = await proofsOf(order.place).attest(made.artifact, made.digest, made.origin, scope);
       if (ms > 0) counters.proven++;
       counters.proofMs += ms;
@@ -269,13 +322,18 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     return made;
   };
 
-  const slot = (spec: ComponentSpec, settings: ComponentSettings, place: Place, box: Box): RangeSlot => {
-    const traced = traceComponent(spec, box, createInterner(ops));
+  const slot = (
+    spec: ComponentSpec,
+    settings: ComponentSettings,
+    place: Place,
+    { box, graph: traced }: TracedRange,
+  ): RangeSlot => {
     const graph = digestJson(graphToData(traced));
     let ready: ReadyArtifact | undefined;
     return {
       box,
       graph,
+      request: () => requestFor(graphToData(traced), settings, place),
       ...portsOf(traced),
       get ready() {
         return ready;
@@ -312,8 +370,15 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       const wanted = resolveSettings(spec, over === undefined ? layers : [over, ...layers], places.home, call);
       const place = await places.find(wanted);
       const settings = gated(spec, wanted, place);
-      const boxes = boxesOf(spec, settings);
-      const slots = boxes.map((box) => slot(spec, settings, place, box));
+      const { ranges, splits } = await traceRanges(spec, boxesOf(spec, settings), ops, {
+        find: options.findPlace,
+        maxArtifacts: settings.maxArtifacts.value,
+      });
+      for (const split of splits) {
+        journal.tell({ topic: "ranges", tag: spec.tag, text: `split ${splitText(split)}` });
+      }
+      const boxes = ranges.map((r) => r.box);
+      const slots = ranges.map((range) => slot(spec, settings, place, range));
       const structure = slots.map((s) => s.graph);
       if (plugin !== undefined) tags.claim(spec.tag, plugin, structure);
       if (settings.enabled.value) uncompiled.delete(spec.tag);
@@ -332,6 +397,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
         device: place.device,
         target: place.target,
         boxes,
+        splits,
         slots,
         get artifacts() {
           return slots.flatMap((s) => s.ready ?? []);

@@ -7,8 +7,11 @@ import { createInstanceWeights, type TensorReader } from "../exec/instance_weigh
 import { linkPlan } from "../exec/linker.ts";
 import { createProgramRunner } from "../exec/program_runner.ts";
 import type { Artifacts, ReadyComponent } from "./artifacts.ts";
+import { firstUse, noteCaller } from "./callers.ts";
 import { explainComponent } from "./explain.ts";
 import type { CallSettings } from "./settings.ts";
+import type { PlaceFinder } from "./trace.ts";
+import type { RecordedSizes } from "./tune_ranges.ts";
 
 /** A component of one instance, ready to run. */
 export interface CompiledComponent {
@@ -70,6 +73,8 @@ export interface ComponentOptions {
   readonly reader: (instance: string) => TensorReader;
   /** What the call asks for. */
   readonly call: CallSettings;
+  readonly findPlace: PlaceFinder;
+  readonly onSizes?: ((sizes: RecordedSizes) => void) | undefined;
   readonly onClose: () => void;
 }
 
@@ -119,10 +124,13 @@ export async function compileComponent(spec: ComponentSpec, options: ComponentOp
     tag: spec.tag,
     run: async (inputs, { signal } = {}) => {
       if (closed) throw new FoveaError("closed", `The component "${spec.tag}" was closed; compile it again to run it.`);
+      const isComplete = component.slots.every((s) => s.ready !== undefined);
+      const caller = isComplete ? undefined : noteCaller(options.findPlace);
       const dims = bindSymbols(component, inputs);
+      options.onSizes?.({ tag: spec.tag, dims });
       const plan = planFor(dims);
-      const slot = component.slots[dispatch(spec.tag, component.boxes, dims)];
-      const { artifact } = slot.ready ?? (await slot.obtain({ cause: "first use", dims }));
+      const slot = component.slots[dispatch(spec.tag, component.boxes, dims, spec.relations)];
+      const { artifact } = slot.ready ?? (await slot.obtain(await firstUse(dims, caller)));
       await weights.load(artifact.weights, read);
       const taken: Record<string, Tensor> = Object.fromEntries(artifact.inputs.map((i) => [i.name, inputs[i.name]]));
       const linked = linkPlan(plan, taken, () => ({ artifact, weights: weights.resolve(artifact.weights) }));

@@ -46,16 +46,29 @@ function whole(least: number) {
 
 const SIZES = v.array(whole(0), isNot("a list of sizes"));
 
-const RANGES = members('ranges such as { axis: "batch", ends: [1, 8] }', {
-  axis: v.optional(NAME),
-  ends: v.optional(SIZES),
+const INTERVAL = members("an interval such as { min: 1, max: 64 }", {
+  min: whole(0),
+  max: whole(0),
+  multipleOf: v.optional(whole(1)),
+});
+
+const RANGE_LIST = members('ranges such as { ends: { batch: [1, 8] } }, or "open"', {
+  ends: v.optional(named("ends by symbol, such as { batch: [1, 8] }", SIZES)),
+  boxes: v.optional(
+    v.array(named("intervals by symbol, such as { batch: { min: 1, max: 8 } }", INTERVAL), isNot("a list of boxes")),
+  ),
   exact: v.optional(
     v.array(
       named("sizes by symbol, such as { batch: 1, tokens: 77 }", whole(0)),
       isNot("a list of sizes by symbol, such as [{ batch: 1, tokens: 77 }]"),
     ),
   ),
-}) satisfies v.GenericSchema<unknown, RangeSpec>;
+});
+
+const RANGES = v.lazy((value) => (value === "open" ? v.literal("open") : RANGE_LIST)) satisfies v.GenericSchema<
+  unknown,
+  RangeSpec
+>;
 
 const SETTINGS = members("settings such as { lazy: true }", {
   enabled: v.optional(BOOLEAN),

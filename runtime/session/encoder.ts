@@ -13,11 +13,13 @@ import type {
 import { FoveaError } from "../core/diagnostics.ts";
 import type { WeightDType } from "../core/dtype.ts";
 import { concatRows } from "./batching.ts";
+import { noteCaller } from "./callers.ts";
 import { checkOptions, didYouMean, type Expected, FUNCTION, foundText, isObject, SIGNAL, TEXTS } from "./check.ts";
 import { explainEncoder } from "./explain.ts";
 import type { AudioInput, EncodeInputs, ImageInput, MediaReader, ReadOptions, VideoInput } from "./inputs.ts";
 import type { PixelCutter } from "./pixels.ts";
 import type { LoadedTower, RunStats } from "./tower.ts";
+import type { PlaceFinder } from "./trace.ts";
 
 export interface EncodeOptions {
   readonly signal?: AbortSignal;
@@ -86,6 +88,7 @@ export interface EncoderContext {
   readonly cutter: PixelCutter;
   readonly deviceStats: () => DeviceStats;
   readonly now: () => number;
+  readonly findPlace: PlaceFinder;
   readonly onClose: () => void;
 }
 
@@ -156,6 +159,8 @@ export class Encoder {
     checkOptions("encode", options, ENCODE_OPTIONS);
     options.signal?.throwIfAborted();
     const requestId = ++this.#encodes;
+    const isComplete = [...this.#context.towers.values()].every((t) => t.complete);
+    const caller = isComplete ? {} : { caller: noteCaller(this.#context.findPlace) };
     const given = this.#batches(inputs, options.signal);
     const wanted = this.#outputs([...given.keys()], options.outputs);
     const total = [...given.values()].reduce((n, batches) => n + batches.length, 0);
@@ -176,7 +181,9 @@ export class Encoder {
         const own = pick(tensors, (name) => names.includes(name) || !layout.includes(name));
         const signal = options.signal === undefined ? {} : { signal: options.signal };
         parts.push({
-          ...(computed.length === 0 ? {} : await tower.run({ inputs: own, outputs: computed, requestId, ...signal })),
+          ...(computed.length === 0
+            ? {}
+            : await tower.run({ inputs: own, outputs: computed, requestId, ...signal, ...caller })),
           ...pick(tensors, (name) => layout.includes(name) && outputs.includes(name)),
         });
         options.onProgress?.(++done, total);

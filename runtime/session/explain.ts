@@ -2,17 +2,18 @@
 import type { Modality } from "../abi/encoder.ts";
 import { bytesText } from "../core/diagnostics.ts";
 import { boxText } from "../core/range.ts";
-import type { RangeSlot, ReadyComponent } from "./artifacts.ts";
+import type { Origin, RangeSlot, ReadyComponent } from "./artifacts.ts";
 import { limitText } from "./run_limit.ts";
 import type { ComponentSettings } from "./settings.ts";
 import { type PreparedTower, weightBytesOf } from "./tower.ts";
+import { splitText } from "./trace.ts";
 
 /** One range of a component. */
 export interface RangeExplanation {
   /** `batch 2..8, tokens 50`. */
   readonly range: string;
   /** Where its artifact came from; `lazy` when nobody needed it yet. */
-  readonly state: "compiled" | "cache" | "lazy";
+  readonly state: Origin | "lazy";
   /** Digest of the artifact. */
   readonly artifact?: string;
   /** Bytes of the artifact, without its code blobs. */
@@ -70,7 +71,7 @@ function rangeText(slot: RangeSlot): readonly string[] {
   const range = rangeName(slot);
   if (slot.ready === undefined) return [`    ${range}: lazy, not compiled yet`];
   const { artifact, digest, origin, compileMs, report } = slot.ready;
-  const how = origin === "cache" ? "from the cache" : `compiled in ${compileMs.toFixed(1)} ms`;
+  const how = origin === "compiled" ? `compiled in ${compileMs.toFixed(1)} ms` : `from the ${origin}`;
   const losing = report?.losing.length ?? 0;
   return [
     `    ${range}: artifact ${digest.slice(0, 12)}, ${how}, at most ${bytesText(artifact.peakBytes)} beside weights`,
@@ -93,10 +94,11 @@ function exceptions({ settings, device, target }: ReadyComponent): readonly stri
 }
 
 export function explainComponent(component: ReadyComponent): string {
-  const { spec, slots } = component;
+  const { spec, slots, splits } = component;
   const instances = spec.instances.length === 1 ? "1 instance" : `${spec.instances.length} instances`;
   const head = [`  ${spec.tag} (${instances})`, ...exceptions(component)].join(", ");
-  return [head, ...slots.flatMap(rangeText)].join("\n");
+  const asked = splits.map((split) => `    split by a comparison: ${splitText(split)}`);
+  return [head, ...asked, ...slots.flatMap(rangeText)].join("\n");
 }
 
 export function explainEncoder(modelType: string, towers: ReadonlyMap<Modality, PreparedTower>): string {

@@ -7,6 +7,7 @@ import { FoveaError, internal } from "../core/diagnostics.ts";
 import { type Bindings, type Box, type Dim, dimKey, type Interval, shapeEquals, symbol } from "../core/dim.ts";
 import { dispatch, splitRanges } from "../core/range.ts";
 import { solve, substitute } from "../core/substitute.ts";
+import { comparable } from "../ir/builder.ts";
 import { createInterner, type OpTable } from "../ir/node.ts";
 import { type ComponentPort, tracePorts } from "./ports.ts";
 
@@ -192,7 +193,7 @@ function buildParts(b: GraphBuilder, { parts, inputs, outputs }: Composition): v
   parts.forEach(({ spec, dims, wires, weights }, part) => {
     spec.build({
       ...b,
-      dims,
+      dims: comparable(b, dims),
       input: (name, shape, dtype) => {
         const own = portName({ part, port: name });
         if (declared.has(own)) nodes.set(`outside ${own}`, b.input(own, shape, dtype));

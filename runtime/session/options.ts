@@ -2,9 +2,13 @@
 import type { Plugin } from "../abi/plugin.ts";
 import { WEIGHT_DTYPES, type WeightDType } from "../core/dtype.ts";
 import type { Store } from "../exec/store/store.ts";
+import type { EntryCheck } from "./cache_admin.ts";
 import { checkOptions, type Expected, FUNCTION, isObject, oneOf, SIGNAL, TEXT, TEXTS, withMethods } from "./check.ts";
+import { type JournalEvent, LOG_TOPICS, type LogTopic } from "./journal.ts";
+import type { PackSource } from "./pack_source.ts";
 import type { CompileConfig, NamedCompileConfig } from "./settings.ts";
 import type { GranularityOptions } from "./tune_granularity.ts";
+import type { RecordedSizes } from "./tune_ranges.ts";
 
 /** Progress of a load: `done` of `total` steps of a phase, bytes of a download. */
 export interface Progress {
@@ -32,6 +36,12 @@ export interface HubSettings {
   readonly endpoint?: string;
 }
 
+/** What is told while a runtime works, and to whom. */
+export interface LogOptions {
+  readonly topics: readonly LogTopic[];
+  readonly write: (event: JournalEvent) => void;
+}
+
 export interface RuntimeOptions {
   /** Device kind; `wasm` unless given. */
   readonly device?: string;
@@ -44,6 +54,10 @@ export interface RuntimeOptions {
    * configurations the first that has a value for a component decides about that value.
    */
   readonly compile?: CompileConfig | readonly NamedCompileConfig[];
+  /** Packs that `fovea build` made, asked before the cache: folders, addresses, or files by name. */
+  readonly packs?: readonly PackSource[];
+  /** Most bytes of compiled artifacts in the cache; those used longest ago go first. 512 MiB unless given. */
+  readonly cacheLimit?: number;
   readonly hub?: HubSettings;
   /** Workers that compute; 0 computes on the caller's thread. One per core unless given. */
   readonly threads?: number;
@@ -54,6 +68,10 @@ export interface RuntimeOptions {
   readonly onProgress?: (progress: Progress) => void;
   /** Told once about each thing that was worked around, such as a cache folder that cannot be written. */
   readonly onProblem?: (sentence: string) => void;
+  /** Told the dims of each component that a call runs, equal ones once: what `fovea tune ranges` learns from. */
+  readonly onSizes?: (sizes: RecordedSizes) => void;
+  /** Told what happens of these topics: ranges that split, cache hits and misses, compiles after load. */
+  readonly log?: LogOptions;
 }
 
 export interface LoadOptions {
@@ -70,12 +88,24 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface PrepareModelOptions extends Pick<LoadOptions, "components"> {
+export interface PrepareModelOptions extends Pick<LoadOptions, "components" | "dtype"> {
   /** False compiles nothing: components are traced, their ranges and settings known. */
   readonly compile?: boolean;
 }
 
-export interface TuneGranularityOptions extends Pick<LoadOptions, "loadFormat">, GranularityOptions {
+export interface BuildPackOptions extends Pick<LoadOptions, "components"> {
+  /** Targets to compile for, whether this machine has them or not; the runtime's own unless given. */
+  readonly targets?: readonly string[];
+}
+
+export interface VerifyCacheOptions {
+  /** Compiles entries again from their recorded graphs, with the true corners of their ranges and far more elements. */
+  readonly full?: boolean;
+  /** Told after each entry. */
+  readonly onChecked?: (check: EntryCheck) => void;
+}
+
+export interface TuneGranularityOptions extends Pick<LoadOptions, "loadFormat" | "dtype">, GranularityOptions {
   /** Tower; the model's first unless given. */
   readonly component?: "vision" | "text" | "audio";
 }
@@ -103,9 +133,24 @@ const RUNTIME_OPTIONS: Readonly<Record<keyof RuntimeOptions, Expected>> = {
     holds: (v) => Number.isInteger(v) && (v as number) >= 0 && (v as number) <= MAX_THREADS,
   },
   target: TEXT,
+  packs: {
+    text: "a list of packs: folders, URLs, or Maps of files by name",
+    holds: (v) => Array.isArray(v) && v.every((p) => TEXT.holds(p) || p instanceof URL || p instanceof Map),
+  },
+  cacheLimit: { text: "a number of bytes above 0", holds: (v) => Number.isFinite(v) && (v as number) > 0 },
   memory: { text: "a number of bytes above 0", holds: (v) => Number.isFinite(v) && (v as number) > 0 },
   onProgress: FUNCTION,
   onProblem: FUNCTION,
+  onSizes: FUNCTION,
+  log: { text: 'an object such as { topics: ["recompiles"], write: console.log }', holds: isObject },
+};
+
+const LOG_OPTIONS: Readonly<Record<keyof LogOptions, Expected>> = {
+  topics: {
+    text: `a list of ${LOG_TOPICS.join(", ")}`,
+    holds: (v) => Array.isArray(v) && v.every((topic) => (LOG_TOPICS as readonly unknown[]).includes(topic)),
+  },
+  write: FUNCTION,
 };
 
 const BOOLEAN: Expected = { text: "true or false", holds: (v) => typeof v === "boolean" };
@@ -126,6 +171,7 @@ const LOAD_OPTIONS: Readonly<Record<keyof LoadOptions, Expected>> = {
 
 const PREPARE_OPTIONS: Readonly<Record<keyof PrepareModelOptions, Expected>> = {
   components: TEXTS,
+  dtype: LOAD_OPTIONS.dtype,
   compile: BOOLEAN,
 };
 
@@ -135,6 +181,7 @@ const isCut = (v: unknown): boolean =>
 const TUNE_GRANULARITY_OPTIONS: Readonly<Record<keyof TuneGranularityOptions, Expected>> = {
   component: oneOf("vision", "text", "audio"),
   loadFormat: LOAD_OPTIONS.loadFormat,
+  dtype: LOAD_OPTIONS.dtype,
   cuts: {
     text: 'a list of "op", "block", "tower" and numbers of blocks from 2 on',
     holds: (v) => Array.isArray(v) && v.length > 0 && v.every(isCut),
@@ -147,6 +194,7 @@ const TUNE_GRANULARITY_OPTIONS: Readonly<Record<keyof TuneGranularityOptions, Ex
 export async function checkRuntimeOptions(options: RuntimeOptions): Promise<void> {
   checkOptions("createRuntime", options, RUNTIME_OPTIONS);
   if (options.hub !== undefined) checkHubSettings(options.hub);
+  if (options.log !== undefined) checkOptions("createRuntime's `log`", options.log, LOG_OPTIONS);
   // The schema library loads only where there is something to check.
   if (options.compile !== undefined) (await import("./config_schema.ts")).checkCompileOption(options.compile);
 }
@@ -177,6 +225,13 @@ export function checkLoadOptions(options: LoadOptions): void {
 /** @throws FoveaError `invalid_options` */
 export function checkPrepareOptions(options: PrepareModelOptions): void {
   checkOptions("prepare", options, PREPARE_OPTIONS);
+}
+
+const BUILD_PACK_OPTIONS: Readonly<Record<keyof BuildPackOptions, Expected>> = { components: TEXTS, targets: TEXTS };
+
+/** @throws FoveaError `invalid_options` */
+export function checkBuildPackOptions(options: BuildPackOptions): void {
+  checkOptions("buildPack", options, BUILD_PACK_OPTIONS);
 }
 
 /** @throws FoveaError `invalid_options` */

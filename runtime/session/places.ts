@@ -6,9 +6,8 @@ import { FoveaError } from "../core/diagnostics.ts";
 import { findDevice, openDevice } from "./devices.ts";
 import type { ComponentSettings, Home } from "./settings.ts";
 
-/** A target of an open device, with everything that a compile for it depends on. */
-export interface Place {
-  readonly device: Device;
+/** Everything that a compile for a target depends on. */
+export interface CompileTarget {
   readonly target: string;
   /** What code for the target may use. */
   readonly capabilities: Capabilities;
@@ -17,6 +16,11 @@ export interface Place {
   readonly plugins: readonly string[];
   /** Capabilities that kernels may read: they alone decide about a cache hit. */
   readonly reads: Capabilities;
+}
+
+/** A target of an open device. */
+export interface Place extends CompileTarget {
+  readonly device: Device;
 }
 
 export interface Places {
@@ -65,6 +69,25 @@ function kernelsOf(plugins: readonly Plugin[], device: string): readonly KernelS
   );
 }
 
+/** What compiling for a target takes, wherever that is. @throws FoveaError `invalid_plugin` */
+export function compileTarget(
+  plugins: readonly Plugin[],
+  device: string,
+  target: string,
+  capabilities: Capabilities,
+): CompileTarget {
+  const kernels = kernelsOf(plugins, device);
+  return {
+    target,
+    capabilities,
+    kernels,
+    plugins: plugins
+      .filter((p) => p.kernels?.some((k) => k.device === device) || p.ops !== undefined)
+      .map(pluginIdentity),
+    reads: pick(capabilities, kernels),
+  };
+}
+
 export interface PlacesOptions {
   /** The runtime's own device. */
   readonly device: Device;
@@ -100,17 +123,7 @@ export function createPlaces({ device: own, plugins, host }: PlacesOptions): Pla
     if (problem !== undefined) {
       throw new FoveaError("unsupported_target", `The target "${target}" cannot be used here: ${problem}.`);
     }
-    const kernels = kernelsOf(plugins, device.kind);
-    return {
-      device,
-      target,
-      capabilities,
-      kernels,
-      plugins: plugins
-        .filter((p) => p.kernels?.some((k) => k.device === device.kind) || p.ops !== undefined)
-        .map(pluginIdentity),
-      reads: pick(capabilities, kernels),
-    };
+    return { device, ...compileTarget(plugins, device.kind, target, capabilities) };
   };
 
   const placeKey = (device: Device, target: string): string => JSON.stringify([device.kind, target]);

@@ -45,7 +45,7 @@ export interface Proofs {
   attest(
     artifact: Artifact,
     digest: string,
-    origin: "compiled" | "cache",
+    origin: "compiled" | "cache" | "pack",
     scope: ProofScope,
   ): Promise<{ readonly attestation: Attestation; readonly ms: number }>;
 }

@@ -13,6 +13,7 @@ import {
 import type { ResolvedCall } from "../exec/linker.ts";
 import type { Artifacts, PrepareOptions, ReadyComponent } from "./artifacts.ts";
 import { concatRows, sliceRows } from "./batching.ts";
+import { type Caller, firstUse } from "./callers.ts";
 import { limitRuns, type RunLimit } from "./run_limit.ts";
 import {
   createSegmentRunner,
@@ -22,6 +23,7 @@ import {
   type SegmentReport,
   type SegmentRunner,
 } from "./segments.ts";
+import type { RecordedSizes } from "./tune_ranges.ts";
 
 /** Linked programs kept; the one unused for longest goes first. */
 const PROGRAMS = 32;
@@ -37,7 +39,7 @@ export interface RunRequest {
   readonly requestId: number;
   readonly signal?: AbortSignal;
   /** `file:line` of whoever asked, for what is compiled after loading. */
-  readonly caller?: () => string | undefined;
+  readonly caller?: Caller;
 }
 
 export interface RunStats {
@@ -85,6 +87,7 @@ export interface TowerOptions extends PrepareOptions {
   readonly reader: (instance: string) => TensorReader;
   readonly progress: TowerProgress;
   readonly now: () => number;
+  readonly onSizes?: ((sizes: RecordedSizes) => void) | undefined;
   readonly signal?: AbortSignal;
 }
 
@@ -288,6 +291,7 @@ class Tower implements LoadedTower {
 
   async #runPart(inputs: Tensors, request: RunRequest): Promise<Tensors> {
     const { plan, segments } = await this.#program(inputs, request);
+    if (this.#options.onSizes !== undefined) tellSizes(plan, this.#options.onSizes);
     const begin = this.#options.now();
     const { results, crossedBytes } = await this.#runner.run(segments, inputs, plan.results, {
       requestId: request.requestId,
@@ -331,9 +335,8 @@ class Tower implements LoadedTower {
       const component = componentOf(tag);
       const weights = this.#weights.get(weightKey(tag, instance));
       if (weights === undefined) internal(`the plan calls "${tag}" for the unknown instance "${instance}"`);
-      const slot = component.slots[dispatch(tag, component.boxes, dims)];
-      const demand = { cause: "first use", dims, ...callerOf(caller) } as const;
-      const { artifact } = slot.ready ?? (await slot.obtain(demand));
+      const slot = component.slots[dispatch(tag, component.boxes, dims, component.spec.relations)];
+      const { artifact } = slot.ready ?? (await slot.obtain(await firstUse(dims, caller)));
       // Lazy ranges bring weights of their own; all others are resident.
       await weights.load(artifact.weights, this.#options.reader(instance));
       resolved.push({ artifact, weights: weights.resolve(artifact.weights) });
@@ -343,7 +346,12 @@ class Tower implements LoadedTower {
   }
 }
 
-function callerOf(caller: RunRequest["caller"]): { readonly caller?: string } {
-  const at = caller?.();
-  return at === undefined ? {} : { caller: at };
+/** Tells the dims of a plan's calls, equal ones of a component once. */
+function tellSizes(plan: Plan, tell: (sizes: RecordedSizes) => void): void {
+  const told = new Set<string>();
+  for (const { tag, dims } of plan.calls) {
+    const key = JSON.stringify([tag, dims]);
+    if (!told.has(key)) tell({ tag, dims });
+    told.add(key);
+  }
 }

@@ -1,11 +1,11 @@
 /** How large components should be: one encoder cut in several ways, measured side by side. */
 import type { ExampleOptions, Modality, Plan, Tensors, TowerSpec } from "../abi/encoder.ts";
-import { FoveaError } from "../core/diagnostics.ts";
+import { FoveaError, internal } from "../core/diagnostics.ts";
 import type { TensorReader } from "../exec/instance_weights.ts";
 import type { OpTable } from "../ir/node.ts";
 import type { Artifacts, ReadyArtifact } from "./artifacts.ts";
 import { composeTower } from "./granularity.ts";
-import type { CompileSettings } from "./settings.ts";
+import type { CallSettings, CompileSettings } from "./settings.ts";
 import { type LoadedTower, loadTower } from "./tower.ts";
 
 /** Every op alone; the plugin's own components; that many blocks in one component; all calls in one. */
@@ -28,6 +28,8 @@ export type CutReport =
       readonly cut: string;
       /** Model time. */
       readonly ms: { readonly median: number; readonly min: number };
+      /** Median over the rounds of its time as a share of the plugin's own cut's in the same round. */
+      readonly ratio: number;
       readonly compileMs: number;
       /** Structures that were compiled for this size. */
       readonly artifacts: number;
@@ -55,6 +57,8 @@ export interface GranularityReport {
 export interface GranularityParts {
   readonly artifacts: Artifacts;
   readonly ops: OpTable;
+  /** What the call asks for. */
+  readonly call?: CallSettings;
   /** Reads a tensor by its whole name, without the checkpoint's prefix. */
   readonly read: TensorReader;
   readonly now: () => number;
@@ -76,7 +80,8 @@ interface LoadedCut {
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
 
-function median(sorted: readonly number[]): number {
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length / 2;
   return (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
 }
@@ -113,6 +118,7 @@ async function loadCut(
   const base: CompileSettings = cut === "op" ? { lazy: true, enabled: false } : { lazy: true };
   const loaded = await loadTower(spec, {
     artifacts: parts.artifacts,
+    ...(parts.call === undefined ? {} : { call: parts.call }),
     over: { name: `cut ${cutName(cut)}`, config: { base } },
     reader: (instance) => (name, shape) => parts.read(tensorOf(instance, name), shape),
     progress: { compile: () => {}, weights: () => {} },
@@ -132,13 +138,13 @@ const readyOf = (tower: LoadedTower): readonly ReadyArtifact[] => [
   ...new Map([...tower.components.values()].flatMap((c) => c.artifacts).map((a) => [a.request, a])).values(),
 ];
 
-function reportOf({ cut, tower, times, results }: LoadedCut, expected: Tensors): CutReport {
-  const sorted = [...times].sort((a, b) => a - b);
+function reportOf({ cut, tower, times, results }: LoadedCut, own: LoadedCut): CutReport {
   const ready = readyOf(tower);
   const blobs = new Map(ready.flatMap((a) => [...a.blobs]));
   return {
     cut,
-    ms: { median: median(sorted), min: sorted[0] },
+    ms: { median: median(times), min: Math.min(...times) },
+    ratio: median(times.map((ms, round) => ms / own.times[round])),
     compileMs: sum(ready.map((a) => a.compileMs)),
     artifacts: ready.length,
     artifactBytes: sum(ready.map((a) => a.bytes)) + sum([...blobs.values()]),
@@ -146,7 +152,7 @@ function reportOf({ cut, tower, times, results }: LoadedCut, expected: Tensors):
     weightBytes: tower.weightBytes,
     arenaBytes: tower.stats.arenaBytes,
     peakBytes: Math.max(...ready.map((a) => a.artifact.peakBytes)),
-    difference: difference(results, expected),
+    difference: difference(results, own.results),
   };
 }
 
@@ -155,13 +161,12 @@ type Measured = Extract<CutReport, { ms: unknown }>;
 /** The cheapest to compile of those that are as fast as the fastest, and why. */
 export function recommend(cuts: readonly CutReport[]): Pick<GranularityReport, "recommended" | "why"> {
   const measured = cuts.filter((c): c is Measured => "ms" in c && c.difference <= SAME_RESULTS);
-  const time = (c: Measured): number => c.ms.median;
-  const fastest = measured.reduce((a, b) => (time(b) < time(a) ? b : a));
-  const equal = measured.filter((c) => time(c) <= time(fastest) * EQUALLY_FAST);
+  const fastest = measured.reduce((a, b) => (b.ratio < a.ratio ? b : a));
+  const equal = measured.filter((c) => c.ratio <= fastest.ratio * EQUALLY_FAST);
   const best = equal.reduce((a, b) => (b.compileMs < a.compileMs ? b : a));
   const others = measured.filter((c) => c !== best);
-  const against = ({ cut, ms, compileMs }: Measured): string =>
-    `"${cut}" takes ${(ms.median / time(best)).toFixed(2)} times its time and ${(compileMs / best.compileMs).toFixed(1)} times its compile time`;
+  const against = ({ cut, ratio, compileMs }: Measured): string =>
+    `"${cut}" takes ${(ratio / best.ratio).toFixed(2)} times its time and ${(compileMs / best.compileMs).toFixed(1)} times its compile time`;
   const first =
     best === fastest
       ? `"${best.cut}" is the fastest of those measured`
@@ -199,14 +204,16 @@ export async function tuneGranularity(
         problems.push({ cut: name, problem: error.message });
       }
     }
-    for (let i = 0; i < runs; i++) {
-      for (const { tower: one, times } of loaded) {
+    for (let round = 0; round < runs; round++) {
+      // Who goes first in a round, and after whom, changes.
+      const first = round % loaded.length;
+      for (const { tower: one, times } of [...loaded.slice(first), ...loaded.slice(0, first)]) {
         await run(one);
         times.push(one.stats.modelMs);
       }
     }
-    const expected = loaded.find((l) => l.cut === "block")?.results ?? {};
-    const measured = loaded.map((l) => reportOf(l, expected));
+    const own = loaded.find((l) => l.cut === "block") ?? internal("the plugin's own cut is not among those measured");
+    const measured = loaded.map((l) => reportOf(l, own));
     const order = [...all.keys()];
     const reports = [...measured, ...problems].sort((a, b) => order.indexOf(a.cut) - order.indexOf(b.cut));
     return { modality: tower.modality, cuts: reports, ...recommend(reports) };

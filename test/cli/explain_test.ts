@@ -57,7 +57,7 @@ test("explain --config prints every setting with where it came from, and compile
       ["clip/vision.block"],
       ["setting", "value", "from"],
       ["enabled", "true", "default"],
-      ["ranges", '{"axis":"batch","ends":[1,8]}', 'component "clip/vision.block"'],
+      ["ranges", '{"ends":{"batch":[1,8]}}', 'component "clip/vision.block"'],
       ["dtype", '"f32"', "default"],
       ["device", '"wasm"', "runtime"],
       ["target", '"wasm-simd128"', "runtime"],
@@ -69,6 +69,8 @@ test("explain --config prints every setting with where it came from, and compile
     assert.deepEqual(settings.enabled, { value: false, from: "--no-compile: compile.enabled" });
     assert.deepEqual(settings.maxArtifacts.value, 4);
     assert.ok(ranges.every((r: { state: string }) => r.state === "lazy"));
+    const half = await runCli([...args, "--config", "--dtype", "bf16", "--json"], { cwd: folder });
+    assert.equal(JSON.parse(half.stdout).components[0].settings.dtype.value, "bf16");
     const off = await runCli([...args, "--config", "--json"], { cwd: folder, env: { FOVEA_COMPILE: "0" } });
     assert.equal(JSON.parse(off.stdout).components[0].settings.enabled.from, "FOVEA_COMPILE=0: compile.enabled");
   }));

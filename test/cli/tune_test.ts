@@ -9,7 +9,10 @@ const COMMAND = ["tune", "granularity", VIT, "--threads", "0", "--runs", "1"];
 test("tune granularity prints a table and a recommendation, or one JSON document", async () => {
   const text = await runCli([...COMMAND, "--cuts", "block,tower"]);
   assert.equal(text.code, 0, text.stderr);
-  assert.match(text.stdout, /\ncut +ms +min +compile ms +artifacts +their size +steps +weights +arena +peak\nblock /);
+  assert.match(
+    text.stdout,
+    /\ncut +ms +min +ratio +compile ms +artifacts +their size +steps +weights +arena +peak\nblock /,
+  );
   assert.match(text.stdout, /\ntower /);
   assert.match(text.stdout, /\nrecommended: (block|tower)\. "\1" is /);
   const json = await runCli([...COMMAND, "--cuts", "block", "--batch", "2", "--json"]);

@@ -49,6 +49,7 @@ function compiledOf(target: string): CompiledArtifact {
     target,
     box: {},
     peakBytes: 0,
+    indices: "proven",
     requires: [],
     expectations: [],
   };

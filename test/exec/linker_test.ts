@@ -6,6 +6,7 @@ import type { ComponentCall, Plan } from "../../runtime/abi/encoder.ts";
 import type { DimData } from "../../runtime/core/dim.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { ARENA_ALIGNMENT, bindSteps, linkPlan, slotBytes } from "../../runtime/exec/linker.ts";
+import { hasCode } from "../kit/assertions.ts";
 import { createFakeDevice, type FakeCode, floats } from "./fake_device.ts";
 
 const N: DimData = [[1, "n"]];
@@ -32,7 +33,7 @@ function step(code: string, buffers: readonly BufferRef[], sizes: readonly DimDa
 
 function artifact(parts: Partial<Artifact>): Artifact {
   const empty = { inputs: [], outputs: [], weights: [], slots: [], steps: [], requires: [], expectations: [] };
-  return { ...empty, format: 1, target: "fake", box: {}, peakBytes: 0, ...parts };
+  return { ...empty, format: 1, target: "fake", box: {}, peakBytes: 0, indices: "proven", ...parts };
 }
 
 const call = (
@@ -213,4 +214,27 @@ test("linker: plans that make no sense are our own errors", () => {
   assert.throws(() => linked([call({ n: 4 }, both, {})], { y: "z" }), /the plan's result "z" is never computed/);
   // A dense value may be seen in another shape.
   linked([call({ n: 4 }, both, {})], {}, [2, 2]);
+});
+
+test("linker: a call that leaves 32 bits is refused where its range did not prove that it cannot", () => {
+  const port = { name: "x", dtype: "f32" as const, shape: [[[1, "rows"]] as const] };
+  const plan = {
+    key: "",
+    calls: [call({ rows: 2 ** 30 }, { x: "x" }, {})],
+    constants: {},
+    results: {},
+  };
+  const link = (indices: "proven" | "checked"): unknown =>
+    linkPlan(plan, { x: { dtype: "f32", shape: [2 ** 30] } }, () => ({
+      artifact: artifact({ inputs: [port], indices }),
+      weights: [],
+    }));
+  assert.throws(
+    () => link("checked"),
+    hasCode(
+      "call_too_large",
+      /Component "test\/part" at rows = 1073741824 needs 4 GiB, and 32-bit addresses reach 4 GiB/,
+    ),
+  );
+  assert.doesNotThrow(() => link("proven"));
 });

@@ -26,6 +26,9 @@ test("qwen2.5-vl-7b: 3 structures, 4 artifacts for pictures of all sizes; window
     engine: "test",
     onProblem: () => {},
     now: () => performance.now(),
+    findPlace: async () => undefined,
+    today: () => 0,
+    packs: [],
   });
   const folder = join(FIXTURES, "configs/qwen2.5-vl-7b");
   const processor = readJson(join(folder, "preprocessor_config.json"));

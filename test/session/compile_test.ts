@@ -9,7 +9,7 @@ import { tensorOf } from "../kit/run_graph.ts";
 const MLP: ComponentInput = {
   tag: "test/mlp",
   symbols: { rows: { min: 1, max: 40 } },
-  ranges: { axis: "rows", ends: [4], exact: [{ rows: 17 }] },
+  ranges: { ends: { rows: [4] }, exact: [{ rows: 17 }] },
   build: (b) => {
     const x = b.input("x", [b.dims.rows, 6]);
     const hidden = b.unary(
@@ -85,7 +85,7 @@ test("a component names what is wrong with its inputs, weights and ranges", asyn
     hasCode("wrong_shape", /"fc1\.bias".*\[9\].*\[10\]/s),
   );
   await assert.rejects(
-    runtime.compile({ ...MLP, ranges: { axis: "rows", ends: [50] } }, WEIGHTS),
+    runtime.compile({ ...MLP, ranges: { ends: { rows: [50] } } }, WEIGHTS),
     hasCode("invalid_range", /50/),
   );
   const crooked: ComponentInput = {

@@ -35,8 +35,8 @@ const REFUSED: readonly (readonly [unknown, RegExp])[] = [
     /`compile\.components\["clip\/\*"\]\.ranges` is 8; expected ranges such as/,
   ],
   [
-    { components: { "clip/*": { ranges: { axis: "batch", ends: [1, "8"] } } } },
-    /`compile\.components\["clip\/\*"\]\.ranges\.ends\[1\]` is "8"; expected a whole number >= 0\./,
+    { components: { "clip/*": { ranges: { ends: { batch: [1, "8"] } } } } },
+    /`compile\.components\["clip\/\*"\]\.ranges\.ends\.batch\[1\]` is "8"; expected a whole number >= 0\./,
   ],
   [
     { components: { x: { ranges: { exact: [{ batch: -1 }] } } } },
@@ -57,7 +57,7 @@ test("the schema refuses unknown names and wrong values with their path, what wa
   const all = {
     enabled: true,
     base: { enabled: false, dtype: "f32", device: "wasm", target: "wasm-simd128", lazy: true, maxArtifacts: 9 },
-    components: { "clip/*": { ranges: { axis: "batch", ends: [1, 8], exact: [{ batch: 64 }] } } },
+    components: { "clip/*": { ranges: { ends: { batch: [1, 8] }, exact: [{ batch: 64 }] } } },
   } as const;
   assert.deepEqual(checkConfig(defineConfig({ compile: all }), "f.json"), { compile: all });
 });
@@ -82,8 +82,8 @@ test("createRuntime takes one configuration, or several with their names", async
 
 test("what a configuration asks of a component that it cannot have is told with its place", async () => {
   const cases: readonly (readonly [object, string, RegExp])[] = [
-    [{ ranges: { axis: "batch", ends: [99] } }, "invalid_range", /end 99 .*See compile\.components\["clip\/\*"\]\.$/],
-    [{ maxArtifacts: 2 }, "invalid_range", /make 3 artifacts, over maxArtifacts 2.*See compile\.components/],
+    [{ ranges: { ends: { batch: [99] } } }, "invalid_range", /end 99 .*See compile\.components\["clip\/\*"\]\.$/],
+    [{ maxArtifacts: 2 }, "invalid_range", /3 ranges = 3 artifacts, over maxArtifacts 2.*See compile\.components/],
     [{ device: "refrence" }, "unknown_device", /Did you mean "reference"\?.*by compile\.components\["clip\/\*"\]\.$/],
     [{ target: "wasm-simd" }, "unknown_target", /no target "wasm-simd".*asked for by compile\.components/],
     [{ device: "reference", target: "wasm-simd128" }, "unknown_target", /device "reference" has no target/],

@@ -96,7 +96,15 @@ test("a block of MiniLM with two-byte weights takes little more than half of the
   const device = (await wasmPlugin.devices?.[0].open(BARE_HOST, { threads: 0 })) as Device;
   const artifacts = await createArtifacts({
     places: createPlaces({ device, plugins: [wasmPlugin], host: BARE_HOST }),
-    ...{ ops: OP_TABLE, layers: [], strict: false, now: () => 0 },
+    ...{
+      ops: OP_TABLE,
+      layers: [],
+      strict: false,
+      now: () => 0,
+      today: () => 0,
+      packs: [],
+      findPlace: async () => undefined,
+    },
     ...{ store: createMemoryStore(), journal: createJournal(), engine: "test", onProblem: () => {} },
   });
   const bytesOf = async (dtype: WeightDType): Promise<number> => {

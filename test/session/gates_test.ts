@@ -140,7 +140,7 @@ test("one tag with two structures is refused, naming both plugins; with one stru
     tinyPlugin("first", "tiny", { build: SQUARE }),
     tinyPlugin("second", "small", { build: CUBE }),
     tinyPlugin("third", "little", { build: SQUARE }),
-    tinyPlugin("fourth", "wee", { build: SQUARE, ranges: { axis: "rows", ends: [4] } }),
+    tinyPlugin("fourth", "wee", { build: SQUARE, ranges: { ends: { rows: [4] } } }),
   );
   await runtime.load(modelOf("tiny"), LOAD);
   const says = (other: string) =>

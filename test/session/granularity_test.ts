@@ -34,6 +34,7 @@ test("calls that occur once stay alone, runs of the others are cut into groups",
 const MEASURED: Extract<CutReport, { ms: unknown }> = {
   cut: "block",
   ms: { median: 100, min: 99 },
+  ratio: 1,
   compileMs: 50,
   artifacts: 4,
   artifactBytes: 1,
@@ -45,18 +46,18 @@ const MEASURED: Extract<CutReport, { ms: unknown }> = {
 };
 
 test("the cheapest to compile of the fastest is recommended, and never one with other results", () => {
-  const cut = (name: string, median: number, compileMs: number, difference = 0): CutReport => ({
+  const cut = (name: string, ratio: number, compileMs: number, difference = 0): CutReport => ({
     ...MEASURED,
     cut: name,
-    ms: { median, min: median },
+    ratio,
     compileMs,
     difference,
   });
-  const { recommended, why } = recommend([MEASURED, cut("tower", 98, 400), cut("op", 180, 60)]);
+  const { recommended, why } = recommend([MEASURED, cut("tower", 0.98, 400), cut("op", 1.8, 60)]);
   assert.equal(recommended, "block");
   assert.match(why, /^"block" is as fast as "tower" within 3 % and compiles faster; "tower" takes 0\.98 times/);
-  assert.equal(recommend([MEASURED, cut("tower", 80, 400)]).recommended, "tower");
-  assert.equal(recommend([MEASURED, cut("tower", 80, 400, 0.5)]).recommended, "block");
+  assert.equal(recommend([MEASURED, cut("tower", 0.8, 400)]).recommended, "tower");
+  assert.equal(recommend([MEASURED, cut("tower", 0.8, 400, 0.5)]).recommended, "block");
   assert.equal(recommend([MEASURED, { cut: "tower", problem: "It is not." }]).recommended, "block");
 });
 
@@ -65,7 +66,7 @@ const WIDTH = 4;
 const component = (name: string, build: ComponentSpec["build"], instances: readonly string[]): ComponentSpec => ({
   tag: `skip/vision.${name}`,
   symbols: { rows: { min: 1, max: 64 } },
-  ranges: { axis: "rows", ends: [8] },
+  ranges: { ends: { rows: [8] } },
   instances,
   build,
 });
@@ -172,6 +173,9 @@ async function artifactsAlone() {
     store: createMemoryStore(),
     journal: createJournal(),
     now: () => performance.now(),
+    findPlace: async () => undefined,
+    today: () => 0,
+    packs: [],
   });
   return { device, artifacts };
 }
@@ -233,6 +237,7 @@ test("vit in four cuts: equal results, no more weights, one structure for equal 
   for (const c of cuts) {
     assert.ok(c.ms.median > 0 && c.compileMs > 0 && c.artifactBytes > 0 && c.arenaBytes > 0 && c.peakBytes > 0);
   }
+  assert.equal(by.block.ratio, 1);
   assert.equal(by.tower.artifacts, 1);
   // Embedding, pairs of blocks, final norm, pooling.
   assert.equal(by["2 blocks"].artifacts, by.block.artifacts);
@@ -252,13 +257,13 @@ function checkEqual(cuts: readonly (typeof MEASURED)[]): void {
 }
 
 // Windows beside full attention and merging; sizes of one component that are products in the next; two kinds of blocks.
-for (const [fixture, cut] of [
-  ["qwen2_5_vl", "tower"],
-  ["dinov2", "tower"],
-  ["modernbert", 2],
+for (const [fixture, cut, example] of [
+  ["qwen2_5_vl", "tower", { grid: [1, 8, 12] }],
+  ["dinov2", "tower", { size: [28, 42] }],
+  ["modernbert", 2, { tokens: 9 }],
 ] as const) {
   test(`${fixture} cut otherwise (${cut}): equal results and no more weights`, async () => {
-    const { cuts } = await tune(fixture, { cuts: [cut] });
+    const { cuts } = await tune(fixture, { cuts: [cut], example });
     assert.equal(cuts.length, 2);
     checkEqual(cuts);
   });

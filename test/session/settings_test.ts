@@ -8,7 +8,7 @@ import { resolveSettings, tagMatches } from "../../runtime/session/settings.ts";
 const SQUARE: ComponentSpec = {
   tag: "example/vision.square",
   symbols: { rows: { min: 1, max: 64 } },
-  ranges: { axis: "rows", ends: [8] },
+  ranges: { ends: { rows: [8] } },
   instances: [""],
   build: (b) => {
     const x = b.input("x", [b.dims.rows, 4]);

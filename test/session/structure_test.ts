@@ -38,6 +38,9 @@ test("24 equal blocks of clip-vit-large compile once for each range", async () =
     engine: "test",
     onProblem: () => {},
     now: () => performance.now(),
+    findPlace: async () => undefined,
+    today: () => 0,
+    packs: [],
   });
   const config = JSON.parse(
     readFileSync(repositoryPath("test/fixtures/configs/clip-vit-large-patch14-336/config.json"), "utf8"),

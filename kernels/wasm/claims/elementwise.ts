@@ -1,6 +1,6 @@
 /** Chains of elementwise ops as one pass. */
 import type { Claim, ClaimContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
-import { add, type Dim, mul, product } from "../../../runtime/core/dim.ts";
+import { add, type Dim, divisorOf, mul, product } from "../../../runtime/core/dim.ts";
 import { broadcastStrides, denseStrides } from "../../../runtime/core/strides.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import { collapseAxes } from "../emit/axes.ts";
@@ -37,9 +37,10 @@ function claimChain(context: ClaimContext, root: Node, grown: Grown): Claim {
       const axes = collapseAxes(root.shape, [denseStrides(root.shape), ...strides]);
       const dtypes = leaves.map((l) => l.dtype as OperandType);
       const madd = context.capabilities.relaxedMadd === true;
+      const inFours = divisorOf(axes.inner, e.box) % 4 === 0;
       e.step({
         name: covers.map((n) => n.op).join("_"),
-        code: elementwiseKernel(elementwiseOptions(expr, dtypes, axes, madd)).bytes,
+        code: elementwiseKernel({ ...elementwiseOptions(expr, dtypes, axes, madd), inFours }).bytes,
         args: [
           { place: e.output, offset: 0, mode: "write" },
           ...found.map((s, i) => pointer(s, leaves[i])),

@@ -8,7 +8,7 @@ import type {
   PackedLayout,
   Place,
 } from "../../../runtime/abi/kernel.ts";
-import { add, type Dim, dimEquals, evaluate, mul, product, type Shape } from "../../../runtime/core/dim.ts";
+import { add, type Dim, dimEquals, divisorOf, evaluate, mul, product, type Shape } from "../../../runtime/core/dim.ts";
 import { broadcastStrides, denseStrides } from "../../../runtime/core/strides.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import type { EpilogueAccess } from "../emit/epilogue.ts";
@@ -30,9 +30,9 @@ import {
   packKernel,
   packScratch,
 } from "../emit/pack_b.ts";
-import type { Size } from "../emit/size.ts";
+import type { SizeHint } from "../emit/size.ts";
 import { grow, renumber } from "./grow.ts";
-import { bytesOf, pointer, type Source, sourcesOf } from "./operands.ts";
+import { bytesOf, hintOf, pointer, type Source, sizeOf, sourcesOf } from "./operands.ts";
 import { type ProductForm, productForm } from "./product_form.ts";
 import { type StoredWeight, storedWeight } from "./stored.ts";
 
@@ -78,7 +78,6 @@ interface Product {
 }
 
 const axisFromEnd = (shape: Shape, count: number): Dim => shape[shape.length - count];
-const sizeOf = (d: Dim): Size => (typeof d === "number" ? d : "argument");
 
 /** Shape and strides of a value where it will be read. */
 function seen(context: ClaimContext, node: Node): { readonly shape: Shape; readonly strides: readonly Dim[] } {
@@ -110,6 +109,11 @@ function batchesOfB(b: Node, lead: Shape): "one" | "each" | undefined {
   if (own.every((d) => dimEquals(d, 1))) return "one";
   const batch = lead.slice(0, -1);
   return own.length === batch.length && own.every((d, i) => dimEquals(d, batch[i])) ? "each" : undefined;
+}
+
+/** Rows of the register tile: what the target runs fastest, and no more than the range has. */
+function rowsOfTile(fastest: number, { exact, most = fastest }: SizeHint): number {
+  return Math.max(1, Math.min(fastest, exact ?? most));
 }
 
 /** Bytes that nothing but the product reads as f32. */
@@ -154,7 +158,8 @@ function analyze(context: ClaimContext, node: Node, left: LeftSide, epilogue: Ep
   const form = found ?? formFor(dense);
   if (form === undefined) return "what it reads cannot be walked as batches of rows.";
   const { tileRows, tileColumns, relaxedMadd } = context.capabilities;
-  const tile = { rows: tileRows as number, columns: tileColumns as number, madd: relaxedMadd === true };
+  const rows = rowsOfTile(tileRows as number, hintOf(form.rows, context.box));
+  const tile = { rows, columns: tileColumns as number, madd: relaxedMadd === true };
   // Products of bytes read panels of f32.
   const stored = left.value.dtype === "u8" ? undefined : storedWeight(context, b);
   return { node, left, epilogue, tile, n, k, transposed, form, copiesA: found === undefined, stored };
@@ -220,9 +225,11 @@ function emit(e: EmitContext, p: Product, a: Source, b: Source | undefined, oper
   );
   const options: MatmulOptions = {
     ...tile,
-    n: sizeOf(n),
-    k: sizeOf(k),
-    aRowStride: sizeOf(ofA.row),
+    n: sizeOf(n, e.box),
+    k: sizeOf(k, e.box),
+    mHint: hintOf(form.rows, e.box),
+    wholePanels: divisorOf(n, e.box) % tile.columns === 0,
+    aRowStride: sizeOf(ofA.row, e.box),
     aBytes: p.left.value.dtype === "u8",
     epilogue: epilogue.expr,
     operands: access,

@@ -21,10 +21,14 @@ export interface AttentionOptions {
   readonly window: number;
   /** Allows relaxed multiply-add. */
   readonly madd: boolean;
+  /** No head has more queries; nothing where that is not known. */
+  readonly mostQueries?: number;
+  /** No query sees more keys; nothing where that is not known. */
+  readonly mostKeys?: number;
 }
 
 /** What the size of scratch and grid depends on. */
-export type AttentionLayoutOptions = Pick<AttentionOptions, "headDim" | "window" | "madd">;
+export type AttentionLayoutOptions = Pick<AttentionOptions, "headDim" | "window" | "madd" | "mostQueries" | "mostKeys">;
 
 /**
  * Names of the argument words, in order. `output`, `q`, `k`, `v`, `key_mask` and `cu_seqlens` are pointers; strides are
@@ -40,7 +44,7 @@ export function attentionArguments(options: AttentionOptions): readonly string[]
 }
 
 const layoutOf = (options: AttentionLayoutOptions): ScratchLayout =>
-  scratchLayout(options.headDim, options.madd, options.window > 0);
+  scratchLayout({ ...options, windowed: options.window > 0 });
 
 /** Bytes of private scratch. */
 export function attentionScratch(options: AttentionLayoutOptions): number {

@@ -59,9 +59,23 @@ export interface ScratchLayout {
   readonly bytes: number;
 }
 
-/** Where everything lies for one head_dim; `windowed` makes room for `unseen`. */
-export function scratchLayout(headDim: number, madd: boolean, windowed: boolean): ScratchLayout {
+/** What the layout of scratch follows from. */
+export interface ScratchOptions {
+  readonly headDim: number;
+  readonly madd: boolean;
+  /** Makes room for `unseen`. */
+  readonly windowed: boolean;
+  /** No head has more queries, or keys that see each other; nothing where that is not known. */
+  readonly mostQueries?: number;
+  readonly mostKeys?: number;
+}
+
+/** Where everything lies. */
+export function scratchLayout(options: ScratchOptions): ScratchLayout {
+  const { headDim, madd, windowed, mostQueries = QUERIES, mostKeys = KEYS } = options;
   const tile = { rows: madd ? 6 : 4, columns: 8, madd };
+  const queries = Math.min(QUERIES, roundUp(mostQueries, tile.rows));
+  const keys = Math.min(KEYS, roundUp(mostKeys, tile.columns));
   let bytes = 0;
   const take = (size: number): number => {
     const at = bytes;
@@ -70,21 +84,21 @@ export function scratchLayout(headDim: number, madd: boolean, windowed: boolean)
   };
   const queryRow = 4 * roundUp(headDim, 4);
   const sumsRow = 4 * roundUp(headDim, tile.columns);
-  const scoresRow = 4 * KEYS;
+  const scoresRow = 4 * keys;
   const keyPanel = 4 * tile.columns * headDim;
-  const valuePanel = 4 * tile.columns * KEYS;
+  const valuePanel = 4 * tile.columns * keys;
   return {
-    ...{ tile, headDim, queries: QUERIES, keys: KEYS, queryRow, sumsRow, scoresRow, keyPanel, valuePanel },
-    query: take(QUERIES * queryRow),
-    sums: take(QUERIES * sumsRow),
-    scores: take(QUERIES * scoresRow),
-    key: take((KEYS / tile.columns) * keyPanel),
+    ...{ tile, headDim, queries, keys, queryRow, sumsRow, scoresRow, keyPanel, valuePanel },
+    query: take(queries * queryRow),
+    sums: take(queries * sumsRow),
+    scores: take(queries * scoresRow),
+    key: take((keys / tile.columns) * keyPanel),
     value: take((sumsRow / (4 * tile.columns)) * valuePanel),
-    largest: take(4 * QUERIES),
-    total: take(4 * QUERIES),
-    seen: take(4 * (QUERIES + tile.rows)),
-    positions: take(4 * (KEYS + 1)),
-    unseen: take(windowed ? 4 * (QUERIES + tile.rows) : 0),
+    largest: take(4 * queries),
+    total: take(4 * queries),
+    seen: take(4 * (queries + tile.rows)),
+    positions: take(4 * (keys + 1)),
+    unseen: take(windowed ? 4 * (queries + tile.rows) : 0),
     bytes,
   };
 }

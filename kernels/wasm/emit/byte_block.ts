@@ -35,6 +35,9 @@ export interface ByteBlock {
   readonly kSteps: SizeValue;
   /** Rows of the block. */
   readonly height: Local;
+  /** As of a product of f32. */
+  readonly rests: readonly number[];
+  readonly most: number | undefined;
 }
 
 /** `steps` bytes of each of `height` rows as f32, rows of the result {@link STEPS} apart. */
@@ -66,11 +69,12 @@ export const panelSumBytes = (blockRows: number, columns: number): number => 4 *
 
 /** Leaves the sums of every panel in scratch, one panel's behind the other's. Every sum is one chain in ascending K. */
 export function multiplyBytes(frame: KernelFrame, block: ByteBlock): Code {
-  const { tile, blockRows, a, b, panels, kSteps, height } = block;
+  const { tile, blockRows, a, b, panels, kSteps, height, rests, most } = block;
   const { columns } = tile;
   const sumBytes = panelSumBytes(blockRows, columns);
   const [steps, stepsLeft, converted, panel, panelsLeft, panelSums] = frame.locals("i32", 6);
-  const pass = tilePass(frame, { tile, aRowStride: STEPS, aRow: sizeValue(frame, STEPS, 0), clears: false });
+  const aRow = sizeValue(frame, STEPS, 0);
+  const pass = tilePass(frame, { tile, aRowStride: STEPS, aRow, clears: false, rests, most });
   const eachPanel = (body: Code): Code => [
     set(panelSums, get(frame.scratch)),
     set(panelsLeft, get(panels)),

@@ -5,7 +5,7 @@ import { hoistConstants } from "../asm/hoist.ts";
 import { type KernelFrame, type KernelModule, kernelModule } from "../asm/module.ts";
 import { type CollapsedAxes, type InnerAccess, innerAccess, requireContiguousOutput } from "./axes.ts";
 import { lowerExpr, type ScalarExpr } from "./expr.ts";
-import { advance, forItems, inFours, word, wordBytes } from "./loops.ts";
+import { advance, countDown, forItems, inFours, word, wordBytes } from "./loops.ts";
 import { moveToPosition, type Strided } from "./position.ts";
 
 /** Element type of an operand; integers are converted to f32 (exact up to 2^24). */
@@ -24,6 +24,8 @@ export interface ElementwiseOptions {
   readonly outer: number;
   /** Allows relaxed multiply-add. */
   readonly madd: boolean;
+  /** The innermost axis is known to be whole vectors of 4. */
+  readonly inFours?: boolean;
 }
 
 /** Elements of the innermost axis in one grid item. */
@@ -158,7 +160,9 @@ export function elementwiseKernel(options: ElementwiseOptions): KernelModule {
         [output, ...cursors].map((c) => placeAlong(c, start)),
         moveToPosition([output, ...cursors], sizes, position, index),
         cursors.map((c, k) => (c.access === "scalar" ? loadEverywhere(c, values[k]) : [])),
-        inFours(counter, get(count), step(4), step(1)),
+        options.inFours === true
+          ? [set(counter, i32.shrU(get(count), i32.of(2))), countDown(counter, step(4))]
+          : inFours(counter, get(count), step(4), step(1)),
       ]),
     ];
   });

@@ -10,7 +10,7 @@ import type { ScalarExpr } from "./expr.ts";
 import { pairedWords } from "./half.ts";
 import { advance, countDown, forItems, word, wordBytes } from "./loops.ts";
 import { blockSteps, multiplyBlock } from "./matmul_block.ts";
-import { ceilDivision, type Size, sizeValue, smaller, wordsAfter } from "./size.ts";
+import { ceilDivision, remainders, type Size, type SizeHint, sizeValue, smaller, wordsAfter } from "./size.ts";
 
 export interface MatmulOptions {
   /** Register tile: 1..8 rows. */
@@ -19,6 +19,10 @@ export interface MatmulOptions {
   readonly columns: number;
   readonly n: Size;
   readonly k: Size;
+  /** What is known of the rows of A, which are an argument word. */
+  readonly mHint?: SizeHint;
+  /** Where N is an argument word: it is known to be whole panels. */
+  readonly wholePanels?: boolean;
   /** Elements between rows of A. */
   readonly aRowStride: Size;
   /** A holds u8, converted while it is read, and B f32; A is f32 unless given. */
@@ -42,7 +46,12 @@ type Blocking = Pick<MatmulOptions, "rows" | "columns" | "half" | "aBytes">;
 const blockRows = ({ rows, half }: Blocking): number =>
   Math.ceil((half === undefined ? BLOCK_ROWS : HALF_BLOCK_ROWS) / rows) * rows;
 
-const sumsBytes = (options: Blocking): number => blockRows(options) * options.columns * 4;
+/** Bytes of a block's sums. */
+function sumsBytes(options: Blocking & Pick<MatmulOptions, "mHint">): number {
+  const { rows, columns, mHint = {} } = options;
+  const most = Math.ceil((mHint.exact ?? mHint.most ?? Number.POSITIVE_INFINITY) / rows) * rows;
+  return Math.min(blockRows(options), most) * columns * 4;
+}
 
 /** Panels of B that a grid item multiplies. */
 const itemPanels = ({ columns, aBytes }: Blocking): number => (aBytes === true ? panelsAtOnce(columns) : 1);
@@ -64,7 +73,7 @@ export function matmulItem(element: number, m: number, n: number, options: Block
 }
 
 /** Bytes of private scratch: sums and, for a widened block of K, a panel with a vector that completes its last pair. */
-export function matmulScratch(options: Blocking & Pick<MatmulOptions, "k">): number {
+export function matmulScratch(options: Blocking & Pick<MatmulOptions, "k" | "mHint">): number {
   const { columns, half, aBytes } = options;
   if (aBytes === true) return byteBlockScratch(blockRows(options), columns);
   if (half === undefined) return sumsBytes(options);
@@ -145,23 +154,33 @@ export function matmulKernel(options: MatmulOptions): KernelModule {
     const [item, m, panels, blocks, blockHeight] = frame.locals("i32", 5);
     const [panel, batch, row, height] = frame.locals("i32", 4);
     const [a, b, sums, output, column, width] = frame.locals("i32", 6);
+    const mHint = options.mHint ?? {};
+    const most = mHint.exact ?? mHint.most;
+    /** All rows lie in one block. */
+    const oneBlock = most !== undefined && most <= blockRows(options);
 
-    const setup = [
-      ...[n.setup, k.setup, aRow.setup],
-      set(m, argument("m")),
-      set(panels, n.ceilDiv(columns * itemPanels(options))),
+    const evenBlocks = [
       set(blocks, ceilDivision(get(m), i32.of(blockRows(options)))),
       // Blocks of even height, in whole tiles.
       set(blockHeight, ceilDivision(ceilDivision(get(m), get(blocks)), i32.of(rows))),
       set(blockHeight, i32.mul(get(blockHeight), i32.of(rows))),
     ];
-    const place = [
-      set(panel, i32.remU(get(item), get(panels))),
-      set(batch, i32.divU(get(item), get(panels))),
+    const blockPlace = [
       set(row, i32.mul(i32.remU(get(batch), get(blocks)), get(blockHeight))),
       set(batch, i32.divU(get(batch), get(blocks))),
       set(height, i32.sub(get(m), get(row))),
       set(height, i32.select(i32.ltS(get(blockHeight), get(height)), get(blockHeight), get(height))),
+    ];
+    const setup = [
+      ...[n.setup, k.setup, aRow.setup],
+      set(m, mHint.exact === undefined ? argument("m") : i32.of(mHint.exact)),
+      set(panels, n.ceilDiv(columns * itemPanels(options))),
+      ...(oneBlock ? [] : evenBlocks),
+    ];
+    const place = [
+      set(panel, i32.remU(get(item), get(panels))),
+      set(batch, i32.divU(get(item), get(panels))),
+      ...(oneBlock ? [set(height, get(m))] : blockPlace),
     ];
 
     const bytes = options.aBytes === true;
@@ -176,7 +195,7 @@ export function matmulKernel(options: MatmulOptions): KernelModule {
       set(a, i32.add(argument("a"), i32.add(...aFirst))),
       set(b, wordsAfter(argument("b"), ...bFirst)),
       multiplyBytes(frame, {
-        ...{ tile: options, blockRows: blockRows(options), height },
+        ...{ tile: options, blockRows: blockRows(options), height, rests: remainders(mHint, rows), most },
         ...{ a, aRow, b, panels: panelsHere, kSteps: k },
       }),
     ];
@@ -187,7 +206,8 @@ export function matmulKernel(options: MatmulOptions): KernelModule {
         tile: options,
         ...{ a, aRowStride: options.aRowStride, aRow },
         ...{ b, k: options.k, kSteps: k },
-        height,
+        // All blocks but the last are whole tiles.
+        ...{ height, rests: remainders(mHint, rows), most },
         ...(options.half === undefined ? {} : { half: { dtype: options.half, at: sumsBytes(options) } }),
       }),
     ];
@@ -196,7 +216,7 @@ export function matmulKernel(options: MatmulOptions): KernelModule {
     const first = { column: get(column), row: get(row), batch: get(batch) };
     const { operands, place: placeOperands } = placedOperands(frame, options.operands, first, argument);
     const outputRow = i32.add(i32.mul(get(batch), get(m)), get(row));
-    const tail = options.n === "argument" ? undefined : options.n % columns;
+    const tail = options.n !== "argument" ? options.n % columns : options.wholePanels === true ? 0 : undefined;
     const finish = (firstSum: Code): Code => [
       set(column, i32.mul(get(panel), i32.of(columns))),
       tail !== 0 ? set(width, smaller(i32.of(columns), i32.sub(n.read, get(column)))) : [],
@@ -223,8 +243,8 @@ export function matmulKernel(options: MatmulOptions): KernelModule {
         advance(panel, i32.of(1)),
       ]),
     ];
-    const store = bytes ? finishPanels() : finish(get(frame.scratch));
+    const work = [multiply, bytes ? finishPanels() : finish(get(frame.scratch))];
     // Even heights may leave nothing for the last block.
-    return [setup, forItems(frame, item, [place, when(i32.gtS(get(height), i32.of(0)), [multiply, store])])];
+    return [setup, forItems(frame, item, [place, oneBlock ? work : when(i32.gtS(get(height), i32.of(0)), work)])];
   });
 }

@@ -37,6 +37,10 @@ export interface ProductBlock {
   readonly height: Local;
   /** The panel is kept as pairs of this type, and blocks of K are widened into scratch at this distance. */
   readonly half?: { readonly dtype: HalfDType; readonly at: number };
+  /** Rows that may be left behind whole tiles. */
+  readonly rests: readonly number[];
+  /** No block has more rows; nothing where that is not known. */
+  readonly most: number | undefined;
 }
 
 /** How the rows of a block are multiplied, tile by tile. */
@@ -46,6 +50,10 @@ interface TilePass {
   readonly aRow: SizeValue;
   /** Sums begin at 0 instead of those in scratch. */
   readonly clears: boolean;
+  /** Rows that may be left behind whole tiles. */
+  readonly rests: readonly number[];
+  /** No block has more rows; nothing where that is not known. */
+  readonly most: number | undefined;
 }
 
 interface TilePlaces {
@@ -104,17 +112,19 @@ export function tilePass(
       multiplyTile(registers, { a: operands.rows.slice(0, count), b: bStep, end }),
       storeTile(registers, count, sums, 4 * columns),
     ];
-    const rest = Array.from({ length: rows - 1 }, (_, i) => when(i32.eq(get(left), i32.of(i + 1)), multiply(i + 1)));
+    const rest = pass.rests.map((n) => when(i32.eq(get(left), i32.of(n)), multiply(n)));
     return [
       set(aTile, get(a)),
       set(sums, firstSum),
       set(left, get(height)),
-      whileLoop(i32.geS(get(left), i32.of(rows)), [
-        multiply(rows),
-        advance(aTile, aRow.times(4 * rows)),
-        advance(sums, i32.of(4 * columns * rows)),
-        advance(left, i32.of(-rows)),
-      ]),
+      pass.most === rows
+        ? when(i32.eq(get(left), i32.of(rows)), multiply(rows))
+        : whileLoop(i32.geS(get(left), i32.of(rows)), [
+            multiply(rows),
+            advance(aTile, aRow.times(4 * rows)),
+            advance(sums, i32.of(4 * columns * rows)),
+            advance(left, i32.of(-rows)),
+          ]),
       rest,
     ];
   };
@@ -123,10 +133,16 @@ export function tilePass(
 
 /** Leaves the block's sums in scratch, rows `columns` apart. Every sum is one chain in ascending K. */
 export function multiplyBlock(frame: KernelFrame, block: ProductBlock): Code {
-  const { a, b, tile, aRowStride, height, aRow, kSteps } = block;
+  const { a, b, tile, aRowStride, height, aRow, kSteps, rests, most } = block;
   const { columns } = tile;
   const atOnce = block.k !== "argument" && block.k <= blockSteps(columns);
-  const { registers, end: bEnd, left, sums, run } = tilePass(frame, { tile, aRowStride, aRow, clears: atOnce });
+  const {
+    registers,
+    end: bEnd,
+    left,
+    sums,
+    run,
+  } = tilePass(frame, { tile, aRowStride, aRow, clears: atOnce, rests, most });
   // Panels of f32 are read where they are.
   const panel = block.half === undefined ? b : frame.local("i32");
   const widen = block.half === undefined ? undefined : widened(frame, block.half.dtype, b, panel, bEnd);

@@ -9,6 +9,9 @@ export async function putContent(store: Store, prefix: string, bytes: Uint8Array
   return digest;
 }
 
+/** Where a blob lies, by the digest of its bytes. */
+export const blobKey = (digest: string): string => `blobs/${digest}`;
+
 /** The bytes at `key` when their digest is `digest`. A damaged entry is deleted and counts as absent. */
 export async function getVerified(store: Store, key: string, digest: string): Promise<Uint8Array | undefined> {
   const bytes = await store.get(key);

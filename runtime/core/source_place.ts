@@ -1,0 +1,25 @@
+/** Lines of an author's source, read from stack traces. */
+
+export interface SourcePlace {
+  /** Path or `file:` URL, as the engine names it. */
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+const FRAME = /((?:[a-z][a-z+.-]+:\/\/|[A-Za-z]:[\\/]|\/)[^()]*?\.[cm]?[jt]sx?):(\d+):(\d+)\)?\s*$/;
+
+/** The first frame of a stack that is not of a file that `skip` matches. */
+export function placeInStack(stack: string, skip: RegExp): SourcePlace | undefined {
+  for (const text of stack.split("\n")) {
+    const found = FRAME.exec(text);
+    if (found === null || skip.test(found[1])) continue;
+    return { file: found[1], line: Number(found[2]), column: Number(found[3]) };
+  }
+  return undefined;
+}
+
+/** `clip.ts:41` */
+export function placeText({ file, line }: SourcePlace): string {
+  return `${file.replace(/^.*[/\\]/, "")}:${line}`;
+}

@@ -1,0 +1,26 @@
+/** Who called: the first line on the stack that is not fovea's own. */
+import type { Bindings } from "../core/dim.ts";
+import { placeInStack, placeText } from "../core/source_place.ts";
+import type { Demand } from "./journal.ts";
+import type { PlaceFinder } from "./trace.ts";
+
+/** `file:line` of whoever called, read and mapped when it is asked for; nothing when the stack does not tell. */
+export type Caller = () => Promise<string | undefined>;
+
+const ROOT = decodeURIComponent(new URL("../../", import.meta.url).pathname).replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+const OWN_FILES = new RegExp(`${ROOT}(runtime|kernels|plugins)/|${ROOT}mod\\.[jt]s`);
+
+/** Notes the stack as it is now, which engines do fast; its text is made only when the caller is wanted. */
+export function noteCaller(find: PlaceFinder): Caller {
+  const noted = new Error();
+  return async () => {
+    const place = placeInStack(noted.stack ?? "", OWN_FILES);
+    return place === undefined ? undefined : placeText((await find(place)) ?? place);
+  };
+}
+
+/** The demand of a call that is the first to need a range. */
+export async function firstUse(dims: Bindings, caller: Caller | undefined): Promise<Demand> {
+  const at = await caller?.();
+  return { cause: "first use", dims, ...(at === undefined ? {} : { caller: at }) };
+}

@@ -1,0 +1,154 @@
+/** `tune ranges`: recorded sizes in, ranges and what they are expected to save out. */
+import type { Capabilities } from "../abi/device.ts";
+import type { ComponentSpec } from "../abi/encoder.ts";
+import type { KernelSpec } from "../abi/kernel.ts";
+import { FoveaError } from "../core/diagnostics.ts";
+import type { Bindings, Box } from "../core/dim.ts";
+import { boxHolds, type RangeList, splitRanges } from "../core/range.ts";
+import { brokenRelation } from "../core/relation.ts";
+import { createInterner, type OpTable } from "../ir/node.ts";
+import { isObject } from "./check.ts";
+import { type CallCost, learnRanges, type SizeSample, secondsUnder } from "./learn_ranges.ts";
+import type { ComponentSettings } from "./settings.ts";
+import { type PlaceFinder, traceComponent, traceRanges } from "./trace.ts";
+
+/** Dims of one call of a component. */
+export interface RecordedSizes {
+  readonly tag: string;
+  readonly dims: Bindings;
+}
+
+/** What was learnt for one component. */
+export interface TunedComponent {
+  readonly tag: string;
+  /** Calls that were recorded, and those of them with sizes that the component does not take. */
+  readonly calls: number;
+  readonly outside: number;
+  readonly ranges: RangeList;
+  readonly artifacts: { readonly now: number; readonly tuned: number };
+  /** Expected seconds of all recorded calls, by the target's roofline. */
+  readonly seconds: { readonly now: number; readonly tuned: number };
+}
+
+export interface TuneRangesOptions {
+  /** Most artifacts of a component; its own limit unless given. */
+  readonly budget?: number;
+}
+
+/** Sizes out of JSON lines, `{"tag": ..., "dims": {...}}` each. @throws FoveaError `invalid_sizes` naming the line */
+export function readSizes(text: string, name: string): readonly RecordedSizes[] {
+  return text.split("\n").flatMap((line, at): readonly RecordedSizes[] => {
+    if (line.trim() === "") return [];
+    let value: unknown;
+    try {
+      value = JSON.parse(line);
+    } catch {
+      value = undefined;
+    }
+    const dims = isObject(value) ? value.dims : undefined;
+    const isRight =
+      isObject(value) &&
+      typeof value.tag === "string" &&
+      isObject(dims) &&
+      Object.values(dims).every(Number.isSafeInteger);
+    if (isRight) return [value as unknown as RecordedSizes];
+    throw new FoveaError(
+      "invalid_sizes",
+      `Line ${at + 1} of ${name} is not of the form {"tag": "clip/text.block", "dims": {"batch": 1, "tokens": 8}}; record sizes with --record.`,
+    );
+  });
+}
+
+/** Sizes as JSON lines. */
+export function writeSizes(sizes: readonly RecordedSizes[]): string {
+  return sizes.map(({ tag, dims }) => `${JSON.stringify({ tag, dims })}\n`).join("");
+}
+
+export interface TuneContext {
+  readonly ops: OpTable;
+  readonly kernels: readonly KernelSpec[];
+  readonly target: string;
+  readonly capabilities: Capabilities;
+  readonly settings: (spec: ComponentSpec) => ComponentSettings;
+  readonly findPlace: PlaceFinder;
+}
+
+/** Equal dims together. */
+function samplesOf(sizes: readonly RecordedSizes[]): readonly SizeSample[] {
+  const counts = new Map<string, SizeSample>();
+  for (const { dims } of sizes) {
+    const key = JSON.stringify(Object.entries(dims).sort());
+    counts.set(key, { dims, count: (counts.get(key)?.count ?? 0) + 1 });
+  }
+  return [...counts.values()];
+}
+
+/** @throws FoveaError `no_sizes` when nothing was recorded for any of the components */
+export async function tuneRanges(
+  components: readonly ComponentSpec[],
+  sizes: readonly RecordedSizes[],
+  context: TuneContext,
+  options: TuneRangesOptions,
+): Promise<readonly TunedComponent[]> {
+  const tuned: TunedComponent[] = [];
+  for (const spec of components) {
+    const own = sizes.filter((s) => s.tag === spec.tag);
+    if (own.length > 0 && Object.keys(spec.symbols).length > 0)
+      tuned.push(await tuneComponent(spec, own, context, options));
+  }
+  if (tuned.length > 0) return tuned;
+  const tags = (list: readonly string[]): string => [...new Set(list)].join(", ") || "none";
+  throw new FoveaError(
+    "no_sizes",
+    `No sizes of this model's components were recorded: there are ${tags(sizes.map((s) => s.tag))}, and the model has ${tags(components.map((c) => c.tag))}.`,
+  );
+}
+
+async function tuneComponent(
+  spec: ComponentSpec,
+  sizes: readonly RecordedSizes[],
+  context: TuneContext,
+  { budget }: TuneRangesOptions,
+): Promise<TunedComponent> {
+  const { ops, kernels, target, capabilities, findPlace } = context;
+  const { predictGraph } = await import("../compile/compile.ts");
+  const { tag, symbols, relations = [] } = spec;
+  const settings = context.settings(spec);
+  const names = Object.keys(symbols);
+  const inside = sizes.flatMap(({ dims }) => {
+    const own = Object.fromEntries(names.map((name) => [name, dims[name]]));
+    return boxHolds(symbols, own) && brokenRelation(relations, own) === undefined ? [{ tag, dims: own }] : [];
+  });
+  const samples = samplesOf(inside);
+  const limit = budget ?? settings.maxArtifacts.value;
+  const cost = async (box: Box): Promise<CallCost> => {
+    // Comparisons in `build` split the box once more; what they split is not chosen here.
+    const { ranges } = await traceRanges(spec, [box], ops, { find: findPlace, maxArtifacts: Number.POSITIVE_INFINITY });
+    const parts = ranges.map((range) => {
+      const interner = createInterner(ops);
+      const traced = traceComponent(spec, range.box, interner);
+      const enabled = settings.enabled.value;
+      return { box: range.box, seconds: predictGraph(traced, { interner, kernels, target, capabilities, enabled }) };
+    });
+    return (dims) => parts.find((p) => boxHolds(p.box, dims))?.seconds(dims) ?? 0;
+  };
+  const now = splitRanges(symbols, settings.ranges.value, {
+    ...{ tag, relations, maxArtifacts: settings.maxArtifacts.value },
+  });
+  const common = { tag, calls: sizes.length, outside: sizes.length - inside.length };
+  const current = await secondsUnder(now, samples, cost);
+  if (samples.length === 0) {
+    const kept = settings.ranges.value === "open" ? {} : settings.ranges.value;
+    return {
+      ...{ ...common, ranges: kept },
+      artifacts: { now: now.length, tuned: now.length },
+      seconds: { now: current, tuned: current },
+    };
+  }
+  const learned = await learnRanges(samples, { symbols, budget: limit, cost });
+  return {
+    ...{ ...common, ranges: learned.ranges },
+    artifacts: { now: now.length, tuned: learned.artifacts },
+    seconds: { now: current, tuned: learned.seconds },
+  };
+}

@@ -1,0 +1,84 @@
+/** `fovea cache` and `fovea build` on the command line. */
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { test } from "node:test";
+import { filesBelow, withFolder } from "../kit/folder.ts";
+import { repositoryPath, runCli } from "../kit/run_cli.ts";
+
+const DIGITS = repositoryPath("examples/models/digits-clip");
+
+test("cache: list, hits and misses, checks, export, clear, import, collection", () =>
+  withFolder(async (folder) => {
+    const cache = `${folder}/cache`;
+    const run = async (...args: readonly string[]): Promise<Record<string, unknown>> => {
+      const { code, stdout, stderr } = await runCli([...args, "--json"], { env: { FOVEA_CACHE_DIR: cache } });
+      assert.equal(code, 0, stderr);
+      return JSON.parse(stdout) as Record<string, unknown>;
+    };
+    const listed = async (): Promise<readonly Record<string, unknown>[]> =>
+      (await run("cache", "ls")).entries as readonly Record<string, unknown>[];
+    assert.deepEqual(await listed(), []);
+    await run("explain", DIGITS, "--component", "text", "--target", "wasm-simd128");
+    const all = await listed();
+    assert.ok(
+      all.length > 4 && all.every((e) => String(e.tag).startsWith("clip/text.") && e.target === "wasm-simd128"),
+    );
+
+    const ranges = (await run("cache", "why", DIGITS, "--target", "wasm-simd128")).ranges as readonly {
+      tag: string;
+      hit: boolean;
+    }[];
+    for (const { tag, hit } of ranges) assert.equal(hit, tag.startsWith("clip/text."), tag);
+    const [first] = (
+      await run("cache", "why", DIGITS, "--target", "wasm-simd128", "--component", "text", "--no-compile")
+    ).ranges as readonly { nearest: { difference: unknown } }[];
+    assert.deepEqual(first.nearest.difference, { path: "enabled", before: "true", after: "false" });
+
+    const checks = (await run("cache", "verify", "--target", "wasm-simd128")).entries as readonly {
+      problem: unknown;
+      proven: number;
+    }[];
+    assert.ok(checks.every((c) => c.problem === null && c.proven > 0));
+
+    const exported = await run("cache", "export", `${folder}/pack`);
+    assert.equal(exported.entries, all.length);
+    await run("cache", "clear");
+    assert.deepEqual(await listed(), []);
+    assert.equal((await run("cache", "import", `${folder}/pack`)).added, all.length);
+    assert.equal((await run("cache", "import", `${folder}/pack`)).added, 0);
+    assert.equal((await listed()).length, all.length);
+    const bytes = (await run("cache", "ls")).bytes as number;
+    const { left, entries } = await run("cache", "gc", "--max-size", String(Math.floor(bytes * 0.8)));
+    assert.ok((left as number) <= bytes * 0.8 && (left as number) > 0 && (entries as number) > 0);
+    assert.equal((await listed()).length, all.length - (entries as number));
+  }));
+
+test("cache verify tells a damaged entry, with exit code 1", () =>
+  withFolder(async (cache) => {
+    const env = { FOVEA_CACHE_DIR: cache };
+    await runCli(["explain", DIGITS, "--component", "text"], { env });
+    const blob = filesBelow(cache).find(({ name }) => name.startsWith("blobs/"))?.name as string;
+    const bytes = readFileSync(`${cache}/${blob}`);
+    bytes[bytes.length >> 1] ^= 0x10;
+    writeFileSync(`${cache}/${blob}`, bytes);
+    const { code, stdout } = await runCli(["cache", "verify"], { env });
+    assert.equal(code, 1);
+    assert.match(stdout, /^BAD {3}clip\/text\.\w+ .*(artifact|code) [0-9a-f]{64} is missing or damaged/m);
+  }));
+
+test("build: a pack for targets; a run with it compiles nothing", () =>
+  withFolder(async (folder) => {
+    const built = await runCli(["build", DIGITS, "--targets", "wasm-simd128", "--out", `${folder}/pack`, "--json"]);
+    assert.equal(built.code, 0, built.stderr);
+    assert.deepEqual((JSON.parse(built.stdout) as { targets: unknown }).targets, ["wasm-simd128"]);
+    const [image] = filesBelow(`${DIGITS}/images`).map(({ name }) => `${DIGITS}/images/${name}`);
+    const flags = ["--pack", `${folder}/pack`, "--target", "wasm-simd128", "--cache", `${folder}/cache`];
+    const { code, stderr } = await runCli(["embed", DIGITS, image, ...flags, "--out", `${folder}/x.json`]);
+    assert.equal(code, 0, stderr);
+    // Nothing was put into the cache but what the device attested.
+    const kinds = new Set(filesBelow(`${folder}/cache`).map(({ name }) => name.split("/")[0]));
+    assert.deepEqual([...kinds], ["attestations"]);
+    const missing = await runCli(["embed", DIGITS, image, "--pack", `${folder}/none`, "--out", `${folder}/y.json`]);
+    assert.equal(missing.code, 2);
+    assert.match(missing.stderr, /^fovea: There is no pack at .*none: it has no manifest\.json/);
+  }));

@@ -1,0 +1,91 @@
+/** `fovea explain --breaks`, `fovea embed --record` and `fovea tune ranges`, as a user types them. */
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { repositoryPath, runCli } from "../kit/run_cli.ts";
+import { SINS } from "./bad_encoder.ts";
+
+const DIGITS = repositoryPath("examples/models/digits-clip");
+const EXTENSION = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
+const BAD = fileURLToPath(new URL(`./bad_encoder${EXTENSION}`, import.meta.url));
+
+test("explain --breaks lists every sin of a bad plugin with its line, and ends with 1", async () => {
+  const { code, stdout, stderr } = await runCli(["explain", "--breaks", BAD, "--json"]);
+  assert.equal(code, 1, stderr);
+  const { breaks } = JSON.parse(stdout) as {
+    breaks: { kind: string; at: string; component: string; remedy: string }[];
+  };
+  assert.deepEqual(
+    breaks.map((one) => one.kind),
+    SINS,
+  );
+  const source = await readFile(repositoryPath("test/cli/bad_encoder.ts"), "utf8").catch(() => undefined);
+  const lines = breaks.map(({ at, component, remedy }) => {
+    assert.equal(component, "bad/vision.block");
+    assert.ok(remedy.length > 30);
+    assert.match(at, /^bad_encoder\.ts:\d+$/);
+    return Number(at.split(":")[1]);
+  });
+  assert.deepEqual(
+    lines,
+    SINS.map((_, i) => lines[0] + i),
+  );
+  if (source !== undefined) assert.match(source.split("\n")[lines[0] - 1], /x\.data\[0\]/);
+  const text = await runCli(["explain", "--breaks", BAD]);
+  assert.equal(text.code, 1);
+  assert.match(text.stdout, /^Component "bad\/vision\.block" breaks its trace at bad_encoder\.ts:\d+: .*`where`/m);
+  assert.match(text.stdout, /: 8 trace breaks\n$/);
+});
+
+test("explain --breaks finds none in a sound model, and says what it cannot load", async () => {
+  const { code, stdout } = await runCli(["explain", "--breaks", DIGITS]);
+  assert.equal(code, 0);
+  assert.match(stdout, /: no trace breaks\n$/);
+  const absent = await runCli(["explain", "--breaks", "./no_such_plugin.js"]);
+  assert.equal(absent.code, 2);
+  assert.match(absent.stderr, /The plugin \.\/no_such_plugin\.js cannot be loaded by \w+: /);
+});
+
+test("sizes are recorded while embedding, and ranges are learnt from them", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "fovea-ranges-"));
+  try {
+    const [record, out] = [join(folder, "sizes.jsonl"), join(folder, "fovea.config.json")];
+    for (const text of ["one", "two words"]) {
+      const { code, stderr } = await runCli(["embed", DIGITS, "--text", text, "--record", record, "--json"]);
+      assert.equal(code, 0, stderr);
+    }
+    const lines = (await readFile(record, "utf8")).trim().split("\n");
+    assert.ok(lines.filter((line) => line.includes('"clip/text.block"')).length === 2, lines.join("\n"));
+    const tuned = await runCli([
+      "tune",
+      "ranges",
+      DIGITS,
+      "--from-trace",
+      record,
+      "--budget",
+      "2",
+      "--out",
+      out,
+      "--json",
+    ]);
+    assert.equal(tuned.code, 0, tuned.stderr);
+    const { components, config } = JSON.parse(tuned.stdout);
+    assert.ok(components.length >= 3);
+    for (const { tag, artifacts, seconds } of components) {
+      assert.ok(artifacts.tuned <= 2 && seconds.tuned > 0 && seconds.now > 0, tag);
+      assert.ok(tag in config.compile.components, tag);
+    }
+    assert.deepEqual(JSON.parse(await readFile(out, "utf8")), config);
+    const text = await runCli(["tune", "ranges", DIGITS, "--from-trace", record]);
+    assert.match(text.stdout, /^component +calls +outside +artifacts +tuned +expected ms +tuned +saved/);
+    await writeFile(record, "nonsense\n");
+    const wrong = await runCli(["tune", "ranges", DIGITS, "--from-trace", record]);
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.stderr, /Line 1 of .*sizes\.jsonl is not of the form/);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});

@@ -1,0 +1,114 @@
+/** Packs: built for any target, loaded without compiling, proven on load, damaged ones refused. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createRuntime, type Runtime, type RuntimeOptions } from "../../mod.ts";
+import { openPack, type PackFiles, type PackManifest } from "../../runtime/exec/pack.ts";
+import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
+import { filesBelow, withFolder } from "../kit/folder.ts";
+import { repositoryPath } from "../kit/run_cli.ts";
+
+const CLIP = repositoryPath("test/fixtures/clip");
+const IDS = { input_ids: { dtype: "i32", shape: [1, 3], data: Int32Array.of(1, 5, 2) } } as const;
+
+async function withRuntime<T>(options: RuntimeOptions, work: (runtime: Runtime) => Promise<T>): Promise<T> {
+  const runtime = await createRuntime({ threads: 0, ...options });
+  try {
+    return await work(runtime);
+  } finally {
+    await runtime.close();
+  }
+}
+
+async function build(targets: readonly string[], folder: string): Promise<PackManifest> {
+  return withRuntime({}, (runtime) => runtime.buildPack(CLIP, folder, { targets }));
+}
+
+function inMemory(folder: string): Map<string, Uint8Array> {
+  return new Map(filesBelow(folder).map(({ name, bytes }) => [name, bytes]));
+}
+
+test("a pack loads without compiling, by folder, address and memory, and gives the same numbers", () =>
+  withFolder(async (folder) => {
+    const manifest = await build(["wasm-simd128", "wasm-relaxed"], folder);
+    assert.deepEqual([...new Set(manifest.entries.map((e) => e.target))].sort(), ["wasm-relaxed", "wasm-simd128"]);
+    assert.equal(manifest.model, "clip");
+    const expected = await withRuntime({ target: "wasm-simd128" }, async (runtime) =>
+      (await runtime.load(CLIP, { components: ["text"] })).encode(IDS),
+    );
+    for (const pack of [folder, new URL(`file://${folder}`), inMemory(folder)]) {
+      await withRuntime({ packs: [pack], target: "wasm-simd128" }, async (runtime) => {
+        const encoder = await runtime.load(CLIP, { components: ["text"] });
+        const { compiled, cacheHits, packHits, proven } = runtime.stats().counters;
+        assert.deepEqual([compiled, cacheHits], [0, 0]);
+        assert.ok(packHits > 0);
+        assert.ok(proven > 0);
+        assert.deepEqual(await encoder.encode(IDS), expected);
+        assert.match(encoder.explain(), /artifact [0-9a-f]{12}, from the pack,/);
+      });
+    }
+  }));
+
+test("equal models give equal packs, whatever runtime builds them", () =>
+  withFolder(async (folder) => {
+    const first = await build(["wasm-simd128"], `${folder}/a`);
+    assert.deepEqual(await build(["wasm-simd128"], `${folder}/b`), first);
+    const [a, b] = [inMemory(`${folder}/a`), inMemory(`${folder}/b`)];
+    assert.deepEqual([...a.keys()].sort(), [...b.keys()].sort());
+    for (const [name, bytes] of a) assert.deepEqual(b.get(name), bytes);
+  }));
+
+test("what was attested is kept in the cache, and a pack that has not everything is completed by compiling", () =>
+  withFolder(async (folder) => {
+    await withRuntime({}, (runtime) => runtime.buildPack(CLIP, folder, { components: ["text"] }));
+    const cache = createMemoryStore();
+    await withRuntime({ packs: [folder], cache }, async (runtime) => {
+      await runtime.load(CLIP);
+      const { compiled, packHits, proven } = runtime.stats().counters;
+      assert.ok(compiled > 0 && packHits > 0 && proven > 0);
+    });
+    await withRuntime({ packs: [folder], cache }, async (runtime) => {
+      await runtime.load(CLIP, { components: ["text"] });
+      const { compiled, packHits, proven } = runtime.stats().counters;
+      assert.equal(compiled, 0);
+      assert.ok(packHits > 0);
+      assert.equal(proven, 0);
+    });
+  }));
+
+test("damaged packs, places without one and unknown targets are refused in sentences", () =>
+  withFolder(async (folder) => {
+    await build(["wasm-simd128"], folder);
+    const files = inMemory(folder);
+    const reader = (changed: ReadonlyMap<string, Uint8Array | undefined>): PackFiles => ({
+      description: "a test",
+      read: async (name) => {
+        const bytes = changed.has(name) ? changed.get(name) : files.get(name);
+        if (bytes === undefined) throw new Error(`no ${name}`);
+        return bytes;
+      },
+    });
+    const blob = [...files.keys()].find((name) => name.startsWith("blobs/")) as string;
+    const flipped = (files.get(blob) as Uint8Array).slice();
+    flipped[flipped.length >> 1] ^= 0x40;
+    const text = (value: string): Uint8Array => new TextEncoder().encode(value);
+    for (const [changed, sentence] of [
+      [new Map([["manifest.json", undefined]]), /no pack at a test/],
+      [new Map([["manifest.json", text("{")]]), /manifest\.json is not JSON/],
+      [new Map([["manifest.json", text('{"format":99}')]]), /its format is 99, and this fovea reads format 1/],
+      [new Map([["manifest.json", text('{"format":1}')]]), /lists no entries/],
+    ] as const) {
+      await assert.rejects(openPack(reader(changed)), sentence);
+    }
+    const digest = blob.slice("blobs/".length);
+    await assert.rejects((await openPack(reader(new Map([[blob, flipped]])))).blob(digest), /is damaged/);
+    await assert.rejects((await openPack(reader(new Map([[blob, undefined]])))).blob(digest), /is missing/);
+    await assert.rejects((await openPack(reader(new Map()))).blob("0".repeat(64)), /does not list it/);
+    await assert.rejects(
+      build(["wasm-relaxd"], folder),
+      /No device has a target "wasm-relaxd".*Did you mean "wasm-relaxed"/,
+    );
+    await assert.rejects(
+      withRuntime({ packs: [`${folder}/nowhere`] }, async () => {}),
+      /There is no pack at .*nowhere/,
+    );
+  }));

@@ -1,0 +1,103 @@
+/** What a range tells kernels of sizes changes their code, never their bits. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type AttentionOptions, attentionKernel, attentionScratch } from "../../kernels/wasm/emit/attention.ts";
+import { elementwiseKernel } from "../../kernels/wasm/emit/elementwise.ts";
+import { type MatmulOptions, matmulKernel, matmulScratch } from "../../kernels/wasm/emit/matmul.ts";
+import { remainders, type SizeHint } from "../../kernels/wasm/emit/size.ts";
+import { hash32 } from "../../runtime/core/random.ts";
+import { attentionCheck } from "./cases/attention_cases.ts";
+import { matmulCheck } from "./cases/matmul_cases.ts";
+import { instantiate } from "./emit_kit.ts";
+
+test("hints: remainders are those that a size can leave, and no others", () => {
+  assert.deepEqual(remainders({}, 4), [1, 2, 3]);
+  assert.deepEqual(remainders({ most: 2 }, 4), [1, 2]);
+  assert.deepEqual(remainders({ multipleOf: 2 }, 4), [2]);
+  assert.deepEqual(remainders({ multipleOf: 8 }, 4), []);
+  assert.deepEqual(remainders({ multipleOf: 9 }, 6), [3]);
+  assert.deepEqual(remainders({ exact: 50 }, 6), [2]);
+  assert.deepEqual(remainders({ exact: 48 }, 6), []);
+  for (let seed = 0; seed < 200; seed++) {
+    const [step, multipleOf, most] = [
+      1 + (hash32(seed, 0) % 8),
+      1 + (hash32(seed, 1) % 12),
+      1 + (hash32(seed, 2) % 90),
+    ];
+    const left = new Set(remainders({ multipleOf, most }, step));
+    for (let size = multipleOf; size <= most; size += multipleOf) {
+      assert.ok(size % step === 0 || left.has(size % step), `${size} of step ${step}`);
+    }
+  }
+});
+
+test("hints: products are right for every hint that holds, with less code for more knowledge", () => {
+  for (let seed = 0; seed < 60; seed++) {
+    const pick = (of: number, index: number): number => 1 + (hash32(seed, index) % of);
+    const rows = pick(8, 0);
+    const multipleOf = pick(6, 1);
+    const m = multipleOf * pick(seed % 4 === 0 ? 40 : 12, 2);
+    const columns = 4 * pick(4, 3);
+    const n = columns * pick(3, 4);
+    const sizes = { m, n, k: pick(30, 5), batch: pick(2, 6), gap: pick(2, 7) - 1 };
+    const plain: MatmulOptions = {
+      ...{ rows, columns, n: "argument", k: "argument", aRowStride: "argument", madd: false },
+      epilogue: { op: "add", args: [{ input: 0 }, { input: 1 }] },
+      operands: [(["row", "full", "column", "scalar"] as const)[pick(4, 8) - 1]],
+    };
+    const hints: readonly SizeHint[] = [
+      { exact: m },
+      { most: m + pick(9, 9), multipleOf },
+      { multipleOf },
+      { most: m },
+    ];
+    const longest = matmulKernel(plain).bytes.length;
+    for (const mHint of hints) {
+      for (const wholePanels of [true, false]) {
+        const options = { ...plain, mHint, wholePanels };
+        const { bytes } = matmulKernel(options);
+        const label = `seed ${seed}: ${JSON.stringify({ rows, columns, sizes, mHint, wholePanels })}`;
+        assert.equal(matmulCheck(options, sizes)(instantiate(bytes)), undefined, label);
+        assert.ok(bytes.length <= longest, label);
+        assert.ok(matmulScratch(options) <= matmulScratch(plain), label);
+      }
+    }
+    if (rows > 1) assert.ok(matmulKernel({ ...plain, mHint: { multipleOf: rows } }).bytes.length < longest);
+  }
+});
+
+test("hints: attention over few queries and keys takes less scratch and gives the same", () => {
+  const plain: AttentionOptions = {
+    ...{ headDim: 12, scale: 0.3, causal: false, keyMask: false, segments: false, window: 0, madd: false },
+  };
+  for (let seed = 0; seed < 40; seed++) {
+    const pick = (of: number, index: number): number => 1 + (hash32(seed, index) % of);
+    const tokens = pick(90, 0);
+    const options = {
+      ...plain,
+      causal: pick(2, 1) === 1,
+      window: pick(2, 2) === 1 ? 0 : pick(20, 3),
+      keyMask: pick(3, 4) === 1,
+      mostQueries: tokens + pick(5, 5) - 1,
+      mostKeys: tokens + pick(5, 6) - 1,
+    };
+    const sizes = { batch: 2, heads: 2, queries: tokens, keys: tokens };
+    assert.equal(
+      attentionCheck(options, sizes)(instantiate(attentionKernel(options).bytes)),
+      undefined,
+      `seed ${seed}`,
+    );
+    assert.ok(attentionScratch(options) <= attentionScratch({ ...options, mostQueries: 1000, mostKeys: 1000 }));
+  }
+  const few = { ...plain, mostQueries: 8, mostKeys: 8 };
+  assert.ok(attentionScratch(few) * 8 < attentionScratch(plain));
+});
+
+test("hints: whole vectors need no code for single elements", () => {
+  const options = {
+    ...{ expr: { op: "neg" as const, args: [{ input: 0 }] }, outer: 0, madd: false },
+    operands: [{ access: "contiguous" as const, dtype: "f32" as const }],
+  };
+  const whole = elementwiseKernel({ ...options, inFours: true }).bytes;
+  assert.ok(whole.length < elementwiseKernel(options).bytes.length);
+});
