@@ -45,7 +45,7 @@ import {
 } from "./session/options.ts";
 import { openPackSource } from "./session/pack_source.ts";
 import { createPatternWatch, type PatternWatch } from "./session/patterns.ts";
-import { createPixelCutter, type PixelCutter } from "./session/pixels.ts";
+import { createPixelCutter, cutComponents, type PixelCutter } from "./session/pixels.ts";
 import { createPlaces, type Places } from "./session/places.ts";
 import { checkPlugins } from "./session/plugins.ts";
 import type { Quarantined } from "./session/quarantine.ts";
@@ -287,8 +287,10 @@ export class Runtime {
       import("./session/pack_source.ts"),
       import("./exec/pack.ts"),
     ]);
+    const towers = this.#wantedTowers(opened, options.components);
+    const { pixels } = towers.some((t) => t.modality === "vision") ? opened.model.processors(opened.files) : {};
     const items = await packItems({
-      towers: this.#wantedTowers(opened, options.components),
+      components: [...towers.flatMap((t) => t.components), ...(pixels === undefined ? [] : cutComponents(pixels))],
       targets: options.targets ?? [this.target],
       layers: compileLayers(own.compile),
       home: places.home,

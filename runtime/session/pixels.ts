@@ -71,6 +71,17 @@ function callOf(spec: ComponentSpec, dims: Bindings, ports: readonly string[], o
 /** The size of the picture for whose plan components are made ready. */
 const TYPICAL = { width: 640, height: 480 };
 
+const specsOf = ({ columns, rows, layout }: PixelCut): readonly [ComponentSpec, ComponentSpec] => [
+  resizeComponent(columns.narrow && rows.narrow),
+  orderComponent(layout),
+];
+
+/** The components that carry out a processor's plans. */
+export function cutComponents(pixels: NonNullable<Processors["pixels"]>): readonly ComponentSpec[] {
+  const specs = pixels([TYPICAL]).cuts.flatMap(specsOf);
+  return [...new Map(specs.map((spec) => [spec.tag, spec])).values()];
+}
+
 export interface PixelCutter {
   /** Compiles what a processor's plans need, so that a sealed runtime can carry them out. */
   prepare(pixels: NonNullable<Processors["pixels"]>): Promise<void>;
@@ -90,14 +101,10 @@ export function createPixelCutter(artifacts: Artifacts): PixelCutter {
     return known;
   };
 
-  const componentsOf = async ({
-    columns,
-    rows,
-    layout,
-  }: PixelCut): Promise<readonly [ReadyComponent, ReadyComponent]> => [
-    await prepare(resizeComponent(columns.narrow && rows.narrow)),
-    await prepare(orderComponent(layout)),
-  ];
+  const componentsOf = async (cut: PixelCut): Promise<readonly [ReadyComponent, ReadyComponent]> => {
+    const [resize, order] = specsOf(cut);
+    return [await prepare(resize), await prepare(order)];
+  };
 
   const cutOne = async (image: PixelImage, cut: PixelCut, signal: AbortSignal | undefined): Promise<Uint8Array> => {
     checkBlocks(cut);
@@ -155,7 +162,7 @@ export function createPixelCutter(artifacts: Artifacts): PixelCutter {
 
   return {
     prepare: async (pixels) => {
-      for (const cut of pixels([TYPICAL]).cuts) await componentsOf(cut);
+      for (const spec of cutComponents(pixels)) await prepare(spec);
     },
     cut: async (images, { input, shape, cuts, tensors }, signal) => {
       const bytes = shape.reduce((a, b) => a * b, 1);

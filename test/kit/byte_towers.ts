@@ -1,7 +1,7 @@
 /** Model folders of test/fixtures with a processor's configuration beside them: bytes against normalised values. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { createRuntime, type Encoder, type RuntimeOptions, type Tensor } from "../../mod.ts";
+import { createRuntime, type Encoder, type Runtime, type RuntimeOptions, type Tensor } from "../../mod.ts";
 import type { Tensors } from "../../runtime/abi/encoder.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import type { ValueSteps } from "../../runtime/core/value_steps.ts";
@@ -66,7 +66,7 @@ export function apart(found: Tensor, wanted: Tensor): Apart {
 export async function withProcessor(
   folder: string,
   processor: unknown,
-  work: (encoder: Encoder) => Promise<void>,
+  work: (encoder: Encoder, runtime: Runtime, files: ReadonlyMap<string, Uint8Array>) => Promise<void>,
   options: Pick<RuntimeOptions, "target" | "compile"> = {},
 ): Promise<void> {
   const path = join(FIXTURES, folder);
@@ -75,7 +75,7 @@ export async function withProcessor(
   files.set("preprocessor_config.json", new TextEncoder().encode(JSON.stringify(processor)));
   const runtime = await createRuntime({ threads: 0, ...options });
   try {
-    await work(await runtime.load(files, { components: ["vision"] }));
+    await work(await runtime.load(files, { components: ["vision"] }), runtime, files);
   } finally {
     await runtime.close();
   }
