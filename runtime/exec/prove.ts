@@ -191,15 +191,28 @@ export interface Proof {
   readonly spentMs: number;
 }
 
-/** Rates of a core, so that equal artifacts spend the same everywhere. */
-const BYTES_PER_MS = 4e6;
-const FLOPS_PER_MS = 3e7;
 const LAUNCH_MS = 0.1;
+
+/** What a device does in a millisecond, by the figures of its target: equal artifacts spend the same everywhere. */
+interface Rates {
+  readonly flops: number;
+  readonly bytes: number;
+}
+
+function ratesOf({ capabilities }: Device): Rates {
+  const figure = (name: string): number => {
+    const value = capabilities[name];
+    return typeof value === "number" && value > 0 ? value : 1e9;
+  };
+  // Half of what kernels reach: proofs run short launches, and every byte is made up, written and read.
+  return { flops: figure("flopsPerSecond") / 2000, bytes: figure("bytesPerSecond") / 2500 };
+}
 
 /** Predicted milliseconds of proving one expectation beside its weights. */
 function predictedMs(
   { steps }: Artifact,
   { steps: [from, end], dims, fills, items, rows, width }: Expectation,
+  rates: Rates,
 ): number {
   const bytes = fills.reduce((n, f) => n + f.elements * 4, rows.length * width * 8);
   const flops = steps.slice(from, end).reduce((sum, step, i) => {
@@ -208,18 +221,19 @@ function predictedMs(
     const run = isLast && items !== undefined ? items.reduce((n, [a, b]) => n + b - a, 0) : grid;
     return sum + (evaluateData(step.flops, dims) * run) / Math.max(1, grid);
   }, 0);
-  return bytes / BYTES_PER_MS + flops / FLOPS_PER_MS + LAUNCH_MS;
+  return bytes / rates.bytes + flops / rates.flops + LAUNCH_MS;
 }
 
 /** Positions of open expectations: code that no proof ran comes first, then claims without a proof, cheap ones first. */
 function provingOrder(
   artifact: Artifact,
+  rates: Rates,
   { proven = new Set(), seenCode = new Set() }: ProveOptions,
 ): readonly { readonly at: number; readonly ms: number }[] {
   const codes = new Set(seenCode);
   const claims = new Set([...proven].map((at) => artifact.expectations[at]?.steps[0]));
   return artifact.expectations
-    .map((expected, at) => ({ at, ms: predictedMs(artifact, expected), steps: expected.steps }))
+    .map((expected, at) => ({ at, ms: predictedMs(artifact, expected, rates), steps: expected.steps }))
     .sort((a, b) => a.ms - b.ms || a.at - b.at)
     .filter(({ at }) => !proven.has(at))
     .map((e) => {
@@ -240,7 +254,8 @@ const isOutOfMemory = (error: unknown): boolean => error instanceof FoveaError &
  */
 export async function proveArtifact(device: Device, artifact: Artifact, options: ProveOptions = {}): Promise<Proof> {
   const { budgetMs = Number.POSITIVE_INFINITY } = options;
-  const open = provingOrder(artifact, options);
+  const rates = ratesOf(device);
+  const open = provingOrder(artifact, rates, options);
   const results = new Map<number, ProofResult>();
   if (open.length === 0) return { results, spentMs: 0 };
   const weights = options.weights ?? createInstanceWeights(device);
@@ -249,7 +264,7 @@ export async function proveArtifact(device: Device, artifact: Artifact, options:
     const before = weights.bytes;
     await weights.load(artifact.weights, madeUpTensor);
     // Made up, written, read and packed.
-    spentMs += ((weights.bytes - before) * 2) / BYTES_PER_MS;
+    spentMs += ((weights.bytes - before) * 2) / rates.bytes;
     const resident = weights.resolve(artifact.weights);
     for (const { at, ms } of open) {
       if (results.size > 0 && spentMs + ms > budgetMs) break;
