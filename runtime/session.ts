@@ -45,6 +45,7 @@ import {
 } from "./session/options.ts";
 import { openPackSource } from "./session/pack_source.ts";
 import { createPatternWatch, type PatternWatch } from "./session/patterns.ts";
+import { createPixelCutter, cutComponents, type PixelCutter } from "./session/pixels.ts";
 import { createPlaces, type Places } from "./session/places.ts";
 import { checkPlugins } from "./session/plugins.ts";
 import type { Quarantined } from "./session/quarantine.ts";
@@ -145,6 +146,7 @@ export class Runtime {
   /** Workers that compute; 0 when the caller's thread does. */
   readonly threads: number;
   readonly #parts: RuntimeParts;
+  readonly #cutter: PixelCutter;
   readonly #open = new Set<{ close(): void }>();
   #closed = false;
   /** Bytes in the cache that its limit was held against. */
@@ -152,6 +154,7 @@ export class Runtime {
 
   constructor(parts: RuntimeParts) {
     this.#parts = parts;
+    this.#cutter = createPixelCutter(parts.artifacts);
     this.host = parts.host.name;
     this.device = parts.device.kind;
     this.target = parts.device.target;
@@ -237,6 +240,7 @@ export class Runtime {
         towers.set(tower.modality, await this.#loadTower(tower, opened.plugin, weights, options));
       }
       const processors = dummy ? {} : model.processors(modelFiles);
+      if (processors.pixels !== undefined && towers.has("vision")) await this.#cutter.prepare(processors.pixels);
       const readLogit = (scalar: CheckpointScalar): Promise<number> => readScalar(scalar, dummy ? undefined : weights);
       const logitScale = model.logitScale === undefined ? undefined : exp(await readLogit(model.logitScale));
       const logitBias = model.logitBias === undefined ? 0 : await readLogit(model.logitBias);
@@ -249,6 +253,7 @@ export class Runtime {
         logitBias,
         loadMs: host.now() - begin,
         media: createMediaReader(host),
+        cutter: this.#cutter,
         deviceStats: () => device.stats(),
         now: () => host.now(),
         findPlace: (place) => host.originalPlace(place),
@@ -284,8 +289,10 @@ export class Runtime {
       import("./session/pack_source.ts"),
       import("./exec/pack.ts"),
     ]);
+    const towers = this.#wantedTowers(opened, options.components);
+    const { pixels } = towers.some((t) => t.modality === "vision") ? opened.model.processors(opened.files) : {};
     const items = await packItems({
-      towers: this.#wantedTowers(opened, options.components),
+      components: [...towers.flatMap((t) => t.components), ...(pixels === undefined ? [] : cutComponents(pixels))],
       targets: options.targets ?? [this.target],
       layers: compileLayers(own.compile),
       home: places.home,

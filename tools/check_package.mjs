@@ -147,6 +147,7 @@ import { createServer } from "node:http";
 import { createRuntime, pullModel } from "fovea";
 import { definePlugin } from "fovea/abi";
 import * as core from "fovea/core";
+import { pixelCut } from "fovea/media";
 import * as nn from "fovea/nn";
 import { clipPlugin } from "fovea/encoders/clip";
 import { referencePlugin } from "fovea/reference";
@@ -168,7 +169,7 @@ await new Promise((resolve) => hub.listen(0, "127.0.0.1", resolve));
 const endpoint = "http://127.0.0.1:" + hub.address().port;
 const answer = await pullModel("hf:acme/absent", { to: "absent", hub: { endpoint } }).catch((error) => error.code);
 hub.close();
-const exported = [definePlugin, core, nn].every((value) => value !== undefined);
+const exported = [definePlugin, core, nn, pixelCut].every((value) => value !== undefined);
 console.log(JSON.stringify({ host: runtime.host, device: runtime.device, y: [...y.data], exported, answer }));
 `;
 

@@ -5,6 +5,7 @@ import { COPY_KERNEL } from "./claims/copy.ts";
 import { ELEMENTWISE_KERNEL } from "./claims/elementwise.ts";
 import { LOOKUP_KERNEL } from "./claims/lookup.ts";
 import { MATMUL_KERNEL } from "./claims/matmul.ts";
+import { RESAMPLE_KERNEL } from "./claims/resample.ts";
 import { ROTARY_KERNEL } from "./claims/rotary.ts";
 import { ROWS_KERNEL } from "./claims/rows.ts";
 import { STORED_KERNEL } from "./claims/stored.ts";
@@ -25,6 +26,7 @@ export const wasmPlugin: Plugin = definePlugin({
     ROTARY_KERNEL,
     ELEMENTWISE_KERNEL,
     LOOKUP_KERNEL,
+    RESAMPLE_KERNEL,
     COPY_KERNEL,
     STORED_KERNEL,
   ],

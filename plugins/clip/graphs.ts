@@ -5,8 +5,10 @@
  * Both kinds of block say nothing of their layer, so that all layers of a tower share one artifact per range.
  */
 import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
+import { type PixelForms, pixelComponents, pixelType } from "../../runtime/abi/pixels.ts";
 import type { Box } from "../../runtime/core/dim.ts";
 import type { RangeSpec } from "../../runtime/core/range.ts";
+import type { ValueSteps } from "../../runtime/core/value_steps.ts";
 import { layerNorm, linear, patchEmbedding, transformerBlock } from "../../runtime/nn/mod.ts";
 import type { ClipTextConfig, ClipTransformerConfig, ClipVisionConfig } from "./config.ts";
 
@@ -51,14 +53,15 @@ function block(b: GraphBuilder, x: Node, config: ClipTransformerConfig, keyMask?
   });
 }
 
-/** pixel_values [batch, channels, image_size, image_size] -> hidden states after `pre_layrnorm` (the checkpoint's spelling). */
-function visionEmbed(b: GraphBuilder, config: ClipVisionConfig): void {
+/** pixel_values [batch, channels, image_size, image_size], f32 or u8 with steps -> hidden states after `pre_layrnorm` (the checkpoint's spelling). */
+function visionEmbed(b: GraphBuilder, config: ClipVisionConfig, steps: ValueSteps | undefined): void {
   const { hiddenSize: width, imageSize, patchSize, channels } = config;
-  const pixels = b.input("pixel_values", [b.dims.batch, channels, imageSize, imageSize]);
+  const pixels = b.input("pixel_values", [b.dims.batch, channels, imageSize, imageSize], pixelType(steps));
   const patches = patchEmbedding(b, pixels, "embeddings.patch_embedding.", {
     outFeatures: width,
     patchHeight: patchSize,
     patchWidth: patchSize,
+    steps,
   });
   const token = b.reshape(b.weight("embeddings.class_embedding", [width]), [1, 1, width]);
   const tokens = b.concat([b.broadcastTo(token, [b.dims.batch, 1, width]), patches], 1);
@@ -67,18 +70,21 @@ function visionEmbed(b: GraphBuilder, config: ClipVisionConfig): void {
 }
 
 /** The vision tower's components, in the order of their calls. */
-export function visionComponents(config: ClipVisionConfig): readonly ComponentSpec[] {
+export function visionComponents(config: ClipVisionConfig, forms: PixelForms): readonly ComponentSpec[] {
   const { hiddenSize: width, projectionDim } = config;
   const tokens = visionTokens(config);
-  const part = (tag: string, instances: readonly string[], build: (b: GraphBuilder) => void): ComponentSpec => ({
+  const named = (tag: string, instances: readonly string[]): Omit<ComponentSpec, "build"> => ({
     tag: `clip/vision.${tag}`,
     symbols: BATCH,
     ranges: BY_BATCH,
     instances,
+  });
+  const part = (tag: string, instances: readonly string[], build: (b: GraphBuilder) => void): ComponentSpec => ({
+    ...named(tag, instances),
     build,
   });
   return [
-    part("embed", ["vision_model."], (b) => visionEmbed(b, config)),
+    ...pixelComponents(forms, named("embed", ["vision_model."]), (b, steps) => visionEmbed(b, config, steps)),
     part("block", layerNames(config, visionLayer), (b) => {
       const x = b.input("hidden_states", [b.dims.batch, tokens, width]);
       b.output("hidden_states", block(b, x, config));

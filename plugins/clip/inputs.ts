@@ -1,25 +1,19 @@
 /** What callers give, checked and turned into what the components take. */
 import type { ExampleOptions, Tensors } from "../../runtime/abi/encoder.ts";
-import {
-  checkInputLength,
-  checkInputNames,
-  finiteFloats,
-  integerValues,
-  refuseInput,
-  sizesText,
-} from "../../runtime/abi/inputs.ts";
-import { hash32, normal } from "../../runtime/core/random.ts";
+import { checkInputLength, checkInputNames, integerValues, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
+import { examplePixels, type PixelForms, preparePixels } from "../../runtime/abi/pixels.ts";
+import { hash32 } from "../../runtime/core/random.ts";
 import type { ClipTextConfig, ClipVisionConfig } from "./config.ts";
 
 /** Published configs with this id were converted wrongly: their models pool at the largest id instead. */
 const LEGACY_EOS = 2;
 
 /**
- * `pixel_values` f32 [batch, channels, image_size, image_size], all finite.
+ * `pixel_values` [batch, channels, image_size, image_size], f32, all finite, or u8.
  * Position embeddings are not interpolated, as in transformers' default: other image sizes are refused.
  * @throws FoveaError `invalid_input`
  */
-export function prepareImages(inputs: Tensors, config: ClipVisionConfig): Tensors {
+export function prepareImages(inputs: Tensors, config: ClipVisionConfig, forms: PixelForms): Tensors {
   checkInputNames(inputs, ["pixel_values"], "pixel_values");
   const pixels = inputs.pixel_values;
   const { imageSize: size, channels } = config;
@@ -34,8 +28,7 @@ export function prepareImages(inputs: Tensors, config: ClipVisionConfig): Tensor
       `The input "pixel_values" has shape ${sizesText(pixels.shape)}, expected ${sizesText(["batch", channels, size, size])}; this model takes images of ${size}x${size} pixels: resize or crop them first.`,
     );
   }
-  finiteFloats("pixel_values", pixels);
-  return { pixel_values: pixels };
+  return preparePixels("pixel_values", pixels, forms);
 }
 
 /** Row by row where the text's end token stands; 0 where there is none, as in transformers. */
@@ -97,17 +90,14 @@ export function prepareTexts(inputs: Tensors, config: ClipTextConfig): Tensors {
   };
 }
 
-/** Normal pixels, as after normalisation. @throws FoveaError `invalid_input` for a size that is not the model's. */
-export function exampleImages(options: ExampleOptions, config: ClipVisionConfig): Tensors {
+/** @throws FoveaError `invalid_input` for a size that is not the model's. */
+export function exampleImages(options: ExampleOptions, config: ClipVisionConfig, forms: PixelForms): Tensors {
   const { imageSize: size, channels } = config;
   const [height, width] = options.size ?? [size, size];
   if (height !== size || width !== size) {
     refuseInput(`This model takes images of ${size}x${size} pixels, found ${height}x${width}; leave the size out.`);
   }
-  const shape = [options.batch, channels, size, size];
-  const count = shape.reduce((a, d) => a * d, 1);
-  const data = Float32Array.from({ length: count }, (_, i) => normal(options.seed, i));
-  return { pixel_values: { dtype: "f32", shape, data } };
+  return { pixel_values: examplePixels([options.batch, channels, size, size], options.seed, forms) };
 }
 
 /** Random ids that end with the end token; the longest text unless `tokens` says less. */

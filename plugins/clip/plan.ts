@@ -1,5 +1,6 @@
 /** Which components run for a geometry and the wanted outputs, and in which order. */
 import type { ComponentCall, Plan, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
+import { type PixelForms, pixelCall } from "../../runtime/abi/pixels.ts";
 import { checkOutputs, hiddenStates, layerCalls, pickResults, planKey } from "../../runtime/abi/plans.ts";
 import type { ClipTextConfig, ClipVisionConfig } from "./config.ts";
 import { layerNames, textComponents, textLayer, visionComponents, visionLayer } from "./graphs.ts";
@@ -14,14 +15,15 @@ function planVision(
   wanted: readonly string[],
 ): Plan {
   checkOutputs(wanted, known);
-  const dims = { batch: shapes.pixel_values[0] };
+  const { tag, value, shape } = pixelCall("clip/vision.embed", shapes);
+  const dims = { batch: shape[0] };
   const last = hiddenStates(config.layers);
   const calls: ComponentCall[] = [
     {
-      tag: "clip/vision.embed",
+      tag,
       instance: "vision_model.",
       dims,
-      inputs: { pixel_values: "pixel_values" },
+      inputs: { pixel_values: value },
       outputs: { hidden_states: hiddenStates(0) },
     },
     ...layerCalls("clip/vision.block", dims, layerNames(config, visionLayer)),
@@ -45,7 +47,7 @@ function planVision(
     });
   }
   return {
-    key: planKey("clip vision", dims, wanted),
+    key: planKey(`clip vision ${value}`, dims, wanted),
     calls,
     constants: {},
     // The last hidden state comes before post_layernorm, as in transformers.
@@ -116,22 +118,22 @@ function planText(config: ClipTextConfig, known: readonly string[], shapes: Shap
 }
 
 /**
- * pixel_values f32 [batch, channels, image_size, image_size] -> last_hidden_state [batch, 1 + patches, hidden_size]
+ * pixel_values f32, or u8 where the forms have it, [batch, channels, image_size, image_size] -> last_hidden_state [batch, 1 + patches, hidden_size]
  * (before `post_layernorm`), pooler_output [batch, hidden_size], image_embeds [batch, projection_dim] (not normalised).
  */
-export function visionTower(config: ClipVisionConfig): TowerSpec {
+export function visionTower(config: ClipVisionConfig, forms: PixelForms): TowerSpec {
   const outputs = ["image_embeds", "pooler_output", "last_hidden_state"].slice(
     config.projectionDim === undefined ? 1 : 0,
   );
   return {
     modality: "vision",
-    components: visionComponents(config),
+    components: visionComponents(config, forms),
     inputs: ["pixel_values"],
     outputs,
-    prepare: (inputs) => prepareImages(inputs, config),
+    prepare: (inputs) => prepareImages(inputs, config, forms),
     plan: (shapes, wanted) => planVision(config, outputs, shapes, wanted),
     exampleSizes: ["size"],
-    example: (options) => exampleImages(options, config),
+    example: (options) => exampleImages(options, config, forms),
   };
 }
 

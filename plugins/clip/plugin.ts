@@ -1,30 +1,45 @@
 /** CLIP (Radford et al. 2021): an image and a text tower with one embedding space. */
 import type { EncoderModel, EncoderSpec, ModelFiles, Processors } from "../../runtime/abi/encoder.ts";
+import {
+  FLOAT_PIXELS,
+  imagesFor,
+  type PixelForms,
+  type PixelProcessor,
+  pixelForms,
+  valuesOf,
+} from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
 import { CLIP_MODEL_TYPES, type ClipConfig, readClipConfig } from "./config.ts";
 import { textTower, visionTower } from "./plan.ts";
 import { clipImageProcessor } from "./preprocess.ts";
 import { clipTokenizer } from "./tokenize.ts";
 
+function imageProcessorOf(files: ModelFiles): PixelProcessor | undefined {
+  const json = files["preprocessor_config.json"] ?? files["processor_config.json"];
+  return json === undefined ? undefined : clipImageProcessor(json);
+}
+
 /** Processors for the towers that the model has; one whose file is absent is left out. */
-function processors({ vision, text }: ClipConfig, files: ModelFiles): Processors {
-  const pixels = files["preprocessor_config.json"] ?? files["processor_config.json"];
+function processors({ vision, text }: ClipConfig, forms: PixelForms, files: ModelFiles): Processors {
+  const images = imageProcessorOf(files);
   const hasTokenizer = files["tokenizer.json"] !== undefined;
   return {
-    ...(vision === undefined || pixels === undefined ? {} : { images: clipImageProcessor(pixels) }),
+    ...(vision === undefined || images === undefined ? {} : imagesFor(images, forms)),
     ...(text === undefined || !hasTokenizer ? {} : { texts: clipTokenizer(files, text.maxPositions, text.padTokenId) }),
   };
 }
 
-function open(json: Readonly<Record<string, unknown>>): EncoderModel {
+function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): EncoderModel {
   const config = readClipConfig(json);
+  const { vision } = config;
+  const forms = vision === undefined ? FLOAT_PIXELS : pixelForms(imageProcessorOf(files), vision.channels);
   return {
     towers: [
-      ...(config.vision === undefined ? [] : [visionTower(config.vision)]),
+      ...(vision === undefined ? [] : [visionTower(vision, forms)]),
       ...(config.text === undefined ? [] : [textTower(config.text)]),
     ],
     prefixes: ["", "clip.", "clip_model.", "vision_tower.", "model.vision_tower."],
-    processors: (files) => processors(config, files),
+    processors: (all) => processors(config, forms, all),
     logitScale: { name: "logit_scale", fallback: config.logitScale },
   };
 }
@@ -34,9 +49,9 @@ const CLIP: EncoderSpec = {
   modelTypes: CLIP_MODEL_TYPES,
   files: ["preprocessor_config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json"],
   imageProcessors: {
-    CLIPImageProcessor: clipImageProcessor,
-    CLIPImageProcessorPil: clipImageProcessor,
-    CLIPFeatureExtractor: clipImageProcessor,
+    CLIPImageProcessor: valuesOf(clipImageProcessor),
+    CLIPImageProcessorPil: valuesOf(clipImageProcessor),
+    CLIPFeatureExtractor: valuesOf(clipImageProcessor),
   },
   open,
 };

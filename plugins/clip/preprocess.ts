@@ -2,9 +2,9 @@
 import {
   CLIP_MEAN,
   CLIP_STD,
+  type ImageProcessor,
   type ImageProcessorDefaults,
   imageProcessor,
-  type ProcessImages,
 } from "../../runtime/media/image_processor.ts";
 
 /** What CLIPImageProcessor does where `preprocessor_config.json` is silent. */
@@ -19,6 +19,6 @@ export const CLIP_PROCESSOR: ImageProcessorDefaults = {
 
 /**
  * CLIP's image processor of a parsed `preprocessor_config.json`.
- * @throws FoveaError as `parseImageProcessor`; the function it returns as `processImages`
+ * @throws FoveaError as `parseImageProcessor`; the functions it returns as `createImageProcessor`
  */
-export const clipImageProcessor: (config: unknown) => ProcessImages = imageProcessor(CLIP_PROCESSOR);
+export const clipImageProcessor: (config: unknown) => ImageProcessor = imageProcessor(CLIP_PROCESSOR);

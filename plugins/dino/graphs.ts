@@ -4,8 +4,10 @@
  * All layers share one artifact per range.
  */
 import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
+import { type PixelForms, pixelComponents, pixelType } from "../../runtime/abi/pixels.ts";
 import { type Box, type Dim, mul } from "../../runtime/core/dim.ts";
 import type { RangeSpec } from "../../runtime/core/range.ts";
+import type { ValueSteps } from "../../runtime/core/value_steps.ts";
 import {
   gatedMlp,
   gluMlp,
@@ -77,17 +79,21 @@ function tablePositions(b: GraphBuilder, config: DinoConfig, { side }: DinoPosit
   return [b.slice(table, 1, 0, 1), b.reshape(placed, [1, mul(rows, columns), width])];
 }
 
-/** pixel_values [batch, channels, rows * patch_size, columns * patch_size] -> class token, registers, patches. */
-function embed(b: GraphBuilder, config: DinoConfig): Node {
+/**
+ * pixel_values [batch, channels, rows * patch_size, columns * patch_size], f32 or u8 with steps -> class token, registers,
+ * patches.
+ */
+function embed(b: GraphBuilder, config: DinoConfig, steps: ValueSteps | undefined): Node {
   const { hiddenSize: width, patchSize, channels, registers, positions } = config;
   const { batch, rows, columns } = b.dims;
   const side = (patches: Dim): Dim => mul(patches, patchSize);
-  const pixels = b.input("pixel_values", [batch, channels, side(rows), side(columns)]);
+  const pixels = b.input("pixel_values", [batch, channels, side(rows), side(columns)], pixelType(steps));
   const patches = patchEmbedding(b, pixels, NAMES[config.family].patches, {
     outFeatures: width,
     patchHeight: patchSize,
     patchWidth: patchSize,
     bias: true,
+    steps,
   });
   const repeated = (tokens: Node, count: number): Node => b.broadcastTo(tokens, [batch, count, width]);
   const token = b.weight("embeddings.cls_token", [1, 1, width]);
@@ -120,7 +126,7 @@ function block(b: GraphBuilder, x: Node, config: DinoConfig): Node {
 }
 
 /** The components in the order of their calls. */
-export function dinoComponents(config: DinoConfig): readonly ComponentSpec[] {
+export function dinoComponents(config: DinoConfig, forms: PixelForms): readonly ComponentSpec[] {
   const { hiddenSize: width, eps, family } = config;
   const { norm } = NAMES[family];
   const prefix = prefixTokens(config);
@@ -129,12 +135,11 @@ export function dinoComponents(config: DinoConfig): readonly ComponentSpec[] {
   const side = { min: 1, max: MAX_SIDE };
   const hidden = (b: GraphBuilder): Node => b.input("hidden_states", [b.dims.batch, b.dims.tokens, width]);
   return [
-    {
-      tag: `${family}/vision.embed`,
-      symbols: { batch, rows: side, columns: side },
-      instances: [""],
-      build: (b) => b.output("hidden_states", embed(b, config)),
-    },
+    ...pixelComponents(
+      forms,
+      { tag: `${family}/vision.embed`, symbols: { batch, rows: side, columns: side }, instances: [""] },
+      (b, steps) => b.output("hidden_states", embed(b, config, steps)),
+    ),
     {
       tag: `${family}/vision.block`,
       symbols: tokens,

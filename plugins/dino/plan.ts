@@ -1,9 +1,9 @@
 /** What the tower takes, which components run for it, and in which order. */
 import type { ComponentCall, ExampleOptions, Plan, Tensor, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
-import { checkInputNames, finiteFloats, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
+import { checkInputNames, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
+import { examplePixels, type PixelCall, type PixelForms, pixelCall, preparePixels } from "../../runtime/abi/pixels.ts";
 import { checkOutputs, hiddenStates, layerCalls, pickResults, planKey } from "../../runtime/abi/plans.ts";
 import type { Bindings } from "../../runtime/core/dim.ts";
-import { normal } from "../../runtime/core/random.ts";
 import type { DinoConfig } from "./config.ts";
 import { type Grid, positionWeights, prefixTokens, rotaryTables } from "./geometry.ts";
 import { dinoComponents, dinoLayers, MAX_PATCHES, MAX_SIDE } from "./graphs.ts";
@@ -37,21 +37,22 @@ function checkGrid(config: DinoConfig, height: number, width: number): Grid {
 function cropPlanes(pixels: Tensor, height: number, width: number): Tensor {
   const [batch, channels, rows, columns] = pixels.shape;
   if (rows === height && columns === width) return pixels;
-  const data = new Float32Array(batch * channels * height * width);
+  const count = batch * channels * height * width;
+  const data = pixels.data instanceof Uint8Array ? new Uint8Array(count) : new Float32Array(count);
   for (let to = 0, plane = 0; plane < batch * channels; plane++) {
     for (let y = 0; y < height; y++, to += width) {
       const from = (plane * rows + y) * columns;
-      data.set((pixels.data as Float32Array).subarray(from, from + width), to);
+      data.set(pixels.data.subarray(from, from + width), to);
     }
   }
-  return { dtype: "f32", shape: [batch, channels, height, width], data };
+  return { dtype: pixels.dtype, shape: [batch, channels, height, width], data };
 }
 
 /**
- * `pixel_values` f32 [batch, channels, height, width], all finite -> the same without what fills no patch.
+ * `pixel_values` [batch, channels, height, width], f32, all finite, or u8 -> the same without what fills no patch.
  * @throws FoveaError `invalid_input`
  */
-function prepareImages(inputs: Tensors, config: DinoConfig): Tensors {
+function prepareImages(inputs: Tensors, config: DinoConfig, forms: PixelForms): Tensors {
   checkInputNames(inputs, ["pixel_values"], "pixel_values");
   const pixels = inputs.pixel_values;
   const { channels, patchSize } = config;
@@ -62,24 +63,25 @@ function prepareImages(inputs: Tensors, config: DinoConfig): Tensors {
     );
   }
   const { rows, columns } = checkGrid(config, height, width);
-  finiteFloats("pixel_values", pixels);
-  return { pixel_values: cropPlanes(pixels, rows * patchSize, columns * patchSize) };
+  return Object.fromEntries(
+    Object.entries(preparePixels("pixel_values", pixels, forms)).map(([name, given]) => [
+      name,
+      cropPlanes(given, rows * patchSize, columns * patchSize),
+    ]),
+  );
 }
 
-/** Normal pixels, as after normalisation. @throws FoveaError `invalid_input` for a size that prepare refuses */
-function exampleImages(options: ExampleOptions, config: DinoConfig): Tensors {
+/** @throws FoveaError `invalid_input` for a size that prepare refuses */
+function exampleImages(options: ExampleOptions, config: DinoConfig, forms: PixelForms): Tensors {
   const [height, width] = options.size ?? [config.imageSize, config.imageSize];
   checkGrid(config, height, width);
-  const shape = [options.batch, config.channels, height, width];
-  const count = shape.reduce((a, d) => a * d, 1);
-  const data = Float32Array.from({ length: count }, (_, i) => normal(options.seed, i));
-  return { pixel_values: { dtype: "f32", shape, data } };
+  return { pixel_values: examplePixels([options.batch, config.channels, height, width], options.seed, forms) };
 }
 
-function planImages(config: DinoConfig, shape: readonly number[], wanted: readonly string[]): Plan {
+function planImages(config: DinoConfig, pixels: PixelCall, wanted: readonly string[]): Plan {
   checkOutputs(wanted, OUTPUTS);
   const { family, positions } = config;
-  const [batch, , height, width] = shape;
+  const [batch, , height, width] = pixels.shape;
   const grid = gridOf(config, height, width);
   const dims = { batch, tokens: prefixTokens(config) + grid.rows * grid.columns };
   const last = hiddenStates(config.layers);
@@ -94,13 +96,13 @@ function planImages(config: DinoConfig, shape: readonly number[], wanted: readon
     return wanted.includes(output) ? [{ tag: `${family}/vision.${part}`, instance: "", dims, inputs, outputs }] : [];
   };
   return {
-    key: planKey(family, { batch, ...grid }, wanted),
+    key: planKey(`${family} ${pixels.value}`, { batch, ...grid }, wanted),
     calls: [
       {
-        tag: `${family}/vision.embed`,
+        tag: pixels.tag,
         instance: "",
         dims: { batch, ...grid },
-        inputs: same(["pixel_values", ...embedInputs]),
+        inputs: { pixel_values: pixels.value, ...same(embedInputs) },
         outputs: { hidden_states: hiddenStates(0) },
       },
       ...layerCalls(`${family}/vision.block`, dims, dinoLayers(config), same(blockInputs)),
@@ -120,19 +122,19 @@ function imageDims(tokens: number, config: DinoConfig): Bindings {
 }
 
 /**
- * pixel_values f32 [batch, channels, height, width] -> last_hidden_state [batch, 1 + registers + patches, hidden_size] (after
- * the last norm), pooler_output [batch, hidden_size] (its first token).
+ * pixel_values [batch, channels, height, width], f32, or u8 where the forms have it -> last_hidden_state
+ * [batch, 1 + registers + patches, hidden_size] (after the last norm), pooler_output [batch, hidden_size] (its first token).
  */
-export function dinoTower(config: DinoConfig): TowerSpec {
+export function dinoTower(config: DinoConfig, forms: PixelForms): TowerSpec {
   return {
     modality: "vision",
-    components: dinoComponents(config),
+    components: dinoComponents(config, forms),
     inputs: ["pixel_values"],
     outputs: OUTPUTS,
     growth: { symbol: "tokens", dims: (tokens) => imageDims(tokens, config) },
-    prepare: (inputs) => prepareImages(inputs, config),
-    plan: (shapes, wanted) => planImages(config, shapes.pixel_values, wanted),
+    prepare: (inputs) => prepareImages(inputs, config, forms),
+    plan: (shapes, wanted) => planImages(config, pixelCall(`${config.family}/vision.embed`, shapes), wanted),
     exampleSizes: ["size"],
-    example: (options) => exampleImages(options, config),
+    example: (options) => exampleImages(options, config, forms),
   };
 }

@@ -1,23 +1,28 @@
 /** DINOv2, with and without registers, and DINOv3: self-supervised vision transformers. */
-import type { EncoderModel, EncoderSpec, ModelFiles, Processors } from "../../runtime/abi/encoder.ts";
+import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
+import { imagesFor, type PixelProcessor, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
 import { DINO_MODEL_TYPES, type DinoConfig, readDinoConfig } from "./config.ts";
 import { dinoTower } from "./plan.ts";
 import { bitImageProcessor, dinov3ImageProcessor } from "./preprocess.ts";
 
 /** The processor that the family's checkpoints come with. */
-function processors({ family }: DinoConfig, files: ModelFiles): Processors {
+function imageProcessorOf({ family }: DinoConfig, files: ModelFiles): PixelProcessor | undefined {
   const config = files["preprocessor_config.json"] ?? files["processor_config.json"];
-  if (config === undefined) return {};
-  return { images: (family === "dinov3" ? dinov3ImageProcessor : bitImageProcessor)(config) };
+  if (config === undefined) return undefined;
+  return (family === "dinov3" ? dinov3ImageProcessor : bitImageProcessor)(config);
 }
 
-function open(json: Readonly<Record<string, unknown>>): EncoderModel {
+function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): EncoderModel {
   const config = readDinoConfig(json);
+  const forms = pixelForms(imageProcessorOf(config, files), config.channels);
   return {
-    towers: [dinoTower(config)],
+    towers: [dinoTower(config, forms)],
     prefixes: ["", "dinov2.", "dinov2_with_registers.", "dinov3_vit.", "backbone.", "encoder.", "vision_tower."],
-    processors: (files) => processors(config, files),
+    processors: (all) => {
+      const images = imageProcessorOf(config, all);
+      return images === undefined ? {} : imagesFor(images, forms);
+    },
   };
 }
 
@@ -26,11 +31,11 @@ const DINO: EncoderSpec = {
   modelTypes: DINO_MODEL_TYPES,
   files: ["preprocessor_config.json", "processor_config.json"],
   imageProcessors: {
-    BitImageProcessor: bitImageProcessor,
-    BitImageProcessorFast: bitImageProcessor,
-    BitImageProcessorPil: bitImageProcessor,
-    DINOv3ViTImageProcessor: dinov3ImageProcessor,
-    DINOv3ViTImageProcessorFast: dinov3ImageProcessor,
+    BitImageProcessor: valuesOf(bitImageProcessor),
+    BitImageProcessorFast: valuesOf(bitImageProcessor),
+    BitImageProcessorPil: valuesOf(bitImageProcessor),
+    DINOv3ViTImageProcessor: valuesOf(dinov3ImageProcessor),
+    DINOv3ViTImageProcessorFast: valuesOf(dinov3ImageProcessor),
   },
   open,
 };

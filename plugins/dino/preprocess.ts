@@ -4,16 +4,16 @@ import {
   CLIP_STD,
   IMAGENET_MEAN,
   IMAGENET_STD,
+  type ImageProcessor,
   imageProcessor,
-  type ProcessImages,
 } from "../../runtime/media/image_processor.ts";
 
 /**
  * BitImageProcessor of a parsed `preprocessor_config.json`: shortest edge, centre crop. Where the file is silent it is
  * CLIP's; DINOv2's files state their own numbers.
- * @throws FoveaError as `parseImageProcessor`; the function it returns as `processImages`
+ * @throws FoveaError as `parseImageProcessor`; the functions it returns as `createImageProcessor`
  */
-export const bitImageProcessor: (config: unknown) => ProcessImages = imageProcessor({
+export const bitImageProcessor: (config: unknown) => ImageProcessor = imageProcessor({
   size: { shortestEdge: 224 },
   plainSize: "shortest_edge",
   filter: "bicubic",
@@ -24,9 +24,9 @@ export const bitImageProcessor: (config: unknown) => ProcessImages = imageProces
 
 /**
  * DINOv3ViTImageProcessor of a parsed `preprocessor_config.json`: an exact size, bilinear over unrounded values.
- * @throws FoveaError as `parseImageProcessor`; the function it returns as `processImages`
+ * @throws FoveaError as `parseImageProcessor`; the functions it returns as `createImageProcessor`
  */
-export const dinov3ImageProcessor: (config: unknown) => ProcessImages = imageProcessor({
+export const dinov3ImageProcessor: (config: unknown) => ImageProcessor = imageProcessor({
   size: { height: 224, width: 224 },
   plainSize: "square",
   filter: "bilinear",

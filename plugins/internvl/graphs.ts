@@ -4,7 +4,9 @@
  * artifact per range.
  */
 import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
+import { type PixelForms, pixelComponents, pixelType } from "../../runtime/abi/pixels.ts";
 import { add, type Box, type Dim, floorDiv, mul } from "../../runtime/core/dim.ts";
+import type { ValueSteps } from "../../runtime/core/value_steps.ts";
 import {
   activation,
   layerNorm,
@@ -47,18 +49,22 @@ export function internVLLayers({ prefix, layers }: InternVLConfig): readonly str
   return Array.from({ length: layers }, (_, i) => `${prefix}encoder.layer.${i}.`);
 }
 
-/** pixel_values [batch, channels, height, width] -> class token and patches with positions. What fills no patch is left out. */
-function embed(b: GraphBuilder, config: InternVLConfig): Node {
+/**
+ * pixel_values [batch, channels, height, width], f32 or u8 with steps -> class token and patches with positions. What fills
+ * no patch is left out.
+ */
+function embed(b: GraphBuilder, config: InternVLConfig, steps: ValueSteps | undefined): Node {
   const { hiddenSize: width, patchSize, channels } = config;
   const { batch, height: h, width: w } = b.dims;
   const [rows, columns] = [floorDiv(h, patchSize), floorDiv(w, patchSize)];
-  const pixels = b.input("pixel_values", [batch, channels, h, w]);
+  const pixels = b.input("pixel_values", [batch, channels, h, w], pixelType(steps));
   const whole = b.slice(b.slice(pixels, 2, 0, mul(rows, patchSize)), 3, 0, mul(columns, patchSize));
   const patches = patchEmbedding(b, whole, "embeddings.patch_embeddings.projection.", {
     outFeatures: width,
     patchHeight: patchSize,
     patchWidth: patchSize,
     bias: true,
+    steps,
   });
   const token = b.weight("embeddings.cls_token", [1, 1, width]);
   const first = (node: Node): Node => b.broadcastTo(node, [batch, 1, width]);
@@ -108,19 +114,18 @@ function project(b: GraphBuilder, config: InternVLConfig, projector: InternVLPro
 }
 
 /** The components in the order of their calls. */
-export function internVLComponents(config: InternVLConfig): readonly ComponentSpec[] {
+export function internVLComponents(config: InternVLConfig, forms: PixelForms): readonly ComponentSpec[] {
   const { hiddenSize: width, eps, patchSize, prefix, projector } = config;
   const batch = { min: 1, max: MAX_BATCH };
   const pixels = { min: patchSize, max: MAX_SIDE * patchSize };
   const tokens: Box = { batch, tokens: { min: 2, max: 1 + MAX_PATCHES } };
   const hidden = (b: GraphBuilder): Node => b.input("hidden_states", [b.dims.batch, b.dims.tokens, width]);
   return [
-    {
-      tag: "internvl/vision.embed",
-      symbols: { batch, height: pixels, width: pixels },
-      instances: [prefix],
-      build: (b) => b.output("hidden_states", embed(b, config)),
-    },
+    ...pixelComponents(
+      forms,
+      { tag: "internvl/vision.embed", symbols: { batch, height: pixels, width: pixels }, instances: [prefix] },
+      (b, steps) => b.output("hidden_states", embed(b, config, steps)),
+    ),
     {
       tag: "internvl/vision.block",
       symbols: tokens,

@@ -1,9 +1,9 @@
 /** What the tower takes, which components run for it, and in which order. */
 import type { ComponentCall, ExampleOptions, Plan, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
-import { checkInputNames, finiteFloats, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
+import { checkInputNames, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
+import { examplePixels, type PixelCall, type PixelForms, pixelCall, preparePixels } from "../../runtime/abi/pixels.ts";
 import { checkOutputs, hiddenStates, layerCalls, pickResults, planKey } from "../../runtime/abi/plans.ts";
 import type { Bindings } from "../../runtime/core/dim.ts";
-import { normal } from "../../runtime/core/random.ts";
 import { bicubicMatrix } from "../../runtime/media/interpolation.ts";
 import type { InternVLConfig } from "./config.ts";
 import { internVLComponents, internVLLayers, MAX_PATCHES, MAX_SIDE, tableSide } from "./graphs.ts";
@@ -30,8 +30,8 @@ function gridOf({ patchSize }: InternVLConfig, height: number, width: number): G
   return grid;
 }
 
-/** `pixel_values` f32 [batch, channels, height, width], all finite. @throws FoveaError `invalid_input` */
-function prepareImages(inputs: Tensors, config: InternVLConfig): Tensors {
+/** `pixel_values` [batch, channels, height, width], f32, all finite, or u8. @throws FoveaError `invalid_input` */
+function prepareImages(inputs: Tensors, config: InternVLConfig, forms: PixelForms): Tensors {
   checkInputNames(inputs, ["pixel_values"], "pixel_values");
   const pixels = inputs.pixel_values;
   const [batch, planes, height, width] = pixels.shape;
@@ -41,18 +41,14 @@ function prepareImages(inputs: Tensors, config: InternVLConfig): Tensors {
     );
   }
   gridOf(config, height, width);
-  finiteFloats("pixel_values", pixels);
-  return { pixel_values: pixels };
+  return preparePixels("pixel_values", pixels, forms);
 }
 
-/** Normal pixels, as after normalisation. @throws FoveaError `invalid_input` for a size that prepare refuses */
-function exampleImages(options: ExampleOptions, config: InternVLConfig): Tensors {
+/** @throws FoveaError `invalid_input` for a size that prepare refuses */
+function exampleImages(options: ExampleOptions, config: InternVLConfig, forms: PixelForms): Tensors {
   const [height, width] = options.size ?? [config.imageSize, config.imageSize];
   gridOf(config, height, width);
-  const shape = [options.batch, config.channels, height, width];
-  const count = shape.reduce((a, d) => a * d, 1);
-  const data = Float32Array.from({ length: count }, (_, i) => normal(options.seed, i));
-  return { pixel_values: { dtype: "f32", shape, data } };
+  return { pixel_values: examplePixels([options.batch, config.channels, height, width], options.seed, forms) };
 }
 
 /** Bicubic weights of the position table: `row_weights` [rows, side], `column_weights` [columns, side]. */
@@ -76,23 +72,23 @@ function squaresOf({ rows, columns }: Grid, shuffle: number): number {
 function planImages(
   config: InternVLConfig,
   known: readonly string[],
-  shape: readonly number[],
+  pixels: PixelCall,
   wanted: readonly string[],
 ): Plan {
   checkOutputs(wanted, known);
   const { prefix, projector, layers } = config;
-  const [batch, , height, width] = shape;
+  const [batch, , height, width] = pixels.shape;
   const grid = gridOf(config, height, width);
   const dims = { batch, tokens: 1 + grid.rows * grid.columns };
   const constants = config.positions ? positionWeights(grid, tableSide(config)) : {};
-  const own = Object.fromEntries(["pixel_values", ...Object.keys(constants)].map((name) => [name, name]));
+  const own = Object.fromEntries(Object.keys(constants).map((name) => [name, name]));
   const last = config.finalNorm ? "last_hidden_state" : hiddenStates(layers);
   const calls: ComponentCall[] = [
     {
-      tag: "internvl/vision.embed",
+      tag: pixels.tag,
       instance: prefix,
       dims: { batch, height, width },
-      inputs: own,
+      inputs: { pixel_values: pixels.value, ...own },
       outputs: { hidden_states: hiddenStates(0) },
     },
     ...layerCalls("internvl/vision.block", dims, internVLLayers(config)),
@@ -116,7 +112,7 @@ function planImages(
     });
   }
   return {
-    key: planKey("internvl", { batch, height, width }, wanted),
+    key: planKey(`internvl ${pixels.value}`, { batch, height, width }, wanted),
     calls,
     constants,
     results: pickResults(wanted, { last_hidden_state: last, projected: "projected" }),
@@ -132,21 +128,21 @@ function imageDims(tokens: number, { patchSize, projector }: InternVLConfig): Bi
 }
 
 /**
- * pixel_values f32 [batch, channels, height, width] -> last_hidden_state [batch, 1 + patches, hidden_size] and projected
- * [batch, patches / shuffle^2, text hidden_size], which needs square images.
+ * pixel_values [batch, channels, height, width], f32, or u8 where the forms have it -> last_hidden_state
+ * [batch, 1 + patches, hidden_size] and projected [batch, patches / shuffle^2, text hidden_size], which needs square images.
  */
-export function internVLTower(config: InternVLConfig): TowerSpec {
+export function internVLTower(config: InternVLConfig, forms: PixelForms): TowerSpec {
   const outputs = [...(config.projector === undefined ? [] : ["projected"]), "last_hidden_state"];
   return {
     modality: "vision",
-    components: internVLComponents(config),
+    components: internVLComponents(config, forms),
     inputs: ["pixel_values"],
     outputs,
     layout: ["num_patches"],
     growth: { symbol: "tokens", dims: (tokens) => imageDims(tokens, config) },
-    prepare: (inputs) => prepareImages(inputs, config),
-    plan: (shapes, wanted) => planImages(config, outputs, shapes.pixel_values, wanted),
+    prepare: (inputs) => prepareImages(inputs, config, forms),
+    plan: (shapes, wanted) => planImages(config, outputs, pixelCall("internvl/vision.embed", shapes), wanted),
     exampleSizes: ["size"],
-    example: (options) => exampleImages(options, config),
+    example: (options) => exampleImages(options, config, forms),
   };
 }

@@ -3,11 +3,15 @@
  * that is nearest to its aspect ratio and cut; images of several tiles end with a thumbnail, the whole image in one tile.
  */
 import { createConfigReader } from "../../runtime/abi/config.ts";
-import type { PixelImage, Tensors } from "../../runtime/abi/encoder.ts";
+import type { PixelCut, PixelImage, PixelInput, Tensor, Tensors } from "../../runtime/abi/encoder.ts";
+import type { PixelProcessor } from "../../runtime/abi/pixels.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import { cutBytes } from "../../runtime/core/pixel_cut.ts";
+import type { ValueSteps } from "../../runtime/core/value_steps.ts";
 import { CLIP_MEAN, CLIP_STD, parseImageProcessor } from "../../runtime/media/image_processor.ts";
-import { type Size, type ValueSteps, valueTable, writePlanes } from "../../runtime/media/pixels.ts";
-import { cropImage, type ResizeArithmetic, type ResizeFilter, resizeImage } from "../../runtime/media/resize.ts";
+import { type CutOptions, cutTensors, pixelCut } from "../../runtime/media/pixel_cut.ts";
+import { type Size, valueTable, writeValues } from "../../runtime/media/pixels.ts";
+import type { ResizeArithmetic, ResizeFilter } from "../../runtime/media/resize.ts";
 
 export interface InternVLProcessorConfig {
   /** Pixels of a tile. */
@@ -89,55 +93,78 @@ export function bestGrid(image: Size, { tile, minTiles, maxTiles }: InternVLProc
   return best;
 }
 
-/** An image's tiles row by row, then its thumbnail. */
-function tilesOf(image: PixelImage, grid: TileGrid, config: InternVLProcessorConfig): readonly PixelImage[] {
+/** Where an image's tiles come from, row by row, then its thumbnail; the samples of each lie as planes. */
+function cutsOf(grid: TileGrid, config: InternVLProcessorConfig): readonly CutOptions[] {
   const { tile, filter, arithmetic } = config;
   const { height, width } = tile;
-  const small = (): PixelImage => resizeImage(image, width, height, { filter, arithmetic });
-  if (grid.rows * grid.columns === 1) return [small()];
-  const stretched = resizeImage(image, grid.columns * width, grid.rows * height, { filter, arithmetic });
-  const tiles = Array.from({ length: grid.rows * grid.columns }, (_, i) => {
-    const x = (i % grid.columns) * width;
-    const y = Math.floor(i / grid.columns) * height;
-    return cropImage(stretched, { x, y, width, height });
+  const { rows, columns } = grid;
+  const whole = { size: { height, width }, filter, arithmetic };
+  if (rows * columns === 1) return [whole];
+  const stretched = { size: { height: rows * height, width: columns * width }, filter, arithmetic };
+  // A square tile is a patch, so that one pass over the image makes all of them.
+  if (height === width) return [{ ...stretched, layout: { patch: width } }, whole];
+  const tiles = Array.from({ length: rows * columns }, (_, i) => {
+    const [x, y] = [(i % columns) * width, Math.floor(i / columns) * height];
+    return { ...stretched, region: { x, y, width, height } };
   });
-  return [...tiles, small()];
+  return [...tiles, whole];
+}
+
+/** How images fill their tiles, and the tiles of each. */
+interface TilePlan extends PixelInput<"pixel_values"> {
+  readonly tensors: { readonly num_patches: Tensor };
 }
 
 /**
- * Images to the model's inputs, as Hugging Face's GotOcr2ImageProcessor computes them.
- * @returns `pixel_values` f32 [tiles, 3, height, width], image by image; `num_patches` i32 [images], the tiles of each
+ * The model's inputs before they are normalised, by the images' sizes.
+ * @returns `pixel_values` u8 [tiles, 3, height, width], image by image; `num_patches` i32 [images], the tiles of each
  * @throws FoveaError `image.empty_batch`
  */
-export function internVLTiles(images: readonly PixelImage[], config: InternVLProcessorConfig): Tensors {
+export function internVLPlan(images: readonly Size[], config: InternVLProcessorConfig): TilePlan {
   if (images.length === 0) {
     throw new FoveaError("image.empty_batch", "No image was given to preprocess; expected at least one.");
   }
   const { tile, crops } = config;
-  const table = valueTable(config.values);
-  const grids = images.map((image): TileGrid => (crops ? bestGrid(image, config) : { rows: 1, columns: 1 }));
-  const counts = grids.map(({ rows, columns }) => (rows * columns === 1 ? 1 : rows * columns + 1));
-  const tiles = counts.reduce((a, b) => a + b, 0);
   const size = 3 * tile.height * tile.width;
-  const data = new Float32Array(tiles * size);
-  let to = 0;
-  for (const [i, image] of images.entries()) {
-    for (const pixels of tilesOf(image, grids[i], config)) {
-      writePlanes(pixels, table, data, to);
-      to += size;
+  const cuts: PixelCut[] = [];
+  const counts = new Int32Array(images.length);
+  let at = 0;
+  for (const [picture, image] of images.entries()) {
+    const grid = crops ? bestGrid(image, config) : { rows: 1, columns: 1 };
+    for (const options of cutsOf(grid, config)) {
+      const cut = { ...pixelCut(image, { ...options, at }), picture };
+      cuts.push(cut);
+      at += cutBytes(cut);
+      counts[picture] += cutBytes(cut) / size;
     }
   }
   return {
-    pixel_values: { dtype: "f32", shape: [tiles, 3, tile.height, tile.width], data },
-    num_patches: { dtype: "i32", shape: [images.length], data: Int32Array.from(counts) },
+    input: "pixel_values",
+    shape: [at / size, 3, tile.height, tile.width],
+    cuts,
+    tensors: { num_patches: { dtype: "i32", shape: [images.length], data: counts } },
   };
+}
+
+/** The same normalised, as Hugging Face's GotOcr2ImageProcessor computes them. */
+export function internVLValues(images: readonly PixelImage[], config: InternVLProcessorConfig): Tensors {
+  const { pixel_values: bytes, num_patches } = cutTensors(images, internVLPlan(images, config));
+  const { shape } = bytes;
+  const data = new Float32Array(bytes.data.length);
+  writeValues(bytes.data, shape[2] * shape[3], valueTable(config.values), data);
+  return { pixel_values: { dtype: "f32", shape, data }, num_patches };
 }
 
 /**
  * InternVL's image processor of a parsed `preprocessor_config.json`.
- * @throws FoveaError as {@link parseInternVLProcessor}; the function it returns as {@link internVLTiles}
+ * @throws FoveaError as {@link parseInternVLProcessor}; the functions it returns as {@link internVLPlan}
  */
-export function internVLImageProcessor(config: unknown): (images: readonly PixelImage[]) => Tensors {
+export function internVLImageProcessor(config: unknown): PixelProcessor {
   const parsed = parseInternVLProcessor(config);
-  return (images) => internVLTiles(images, parsed);
+  return {
+    steps: parsed.values,
+    values: (images) => internVLValues(images, parsed),
+    bytes: (images) => cutTensors(images, internVLPlan(images, parsed)),
+    plan: (sizes) => ({ ...internVLPlan(sizes, parsed) }),
+  };
 }

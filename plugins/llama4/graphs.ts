@@ -4,14 +4,17 @@
  * [batch, tokens, hidden_size], the class token last. All layers share one artifact per range.
  */
 import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
+import { type PixelForms, pixelComponents, pixelType } from "../../runtime/abi/pixels.ts";
 import { type Box, mul } from "../../runtime/core/dim.ts";
 import type { RangeSpec } from "../../runtime/core/range.ts";
+import type { ValueSteps } from "../../runtime/core/value_steps.ts";
 import {
   activation,
   layerNorm,
   linear,
   mlp,
   type ProjectionNames,
+  pixelProduct,
   pixelShuffle,
   selfAttention,
 } from "../../runtime/nn/mod.ts";
@@ -48,15 +51,13 @@ export function llama4Layers({ prefix, layers }: Llama4Config): readonly string[
   return Array.from({ length: layers }, (_, i) => `${prefix}model.layers.${i}.`);
 }
 
-/** pixel_values [batch, channels, image_size, image_size] -> hidden states after `layernorm_pre`. */
-function embed(b: GraphBuilder, config: Llama4Config): Node {
+/** pixel_values [batch, channels, image_size, image_size], f32 or u8 with steps -> hidden states after `layernorm_pre`. */
+function embed(b: GraphBuilder, config: Llama4Config, steps: ValueSteps | undefined): Node {
   const { hiddenSize: width, imageSize, patchSize, channels } = config;
-  const pixels = b.input("pixel_values", [b.dims.batch, channels, imageSize, imageSize]);
+  const pixels = b.input("pixel_values", [b.dims.batch, channels, imageSize, imageSize], pixelType(steps));
   // The checkpoint keeps the convolution as a matrix over patches.
-  const patches = linear(b, b.patchify(pixels, patchSize, patchSize), "patch_embedding.linear.", {
-    outFeatures: width,
-    bias: false,
-  });
+  const matrix = b.weight("patch_embedding.linear.weight", [width, channels * patchSize * patchSize]);
+  const patches = pixelProduct(b, b.patchify(pixels, patchSize, patchSize), matrix, { layout: "planes", steps });
   const token = b.reshape(b.weight("class_embedding", [width]), [1, 1, width]);
   const tokens = b.concat([patches, b.broadcastTo(token, [b.dims.batch, 1, width])], 1);
   const positions = b.weight("positional_embedding_vlm", [tileTokens(config), width]);
@@ -90,21 +91,26 @@ function adapt(b: GraphBuilder, x: Node, config: Llama4Config): Node {
 }
 
 /** The components in the order of their calls. @param tiles most tiles of one run */
-export function llama4Components(config: Llama4Config, tiles: number): readonly ComponentSpec[] {
+export function llama4Components(config: Llama4Config, tiles: number, forms: PixelForms): readonly ComponentSpec[] {
   const { hiddenSize, outputSize, projectedSize, prefix } = config;
   const symbols: Box = { batch: { min: 1, max: tiles } };
   // A small picture is a single tile; anything else comes with its overview.
   const ranges: RangeSpec = { ends: { batch: tiles > 1 ? [1] : [] } };
-  const part = (name: string, instances: readonly string[], build: (b: GraphBuilder) => void): ComponentSpec => ({
+  const named = (name: string, instances: readonly string[]): Omit<ComponentSpec, "build"> => ({
     tag: `llama4/vision.${name}`,
     symbols,
     ranges,
     instances,
+  });
+  const part = (name: string, instances: readonly string[], build: (b: GraphBuilder) => void): ComponentSpec => ({
+    ...named(name, instances),
     build,
   });
   const hidden = (b: GraphBuilder): Node => b.input("hidden_states", [b.dims.batch, tileTokens(config), hiddenSize]);
   return [
-    part("embed", [prefix], (b) => b.output("hidden_states", embed(b, config))),
+    ...pixelComponents(forms, named("embed", [prefix]), (b, steps) =>
+      b.output("hidden_states", embed(b, config, steps)),
+    ),
     part("block", llama4Layers(config), (b) => b.output("hidden_states", block(b, hidden(b), config))),
     part("adapt", [prefix], (b) => b.output("last_hidden_state", adapt(b, hidden(b), config))),
     ...(projectedSize === undefined

@@ -1,8 +1,8 @@
 /** What the tower takes, which components run for it, and in which order. */
 import type { ComponentCall, ExampleOptions, Plan, Tensor, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
-import { checkInputNames, finiteFloats, integerValues, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
+import { checkInputNames, integerValues, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
+import { examplePixels, type PixelCall, type PixelForms, pixelCall, preparePixels } from "../../runtime/abi/pixels.ts";
 import { checkOutputs, hiddenStates, layerCalls, pickResults, planKey } from "../../runtime/abi/plans.ts";
-import { normal } from "../../runtime/core/random.ts";
 import { gridRotary, rotaryFrequencies } from "../../runtime/nn/mod.ts";
 import type { Llama4Config } from "./config.ts";
 import { llama4Components, llama4Layers, tileSide, tileTokens } from "./graphs.ts";
@@ -34,10 +34,10 @@ function checkRatios(t: Tensor, tiles: number): void {
 }
 
 /**
- * `pixel_values` f32 [tiles, channels, image_size, image_size], all finite; `aspect_ratios` [images, 2], if given, must tell
+ * `pixel_values` [tiles, channels, image_size, image_size], f32, all finite, or u8; `aspect_ratios` [images, 2], if given, must tell
  * of as many tiles. @throws FoveaError `invalid_input`
  */
-function prepareTiles(inputs: Tensors, config: Llama4Config): Tensors {
+function prepareTiles(inputs: Tensors, config: Llama4Config, forms: PixelForms): Tensors {
   checkInputNames(inputs, ["pixel_values", "aspect_ratios"], "pixel_values");
   const { pixel_values: pixels, aspect_ratios: ratios } = inputs;
   const { imageSize: size, channels } = config;
@@ -47,22 +47,19 @@ function prepareTiles(inputs: Tensors, config: Llama4Config): Tensors {
       `The input "pixel_values" has shape ${sizesText(pixels.shape)}, expected ${sizesText(["tiles", channels, size, size])}; cut images into tiles of ${size}x${size} pixels first.`,
     );
   }
-  finiteFloats("pixel_values", pixels);
+  const prepared = preparePixels("pixel_values", pixels, forms);
   if (ratios !== undefined) checkRatios(ratios, tiles);
-  return { pixel_values: pixels };
+  return prepared;
 }
 
-/** Normal pixels, as after normalisation. @throws FoveaError `invalid_input` for a size that is not a tile's */
-function exampleTiles(options: ExampleOptions, config: Llama4Config): Tensors {
+/** @throws FoveaError `invalid_input` for a size that is not a tile's */
+function exampleTiles(options: ExampleOptions, config: Llama4Config, forms: PixelForms): Tensors {
   const { imageSize: size, channels } = config;
   const [height, width] = options.size ?? [size, size];
   if (height !== size || width !== size) {
     refuseInput(`This model takes tiles of ${size}x${size} pixels, found ${height}x${width}; leave the size out.`);
   }
-  const shape = [options.batch, channels, size, size];
-  const count = shape.reduce((a, d) => a * d, 1);
-  const data = Float32Array.from({ length: count }, (_, i) => normal(options.seed, i));
-  return { pixel_values: { dtype: "f32", shape, data } };
+  return { pixel_values: examplePixels([options.batch, channels, size, size], options.seed, forms) };
 }
 
 /**
@@ -97,18 +94,18 @@ function planTiles(
   config: Llama4Config,
   constants: Tensors,
   known: readonly string[],
-  batch: number,
+  pixels: PixelCall,
   wanted: readonly string[],
 ): Plan {
   checkOutputs(wanted, known);
   const { prefix, layers } = config;
-  const dims = { batch };
+  const dims = { batch: pixels.shape[0] };
   const calls: ComponentCall[] = [
     {
-      tag: "llama4/vision.embed",
+      tag: pixels.tag,
       instance: prefix,
       dims,
-      inputs: { pixel_values: "pixel_values" },
+      inputs: { pixel_values: pixels.value },
       outputs: { hidden_states: hiddenStates(0) },
     },
     ...layerCalls("llama4/vision.block", dims, llama4Layers(config), { cos: "cos", sin: "sin" }),
@@ -130,7 +127,7 @@ function planTiles(
     });
   }
   return {
-    key: planKey("llama4", dims, wanted),
+    key: planKey(`llama4 ${pixels.value}`, dims, wanted),
     calls,
     constants,
     results: pickResults(wanted, { last_hidden_state: "last_hidden_state", projected: "projected" }),
@@ -138,22 +135,22 @@ function planTiles(
 }
 
 /**
- * pixel_values f32 [tiles, channels, image_size, image_size] -> last_hidden_state [tiles, tokens, projector_output_dim] with
- * one token for each square of patches, and projected [tiles * tokens, text hidden_size].
+ * pixel_values [tiles, channels, image_size, image_size], f32, or u8 where the forms have it -> last_hidden_state
+ * [tiles, tokens, projector_output_dim] with one token for each square of patches, and projected [tiles * tokens, text hidden_size].
  * @param tiles most tiles of one run
  */
-export function llama4Tower(config: Llama4Config, tiles: number): TowerSpec {
+export function llama4Tower(config: Llama4Config, tiles: number, forms: PixelForms): TowerSpec {
   const outputs = [...(config.projectedSize === undefined ? [] : ["projected"]), "last_hidden_state"];
   const constants = tileRotary(config);
   return {
     modality: "vision",
-    components: llama4Components(config, tiles),
+    components: llama4Components(config, tiles, forms),
     inputs: ["pixel_values", "aspect_ratios"],
     outputs,
     layout: ["aspect_ratios"],
-    prepare: (inputs) => prepareTiles(inputs, config),
-    plan: (shapes, wanted) => planTiles(config, constants, outputs, shapes.pixel_values[0], wanted),
+    prepare: (inputs) => prepareTiles(inputs, config, forms),
+    plan: (shapes, wanted) => planTiles(config, constants, outputs, pixelCall("llama4/vision.embed", shapes), wanted),
     exampleSizes: ["size"],
-    example: (options) => exampleTiles(options, config),
+    example: (options) => exampleTiles(options, config, forms),
   };
 }

@@ -1,5 +1,6 @@
 /** Llama 4 (Meta 2025): the vision tower and the projector into the language model's space. */
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
+import { imagesFor, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
 import { LLAMA4_MODEL_TYPES, readLlama4Config } from "./config.ts";
 import { TILES } from "./graphs.ts";
@@ -16,12 +17,14 @@ function mostTiles(files: ModelFiles): number {
 
 function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): EncoderModel {
   const config = readLlama4Config(json);
+  const given = processorOf(files);
+  const forms = pixelForms(given === undefined ? undefined : llama4ImageProcessor(given), config.channels);
   return {
-    towers: [llama4Tower(config, mostTiles(files))],
+    towers: [llama4Tower(config, mostTiles(files), forms)],
     prefixes: config.prefix === "" ? ["", "vision_model.", "model.vision_model."] : ["", "model."],
     processors: (all) => {
       const own = processorOf(all);
-      return own === undefined ? {} : { images: llama4ImageProcessor(own) };
+      return own === undefined ? {} : imagesFor(llama4ImageProcessor(own), forms);
     },
   };
 }
@@ -30,7 +33,10 @@ const LLAMA4: EncoderSpec = {
   name: "llama4",
   modelTypes: LLAMA4_MODEL_TYPES,
   files: ["preprocessor_config.json", "processor_config.json"],
-  imageProcessors: { Llama4ImageProcessor: llama4ImageProcessor, Llama4ImageProcessorFast: llama4ImageProcessor },
+  imageProcessors: {
+    Llama4ImageProcessor: valuesOf(llama4ImageProcessor),
+    Llama4ImageProcessorFast: valuesOf(llama4ImageProcessor),
+  },
   open,
 };
 

@@ -4,10 +4,12 @@
  */
 import { createConfigReader } from "../../runtime/abi/config.ts";
 import type { PixelImage, Tensors } from "../../runtime/abi/encoder.ts";
+import type { PixelProcessor } from "../../runtime/abi/pixels.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
 import { bf16ToNumber, numberToBf16 } from "../../runtime/core/half.ts";
+import type { ValueSteps } from "../../runtime/core/value_steps.ts";
 import { HALF, parseImageProcessor } from "../../runtime/media/image_processor.ts";
-import { padImage, type Size, type ValueSteps, valueTable, writePlanes } from "../../runtime/media/pixels.ts";
+import { padImage, type Size, valueTable, writePlanes, writeValues } from "../../runtime/media/pixels.ts";
 import { cropImage, type ResizeFilter, resizeImage } from "../../runtime/media/resize.ts";
 import { TILES } from "./graphs.ts";
 import { imageTiles } from "./plan.ts";
@@ -133,13 +135,12 @@ export function llama4Tiles(images: readonly PixelImage[], config: Llama4Process
     throw new FoveaError("image.empty_batch", "No image was given to preprocess; expected at least one.");
   }
   const { tile, filter } = config;
-  const table = roundedTable(config.values);
   const grids = images.map((image) => bestCanvas(image, config));
   const tiles = grids.reduce((n, g) => n + imageTiles(g.rows, g.columns), 0);
-  const data = new Float32Array(tiles * 3 * tile * tile);
+  const samples = new Uint8Array(tiles * 3 * tile * tile);
   let to = 0;
   const write = (pixels: PixelImage): void => {
-    writePlanes(pixels, table, data, to);
+    writePlanes(pixels, samples, to);
     to += 3 * tile * tile;
   };
   for (const [i, image] of images.entries()) {
@@ -154,6 +155,8 @@ export function llama4Tiles(images: readonly PixelImage[], config: Llama4Process
     }
     if (grid.rows * grid.columns > 1) write(resizeImage(image, tile, tile, { filter }));
   }
+  const data = new Float32Array(samples.length);
+  writeValues(samples, tile * tile, roundedTable(config.values), data);
   return {
     pixel_values: { dtype: "f32", shape: [tiles, 3, tile, tile], data },
     aspect_ratios: {
@@ -166,9 +169,10 @@ export function llama4Tiles(images: readonly PixelImage[], config: Llama4Process
 
 /**
  * Llama 4's image processor of a parsed `preprocessor_config.json`.
+ * Its values are rounded to bfloat16 between the steps, which no weight can take over, so that it makes no bytes.
  * @throws FoveaError as {@link parseLlama4Processor}; the function it returns as {@link llama4Tiles}
  */
-export function llama4ImageProcessor(config: unknown): (images: readonly PixelImage[]) => Tensors {
+export function llama4ImageProcessor(config: unknown): PixelProcessor {
   const parsed = parseLlama4Processor(config);
-  return (images) => llama4Tiles(images, parsed);
+  return { steps: parsed.values, values: (images) => llama4Tiles(images, parsed) };
 }

@@ -4,9 +4,19 @@
  * are [1, patches, hidden_size]. All layers share one artifact per range.
  */
 import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
+import { type PixelForms, pixelComponents, pixelType } from "../../runtime/abi/pixels.ts";
 import { add, type Box, floorDiv, mul } from "../../runtime/core/dim.ts";
 import type { RangeSpec } from "../../runtime/core/range.ts";
-import { activation, gatedMlp, linear, type ProjectionNames, rmsNorm, selfAttention } from "../../runtime/nn/mod.ts";
+import type { ValueSteps } from "../../runtime/core/value_steps.ts";
+import {
+  activation,
+  gatedMlp,
+  linear,
+  type ProjectionNames,
+  pixelProduct,
+  rmsNorm,
+  selfAttention,
+} from "../../runtime/nn/mod.ts";
 import type { PixtralConfig, PixtralProjectorConfig } from "./config.ts";
 
 /** Images of one run; larger requests are split by the session. */
@@ -29,19 +39,22 @@ export function pixtralLayers({ prefix, layers }: PixtralConfig): readonly strin
   return Array.from({ length: layers }, (_, i) => `${prefix}transformer.layers.${i}.`);
 }
 
-/** pixel_values [images, channels, height, width] and patch_index [patches] -> hidden states after `ln_pre`. */
-function embed(b: GraphBuilder, config: PixtralConfig): Node {
+/**
+ * pixel_values [images, channels, height, width], f32 or u8 with steps, and patch_index [patches] -> hidden states after
+ * `ln_pre`.
+ */
+function embed(b: GraphBuilder, config: PixtralConfig, steps: ValueSteps | undefined): Node {
   const { hiddenSize, patchSize, channels } = config;
   const { images, height: h, width: w, patches } = b.dims;
   const [rows, columns] = [floorDiv(h, patchSize), floorDiv(w, patchSize)];
-  const pixels = b.input("pixel_values", [images, channels, h, w]);
+  const pixels = b.input("pixel_values", [images, channels, h, w], pixelType(steps));
   const whole = b.slice(b.slice(pixels, 2, 0, mul(rows, patchSize)), 3, 0, mul(columns, patchSize));
   const values = channels * patchSize * patchSize;
   const all = b.reshape(b.patchify(whole, patchSize, patchSize), [mul(images, rows, columns), values]);
   // Padding is left out before it costs a product.
   const own = b.gather(all, b.input("patch_index", [patches], "i32"));
   const kernel = b.weight("patch_conv.weight", [hiddenSize, channels, patchSize, patchSize]);
-  const embedded = b.matmul(own, b.reshape(kernel, [hiddenSize, values]), { transposeB: true });
+  const embedded = pixelProduct(b, own, b.reshape(kernel, [hiddenSize, values]), { layout: "planes", steps });
   return b.reshape(rmsNorm(b, embedded, "ln_pre.", EPS), [1, patches, hiddenSize]);
 }
 
@@ -85,7 +98,7 @@ function project(b: GraphBuilder, config: PixtralConfig, projector: PixtralProje
 }
 
 /** The components in the order of their calls. */
-export function pixtralComponents(config: PixtralConfig): readonly ComponentSpec[] {
+export function pixtralComponents(config: PixtralConfig, forms: PixelForms): readonly ComponentSpec[] {
   const { hiddenSize: width, patchSize, prefix, projector } = config;
   const images = { min: 1, max: MAX_IMAGES };
   const pixels = { min: patchSize, max: MAX_SIDE * patchSize };
@@ -99,12 +112,15 @@ export function pixtralComponents(config: PixtralConfig): readonly ComponentSpec
           tokens: { min: 1, max: Math.floor(MAX_PATCHES / square) },
         };
   return [
-    {
-      tag: "pixtral/vision.embed",
-      symbols: { images, height: pixels, width: pixels, patches },
-      instances: [prefix],
-      build: (b) => b.output("hidden_states", embed(b, config)),
-    },
+    ...pixelComponents(
+      forms,
+      {
+        tag: "pixtral/vision.embed",
+        symbols: { images, height: pixels, width: pixels, patches },
+        instances: [prefix],
+      },
+      (b, steps) => b.output("hidden_states", embed(b, config, steps)),
+    ),
     {
       tag: "pixtral/vision.block",
       symbols: { segments: images, longest_segment: patches, patches },

@@ -1,14 +1,7 @@
 /** What callers give, checked and turned into what the components take. */
 import type { ExampleOptions, Tensor, Tensors } from "../../runtime/abi/encoder.ts";
-import {
-  checkInputLength,
-  checkInputNames,
-  finiteFloats,
-  integerValues,
-  refuseInput,
-  sizesText,
-} from "../../runtime/abi/inputs.ts";
-import { normal } from "../../runtime/core/random.ts";
+import { checkInputLength, checkInputNames, integerValues, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
+import { examplePixels, type PixelForms, preparePixels } from "../../runtime/abi/pixels.ts";
 import type { PatchGrid } from "../../runtime/nn/mod.ts";
 import type { PixtralConfig } from "./config.ts";
 import { imageOffsets, mergeIndex, patchIndex, patchRotary } from "./geometry.ts";
@@ -121,11 +114,11 @@ export function splitImages(inputs: Tensors, limit: number, config: PixtralConfi
 const sizeOnly = (size: number): Tensor => ({ dtype: "u8", shape: [size, 0], data: new Uint8Array(0) });
 
 /**
- * `pixel_values` f32 [images, channels, height, width], all finite, images at the top left of what pads them to one size, and
+ * `pixel_values` [images, channels, height, width], f32, all finite, or u8, images at the top left of what pads them to one size, and
  * `image_sizes` [images, 2] where they differ -> the pixels, the tables of geometry.ts and the size `longest_segment`.
  * @throws FoveaError `invalid_input`
  */
-export function prepareImages(inputs: Tensors, config: PixtralConfig): Tensors {
+export function prepareImages(inputs: Tensors, config: PixtralConfig, forms: PixelForms): Tensors {
   const { pixels, grids } = readRequest(inputs, config);
   const { patchSize, projector } = config;
   const [images, , height, width] = pixels.shape;
@@ -135,9 +128,8 @@ export function prepareImages(inputs: Tensors, config: PixtralConfig): Tensors {
       `${images} images have ${index.shape[0]} patches of ${patchSize}x${patchSize}; at most ${MAX_IMAGES} images and ${MAX_PATCHES} patches are taken at once: encode fewer images, or resize them first.`,
     );
   }
-  finiteFloats("pixel_values", pixels);
   return {
-    pixel_values: pixels,
+    ...preparePixels("pixel_values", pixels, forms),
     patch_index: index,
     cu_seqlens: imageOffsets(grids),
     longest_segment: sizeOnly(Math.max(...grids.map((g) => g.rows * g.columns))),
@@ -146,11 +138,8 @@ export function prepareImages(inputs: Tensors, config: PixtralConfig): Tensors {
   };
 }
 
-/** Normal pixels, as after normalisation, of images that fill their size. */
-export function exampleImages(options: ExampleOptions, config: PixtralConfig): Tensors {
+/** Images that fill their size. */
+export function exampleImages(options: ExampleOptions, config: PixtralConfig, forms: PixelForms): Tensors {
   const [height, width] = options.size ?? [config.imageSize, config.imageSize];
-  const shape = [options.batch, config.channels, height, width];
-  const count = shape.reduce((a, d) => a * d, 1);
-  const data = Float32Array.from({ length: count }, (_, i) => normal(options.seed, i));
-  return { pixel_values: { dtype: "f32", shape, data } };
+  return { pixel_values: examplePixels([options.batch, config.channels, height, width], options.seed, forms) };
 }

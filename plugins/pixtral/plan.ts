@@ -1,5 +1,6 @@
 /** Which components run for a geometry and the wanted outputs, and in which order. */
 import type { ComponentCall, Plan, TowerSpec } from "../../runtime/abi/encoder.ts";
+import { type PixelForms, pixelCall } from "../../runtime/abi/pixels.ts";
 import { checkOutputs, hiddenStates, layerCalls, pickResults, planKey } from "../../runtime/abi/plans.ts";
 import type { Bindings } from "../../runtime/core/dim.ts";
 import type { PixtralConfig } from "./config.ts";
@@ -11,16 +12,17 @@ type Shapes = Readonly<Record<string, readonly number[]>>;
 function planImages(config: PixtralConfig, known: readonly string[], shapes: Shapes, wanted: readonly string[]): Plan {
   checkOutputs(wanted, known);
   const { prefix, layers, projector } = config;
-  const [images, , height, width] = shapes.pixel_values;
+  const pixels = pixelCall("pixtral/vision.embed", shapes);
+  const [images, , height, width] = pixels.shape;
   const [patches] = shapes.patch_index;
   const [longest_segment] = shapes.longest_segment;
   const last = hiddenStates(layers);
   const calls: ComponentCall[] = [
     {
-      tag: "pixtral/vision.embed",
+      tag: pixels.tag,
       instance: prefix,
       dims: { images, height, width, patches },
-      inputs: { pixel_values: "pixel_values", patch_index: "patch_index" },
+      inputs: { pixel_values: pixels.value, patch_index: "patch_index" },
       outputs: { hidden_states: hiddenStates(0) },
     },
     ...layerCalls("pixtral/vision.block", { segments: images, longest_segment, patches }, pixtralLayers(config), {
@@ -40,7 +42,7 @@ function planImages(config: PixtralConfig, known: readonly string[], shapes: Sha
     });
   }
   return {
-    key: planKey("pixtral", { images, height, width, patches, longest_segment }, wanted),
+    key: planKey(`pixtral ${pixels.value}`, { images, height, width, patches, longest_segment }, wanted),
     calls,
     constants: {},
     results: pickResults(wanted, { last_hidden_state: last, projected: "projected" }),
@@ -63,23 +65,24 @@ function imageDims(patches: number, { patchSize, projector }: PixtralConfig): Bi
 }
 
 /**
- * pixel_values f32 [images, channels, height, width] and image_sizes i32 [images, 2] -> last_hidden_state
- * [1, patches, hidden_size] and projected [tokens, text hidden_size], image by image, without the padding's patches.
+ * pixel_values [images, channels, height, width], f32, or u8 where the forms have it, and image_sizes i32 [images, 2] ->
+ * last_hidden_state [1, patches, hidden_size] and projected [tokens, text hidden_size], image by image, without the
+ * padding's patches.
  */
-export function pixtralTower(config: PixtralConfig): TowerSpec {
+export function pixtralTower(config: PixtralConfig, forms: PixelForms): TowerSpec {
   const outputs = [...(config.projector === undefined ? [] : ["projected"]), "last_hidden_state"];
   return {
     modality: "vision",
-    components: pixtralComponents(config),
+    components: pixtralComponents(config, forms),
     inputs: ["pixel_values", "image_sizes"],
     outputs,
     layout: ["image_sizes"],
     split: (inputs, limit) => splitImages(inputs, limit, config),
     growth: { symbol: "patches", dims: (patches) => imageDims(patches, config) },
     joinAxes: { last_hidden_state: 1 },
-    prepare: (inputs) => prepareImages(inputs, config),
+    prepare: (inputs) => prepareImages(inputs, config, forms),
     plan: (shapes, wanted) => planImages(config, outputs, shapes, wanted),
     exampleSizes: ["size"],
-    example: (options) => exampleImages(options, config),
+    example: (options) => exampleImages(options, config, forms),
   };
 }

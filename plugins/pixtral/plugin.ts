@@ -1,23 +1,28 @@
 /** Pixtral (Agrawal et al. 2024), alone, in Pixtral 12B and in Mistral Small 3.1: the vision tower and the projector. */
-import type { EncoderModel, EncoderSpec, ModelFiles, Processors } from "../../runtime/abi/encoder.ts";
+import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
+import { imagesFor, type PixelProcessor, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
 import { PIXTRAL_MODEL_TYPES, type PixtralConfig, readPixtralConfig } from "./config.ts";
 import { pixtralTower } from "./plan.ts";
 import { pixtralImageProcessor } from "./preprocess.ts";
 
-function processors({ patchSize, projector }: PixtralConfig, files: ModelFiles): Processors {
+function imageProcessorOf({ patchSize, projector }: PixtralConfig, files: ModelFiles): PixelProcessor | undefined {
   const json = files["preprocessor_config.json"] ?? files["processor_config.json"];
   // Published files state the patch size without the squares that become one token.
   const step = patchSize * (projector?.merge?.size ?? 1);
-  return json === undefined ? {} : { images: pixtralImageProcessor(json, step) };
+  return json === undefined ? undefined : pixtralImageProcessor(json, step);
 }
 
-function open(json: Readonly<Record<string, unknown>>): EncoderModel {
+function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): EncoderModel {
   const config = readPixtralConfig(json);
+  const forms = pixelForms(imageProcessorOf(config, files), config.channels);
   return {
-    towers: [pixtralTower(config)],
+    towers: [pixtralTower(config, forms)],
     prefixes: config.prefix === "" ? ["", "vision_tower.", "model.vision_tower."] : ["", "model."],
-    processors: (files) => processors(config, files),
+    processors: (all) => {
+      const images = imageProcessorOf(config, all);
+      return images === undefined ? {} : imagesFor(images, forms);
+    },
   };
 }
 
@@ -26,8 +31,8 @@ const PIXTRAL: EncoderSpec = {
   modelTypes: PIXTRAL_MODEL_TYPES,
   files: ["preprocessor_config.json", "processor_config.json"],
   imageProcessors: {
-    PixtralImageProcessor: (config) => pixtralImageProcessor(config),
-    PixtralImageProcessorPil: (config) => pixtralImageProcessor(config),
+    PixtralImageProcessor: valuesOf(pixtralImageProcessor),
+    PixtralImageProcessorPil: valuesOf(pixtralImageProcessor),
   },
   open,
 };

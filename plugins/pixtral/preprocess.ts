@@ -1,10 +1,13 @@
 /** Pixtral's image processor: images keep their aspect ratio as far as whole patches allow, and are padded to one size. */
 import { createConfigReader } from "../../runtime/abi/config.ts";
-import type { PixelImage, Tensors } from "../../runtime/abi/encoder.ts";
+import type { PixelImage, PixelInput, Tensors } from "../../runtime/abi/encoder.ts";
+import type { PixelProcessor } from "../../runtime/abi/pixels.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import type { ValueSteps } from "../../runtime/core/value_steps.ts";
 import { CLIP_MEAN, CLIP_STD, parseImageProcessor } from "../../runtime/media/image_processor.ts";
-import { type Size, type ValueSteps, valueTable } from "../../runtime/media/pixels.ts";
-import { type ResizeArithmetic, type ResizeFilter, resizeImage } from "../../runtime/media/resize.ts";
+import { cutTensors, pixelCut } from "../../runtime/media/pixel_cut.ts";
+import { type Size, valueTable, writeValues } from "../../runtime/media/pixels.ts";
+import type { ResizeArithmetic, ResizeFilter } from "../../runtime/media/resize.ts";
 
 export interface PixtralProcessorConfig {
   /** False where images come in sizes that fit. */
@@ -71,50 +74,75 @@ export function pixtralSize(image: Size, { most, patch }: PixtralProcessorConfig
   return { height: along(image.height, patch.height), width: along(image.width, patch.width) };
 }
 
+/** How images fill the pixels, and their own sizes. */
+interface PixtralPlan extends PixelInput<"pixel_values"> {
+  readonly tensors: {
+    readonly image_sizes: { readonly dtype: "i32"; readonly shape: readonly number[]; readonly data: Int32Array };
+  };
+}
+
 /**
- * Images to the model's inputs, as Hugging Face's PixtralImageProcessor computes them.
- * @returns `pixel_values` f32 [images, 3, height, width] with zeros right and below of smaller images; `image_sizes` i32
- * [images, 2], height and width of each
+ * The model's inputs before they are normalised, by the images' sizes.
+ * @returns `pixel_values` u8 [images, 3, height, width] with zeros right and below of smaller images, which the tower does
+ * not read; `image_sizes` i32 [images, 2], height and width of each
  * @throws FoveaError `image.empty_batch`
  */
-export function pixtralImages(images: readonly PixelImage[], config: PixtralProcessorConfig): Tensors {
+export function pixtralPlan(images: readonly Size[], config: PixtralProcessorConfig): PixtralPlan {
   if (images.length === 0) {
     throw new FoveaError("image.empty_batch", "No image was given to preprocess; expected at least one.");
   }
   const { filter, arithmetic } = config;
-  const table = valueTable(config.values);
   const sizes = images.map((image) => (config.resizes ? pixtralSize(image, config) : image));
   const height = Math.max(...sizes.map((s) => s.height));
   const width = Math.max(...sizes.map((s) => s.width));
-  const plane = height * width;
-  const data = new Float32Array(images.length * 3 * plane);
-  for (const [i, image] of images.entries()) {
-    const own = resizeImage(image, sizes[i].width, sizes[i].height, { filter, arithmetic });
-    for (let y = 0, from = 0; y < own.height; y++) {
-      let to = i * 3 * plane + y * width;
-      for (let x = 0; x < own.width; x++, to++, from += 3) {
-        data[to] = table[own.data[from]];
-        data[to + plane] = table[256 + own.data[from + 1]];
-        data[to + 2 * plane] = table[512 + own.data[from + 2]];
+  const canvas = { height, width, left: 0, top: 0 };
+  return {
+    input: "pixel_values",
+    shape: [images.length, 3, height, width],
+    cuts: images.map((image, i) => {
+      const size = { height: sizes[i].height, width: sizes[i].width };
+      return pixelCut(image, { size, filter, arithmetic, canvas, at: i * 3 * height * width });
+    }),
+    tensors: {
+      image_sizes: {
+        dtype: "i32",
+        shape: [images.length, 2],
+        data: Int32Array.from(sizes.flatMap((s) => [s.height, s.width])),
+      },
+    },
+  };
+}
+
+/** The same normalised, as Hugging Face's PixtralImageProcessor computes them; the padding is 0 all the same. */
+export function pixtralValues(images: readonly PixelImage[], config: PixtralProcessorConfig): Tensors {
+  const { pixel_values: bytes, image_sizes } = cutTensors(images, pixtralPlan(images, config));
+  const table = valueTable(config.values);
+  const [, , height, width] = bytes.shape;
+  const data = new Float32Array(bytes.data.length);
+  for (let i = 0; i < images.length; i++) {
+    const [rows, columns] = image_sizes.data.subarray(2 * i);
+    for (let channel = 0; channel < 3; channel++) {
+      const own = table.subarray(channel * 256);
+      for (let y = 0; y < rows; y++) {
+        const from = ((i * 3 + channel) * height + y) * width;
+        writeValues(bytes.data.subarray(from, from + columns), columns, own, data.subarray(from));
       }
     }
   }
-  return {
-    pixel_values: { dtype: "f32", shape: [images.length, 3, height, width], data },
-    image_sizes: {
-      dtype: "i32",
-      shape: [images.length, 2],
-      data: Int32Array.from(sizes.flatMap((s) => [s.height, s.width])),
-    },
-  };
+  return { pixel_values: { dtype: "f32", shape: bytes.shape, data }, image_sizes };
 }
 
 /**
  * Pixtral's image processor of a parsed `preprocessor_config.json`.
  * @param patchSize as in {@link parsePixtralProcessor}
- * @throws FoveaError as {@link parsePixtralProcessor}; the function it returns as {@link pixtralImages}
+ * @throws FoveaError as {@link parsePixtralProcessor}; the functions it returns as {@link pixtralPlan}
  */
-export function pixtralImageProcessor(config: unknown, patchSize?: number): (images: readonly PixelImage[]) => Tensors {
+export function pixtralImageProcessor(config: unknown, patchSize?: number): PixelProcessor {
   const parsed = parsePixtralProcessor(config, patchSize);
-  return (images) => pixtralImages(images, parsed);
+  return {
+    steps: parsed.values,
+    values: (images) => pixtralValues(images, parsed),
+    bytes: (images) => cutTensors(images, pixtralPlan(images, parsed)),
+    plan: (sizes) => ({ ...pixtralPlan(sizes, parsed) }),
+  };
 }

@@ -6,9 +6,11 @@
  * Whether a block looks at windows or at whole frames is said by its segments alone: both share a structure.
  */
 import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
+import { type PixelForms, pixelComponents, pixelType } from "../../runtime/abi/pixels.ts";
 import { add, type Box, mul, symbol } from "../../runtime/core/dim.ts";
 import type { RangeSpec } from "../../runtime/core/range.ts";
-import { activation, gatedMlp, layerNorm, linear, mlp, rmsNorm } from "../../runtime/nn/mod.ts";
+import type { ValueSteps } from "../../runtime/core/value_steps.ts";
+import { activation, gatedMlp, layerNorm, linear, mlp, pixelProduct, rmsNorm } from "../../runtime/nn/mod.ts";
 import type { QwenVisionConfig } from "./config.ts";
 
 /** Patches of one run: what published processors allow for one image. */
@@ -31,6 +33,16 @@ export function unitPatches({ mergeSize }: QwenVisionConfig): number {
 /** Values of a patch: channels, frames, rows, columns. */
 export function patchWidth({ channels, temporalPatchSize, patchSize }: QwenVisionConfig): number {
   return channels * temporalPatchSize * patchSize * patchSize;
+}
+
+/** Values of a patch of a still image, whose frames are all the same. */
+export function stillWidth({ channels, patchSize }: QwenVisionConfig): number {
+  return channels * patchSize * patchSize;
+}
+
+/** The component that embeds frames of bytes, beside that for still images. */
+export function framesTag({ family }: QwenVisionConfig): string {
+  return `${family}/vision.embed_frames_u8`;
 }
 
 /** Instances of the blocks. */
@@ -60,13 +72,32 @@ function learnedPositions(b: GraphBuilder, side: number, width: number): Node {
   return b.add(b.add(corner(0), corner(1)), b.add(corner(2), corner(3)));
 }
 
-/** patches [patches, patch width] -> hidden states, in the order of windows where there are any. */
-function embed(b: GraphBuilder, config: QwenVisionConfig): Node {
-  const { hiddenSize: width, channels, temporalPatchSize, patchSize, positionSide } = config;
-  const { patches } = b.dims;
+/** How patches come: bytes have steps that normalise them; still ones have one frame instead of equal ones. */
+interface PatchForm {
+  readonly steps: ValueSteps | undefined;
+  readonly still: boolean;
+}
+
+/** The convolution's weight as rows over a patch; for still patches those of all frames are summed. */
+function patchWeight(b: GraphBuilder, config: QwenVisionConfig, still: boolean): Node {
+  const { hiddenSize: width, channels, temporalPatchSize, patchSize } = config;
   const kernel = b.weight("patch_embed.proj.weight", [width, channels, temporalPatchSize, patchSize, patchSize]);
-  const rows = b.reshape(kernel, [width, patchWidth(config)]);
-  const product = b.matmul(b.input("patches", [patches, patchWidth(config)]), rows, { transposeB: true });
+  if (!still) return b.reshape(kernel, [width, patchWidth(config)]);
+  const frames = Array.from({ length: temporalPatchSize }, (_, t) => b.slice(kernel, 2, t, t + 1));
+  return b.reshape(frames.reduce(b.add), [width, stillWidth(config)]);
+}
+
+/** patches [patches, patch width or that of still ones] -> hidden states, in the order of windows where there are any. */
+function embed(b: GraphBuilder, config: QwenVisionConfig, { steps, still }: PatchForm): Node {
+  const { hiddenSize: width, positionSide } = config;
+  const { patches } = b.dims;
+  const values = still ? stillWidth(config) : patchWidth(config);
+  const product = pixelProduct(
+    b,
+    b.input("patches", [patches, values], pixelType(steps)),
+    patchWeight(b, config, still),
+    { layout: "planes", steps },
+  );
   if (config.windows !== undefined) return b.gather(product, b.input("window_index", [patches], "i32"));
   if (positionSide === undefined) return product;
   const biased = b.add(product, b.weight("patch_embed.proj.bias", [width]));
@@ -116,7 +147,11 @@ function merge(b: GraphBuilder, x: Node, config: QwenVisionConfig, normFirst: bo
 }
 
 /** The components in the order of their first calls. @param maxPatches of one run */
-export function qwenComponents(config: QwenVisionConfig, maxPatches: number): readonly ComponentSpec[] {
+export function qwenComponents(
+  config: QwenVisionConfig,
+  maxPatches: number,
+  forms: PixelForms,
+): readonly ComponentSpec[] {
   const { family, hiddenSize, windows } = config;
   const unit = unitPatches(config);
   const patches: Box = { patches: { min: unit, max: maxPatches, multipleOf: unit } };
@@ -129,13 +164,20 @@ export function qwenComponents(config: QwenVisionConfig, maxPatches: number): re
   const bySegment: RangeSpec = windowPatches < maxPatches ? { ends: { longest_segment: [windowPatches] } } : {};
   const hidden = (b: GraphBuilder): Node => b.input("hidden_states", [b.dims.patches, hiddenSize]);
   const mergers = deepstackMergers(config);
+  const embedding = { symbols: patches, instances: [""] };
   return [
-    {
-      tag: `${family}/vision.embed`,
-      symbols: patches,
-      instances: [""],
-      build: (b) => b.output("hidden_states", embed(b, config)),
-    },
+    ...pixelComponents(forms, { ...embedding, tag: `${family}/vision.embed` }, (b, steps) =>
+      b.output("hidden_states", embed(b, config, { steps, still: steps !== undefined })),
+    ),
+    ...(forms.steps === undefined || config.temporalPatchSize === 1
+      ? []
+      : [
+          {
+            ...{ ...embedding, tag: framesTag(config), lazy: true },
+            build: (b: GraphBuilder): void =>
+              b.output("hidden_states", embed(b, config, { steps: forms.steps, still: false })),
+          },
+        ]),
     {
       tag: `${family}/vision.block`,
       symbols: segmented,

@@ -1,7 +1,7 @@
 /** What callers give, checked and turned into what the components take. */
 import type { ExampleOptions, Tensor, Tensors } from "../../runtime/abi/encoder.ts";
-import { checkInputLength, finiteFloats, integerValues, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
-import { fillNormal } from "../../runtime/core/random.ts";
+import { checkInputLength, integerValues, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
+import { examplePixels, type PixelForms, preparePixels } from "../../runtime/abi/pixels.ts";
 import type { QwenVisionConfig } from "./config.ts";
 import {
   frameSegments,
@@ -18,7 +18,7 @@ import {
   totalPatches,
   windowOrder,
 } from "./geometry.ts";
-import { patchWidth, unitPatches } from "./graphs.ts";
+import { patchWidth, stillWidth, unitPatches } from "./graphs.ts";
 
 /** Names of the patches: the tower's own, and a whole model's. */
 const PATCHES: readonly string[] = ["hidden_states", "pixel_values", "pixel_values_videos"];
@@ -75,7 +75,7 @@ function readGrids(name: string, t: Tensor, { mergeSize }: QwenVisionConfig): re
   });
 }
 
-function readRequest(inputs: Tensors, config: QwenVisionConfig): Request {
+function readRequest(inputs: Tensors, config: QwenVisionConfig, { steps }: PixelForms): Request {
   for (const name of Object.keys(inputs)) {
     if (!QWEN_INPUTS.includes(name)) {
       refuseInput(`There is no input "${name}"; this tower takes ${QWEN_INPUTS.join(", ")}.`);
@@ -85,9 +85,11 @@ function readRequest(inputs: Tensors, config: QwenVisionConfig): Request {
   const patches = inputs[patchName];
   const { channels, temporalPatchSize, patchSize } = config;
   const width = patchWidth(config);
-  if (patches.shape.length !== 2 || patches.shape[1] !== width) {
+  const stills = patches.dtype === "u8" && steps !== undefined ? [stillWidth(config)] : [];
+  if (patches.shape.length !== 2 || ![width, ...stills].includes(patches.shape[1])) {
+    const still = stills.map((own) => `, or ${sizesText(["patches", own])} of one frame for still images`);
     refuseInput(
-      `The input "${patchName}" has shape ${sizesText(patches.shape)}, expected ${sizesText(["patches", width])}: a row for each patch of ${channels} channels, ${temporalPatchSize} frames and ${patchSize}x${patchSize} pixels.`,
+      `The input "${patchName}" has shape ${sizesText(patches.shape)}, expected ${sizesText(["patches", width])}: a row for each patch of ${channels} channels, ${temporalPatchSize} frames and ${patchSize}x${patchSize} pixels${still}.`,
     );
   }
   const grids = readGrids(gridName, inputs[gridName], config);
@@ -108,8 +110,13 @@ function readRequest(inputs: Tensors, config: QwenVisionConfig): Request {
  * results one below the other are those of the whole. A larger frame is a part of its own.
  * @throws FoveaError `invalid_input` as {@link preparePatches}
  */
-export function splitPatches(inputs: Tensors, limit: number, config: QwenVisionConfig): readonly Tensors[] {
-  const { patchName, patches, gridName, grids } = readRequest(inputs, config);
+export function splitPatches(
+  inputs: Tensors,
+  limit: number,
+  config: QwenVisionConfig,
+  forms: PixelForms,
+): readonly Tensors[] {
+  const { patchName, patches, gridName, grids } = readRequest(inputs, config, forms);
   if (patches.shape[0] <= limit) return [inputs];
   const packs: Grid[][] = [];
   let room = 0;
@@ -126,7 +133,7 @@ export function splitPatches(inputs: Tensors, limit: number, config: QwenVisionC
       left -= taken;
     }
   }
-  const width = patchWidth(config);
+  const [, width] = patches.shape;
   let from = 0;
   return packs.map((pack) => {
     const count = totalPatches(pack);
@@ -168,21 +175,26 @@ function windowTables(
   };
 }
 
+export interface PrepareOptions {
+  readonly maxPatches: number;
+  /** Of the rotary pairs along an axis. */
+  readonly frequencies: Float32Array;
+  readonly forms: PixelForms;
+}
+
 /**
- * Patches [patches, width] and grids [images, 3] -> `patches` and the tables of the geometry: `cos`, `sin`
+ * Patches [patches, width] and grids [images, 3] -> the patches and the tables of the geometry: `cos`, `sin`
  * f32 [patches, head_dim / 2], `cu_seqlens` i32 [frames + 1], the size `longest_segment`; with windows `window_index` i32
  * [patches], `reverse_index` i32 [merged patches], `cu_window_seqlens` i32 [windows + 1], the size `longest_window`; with
  * learned positions `position_index` i32 and `position_weights` f32 [4, patches].
- * @param frequencies of the rotary pairs along an axis
  * @throws FoveaError `invalid_input`
  */
 export function preparePatches(
   inputs: Tensors,
   config: QwenVisionConfig,
-  maxPatches: number,
-  frequencies: Float32Array,
+  { maxPatches, frequencies, forms }: PrepareOptions,
 ): Tensors {
-  const { patchName, patches: given, grids } = readRequest(inputs, config);
+  const { patchName, patches: given, grids } = readRequest(inputs, config, forms);
   const large = grids.find(({ rows, columns }) => rows * columns > maxPatches);
   if (large !== undefined) {
     const { rows, columns } = large;
@@ -190,7 +202,7 @@ export function preparePatches(
       `A frame of ${rows}x${columns} = ${rows * columns} patches is larger than what this model takes at once, ${maxPatches} patches; resize it, as the processor does with its largest number of pixels.`,
     );
   }
-  const patches = f32(given.shape, finiteFloats(patchName, given));
+  const patches = preparePixels(patchName, given, forms);
   const { mergeSize, windows, positionSide } = config;
   const [count] = given.shape;
   const inOrder = patchPlaces(grids, mergeSize);
@@ -200,7 +212,7 @@ export function preparePatches(
   const segments = frameSegments(grids);
   const learned = positionSide === undefined ? undefined : positionWeights(grids, inOrder, positionSide);
   return {
-    patches,
+    ...patches,
     cos: f32([count, pairs], angles.cos),
     sin: f32([count, pairs], angles.sin),
     cu_seqlens: i32([segments.length], segments),
@@ -233,15 +245,14 @@ function exampleGrid({ grid, size }: ExampleOptions, config: QwenVisionConfig): 
   return { frames: 1, rows: height / patchSize, columns: width / patchSize };
 }
 
-/** `batch` equal images of normal values, as after normalisation. */
-export function examplePatches(options: ExampleOptions, config: QwenVisionConfig): Tensors {
+/** `batch` equal still images. */
+export function examplePatches(options: ExampleOptions, config: QwenVisionConfig, forms: PixelForms): Tensors {
   const grid = exampleGrid(options, config);
   const patches = options.batch * gridPatches(grid);
-  const data = new Float32Array(patches * patchWidth(config));
-  fillNormal(data, options.seed, 0, 1);
+  const width = forms.processor === "u8" ? stillWidth(config) : patchWidth(config);
   const sizes = Array.from({ length: options.batch }, () => [grid.frames, grid.rows, grid.columns]).flat();
   return {
-    hidden_states: f32([patches, patchWidth(config)], data),
+    hidden_states: examplePixels([patches, width], options.seed, forms),
     grid_thw: i32([options.batch, 3], Int32Array.from(sizes)),
   };
 }

@@ -1,5 +1,6 @@
 /** The vision towers of Qwen2-VL, Qwen2.5-VL and Qwen3-VL: images and videos of any size, several in a run. */
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
+import { FLOAT_PIXELS, imagesFor, type PixelForms, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
 import { QWEN_VL_MODEL_TYPES, type QwenVisionConfig, readQwenConfig } from "./config.ts";
 import { MAX_PATCHES, unitPatches } from "./graphs.ts";
@@ -28,6 +29,12 @@ function videoConfig(files: ModelFiles, family: string): QwenVideoConfig | undef
   return images === undefined ? undefined : parseQwenVideoProcessor(images, family, "preprocessor_config.json");
 }
 
+/** The processor of a tower; one that makes other patches than the tower takes has nothing to say about its bytes. */
+function formsOf({ channels, patchSize }: QwenVisionConfig, processor: unknown): PixelForms {
+  if (processor === undefined || parseQwenProcessor(processor).patchSize !== patchSize) return FLOAT_PIXELS;
+  return pixelForms(qwenImageProcessor(processor), channels);
+}
+
 /** Patches of one run: those of the largest image or frame that the processors make. */
 function maxPatches(config: QwenVisionConfig, processor: unknown, video: QwenVideoConfig | undefined): number {
   const unit = unitPatches(config);
@@ -41,15 +48,17 @@ function maxPatches(config: QwenVisionConfig, processor: unknown, video: QwenVid
 function open(json: Readonly<Record<string, unknown>>, given: ModelFiles = {}): EncoderModel {
   const config = readQwenConfig(json);
   const { family } = config;
+  const own = processorFile(given);
+  const forms = formsOf(config, own);
   return {
-    towers: [qwenTower(config, maxPatches(config, processorFile(given), videoConfig(given, family)))],
+    towers: [qwenTower(config, maxPatches(config, own, videoConfig(given, family)), forms)],
     prefixes: ["", "visual.", "model.visual."],
     processors: (files) => {
       const processor = processorFile(files);
       const video = videoConfig(files, family);
       return {
-        ...(processor === undefined ? {} : { images: qwenImageProcessor(processor) }),
-        ...(video === undefined ? {} : { videos: qwenVideoProcessor(video) }),
+        ...(processor === undefined ? {} : imagesFor(qwenImageProcessor(processor), forms)),
+        ...(video === undefined ? {} : { videos: qwenVideoProcessor(video, forms) }),
       };
     },
   };
@@ -60,9 +69,9 @@ const QWEN_VL: EncoderSpec = {
   modelTypes: QWEN_VL_MODEL_TYPES,
   files: FILES,
   imageProcessors: {
-    Qwen2VLImageProcessor: qwenImageProcessor,
-    Qwen2VLImageProcessorFast: qwenImageProcessor,
-    Qwen2VLImageProcessorPil: qwenImageProcessor,
+    Qwen2VLImageProcessor: valuesOf(qwenImageProcessor),
+    Qwen2VLImageProcessorFast: valuesOf(qwenImageProcessor),
+    Qwen2VLImageProcessorPil: valuesOf(qwenImageProcessor),
   },
   open,
 };

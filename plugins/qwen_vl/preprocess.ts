@@ -3,12 +3,15 @@
  * between a smallest and a largest number of pixels, and is cut into patches.
  */
 import { type ConfigReader, createConfigReader } from "../../runtime/abi/config.ts";
-import type { PixelImage, Tensors } from "../../runtime/abi/encoder.ts";
+import type { PixelCut, PixelImage, PixelInput, Tensor, Tensors } from "../../runtime/abi/encoder.ts";
+import type { PixelProcessor } from "../../runtime/abi/pixels.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import type { ValueSteps } from "../../runtime/core/value_steps.ts";
 import { CLIP_MEAN, CLIP_STD, parseImageProcessor } from "../../runtime/media/image_processor.ts";
-import { type Size, type ValueSteps, valueTable } from "../../runtime/media/pixels.ts";
-import { type ResizeArithmetic, type ResizeFilter, resizeImage } from "../../runtime/media/resize.ts";
-import { type Grid, gridPatches, patchPlaces } from "./geometry.ts";
+import { cutTensors, pixelCut } from "../../runtime/media/pixel_cut.ts";
+import { type Size, valueTable, writeValues } from "../../runtime/media/pixels.ts";
+import type { ResizeArithmetic, ResizeFilter } from "../../runtime/media/resize.ts";
+import { type Grid, gridPatches } from "./geometry.ts";
 
 /** Pixels after a resize. */
 export interface PixelBounds {
@@ -119,7 +122,7 @@ export function smartSize(image: Size, factor: number, { minPixels, maxPixels }:
 }
 
 /** The size of an image that is taken as it is. @throws FoveaError `image.shape` */
-function sizeAsGiven({ width, height }: PixelImage, index: number, factor: number): Size {
+function sizeAsGiven({ width, height }: Size, index: number, factor: number): Size {
   if (width % factor === 0 && height % factor === 0) return { width, height };
   throw new FoveaError(
     "image.shape",
@@ -127,78 +130,93 @@ function sizeAsGiven({ width, height }: PixelImage, index: number, factor: numbe
   );
 }
 
-/** Values of a patch. */
-export function processedWidth({ patchSize, temporalPatchSize }: QwenProcessorConfig): number {
-  return CHANNELS * temporalPatchSize * patchSize * patchSize;
+/** How images fill their patches, and their grids. */
+interface QwenPlan extends PixelInput<"pixel_values"> {
+  readonly tensors: { readonly image_grid_thw: Tensor };
 }
 
 /**
- * Patches in the order of merge blocks, each with its channels one after another, and in a channel its frames.
- * @param frames at most `temporalPatchSize` of one size; the last one stands for those that lack
- * @param grid of one frame
- */
-export function writePatches(
-  frames: readonly PixelImage[],
-  grid: Grid,
-  table: Float32Array,
-  { patchSize, temporalPatchSize, mergeSize }: QwenProcessorConfig,
-  out: Float32Array,
-): void {
-  const { rows, columns } = patchPlaces([grid], mergeSize);
-  const size = patchSize * patchSize;
-  let to = 0;
-  for (let patch = 0; patch < rows.length; patch++) {
-    for (let channel = 0; channel < CHANNELS; channel++) {
-      for (const { data, width } of frames) {
-        const corner = (rows[patch] * width + columns[patch]) * patchSize * CHANNELS;
-        for (let y = 0; y < patchSize; y++) {
-          let from = corner + y * width * CHANNELS + channel;
-          for (let x = 0; x < patchSize; x++, from += CHANNELS) out[to++] = table[channel * 256 + data[from]];
-        }
-      }
-      for (let t = frames.length; t < temporalPatchSize; t++, to += size) out.copyWithin(to, to - size, to);
-    }
-  }
-}
-
-/**
- * Images to the tower's inputs, as Hugging Face's Qwen2VLImageProcessor computes them.
- * @returns `pixel_values` f32 [patches of all images, 3 * temporal_patch_size * patch_size ^ 2], `image_grid_thw` i32
- * [images, 3]
+ * The tower's inputs before they are normalised, with one frame in each patch, by the images' sizes: patches in the order of
+ * merge blocks, each with its channels one after another.
+ * @returns `pixel_values` u8 [patches of all images, 3 * patch_size ^ 2], `image_grid_thw` i32 [images, 3]
  * @throws FoveaError `image.empty_batch`, `image.shape`
  */
-export function qwenPatches(images: readonly PixelImage[], config: QwenProcessorConfig): Tensors {
+export function qwenPlan(images: readonly Size[], config: QwenProcessorConfig): QwenPlan {
   if (images.length === 0) {
     throw new FoveaError("image.empty_batch", "No image was given to preprocess; expected at least one.");
   }
   const { patchSize, mergeSize, filter, arithmetic } = config;
   const factor = patchSize * mergeSize;
-  const width = processedWidth(config);
+  const width = CHANNELS * patchSize * patchSize;
   const sizes = images.map((image, i) =>
     config.resizes ? smartSize(image, factor, config) : sizeAsGiven(image, i, factor),
   );
   const grids = sizes.map((s): Grid => ({ frames: 1, rows: s.height / patchSize, columns: s.width / patchSize }));
-  const patches = grids.reduce((n, grid) => n + gridPatches(grid), 0);
-  const data = new Float32Array(patches * width);
-  const table = valueTable(config.values);
-  let at = 0;
-  for (const [i, image] of images.entries()) {
-    const ready = resizeImage(image, sizes[i].width, sizes[i].height, { filter, arithmetic });
-    writePatches([ready], grids[i], table, config, data.subarray(at * width));
-    at += gridPatches(grids[i]);
-  }
+  const layout = { patch: patchSize, merge: mergeSize };
+  let patches = 0;
+  const cuts = images.map((image, i): PixelCut => {
+    const cut = pixelCut(image, { size: sizes[i], filter, arithmetic, layout, at: patches * width });
+    patches += gridPatches(grids[i]);
+    return cut;
+  });
   const thw = Int32Array.from(grids.flatMap((g) => [g.frames, g.rows, g.columns]));
   return {
-    pixel_values: { dtype: "f32", shape: [patches, width], data },
-    image_grid_thw: { dtype: "i32", shape: [images.length, 3], data: thw },
+    input: "pixel_values",
+    shape: [patches, width],
+    cuts,
+    tensors: { image_grid_thw: { dtype: "i32", shape: [images.length, 3], data: thw } },
   };
 }
 
 /**
- * The image processor of a parsed `preprocessor_config.json`.
- * @throws FoveaError as {@link parseQwenProcessor}; the function it returns as {@link qwenPatches}
+ * Patches that span frames out of the patches of each frame: in a channel the frames one after another.
+ * @param frames the last one stands for those that lack
+ * @param size samples of a channel of a patch
+ * @param span frames of a patch
  */
-export function qwenImageProcessor(config: unknown): (images: readonly PixelImage[]) => Tensors {
+export function joinFrames<T extends Uint8Array | Float32Array>(
+  frames: readonly T[],
+  size: number,
+  span: number,
+  out: T,
+): void {
+  const own = Array.from({ length: span }, (_, t) => frames[Math.min(t, frames.length - 1)]);
+  for (let from = 0, to = 0; from < frames[0].length; from += size) {
+    for (const frame of own) {
+      out.set(frame.subarray(from, from + size), to);
+      to += size;
+    }
+  }
+}
+
+/**
+ * The same normalised, as Hugging Face's Qwen2VLImageProcessor computes them.
+ * @returns `pixel_values` f32 [patches of all images, 3 * temporal_patch_size * patch_size ^ 2], in a channel equal frames
+ * one after another; `image_grid_thw`
+ * @throws FoveaError as {@link qwenPlan}
+ */
+export function qwenValues(images: readonly PixelImage[], config: QwenProcessorConfig): Tensors {
+  const { patchSize, temporalPatchSize: frames } = config;
+  const { pixel_values: bytes, image_grid_thw } = cutTensors(images, qwenPlan(images, config));
+  const [patches, width] = bytes.shape;
+  const still = new Float32Array(bytes.data.length);
+  const frame = patchSize * patchSize;
+  writeValues(bytes.data, frame, valueTable(config.values), still);
+  const data = new Float32Array(still.length * frames);
+  joinFrames([still], frame, frames, data);
+  return { pixel_values: { dtype: "f32", shape: [patches, width * frames], data }, image_grid_thw };
+}
+
+/**
+ * The image processor of a parsed `preprocessor_config.json`.
+ * @throws FoveaError as {@link parseQwenProcessor}; the functions it returns as {@link qwenPlan}
+ */
+export function qwenImageProcessor(config: unknown): PixelProcessor {
   const parsed = parseQwenProcessor(config);
-  return (images) => qwenPatches(images, parsed);
+  return {
+    steps: parsed.values,
+    values: (images) => qwenValues(images, parsed),
+    bytes: (images) => cutTensors(images, qwenPlan(images, parsed)),
+    plan: (sizes) => ({ ...qwenPlan(sizes, parsed) }),
+  };
 }

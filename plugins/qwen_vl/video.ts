@@ -3,21 +3,24 @@
  * into patches that span `temporal_patch_size` frames; the last frame is repeated where they do not come out even.
  */
 import { type ConfigReader, createConfigReader } from "../../runtime/abi/config.ts";
-import type { PixelImage, Tensors, VideoProcessor, VideoTiming } from "../../runtime/abi/encoder.ts";
+import type { PixelImage, Tensor, Tensors, VideoProcessor, VideoTiming } from "../../runtime/abi/encoder.ts";
+import type { PixelForms } from "../../runtime/abi/pixels.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import { cutBytes } from "../../runtime/core/pixel_cut.ts";
+import type { ValueSteps } from "../../runtime/core/value_steps.ts";
 import { CLIP_MEAN, CLIP_STD, HALF, parseImageProcessor } from "../../runtime/media/image_processor.ts";
-import { type Size, valueTable } from "../../runtime/media/pixels.ts";
-import { type ResizeArithmetic, resizeImage } from "../../runtime/media/resize.ts";
+import { cutPixels, pixelCut } from "../../runtime/media/pixel_cut.ts";
+import { type Size, valueTable, writeValues } from "../../runtime/media/pixels.ts";
+import type { ResizeArithmetic } from "../../runtime/media/resize.ts";
 import { type Grid, gridPatches } from "./geometry.ts";
 import {
   checkRatio,
+  joinFrames,
   type PixelBounds,
-  processedWidth,
   type QwenProcessorConfig,
   readPixels,
   roundHalfEven,
   smartSize,
-  writePatches,
 } from "./preprocess.ts";
 
 type Kind = "Qwen2VLVideoProcessor" | "Qwen3VLVideoProcessor";
@@ -239,13 +242,19 @@ function sizeAsGiven({ width, height }: Size, factor: number): Size {
   );
 }
 
+/** What the processor makes, before it is normalised. */
+interface VideoTensors {
+  readonly pixel_values_videos: { readonly dtype: "u8"; readonly shape: readonly number[]; readonly data: Uint8Array };
+  readonly video_grid_thw: Tensor;
+}
+
 /**
- * Sampled frames to the tower's inputs, as the reference's video processors compute them.
- * @returns `pixel_values_videos` f32 [patches of all videos, 3 * temporal_patch_size * patch_size ^ 2], `video_grid_thw`
+ * Sampled frames to the tower's inputs before they are normalised.
+ * @returns `pixel_values_videos` u8 [patches of all videos, 3 * temporal_patch_size * patch_size ^ 2], `video_grid_thw`
  * i32 [videos, 3]
  * @throws FoveaError `video.empty`, `video.too_short`, `image.shape`
  */
-export function qwenVideoPatches(videos: readonly (readonly PixelImage[])[], config: QwenVideoConfig): Tensors {
+export function qwenVideoBytes(videos: readonly (readonly PixelImage[])[], config: QwenVideoConfig): VideoTensors {
   if (videos.length === 0 || videos.some((frames) => frames.length === 0)) {
     throw new FoveaError("video.empty", "No frame was given to preprocess; expected at least one video of one frame.");
   }
@@ -260,23 +269,26 @@ export function qwenVideoPatches(videos: readonly (readonly PixelImage[])[], con
       columns: width / patchSize,
     }),
   );
-  const width = processedWidth(config);
+  const width = 3 * unit * patchSize * patchSize;
   const patches = grids.reduce((n, grid) => n + gridPatches(grid), 0);
-  const data = new Float32Array(patches * width);
-  const table = valueTable(config.values);
+  const data = new Uint8Array(patches * width);
+  const layout = { patch: patchSize, merge: mergeSize };
   let at = 0;
   for (const [i, frames] of videos.entries()) {
-    const one: Grid = { ...grids[i], frames: 1 };
+    const cut = pixelCut(frames[0], { size: sizes[i], filter, arithmetic, layout });
+    const bytes = cutBytes(cut);
     for (let from = 0; from < frames.length; from += unit) {
-      const ready = frames
-        .slice(from, from + unit)
-        .map((frame) => resizeImage(frame, sizes[i].width, sizes[i].height, { filter, arithmetic }));
-      writePatches(ready, one, table, config, data.subarray(at * width));
-      at += gridPatches(one);
+      const cuts = frames.slice(from, from + unit).map((frame) => {
+        const samples = new Uint8Array(bytes);
+        cutPixels(frame, cut, samples);
+        return samples;
+      });
+      joinFrames(cuts, patchSize * patchSize, unit, data.subarray(at));
+      at += unit * bytes;
     }
   }
   return {
-    pixel_values_videos: { dtype: "f32", shape: [patches, width], data },
+    pixel_values_videos: { dtype: "u8", shape: [patches, width], data },
     video_grid_thw: {
       dtype: "i32",
       shape: [videos.length, 3],
@@ -285,10 +297,33 @@ export function qwenVideoPatches(videos: readonly (readonly PixelImage[])[], con
   };
 }
 
-/** @throws FoveaError as {@link parseQwenVideoProcessor} */
-export function qwenVideoProcessor(config: QwenVideoConfig): VideoProcessor {
+/**
+ * The same normalised, as the reference's video processors compute them: `pixel_values_videos` f32, `video_grid_thw`.
+ * @throws FoveaError as {@link qwenVideoBytes}
+ */
+export function qwenVideoValues(videos: readonly (readonly PixelImage[])[], config: QwenVideoConfig): Tensors {
+  const { pixel_values_videos: bytes, video_grid_thw } = qwenVideoBytes(videos, config);
+  const data = new Float32Array(bytes.data.length);
+  writeValues(
+    bytes.data,
+    config.temporalPatchSize * config.patchSize * config.patchSize,
+    valueTable(config.values),
+    data,
+  );
+  return { pixel_values_videos: { dtype: "f32", shape: bytes.shape, data }, video_grid_thw };
+}
+
+/** Whether samples become values by the same steps. */
+function sameSteps(a: ValueSteps, b: ValueSteps): boolean {
+  const text = ({ rescaleFactor, mean, std }: ValueSteps): string => JSON.stringify([rescaleFactor, mean, std]);
+  return text(a) === text(b);
+}
+
+/** Gives bytes where the tower normalises them as this processor does, and else the normalised values. */
+export function qwenVideoProcessor(config: QwenVideoConfig, { steps }: PixelForms): VideoProcessor {
+  const folded = steps !== undefined && sameSteps(steps, config.values);
   return {
     sample: (timing) => sampleFrames(timing, config),
-    run: (videos) => qwenVideoPatches(videos, config),
+    run: (videos) => (folded ? { ...qwenVideoBytes(videos, config) } : qwenVideoValues(videos, config)),
   };
 }

@@ -5,9 +5,18 @@
  * Blocks say nothing of their layer, so that all layers of a tower share one artifact per range.
  */
 import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
+import { type PixelForms, pixelComponents, pixelType } from "../../runtime/abi/pixels.ts";
 import { add, type Box } from "../../runtime/core/dim.ts";
 import type { RangeSpec } from "../../runtime/core/range.ts";
-import { layerNorm, linear, patchEmbedding, transformerBlock } from "../../runtime/nn/mod.ts";
+import type { ValueSteps } from "../../runtime/core/value_steps.ts";
+import {
+  foldValueSteps,
+  lastWidth,
+  layerNorm,
+  linear,
+  patchEmbedding,
+  transformerBlock,
+} from "../../runtime/nn/mod.ts";
 import { attentionPool } from "./attention_pool.ts";
 import type {
   SiglipFixedVisionConfig,
@@ -67,10 +76,10 @@ function block(b: GraphBuilder, x: Node, config: SiglipTransformerConfig, keyMas
   return transformerBlock(b, x, "", { heads, intermediateSize, activation, eps, ...masked(keyMask) });
 }
 
-/** pixel_values [batch, channels, image_size, image_size] -> hidden states. */
-function embedFixed(b: GraphBuilder, config: SiglipFixedVisionConfig): void {
+/** pixel_values [batch, channels, image_size, image_size], f32 or u8 with steps -> hidden states. */
+function embedFixed(b: GraphBuilder, config: SiglipFixedVisionConfig, steps: ValueSteps | undefined): void {
   const { hiddenSize: width, imageSize, patchSize, channels } = config;
-  const pixels = b.input("pixel_values", [b.dims.batch, channels, imageSize, imageSize]);
+  const pixels = b.input("pixel_values", [b.dims.batch, channels, imageSize, imageSize], pixelType(steps));
   const whole = imageSize - (imageSize % patchSize);
   const seen = whole === imageSize ? pixels : b.slice(b.slice(pixels, 2, 0, whole), 3, 0, whole);
   const patches = patchEmbedding(b, seen, "embeddings.patch_embedding.", {
@@ -78,39 +87,58 @@ function embedFixed(b: GraphBuilder, config: SiglipFixedVisionConfig): void {
     patchHeight: patchSize,
     patchWidth: patchSize,
     bias: true,
+    steps,
   });
   const positions = b.weight("embeddings.position_embedding.weight", [fixedPatches(config), width]);
   b.output("hidden_states", b.add(patches, positions));
 }
 
 /**
- * pixel_values [batch, patches, channels * patch_size ^ 2] -> hidden states. Each patch's position is a weighted mean of
- * the table, with the product of `row_weights` and `column_weights` [batch, patches, side] as weights.
+ * Normalised patches, of which padding is 0, through the layer `patch_embedding`. Padding of bytes is 0 as well, which is
+ * black and no mean: `patch_weights` [batch, patches], 1 for patches and 0 for padding, leave the mean out there.
  */
-function embedNaflex(b: GraphBuilder, config: SiglipNaflexVisionConfig): void {
+function naflexProduct(b: GraphBuilder, pixels: Node, width: number, steps: ValueSteps | undefined): Node {
+  const name = "embeddings.patch_embedding.";
+  if (steps === undefined) return linear(b, pixels, name, { outFeatures: width });
+  const values = lastWidth(pixels, "A patch embedding");
+  const { weight, shift } = foldValueSteps(b, b.weight(`${name}weight`, [width, values]), "interleaved", steps);
+  const product = b.matmul(b.cast(pixels), weight, { transposeB: true });
+  const biased = b.add(product, b.weight(`${name}bias`, [width]));
+  const { batch, patches } = b.dims;
+  const own = b.reshape(b.input("patch_weights", [batch, patches]), [batch, patches, 1]);
+  return shift === undefined ? biased : b.sub(biased, b.mul(own, shift));
+}
+
+/**
+ * pixel_values [batch, patches, channels * patch_size ^ 2], f32 or u8 with steps -> hidden states. Each patch's position is
+ * a weighted mean of the table, with the product of `row_weights` and `column_weights` [batch, patches, side] as weights.
+ */
+function embedNaflex(b: GraphBuilder, config: SiglipNaflexVisionConfig, steps: ValueSteps | undefined): void {
   const { hiddenSize: width, positionSide: side, patchSize, channels } = config;
   const { batch, patches } = b.dims;
-  const pixels = b.input("pixel_values", [batch, patches, channels * patchSize * patchSize]);
+  const pixels = b.input("pixel_values", [batch, patches, channels * patchSize * patchSize], pixelType(steps));
   const rows = b.reshape(b.input("row_weights", [batch, patches, side]), [batch, patches, side, 1]);
   const columns = b.reshape(b.input("column_weights", [batch, patches, side]), [batch, patches, 1, side]);
   const mix = b.reshape(b.mul(rows, columns), [batch, patches, side * side]);
   const positions = b.matmul(mix, b.weight("embeddings.position_embedding.weight", [side * side, width]));
-  const embedded = linear(b, pixels, "embeddings.patch_embedding.", { outFeatures: width });
-  b.output("hidden_states", b.add(embedded, positions));
+  b.output("hidden_states", b.add(naflexProduct(b, pixels, width, steps), positions));
 }
 
 /** The vision tower's components, in the order of their calls. */
-export function visionComponents(config: SiglipVisionConfig): readonly ComponentSpec[] {
+export function visionComponents(config: SiglipVisionConfig, forms: PixelForms): readonly ComponentSpec[] {
   const { hiddenSize: width, kind } = config;
   const symbols: Box = kind === "naflex" ? { ...BATCH, patches: { min: 1, max: MAX_PATCHES } } : BATCH;
   const ranges: RangeSpec = kind === "naflex" ? { ends: { patches: PATCH_ENDS } } : BY_BATCH;
   const part = partsOf(visionTag(config), symbols, ranges);
+  const embedding = { tag: `${visionTag(config)}.embed`, symbols, ranges, instances: ["vision_model."] };
   const input = (b: GraphBuilder, name: string): Node =>
     b.input(name, [b.dims.batch, kind === "naflex" ? b.dims.patches : fixedPatches(config), width]);
   const mask = (b: GraphBuilder): Node | undefined =>
     kind === "naflex" ? b.input("key_mask", [b.dims.batch, b.dims.patches]) : undefined;
   return [
-    part("embed", ["vision_model."], (b) => (kind === "naflex" ? embedNaflex(b, config) : embedFixed(b, config))),
+    ...pixelComponents(forms, embedding, (b, steps) =>
+      kind === "naflex" ? embedNaflex(b, config, steps) : embedFixed(b, config, steps),
+    ),
     part("block", layerNames(config, visionLayer), (b) => {
       b.output("hidden_states", block(b, input(b, "hidden_states"), config, mask(b)));
     }),

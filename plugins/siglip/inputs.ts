@@ -1,14 +1,8 @@
 /** What callers give, checked and turned into what the components take. */
 import type { ExampleOptions, Tensor, Tensors } from "../../runtime/abi/encoder.ts";
-import {
-  checkInputLength,
-  checkInputNames,
-  finiteFloats,
-  integerValues,
-  refuseInput,
-  sizesText,
-} from "../../runtime/abi/inputs.ts";
-import { hash32, normal } from "../../runtime/core/random.ts";
+import { checkInputLength, checkInputNames, integerValues, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
+import { examplePixels, type PixelForms, preparePixels } from "../../runtime/abi/pixels.ts";
+import { hash32 } from "../../runtime/core/random.ts";
 import type {
   SiglipFixedVisionConfig,
   SiglipNaflexVisionConfig,
@@ -52,15 +46,14 @@ function keyMask(
   return out;
 }
 
-/** `pixel_values` f32 [batch, channels, image_size, image_size]; position embeddings stay as they are. */
-function prepareFixed(inputs: Tensors, config: SiglipFixedVisionConfig): Tensors {
+/** `pixel_values` f32 or u8 [batch, channels, image_size, image_size]; position embeddings stay as they are. */
+function prepareFixed(inputs: Tensors, config: SiglipFixedVisionConfig, forms: PixelForms): Tensors {
   checkInputNames(inputs, ["pixel_values"], "pixel_values");
   const { pixel_values } = inputs;
   const { imageSize: size, channels } = config;
   const advice = `this model takes images of ${size}x${size} pixels: resize them first`;
   checkShape("pixel_values", pixel_values, ["batch", channels, size, size], advice);
-  finiteFloats("pixel_values", pixel_values);
-  return { pixel_values };
+  return preparePixels("pixel_values", pixel_values, forms);
 }
 
 /** Rows and columns of every image's patches, checked against the room that `patches` gives them. */
@@ -98,11 +91,12 @@ function patchMask(given: Tensor | undefined, grids: readonly Grid[], patches: n
 }
 
 /**
- * NaFlex: `pixel_values` f32 [batch, patches, channels * patch_size ^ 2], `spatial_shapes` [batch, 2] and, if not all of
+ * NaFlex: `pixel_values` f32 or u8 (0 where padding is) [batch, patches, channels * patch_size ^ 2], `spatial_shapes` [batch, 2] and, if not all of
  * each grid shall be seen, `pixel_attention_mask` [batch, patches] -> the pixels, `key_mask` f32 [batch, patches],
- * `row_weights` and `column_weights` f32 [batch, patches, side].
+ * `row_weights` and `column_weights` f32 [batch, patches, side], and for bytes `patch_weights` f32 [batch, patches], 1 for
+ * the patches of each grid.
  */
-function prepareNaflex(inputs: Tensors, config: SiglipNaflexVisionConfig): Tensors {
+function prepareNaflex(inputs: Tensors, config: SiglipNaflexVisionConfig, forms: PixelForms): Tensors {
   const known = ["pixel_values", "pixel_attention_mask", "spatial_shapes"];
   checkInputNames(inputs, known, "pixel_values");
   const { pixel_values, pixel_attention_mask, spatial_shapes } = inputs;
@@ -112,7 +106,7 @@ function prepareNaflex(inputs: Tensors, config: SiglipNaflexVisionConfig): Tenso
   const { patchSize, channels, positionSide: side } = config;
   const advice = `this model takes patches of ${channels} channels and ${patchSize}x${patchSize} pixels, a row each`;
   checkShape("pixel_values", pixel_values, ["batch", "patches", channels * patchSize * patchSize], advice);
-  finiteFloats("pixel_values", pixel_values);
+  const pixels = preparePixels("pixel_values", pixel_values, forms);
   const [batch, patches] = pixel_values.shape;
   if (patches > MAX_PATCHES) {
     refuseInput(`The input "pixel_values" holds ${patches} patches an image; at most ${MAX_PATCHES} can be encoded.`);
@@ -121,7 +115,12 @@ function prepareNaflex(inputs: Tensors, config: SiglipNaflexVisionConfig): Tenso
   const mask = patchMask(pixel_attention_mask, grids, patches);
   const { rows, columns } = positionWeights(grids, patches, side);
   return {
-    pixel_values,
+    ...pixels,
+    ...(pixel_values.dtype === "u8"
+      ? {
+          patch_weights: { dtype: "f32" as const, shape: [batch, patches], data: patchMask(undefined, grids, patches) },
+        }
+      : {}),
     key_mask: { dtype: "f32", shape: [batch, patches], data: mask },
     row_weights: { dtype: "f32", shape: [batch, patches, side], data: rows },
     column_weights: { dtype: "f32", shape: [batch, patches, side], data: columns },
@@ -129,8 +128,8 @@ function prepareNaflex(inputs: Tensors, config: SiglipNaflexVisionConfig): Tenso
 }
 
 /** What the vision tower's components take. @throws FoveaError `invalid_input` */
-export function prepareImages(inputs: Tensors, config: SiglipVisionConfig): Tensors {
-  return config.kind === "naflex" ? prepareNaflex(inputs, config) : prepareFixed(inputs, config);
+export function prepareImages(inputs: Tensors, config: SiglipVisionConfig, forms: PixelForms): Tensors {
+  return config.kind === "naflex" ? prepareNaflex(inputs, config, forms) : prepareFixed(inputs, config, forms);
 }
 
 /**
@@ -163,33 +162,28 @@ export function prepareTexts(inputs: Tensors, config: SiglipTextConfig): Tensors
   };
 }
 
-const normals = (shape: readonly number[], seed: number): Tensor => {
-  const count = shape.reduce((a, d) => a * d, 1);
-  return { dtype: "f32", shape, data: Float32Array.from({ length: count }, (_, i) => normal(seed, i)) };
-};
-
 /** Patches of NaFlex images: the table's own grid unless told otherwise, without padding. */
-function exampleNaflex(options: ExampleOptions, config: SiglipNaflexVisionConfig): Tensors {
+function exampleNaflex(options: ExampleOptions, config: SiglipNaflexVisionConfig, forms: PixelForms): Tensors {
   const { positionSide: side, patchSize, channels } = config;
   const [frames, rows, columns] = options.grid ?? [1, side, side];
   if (frames !== 1) refuseInput(`This model takes images, found a grid of ${frames} frames; give 1xROWSxCOLUMNS.`);
   const { batch } = options;
   const grids = Int32Array.from({ length: 2 * batch }, (_, i) => (i % 2 === 0 ? rows : columns));
   return {
-    pixel_values: normals([batch, rows * columns, channels * patchSize * patchSize], options.seed),
+    pixel_values: examplePixels([batch, rows * columns, channels * patchSize * patchSize], options.seed, forms),
     spatial_shapes: { dtype: "i32", shape: [batch, 2], data: grids },
   };
 }
 
-/** Normal pixels, as after normalisation. @throws FoveaError `invalid_input` for a size that is not the model's. */
-export function exampleImages(options: ExampleOptions, config: SiglipVisionConfig): Tensors {
-  if (config.kind === "naflex") return exampleNaflex(options, config);
+/** @throws FoveaError `invalid_input` for a size that is not the model's. */
+export function exampleImages(options: ExampleOptions, config: SiglipVisionConfig, forms: PixelForms): Tensors {
+  if (config.kind === "naflex") return exampleNaflex(options, config, forms);
   const { imageSize: size, channels } = config;
   const [height, width] = options.size ?? [size, size];
   if (height !== size || width !== size) {
     refuseInput(`This model takes images of ${size}x${size} pixels, found ${height}x${width}; leave the size out.`);
   }
-  return { pixel_values: normals([options.batch, channels, size, size], options.seed) };
+  return { pixel_values: examplePixels([options.batch, channels, size, size], options.seed, forms) };
 }
 
 /** Random ids; the longest text unless `tokens` says less. */

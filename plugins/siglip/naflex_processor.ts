@@ -3,11 +3,14 @@
  * most `max_num_patches` patches and padded to that many.
  */
 import { createConfigReader } from "../../runtime/abi/config.ts";
-import type { PixelImage, Tensors } from "../../runtime/abi/encoder.ts";
+import type { PixelCut, PixelImage, PixelInput, Tensor, Tensors } from "../../runtime/abi/encoder.ts";
+import type { PixelProcessor } from "../../runtime/abi/pixels.ts";
 import { FoveaError, internal } from "../../runtime/core/diagnostics.ts";
+import type { ValueSteps } from "../../runtime/core/value_steps.ts";
 import { HALF, parseImageProcessor } from "../../runtime/media/image_processor.ts";
-import { type Size, type ValueSteps, valueTable } from "../../runtime/media/pixels.ts";
-import { type ResizeArithmetic, type ResizeFilter, resizeImage } from "../../runtime/media/resize.ts";
+import { cutTensors, pixelCut } from "../../runtime/media/pixel_cut.ts";
+import { type Size, valueTable, writeValues } from "../../runtime/media/pixels.ts";
+import type { ResizeArithmetic, ResizeFilter } from "../../runtime/media/resize.ts";
 import { MAX_PATCHES } from "./graphs.ts";
 import type { Grid } from "./positions.ts";
 
@@ -20,6 +23,14 @@ export interface NaflexProcessorConfig {
   readonly patchSize: number;
   /** Patches of every image, padding included. */
   readonly maxPatches: number;
+}
+
+/** How images fill their patches, which of those are images', and their grids. */
+interface NaflexPlan extends PixelInput<"pixel_values"> {
+  readonly tensors: {
+    readonly pixel_attention_mask: Tensor;
+    readonly spatial_shapes: { readonly dtype: "i32"; readonly shape: readonly number[]; readonly data: Int32Array };
+  };
 }
 
 const FILE = "preprocessor_config.json";
@@ -77,7 +88,7 @@ export function naflexGrid(image: Size, patchSize: number, maxPatches: number): 
 }
 
 /** The grid of an image that is taken as it is. @throws FoveaError `image.shape` */
-function gridAsGiven(image: PixelImage, index: number, { patchSize, maxPatches }: NaflexProcessorConfig): Grid {
+function gridAsGiven(image: Size, index: number, { patchSize, maxPatches }: NaflexProcessorConfig): Grid {
   const grid = { rows: image.height / patchSize, columns: image.width / patchSize };
   if (Number.isInteger(grid.rows) && Number.isInteger(grid.columns) && grid.rows * grid.columns <= maxPatches) {
     return grid;
@@ -89,58 +100,65 @@ function gridAsGiven(image: PixelImage, index: number, { patchSize, maxPatches }
   );
 }
 
-/** Patches row by row, each with its pixels row by row and a pixel's channels side by side. */
-function writePatches(image: PixelImage, grid: Grid, patchSize: number, table: Float32Array, out: Float32Array): void {
-  const { data, width } = image;
-  let to = 0;
-  for (let patch = 0; patch < grid.rows * grid.columns; patch++) {
-    const left = (patch % grid.columns) * patchSize;
-    const top = Math.floor(patch / grid.columns) * patchSize;
-    for (let y = 0; y < patchSize; y++) {
-      let from = ((top + y) * width + left) * CHANNELS;
-      for (let x = 0; x < patchSize; x++, from += CHANNELS) {
-        for (let c = 0; c < CHANNELS; c++) out[to++] = table[c * 256 + data[from + c]];
-      }
-    }
-  }
-}
-
 /**
- * Images to the model's inputs, as Hugging Face's Siglip2ImageProcessor computes them.
- * @returns `pixel_values` f32 [images, max_num_patches, patch_size ^ 2 * 3], `pixel_attention_mask` i32
+ * The model's inputs before they are normalised, by the images' sizes: patches row by row, each with its pixels row by row
+ * and a pixel's channels side by side.
+ * @returns `pixel_values` u8 [images, max_num_patches, patch_size ^ 2 * 3], `pixel_attention_mask` i32
  * [images, max_num_patches], `spatial_shapes` i32 [images, 2] (rows, columns)
  * @throws FoveaError `image.empty_batch`, `image.shape`
  */
-export function naflexPatches(images: readonly PixelImage[], config: NaflexProcessorConfig): Tensors {
+export function naflexPlan(images: readonly Size[], config: NaflexProcessorConfig): NaflexPlan {
   if (images.length === 0) {
     throw new FoveaError("image.empty_batch", "No image was given to preprocess; expected at least one.");
   }
   const { patchSize, maxPatches, filter, arithmetic } = config;
-  const table = valueTable(config.values);
   const width = patchSize * patchSize * CHANNELS;
-  const pixels = new Float32Array(images.length * maxPatches * width);
   const mask = new Int32Array(images.length * maxPatches);
   const shapes = new Int32Array(images.length * 2);
-  for (const [i, image] of images.entries()) {
+  const layout = { patch: patchSize, channelsLast: true };
+  const cuts = images.map((image, i): PixelCut => {
     const grid = config.resizes ? naflexGrid(image, patchSize, maxPatches) : gridAsGiven(image, i, config);
     const { rows, columns } = grid;
-    const ready = resizeImage(image, columns * patchSize, rows * patchSize, { filter, arithmetic });
-    writePatches(ready, grid, patchSize, table, pixels.subarray(i * maxPatches * width));
     mask.fill(1, i * maxPatches, i * maxPatches + rows * columns);
     shapes.set([rows, columns], i * 2);
-  }
+    const size = { width: columns * patchSize, height: rows * patchSize };
+    return pixelCut(image, { size, filter, arithmetic, layout, at: i * maxPatches * width });
+  });
   return {
-    pixel_values: { dtype: "f32", shape: [images.length, maxPatches, width], data: pixels },
-    pixel_attention_mask: { dtype: "i32", shape: [images.length, maxPatches], data: mask },
-    spatial_shapes: { dtype: "i32", shape: [images.length, 2], data: shapes },
+    input: "pixel_values",
+    shape: [images.length, maxPatches, width],
+    cuts,
+    tensors: {
+      pixel_attention_mask: { dtype: "i32", shape: [images.length, maxPatches], data: mask },
+      spatial_shapes: { dtype: "i32", shape: [images.length, 2], data: shapes },
+    },
   };
+}
+
+/** The same normalised, as Hugging Face's Siglip2ImageProcessor computes them; padding is 0 all the same. */
+export function naflexValues(images: readonly PixelImage[], config: NaflexProcessorConfig): Tensors {
+  const { pixel_values: bytes, pixel_attention_mask, spatial_shapes } = cutTensors(images, naflexPlan(images, config));
+  const table = valueTable(config.values);
+  const data = new Float32Array(bytes.data.length);
+  const size = bytes.data.length / images.length;
+  for (let i = 0; i < images.length; i++) {
+    const [rows, columns] = spatial_shapes.data.subarray(2 * i);
+    const end = i * size + rows * columns * bytes.shape[2];
+    writeValues(bytes.data.subarray(i * size, end), 1, table, data.subarray(i * size));
+  }
+  return { pixel_values: { dtype: "f32", shape: bytes.shape, data }, pixel_attention_mask, spatial_shapes };
 }
 
 /**
  * SigLIP 2's image processor of a parsed `preprocessor_config.json`.
- * @throws FoveaError as {@link parseNaflexProcessor}; the function it returns as {@link naflexPatches}
+ * @throws FoveaError as {@link parseNaflexProcessor}; the functions it returns as {@link naflexPlan}
  */
-export function naflexImageProcessor(config: unknown): (images: readonly PixelImage[]) => Tensors {
+export function naflexImageProcessor(config: unknown): PixelProcessor {
   const parsed = parseNaflexProcessor(config);
-  return (images) => naflexPatches(images, parsed);
+  return {
+    steps: parsed.values,
+    values: (images) => naflexValues(images, parsed),
+    bytes: (images) => cutTensors(images, naflexPlan(images, parsed)),
+    plan: (sizes) => ({ ...naflexPlan(sizes, parsed) }),
+  };
 }

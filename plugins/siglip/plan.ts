@@ -1,12 +1,11 @@
 /** Which components run for a geometry and the wanted outputs, and in which order. */
 import type { ComponentCall, Plan, TowerSpec } from "../../runtime/abi/encoder.ts";
+import { type PixelCall, type PixelForms, pixelCall } from "../../runtime/abi/pixels.ts";
 import { checkOutputs, hiddenStates, layerCalls, planKey } from "../../runtime/abi/plans.ts";
 import type { Bindings } from "../../runtime/core/dim.ts";
 import type { SiglipTextConfig, SiglipVisionConfig } from "./config.ts";
 import { textComponents, textLayer, visionComponents, visionLayer, visionTag } from "./graphs.ts";
 import { exampleImages, exampleTexts, prepareImages, prepareTexts } from "./inputs.ts";
-
-type Shapes = Readonly<Record<string, readonly number[]>>;
 
 /** Value names by port name; a value is called as its port unless it is a hidden state. */
 type Ports = Readonly<Record<string, string>>;
@@ -15,6 +14,8 @@ type Ports = Readonly<Record<string, string>>;
 interface Stack {
   /** Tags begin with this. */
   readonly tag: string;
+  /** Component that embeds. */
+  readonly embed: string;
   /** Instance of all parts but the layers. */
   readonly instance: string;
   readonly layers: number;
@@ -29,14 +30,14 @@ interface Stack {
   readonly pools: boolean;
 }
 
-function outputsOf(stack: Stack): readonly string[] {
+function outputsOf(stack: Pick<Stack, "embeds" | "pools">): readonly string[] {
   return stack.pools ? [stack.embeds, "pooler_output", "last_hidden_state"] : ["last_hidden_state"];
 }
 
 function planStack(stack: Stack, dims: Bindings, wanted: readonly string[]): Plan {
   checkOutputs(wanted, outputsOf(stack));
-  const call = (part: string, instance: string, inputs: Ports, outputs: Ports): ComponentCall => ({
-    tag: `${stack.tag}.${part}`,
+  const call = (tag: string, instance: string, inputs: Ports, outputs: Ports): ComponentCall => ({
+    tag,
     instance,
     dims,
     inputs,
@@ -46,7 +47,7 @@ function planStack(stack: Stack, dims: Bindings, wanted: readonly string[]): Pla
   const last = hiddenStates(stack.layers);
   const pooled = wanted.some((name) => name !== "last_hidden_state");
   const calls: ComponentCall[] = [
-    call("embed", instance, stack.embedInputs, { hidden_states: hiddenStates(0) }),
+    call(stack.embed, instance, stack.embedInputs, { hidden_states: hiddenStates(0) }),
     ...layerCalls(
       `${stack.tag}.block`,
       dims,
@@ -55,53 +56,63 @@ function planStack(stack: Stack, dims: Bindings, wanted: readonly string[]): Pla
     ),
   ];
   if (wanted.includes("last_hidden_state") || (pooled && stack.poolsAfterNorm)) {
-    calls.push(call("final", instance, { hidden_states: last }, { last_hidden_state: "last_hidden_state" }));
+    calls.push(
+      call(`${stack.tag}.final`, instance, { hidden_states: last }, { last_hidden_state: "last_hidden_state" }),
+    );
   }
   if (pooled) {
     const inputs: Ports = stack.poolsAfterNorm
       ? { last_hidden_state: "last_hidden_state", ...shared }
       : { hidden_states: last };
-    calls.push(call("pool", instance, inputs, { pooler_output: "pooler_output" }));
+    calls.push(call(`${stack.tag}.pool`, instance, inputs, { pooler_output: "pooler_output" }));
   }
   const results = wanted.map((name) => [name, name === stack.embeds ? "pooler_output" : name]);
-  return { key: planKey(stack.tag, dims, wanted), calls, constants: {}, results: Object.fromEntries(results) };
+  return { key: planKey(stack.embed, dims, wanted), calls, constants: {}, results: Object.fromEntries(results) };
 }
 
-function visionDims(config: SiglipVisionConfig, { pixel_values: [batch, patches] }: Shapes): Bindings {
+function visionDims(config: SiglipVisionConfig, [batch, patches]: readonly number[]): Bindings {
   return config.kind === "naflex" ? { batch, patches } : { batch };
 }
 
 /**
  * last_hidden_state [batch, patches, hidden_size] (after `post_layernorm`); pooler_output and image_embeds
  * [batch, hidden_size], the same values (not normalised), where the model has its head. Takes
- * pixel_values f32 [batch, channels, image_size, image_size]; NaFlex pixel_values f32
+ * pixel_values [batch, channels, image_size, image_size], f32, or u8 where the forms have it; NaFlex pixel_values
  * [batch, patches, patch_size ^ 2 * channels], spatial_shapes i32 [batch, 2] and pixel_attention_mask i32 [batch, patches].
  */
-export function visionTower(config: SiglipVisionConfig): TowerSpec {
+export function visionTower(config: SiglipVisionConfig, forms: PixelForms): TowerSpec {
   const naflex = config.kind === "naflex";
+  const ends = { embeds: "image_embeds", pools: config.pools };
   const shared: Ports = naflex ? { key_mask: "key_mask" } : {};
   const positions: Ports = naflex ? { row_weights: "row_weights", column_weights: "column_weights" } : {};
-  const stack: Stack = {
+  const stackFor = ({ tag, value, bytes }: PixelCall): Stack => ({
     tag: visionTag(config),
+    embed: tag,
     instance: "vision_model.",
     layers: config.layers,
     layer: visionLayer,
-    embedInputs: { pixel_values: "pixel_values", ...positions },
+    embedInputs: {
+      pixel_values: value,
+      ...positions,
+      ...(naflex && bytes ? { patch_weights: "patch_weights" } : {}),
+    },
     shared,
     poolsAfterNorm: true,
-    embeds: "image_embeds",
-    pools: config.pools,
-  };
+    ...ends,
+  });
   return {
     modality: "vision",
-    components: visionComponents(config),
+    components: visionComponents(config, forms),
     inputs: ["pixel_values", ...(naflex ? ["pixel_attention_mask", "spatial_shapes"] : [])],
     ...(naflex ? { layout: ["spatial_shapes"] } : {}),
-    outputs: outputsOf(stack),
-    prepare: (inputs) => prepareImages(inputs, config),
-    plan: (shapes, wanted) => planStack(stack, visionDims(config, shapes), wanted),
+    outputs: outputsOf(ends),
+    prepare: (inputs) => prepareImages(inputs, config, forms),
+    plan: (shapes, wanted) => {
+      const call = pixelCall(`${visionTag(config)}.embed`, shapes);
+      return planStack(stackFor(call), visionDims(config, call.shape), wanted);
+    },
     exampleSizes: [naflex ? "grid" : "size"],
-    example: (options) => exampleImages(options, config),
+    example: (options) => exampleImages(options, config, forms),
   };
 }
 
@@ -112,6 +123,7 @@ export function visionTower(config: SiglipVisionConfig): TowerSpec {
 export function textTower(config: SiglipTextConfig): TowerSpec {
   const stack: Stack = {
     tag: "siglip/text",
+    embed: "siglip/text.embed",
     instance: "text_model.",
     layers: config.layers,
     layer: textLayer,

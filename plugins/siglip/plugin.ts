@@ -1,5 +1,13 @@
 /** SigLIP (Zhai et al. 2023) and SigLIP 2 (Tschannen et al. 2025): image and text towers trained with a sigmoid loss. */
 import type { EncoderModel, EncoderSpec, ModelFiles, Processors } from "../../runtime/abi/encoder.ts";
+import {
+  FLOAT_PIXELS,
+  imagesFor,
+  type PixelForms,
+  type PixelProcessor,
+  pixelForms,
+  valuesOf,
+} from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
 import { readSiglipConfig, SIGLIP_MODEL_TYPES, type SiglipConfig } from "./config.ts";
 import { naflexImageProcessor } from "./naflex_processor.ts";
@@ -7,28 +15,40 @@ import { textTower, visionTower } from "./plan.ts";
 import { siglipImageProcessor } from "./preprocess.ts";
 import { siglipTokenizer } from "./tokenize.ts";
 
+function imageProcessorOf(vision: SiglipConfig["vision"], files: ModelFiles): PixelProcessor | undefined {
+  const json = files["preprocessor_config.json"] ?? files["processor_config.json"];
+  if (vision === undefined || json === undefined) return undefined;
+  return vision.kind === "naflex" ? naflexImageProcessor(json) : siglipImageProcessor(json);
+}
+
 /** Processors for the towers that the model has; one whose file is absent is left out. */
-function processors({ vision, text }: SiglipConfig, modelType: string, files: ModelFiles): Processors {
-  const pixels = files["preprocessor_config.json"] ?? files["processor_config.json"];
+function processors(
+  { vision, text }: SiglipConfig,
+  forms: PixelForms,
+  modelType: string,
+  files: ModelFiles,
+): Processors {
+  const images = imageProcessorOf(vision, files);
   const hasTokenizer = files["tokenizer.json"] !== undefined;
-  const images = vision?.kind === "naflex" ? naflexImageProcessor : siglipImageProcessor;
   return {
-    ...(vision === undefined || pixels === undefined ? {} : { images: images(pixels) }),
+    ...(images === undefined ? {} : imagesFor(images, forms)),
     ...(text === undefined || !hasTokenizer
       ? {}
       : { texts: siglipTokenizer(files, { modelType, maxTokens: text.maxPositions, padId: text.padTokenId }) }),
   };
 }
 
-function open(json: Readonly<Record<string, unknown>>): EncoderModel {
+function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): EncoderModel {
   const config = readSiglipConfig(json);
+  const { vision } = config;
+  const forms = vision === undefined ? FLOAT_PIXELS : pixelForms(imageProcessorOf(vision, files), vision.channels);
   return {
     towers: [
-      ...(config.vision === undefined ? [] : [visionTower(config.vision)]),
+      ...(vision === undefined ? [] : [visionTower(vision, forms)]),
       ...(config.text === undefined ? [] : [textTower(config.text)]),
     ],
     prefixes: ["", "siglip.", "model.", "vision_tower.", "model.vision_tower."],
-    processors: (files) => processors(config, String(json.model_type), files),
+    processors: (all) => processors(config, forms, String(json.model_type), all),
     scoring: "sigmoid",
     logitScale: { name: "logit_scale", fallback: 0 },
     logitBias: { name: "logit_bias", fallback: 0 },
@@ -40,10 +60,10 @@ const SIGLIP: EncoderSpec = {
   modelTypes: SIGLIP_MODEL_TYPES,
   files: ["preprocessor_config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json"],
   imageProcessors: {
-    SiglipImageProcessor: siglipImageProcessor,
-    SiglipImageProcessorPil: siglipImageProcessor,
-    Siglip2ImageProcessor: naflexImageProcessor,
-    Siglip2ImageProcessorPil: naflexImageProcessor,
+    SiglipImageProcessor: valuesOf(siglipImageProcessor),
+    SiglipImageProcessorPil: valuesOf(siglipImageProcessor),
+    Siglip2ImageProcessor: valuesOf(naflexImageProcessor),
+    Siglip2ImageProcessorPil: valuesOf(naflexImageProcessor),
   },
   open,
 };

@@ -1,9 +1,9 @@
 /** SigLIP's image processor: an exact size, rescale, normalise; no crop. */
 import {
   HALF,
+  type ImageProcessor,
   type ImageProcessorDefaults,
   imageProcessor,
-  type ProcessImages,
 } from "../../runtime/media/image_processor.ts";
 
 /** What SiglipImageProcessor does where `preprocessor_config.json` is silent. */
@@ -17,6 +17,6 @@ export const SIGLIP_PROCESSOR: ImageProcessorDefaults = {
 
 /**
  * SigLIP's image processor of a parsed `preprocessor_config.json`.
- * @throws FoveaError as `parseImageProcessor`; the function it returns as `processImages`
+ * @throws FoveaError as `parseImageProcessor`; the functions it returns as `createImageProcessor`
  */
-export const siglipImageProcessor: (config: unknown) => ProcessImages = imageProcessor(SIGLIP_PROCESSOR);
+export const siglipImageProcessor: (config: unknown) => ImageProcessor = imageProcessor(SIGLIP_PROCESSOR);

@@ -3,8 +3,10 @@
  * shapes of hidden states are [batch, tokens, hidden_size]. All layers share one artifact per range.
  */
 import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
+import { type PixelForms, pixelComponents, pixelType } from "../../runtime/abi/pixels.ts";
 import type { Box } from "../../runtime/core/dim.ts";
 import type { RangeSpec } from "../../runtime/core/range.ts";
+import type { ValueSteps } from "../../runtime/core/value_steps.ts";
 import {
   ACTIVATION_NAMES,
   activation,
@@ -43,10 +45,10 @@ export function vitLayers({ layers }: VitConfig): readonly string[] {
   return Array.from({ length: layers }, (_, i) => `encoder.layer.${i}.`);
 }
 
-/** pixel_values [batch, channels, image_size, image_size] -> hidden states with positions. */
-function embed(b: GraphBuilder, config: VitConfig): Node {
+/** pixel_values [batch, channels, image_size, image_size], f32 or u8 with steps -> hidden states with positions. */
+function embed(b: GraphBuilder, config: VitConfig, steps: ValueSteps | undefined): Node {
   const { hiddenSize: width, imageSize, patchSize, channels } = config;
-  const pixels = b.input("pixel_values", [b.dims.batch, channels, imageSize, imageSize]);
+  const pixels = b.input("pixel_values", [b.dims.batch, channels, imageSize, imageSize], pixelType(steps));
   // A convolution whose stride is its size skips what fills no patch.
   const end = imageSize - (imageSize % patchSize);
   const whole = b.slice(b.slice(pixels, 2, 0, end), 3, 0, end);
@@ -55,6 +57,7 @@ function embed(b: GraphBuilder, config: VitConfig): Node {
     patchHeight: patchSize,
     patchWidth: patchSize,
     bias: true,
+    steps,
   });
   const token = b.broadcastTo(b.weight("embeddings.cls_token", [1, 1, width]), [b.dims.batch, 1, width]);
   const positions = b.weight("embeddings.position_embeddings", [1, vitTokens(config), width]);
@@ -90,19 +93,22 @@ function pool(b: GraphBuilder, x: Node, config: VitConfig, pooler: NonNullable<V
 }
 
 /** The components in the order of their calls. */
-export function vitComponents(config: VitConfig): readonly ComponentSpec[] {
+export function vitComponents(config: VitConfig, forms: PixelForms): readonly ComponentSpec[] {
   const { pooler } = config;
-  const part = (name: string, instances: readonly string[], build: (b: GraphBuilder) => void): ComponentSpec => ({
+  const named = (name: string, instances: readonly string[]): Omit<ComponentSpec, "build"> => ({
     tag: `vit/vision.${name}`,
     symbols: BATCH,
     ranges: BY_BATCH,
     instances,
+  });
+  const part = (name: string, instances: readonly string[], build: (b: GraphBuilder) => void): ComponentSpec => ({
+    ...named(name, instances),
     build,
   });
   const hidden = (b: GraphBuilder): Node =>
     b.input("hidden_states", [b.dims.batch, vitTokens(config), config.hiddenSize]);
   return [
-    part("embed", [""], (b) => b.output("hidden_states", embed(b, config))),
+    ...pixelComponents(forms, named("embed", [""]), (b, steps) => b.output("hidden_states", embed(b, config, steps))),
     part("block", vitLayers(config), (b) => b.output("hidden_states", block(b, hidden(b), config))),
     part("final", [""], (b) => b.output("last_hidden_state", layerNorm(b, hidden(b), "layernorm.", config.eps))),
     ...(pooler === undefined

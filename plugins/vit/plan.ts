@@ -1,17 +1,17 @@
 /** What the tower takes, which components run for it, and in which order. */
 import type { ComponentCall, ExampleOptions, Plan, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
-import { checkInputNames, finiteFloats, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
+import { checkInputNames, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
+import { examplePixels, type PixelCall, type PixelForms, pixelCall, preparePixels } from "../../runtime/abi/pixels.ts";
 import { checkOutputs, hiddenStates, layerCalls, pickResults, planKey } from "../../runtime/abi/plans.ts";
-import { normal } from "../../runtime/core/random.ts";
 import type { VitConfig } from "./config.ts";
 import { vitComponents, vitLayers } from "./graphs.ts";
 
 /**
- * `pixel_values` f32 [batch, channels, image_size, image_size], all finite. Position embeddings are not interpolated, as
+ * `pixel_values` [batch, channels, image_size, image_size], f32, all finite, or u8. Position embeddings are not interpolated, as
  * in transformers' default: other image sizes are refused.
  * @throws FoveaError `invalid_input`
  */
-function prepareImages(inputs: Tensors, config: VitConfig): Tensors {
+function prepareImages(inputs: Tensors, config: VitConfig, forms: PixelForms): Tensors {
   checkInputNames(inputs, ["pixel_values"], "pixel_values");
   const pixels = inputs.pixel_values;
   const { imageSize: size, channels } = config;
@@ -22,26 +22,22 @@ function prepareImages(inputs: Tensors, config: VitConfig): Tensors {
       `The input "pixel_values" has shape ${sizesText(pixels.shape)}, expected ${sizesText(["batch", channels, size, size])}; this model takes images of ${size}x${size} pixels: resize or crop them first.`,
     );
   }
-  finiteFloats("pixel_values", pixels);
-  return { pixel_values: pixels };
+  return preparePixels("pixel_values", pixels, forms);
 }
 
-/** Normal pixels, as after normalisation. @throws FoveaError `invalid_input` for a size that is not the model's. */
-function exampleImages(options: ExampleOptions, config: VitConfig): Tensors {
+/** @throws FoveaError `invalid_input` for a size that is not the model's. */
+function exampleImages(options: ExampleOptions, config: VitConfig, forms: PixelForms): Tensors {
   const { imageSize: size, channels } = config;
   const [height, width] = options.size ?? [size, size];
   if (height !== size || width !== size) {
     refuseInput(`This model takes images of ${size}x${size} pixels, found ${height}x${width}; leave the size out.`);
   }
-  const shape = [options.batch, channels, size, size];
-  const count = shape.reduce((a, d) => a * d, 1);
-  const data = Float32Array.from({ length: count }, (_, i) => normal(options.seed, i));
-  return { pixel_values: { dtype: "f32", shape, data } };
+  return { pixel_values: examplePixels([options.batch, channels, size, size], options.seed, forms) };
 }
 
-function planImages(config: VitConfig, known: readonly string[], batch: number, wanted: readonly string[]): Plan {
+function planImages(config: VitConfig, known: readonly string[], pixels: PixelCall, wanted: readonly string[]): Plan {
   checkOutputs(wanted, known);
-  const dims = { batch };
+  const dims = { batch: pixels.shape[0] };
   const last = hiddenStates(config.layers);
   const ending = (part: string, output: string): ComponentCall[] =>
     wanted.includes(output)
@@ -56,13 +52,13 @@ function planImages(config: VitConfig, known: readonly string[], batch: number, 
         ]
       : [];
   return {
-    key: planKey("vit", dims, wanted),
+    key: planKey(`vit ${pixels.value}`, dims, wanted),
     calls: [
       {
-        tag: "vit/vision.embed",
+        tag: pixels.tag,
         instance: "",
         dims,
-        inputs: { pixel_values: "pixel_values" },
+        inputs: { pixel_values: pixels.value },
         outputs: { hidden_states: hiddenStates(0) },
       },
       ...layerCalls("vit/vision.block", dims, vitLayers(config)),
@@ -75,19 +71,19 @@ function planImages(config: VitConfig, known: readonly string[], batch: number, 
 }
 
 /**
- * pixel_values f32 [batch, channels, image_size, image_size] -> last_hidden_state [batch, 1 + patches, hidden_size]
- * (after `layernorm`), pooler_output [batch, pooler_output_size].
+ * pixel_values [batch, channels, image_size, image_size], f32, or u8 where the forms have it -> last_hidden_state
+ * [batch, 1 + patches, hidden_size] (after `layernorm`), pooler_output [batch, pooler_output_size].
  */
-export function vitTower(config: VitConfig): TowerSpec {
+export function vitTower(config: VitConfig, forms: PixelForms): TowerSpec {
   const outputs = [...(config.pooler === undefined ? [] : ["pooler_output"]), "last_hidden_state"];
   return {
     modality: "vision",
-    components: vitComponents(config),
+    components: vitComponents(config, forms),
     inputs: ["pixel_values"],
     outputs,
-    prepare: (inputs) => prepareImages(inputs, config),
-    plan: (shapes, wanted) => planImages(config, outputs, shapes.pixel_values[0], wanted),
+    prepare: (inputs) => prepareImages(inputs, config, forms),
+    plan: (shapes, wanted) => planImages(config, outputs, pixelCall("vit/vision.embed", shapes), wanted),
     exampleSizes: ["size"],
-    example: (options) => exampleImages(options, config),
+    example: (options) => exampleImages(options, config, forms),
   };
 }

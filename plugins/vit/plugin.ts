@@ -1,20 +1,26 @@
 /** ViT (Dosovitskiy et al. 2021): the plain vision transformer. */
-import type { EncoderModel, EncoderSpec, ModelFiles, Processors } from "../../runtime/abi/encoder.ts";
+import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
+import { imagesFor, type PixelProcessor, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
 import { readVitConfig, VIT_MODEL_TYPES } from "./config.ts";
 import { vitTower } from "./plan.ts";
 import { vitImageProcessor } from "./preprocess.ts";
 
-function processors(files: ModelFiles): Processors {
-  const config = files["preprocessor_config.json"] ?? files["processor_config.json"];
-  return config === undefined ? {} : { images: vitImageProcessor(config) };
+function imageProcessorOf(files: ModelFiles): PixelProcessor | undefined {
+  const json = files["preprocessor_config.json"] ?? files["processor_config.json"];
+  return json === undefined ? undefined : vitImageProcessor(json);
 }
 
-function open(config: Readonly<Record<string, unknown>>): EncoderModel {
+function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): EncoderModel {
+  const config = readVitConfig(json);
+  const forms = pixelForms(imageProcessorOf(files), config.channels);
   return {
-    towers: [vitTower(readVitConfig(config))],
+    towers: [vitTower(config, forms)],
     prefixes: ["", "vit.", "encoder.", "vision_model.", "vision_tower.", "model.vision_tower."],
-    processors,
+    processors: (all) => {
+      const images = imageProcessorOf(all);
+      return images === undefined ? {} : imagesFor(images, forms);
+    },
   };
 }
 
@@ -23,10 +29,10 @@ const VIT: EncoderSpec = {
   modelTypes: VIT_MODEL_TYPES,
   files: ["preprocessor_config.json", "processor_config.json"],
   imageProcessors: {
-    ViTImageProcessor: vitImageProcessor,
-    ViTImageProcessorFast: vitImageProcessor,
-    ViTImageProcessorPil: vitImageProcessor,
-    ViTFeatureExtractor: vitImageProcessor,
+    ViTImageProcessor: valuesOf(vitImageProcessor),
+    ViTImageProcessorFast: valuesOf(vitImageProcessor),
+    ViTImageProcessorPil: valuesOf(vitImageProcessor),
+    ViTFeatureExtractor: valuesOf(vitImageProcessor),
   },
   open,
 };

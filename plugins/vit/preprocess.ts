@@ -1,11 +1,11 @@
 /** ViT's image processor: an exact size, bilinear, to -1..1. */
-import { HALF, imageProcessor, type ProcessImages } from "../../runtime/media/image_processor.ts";
+import { HALF, type ImageProcessor, imageProcessor } from "../../runtime/media/image_processor.ts";
 
 /**
  * ViTImageProcessor of a parsed `preprocessor_config.json`.
- * @throws FoveaError as `parseImageProcessor`; the function it returns as `processImages`
+ * @throws FoveaError as `parseImageProcessor`; the functions it returns as `createImageProcessor`
  */
-export const vitImageProcessor: (config: unknown) => ProcessImages = imageProcessor({
+export const vitImageProcessor: (config: unknown) => ImageProcessor = imageProcessor({
   size: { height: 224, width: 224 },
   plainSize: "square",
   filter: "bilinear",

@@ -1,11 +1,13 @@
 /** The encoder contract: components with tags and ranges, a pure plan, preprocessing. */
 import type { Bindings, Box } from "../core/dim.ts";
 import type { DType } from "../core/dtype.ts";
+import type { PixelInput } from "../core/pixel_cut.ts";
 import type { RangeSpec } from "../core/range.ts";
 import type { Relation } from "../core/relation.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Capabilities } from "./device.ts";
 
+export type { PixelCut, PixelInput, PixelLayout, ResampleTable } from "../core/pixel_cut.ts";
 export type { GraphBuilder, Node } from "../ir/builder.ts";
 
 /** Dense host data. */
@@ -37,6 +39,8 @@ export interface ComponentSpec {
   /** What holds between symbols for every call; checked when dims are bound. */
   readonly relations?: readonly Relation[];
   readonly maxArtifacts?: number;
+  /** Compiled and given its weights when a plan first calls it: for what few callers need. */
+  readonly lazy?: boolean;
   /** Declares inputs, weights and outputs. Called once per range, with that range's intervals. */
   readonly build: (b: GraphBuilder) => void;
   /** Prefixes, dot included, of the checkpoint names of each instance's weights. */
@@ -137,6 +141,11 @@ export interface PixelImage {
   readonly data: Uint8Array;
 }
 
+export interface PixelSize {
+  readonly width: number;
+  readonly height: number;
+}
+
 /** Decoded audio: one array of samples per channel, all of one length, full scale at -1 and 1. */
 export interface AudioClip {
   /** Samples per second and channel. */
@@ -158,9 +167,16 @@ export interface VideoProcessor {
   readonly run: (videos: readonly (readonly PixelImage[])[]) => Tensors;
 }
 
+/** A request's pictures as a geometry: how they fill a u8 input, and the inputs that follow from their sizes. */
+export interface PixelPlan extends PixelInput {
+  readonly tensors: Tensors;
+}
+
 export interface Processors {
-  /** Pixels to the vision tower's inputs. */
+  /** Pixels to the vision tower's inputs, computed on the caller's thread. */
   readonly images?: (images: readonly PixelImage[]) => Tensors;
+  /** The same inputs as a pure function of the pictures' sizes; where it is there, the device carries it out instead. */
+  readonly pixels?: (sizes: readonly PixelSize[]) => PixelPlan;
   /** Frames to the vision tower's inputs. */
   readonly videos?: VideoProcessor;
   /** Texts to the text tower's inputs. */

@@ -10,7 +10,7 @@ import {
 import type { Capabilities } from "../abi/device.ts";
 import type { KernelSpec } from "../abi/kernel.ts";
 import { type Bindings, type Box, bounds, type DimData, dimFromData, dimKey } from "../core/dim.ts";
-import type { WeightDType } from "../core/dtype.ts";
+import { DTYPE_BYTES, type WeightDType } from "../core/dtype.ts";
 import type { Graph } from "../ir/graph.ts";
 import type { Interner } from "../ir/node.ts";
 import { printGraph, typeText } from "../ir/print.ts";
@@ -76,7 +76,7 @@ export function peakBytes(list: StepList, box: Box): number {
   const upper = (sizes: readonly Parameters<typeof dimFromData>[0][]): number =>
     Math.max(0, ...sizes.map((d) => bounds(dimFromData(d), box).max));
   const ports = [...list.inputs, ...list.outputs].map((p) =>
-    p.shape.reduce<number>((n, d) => n * bounds(dimFromData(d), box).max, 4),
+    p.shape.reduce<number>((n, d) => n * bounds(dimFromData(d), box).max, DTYPE_BYTES[p.dtype]),
   );
   return [...ports, ...list.slots.map(upper)].reduce((a, b) => a + b, 0);
 }

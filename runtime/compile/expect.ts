@@ -91,6 +91,17 @@ function nearer(box: Box, from: Bindings): Bindings {
 
 const sameDims = (a: Bindings, b: Bindings): boolean => Object.keys(a).every((name) => a[name] === b[name]);
 
+const RESAMPLING: readonly string[] = ["resample_columns", "resample_rows"];
+
+/** A resampling's starts, weights whose sums lie in the middle of the range on average, and fraction bits. */
+function tableFill(at: number, node: Node, size: (node: Node, axis: number) => number, seed: number): Fill {
+  const [x, , weights] = node.inputs;
+  const bits = node.attributes.narrow === true ? 14 : 22;
+  if (at === 1) return { kind: "index", seed, below: size(x, node.op === "resample_rows" ? 0 : 1) };
+  if (at === 2) return { kind: "index", seed, below: Math.max(1, Math.floor(2 ** (bits + 1) / size(weights, 1))) };
+  return { kind: "same", value: bits };
+}
+
 /** How a buffer is filled, by what the claim's ops read in it. */
 function fillFor(
   base: Node,
@@ -107,12 +118,14 @@ function fillFor(
     const at = node.inputs.findIndex((i) => view(i).base === base || i === copied);
     if (at === 1 && node.op === "gather") return { kind: "index", seed, below: size(x, 0) };
     if (at === 1 && node.op === "take_row") return { kind: "index", seed, below: size(x, 1) };
+    if (at > 0 && RESAMPLING.includes(node.op)) return tableFill(at, node, size, seed);
     if (at > 2 && node.op === "attention") {
       const keys = size(node.inputs[1], 1);
       if (at === 3 && node.attributes.key_mask === true) return { kind: "mask", seed, row: keys };
       return { kind: "offsets", count: size(node.inputs[at], 0), total: keys };
     }
   }
+  if (base.dtype === "u8") return { kind: "bytes", seed };
   if (base.dtype !== "f32") return { kind: "index", seed, below: 128 };
   return { kind: "uniform", seed, scale: uniformScale(group) };
 }

@@ -7,17 +7,27 @@ import { mapGraph } from "./rewrite.ts";
 /** The operand that holds a model's bulk: the right-hand side of a product, the table of a lookup. */
 const BULK: Readonly<Record<string, number>> = { matmul: 1, gather: 0 };
 
+const multipliesBytes = ({ op, inputs: [x] }: Node): boolean =>
+  op === "matmul" && x.op === "cast" && x.inputs[0].dtype === "u8";
+
 /**
  * Rounds what products multiply by and what lookups read, as far as it is made of weights, to `dtype`: once, after all
  * that is computed of weights alone. Everything else (biases, norms, position tables that are added) stays f32, and so does
- * the arithmetic.
+ * the arithmetic. Weights that multiply bytes stay f32 too: the steps that normalise bytes make them smaller than f16 holds
+ * with all its bits.
  */
 export function storeWeights(graph: Graph, dtype: HalfDType, make: Make): Graph {
   const weights = weightOnly(nodesOf(graph));
   const isBulk = (n: Node): boolean => weights.has(n) && topological([n]).some((x) => x.op === "weight");
   return mapGraph(graph, make, (n, original) => {
     const at = weights.has(original) ? undefined : BULK[n.op];
-    if (at === undefined || !isBulk(original.inputs[at]) || n.inputs[at].op === "stored_as") return n;
+    if (
+      at === undefined ||
+      multipliesBytes(original) ||
+      !isBulk(original.inputs[at]) ||
+      n.inputs[at].op === "stored_as"
+    )
+      return n;
     const inputs = n.inputs.map((x, i) => (i === at ? make("stored_as", [x], { dtype }) : x));
     return make(n.op, inputs, n.attributes, n.source);
   });

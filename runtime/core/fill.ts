@@ -6,6 +6,10 @@ export type Fill =
   | { readonly kind: "uniform"; readonly seed: number; readonly scale: number }
   /** i32 in 0..below-1. */
   | { readonly kind: "index"; readonly seed: number; readonly below: number }
+  /** i32, one number everywhere. */
+  | { readonly kind: "same"; readonly value: number }
+  /** u8 in 0..255. */
+  | { readonly kind: "bytes"; readonly seed: number }
   /** f32, 0 for about one in four and never at the first element of a row. */
   | { readonly kind: "mask"; readonly seed: number; readonly row: number }
   /** i32, `count` ascending offsets from 0 to `total`. */
@@ -24,15 +28,17 @@ export interface FillReader {
 const PERIOD = 1021;
 
 /** One period of drawn contents; nothing for contents that follow a rule. */
-function drawn(fill: Fill): Float32Array | Int32Array | undefined {
+function drawn(fill: Fill): Float32Array | Int32Array | Uint8Array | undefined {
   if (fill.kind === "uniform") {
     const hash = hashStream(fill.seed);
     // The middles of 2^32 equal steps.
     const step = (2 * fill.scale) / 4294967296;
     return Float32Array.from({ length: PERIOD }, (_, i) => (hash(i) + 0.5) * step - fill.scale);
   }
-  if (fill.kind !== "index") return undefined;
+  if (fill.kind === "same") return new Int32Array(PERIOD).fill(fill.value);
+  if (fill.kind !== "index" && fill.kind !== "bytes") return undefined;
   const hash = hashStream(fill.seed);
+  if (fill.kind === "bytes") return Uint8Array.from({ length: PERIOD }, (_, i) => hash(i));
   return Int32Array.from({ length: PERIOD }, (_, i) => hash(i) % fill.below);
 }
 
@@ -66,9 +72,14 @@ export function fillReader(fill: Fill): FillReader {
   return Object.assign(at, { run });
 }
 
-/** A whole buffer: i32 for indices and offsets, else f32. */
-export function fillBuffer(fill: Fill, elements: number): Float32Array | Int32Array {
-  const data = fill.kind === "index" || fill.kind === "offsets" ? new Int32Array(elements) : new Float32Array(elements);
+function storageFor({ kind }: Fill, elements: number): Float32Array | Int32Array | Uint8Array {
+  if (kind === "bytes") return new Uint8Array(elements);
+  return kind === "uniform" || kind === "mask" ? new Float32Array(elements) : new Int32Array(elements);
+}
+
+/** A whole buffer: u8 for bytes, f32 for values and masks, else i32. */
+export function fillBuffer(fill: Fill, elements: number): Float32Array | Int32Array | Uint8Array {
+  const data = storageFor(fill, elements);
   const table = drawn(fill);
   if (table === undefined) {
     const at = byRule(fill as Extract<Fill, { kind: "mask" | "offsets" }>);

@@ -2,6 +2,7 @@
 import type { BoundProgram, Device, DeviceBuffer } from "../abi/device.ts";
 import type { Tensor, Tensors } from "../abi/encoder.ts";
 import { internal } from "../core/diagnostics.ts";
+import type { DType } from "../core/dtype.ts";
 import { dimsText, type ForwardContext, inRequest } from "./forward_context.ts";
 import type { LinkedCall, LinkedProgram } from "./linker.ts";
 
@@ -14,7 +15,13 @@ interface Arena {
 /** Idle arenas kept beyond their call; the oldest is dropped first. */
 const IDLE_ARENAS = 4;
 
-const bytesOf = (t: Tensor): Uint8Array => new Uint8Array(t.data.buffer, t.data.byteOffset, t.data.byteLength);
+const bytesOf = (data: Tensor["data"]): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+
+/** Storage of a result. */
+function storageOf(dtype: DType, bytes: number): Tensor["data"] {
+  if (dtype === "u8") return new Uint8Array(bytes);
+  return dtype === "i32" ? new Int32Array(bytes / 4) : new Float32Array(bytes / 4);
+}
 
 /** The component call that a launch belongs to, in words. */
 function callText(calls: readonly LinkedCall[], position = 0): string {
@@ -131,7 +138,7 @@ export function createProgramRunner(device: Device): ProgramRunner {
         for (const [name, t] of Object.entries(inputs)) {
           const place = program.values[name];
           if (place === undefined) continue;
-          const bytes = bytesOf(t);
+          const bytes = bytesOf(t.data);
           if (bytes.length !== place.bytes)
             internal(`input "${name}" has ${bytes.length} bytes, its place ${place.bytes}`);
           device.write(arena.buffer, place.offset, bytes);
@@ -145,8 +152,8 @@ export function createProgramRunner(device: Device): ProgramRunner {
         const out: Record<string, Tensor> = {};
         for (const [name, value] of Object.entries(results)) {
           const place = program.values[value];
-          const data = place.dtype === "i32" ? new Int32Array(place.bytes / 4) : new Float32Array(place.bytes / 4);
-          await device.read(arena.buffer, place.offset, new Uint8Array(data.buffer));
+          const data = storageOf(place.dtype, place.bytes);
+          await device.read(arena.buffer, place.offset, bytesOf(data));
           out[name] = { dtype: place.dtype, shape: place.shape, data };
           read += place.bytes;
         }

@@ -48,7 +48,7 @@ async function madeUpTensor(name: string, shape: readonly number[]): Promise<Flo
   ) as Float32Array;
 }
 
-const asBytes = (data: Float32Array | Int32Array): Uint8Array => new Uint8Array(data.buffer);
+const asBytes = (data: Float32Array | Int32Array | Uint8Array): Uint8Array => new Uint8Array(data.buffer);
 
 /** Bytes of a compared element. */
 const elementBytes = ({ outputType }: Pick<Expectation, "outputType">): number => DTYPE_BYTES[outputType ?? "f32"];

@@ -13,6 +13,7 @@ export type {
   OpenFile,
   WritableFile,
 } from "./host.ts";
+export { type JpegDecoder, loadJpegDecoder } from "./native_jpeg.ts";
 
 /** @throws FoveaError `host.unknown` outside of Bun, Deno and Node. */
 export async function detectHost(): Promise<Host> {

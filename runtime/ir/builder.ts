@@ -59,6 +59,8 @@ export interface GraphBuilder extends Comparisons<readonly [a: Dim, b: Dim]> {
   constant(value: number): Node;
   op(name: string, inputs: readonly Node[], attributes?: Attributes): Node;
   unary(name: string, x: Node): Node;
+  /** Integers, such as samples of pixels, as f32. */
+  cast(x: Node): Node;
   add(a: Node, b: Node): Node;
   sub(a: Node, b: Node): Node;
   mul(a: Node, b: Node): Node;
@@ -342,6 +344,7 @@ export function createGraphBuilder(options: BuilderOptions): GraphBuilder {
     },
     constant: (value) => op("constant", [], { value }),
     unary: (name, x) => op(name, [x]),
+    cast: (x) => op("cast", [x], { dtype: "f32" }),
     add: (a, b) => op("add", [a, b]),
     sub: (a, b) => op("sub", [a, b]),
     mul: (a, b) => op("mul", [a, b]),

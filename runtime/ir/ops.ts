@@ -15,6 +15,7 @@ import {
 import type { DType } from "../core/dtype.ts";
 import { expandRotary, gelu, geluTanh, layerNorm, rmsNorm, scalar } from "./expansions.ts";
 import type { Attributes, Inferred, Node, OpRow, OpTable } from "./node.ts";
+import { resampling } from "./resampling.ts";
 
 const FLOAT: DType = "f32";
 
@@ -43,7 +44,8 @@ export type ElementwiseOp =
   | "lt"
   | "le"
   | "eq"
-  | "where";
+  | "where"
+  | "cast";
 
 /** Every built-in op. */
 export type OpName =
@@ -71,7 +73,9 @@ export type OpName =
   | "rotary"
   | "patchify"
   | "concat"
-  | "stored_as";
+  | "stored_as"
+  | "resample_columns"
+  | "resample_rows";
 
 /** Result of numpy broadcasting, or a sentence. */
 export function broadcastShapes(shapes: readonly Shape[]): Shape | string {
@@ -93,6 +97,16 @@ export function broadcastShapes(shapes: readonly Shape[]): Shape | string {
 }
 
 const isFloat = (type: DType): boolean => /^b?f\d/.test(type);
+
+/** Integers as f32, exactly up to 2^24. */
+const CAST: OpRow = {
+  kind: "elementwise",
+  arity: [1, 1],
+  infer: ([x], { dtype }) =>
+    dtype === FLOAT && !isFloat(x.dtype)
+      ? { shape: x.shape, dtype: FLOAT }
+      : `it makes f32 of integers, found ${String(dtype)} of ${x.dtype}.`,
+};
 
 function elementwise(arity: number, expand?: OpRow["expand"], result?: DType): OpRow {
   return {
@@ -294,6 +308,7 @@ const OPS: Readonly<Record<OpName, OpRow>> = {
   le: elementwise(2, undefined, FLOAT),
   eq: elementwise(2, undefined, FLOAT),
   where: elementwise(3),
+  cast: CAST,
 
   reshape: view(([x], a) => {
     const shape = a.shape as Shape;
@@ -392,6 +407,13 @@ const OPS: Readonly<Record<OpName, OpRow>> = {
         : `its dtype must be f16 or bf16, found ${String(dtype)}.`;
     },
   },
+
+  // [rows, width, 3] -> [rows, 3, outputs]: pixels along their rows, with a plane for each channel of a row.
+  resample_columns: resampling(3, ([rows, , channels], outputs) =>
+    dimEquals(channels, 3) ? [rows, 3, outputs] : `pixels have 3 channels, found ${dimKey(channels)}.`,
+  ),
+  // [height, width] -> [outputs, width].
+  resample_rows: resampling(2, ([, width], outputs) => [outputs, width]),
 };
 
 /** Every built-in op by name. */

@@ -3,6 +3,7 @@ import { FoveaError } from "../core/diagnostics.ts";
 import type { CodecLoader } from "./codec.ts";
 import { type Image, orient } from "./image.ts";
 import { type DecodeLimits, type ImageHeader, noCodec, sniffImage, subject } from "./image_header.ts";
+import type { FastJpeg } from "./jpeg.ts";
 
 export type { CodecLoader } from "./codec.ts";
 
@@ -15,11 +16,16 @@ export const DEFAULT_MAX_PIXELS: number = 1 << 26;
 export interface DecodeOptions {
   /** Finds and compiles the WASM of the JPEG and WebP codecs; PNG and GIF need none. Hosts provide one. */
   readonly loadCodec?: CodecLoader;
+  /**
+   * A faster decoder of JPEG files, asked before the codec: 8-bit grey or RGB samples equal to the codec's, or nothing for
+   * what it does not take.
+   */
+  readonly decodeJpeg?: FastJpeg;
   /** Most pixels that an image may promise; checked before pixels are allocated. */
   readonly maxPixels?: number;
   /** What error messages call the image, such as its file name. */
   readonly name?: string;
-  /** Turn the image as its EXIF orientation says. Off by default, because Hugging Face processors do not. */
+  /** Turn the image as its EXIF orientation says, which Hugging Face's `load_image` does and its processors do not. */
   readonly exif?: boolean;
 }
 
@@ -34,7 +40,7 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}
     name: options.name ?? "the image",
     maxPixels: options.maxPixels ?? DEFAULT_MAX_PIXELS,
   };
-  const { image, header } = await decodeFormat(bytes, limits, options.loadCodec);
+  const { image, header } = await decodeFormat(bytes, limits, options);
   if (image.width !== header.width || image.height !== header.height) {
     throw new FoveaError(
       "image.damaged",
@@ -47,12 +53,12 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}
 async function decodeFormat(
   bytes: Uint8Array,
   limits: DecodeLimits,
-  loadCodec: CodecLoader | undefined,
+  { loadCodec, decodeJpeg: fast }: DecodeOptions,
 ): Promise<{ image: Image; header: ImageHeader }> {
   const format = sniffImage(bytes, limits);
   if (format === "png") return (await import("./png.ts")).decodePng(bytes, limits);
   if (format === "gif") return (await import("./gif.ts")).decodeGif(bytes, limits);
   if (loadCodec === undefined) throw noCodec(limits, format === "jpeg" ? "JPEG" : "WebP");
-  if (format === "jpeg") return (await import("./jpeg.ts")).decodeJpeg(bytes, limits, loadCodec);
+  if (format === "jpeg") return (await import("./jpeg.ts")).decodeJpeg(bytes, limits, loadCodec, fast);
   return (await import("./webp.ts")).decodeWebp(bytes, limits, loadCodec);
 }

@@ -3,18 +3,13 @@
  * them. Families differ in what absent fields mean.
  */
 import { FoveaError } from "../core/diagnostics.ts";
+import { cutSize, type PixelCut, type PixelInput } from "../core/pixel_cut.ts";
+import type { ValueSteps } from "../core/value_steps.ts";
 import type { Image } from "./image.ts";
-import {
-  centerCropRegion,
-  padImage,
-  type Size,
-  shortestEdgeSize,
-  type ValueSteps,
-  valueTable,
-  writePlanes,
-} from "./pixels.ts";
-import { cropImage, type ResizeArithmetic, type ResizeFilter, resizeImage } from "./resize.ts";
-import { centerCropPlanes, type Planes, resizePlanes, toPlanes, writeValues } from "./resize_float.ts";
+import { cutTensors, pixelCut } from "./pixel_cut.ts";
+import { centerCropRegion, type Size, shortestEdgeSize, valueTable, writeValues } from "./pixels.ts";
+import type { ResizeArithmetic, ResizeFilter } from "./resize.ts";
+import { centerCropPlanes, type Planes, resizePlanes, toPlanes, writeFloatValues } from "./resize_float.ts";
 
 /** Target of a resize: an edge that keeps the aspect ratio, or an exact size. */
 export type ResizeTarget = { readonly shortestEdge: number } | Size;
@@ -44,17 +39,34 @@ export interface ImageProcessorConfig {
   readonly values: ValueSteps;
 }
 
-/** `pixel_values` planes of a batch, `[images, 3, height, width]`; assignable to a plugin's tensors. */
-export interface PixelValues {
+/** Tensors of a batch by name, such as `pixel_values` planes `[images, 3, height, width]`; assignable to a plugin's. */
+export interface PixelTensors {
   readonly [name: string]: {
-    readonly dtype: "f32";
+    readonly dtype: "f32" | "u8" | "i32";
     readonly shape: readonly number[];
-    readonly data: Float32Array;
+    readonly data: Float32Array | Uint8Array | Int32Array;
   };
 }
 
+/** How pictures fill the u8 pixels, by their sizes alone. */
+export interface PixelPlan extends PixelInput<"pixel_values"> {
+  readonly tensors: PixelTensors;
+}
+
 /** From decoded images to a model's input. */
-export type ProcessImages = (images: readonly Image[]) => PixelValues;
+export type ProcessImages = (images: readonly Image[]) => PixelTensors;
+
+/** A processor with its configuration: one way from images to samples, and what may follow. */
+export interface ImageProcessor {
+  /** Normalised `pixel_values` f32, as the Hugging Face class computes them. */
+  readonly values: ProcessImages;
+  /** `pixel_values` u8 before `steps`; absent where values do not follow from 8-bit samples by `steps` alone. */
+  readonly bytes?: ProcessImages;
+  /** What fills the u8 pixels, by the pictures' sizes alone. */
+  readonly plan?: (sizes: readonly Size[]) => PixelPlan;
+  /** What makes values of samples. */
+  readonly steps: ValueSteps;
+}
 
 /** Means and deviations that several families share. */
 export const CLIP_MEAN: readonly number[] = [0.48145466, 0.4578275, 0.40821073];
@@ -164,7 +176,7 @@ function channels(config: Json, field: string, fallback: readonly number[], posi
   return value as number[];
 }
 
-function parseValues(config: Json, defaults: ImageProcessorDefaults): ValueSteps {
+function parseValues(config: Json, defaults: Pick<ImageProcessorDefaults, "mean" | "std">): ValueSteps {
   const rescale = flag(config, "do_rescale");
   const normalize = flag(config, "do_normalize");
   let rescaleFactor = 1 / 255;
@@ -187,16 +199,20 @@ function arithmeticOf(config: Json, { resizesFloats }: ImageProcessorDefaults): 
   return typeof type === "string" && type.endsWith("Pil") ? "pillow" : "torchvision";
 }
 
+function configOf(json: unknown): Json {
+  if (!isRecord(json)) {
+    throw new FoveaError("invalid_config", "preprocessor_config.json is not a JSON object.");
+  }
+  return isRecord(json.image_processor) ? json.image_processor : json;
+}
+
 /**
  * Reads a parsed `preprocessor_config.json` in old (`size: 224`) and new (`size: { shortest_edge: 224 }`) spellings, or a
  * `processor_config.json` that holds it under `image_processor`.
  * @throws FoveaError `invalid_config` naming the field, what it holds and what was expected
  */
 export function parseImageProcessor(json: unknown, defaults: ImageProcessorDefaults): ImageProcessorConfig {
-  if (!isRecord(json)) {
-    throw new FoveaError("invalid_config", "preprocessor_config.json is not a JSON object.");
-  }
-  const config = isRecord(json.image_processor) ? json.image_processor : json;
+  const config = configOf(json);
   flag(config, "do_convert_rgb");
   const crops = flag(config, "do_center_crop", defaults.cropSize !== undefined);
   return {
@@ -208,13 +224,8 @@ export function parseImageProcessor(json: unknown, defaults: ImageProcessorDefau
   };
 }
 
-/** An image after resize and crop, and how its values are written to `[3, height, width]` from an offset. */
-interface Ready extends Size {
-  readonly write: (out: Float32Array, offset: number) => void;
-}
-
 /** Size after the resize. @throws FoveaError `image.too_large` where nothing bounds it */
-function resizedSize(image: Image, { size, cropSize, arithmetic }: ImageProcessorConfig): Size {
+function resizedSize(image: Size, { size, cropSize, arithmetic }: ImageProcessorConfig): Size {
   if (size === undefined) return image;
   const target = "shortestEdge" in size ? shortestEdgeSize(image, size.shortestEdge) : size;
   // A crop of 8-bit pixels computes only what it shows.
@@ -230,18 +241,13 @@ function resizedSize(image: Image, { size, cropSize, arithmetic }: ImageProcesso
 }
 
 /** Resize and crop in one: only the pixels that the crop shows are computed. */
-function resizeAndCrop(image: Image, config: ImageProcessorConfig, arithmetic: ResizeArithmetic): Image {
-  const { size, cropSize, filter } = config;
-  const { width, height } = resizedSize(image, config);
-  if (cropSize === undefined) {
-    return size === undefined ? image : resizeImage(image, width, height, { filter, arithmetic });
-  }
-  const { source, left, top } = centerCropRegion({ width, height }, cropSize);
-  const part =
-    size === undefined
-      ? cropImage(image, source)
-      : resizeImage(image, width, height, { filter, arithmetic, region: source });
-  return padImage(part, cropSize, left, top);
+function cutOf(image: Size, config: ImageProcessorConfig, arithmetic: ResizeArithmetic, at: number): PixelCut {
+  const { cropSize, filter } = config;
+  const size = resizedSize(image, config);
+  const own = { size: { width: size.width, height: size.height }, filter, arithmetic, at };
+  if (cropSize === undefined) return pixelCut(image, own);
+  const { source: region, left, top } = centerCropRegion(size, cropSize);
+  return pixelCut(image, { ...own, region, canvas: { ...cropSize, left, top } });
 }
 
 /** The same in float: all of the resized image, then the crop of its planes. */
@@ -255,57 +261,86 @@ function resizeFloats(image: Image, config: ImageProcessorConfig): Planes {
   return cropSize === undefined ? planes : centerCropPlanes(planes, cropSize);
 }
 
-function makeReady(config: ImageProcessorConfig): (image: Image) => Ready {
-  const { arithmetic, values } = config;
-  if (arithmetic === "float") {
-    return (image) => {
-      const planes = resizeFloats(image, config);
-      const { height, width } = planes;
-      return { height, width, write: (out, offset) => writeValues(planes, values, out, offset) };
-    };
-  }
-  const table = valueTable(values);
-  return (image) => {
-    const ready = resizeAndCrop(image, config, arithmetic);
-    const { height, width } = ready;
-    return { height, width, write: (out, offset) => writePlanes(ready, table, out, offset) };
-  };
-}
-
-/**
- * Images to `pixel_values`, as Hugging Face's processor of that configuration computes them.
- * @throws FoveaError `image.empty_batch`; `image.shape` when, without a crop, the images end with different sizes;
- * `image.too_large`
- */
-export function processImages(images: readonly Image[], config: ImageProcessorConfig): PixelValues {
+/** Every image by `make`, all of one size. @throws FoveaError `image.empty_batch`, `image.shape` */
+function inOneSize<I, T>(
+  images: readonly I[],
+  make: (image: I, index: number) => T,
+  sizeOf: (made: T) => Size,
+): readonly [T, ...T[]] {
   if (images.length === 0) {
     throw new FoveaError("image.empty_batch", "No image was given to preprocess; expected at least one.");
   }
-  const ready = makeReady(config);
-  const first = ready(images[0]);
-  const { height, width } = first;
-  const data = new Float32Array(images.length * 3 * height * width);
-  for (const [i, image] of images.entries()) {
-    const one = i === 0 ? first : ready(image);
-    if (one.width !== width || one.height !== height) {
+  const [first, ...others] = images;
+  const ready: [T, ...T[]] = [make(first, 0)];
+  const { width, height } = sizeOf(ready[0]);
+  for (const image of others) {
+    const one = make(image, ready.length);
+    const own = sizeOf(one);
+    if (own.width !== width || own.height !== height) {
       throw new FoveaError(
         "image.shape",
-        `Image ${i} is ${one.width}x${one.height} pixels after resizing and image 0 is ${width}x${height}; ` +
+        `Image ${ready.length} is ${own.width}x${own.height} pixels after resizing and image 0 is ${width}x${height}; ` +
           "a batch needs one size: set do_center_crop, or encode them one by one.",
       );
     }
-    one.write(data, i * 3 * height * width);
+    ready.push(one);
   }
-  return { pixel_values: { dtype: "f32", shape: [images.length, 3, height, width], data } };
+  return ready;
+}
+
+/** `pixel_values` u8 [images, 3, height, width]. */
+function planBytes(images: readonly Size[], config: ImageProcessorConfig, arithmetic: ResizeArithmetic): PixelPlan {
+  const cuts = inOneSize(images, (image) => cutOf(image, config, arithmetic, 0), cutSize);
+  const { height, width } = cutSize(cuts[0]);
+  return {
+    input: "pixel_values",
+    shape: [cuts.length, 3, height, width],
+    cuts: cuts.map((cut, i) => ({ ...cut, at: i * 3 * height * width })),
+    tensors: {},
+  };
+}
+
+function processFloats(images: readonly Image[], config: ImageProcessorConfig): PixelTensors {
+  const ready = inOneSize(
+    images,
+    (image) => resizeFloats(image, config),
+    (planes) => planes,
+  );
+  const [{ height, width }] = ready;
+  const size = 3 * height * width;
+  const data = new Float32Array(ready.length * size);
+  for (const [i, planes] of ready.entries()) writeFloatValues(planes, config.values, data, i * size);
+  return { pixel_values: { dtype: "f32", shape: [ready.length, 3, height, width], data } };
 }
 
 /**
- * A processor class: from its parsed configuration to the function that processes images.
- * @returns a function that throws as {@link parseImageProcessor}; what it returns as {@link processImages}
+ * The processor of a configuration, as Hugging Face's computes.
+ * @returns functions that throw FoveaError `image.empty_batch`; `image.shape` when, without a crop, the images end with
+ * different sizes; `image.too_large`
  */
-export function imageProcessor(defaults: ImageProcessorDefaults): (config: unknown) => ProcessImages {
-  return (config) => {
-    const parsed = parseImageProcessor(config, defaults);
-    return (images) => processImages(images, parsed);
+export function createImageProcessor(config: ImageProcessorConfig): ImageProcessor {
+  const { arithmetic, values: steps } = config;
+  if (arithmetic === "float") return { steps, values: (images) => processFloats(images, config) };
+  const table = valueTable(steps);
+  const plan = (sizes: readonly Size[]): PixelPlan => planBytes(sizes, config, arithmetic);
+  return {
+    steps,
+    values: (images) => {
+      const { pixel_values } = cutTensors(images, plan(images));
+      const { shape } = pixel_values;
+      const data = new Float32Array(pixel_values.data.length);
+      writeValues(pixel_values.data, shape[2] * shape[3], table, data);
+      return { pixel_values: { dtype: "f32", shape, data } };
+    },
+    bytes: (images) => cutTensors(images, plan(images)),
+    plan,
   };
+}
+
+/**
+ * A processor class: from its parsed configuration to the processor.
+ * @returns a function that throws as {@link parseImageProcessor}; what it returns as {@link createImageProcessor}
+ */
+export function imageProcessor(defaults: ImageProcessorDefaults): (config: unknown) => ImageProcessor {
+  return (config) => createImageProcessor(parseImageProcessor(config, defaults));
 }

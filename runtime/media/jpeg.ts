@@ -95,17 +95,36 @@ function checkScans(bytes: Uint8Array, from: number, limits: DecodeLimits): void
   throw truncated(limits, "JPEG", ENDS_EARLY);
 }
 
+/** Samples of a JPEG file, 1 or 3 channels of 8 bits, or nothing for files that it does not take. */
+export type FastJpeg = (
+  bytes: Uint8Array,
+) => Promise<
+  { readonly width: number; readonly height: number; readonly channels: number; readonly data: Uint8Array } | undefined
+>;
+
+/** What a fast decoder makes of a file whose header was read. */
+async function decodeFast(bytes: Uint8Array, header: ImageHeader, fast: FastJpeg): Promise<Image | undefined> {
+  const found = await fast(bytes);
+  if (found === undefined || found.width !== header.width || found.height !== header.height) return undefined;
+  const { width, height, channels, data } = found;
+  return channels === 1 || channels === 3 ? toRgb({ width, height, channels, data }) : undefined;
+}
+
 /**
  * Decodes a JPEG file to RGB.
+ * @param fast asked first; what it does not take is the codec's
  * @throws FoveaError `image.truncated`, `image.damaged`, `image.too_large`, `image.unsupported`
  */
 export async function decodeJpeg(
   bytes: Uint8Array,
   limits: DecodeLimits,
   loader: CodecLoader,
+  fast?: FastJpeg,
 ): Promise<{ image: Image; header: ImageHeader }> {
   const header = readJpegHeader(bytes, limits);
   checkScans(bytes, header.end, limits);
+  const quick = fast === undefined ? undefined : await decodeFast(bytes, header, fast);
+  if (quick !== undefined) return { image: quick, header };
   const { pixels, thrown, complaints } = await runCodec(CODEC, loader, bytes);
   if (complaints.some((c) => /premature end of jpeg file/i.test(c))) throw truncated(limits, "JPEG", ENDS_EARLY);
   // Stray bytes before a marker lose no pixels; every other corruption does.

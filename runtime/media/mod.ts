@@ -5,6 +5,7 @@ export * from "./audio/resample.ts";
 export * from "./image.ts";
 export * from "./image_processor.ts";
 export * from "./interpolation.ts";
+export * from "./pixel_cut.ts";
 export * from "./pixels.ts";
 export * from "./resize.ts";
 export * from "./token_inputs.ts";

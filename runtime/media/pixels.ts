@@ -1,5 +1,6 @@
 /** Geometry and value steps that image processors share: edges, crops, rescale, normalise. */
 import { FoveaError, internal } from "../core/diagnostics.ts";
+import type { ValueSteps } from "../core/value_steps.ts";
 import { type Image, rgbImage } from "./image.ts";
 import type { Region } from "./resize.ts";
 
@@ -52,15 +53,6 @@ export function padImage(image: Image, canvas: Size, left: number, top: number):
   return rgbImage(canvas.width, canvas.height, out);
 }
 
-export interface ValueSteps {
-  /** Multiplies every sample, usually 1/255; undefined leaves 0..255. */
-  readonly rescaleFactor?: number;
-  /** Subtracted after rescaling, by channel. */
-  readonly mean?: readonly number[];
-  /** Divides after `mean`, by channel. */
-  readonly std?: readonly number[];
-}
-
 /**
  * Value of every 8-bit sample by channel, `table[channel * 256 + sample]`: `(sample * rescale - mean) / std`, folded as
  * torchvision's processors do into `(sample - mean / rescale) / (std / rescale)` in float32.
@@ -84,19 +76,28 @@ export function valueTable(steps: ValueSteps): Float32Array {
   return table;
 }
 
-/**
- * Writes an image as float32 planes, `[3, height, width]`, into `out` from `offset`.
- * @param table see {@link valueTable}
- */
-export function writePlanes(image: Image, table: Float32Array, out: Float32Array, offset = 0): void {
+/** Writes an image as planes of bytes, `[3, height, width]`, into `out` from `offset`. */
+export function writePlanes(image: Image, out: Uint8Array, offset = 0): void {
   const plane = image.width * image.height;
   if (offset < 0 || offset + plane * 3 > out.length) {
-    internal(`planes of ${image.width}x${image.height} at ${offset} do not fit ${out.length} floats`);
+    internal(`planes of ${image.width}x${image.height} at ${offset} do not fit ${out.length} bytes`);
   }
   const { data } = image;
   for (let p = 0, from = 0; p < plane; p++, from += 3) {
-    out[offset + p] = table[data[from]];
-    out[offset + plane + p] = table[256 + data[from + 1]];
-    out[offset + plane * 2 + p] = table[512 + data[from + 2]];
+    out[offset + p] = data[from];
+    out[offset + plane + p] = data[from + 1];
+    out[offset + plane * 2 + p] = data[from + 2];
+  }
+}
+
+/**
+ * Writes the values of samples into `out`, as many as there are.
+ * @param samples runs of `run` samples of one channel, channels in turn: whole planes, or 1 for pixels' channels side by side
+ * @param table see {@link valueTable}
+ */
+export function writeValues(samples: Uint8Array, run: number, table: Float32Array, out: Float32Array): void {
+  for (let at = 0, channel = 0; at < samples.length; channel = (channel + 1) % 3) {
+    const own = table.subarray(channel * 256, channel * 256 + 256);
+    for (const end = at + run; at < end; at++) out[at] = own[samples[at]];
   }
 }

@@ -5,6 +5,7 @@
  */
 import { FoveaError } from "../core/diagnostics.ts";
 import { cos, sin } from "../core/math.ts";
+import { type ResampleTable, sourceSpan, TAPS_AT_ONCE } from "../core/pixel_cut.ts";
 import { type Image, rgbImage } from "./image.ts";
 
 export type ResizeFilter = "nearest" | "box" | "bilinear" | "hamming" | "bicubic" | "lanczos";
@@ -67,19 +68,13 @@ const KERNELS: Readonly<Record<Exclude<ResizeFilter, "nearest">, Kernel>> = {
   lanczos: { support: 3, weight: (x) => (x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0) },
 };
 
-/** Weights of one axis: output `i` sums `counts[i]` sources from `starts[i]`, weights from `i * stride`. */
-interface Axis {
-  readonly starts: Int32Array;
-  readonly counts: Int32Array;
-  readonly weights: Int32Array;
-  readonly stride: number;
-  readonly bits: number;
-}
+/** Fraction bits of Pillow's weights. */
+const FIXED_BITS = 22;
 
 /** Fraction bits so that torchvision's largest weight of the whole axis still fits 16 bits. */
 function int16Bits(largest: number): number {
   let bits = 0;
-  while (bits < 22 && Math.trunc(0.5 + largest * 2 ** (bits + 1)) < 1 << 15) bits++;
+  while (bits < FIXED_BITS && Math.trunc(0.5 + largest * 2 ** (bits + 1)) < 1 << 15) bits++;
   return bits;
 }
 
@@ -140,34 +135,78 @@ function largestWeight(kernel: Kernel, from: number, to: number, row: Float64Arr
   return largest;
 }
 
-function axisOf(
-  kernel: Kernel,
+const tapsOf = (needed: number): number => Math.ceil(Math.max(needed, 1) / TAPS_AT_ONCE) * TAPS_AT_ONCE;
+
+/** Fraction bits of tables that copy: one is a 16-bit number then. */
+const COPY_BITS = 14;
+
+/** Every output copies one source. */
+function copyTable(count: number, arithmetic: ResizeArithmetic, source: (i: number) => number): ResampleTable {
+  const taps = tapsOf(1);
+  const weights = new Int32Array(count * taps);
+  for (let i = 0; i < count; i++) weights[i * taps] = 1 << COPY_BITS;
+  const starts = Int32Array.from({ length: count }, (_, i) => source(i));
+  return { starts, weights, taps, bits: COPY_BITS, narrow: arithmetic === "torchvision" };
+}
+
+/**
+ * The table of outputs `first..first + count - 1` of an axis of `from` samples that becomes one of `to`.
+ * @param arithmetic `torchvision` has weights of 16 bits
+ */
+export function resampleTable(
+  filter: ResizeFilter,
   from: number,
   to: number,
   first: number,
   count: number,
   arithmetic: ResizeArithmetic,
-): Axis {
+): ResampleTable {
+  const own = arithmeticOf(filter, arithmetic);
+  if (from === to) return copyTable(count, own, (i) => first + i);
+  if (filter === "nearest") {
+    return copyTable(count, own, (i) => Math.min(Math.trunc((first + i + 0.5) * (from / to)), from - 1));
+  }
+  const kernel = KERNELS[filter];
   const stride = Math.ceil(kernel.support * Math.max(from / to, 1)) * 2 + 1;
   const row = new Float64Array(stride);
-  const starts = new Int32Array(count);
-  const counts = new Int32Array(count);
-  const weights = new Int32Array(count * stride);
-  const bits = arithmetic === "pillow" ? 22 : int16Bits(largestWeight(kernel, from, to, row));
+  const bits = own === "pillow" ? FIXED_BITS : int16Bits(largestWeight(kernel, from, to, row));
   const one = 2 ** bits;
+  const starts = new Int32Array(count);
+  const wide = new Int32Array(count * stride);
+  let needed = 0;
   for (let i = 0; i < count; i++) {
     const [start, end] = rowWeights(kernel, from, to, first + i, row);
     starts[i] = start;
-    counts[i] = end - start;
-    for (let x = 0; x < end - start; x++)
-      weights[i * stride + x] = Math.trunc(row[x] * one + (row[x] < 0 ? -0.5 : 0.5));
+    needed = Math.max(needed, end - start);
+    for (let x = 0; x < end - start; x++) wide[i * stride + x] = Math.trunc(row[x] * one + (row[x] < 0 ? -0.5 : 0.5));
   }
-  return { starts, counts, weights, stride, bits };
+  const taps = tapsOf(needed);
+  const weights = new Int32Array(count * taps);
+  for (let i = 0; i < count; i++) {
+    // Kernels are fastest where all taps lie inside the axis, those with weight 0 as well.
+    const back = Math.min(Math.max(starts[i] + taps - from, 0), starts[i], taps - needed);
+    weights.set(wide.subarray(i * stride, i * stride + needed), i * taps + back);
+    starts[i] -= back;
+  }
+  return { starts, weights, taps, bits, narrow: own === "torchvision" };
 }
 
-/** Shrinks or stretches rows `top..top + rows` of `data` along x. */
-function horizontal(data: Uint8Array, width: number, top: number, rows: number, axis: Axis): Uint8Array {
-  const { starts, counts, weights, stride, bits } = axis;
+/** torchvision resamples bilinear and bicubic alone; other filters are Pillow's. */
+export function arithmeticOf(filter: ResizeFilter, arithmetic: ResizeArithmetic | undefined): ResizeArithmetic {
+  return filter === "bilinear" || filter === "bicubic" ? (arithmetic ?? "torchvision") : "pillow";
+}
+
+const clamped = (v: number): number => (v < 0 ? 0 : v > 255 ? 255 : v);
+
+/** Rows `top..top + rows - 1` of RGB pixels along x; pixels stay interleaved. */
+export function resampleColumns(
+  data: Uint8Array,
+  width: number,
+  top: number,
+  rows: number,
+  table: ResampleTable,
+): Uint8Array {
+  const { starts, weights, taps, bits } = table;
   const outWidth = starts.length;
   const out = new Uint8Array(outWidth * rows * 3);
   const half = 1 << (bits - 1);
@@ -177,61 +216,40 @@ function horizontal(data: Uint8Array, width: number, top: number, rows: number, 
       let r = half;
       let g = half;
       let b = half;
-      const last = x * stride + counts[x];
-      for (let k = x * stride, from = (line + starts[x]) * 3; k < last; k++, from += 3) {
+      const last = x * taps + Math.min(taps, width - starts[x]);
+      for (let k = x * taps, from = (line + starts[x]) * 3; k < last; k++, from += 3) {
         const w = weights[k];
         r = (r + Math.imul(data[from], w)) | 0;
         g = (g + Math.imul(data[from + 1], w)) | 0;
         b = (b + Math.imul(data[from + 2], w)) | 0;
       }
-      r >>= bits;
-      g >>= bits;
-      b >>= bits;
-      out[to] = r < 0 ? 0 : r > 255 ? 255 : r;
-      out[to + 1] = g < 0 ? 0 : g > 255 ? 255 : g;
-      out[to + 2] = b < 0 ? 0 : b > 255 ? 255 : b;
+      out[to] = clamped(r >> bits);
+      out[to + 1] = clamped(g >> bits);
+      out[to + 2] = clamped(b >> bits);
     }
   }
   return out;
 }
 
-/** Along y; `data` begins at source row `top`. */
-function vertical(data: Uint8Array, rowBytes: number, top: number, axis: Axis): Uint8Array {
-  const { starts, counts, weights, stride, bits } = axis;
+/** Rows of bytes along y; `data` begins at source row `top`. */
+export function resampleRows(data: Uint8Array, rowBytes: number, top: number, table: ResampleTable): Uint8Array {
+  const { starts, weights, taps, bits } = table;
   const outHeight = starts.length;
   const out = new Uint8Array(outHeight * rowBytes);
   const sums = new Int32Array(rowBytes);
   const half = 1 << (bits - 1);
   for (let y = 0; y < outHeight; y++) {
     sums.fill(half);
-    for (let k = 0; k < counts[y]; k++) {
-      const w = weights[y * stride + k];
+    for (let k = 0; k < taps; k++) {
+      const w = weights[y * taps + k];
+      if (w === 0) continue;
       const line = (starts[y] - top + k) * rowBytes;
       for (let i = 0; i < rowBytes; i++) sums[i] = (sums[i] + Math.imul(data[line + i], w)) | 0;
     }
     const to = y * rowBytes;
-    for (let i = 0; i < rowBytes; i++) {
-      const v = sums[i] >> bits;
-      out[to + i] = v < 0 ? 0 : v > 255 ? 255 : v;
-    }
+    for (let i = 0; i < rowBytes; i++) out[to + i] = clamped(sums[i] >> bits);
   }
   return out;
-}
-
-function nearest(image: Image, width: number, height: number, region: Region): Image {
-  const out = new Uint8Array(region.width * region.height * 3);
-  const scaleX = image.width / width;
-  const scaleY = image.height / height;
-  for (let y = 0, to = 0; y < region.height; y++) {
-    const row = Math.min(Math.trunc((region.y + y + 0.5) * scaleY), image.height - 1) * image.width;
-    for (let x = 0; x < region.width; x++, to += 3) {
-      const from = (row + Math.min(Math.trunc((region.x + x + 0.5) * scaleX), image.width - 1)) * 3;
-      out[to] = image.data[from];
-      out[to + 1] = image.data[from + 1];
-      out[to + 2] = image.data[from + 2];
-    }
-  }
-  return rgbImage(region.width, region.height, out);
 }
 
 /** The rectangle of an image, copied. The rectangle must lie inside. */
@@ -266,11 +284,15 @@ function checkRegion(width: number, height: number, r: Region): void {
 }
 
 /**
- * Resizes to `width` x `height` pixels.
- * @returns the resized image, or `options.region` of it
- * @throws FoveaError `image.shape` for sizes that are not positive integers, `image.region` for a region outside
+ * Refuses sizes and regions that no resize can have.
+ * @throws FoveaError `image.shape`, `image.region`
  */
-export function resizeImage(image: Image, width: number, height: number, options: ResizeOptions): Image {
+export function checkResize(
+  image: { readonly width: number; readonly height: number },
+  width: number,
+  height: number,
+  region: Region | undefined,
+): void {
   if (!Number.isInteger(width) || !Number.isInteger(height) || width < 1 || height < 1) {
     throw new FoveaError(
       "image.shape",
@@ -278,33 +300,36 @@ export function resizeImage(image: Image, width: number, height: number, options
         "both sides must be whole numbers from 1.",
     );
   }
-  const region = options.region ?? { x: 0, y: 0, width, height };
-  checkRegion(width, height, region);
-  if (width === image.width && height === image.height) return cropImage(image, region);
-  if (options.filter === "nearest") return nearest(image, width, height, region);
-  const kernel = KERNELS[options.filter];
-  const smooth = options.filter === "bilinear" || options.filter === "bicubic";
-  const arithmetic = smooth ? (options.arithmetic ?? "torchvision") : "pillow";
+  if (region !== undefined) checkRegion(width, height, region);
+}
 
+/**
+ * Resizes to `width` x `height` pixels.
+ * @returns the resized image, or `options.region` of it
+ * @throws FoveaError `image.shape` for sizes that are not positive integers, `image.region` for a region outside
+ */
+export function resizeImage(image: Image, width: number, height: number, options: ResizeOptions): Image {
+  checkResize(image, width, height, options.region);
+  const region = options.region ?? { x: 0, y: 0, width, height };
+  if (width === image.width && height === image.height) return cropImage(image, region);
+  const { filter } = options;
+  const arithmetic = arithmeticOf(filter, options.arithmetic);
   const down =
-    height === image.height ? undefined : axisOf(kernel, image.height, height, region.y, region.height, arithmetic);
+    height === image.height
+      ? undefined
+      : resampleTable(filter, image.height, height, region.y, region.height, arithmetic);
   // Only the source rows that the vertical pass will read.
-  let top = region.y;
-  let rows = region.height;
-  if (down !== undefined) {
-    top = down.starts[0];
-    rows = down.starts[region.height - 1] + down.counts[region.height - 1] - top;
-  }
+  const [top, end] = down === undefined ? [region.y, region.y + region.height] : sourceSpan(down);
   const middle =
     width === image.width
-      ? cropImage(image, { x: region.x, y: top, width: region.width, height: rows }).data
-      : horizontal(
+      ? cropImage(image, { x: region.x, y: top, width: region.width, height: end - top }).data
+      : resampleColumns(
           image.data,
           image.width,
           top,
-          rows,
-          axisOf(kernel, image.width, width, region.x, region.width, arithmetic),
+          end - top,
+          resampleTable(filter, image.width, width, region.x, region.width, arithmetic),
         );
-  const data = down === undefined ? middle : vertical(middle, region.width * 3, top, down);
+  const data = down === undefined ? middle : resampleRows(middle, region.width * 3, top, down);
   return rgbImage(region.width, region.height, data);
 }

@@ -1,6 +1,7 @@
 /** Antialiased resampling without rounding between: what torchvision does to float images. */
+import type { ValueSteps } from "../core/value_steps.ts";
 import type { Image } from "./image.ts";
-import { centerCropRegion, type Size, type ValueSteps } from "./pixels.ts";
+import { centerCropRegion, type Size } from "./pixels.ts";
 import { antialiasedWeights } from "./resize.ts";
 
 /** Float32 planes `[3, height, width]`, samples of 0..255. */
@@ -81,7 +82,7 @@ export function centerCropPlanes({ height, width, data }: Planes, crop: Size): P
 }
 
 /** Writes `(sample * rescale - mean) / std` of every sample into `out` from `offset`. */
-export function writeValues(planes: Planes, steps: ValueSteps, out: Float32Array, offset = 0): void {
+export function writeFloatValues(planes: Planes, steps: ValueSteps, out: Float32Array, offset = 0): void {
   const { rescaleFactor: factor = 1, mean = [0, 0, 0], std = [1, 1, 1] } = steps;
   const plane = planes.height * planes.width;
   for (let c = 0, at = 0; c < 3; c++) {

@@ -1,7 +1,9 @@
 /** Patch embedding: a convolution whose stride is its kernel's size, as one matrix product. */
 import { FoveaError } from "../core/diagnostics.ts";
 import { shapeText } from "../core/dim.ts";
+import type { ValueSteps } from "../core/value_steps.ts";
 import type { GraphBuilder, Node } from "../ir/builder.ts";
+import { pixelProduct } from "./pixel_product.ts";
 
 export interface PatchEmbeddingOptions {
   /** Width of the result. */
@@ -11,14 +13,16 @@ export interface PatchEmbeddingOptions {
   readonly patchWidth: number;
   /** True where the checkpoint has a `bias` [out]; false unless given. */
   readonly bias?: boolean;
+  /** How pixels of u8 are normalised; f32 is taken as it is. */
+  readonly steps?: ValueSteps | undefined;
 }
 
 /**
- * [batch, channels, height, width] -> [batch, patches, out] with the convolution's `<prefix>weight`
+ * [batch, channels, height, width] of f32, or of u8 with `steps` -> [batch, patches, out] with the convolution's `<prefix>weight`
  * [out, channels, patch_height, patch_width]. Patches go row by row.
  */
 export function patchEmbedding(b: GraphBuilder, pixels: Node, prefix: string, options: PatchEmbeddingOptions): Node {
-  const { outFeatures, patchHeight, patchWidth, bias = false } = options;
+  const { outFeatures, patchHeight, patchWidth, bias = false, steps } = options;
   const channels = pixels.shape[1];
   if (typeof channels !== "number") {
     throw new FoveaError(
@@ -28,6 +32,9 @@ export function patchEmbedding(b: GraphBuilder, pixels: Node, prefix: string, op
   }
   const kernel = b.weight(`${prefix}weight`, [outFeatures, channels, patchHeight, patchWidth]);
   const rows = b.reshape(kernel, [outFeatures, channels * patchHeight * patchWidth]);
-  const product = b.matmul(b.patchify(pixels, patchHeight, patchWidth), rows, { transposeB: true });
-  return bias ? b.add(product, b.weight(`${prefix}bias`, [outFeatures])) : product;
+  return pixelProduct(b, b.patchify(pixels, patchHeight, patchWidth), rows, {
+    layout: "planes",
+    steps,
+    ...(bias ? { bias: b.weight(`${prefix}bias`, [outFeatures]) } : {}),
+  });
 }

@@ -1,5 +1,5 @@
 /** Packs of a model: its components compiled for targets that this machine need not have. */
-import type { ComponentSpec, TowerSpec } from "../abi/encoder.ts";
+import type { ComponentSpec } from "../abi/encoder.ts";
 import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { digestJson } from "../core/digest.ts";
@@ -17,7 +17,7 @@ import { type CompileLayers, type Home, resolveSettings } from "./settings.ts";
 import { type PlaceFinder, traceAgain, traceRanges } from "./trace.ts";
 
 export interface PackRequest {
-  readonly towers: readonly TowerSpec[];
+  readonly components: readonly ComponentSpec[];
   readonly targets: readonly string[];
   readonly plugins: readonly Plugin[];
   readonly ops: OpTable;
@@ -46,9 +46,9 @@ function targetOf(plugins: readonly Plugin[], name: string): NamedTarget {
   return { device: spec.kind, ...compileTarget(plugins, spec.kind, name, spec.targetCapabilities(name)) };
 }
 
-/** Artifacts of all towers for all targets. @throws what tracing and compiling throw, `unknown_target` */
+/** Artifacts of all components for all targets. @throws what tracing and compiling throw, `unknown_target` */
 export async function packItems(request: PackRequest): Promise<readonly PackItem[]> {
-  const { towers, plugins, ops, layers, home } = request;
+  const { components, plugins, ops, layers, home } = request;
   const targets = request.targets.map((name) => targetOf(plugins, name));
   const compiler = (await compilerDigest()) ?? "none";
   const items: PackItem[] = [];
@@ -79,7 +79,6 @@ export async function packItems(request: PackRequest): Promise<readonly PackItem
     }
   };
 
-  const components = towers.flatMap((tower) => tower.components);
   const total = components.length * targets.length;
   let done = 0;
   for (const at of targets) {

@@ -28,6 +28,7 @@ import {
 } from "./check.ts";
 import { explainEncoder } from "./explain.ts";
 import type { AudioInput, EncodeInputs, ImageInput, MediaReader, ReadOptions, VideoInput } from "./inputs.ts";
+import type { PixelCutter } from "./pixels.ts";
 import type { LoadedTower, RunStats } from "./tower.ts";
 import type { PlaceFinder } from "./trace.ts";
 
@@ -94,6 +95,7 @@ export interface EncoderContext {
   readonly logitBias: number;
   readonly loadMs: number;
   readonly media: MediaReader;
+  readonly cutter: PixelCutter;
   readonly deviceStats: () => DeviceStats;
   readonly now: () => number;
   readonly trace: TraceSink | undefined;
@@ -182,7 +184,7 @@ export class Encoder {
   async #encode(inputs: EncodeInputs, options: EncodeOptions, context: OpenContext): Promise<EncodeResult> {
     const isComplete = [...this.#context.towers.values()].every((t) => t.complete);
     const caller = isComplete ? {} : { caller: noteCaller(this.#context.findPlace) };
-    const given = this.#batches(inputs, context.signal);
+    const given = this.#batches(inputs, context);
     const wanted = this.#outputs([...given.keys()], options.outputs);
     const total = [...given.values()].reduce((n, batches) => n + batches.length, 0);
     const results = new Map<Modality, Tensors>();
@@ -268,7 +270,7 @@ export class Encoder {
   }
 
   /** The tensors of every tower that has inputs, in batches that are made when their turn comes. */
-  #batches(inputs: EncodeInputs, signal: AbortSignal): ReadonlyMap<Modality, readonly Batch[]> {
+  #batches(inputs: EncodeInputs, context: OpenContext): ReadonlyMap<Modality, readonly Batch[]> {
     if (!isObject(inputs)) {
       throw new FoveaError(
         "invalid_input",
@@ -291,10 +293,10 @@ export class Encoder {
       given.set(modality, batches);
     };
     for (const [modality, tensors] of this.#namedTensors(named)) add(modality, [async () => tensors]);
-    if (images !== undefined) add("vision", this.#imageBatches(images, signal));
-    if (videos !== undefined) add("vision", this.#videoBatches(videos, signal));
+    if (images !== undefined) add("vision", this.#imageBatches(images, context));
+    if (videos !== undefined) add("vision", this.#videoBatches(videos, context.signal));
     if (texts !== undefined) add("text", [this.#textBatch(texts)]);
-    if (audio !== undefined) add("audio", this.#audioBatches(audio, signal));
+    if (audio !== undefined) add("audio", this.#audioBatches(audio, context.signal));
     if (given.size === 0) {
       throw new FoveaError(
         "invalid_input",
@@ -304,8 +306,14 @@ export class Encoder {
     return given;
   }
 
-  #imageBatches(images: readonly ImageInput[], signal: AbortSignal): readonly Batch[] {
-    const prepare = this.#context.processors.images;
+  #imageBatches(images: readonly ImageInput[], context: OpenContext): readonly Batch[] {
+    const { signal } = context;
+    const { processors, cutter } = this.#context;
+    const { pixels } = processors;
+    const prepare =
+      pixels === undefined
+        ? processors.images
+        : (decoded: readonly PixelImage[]) => cutter.cut(decoded, pixels(decoded), context.of("pixels"));
     if (prepare === undefined) throw noProcessor(this.modelType, "images", "preprocessor_config.json", "pixel_values");
     checkList("images", "picture", images);
     this.tower("vision");

@@ -22,7 +22,7 @@ export type VideoInput = string | URL | Uint8Array | ArrayBuffer | Blob | readon
 
 /**
  * What to encode: pictures, videos, texts, recordings, or a tower's own tensors by their Hugging Face names (`pixel_values` f32
- * [batch, 3, height, width], `input_ids` i32 [batch, tokens], `attention_mask` i32 [batch, tokens]).
+ * or u8 [batch, 3, height, width], `input_ids` i32 [batch, tokens], `attention_mask` i32 [batch, tokens]).
  */
 export interface EncodeInputs {
   readonly images?: readonly ImageInput[];

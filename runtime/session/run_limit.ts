@@ -70,18 +70,25 @@ function runBytes(components: readonly ReadyComponent[], { symbol, dims }: RunGr
   const given = ({ inputs }: { readonly inputs: ReadonlyMap<string, number> }): [string, number][] =>
     [...inputs].filter(([name]) => !computed.has(name));
   const alive = calls.flatMap((own, position) => {
-    const waiting = sum(new Map(calls.slice(position).flat().flatMap(given)).values());
+    const waiting = new Map<string, number>();
+    // Forms of one input have one name, and a run is given one of them.
+    for (const [name, bytes] of calls.slice(position).flat().flatMap(given)) {
+      waiting.set(name, Math.max(bytes, waiting.get(name) ?? 0));
+    }
     return own.map(({ inputs, outputs }) => {
       const passed = [...inputs].filter(([name]) => computed.has(name)).map(([, bytes]) => bytes);
-      return waiting + sum(passed) + sum(outputs.values());
+      return sum(waiting.values()) + sum(passed) + sum(outputs.values());
     });
   });
   return Math.max(0, ...alive) + Math.max(0, ...calls.flat().map((c) => c.scratch));
 }
 
+/** A component that its encoder has beside another for the same values in a second form, and that nothing called yet. */
+const isSpare = ({ spec, artifacts }: ReadyComponent): boolean => spec.lazy === true && artifacts.length === 0;
+
 /**
- * The largest run; unknown for towers that do not say how they grow or lie on several devices, and while lazy ranges wait for
- * their first use.
+ * The largest run; unknown for towers that do not say how they grow or lie on several devices, and while ranges that settings
+ * made lazy wait for their first use. Second forms of an input that wait for theirs do not count.
  * @param given bytes beside the weights, instead of what the device has left
  */
 export function limitRuns(
@@ -93,7 +100,7 @@ export function limitRuns(
   if (growth === undefined) return undefined;
   const interval = commonInterval(spec, growth.symbol);
   const step = interval.multipleOf ?? 1;
-  const ready = [...components.values()];
+  const ready = [...components.values()].filter((c) => !isSpare(c));
   if (ready.some((c) => c.artifacts.length < c.slots.length)) return undefined;
   const devices = [...new Set(ready.map((c) => c.device))];
   if (devices.length !== 1) return undefined;

@@ -160,7 +160,7 @@ export function resolveSettings(
         ? { value: home.target, from: "runtime" }
         : { value: undefined, from: `device "${device.value}"` },
     ),
-    lazy: pick("lazy", usual(undefined, false)),
+    lazy: pick("lazy", usual(spec.lazy, false)),
     maxArtifacts: pick("maxArtifacts", usual(spec.maxArtifacts, DEFAULT_MAX_ARTIFACTS)),
   };
 }

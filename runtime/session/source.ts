@@ -2,7 +2,7 @@
 import type { AudioClip, PixelImage } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { type CheckpointFiles, directoryFiles, httpFiles, memoryFiles } from "../exec/weights/checkpoint.ts";
-import type { Host } from "../host/mod.ts";
+import { type Host, type JpegDecoder, loadJpegDecoder } from "../host/mod.ts";
 import type { Select } from "../hub/open_hub.ts";
 import { decodeImage } from "../media/decode.ts";
 import { foundText, isObject, withMethods } from "./check.ts";
@@ -162,11 +162,16 @@ export function createMediaReader(host: Host): MediaReader {
     const bytes = await host.loadPackageFile(specifier);
     return WebAssembly.compile(bytes as Uint8Array<ArrayBuffer>);
   };
+  let native: Promise<JpegDecoder | undefined> | undefined;
+  const decodeJpeg: JpegDecoder = async (bytes) => {
+    native ??= loadJpegDecoder();
+    return (await native)?.(bytes);
+  };
   const image: MediaReader["image"] = async (picture, { name = "The picture", signal } = {}) => {
     const bytes = await bytesOf(picture, name, signal);
     return bytes === undefined
       ? checkedPixels(picture, name)
-      : decodeImage(bytes, { loadCodec, name: nameOf(picture, name) });
+      : decodeImage(bytes, { loadCodec, decodeJpeg, name: nameOf(picture, name), exif: true });
   };
   return {
     image,

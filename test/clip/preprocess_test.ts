@@ -26,12 +26,12 @@ async function pixelValues(path: string): Promise<Float32Array> {
 }
 
 const floats = (images: readonly PixelImage[], config: unknown): Float32Array =>
-  clipImageProcessor(config)(images).pixel_values.data as Float32Array;
+  clipImageProcessor(config).values(images).pixel_values.data as Float32Array;
 
 for (const name of ["astronaut"]) {
   test(`${name} is preprocessed as Hugging Face's CLIPImageProcessor does`, async () => {
     const config = await text("clip/preprocessor_config.json");
-    const { pixel_values } = clipImageProcessor(config)([await decode(await fixture(`${name}.png`))]);
+    const { pixel_values } = clipImageProcessor(config).values([await decode(await fixture(`${name}.png`))]);
     assert.deepEqual([pixel_values.dtype, pixel_values.shape], ["f32", [1, 3, 224, 224]]);
     const expected = await pixelValues(`clip/${name}.safetensors`);
     assert.equal(pixel_values.data.length, expected.length);
@@ -73,7 +73,7 @@ test("the digits: 8x8 greys to 32x32, normalised to -1..1", async () => {
   for (const name of names)
     images.push(await decode(new Uint8Array(await readFile(new URL(`images/${name}`, folder)))));
   assert.deepEqual([images[0].width, images[0].height], [8, 8]);
-  const { pixel_values } = clipImageProcessor(config)(images);
+  const { pixel_values } = clipImageProcessor(config).values(images);
   assert.deepEqual(pixel_values.shape, [100, 3, 32, 32]);
   assert.ok(pixel_values.data.every((v) => v >= -1 && v <= 1));
   // Grey: the three planes of an image are equal.
@@ -119,7 +119,7 @@ test("each step can be left out", () => {
   const raw = floats([image], off);
   for (let i = 0; i < 1200; i++) assert.equal(raw[1200 + i], image.data[i * 3 + 1]);
   const shape = (config: object): readonly number[] =>
-    clipImageProcessor({ ...off, ...config })([image]).pixel_values.shape;
+    clipImageProcessor({ ...off, ...config }).values([image]).pixel_values.shape;
   assert.deepEqual(shape({}), [1, 3, 30, 40]);
   assert.deepEqual(shape({ do_resize: true, size: 15 }), [1, 3, 15, 20]);
   assert.deepEqual(shape({ do_center_crop: true, crop_size: { height: 7, width: 9 } }), [1, 3, 7, 9]);
@@ -144,7 +144,7 @@ test("images of one pixel, and of one row or column, become a full input", () =>
     [20000, 1],
     [1, 20000],
   ]) {
-    const { pixel_values } = clipImageProcessor({})([noise(2, width, height)]);
+    const { pixel_values } = clipImageProcessor({}).values([noise(2, width, height)]);
     assert.deepEqual(pixel_values.shape, [1, 3, 224, 224]);
     assert.ok(pixel_values.data.every(Number.isFinite));
   }
@@ -193,7 +193,7 @@ test("fields of a wrong type or value are named", () => {
 });
 
 test("batches that cannot be one tensor, and sizes beyond reason, are refused", () => {
-  const uncropped = clipImageProcessor({ do_center_crop: false });
+  const uncropped = clipImageProcessor({ do_center_crop: false }).values;
   assert.throws(() => uncropped([noise(1, 40, 30), noise(2, 30, 40)]), {
     code: "image.shape",
     message: /Image 1 is 224x298 pixels after resizing and image 0 is 298x224; a batch needs one size/,

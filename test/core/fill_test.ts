@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { evaluate, symbol } from "../../runtime/core/dim.ts";
-import { fillReader, nameSeed } from "../../runtime/core/fill.ts";
+import { fillBuffer, fillReader, nameSeed } from "../../runtime/core/fill.ts";
 import { hash32, hashStream, uniform } from "../../runtime/core/random.ts";
 import { broadcastStrides, denseStrides } from "../../runtime/core/strides.ts";
 
@@ -32,6 +32,9 @@ test("fills: uniform values are f32 between the scales and spread over them", ()
 test("fills: indices, masks and offsets are what kernels may be given", () => {
   const indices = first(fillReader({ kind: "index", seed: 3, below: 7 }), 500);
   assert.deepEqual([...new Set(indices)].sort(), [0, 1, 2, 3, 4, 5, 6]);
+  const bytes = first(fillReader({ kind: "bytes", seed: 3 }), 1000);
+  assert.ok(bytes.every((v) => Number.isInteger(v) && v >= 0 && v < 256) && new Set(bytes).size > 200);
+  assert.deepEqual(Array.from(fillBuffer({ kind: "bytes", seed: 3 }, 1000)), bytes);
   const mask = first(fillReader({ kind: "mask", seed: 3, row: 10 }), 4000);
   const hidden = mask.filter((v) => v === 0).length / mask.length;
   assert.ok(mask.every((v) => v === 0 || v === 1) && hidden > 0.2 && hidden < 0.25, `${hidden}`);

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bestGrid, internVLImageProcessor, parseInternVLProcessor } from "../../plugins/internvl/preprocess.ts";
 import { qwenImageProcessor } from "../../plugins/qwen_vl/preprocess.ts";
+import { writePlanes } from "../../runtime/media/pixels.ts";
+import { cropImage, resizeImage } from "../../runtime/media/resize.ts";
 import { fixture, noise } from "../media/media_kit.ts";
 import { assertTensors, cropsOf, type PictureCrop, processorConfig, processorTensors } from "../media/processor_kit.ts";
 
@@ -14,11 +16,11 @@ for (const [folder, make] of [
   ["qwen2_vl-tiny", qwenImageProcessor],
 ] as const) {
   test(`${folder}: wide, tall and small pictures are processed as the reference does`, async () => {
-    const process = make(await processorConfig(folder));
+    const { values } = make(await processorConfig(folder));
     const calls = (await readJson(`${folder}/images.json`)) as Readonly<Record<string, readonly PictureCrop[]>>;
     const expected = await processorTensors(`${folder}/images.safetensors.gz`);
     for (const [name, crops] of Object.entries(calls)) {
-      assertTensors(process(await cropsOf(crops)), expected, `${name}.`, 2 ** -10);
+      assertTensors(values(await cropsOf(crops)), expected, `${name}.`, 2 ** -10);
     }
   });
 }
@@ -33,6 +35,25 @@ type Canvas = readonly [
   columns: number,
 ];
 
+test("internvl processor: tiles that are not square are cut one by one", () => {
+  const size = { height: 12, width: 20 };
+  const { bytes } = internVLImageProcessor({ size, crop_to_patches: true, max_patches: 6 });
+  const image = noise(3, 90, 40);
+  const { rows, columns } = bestGrid(image, parseInternVLProcessor({ size, crop_to_patches: true, max_patches: 6 }));
+  assert.ok(rows * columns > 1);
+  const found = bytes?.([image]).pixel_values;
+  assert.deepEqual(found?.shape, [rows * columns + 1, 3, 12, 20]);
+  const options = { filter: "bicubic", arithmetic: "torchvision" } as const;
+  const stretched = resizeImage(image, 20 * columns, 12 * rows, options);
+  const tiles = Array.from({ length: rows * columns }, (_, i) =>
+    cropImage(stretched, { x: (i % columns) * 20, y: Math.floor(i / columns) * 12, ...size }),
+  );
+  const expected = new Uint8Array(found?.data.length ?? 0);
+  for (const [i, tile] of [...tiles, resizeImage(image, 20, 12, options)].entries())
+    writePlanes(tile, expected, i * 720);
+  assert.deepEqual(found?.data, expected);
+});
+
 test("internvl processor: 406 grids of tiles are the reference's", async () => {
   const canvases = (await readJson("internvl/canvases.json")) as readonly Canvas[];
   assert.equal(canvases.length, 406);
@@ -45,7 +66,7 @@ test("internvl processor: 406 grids of tiles are the reference's", async () => {
 test("internvl processor: tiles count from the top left, row by row, then comes the thumbnail", () => {
   const image = noise(1, 24, 12);
   const plain = { size: 12, crop_to_patches: true, do_rescale: false, do_normalize: false };
-  const { pixel_values, num_patches } = internVLImageProcessor(plain)([image]);
+  const { pixel_values, num_patches } = internVLImageProcessor(plain).values([image]);
   assert.deepEqual([pixel_values.shape, [...num_patches.data]], [[3, 3, 12, 12], [3]]);
   for (let i = 0; i < 2 * 3 * 144; i++) {
     const [tile, channel, y, x] = [Math.floor(i / 432), Math.floor(i / 144) % 3, Math.floor(i / 12) % 12, i % 12];
@@ -74,5 +95,5 @@ test("internvl processor: wrong configurations and empty batches are named", () 
   refuses({ min_patches: 4, max_patches: 3 }, /`max_patches` holds 3; expected at least min_patches, 4/);
   refuses({ max_patches: 0 }, /`max_patches` holds 0; expected a whole number from 1 to 256/);
   refuses({ crop_to_patches: "yes" }, /`crop_to_patches` holds "yes"/);
-  assert.throws(() => internVLImageProcessor({})([]), { code: "image.empty_batch", message: /at least one/ });
+  assert.throws(() => internVLImageProcessor({}).values([]), { code: "image.empty_batch", message: /at least one/ });
 });

@@ -124,7 +124,7 @@ test("evaluate: attention passes mask, segments, scale and order on", () => {
 
 test("evaluate: ops and their expansions mean the same on random graphs, and every op appears", () => {
   const seen = new Set<string>();
-  for (let seed = 0; seed < 100; seed++) {
+  for (let seed = 0; seed < 150; seed++) {
     const interner = createInterner(OP_TABLE);
     const b = createGraphBuilder({ symbols: RANDOM_SYMBOLS, interner });
     growRandomGraph(b, seed);

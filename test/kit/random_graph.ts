@@ -1,5 +1,5 @@
 /** Random small graphs from a seed: every built-in op appears in some of the first few dozen. */
-import type { Bindings, Box } from "../../runtime/core/dim.ts";
+import { type Bindings, type Box, mul } from "../../runtime/core/dim.ts";
 import { hash32, normal } from "../../runtime/core/random.ts";
 import type { GraphBuilder, Node } from "../../runtime/ir/builder.ts";
 import { type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
@@ -22,7 +22,11 @@ export interface GrowthScope {
   readonly values: Node[];
   readonly pair: readonly [Node, Node];
   readonly indices: Node;
+  /** u8 [batch, tokens, WIDTH]. */
+  readonly bytes: Node;
   readonly rows: Node;
+  /** Starts i32 [batch], weights i32 [batch, 4] and bits i32 [1] of a resampling. */
+  readonly table: readonly [Node, Node, Node];
   readonly keyMask: Node;
   /** Offsets of two segments of the tokens. */
   readonly segments: Node;
@@ -51,6 +55,12 @@ function tables(s: GrowthScope, pairs: number): [Node, Node] {
     s.b.mul(row(), s.b.slice(s.b.reshape(s.b.slice(s.pair[0], 0, 0, 1), [s.b.dims.tokens, WIDTH]), 1, 0, pairs)),
     row(),
   ];
+}
+
+/** A weight that turns rows of patches, [batch, 4, 2 * tokens], into rows of the same length. */
+function perPatch(s: GrowthScope, patches: Node): Node {
+  const width = patches.shape[2];
+  return s.b.slice(s.b.slice(s.weight([12, 12]), 0, 0, width), 1, 0, width);
 }
 
 function perBatchTables(s: GrowthScope, x: Node): [Node, Node] {
@@ -126,7 +136,28 @@ export const GROWTHS: readonly Grow[] = [
   },
   (s, x) => s.b.add(x, s.b.gather(s.weight([ROWS, WIDTH]), s.indices)),
   (s, x, y) => s.b.add(y, s.b.reshape(s.b.takeRow(x, s.rows), [s.b.dims.batch, 1, WIDTH])),
+  // Samples of pixels with weights that are scaled once, before all runs.
+  (s, x) => s.b.add(x, s.b.matmul(s.b.cast(s.bytes), s.b.mul(s.weight([WIDTH, WIDTH]), s.b.constant(1 / 128)))),
+  (s, x, y) => s.b.add(s.b.mul(x, s.b.constant(64)), s.b.add(s.b.cast(s.bytes), y)),
+  (s, x) => s.b.add(x, s.b.cast(s.b.reshape(s.b.takeRow(s.bytes, s.rows), [s.b.dims.batch, 1, WIDTH]))),
+  (s) => {
+    const patches = s.b.patchify(s.b.reshape(s.bytes, [s.b.dims.batch, s.b.dims.tokens, 4, 2]), 2, 1);
+    return shaped(s, s.b.matmul(s.b.cast(patches), s.b.mul(perPatch(s, patches), s.b.constant(1 / 128))));
+  },
   (s, x) => shaped(s, s.b.patchify(s.b.reshape(x, [s.b.dims.batch, s.b.dims.tokens, 4, 2]), 2, 1)),
+  (s, x) => {
+    const { batch, tokens } = s.b.dims;
+    const lines = s.b.reshape(s.bytes, [tokens, mul(batch, WIDTH)]);
+    const some = s.b.slice(s.b.op("resample_rows", [lines, ...s.table], { narrow: s.pick(2) === 0 }), 1, 0, WIDTH);
+    return s.b.add(x, s.b.cast(s.b.reshape(some, [batch, 1, WIDTH])));
+  },
+  (s, x) => {
+    const { batch, tokens } = s.b.dims;
+    const pixels = s.b.reshape(s.b.slice(s.bytes, 2, 0, 6), [mul(batch, tokens), 2, 3]);
+    const all = s.b.op("resample_columns", [pixels, ...s.table], { narrow: s.pick(2) === 0 });
+    const some = s.b.slice(s.b.slice(all, 1, 2, 3), 2, 0, 1);
+    return s.b.add(x, s.b.cast(s.b.reshape(some, [batch, tokens, 1])));
+  },
   ...EDGE_GROWTHS,
 ];
 
@@ -168,13 +199,16 @@ export function randomRecipe(seed: number): GraphRecipe {
 export function growGraph(b: GraphBuilder, { steps, other, integers }: GraphRecipe): void {
   const { batch, tokens } = b.dims;
   const pair = [b.input("x", [batch, tokens, WIDTH]), b.input("y", [batch, tokens, WIDTH])] as const;
+  const rows = b.input("rows", [batch], "i32");
   let weights = 0;
   const shared = {
     b,
     pair,
     values: [...pair],
     indices: b.input("indices", [batch, tokens], "i32"),
-    rows: b.input("rows", [batch], "i32"),
+    bytes: b.input("bytes", [batch, tokens, WIDTH], "u8"),
+    rows,
+    table: [rows, b.input("taps", [batch, 4], "i32"), b.input("bits", [1], "i32")] as const,
     keyMask: b.input("key_mask", [batch, tokens]),
     segments: b.input("cu_seqlens", [3], "i32"),
     weight: (shape: readonly number[]) => b.weight(`w${weights++}`, shape),
@@ -214,9 +248,9 @@ export function randomTensor(seed: number, shape: readonly number[]): RefTensor 
 /** Inputs of a random graph at the given sizes. */
 export function randomInputs(seed: number, at: Bindings): Record<string, RefTensor> {
   const { batch, tokens } = at;
-  const whole = (salt: number, shape: readonly number[], below: number): RefTensor =>
+  const whole = (salt: number, shape: readonly number[], below: number, dtype: "i32" | "u8" = "i32"): RefTensor =>
     refTensor(
-      "i32",
+      dtype,
       shape,
       Array.from({ length: shape.reduce((a, d) => a * d, 1) }, (_, i) => hash32(seed + salt, i) % below),
     );
@@ -225,8 +259,12 @@ export function randomInputs(seed: number, at: Bindings): Record<string, RefTens
     x: randomTensor(seed * 7 + 1, [batch, tokens, WIDTH]),
     y: randomTensor(seed * 7 + 2, [batch, tokens, WIDTH]),
     indices: whole(3, [batch, tokens], ROWS),
+    bytes: whole(6, [batch, tokens, WIDTH], 256, "u8"),
     rows: whole(4, [batch], tokens),
     cu_seqlens: refTensor("i32", [3], [0, hash32(seed, 902) % (tokens + 1), tokens]),
+    // Half of the sums lie below the middle of the range.
+    taps: whole(7, [batch, 4], 2 ** 13),
+    bits: refTensor("i32", [1], [14]),
     key_mask: refTensor(
       "f32",
       mask.shape,

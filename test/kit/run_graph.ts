@@ -62,7 +62,8 @@ export interface OpenGraph {
 }
 
 export function tensorOf(t: RefTensor): Tensor {
-  const data = t.dtype === "i32" ? Int32Array.from(t.data) : Float32Array.from(t.data);
+  const kinds = { i32: Int32Array, u8: Uint8Array } as const;
+  const data = (t.dtype === "i32" || t.dtype === "u8" ? kinds[t.dtype] : Float32Array).from(t.data);
   return { dtype: t.dtype, shape: t.shape, data };
 }
 

@@ -79,7 +79,7 @@ test("llama4: tiles give together what each gives alone", () => {
   }
 });
 
-test("llama4: the published model has four structures, and two ranges up to the tiles of its processor", () => {
+test("llama4: the published model has five structures, and two ranges up to the tiles of its processor", () => {
   const folder = join(FIXTURES, "configs/llama-4-scout");
   const spec = llama4Plugin.encoders?.[0];
   const processor = readJson(join(folder, "preprocessor_config.json"));
@@ -92,6 +92,7 @@ test("llama4: the published model has four structures, and two ranges up to the 
     scout.components.map((c) => [c.tag, c.instances.length]),
     [
       ["llama4/vision.embed", 1],
+      ["llama4/vision.embed_u8", 1],
       ["llama4/vision.block", 34],
       ["llama4/vision.adapt", 1],
       ["llama4/vision.project", 1],

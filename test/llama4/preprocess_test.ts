@@ -15,13 +15,13 @@ for (const [folder, names] of [
   ["llama4-max-canvas", ["coffee", "gray"]],
 ] as const) {
   test(`${folder}: tiles and aspect ratios are those of Llama4ImageProcessor, bit for bit`, async () => {
-    const process = llama4ImageProcessor(await processorConfig(folder));
+    const process = llama4ImageProcessor(await processorConfig(folder)).values;
     for (const name of names) await assertProcessed(process([await picture(name)]), folder, name, 0);
   });
 }
 
 test("llama4 processor: several images follow each other, each with its overview", async () => {
-  const process = llama4ImageProcessor(await processorConfig("llama4-max-canvas"));
+  const process = llama4ImageProcessor(await processorConfig("llama4-max-canvas")).values;
   const both = process([await picture("coffee"), await picture("gray")]);
   await assertProcessed(both, "llama4-max-canvas", "batch", 0);
 });
@@ -50,14 +50,14 @@ test("llama4 processor: defaults, one step alone, nested configurations", () => 
   assert.equal(values.rescaleFactor, 1 / 255);
   const nested = { image_processor: { size: { height: 20, width: 20 }, max_patches: 3 } };
   assert.deepEqual([parseLlama4Processor(nested).tile, parseLlama4Processor(nested).maxTiles], [20, 3]);
-  const plain = llama4ImageProcessor({ size: 8, do_normalize: false, max_patches: 1 });
+  const plain = llama4ImageProcessor({ size: 8, do_normalize: false, max_patches: 1 }).values;
   const { pixel_values } = plain([{ width: 8, height: 8, channels: 3, data: new Uint8Array(192).fill(51) }]);
   assert.deepEqual(new Set(pixel_values.data), new Set([Math.fround(51 * Math.fround(1 / 255))]));
   assert.throws(() => plain([]), { code: "image.empty_batch" });
 });
 
 test("llama4 processor: very wide and very small images have tiles", () => {
-  const process = llama4ImageProcessor({ size: 8, max_patches: 4 });
+  const process = llama4ImageProcessor({ size: 8, max_patches: 4 }).values;
   const { pixel_values, aspect_ratios } = process([noise(1, 200, 1), noise(2, 1, 1)]);
   assert.deepEqual([...aspect_ratios.data], [1, 4, 1, 1]);
   assert.deepEqual(pixel_values.shape, [4 + 1 + 1, 3, 8, 8]);

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { type JpegDecoder, loadJpegDecoder } from "../../runtime/host/mod.ts";
 import { decodeImage } from "../../runtime/media/decode.ts";
-import { type Image, orient } from "../../runtime/media/image.ts";
+import { type Image, orient, toRgb } from "../../runtime/media/image.ts";
+import { hasCode } from "../kit/assertions.ts";
 import { decode, fixture, fnv, loadCodec, refuses } from "./media_kit.ts";
 
 interface Pixels {
@@ -34,6 +36,44 @@ test("photographs decode on every runtime to the same pixels as with Pillow", as
   assert.equal(fnv((await decode(await fixture("astronaut.jpg"))).data), 0x6f3acb9f);
   assert.equal(fnv((await decode(await fixture("astronaut.png"))).data), 0x645a63f0);
   assert.equal(fnv((await decode(await fixture("gray.png"))).data), 0x3515e8a4);
+});
+
+const JPEGS = ["baseline.jpg", "grey.jpg", "progressive.jpg", "restart.jpg", "turned.jpg"];
+
+test("the optional native decoder has the codec's pixels and leaves messages to the codec", async () => {
+  const decodeJpeg = await loadJpegDecoder();
+  if (decodeJpeg === undefined) throw new Error("sharp is a development dependency and must load here");
+  let taken = 0;
+  const counting: JpegDecoder = async (bytes) => {
+    const found = await decodeJpeg(bytes);
+    if (found !== undefined) taken++;
+    return found;
+  };
+  for (const name of [...JPEGS.map((n) => `decode/${n}`), "astronaut.jpg"]) {
+    const file = await fixture(name);
+    assert.deepEqual(await decode(file, { decodeJpeg: counting }), await decode(file), name);
+  }
+  assert.equal(taken, JPEGS.length + 1);
+  const file = await fixture("decode/turned.jpg");
+  const turned = { exif: true };
+  assert.deepEqual(await decode(file, { ...turned, decodeJpeg }), await decode(file, turned));
+  const cut = file.slice(0, file.length - 40);
+  cut.set([0xff, 0xd9], cut.length - 2);
+  await assert.rejects(decode(cut, { decodeJpeg }), hasCode("image.damaged", /premature end of data segment/));
+});
+
+test("alpha is dropped from any number of pixels, wherever they begin", () => {
+  for (let pixels = 1; pixels <= 13; pixels++) {
+    for (const from of [0, 1, 4]) {
+      const data = Uint8Array.from({ length: from + 4 * pixels }, (_, i) => (i * 37 + 11) & 255).subarray(from);
+      const want = Array.from({ length: 3 * pixels }, (_, i) => data[4 * Math.floor(i / 3) + (i % 3)]);
+      assert.deepEqual(
+        [...toRgb({ width: pixels, height: 1, channels: 4, data }).data],
+        want,
+        `${pixels} from ${from}`,
+      );
+    }
+  }
 });
 
 test("the eight orientations", () => {

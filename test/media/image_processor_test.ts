@@ -9,7 +9,7 @@ import {
   HALF,
   type ImageProcessorDefaults,
   imageProcessor,
-  type PixelValues,
+  type PixelTensors,
   parseImageProcessor,
 } from "../../runtime/media/image_processor.ts";
 import { resizePlanes } from "../../runtime/media/resize_float.ts";
@@ -76,8 +76,8 @@ test("a class that resizes floats takes the two filters that floats have", () =>
 });
 
 /** `steps` alone, without resize. */
-const values = (config: object, width: number, height: number): PixelValues =>
-  imageProcessor(FLOATS)({ do_resize: false, do_rescale: false, do_normalize: false, ...config })([
+const values = (config: object, width: number, height: number): PixelTensors =>
+  imageProcessor(FLOATS)({ do_resize: false, do_rescale: false, do_normalize: false, ...config }).values([
     noise(7, width, height),
   ]);
 
@@ -85,8 +85,8 @@ test("floats are within half a grey level of the rounded resize, and are not rou
   const image = noise(3, 61, 47);
   const off = { do_rescale: false, do_normalize: false };
   for (const resample of [2, 3]) {
-    const floats = imageProcessor(FLOATS)({ ...off, resample })([image]).pixel_values;
-    const bytes = imageProcessor(SQUARE)({ ...off, resample })([image]).pixel_values;
+    const floats = imageProcessor(FLOATS)({ ...off, resample }).values([image]).pixel_values;
+    const bytes = imageProcessor(SQUARE)({ ...off, resample }).values([image]).pixel_values;
     assert.deepEqual(floats.shape, [1, 3, 20, 24]);
     // Two roundings to 8 bits, one after each pass.
     floats.data.forEach((v, i) => {
@@ -124,6 +124,6 @@ test("floats resize a flat image to itself, and a ramp keeps its mean", () => {
 });
 
 test("a resized float image beyond the limit is refused even when a crop follows", () => {
-  const wide = imageProcessor(FLOATS)({ size: { shortest_edge: 8192 }, do_center_crop: true, crop_size: 8 });
+  const wide = imageProcessor(FLOATS)({ size: { shortest_edge: 8192 }, do_center_crop: true, crop_size: 8 }).values;
   assert.throws(() => wide([noise(1, 3, 2)]), { code: "image.too_large" });
 });

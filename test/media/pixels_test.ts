@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { rgbImage } from "../../runtime/media/image.ts";
-import { centerCropRegion, padImage, shortestEdgeSize, valueTable, writePlanes } from "../../runtime/media/pixels.ts";
+import {
+  centerCropRegion,
+  padImage,
+  shortestEdgeSize,
+  valueTable,
+  writePlanes,
+  writeValues,
+} from "../../runtime/media/pixels.ts";
 import { noise } from "./media_kit.ts";
 
 test("the shorter side gets the edge and the longer side is rounded down", () => {
@@ -54,13 +61,25 @@ test("rescale and normalise are (sample * factor - mean) / std", () => {
 
 test("planes are red, green, blue, row by row", () => {
   const image = noise(7, 3, 2);
-  const out = new Float32Array(20).fill(-1);
-  writePlanes(image, valueTable({}), out, 2);
+  const out = new Uint8Array(20).fill(7);
+  writePlanes(image, out, 2);
   for (let c = 0; c < 3; c++) {
     for (let p = 0; p < 6; p++) assert.equal(out[2 + c * 6 + p], image.data[p * 3 + c]);
   }
-  assert.deepEqual([out[0], out[1]], [-1, -1]);
-  assert.throws(() => writePlanes(image, valueTable({}), out, 3), /internal: planes of 3x2 at 3/);
+  assert.deepEqual([out[0], out[1]], [7, 7]);
+  assert.throws(() => writePlanes(image, out, 3), /internal: planes of 3x2 at 3/);
+});
+
+test("values of samples follow their channel, in planes and side by side", () => {
+  const steps = { rescaleFactor: 1 / 255, mean: [0.4, 0.5, 0.6], std: [0.25, 0.5, 0.1] };
+  const table = valueTable(steps);
+  const samples = Uint8Array.from({ length: 24 }, (_, i) => i * 10);
+  for (const run of [1, 4]) {
+    const out = new Float32Array(30).fill(-9);
+    writeValues(samples, run, table, out);
+    for (let i = 0; i < 24; i++) assert.equal(out[i], table[(Math.floor(i / run) % 3) * 256 + samples[i]]);
+    assert.ok(out.subarray(24).every((v) => v === -9));
+  }
 });
 
 test("pixels that do not match their size are refused", () => {

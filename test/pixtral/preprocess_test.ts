@@ -11,7 +11,7 @@ import { assertProcessed, picture, processorConfig } from "../media/processor_ki
 const HALF_STEP = 2 ** -10;
 
 test("pixtral processor: pictures and a padded batch are those of PixtralImageProcessor", async () => {
-  const process = pixtralImageProcessor(await processorConfig("pixtral"));
+  const process = pixtralImageProcessor(await processorConfig("pixtral")).values;
   const names = ["astronaut", "coffee", "gray"];
   const pictures = await Promise.all(names.map(picture));
   for (const [i, name] of names.entries()) await assertProcessed(process([pictures[i]]), "pixtral", name, HALF_STEP);
@@ -53,7 +53,7 @@ test("pixtral processor: spellings of sizes, and the squares of the model", () =
 });
 
 test("pixtral processor: images that are not resized keep their sizes", () => {
-  const process = pixtralImageProcessor({ do_resize: false, do_normalize: false });
+  const process = pixtralImageProcessor({ do_resize: false, do_normalize: false }).values;
   const { pixel_values, image_sizes } = process([noise(1, 5, 3), noise(2, 2, 4)]);
   assert.deepEqual(
     [pixel_values.shape, [...image_sizes.data]],

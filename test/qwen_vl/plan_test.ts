@@ -316,7 +316,7 @@ test("qwen_vl split: packs hold whole frames, as many as fit, and join to the wh
 test("qwen_vl example: seeded images that prepare takes", () => {
   const tower = qwenTowerOf(smallConfig("qwen3_vl"));
   const patches = (options: Parameters<TowerSpec["example"]>[0]): readonly number[] =>
-    tower.prepare(tower.example(options)).patches.shape;
+    tower.prepare(tower.example(options)).pixel_values.shape;
   assert.deepEqual(patches({ batch: 2, seed: 1 }), [2048, 4]);
   assert.deepEqual(patches({ batch: 1, seed: 1, grid: [3, 4, 6] }), [72, 4]);
   assert.deepEqual(patches({ batch: 1, seed: 1, size: [12, 8] }), [24, 4]);

@@ -37,9 +37,9 @@ async function equalsReference(folder: string, name: string, found: Tensors): Pr
 for (const [folder, name] of [["qwen2_vl", "gray"]] as const) {
   test(`${name} is preprocessed as the Qwen2VLImageProcessor of ${folder} does, in both spellings`, async () => {
     const image = await decode(await fixture(`${name}.png`));
-    await equalsReference(folder, name, qwenImageProcessor(config(folder))([image]));
-    await equalsReference(folder, name, qwenImageProcessor(oldSpelling(config(folder)))([image]));
-    await equalsReference(folder, name, qwenImageProcessor({ image_processor: config(folder) })([image]));
+    await equalsReference(folder, name, qwenImageProcessor(config(folder)).values([image]));
+    await equalsReference(folder, name, qwenImageProcessor(oldSpelling(config(folder))).values([image]));
+    await equalsReference(folder, name, qwenImageProcessor({ image_processor: config(folder) }).values([image]));
   });
 }
 
@@ -51,7 +51,7 @@ for (const [folder, patches, grid] of [
   test(`a square photograph becomes ${patches} patches by the limits of ${folder}, in both spellings`, async () => {
     const image = await decode(await fixture("astronaut.png"));
     for (const spelling of [config(folder), oldSpelling(config(folder))]) {
-      const { pixel_values, image_grid_thw } = qwenImageProcessor(spelling)([image]);
+      const { pixel_values, image_grid_thw } = qwenImageProcessor(spelling).values([image]);
       assert.deepEqual(pixel_values.shape, [patches, 1176]);
       assert.deepEqual([...image_grid_thw.data], grid);
     }
@@ -59,7 +59,7 @@ for (const [folder, patches, grid] of [
 }
 
 test("qwen_vl's processor: a batch of unlike images is their patches one below the other", async () => {
-  const process = qwenImageProcessor({ min_pixels: 784, max_pixels: 784 * 12 });
+  const process = qwenImageProcessor({ min_pixels: 784, max_pixels: 784 * 12 }).values;
   const images = [noise(1, 100, 40), noise(2, 28, 28), noise(3, 30, 300)];
   const all = process(images);
   const alone = images.map((image) => process([image]));
@@ -81,7 +81,9 @@ test("qwen_vl's processor: every sample stands where the reference's transpose p
   const [height, width, P, m, T] = [12, 18, 3, 2, 2];
   const image = noise(4, width, height);
   const plain = { do_resize: false, do_rescale: false, do_normalize: false };
-  const { pixel_values, image_grid_thw } = qwenImageProcessor({ ...plain, patch_size: P, merge_size: m })([image]);
+  const { pixel_values, image_grid_thw } = qwenImageProcessor({ ...plain, patch_size: P, merge_size: m }).values([
+    image,
+  ]);
   assert.deepEqual([...image_grid_thw.data], [1, 4, 6]);
   // [rows of blocks, columns of blocks, block row, block column, channel, frame, y, x]
   const sizes = [height / P / m, width / P / m, m, m, 3, T, P, P];
@@ -146,12 +148,12 @@ test("qwen_vl's processor: what it cannot take is refused by a sentence", () => 
   wrong({ patch_size: 0 }, /`patch_size` holds 0/);
   wrong({ merge_size: 1.5 }, /`merge_size` holds 1.5/);
   wrong({ resample: 9 }, /`resample` holds 9/);
-  const process = qwenImageProcessor({});
+  const process = qwenImageProcessor({}).values;
   const refuses = (images: readonly PixelImage[], code: string, pattern: RegExp, p = process): void => {
     assert.throws(() => p(images), hasCode(code, pattern));
   };
   refuses([], "image.empty_batch", /at least one/);
   refuses([noise(1, 201, 1)], "image.shape", /201x1 pixels is more than 200 times as long as wide/);
-  const raw = qwenImageProcessor({ do_resize: false });
+  const raw = qwenImageProcessor({ do_resize: false }).values;
   refuses([noise(1, 56, 28), noise(1, 56, 30)], "image.shape", /Image 1 is 56x30 .* multiples of 28/, raw);
 });

@@ -4,11 +4,12 @@ import {
   mostFramePixels,
   parseQwenVideoProcessor,
   type QwenVideoConfig,
-  qwenVideoPatches,
   qwenVideoProcessor,
+  qwenVideoValues,
   sampleFrames,
   videoSize,
 } from "../../plugins/qwen_vl/video.ts";
+import { FLOAT_PIXELS } from "../../runtime/abi/pixels.ts";
 import type { FoveaError } from "../../runtime/core/diagnostics.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { fixture, noise } from "../media/media_kit.ts";
@@ -39,7 +40,7 @@ const FOLDERS: readonly (readonly [folder: string, family: string])[] = [
 for (const [folder, family] of FOLDERS) {
   test(`${folder}: sampled frames become the patches of the reference's video processor`, async () => {
     const config = parseQwenVideoProcessor(await readJson(`${folder}/video_preprocessor_config.json`), family);
-    const processor = qwenVideoProcessor(config);
+    const processor = qwenVideoProcessor(config, FLOAT_PIXELS);
     const cases = (await readJson(`${folder}/videos.json`)) as readonly VideoCase[];
     const expected = await processorTensors(`${folder}/videos.safetensors.gz`);
     for (const own of cases) {
@@ -128,7 +129,7 @@ test("every sample of a video stands where the reference's transpose puts it, th
   const [height, width, P, m, T, count] = [12, 18, 3, 2, 2, 3];
   const frames = [1, 2, 3].map((seed) => noise(seed, width, height));
   const config = parseQwenVideoProcessor(PLAIN, "qwen2_vl");
-  const { pixel_values_videos, video_grid_thw } = qwenVideoPatches([frames], config);
+  const { pixel_values_videos, video_grid_thw } = qwenVideoValues([frames], config);
   assert.deepEqual([...video_grid_thw.data], [2, 4, 6]);
   const sizes = [2, height / P / m, width / P / m, m, m, 3, T, P, P];
   assert.equal(
@@ -153,8 +154,8 @@ test("several videos are their patches one below the other", () => {
     [noise(1, 6, 12), noise(2, 6, 12)],
     [noise(3, 12, 6), noise(4, 12, 6), noise(5, 12, 6)],
   ];
-  const both = qwenVideoPatches(videos, config);
-  const alone = videos.map((v) => qwenVideoPatches([v], config));
+  const both = qwenVideoValues(videos, config);
+  const alone = videos.map((v) => qwenVideoValues([v], config));
   assert.deepEqual([...both.video_grid_thw.data], [1, 4, 2, 2, 2, 4]);
   assert.deepEqual(
     [...both.pixel_values_videos.data],
@@ -198,7 +199,7 @@ test("video processors: what they cannot take is refused by a sentence", () => {
   wrong({ video_processor_type: "LlavaVideoProcessor" }, /`video_processor_type` holds "LlavaVideoProcessor"/);
   wrong({ size: { shortest_edge: 9 } }, /`size.longest_edge` is absent/);
   const config = parseQwenVideoProcessor(PLAIN, "qwen3_vl");
-  const run = (videos: Parameters<typeof qwenVideoPatches>[0], own = config): unknown => qwenVideoPatches(videos, own);
+  const run = (videos: Parameters<typeof qwenVideoValues>[0], own = config): unknown => qwenVideoValues(videos, own);
   assert.throws(() => run([]), hasCode("video.empty", /at least one video of one frame/));
   assert.throws(() => run([[]]), hasCode("video.empty", /No frame was given/));
   assert.throws(() => run([[noise(1, 7, 6)]]), hasCode("image.shape", /frames of a video have 7x6 pixels; .* of 6/));

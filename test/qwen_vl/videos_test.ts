@@ -6,11 +6,19 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { createRuntime, type Encoder, type PixelImage, type Tensor, type VideoInput } from "../../mod.ts";
-import { parseQwenVideoProcessor, qwenVideoPatches } from "../../plugins/qwen_vl/video.ts";
+import { qwenImageProcessor } from "../../plugins/qwen_vl/preprocess.ts";
+import {
+  parseQwenVideoProcessor,
+  qwenVideoBytes,
+  qwenVideoProcessor,
+  qwenVideoValues,
+} from "../../plugins/qwen_vl/video.ts";
+import { type PixelForms, pixelForms } from "../../runtime/abi/pixels.ts";
 import { openAnimation } from "../../runtime/media/animation.ts";
 import { naturalOrder } from "../../runtime/session/video.ts";
 import type { Json } from "../clip/model_kit.ts";
 import { hasCode } from "../kit/assertions.ts";
+import { apart, TOLERANCE } from "../kit/byte_towers.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 import { fixture, loadCodec, noise } from "../media/media_kit.ts";
 import { writePng } from "../media/png_writer.ts";
@@ -57,10 +65,12 @@ type Results = Readonly<Record<string, Tensor>>;
 const encodeVideos = async (encoder: Encoder, ...videos: readonly VideoInput[]): Promise<Results> =>
   (await encoder.encode({ videos })) as Results;
 
+const FORMS: PixelForms = pixelForms(qwenImageProcessor(IMAGES), 3);
+
 /** The same frames, preprocessed here and given as tensors. */
 async function fromTensors(encoder: Encoder, family: string, frames: readonly PixelImage[]): Promise<Results> {
-  const tensors = qwenVideoPatches([frames], parseQwenVideoProcessor(VIDEOS, family));
-  return (await encoder.encode(tensors)) as Results;
+  const { run } = qwenVideoProcessor(parseQwenVideoProcessor(VIDEOS, family), FORMS);
+  return (await encoder.encode(run([frames]))) as Results;
 }
 
 for (const family of ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"] as const) {
@@ -89,6 +99,25 @@ for (const family of ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"] as const) {
       }),
     ));
 }
+
+test("videos go as bytes where pictures and videos are normalised by the same numbers", () =>
+  withModel("qwen2_vl", async (encoder) => {
+    const config = parseQwenVideoProcessor(VIDEOS, "qwen2_vl");
+    const isReady = (part: string): boolean =>
+      encoder.tower("vision").components.get(`qwen2_vl/vision.${part}`)?.artifacts.length !== 0;
+    const found = await encodeVideos(encoder, FRAMES);
+    assert.deepEqual([isReady("embed_frames_u8"), isReady("embed")], [true, false]);
+    const bytes = { ...qwenVideoBytes([FRAMES], config) };
+    assert.deepEqual(found, await encoder.encode(bytes));
+    const wanted = (await encoder.encode(qwenVideoValues([FRAMES], config))) as Results;
+    for (const [name, want] of Object.entries(wanted)) {
+      const { difference, cosine } = apart(found[name], want);
+      assert.ok(difference <= TOLERANCE && cosine >= 1 - 1e-9, `${name}: ${difference} standard deviations`);
+    }
+    const other = parseQwenVideoProcessor({ ...VIDEOS, image_mean: [0.5, 0.5, 0.5] }, "qwen2_vl");
+    assert.equal(qwenVideoProcessor(config, FORMS).run([FRAMES]).pixel_values_videos.dtype, "u8");
+    assert.equal(qwenVideoProcessor(other, FORMS).run([FRAMES]).pixel_values_videos.dtype, "f32");
+  }));
 
 test("a GIF and a WebP are videos of their frames at their own speed, as pictures their first frame", () =>
   withModel("qwen3_vl", async (encoder) => {
@@ -189,7 +218,7 @@ test("pictures and videos in one call, or videos and tensors, are refused by a s
       encoder.encode({ images: [FRAMES[0]], videos }),
       hasCode("invalid_input", /`images` and `videos` are given at once.* in calls of their own/),
     );
-    const tensors = qwenVideoPatches([FRAMES], parseQwenVideoProcessor(VIDEOS, "qwen2_5_vl"));
+    const tensors = qwenVideoValues([FRAMES], parseQwenVideoProcessor(VIDEOS, "qwen2_5_vl"));
     await assert.rejects(
       encoder.encode({ videos, ...tensors }),
       hasCode("invalid_input", /Give `videos` or the vision tower's own tensors, not both/),

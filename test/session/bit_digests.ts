@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { createRuntime, type Tensor } from "../../mod.ts";
 import { digestBytes } from "../../runtime/core/digest.ts";
 import type { WeightDType } from "../../runtime/core/dtype.ts";
+import { hash32 } from "../../runtime/core/random.ts";
 import { readAllTensors } from "../../runtime/exec/weights/writer.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 
@@ -18,6 +19,22 @@ export interface BitDigests {
 
 const bytesOf = ({ data }: Tensor): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
+const PROCESSOR = { image_mean: [0.48, 0.46, 0.41], image_std: [0.27, 0.26, 0.28] };
+
+/** The fixture with a processor, so that its vision tower takes bytes as well. */
+function modelFiles(): ReadonlyMap<string, Uint8Array> {
+  const own = ["config.json", "model.safetensors"].map(
+    (f) => [f, new Uint8Array(readFileSync(`${FOLDER}/${f}`))] as const,
+  );
+  return new Map([...own, ["preprocessor_config.json", new TextEncoder().encode(JSON.stringify(PROCESSOR))]]);
+}
+
+/** Two pictures of 32x32 pixels. */
+function samples(): Tensor {
+  const shape = [2, 3, 32, 32];
+  return { dtype: "u8", shape, data: Uint8Array.from({ length: 2 * 3 * 32 * 32 }, (_, i) => hash32(1, i)) };
+}
+
 /** Golden file of weights that are kept as `dtype`. */
 export const goldenName = (dtype: WeightDType): string => `clip_wasm_simd128${dtype === "f32" ? "" : `_${dtype}`}.json`;
 
@@ -25,17 +42,20 @@ export const goldenName = (dtype: WeightDType): string => `clip_wasm_simd128${dt
 export async function bitDigests(threads: number, dtype: WeightDType): Promise<BitDigests> {
   const runtime = await createRuntime({ target: "wasm-simd128", threads });
   try {
-    const encoder = await runtime.load(FOLDER, { dtype });
-    const components = encoder.modalities.flatMap((m) => [...encoder.tower(m).components.values()]);
-    const artifacts = components.map((c) => [c.spec.tag, c.artifacts.map((a) => a.digest)] as const);
+    const encoder = await runtime.load(modelFiles(), { dtype });
     const outputs: Record<string, string> = {};
+    const run = async (name: string, inputs: Readonly<Record<string, Tensor>>): Promise<void> => {
+      for (const [output, tensor] of Object.entries(await encoder.encode(inputs)))
+        outputs[`${name} ${output}`] = digestBytes(bytesOf(tensor as Tensor));
+    };
     for (const name of CASES) {
       const tensors = Object.entries(readAllTensors(readFileSync(`${FOLDER}/${name}.safetensors`)));
       const inputs = tensors.filter(([n]) => n.startsWith("input.")).map(([n, t]) => [n.slice(6), t] as const);
-      const found = await encoder.encode(Object.fromEntries(inputs));
-      for (const [output, tensor] of Object.entries(found))
-        outputs[`${name} ${output}`] = digestBytes(bytesOf(tensor as Tensor));
+      await run(name, Object.fromEntries(inputs));
     }
+    await run("bytes", { pixel_values: samples() });
+    const components = encoder.modalities.flatMap((m) => [...encoder.tower(m).components.values()]);
+    const artifacts = components.map((c) => [c.spec.tag, c.artifacts.map((a) => a.digest)] as const);
     return { artifacts: Object.fromEntries(artifacts), outputs };
   } finally {
     await runtime.close();

@@ -4,8 +4,10 @@ import { test } from "node:test";
 import { createRuntime, type Runtime, type RuntimeOptions } from "../../mod.ts";
 import { openPack, type PackFiles, type PackManifest } from "../../runtime/exec/pack.ts";
 import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
+import { withProcessor } from "../kit/byte_towers.ts";
 import { filesBelow, withFolder } from "../kit/folder.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
+import { noise } from "../media/media_kit.ts";
 
 const CLIP = repositoryPath("test/fixtures/clip");
 const IDS = { input_ids: { dtype: "i32", shape: [1, 3], data: Int32Array.of(1, 5, 2) } } as const;
@@ -46,6 +48,19 @@ test("a pack loads without compiling, by folder, address and memory, and gives t
         assert.match(encoder.explain(), /artifact [0-9a-f]{12}, from the pack,/);
       });
     }
+  }));
+
+test("a pack of a model that takes pictures holds what cuts them", () =>
+  withFolder(async (folder) => {
+    const processor = { size: { shortest_edge: 32 }, crop_size: 32 };
+    await withProcessor("clip", processor, async (_, runtime, files) => {
+      await runtime.buildPack(files, folder, { components: ["vision"] });
+      await withRuntime({ packs: [folder] }, async (other) => {
+        const encoder = await other.load(files, { components: ["vision"] });
+        await encoder.encode({ images: [noise(1, 50, 40)] });
+        assert.equal(other.stats().counters.compiled, 0);
+      });
+    });
   }));
 
 test("equal models give equal packs, whatever runtime builds them", () =>

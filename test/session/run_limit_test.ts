@@ -7,6 +7,7 @@ import type { ExampleOptions } from "../../runtime/abi/encoder.ts";
 import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
 import { limitRuns } from "../../runtime/session/run_limit.ts";
 import { FIXTURES } from "../clip/model_kit.ts";
+import { withProcessor } from "../kit/byte_towers.ts";
 import { callContext } from "../kit/call_context.ts";
 import { maxDifference } from "../kit/run_graph.ts";
 import { asRef } from "../kit/tower_device.ts";
@@ -104,6 +105,40 @@ test("a memory budget lowers the patches of a run; explain says so, and larger r
     });
   }
   assert.ok(sizes[0] > sizes[1] && sizes[1] > sizes[2] && sizes[0] < 644, sizes.join());
+});
+
+test("the component of a second form that waits for its first use leaves the limit as it is", async () => {
+  const sizes = {
+    qwen2_5_vl: { min_pixels: 784, max_pixels: 784 * 4096 },
+    clip: { size: { shortest_edge: 32 }, crop_size: 32 },
+  };
+  for (const [name, processor] of Object.entries(sizes)) {
+    await withProcessor(name, processor, async (encoder) => {
+      const { spec, components, limit } = encoder.tower("vision");
+      const waiting = [...components.values()].filter((c) => c.artifacts.length === 0).map((c) => c.spec.tag);
+      assert.ok(waiting.includes(`${name}/vision.embed`), waiting.join());
+      assert.ok(limit !== undefined && limit.size > 1);
+      const room = 1 << 19;
+      const before = limitRuns(spec, components, room)?.size ?? 0;
+      for (const { slots } of components.values()) {
+        for (const slot of slots) await slot.obtain({ cause: "first use", dims: {} }, undefined);
+      }
+      const after = limitRuns(spec, components, room)?.size ?? 0;
+      // Values of f32 take more room than bytes.
+      assert.ok(after > 0 && after < before && before < limit.size, `${before}, then ${after}, of ${limit.size}`);
+    });
+  }
+});
+
+test("ranges that settings made lazy leave the limit unknown", async () => {
+  const processor = { size: { shortest_edge: 32 }, crop_size: 32 };
+  const lazy = { compile: { components: { "*": { lazy: true } } } };
+  await withProcessor(
+    "clip",
+    processor,
+    async (encoder) => assert.equal(encoder.tower("vision").limit, undefined),
+    lazy,
+  );
 });
 
 test("a memory budget lowers a batch before it is tried", async () => {

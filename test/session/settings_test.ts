@@ -50,6 +50,8 @@ test("the most specific pattern wins for each setting by itself, then the base, 
   assert.deepEqual(settings.lazy, { value: true, from: 'compile.components["example/*"]' });
   assert.deepEqual(settings.maxArtifacts, { value: 3, from: "compile.base" });
   assert.deepEqual(settings.ranges, { value: SQUARE.ranges, from: 'component "example/vision.square"' });
+  const lazy = { ...SQUARE, lazy: true };
+  assert.deepEqual(resolveSettings(lazy, [], HOME).lazy, { value: true, from: 'component "example/vision.square"' });
   assert.deepEqual(resolveSettings({ ...SQUARE, ranges: undefined } as ComponentSpec, [], HOME).enabled, {
     value: true,
     from: "default",

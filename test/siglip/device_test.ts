@@ -53,7 +53,7 @@ async function equalsEvaluator(config: Json, modality: Modality, inputs: Tensors
   const wanted = evaluateTower(tower, inputs, tower.outputs, randomCheckpoint);
   await withModel(filesOf(config, weightsOf(config, prefix)), async (encoder) => {
     const found = (await encoder.encode(inputs)) as Readonly<Record<string, Tensor>>;
-    assert.deepEqual(Object.keys(found).sort(), [...tower.outputs].sort());
+    assert.deepEqual(Object.keys(found).sort(), [...tower.outputs, ...(tower.layout ?? [])].sort());
     for (const [name, want] of Object.entries(wanted)) {
       const apart = maxDifference(asRef(found[name]), want) / deviation(want);
       assert.ok(apart < 2e-5, `${name}: ${apart} standard deviations`);

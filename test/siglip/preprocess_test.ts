@@ -29,23 +29,23 @@ async function equalsReference(folder: string, name: string, found: Tensors): Pr
 
 test("coffee is preprocessed as Hugging Face's SiglipImageProcessor does", async () => {
   const image = await decode(await fixture("coffee.png"));
-  await equalsReference("siglip", "coffee", siglipImageProcessor(config("siglip"))([image]));
+  await equalsReference("siglip", "coffee", siglipImageProcessor(config("siglip")).values([image]));
 });
 
 for (const name of ["astronaut", "gray"]) {
   test(`${name} is preprocessed as Hugging Face's Siglip2ImageProcessor does`, async () => {
     const image = await decode(await fixture(`${name}.png`));
-    await equalsReference("siglip2", name, naflexImageProcessor(config("siglip2"))([image]));
+    await equalsReference("siglip2", name, naflexImageProcessor(config("siglip2")).values([image]));
   });
 }
 
 test("siglip's processor: absent fields take its defaults, sizes are exact", () => {
-  const { pixel_values } = siglipImageProcessor({})([noise(1, 60, 20)]);
+  const { pixel_values } = siglipImageProcessor({}).values([noise(1, 60, 20)]);
   assert.deepEqual(pixel_values.shape, [1, 3, 224, 224]);
   assert.ok(pixel_values.data.every((v) => v >= -1 && v <= 1));
-  assert.deepEqual(siglipImageProcessor({ size: 32 })([noise(1, 60, 20)]).pixel_values.shape, [1, 3, 32, 32]);
+  assert.deepEqual(siglipImageProcessor({ size: 32 }).values([noise(1, 60, 20)]).pixel_values.shape, [1, 3, 32, 32]);
   const raw = { do_resize: false, do_rescale: false, do_normalize: false };
-  assert.deepEqual(siglipImageProcessor(raw)([noise(1, 6, 2)]).pixel_values.shape, [1, 3, 2, 6]);
+  assert.deepEqual(siglipImageProcessor(raw).values([noise(1, 6, 2)]).pixel_values.shape, [1, 3, 2, 6]);
 });
 
 /** Height, width, patch, most patches -> rows, columns, as transformers 5.18 finds them. */
@@ -119,7 +119,7 @@ test("naflex grids never hold too many patches, and waste less than a row and a 
 test("naflex patches hold their pixels row by row, channels side by side, and zeros beyond the grid", () => {
   const raw = { do_resize: false, do_rescale: false, do_normalize: false, patch_size: 4, max_num_patches: 9 };
   const images = [noise(1, 12, 8), noise(2, 4, 4)];
-  const found = naflexImageProcessor(raw)(images);
+  const found = naflexImageProcessor(raw).values(images);
   assert.deepEqual(Object.fromEntries(Object.entries(found).map(([name, t]) => [name, [t.dtype, ...t.shape]])), {
     pixel_values: ["f32", 2, 9, 48],
     pixel_attention_mask: ["i32", 2, 9],
@@ -142,7 +142,7 @@ test("naflex patches hold their pixels row by row, channels side by side, and ze
 });
 
 test("a naflex batch holds what its images give alone", () => {
-  const process = naflexImageProcessor({ max_num_patches: 20 });
+  const process = naflexImageProcessor({ max_num_patches: 20 }).values;
   const images: readonly PixelImage[] = [noise(1, 300, 20), noise(2, 17, 90), noise(3, 1, 1), noise(4, 64, 64)];
   const all = process(images);
   for (const [i, image] of images.entries()) {
@@ -174,8 +174,8 @@ test("naflex: what cannot be used is refused", () => {
   refuses({ image_processor: { max_num_patches: 5000 } }, /`image_processor.max_num_patches` holds 5000; .* to 4096/);
   refuses({ resample: "bilinear" }, /`resample` holds "bilinear"/);
   refuses({ do_resize: 1 }, /`do_resize` holds 1/);
-  assert.throws(() => naflexImageProcessor({})([]), { code: "image.empty_batch" });
-  const given = naflexImageProcessor({ do_resize: false, max_num_patches: 4 });
+  assert.throws(() => naflexImageProcessor({}).values([]), { code: "image.empty_batch" });
+  const given = naflexImageProcessor({ do_resize: false, max_num_patches: 4 }).values;
   assert.deepEqual(given([noise(1, 64, 16)]).pixel_values.shape, [1, 4, 768]);
   const message = /Image 1 is \d+x\d+ pixels; without do_resize its sides must be multiples of 16 and make at most 4/;
   for (const [width, height] of [

@@ -13,14 +13,17 @@ import {
   layoutCases,
   transposeRun,
 } from "./cases/layout_cases.ts";
-import { instantiate, testCases } from "./emit_kit.ts";
+import { instantiate, type KernelFunction, testCases } from "./emit_kit.ts";
 
 test("rows by index, random sizes", () => {
-  const kernel = instantiate(gatherKernel().bytes);
+  const kernel = instantiate(gatherKernel(4).bytes);
+  const ofBytes = instantiate(gatherKernel(1).bytes);
   for (let seed = 0; seed < 30; seed++) {
     const size = (i: number, most: number): number => 1 + (hash32(seed, i) % most);
     assert.equal(checkGather(kernel, size(1, 20), size(2, 70), size(3, 12), seed), undefined);
     assert.equal(checkTakeRow(kernel, [size(4, 4), size(5, 6), size(6, 40)], seed % 3, seed), undefined);
+    assert.equal(checkGather(ofBytes, size(1, 20), 4 * size(2, 40), size(3, 12), seed, "bytes"), undefined);
+    assert.equal(checkTakeRow(ofBytes, [size(4, 4), size(5, 6), 4 * size(6, 20)], seed % 3, seed, "bytes"), undefined);
   }
 });
 
@@ -28,11 +31,14 @@ test("patches, random sizes", () => {
   for (let seed = 0; seed < 30; seed++) {
     const size = (i: number, most: number): number => 1 + (hash32(seed, i) % most);
     const patch = [size(1, 9), size(2, 17)] as const;
-    const kernel = instantiate(patchifyKernel({ patchHeight: patch[0], patchWidth: patch[1] }).bytes);
+    const [patchHeight, patchWidth] = patch;
+    const kernelFor = (elementBytes: 1 | 4): KernelFunction =>
+      instantiate(patchifyKernel({ patchHeight, patchWidth, elementBytes }).bytes);
     const grid = [size(3, 4), size(4, 4)] as const;
     const gaps = [seed % 3, seed % 2, seed % 5] as const;
     const run = { batch: size(5, 3), channels: size(6, 3), grid, patch, gaps };
-    assert.equal(checkPatchify(kernel, run, seed), undefined);
+    assert.equal(checkPatchify(kernelFor(4), run, seed), undefined);
+    assert.equal(checkPatchify(kernelFor(1), { ...run, channels: 4 * run.channels }, seed, "bytes"), undefined);
   }
 });
 

@@ -4,11 +4,14 @@ import { matmulGrid, matmulKernel } from "../../kernels/wasm/emit/matmul.ts";
 import { packGrid } from "../../kernels/wasm/emit/pack_b.ts";
 import { dimKey, evaluate, symbol } from "../../runtime/core/dim.ts";
 import { hash32 } from "../../runtime/core/random.ts";
-import { matmulCases, matmulCheck, moreMatmulCases } from "./cases/matmul_cases.ts";
+import { byteMatmulCases, matmulCases, matmulCheck, moreMatmulCases } from "./cases/matmul_cases.ts";
 import { packCases } from "./cases/pack_b_cases.ts";
 import { instantiate, testCases } from "./emit_kit.ts";
 
-testCases([...packCases(), ...[false, true].flatMap((madd) => [...matmulCases(madd), ...moreMatmulCases(madd)])]);
+testCases([
+  ...packCases(),
+  ...[false, true].flatMap((madd) => [...matmulCases(madd), ...byteMatmulCases(madd), ...moreMatmulCases(madd)]),
+]);
 
 test("matmul is right for random sizes and tiles", () => {
   for (let seed = 0; seed < 40; seed++) {
@@ -16,7 +19,7 @@ test("matmul is right for random sizes and tiles", () => {
     const [rows, columns] = [pick(8, 0), 4 * pick(4, 1)];
     const sizes = {
       m: pick(80, 2),
-      n: pick(40, 3),
+      n: pick(seed % 4 === 1 ? 200 : 40, 3),
       k: pick(seed % 8 === 0 ? 900 : 40, 4),
       batch: pick(3, 5),
       gap: pick(3, 6) - 1,
@@ -31,6 +34,7 @@ test("matmul is right for random sizes and tiles", () => {
       epilogue: { op: "add", args: [{ input: 0 }, { input: 1 }] },
       operands: [(["row", "full", "column", "scalar"] as const)[pick(4, 10) - 1]],
       madd: false,
+      aBytes: seed % 2 === 1,
     } as const;
     assert.equal(matmulCheck(options, sizes)(instantiate(matmulKernel(options).bytes)), undefined, `seed ${seed}`);
   }

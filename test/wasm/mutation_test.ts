@@ -4,8 +4,10 @@ import { attentionCases } from "./cases/attention_cases.ts";
 import { CONTRACTION_EQUIVALENTS } from "./cases/contraction_equivalents.ts";
 import { elementwiseCases } from "./cases/elementwise_cases.ts";
 import { layoutCases } from "./cases/layout_cases.ts";
-import { matmulCases } from "./cases/matmul_cases.ts";
+import { byteMatmulCases, matmulCases } from "./cases/matmul_cases.ts";
 import { packCases } from "./cases/pack_b_cases.ts";
+import { resampleCases } from "./cases/resample_cases.ts";
+import { RESAMPLE_EQUIVALENTS } from "./cases/resample_equivalents.ts";
 import { rotaryCases } from "./cases/rotary_cases.ts";
 import { rowCases } from "./cases/row_cases.ts";
 import { skipReason } from "./emit_kit.ts";
@@ -28,6 +30,7 @@ const EQUIVALENT: readonly Equivalent[] = [
     reason: FIRST_MEAN,
   })),
   ...CONTRACTION_EQUIVALENTS,
+  ...RESAMPLE_EQUIVALENTS,
 ];
 
 /** Attention without options and with all of them. */
@@ -39,6 +42,8 @@ const cases = [
   ...rotaryCases(),
   ...packCases(),
   ...matmulCases(false),
+  ...byteMatmulCases(false),
+  ...resampleCases(),
   ...attentionCases(false).filter((c) => ATTENTION.has(c.name)),
 ];
 

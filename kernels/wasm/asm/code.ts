@@ -90,6 +90,7 @@ interface I32 {
   readonly ltU: Binary;
   readonly gtS: Binary;
   readonly leS: Binary;
+  readonly leU: Binary;
   readonly geS: Binary;
   readonly add: Binary;
   readonly sub: Binary;
@@ -99,6 +100,7 @@ interface I32 {
   readonly and: Binary;
   readonly or: Binary;
   readonly shl: Binary;
+  readonly shrS: Binary;
   readonly shrU: Binary;
   readonly truncF32: Unary;
   readonly reinterpretF32: Unary;
@@ -120,6 +122,7 @@ export const i32: I32 = {
   ltU: binary(0x49),
   gtS: binary(0x4a),
   leS: binary(0x4c),
+  leU: binary(0x4d),
   geS: binary(0x4e),
   add: binary(0x6a),
   sub: binary(0x6b),
@@ -129,6 +132,7 @@ export const i32: I32 = {
   and: binary(0x71),
   or: binary(0x72),
   shl: binary(0x74),
+  shrS: binary(0x75),
   shrU: binary(0x76),
   truncF32: unary(0xfc, 0x00),
   reinterpretF32: unary(0xbc),
@@ -185,15 +189,19 @@ interface V128 {
   readonly load: Load;
   readonly store: Store;
   readonly load32Splat: Load;
+  readonly load64Splat: Load;
   readonly load32Zero: Load;
   readonly load64Zero: Load;
   /** Four unsigned 16-bit integers as lanes of 32 bits. */
   readonly load16x4u: Load;
   readonly load32Lane: (address: Code, vector: Code, lane: number, offset?: number) => Code;
   readonly load64Lane: (address: Code, vector: Code, lane: number, offset?: number) => Code;
+  readonly store8Lane: (address: Code, vector: Code, lane: number, offset?: number) => Code;
   readonly store16Lane: (address: Code, vector: Code, lane: number, offset?: number) => Code;
   readonly store32Lane: (address: Code, vector: Code, lane: number, offset?: number) => Code;
   readonly store64Lane: (address: Code, vector: Code, lane: number, offset?: number) => Code;
+  /** Byte lanes of `a` by the indices in `lanes`, 0 where an index is 16 or more. */
+  readonly swizzle: (a: Code, lanes: Code) => Code;
   /** 16 byte lanes out of the 32 of `a` and `b`. */
   readonly shuffle: (a: Code, b: Code, lanes: readonly number[]) => Code;
   readonly not: Unary;
@@ -222,15 +230,18 @@ export const v128: V128 = {
   load: load(2, ...simd(0)),
   store: store(2, ...simd(11)),
   load32Splat: load(2, ...simd(9)),
+  load64Splat: load(2, ...simd(10)),
   load32Zero: load(2, ...simd(92)),
   load64Zero: load(2, ...simd(93)),
   load16x4u: load(1, ...simd(4)),
   load32Lane: laned(2, 86),
   load64Lane: laned(2, 87),
+  store8Lane: laned(0, 88),
   store16Lane: laned(1, 89),
   store32Lane: laned(2, 90),
   store64Lane: laned(2, 91),
   shuffle: (a, b, lanes) => [a, b, ...simd(13), ...lanes.map(lane)],
+  swizzle: binary(...simd(14)),
   not: unary(...simd(77)),
   and: binary(...simd(78)),
   andnot: binary(...simd(79)),
@@ -316,6 +327,8 @@ interface I32x4 {
   readonly truncSatF32: Unary;
   /** Bytes 0..3 as four unsigned integers. */
   readonly extendLowU8: Unary;
+  /** Products of signed 16-bit lanes, neighbours added. */
+  readonly dotI16: Binary;
 }
 
 const wordBytes = (value: number): number[] => [0, 8, 16, 24].map((shift) => (value >>> shift) & 255);
@@ -334,15 +347,29 @@ export const i32x4: I32x4 = {
   shrU: binary(...simd(173)),
   truncSatF32: unary(...simd(248)),
   extendLowU8: unary(...simd(137), ...simd(169)),
+  dotI16: binary(...simd(186)),
 };
 
 interface I16x8 {
+  /** Bytes 0..7 or 8..15 as eight unsigned integers. */
+  readonly extendLowU8: Unary;
+  readonly extendHighU8: Unary;
   readonly eq: Binary;
-  /** Lanes of `a`, then of `b`, all of them 0..65535. */
+  /** The lanes of `a`, then of `b`, saturated to signed or to unsigned integers. */
   readonly narrowI32: Binary;
+  readonly narrowI32ToU: Binary;
+  /** The lanes of `a`, then of `b`, saturated to unsigned bytes. */
+  readonly narrowToU8: Binary;
 }
 
-export const i16x8: I16x8 = { eq: binary(...simd(45)), narrowI32: binary(...simd(134)) };
+export const i16x8: I16x8 = {
+  extendLowU8: unary(...simd(137)),
+  extendHighU8: unary(...simd(138)),
+  eq: binary(...simd(45)),
+  narrowI32: binary(...simd(133)),
+  narrowI32ToU: binary(...simd(134)),
+  narrowToU8: binary(...simd(102)),
+};
 
 const VOID_BLOCK = 0x40;
 

@@ -1,9 +1,12 @@
 /** Values moved without arithmetic: dense copies of views, concatenation, weights that are results. */
 import type { Claim, ClaimContext, EmitContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
 import { add, type Dim, dimEquals, mul } from "../../../runtime/core/dim.ts";
+import { DTYPE_BYTES } from "../../../runtime/core/dtype.ts";
 import { denseStrides } from "../../../runtime/core/strides.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
+import type { KernelModule } from "../asm/module.ts";
 import { type CollapsedAxes, collapseAxes } from "../emit/axes.ts";
+import { byteCopyGrid, byteCopyKernel, byteCopyWords, byteLines } from "../emit/byte_copy.ts";
 import { copyOptions, elementwiseGrid, elementwiseKernel, elementwiseWords } from "../emit/elementwise.ts";
 import {
   transposedCopy,
@@ -13,7 +16,8 @@ import {
 } from "../emit/transposed_copy.ts";
 import { bytesOf, pointer, type Source, sourcesOf } from "./operands.ts";
 
-const WORD_TYPES: readonly string[] = ["f32", "i32"];
+/** Types whose values are moved as they are, words or bytes. */
+const MOVED_TYPES: readonly string[] = ["f32", "i32", "u8"];
 
 /** A run whose output elements lie apart becomes rows of one element. */
 function withContiguousOutput(axes: CollapsedAxes): CollapsedAxes {
@@ -32,23 +36,38 @@ interface Moved {
   readonly offset: Dim;
 }
 
+/** A kernel with its integer arguments. */
+interface CopyLaunch {
+  readonly code: KernelModule;
+  readonly words: readonly Dim[];
+  readonly grid: Dim;
+}
+
+function wordCopy(axes: CollapsedAxes): CopyLaunch {
+  const transposed = transposedCopy(axes);
+  return transposed === undefined
+    ? { code: elementwiseKernel(copyOptions(axes)), words: elementwiseWords(axes), grid: elementwiseGrid(axes) }
+    : {
+        code: transposedCopyKernel(transposed.outer.length),
+        words: transposedCopyWords(transposed),
+        grid: transposedCopyGrid(transposed),
+      };
+}
+
+function byteCopy(axes: CollapsedAxes): CopyLaunch {
+  const lines = byteLines(axes);
+  return { code: byteCopyKernel(lines.options), words: byteCopyWords(lines), grid: byteCopyGrid(lines) };
+}
+
 /** One launch that writes an input to its place in an output with the given strides. */
 function emitCopy(e: EmitContext, name: string, { node, source, offset }: Moved, outputStrides: readonly Dim[]): void {
   const axes = withContiguousOutput(collapseAxes(node.shape, [outputStrides, source.strides]));
-  const transposed = transposedCopy(axes);
-  const { code, words, grid } =
-    transposed === undefined
-      ? { code: elementwiseKernel(copyOptions(axes)), words: elementwiseWords(axes), grid: elementwiseGrid(axes) }
-      : {
-          code: transposedCopyKernel(transposed.outer.length),
-          words: transposedCopyWords(transposed),
-          grid: transposedCopyGrid(transposed),
-        };
+  const { code, words, grid } = node.dtype === "u8" ? byteCopy(axes) : wordCopy(axes);
   e.step({
     name,
     code: code.bytes,
     args: [
-      { place: e.output, offset: mul(offset, 4), mode: "write" },
+      { place: e.output, offset: mul(offset, DTYPE_BYTES[node.dtype]), mode: "write" },
       pointer(source, node),
       ...words.map((size) => ({ size })),
     ],
@@ -65,8 +84,8 @@ function claimCopies(
   inputs: readonly Node[],
   axis: number,
 ): readonly Offer[] {
-  if (!WORD_TYPES.includes(node.dtype)) {
-    return [{ kernel: "copy", node, reason: `it moves words of four bytes, not ${node.dtype}.` }];
+  if (!MOVED_TYPES.includes(node.dtype)) {
+    return [{ kernel: "copy", node, reason: `it moves ${MOVED_TYPES.join(", ")}, not ${node.dtype}.` }];
   }
   const sources = sourcesOf(context, inputs);
   const strides = denseStrides(node.shape);

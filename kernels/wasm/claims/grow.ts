@@ -27,6 +27,8 @@ const MAX_LEAVES = 8;
 function fusable(context: ClaimContext, node: Node, root: Node): boolean {
   return (
     context.kind(node) === "elementwise" &&
+    // What is computed between is f32.
+    node.dtype === "f32" &&
     !context.isWeight(node) &&
     !context.isOutput(node) &&
     // A smaller value that is broadcast later would be computed again for every element.

@@ -4,11 +4,17 @@ import { type Dim, dimEquals, floorDiv, mul, product } from "../../../runtime/co
 import { denseStrides } from "../../../runtime/core/strides.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import { gatherKernel } from "../emit/gather.ts";
+import type { ElementBytes } from "../emit/loops.ts";
 import { patchifyKernel } from "../emit/patchify.ts";
 import { bytesOf, pointer, type Source, sourcesOf } from "./operands.ts";
 import { denseHalf, type StoredWeight, storedWeight } from "./stored.ts";
 
 const size = (value: Dim): { readonly size: Dim } => ({ size: value });
+
+/** Bytes of an element that is moved as it is; nothing for types that are not taken. */
+function movedBytes({ dtype }: Node): ElementBytes | undefined {
+  return dtype === "f32" ? 4 : dtype === "u8" ? 1 : undefined;
+}
 
 /** A weight with two bytes for each number, read where it is kept. */
 function heldHalf(e: EmitContext, stored: StoredWeight): Source {
@@ -19,10 +25,10 @@ function heldHalf(e: EmitContext, stored: StoredWeight): Source {
 /** gather: table [rows, width] at indices of any shape; take_row: x [batch, tokens, width] at [batch]. */
 function claimGather(context: ClaimContext, node: Node): readonly Offer[] {
   const [x, indices] = node.inputs;
-  if (x.dtype !== "f32" || indices.dtype !== "i32") {
-    return [
-      { kernel: "gather", node, reason: `it reads f32 rows at i32 indices, found ${x.dtype} and ${indices.dtype}.` },
-    ];
+  const elementBytes = movedBytes(x);
+  if (elementBytes === undefined || indices.dtype !== "i32") {
+    const reason = `it reads f32 or u8 rows at i32 indices, found ${x.dtype} and ${indices.dtype}.`;
+    return [{ kernel: "gather", node, reason }];
   }
   const rank = x.shape.length;
   const stored = storedWeight(context, x);
@@ -42,7 +48,7 @@ function claimGather(context: ClaimContext, node: Node): readonly Offer[] {
       const entry = node.op === "take_row" ? rows.strides[0] : 0;
       e.step({
         name: node.op,
-        code: gatherKernel(stored?.dtype).bytes,
+        code: gatherKernel(stored?.dtype ?? elementBytes).bytes,
         args: [
           { place: e.output, offset: 0, mode: "write" },
           pointer(rows, x),
@@ -62,7 +68,9 @@ function claimGather(context: ClaimContext, node: Node): readonly Offer[] {
 
 function claimPatchify(context: ClaimContext, node: Node): readonly Offer[] {
   const [x] = node.inputs;
-  if (x.dtype !== "f32") return [{ kernel: "patchify", node, reason: `it moves f32 pixels, found ${x.dtype}.` }];
+  const elementBytes = movedBytes(x);
+  if (elementBytes === undefined)
+    return [{ kernel: "patchify", node, reason: `it moves f32 or u8 pixels, found ${x.dtype}.` }];
   const view = context.isWeight(x) ? undefined : context.view(x);
   const inPlace = view === undefined || dimEquals(view.strides[3], 1);
   const sources = sourcesOf(context, [x], inPlace ? "strided" : "dense");
@@ -80,7 +88,7 @@ function claimPatchify(context: ClaimContext, node: Node): readonly Offer[] {
       const [down, across] = [floorDiv(height, patchHeight), floorDiv(width, patchWidth)];
       e.step({
         name: "patchify",
-        code: patchifyKernel({ patchHeight, patchWidth }).bytes,
+        code: patchifyKernel({ patchHeight, patchWidth, elementBytes }).bytes,
         args: [
           { place: e.output, offset: 0, mode: "write" },
           pointer(pixels, x),

@@ -53,9 +53,18 @@ interface Tile {
   readonly madd: boolean;
 }
 
+/** What is read as the left-hand side. */
+interface LeftSide {
+  /** f32, or u8 that the kernel converts. */
+  readonly value: Node;
+  /** The covered conversion. */
+  readonly covers: readonly Node[];
+}
+
 /** Everything that emission needs to know about a product. */
 interface Product {
   readonly node: Node;
+  readonly left: LeftSide;
   readonly epilogue: Epilogue;
   readonly tile: Tile;
   readonly n: Dim;
@@ -107,9 +116,17 @@ function rowsOfTile(fastest: number, { exact, most = fastest }: SizeHint): numbe
   return Math.max(1, Math.min(fastest, exact ?? most));
 }
 
-function analyze(context: ClaimContext, node: Node, epilogue: Epilogue): Product | string {
+/** Bytes that nothing but the product reads as f32. */
+function bytesOnTheLeft(context: ClaimContext, node: Node): LeftSide | undefined {
   const [a, b] = node.inputs;
-  const odd = [a, b, ...epilogue.operands].find((x) => x.dtype !== "f32");
+  const own = a !== b && a.op === "cast" && a.inputs[0].dtype === "u8" && !context.isWeight(a) && !context.isOutput(a);
+  return own && context.users(a).every((u) => u === node) ? { value: a.inputs[0], covers: [a] } : undefined;
+}
+
+function analyze(context: ClaimContext, node: Node, left: LeftSide, epilogue: Epilogue): Product | string {
+  const [, b] = node.inputs;
+  const a = left.value;
+  const odd = [node.inputs[0], b, ...epilogue.operands].find((x) => x.dtype !== "f32");
   if (odd !== undefined) return `it multiplies f32, and an operand is ${odd.dtype}.`;
   const transposed = node.attributes.transpose_b === true;
   const lead = node.shape.slice(0, -1);
@@ -143,8 +160,9 @@ function analyze(context: ClaimContext, node: Node, epilogue: Epilogue): Product
   const { tileRows, tileColumns, relaxedMadd } = context.capabilities;
   const rows = rowsOfTile(tileRows as number, hintOf(form.rows, context.box));
   const tile = { rows, columns: tileColumns as number, madd: relaxedMadd === true };
-  const stored = storedWeight(context, b);
-  return { node, epilogue, tile, n, k, transposed, form, copiesA: found === undefined, stored };
+  // Products of bytes read panels of f32.
+  const stored = left.value.dtype === "u8" ? undefined : storedWeight(context, b);
+  return { node, left, epilogue, tile, n, k, transposed, form, copiesA: found === undefined, stored };
 }
 
 /** Right-hand side in panels, packed once when it is a weight, else before every product. */
@@ -212,6 +230,7 @@ function emit(e: EmitContext, p: Product, a: Source, b: Source | undefined, oper
     mHint: hintOf(form.rows, e.box),
     wholePanels: divisorOf(n, e.box) % tile.columns === 0,
     aRowStride: sizeOf(ofA.row, e.box),
+    aBytes: p.left.value.dtype === "u8",
     epilogue: epilogue.expr,
     operands: access,
     ...(p.stored === undefined ? {} : { half: p.stored.dtype }),
@@ -227,7 +246,7 @@ function emit(e: EmitContext, p: Product, a: Source, b: Source | undefined, oper
   };
   const pointers: Record<string, { readonly place: Place; readonly offset: Dim; readonly mode: "read" | "write" }> = {
     output: { place: e.output, offset: 0, mode: "write" },
-    a: pointer(a, p.node.inputs[0]),
+    a: pointer(a, p.left.value),
     b: { place: packed.place, offset: 0, mode: "read" },
   };
   operands.forEach((source, i) => {
@@ -236,7 +255,7 @@ function emit(e: EmitContext, p: Product, a: Source, b: Source | undefined, oper
     sizes[`operand_${i}_batch_stride`] = ofOperands[i].batch;
   });
   e.step({
-    name: [NAME, ...epilogue.covers.map((c) => c.op)].join("_"),
+    name: [...p.left.covers, p.node, ...epilogue.covers].map((c) => c.op).join("_"),
     code: matmulKernel(options).bytes,
     args: matmulArguments(options).map((name) => pointers[name] ?? { size: sizes[name] }),
     grid: matmulGrid(form.rows, n, form.batch, options),
@@ -252,8 +271,9 @@ function flopsOf({ node, epilogue, k }: Product): Dim {
 }
 
 function claimProduct(context: ClaimContext, p: Product): Claim {
-  const { node, epilogue } = p;
-  const [a, b] = node.inputs;
+  const { node, left, epilogue } = p;
+  const [, b] = node.inputs;
+  const a = left.value;
   const isWeight = context.isWeight(b);
   const read = [a, ...(isWeight ? [] : [b]), ...epilogue.operands];
   const sources = sourcesOf(context, read);
@@ -261,7 +281,7 @@ function claimProduct(context: ClaimContext, p: Product): Claim {
   const operands = sources.operands.map((o, i) => (copied && i === 0 ? { ...o, access: "dense" as const } : o));
   return {
     kernel: NAME,
-    covers: [node, ...epilogue.covers],
+    covers: [...left.covers, node, ...epilogue.covers],
     output: epilogue.output,
     operands,
     weights: [...sources.weights, ...(isWeight ? [p.stored?.value ?? b] : [])],
@@ -281,11 +301,15 @@ function claimProduct(context: ClaimContext, p: Product): Claim {
   };
 }
 
-function offer(context: ClaimContext, node: Node, epilogue: Epilogue): Offer {
-  const found = analyze(context, node, epilogue);
-  return typeof found === "string"
-    ? { kernel: NAME, node: epilogue.output, reason: found }
-    : claimProduct(context, found);
+function offersFor(context: ClaimContext, node: Node, epilogue: Epilogue): readonly Offer[] {
+  const bytes = bytesOnTheLeft(context, node);
+  const sides: readonly LeftSide[] = [{ value: node.inputs[0], covers: [] }, ...(bytes === undefined ? [] : [bytes])];
+  return sides.map((left) => {
+    const found = analyze(context, node, left, epilogue);
+    return typeof found === "string"
+      ? { kernel: NAME, node: epilogue.output, reason: found }
+      : claimProduct(context, found);
+  });
 }
 
 /** Products among the leaves of an elementwise region that nobody else reads. */
@@ -303,7 +327,7 @@ function offersForRoot(context: ClaimContext, root: Node): readonly Offer[] {
     if (!fits) return [];
     const order = leaves.map((_, i) => (i === at ? 0 : i < at ? i + 1 : i));
     const operands = leaves.filter((_, i) => i !== at);
-    return [offer(context, leaf, { expr: renumber(expr, order), operands, covers, output: root })];
+    return offersFor(context, leaf, { expr: renumber(expr, order), operands, covers, output: root });
   });
 }
 
@@ -313,7 +337,7 @@ export const MATMUL_KERNEL: KernelSpec = {
   reads: ["tileRows", "tileColumns", "relaxedMadd"],
   claim: (context, node) => {
     if (node.op === "matmul")
-      return [offer(context, node, { expr: { input: 0 }, operands: [], covers: [], output: node })];
+      return offersFor(context, node, { expr: { input: 0 }, operands: [], covers: [], output: node });
     return context.kind(node) === "elementwise" ? offersForRoot(context, node) : [];
   },
 };

@@ -64,6 +64,8 @@ const OPS: Readonly<Record<ElementwiseOp, OpCode>> = {
   lt: plain(2, (a, b) => truth(f32x4.lt(a, b))),
   le: plain(2, (a, b) => truth(f32x4.le(a, b))),
   eq: plain(2, (a, b) => truth(f32x4.eq(a, b))),
+  // Operands are converted where they are loaded.
+  cast: plain(1, (x) => x),
   where: plain(3, (c, a, b) => v128.bitselect(a, b, f32x4.ne(c, f32x4.of(0)))),
 };
 

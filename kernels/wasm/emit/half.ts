@@ -172,7 +172,7 @@ export function narrowRun(
     set(lanes, elements === 4 ? v128.load(get(from)) : v128.load32Zero(get(from))),
     narrowLanes(frame, dtype, lanes),
     elements === 4
-      ? v128.store64Lane(get(to), i16x8.narrowI32(get(lanes), get(lanes)), 0)
+      ? v128.store64Lane(get(to), i16x8.narrowI32ToU(get(lanes), get(lanes)), 0)
       : v128.store16Lane(get(to), get(lanes), 0),
     advance(from, i32.of(4 * elements)),
     advance(to, i32.of(2 * elements)),

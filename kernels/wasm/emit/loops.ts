@@ -2,6 +2,9 @@
 import { type Code, get, i32, type Local, repeat, set, v128, whileLoop } from "../asm/code.ts";
 import type { KernelFrame } from "../asm/module.ts";
 
+/** Bytes of the elements of what is moved without looking at it. */
+export type ElementBytes = 1 | 4;
+
 /** Argument word `index`. */
 export const word = (frame: KernelFrame, index: number): Code => i32.load(get(frame.args), 4 * index);
 
@@ -35,6 +38,26 @@ export function inFours(counter: Local, total: Code, four: Code, one: Code): Cod
     set(counter, i32.and(total, i32.of(3))),
     countDown(counter, one),
   ];
+}
+
+/** Copies `total` bytes from `from` to `to`; both pointers move behind the run. */
+export function copyBytes(counter: Local, total: Code, from: Local, to: Local): Code {
+  return [
+    set(counter, i32.shrU(total, i32.of(4))),
+    countDown(counter, [v128.store(get(to), v128.load(get(from))), advance(from, i32.of(16)), advance(to, i32.of(16))]),
+    set(counter, i32.and(total, i32.of(15))),
+    countDown(counter, [i32.store8(get(to), i32.load8u(get(from))), advance(from, i32.of(1)), advance(to, i32.of(1))]),
+  ];
+}
+
+/** Copies `count` bytes at fixed offsets. */
+export function copyFixed(count: number, from: Local, to: Local): Code {
+  const copies: Code[] = [];
+  let at = 0;
+  for (; at + 16 <= count; at += 16) copies.push(v128.store(get(to), v128.load(get(from), at), at));
+  for (; at + 4 <= count; at += 4) copies.push(i32.store(get(to), i32.load(get(from), at), at));
+  for (; at < count; at++) copies.push(i32.store8(get(to), i32.load8u(get(from), at), at));
+  return copies;
 }
 
 /** Copies `total` words from `from` to `to`, bit by bit; both pointers move behind the run. */

@@ -1,13 +1,14 @@
-/** Matrix product with an epilogue: C = epilogue(A B), B packed in panels (see pack_b.ts). */
+/** Matrix product with an epilogue: C = epilogue(A B), A of f32 or u8, B packed in panels (see pack_b.ts). */
 import { internal } from "../../../runtime/core/diagnostics.ts";
 import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
 import type { HalfDType } from "../../../runtime/core/dtype.ts";
 import { type Code, get, i32, set, when } from "../asm/code.ts";
 import { type KernelFrame, type KernelModule, kernelModule } from "../asm/module.ts";
+import { byteBlockScratch, multiplyBytes, panelSumBytes, panelsAtOnce } from "./byte_block.ts";
 import { type EpilogueAccess, type EpilogueOperand, storeBlock } from "./epilogue.ts";
 import type { ScalarExpr } from "./expr.ts";
 import { pairedWords } from "./half.ts";
-import { forItems, word, wordBytes } from "./loops.ts";
+import { advance, countDown, forItems, word, wordBytes } from "./loops.ts";
 import { blockSteps, multiplyBlock } from "./matmul_block.ts";
 import { ceilDivision, remainders, type Size, type SizeHint, sizeValue, smaller, wordsAfter } from "./size.ts";
 
@@ -24,6 +25,8 @@ export interface MatmulOptions {
   readonly wholePanels?: boolean;
   /** Elements between rows of A. */
   readonly aRowStride: Size;
+  /** A holds u8, converted while it is read, and B f32; A is f32 unless given. */
+  readonly aBytes?: boolean;
   /** Input 0 is the product, inputs 1.. are the operands. */
   readonly epilogue: ScalarExpr;
   readonly operands: readonly EpilogueAccess[];
@@ -38,7 +41,7 @@ const BLOCK_ROWS = 64;
 /** More where a panel is widened for every item. */
 const HALF_BLOCK_ROWS = 128;
 
-type Blocking = Pick<MatmulOptions, "rows" | "columns" | "half">;
+type Blocking = Pick<MatmulOptions, "rows" | "columns" | "half" | "aBytes">;
 
 const blockRows = ({ rows, half }: Blocking): number =>
   Math.ceil((half === undefined ? BLOCK_ROWS : HALF_BLOCK_ROWS) / rows) * rows;
@@ -50,9 +53,12 @@ function sumsBytes(options: Blocking & Pick<MatmulOptions, "mHint">): number {
   return Math.min(blockRows(options), most) * columns * 4;
 }
 
+/** Panels of B that a grid item multiplies. */
+const itemPanels = ({ columns, aBytes }: Blocking): number => (aBytes === true ? panelsAtOnce(columns) : 1);
+
 /** Grid items of C [batch, m, n]. */
 export function matmulGrid(m: Dim, n: Dim, batch: Dim, options: Blocking): Dim {
-  return mul(batch, ceilDiv(m, blockRows(options)), ceilDiv(n, options.columns));
+  return mul(batch, ceilDiv(m, blockRows(options)), ceilDiv(n, options.columns * itemPanels(options)));
 }
 
 /** The grid item that writes an element of C [batch, m, n]. */
@@ -62,12 +68,14 @@ export function matmulItem(element: number, m: number, n: number, options: Block
   const blocks = Math.ceil(m / blockRows(options));
   const height = Math.ceil(Math.ceil(m / blocks) / options.rows) * options.rows;
   const block = batch * blocks + Math.floor((row - batch * m) / height);
-  return block * Math.ceil(n / options.columns) + Math.floor((element - row * n) / options.columns);
+  const columns = options.columns * itemPanels(options);
+  return block * Math.ceil(n / columns) + Math.floor((element - row * n) / columns);
 }
 
 /** Bytes of private scratch: sums and, for a widened block of K, a panel with a vector that completes its last pair. */
 export function matmulScratch(options: Blocking & Pick<MatmulOptions, "k" | "mHint">): number {
-  const { columns, half } = options;
+  const { columns, half, aBytes } = options;
+  if (aBytes === true) return byteBlockScratch(blockRows(options), columns);
   if (half === undefined) return sumsBytes(options);
   return sumsBytes(options) + 4 * columns * Math.min(constantK(options), blockSteps(columns)) + 16;
 }
@@ -166,7 +174,7 @@ export function matmulKernel(options: MatmulOptions): KernelModule {
     const setup = [
       ...[n.setup, k.setup, aRow.setup],
       set(m, mHint.exact === undefined ? argument("m") : i32.of(mHint.exact)),
-      set(panels, n.ceilDiv(columns)),
+      set(panels, n.ceilDiv(columns * itemPanels(options))),
       ...(oneBlock ? [] : evenBlocks),
     ];
     const place = [
@@ -175,11 +183,23 @@ export function matmulKernel(options: MatmulOptions): KernelModule {
       ...(oneBlock ? [set(height, get(m))] : blockPlace),
     ];
 
-    const aFirst = [i32.mul(get(batch), argument("a_batch_stride")), i32.mul(get(row), aRow.read)];
+    const bytes = options.aBytes === true;
+    const [panelsHere, panelSums, rowsHere] = frame.locals("i32", bytes ? 3 : 0);
+    const aFirst: [Code, Code] = [i32.mul(get(batch), argument("a_batch_stride")), i32.mul(get(row), aRow.read)];
     const panelWords =
       options.half === undefined ? k.times(columns) : i32.of(pairedWords(constantK(options) * columns));
     const bFirst = [i32.mul(get(batch), argument("b_batch_stride")), i32.mul(get(panel), panelWords)];
-    const multiply = [
+    const multiplyPanels = (): Code => [
+      set(panel, i32.mul(get(panel), i32.of(itemPanels(options)))),
+      set(panelsHere, smaller(i32.of(itemPanels(options)), i32.sub(n.ceilDiv(columns), get(panel)))),
+      set(a, i32.add(argument("a"), i32.add(...aFirst))),
+      set(b, wordsAfter(argument("b"), ...bFirst)),
+      multiplyBytes(frame, {
+        ...{ tile: options, blockRows: blockRows(options), height, rests: remainders(mHint, rows), most },
+        ...{ a, aRow, b, panels: panelsHere, kSteps: k },
+      }),
+    ];
+    const multiplyPanel = (): Code => [
       set(a, wordsAfter(argument("a"), ...aFirst)),
       set(b, wordsAfter(argument("b"), ...bFirst)),
       multiplyBlock(frame, {
@@ -191,15 +211,16 @@ export function matmulKernel(options: MatmulOptions): KernelModule {
         ...(options.half === undefined ? {} : { half: { dtype: options.half, at: sumsBytes(options) } }),
       }),
     ];
+    const multiply = bytes ? multiplyPanels() : multiplyPanel();
 
     const first = { column: get(column), row: get(row), batch: get(batch) };
     const { operands, place: placeOperands } = placedOperands(frame, options.operands, first, argument);
     const outputRow = i32.add(i32.mul(get(batch), get(m)), get(row));
     const tail = options.n !== "argument" ? options.n % columns : options.wholePanels === true ? 0 : undefined;
-    const finish = [
+    const finish = (firstSum: Code): Code => [
       set(column, i32.mul(get(panel), i32.of(columns))),
       tail !== 0 ? set(width, smaller(i32.of(columns), i32.sub(n.read, get(column)))) : [],
-      set(sums, get(frame.scratch)),
+      set(sums, firstSum),
       set(output, wordsAfter(argument("output"), i32.mul(outputRow, n.read), get(column))),
       placeOperands,
       storeBlock(
@@ -212,7 +233,17 @@ export function matmulKernel(options: MatmulOptions): KernelModule {
         options.madd,
       ),
     ];
-    const work = [multiply, finish];
+    const finishPanels = (): Code => [
+      set(panelSums, get(frame.scratch)),
+      set(rowsHere, get(height)),
+      countDown(panelsHere, [
+        finish(get(panelSums)),
+        set(height, get(rowsHere)),
+        advance(panelSums, i32.of(panelSumBytes(blockRows(options), columns))),
+        advance(panel, i32.of(1)),
+      ]),
+    ];
+    const work = [multiply, bytes ? finishPanels() : finish(get(frame.scratch))];
     // Even heights may leave nothing for the last block.
     return [setup, forItems(frame, item, [place, oneBlock ? work : when(i32.gtS(get(height), i32.of(0)), work)])];
   });

@@ -43,13 +43,36 @@ export interface ProductBlock {
   readonly most: number | undefined;
 }
 
+/** How the rows of a block are multiplied, tile by tile. */
+interface TilePass {
+  readonly tile: TileShape;
+  readonly aRowStride: Size;
+  readonly aRow: SizeValue;
+  /** Sums begin at 0 instead of those in scratch. */
+  readonly clears: boolean;
+  /** Rows that may be left behind whole tiles. */
+  readonly rests: readonly number[];
+  /** No block has more rows; nothing where that is not known. */
+  readonly most: number | undefined;
+}
+
+interface TilePlaces {
+  /** First element of A. */
+  readonly a: Local;
+  readonly b: Local;
+  /** Address of the block's sums. */
+  readonly sums: Code;
+  /** Rows. */
+  readonly height: Local;
+}
+
 interface TileRows {
   readonly rows: readonly TileRow[];
   readonly place: (first: Local, count: number) => Code;
 }
 
 /** The rows of a tile: constant distances from one pointer, or one pointer each. */
-function tileRows(frame: KernelFrame, { tile, aRowStride, aRow }: ProductBlock): TileRows {
+function tileRows(frame: KernelFrame, { tile, aRowStride, aRow }: TilePass): TileRows {
   if (aRowStride !== "argument") {
     const pointer = frame.local("i32");
     return {
@@ -65,40 +88,65 @@ function tileRows(frame: KernelFrame, { tile, aRowStride, aRow }: ProductBlock):
   };
 }
 
+/** Multiplies a block by the steps from `b` to `end` of a panel; `left` and `sums` may serve between passes. */
+export function tilePass(
+  frame: KernelFrame,
+  pass: TilePass,
+): {
+  readonly registers: TileRegisters;
+  readonly end: Local;
+  readonly left: Local;
+  readonly sums: Local;
+  readonly run: (places: TilePlaces) => Code;
+} {
+  const { tile, aRow } = pass;
+  const { rows, columns } = tile;
+  const registers = tileRegisters(frame, tile);
+  const [aTile, bStep, end, sums, left] = frame.locals("i32", 5);
+  const operands = tileRows(frame, pass);
+  const run = ({ a, b, sums: firstSum, height }: TilePlaces): Code => {
+    const multiply = (count: number): Code => [
+      operands.place(aTile, count),
+      set(bStep, get(b)),
+      pass.clears ? clearTile(registers, count) : loadTile(registers, count, sums, 4 * columns),
+      multiplyTile(registers, { a: operands.rows.slice(0, count), b: bStep, end }),
+      storeTile(registers, count, sums, 4 * columns),
+    ];
+    const rest = pass.rests.map((n) => when(i32.eq(get(left), i32.of(n)), multiply(n)));
+    return [
+      set(aTile, get(a)),
+      set(sums, firstSum),
+      set(left, get(height)),
+      pass.most === rows
+        ? when(i32.eq(get(left), i32.of(rows)), multiply(rows))
+        : whileLoop(i32.geS(get(left), i32.of(rows)), [
+            multiply(rows),
+            advance(aTile, aRow.times(4 * rows)),
+            advance(sums, i32.of(4 * columns * rows)),
+            advance(left, i32.of(-rows)),
+          ]),
+      rest,
+    ];
+  };
+  return { registers, end, left, sums, run };
+}
+
 /** Leaves the block's sums in scratch, rows `columns` apart. Every sum is one chain in ascending K. */
 export function multiplyBlock(frame: KernelFrame, block: ProductBlock): Code {
-  const { a, b, tile, height, aRow, kSteps } = block;
-  const { rows, columns } = tile;
+  const { a, b, tile, aRowStride, height, aRow, kSteps, rests, most } = block;
+  const { columns } = tile;
   const atOnce = block.k !== "argument" && block.k <= blockSteps(columns);
-  const registers = tileRegisters(frame, tile);
-  const [aTile, bStep, bEnd, sums, left] = frame.locals("i32", 5);
-  const operands = tileRows(frame, block);
+  const {
+    registers,
+    end: bEnd,
+    left,
+    sums,
+    run,
+  } = tilePass(frame, { tile, aRowStride, aRow, clears: atOnce, rests, most });
   // Panels of f32 are read where they are.
   const panel = block.half === undefined ? b : frame.local("i32");
   const widen = block.half === undefined ? undefined : widened(frame, block.half.dtype, b, panel, bEnd);
-
-  const multiply = (count: number): Code => [
-    operands.place(aTile, count),
-    set(bStep, get(panel)),
-    atOnce ? clearTile(registers, count) : loadTile(registers, count, sums, 4 * columns),
-    multiplyTile(registers, { a: operands.rows.slice(0, count), b: bStep, end: bEnd }),
-    storeTile(registers, count, sums, 4 * columns),
-  ];
-  const rest = block.rests.map((n) => when(i32.eq(get(left), i32.of(n)), multiply(n)));
-  const allRows = [
-    set(aTile, get(a)),
-    set(sums, get(frame.scratch)),
-    set(left, get(height)),
-    block.most === rows
-      ? when(i32.eq(get(left), i32.of(rows)), multiply(rows))
-      : whileLoop(i32.geS(get(left), i32.of(rows)), [
-          multiply(rows),
-          advance(aTile, aRow.times(4 * rows)),
-          advance(sums, i32.of(4 * columns * rows)),
-          advance(left, i32.of(-rows)),
-        ]),
-    rest,
-  ];
+  const allRows = run({ a, b: panel, sums: get(frame.scratch), height });
   const begin = block.half === undefined ? [] : set(panel, i32.add(get(frame.scratch), i32.of(block.half.at)));
   if (atOnce) return [begin, set(bEnd, i32.add(get(panel), kSteps.times(4 * columns))), widen ?? [], allRows];
   const [steps, stepsLeft] = frame.locals("i32", 2);
@@ -125,7 +173,7 @@ function widened(frame: KernelFrame, dtype: HalfDType, b: Local, panel: Local, e
 }
 
 /** Sets `rows` rows of sums to 0. */
-function clearSums(registers: TileRegisters, at: Local, left: Local, first: Code, rows: Code): Code {
+export function clearSums(registers: TileRegisters, at: Local, left: Local, first: Code, rows: Code): Code {
   const rowBytes = 4 * registers.shape.columns;
   return [
     clearTile(registers, 1),

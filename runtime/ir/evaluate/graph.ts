@@ -12,6 +12,7 @@ import { broadcastTo, concat, patchify, reshape, slice, storedAs, transpose, win
 import { matmul } from "./matmul.ts";
 import { l2Normalize, layerNorm, rmsNorm, softmax } from "./normalize.ts";
 import { reduceMax, reduceMean, reduceSum } from "./reduce.ts";
+import { resampleColumns, resampleRows, resampleTable } from "./resample.ts";
 import { rotary } from "./rotary.ts";
 import { type RefTensor, refTensor, sameShape, shapeText } from "./tensor.ts";
 
@@ -52,6 +53,7 @@ export const EVALUATORS: Readonly<Record<ComputedOp, Evaluate>> = {
   le: ([a, b]) => elementwise.le(a, b),
   eq: ([a, b]) => elementwise.eq(a, b),
   where: ([c, a, b]) => elementwise.where(c, a, b),
+  cast: ([x]) => refTensor("f32", x.shape, x.data),
 
   reshape: ([x], a, at) => reshape(x, sizes(a.shape, at)),
   transpose: ([x], a) => transpose(x, a.perm as readonly number[]),
@@ -94,6 +96,8 @@ export const EVALUATORS: Readonly<Record<ComputedOp, Evaluate>> = {
   patchify: ([x], a) => patchify(x, a.patch_height as number, a.patch_width as number),
   concat: (operands, a) => concat(operands, a.axis as number),
   stored_as: ([x], a) => storedAs(x, a.dtype as HalfDType),
+  resample_columns: ([x, ...table], a) => resampleColumns(x, resampleTable(table, a.narrow === true)),
+  resample_rows: ([x, ...table], a) => resampleRows(x, resampleTable(table, a.narrow === true)),
 };
 
 /** The function of an op, or nothing for inputs, weights and ops of plugins. */

@@ -7,5 +7,6 @@ export * from "./layout.ts";
 export * from "./matmul.ts";
 export * from "./normalize.ts";
 export * from "./reduce.ts";
+export { resampleColumns, resampleRows, resampleTable } from "./resample.ts";
 export * from "./rotary.ts";
 export { isFloat, type RefTensor, refTensor } from "./tensor.ts";

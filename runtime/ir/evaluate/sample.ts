@@ -11,6 +11,7 @@ import { exp } from "../../core/math.ts";
 import type { Node, OpTable } from "../node.ts";
 import { OP_TABLE } from "../ops.ts";
 import { evaluateNode, evaluatorOf, expansionOf } from "./graph.ts";
+import { resampleOne } from "./resample.ts";
 import { broadcastStrides, type RefTensor, refTensor, sameShape, stridesOf } from "./tensor.ts";
 
 /** Element of a value at a row-major position. */
@@ -303,6 +304,39 @@ export function createSampler(options: SampleOptions): ElementAt {
     return (position) => read(place(position));
   };
 
+  const resample = (node: Node): Reader => {
+    const [x, ...operands] = node.inputs;
+    const read = readerOf(x);
+    const sources = shapeOf(x);
+    const [starts, weights, bits] = operands.map(shapeOf);
+    const table = {
+      outputs: starts[0],
+      taps: weights[1],
+      start: readerOf(operands[0]),
+      weight: (output: number, tap: number): number => {
+        const w = readerOf(operands[1])(output * weights[1] + tap);
+        return node.attributes.narrow === true ? (w << 16) >> 16 : w;
+      },
+      bits: bits[0] === 1 ? readerOf(operands[2])(0) : internal("resampling needs one number of bits"),
+    };
+    if (node.op === "resample_rows") {
+      const [height, width] = sources;
+      return (position) => {
+        const column = position % width;
+        const source = (row: number): number => read(row * width + column);
+        return resampleOne(source, height, table, Math.floor(position / width));
+      };
+    }
+    const [, width, channels] = sources;
+    return (position) => {
+      const output = position % table.outputs;
+      const plane = Math.floor(position / table.outputs);
+      const [row, channel] = [Math.floor(plane / channels), plane % channels];
+      const source = (i: number): number => read((row * width + i) * channels + channel);
+      return resampleOne(source, width, table, output);
+    };
+  };
+
   /** An op of a plugin whose kind says too little: what it means in simpler ops. */
   const expanded = (node: Node): Reader => {
     const { outputs } = expansionOf(node, table);
@@ -337,6 +371,9 @@ export function createSampler(options: SampleOptions): ElementAt {
         return concat(node);
       case "patchify":
         return patchify(node);
+      case "resample_columns":
+      case "resample_rows":
+        return resample(node);
       case "rotary":
         return expanded(node);
       case "stored_as": {

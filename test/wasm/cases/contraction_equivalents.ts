@@ -2,7 +2,7 @@
 import type { Equivalent } from "../mutate.ts";
 
 /** Lines of `index: constant`, as the mutation test prints them. */
-function group(kernel: string, reason: string, ...constants: readonly string[]): readonly Equivalent[] {
+export function group(kernel: string, reason: string, ...constants: readonly string[]): readonly Equivalent[] {
   return constants.map((line) => {
     const [index, constant] = line.split(": ");
     return { kernel, index: Number(index), constant, reason };
@@ -22,6 +22,8 @@ const LOW_BYTE = "the lowest byte of a key weighs less than the tolerance";
 const BEHIND_HEAD = "columns of values beyond head_dim are never stored, and the next row or panel is written later";
 const ONE_MORE = "one more than is needed does no harm";
 
+const BYTES = "matmul of bytes, 4x8, sizes as arguments, every access";
+const BYTES_BAKED = "matmul of bytes, 2x16, sizes baked, bias";
 const DENSE = "attention dense";
 const RAGGED = "attention causal segments with key mask";
 
@@ -41,6 +43,13 @@ export const CONTRACTION_EQUIVALENTS: readonly Equivalent[] = [
     "142: i32 8",
   ),
   ...group("matmul 4x8, sizes as arguments, every access", "0 stays less than any number of vectors", "160: i32 2"),
+  ...group(BYTES, "a full item has 8 panels, whether 8 of 8 or of 9 are left", "25: i32 1"),
+  ...group(BYTES, "the code for part of a panel serves a whole one too", "158: i32 8"),
+  ...group(BYTES, "0 stays less than any number of vectors", "176: i32 2"),
+  ...group(BYTES_BAKED, "1, 5 or 9 panels are left, of which 4 are taken at most", "16: i32 9"),
+  ...group(BYTES_BAKED, "the lowest bytes of sums that are not cleared are too small to count", "34: i32 4096"),
+  ...group(BYTES_BAKED, ANY_SLICE, "39: i32 256"),
+  ...group(BYTES_BAKED, WHOLE_OR_NOT, "107: i32 131", "108: i32 16", "109: i32 131"),
   ...group("matmul 3x12, layer scale and residual", ANY_SLICE, "29: i32 512", "30: i32 512"),
   ...group("matmul 3x12, layer scale and residual", WHOLE_OR_NOT, "99: i32 20", "100: i32 12", "101: i32 20"),
   ...group(DENSE, FIRST_BLOCK, "38: i32 4608", "45: v128 0", "47: v128 0", "49: v128 0", "51: v128 0"),

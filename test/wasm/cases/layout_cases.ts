@@ -24,6 +24,18 @@ import { offsets } from "./elementwise_cases.ts";
 /** Bits that arithmetic would change: signalling NaNs, subnormals. */
 const anyBits = (length: number, seed: number): Int32Array => Int32Array.from({ length }, (_, i) => hash32(seed, i));
 
+/** What is moved: words of 4 bytes or single bytes, of which a grid item writes whole words all the same. */
+export type Elements = "words" | "bytes";
+
+function anyElements(elements: Elements, length: number, seed: number): Int32Array | Uint8Array {
+  return elements === "words" ? anyBits(length, seed) : Uint8Array.from(anyBits(length, seed));
+}
+
+/** Elements that a run wrote, and the words that they fill. */
+const written = (elements: Elements, found: Float32Array): Int32Array | Uint8Array =>
+  elements === "words" ? new Int32Array(found.buffer) : new Uint8Array(found.buffer);
+const wordsOf = (elements: Elements, count: number): number => (elements === "words" ? count : count / 4);
+
 /** The first failure of several checks. */
 function firstWrong(checks: readonly (() => string | undefined)[]): string | undefined {
   for (const check of checks) {
@@ -40,18 +52,19 @@ export function checkGather(
   width: number,
   count: number,
   seed: number,
+  elements: Elements = "words",
 ): string | undefined {
-  const table = anyBits(rows * width, seed);
+  const table = anyElements(elements, rows * width, seed);
   const indices = Int32Array.from({ length: count }, (_, i) => hash32(seed + 1, i) % rows);
   const expected = ref.gather(ref.refTensor("i32", [rows, width], table), ref.refTensor("i32", [count], indices));
   const found = runKernel(kernel, {
     inputs: [table, indices],
-    outputLength: count * width,
+    outputLength: wordsOf(elements, count * width),
     args: (output, pointers) => [output, ...pointers, rows, width, 0, width],
     grid: count,
     misaligned: seed % 4,
   });
-  return compare(new Int32Array(found.buffer), expected.data, 0, 0);
+  return compare(written(elements, found), expected.data, 0, 0);
 }
 
 /** take_row of a [batch, tokens, width] tensor with gaps between its rows. */
@@ -60,10 +73,11 @@ export function checkTakeRow(
   shape: readonly number[],
   gap: number,
   seed: number,
+  elements: Elements = "words",
 ): string | undefined {
   const [batch, tokens, width] = shape;
   const stride = width + gap;
-  const x = anyBits(batch * tokens * stride - gap, seed);
+  const x = anyElements(elements, batch * tokens * stride - gap, seed);
   const indices = Int32Array.from({ length: batch }, (_, i) => hash32(seed + 1, i) % tokens);
   const expected = [...indices].flatMap((index, b) => {
     const at = (b * tokens + index) * stride;
@@ -71,25 +85,26 @@ export function checkTakeRow(
   });
   const found = runKernel(kernel, {
     inputs: [x, indices],
-    outputLength: batch * width,
+    outputLength: wordsOf(elements, batch * width),
     args: (output, pointers) => [output, ...pointers, tokens, width, tokens * stride, stride],
     grid: batch,
     misaligned: seed % 4,
   });
-  return compare(new Int32Array(found.buffer), expected, 0, 0);
+  return compare(written(elements, found), expected, 0, 0);
 }
 
 /** Indices outside of the table read its last row. */
-function checkOutside(kernel: KernelFunction): string | undefined {
-  const table = anyBits(3 * 5, 9);
+function checkOutside(kernel: KernelFunction, elements: Elements = "words"): string | undefined {
+  const width = 4;
+  const table = anyElements(elements, 3 * width, 9);
   const found = runKernel(kernel, {
     inputs: [table, Int32Array.of(-1, 3, 2147483647, 0)],
-    outputLength: 20,
-    args: (output, pointers) => [output, ...pointers, 3, 5, 0, 5],
+    outputLength: wordsOf(elements, 4 * width),
+    args: (output, pointers) => [output, ...pointers, 3, width, 0, width],
     grid: 4,
   });
-  const last = [...table.subarray(10, 15)];
-  return compare(new Int32Array(found.buffer), [...last, ...last, ...last, ...table.subarray(0, 5)], 0, 0);
+  const last = [...table.subarray(2 * width)];
+  return compare(written(elements, found), [...last, ...last, ...last, ...table.subarray(0, width)], 0, 0);
 }
 
 export interface PatchRun {
@@ -101,13 +116,18 @@ export interface PatchRun {
   readonly gaps: readonly [number, number, number];
 }
 
-export function checkPatchify(kernel: KernelFunction, run: PatchRun, seed: number): string | undefined {
+export function checkPatchify(
+  kernel: KernelFunction,
+  run: PatchRun,
+  seed: number,
+  elements: Elements = "words",
+): string | undefined {
   const { batch, channels, grid, patch, gaps } = run;
   const [height, width] = [grid[0] * patch[0], grid[1] * patch[1]];
   const rowStride = width + gaps[0];
   const channelStride = height * rowStride + gaps[1];
   const batchStride = channels * channelStride + gaps[2];
-  const x = anyBits(batch * batchStride - gaps[0] - gaps[1] - gaps[2], seed);
+  const x = anyElements(elements, batch * batchStride - gaps[0] - gaps[1] - gaps[2], seed);
   const image: number[] = [];
   for (let n = 0; n < batch; n++) {
     for (let c = 0; c < channels; c++) {
@@ -120,12 +140,12 @@ export function checkPatchify(kernel: KernelFunction, run: PatchRun, seed: numbe
   const expected = ref.patchify(ref.refTensor("i32", [batch, channels, height, width], image), patch[0], patch[1]);
   const found = runKernel(kernel, {
     inputs: [x],
-    outputLength: image.length,
+    outputLength: wordsOf(elements, image.length),
     args: (output, pointers) => [output, ...pointers, channels, ...grid, batchStride, channelStride, rowStride],
     grid: batch * grid[0] * grid[1],
     misaligned: seed % 4,
   });
-  return compare(new Int32Array(found.buffer), expected.data, 0, 0);
+  return compare(written(elements, found), expected.data, 0, 0);
 }
 
 /** Strides of a copy: shape [o..., rows, columns], the output with gaps, the operand contiguous along rows. */
@@ -196,7 +216,7 @@ function transposeCase(outer: readonly number[]): KernelCase {
 function gatherCase(): KernelCase {
   return {
     name: "gather and take_row",
-    module: gatherKernel(),
+    module: gatherKernel(4),
     check: (bytes) =>
       guarded(() => {
         const kernel = instantiate(bytes);
@@ -211,6 +231,42 @@ function gatherCase(): KernelCase {
   };
 }
 
+function gatherBytesCase(): KernelCase {
+  return {
+    name: "gather and take_row of bytes",
+    module: gatherKernel(1),
+    check: (bytes) =>
+      guarded(() => {
+        const kernel = instantiate(bytes);
+        return firstWrong([
+          () => checkGather(kernel, 7, 4, 9, 1, "bytes"),
+          () => checkGather(kernel, 5, 44, 6, 2, "bytes"),
+          () => checkTakeRow(kernel, [3, 4, 28], 1, 3, "bytes"),
+          () => checkTakeRow(kernel, [2, 5, 32], 0, 4, "bytes"),
+          () => checkOutside(kernel, "bytes"),
+        ]);
+      }),
+  };
+}
+
+function patchifyBytesCase(patchHeight: number, patchWidth: number): KernelCase {
+  const patch = [patchHeight, patchWidth] as const;
+  const runs: readonly PatchRun[] = [
+    { batch: 2, channels: 4, grid: [4, 2], patch, gaps: [3, 2, 5] },
+    { batch: 3, channels: 4, grid: [3, 4], patch, gaps: [0, 0, 0] },
+    { batch: 1, channels: 8, grid: [1, 3], patch, gaps: [0, 1, 0] },
+  ];
+  return {
+    name: `patchify of bytes ${patchHeight} x ${patchWidth}`,
+    module: patchifyKernel({ patchHeight, patchWidth, elementBytes: 1 }),
+    check: (bytes) =>
+      guarded(() => {
+        const kernel = instantiate(bytes);
+        return firstWrong(runs.map((run, i) => () => checkPatchify(kernel, run, i, "bytes")));
+      }),
+  };
+}
+
 function patchifyCase(patchHeight: number, patchWidth: number): KernelCase {
   const patch = [patchHeight, patchWidth] as const;
   const runs: readonly PatchRun[] = [
@@ -220,7 +276,7 @@ function patchifyCase(patchHeight: number, patchWidth: number): KernelCase {
   ];
   return {
     name: `patchify ${patchHeight} x ${patchWidth}`,
-    module: patchifyKernel({ patchHeight, patchWidth }),
+    module: patchifyKernel({ patchHeight, patchWidth, elementBytes: 4 }),
     check: (bytes) =>
       guarded(() => {
         const kernel = instantiate(bytes);
@@ -230,5 +286,9 @@ function patchifyCase(patchHeight: number, patchWidth: number): KernelCase {
 }
 
 export function layoutCases(): readonly KernelCase[] {
-  return [transposeCase([]), transposeCase([3, 2]), gatherCase(), patchifyCase(2, 7), patchifyCase(8, 8)];
+  return [
+    ...[transposeCase([]), transposeCase([3, 2])],
+    ...[gatherCase(), gatherBytesCase()],
+    ...[patchifyCase(2, 7), patchifyCase(8, 8), patchifyBytesCase(3, 23), patchifyBytesCase(2, 16)],
+  ];
 }

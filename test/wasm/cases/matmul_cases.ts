@@ -40,12 +40,16 @@ function operandLayout(access: EpilogueAccess, { m, n, batch, gap }: MatmulSizes
   }
 }
 
+/** Brings small integers into the range of bytes, to both sides of 128. */
+const BYTE_SHIFT = 128;
+
 /** A product of small integers, which is exact, so that every bit is compared. */
 export function matmulCheck(options: MatmulOptions, sizes: MatmulSizes): Check {
   const { m, n, k, batch, gap } = sizes;
   const { columns } = options;
   const aRowStride = k + gap;
-  const a = integers(m + 7 * k, batch * m * aRowStride - gap);
+  const numbers = integers(m + 7 * k, batch * m * aRowStride - gap);
+  const a = options.aBytes === true ? Uint8Array.from(numbers, (v) => v + BYTE_SHIFT) : numbers;
   const batchB = sizes.sharedB === true ? 1 : batch;
   const b = integers(n + 3 * k, batchB * k * n);
   const f32Panels = packed(b, { columns, transposed: false }, { n, k, batch: batchB, gap: 0 });
@@ -174,6 +178,29 @@ const ROWS: readonly Row[] = [
   },
 ];
 
+/** A of bytes: K and panels in parts, whole and not. */
+const BYTE_ROWS: readonly Row[] = [
+  {
+    name: "of bytes, 4x8, sizes as arguments, every access",
+    options: { rows: 4, columns: 8, aBytes: true, ...dynamic, ...every },
+    sizes: [
+      ...heights(4, { n: 9, k: 2, batch: 1, gap: 0 }),
+      { m: 64, n: 65, k: 256, batch: 2, gap: 3 },
+      { m: 6, n: 79, k: 257, batch: 2, gap: 1 },
+      { m: 5, n: 12, k: 300, batch: 1, gap: 1 },
+      { m: 7, n: 130, k: 519, batch: 2, gap: 0, sharedB: true },
+    ],
+  },
+  {
+    name: "of bytes, 2x16, sizes baked, bias",
+    options: {
+      ...{ rows: 2, columns: 16, aBytes: true, n: 131, k: 259, aRowStride: 261 },
+      ...{ epilogue: LINEAR, operands: ["row"] },
+    },
+    sizes: [1, 2, 3, 65, 127].map((m) => ({ m, n: 131, k: 259, batch: 2, gap: 2 })),
+  },
+];
+
 /** More tiles, which need no check of every constant. */
 const MORE_ROWS: readonly Row[] = [
   {
@@ -209,5 +236,7 @@ const casesOf = (rows: readonly Row[], madd: boolean): readonly KernelCase[] =>
 
 /** Cases that notice changes of single constants. */
 export const matmulCases = (madd: boolean): readonly KernelCase[] => casesOf(ROWS, madd);
+
+export const byteMatmulCases = (madd: boolean): readonly KernelCase[] => casesOf(BYTE_ROWS, madd);
 
 export const moreMatmulCases = (madd: boolean): readonly KernelCase[] => casesOf(MORE_ROWS, madd);

@@ -29,6 +29,7 @@ const FUNCTIONS: Readonly<Record<ElementwiseOp, (...args: readonly number[]) => 
   lt: (a, b) => (a < b ? 1 : 0),
   le: (a, b) => (a <= b ? 1 : 0),
   eq: (a, b) => (a === b ? 1 : 0),
+  cast: (x) => x,
   where: (c, a, b) => (c !== 0 ? a : b),
 };
 

@@ -1,0 +1,11 @@
+/** From 8-bit samples to the values that a model was trained with. */
+
+/** `(sample * rescaleFactor - mean) / std`; what is left out is not done. */
+export interface ValueSteps {
+  /** Multiplies every sample, usually 1/255; undefined leaves 0..255. */
+  readonly rescaleFactor?: number;
+  /** Subtracted after rescaling, by channel. */
+  readonly mean?: readonly number[];
+  /** Divides after `mean`, by channel. */
+  readonly std?: readonly number[];
+}
