@@ -90,10 +90,11 @@ function denseHalf(value: Node, dtype: HalfDType): PackedLayout {
   };
 }
 
-/** Attributes of the ops that are claimed hold no symbols: those that do are views or sources. */
+/** Attributes that say what is computed: sizes are those of views and sources, or of costs alone. */
 function plainAttributes(node: Node): ReferenceCode["attributes"] {
   if (node.op === "constant" || node.op === "weight") return {};
-  return node.attributes as ReferenceCode["attributes"];
+  const { longest_segment: _, ...own } = node.attributes;
+  return own as ReferenceCode["attributes"];
 }
 
 function emit(e: EmitContext, node: Node, inputs: readonly Node[], sources: readonly Source[]): void {

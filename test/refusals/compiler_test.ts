@@ -9,6 +9,7 @@ import { symbol } from "../../runtime/core/dim.ts";
 import type { DType } from "../../runtime/core/dtype.ts";
 import * as ref from "../../runtime/ir/evaluate/mod.ts";
 import { type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
+import { resampleTable } from "../../runtime/ir/evaluate/resample.ts";
 import { graphFromData } from "../../runtime/ir/graph_data.ts";
 import { createInterner, type Node } from "../../runtime/ir/node.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
@@ -33,6 +34,10 @@ test("the evaluator says what it found and what it expected", () => {
     [
       () => ref.rotary(floats(1, 2, 1, 4), floats(2, 3), floats(2, 3), false),
       /3 pairs in a head_dim of 4, expected at most half of it/,
+    ],
+    [
+      () => resampleTable([integers(-1), refTensor("i32", [1, 1], [1]), integers(14)], false),
+      /an output that starts at -1, expected starts of at least 0/,
     ],
   ];
   for (const [call, says] of refusals) assert.throws(call, says);
@@ -80,7 +85,7 @@ test("wasm kernels refuse types and sizes that they do not compute", () => {
   assert.deepEqual(refusalsOf(make("rotary", [half, table, table], { interleaved: false })), [
     "it computes in f32, and an operand is f16.",
   ]);
-  assert.deepEqual(refusalsOf(make("contiguous", [half])), ["it moves words of four bytes, not f16."]);
+  assert.deepEqual(refusalsOf(make("contiguous", [half])), ["it moves f32, i32, u8, not f16."]);
 });
 
 test("what is no graph's data is refused", () => {
