@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "08e96655cccd06279c94d1b6552513903aaafe17c58c18f3b85eceb100b4d9e3";
+export const SOURCE_DIGEST: string = "4af9f4d98d61b8c04afcd2445e1d65f7fc1a96daaf6aafbfacd625a62348d491";

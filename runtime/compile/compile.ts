@@ -16,12 +16,14 @@ import type { Interner } from "../ir/node.ts";
 import { printGraph, typeText } from "../ir/print.ts";
 import { verifyGraph } from "../ir/verify.ts";
 import { type Cover, coverGraph, predictSeconds } from "./cover.ts";
+import { type CompileDetails, detailsOf } from "./details.ts";
 import { type EmitOptions, emitCover } from "./emit.ts";
 import { type ExpectationEffort, expectationsOf } from "./expect.ts";
 import { constantRules } from "./fold_constants.ts";
 import { proveIndices } from "./index_proof.ts";
 import { legalize } from "./legalize.ts";
 import { mergeSiblingProducts } from "./merge_products.ts";
+import { createPassClock, type PassClock, type PassReport } from "./pass_clock.ts";
 import { applyRules } from "./rewrite.ts";
 import { CANONICAL_RULES } from "./rules.ts";
 import { SOURCE_DIGEST } from "./source_digest.ts";
@@ -39,6 +41,10 @@ export interface CompileOptions {
   readonly dtype?: WeightDType;
   /** How much expectations state; what a build can afford unless given. */
   readonly effort?: ExpectationEffort;
+  /** Milliseconds on a clock that never goes back, for the times of passes; nothing of it reaches an artifact. */
+  readonly now?: () => number;
+  /** Keeps what explaining needs: {@link CompileReport.details}. */
+  readonly details?: boolean;
 }
 
 /** Text of every stage, for `explain` and goldens. */
@@ -50,6 +56,9 @@ export interface CompileReport {
   readonly refusals: readonly { readonly kernel: string; readonly op: string; readonly reason: string }[];
   readonly losing: readonly { readonly kernel: string; readonly output: string; readonly seconds: number }[];
   readonly rules: Readonly<Record<string, number>>;
+  readonly passes: readonly PassReport[];
+  /** The graph as it was cut, where it was asked for. */
+  readonly details?: CompileDetails;
 }
 
 export interface CompileResult extends CompiledArtifact {
@@ -87,6 +96,8 @@ export function peakBytes(list: StepList, box: Box): number {
 
 /** A graph as it will be emitted. */
 interface Chosen {
+  /** Before kernels were asked. */
+  readonly canonical: Graph;
   readonly graph: Graph;
   readonly cover: Cover;
   readonly emit: EmitOptions;
@@ -94,23 +105,29 @@ interface Chosen {
   readonly rules: ReadonlyMap<string, number>;
 }
 
-function chooseCover(traced: Graph, options: CompileOptions): Chosen {
+function chooseCover(traced: Graph, options: CompileOptions, clock: PassClock): Chosen {
   const { make, table } = options.interner;
-  verifyGraph(traced, table, "trace");
+  clock.run("verify", () => verifyGraph(traced, table, "trace"));
 
   // Canonicalize: one spelling for what can be said in several ways.
   const rules = [...CANONICAL_RULES, ...constantRules(table)];
   const counts = new Map<string, number>();
-  let graph = applyRules(traced, rules, make, counts);
-  if (options.enabled) graph = applyRules(mergeSiblingProducts(graph, make, table), rules, make, counts);
-  verifyGraph(graph, table, "canonicalize");
+  const canonical = clock.run("canonicalize", () => {
+    let graph = applyRules(traced, rules, make, counts);
+    if (options.enabled) graph = applyRules(mergeSiblingProducts(graph, make, table), rules, make, counts);
+    verifyGraph(graph, table, "canonicalize");
+    return graph;
+  });
 
   // Weights: large ones rounded to the type that they are kept in.
   const { dtype = "f32" } = options;
-  if (dtype !== "f32") graph = storeWeights(graph, dtype, make);
-  verifyGraph(graph, table, "store weights");
+  const stored = clock.run("store weights", () => {
+    const graph = dtype === "f32" ? canonical : storeWeights(canonical, dtype, make);
+    verifyGraph(graph, table, "store weights");
+    return graph;
+  });
 
-  // Legalize: expand what no kernel takes; copy what strides cannot say.
+  // Legalize: every kernel is asked; what none takes is expanded, what strides cannot say is copied.
   const code = new Map<string, Uint8Array>();
   const emit: EmitOptions = {
     kernels: options.kernels,
@@ -122,12 +139,15 @@ function chooseCover(traced: Graph, options: CompileOptions): Chosen {
     make,
     code,
   };
-  const offers = legalize(graph, emit);
-  graph = offers.graph;
-  verifyGraph(graph, table, "legalize");
+  const offers = clock.run("legalize and claims", () => {
+    const found = legalize(stored, emit);
+    verifyGraph(found.graph, table, "legalize");
+    return found;
+  });
 
-  // Claims and cover.
-  return { graph, cover: coverGraph(offers, emit), emit, rules: counts };
+  // The cheapest cover.
+  const cover = clock.run("cover", () => coverGraph(offers, emit));
+  return { canonical, graph: offers.graph, cover, emit, rules: counts };
 }
 
 /**
@@ -135,11 +155,16 @@ function chooseCover(traced: Graph, options: CompileOptions): Chosen {
  * @throws FoveaError `no_kernel` when an op has neither a claim nor an expansion, `range_too_large`
  */
 export function compileGraph(traced: Graph, options: CompileOptions): CompileResult {
+  const clock = createPassClock(options.now);
   const box = traced.symbols;
-  const { graph, cover, emit, rules } = chooseCover(traced, options);
+  const chosen = chooseCover(traced, options, clock);
+  const { graph, cover, emit, rules } = chosen;
 
   // Steps, weight prologues and the memory plan.
-  const { list, groups } = emitCover(graph, cover, emit);
+  const { list, groups } = clock.run("emit", () => emitCover(graph, cover, emit));
+
+  // Sampled values of the reference evaluator, for proofs.
+  const expectations = clock.run("expectations", () => expectationsOf(groups, box, emit.table, options.effort));
   const artifact: Artifact = {
     ...list,
     format: ARTIFACT_FORMAT,
@@ -150,7 +175,7 @@ export function compileGraph(traced: Graph, options: CompileOptions): CompileRes
     requires: Object.keys(options.capabilities)
       .filter((k) => options.capabilities[k] === true)
       .sort(),
-    expectations: expectationsOf(groups, box, emit.table, options.effort),
+    expectations,
   };
   return {
     artifact,
@@ -163,6 +188,8 @@ export function compileGraph(traced: Graph, options: CompileOptions): CompileRes
       refusals: cover.refusals.map((r) => ({ kernel: r.kernel, op: r.node.op, reason: r.reason })),
       losing: cover.losing.map((l) => ({ kernel: l.kernel, output: l.output.op, seconds: l.seconds })),
       rules: Object.fromEntries(rules),
+      passes: clock.passes,
+      ...(options.details === true ? { details: detailsOf(traced, { ...chosen, groups }) } : {}),
     },
   };
 }
@@ -172,7 +199,7 @@ export function compileGraph(traced: Graph, options: CompileOptions): CompileRes
  * @throws FoveaError `no_kernel`
  */
 export function predictGraph(traced: Graph, options: CompileOptions): (dims: Bindings) => number {
-  const { claims } = chooseCover(traced, options).cover;
+  const { claims } = chooseCover(traced, options, createPassClock()).cover;
   return (dims) => {
     const at = Object.fromEntries(Object.entries(dims).map(([name, value]) => [name, { min: value, max: value }]));
     return claims.reduce((sum, claim) => sum + predictSeconds(claim, at, options.capabilities), 0);
