@@ -18,6 +18,8 @@ export interface RangeExplanation {
   readonly state: Origin | "lazy";
   /** Digest of the artifact. */
   readonly artifact?: string;
+  /** Digest of the request that the cache is asked for. */
+  readonly request?: string;
   /** Bytes of the artifact, without its code blobs. */
   readonly bytes?: number;
   /** Bytes of ports and scratch at the range's upper corner. */
@@ -50,11 +52,12 @@ function explainRange(slot: RangeSlot, detailsOf: DetailsOf): RangeExplanation {
   const range = rangeName(slot);
   const details = detailsOf(slot);
   if (slot.ready === undefined) return { range, state: "lazy" };
-  const { artifact, digest, origin, bytes, compileMs } = slot.ready;
+  const { artifact, digest, request, origin, bytes, compileMs } = slot.ready;
   return {
     range,
     state: origin,
     artifact: digest,
+    request,
     bytes,
     peakBytes: artifact.peakBytes,
     compileMs,

@@ -14,7 +14,10 @@ export function proofText({ proof }: Pick<RangeDetails, "proof">): string {
 /** Losers of one group, one a line; equal reasons of one kernel once. */
 export function loserTexts(group: GroupExplanation): readonly string[] {
   return group.losers.map(({ kernel, covers, seconds, reason }) => {
-    const cost = seconds === undefined ? "" : ` (${msText(1e3 * seconds)}, chosen ${msText(1e3 * group.totalSeconds)})`;
+    const cost =
+      seconds === undefined || seconds <= group.totalSeconds
+        ? ""
+        : ` by ${msText(1e3 * (seconds - group.totalSeconds))}`;
     return `${kernel} for ${covers}: ${reason}${cost}`;
   });
 }
