@@ -9,7 +9,8 @@ export function countText(value: number): string {
   return `${Math.round(rest * 10) / 10} ${UNITS[unit]}`;
 }
 
-/** Milliseconds as `12.3 ms` or, below one, as `123 µs`. */
+/** Milliseconds as `12.3 ms`, `123 µs` or `1.23 s`. */
 export function msText(ms: number): string {
+  if (ms >= 1000) return `${(ms / 1000).toPrecision(3)} s`;
   return ms >= 1 ? `${ms.toFixed(1)} ms` : `${(ms * 1e3).toFixed(ms >= 0.01 ? 0 : 1)} µs`;
 }

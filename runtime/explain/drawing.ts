@@ -11,10 +11,16 @@ const LABEL_LETTER = 6.1;
 const TITLE_HEIGHT = 18;
 const LINE_HEIGHT = 16;
 const PADDING = 10;
+const MARGIN = 8;
 
 interface Point {
   readonly x: number;
   readonly y: number;
+}
+
+interface Size extends Point {
+  readonly width: number;
+  readonly height: number;
 }
 
 const round = (n: number): number => Math.round(n * 10) / 10;
@@ -38,7 +44,7 @@ function path(points: readonly Point[]): string {
   return `M${at(first)}${curves.length === 0 ? `L${at(last)}` : curves.join("")}`;
 }
 
-function drawBox(box: GraphBox, { x, y, width, height }: Point & { width: number; height: number }, hue: number) {
+function drawBox(box: GraphBox, { x, y, width, height }: Size, hue: number) {
   const [left, top] = [round(x - width / 2), round(y - height / 2)];
   const line = (text: string, i: number): string =>
     `<text x="${left + PADDING + 2}" y="${round(top + PADDING + TITLE_HEIGHT + 10 + i * LINE_HEIGHT)}">${escapeHtml(text)}</text>`;
@@ -60,7 +66,7 @@ function drawBox(box: GraphBox, { x, y, width, height }: Point & { width: number
  */
 export function drawGraph(graph: GroupGraph, hueOf: (kernel: string) => number, label: string): string {
   const g = new Graph({ multigraph: true });
-  g.setGraph({ rankdir: "TB", nodesep: 26, ranksep: 34, edgesep: 14, marginx: 8, marginy: 8 });
+  g.setGraph({ rankdir: "TB", nodesep: 26, ranksep: 34, edgesep: 14, marginx: MARGIN, marginy: MARGIN });
   for (const box of graph.boxes) g.setNode(box.id, boxSize(box));
   const nameOf = (_: GraphArrow, i: number): string => `arrow${i}`;
   graph.arrows.forEach((arrow, i) => {
@@ -69,7 +75,6 @@ export function drawGraph(graph: GroupGraph, hueOf: (kernel: string) => number, 
     g.setEdge(from, to, text, nameOf(arrow, i));
   });
   layout(g);
-  const { width = 0, height = 0 } = g.graph() as { width?: number; height?: number };
   const arrows = graph.arrows.map((arrow, i) => {
     const { points, x, y } = g.edge(arrow.from, arrow.to, nameOf(arrow, i)) as Point & { points: readonly Point[] };
     const line = `<path d="${path(points)}" marker-end="url(#tip)"><title>${escapeHtml(arrow.type)}</title></path>`;
@@ -77,6 +82,11 @@ export function drawGraph(graph: GroupGraph, hueOf: (kernel: string) => number, 
     return `${line}<text class="views" x="${round(x)}" y="${round(y + 4)}">${escapeHtml(arrow.views)}</text>`;
   });
   const boxes = graph.boxes.map((box) => drawBox(box, g.node(box.id) as never, hueOf(box.title)));
-  const [w, h] = [Math.ceil(width), Math.ceil(height)];
-  return `<svg viewBox="0 0 ${w} ${h}" width="${w}" height="${h}" role="img" aria-label="${escapeHtml(label)}"><g class="arrows">${arrows.join("")}</g>${boxes.join("")}</svg>`;
+  // The library's own size leaves bends of arrows out.
+  const bends = g.edges().flatMap((e) => (g.edge(e) as unknown as { points: readonly Point[] }).points);
+  const sides = graph.boxes.map((box) => g.node(box.id) as unknown as Size);
+  const left = Math.floor(Math.min(...bends.map((p) => p.x), ...sides.map((s) => s.x - s.width / 2))) - MARGIN;
+  const right = Math.ceil(Math.max(...bends.map((p) => p.x), ...sides.map((s) => s.x + s.width / 2))) + MARGIN;
+  const bottom = Math.ceil(Math.max(...sides.map((s) => s.y + s.height / 2))) + MARGIN;
+  return `<svg viewBox="${left} 0 ${right - left} ${bottom}" width="${right - left}" height="${bottom}" role="img" aria-label="${escapeHtml(label)}"><g class="arrows">${arrows.join("")}</g>${boxes.join("")}</svg>`;
 }

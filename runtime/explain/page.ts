@@ -75,7 +75,8 @@ function summary({ components }: Page): string {
   const known = ranges.flatMap((r) => (r.details === undefined ? [] : [r.details]));
   const launches = known.reduce((n, d) => n + d.groups.length, 0);
   const bytes = ranges.reduce((n, r) => n + (r.bytes ?? 0), 0);
-  return `${components.length} components in ${ranges.length} ranges, ${launches} groups, ${bytesText(bytes)} of artifacts`;
+  const many = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
+  return `${many(components.length, "component")} in ${many(ranges.length, "range")}, ${many(launches, "group")}, ${bytesText(bytes)} of artifacts`;
 }
 
 /** The page as text. It refers to nothing outside of itself. */

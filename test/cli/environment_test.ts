@@ -10,13 +10,16 @@ import { repositoryPath, runCli } from "../kit/run_cli.ts";
 const NAMES = ["FOVEA_CACHE_DIR", "FOVEA_COMPILE", "FOVEA_LOG"];
 const DIGITS = repositoryPath("examples/models/digits-clip");
 
+/** Compiled tests lie beside compiled sources. */
+const EXTENSION = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
+
 /** Sources of the package by path. */
 function sources(): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
-  for (const root of ["runtime", "kernels", "plugins", "test/kit", "mod.ts"]) {
+  for (const root of ["runtime", "kernels", "plugins", "test/kit", `mod${EXTENSION}`]) {
     const path = repositoryPath(root);
-    const files = root.endsWith(".ts") ? [""] : readdirSync(path, { recursive: true, encoding: "utf8" });
-    for (const file of files.filter((f) => f === "" || f.endsWith(".ts"))) {
+    const files = root.startsWith("mod.") ? [""] : readdirSync(path, { recursive: true, encoding: "utf8" });
+    for (const file of files.filter((f) => f === "" || f.endsWith(EXTENSION))) {
       found.set(join(root, file).replaceAll("\\", "/"), readFileSync(join(path, file), "utf8"));
     }
   }

@@ -90,9 +90,9 @@ test("a block's graph joins inputs, groups and outputs by what flows, through vi
     m.slice(1).map(Number),
   );
   assert.equal(rects.length, boxes.length);
-  const [, , width, height] = (/viewBox="(.*?)"/.exec(svg)?.[1] ?? "").split(" ").map(Number);
+  const [left, , width, height] = (/viewBox="(.*?)"/.exec(svg)?.[1] ?? "").split(" ").map(Number);
   for (const [i, [x, y, w, h]] of rects.entries()) {
-    assert.ok(x >= 0 && y >= 0 && x + w <= width && y + h <= height, "a box leaves the picture");
+    assert.ok(x >= left && y >= 0 && x + w <= left + width && y + h <= height, "a box leaves the picture");
     for (const [x2, y2, w2, h2] of rects.slice(i + 1)) {
       assert.ok(x + w <= x2 || x2 + w2 <= x || y + h <= y2 || y2 + h2 <= y, "two boxes overlap");
     }

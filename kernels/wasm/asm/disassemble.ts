@@ -234,7 +234,7 @@ class Body {
   }
 
   /** `operator`, or `function/operands`, with one operand unless it says otherwise. */
-  #apply(name: string): void {
+  #apply(name: string): undefined {
     const operator = name.indexOf(" ");
     if (operator > 0) {
       const [b, a] = [this.#pop(), this.#pop()];
@@ -246,7 +246,7 @@ class Body {
     this.#stack.push(`${called}(${operands.join(", ")})`);
   }
 
-  #memory(name: string): void {
+  #memory(name: string): undefined {
     this.#reader.unsigned();
     const offset = this.#reader.unsigned();
     const lane = name.includes("_lane") ? `, lane ${this.#reader.byte()}` : "";
@@ -256,7 +256,7 @@ class Body {
     else this.#stack.push(`${name}[${address}${lane}]${lane === "" ? "" : ` into ${value}`}`);
   }
 
-  #vector(): void {
+  #vector(): undefined {
     const op = this.#reader.unsigned();
     const memory = VECTOR_MEMORY[op];
     if (memory !== undefined) return this.#memory(memory);
@@ -278,12 +278,12 @@ class Body {
     this.#stack.push(`${name.replace(" lane", "")}(${bare(this.#pop())}, ${lane}${value})`);
   }
 
-  #unknown(what: string): void {
+  #unknown(what: string): undefined {
     this.#say(`... ${what} is not known here; the rest is not shown`);
     this.#depth = -1;
   }
 
-  #instruction(op: number): void {
+  #instruction(op: number): undefined {
     const local = (): string => this.#locals[this.#reader.unsigned()] ?? "?";
     const memory = MEMORY[op];
     if (memory !== undefined) return this.#memory(memory);
