@@ -1,6 +1,6 @@
 /** A graph as SVG, laid out by dagre while the page is made: the page itself holds plain shapes. */
 import { Graph, layout } from "@dagrejs/dagre";
-import type { GraphArrow, GraphBox, GroupGraph } from "./group_graph.ts";
+import type { GraphBox, GroupGraph } from "./group_graph.ts";
 import { escapeHtml } from "./html.ts";
 
 /** Widths of letters at the sizes of the style sheet, pixels. */
@@ -21,6 +21,11 @@ interface Point {
 interface Size extends Point {
   readonly width: number;
   readonly height: number;
+}
+
+/** An arrow's bends and where its label stands. */
+interface Line extends Point {
+  readonly points: readonly Point[];
 }
 
 const round = (n: number): number => Math.round(n * 10) / 10;
@@ -68,22 +73,22 @@ export function drawGraph(graph: GroupGraph, hueOf: (kernel: string) => number, 
   const g = new Graph({ multigraph: true });
   g.setGraph({ rankdir: "TB", nodesep: 26, ranksep: 34, edgesep: 14, marginx: MARGIN, marginy: MARGIN });
   for (const box of graph.boxes) g.setNode(box.id, boxSize(box));
-  const nameOf = (_: GraphArrow, i: number): string => `arrow${i}`;
   graph.arrows.forEach((arrow, i) => {
     const { from, to, views } = arrow;
     const text = views === "" ? {} : { width: views.length * LABEL_LETTER + 8, height: 16, labelpos: "c" };
-    g.setEdge(from, to, text, nameOf(arrow, i));
+    g.setEdge(from, to, text, `arrow${i}`);
   });
   layout(g);
+  const lines = graph.arrows.map(({ from, to }, i) => g.edge(from, to, `arrow${i}`) as unknown as Line);
   const arrows = graph.arrows.map((arrow, i) => {
-    const { points, x, y } = g.edge(arrow.from, arrow.to, nameOf(arrow, i)) as Point & { points: readonly Point[] };
+    const { points, x, y } = lines[i];
     const line = `<path d="${path(points)}" marker-end="url(#tip)"><title>${escapeHtml(arrow.type)}</title></path>`;
     if (arrow.views === "") return line;
     return `${line}<text class="views" x="${round(x)}" y="${round(y + 4)}">${escapeHtml(arrow.views)}</text>`;
   });
   const boxes = graph.boxes.map((box) => drawBox(box, g.node(box.id) as never, hueOf(box.title)));
   // The library's own size leaves bends of arrows out.
-  const bends = g.edges().flatMap((e) => (g.edge(e) as unknown as { points: readonly Point[] }).points);
+  const bends = lines.flatMap((l) => l.points);
   const sides = graph.boxes.map((box) => g.node(box.id) as unknown as Size);
   const left = Math.floor(Math.min(...bends.map((p) => p.x), ...sides.map((s) => s.x - s.width / 2))) - MARGIN;
   const right = Math.ceil(Math.max(...bends.map((p) => p.x), ...sides.map((s) => s.x + s.width / 2))) + MARGIN;
