@@ -1,5 +1,5 @@
 /** A graph as SVG, laid out by dagre while the page is made: the page itself holds plain shapes. */
-import { Graph, layout } from "@dagrejs/dagre";
+import { Graph, layout } from "#layout";
 import type { GraphBox, GroupGraph } from "./group_graph.ts";
 import { escapeHtml } from "./html.ts";
 

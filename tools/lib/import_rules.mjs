@@ -43,7 +43,7 @@ const ROOMS = {
     packages: ["valibot"],
   },
   // Lazy for everyone: the layout library loads only where a page is drawn.
-  "runtime/explain": { name: "explain", values: ["core"], types: ["session"], packages: ["@dagrejs/dagre"] },
+  "runtime/explain": { name: "explain", values: ["core"], types: ["session"], packages: ["#layout"] },
   "runtime/server": { name: "server", values: ["session", "host", "media", "core"], packages: ["hono"] },
   "runtime/cli": {
     name: "cli",
