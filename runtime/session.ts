@@ -259,8 +259,6 @@ export class Runtime {
         },
       });
       encoder = made;
-      const name = [modelType, ...towers.keys()].join(" ");
-      this.#parts.options.trace?.span({ kind: "load", name, begin, end: host.now() });
       this.#open.add(made);
       this.#parts.options.trace?.span({ kind: "load", name: modelType, begin, end: host.now() });
       return made;

@@ -86,8 +86,6 @@ export interface RuntimeOptions {
   readonly onSizes?: (sizes: RecordedSizes) => void;
   /** Told what happens of these topics: ranges that split, cache hits and misses, compiles after load. */
   readonly log?: LogOptions;
-  /** Told how the time of loading was spent; of a call, give `trace` to the call. */
-  readonly trace?: TraceSink;
 }
 
 export interface LoadOptions {
@@ -159,7 +157,6 @@ const RUNTIME_OPTIONS: Readonly<Record<keyof RuntimeOptions, Expected>> = {
   onProblem: FUNCTION,
   trace: CALL_OPTIONS.trace,
   onSizes: FUNCTION,
-  trace: withMethods("a trace sink", "span"),
   log: { text: 'an object such as { topics: ["recompiles"], write: console.log }', holds: isObject },
 };
 

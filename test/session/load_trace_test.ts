@@ -24,7 +24,7 @@ const of = (kind: Span["kind"]): readonly Span[] => spans.filter((s) => s.kind =
 
 test("a load is one span around its compiles, proofs and weights; passes lie in their compile", () => {
   const [load, ...more] = of("load");
-  assert.deepEqual([load.name, more], ["clip text", []]);
+  assert.deepEqual([load.name, more], ["clip", []]);
   assert.equal(of("compile").length, counters.compiled);
   assert.equal(of("proof").length, counters.proven);
   for (const s of spans) assert.ok(load.begin <= s.begin && s.begin <= s.end && s.end <= load.end, s.name);
