@@ -21,7 +21,7 @@ import { allOps } from "./session/all_ops.ts";
 import { type ArtifactCounters, type Artifacts, createArtifacts, type Uncompiled } from "./session/artifacts.ts";
 import type { CacheMiss, EntryCheck } from "./session/cache_admin.ts";
 import { type CompiledComponent, compileComponent } from "./session/component.ts";
-import { type DeviceReport, deviceHost, openDevice, reportDevices } from "./session/devices.ts";
+import { type DeviceReport, deviceHost, findDevice, openDevice, reportDevices } from "./session/devices.ts";
 import { Encoder } from "./session/encoder.ts";
 import { firstPartyPlugins } from "./session/first_party.ts";
 import type { HubContext } from "./session/hub_source.ts";
@@ -419,6 +419,11 @@ export class Runtime {
     );
   }
 
+  /** Code of a device's kernels as text, a line a statement; nothing where the device does not tell. */
+  describeCode(device: string, code: Uint8Array): readonly string[] | undefined {
+    return findDevice(device, this.#parts.plugins).describeCode?.(code);
+  }
+
   stats(): RuntimeStats {
     const { artifacts, journal, device, places } = this.#parts;
     return {
@@ -509,6 +514,7 @@ export class Runtime {
         weights.read(`${instance}${name}`, shape, giveUp === undefined ? {} : { signal: giveUp }),
       progress: { compile: this.#teller(modality, "compile"), weights: this.#teller(modality, "weights") },
       now: () => host.now(),
+      trace: this.#parts.options.trace,
       onSizes: this.#parts.options.onSizes,
       ...abort,
     });
@@ -584,6 +590,7 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
     store,
     packs,
     now: () => host.now(),
+    trace: options.trace,
     findPlace: (place) => host.originalPlace(place),
     today: () => Date.now(),
   });

@@ -91,9 +91,9 @@ async function contents({ files, size }) {
   const sources = SOURCE_ROOTS.flatMap((root) => listFiles(root, ".ts"));
   const promised = [
     ...["README.md", "LICENSE", "CHANGELOG.md", "package.json"],
-    ...[...targets, ...Object.values(manifest.bin), manifest.imports["#hub"].default].map((path) =>
-      path.replace("./", ""),
-    ),
+    ...[...targets, ...Object.values(manifest.bin), Object.values(manifest.imports).map((i) => i.default)]
+      .flat()
+      .map((path) => path.replace("./", "")),
     ...sources.flatMap((path) => [
       path,
       `dist/${path.replace(/\.ts$/, ".js")}`,

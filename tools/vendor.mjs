@@ -1,35 +1,58 @@
-// Bundles what fovea uses of packages that are too large to be dependencies into dist/vendor: `#hub` in package.json.
+// Bundles what fovea uses of packages that are too large to be dependencies into dist/vendor: `#hub` and `#layout` in
+// package.json.
 import { existsSync, readFileSync } from "node:fs";
 import { capture, toolCommand } from "./lib/process.mjs";
 import { at, isMain, readJson, readText, say, writeAtomic } from "./lib/project.mjs";
 
-const BUNDLE = "dist/vendor/hub.js";
-const ENTRY = "tools/vendor/hub.ts";
-const PACKAGE = "node_modules/@huggingface/hub";
+const HUB = "node_modules/@huggingface/hub";
+const DAGRE = "node_modules/@dagrejs";
 
-/** Works whose code is in the bundle, and the file that holds each one's licence. */
-const LICENCES = [
-  ["@huggingface/hub", `${PACKAGE}/LICENSE`],
-  ["lz4js (in @huggingface/hub)", `${PACKAGE}/src/vendor/lz4js/LICENSE`],
+/** What is bundled, and of each work whose code is in a bundle the file that holds its licence. */
+const BUNDLES = [
+  {
+    file: "dist/vendor/hub.js",
+    entry: "tools/vendor/hub.ts",
+    name: "@huggingface/hub",
+    note: "bundled without its parts for uploads",
+    licences: [
+      ["@huggingface/hub", `${HUB}/LICENSE`],
+      ["lz4js (in @huggingface/hub)", `${HUB}/src/vendor/lz4js/LICENSE`],
+    ],
+  },
+  {
+    file: "dist/vendor/layout.js",
+    entry: "tools/vendor/layout.ts",
+    name: "@dagrejs/dagre",
+    note: "bundled",
+    licences: [
+      ["@dagrejs/dagre", `${DAGRE}/dagre/LICENSE`],
+      ["@dagrejs/graphlib", `${DAGRE}/graphlib/LICENSE`],
+    ],
+  },
 ];
 
-/** The first line tells the version that was bundled and the entry that chose its parts. */
-function headLine() {
-  return `// ${PACKAGE.replace("node_modules/", "")} ${readJson("package.json").devDependencies["@huggingface/hub"]}, bundled without its parts for uploads. Licences below.`;
-}
+const versionOf = (name) => readJson("package.json").devDependencies[name];
+
+/** The first line tells the version that was bundled. */
+const headLine = ({ name, note }) => `// ${name} ${versionOf(name)}, ${note}. Licences below.`;
 
 /** Bundles again when the pinned version is another one, or when there is no bundle. */
-export async function refreshVendor() {
-  const head = headLine();
-  if (existsSync(at(BUNDLE)) && readFileSync(at(BUNDLE), "utf8").startsWith(`${head}\n`)) return;
-  const command = [...toolCommand("bun"), "build", at(ENTRY), "--target=node", "--format=esm"];
+async function refresh(bundle) {
+  const { file, entry, name, licences } = bundle;
+  const head = headLine(bundle);
+  if (existsSync(at(file)) && readFileSync(at(file), "utf8").startsWith(`${head}\n`)) return;
+  const command = [...toolCommand("bun"), "build", at(entry), "--target=node", "--format=esm"];
   const { code, stdout, output } = await capture(command, { cwd: at(".") });
-  if (code !== 0) throw new Error(`bundling ${PACKAGE} ended with code ${code}:\n${output.trimEnd()}`);
-  const notices = LICENCES.map(([name, file]) => `${name}\n\n${readText(file).trim()}`.replaceAll("*/", "* /"));
-  writeAtomic(at(BUNDLE), `${head}\n/*!\n${notices.join("\n\n----\n\n")}\n*/\n${stdout}`);
+  if (code !== 0) throw new Error(`bundling ${name} ended with code ${code}:\n${output.trimEnd()}`);
+  const notices = licences.map(([work, path]) => `${work}\n\n${readText(path).trim()}`.replaceAll("*/", "* /"));
+  writeAtomic(at(file), `${head}\n/*!\n${notices.join("\n\n----\n\n")}\n*/\n${stdout}`);
+}
+
+export async function refreshVendor() {
+  for (const bundle of BUNDLES) await refresh(bundle);
 }
 
 if (isMain(import.meta.url)) {
   await refreshVendor();
-  say(`${BUNDLE} holds ${readJson("package.json").devDependencies["@huggingface/hub"]} of @huggingface/hub`);
+  for (const { file, name } of BUNDLES) say(`${file} holds ${versionOf(name)} of ${name}`);
 }

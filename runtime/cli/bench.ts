@@ -8,14 +8,16 @@ import {
   dtypeOption,
   MODALITIES,
   nameList,
+  type Opened,
   oneOf,
   wholeNumber,
   withCommonOptions,
   withRuntime,
 } from "./options.ts";
 import { print, printJson } from "./terminal.ts";
+import { type TraceOptions, traceFile, withTraceOption } from "./trace_file.ts";
 
-interface BenchOptions extends CommonOptions, ExampleInputs {
+interface BenchOptions extends CommonOptions, ExampleInputs, TraceOptions {
   readonly component?: string;
   readonly outputs?: readonly string[];
   readonly runs: number;
@@ -31,7 +33,7 @@ export function benchCommand(): Command {
     .option("--component <name>", "vision, text or audio; the model's first unless given", oneOf(MODALITIES))
     .option("--outputs <names>", "results that are read back, comma-separated", nameList)
     .option("--runs <n>", "runs that are measured", wholeNumber(1), 20);
-  return withCommonOptions(withExampleInputs(command))
+  return withCommonOptions(withTraceOption(withExampleInputs(command)))
     .addHelpText(
       "after",
       "\nExamples:\n  fovea bench ./clip --component vision --batch 4\n  fovea bench ./config-only --load-format dummy --threads 1 --json",
@@ -46,7 +48,8 @@ const quantile = (sorted: readonly number[], share: number): number =>
   sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)];
 
 async function bench(model: string, options: BenchOptions): Promise<void> {
-  await withRuntime(options, async ({ host, runtime, progress }) => {
+  const trace = traceFile(options);
+  const run = async ({ host, runtime, progress }: Opened): Promise<void> => {
     const { modalities } = await runtime.inspect(model);
     const modality = (options.component as Modality | undefined) ?? modalities[0];
     const encoder = await runtime.load(model, {
@@ -64,6 +67,7 @@ async function bench(model: string, options: BenchOptions): Promise<void> {
       if (run >= 0) times.push(tower.stats.modelMs);
       else checkFinite(result as Readonly<Record<string, { readonly data: ArrayLike<number> }>>);
     }
+    await trace.write(host);
     times.sort((a, b) => a - b);
     const median = quantile(times, 0.5);
     const { counters } = runtime.stats();
@@ -108,7 +112,8 @@ async function bench(model: string, options: BenchOptions): Promise<void> {
         print(`devices  calls in turn: ${parts.join(", ")}; ${bytesText(result.crossedBytes)} carried between them`);
       }
     }
-  });
+  };
+  await withRuntime(options, run, trace.sink);
 }
 
 /** Made-up numbers can be fast and wrong. */

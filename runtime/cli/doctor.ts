@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { VERSION } from "../core/version.ts";
 import { detectHost } from "../host/mod.ts";
 import { probeDevices } from "../session.ts";
+import { environmentOf } from "./environment.ts";
 import { table } from "./table.ts";
 import { print, printJson } from "./terminal.ts";
 
@@ -18,11 +19,16 @@ export function doctorCommand(): Command {
       const cacheDir = host.defaultCacheDir() ?? null;
       if (options.json === true) {
         const { name: runtime, version, engine, cores } = host;
-        printJson({ fovea: VERSION, runtime, version, engine, cores, cacheDir, devices });
+        const environment = environmentOf(host);
+        printJson({ fovea: VERSION, runtime, version, engine, cores, cacheDir, environment, devices });
         return;
       }
       print(`fovea ${VERSION} on ${host.name} ${host.version} (${host.engine}), ${host.cores} cores`);
-      print(`cache: ${cacheDir ?? "none (no folder is known or permitted)"}\n`);
+      print(`cache: ${cacheDir ?? "none (no folder is known or permitted)"}`);
+      const set = Object.entries(environmentOf(host)).flatMap(([name, value]) =>
+        value === null ? [] : [`${name}=${value}`],
+      );
+      print(`environment: ${set.join(" ") || "none of FOVEA_CACHE_DIR, FOVEA_COMPILE, FOVEA_LOG is set"}\n`);
       const rows = devices.map((d) =>
         "unavailable" in d ? [d.kind, "absent", d.unavailable] : [d.kind, d.target, capabilityText(d.capabilities)],
       );

@@ -19,8 +19,9 @@ import {
 import { checkPictures, checkVideos } from "./pictures.ts";
 import { oneLine, table } from "./table.ts";
 import { print, printJson, say } from "./terminal.ts";
+import { type TraceOptions, traceFile, withTraceOption } from "./trace_file.ts";
 
-interface EmbedOptions extends CommonOptions {
+interface EmbedOptions extends CommonOptions, TraceOptions {
   readonly text?: readonly string[];
   readonly video?: readonly string[];
   readonly fps?: number;
@@ -45,7 +46,7 @@ export function embedCommand(): Command {
     .option("--outputs <names>", "results wanted, comma-separated; the embeddings unless given", nameList)
     .option("--record <file>", "add the sizes of each component's calls, for `fovea tune ranges`", nonEmpty("a file"))
     .option("--out <file>", "write x.safetensors, x.json or x.npy; - prints JSON");
-  return withCommonOptions(command)
+  return withCommonOptions(withTraceOption(command))
     .addHelpText(
       "after",
       "\nExamples:\n  fovea embed ./clip cat.jpg dog.png --out vectors.safetensors\n  fovea embed ./qwen2.5-vl --video clip.gif frames/ --json\n  fovea embed ./clip --text 'a cat' 'a dog' --json",
@@ -72,6 +73,7 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
   await checkPictures(files);
   await checkVideos(videos);
   const sizes: RecordedSizes[] = [];
+  const trace = traceFile(options);
   const recording = options.record === undefined ? {} : { onSizes: (one: RecordedSizes) => void sizes.push(one) };
   const run = async ({ host, runtime, progress }: Opened): Promise<void> => {
     const given: Readonly<Record<Kind, readonly string[]>> = {
@@ -101,6 +103,7 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
       }
     }
     progress.stop();
+    await trace.write(host);
     if (options.record !== undefined) await addSizes(host, options.record, sizes);
     const { device, target } = runtime;
     const head = { model, runtime: host.name, device, target, ...dtypeOption(options), files, texts, videos };
@@ -119,7 +122,7 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
       print(summary(tensors, inputsOf));
     }
   };
-  await withRuntime(options, run, recording);
+  await withRuntime(options, run, { ...recording, ...trace.sink });
 }
 
 /** Adds lines to a file of sizes, which need not be there. */

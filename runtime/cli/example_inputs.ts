@@ -4,8 +4,11 @@ import type { ExampleSize, TowerSpec } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { oneOf, wholeNumber } from "./options.ts";
 
-export interface ExampleInputs {
+export interface ExampleInputs extends ExampleSizes {
   readonly loadFormat: "safetensors" | "dummy";
+}
+
+export interface ExampleSizes {
   readonly batch: number;
   readonly size?: readonly [number, number];
   readonly grid?: readonly [number, number, number];
@@ -35,8 +38,19 @@ const FORMATS: readonly string[] = ["safetensors", "dummy"];
 
 /** Adds where weights come from and the sizes of inputs. */
 export function withExampleInputs(command: Command): Command {
+  return withExampleSizes(
+    command.option(
+      "--load-format <format>",
+      "safetensors, or dummy for seeded random weights",
+      oneOf(FORMATS),
+      "safetensors",
+    ),
+  );
+}
+
+/** Adds the sizes of inputs. */
+export function withExampleSizes(command: Command): Command {
   return command
-    .option("--load-format <format>", "safetensors, or dummy for seeded random weights", oneOf(FORMATS), "safetensors")
     .option("--batch <n>", "inputs encoded together", wholeNumber(1), 1)
     .option("--size <HxW>", "size of pictures, where the model takes several", imageSize)
     .option("--grid <TxHxW>", "patches of pictures, where the model takes them", patchGrid)
@@ -47,7 +61,7 @@ export function withExampleInputs(command: Command): Command {
 const SIZES: readonly ExampleSize[] = ["size", "grid", "tokens", "seconds"];
 
 /** The sizes that were asked for. @throws FoveaError `bad_usage` for one that the tower does not have */
-export function exampleSizes(tower: TowerSpec, options: ExampleInputs): Partial<Pick<ExampleInputs, ExampleSize>> {
+export function exampleSizes(tower: TowerSpec, options: ExampleSizes): Partial<Pick<ExampleSizes, ExampleSize>> {
   const asked = SIZES.filter((name) => options[name] !== undefined);
   for (const name of asked) {
     if (tower.exampleSizes.includes(name)) continue;
@@ -57,5 +71,11 @@ export function exampleSizes(tower: TowerSpec, options: ExampleInputs): Partial<
       `--${name} says nothing to this model's ${tower.modality} component; it understands ${known}.`,
     );
   }
+  return Object.fromEntries(asked.map((name) => [name, options[name]]));
+}
+
+/** The sizes that were asked for and that the tower has. */
+export function knownSizes(tower: TowerSpec, options: ExampleSizes): Partial<Pick<ExampleSizes, ExampleSize>> {
+  const asked = SIZES.filter((name) => options[name] !== undefined && tower.exampleSizes.includes(name));
   return Object.fromEntries(asked.map((name) => [name, options[name]]));
 }

@@ -1,18 +1,33 @@
 /** `fovea explain`: what a model compiles to, from its configuration alone. */
 import { Command, Option } from "commander";
 import { FoveaError } from "../core/diagnostics.ts";
+import { VERSION } from "../core/version.ts";
+import type { RangeSlot } from "../session/artifacts.ts";
 import { didYouMean } from "../session/check.ts";
-import { explainEncoder, explanations } from "../session/explain.ts";
+import { type ComponentExplanation, type DetailsOf, explainEncoder, explanations } from "../session/explain.ts";
+import { explainInFull, type RangeDetails, STAGES, type Stage } from "../session/explain_range.ts";
+import { explainProgram, type ProgramExplanation, programText } from "../session/program_stage.ts";
 import { tagMatches } from "../session/settings.ts";
 import type { PreparedModel } from "../session.ts";
+import { type ExampleSizes, knownSizes, withExampleSizes } from "./example_inputs.ts";
 import { explainBreaks } from "./explain_breaks.ts";
-import { type CommonOptions, dtypeOption, nonEmpty, withCommonOptions, withRuntime } from "./options.ts";
+import {
+  type CommonOptions,
+  dtypeOption,
+  nonEmpty,
+  type Opened,
+  oneOf,
+  withCommonOptions,
+  withRuntime,
+} from "./options.ts";
 import { table } from "./table.ts";
-import { print, printJson } from "./terminal.ts";
+import { print, printJson, say } from "./terminal.ts";
 
-interface ExplainOptions extends CommonOptions {
-  readonly component?: string;
+interface ExplainOptions extends CommonOptions, ExampleSizes {
   readonly breaks?: boolean;
+  readonly component?: string;
+  readonly stage?: Stage | "program";
+  readonly html?: string;
 }
 
 const CONFIG: Option = new Option(
@@ -22,7 +37,9 @@ const CONFIG: Option = new Option(
 
 export function explainCommand(): Command {
   const command = new Command("explain")
-    .description("Show components, ranges, artifacts and kernels of a model; config.json is enough.")
+    .description(
+      "Show what a model compiles to: components, ranges, kernels and those not taken; config.json is enough.",
+    )
     .argument(
       "<model>",
       "model folder, or hf:organisation/name, or an https address; with --breaks also a plugin's module",
@@ -32,11 +49,17 @@ export function explainCommand(): Command {
       "--component <name>",
       "vision, text, audio, or tags such as 'clip/vision.*'; all unless given",
       nonEmpty("a name"),
-    );
-  return withCommonOptions(command, CONFIG)
+    )
+    .option(
+      "--stage <stage>",
+      `print one stage's text: ${STAGES.join(", ")}, or program for the arena of one geometry`,
+      oneOf([...STAGES, "program"]),
+    )
+    .option("--html <file>", "write a page with graphs, sizes and generated code", nonEmpty("a file"));
+  return withCommonOptions(withExampleSizes(command), CONFIG)
     .addHelpText(
       "after",
-      "\nExamples:\n  fovea explain ./clip --component vision\n  fovea explain ./clip --config\n  fovea explain ./clip --component 'clip/*.block' --json\n  fovea explain --breaks ./my_plugin.js",
+      "\nExamples:\n  fovea explain ./clip --component vision\n  fovea explain ./clip --html clip.html\n  fovea explain ./clip --stage claimed --component clip/vision.block\n  fovea explain ./clip --config\n  fovea explain ./clip --component 'clip/*.block' --json\n  fovea explain --breaks ./my_plugin.js",
     )
     .action(explain);
 }
@@ -44,24 +67,43 @@ export function explainCommand(): Command {
 async function explain(source: string, options: ExplainOptions): Promise<void> {
   if (options.breaks === true) return explainBreaks(source, options.json === true);
   const settingsAlone = options.config !== undefined;
-  await withRuntime(options, async ({ host, runtime, progress }) => {
-    const model = chosen(
-      await runtime.prepare(source, {
-        compile: false,
-        ...dtypeOption(options),
-      }),
-      options.component,
+  if (settingsAlone && (options.stage ?? options.html) !== undefined) {
+    throw new FoveaError(
+      "bad_usage",
+      "--config prints settings and compiles nothing; leave it out for --stage and --html (a fovea.config file of the working directory is read all the same).",
     );
+  }
+  await withRuntime(options, async (opened) => {
+    const { host, runtime, progress } = opened;
+    const model = chosen(await runtime.prepare(source, { compile: false, ...dtypeOption(options) }), options.component);
     const { modelType, towers } = model;
-    if (!settingsAlone) await compileAll(model);
+    const known = settingsAlone ? new Map<RangeSlot, RangeDetails>() : await examineAll(model);
+    const detailsOf: DetailsOf = (slot) => known.get(slot);
+    const programs = options.stage === "program" || options.html !== undefined ? await programsOf(model, options) : [];
     progress.stop();
+    const components = explanations(towers, detailsOf);
+    if (options.html !== undefined) {
+      await writePage(options.html, nameOf(source), modelType, components, programs, opened);
+      if (options.json !== true && options.stage === undefined) return say(`wrote ${options.html}`);
+    }
     if (options.json === true) {
       const { device, target } = runtime;
-      printJson({ model: source, modelType, runtime: host.name, device, target, components: explanations(towers) });
+      const about = { model: source, modelType, runtime: host.name, device, target };
+      const shown = components.map((c) => componentData(c, options.stage));
+      printJson({ ...about, components: shown, ...(options.stage === "program" ? { programs } : {}) });
     } else if (settingsAlone) print(settingsText(model));
-    else print(explainEncoder(modelType, towers));
+    else if (options.stage === "program") print(programs.map((p) => `${p.name} ${programText(p.program)}`).join("\n"));
+    else if (options.stage !== undefined) print(stageText(components, options.stage));
+    else print(explainEncoder(modelType, towers, detailsOf));
   });
 }
+
+/** Last part of a path or an address: what a page may name. */
+const nameOf = (source: string): string =>
+  source
+    .replace(/[/\\]+$/, "")
+    .split(/[/\\]/)
+    .at(-1) || "model";
 
 /** The towers and components that were named. @throws FoveaError `bad_usage` that lists what there is */
 function chosen(model: PreparedModel, name: string | undefined): PreparedModel {
@@ -80,13 +122,70 @@ function chosen(model: PreparedModel, name: string | undefined): PreparedModel {
   );
 }
 
-/** Compiles, or takes from the cache, what is shown. */
-async function compileAll({ towers }: PreparedModel): Promise<void> {
+/** Compiles what is shown beside the cache, with everything about it. */
+async function examineAll({ towers }: PreparedModel): Promise<ReadonlyMap<RangeSlot, RangeDetails>> {
+  const known = new Map<RangeSlot, RangeDetails>();
   for (const { components } of towers.values()) {
     for (const { slots } of components.values()) {
-      for (const slot of slots) await slot.obtain({ cause: "load" }, undefined);
+      for (const slot of slots) known.set(slot, await explainInFull(slot));
     }
   }
+  return known;
+}
+
+interface NamedProgram {
+  readonly name: string;
+  readonly program: ProgramExplanation;
+}
+
+/** One geometry of every tower that is shown whole. */
+async function programsOf({ towers }: PreparedModel, options: ExplainOptions): Promise<readonly NamedProgram[]> {
+  const programs: NamedProgram[] = [];
+  for (const [name, tower] of towers) {
+    if (tower.components.size < tower.spec.components.length) continue;
+    const example = tower.spec.example({ batch: options.batch, seed: 1, ...knownSizes(tower.spec, options) });
+    programs.push({ name, program: await explainProgram(tower, example) });
+  }
+  return programs;
+}
+
+async function writePage(
+  file: string,
+  title: string,
+  modelType: string,
+  components: readonly ComponentExplanation[],
+  programs: readonly NamedProgram[],
+  { host, runtime }: Opened,
+): Promise<void> {
+  const { explainPage } = await import("../explain/page.ts");
+  const page = explainPage({
+    title,
+    modelType,
+    place: `${host.name}, ${runtime.device} (${runtime.target})`,
+    version: VERSION,
+    components,
+    programs,
+    describe: (device, code) => runtime.describeCode(device, code),
+  });
+  await host.writeFileAtomic(file, new TextEncoder().encode(page));
+}
+
+/** A component without code and, unless one was asked for, without the stages' texts. */
+function componentData(component: ComponentExplanation, stage: ExplainOptions["stage"]): object {
+  const ranges = component.ranges.map(({ details, ...range }) => {
+    if (details === undefined) return range;
+    const { code: _code, stages, ...rest } = details;
+    return { ...range, ...rest, ...(stage === undefined || stage === "program" ? {} : { [stage]: stages[stage] }) };
+  });
+  return { ...component, ranges };
+}
+
+function stageText(components: readonly ComponentExplanation[], stage: Stage): string {
+  return components
+    .flatMap(({ tag, ranges }) =>
+      ranges.map(({ range, details }) => `== ${tag}, ${range}: ${stage}\n${details?.stages[stage] ?? "lazy"}`),
+    )
+    .join("\n");
 }
 
 function settingsText({ towers }: PreparedModel): string {

@@ -10,6 +10,7 @@ import { doctorCommand } from "./doctor.ts";
 import { embedCommand } from "./embed.ts";
 import { explainCommand } from "./explain.ts";
 import { pullCommand } from "./pull.ts";
+import { reportCommand } from "./report.ts";
 import { args, fail, print, say, setExitCode, watchStreams } from "./terminal.ts";
 import { tuneCommand } from "./tune.ts";
 import { verifyCommand } from "./verify.ts";
@@ -33,6 +34,7 @@ function createProgram(): Command {
     cacheCommand,
     pullCommand,
     doctorCommand,
+    reportCommand,
   ];
   for (const create of commands) program.addCommand(create());
   // exitOverride is not inherited by commands that were made on their own.

@@ -16,10 +16,12 @@ import type { Interner } from "../ir/node.ts";
 import { printGraph, typeText } from "../ir/print.ts";
 import { verifyGraph } from "../ir/verify.ts";
 import { type Cover, coverGraph, predictSeconds } from "./cover.ts";
+import { type CompileDetails, detailsOf } from "./details.ts";
 import { type EmitOptions, emitCover, type StepGroup } from "./emit.ts";
 import { type ExpectationEffort, expectationsOf } from "./expect.ts";
 import { proveIndices } from "./index_proof.ts";
 import { legalize } from "./legalize.ts";
+import { createPassClock, type PassClock, type PassReport } from "./pass_clock.ts";
 import { allRules, type Pass, PIPELINE } from "./passes.ts";
 import { SOURCE_DIGEST } from "./source_digest.ts";
 import { createViewResolver } from "./views.ts";
@@ -35,6 +37,10 @@ export interface CompileOptions {
   readonly dtype?: WeightDType;
   /** How much expectations state; what a build can afford unless given. */
   readonly effort?: ExpectationEffort;
+  /** Milliseconds on a clock that never goes back, for the times of passes; nothing of it reaches an artifact. */
+  readonly now?: () => number;
+  /** Keeps what explaining needs: {@link CompileReport.details}. */
+  readonly details?: boolean;
 }
 
 /** Text of every stage, for `explain` and goldens. */
@@ -46,6 +52,9 @@ export interface CompileReport {
   readonly refusals: readonly { readonly kernel: string; readonly op: string; readonly reason: string }[];
   readonly losing: readonly { readonly kernel: string; readonly output: string; readonly seconds: number }[];
   readonly rules: Readonly<Record<string, number>>;
+  readonly passes: readonly PassReport[];
+  /** The graph as it was cut, where it was asked for. */
+  readonly details?: CompileDetails;
 }
 
 export interface CompileResult extends CompiledArtifact {
@@ -83,6 +92,8 @@ export function peakBytes(list: StepList, box: Box): number {
 
 /** A graph as it will be emitted. */
 interface Chosen {
+  /** Before kernels were asked. */
+  readonly canonical: Graph;
   readonly graph: Graph;
   readonly cover: Cover;
   readonly emit: EmitOptions;
@@ -90,20 +101,23 @@ interface Chosen {
   readonly rules: ReadonlyMap<string, number>;
 }
 
-function chooseCover(traced: Graph, options: CompileOptions, pipeline: readonly Pass[] = PIPELINE): Chosen {
+function chooseCover(traced: Graph, options: CompileOptions, clock: PassClock, pipeline: readonly Pass[]): Chosen {
   const { make, table } = options.interner;
   const { enabled, kernels, capabilities, dtype = "f32" } = options;
-  verifyGraph(traced, table, "trace");
+  clock.run("verify", () => verifyGraph(traced, table, "trace"));
 
   // Rewrite: canonical spelling, merged products, types of large weights.
   const counts = new Map<string, number>();
-  let graph = traced;
+  let canonical = traced;
   for (const { name, run } of pipeline) {
-    graph = run(graph, { make, table, rules: allRules(table), counts, enabled, dtype });
-    verifyGraph(graph, table, name);
+    canonical = clock.run(name, () => {
+      const graph = run(canonical, { make, table, rules: allRules(table), counts, enabled, dtype });
+      verifyGraph(graph, table, name);
+      return graph;
+    });
   }
 
-  // Legalize: expand what no kernel takes; copy what strides cannot say.
+  // Legalize: every kernel is asked; what none takes is expanded, what strides cannot say is copied.
   const emit: EmitOptions = {
     kernels,
     capabilities,
@@ -114,12 +128,15 @@ function chooseCover(traced: Graph, options: CompileOptions, pipeline: readonly 
     make,
     code: new Map(),
   };
-  const offers = legalize(graph, emit);
-  graph = offers.graph;
-  verifyGraph(graph, table, "legalize");
+  const offers = clock.run("legalize and claims", () => {
+    const found = legalize(canonical, emit);
+    verifyGraph(found.graph, table, "legalize");
+    return found;
+  });
 
-  // Claims and cover.
-  return { graph, cover: coverGraph(offers, emit), emit, rules: counts };
+  // The cheapest cover.
+  const cover = clock.run("cover", () => coverGraph(offers, emit));
+  return { canonical, graph: offers.graph, cover, emit, rules: counts };
 }
 
 /** All of a compiled graph but its expectations. */
@@ -134,10 +151,18 @@ export interface LoweredGraph extends Omit<CompileResult, "artifact"> {
  * @param pipeline passes before legalization
  * @throws FoveaError `no_kernel` when an op has neither a claim nor an expansion, `range_too_large`
  */
-export function lowerGraph(traced: Graph, options: CompileOptions, pipeline: readonly Pass[] = PIPELINE): LoweredGraph {
+export function lowerGraph(
+  traced: Graph,
+  options: CompileOptions,
+  pipeline: readonly Pass[] = PIPELINE,
+  clock: PassClock = createPassClock(options.now),
+): LoweredGraph {
   const box = traced.symbols;
-  const { graph, cover, emit, rules } = chooseCover(traced, options, pipeline);
-  const { list, groups } = emitCover(graph, cover, emit);
+  const chosen = chooseCover(traced, options, clock, pipeline);
+  const { graph, cover, emit, rules } = chosen;
+
+  // Steps, weight prologues and the memory plan.
+  const { list, groups } = clock.run("emit", () => emitCover(graph, cover, emit));
   return {
     artifact: {
       ...list,
@@ -160,6 +185,8 @@ export function lowerGraph(traced: Graph, options: CompileOptions, pipeline: rea
       refusals: cover.refusals.map((r) => ({ kernel: r.kernel, op: r.node.op, reason: r.reason })),
       losing: cover.losing.map((l) => ({ kernel: l.kernel, output: l.output.op, seconds: l.seconds })),
       rules: Object.fromEntries(rules),
+      passes: clock.passes,
+      ...(options.details === true ? { details: detailsOf(traced, { ...chosen, groups }) } : {}),
     },
   };
 }
@@ -173,9 +200,12 @@ export function compileGraph(
   options: CompileOptions,
   pipeline: readonly Pass[] = PIPELINE,
 ): CompileResult {
-  const { artifact, groups, code, report } = lowerGraph(traced, options, pipeline);
-  // Expectations are sampled from what was emitted, so that they judge it.
-  const expectations = expectationsOf(groups, artifact.box, options.interner.table, options.effort);
+  const clock = createPassClock(options.now);
+  const { artifact, groups, code, report } = lowerGraph(traced, options, pipeline, clock);
+  // Sampled values of the reference evaluator for what was emitted, so that they judge it.
+  const expectations = clock.run("expectations", () =>
+    expectationsOf(groups, artifact.box, options.interner.table, options.effort),
+  );
   return { artifact: { ...artifact, expectations }, code, report };
 }
 
@@ -184,7 +214,7 @@ export function compileGraph(
  * @throws FoveaError `no_kernel`
  */
 export function predictGraph(traced: Graph, options: CompileOptions): (dims: Bindings) => number {
-  const { claims } = chooseCover(traced, options).cover;
+  const { claims } = chooseCover(traced, options, createPassClock(), PIPELINE).cover;
   return (dims) => {
     const at = Object.fromEntries(Object.entries(dims).map(([name, value]) => [name, { min: value, max: value }]));
     return claims.reduce((sum, claim) => sum + predictSeconds(claim, at, options.capabilities), 0);

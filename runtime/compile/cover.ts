@@ -24,6 +24,7 @@ export interface CoverOptions {
 export interface Losing {
   readonly kernel: string;
   readonly output: Node;
+  readonly covers: readonly Node[];
   /** Predicted for the claim and all that only it needs. */
   readonly seconds: number;
 }
@@ -31,6 +32,8 @@ export interface Losing {
 export interface Cover {
   /** Claims in execution order, with dense operands that needed one replaced by contiguous copies. */
   readonly claims: readonly Claim[];
+  /** Predicted seconds of each chosen claim and all that only it needs, by its output. */
+  readonly seconds: ReadonlyMap<Node, number>;
   readonly losing: readonly Losing[];
   readonly refusals: readonly Refusal[];
 }
@@ -230,8 +233,14 @@ export function coverGraph(offers: Offers, options: CoverOptions): Cover {
   for (const o of graph.outputs) schedule(view(o.node).base);
   const losing = rivals
     .filter(({ rival }) => !taken.has(rival.claim))
-    .map(({ node, rival }) => ({ kernel: rival.claim.kernel, output: node, seconds: rival.seconds }));
-  return { claims, losing, refusals: offers.refusals };
+    .map(({ node, rival: { claim, seconds } }) => ({
+      kernel: claim.kernel,
+      output: node,
+      covers: claim.covers,
+      seconds,
+    }));
+  const seconds = new Map([...best].map(([node, rival]) => [node, rival.seconds]));
+  return { claims, seconds, losing, refusals: offers.refusals };
 }
 
 function cheapest(claims: readonly Claim[], seconds: (claim: Claim) => number): Claim | undefined {

@@ -116,7 +116,7 @@ function weightUse(node: Node, layout: PackedLayout | undefined, options: EmitOp
 function lowerPrologue(graph: Graph, options: EmitOptions, layout: PackedLayout | undefined, box: Box): StepList {
   const [{ node }] = graph.outputs;
   if (layout !== undefined && options.view(node).base.op === "input")
-    return emitCover(graph, { claims: [], losing: [], refusals: [] }, options, layout, box).list;
+    return emitCover(graph, { claims: [], seconds: new Map(), losing: [], refusals: [] }, options, layout, box).list;
   const offers = legalize(graph, options);
   return emitCover(offers.graph, coverGraph(offers, options), options, layout, box).list;
 }

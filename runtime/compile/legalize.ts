@@ -3,7 +3,7 @@ import type { View } from "../abi/kernel.ts";
 import type { Graph } from "../ir/graph.ts";
 import type { Make, Node, OpTable } from "../ir/node.ts";
 import { type CoverOptions, collectOffers, type Offers } from "./cover.ts";
-import { mapGraph } from "./rewrite.ts";
+import { makeFor, mapGraph } from "./rewrite.ts";
 
 export interface LegalizeOptions extends CoverOptions {
   readonly make: Make;
@@ -13,7 +13,7 @@ export interface LegalizeOptions extends CoverOptions {
 export function expandUncovered(graph: Graph, make: Make, table: OpTable, isCovered: (node: Node) => boolean): Graph {
   return mapGraph(graph, make, (n, original) => {
     const expand = table.get(n.op)?.expand;
-    return expand === undefined || isCovered(original) ? n : expand(n.inputs, n.attributes, make);
+    return expand === undefined || isCovered(original) ? n : expand(n.inputs, n.attributes, makeFor(make, n));
   });
 }
 
@@ -21,7 +21,7 @@ export function expandUncovered(graph: Graph, make: Make, table: OpTable, isCove
 export function materializeViews(graph: Graph, make: Make, table: OpTable, view: (node: Node) => View): Graph {
   return mapGraph(graph, make, (n) => {
     if (table.get(n.op)?.kind !== "view" || view(n).base !== n) return n;
-    return make(n.op, [make("contiguous", [n.inputs[0]])], n.attributes, n.source);
+    return make(n.op, [makeFor(make, n)("contiguous", [n.inputs[0]])], n.attributes, n.source);
   });
 }
 

@@ -5,7 +5,7 @@
 import { add, type Dim, shapeEquals } from "../core/dim.ts";
 import { type Graph, nodesOf, usersOf, weightOnly } from "../ir/graph.ts";
 import type { Make, Node, OpTable } from "../ir/node.ts";
-import { mapGraph } from "./rewrite.ts";
+import { makeFor, mapGraph } from "./rewrite.ts";
 
 /** Ops whose kernels read values through any strides. */
 const READS_SLICES: ReadonlySet<string> = new Set(["attention", "rotary"]);
@@ -71,9 +71,10 @@ export function mergeSiblingProducts(graph: Graph, make: Make, table: OpTable): 
       start = end;
       members.add(m.product);
       replacement.set(m.result, (x) => {
-        const product = make("matmul", [x, stacked], { transpose_b: true });
-        const whole = bias === undefined ? product : make("add", [product, bias]);
-        return make("slice", [whole], { axis: whole.shape.length - 1, start: from, end });
+        const own = makeFor(make, m.product);
+        const product = own("matmul", [x, stacked], { transpose_b: true });
+        const whole = bias === undefined ? product : own("add", [product, bias]);
+        return own("slice", [whole], { axis: whole.shape.length - 1, start: from, end });
       });
     }
   }

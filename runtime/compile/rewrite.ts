@@ -11,6 +11,11 @@ export interface Rule {
 
 const MAX_ROUNDS = 16;
 
+/** A maker whose nodes keep the author's line of the node that they take the place of, where that is known. */
+export function makeFor(make: Make, { source }: Node): Make {
+  return source === undefined ? make : (op, inputs, attributes, own) => make(op, inputs, attributes, own ?? source);
+}
+
 /** Rebuilds the graph with `replace` applied to every node, operands first; `original` is the node before that. */
 export function mapGraph(graph: Graph, make: Make, replace: (node: Node, original: Node) => Node): Graph {
   const mapped = new Map<Node, Node>();
@@ -35,7 +40,7 @@ export function applyRules(
     current = mapGraph(current, make, (node) => {
       let n = node;
       for (const rule of rules) {
-        const next = rule.apply(n, make);
+        const next = rule.apply(n, makeFor(make, n));
         if (next !== undefined && next !== n) {
           counts.set(rule.name, (counts.get(rule.name) ?? 0) + 1);
           changed = true;

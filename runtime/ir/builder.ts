@@ -102,8 +102,11 @@ export interface BuilderOptions {
   readonly relations?: readonly Relation[];
   /** Told each trace break, after which building goes on with a stand-in; a break throws unless given. */
   readonly onBreak?: OnBreak;
-  /** Notes the author's line of each node: for explaining, since capturing stacks doubles the time of building. */
-  readonly locate?: boolean;
+  /**
+   * Notes the author's line of each node, as `file:line` or as this says: for explaining, since capturing stacks doubles
+   * the time of building.
+   */
+  readonly locate?: boolean | ((place: SourcePlace) => string);
 }
 
 /** Thrown out of a build that asked what its range leaves open; the tracer splits the range and builds both sides. */
@@ -165,9 +168,9 @@ const STAND_IN_SHAPE: Shape = Object.freeze(new Array<Dim>(8).fill(1));
 const symbolNames = (symbols: Box): string => Object.keys(symbols).join(", ") || "none";
 
 /** `file:line` of the author's call, to be noted on a node. */
-function locationText(): string | undefined {
+function locationText(text: (place: SourcePlace) => string): string | undefined {
   const place = authorPlace();
-  return place === undefined ? undefined : placeText(place);
+  return place === undefined ? undefined : text(place);
 }
 
 /** Dims of a part of a graph with the comparisons of the whole. Constants have none of their own: give them to the builder's. */
@@ -217,6 +220,7 @@ function corners(box: Box): readonly Record<string, number>[] {
  */
 export function createGraphBuilder(options: BuilderOptions): GraphBuilder {
   const { symbols, relations = [], onBreak, locate = false } = options;
+  const noted = locate === true ? placeText : locate;
   const { make } = options.interner ?? createInterner(OP_TABLE);
   const inputs: Node[] = [];
   const outputs: { name: string; node: Node }[] = [];
@@ -263,7 +267,7 @@ export function createGraphBuilder(options: BuilderOptions): GraphBuilder {
     }
     if (broken && operands.some((n) => standIns.has(n))) return standIn(name, operands);
     try {
-      return located(() => make(name, operands, attributes, locate ? locationText() : undefined));
+      return located(() => make(name, operands, attributes, noted === false ? undefined : locationText(noted)));
     } catch (error) {
       if (error instanceof TraceBreakError) breaks(error.info);
       // What went wrong before may be the cause.

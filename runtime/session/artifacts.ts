@@ -3,10 +3,11 @@ import type { Artifact, CompiledArtifact } from "../abi/artifact.ts";
 import type { Device } from "../abi/device.ts";
 import type { ComponentSpec } from "../abi/encoder.ts";
 import type { CompileReport } from "../compile/compile.ts";
-import { SealedError } from "../core/diagnostics.ts";
+import { SealedError, TraceBreakError, traceBreakText } from "../core/diagnostics.ts";
 import { digestBytes, digestJson } from "../core/digest.ts";
 import type { Box } from "../core/dim.ts";
 import { boxText } from "../core/range.ts";
+import type { TraceSink } from "../core/trace.ts";
 import { type CompileRequest, lookup, requestDigest, save } from "../exec/artifact_cache.ts";
 import { dayOf, describe, noteUse } from "../exec/cache_entries.ts";
 import { encodeArtifact } from "../exec/codec.ts";
@@ -16,8 +17,11 @@ import type { Store } from "../exec/store/store.ts";
 import { type Graph, graphToData } from "../ir/graph.ts";
 import { createInterner, type OpTable } from "../ir/node.ts";
 import { compilerDigest, loadCompiler } from "./compiler.ts";
+import { type Examined, examine } from "./examine.ts";
 import { gated } from "./gate.ts";
 import type { Demand, Journal } from "./journal.ts";
+import { tellCompile } from "./journal_texts.ts";
+import { traceCompile } from "./load_spans.ts";
 import type { Place, Places } from "./places.ts";
 import { type ComponentPorts, portsOf } from "./ports.ts";
 import { type Attestation, createProofs, type ProofScope, type Proofs } from "./proofs.ts";
@@ -62,6 +66,8 @@ export interface RangeSlot extends ComponentPorts {
    * @throws FoveaError `no_kernel`, `sealed`, `proof_failed`; the signal's reason on abort
    */
   obtain(demand: Demand, signal: AbortSignal | undefined, scope?: ProofScope): Promise<ReadyArtifact>;
+  /** Obtains it, and compiles it once more with everything that explaining needs. */
+  examine(): Promise<Examined>;
 }
 
 export interface ReadyComponent {
@@ -117,6 +123,8 @@ export interface ArtifactsOptions {
   /** Told about each kernel that is put aside. */
   readonly onProblem: (sentence: string) => void;
   readonly now: () => number;
+  /** Told how long compiles and proofs took. */
+  readonly trace?: TraceSink | undefined;
   /** Reads source maps, for the lines that messages name. */
   readonly findPlace: PlaceFinder;
   /** Milliseconds since 1970, for the day of the last use. */
@@ -277,6 +285,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     const interner = createInterner(ops);
     const aside = quarantine.of(place.device.kind);
     const traced = traceAgain(spec, box, interner, graph);
+    const traceMs = options.now() - begin;
     const { report, ...compiled } = compileGraph(traced, {
       interner,
       kernels: place.kernels.filter((k) => !aside.includes(k.name)),
@@ -284,8 +293,13 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       capabilities: place.capabilities,
       enabled: settings.enabled.value,
       dtype: settings.dtype.value,
+      now: options.now,
     });
     const compileMs = options.now() - begin;
+    const passes = [{ name: "trace", begin, ms: traceMs }, ...report.passes];
+    const range = boxText(box) || "no symbols";
+    tellCompile(journal, { tag: spec.tag, range, report, passes });
+    traceCompile(options.trace, { tag: spec.tag, range, begin, end: begin + compileMs, passes });
     counters.compiled++;
     counters.compileMs += compileMs;
     await place.device.load(compiled.code);
@@ -310,7 +324,9 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       const made = cached ?? (await compile(order, request));
       if (made.origin !== "pack") await noteUse(store, request, dayOf(options.today()));
       const { artifact, digest, origin } = made;
+      const begin = options.now();
       const { attestation, ms } = await proofsOf(order.place).attest(artifact, digest, origin, scope, signal);
+      if (ms > 0) options.trace?.span({ kind: "proof", name: `${tag} ${range}`, tag, begin, end: options.now() });
       if (ms > 0) counters.proven++;
       counters.proofMs += ms;
       if (cause !== "load") journal.recompiled({ tag, ...demand, cause });
@@ -343,6 +359,16 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
   ): RangeSlot => {
     const graph = digestJson(graphToData(traced));
     let ready: ReadyArtifact | undefined;
+    const obtainOnce: RangeSlot["obtain"] = async (demand, signal, given) => {
+      if (ready !== undefined) return ready;
+      const scope = given ?? proofsOf(place).scope();
+      try {
+        ready = await shared({ spec, settings, place, box, graph }, demand, scope, signal);
+      } finally {
+        if (given === undefined) scope.release();
+      }
+      return ready;
+    };
     return {
       box,
       graph,
@@ -351,15 +377,22 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       get ready() {
         return ready;
       },
-      obtain: async (demand, signal, given) => {
-        if (ready !== undefined) return ready;
-        const scope = given ?? proofsOf(place).scope();
-        try {
-          ready = await shared({ spec, settings, place, box, graph }, demand, scope, signal);
-        } finally {
-          if (given === undefined) scope.release();
-        }
-        return ready;
+      obtain: obtainOnce,
+      examine: async () => {
+        const { digest, origin } = await obtainOnce({ cause: "load" }, undefined);
+        const without = quarantine.of(place.device.kind);
+        const { now, findPlace } = options;
+        return examine({
+          spec,
+          box,
+          place,
+          settings,
+          without,
+          ops,
+          now,
+          findPlace,
+          artifact: origin === "pack" ? undefined : digest,
+        });
       },
     };
   };
@@ -386,11 +419,16 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       const { ranges, splits } = await traceRanges(spec, boxesOf(spec, settings), ops, {
         find: options.findPlace,
         maxArtifacts: settings.maxArtifacts.value,
+      }).catch((error: unknown) => {
+        if (error instanceof TraceBreakError)
+          journal.tell({ topic: "breaks", tag: spec.tag, text: traceBreakText(error.info) });
+        throw error;
       });
       for (const split of splits) {
         journal.tell({ topic: "ranges", tag: spec.tag, text: `split ${splitText(split)}` });
       }
       const boxes = ranges.map((r) => r.box);
+      journal.tell({ topic: "ranges", tag: spec.tag, text: boxes.map((b) => boxText(b) || "no symbols").join("; ") });
       const slots = ranges.map((range) => slot(spec, settings, place, range));
       const structure = slots.map((s) => s.graph);
       if (plugin !== undefined) tags.claim(spec.tag, plugin, structure);

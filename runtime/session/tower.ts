@@ -5,6 +5,7 @@ import type { Plan, Tensors, TowerSpec } from "../abi/encoder.ts";
 import { bytesText, FoveaError, internal } from "../core/diagnostics.ts";
 import type { Bindings } from "../core/dim.ts";
 import { dispatch } from "../core/range.ts";
+import type { TraceSink } from "../core/trace.ts";
 import { dimsText, type ForwardContext, inRequest } from "../exec/forward_context.ts";
 import {
   createInstanceWeights,
@@ -87,6 +88,8 @@ export interface TowerOptions extends PrepareOptions {
   readonly reader: (instance: string) => TensorReader;
   readonly progress: TowerProgress;
   readonly now: () => number;
+  /** Told how long reading and packing weights took. */
+  readonly trace?: TraceSink | undefined;
   readonly onSizes?: ((sizes: RecordedSizes) => void) | undefined;
 }
 
@@ -104,7 +107,7 @@ export async function prepareTower(spec: TowerSpec, options: PrepareTowerOptions
 
 /** Compiles and loads a tower. @throws what compiling and reading throw; nothing stays behind then. */
 export async function loadTower(spec: TowerSpec, options: TowerOptions): Promise<LoadedTower> {
-  const { reader, progress, now, ...prepare } = options;
+  const { reader, progress, now, trace, ...prepare } = options;
   const { signal } = options;
   const weights = new Map<string, InstanceWeights>();
   const release = (): void => {
@@ -121,7 +124,10 @@ export async function loadTower(spec: TowerSpec, options: TowerOptions): Promise
         const own = createInstanceWeights(device, instance);
         weights.set(weightKey(component.tag, instance), own);
         const read = reader(instance);
+        const begin = now();
         for (const range of ranges) await own.load(range.artifact.weights, read, signal);
+        const name = instance === "" ? component.tag : instance;
+        trace?.span({ kind: "weights", name, tag: component.tag, begin, end: now(), figures: { bytes: own.bytes } });
         progress.weights(++loaded, total, instance);
       }
     }

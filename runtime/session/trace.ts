@@ -5,7 +5,7 @@ import { digestJson } from "../core/digest.ts";
 import type { Box } from "../core/dim.ts";
 import { boxText } from "../core/range.ts";
 import { placeText, type SourcePlace } from "../core/source_place.ts";
-import { createGraphBuilder, RangeSplit } from "../ir/builder.ts";
+import { type BuilderOptions, createGraphBuilder, RangeSplit } from "../ir/builder.ts";
 import { type Graph, graphToData } from "../ir/graph.ts";
 import { createInterner, type Interner, type OpTable } from "../ir/node.ts";
 import { createTraps } from "../ir/traps.ts";
@@ -33,10 +33,16 @@ async function moved(error: unknown, find: PlaceFinder): Promise<unknown> {
 
 /**
  * Builds a component's graph over one box.
+ * @param locate notes the author's lines
  * @throws FoveaError `shape_error`, `duplicate_name`, `no_outputs`; TraceBreakError; RangeSplit
  */
-export function traceComponent(spec: ComponentSpec, box: Box, interner: Interner): Graph {
-  const builder = createGraphBuilder({ symbols: box, interner, relations: spec.relations ?? [] });
+export function traceComponent(
+  spec: ComponentSpec,
+  box: Box,
+  interner: Interner,
+  locate: BuilderOptions["locate"] = false,
+): Graph {
+  const builder = createGraphBuilder({ symbols: box, interner, relations: spec.relations ?? [], locate });
   try {
     spec.build(builder);
     return builder.finish();

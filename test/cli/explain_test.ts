@@ -99,3 +99,43 @@ test("mistakes in configurations end with 2 and a sentence, and stdout stays emp
       0,
     );
   }));
+
+test("explain prints figures, losers, passes and proofs; --stage one text, --json the same as data", () =>
+  inConfigFolder(async (folder) => {
+    const args = ["explain", folder, "--component", "clip/text.block", "--threads", "0", "--target", "wasm-simd128"];
+    const { code, stdout, stderr } = await runCli(args);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /not matmul for matmul: writes "matmul", which stays inside of the chosen group/);
+    assert.match(stdout, /not elementwise for .*: costs more by [\d.]+ (ms|µs)/);
+    assert.match(stdout, /ops: \d+ traced, \d+ canonical, \d+ legal; (\d+) groups, \1 launches/);
+    assert.match(stdout, /work at batch 64, tokens 12: [\d.]+ MFLOP, .* moved, [\d.]+ FLOP a byte/);
+    assert.match(stdout, /passes, ms: trace [\d.]+, verify/);
+    assert.match(stdout, /proof: (\d+) of \1 expectations compared on /);
+    const staged = await runCli([...args, "--stage", "claimed"]);
+    assert.match(
+      staged.stdout,
+      /^== clip\/text\.block, batch 1\.\.64, tokens 1\.\.12: claimed\n#0 rows: layer_norm -> /,
+    );
+    const json = await runCli([...args, "--json", "--stage", "planned"]);
+    const [{ ranges }] = JSON.parse(json.stdout).components;
+    assert.match(ranges[0].planned, /^#0 rows\/layer_norm grid /);
+    assert.equal(ranges[0].traced, undefined);
+    assert.ok(ranges[0].groups.length > 4 && ranges[0].proof.of > 0 && ranges[0].intensity > 1);
+    assert.ok(["cache", "compiled"].includes(ranges[0].state));
+  }));
+
+test("explain --html writes a page; --stage program prints the arena of one geometry", () =>
+  inConfigFolder(async (folder) => {
+    const page = join(folder, "page.html");
+    const args = ["explain", folder, "--component", "text", "--threads", "0"];
+    const { code, stdout, stderr } = await runCli([...args, "--html", page]);
+    assert.deepEqual([code, stdout, stderr], [0, "", `wrote ${page}\n`]);
+    const html = readFileSync(page, "utf8");
+    assert.ok(html.includes("clip/text.block") && !html.includes(folder), "the page names a path");
+    const program = await runCli([...args, "--stage", "program", "--batch", "3"]);
+    assert.match(program.stdout, /^text program for .*input_ids \[3, /);
+    assert.match(program.stdout, /on wasm: \d+ calls in an arena of /);
+    const both = await runCli([...args, "--config", "--html", page]);
+    assert.equal(both.code, 2);
+    assert.match(both.stderr, /--config prints settings and compiles nothing/);
+  }));

@@ -42,11 +42,14 @@ const ROOMS = {
     lazy: ["compile", "hub", "kernels", "plugins"],
     packages: ["valibot"],
   },
+  // Lazy for everyone: the layout library loads only where a page is drawn.
+  "runtime/explain": { name: "explain", values: ["core"], types: ["session"], packages: ["#layout"] },
   "runtime/server": { name: "server", values: ["session", "host", "media", "core"], packages: ["hono"] },
   "runtime/cli": {
     name: "cli",
     values: ["session", "host", "media", "exec", "core"],
     types: ["abi"],
+    lazy: ["explain"],
     packages: ["cli-progress", "commander"],
   },
   // Only the judge may compute with the evaluator.

@@ -8,6 +8,7 @@ import type {
   Unavailable,
 } from "../../../runtime/abi/device.ts";
 import { FoveaError } from "../../../runtime/core/diagnostics.ts";
+import { disassemble } from "../asm/disassemble.ts";
 import { WASM_TARGETS, wasmCapabilities } from "./capabilities.ts";
 import { InlineDevice } from "./inline_device.ts";
 import { MEMORY_LIMIT } from "./memory.ts";
@@ -84,4 +85,5 @@ export const WASM_DEVICE: DeviceSpec = {
   targetCapabilities: wasmCapabilities,
   targetProblem,
   open,
+  describeCode: disassemble,
 };

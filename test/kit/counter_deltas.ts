@@ -1,0 +1,64 @@
+/** Exact differences of a runtime's counters around a piece of work. */
+import assert from "node:assert/strict";
+import type { Encoder, RuntimeStats } from "../../runtime/session.ts";
+
+/** What is counted; times and bytes are not. */
+export interface CounterDeltas {
+  /** Structures compiled, and taken from the cache, from packs, and from what this runtime had ready. */
+  readonly compiled: number;
+  readonly cacheHits: number;
+  readonly packHits: number;
+  readonly shared: number;
+  /** Artifacts of which something was proven. */
+  readonly proven: number;
+  /** Compiles after load. */
+  readonly recompiles: number;
+  /** Kernels that were put aside. */
+  readonly quarantined: number;
+  /** Code blobs that engines compiled, on all devices. */
+  readonly modulesCompiled: number;
+  /** Calls of `encode`, and geometries that were planned and linked. */
+  readonly encodes: number;
+  readonly planned: number;
+}
+
+/** What is counted: a runtime and, for `encodes` and `planned`, encoders. */
+export interface Counted {
+  readonly runtime: { stats(): RuntimeStats };
+  readonly encoders?: readonly Pick<Encoder, "stats">[];
+}
+
+const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+
+function countersOf({ runtime, encoders = [] }: Counted): CounterDeltas {
+  const { counters, recompiles, quarantined, device, otherDevices } = runtime.stats();
+  const { compiled, cacheHits, packHits, shared, proven } = counters;
+  const own = encoders.map((e) => e.stats());
+  return {
+    ...{ compiled, cacheHits, packHits, shared, proven },
+    recompiles: recompiles.length,
+    quarantined: quarantined.length,
+    modulesCompiled: sum([device, ...Object.values(otherDevices)].map((d) => d.modulesCompiled)),
+    encodes: sum(own.map((s) => s.encodes)),
+    planned: sum(own.flatMap((s) => Object.values(s.towers).map((t) => t.planned))),
+  };
+}
+
+/**
+ * Runs `work` and asserts by how much every counter rose: as `expected` says, and by 0 where it says nothing.
+ * @throws AssertionError that shows all counters
+ */
+export async function assertCounterDeltas<T>(
+  counted: Counted,
+  expected: Partial<CounterDeltas>,
+  work: () => T | Promise<T>,
+): Promise<T> {
+  const before = countersOf(counted);
+  const result = await work();
+  const names = Object.keys(before) as (keyof CounterDeltas)[];
+  const after = countersOf(counted);
+  const found = Object.fromEntries(names.map((name) => [name, after[name] - before[name]]));
+  const wanted = Object.fromEntries(names.map((name) => [name, expected[name] ?? 0]));
+  assert.deepEqual(found, wanted);
+  return result;
+}

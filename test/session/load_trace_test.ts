@@ -1,0 +1,102 @@
+/** Spans of loading, the file made of them, and the journal's topics. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createRuntime, type JournalEvent, type Span } from "../../mod.ts";
+import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
+import { chromeTrace } from "../../runtime/session/chrome_trace.ts";
+import { LOG_TOPICS } from "../../runtime/session/journal.ts";
+import { repositoryPath } from "../kit/run_cli.ts";
+
+const DIGITS = repositoryPath("examples/models/digits-clip");
+const cache = createMemoryStore();
+const spans: Span[] = [];
+const events: JournalEvent[] = [];
+const runtime = await createRuntime({
+  threads: 0,
+  cache,
+  trace: { span: (span) => void spans.push(span) },
+  log: { topics: LOG_TOPICS, write: (event) => void events.push(event) },
+});
+await runtime.load(DIGITS, { components: ["text"] });
+const { counters } = runtime.stats();
+await runtime.close();
+const of = (kind: Span["kind"]): readonly Span[] => spans.filter((s) => s.kind === kind);
+
+test("a load is one span around its compiles, proofs and weights; passes lie in their compile", () => {
+  const [load, ...more] = of("load");
+  assert.deepEqual([load.name, more], ["clip", []]);
+  assert.equal(of("compile").length, counters.compiled);
+  assert.equal(of("proof").length, counters.proven);
+  for (const s of spans) assert.ok(load.begin <= s.begin && s.begin <= s.end && s.end <= load.end, s.name);
+  for (const compile of of("compile")) {
+    const inside = of("pass").filter((p) => compile.begin <= p.begin && p.end <= compile.end);
+    assert.equal(inside.length, 8);
+    assert.ok(inside.every((p) => p.tag === compile.tag));
+  }
+  const blocks = of("weights").filter((s) => s.tag === "clip/text.block");
+  assert.ok(blocks.length > 1 && blocks.every((s) => (s.figures?.bytes ?? 0) > 0));
+});
+
+test("the file is in the Trace Event Format: whole spans in microseconds, a thread for loading and for each call", () => {
+  const call: Span = {
+    kind: "launches",
+    name: "x",
+    begin: 1.25,
+    end: 3.5,
+    requestId: "7",
+    tag: "t",
+    dims: { batch: 2 },
+  };
+  const load: Span = { kind: "load", name: "m", begin: 1, end: 2 };
+  assert.deepEqual(chromeTrace([call, load]).traceEvents, [
+    { name: "process_name", ph: "M", pid: 1, tid: 1, args: { name: "fovea" } },
+    { name: "thread_name", ph: "M", pid: 1, tid: 1, args: { name: "loading" } },
+    { name: "thread_name", ph: "M", pid: 1, tid: 2, args: { name: "request 7" } },
+    { name: "load m", cat: "load", ph: "X", pid: 1, tid: 1, ts: 0, dur: 1000, args: {} },
+    { name: "x", cat: "launches", ph: "X", pid: 1, tid: 2, ts: 250, dur: 2250, args: { tag: "t", batch: 2 } },
+  ]);
+  const { traceEvents } = JSON.parse(JSON.stringify(chromeTrace(spans)));
+  assert.equal(traceEvents.length, spans.length + 2);
+});
+
+test("the journal tells passes, claims, ranges and the cache of each component", () => {
+  const topic = (name: string): readonly JournalEvent[] => events.filter((e) => e.topic === name);
+  assert.equal(topic("passes").length, counters.compiled);
+  assert.match(topic("passes")[0].text, /trace [\d.]+ ms, verify [\d.]+ ms, .*expectations [\d.]+ ms; /);
+  const claims = topic("claims").filter((e) => e.tag === "clip/text.block");
+  assert.ok(claims.some((e) => /#\d+ attention: attention -> f32/.test(e.text)));
+  assert.ok(claims.some((e) => /not taken: matmul for "matmul"/.test(e.text)));
+  assert.ok(
+    topic("ranges").some((e) => e.tag === "clip/text.project" && e.text === "batch 1; batch 2..8; batch 9..64"),
+  );
+  assert.equal(topic("cache").filter((e) => /^miss for/.test(e.text)).length, counters.compiled);
+});
+
+test("a load from the cache has no passes; a trace break is told before it is thrown", async () => {
+  const told: JournalEvent[] = [];
+  const second: Span[] = [];
+  const other = await createRuntime({
+    threads: 0,
+    cache,
+    trace: { span: (span) => void second.push(span) },
+    log: { topics: ["passes", "breaks"], write: (event) => void told.push(event) },
+  });
+  await other.load(DIGITS, { components: ["text"] });
+  assert.deepEqual([told.length, second.filter((s) => s.kind === "compile" || s.kind === "pass").length], [0, 0]);
+  await assert.rejects(
+    other.compile({
+      tag: "test/breaks",
+      symbols: { rows: { min: 1, max: 4 } },
+      build: (b) => b.output("y", b.op("no_such_op", [b.input("x", [b.dims.rows])])),
+    }),
+    { code: "trace_break" },
+  );
+  assert.equal(told.length, 1);
+  assert.deepEqual([told[0].topic, told[0].tag], ["breaks", "test/breaks"]);
+  assert.match(told[0].text, /no operation "no_such_op"/);
+  await other.close();
+});
+
+test("a trace sink must have `span`", async () => {
+  await assert.rejects(createRuntime({ trace: {} as never }), /`trace`.*a trace sink/s);
+});
