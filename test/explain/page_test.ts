@@ -115,7 +115,10 @@ test("figures of a range add up", () => {
   assert.equal(details.at, "batch 64, tokens 12");
   assert.deepEqual(
     details.passes.map((p) => p.name),
-    ["trace", "verify", "canonicalize", "store weights", "legalize and claims", "cover", "emit", "expectations"],
+    [
+      ...["trace", "verify", "canonicalize", "merge products", "canonicalize merged", "store weights"],
+      ...["legalize and claims", "cover", "emit", "expectations"],
+    ],
   );
   assert.equal(details.proof.proven.length, details.proof.of);
   assert.match(details.stages.traced, /^graph \(batch 1\.\.64, tokens 1\.\.12\)/);
