@@ -182,6 +182,9 @@ test("patterns that match no component of a loaded model are told once, with the
     /^compile\.components\["clip\/visoin\.\*"\] matches no component.*Did you mean "clip\/vision\.\*"\?$/,
   );
   assert.match(told[1], /Did you mean "clip\/vision\.block"\?$/);
-  assert.match(told[2], /"zzz\/\*".*Its components are clip\/vision\.embed, clip\/vision\.block/);
+  assert.match(
+    told[2],
+    /"zzz\/\*".*Its components are clip\/vision\.embed, clip\/vision\.embed_u8, clip\/vision\.block/,
+  );
   await runtime.close();
 });
