@@ -23,7 +23,7 @@ import {
 } from "./random_graph.ts";
 import { buildGraph, maxDifference, maxMagnitude, runGraph } from "./run_graph.ts";
 
-/** Seeds with a weight whose product, in f32 on the device and in f64 in the evaluator, lies on both sides of a tie of f16. */
+/** Left out: on the reference device, f16 is off by 1.3e-6 of the result at seed 18. Not explained yet; a tie of f16 is suspected. */
 const NEAR_TIES: ReadonlySet<number> = new Set([18]);
 
 export interface DeviceSuite {
