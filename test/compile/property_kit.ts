@@ -4,16 +4,13 @@ import fc from "fast-check";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
 import type { Device } from "../../runtime/abi/device.ts";
 import { BUILD_EFFORT, type ExpectationEffort } from "../../runtime/compile/expect.ts";
-import { add, type Bindings, type Box, evaluate, type Interval, symbol } from "../../runtime/core/dim.ts";
-import { hash32 } from "../../runtime/core/random.ts";
+import { add, type Bindings, type Box, type Interval, symbol } from "../../runtime/core/dim.ts";
 import { dispatch, type RangeList, splitRanges } from "../../runtime/core/range.ts";
 import { brokenRelation, type Relation } from "../../runtime/core/relation.ts";
-import { evaluateGraph, evaluateNode, type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
-import { type Graph, nodesOf } from "../../runtime/ir/graph.ts";
-import type { Node } from "../../runtime/ir/node.ts";
-import { OP_TABLE } from "../../runtime/ir/ops.ts";
+import { evaluateGraph } from "../../runtime/ir/evaluate/mod.ts";
+import { judges, limitFor } from "../kit/noise.ts";
 import { GROWTHS, type GraphRecipe, growGraph, randomInputs, randomWeights } from "../kit/random_graph.ts";
-import { BARE_HOST, buildGraph, maxDifference, maxMagnitude, openGraph } from "../kit/run_graph.ts";
+import { BARE_HOST, buildGraph, maxDifference, openGraph } from "../kit/run_graph.ts";
 
 export const SEED = 20261128;
 
@@ -118,33 +115,8 @@ export function pointsOf(boxes: readonly Box[], relations: readonly Relation[]):
   return [...new Map(possible.map((p) => [`${p.batch} ${p.tokens}`, p])).values()];
 }
 
-/** Noise of a value, as a share of it: sixteen times what f32 rounds. */
-const NOISE = 2 ** -20;
-
-/** Values of all outputs with noise on every value on the way: what a graph makes of what any device loses. */
-function evaluateNoisily(
-  graph: Graph,
-  at: Bindings,
-  inputs: Readonly<Record<string, RefTensor>>,
-  weights: ReturnType<typeof randomWeights>,
-): Record<string, RefTensor> {
-  const values = new Map<Node, RefTensor>();
-  for (const n of nodesOf(graph)) {
-    const shape = n.shape.map((d) => evaluate(d, at));
-    const name = n.attributes.name as string;
-    const operands = n.inputs.map((i) => values.get(i) as RefTensor);
-    const given = n.op === "input" ? inputs[name] : n.op === "weight" ? weights(name, shape) : undefined;
-    const value = given ?? evaluateNode(n, operands, at, OP_TABLE);
-    const noisy = value.data.map((v, i) => v * (1 + (hash32(n.id, i) / 2 ** 31 - 1) * NOISE));
-    values.set(n, value.dtype === "f32" ? refTensor("f32", shape, noisy) : value);
-  }
-  return Object.fromEntries(graph.outputs.map((o) => [o.name, values.get(o.node) as RefTensor]));
-}
-
 /** Share of 1 + the largest magnitude of a result. */
 const TOLERANCE = 5e-6;
-
-const limitFor = (expected: RefTensor): number => TOLERANCE * (1 + maxMagnitude(expected));
 
 /** Expectations are others' to test. */
 const LITTLE: ExpectationEffort = { ...BUILD_EFFORT, samples: [1, 1], interior: 0 };
@@ -177,12 +149,9 @@ export async function compareEverywhere(
       const inputs = randomInputs(11, at);
       return { at, inputs, expected: evaluateGraph(graph, at, inputs, weights) };
     });
-    for (const { at, inputs, expected } of cases) {
+    for (const own of cases) {
       compared.tried++;
-      // A graph that noise leads astray is no judge of kernels.
-      const noisy = evaluateNoisily(graph, at, inputs, weights);
-      for (const [name, value] of Object.entries(expected))
-        fc.pre(maxDifference(noisy[name], value) <= limitFor(value));
+      fc.pre(judges({ graph, weights, ...own }, TOLERANCE));
     }
     const opened = await openGraph({
       device,
@@ -200,7 +169,7 @@ export async function compareEverywhere(
         compared.points++;
         for (const [name, value] of Object.entries(expected)) {
           const difference = maxDifference(outputs[name], value);
-          const limit = limitFor(value);
+          const limit = limitFor(value, TOLERANCE);
           assert.ok(difference <= limit, `${name} at ${JSON.stringify(at)} is off by ${difference}, over ${limit}`);
         }
       }

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import type { Device } from "../../runtime/abi/device.ts";
 import type { ComponentSpec } from "../../runtime/abi/encoder.ts";
 import type { Plugin } from "../../runtime/abi/plugin.ts";
+import type { CompileResult } from "../../runtime/compile/compile.ts";
 import { storeWeights } from "../../runtime/compile/store_weights.ts";
 import { type Bindings, evaluate } from "../../runtime/core/dim.ts";
 import { splitRanges } from "../../runtime/core/range.ts";
@@ -13,6 +14,7 @@ import { evaluateGraph, type RefTensor, refTensor, type WeightValues } from "../
 import type { Graph } from "../../runtime/ir/graph.ts";
 import { createInterner } from "../../runtime/ir/node.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
+import { judges, limitFor } from "./noise.ts";
 import {
   growRandomGraph,
   RANDOM_SYMBOLS,
@@ -21,10 +23,10 @@ import {
   randomTensor,
   randomWeights,
 } from "./random_graph.ts";
-import { buildGraph, maxDifference, maxMagnitude, runGraph } from "./run_graph.ts";
+import { buildGraph, maxDifference, runGraph } from "./run_graph.ts";
 
-/** Left out: on the reference device, f16 is off by 1.3e-6 of the result at seed 18. Not explained yet; a tie of f16 is suspected. */
-const NEAR_TIES: ReadonlySet<number> = new Set([18]);
+/** Share of the random graphs that must be able to judge a device. */
+const JUDGES = 0.8;
 
 export interface DeviceSuite {
   /** What the tests' names begin with. */
@@ -86,6 +88,23 @@ function smallWeights(seed: number): WeightValues {
   };
 }
 
+type Values = Readonly<Record<string, RefTensor>>;
+
+function assertNear(what: string, actual: Values, expected: Values, tolerance: number): void {
+  for (const [name, value] of Object.entries(expected)) {
+    const difference = maxDifference(actual[name], value);
+    const limit = limitFor(value, tolerance);
+    assert.ok(difference <= limit, `${what}, ${name}: ${difference} over ${limit}`);
+  }
+}
+
+/** Loads what was compiled and lets it prove itself. */
+async function proveAll(what: string, device: Device, { code, artifact }: CompileResult): Promise<void> {
+  await device.load(code);
+  for (const proof of (await proveArtifact(device, artifact)).results.values())
+    assert.ok(proof.pass, `${what}: ${JSON.stringify(proof)}`);
+}
+
 /** Declares the tests of a device. */
 export function testDevice(suite: DeviceSuite): void {
   const { label, tolerance } = suite;
@@ -96,6 +115,7 @@ export function testDevice(suite: DeviceSuite): void {
       options,
       async () => {
         const device = await suite.open();
+        let judged = 0;
         for (let seed = 0; seed < suite.graphs; seed++) {
           const at = randomBindings(seed);
           const build = (b: Parameters<typeof growRandomGraph>[0]): void => growRandomGraph(b, seed);
@@ -103,17 +123,15 @@ export function testDevice(suite: DeviceSuite): void {
           const weights = randomWeights(seed);
           const run = { device, plugins: [suite.plugin], symbols: RANDOM_SYMBOLS, bindings: at, inputs, weights };
           const { outputs, compiled } = await runGraph({ ...run, build, enabled });
-          const expected = evaluateGraph(buildGraph(RANDOM_SYMBOLS, build), at, inputs, weights);
-          for (const name of Object.keys(expected)) {
-            const difference = maxDifference(outputs[name], expected[name]);
-            const limit = tolerance * (1 + maxMagnitude(expected[name]));
-            assert.ok(difference <= limit, `seed ${seed}, ${name}: ${difference} over ${limit}`);
+          const graph = buildGraph(RANDOM_SYMBOLS, build);
+          const expected = evaluateGraph(graph, at, inputs, weights);
+          if (judges({ graph, at, inputs, weights, expected }, tolerance)) {
+            judged++;
+            assertNear(`seed ${seed}`, outputs, expected, tolerance);
           }
-          await device.load(compiled.code);
-          for (const proof of (await proveArtifact(device, compiled.artifact)).results.values()) {
-            assert.ok(proof.pass, `seed ${seed}: ${JSON.stringify(proof)}`);
-          }
+          await proveAll(`seed ${seed}`, device, compiled);
         }
+        assert.ok(judged >= JUDGES * suite.graphs, `only ${judged} of ${suite.graphs} graphs could be compared`);
         assert.equal(device.stats().bytesInUse, 0);
         await device.close();
       },
@@ -126,8 +144,9 @@ export function testDevice(suite: DeviceSuite): void {
       options,
       async () => {
         const device = await suite.open();
-        for (let seed = 0; seed < suite.graphs / 4; seed++) {
-          if (NEAR_TIES.has(seed)) continue;
+        const graphs = suite.graphs / 4;
+        let judged = 0;
+        for (let seed = 0; seed < graphs; seed++) {
           const at = randomBindings(seed);
           const interner = createInterner(OP_TABLE);
           const b = createGraphBuilder({ symbols: RANDOM_SYMBOLS, interner });
@@ -136,6 +155,8 @@ export function testDevice(suite: DeviceSuite): void {
           const inputs = randomInputs(seed, at);
           const weights = randomWeights(seed);
           const expected = evaluateGraph(rounded, at, inputs, weights);
+          const compared = judges({ graph: rounded, at, inputs, weights, expected }, tolerance);
+          if (compared) judged++;
           const build = (own: GraphBuilder): void => growRandomGraph(own, seed);
           const run = {
             device,
@@ -148,17 +169,11 @@ export function testDevice(suite: DeviceSuite): void {
           };
           for (const enabled of [true, false]) {
             const { outputs, compiled } = await runGraph({ ...run, enabled, dtype });
-            for (const name of Object.keys(expected)) {
-              const difference = maxDifference(outputs[name], expected[name]);
-              const limit = tolerance * (1 + maxMagnitude(expected[name]));
-              assert.ok(difference <= limit, `seed ${seed}, ${name}: ${difference} over ${limit}`);
-            }
-            await device.load(compiled.code);
-            for (const proof of (await proveArtifact(device, compiled.artifact)).results.values()) {
-              assert.ok(proof.pass, `seed ${seed}: ${JSON.stringify(proof)}`);
-            }
+            if (compared) assertNear(`seed ${seed}`, outputs, expected, tolerance);
+            await proveAll(`seed ${seed}`, device, compiled);
           }
         }
+        assert.ok(judged >= JUDGES * graphs, `only ${judged} of ${graphs} graphs could be compared`);
         assert.equal(device.stats().bytesInUse, 0);
         await device.close();
       },
@@ -208,11 +223,7 @@ export function testDevice(suite: DeviceSuite): void {
         for (const enabled of [true, false]) {
           const run = { device, plugins: [suite.plugin], symbols: box, build, bindings, inputs, weights, enabled };
           const { outputs } = await runGraph(run);
-          for (const name of Object.keys(expected)) {
-            const difference = maxDifference(outputs[name], expected[name]);
-            const limit = tolerance * (1 + maxMagnitude(expected[name]));
-            assert.ok(difference <= limit, `${tag} ${name}: ${difference} over ${limit}`);
-          }
+          assertNear(tag, outputs, expected, tolerance);
         }
       }
     }

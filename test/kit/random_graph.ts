@@ -10,6 +10,8 @@ export const RANDOM_SYMBOLS: Box = { batch: { min: 1, max: 4 }, tokens: { min: 2
 
 const WIDTH = 8;
 const ROWS = 5;
+/** Values of a patch of two columns of 24 tokens. */
+const MOST_PATCH = 48;
 
 /** A whole number in 0..count-1. */
 type Pick = (count: number) => number;
@@ -60,7 +62,7 @@ function tables(s: GrowthScope, pairs: number): [Node, Node] {
 /** A weight that turns rows of patches, [batch, 4, 2 * tokens], into rows of the same length. */
 function perPatch(s: GrowthScope, patches: Node): Node {
   const width = patches.shape[2];
-  return s.b.slice(s.b.slice(s.weight([12, 12]), 0, 0, width), 1, 0, width);
+  return s.b.slice(s.b.slice(s.weight([MOST_PATCH, MOST_PATCH]), 0, 0, width), 1, 0, width);
 }
 
 function perBatchTables(s: GrowthScope, x: Node): [Node, Node] {
