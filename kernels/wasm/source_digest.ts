@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "14ebbf70e11f4c58cac6137a94ddeb31321cc5c77907e700d2e7429740d761b7";
+export const SOURCE_DIGEST: string = "a1d374a74cee91495757d83bced3a65e3c2525a351bd0e8e45341bb8d91a6a14";

@@ -97,10 +97,10 @@ export interface EmittedStep {
   readonly flops: Dim;
   readonly workerScratch?: number;
   /**
-   * The grid item that writes an element of the claim's output (a row-major position), where each is written by one. Lets a
-   * proof run the part of a large launch that it compares. Asked while compiling.
+   * At given sizes, the grid item that writes an element of the claim's output (a row-major position), where each is written
+   * by one. Lets a proof run the part of a large launch that it compares. Asked while compiling.
    */
-  readonly itemOf?: (element: number, dims: Bindings) => number;
+  readonly itemOf?: (dims: Bindings) => (element: number) => number;
 }
 
 /** Asks for a weight in a layout of the kernel's own; the layout is fixed per component and device, before ranges. */

@@ -169,7 +169,8 @@ function itemsOf(
   { rows, columns }: Pick<Expectation, "rows" | "columns">,
 ): readonly (readonly [number, number])[] | undefined {
   if (itemOf === undefined || evaluate(claim.cost.flops, dims) < WHOLE_FLOPS) return undefined;
-  const items = new Set(rows.flatMap((row) => columns.map((column) => itemOf(row * width + column, dims))));
+  const itemAt = itemOf(dims);
+  const items = new Set(rows.flatMap((row) => columns.map((column) => itemAt(row * width + column))));
   const runs: [number, number][] = [];
   for (const item of [...items].sort((a, b) => a - b)) {
     const last = runs[runs.length - 1];
@@ -255,7 +256,10 @@ export function expectationsOf(
       const { rows, columns } = crossings(size, effort.samples[point === 0 ? 0 : 1], index);
       const items = itemsOf(group, dims, width, { rows, columns });
       const values = Float32Array.from(
-        rows.flatMap((row) => columns.map((column) => sample(group.claim.output, row * width + column))),
+        sample(
+          group.claim.output,
+          rows.flatMap((row) => columns.map((column) => row * width + column)),
+        ),
       );
       const finite = values.filter((v) => Number.isFinite(v));
       const square = finite.reduce((sum, v) => sum + v * v, 0) / Math.max(1, finite.length);

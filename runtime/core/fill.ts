@@ -27,19 +27,38 @@ export interface FillReader {
  */
 const PERIOD = 1021;
 
+/** Numbers of a stream, once for each seed while few are kept: claims of one place are proven on the same ones in every range. */
+const streams = new Map<number, Uint32Array>();
+const MOST_STREAMS = 256;
+
+function streamOf(seed: number): Uint32Array {
+  const known = streams.get(seed);
+  if (known !== undefined) return known;
+  if (streams.size >= MOST_STREAMS) streams.clear();
+  const hash = hashStream(seed);
+  const numbers = new Uint32Array(PERIOD);
+  for (let i = 0; i < PERIOD; i++) numbers[i] = hash(i);
+  streams.set(seed, numbers);
+  return numbers;
+}
+
 /** One period of drawn contents; nothing for contents that follow a rule. */
 function drawn(fill: Fill): Float32Array | Int32Array | Uint8Array | undefined {
+  if (fill.kind === "same") return new Int32Array(PERIOD).fill(fill.value);
   if (fill.kind === "uniform") {
-    const hash = hashStream(fill.seed);
+    const numbers = streamOf(fill.seed);
     // The middles of 2^32 equal steps.
     const step = (2 * fill.scale) / 4294967296;
-    return Float32Array.from({ length: PERIOD }, (_, i) => (hash(i) + 0.5) * step - fill.scale);
+    const values = new Float32Array(PERIOD);
+    for (let i = 0; i < PERIOD; i++) values[i] = (numbers[i] + 0.5) * step - fill.scale;
+    return values;
   }
-  if (fill.kind === "same") return new Int32Array(PERIOD).fill(fill.value);
-  if (fill.kind !== "index" && fill.kind !== "bytes") return undefined;
-  const hash = hashStream(fill.seed);
-  if (fill.kind === "bytes") return Uint8Array.from({ length: PERIOD }, (_, i) => hash(i));
-  return Int32Array.from({ length: PERIOD }, (_, i) => hash(i) % fill.below);
+  if (fill.kind === "bytes") return new Uint8Array(streamOf(fill.seed));
+  if (fill.kind !== "index") return undefined;
+  const numbers = streamOf(fill.seed);
+  const values = new Int32Array(PERIOD);
+  for (let i = 0; i < PERIOD; i++) values[i] = numbers[i] % fill.below;
+  return values;
 }
 
 function byRule(fill: Extract<Fill, { kind: "mask" | "offsets" }>): (position: number) => number {
@@ -59,7 +78,14 @@ export function fillReader(fill: Fill): FillReader {
   const run = (start: number, step: number, count: number): Float64Array => {
     const values = new Float64Array(count);
     if (table === undefined) for (let i = 0; i < count; i++) values[i] = at(start + i * step);
-    else {
+    else if (step === 1) {
+      for (let done = 0; done < count; ) {
+        const from = (start + done) % PERIOD;
+        const part = table.subarray(from, Math.min(PERIOD, from + count - done));
+        values.set(part, done);
+        done += part.length;
+      }
+    } else {
       const stride = step % PERIOD;
       for (let i = 0, from = start % PERIOD; i < count; i++) {
         values[i] = table[from];

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { exp } from "../../runtime/core/math.ts";
 import { createGraphBuilder } from "../../runtime/ir/builder.ts";
 import { evaluateGraph, type RefTensor } from "../../runtime/ir/evaluate/mod.ts";
-import { createSampler, type ElementAt, type SampleOptions } from "../../runtime/ir/evaluate/sample.ts";
+import { createSampler, type ElementsAt, type SampleOptions } from "../../runtime/ir/evaluate/sample.ts";
 import type { Graph } from "../../runtime/ir/graph.ts";
 import { createInterner, type OpRow } from "../../runtime/ir/node.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
@@ -24,7 +24,7 @@ function samplerOver(
   inputs: Values,
   weights: ReturnType<typeof randomWeights>,
   rest: Omit<SampleOptions, "given">,
-): ElementAt {
+): ElementsAt {
   return createSampler({
     ...rest,
     given: (node) => {
@@ -37,15 +37,17 @@ function samplerOver(
 }
 
 /** Every element of every output, against the evaluator. Sums are taken in other orders. */
-function checkAll(graph: Graph, sample: ElementAt, expected: Values, what: string): void {
+function checkAll(graph: Graph, sample: ElementsAt, expected: Values, what: string): void {
   for (const { name, node } of graph.outputs) {
     const { data } = expected[name];
-    for (let i = 0; i < data.length; i++) {
-      const found = sample(node, i);
-      assert.ok(
-        Math.abs(found - data[i]) <= 1e-12 * (1 + Math.abs(data[i])),
-        `${what}, ${name}[${i}]: ${found}, ${data[i]}`,
-      );
+    const all = [...data.keys()];
+    const [together, alone] = [sample(node, all), all.map((i) => sample(node, [i])[0])];
+    for (const found of [together, alone]) {
+      assert.equal(found.length, data.length);
+      for (let i = 0; i < data.length; i++) {
+        const apart = Math.abs(found[i] - data[i]);
+        assert.ok(apart <= 1e-12 * (1 + Math.abs(data[i])), `${what}, ${name}[${i}]: ${found[i]}, ${data[i]}`);
+      }
     }
   }
 }
@@ -136,13 +138,16 @@ test("sample: only what an element depends on is read, and shared values once", 
             return position / 8000;
           },
   });
-  assert.equal(sample(doubled, 4000), 0.5 * 2 ** 30);
+  assert.deepEqual([...sample(doubled, [4000])], [0.5 * 2 ** 30]);
   assert.ok(reads <= 2, `${reads} reads`);
   reads = 0;
-  const row = Array.from({ length: 8 }, (_, i) => sample(normal, 800 + i));
+  const row = sample(
+    normal,
+    Array.from({ length: 8 }, (_, i) => 800 + i),
+  );
   assert.equal(reads, 8);
   const powers = Array.from({ length: 8 }, (_, i) => exp((i - 7) / 8000));
   const total = powers.reduce((p, q) => p + q, 0);
   for (let i = 0; i < 8; i++) assert.ok(Math.abs(row[i] - powers[i] / total) < 1e-15);
-  assert.throws(() => sample(b.weight("w", [4]), 0), /internal: the weight "w" has no values to sample/);
+  assert.throws(() => sample(b.weight("w", [4]), [0]), /internal: the weight "w" has no values to sample/);
 });

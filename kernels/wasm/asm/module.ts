@@ -38,13 +38,43 @@ const text = (s: string): number[] => [s.length, ...[...s].map((c) => c.charCode
 
 const section = (id: number, bytes: readonly number[]): number[] => [id, ...unsigned(bytes.length), ...bytes];
 
-function flatten(code: Code, bytes: number[], constants: ConstantSite[]): void {
-  for (const part of code) {
+/** Bytes that grow. */
+class Bytes {
+  #data = new Uint8Array(1 << 12);
+  length = 0;
+
+  push(byte: number): void {
+    if (this.length === this.#data.length) this.#grow(1);
+    this.#data[this.length++] = byte;
+  }
+
+  append(bytes: ArrayLike<number>): void {
+    if (this.length + bytes.length > this.#data.length) this.#grow(bytes.length);
+    for (let i = 0; i < bytes.length; i++) this.#data[this.length + i] = bytes[i];
+    this.length += bytes.length;
+  }
+
+  #grow(by: number): void {
+    const larger = new Uint8Array(2 * Math.max(this.#data.length, this.length + by));
+    larger.set(this.#data);
+    this.#data = larger;
+  }
+
+  view(): Uint8Array {
+    return this.#data.subarray(0, this.length);
+  }
+}
+
+function flatten(code: Code, bytes: Bytes, constants: ConstantSite[]): void {
+  for (let i = 0; i < code.length; i++) {
+    const part = code[i];
     if (typeof part === "number") bytes.push(part);
-    else if ("kind" in part) {
-      constants.push({ kind: part.kind, at: bytes.length, length: part.bytes.length });
-      bytes.push(...part.bytes);
-    } else flatten(part, bytes, constants);
+    else if (Array.isArray(part)) flatten(part, bytes, constants);
+    else {
+      const immediate = part as Immediate;
+      constants.push({ kind: immediate.kind, at: bytes.length, length: immediate.bytes.length });
+      bytes.append(immediate.bytes);
+    }
   }
 }
 
@@ -75,7 +105,7 @@ export function kernelModule(write: (frame: KernelFrame) => Code): KernelModule 
     local,
     locals: (type, count) => Array.from({ length: count }, () => local(type)),
   });
-  const body: number[] = [];
+  const body = new Bytes();
   const found: ConstantSite[] = [];
   flatten(code, body, found);
   const declarations = localDeclarations(types);
@@ -94,7 +124,7 @@ export function kernelModule(write: (frame: KernelFrame) => Code): KernelModule 
   ];
   const bytes = new Uint8Array(head.length + body.length + 1);
   bytes.set(head);
-  bytes.set(body, head.length);
+  bytes.set(body.view(), head.length);
   bytes[bytes.length - 1] = 0x0b;
   return { bytes, constants: found.map((c) => ({ ...c, at: c.at + head.length })) };
 }

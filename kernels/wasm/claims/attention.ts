@@ -138,8 +138,7 @@ function claim(context: ClaimContext, node: Node): readonly Offer[] {
         ...(partKeys > 0 ? { parts } : {}),
         flops,
         workerScratch: attentionScratch(options),
-        itemOf: (element, dims) =>
-          attentionItem(element, evaluate(q.shape[1], dims), evaluate(q.shape[2], dims), options),
+        itemOf: (dims) => attentionItem(evaluate(q.shape[1], dims), evaluate(q.shape[2], dims), options),
       });
     },
   };

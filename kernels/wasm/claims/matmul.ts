@@ -261,7 +261,7 @@ function emit(e: EmitContext, p: Product, a: Source, b: Source | undefined, oper
     grid: matmulGrid(form.rows, n, form.batch, options),
     flops: flopsOf(p),
     workerScratch: matmulScratch(options),
-    itemOf: (element, dims) => matmulItem(element, evaluate(form.rows, dims), evaluate(n, dims), options),
+    itemOf: (dims) => matmulItem(evaluate(form.rows, dims), evaluate(n, dims), options),
   });
 }
 

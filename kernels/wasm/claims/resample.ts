@@ -35,10 +35,10 @@ function claim(context: ClaimContext, node: Node): readonly Offer[] {
         ],
         grid: alongRows ? ceilDiv(x.shape[0], PIXEL_ROWS) : node.shape[0],
         flops,
-        itemOf: (element, dims) =>
-          alongRows
-            ? Math.floor(element / (3 * evaluate(node.shape[2], dims) * PIXEL_ROWS))
-            : Math.floor(element / evaluate(node.shape[1], dims)),
+        itemOf: (dims) => {
+          const each = alongRows ? 3 * evaluate(node.shape[2], dims) * PIXEL_ROWS : evaluate(node.shape[1], dims);
+          return (element) => Math.floor(element / each);
+        },
       }),
   };
   return [offer];

@@ -68,19 +68,20 @@ export function attentionGrid(batch: Dim, heads: Dim, queries: Dim, options: Att
 
 /** The grid item that writes an element of the output [batch, queries, heads, head_dim]. */
 export function attentionItem(
-  element: number,
   queries: number,
   heads: number,
   options: AttentionLayoutOptions,
-): number {
+): (element: number) => number {
   const { queries: most, tile } = layoutOf(options);
   const blocks = Math.ceil(queries / most);
   const height = Math.ceil(Math.ceil(queries / blocks) / tile.rows) * tile.rows;
-  const row = Math.floor(element / options.headDim);
-  const token = Math.floor(row / heads);
-  const batch = Math.floor(token / queries);
-  const head = batch * heads + (row - token * heads);
-  return head * blocks + Math.floor((token - batch * queries) / height);
+  return (element) => {
+    const row = Math.floor(element / options.headDim);
+    const token = Math.floor(row / heads);
+    const batch = Math.floor(token / queries);
+    const head = batch * heads + (row - token * heads);
+    return head * blocks + Math.floor((token - batch * queries) / height);
+  };
 }
 
 /** Operations for one query and one key: score, exponential, weighted sum. */

@@ -62,14 +62,17 @@ export function matmulGrid(m: Dim, n: Dim, batch: Dim, options: Blocking): Dim {
 }
 
 /** The grid item that writes an element of C [batch, m, n]. */
-export function matmulItem(element: number, m: number, n: number, options: Blocking): number {
-  const row = Math.floor(element / n);
-  const batch = Math.floor(row / m);
+export function matmulItem(m: number, n: number, options: Blocking): (element: number) => number {
   const blocks = Math.ceil(m / blockRows(options));
   const height = Math.ceil(Math.ceil(m / blocks) / options.rows) * options.rows;
-  const block = batch * blocks + Math.floor((row - batch * m) / height);
   const columns = options.columns * itemPanels(options);
-  return block * Math.ceil(n / columns) + Math.floor((element - row * n) / columns);
+  const across = Math.ceil(n / columns);
+  return (element) => {
+    const row = Math.floor(element / n);
+    const batch = Math.floor(row / m);
+    const block = batch * blocks + Math.floor((row - batch * m) / height);
+    return block * across + Math.floor((element - row * n) / columns);
+  };
 }
 
 /** Bytes of private scratch: sums and, for a widened block of K, a panel with a vector that completes its last pair. */

@@ -14,13 +14,14 @@ import { evaluateNode, evaluatorOf, expansionOf } from "./graph.ts";
 import { resampleOne } from "./resample.ts";
 import { broadcastStrides, type RefTensor, refTensor, sameShape, stridesOf } from "./tensor.ts";
 
-/** Element of a value at a row-major position. */
-export type ElementAt = (node: Node, position: number) => number;
+/** Elements of a value at row-major positions. */
+export type ElementsAt = (node: Node, positions: readonly number[]) => Float64Array;
 
-/** Elements by row-major position; `run` reads many at even steps where that is faster than one by one. */
+/** Elements by row-major position; `run` reads many at even steps and `many` at any places where that is faster than one by one. */
 export interface Reader {
   (position: number): number;
   readonly run?: (start: number, step: number, count: number) => Float64Array;
+  readonly many?: (positions: readonly number[]) => Float64Array;
 }
 
 export interface SampleOptions {
@@ -57,6 +58,7 @@ function strided(read: Reader, shape: readonly number[], strides: readonly numbe
       for (let i = 0; i < count; i++) values[i] = at(start + i * step);
       return values;
     },
+    many: (positions: readonly number[]): Float64Array => several(read, positions.map(place)),
   });
 }
 
@@ -73,16 +75,16 @@ function remember<V>(compute: (key: number) => V): (key: number) => V {
   };
 }
 
-/** A chain of elementwise ops reads one position of a shared operand several times in a row. */
-function rememberLast(compute: (position: number) => number): Reader {
-  let last = -1;
-  let value = 0;
-  return (position) => {
-    if (position !== last) {
-      value = compute(position);
-      last = position;
+/** A chain of elementwise ops asks a shared operand for the same elements several times in a row. */
+function rememberLast(compute: (key: readonly number[]) => Float64Array): (key: readonly number[]) => Float64Array {
+  let last: readonly number[] = [];
+  let values: Float64Array | undefined;
+  return (key) => {
+    if (values === undefined || !sameShape(key, last)) {
+      values = compute(key);
+      last = [...key];
     }
-    return value;
+    return values;
   };
 }
 
@@ -93,6 +95,16 @@ function vector(read: Reader, start: number, step: number, count: number): Float
   return values;
 }
 
+function several(read: Reader, positions: readonly number[]): Float64Array {
+  if (read.many !== undefined) return read.many(positions);
+  const values = new Float64Array(positions.length);
+  for (let i = 0; i < values.length; i++) values[i] = read(positions[i]);
+  return values;
+}
+
+const float64 = (data: RefTensor["data"]): Float64Array =>
+  data instanceof Float64Array ? data : new Float64Array(data);
+
 function dot(a: Float64Array, b: Float64Array): number {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
@@ -100,7 +112,7 @@ function dot(a: Float64Array, b: Float64Array): number {
 }
 
 /** Creates a sampler; rows that several elements share (norms, products, attention weights) are computed once. */
-export function createSampler(options: SampleOptions): ElementAt {
+export function createSampler(options: SampleOptions): ElementsAt {
   const { bindings } = options;
   const table = options.table ?? OP_TABLE;
   const sizes = (shape: Shape): number[] => shape.map((d: Dim) => evaluateDim(d, bindings));
@@ -117,21 +129,34 @@ export function createSampler(options: SampleOptions): ElementAt {
     return reader;
   };
 
+  /** Whole vectors at once: a chain of such ops above a row costs a few calls instead of a few for each element. */
   const elementwise = (node: Node): Reader => {
     const shape = shapeOf(node);
-    const reads = node.inputs.map((x): Reader => {
+    const operands = node.inputs.map((x) => {
       const own = shapeOf(x);
       const read = readerOf(x);
-      if (sameShape(own, shape)) return read;
-      const place = atStrides(shape, broadcastStrides(own, shape));
-      return (position) => read(place(position));
+      const placed = sameShape(own, shape) ? read : strided(read, shape, broadcastStrides(own, shape));
+      return { dtype: x.dtype, read: placed };
     });
-    const operands = node.inputs.map((x) => refTensor(x.dtype, [], [0]));
-    return rememberLast((position) => {
-      // Operands are read first: reading one may evaluate this node's tensors of another position.
-      const values = reads.map((read) => read(position));
-      for (let i = 0; i < values.length; i++) operands[i].data[0] = values[i];
-      return evaluateNode(node, operands, bindings, table).data[0];
+    const apply = (values: readonly Float64Array[], count: number): Float64Array => {
+      const tensors = operands.map(({ dtype }, i) => refTensor(dtype, [count], values[i]));
+      return float64(evaluateNode(node, tensors, bindings, table).data);
+    };
+    const many = rememberLast((positions) =>
+      apply(
+        operands.map(({ read }) => several(read, positions)),
+        positions.length,
+      ),
+    );
+    const run = rememberLast(([start, step, count]) =>
+      apply(
+        operands.map(({ read }) => vector(read, start, step, count)),
+        count,
+      ),
+    );
+    return Object.assign((position: number): number => many([position])[0], {
+      many,
+      run: (start: number, step: number, count: number): Float64Array => run([start, step, count]),
     });
   };
 
@@ -240,14 +265,19 @@ export function createSampler(options: SampleOptions): ElementAt {
       const total = powers.reduce((x, y) => x + y, 0);
       return powers.map((p) => p / total);
     });
+    const values = remember((row): Float64Array => {
+      const own = weights(row);
+      const sums = new Float64Array(width);
+      for (let j = 0; j < keys; j++) {
+        if (own[j] === 0) continue;
+        const value = vector(readV, keyAt(row, j), 1, width);
+        for (let i = 0; i < width; i++) sums[i] += own[j] * value[i];
+      }
+      return sums;
+    });
     return (position) => {
       const row = Math.floor(position / width);
-      const own = weights(row);
-      let sum = 0;
-      for (let j = 0; j < keys; j++) {
-        if (own[j] !== 0) sum += own[j] * readV(keyAt(row, j) + position - row * width);
-      }
-      return sum;
+      return values(row)[position - row * width];
     };
   };
 
@@ -256,10 +286,19 @@ export function createSampler(options: SampleOptions): ElementAt {
     const [read, readIndex] = [readerOf(x), readerOf(indices)];
     const width = lastOf(shapeOf(x));
     const rowsEach = node.op === "take_row" ? shapeOf(x)[1] : 0;
-    return (position) => {
+    const rowAt = (row: number): number => (readIndex(row) + row * rowsEach) * width;
+    const at = (position: number): number => {
       const row = Math.floor(position / width);
-      return read((readIndex(row) + row * rowsEach) * width + position - row * width);
+      return read(rowAt(row) + position - row * width);
     };
+    return Object.assign(at, {
+      run: (start: number, step: number, count: number): Float64Array => {
+        const row = Math.floor(start / width);
+        const from = start - row * width;
+        if (step === 1 && from + count <= width) return vector(read, rowAt(row) + from, 1, count);
+        return vector((position) => at(position), start, step, count);
+      },
+    });
   };
 
   const concat = (node: Node): Reader => {
@@ -345,7 +384,8 @@ export function createSampler(options: SampleOptions): ElementAt {
       table,
       given: (x) => (x.op === "input" ? readerOf(node.inputs[Number(x.attributes.name)]) : undefined),
     });
-    return (position) => sample(outputs[0].node, position);
+    const many = (positions: readonly number[]): Float64Array => sample(outputs[0].node, positions);
+    return Object.assign((position: number): number => many([position])[0], { many });
   };
 
   const build = (node: Node): Reader => {
@@ -378,12 +418,17 @@ export function createSampler(options: SampleOptions): ElementAt {
         return expanded(node);
       case "stored_as": {
         const read = readerOf(node.inputs[0]);
-        return (position) => roundToHalf(node.attributes.dtype as HalfDType, read(position));
+        const round = (value: number): number => roundToHalf(node.attributes.dtype as HalfDType, value);
+        return Object.assign((position: number): number => round(read(position)), {
+          run: (start: number, step: number, count: number): Float64Array =>
+            vector(read, start, step, count).map(round),
+          many: (positions: readonly number[]): Float64Array => several(read, positions).map(round),
+        });
       }
       default:
         return internal(`the sampler does not know "${node.op}"`);
     }
   };
 
-  return (node, position) => readerOf(node)(position);
+  return (node, positions) => several(readerOf(node), positions);
 }
