@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "a1d374a74cee91495757d83bced3a65e3c2525a351bd0e8e45341bb8d91a6a14";
+export const SOURCE_DIGEST: string = "33a13447625d8cdf01aff14d2331a18f4c47733a3d827edaecdc06ace7e694e0";
