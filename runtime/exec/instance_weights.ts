@@ -11,9 +11,12 @@ import { joinShared, type Shared } from "./shared_work.ts";
 export type TensorReader = (name: string, shape: readonly number[], signal?: AbortSignal) => Promise<Float32Array>;
 
 export interface InstanceWeights {
-  /** Loads the uses that are not resident and returns all in order. */
+  /** Buffers of resident uses, in order. */
   resolve(uses: readonly WeightUse[]): readonly DeviceBuffer[];
+  /** Loads the uses that are not resident. */
   load(uses: readonly WeightUse[], read: TensorReader, signal?: AbortSignal): Promise<void>;
+  /** Whether a use is resident. */
+  has(use: WeightUse): boolean;
   readonly bytes: number;
   release(): void;
 }
@@ -129,6 +132,7 @@ export function createInstanceWeights(device: Device, instance?: string): Instan
     resident.set(use.key, buffer);
   };
   return {
+    has: ({ key }) => resident.has(key),
     resolve: (uses) => uses.map((u) => resident.get(u.key) ?? internal(`weight ${u.key} is not loaded`)),
     load: async (uses, read, signal) => {
       for (const use of uses) {

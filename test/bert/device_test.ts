@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { createRuntime, type Encoder, type ModelSource, type Tensor } from "../../mod.ts";
+import type { Encoder, ModelSource, Tensor } from "../../mod.ts";
 import { bertPlugin } from "../../plugins/bert/plugin.ts";
 import { modernBertPlugin } from "../../plugins/modernbert/plugin.ts";
 import type { Plugin } from "../../runtime/abi/plugin.ts";
@@ -13,6 +13,7 @@ import { encodeSafetensors } from "../../runtime/exec/weights/writer.ts";
 import { type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
 import { evaluateTower } from "../kit/plan_evaluator.ts";
 import { maxDifference, tensorOf } from "../kit/run_graph.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 import {
   casesOf,
   deviation,
@@ -36,7 +37,7 @@ async function withModel(
   work: (encoder: Encoder) => Promise<void>,
   device = "wasm",
 ): Promise<void> {
-  const runtime = await createRuntime({ device, ...(device === "wasm" ? { threads: 0 } : {}) });
+  const runtime = await openRuntime({ device, ...(device === "wasm" ? { threads: 0 } : {}) });
   try {
     await work(await runtime.load(source));
   } finally {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { createRuntime, type Encoder, type Tensor } from "../../mod.ts";
+import type { Encoder, Tensor } from "../../mod.ts";
 import { dinoPlugin } from "../../plugins/dino/plugin.ts";
 import type { PixelImage, Tensors } from "../../runtime/abi/encoder.ts";
 import { normal } from "../../runtime/core/random.ts";
@@ -11,6 +11,7 @@ import { encodeSafetensors } from "../../runtime/exec/weights/writer.ts";
 import { type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
 import { type CheckpointValues, evaluateTower } from "../kit/plan_evaluator.ts";
 import { maxDifference, tensorOf } from "../kit/run_graph.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 import { deviation, FIXTURES, type Json, openModelOf, readCase, towerOf } from "../kit/tower_fixtures.ts";
 import { noise } from "../media/media_kit.ts";
 
@@ -22,7 +23,7 @@ async function withModel(
   files: ReadonlyMap<string, Uint8Array>,
   work: (encoder: Encoder) => Promise<void>,
 ): Promise<void> {
-  const runtime = await createRuntime({ threads: 0 });
+  const runtime = await openRuntime({ threads: 0 });
   try {
     await work(await runtime.load(files));
   } finally {

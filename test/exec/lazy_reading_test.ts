@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { createRuntime } from "../../mod.ts";
 import type { CheckpointFiles } from "../../runtime/exec/weights/checkpoint.ts";
 import { memoryFiles } from "../../runtime/exec/weights/checkpoint.ts";
 import { encodeSafetensors, readAllTensors } from "../../runtime/exec/weights/writer.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 
 const CLIP = repositoryPath("test/fixtures/clip");
 
@@ -41,7 +41,7 @@ test("a language model beside the encoder is never read", async () => {
     ]),
   );
   let read = 0;
-  const runtime = await createRuntime({ threads: 0 });
+  const runtime = await openRuntime({ threads: 0 });
   const counted = counting(files, (bytes) => {
     read += bytes;
   });

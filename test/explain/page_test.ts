@@ -1,7 +1,6 @@
 /** The page of `fovea explain --html`: whole, self-contained, and true to the data. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createRuntime } from "../../mod.ts";
 import { drawGraph } from "../../runtime/explain/drawing.ts";
 import { groupGraph } from "../../runtime/explain/group_graph.ts";
 import { explainPage } from "../../runtime/explain/page.ts";
@@ -10,10 +9,11 @@ import { explanations } from "../../runtime/session/explain.ts";
 import { explainInFull, type RangeDetails } from "../../runtime/session/explain_range.ts";
 import { explainProgram } from "../../runtime/session/program_stage.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 import { badNesting, outsideLinks } from "./html_kit.ts";
 
 const DIGITS = repositoryPath("examples/models/digits-clip");
-const runtime = await createRuntime({ threads: 0, target: "wasm-simd128" });
+const runtime = await openRuntime({ threads: 0, target: "wasm-simd128" });
 const { modelType, towers } = await runtime.prepare(DIGITS, { compile: false, components: ["text"] });
 const known = new Map<RangeSlot, RangeDetails>();
 const tower = towers.get("text") ?? assert.fail();

@@ -1,11 +1,12 @@
 /** Model folders of test/fixtures with a processor's configuration beside them: bytes against normalised values. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { createRuntime, type Encoder, type Runtime, type RuntimeOptions, type Tensor } from "../../mod.ts";
+import type { Encoder, Runtime, RuntimeOptions, Tensor } from "../../mod.ts";
 import type { Tensors } from "../../runtime/abi/encoder.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import type { ValueSteps } from "../../runtime/core/value_steps.ts";
 import { valueTable, writeValues } from "../../runtime/media/pixels.ts";
+import { openRuntime } from "./test_runtime.ts";
 import { FIXTURES } from "./tower_fixtures.ts";
 
 /** As `fovea verify` asks for, in standard deviations. */
@@ -73,7 +74,7 @@ export async function withProcessor(
   const names = readdirSync(path).filter((f) => /^(config|model).*\.(json|safetensors)$/.test(f));
   const files = new Map(names.map((f) => [f, new Uint8Array(readFileSync(join(path, f)))]));
   files.set("preprocessor_config.json", new TextEncoder().encode(JSON.stringify(processor)));
-  const runtime = await createRuntime({ threads: 0, ...options });
+  const runtime = await openRuntime({ threads: 0, ...options });
   try {
     await work(await runtime.load(files, { components: ["vision"] }), runtime, files);
   } finally {

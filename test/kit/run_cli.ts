@@ -1,9 +1,8 @@
 /** Runs the command line on the runtime that the tests run on. */
 import { spawn } from "node:child_process";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { TEST_CACHE } from "./test_cache.ts";
 
 export interface CliResult {
   readonly code: number;
@@ -24,8 +23,6 @@ export interface CliOptions {
 
 const EXTENSION = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
 const MAIN = fileURLToPath(new URL(`../../runtime/cli/main${EXTENSION}`, import.meta.url));
-/** Shared by all tests of all runtimes: what one compiled, the others take. */
-const CACHE = join(tmpdir(), "fovea-test-cache");
 const RUNTIME_ARGS = "Deno" in globalThis ? ["run", "-A", "--no-check"] : [];
 
 /** A path below the repository's root, for sources and for compiled tests alike. */
@@ -37,7 +34,7 @@ export function repositoryPath(path: string): string {
 export function runScript(script: string, args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [...RUNTIME_ARGS, script, ...args], {
-      env: { ...process.env, NO_COLOR: "1", FOVEA_CACHE_DIR: CACHE, ...options.env },
+      env: { ...process.env, NO_COLOR: "1", FOVEA_CACHE_DIR: TEST_CACHE, ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });

@@ -3,9 +3,10 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { createRuntime, type Encoder, type Tensor } from "../../mod.ts";
+import type { Encoder, Tensor } from "../../mod.ts";
 import { type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
 import { maxDifference } from "./run_graph.ts";
+import { openRuntime } from "./test_runtime.ts";
 import { deviation, FIXTURES, readCase } from "./tower_fixtures.ts";
 
 export const asRef = (t: Tensor): RefTensor => refTensor(t.dtype, t.shape, t.data);
@@ -15,7 +16,7 @@ export async function withModel(
   files: ReadonlyMap<string, Uint8Array>,
   work: (encoder: Encoder) => Promise<void>,
 ): Promise<void> {
-  const runtime = await createRuntime({ threads: 0 });
+  const runtime = await openRuntime({ threads: 0 });
   try {
     await work(await runtime.load(files));
   } finally {

@@ -1,13 +1,14 @@
 /** Towers, made up and in memory, on the WebAssembly device: grids and sizes that the fixtures do not reach. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createRuntime, type Encoder, type RuntimeOptions, type Tensor } from "../../mod.ts";
+import type { Encoder, RuntimeOptions, Tensor } from "../../mod.ts";
 import type { Tensors } from "../../runtime/abi/encoder.ts";
 import { normal } from "../../runtime/core/random.ts";
 import { type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
 import { deviation, type Json } from "../clip/model_kit.ts";
 import { evaluateTower } from "../kit/plan_evaluator.ts";
 import { maxDifference } from "../kit/run_graph.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 import { noise } from "../media/media_kit.ts";
 import {
   FAMILIES,
@@ -27,7 +28,7 @@ async function withModel<T>(
   options: RuntimeOptions,
   work: (e: Encoder) => Promise<T>,
 ): Promise<T> {
-  const runtime = await createRuntime({ threads: 0, ...options });
+  const runtime = await openRuntime({ threads: 0, ...options });
   try {
     return await work(await runtime.load(files));
   } finally {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { createRuntime, type Encoder, type PixelImage, type Tensor, type VideoInput } from "../../mod.ts";
+import type { Encoder, PixelImage, Tensor, VideoInput } from "../../mod.ts";
 import { qwenImageProcessor } from "../../plugins/qwen_vl/preprocess.ts";
 import {
   parseQwenVideoProcessor,
@@ -20,6 +20,7 @@ import type { Json } from "../clip/model_kit.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { apart, TOLERANCE } from "../kit/byte_towers.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 import { fixture, loadCodec, noise } from "../media/media_kit.ts";
 import { writePng } from "../media/png_writer.ts";
 import { filesOf, smallConfig } from "./model_kit.ts";
@@ -41,7 +42,7 @@ async function withModel(
   videos: Json = VIDEOS,
 ): Promise<void> {
   const config = smallConfig(family, { in_channels: 3, temporal_patch_size: 2 });
-  const runtime = await createRuntime({ threads: 0 });
+  const runtime = await openRuntime({ threads: 0 });
   try {
     await work(await runtime.load(filesOf(config, IMAGES, videos)));
   } finally {
@@ -245,7 +246,7 @@ test("a video of more pixels than are kept is refused once the first frame is kn
   }));
 
 test("an encoder without video says so", async () => {
-  const runtime = await createRuntime({ threads: 0 });
+  const runtime = await openRuntime({ threads: 0 });
   try {
     const encoder = await runtime.load(DIGITS, { components: ["vision"] });
     await assert.rejects(

@@ -19,7 +19,7 @@ testDevice({
   open: () => referencePlugin.devices?.[0].open(BARE_HOST, {}) as Promise<Device>,
   tolerance: 2e-6,
   components: openClip(readJson(join(FIXTURES, "clip/config.json"))).towers.flatMap((t) => t.components),
-  graphs: 100,
+  graphs: 40,
 });
 
 test("reference: an op is claimed alone, views are left to strides, foreign types are refused", () => {

@@ -1,7 +1,8 @@
 /** An abort ends the work soon after, even inside the largest steps; the caller's thread is never held by them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type ComponentInput, createRuntime, type Tensor } from "../../mod.ts";
+import type { ComponentInput, Tensor } from "../../mod.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 
 const LIMIT_MS = 20;
 /** Other programs may hold the processors for a while; a step that is too long is too long in every round. */
@@ -71,7 +72,7 @@ async function abortAfter(ms: number, run: (signal: AbortSignal) => Promise<unkn
 for (const threads of [0, 2]) {
   for (const { name, component, inputs, weights } of STEPS) {
     test(`threads ${threads}: an abort ends ${name} within ${LIMIT_MS} ms`, async () => {
-      const runtime = await createRuntime({ threads });
+      const runtime = await openRuntime({ threads });
       const compiled = await runtime.compile(component, tensors(weights));
       const given = tensors(inputs);
       let best = Number.POSITIVE_INFINITY;

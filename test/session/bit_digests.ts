@@ -1,11 +1,12 @@
 /** Digests that must be the same on every engine for the pinned portable target. */
 import { readFileSync } from "node:fs";
-import { createRuntime, type Tensor } from "../../mod.ts";
+import type { Tensor } from "../../mod.ts";
 import { digestBytes } from "../../runtime/core/digest.ts";
 import type { WeightDType } from "../../runtime/core/dtype.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { readAllTensors } from "../../runtime/exec/weights/writer.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 
 const FOLDER = repositoryPath("test/fixtures/clip");
 const CASES = ["case-image-b1", "case-image-b3", "case-text-b2"];
@@ -40,7 +41,7 @@ export const goldenName = (dtype: WeightDType): string => `clip_wasm_simd128${dt
 
 /** Loads and runs the CLIP fixture with target `wasm-simd128`. */
 export async function bitDigests(threads: number, dtype: WeightDType): Promise<BitDigests> {
-  const runtime = await createRuntime({ target: "wasm-simd128", threads });
+  const runtime = await openRuntime({ target: "wasm-simd128", threads });
   try {
     const encoder = await runtime.load(modelFiles(), { dtype });
     const outputs: Record<string, string> = {};

@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   type ComponentInput,
-  createRuntime,
   DeadlineError,
   type EncodeInputs,
   type Encoder,
@@ -12,11 +11,12 @@ import {
 } from "../../mod.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 
 const words: EncodeInputs = { input_ids: { dtype: "i32", shape: [2, 3], data: Int32Array.of(1, 2, 3, 4, 5, 6) } };
 
 async function withEncoder(threads: number, work: (encoder: Encoder) => Promise<void>): Promise<void> {
-  const runtime = await createRuntime({ threads });
+  const runtime = await openRuntime({ threads });
   try {
     await work(await runtime.load(repositoryPath("test/fixtures/clip")));
   } finally {
@@ -62,7 +62,7 @@ test("a trace sink receives the spans of a call, and the result is the same", ()
 
 test("a runtime's own sink is told about loading and about calls that bring none", async () => {
   const spans: Span[] = [];
-  const runtime = await createRuntime({ threads: 0, trace: { span: (s) => spans.push(s) } });
+  const runtime = await openRuntime({ threads: 0, trace: { span: (s) => spans.push(s) } });
   const encoder = await runtime.load(repositoryPath("test/fixtures/clip"));
   assert.deepEqual(
     spans.filter((s) => s.kind === "load").map((s) => s.name),
@@ -79,7 +79,7 @@ test("a runtime's own sink is told about loading and about calls that bring none
 
 for (const threads of [0, 2]) {
   test(`threads ${threads}: work stops at its deadline and says what it was doing; what waits never starts`, async () => {
-    const runtime = await createRuntime({ threads });
+    const runtime = await openRuntime({ threads });
     const component = await runtime.compile(SLOW);
     const begin = performance.now();
     const slow = component.run(rows(16384), { deadline: 120, requestId: "slow" });

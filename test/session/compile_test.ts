@@ -1,10 +1,11 @@
 /** `runtime.compile`: any single graph, its ranges and its errors. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type ComponentInput, createRuntime, type Tensor } from "../../mod.ts";
+import type { ComponentInput, Tensor } from "../../mod.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { randomTensor } from "../kit/random_graph.ts";
 import { tensorOf } from "../kit/run_graph.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 
 const MLP: ComponentInput = {
   tag: "test/mlp",
@@ -54,7 +55,7 @@ function mlp(x: Tensor): number[] {
 
 for (const device of ["wasm", "reference"]) {
   test(`a small MLP computes what it says in every range (${device})`, async () => {
-    const runtime = await createRuntime({ device, threads: 0 });
+    const runtime = await openRuntime({ device, threads: 0, cache: false });
     const component = await runtime.compile(MLP, WEIGHTS);
     for (const rows of [1, 4, 5, 17, 40]) {
       const x = weight(rows, [rows, 6]);
@@ -73,7 +74,7 @@ for (const device of ["wasm", "reference"]) {
 }
 
 test("a component names what is wrong with its inputs, weights and ranges", async () => {
-  const runtime = await createRuntime({ threads: 0 });
+  const runtime = await openRuntime({ threads: 0 });
   const component = await runtime.compile(MLP, WEIGHTS);
   await assert.rejects(component.run({}), hasCode("invalid_input", /"x".*missing/s));
   await assert.rejects(component.run({ x: weight(1, [2, 7]) }), hasCode("invalid_input", /\[2, 6\].*\[2, 7\]/s));

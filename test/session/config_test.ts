@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { createRuntime, defineConfig, type NamedCompileConfig } from "../../mod.ts";
+import { defineConfig, type NamedCompileConfig } from "../../mod.ts";
 import type { ComponentSpec } from "../../runtime/abi/encoder.ts";
 import { detectHost } from "../../runtime/host/mod.ts";
 import { readCompileLayers, readConfigFile } from "../../runtime/session/config_file.ts";
@@ -12,6 +12,7 @@ import { checkCompileConfig, checkConfig } from "../../runtime/session/config_sc
 import { resolveSettings } from "../../runtime/session/settings.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 
 const DIGITS = repositoryPath("examples/models/digits-clip");
 const HOME = { device: "wasm", target: "wasm-simd128" };
@@ -64,10 +65,10 @@ test("the schema refuses unknown names and wrong values with their path, what wa
 
 test("createRuntime takes one configuration, or several with their names", async () => {
   const options = { threads: 0, compile: [{ config: {} }] as unknown as NamedCompileConfig[] };
-  await assert.rejects(createRuntime(options), hasCode("invalid_options", /`compile\[0\]\.name` is missing\./));
+  await assert.rejects(openRuntime(options), hasCode("invalid_options", /`compile\[0\]\.name` is missing\./));
   const strong = { name: "strong", config: { base: { lazy: true } } };
   const weak = { name: "weak.json", config: { components: { "clip/vision.block": { lazy: false, maxArtifacts: 5 } } } };
-  const runtime = await createRuntime({ threads: 0, compile: [strong, weak] });
+  const runtime = await openRuntime({ threads: 0, compile: [strong, weak] });
   const { towers } = await runtime.prepare(DIGITS, { components: ["vision"] });
   assert.equal(runtime.stats().counters.compiled, 0);
   const { settings } = towers.get("vision")?.components.get("clip/vision.block") ?? assert.fail();
@@ -89,7 +90,7 @@ test("what a configuration asks of a component that it cannot have is told with 
     [{ device: "reference", target: "wasm-simd128" }, "unknown_target", /device "reference" has no target/],
   ];
   for (const [settings, code, says] of cases) {
-    const runtime = await createRuntime({ threads: 0, compile: { components: { "clip/*": settings } } });
+    const runtime = await openRuntime({ threads: 0, compile: { components: { "clip/*": settings } } });
     await assert.rejects(runtime.prepare(DIGITS, { components: ["vision"] }), hasCode(code, says));
     await runtime.close();
   }
@@ -168,7 +169,7 @@ test("switching off beats JSON, which beats the file", async () => {
 test("patterns that match no component of a loaded model are told once, with the nearest tag", async () => {
   const told: string[] = [];
   const lazy = { lazy: true };
-  const runtime = await createRuntime({
+  const runtime = await openRuntime({
     threads: 0,
     compile: { components: { "clip/visoin.*": lazy, "clip/vision.blok": lazy, "clip/text.*": lazy, "zzz/*": lazy } },
     onProblem: (sentence) => told.push(sentence),

@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { createRuntime } from "../../mod.ts";
 import { detectHost } from "../../runtime/host/mod.ts";
 import { readConfigFile } from "../../runtime/session/config_file.ts";
 import { checkCompileConfig, checkConfig } from "../../runtime/session/config_schema.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 
 const DOC = readFileSync(repositoryPath("docs/compile.md"), "utf8");
 const DIGITS = repositoryPath("examples/models/digits-clip");
@@ -33,7 +33,7 @@ test("the page's configuration file is the example, and does what the page says"
   const { compile } = await readConfigFile(host, path);
   assert.ok(compile);
   const told: string[] = [];
-  const runtime = await createRuntime({ threads: 0, compile, onProblem: (sentence) => told.push(sentence) });
+  const runtime = await openRuntime({ threads: 0, compile, onProblem: (sentence) => told.push(sentence) });
   const { towers } = await runtime.prepare(DIGITS, { compile: false });
   assert.deepEqual(told, [], "the example's patterns match nothing");
   const of = (tower: "vision" | "text", tag: string) => towers.get(tower)?.components.get(tag) ?? assert.fail(tag);
@@ -55,7 +55,7 @@ test("the page's table names every setting, with its default", async () => {
   // Later sections have tables of their own.
   const [settingsPart] = DOC.split("\n## Ranges");
   const rows = [...settingsPart.matchAll(/^\| `(\w+)` \| .* \| (.+) \|$/gm)];
-  const runtime = await createRuntime({ threads: 0 });
+  const runtime = await openRuntime({ threads: 0 });
   const { towers } = await runtime.prepare(DIGITS, { compile: false, components: ["vision"] });
   const { settings } = towers.get("vision")?.components.get("clip/vision.embed") ?? assert.fail();
   assert.deepEqual(

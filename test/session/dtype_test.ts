@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
-import { createRuntime, type Encoder, FoveaError, type LoadOptions, type Tensor } from "../../mod.ts";
+import { type Encoder, FoveaError, type LoadOptions, type Tensor } from "../../mod.ts";
 import { bertPlugin } from "../../plugins/bert/plugin.ts";
 import type { Device } from "../../runtime/abi/device.ts";
 import type { ComponentSpec } from "../../runtime/abi/encoder.ts";
@@ -18,6 +18,7 @@ import { createJournal } from "../../runtime/session/journal.ts";
 import { createPlaces } from "../../runtime/session/places.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 import { BARE_HOST } from "../kit/run_graph.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 import { modelFiles } from "../kit/tower_device.ts";
 import { FIXTURES, openModelOf, readCase, readJson, towerOf } from "../kit/tower_fixtures.ts";
 
@@ -28,7 +29,7 @@ async function withEncoder<T>(
   options: LoadOptions,
   work: (encoder: Encoder) => Promise<T>,
 ): Promise<T> {
-  const opened = await createRuntime({ threads: 0, target: "wasm-simd128" });
+  const opened = await openRuntime({ threads: 0, target: "wasm-simd128" });
   try {
     return await work(await opened.load(source, options));
   } finally {
@@ -133,7 +134,7 @@ test("a block of MiniLM with two-byte weights takes little more than half of the
 const MLP = {
   tag: "example/linear",
   symbols: { rows: { min: 1, max: 8 } },
-  build: (b: Parameters<Parameters<Awaited<ReturnType<typeof createRuntime>>["compile"]>[0]["build"]>[0]) => {
+  build: (b: Parameters<Parameters<Awaited<ReturnType<typeof openRuntime>>["compile"]>[0]["build"]>[0]) => {
     const x = b.input("x", [b.dims.rows, 3]);
     b.output("y", b.add(b.matmul(x, b.weight("w", [2, 3]), { transposeB: true }), b.weight("bias", [2])));
   },
@@ -149,7 +150,7 @@ test("runtime.compile rounds what products multiply by, and nothing else", async
   const weights = { w: tensor([2, 3], 1, 0, 0, 0, third, 0), bias: tensor([2], third, 0) };
   const x = { x: tensor([1, 3], 1, 1, 1) };
   for (const device of ["wasm", "reference"]) {
-    const runtime = await createRuntime({ threads: 0, device });
+    const runtime = await openRuntime({ threads: 0, device });
     for (const dtype of ["f16", "bf16"] as const) {
       const linear = await runtime.compile(MLP, weights, { dtype });
       const { y } = await linear.run(x);
@@ -162,7 +163,11 @@ test("runtime.compile rounds what products multiply by, and nothing else", async
 });
 
 test("the type is part of what is compiled and can be set for each component", async () => {
-  const runtime = await createRuntime({ threads: 0, compile: { components: { "example/b*": { dtype: "bf16" } } } });
+  const runtime = await openRuntime({
+    threads: 0,
+    cache: false,
+    compile: { components: { "example/b*": { dtype: "bf16" } } },
+  });
   const weights = { w: tensor([2, 3], 0, 0, 0, 0, 1 / 3, 0), bias: tensor([2], 0, 0) };
   const result = async (tag: string, dtype?: WeightDType): Promise<number> => {
     const one = await runtime.compile({ ...MLP, tag }, weights, dtype === undefined ? {} : { dtype });
@@ -186,7 +191,7 @@ test("numbers beyond f16 are refused with the tensor, its largest number and the
   const large = (data as Float32Array).slice();
   large[17] = -70000;
   const model = files.set("model.safetensors", encodeSafetensors({ ...tensors, [name]: { ...rest, data: large } }));
-  const runtime = await createRuntime({ threads: 0 });
+  const runtime = await openRuntime({ threads: 0 });
   await assert.rejects(runtime.load(model, { dtype: "f16", components: ["text"] }), (error: unknown) => {
     assert.ok(error instanceof FoveaError);
     assert.equal(error.code, "weight_overflow");
@@ -212,7 +217,7 @@ test("numbers beyond f16 are refused with the tensor, its largest number and the
 });
 
 test("unknown types are refused", async () => {
-  const runtime = await createRuntime({ threads: 0 });
+  const runtime = await openRuntime({ threads: 0 });
   const odd = { dtype: "f64" } as unknown as LoadOptions;
   await assert.rejects(runtime.load(SIGLIP, odd), /`dtype` of load is "f64"; expected "f32" or "f16" or "bf16"/);
   await assert.rejects(runtime.compile(MLP, {}, odd), /`dtype` of compile is "f64"/);

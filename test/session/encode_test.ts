@@ -2,17 +2,11 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import {
-  createRuntime,
-  type EncodeInputs,
-  type Encoder,
-  type FoveaError,
-  type RuntimeOptions,
-  type Tensor,
-} from "../../mod.ts";
+import type { EncodeInputs, Encoder, FoveaError, RuntimeOptions, Tensor } from "../../mod.ts";
 import { readAllTensors } from "../../runtime/exec/weights/writer.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 
 const CLIP = repositoryPath("test/fixtures/clip");
 const EOS2 = repositoryPath("test/fixtures/clip-eos2");
@@ -56,7 +50,7 @@ const DEVICES: readonly { readonly name: string; readonly options: RuntimeOption
 
 for (const { name, options } of DEVICES) {
   test(`CLIP equals its reference outputs: ${name}`, async () => {
-    const runtime = await createRuntime(options);
+    const runtime = await openRuntime(options);
     for (const folder of [CLIP, EOS2]) {
       const encoder = await runtime.load(folder);
       for (const { name: file, inputs, expected } of casesOf(folder)) {
@@ -77,7 +71,7 @@ async function withEncoder(
   options: RuntimeOptions,
   work: (encoder: Encoder, inputs: EncodeInputs) => Promise<void>,
 ): Promise<void> {
-  const runtime = await createRuntime({ threads: 0, ...options });
+  const runtime = await openRuntime({ threads: 0, ...options });
   try {
     const encoder = await runtime.load(CLIP);
     const [{ inputs }] = casesOf(CLIP).filter((c) => c.name.includes("image-b3"));
@@ -160,7 +154,7 @@ for (const threads of [0, 2]) {
 const UNITS: Readonly<Record<string, number>> = { KiB: 2 ** 10, MiB: 2 ** 20 };
 
 test("a budget that does not hold the weights is refused with one that does", async () => {
-  const runtime = await createRuntime({ threads: 0, memory: 100_000 });
+  const runtime = await openRuntime({ threads: 0, memory: 100_000 });
   let advice = "";
   await assert.rejects(runtime.load(CLIP, { components: ["vision"] }), (error: FoveaError) => {
     advice = error.message;
@@ -169,7 +163,7 @@ test("a budget that does not hold the weights is refused with one that does", as
   assert.equal(runtime.stats().device.bytesInUse, 0);
   await runtime.close();
   const [, number, unit] = /`memory` of ([\d.]+) ([KM]iB) would fit/.exec(advice) ?? [];
-  const enough = await createRuntime({ threads: 0, memory: Number(number) * UNITS[unit] });
+  const enough = await openRuntime({ threads: 0, memory: Number(number) * UNITS[unit] });
   const encoder = await enough.load(CLIP, { components: ["vision"] });
   const pixel_values: Tensor = { dtype: "f32", shape: [1, 3, 32, 32], data: new Float32Array(3072) };
   assert.ok((await encoder.encode({ pixel_values })).image_embeds);
@@ -177,11 +171,11 @@ test("a budget that does not hold the weights is refused with one that does", as
 });
 
 test("a batch that does not fit the budget runs in parts", async () => {
-  const probe = await createRuntime({ threads: 0 });
+  const probe = await openRuntime({ threads: 0 });
   await probe.load(CLIP, { components: ["vision"] });
   const weights = probe.stats().device.bytesInUse;
   await probe.close();
-  const runtime = await createRuntime({ threads: 0, memory: weights + 3 * 2 ** 20 });
+  const runtime = await openRuntime({ threads: 0, memory: weights + 3 * 2 ** 20 });
   const encoder = await runtime.load(CLIP, { components: ["vision"] });
   const pixels: Tensor = { dtype: "f32", shape: [64, 3, 32, 32], data: new Float32Array(64 * 3 * 32 * 32).fill(0.25) };
   const { image_embeds } = await encoder.encode({ pixel_values: pixels });
@@ -231,7 +225,7 @@ for (const { what, inputs, says } of BAD_INPUTS) {
 }
 
 test("what is closed says so", async () => {
-  const runtime = await createRuntime({ threads: 0 });
+  const runtime = await openRuntime({ threads: 0 });
   const encoder = await runtime.load(CLIP, { components: ["vision"] });
   await assert.rejects(
     encoder.encode({ input_ids: { dtype: "i32", shape: [1, 1], data: Int32Array.of(1) } }),

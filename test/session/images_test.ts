@@ -7,15 +7,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { createRuntime, type Encoder, type ImageInput } from "../../mod.ts";
+import type { Encoder, ImageInput } from "../../mod.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 
 const DIGITS = repositoryPath("examples/models/digits-clip");
 const PICTURE = join(DIGITS, "images", "000-2.png");
 
 async function withDigits(work: (encoder: Encoder) => Promise<void>): Promise<void> {
-  const runtime = await createRuntime({ threads: 0 });
+  const runtime = await openRuntime({ threads: 0 });
   try {
     await work(await runtime.load(DIGITS, { components: ["vision"] }));
   } finally {
@@ -77,7 +78,7 @@ test("a server that never answers is left when the caller aborts", async () => {
       await assert.rejects(encoder.encode({ images: [`${address}.png`] }, { signal: impatient() }), reason);
       assert.ok((await encoder.encode({ images: [PICTURE] })).image_embeds);
     });
-    const runtime = await createRuntime({ threads: 0 });
+    const runtime = await openRuntime({ threads: 0 });
     await assert.rejects(runtime.load(address, { signal: impatient() }), reason);
     await runtime.close();
   } finally {
@@ -87,7 +88,7 @@ test("a server that never answers is left when the caller aborts", async () => {
 });
 
 test("loading and closing again and again gives all device memory back", async () => {
-  const runtime = await createRuntime({ threads: 0 });
+  const runtime = await openRuntime({ threads: 0 });
   for (let round = 0; round < 5; round++) {
     const encoder = await runtime.load(DIGITS);
     await encoder.encode({ images: [PICTURE], texts: ["a"] });

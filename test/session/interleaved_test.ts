@@ -1,9 +1,10 @@
 /** 64 calls at once on one runtime: towers, shapes and outputs of all kinds, with aborts and deadlines among them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createRuntime, DeadlineError, type EncodeInputs, type Encoder, type Tensor } from "../../mod.ts";
+import { DeadlineError, type EncodeInputs, type Encoder, type Tensor } from "../../mod.ts";
 import { hash32, normal } from "../../runtime/core/random.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 import { f32, filesOf, gridTensor, smallConfig } from "../qwen_vl/model_kit.ts";
 
 const CALLS = 64;
@@ -85,7 +86,7 @@ function fateOf(call: number, seed: number): Fate {
 
 for (const threads of [0, 2]) {
   test(`threads ${threads}: finished calls have the bits they have alone, others their own reason`, async () => {
-    const runtime = await createRuntime({ threads });
+    const runtime = await openRuntime({ threads });
     const clip = await runtime.load(repositoryPath("test/fixtures/clip"));
     const qwen = await runtime.load(filesOf(smallConfig("qwen2_5_vl")));
     const kinds = kindsOf(clip, qwen);

@@ -81,13 +81,17 @@ test("what was attested is kept in the cache, and a pack that has not everything
       const { compiled, packHits, proven } = runtime.stats().counters;
       assert.ok(compiled > 0 && packHits > 0 && proven > 0);
     });
-    await withRuntime({ packs: [folder], cache }, async (runtime) => {
-      await runtime.load(CLIP, { components: ["text"] });
-      const { compiled, packHits, proven } = runtime.stats().counters;
-      assert.equal(compiled, 0);
-      assert.ok(packHits > 0);
-      assert.equal(proven, 0);
-    });
+    const provenByLoad: number[] = [];
+    // Each load goes on with the proofs where the last one stopped.
+    for (let load = 0; load < 40 && provenByLoad.at(-1) !== 0; load++)
+      await withRuntime({ packs: [folder], cache }, async (runtime) => {
+        await runtime.load(CLIP, { components: ["text"] });
+        const { compiled, packHits, proven } = runtime.stats().counters;
+        assert.equal(compiled, 0);
+        assert.ok(packHits > 0);
+        provenByLoad.push(proven);
+      });
+    assert.equal(provenByLoad.at(-1), 0, provenByLoad.join());
   }));
 
 test("damaged packs, places without one and unknown targets are refused in sentences", () =>

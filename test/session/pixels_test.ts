@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { relaxedMultiplyAdd } from "../../kernels/wasm/device/probe.ts";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
-import { createRuntime } from "../../mod.ts";
 import type { Device } from "../../runtime/abi/device.ts";
 import type { EncoderModel, PixelImage, PixelPlan, PixelSize, Tensors } from "../../runtime/abi/encoder.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
@@ -19,6 +18,7 @@ import { createPlaces } from "../../runtime/session/places.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { callContext } from "../kit/call_context.ts";
 import { BARE_HOST } from "../kit/run_graph.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 import { noise } from "../media/media_kit.ts";
 
 const FILTERS: readonly ResizeFilter[] = ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"];
@@ -255,7 +255,7 @@ function checkpoint(): Map<string, Uint8Array> {
 }
 
 test("a processor of anyone's plugin has its plan carried out on the device, sealed or not", async () => {
-  const runtime = await createRuntime({ threads: 0, plugins: [wasmPlugin, rowMeans()] });
+  const runtime = await openRuntime({ threads: 0, plugins: [wasmPlugin, rowMeans()] });
   try {
     const encoder = await runtime.load(checkpoint());
     runtime.seal();

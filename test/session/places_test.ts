@@ -2,12 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { relaxedMultiplyAdd } from "../../kernels/wasm/device/probe.ts";
-import { createRuntime, type Tensor } from "../../mod.ts";
+import type { Tensor } from "../../mod.ts";
 import type { Device } from "../../runtime/abi/device.ts";
 import type { Plan } from "../../runtime/abi/encoder.ts";
 import { partitionPlan } from "../../runtime/session/segments.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 
 const DIGITS = repositoryPath("examples/models/digits-clip");
 const SIMD = { threads: 0, target: "wasm-simd128" } as const;
@@ -26,9 +27,9 @@ const distance = (a: Tensor | undefined, b: Tensor | undefined): number => {
 };
 
 test("blocks on the reference device run in segments of their own, told in stats and explain", async () => {
-  const home = await createRuntime({ ...SIMD, compile: { base } });
+  const home = await openRuntime({ ...SIMD, compile: { base } });
   const expected = await (await home.load(DIGITS, { components: ["vision"] })).encode(pixels(2));
-  const runtime = await createRuntime({
+  const runtime = await openRuntime({
     ...SIMD,
     compile: { base, components: { "clip/vision.block": { device: "reference" } } },
   });
@@ -64,7 +65,7 @@ test("blocks on the reference device run in segments of their own, told in stats
 });
 
 test("a whole tower on another device is one segment and crosses nothing", async () => {
-  const runtime = await createRuntime({ ...SIMD, compile: { base: { ...base, device: "reference" } } });
+  const runtime = await openRuntime({ ...SIMD, compile: { base: { ...base, device: "reference" } } });
   const encoder = await runtime.load(DIGITS, { components: ["vision"] });
   await encoder.encode(pixels(1));
   const { vision } = encoder.stats().towers;
@@ -76,7 +77,7 @@ test("a whole tower on another device is one segment and crosses nothing", async
 });
 
 test("an abort ends a run over several devices, and the next one is right", async () => {
-  const runtime = await createRuntime({
+  const runtime = await openRuntime({
     ...SIMD,
     compile: { base, components: { "*.block": { device: "reference" } } },
   });
@@ -92,7 +93,7 @@ test("an abort ends a run over several devices, and the next one is right", asyn
 
 test("a component's own target generates its code from that target's capabilities", async () => {
   const other = relaxedMultiplyAdd() === "absent" ? undefined : "wasm-relaxed";
-  const pinned = await createRuntime(SIMD);
+  const pinned = await openRuntime(SIMD);
   const ready = async (runtime: typeof pinned) =>
     (await runtime.prepare(DIGITS, { components: ["vision"] })).towers
       .get("vision")
@@ -100,7 +101,7 @@ test("a component's own target generates its code from that target's capabilitie
   const [own] = (await ready(pinned))?.artifacts ?? assert.fail();
   if (other === undefined) {
     const config = { components: { "clip/vision.block": { target: "wasm-relaxed" } } };
-    const runtime = await createRuntime({ ...SIMD, compile: config });
+    const runtime = await openRuntime({ ...SIMD, compile: config });
     await assert.rejects(
       runtime.load(DIGITS, { components: ["vision"] }),
       hasCode("unsupported_target", /"wasm-relaxed" cannot be used here: .*relaxed SIMD.*clip\/vision\.block/),
@@ -108,7 +109,7 @@ test("a component's own target generates its code from that target's capabilitie
     await runtime.close();
   } else {
     // The runtime's own target is relaxed; one component has the portable code, bit for bit.
-    const runtime = await createRuntime({
+    const runtime = await openRuntime({
       threads: 0,
       target: other,
       compile: { components: { "clip/vision.block": { target: "wasm-simd128" } } },

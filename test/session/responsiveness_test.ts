@@ -1,8 +1,9 @@
 /** The caller's thread stays free while an encoder computes: a 5 ms timer is never more than 20 ms late. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type ComponentInput, createRuntime, type Tensor } from "../../mod.ts";
+import type { ComponentInput, Tensor } from "../../mod.ts";
 import { transformerBlock } from "../../runtime/nn/mod.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 
 const WIDTH = 768;
 const HEADS = 12;
@@ -79,7 +80,7 @@ async function oneRound(
 
 for (const threads of [1, 2, 0]) {
   test(`a timer is on time while blocks of siglip's size run (threads: ${threads})`, async () => {
-    const runtime = await createRuntime({ threads });
+    const runtime = await openRuntime({ threads });
     const component = await runtime.compile(BLOCK, WEIGHTS);
     const x = tensor([2, TOKENS, WIDTH], small);
     await component.run({ x });

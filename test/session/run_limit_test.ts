@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { createRuntime, type Encoder, type Tensor } from "../../mod.ts";
+import type { Encoder, Tensor } from "../../mod.ts";
 import type { ExampleOptions } from "../../runtime/abi/encoder.ts";
 import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
 import { limitRuns } from "../../runtime/session/run_limit.ts";
@@ -10,13 +10,14 @@ import { FIXTURES } from "../clip/model_kit.ts";
 import { withProcessor } from "../kit/byte_towers.ts";
 import { callContext } from "../kit/call_context.ts";
 import { maxDifference } from "../kit/run_graph.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 import { asRef } from "../kit/tower_device.ts";
 
 /** One for all, so that each structure is compiled once, and one range for each: there is no need of more here. */
 const cache = createMemoryStore();
 
 async function withEncoder(name: string, memory: number | undefined, work: (encoder: Encoder) => Promise<void>) {
-  const runtime = await createRuntime({
+  const runtime = await openRuntime({
     threads: 0,
     cache,
     compile: { base: { ranges: {} } },

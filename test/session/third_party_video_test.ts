@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
-import { createRuntime, definePlugin, type EncoderSpec, type PixelImage, type Plugin, type Tensor } from "../../mod.ts";
+import { definePlugin, type EncoderSpec, type PixelImage, type Plugin, type Tensor } from "../../mod.ts";
 import { clipPlugin } from "../../plugins/clip/plugin.ts";
 import type { EncoderModel, Processors, Tensors, VideoProcessor } from "../../runtime/abi/encoder.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 import { noise } from "../media/media_kit.ts";
 
 /** Every second frame as a picture of its own; `num_frames` [videos] tells them apart. */
@@ -34,7 +35,7 @@ test("a plugin's own video processor samples, computes and hands its layout back
   const [clip] = clipPlugin.encoders as readonly EncoderSpec[];
   const encoder: EncoderSpec = { ...clip, open: (config, files) => withVideos(clip.open(config, files)) };
   const plugin: Plugin = definePlugin({ name: "@acme/clip_video", version: "1.0.0", abi: 1, encoders: [encoder] });
-  const runtime = await createRuntime({ threads: 0, plugins: [wasmPlugin, plugin] });
+  const runtime = await openRuntime({ threads: 0, plugins: [wasmPlugin, plugin] });
   try {
     const model = await runtime.load(repositoryPath("examples/models/digits-clip"), { components: ["vision"] });
     const clipOf = (seed: number, frames: number): readonly PixelImage[] =>

@@ -1,7 +1,7 @@
 /** Ranges learnt from sizes: the best cuts by a cost, within a budget; recorded sizes; what a model would save. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createRuntime, type RecordedSizes } from "../../mod.ts";
+import type { RecordedSizes } from "../../mod.ts";
 import type { Bindings, Box } from "../../runtime/core/dim.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { dispatch, splitRanges } from "../../runtime/core/range.ts";
@@ -9,6 +9,7 @@ import { type CallCost, type LearnOptions, learnRanges, secondsUnder } from "../
 import { readSizes, writeSizes } from "../../runtime/session/tune_ranges.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 
 const DIGITS = repositoryPath("examples/models/digits-clip");
 const SYMBOLS: Box = { tokens: { min: 1, max: 512 } };
@@ -99,7 +100,7 @@ test("sizes are read from JSON lines, and a wrong line is named", () => {
 
 test("a runtime tells the sizes of each call once, and learns from them for the model", async () => {
   const sizes: RecordedSizes[] = [];
-  const runtime = await createRuntime({ threads: 0, onSizes: (one) => sizes.push(one) });
+  const runtime = await openRuntime({ threads: 0, onSizes: (one) => sizes.push(one) });
   const encoder = await runtime.load(DIGITS, { components: ["text"] });
   const input_ids = { dtype: "i32", shape: [1, 3], data: Int32Array.of(1, 2, 3) } as const;
   await encoder.encode({ input_ids });

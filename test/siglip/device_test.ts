@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { classifyImages, createRuntime, type Encoder, type Tensor } from "../../mod.ts";
+import { classifyImages, type Encoder, type Tensor } from "../../mod.ts";
 import type { Modality, PixelImage, Tensors } from "../../runtime/abi/encoder.ts";
 import { hash32, normal } from "../../runtime/core/random.ts";
 import { encodeSafetensors } from "../../runtime/exec/weights/writer.ts";
@@ -11,6 +11,7 @@ import { type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
 import { deviation, FIXTURES, type Json, towerOf } from "../clip/model_kit.ts";
 import { evaluateTower } from "../kit/plan_evaluator.ts";
 import { maxDifference, tensorOf } from "../kit/run_graph.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 import { noise } from "../media/media_kit.ts";
 import { f32, i32, openSiglip, randomCheckpoint, smallConfig } from "./model_kit.ts";
 
@@ -40,7 +41,7 @@ function filesOf(config: Json, weights: Record<string, Tensor>, more: Json = {})
 }
 
 async function withModel(files: ReadonlyMap<string, Uint8Array>, work: (e: Encoder) => Promise<void>): Promise<void> {
-  const runtime = await createRuntime({ threads: 0 });
+  const runtime = await openRuntime({ threads: 0 });
   try {
     await work(await runtime.load(files));
   } finally {

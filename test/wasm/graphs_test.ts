@@ -16,7 +16,7 @@ for (const target of ["wasm-simd128", "wasm-relaxed"]) {
     open: () => wasmPlugin.devices?.[0].open(BARE_HOST, { target, threads: 0, memory: MEMORY }) as Promise<Device>,
     tolerance: 5e-6,
     components: openClip(readJson(join(FIXTURES, "clip/config.json"))).towers.flatMap((t) => t.components),
-    graphs: 100,
+    graphs: 40,
     ...(target === "wasm-relaxed" ? NO_RELAXED : {}),
   });
 }
