@@ -111,7 +111,10 @@ async function main() {
   await setup();
   if (checks) {
     print("checks");
-    for (const check of projectChecks(generated)) await runCheck(check);
+    const inOrder = async (checks) => {
+      for (const check of checks) await runCheck(check);
+    };
+    await Promise.all(projectChecks(generated).map(inOrder));
   }
   const results = [];
   for (const runtime of runtimes) results.push(await runRuntime(runtime, files, limits));

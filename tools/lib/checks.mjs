@@ -4,9 +4,12 @@ import { checkImports, longFiles, selfTest } from "../check_imports.mjs";
 import { packageChecks } from "../check_package.mjs";
 import { capture, toolCommand } from "./process.mjs";
 
-/** In the order of `npm test`; `generated` are the problems that were found before setup refreshed the generated sources. */
+/**
+ * Two lists that run side by side, each in its order: the sources, and what is made of them. `generated` are the problems that
+ * were found before setup refreshed the generated sources.
+ */
 export function projectChecks(generated) {
-  return [
+  const sources = [
     { name: "generated digests", run: async () => generated },
     { name: "types", run: () => types("tsconfig.json") },
     { name: "types of the Bun host", run: () => types("tsconfig.bun.json") },
@@ -14,10 +17,9 @@ export function projectChecks(generated) {
     { name: "style", run: () => succeeds("biome", ["check", "--error-on-warnings", "--reporter=concise", "."]) },
     { name: "import rule", run: async () => checkImports(), notes: longFiles },
     { name: "import rule catches planted violations", run: async () => selfTest() },
-    { name: "build of dist", run: () => buildDist().then(() => [], reason) },
     { name: "deno publish --dry-run", run: () => succeeds("deno", ["publish", "--dry-run", "--allow-dirty"]) },
-    ...packageChecks(),
   ];
+  return [sources, [{ name: "build of dist", run: () => buildDist().then(() => [], reason) }, ...packageChecks()]];
 }
 
 async function types(project) {

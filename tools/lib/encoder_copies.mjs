@@ -107,7 +107,9 @@ for (const name of names) {
   const own = fixtures.filter((f) => plugin.encoders.some((e) => e.modelTypes.includes(f.modelType)));
   // One range for each component: fixtures need no more.
   const compile = { base: { ranges: {} } };
-  const runtime = await createRuntime({ plugins: [wasmPlugin, plugin], threads: 0, compile });
+  // What one runtime compiled the next one takes.
+  const pinned = { target: "wasm-simd128", cache: "compiled" };
+  const runtime = await createRuntime({ plugins: [wasmPlugin, plugin], threads: 0, compile, ...pinned });
   for (const { folder, modelType } of own) {
     const encoder = await runtime.load(folder);
     let worst = 0;
