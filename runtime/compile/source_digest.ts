@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "de0b9a324b8bc9cd6853a1dc0cd0eaf390f3499984054512148442b0f371c226";
+export const SOURCE_DIGEST: string = "cc496e93bd48d1d1704de2dd20540698804fe18b64b870741af97f108a49b740";
