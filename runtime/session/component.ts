@@ -8,10 +8,11 @@ import { type CallOptions, dimsText, type ForwardContext, openContext } from "..
 import { createInstanceWeights, type TensorReader } from "../exec/instance_weights.ts";
 import { linkPlan } from "../exec/linker.ts";
 import { createProgramRunner } from "../exec/program_runner.ts";
-import type { Artifacts, ReadyComponent } from "./artifacts.ts";
+import type { Artifacts } from "./artifacts.ts";
 import { type Caller, firstUse, noteCaller } from "./callers.ts";
 import { CALL_OPTIONS, checkOptions } from "./check.ts";
 import { explainComponent } from "./explain.ts";
+import type { ReadyComponent } from "./ready_component.ts";
 import type { CallSettings } from "./settings.ts";
 import type { PlaceFinder } from "./trace.ts";
 import type { RecordedSizes } from "./tune_ranges.ts";

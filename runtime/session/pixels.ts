@@ -17,7 +17,8 @@ import type { ForwardContext } from "../exec/forward_context.ts";
 import type { ResolvedCall } from "../exec/linker.ts";
 import { blockSide, checkBlocks } from "../media/pixel_cut.ts";
 import { orderedPatches, orderedPlanes, resizedPixels } from "../nn/mod.ts";
-import type { Artifacts, ReadyComponent } from "./artifacts.ts";
+import type { Artifacts } from "./artifacts.ts";
+import type { ReadyComponent } from "./ready_component.ts";
 import { createSegmentRunner, linkSegments, partitionPlan } from "./segments.ts";
 
 /** Longest side of a picture, before and after: what a JPEG header can say. */

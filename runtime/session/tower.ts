@@ -14,9 +14,10 @@ import {
   type TensorReader,
 } from "../exec/instance_weights.ts";
 import type { ResolvedCall } from "../exec/linker.ts";
-import type { Artifacts, PrepareOptions, ReadyComponent } from "./artifacts.ts";
+import type { Artifacts, PrepareOptions } from "./artifacts.ts";
 import { concatRows, sliceRows } from "./batching.ts";
 import { type Caller, firstUse } from "./callers.ts";
+import type { ReadyComponent } from "./ready_component.ts";
 import { limitRuns, type RunLimit } from "./run_limit.ts";
 import {
   createSegmentRunner,

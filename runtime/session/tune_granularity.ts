@@ -4,8 +4,9 @@ import { FoveaError, internal } from "../core/diagnostics.ts";
 import { openContext } from "../exec/forward_context.ts";
 import type { TensorReader } from "../exec/instance_weights.ts";
 import type { OpTable } from "../ir/node.ts";
-import type { Artifacts, ReadyArtifact } from "./artifacts.ts";
+import type { Artifacts } from "./artifacts.ts";
 import { composeTower } from "./granularity.ts";
+import type { ReadyArtifact } from "./ready_component.ts";
 import type { CallSettings, CompileSettings } from "./settings.ts";
 import { type LoadedTower, loadTower } from "./tower.ts";
 
