@@ -7,7 +7,9 @@ import {
   type EncodeInputs,
   type Encoder,
   type LoadOptions,
+  type PixelImage,
   type RuntimeOptions,
+  type Span,
 } from "../../mod.ts";
 import { didYouMean, foundText } from "../../runtime/session/check.ts";
 import { hasCode } from "../kit/assertions.ts";
@@ -104,6 +106,45 @@ test("classifyImages refuses labels that cannot be told apart before it encodes 
       hasCode("invalid_input", says),
     );
   }
+});
+
+test("classifyImages takes the options of a call, and makes one call of pictures and labels", async () => {
+  const runtime = await createRuntime({ threads: 0 });
+  const encoder = await runtime.load(repositoryPath("examples/models/digits-clip"));
+  const picture: PixelImage = { width: 8, height: 8, channels: 3, data: new Uint8Array(192).fill(200) };
+  const spans: Span[] = [];
+  const told: (readonly [number, number])[] = [];
+  const found = await classifyImages(encoder, [picture], ["one", "two"], {
+    requestId: "order 9",
+    deadline: 600_000,
+    trace: { span: (s) => spans.push(s) },
+    onProgress: (done, total) => told.push([done, total]),
+  });
+  assert.equal(found.length, 1);
+  assert.deepEqual(told, [
+    [1, 2],
+    [2, 2],
+  ]);
+  assert.ok(spans.every((s) => s.requestId === "order 9"));
+  assert.deepEqual(
+    spans.flatMap((s) => (s.kind === "prepare" || s.kind === "request" ? [s.name] : [])),
+    ["vision", "text", "encode"],
+  );
+  const { encodes } = encoder.stats();
+  assert.equal(encodes, 1);
+  await assert.rejects(
+    classifyImages(encoder, [picture], ["one", "two"], { requestId: "late", deadline: 0 }),
+    hasCode("deadline_exceeded", /^Request late \(encode\) was stopped at its deadline of 0 ms/),
+  );
+  await assert.rejects(
+    classifyImages(encoder, [picture], ["one", "two"], { signal: AbortSignal.abort(new Error("no longer wanted")) }),
+    { message: "no longer wanted" },
+  );
+  await assert.rejects(
+    classifyImages(encoder, [picture], ["one", "two"], { requestId: 7 as unknown as string }),
+    hasCode("invalid_options", /`requestId` of classifyImages is 7; expected a text/),
+  );
+  await runtime.close();
 });
 
 test("values are named without their contents", () => {
