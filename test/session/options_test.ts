@@ -10,6 +10,7 @@ import {
   type PixelImage,
   type RuntimeOptions,
   type Span,
+  type Tensor,
 } from "../../mod.ts";
 import { didYouMean, foundText } from "../../runtime/session/check.ts";
 import { hasCode } from "../kit/assertions.ts";
@@ -50,7 +51,7 @@ const LOAD_OPTIONS: readonly (readonly [unknown, RegExp])[] = [
 
 const SOURCES: readonly (readonly [unknown, string, RegExp])[] = [
   [undefined, "bad_source", /found undefined/],
-  [{}, "bad_source", /folder's path.*found an object/],
+  [{}, "bad_source", /^A model is a folder's path, hf:organisation\/name, .*found an object/],
   ["", "bad_source", /name is empty/],
   ["ftp://example.org/clip", "bad_source", /ftp:.*cannot be read/],
   ["http://", "bad_source", /"http:\/\/" is not a valid address/],
@@ -106,6 +107,19 @@ test("classifyImages refuses labels that cannot be told apart before it encodes 
       hasCode("invalid_input", says),
     );
   }
+});
+
+test("an input that no tower takes is refused with the names of all", async () => {
+  const runtime = await createRuntime({ threads: 0 });
+  const encoder = await runtime.load(CLIP);
+  await assert.rejects(
+    encoder.encode({ image: ["cat.png"] as unknown as Tensor }),
+    hasCode(
+      "invalid_input",
+      /^There is no input "image"; this model takes images, videos, texts, audio, pixel_values, .* Did you mean "images"\?$/,
+    ),
+  );
+  await runtime.close();
 });
 
 test("classifyImages takes the options of a call, and makes one call of pictures and labels", async () => {
