@@ -18,5 +18,6 @@ export type { RangeList, RangeSpec } from "./runtime/core/range.ts";
 export type { Relation } from "./runtime/core/relation.ts";
 export type { Span, SpanKind, TraceSink } from "./runtime/core/trace.ts";
 export { type Deadline, DeadlineError } from "./runtime/exec/forward_context.ts";
-export type { GraphBuilder, Node, SymbolDim } from "./runtime/ir/builder.ts";
+export type { GraphBuilder, Node } from "./runtime/ir/builder.ts";
+export type { SymbolDim } from "./runtime/ir/comparisons.ts";
 export * from "./runtime/session.ts";

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "33a13447625d8cdf01aff14d2331a18f4c47733a3d827edaecdc06ace7e694e0";
+export const SOURCE_DIGEST: string = "502df7dd1369e428651cd2739127ba5a026a748f2fc73aa0f55b780f3e154a92";

@@ -1,7 +1,8 @@
 /** `fovea bench`: model time of one component. */
 import { Command } from "commander";
 import type { Modality } from "../abi/encoder.ts";
-import { bytesText, FoveaError } from "../core/diagnostics.ts";
+import { bytesText } from "../core/diagnostics.ts";
+import { checkFinite } from "./compare.ts";
 import { type ExampleInputs, exampleSizes, withExampleInputs } from "./example_inputs.ts";
 import {
   type CommonOptions,
@@ -114,14 +115,4 @@ async function bench(model: string, options: BenchOptions): Promise<void> {
     }
   };
   await withRuntime(options, run, trace.sink);
-}
-
-/** Made-up numbers can be fast and wrong. */
-function checkFinite(result: Readonly<Record<string, { readonly data: ArrayLike<number> }>>): void {
-  for (const [name, { data }] of Object.entries(result)) {
-    for (let i = 0; i < data.length; i++) {
-      if (Number.isFinite(data[i])) continue;
-      throw new FoveaError("check_failed", `The result "${name}" is not finite at element ${i}.`, { exitCode: 1 });
-    }
-  }
 }

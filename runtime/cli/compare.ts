@@ -60,3 +60,13 @@ export function compare(
   const pass = sums.count > 0 && maxRel <= limits.tolerance && (limits.cosine === undefined || cosine >= limits.cosine);
   return { maxAbs, maxRel, cosine, tolerance: limits.tolerance, pass };
 }
+
+/** Results of made-up numbers can be fast and wrong. @throws FoveaError `check_failed` */
+export function checkFinite(result: Readonly<Record<string, { readonly data: ArrayLike<number> }>>): void {
+  for (const [name, { data }] of Object.entries(result)) {
+    for (let i = 0; i < data.length; i++) {
+      if (Number.isFinite(data[i])) continue;
+      throw new FoveaError("check_failed", `The result "${name}" is not finite at element ${i}.`, { exitCode: 1 });
+    }
+  }
+}

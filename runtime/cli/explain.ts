@@ -2,11 +2,11 @@
 import { Command, Option } from "commander";
 import { FoveaError } from "../core/diagnostics.ts";
 import { VERSION } from "../core/version.ts";
-import type { RangeSlot } from "../session/artifacts.ts";
 import { didYouMean } from "../session/check.ts";
 import { type ComponentExplanation, type DetailsOf, explainEncoder, explanations } from "../session/explain.ts";
 import { explainInFull, type RangeDetails, STAGES, type Stage } from "../session/explain_range.ts";
 import { explainProgram, type ProgramExplanation, programText } from "../session/program_stage.ts";
+import type { RangeSlot } from "../session/ready_component.ts";
 import { tagMatches } from "../session/settings.ts";
 import type { PreparedModel } from "../session.ts";
 import { type ExampleSizes, knownSizes, withExampleSizes } from "./example_inputs.ts";

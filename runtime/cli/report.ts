@@ -1,9 +1,9 @@
 /** `fovea report`: one file for a bug report. No weights, inputs or paths are in it. */
 import { Command } from "commander";
 import { VERSION } from "../core/version.ts";
-import type { RangeSlot } from "../session/artifacts.ts";
 import { explanations } from "../session/explain.ts";
 import { explainInFull, type RangeDetails } from "../session/explain_range.ts";
+import type { RangeSlot } from "../session/ready_component.ts";
 import { redact } from "../session/redact.ts";
 import { type PreparedModel, probeDevices } from "../session.ts";
 import { environmentOf } from "./environment.ts";

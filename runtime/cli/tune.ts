@@ -83,7 +83,8 @@ async function granularity(model: string, options: GranularityCommandOptions): P
     print(`${model} ${modality}, batch ${batch}, on ${host.name} (${device}, ${target}, ${threads} threads)\n`);
     print(cutTable(report.cuts));
     for (const cut of report.cuts) if ("problem" in cut) print(`\n${cut.cut} is not possible: ${cut.problem}`);
-    print(`\nrecommended: ${report.recommended}. ${report.why}`);
+    print(`\nrecommended: ${report.recommended}. ${report.why}\n${report.how}`);
+    if (report.config?.compile !== undefined) print(`\n${JSON.stringify(report.config, undefined, 2)}`);
   });
 }
 

@@ -33,6 +33,16 @@ export class FoveaError extends Error {
       this.place === undefined ? this.message : this.message.replace(placeText(this.place), placeText(place));
     return new FoveaError(this.code, message, { cause: this.cause ?? this, exitCode: this.exitCode, place });
   }
+
+  /** An error of the same class that says one sentence more; this one stays as it is, for others may have caught it too. */
+  adding(sentence: string): FoveaError {
+    // The classes' own constructors would make another message.
+    const error = Object.setPrototypeOf(
+      new Error(`${this.message} ${sentence}`, { cause: this }),
+      this.constructor.prototype,
+    );
+    return Object.assign(error, this);
+  }
 }
 
 /** What cannot stay in a component's graph: a tensor's value, a branch on one, an op or a size that nobody declared. */

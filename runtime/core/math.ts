@@ -8,63 +8,22 @@
  * Errors measured against correctly rounded values: at most 1 ulp for exp, expm1, log, log1p, sin, cos, erf
  * and pow, 2 ulp for sigmoid and tanh.
  */
+import { reduceAngle } from "./angle.ts";
+import { powerOfTwo, productError, scale, splitExponent, sumError } from "./double.ts";
 
 /** ln 2 = LN2_HI + LN2_LO; LN2_HI has 33 significant bits, so that k * LN2_HI is exact for |k| < 2^20. */
 const LN2_HI = 0.6931471804855391;
 const LN2_LO = 7.440617110012397e-11;
 const INV_LN2 = Math.LOG2E;
 
-/** pi/2 in three pieces of 33 bits and a rest: n times a piece is exact for |n| < 2^20. */
-const HALF_PI_1 = 1.5707963267341256;
-const HALF_PI_2 = 6.077100506303966e-11;
-const HALF_PI_3 = 2.0222662487111665e-21;
-const HALF_PI_4 = 8.4784276603689e-32;
-const TWO_OVER_PI = 0.6366197723675814;
 const QUARTER_PI = 0.7853981633974483;
-/** Above this the pieces of pi/2 no longer multiply exactly and the reduction is done in integers. */
-const COARSE_LIMIT = 1647000;
-
-const TWO_54 = 18014398509481984;
-const TINY = 1 / TWO_54;
+/** 2^-54. */
+const TINY = 1 / 18014398509481984;
 /** 2^-28. */
 const SMALL = 1 / 268435456;
-/** Veltkamp's constant 2^27 + 1: splits a double into two halves of at most 26 bits. */
-const SPLIT = 134217729;
 
-const BITS: DataView = new DataView(new ArrayBuffer(8));
 /** Where functions with two results leave them: a double-double as [high, low]. */
 const PAIR: Float64Array = new Float64Array(2);
-
-/** 2^k for -1022 <= k <= 1023. */
-function powerOfTwo(k: number): number {
-  BITS.setInt32(0, (k + 1023) << 20);
-  BITS.setInt32(4, 0);
-  return BITS.getFloat64(0);
-}
-
-/** y * 2^k with one rounding, for y in [0.5, 2] and -1076 <= k <= 1024. */
-function scale(y: number, k: number): number {
-  if (k > 1023) return y * 2 * powerOfTwo(k - 1);
-  if (k < -1021) return (y * powerOfTwo(k + 54)) / TWO_54;
-  return y * powerOfTwo(k);
-}
-
-/** Rounding error of the product p = a * b (Dekker 1971); no overflow for |a|, |b| < 2^990. */
-function productError(a: number, b: number, p: number): number {
-  const ca = SPLIT * a;
-  const ah = ca - (ca - a);
-  const al = a - ah;
-  const cb = SPLIT * b;
-  const bh = cb - (cb - b);
-  const bl = b - bh;
-  return al * bl - (p - ah * bh - al * bh - ah * bl);
-}
-
-/** Rounding error of the sum s = a + b (Knuth's two-sum). */
-function sumError(a: number, b: number, s: number): number {
-  const bb = s - a;
-  return a - (s - bb) + (b - bb);
-}
 
 /** exp(r) - 1 - r for |r| <= 0.35: Taylor series to r^13, truncated below 2^-57 of exp(r). */
 function expTail(r: number): number {
@@ -121,23 +80,6 @@ export function expm1(x: number): number {
   return scale(sum + (c - sum + r + tail), k);
 }
 
-/** x = m 2^k with m in [0.7071, 1.4143] for positive finite x, subnormals too; leaves [m, k] in PAIR. */
-function splitExponent(x: number): void {
-  let k = -1023;
-  let y = x;
-  if (y < 2.2250738585072014e-308) {
-    y *= TWO_54;
-    k -= 54;
-  }
-  BITS.setFloat64(0, y);
-  const word = BITS.getInt32(0);
-  const fraction = word & 0xfffff;
-  const upper = fraction > 0x6a09e ? 1 : 0;
-  BITS.setInt32(0, fraction | ((1023 - upper) << 20));
-  PAIR[0] = BITS.getFloat64(0);
-  PAIR[1] = k + (word >> 20) + upper;
-}
-
 /** Sum of 2 z^n / (2n + 5) for n >= 0: the series of log from its third term on, for z = s^2 <= 0.0295. */
 function atanhSeries(z: number): number {
   let p = 2 / 23;
@@ -157,7 +99,7 @@ function atanhSeries(z: number): number {
  * log(1 + f) = 2 atanh(s) = f - s (f - (2 s^2 / 3 + 2 s^4 / 5 + ...)), where f is exact.
  */
 function logPair(x: number, tail: number): number {
-  splitExponent(x);
+  splitExponent(x, PAIR);
   const f = PAIR[0] - 1;
   const k = PAIR[1];
   const s = f / (2 + f);
@@ -218,71 +160,12 @@ function cosKernel(r: number, low: number): number {
   return sum + (1 - sum - half + (z * z * p - r * low));
 }
 
-let halfPiInteger = 0n;
-
-/** floor(2^1280 pi / 2), by Machin's formula pi/4 = 4 atan(1/5) - atan(1/239). */
-function halfPiScaled(): bigint {
-  if (halfPiInteger === 0n) {
-    const one = 1n << 1344n;
-    const arctangent = (inverse: bigint): bigint => {
-      let power = one / inverse;
-      let sum = 0n;
-      for (let n = 1n; power !== 0n; n += 2n) {
-        sum += n % 4n === 1n ? power / n : -(power / n);
-        power /= inverse * inverse;
-      }
-      return sum;
-    };
-    halfPiInteger = (2n * (4n * arctangent(5n) - arctangent(239n))) >> 64n;
-  }
-  return halfPiInteger;
-}
-
-/** reduceAngle for finite |x| > COARSE_LIMIT, exactly, in integers scaled by 2^1280. */
-function reduceLargeAngle(x: number): number {
-  BITS.setFloat64(0, Math.abs(x));
-  const bits = BITS.getBigUint64(0);
-  const mantissa = (bits & 0xfffffffffffffn) | 0x10000000000000n;
-  // x = mantissa * 2^(exponent - 1075), and the scale adds 1280.
-  const scaled = mantissa << ((bits >> 52n) + 205n);
-  const unit = halfPiScaled();
-  let quotient = scaled / unit;
-  let rest = scaled - quotient * unit;
-  if (2n * rest > unit) {
-    quotient += 1n;
-    rest -= unit;
-  }
-  rest >>= 1160n;
-  const top = Number(rest);
-  const unscale = powerOfTwo(-120);
-  const sign = x < 0 ? -1 : 1;
-  PAIR[0] = sign * top * unscale;
-  PAIR[1] = sign * Number(rest - BigInt(top)) * unscale;
-  return sign * Number(quotient & 3n);
-}
-
-/** x = n pi/2 + PAIR[0] + PAIR[1] with |PAIR[0]| <= pi/4 (about); returns n, or n mod 4 for large x. */
-function reduceAngle(x: number): number {
-  if (Math.abs(x) > COARSE_LIMIT) return reduceLargeAngle(x);
-  const n = Math.floor(x * TWO_OVER_PI + 0.5);
-  const first = x - n * HALF_PI_1;
-  const b = -n * HALF_PI_2;
-  const second = first + b;
-  const c = -n * HALF_PI_3;
-  const third = second + c;
-  const low = sumError(first, b, second) + (sumError(second, c, third) - n * HALF_PI_4);
-  const high = third + low;
-  PAIR[0] = high;
-  PAIR[1] = third - high + low;
-  return n;
-}
-
 /** Sine of x radians, accurate for every finite x; NaN for infinities. The sign of zero is kept. */
 export function sin(x: number): number {
   if (!Number.isFinite(x)) return NaN;
   if (Math.abs(x) < 2 * SMALL) return x;
   if (Math.abs(x) <= QUARTER_PI) return sinKernel(x, 0);
-  const quadrant = reduceAngle(x) & 3;
+  const quadrant = reduceAngle(x, PAIR) & 3;
   const y = quadrant & 1 ? cosKernel(PAIR[0], PAIR[1]) : sinKernel(PAIR[0], PAIR[1]);
   return quadrant & 2 ? -y : y;
 }
@@ -291,7 +174,7 @@ export function sin(x: number): number {
 export function cos(x: number): number {
   if (!Number.isFinite(x)) return NaN;
   if (Math.abs(x) <= QUARTER_PI) return cosKernel(x, 0);
-  const quadrant = (reduceAngle(x) + 1) & 3;
+  const quadrant = (reduceAngle(x, PAIR) + 1) & 3;
   const y = quadrant & 1 ? cosKernel(PAIR[0], PAIR[1]) : sinKernel(PAIR[0], PAIR[1]);
   return quadrant & 2 ? -y : y;
 }
@@ -353,7 +236,7 @@ export function erf(x: number): number {
 
 /** Leaves log(x) in PAIR as a double-double with relative error about 2^-63, for positive finite x. */
 function logDouble(x: number): void {
-  splitExponent(x);
+  splitExponent(x, PAIR);
   const m = PAIR[0];
   const k = PAIR[1];
   const f = m - 1;

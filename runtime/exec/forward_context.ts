@@ -49,17 +49,20 @@ export interface OpenContext extends ForwardContext {
 /** The deadline of a call passed. */
 export class DeadlineError extends FoveaError {
   readonly requestId: string;
+  /** Tower, component or call that was being worked for. */
+  readonly tag: string;
   /** Milliseconds from the call's begin until it was stopped. */
   readonly ranMs: number;
 
-  constructor(requestId: string, ranMs: number, allowedMs: number, doing: string) {
+  constructor(requestId: string, tag: string, ranMs: number, allowedMs: number, doing: string) {
     super(
       "deadline_exceeded",
-      `Request ${requestId} was stopped at its deadline of ${allowedMs.toFixed(0)} ms: after ${ranMs.toFixed(0)} ms it was ${doing}. Give it a later \`deadline\` or less to encode, or run fewer requests at once.`,
+      `Request ${requestId} (${tag}) was stopped at its deadline of ${allowedMs.toFixed(0)} ms: after ${ranMs.toFixed(0)} ms it was ${doing}. Give it a later \`deadline\` or less to encode, or run fewer requests at once.`,
       { exitCode: 1 },
     );
     this.name = "DeadlineError";
     this.requestId = requestId;
+    this.tag = tag;
     this.ranMs = ranMs;
   }
 }
@@ -91,10 +94,11 @@ export function openContext(tag: string, options: CallOptions, defaults: CallDef
   const allowed = deadline === undefined ? Number.POSITIVE_INFINITY : allowedMs(deadline);
   const controller = new AbortController();
   let doing = (): string => "about to begin";
+  let doingFor = tag;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   const onAbort = (): void => controller.abort(signal?.reason);
-  const expire = (): void => controller.abort(new DeadlineError(requestId, now() - begin, allowed, doing()));
+  const expire = (): void => controller.abort(new DeadlineError(requestId, doingFor, now() - begin, allowed, doing()));
   const close = (): void => {
     signal?.removeEventListener("abort", onAbort);
     clearTimeout(timer);
@@ -116,6 +120,7 @@ export function openContext(tag: string, options: CallOptions, defaults: CallDef
     },
     doing: (what) => {
       doing = what;
+      doingFor = part;
     },
     span: ({ until, ...span }) => trace?.span({ ...span, requestId, end: until ?? now() }),
   });
@@ -123,14 +128,10 @@ export function openContext(tag: string, options: CallOptions, defaults: CallDef
 }
 
 /**
- * An error with the request that it broke: which one, and what was being done. The caller's own reason and errors that are
- * not for people stay as they are.
+ * An error with the request that it broke: which one, of which tower or component, and what was being done. The reason of an
+ * abort, which is the caller's own or a DeadlineError, and errors that are not for people stay as they are.
  */
-export function inRequest(error: unknown, { requestId, signal }: ForwardContext, where: string): unknown {
+export function inRequest(error: unknown, { requestId, tag, signal }: ForwardContext, where: string): unknown {
   if (signal.aborted && error === signal.reason) return error;
-  if (!(error instanceof FoveaError) || error.constructor !== FoveaError) return error;
-  return new FoveaError(error.code, `${error.message} This was request ${requestId}, ${where}.`, {
-    cause: error,
-    exitCode: error.exitCode,
-  });
+  return error instanceof FoveaError ? error.adding(`This was request ${requestId} (${tag}), ${where}.`) : error;
 }

@@ -1,23 +1,13 @@
 /** The builder that component authors use; shapes are checked at every call and errors name the author's line. */
 
-import { decideNonNegative, type SplitPoint } from "../core/compare.ts";
-import { FoveaError, nearest, type TraceBreak, TraceBreakError } from "../core/diagnostics.ts";
-import {
-  type Box,
-  type Dim,
-  type DimExpression,
-  dimKey,
-  evaluate,
-  type Shape,
-  shapeEquals,
-  shapeText,
-  sub,
-  symbol,
-} from "../core/dim.ts";
+import { FoveaError, type TraceBreak, TraceBreakError } from "../core/diagnostics.ts";
+import { type Box, type Dim, dimKey, evaluate, type Shape, shapeEquals, shapeText, sub } from "../core/dim.ts";
 import type { DType } from "../core/dtype.ts";
 import type { Relation } from "../core/relation.ts";
 import { placeText, type SourcePlace } from "../core/source_place.ts";
+import { type Comparisons, createComparisons, type SymbolDim, symbolNames } from "./comparisons.ts";
 import type { Graph } from "./graph.ts";
+import { repaired, unnamedSize } from "./named_sizes.ts";
 import { type Attributes, createInterner, type Interner, type Node } from "./node.ts";
 import { OP_TABLE } from "./ops.ts";
 import { authorPlace, nodePath, type OnBreak } from "./traps.ts";
@@ -37,18 +27,6 @@ export interface AttentionOptions {
   /** A token sees keys at most this many tokens away; 0 or nothing is no limit. */
   readonly window?: number;
 }
-
-/** Comparisons during build: decided by the intervals, else the range is split there and built once for each side. */
-export interface Comparisons<Arguments extends readonly Dim[]> {
-  lessThan(...dims: Arguments): boolean;
-  atMost(...dims: Arguments): boolean;
-  greaterThan(...dims: Arguments): boolean;
-  atLeast(...dims: Arguments): boolean;
-  equals(...dims: Arguments): boolean;
-}
-
-/** A component's symbol. */
-export type SymbolDim = DimExpression & Comparisons<readonly [than: Dim]>;
 
 export interface GraphBuilder extends Comparisons<readonly [a: Dim, b: Dim]> {
   /** The component's symbols by name. */
@@ -109,99 +87,13 @@ export interface BuilderOptions {
   readonly locate?: boolean | ((place: SourcePlace) => string);
 }
 
-/** Thrown out of a build that asked what its range leaves open; the tracer splits the range and builds both sides. */
-export class RangeSplit extends Error {
-  readonly point: SplitPoint;
-  readonly place: SourcePlace | undefined;
-
-  constructor(point: SplitPoint, place: SourcePlace | undefined) {
-    const at = place === undefined ? "" : ` at ${placeText(place)}`;
-    super(
-      `The comparison${at} holds on one side of ${point.symbol} = ${point.end} alone; a component splits its range there.`,
-    );
-    this.name = "RangeSplit";
-    this.point = point;
-    this.place = place;
-  }
-}
-
-/** Attributes that hold sizes. */
-const SIZES: readonly string[] = ["shape", "start", "end", "size", "step", "longest_segment"];
-
-/** Attributes that hold positions, which may lie outside of an axis: the op itself says so. */
-const POSITIONS: readonly string[] = ["start", "end"];
-
-const isSize = (d: unknown, least: number): boolean =>
-  typeof d === "number" ? Number.isSafeInteger(d) && d >= least : typeof d === "object" && d !== null && "terms" in d;
-
-const leastOf = (attribute: string): number => (POSITIONS.includes(attribute) ? Number.MIN_SAFE_INTEGER : 0);
-
-/** The first of an op's sizes that is none. */
-function unnamedSize(attributes: Attributes): { readonly found: unknown } | undefined {
-  for (const name in attributes) {
-    if (!SIZES.includes(name)) continue;
-    const value: unknown = attributes[name];
-    const least = leastOf(name);
-    if (!Array.isArray(value)) {
-      if (!isSize(value, least)) return { found: value };
-      continue;
-    }
-    for (const d of value) if (!isSize(d, least)) return { found: d };
-  }
-  return undefined;
-}
-
-/** The same attributes with 1 for what is no size. */
-function repaired(attributes: Attributes): Attributes {
-  return Object.fromEntries(
-    Object.entries(attributes).map(([name, value]) => {
-      if (!SIZES.includes(name)) return [name, value];
-      const fix = (d: unknown): Dim => (isSize(d, leastOf(name)) ? (d as Dim) : 1);
-      return [name, Array.isArray(value) ? Array.from(value as unknown[], fix) : fix(value)];
-    }),
-  );
-}
-
 /** What a node that could not be made is replaced by while breaks are collected: every size of it is 1. */
 const STAND_IN_SHAPE: Shape = Object.freeze(new Array<Dim>(8).fill(1));
-
-const symbolNames = (symbols: Box): string => Object.keys(symbols).join(", ") || "none";
 
 /** `file:line` of the author's call, to be noted on a node. */
 function locationText(text: (place: SourcePlace) => string): string | undefined {
   const place = authorPlace();
   return place === undefined ? undefined : text(place);
-}
-
-/** Dims of a part of a graph with the comparisons of the whole. Constants have none of their own: give them to the builder's. */
-export function comparable(
-  b: Comparisons<readonly [a: Dim, b: Dim]>,
-  dims: Readonly<Record<string, Dim>>,
-): Readonly<Record<string, SymbolDim>> {
-  const { lessThan, atMost, greaterThan, atLeast, equals } = b;
-  return Object.fromEntries(
-    Object.entries(dims).map(([name, d]) => [name, withMethods(d, { lessThan, atMost, greaterThan, atLeast, equals })]),
-  );
-}
-
-function withMethods(d: Dim, compare: Comparisons<readonly [Dim, Dim]>): SymbolDim {
-  if (typeof d === "number") return d as unknown as SymbolDim;
-  const methods = Object.entries(compare) as readonly [string, (a: Dim, b: Dim) => boolean][];
-  const asked = Object.fromEntries(methods.map(([method, ask]) => [method, (than: Dim) => ask(d, than)]));
-  return Object.assign(Object.create(asked), d) as SymbolDim;
-}
-
-/** Symbols with comparisons; asking for one that was not declared is `unknown`'s to answer. */
-function symbolDims(
-  symbols: Box,
-  compare: Comparisons<readonly [Dim, Dim]>,
-  unknown: (name: string) => SymbolDim,
-): Readonly<Record<string, SymbolDim>> {
-  const dims = Object.fromEntries(Object.keys(symbols).map((name) => [name, withMethods(symbol(name), compare)]));
-  return new Proxy(dims, {
-    get: (target, name) =>
-      typeof name === "symbol" || Object.hasOwn(target, name) ? Reflect.get(target, name) : unknown(name),
-  });
 }
 
 /** All symbols at the least and at the largest value of their intervals. */
@@ -275,37 +167,8 @@ export function createGraphBuilder(options: BuilderOptions): GraphBuilder {
       return standIn(name, operands);
     }
   };
-  /** Whether a dim is at least 0. */
-  const decide = (d: Dim, asked: string): boolean => {
-    const decision = decideNonNegative(d, symbols, relations);
-    if (typeof decision === "boolean") return decision;
-    if ("symbol" in decision) throw new RangeSplit(decision, authorPlace());
-    breaks({
-      kind: "comparison",
-      found: `whether ${asked} depends on the sizes of a call, and no split of one range decides it: ${decision.problem}`,
-      remedy: "Declare a symbol for what is compared, state a relation in `relations`, or move the decision to `plan`.",
-    });
-    return true;
-  };
-  const compare: Comparisons<readonly [Dim, Dim]> = {
-    lessThan: (a, b) => decide(sub(sub(b, a), 1), `${dimKey(a)} < ${dimKey(b)}`),
-    atMost: (a, b) => decide(sub(b, a), `${dimKey(a)} <= ${dimKey(b)}`),
-    greaterThan: (a, b) => decide(sub(sub(a, b), 1), `${dimKey(a)} > ${dimKey(b)}`),
-    atLeast: (a, b) => decide(sub(a, b), `${dimKey(a)} >= ${dimKey(b)}`),
-    equals: (a, b) => {
-      const asked = `${dimKey(a)} = ${dimKey(b)}`;
-      return decide(sub(a, b), asked) && decide(sub(b, a), asked);
-    },
-  };
-  const dims = symbolDims(symbols, compare, (name) => {
-    const near = nearest(name, Object.keys(symbols));
-    breaks({
-      kind: "unnamed_size",
-      found: `there is no symbol "${name}"`,
-      remedy: `Declare it in the component's \`symbols\`; it has ${symbolNames(symbols)}.${near === undefined ? "" : ` Did you mean "${near}"?`}`,
-    });
-    return 1 as unknown as SymbolDim;
-  });
+  const { compare, dims } = createComparisons(symbols, relations, breaks);
+
   const declare = (kind: string, name: string): void => {
     if (names.has(`${kind} ${name}`))
       throw new FoveaError("duplicate_name", `The ${kind} "${name}" is declared twice in one graph; rename one.`);

@@ -8,9 +8,9 @@ import { failureText, proveArtifact } from "../exec/prove.ts";
 import type { Store } from "../exec/store/store.ts";
 import { graphFromData } from "../ir/graph_data.ts";
 import { createInterner, type OpTable } from "../ir/node.ts";
-import type { ReadyComponent } from "./artifacts.ts";
 import { loadCompiler } from "./compiler.ts";
 import type { Place, Places } from "./places.ts";
+import type { ReadyComponent } from "./ready_component.ts";
 
 /** How the cache stands to one range of a component. */
 export interface CacheMiss {

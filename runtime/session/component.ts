@@ -2,16 +2,17 @@
 import type { ComponentSpec, Plan, Tensor, Tensors } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { type Bindings, type Dim, evaluate, symbolsOf } from "../core/dim.ts";
-import { dispatch } from "../core/range.ts";
 import type { TraceSink } from "../core/trace.ts";
-import { type CallOptions, dimsText, type ForwardContext, openContext } from "../exec/forward_context.ts";
+import { type CallOptions, type ForwardContext, openContext } from "../exec/forward_context.ts";
 import { createInstanceWeights, type TensorReader } from "../exec/instance_weights.ts";
 import { linkPlan } from "../exec/linker.ts";
 import { createProgramRunner } from "../exec/program_runner.ts";
-import type { Artifacts, ReadyComponent } from "./artifacts.ts";
+import type { Artifacts } from "./artifacts.ts";
+import { withSlot } from "./call_slot.ts";
 import { type Caller, firstUse, noteCaller } from "./callers.ts";
 import { CALL_OPTIONS, checkOptions } from "./check.ts";
 import { explainComponent } from "./explain.ts";
+import type { ReadyComponent } from "./ready_component.ts";
 import type { CallSettings } from "./settings.ts";
 import type { PlaceFinder } from "./trace.ts";
 import type { RecordedSizes } from "./tune_ranges.ts";
@@ -123,10 +124,11 @@ export async function compileComponent(spec: ComponentSpec, options: ComponentOp
     const dims = bindSymbols(component, inputs);
     options.onSizes?.({ tag: spec.tag, dims });
     const plan = planFor(dims);
-    const slot = component.slots[dispatch(spec.tag, component.boxes, dims, spec.relations)];
-    context.doing(() => `compiling and loading component "${spec.tag}"${dimsText(dims)}`);
-    const { artifact } = slot.ready ?? (await slot.obtain(await firstUse(dims, caller), context.signal));
-    await weights.load(artifact.weights, read, context.signal);
+    const artifact = await withSlot(component, dims, context, async (slot) => {
+      const ready = slot.ready ?? (await slot.obtain(await firstUse(dims, caller), context.signal));
+      await weights.load(ready.artifact.weights, read, context.signal);
+      return ready.artifact;
+    });
     const taken: Record<string, Tensor> = Object.fromEntries(artifact.inputs.map((i) => [i.name, inputs[i.name]]));
     const linked = linkPlan(plan, taken, () => ({ artifact, weights: weights.resolve(artifact.weights) }));
     context.span({ kind: "link", name: spec.tag, begin, tag: spec.tag, dims });

@@ -2,9 +2,9 @@
 import type { Modality } from "../abi/encoder.ts";
 import { bytesText } from "../core/diagnostics.ts";
 import { boxText } from "../core/range.ts";
-import type { Origin, RangeSlot, ReadyComponent } from "./artifacts.ts";
 import type { RangeDetails } from "./explain_range.ts";
 import { detailLines } from "./explain_text.ts";
+import type { Origin, RangeSlot, ReadyComponent } from "./ready_component.ts";
 import { limitText } from "./run_limit.ts";
 import type { ComponentSettings } from "./settings.ts";
 import { type PreparedTower, weightBytesOf } from "./tower.ts";

@@ -4,8 +4,8 @@ import type { GroupDetail, NodeDetail } from "../compile/details.ts";
 import type { PassReport } from "../compile/pass_clock.ts";
 import { internal } from "../core/diagnostics.ts";
 import { type Bindings, dimFromData, dimKey, evaluateData } from "../core/dim.ts";
-import type { RangeSlot } from "./artifacts.ts";
 import type { Attestation } from "./proofs.ts";
+import type { RangeSlot } from "./ready_component.ts";
 
 /** The compiler's stages that print as text. */
 export const STAGES = ["traced", "canonical", "claimed", "planned"] as const;

@@ -7,7 +7,7 @@ import { FoveaError, internal } from "../core/diagnostics.ts";
 import { type Bindings, type Box, type Dim, dimKey, type Interval, shapeEquals, symbol } from "../core/dim.ts";
 import { dispatch, splitRanges } from "../core/range.ts";
 import { solve, substitute } from "../core/substitute.ts";
-import { comparable } from "../ir/builder.ts";
+import { comparable } from "../ir/comparisons.ts";
 import { createInterner, type OpTable } from "../ir/node.ts";
 import { type ComponentPort, tracePorts } from "./ports.ts";
 

@@ -12,12 +12,13 @@ import type {
 import { internal } from "../core/diagnostics.ts";
 import type { Bindings, Interval } from "../core/dim.ts";
 import { cutBytes, type PixelCut, type PixelLayout, type ResampleTable, sourceSpan } from "../core/pixel_cut.ts";
-import { dispatch } from "../core/range.ts";
 import type { ForwardContext } from "../exec/forward_context.ts";
 import type { ResolvedCall } from "../exec/linker.ts";
 import { blockSide, checkBlocks } from "../media/pixel_cut.ts";
 import { orderedPatches, orderedPlanes, resizedPixels } from "../nn/mod.ts";
-import type { Artifacts, ReadyComponent } from "./artifacts.ts";
+import type { Artifacts } from "./artifacts.ts";
+import { withSlot } from "./call_slot.ts";
+import type { ReadyComponent } from "./ready_component.ts";
 import { createSegmentRunner, linkSegments, partitionPlan } from "./segments.ts";
 
 /** Longest side of a picture, before and after: what a JPEG header can say. */
@@ -141,12 +142,12 @@ export function createPixelCutter(artifacts: Artifacts): PixelCutter {
       results: { samples: "samples" },
     };
     const resolved = await Promise.all(
-      plan.calls.map(async ({ tag, dims }, call): Promise<ResolvedCall> => {
-        const { boxes, slots } = components[call];
-        const slot = slots[dispatch(tag, boxes, dims)];
-        const { artifact } = slot.ready ?? (await slot.obtain({ cause: "first use", dims }, context.signal));
-        return { artifact, weights: [] };
-      }),
+      plan.calls.map(({ dims }, call) =>
+        withSlot(components[call], dims, context, async (slot): Promise<ResolvedCall> => {
+          const { artifact } = slot.ready ?? (await slot.obtain({ cause: "first use", dims }, context.signal));
+          return { artifact, weights: [] };
+        }),
+      ),
     );
     const placed = partitionPlan(plan, (tag) => (tag === resize.spec.tag ? resize : order).device);
     const segments = linkSegments(placed, inputs, (call) => resolved[call]);

@@ -3,7 +3,7 @@ import type { Tensors } from "../abi/encoder.ts";
 import { bytesText, internal } from "../core/diagnostics.ts";
 import { dispatch } from "../core/range.ts";
 import type { ResolvedCall } from "../exec/linker.ts";
-import type { ReadyComponent } from "./artifacts.ts";
+import type { ReadyComponent } from "./ready_component.ts";
 import { linkSegments, partitionPlan } from "./segments.ts";
 import type { PreparedTower } from "./tower.ts";
 

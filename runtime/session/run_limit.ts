@@ -5,7 +5,7 @@ import { bytesText } from "../core/diagnostics.ts";
 import { type Bindings, evaluateData, type Interval } from "../core/dim.ts";
 import { DTYPE_BYTES } from "../core/dtype.ts";
 import { slotBytes } from "../exec/linker.ts";
-import type { ReadyComponent } from "./artifacts.ts";
+import type { ReadyComponent } from "./ready_component.ts";
 
 /** The largest run, and why it is no larger. */
 export interface RunLimit {

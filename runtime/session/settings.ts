@@ -108,6 +108,11 @@ export function placeText({ name }: CompileLayers[number], place: string): strin
 /** What one call of `load` or `compile` asks for: weaker than the first configuration's settings by tag, stronger than its base. */
 export type CallSettings = Pick<CompileSettings, "dtype">;
 
+/** The settings among a call's options. */
+export function dtypeOf({ dtype }: { readonly dtype?: WeightDType | undefined }): CallSettings {
+  return dtype === undefined ? {} : { dtype };
+}
+
 /** All settings that speak about a tag, the strongest first, each with its place in words. */
 function settingsFor(
   tag: string,

@@ -3,10 +3,8 @@ import type { WeightUse } from "../abi/artifact.ts";
 import type { Device } from "../abi/device.ts";
 import type { Plan, Tensors, TowerSpec } from "../abi/encoder.ts";
 import { bytesText, FoveaError, internal } from "../core/diagnostics.ts";
-import type { Bindings } from "../core/dim.ts";
-import { dispatch } from "../core/range.ts";
 import type { TraceSink } from "../core/trace.ts";
-import { dimsText, type ForwardContext, inRequest } from "../exec/forward_context.ts";
+import type { ForwardContext } from "../exec/forward_context.ts";
 import {
   createInstanceWeights,
   type InstanceWeights,
@@ -14,9 +12,11 @@ import {
   type TensorReader,
 } from "../exec/instance_weights.ts";
 import type { ResolvedCall } from "../exec/linker.ts";
-import type { Artifacts, PrepareOptions, ReadyComponent } from "./artifacts.ts";
+import type { Artifacts, PrepareOptions } from "./artifacts.ts";
 import { concatRows, sliceRows } from "./batching.ts";
+import { withSlot } from "./call_slot.ts";
 import { type Caller, firstUse } from "./callers.ts";
+import type { RangeSlot, ReadyComponent } from "./ready_component.ts";
 import { limitRuns, type RunLimit } from "./run_limit.ts";
 import {
   createSegmentRunner,
@@ -334,15 +334,6 @@ class Tower implements LoadedTower {
     return program;
   }
 
-  /** @throws FoveaError `outside_ranges` */
-  #dispatch({ spec, boxes }: ReadyComponent, dims: Bindings, context: ForwardContext): number {
-    try {
-      return dispatch(spec.tag, boxes, dims, spec.relations);
-    } catch (error) {
-      throw inRequest(error, context, `call of component "${spec.tag}"${dimsText(dims)}`);
-    }
-  }
-
   async #link(plan: Plan, inputs: Tensors, { context, caller }: RunRequest): Promise<readonly LinkedSegment[]> {
     const componentOf = (tag: string): ReadyComponent =>
       this.components.get(tag) ?? internal(`the plan calls "${tag}", which is not loaded`);
@@ -351,18 +342,13 @@ class Tower implements LoadedTower {
       const component = componentOf(tag);
       const weights = this.#weights.get(weightKey(tag, instance));
       if (weights === undefined) internal(`the plan calls "${tag}" for the unknown instance "${instance}"`);
-      const slot = component.slots[this.#dispatch(component, dims, context)];
-      const where = (): string => `compiling and loading component "${tag}"${dimsText(dims)}`;
-      context.check();
-      context.doing(where);
-      try {
+      const use = async (slot: RangeSlot): Promise<ResolvedCall> => {
         const { artifact } = slot.ready ?? (await slot.obtain(await firstUse(dims, caller), context.signal));
         // Lazy ranges bring weights of their own; all others are resident.
         await weights.load(artifact.weights, this.#options.reader(instance), context.signal);
-        resolved.push({ artifact, weights: weights.resolve(artifact.weights) });
-      } catch (error) {
-        throw inRequest(error, context, where());
-      }
+        return { artifact, weights: weights.resolve(artifact.weights) };
+      };
+      resolved.push(await withSlot(component, dims, context, use));
     }
     const segments = partitionPlan(plan, (tag) => componentOf(tag).device);
     return linkSegments(segments, inputs, (at) => resolved[at]);

@@ -4,9 +4,10 @@ import { FoveaError, internal } from "../core/diagnostics.ts";
 import { openContext } from "../exec/forward_context.ts";
 import type { TensorReader } from "../exec/instance_weights.ts";
 import type { OpTable } from "../ir/node.ts";
-import type { Artifacts, ReadyArtifact } from "./artifacts.ts";
+import type { Artifacts } from "./artifacts.ts";
 import { composeTower } from "./granularity.ts";
-import type { CallSettings, CompileSettings } from "./settings.ts";
+import type { ReadyArtifact } from "./ready_component.ts";
+import type { CallSettings, CompileSettings, FoveaConfig } from "./settings.ts";
 import { type LoadedTower, loadTower } from "./tower.ts";
 
 /** Every op alone; the plugin's own components; that many blocks in one component; all calls in one. */
@@ -53,6 +54,10 @@ export interface GranularityReport {
   /** The cut to take. */
   readonly recommended: string;
   readonly why: string;
+  /** How to take it, as a sentence. */
+  readonly how: string;
+  /** The configuration that takes it; nothing where only the encoder's plugin can, by larger components. */
+  readonly config?: FoveaConfig;
 }
 
 export interface GranularityParts {
@@ -175,6 +180,18 @@ export function recommend(cuts: readonly CutReport[]): Pick<GranularityReport, "
   return { recommended: best.cut, why: `${[first, ...others.map(against)].join("; ")}.` };
 }
 
+/** How a cut is taken for a tower's components, and the configuration that does. */
+export function applying(cut: string, tags: readonly string[]): Pick<GranularityReport, "how" | "config"> {
+  if (cut === "block") return { how: "The model is cut like this without any setting.", config: {} };
+  if (cut === "op") {
+    const components = Object.fromEntries(tags.map((tag) => [tag, { enabled: false }]));
+    return { how: "This configuration runs the components op by op.", config: { compile: { components } } };
+  }
+  return {
+    how: "No setting takes it: components belong to the encoder's plugin, whose author can build several blocks in one.",
+  };
+}
+
 /**
  * Loads a tower in every cut at once and runs them in turns on the same example, so that a slower minute of the machine
  * hits all. Weights are resident once for each cut; a cut that does not fit any more is reported with that reason.
@@ -219,7 +236,9 @@ export async function tuneGranularity(
     const measured = loaded.map((l) => reportOf(l, own));
     const order = [...all.keys()];
     const reports = [...measured, ...problems].sort((a, b) => order.indexOf(a.cut) - order.indexOf(b.cut));
-    return { modality: tower.modality, cuts: reports, ...recommend(reports) };
+    const advice = recommend(reports);
+    const tags = tower.components.map((c) => c.tag);
+    return { modality: tower.modality, cuts: reports, ...advice, ...applying(advice.recommended, tags) };
   } finally {
     for (const { tower: one } of loaded) one.release();
   }

@@ -2,7 +2,8 @@
 import type { Tensor } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { exp } from "../core/math.ts";
-import { checkOptions, type Expected, FUNCTION, foundText, SIGNAL, TEXT } from "./check.ts";
+import type { CallOptions } from "../exec/forward_context.ts";
+import { CALL_OPTIONS, checkOptions, type Expected, FUNCTION, foundText, TEXT } from "./check.ts";
 import type { Encoder } from "./encoder.ts";
 import type { ImageInput } from "./inputs.ts";
 
@@ -14,17 +15,16 @@ export interface Classification {
   readonly probabilities: readonly number[];
 }
 
-export interface ClassifyOptions {
+export interface ClassifyOptions extends CallOptions {
   /** Text around a label; `{}` stands for it. */
   readonly template?: string;
-  readonly signal?: AbortSignal;
-  /** Told after each batch of pictures. */
+  /** Told after each batch of pictures, and after the labels. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
 const CLASSIFY_OPTIONS: Readonly<Record<keyof ClassifyOptions, Expected>> = {
+  ...CALL_OPTIONS,
   template: TEXT,
-  signal: SIGNAL,
   onProgress: FUNCTION,
 };
 
@@ -76,7 +76,7 @@ function sigmoid(x: number): number {
 }
 
 /**
- * Finds the best label for each picture.
+ * Finds the best label for each picture; pictures and labels are encoded in one call.
  * @throws FoveaError `no_component` for models without both towers, and what `encode` throws
  */
 export async function classifyImages(
@@ -86,12 +86,11 @@ export async function classifyImages(
   options: ClassifyOptions = {},
 ): Promise<readonly Classification[]> {
   checkLabels(labels, options);
-  const { template = "a photo of {}", signal, onProgress } = options;
-  const report = onProgress === undefined ? {} : { onProgress };
-  const abort = signal === undefined ? {} : { signal };
+  const { template = "a photo of {}", ...call } = options;
   const texts = labels.map((label) => template.replaceAll("{}", label));
-  const { text_embeds } = await encoder.encode({ texts }, { outputs: ["text_embeds"], ...abort });
-  const { image_embeds } = await encoder.encode({ images }, { outputs: ["image_embeds"], ...abort, ...report });
+  // One call, so that its deadline, its name and its spans are those of the whole.
+  const outputs = ["image_embeds", "text_embeds"];
+  const { image_embeds, text_embeds } = await encoder.encode({ images, texts }, { ...call, outputs });
   if (text_embeds === undefined || image_embeds === undefined || encoder.logitScale === undefined) {
     throw new FoveaError(
       "no_component",

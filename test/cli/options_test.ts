@@ -26,7 +26,7 @@ test("sizes of memory have units", () => {
 
 test("lists of names leave out blanks and are never empty", () => {
   assert.deepEqual(nameList(" a , b c,,"), ["a", "b c"]);
-  assert.throws(() => nameList(" , "), /separated by commas/);
+  assert.throws(() => nameList(" , "), /Expected names, separated by commas\./);
   assert.throws(() => nonEmpty("a folder")(" "), /Expected a folder/);
   assert.throws(() => oneOf(["vision", "text"])("visoin"), /one of vision, text/);
 });
@@ -50,7 +50,10 @@ test("paths of pictures are checked before anything is loaded", async () => {
   const folder = mkdtempSync(join(tmpdir(), "fovea-pictures-"));
   try {
     await assert.rejects(checkPictures([folder]), hasCode("bad_usage", /is a folder; name the pictures in it/));
-    await assert.rejects(checkPictures([""]), hasCode("bad_usage", /name is empty/));
+    await assert.rejects(
+      checkPictures([""]),
+      hasCode("bad_usage", /A picture's name is empty; give paths or addresses\./),
+    );
     await assert.rejects(checkPictures([join(folder, "no.png")]), hasCode("file.not_found", /no\.png/));
     await assert.rejects(checkPictures(["b,"]), hasCode("bad_usage", /"b,".*put quotes around/));
     await checkPictures(["https://example.org/no.png"]);

@@ -47,6 +47,10 @@ test("explain --breaks finds none in a sound model, and says what it cannot load
   const absent = await runCli(["explain", "--breaks", "./no_such_plugin.js"]);
   assert.equal(absent.code, 2);
   assert.match(absent.stderr, /The plugin \.\/no_such_plugin\.js cannot be loaded by \w+: /);
+  const other = fileURLToPath(new URL(`../kit/assertions${EXTENSION}`, import.meta.url));
+  const empty = await runCli(["explain", "--breaks", other]);
+  assert.equal(empty.code, 2);
+  assert.match(empty.stderr, /assertions\.[tj]s exports no plugin; export what definePlugin returns\./);
 });
 
 test("sizes are recorded while embedding, and ranges are learnt from them", async () => {

@@ -14,10 +14,13 @@ test("tune granularity prints a table and a recommendation, or one JSON document
     /\ncut +ms +min +ratio +compile ms +artifacts +their size +steps +weights +arena +peak\nblock /,
   );
   assert.match(text.stdout, /\ntower /);
-  assert.match(text.stdout, /\nrecommended: (block|tower)\. "\1" is /);
+  const [, cut] = text.stdout.match(/\nrecommended: (block|tower)\. "\1" is /) ?? [];
+  const how = cut === "block" ? "The model is cut like this without any setting" : "No setting takes it: ";
+  assert.ok(text.stdout.includes(`\n${how}`), text.stdout);
   const json = await runCli([...COMMAND, "--cuts", "block", "--batch", "2", "--json"]);
   const report = JSON.parse(json.stdout);
   assert.deepEqual([report.modality, report.batch, report.recommended, report.cuts.length], ["vision", 2, "block", 1]);
+  assert.deepEqual(report.config, {});
 });
 
 test("tune explains what it does not take, and takes nothing without a sub-command", async () => {

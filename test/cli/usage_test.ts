@@ -55,7 +55,7 @@ const CASES: readonly BadCase[] = [
   {
     what: "an output format that is not known",
     args: () => ["embed", DIGITS, PICTURE, "--out", "x.bin"],
-    says: /x\.bin.*\.safetensors/s,
+    says: /--out x\.bin has no known format; use one of .*\.safetensors/s,
   },
   { what: "labels that are missing", args: () => ["classify", DIGITS, PICTURE], says: /--labels/ },
   {
@@ -66,7 +66,7 @@ const CASES: readonly BadCase[] = [
   {
     what: "a result that the model does not give",
     args: () => ["embed", DIGITS, PICTURE, "--outputs", "image_embed"],
-    says: /"image_embed".*Did you mean "image_embeds"/s,
+    says: /There is no result "image_embed"; these inputs give .*Did you mean "image_embeds"/s,
   },
   {
     what: "an output folder that is missing",
@@ -76,7 +76,7 @@ const CASES: readonly BadCase[] = [
   {
     what: "a component without cases",
     args: () => ["verify", DIGITS, "--component", "audio"],
-    says: /no audio cases.*vision and text/s,
+    says: /holds no audio cases, so there is nothing to verify; its cases are of vision and text/s,
   },
   {
     what: "inputs beyond the memory",

@@ -61,11 +61,14 @@ test("context: a deadline fires by its timer, and by the clock where the timer h
     () => context.check(),
     hasCode(
       "deadline_exceeded",
-      /^Request 7 was stopped at its deadline of 250 ms: after 300 ms it was computing component "siglip\/text\.block" at batch 2, call 3 of 14\. Give it a later `deadline`/,
+      /^Request 7 \(text\) was stopped at its deadline of 250 ms: after 300 ms it was computing component "siglip\/text\.block" at batch 2, call 3 of 14\. Give it a later `deadline`/,
     ),
   );
   assert.ok(context.signal.reason instanceof DeadlineError);
-  assert.deepEqual([context.signal.reason.requestId, context.signal.reason.ranMs], ["7", 300]);
+  assert.deepEqual(
+    [context.signal.reason.requestId, context.signal.reason.tag, context.signal.reason.ranMs],
+    ["7", "text", 300],
+  );
   context.close();
 });
 
@@ -95,17 +98,28 @@ test("context: spans get the request's id and end when they are told", () => {
   assert.deepEqual([context.traced, contextAt({}).context.traced], [true, false]);
 });
 
-test("context: errors name the request; reasons of aborts, own kinds of errors and broken invariants stay as they are", () => {
+test("context: errors name the request and stay of their kind; reasons of aborts and broken invariants stay as they are", () => {
   const { context } = contextAt({});
   const found = inRequest(new FoveaError("kernel_failed", "It failed.", { exitCode: 1 }), context, "component x");
   assert.ok(found instanceof FoveaError);
   assert.deepEqual(
     [found.code, found.message, found.exitCode],
-    ["kernel_failed", "It failed. This was request 7, component x.", 1],
+    ["kernel_failed", "It failed. This was request 7 (vision), component x.", 1],
   );
+  const sealed = new SealedError("a/b", "rows 9");
+  const { message } = sealed;
+  const named = inRequest(sealed, context, "component x");
+  assert.ok(named instanceof SealedError && named !== sealed);
+  assert.deepEqual(
+    [named.name, named.code, named.exitCode, named.cause, named.message],
+    ["SealedError", "sealed", 2, sealed, `${message} This was request 7 (vision), component x.`],
+  );
+  // Calls that waited for the same compile caught the same error.
+  assert.equal(sealed.message, message);
+  assert.match(String(named.stack), /This was request 7/);
   const reason = new FoveaError("busy", "The server stops.");
   const aborted = contextAt({ signal: AbortSignal.abort(reason) }).context;
-  for (const error of [new Error("internal: no"), new SealedError("a", "b"), "text"]) {
+  for (const error of [new Error("internal: no"), "text"]) {
     assert.equal(inRequest(error, context, "component x"), error);
   }
   assert.equal(inRequest(reason, aborted, "component x"), reason);

@@ -222,7 +222,7 @@ test("runner: failures name the request, the component and its dims", async () =
       runner.run(program("a", 192, "failing"), inputs(1), RESULTS, context),
       hasCode(
         "lost",
-        /^The device is lost\. This was request r, component "test\/increment" \("layers\.0\."\) at rows 4, call 1 of 1\.$/,
+        /^The device is lost\. This was request r \(vision\), component "test\/increment" \("layers\.0\."\) at rows 4, call 1 of 1\.$/,
       ),
     );
   }

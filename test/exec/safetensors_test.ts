@@ -189,7 +189,7 @@ test("writer: data at odd addresses and unreadable types", () => {
   const wide = encodeSafetensors({ w: { dtype: "i64", shape: [1], data: BigInt64Array.of(2147483648n) } });
   assert.throws(() => readAllTensors(wide, "m"), {
     code: "invalid_tensor",
-    message: /"w" in m holds 2147483648 at index 0/,
+    message: /"w" in m holds 2147483648 at index 0; whole numbers must fit 32 bits\./,
   });
   assert.throws(
     () => encodeSafetensors({ w: { dtype: "f32", shape: [2], data: new Float32Array(3) } }),
@@ -207,5 +207,8 @@ test("writer: npy files have NumPy's header", () => {
   assert.deepEqual(new Float32Array(bytes.slice(128).buffer), data);
   assert.match(headerOf(encodeNpy({ dtype: "i32", shape: [1], data: new Int32Array(1) })), /'<i4'.*\(1,\)/);
   assert.match(headerOf(encodeNpy({ dtype: "bool", shape: [], data: new Uint8Array(1) })), /'\|b1'.*\(\)/);
-  assert.throws(() => encodeNpy({ dtype: "bf16", shape: [], data: new Uint16Array(1) }), { code: "unsupported_dtype" });
+  assert.throws(() => encodeNpy({ dtype: "bf16", shape: [], data: new Uint16Array(1) }), {
+    code: "unsupported_dtype",
+    message: "An .npy file cannot hold bf16; write a .safetensors file.",
+  });
 });

@@ -5,7 +5,8 @@ import { createGraphBuilder, type GraphBuilder, type Node } from "../../runtime/
 import { evaluateNode, evaluatorOf, type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
 import { nodesOf } from "../../runtime/ir/graph.ts";
 import { createInterner } from "../../runtime/ir/node.ts";
-import { broadcastShapes, OP_TABLE } from "../../runtime/ir/ops.ts";
+import { OP_TABLE } from "../../runtime/ir/ops.ts";
+import { broadcastShapes } from "../../runtime/ir/shapes.ts";
 import { growRandomGraph, RANDOM_SYMBOLS, randomBindings, randomInputs, randomWeights } from "../kit/random_graph.ts";
 import { buildGraph } from "../kit/run_graph.ts";
 

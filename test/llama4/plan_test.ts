@@ -97,9 +97,15 @@ test("llama4 prepare: tiles pass untouched, aspect ratios are checked and left o
   // 2x2 tiles and an overview, and a picture of a single tile.
   const given = { pixel_values: six, aspect_ratios: ratios([2, 2], [2, 2, 1, 1]) };
   assert.deepEqual(tower.prepare(given), { pixel_values: six });
-  refuses({ ...given, aspect_ratios: ratios([1, 2], [2, 2]) }, /tells of 5 tiles, .* "pixel_values" has 6/);
+  refuses(
+    { ...given, aspect_ratios: ratios([1, 2], [2, 2]) },
+    /tells of 5 tiles, overviews included, but "pixel_values" has 6; give the tiles of the same images\./,
+  );
   refuses({ ...given, aspect_ratios: ratios([2], [2, 2]) }, /"aspect_ratios" has shape \[2\], expected \[images, 2\]/);
-  refuses({ ...given, aspect_ratios: ratios([1, 2], [6, 0]) }, /holds 0 at element 1/);
+  refuses(
+    { ...given, aspect_ratios: ratios([1, 2], [6, 0]) },
+    /"aspect_ratios" holds 0 at element 1; expected whole numbers from 1\./,
+  );
 });
 
 test("llama4 prepare: what is no batch of tiles is refused", () => {
@@ -120,5 +126,8 @@ test("llama4 example: seeded inputs that prepare takes", () => {
   assert.deepEqual(tower.prepare(a).pixel_values.shape, [2, 3, 56, 56]);
   assert.deepEqual(tower.example({ batch: 2, seed: 1 }), a);
   assert.notDeepEqual(tower.example({ batch: 2, seed: 2 }), a);
-  assert.throws(() => tower.example({ batch: 1, seed: 1, size: [56, 112] }), /tiles of 56x56 pixels, found 56x112/);
+  assert.throws(
+    () => tower.example({ batch: 1, seed: 1, size: [56, 112] }),
+    /takes tiles of 56x56 pixels, found 56x112; leave the size out/,
+  );
 });

@@ -84,7 +84,12 @@ test("mono: channels are averaged, and what is no clip is named", () => {
   const refused = (sampleRate: number, channels: readonly Float32Array[], code: string, says: RegExp): void =>
     assert.throws(() => mixToMono({ sampleRate, channels }, "Audio 3"), hasCode(code, says));
   refused(16000, [], "audio.shape", /^Audio 3 has 0 channels; expected 1 to 64/);
-  refused(16000, [a, b.subarray(1)], "audio.shape", /2 samples in channel 1 and 3 in channel 0/);
+  refused(
+    16000,
+    [a, b.subarray(1)],
+    "audio.shape",
+    /2 samples in channel 1 and 3 in channel 0; expected Float32Arrays of one length/,
+  );
   refused(16000, [a, [1, 2, 3] as unknown as Float32Array], "audio.shape", /something else than a Float32Array/);
   for (const rate of [0, 999, 16000.5, 1e9, Number.NaN])
     refused(rate, [a], "audio.shape", /sample rate of .* Hz; expected/);

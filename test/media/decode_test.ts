@@ -136,7 +136,7 @@ test("formats and kinds that are not supported are named", async () => {
   await refuses(
     await fixture("decode/cmyk.jpg"),
     "image.unsupported",
-    /is a CMYK JPEG, which is not supported; convert it/,
+    /is a CMYK JPEG, which is not supported; convert it to an RGB PNG, JPEG or WebP first\./,
   );
   await refuses(text(`BM${"?".repeat(40)}`), "image.unsupported", /is a BMP file/);
   await refuses(text("II*\0????????"), "image.unsupported", /is a TIFF file/);

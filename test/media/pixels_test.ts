@@ -85,7 +85,10 @@ test("values of samples follow their channel, in planes and side by side", () =>
 test("pixels that do not match their size are refused", () => {
   assert.throws(() => rgbImage(2, 2, new Uint8Array(11)), {
     code: "image.shape",
-    message: /width \* height \* 3 = 12/,
+    message: /of 2x2 pixels was given 11 bytes; RGB pixels need width \* height \* 3 = 12/,
   });
-  assert.throws(() => rgbImage(0, 2, new Uint8Array(0)), { code: "image.shape" });
+  assert.throws(() => rgbImage(0, 2, new Uint8Array(0)), {
+    code: "image.shape",
+    message: /An image of 0x2 pixels was given; both sides must be whole numbers from 1\./,
+  });
 });

@@ -114,6 +114,10 @@ test("files that are no tokenizer are refused", async () => {
     await assert.rejects(createTokenizer(file, {}), { ...refused, message: /has no `model` object/ });
   }
   const good = (await json("tokenizer.json")) as Json;
+  await assert.rejects(createTokenizer({ ...good, normalizer: { type: "Unheard" } }, {}), {
+    ...refused,
+    message: /^tokenizer\.json cannot be used: .*Unheard/,
+  });
   await assert.rejects(createTokenizer(good, []), {
     ...refused,
     message: /tokenizer_config.json is not a JSON object/,

@@ -221,18 +221,21 @@ test("qwen_vl prepare: grids and patches that do not fit are refused with found 
   refuses(withGrid(...Array.from({ length: 5 }, () => [1, 2, 2])), /1x2x2 \+ 1x2x2 \+ 1x2x2 \+ 1x2x2 \+ \.\.\. = 20/);
   refuses(withGrid([1, 4, 4], [1, 3, 4]), /Image 1 has a grid of 1x3x4 patches .* must be multiples of 2/);
   refuses(withGrid([1, 16, 1]), /Image 0 has a grid of 1x16x1 patches .* multiples of 2/);
-  refuses(withGrid([0, 4, 4]), /Image 0 has a grid of 0x4x4 patches .* at least 1/);
+  refuses(
+    withGrid([0, 4, 4]),
+    /Image 0 has a grid of 0x4x4 patches in "grid_thw"; frames, rows and columns must be at least 1\./,
+  );
   refuses(withGrid([1, -4, -4]), /grid of 1x-4x-4 patches .* at least 1/);
   refuses(
     { hidden_states, grid_thw: gridTensor([]) },
-    /shape \[0, 3\], expected \[images, 3\] with at least one image/,
+    /shape \[0, 3\], expected \[images, 3\] with at least one image: its frames, rows and columns of patches\./,
   );
   refuses({ hidden_states, grid_thw: { ...grid_thw, shape: [3] } }, /shape \[3\], expected \[images, 3\]/);
   refuses({ hidden_states, grid_thw: { ...grid_thw, shape: [2, 3] } }, /holds 3 values, .* needs 6/);
   refuses({ hidden_states, grid_thw: f32([1, 3], () => 4) }, /"grid_thw" has type f32, expected i32/);
   refuses(
     { hidden_states: f32([16, 5], () => 0), grid_thw },
-    /shape \[16, 5\], expected \[patches, 4\]: .* 1 channels/,
+    /shape \[16, 5\], expected \[patches, 4\]: a row for each patch of 1 channels/,
   );
   refuses({ hidden_states: f32([1, 16, 4], () => 0), grid_thw }, /shape \[1, 16, 4\], expected \[patches, 4\]/);
   refuses({ hidden_states: { ...hidden_states, shape: [15, 4] }, grid_thw }, /holds 15 patches, but .* = 16/);

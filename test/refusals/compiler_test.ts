@@ -44,6 +44,20 @@ test("the evaluator says what it found and what it expected", () => {
 });
 
 const { make } = createInterner(OP_TABLE);
+
+test("sizes that are none and pixels without three channels are refused by the ops", () => {
+  const input = (name: string, dtype: DType, shape: readonly number[]): Node =>
+    make("input", [], { name, shape, dtype });
+  assert.throws(
+    () => input("x", "f32", [2, -1]),
+    hasCode("shape_error", /sizes must be whole and at least 0, found \[2, -1\]\./),
+  );
+  const table = [input("starts", "i32", [4]), input("weights", "i32", [4, 4]), input("bits", "i32", [1])];
+  assert.throws(
+    () => make("resample_columns", [input("pixels", "u8", [2, 9, 4]), ...table], { narrow: false }),
+    hasCode("shape_error", /pixels have 3 channels, found 4\./),
+  );
+});
 const input = (shape: readonly (number | ReturnType<typeof symbol>)[], dtype: DType = "f32"): Node =>
   make("input", [], { name: `${dtype} ${shape.length}`, shape, dtype });
 

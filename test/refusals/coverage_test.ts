@@ -11,9 +11,18 @@ const SOURCES = [
   "runtime/compile",
   "runtime/exec",
   "runtime/session",
+  "runtime/media",
+  "runtime/cli",
   "kernels/wasm/claims",
+  "kernels/wasm/device",
+  "plugins",
 ];
 const FILES = ["runtime/session.ts", "kernels/reference/code.ts", "kernels/reference/kernel.ts"];
+
+/** Sentences that no test brings about, each with the reason. */
+const UNTESTED: Readonly<Record<string, string>> = {
+  "… declares …x… pixels and holds …x….": "needs a codec that gives another size than the header it was asked to read",
+};
 
 // Sources, also where compiled tests run.
 const root = (path: string): string => join(process.cwd(), path);
@@ -36,12 +45,17 @@ const textOf = (s: Sentence): string => s.parts.join("…");
 
 test("every sentence of a refusal has a test that asks for words of it alone", () => {
   const sentences = sources.flatMap(({ path, text }) => sentencesOf(path, text));
-  assert.ok(sentences.length > 250, `${sentences.length} sentences`);
+  assert.ok(sentences.length > 500, `${sentences.length} sentences`);
   const open = untested(sentences, asked);
   assert.deepEqual(
-    open.map((s) => `${s.file}:${s.line}: ${textOf(s)}`),
+    open.filter((s) => !Object.hasOwn(UNTESTED, textOf(s))).map((s) => `${s.file}:${s.line}: ${textOf(s)}`),
     [],
     "no test has words of these sentences; add one, such as in test/refusals",
+  );
+  assert.deepEqual(
+    Object.keys(UNTESTED).filter((text) => !open.some((s) => textOf(s) === text)),
+    [],
+    "these are tested or gone; take them off the list",
   );
 });
 

@@ -92,6 +92,13 @@ test("ranges that the configuration got wrong are told with their place", async 
   await runtime.close();
 });
 
+test("threads are refused where there are no workers", async () => {
+  await assert.rejects(
+    openDevice("wasm", [wasmPlugin], BARE_HOST, { threads: 2 }),
+    hasCode("no_workers", /^2 threads were asked for, but \w+ has no workers; use threads: 0\.$/),
+  );
+});
+
 test("devices that nobody brings or that cannot run here are refused", async () => {
   const absent = {
     ...(wasmPlugin.devices?.[0] as DeviceSpec),
@@ -155,7 +162,10 @@ test("a pack whose blob has other bytes names the blob", async () => {
   const pack = await openPackSource(files, await detectHost());
   await assert.rejects(
     pack.blob(digest),
-    hasCode("damaged_pack", /The pack memory cannot be used: its blob 0{64} is damaged \(3 of 4 bytes\)\./),
+    hasCode(
+      "damaged_pack",
+      /The pack memory cannot be used: its blob 0{64} is damaged \(3 of 4 bytes\)\. Build or download it again\./,
+    ),
   );
 });
 

@@ -107,9 +107,28 @@ for (const threads of [0, 2]) {
 
 test("a deadline of 0 lets nothing begin, and a call can be made again", () =>
   withEncoder(0, async (encoder) => {
-    await assert.rejects(encoder.encode(words, { deadline: 0 }), hasCode("deadline_exceeded", /Request 1 /));
+    await assert.rejects(
+      encoder.encode(words, { deadline: 0 }),
+      hasCode("deadline_exceeded", /^Request 1 \(encode\) /),
+    );
     assert.equal((await encoder.encode(words, { deadline: 600_000 })).text_embeds?.shape[0], 2);
   }));
+
+test("a call outside of the ranges, and one that a sealed runtime has no artifact for, name the request", async () => {
+  const runtime = await openRuntime({ threads: 0, compile: { base: { lazy: true } } });
+  const component = await runtime.compile({ ...SLOW, symbols: { rows: { min: 1, max: 8 } } });
+  await assert.rejects(
+    component.run(rows(9), { requestId: "a" }),
+    hasCode("outside_ranges", / This was request a \(test\/slow\), call of component "test\/slow" at rows 9\.$/),
+  );
+  const encoder = await runtime.load(repositoryPath("test/fixtures/clip"), { components: ["text"] });
+  runtime.seal();
+  await assert.rejects(
+    encoder.encode(words, { requestId: "b" }),
+    hasCode("sealed", / This was request b \(text\), compiling and loading component "clip\/text\.embed" at batch 2/),
+  );
+  await runtime.close();
+});
 
 test("what a call cannot mean is refused", () =>
   withEncoder(0, async (encoder) => {

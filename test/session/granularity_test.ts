@@ -7,11 +7,12 @@ import type { ComponentCall, ComponentSpec, Plan, TowerSpec } from "../../runtim
 import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
 import { createArtifacts } from "../../runtime/session/artifacts.ts";
+import { checkConfig } from "../../runtime/session/config_schema.ts";
 import { composeTower, groupCalls } from "../../runtime/session/granularity.ts";
 import { createJournal } from "../../runtime/session/journal.ts";
 import { createPlaces } from "../../runtime/session/places.ts";
 import { loadTower } from "../../runtime/session/tower.ts";
-import { recommend } from "../../runtime/session/tune_granularity.ts";
+import { applying, recommend } from "../../runtime/session/tune_granularity.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { callContext } from "../kit/call_context.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
@@ -46,6 +47,22 @@ const MEASURED: Extract<CutReport, { ms: unknown }> = {
   peakBytes: 1,
   difference: 0,
 };
+
+test("how a cut is taken is said, with a configuration where there is one", () => {
+  const tags = ["clip/vision.embed", "clip/vision.block"];
+  assert.deepEqual(applying("block", tags).config, {});
+  assert.match(applying("block", tags).how, /without any setting\.$/);
+  const { how, config } = applying("op", tags);
+  assert.match(how, /This configuration runs the components op by op\./);
+  assert.deepEqual(config, {
+    compile: { components: { "clip/vision.embed": { enabled: false }, "clip/vision.block": { enabled: false } } },
+  });
+  assert.deepEqual(checkConfig(config, "the recommendation"), config);
+  for (const cut of ["4 blocks", "tower"]) {
+    assert.equal(applying(cut, tags).config, undefined);
+    assert.match(applying(cut, tags).how, /^No setting takes it: components belong to the encoder's plugin, /);
+  }
+});
 
 test("the cheapest to compile of the fastest is recommended, and never one with other results", () => {
   const cut = (name: string, ratio: number, compileMs: number, difference = 0): CutReport => ({

@@ -7,7 +7,10 @@ import {
   type EncodeInputs,
   type Encoder,
   type LoadOptions,
+  type PixelImage,
   type RuntimeOptions,
+  type Span,
+  type Tensor,
 } from "../../mod.ts";
 import { didYouMean, foundText } from "../../runtime/session/check.ts";
 import { hasCode } from "../kit/assertions.ts";
@@ -48,7 +51,7 @@ const LOAD_OPTIONS: readonly (readonly [unknown, RegExp])[] = [
 
 const SOURCES: readonly (readonly [unknown, string, RegExp])[] = [
   [undefined, "bad_source", /found undefined/],
-  [{}, "bad_source", /folder's path.*found an object/],
+  [{}, "bad_source", /^A model is a folder's path, hf:organisation\/name, .*found an object/],
   ["", "bad_source", /name is empty/],
   ["ftp://example.org/clip", "bad_source", /ftp:.*cannot be read/],
   ["http://", "bad_source", /"http:\/\/" is not a valid address/],
@@ -104,6 +107,58 @@ test("classifyImages refuses labels that cannot be told apart before it encodes 
       hasCode("invalid_input", says),
     );
   }
+});
+
+test("an input that no tower takes is refused with the names of all", async () => {
+  const runtime = await createRuntime({ threads: 0 });
+  const encoder = await runtime.load(CLIP);
+  await assert.rejects(
+    encoder.encode({ image: ["cat.png"] as unknown as Tensor }),
+    hasCode(
+      "invalid_input",
+      /^There is no input "image"; this model takes images, videos, texts, audio, pixel_values, .* Did you mean "images"\?$/,
+    ),
+  );
+  await runtime.close();
+});
+
+test("classifyImages takes the options of a call, and makes one call of pictures and labels", async () => {
+  const runtime = await createRuntime({ threads: 0 });
+  const encoder = await runtime.load(repositoryPath("examples/models/digits-clip"));
+  const picture: PixelImage = { width: 8, height: 8, channels: 3, data: new Uint8Array(192).fill(200) };
+  const spans: Span[] = [];
+  const told: (readonly [number, number])[] = [];
+  const found = await classifyImages(encoder, [picture], ["one", "two"], {
+    requestId: "order 9",
+    deadline: 600_000,
+    trace: { span: (s) => spans.push(s) },
+    onProgress: (done, total) => told.push([done, total]),
+  });
+  assert.equal(found.length, 1);
+  assert.deepEqual(told, [
+    [1, 2],
+    [2, 2],
+  ]);
+  assert.ok(spans.every((s) => s.requestId === "order 9"));
+  assert.deepEqual(
+    spans.flatMap((s) => (s.kind === "prepare" || s.kind === "request" ? [s.name] : [])),
+    ["vision", "text", "encode"],
+  );
+  const { encodes } = encoder.stats();
+  assert.equal(encodes, 1);
+  await assert.rejects(
+    classifyImages(encoder, [picture], ["one", "two"], { requestId: "late", deadline: 0 }),
+    hasCode("deadline_exceeded", /^Request late \(encode\) was stopped at its deadline of 0 ms/),
+  );
+  await assert.rejects(
+    classifyImages(encoder, [picture], ["one", "two"], { signal: AbortSignal.abort(new Error("no longer wanted")) }),
+    { message: "no longer wanted" },
+  );
+  await assert.rejects(
+    classifyImages(encoder, [picture], ["one", "two"], { requestId: 7 as unknown as string }),
+    hasCode("invalid_options", /`requestId` of classifyImages is 7; expected a text/),
+  );
+  await runtime.close();
 });
 
 test("values are named without their contents", () => {

@@ -7,6 +7,7 @@ import { forItems, word, wordBytes } from "../../kernels/wasm/emit/loops.ts";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
 import { createRuntime, definePlugin, type KernelSpec, type Plugin, type RuntimeOptions } from "../../mod.ts";
 import { product } from "../../runtime/core/dim.ts";
+import type { CallOptions } from "../../runtime/exec/forward_context.ts";
 import { ProofError } from "../../runtime/exec/prove.ts";
 import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
 import type { Store } from "../../runtime/exec/store/store.ts";
@@ -75,6 +76,7 @@ async function squares(
   plugin: Plugin,
   options: RuntimeOptions,
   rows = 5,
+  call: CallOptions = {},
 ): Promise<{ readonly kernels: readonly string[]; readonly problems: readonly string[]; readonly proven: number }> {
   const problems: string[] = [];
   const runtime = await createRuntime({
@@ -93,7 +95,7 @@ async function squares(
       },
     });
     const data = Float32Array.from({ length: rows * WIDTH }, (_, i) => i % 7);
-    const { y } = await component.run({ x: { dtype: "f32", shape: [rows, WIDTH], data } });
+    const { y } = await component.run({ x: { dtype: "f32", shape: [rows, WIDTH], data } }, call);
     assert.deepEqual(
       y.data,
       data.map((v) => v * v),
@@ -143,6 +145,18 @@ test("strict: a failed proof is an error that names kernel, component, sizes and
       error.message,
       /"example\/square" for rows 1\.\.4096 failed its proof:.*"mul".*off by .*step wrong_everywhere\/square/,
     );
+    return true;
+  });
+});
+
+test("strict: a proof that fails inside a call names the request as well", async () => {
+  const plugin = squarePlugin("wrong_everywhere", SINS.wrong_everywhere);
+  const compile = { strict: true, base: { lazy: true } };
+  await assert.rejects(squares(plugin, { compile }, 5, { requestId: "order 8" }), (error: unknown) => {
+    assert.ok(error instanceof ProofError);
+    assert.equal(error.exitCode, 1);
+    assert.match(error.message, /failed its proof:/);
+    assert.match(error.message, / This was request order 8 \(example\/square\), .*"example\/square" at rows 5\.$/);
     return true;
   });
 });

@@ -87,9 +87,13 @@ test("a sealed runtime runs what is there and refuses to compile, naming compone
   assert.ok(runtime.sealed);
   await square.run(rowsOf(8));
   const { compiled } = runtime.stats().counters;
-  await assert.rejects(square.run(rowsOf(9)), (error: unknown) => {
+  await assert.rejects(square.run(rowsOf(9), { requestId: "order 7" }), (error: unknown) => {
     assert.ok(error instanceof SealedError);
     assert.match(error.message, /"example\/vision\.square" has no artifact for rows 9\.\.64.*sealed/);
+    assert.match(
+      error.message,
+      / This was request order 7 \(example\/vision\.square\), compiling and loading component "example\/vision\.square" at rows 9\.$/,
+    );
     return true;
   });
   await assert.rejects(

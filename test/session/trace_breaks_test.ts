@@ -4,7 +4,12 @@ import { test } from "node:test";
 import {
   type ComponentInput,
   createRuntime,
+  definePlugin,
+  type EncoderSpec,
+  FoveaError,
+  findBreaks,
   type GraphBuilder,
+  type Plugin,
   TraceBreakError,
   type TraceBreakKind,
 } from "../../mod.ts";
@@ -12,6 +17,7 @@ import type { Box } from "../../runtime/core/dim.ts";
 import { detectHost } from "../../runtime/host/mod.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
 import { collectBreaks } from "../../runtime/session/trace.ts";
+import { hasCode } from "../kit/assertions.ts";
 
 const SYMBOLS: Box = { tokens: { min: 1, max: 64 }, patches: { min: 1, max: 64 } };
 
@@ -121,6 +127,49 @@ test("stand-ins do not add breaks of their own, and a wrong graph without breaks
     collect((b) => b.output("y", b.add(b.input("x", [3]), b.weight("w", [4])))),
     /sizes 3 and 4 do not broadcast/,
   );
+});
+
+test("listing breaks ends where a build asks for too many splits, with all that it asked for", async () => {
+  const host = await detectHost();
+  const greedy = {
+    tag: "bad/splits",
+    symbols: SYMBOLS,
+    instances: [""],
+    build: (b: GraphBuilder) => {
+      for (let n = 2; n < 12; n++) b.dims.tokens.lessThan(n);
+      b.output("y", b.input("x", [b.dims.tokens]));
+    },
+  };
+  await assert.rejects(
+    collectBreaks(greedy, [SYMBOLS], OP_TABLE, (place) => host.originalPlace(place)),
+    hasCode(
+      "too_many_splits",
+      /^Component "bad\/splits" asks for more than 8 splits of its ranges while it is built: tokens at 1, asked at trace_breaks_test\.ts:\d+; .*\. Compare with fewer sizes/,
+    ),
+  );
+});
+
+test("breaks are listed of encoders that open without a model, and others are told", async () => {
+  const opening = (open: EncoderSpec["open"]): Plugin =>
+    definePlugin({
+      ...{ name: "@test/opening", version: "1.0.0", abi: 1 },
+      encoders: [{ name: "opening", modelTypes: ["opening"], files: [], open }],
+    });
+  const careful = opening(() => {
+    throw new FoveaError("invalid_config", "The configuration has no hidden_size.");
+  });
+  await assert.rejects(
+    findBreaks(undefined, [careful]),
+    hasCode(
+      "invalid_config",
+      /^The encoder "opening" cannot be opened without a model: The configuration has no hidden_size\. Give a model folder with its config\.json\.$/,
+    ),
+  );
+  // What is no error for people is the plugin's own.
+  const broken = opening(() => {
+    throw new TypeError("undefined is not a function");
+  });
+  await assert.rejects(findBreaks(undefined, [broken]), TypeError);
 });
 
 test("a shape error names the line of the source, not of what was compiled from it", async () => {

@@ -1,11 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  type AttentionOptions,
-  attentionGrid,
-  attentionKernel,
-  attentionScratch,
-} from "../../kernels/wasm/emit/attention.ts";
+import { attentionKernel } from "../../kernels/wasm/emit/attention.ts";
+import { type AttentionOptions, attentionGrid, attentionScratch } from "../../kernels/wasm/emit/attention_grid.ts";
 import { dimKey, symbol } from "../../runtime/core/dim.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { type AttentionSizes, attentionCases, attentionCheck, attentionRun } from "./cases/attention_cases.ts";

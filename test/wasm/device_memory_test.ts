@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { LinearMemory, MEMORY_LIMIT } from "../../kernels/wasm/device/memory.ts";
 import { withSharedMemory } from "../../kernels/wasm/device/shared_import.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import { hasCode } from "../kit/assertions.ts";
 import { CODE } from "./device_kit.ts";
 
 const MIB = 1 << 20;
@@ -73,6 +74,19 @@ test("out of memory says how much was asked for, is in use and is the limit, and
   memory.allocate(7 * MIB);
 });
 
+test("a machine that gives less memory than the limit allows is told", () => {
+  const memory = new LinearMemory(64 * MIB, false);
+  Object.defineProperty(memory.memory, "grow", {
+    value: () => {
+      throw new RangeError("no more pages");
+    },
+  });
+  assert.throws(
+    () => memory.allocate(40 * MIB),
+    hasCode("out_of_memory", /The limit is 64 MiB, but the machine gave no more\./),
+  );
+});
+
 test("a request beyond 32 bits is refused by name of its size", () => {
   const memory = new LinearMemory(MEMORY_LIMIT, false);
   assert.throws(() => memory.allocate(5 * 1024 * MIB), /cannot allocate 5 GiB/);
@@ -92,4 +106,9 @@ test("a kernel module links to shared memory once patched, and only then", () =>
   assert.throws(() => link(withSharedMemory(code), unshared), WebAssembly.LinkError);
   assert.deepEqual(code, before);
   assert.throws(() => withSharedMemory(Uint8Array.from([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0])), /no imports/);
+  // Module, then an import section with that many imports, of that kind.
+  const importing = (count: number, kind: number): Uint8Array =>
+    Uint8Array.from([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 2, 6, count, 1, 0x65, 1, 0x6d, kind]);
+  assert.throws(() => withSharedMemory(importing(2, 2)), /it has several imports or none/);
+  assert.throws(() => withSharedMemory(importing(1, 0)), /its import is not a memory/);
 });

@@ -1,7 +1,8 @@
 /** What a range tells kernels of sizes changes their code, never their bits. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type AttentionOptions, attentionKernel, attentionScratch } from "../../kernels/wasm/emit/attention.ts";
+import { attentionKernel } from "../../kernels/wasm/emit/attention.ts";
+import { type AttentionOptions, attentionScratch } from "../../kernels/wasm/emit/attention_grid.ts";
 import { elementwiseKernel } from "../../kernels/wasm/emit/elementwise.ts";
 import { type MatmulOptions, matmulKernel, matmulScratch } from "../../kernels/wasm/emit/matmul.ts";
 import { remainders, type SizeHint } from "../../kernels/wasm/emit/size.ts";

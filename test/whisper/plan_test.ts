@@ -51,7 +51,7 @@ test("whisper prepare: features of another shape, type or with odd values are re
   refuses(
     whisper,
     { input_features: short },
-    /shape \[1, 20, 99\], expected \[batch, 20, 100\]; this model takes 1 sec/,
+    /input "input_features" has shape \[1, 20, 99\], expected \[batch, 20, 100\]; this model takes 1 seconds: pad or cut the audio/,
   );
   refuses(whisper, { input_features: features([1, 80, 100]) }, /shape \[1, 80, 100\]/);
   refuses(whisper, { input_features: features([20, 100]) }, /shape \[20, 100\]/);

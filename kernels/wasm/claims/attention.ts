@@ -13,17 +13,17 @@ import {
   mul,
 } from "../../../runtime/core/dim.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
+import { attentionKernel } from "../emit/attention.ts";
 import {
   type AttentionOptions,
   attentionArguments,
   attentionGrid,
   attentionItem,
-  attentionKernel,
   attentionPairFlops,
   attentionPartKeys,
   attentionScratch,
   attentionSpan,
-} from "../emit/attention.ts";
+} from "../emit/attention_grid.ts";
 import { bytesOf, pointer, sourcesOf } from "./operands.ts";
 
 const NAME = "attention";

@@ -1,112 +1,11 @@
 /** Attention that streams over keys: memory for any number of keys is the same few blocks of scratch. */
-import { add, ceilDiv, type Dim, min, mul } from "../../../runtime/core/dim.ts";
-import { type Code, f32, f32x4, get, i32, type Local, set, v128, when, whileLoop } from "../asm/code.ts";
+import { type Code, get, i32, type Local, set, when, whileLoop } from "../asm/code.ts";
 import { type KernelFrame, type KernelModule, kernelModule } from "../asm/module.ts";
-import { attendBlock, inScratch, packBlock, type ScratchLayout, scratchLayout } from "./attention_block.ts";
-import { exprFlops } from "./expr.ts";
+import { attendBlock, inScratch, packBlock, type ScratchLayout } from "./attention_block.ts";
+import { type AttentionOptions, attentionArguments, attentionLayout } from "./attention_grid.ts";
+import { finishQueries, startQueries } from "./attention_queries.ts";
 import { advance, forItems, repeatWhile, word, wordBytes } from "./loops.ts";
 import { ceilDivision, smaller, wordsAfter } from "./size.ts";
-
-export interface AttentionOptions {
-  /** At least 1. */
-  readonly headDim: number;
-  /** Factor on query . key. */
-  readonly scale: number;
-  /** Query i sees keys 0..i. */
-  readonly causal: boolean;
-  /** f32 [batch, keys]: keys with 0 are not seen. */
-  readonly keyMask: boolean;
-  /** i32 cu_seqlens [segments + 1]: tokens see keys of their own segment. */
-  readonly segments: boolean;
-  /** Query i sees keys i - window..i + window; 0 is no limit. */
-  readonly window: number;
-  /** Allows relaxed multiply-add. */
-  readonly madd: boolean;
-  /**
-   * Keys of a part, a multiple of the keys of a block: a block of queries meets its keys in as many calls as it has parts, in
-   * order and with the same scratch, so that no call is long. 0 computes it in one call. Needs a `window` of 0.
-   */
-  readonly partKeys: number;
-  /** No head has more queries; nothing where that is not known. */
-  readonly mostQueries?: number;
-  /** No query sees more keys; nothing where that is not known. */
-  readonly mostKeys?: number;
-}
-
-/** What the size of scratch and grid depends on. */
-export type AttentionLayoutOptions = Pick<
-  AttentionOptions,
-  "headDim" | "window" | "madd" | "partKeys" | "mostQueries" | "mostKeys"
->;
-
-/**
- * Names of the argument words, in order. `output`, `q`, `k`, `v`, `key_mask` and `cu_seqlens` are pointers; strides are
- * elements, those within a head are 1. The output is dense [batch, queries, heads, head_dim], the mask dense.
- */
-export function attentionArguments(options: AttentionOptions): readonly string[] {
-  return [
-    ...["output", "q", "k", "v", "heads", "queries", "keys"],
-    ...["q", "k", "v"].flatMap((name) => ["batch", "token", "head"].map((axis) => `${name}_${axis}_stride`)),
-    ...(options.keyMask ? ["key_mask"] : []),
-    ...(options.segments ? ["cu_seqlens", "segments"] : []),
-    ...(options.partKeys > 0 ? ["parts"] : []),
-  ];
-}
-
-const layoutOf = (options: AttentionLayoutOptions): ScratchLayout =>
-  scratchLayout({ ...options, windowed: options.window > 0, parted: options.partKeys > 0 });
-
-/** Bytes of private scratch. */
-export function attentionScratch(options: AttentionLayoutOptions): number {
-  return layoutOf(options).bytes;
-}
-
-/** Grid items: blocks of queries of every head. */
-export function attentionGrid(batch: Dim, heads: Dim, queries: Dim, options: AttentionLayoutOptions): Dim {
-  return mul(batch, heads, ceilDiv(queries, layoutOf(options).queries));
-}
-
-/** The grid item that writes an element of the output [batch, queries, heads, head_dim]. */
-export function attentionItem(
-  queries: number,
-  heads: number,
-  options: AttentionLayoutOptions,
-): (element: number) => number {
-  const { queries: most, tile } = layoutOf(options);
-  const blocks = Math.ceil(queries / most);
-  const height = Math.ceil(Math.ceil(queries / blocks) / tile.rows) * tile.rows;
-  return (element) => {
-    const row = Math.floor(element / options.headDim);
-    const token = Math.floor(row / heads);
-    const batch = Math.floor(token / queries);
-    const head = batch * heads + (row - token * heads);
-    return head * blocks + Math.floor((token - batch * queries) / height);
-  };
-}
-
-/** Operations for one query and one key: score, exponential, weighted sum. */
-export function attentionPairFlops(headDim: number): number {
-  return 4 * headDim + exprFlops({ op: "exp", args: [{ input: 0 }] });
-}
-
-/** Most operations of a call that computes a part: 2 ms at 10 GFLOP/s. */
-const PART_FLOPS = 2e7;
-
-/** Keys of a part for one head_dim. */
-export function attentionPartKeys(options: AttentionLayoutOptions): number {
-  const { queries, keys } = layoutOf(options);
-  const most = PART_FLOPS / (queries * attentionPairFlops(options.headDim));
-  return keys * Math.max(1, Math.floor(most / keys));
-}
-
-/**
- * Most keys between the first and the last that a block of queries meets.
- * @param longest of the segments, where there are some
- */
-export function attentionSpan(keys: Dim, longest: Dim | undefined, options: AttentionLayoutOptions): Dim {
-  // A block reaches into a segment at either end and holds others between them.
-  return longest === undefined ? keys : min(keys, add(mul(2, longest), layoutOf(options).queries));
-}
 
 /** Queries `first`..`end` - 1 attend to keys `key`..`keyEnd` - 1. */
 interface Job {
@@ -140,87 +39,6 @@ interface Head {
   readonly outputBytes: Local;
   /** Mask of the batch entry. */
   readonly mask: Local;
-}
-
-/** Calls `vector` for whole vectors of a head and `lane` for each element that is left, with `at` bytes into the head. */
-function overHead(
-  headDim: number,
-  at: Local,
-  vector: (offset: (row: Local) => Code) => Code,
-  rest: (row: (base: Local) => Code, lane: number) => Code,
-): Code {
-  const address = (row: Local): Code => i32.add(get(row), get(at));
-  const left = Array.from({ length: headDim % 4 }, (_, i) => rest(address, i));
-  return [
-    set(at, i32.of(0)),
-    headDim < 4
-      ? []
-      : repeatWhile(i32.ne(get(at), i32.of(16 * Math.floor(headDim / 4))), [vector(address), advance(at, i32.of(16))]),
-    left,
-  ];
-}
-
-/** Scales the job's queries into scratch and clears their sums. */
-function startQueries(
-  frame: KernelFrame,
-  layout: ScratchLayout,
-  scale: number,
-  rows: Local,
-  source: Local,
-  step: Local,
-): Code {
-  const [row, from, to, sums, at] = frame.locals("i32", 5);
-  const statistic = i32.add(get(frame.scratch), wordBytes(get(row)));
-  return [
-    set(row, i32.of(0)),
-    set(from, get(source)),
-    set(to, inScratch(frame, layout.query)),
-    set(sums, inScratch(frame, layout.sums)),
-    repeatWhile(i32.ltU(get(row), get(rows)), [
-      overHead(
-        layout.headDim,
-        at,
-        (address) => v128.store(address(to), f32x4.mul(v128.load(address(from)), f32x4.of(scale))),
-        (address, lane) => f32.store(address(to), f32.mul(f32.load(address(from), 4 * lane), f32.of(scale)), 4 * lane),
-      ),
-      Array.from({ length: layout.sumsRow / 16 }, (_, i) => v128.store(get(sums), f32x4.of(0), 16 * i)),
-      f32.store(statistic, f32.of(-Infinity), layout.largest),
-      f32.store(statistic, f32.of(0), layout.total),
-      advance(from, get(step)),
-      advance(to, i32.of(layout.queryRow)),
-      advance(sums, i32.of(layout.sumsRow)),
-      advance(row, i32.of(1)),
-    ]),
-  ];
-}
-
-/** Divides the sums by their totals and stores them; a query that saw no key gives zeros. */
-function finishQueries(frame: KernelFrame, layout: ScratchLayout, rows: Local, output: Local, step: Local): Code {
-  const [row, from, to, at] = frame.locals("i32", 4);
-  const [total, seen, quotient] = frame.locals("v128", 3);
-  const statistic = i32.add(get(frame.scratch), wordBytes(get(row)));
-  const divide = (address: Code): Code => v128.and(f32x4.div(v128.load(address), get(total)), get(seen));
-  return [
-    set(row, i32.of(0)),
-    set(to, get(output)),
-    set(from, inScratch(frame, layout.sums)),
-    repeatWhile(i32.ltU(get(row), get(rows)), [
-      set(total, v128.load32Splat(statistic, layout.total)),
-      set(seen, f32x4.ne(get(total), f32x4.of(0))),
-      overHead(
-        layout.headDim,
-        at,
-        (address) => v128.store(address(to), divide(address(from))),
-        (address, lane) => [
-          lane === 0 ? set(quotient, divide(address(from))) : [],
-          v128.store32Lane(address(to), get(quotient), lane, 4 * lane),
-        ],
-      ),
-      advance(from, i32.of(layout.sumsRow)),
-      advance(to, get(step)),
-      advance(row, i32.of(1)),
-    ]),
-  ];
 }
 
 /** Takes the next block of keys that are not hidden, and says which of them each query sees. */
@@ -375,7 +193,7 @@ function placeInParts(
 
 /** softmax(scale q k^T) v per head; see {@link attentionArguments} and {@link attentionGrid}. */
 export function attentionKernel(options: AttentionOptions): KernelModule {
-  const layout = layoutOf(options);
+  const layout = attentionLayout(options);
   const words = attentionArguments(options);
   return kernelModule((frame) => {
     const argument = (name: string): Code => word(frame, words.indexOf(name));

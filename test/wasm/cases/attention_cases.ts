@@ -1,11 +1,11 @@
 /** Attention: widths, strides, masks, causal order and segments, against the reference evaluator. */
+import { attentionKernel } from "../../../kernels/wasm/emit/attention.ts";
 import {
   type AttentionOptions,
   attentionArguments,
   attentionGrid,
-  attentionKernel,
   attentionScratch,
-} from "../../../kernels/wasm/emit/attention.ts";
+} from "../../../kernels/wasm/emit/attention_grid.ts";
 import * as ref from "../../../runtime/ir/evaluate/mod.ts";
 import { type KernelCase, type KernelRun, normals, runKernel } from "../emit_kit.ts";
 import { type Check, checkAll } from "./pack_b_cases.ts";

@@ -1,0 +1,116 @@
+/** Loading: a model's towers with their weights and its processors become an encoder. */
+import type { CheckpointScalar, TowerSpec } from "../abi/encoder.ts";
+import { exp } from "../core/math.ts";
+import type { TensorSource } from "../exec/weights/tensor_source.ts";
+import { Encoder } from "./encoder.ts";
+import { openFiles, openWeights, progressTeller, wantedTowers } from "./model_access.ts";
+import { openModel } from "./model_files.ts";
+import type { LoadOptions } from "./options.ts";
+import type { PixelCutter } from "./pixels.ts";
+import type { RuntimeParts } from "./runtime_parts.ts";
+import { dtypeOf } from "./settings.ts";
+import { createMediaReader, type ModelSource } from "./source.ts";
+import { type LoadedTower, loadTower } from "./tower.ts";
+
+export interface LoadContext {
+  readonly cutter: PixelCutter;
+  /** What the runtime closes with itself. */
+  readonly open: Set<{ close(): void }>;
+}
+
+/** @throws FoveaError that says what is missing or wrong; nothing stays behind then */
+export async function loadModel(
+  parts: RuntimeParts,
+  source: ModelSource,
+  options: LoadOptions,
+  { cutter, open }: LoadContext,
+): Promise<Encoder> {
+  const { host, plugins, device, artifacts } = parts;
+  const begin = host.now();
+  artifacts.begin();
+  const files = await openFiles(parts, source, options.signal);
+  const opened = await openModel(files, plugins);
+  const { modelType, model, files: modelFiles } = opened;
+  const wanted = wantedTowers(parts, opened, options.components);
+  const dummy = options.loadFormat === "dummy";
+  const weights = await openWeights(parts, files, model, wanted, dummy);
+  const towers = new Map<LoadedTower["spec"]["modality"], LoadedTower>();
+  let encoder: Encoder | undefined;
+  let weightsOpen = true;
+  const closeWeights = async (): Promise<void> => {
+    if (weightsOpen) await weights.close?.();
+    weightsOpen = false;
+  };
+  try {
+    for (const tower of wanted) {
+      towers.set(tower.modality, await loadOne(parts, tower, opened.plugin, weights, options));
+    }
+    const processors = dummy ? {} : model.processors(modelFiles);
+    if (processors.pixels !== undefined && towers.has("vision")) await cutter.prepare(processors.pixels);
+    const readLogit = (scalar: CheckpointScalar): Promise<number> => readScalar(scalar, dummy ? undefined : weights);
+    const logitScale = model.logitScale === undefined ? undefined : exp(await readLogit(model.logitScale));
+    const logitBias = model.logitBias === undefined ? 0 : await readLogit(model.logitBias);
+    const made = new Encoder({
+      model,
+      modelType,
+      towers,
+      processors,
+      logitScale,
+      logitBias,
+      loadMs: host.now() - begin,
+      media: createMediaReader(host),
+      cutter,
+      deviceStats: () => device.stats(),
+      now: () => host.now(),
+      findPlace: (place) => host.originalPlace(place),
+      trace: parts.options.trace,
+      onClose: () => {
+        open.delete(made);
+        void closeWeights();
+      },
+    });
+    encoder = made;
+    open.add(made);
+    parts.options.trace?.span({ kind: "load", name: modelType, begin, end: host.now() });
+    return made;
+  } finally {
+    // Lazy ranges read their weights later.
+    if (encoder === undefined || [...towers.values()].every((t) => t.complete)) await closeWeights();
+    if (encoder === undefined) for (const tower of towers.values()) tower.release();
+  }
+}
+
+function loadOne(
+  parts: RuntimeParts,
+  tower: TowerSpec,
+  plugin: string,
+  weights: TensorSource,
+  load: LoadOptions,
+): Promise<LoadedTower> {
+  const { host, artifacts } = parts;
+  const { signal } = load;
+  const { modality } = tower;
+  const abort = signal === undefined ? {} : { signal };
+  return loadTower(tower, {
+    artifacts,
+    plugin,
+    call: dtypeOf(load),
+    reader: (instance) => (name, shape, giveUp) =>
+      weights.read(`${instance}${name}`, shape, giveUp === undefined ? {} : { signal: giveUp }),
+    progress: {
+      compile: progressTeller(parts, modality, "compile"),
+      weights: progressTeller(parts, modality, "weights"),
+    },
+    now: () => host.now(),
+    trace: parts.options.trace,
+    onSizes: parts.options.onSizes,
+    ...abort,
+  });
+}
+
+/** Checkpoints store a number as a tensor without axes or with one of size 1. */
+async function readScalar({ name, fallback }: CheckpointScalar, weights: TensorSource | undefined): Promise<number> {
+  if (weights === undefined || !weights.has(name)) return fallback;
+  const shape = weights.shapeOf(name)?.length === 1 ? [1] : [];
+  return (await weights.read(name, shape))[0];
+}

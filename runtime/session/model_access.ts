@@ -1,0 +1,59 @@
+/** A model as a call wants it: its files, the towers that were asked for, their weights. */
+import type { EncoderModel, Modality, TowerSpec } from "../abi/encoder.ts";
+import { createTensorSource, openCheckpoint } from "../exec/weights/checkpoint.ts";
+import { createDummySource } from "../exec/weights/dummy.ts";
+import type { TensorSource } from "../exec/weights/tensor_source.ts";
+import { checkComponents, type OpenedModel, openModel } from "./model_files.ts";
+import type { LoadOptions, Progress } from "./options.ts";
+import type { RuntimeParts } from "./runtime_parts.ts";
+import { type ModelSource, openModelSource, type SourceFiles } from "./source.ts";
+
+/** A model's files. @throws FoveaError `bad_source`, and what the hub's downloads throw */
+export function openFiles(parts: RuntimeParts, source: ModelSource, signal?: AbortSignal): Promise<SourceFiles> {
+  const { hub: settings = {}, cache, onProgress, onProblem } = parts.options;
+  return openModelSource(source, parts.host, { hub: { settings, cache, onProgress, onProblem }, signal });
+}
+
+/** A model by its configuration. @throws FoveaError `no_config`, `unknown_model_type`, `invalid_config`, `bad_source` */
+export async function openConfigured(parts: RuntimeParts, source: ModelSource): Promise<OpenedModel> {
+  return openModel(await openFiles(parts, source), parts.plugins);
+}
+
+/** The towers that were asked for. @throws FoveaError `no_component` */
+export function wantedTowers(
+  parts: RuntimeParts,
+  { modelType, model }: OpenedModel,
+  wanted: LoadOptions["components"],
+): readonly TowerSpec[] {
+  checkComponents(modelType, model, wanted);
+  parts.patterns.loaded(
+    modelType,
+    model.towers.flatMap((t) => t.components.map((c) => c.tag)),
+  );
+  return model.towers.filter((t) => wanted === undefined || wanted.includes(t.modality));
+}
+
+/** The checkpoint's tensors; of a model of the hub those that the towers read are fetched first. */
+export async function openWeights(
+  parts: RuntimeParts,
+  files: SourceFiles,
+  model: EncoderModel,
+  towers: readonly TowerSpec[],
+  dummy: boolean,
+): Promise<TensorSource> {
+  if (dummy) return createDummySource(0);
+  if (files.prepare !== undefined) {
+    const { createSelect } = await import("./select_tensors.ts");
+    await files.prepare(createSelect(model, towers, parts.ops));
+  }
+  return createTensorSource(await openCheckpoint(files), model.prefixes, model.oldEndings);
+}
+
+/** Tells the runtime's `onProgress` of one phase of a tower. */
+export function progressTeller(
+  parts: RuntimeParts,
+  modality: Modality,
+  phase: Progress["phase"],
+): (done: number, total: number, item: string) => void {
+  return (done, total, item) => parts.options.onProgress?.({ phase, modality, done, total, item });
+}

@@ -1,0 +1,348 @@
+/** The runtime: what callers do with a device and everything that runs on it. */
+import type { DeviceStats } from "../abi/device.ts";
+import type { ComponentSpec, Modality, Tensor } from "../abi/encoder.ts";
+import { FoveaError } from "../core/diagnostics.ts";
+import type { SourcePlace } from "../core/source_place.ts";
+import { VERSION } from "../core/version.ts";
+import { cacheEntries, noteGrowth } from "../exec/cache_entries.ts";
+import type { TensorReader } from "../exec/instance_weights.ts";
+import type { PackManifest } from "../exec/pack.ts";
+import { allOps } from "./all_ops.ts";
+import type { ArtifactCounters, Uncompiled } from "./artifacts.ts";
+import type { CacheMiss, EntryCheck } from "./cache_admin.ts";
+import { type CompiledComponent, compileComponent } from "./component.ts";
+import { findDevice } from "./devices.ts";
+import type { Encoder } from "./encoder.ts";
+import type { Recompile } from "./journal.ts";
+import { loadModel } from "./load_model.ts";
+import { openConfigured, openFiles, openWeights, progressTeller, wantedTowers } from "./model_access.ts";
+import { openModel } from "./model_files.ts";
+import {
+  type BuildPackOptions,
+  type CompileOptions,
+  checkBuildPackOptions,
+  checkCompileOptions,
+  checkLoadOptions,
+  checkPrepareOptions,
+  checkTuneGranularityOptions,
+  type LoadOptions,
+  type PrepareModelOptions,
+  type TuneGranularityOptions,
+  type VerifyCacheOptions,
+} from "./options.ts";
+import { createPixelCutter, cutComponents, type PixelCutter } from "./pixels.ts";
+import type { Quarantined } from "./quarantine.ts";
+import type { RuntimeParts } from "./runtime_parts.ts";
+import { compileLayers, dtypeOf, resolveSettings } from "./settings.ts";
+import type { ModelSource } from "./source.ts";
+import { tensorReader } from "./tensor_reader.ts";
+import { type PreparedTower, prepareTower } from "./tower.ts";
+import { type GranularityReport, tuneGranularity } from "./tune_granularity.ts";
+import { type RecordedSizes, type TunedComponent, type TuneRangesOptions, tuneRanges } from "./tune_ranges.ts";
+
+export interface RuntimeStats {
+  readonly counters: Readonly<ArtifactCounters>;
+  /** Kernels whose proofs failed on this device. */
+  readonly quarantined: readonly Quarantined[];
+  /** Compiles after their component was loaded, oldest first. */
+  readonly recompiles: readonly Recompile[];
+  /** Components that run op by op, and what says so: a setting, or the encoder's own gate. */
+  readonly uncompiled: readonly Uncompiled[];
+  readonly device: DeviceStats;
+  /** Devices beside the runtime's own that components were placed on, by kind. */
+  readonly otherDevices: Readonly<Record<string, DeviceStats>>;
+}
+
+/** A model's kind and what it encodes. */
+export interface ModelDescription {
+  /** `model_type` of the configuration. */
+  readonly modelType: string;
+  readonly modalities: readonly Modality[];
+}
+
+/** A model's towers, traced and, unless lazy, compiled; no weights. */
+export interface PreparedModel {
+  /** `model_type` of the configuration. */
+  readonly modelType: string;
+  readonly towers: ReadonlyMap<Modality, PreparedTower>;
+}
+
+/** A component as `runtime.compile` takes it: tag, symbols and build; ranges and instances have defaults. */
+export type ComponentInput = Pick<ComponentSpec, "tag" | "symbols" | "build"> & Partial<ComponentSpec>;
+
+/** Most bytes of a cache unless the caller gives another number. */
+const CACHE_LIMIT = 512 * 2 ** 20;
+
+/** A device with everything that runs on it. Made by `createRuntime`. */
+export class Runtime {
+  /** Name of the JavaScript runtime: `bun`, `deno` or `node`. */
+  readonly host: string;
+  readonly device: string;
+  readonly target: string;
+  /** Workers that compute; 0 when the caller's thread does. */
+  readonly threads: number;
+  readonly #parts: RuntimeParts;
+  readonly #cutter: PixelCutter;
+  readonly #open = new Set<{ close(): void }>();
+  #closed = false;
+  /** Bytes in the cache that its limit was held against. */
+  #tidied = 0;
+
+  constructor(parts: RuntimeParts) {
+    this.#parts = parts;
+    this.#cutter = createPixelCutter(parts.artifacts);
+    this.host = parts.host.name;
+    this.device = parts.device.kind;
+    this.target = parts.device.target;
+    this.threads = parts.device.threads;
+  }
+
+  /**
+   * What a model is, from its configuration alone.
+   * @throws FoveaError `no_config`, `unknown_model_type`, `invalid_config`
+   */
+  async inspect(source: ModelSource): Promise<ModelDescription> {
+    this.#checkOpen();
+    const { modelType, model } = await openConfigured(this.#parts, source);
+    return { modelType, modalities: model.towers.map((t) => t.modality) };
+  }
+
+  /**
+   * Traces a model's components and compiles what is not lazy, from its configuration alone: no weights are read
+   * and nothing is left to close.
+   * @throws FoveaError that says what is missing or wrong
+   */
+  async prepare(source: ModelSource, options: PrepareModelOptions = {}): Promise<PreparedModel> {
+    this.#checkOpen();
+    checkPrepareOptions(options);
+    const { artifacts } = this.#parts;
+    artifacts.begin();
+    const opened = await openConfigured(this.#parts, source);
+    const towers = new Map<Modality, PreparedTower>();
+    for (const tower of wantedTowers(this.#parts, opened, options.components)) {
+      const prepared = await prepareTower(tower, {
+        artifacts,
+        plugin: opened.plugin,
+        onPrepared: progressTeller(this.#parts, tower.modality, "compile"),
+        call: dtypeOf(options),
+        defer: options.compile === false,
+      });
+      towers.set(tower.modality, prepared);
+    }
+    return { modelType: opened.modelType, towers };
+  }
+
+  /**
+   * Loads a model folder in the layout that Hugging Face publishes: `config.json`, `*.safetensors`, processor and
+   * tokenizer files. Compiles its components, or takes them from the cache.
+   * @param source a folder, `hf:organisation/name@revision` (fetched as far as it is not kept, see `hub`), an http(s) or
+   * file URL, or files by name
+   * @throws FoveaError that says what is missing or wrong; nothing stays behind then
+   */
+  async load(source: ModelSource, options: LoadOptions = {}): Promise<Encoder> {
+    this.#checkOpen();
+    checkLoadOptions(options);
+    try {
+      const encoder = await loadModel(this.#parts, source, options, { cutter: this.#cutter, open: this.#open });
+      await this.#tidy();
+      return encoder;
+    } catch (error) {
+      // Whatever an abort broke off, the reason of the abort is what the caller waits for.
+      options.signal?.throwIfAborted();
+      throw error;
+    }
+  }
+
+  /**
+   * Compiles a model's components for targets, from its configuration alone, and writes the pack into a folder. This
+   * machine need not have the targets.
+   * @throws FoveaError `unknown_target`, what compiling throws, `file.*` where the folder cannot be written
+   */
+  async buildPack(source: ModelSource, folder: string, options: BuildPackOptions = {}): Promise<PackManifest> {
+    this.#checkOpen();
+    checkBuildPackOptions(options);
+    const { host, plugins, ops, places, options: own } = this.#parts;
+    const opened = await openConfigured(this.#parts, source);
+    const [{ packItems }, { packFolder }, { writePack }] = await Promise.all([
+      import("./build_pack.ts"),
+      import("./pack_source.ts"),
+      import("../exec/pack.ts"),
+    ]);
+    const towers = wantedTowers(this.#parts, opened, options.components);
+    const { pixels } = towers.some((t) => t.modality === "vision") ? opened.model.processors(opened.files) : {};
+    const items = await packItems({
+      components: [...towers.flatMap((t) => t.components), ...(pixels === undefined ? [] : cutComponents(pixels))],
+      targets: options.targets ?? [this.target],
+      layers: compileLayers(own.compile),
+      home: places.home,
+      ...{ plugins, ops },
+      findPlace: (place) => host.originalPlace(place),
+      onCompiled: (done, total, item) => own.onProgress?.({ phase: "compile", modality: "", done, total, item }),
+    });
+    return writePack(packFolder(host, folder), items, { fovea: VERSION, model: opened.modelType });
+  }
+
+  /**
+   * How the cache stands to a model's components, from its configuration alone: each range a hit, or a miss with the first
+   * thing in which it differs from what the cache has.
+   */
+  async cacheMisses(source: ModelSource, options: Pick<LoadOptions, "components"> = {}): Promise<readonly CacheMiss[]> {
+    const { towers } = await this.prepare(source, { ...options, compile: false });
+    const components = [...towers.values()].flatMap((t) => [...t.components.values()]);
+    const { cacheMisses } = await import("./cache_admin.ts");
+    return cacheMisses(this.#parts.store, components);
+  }
+
+  /** Checks every byte of the cache, and proves what it holds for this runtime's target. */
+  async verifyCache(options: VerifyCacheOptions = {}): Promise<readonly EntryCheck[]> {
+    this.#checkOpen();
+    const { store, places, ops } = this.#parts;
+    const { checkEntry } = await import("./cache_admin.ts");
+    const checks: EntryCheck[] = [];
+    for (const entry of await cacheEntries(store)) {
+      const check = await checkEntry(entry, { store, places, ops, full: options.full === true });
+      checks.push(check);
+      options.onChecked?.(check);
+    }
+    return checks;
+  }
+
+  /** Keeps the cache within its limit after something was added. */
+  async #tidy(): Promise<void> {
+    const { store, artifacts, options } = this.#parts;
+    const added = artifacts.counters.storedBytes - this.#tidied;
+    if (added === 0) return;
+    this.#tidied += added;
+    await noteGrowth(store, added, options.cacheLimit ?? CACHE_LIMIT);
+  }
+
+  /**
+   * Measures one tower of a model with its calls cut into components of several sizes; see {@link GranularityReport}.
+   * @throws FoveaError as {@link load}
+   */
+  async tuneGranularity(source: ModelSource, options: TuneGranularityOptions = {}): Promise<GranularityReport> {
+    this.#checkOpen();
+    checkTuneGranularityOptions(options);
+    const { host, plugins, artifacts, ops } = this.#parts;
+    const { component, loadFormat, dtype: _, ...how } = options;
+    artifacts.begin();
+    const files = await openFiles(this.#parts, source);
+    const opened = await openModel(files, plugins);
+    const [tower] = wantedTowers(this.#parts, opened, component === undefined ? undefined : [component]);
+    const weights = await openWeights(this.#parts, files, opened.model, [tower], loadFormat === "dummy");
+    try {
+      const read: TensorReader = (name, shape) => weights.read(name, shape, {});
+      return await tuneGranularity(tower, { artifacts, ops, read, call: dtypeOf(options), now: () => host.now() }, how);
+    } finally {
+      await weights.close?.();
+    }
+  }
+
+  /**
+   * Compiles one graph and loads its weights: anything from a small MLP to a tower.
+   * @param weights f32 tensors by the names that the graph declares
+   * @throws FoveaError `shape_error`, `invalid_range`, `no_kernel`, `missing_tensor`, `wrong_shape`, `weight_overflow`
+   */
+  async compile(
+    component: ComponentInput,
+    weights: Readonly<Record<string, Tensor>> = {},
+    options: CompileOptions = {},
+  ): Promise<CompiledComponent> {
+    this.#checkOpen();
+    checkCompileOptions(options);
+    const { host, artifacts, options: own } = this.#parts;
+    artifacts.begin();
+    const made: CompiledComponent = await compileComponent(
+      { instances: [""], ...component },
+      {
+        artifacts,
+        reader: () => tensorReader(weights, component.tag),
+        call: dtypeOf(options),
+        findPlace: (place) => host.originalPlace(place),
+        onSizes: own.onSizes,
+        now: () => host.now(),
+        trace: own.trace,
+        onClose: () => this.#open.delete(made),
+      },
+    );
+    this.#open.add(made);
+    return made;
+  }
+
+  /**
+   * Ranges for a model's components that take the least time for recorded sizes, as the target's roofline predicts it.
+   * @param source a model; its `config.json` is enough
+   * @throws FoveaError `no_sizes`, and what opening a model throws
+   */
+  async tuneRanges(
+    source: ModelSource,
+    sizes: readonly RecordedSizes[],
+    options: TuneRangesOptions = {},
+  ): Promise<readonly TunedComponent[]> {
+    this.#checkOpen();
+    const { host, plugins, device, places, options: own } = this.#parts;
+    const { model } = await openConfigured(this.#parts, source);
+    const context = {
+      ops: allOps(plugins),
+      kernels: plugins.flatMap((p) => p.kernels ?? []).filter((k) => k.device === device.kind),
+      target: device.target,
+      capabilities: device.capabilities,
+      settings: (spec: ComponentSpec) => resolveSettings(spec, compileLayers(own.compile), places.home),
+      findPlace: (place: SourcePlace) => host.originalPlace(place),
+    };
+    return tuneRanges(
+      model.towers.flatMap((t) => t.components),
+      sizes,
+      context,
+      options,
+    );
+  }
+
+  /** Code of a device's kernels as text, a line a statement; nothing where the device does not tell. */
+  describeCode(device: string, code: Uint8Array): readonly string[] | undefined {
+    return findDevice(device, this.#parts.plugins).describeCode?.(code);
+  }
+
+  stats(): RuntimeStats {
+    const { artifacts, journal, device, places } = this.#parts;
+    return {
+      counters: { ...artifacts.counters },
+      quarantined: artifacts.quarantined,
+      recompiles: [...journal.recompiles],
+      uncompiled: [...artifacts.uncompiled.values()],
+      device: device.stats(),
+      otherDevices: Object.fromEntries([...places.others].map(([kind, other]) => [kind, other.stats()])),
+    };
+  }
+
+  /**
+   * From now on nothing is compiled: what has no artifact yet throws {@link SealedError}. Call it when all that will be
+   * served is loaded.
+   */
+  seal(): void {
+    this.#checkOpen();
+    this.#parts.artifacts.seal();
+  }
+
+  /** True after {@link seal}. */
+  get sealed(): boolean {
+    return this.#parts.artifacts.sealed;
+  }
+
+  /** Closes encoders, components, workers and memory. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const one of [...this.#open]) one.close();
+    await this.#parts.places.close();
+    await this.#parts.device.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new FoveaError("closed", "This runtime was closed; create another one.");
+  }
+}

@@ -1,0 +1,24 @@
+/** What a runtime is composed of. */
+import type { Device } from "../abi/device.ts";
+import type { Plugin } from "../abi/plugin.ts";
+import type { Store } from "../exec/store/store.ts";
+import type { Host } from "../host/mod.ts";
+import type { OpTable } from "../ir/node.ts";
+import type { Artifacts } from "./artifacts.ts";
+import type { Journal } from "./journal.ts";
+import type { RuntimeOptions } from "./options.ts";
+import type { PatternWatch } from "./patterns.ts";
+import type { Places } from "./places.ts";
+
+export interface RuntimeParts {
+  readonly host: Host;
+  readonly plugins: readonly Plugin[];
+  readonly device: Device;
+  readonly places: Places;
+  readonly artifacts: Artifacts;
+  readonly store: Store;
+  readonly ops: OpTable;
+  readonly patterns: PatternWatch;
+  readonly journal: Journal;
+  readonly options: RuntimeOptions;
+}
