@@ -74,6 +74,15 @@ interface Lowering {
   readonly groups: DraftGroup[];
 }
 
+/** Kernels hand out the same bytes again for what they wrote before. */
+const codeDigests = new WeakMap<Uint8Array, string>();
+
+function codeDigest(code: Uint8Array): string {
+  const known = codeDigests.get(code) ?? digestBytes(code);
+  codeDigests.set(code, known);
+  return known;
+}
+
 /** Digest of everything that the packed bytes follow from. */
 function recipeKey({ sources, bytes, dtype, prologue }: Omit<WeightUse, "key">): string {
   return digestJson({ sources, bytes, dtype, prologue });
@@ -219,7 +228,7 @@ function finish(
     return { space: home.space, index, offset: dimToData(offset) };
   };
   const steps = low.drafts.map(({ step, kernel, covers }): Step => {
-    const code = digestBytes(step.code);
+    const code = codeDigest(step.code);
     options.code.set(code, step.code);
     const refs = (mode: "read" | "write"): BufferRef[] =>
       step.args.flatMap((a) => ("place" in a && a.mode === mode ? [refOf(a.place.id, a.offset)] : []));

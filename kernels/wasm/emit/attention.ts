@@ -1,6 +1,7 @@
 /** Attention that streams over keys: memory for any number of keys is the same few blocks of scratch. */
 import { type Code, get, i32, type Local, set, when, whileLoop } from "../asm/code.ts";
 import { type KernelFrame, type KernelModule, kernelModule } from "../asm/module.ts";
+import { remembered } from "../asm/remember.ts";
 import { attendBlock, inScratch, packBlock, type ScratchLayout } from "./attention_block.ts";
 import { type AttentionOptions, attentionArguments, attentionLayout } from "./attention_grid.ts";
 import { finishQueries, startQueries } from "./attention_queries.ts";
@@ -192,7 +193,7 @@ function placeInParts(
 }
 
 /** softmax(scale q k^T) v per head; see {@link attentionArguments} and {@link attentionGrid}. */
-export function attentionKernel(options: AttentionOptions): KernelModule {
+export const attentionKernel: (options: AttentionOptions) => KernelModule = remembered((options) => {
   const layout = attentionLayout(options);
   const words = attentionArguments(options);
   return kernelModule((frame) => {
@@ -270,4 +271,4 @@ export function attentionKernel(options: AttentionOptions): KernelModule {
     ];
     return [setup, forItems(frame, item, [place, perSegment])];
   });
-}
+});

@@ -3,6 +3,7 @@ import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
 import { type Code, f32x4, get, i32, i32x4, type Local, set, v128 } from "../asm/code.ts";
 import { hoistConstants } from "../asm/hoist.ts";
 import { type KernelFrame, type KernelModule, kernelModule } from "../asm/module.ts";
+import { remembered } from "../asm/remember.ts";
 import { type CollapsedAxes, type InnerAccess, innerAccess, requireContiguousOutput } from "./axes.ts";
 import { lowerExpr, type ScalarExpr } from "./expr.ts";
 import { advance, countDown, forItems, inFours, word, wordBytes } from "./loops.ts";
@@ -126,7 +127,7 @@ function cursorsOf(
  * output; for each operand its outer strides and, when strided, its inner stride. Sizes and strides in elements. The
  * output is f32 and contiguous along the innermost axis.
  */
-export function elementwiseKernel(options: ElementwiseOptions): KernelModule {
+export const elementwiseKernel: (options: ElementwiseOptions) => KernelModule = remembered((options) => {
   const { expr, operands, outer, madd } = options;
   return kernelModule((frame) => {
     const [item, position, start, index, blocks, block, count, counter] = frame.locals("i32", 8);
@@ -166,7 +167,7 @@ export function elementwiseKernel(options: ElementwiseOptions): KernelModule {
       ]),
     ];
   });
-}
+});
 
 /** Options that copy words of 4 bytes, i32 among them, bit by bit. */
 export function copyOptions(axes: CollapsedAxes): ElementwiseOptions {

@@ -4,6 +4,7 @@ import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
 import type { HalfDType } from "../../../runtime/core/dtype.ts";
 import { type Code, get, i32, set, when } from "../asm/code.ts";
 import { type KernelFrame, type KernelModule, kernelModule } from "../asm/module.ts";
+import { remembered } from "../asm/remember.ts";
 import { byteBlockScratch, multiplyBytes, panelSumBytes, panelsAtOnce } from "./byte_block.ts";
 import { type EpilogueAccess, type EpilogueOperand, storeBlock } from "./epilogue.ts";
 import type { ScalarExpr } from "./expr.ts";
@@ -146,7 +147,7 @@ function placedOperands(
  * C [batch, M, N] = epilogue(A [batch, M, K] B [batch, K, N]); see {@link matmulArguments} and {@link matmulGrid}. The
  * bits of C do not depend on the tile, nor on how the grid is split.
  */
-export function matmulKernel(options: MatmulOptions): KernelModule {
+export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered((options) => {
   const { rows, columns } = options;
   const words = matmulArguments(options);
   return kernelModule((frame) => {
@@ -250,4 +251,4 @@ export function matmulKernel(options: MatmulOptions): KernelModule {
     // Even heights may leave nothing for the last block.
     return [setup, forItems(frame, item, [place, oneBlock ? work : when(i32.gtS(get(height), i32.of(0)), work)])];
   });
-}
+});

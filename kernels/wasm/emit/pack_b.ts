@@ -3,6 +3,7 @@ import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
 import type { HalfDType } from "../../../runtime/core/dtype.ts";
 import { type Code, f32x4, get, i32, type Local, set, v128 } from "../asm/code.ts";
 import { type KernelFrame, type KernelModule, kernelModule } from "../asm/module.ts";
+import { remembered } from "../asm/remember.ts";
 import { narrowPairs, pairedWords } from "./half.ts";
 import { forItems, word, wordBytes } from "./loops.ts";
 import { type Panel, packRuns, packTransposed } from "./panel.ts";
@@ -51,7 +52,7 @@ export function packScratch({ columns, half }: PackOptions): number {
 }
 
 /** Writes B as [batch, ceil(N / columns), K, columns]; columns beyond N are 0. See {@link PACK_ARGUMENTS}. */
-export function packKernel(options: PackOptions): KernelModule {
+export const packKernel: (options: PackOptions) => KernelModule = remembered((options) => {
   const { columns, transposed, half } = options;
   return kernelModule((frame) => {
     const argument = (name: string): Code => word(frame, PACK_ARGUMENTS.indexOf(name));
@@ -80,7 +81,7 @@ export function packKernel(options: PackOptions): KernelModule {
       ]),
     ];
   });
-}
+});
 
 interface HalfPack {
   readonly columns: number;
