@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
-import { type CutReport, definePlugin, type Tensor, type TuneGranularityOptions } from "../../mod.ts";
+import { type CutReport, createRuntime, definePlugin, type Tensor, type TuneGranularityOptions } from "../../mod.ts";
 import type { ComponentCall, ComponentSpec, Plan, TowerSpec } from "../../runtime/abi/encoder.ts";
 import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
@@ -17,7 +17,6 @@ import { hasCode } from "../kit/assertions.ts";
 import { callContext } from "../kit/call_context.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 import { BARE_HOST } from "../kit/run_graph.ts";
-import { openRuntime } from "../kit/test_runtime.ts";
 
 const callsOf = (text: string): readonly ComponentCall[] =>
   [...text].map((tag) => ({ tag, instance: "", dims: {}, inputs: {}, outputs: {} }));
@@ -240,7 +239,8 @@ test("composed calls compute what the calls compute, with skips, reshapes and on
 });
 
 async function tune(fixture: string, options: TuneGranularityOptions) {
-  const runtime = await openRuntime({ threads: 0, target: "wasm-simd128" });
+  // Without the tests' shared cache: what compiling costs is measured.
+  const runtime = await createRuntime({ threads: 0, target: "wasm-simd128" });
   const report = await runtime.tuneGranularity(repositoryPath(`test/fixtures/${fixture}`), { runs: 1, ...options });
   await runtime.close();
   const cuts = report.cuts.map((c) => ("ms" in c ? c : assert.fail(`${c.cut}: ${c.problem}`)));
@@ -321,7 +321,7 @@ test("a cut that cannot be composed is reported with its reason, and options are
       },
     ],
   });
-  const runtime = await openRuntime({ threads: 0, plugins: [wasmPlugin, plugin] });
+  const runtime = await createRuntime({ threads: 0, plugins: [wasmPlugin, plugin] });
   const model = new Map([["config.json", new TextEncoder().encode('{"model_type":"halves"}')]]);
   const options = { loadFormat: "dummy", runs: 1, example: { batch: 4 } } as const;
   const { cuts, recommended } = await runtime.tuneGranularity(model, { ...options, cuts: ["tower"] });
