@@ -10,15 +10,13 @@ import { wasmPlugin } from "../kernels/wasm/plugin.ts";
 import { qwenVlPlugin } from "../plugins/qwen_vl/plugin.ts";
 import type { PixelImage } from "../runtime/abi/encoder.ts";
 import { cutSize } from "../runtime/core/pixel_cut.ts";
-import { createMemoryStore } from "../runtime/exec/store/memory_store.ts";
 import { detectHost } from "../runtime/host/mod.ts";
-import { OP_TABLE } from "../runtime/ir/ops.ts";
 import { decodeImage } from "../runtime/media/decode.ts";
-import { createArtifacts } from "../runtime/session/artifacts.ts";
 import { deviceHost, openDevice } from "../runtime/session/devices.ts";
-import { createJournal } from "../runtime/session/journal.ts";
 import { createPixelCutter } from "../runtime/session/pixels.ts";
 import { createMediaReader } from "../runtime/session/source.ts";
+import { openArtifacts } from "../test/kit/artifacts.ts";
+import { callContext } from "../test/kit/call_context.ts";
 import { interleave, median, medianRatio } from "./interleave.ts";
 
 const [WIDTH, HEIGHT] = [4000, 3000];
@@ -53,18 +51,8 @@ async function main(): Promise<void> {
   const rounds = sizeOption("rounds", values.rounds);
   const host = await detectHost();
   const device = await openDevice("wasm", [wasmPlugin], deviceHost(host), { threads });
-  const artifacts = await createArtifacts({
-    device,
-    plugins: [wasmPlugin],
-    ops: OP_TABLE,
-    store: createMemoryStore(),
-    config: {},
-    journal: createJournal(),
-    engine: host.name,
-    onProblem: (sentence) => console.error(sentence),
-    now: () => host.now(),
-  });
-  const cutter = createPixelCutter(device, artifacts);
+  const artifacts = await openArtifacts(device);
+  const cutter = createPixelCutter(artifacts);
   const file = await largeJpeg();
   const media = createMediaReader(host);
   const loadCodec = async (specifier: string): Promise<WebAssembly.Module> =>
@@ -75,8 +63,9 @@ async function main(): Promise<void> {
     if (plan === undefined || bytes === undefined) throw new Error("This processor states no plan.");
     const image: PixelImage = await media.image(file);
     const { width, height } = cutSize(plan([image]).cuts[0]);
-    const patches = async (decoded: PixelImage): Promise<unknown> => cutter.cut([decoded], plan([decoded]));
-    const { pixel_values } = await cutter.cut([image], plan([image]));
+    const patches = async (decoded: PixelImage): Promise<unknown> =>
+      cutter.cut([decoded], plan([decoded]), callContext("bench"));
+    const { pixel_values } = await cutter.cut([image], plan([image]), callContext("bench"));
     if (bytes([image]).pixel_values.data.some((v, i) => v !== pixel_values.data[i]))
       throw new Error("The bits differ.");
     const fill = { fit: "fill", kernel: "cubic" } as const;

@@ -5,31 +5,14 @@ import { test } from "node:test";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
 import type { Device } from "../../runtime/abi/device.ts";
 import { evaluateData } from "../../runtime/core/dim.ts";
-import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
-import { OP_TABLE } from "../../runtime/ir/ops.ts";
-import { createArtifacts } from "../../runtime/session/artifacts.ts";
-import { createJournal } from "../../runtime/session/journal.ts";
-import { createPlaces } from "../../runtime/session/places.ts";
 import { FIXTURES, readJson } from "../clip/model_kit.ts";
+import { openArtifacts } from "../kit/artifacts.ts";
 import { BARE_HOST } from "../kit/run_graph.ts";
 import { FAMILIES, qwenTowerOf } from "./model_kit.ts";
 
 test("qwen2.5-vl-7b: 3 structures, 4 artifacts for pictures of all sizes; windows count the work of windows", async () => {
   const device = (await wasmPlugin.devices?.[0].open(BARE_HOST, { threads: 0, target: "wasm-simd128" })) as Device;
-  const artifacts = await createArtifacts({
-    places: createPlaces({ device, plugins: [wasmPlugin], host: BARE_HOST }),
-    ops: OP_TABLE,
-    store: createMemoryStore(),
-    layers: [],
-    strict: false,
-    journal: createJournal(),
-    engine: "test",
-    onProblem: () => {},
-    now: () => performance.now(),
-    findPlace: async () => undefined,
-    today: () => 0,
-    packs: [],
-  });
+  const artifacts = await openArtifacts(device);
   const folder = join(FIXTURES, "configs/qwen2.5-vl-7b");
   const processor = readJson(join(folder, "preprocessor_config.json"));
   const tower = qwenTowerOf(readJson(join(folder, "config.json")), { "preprocessor_config.json": processor });

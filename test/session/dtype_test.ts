@@ -10,12 +10,8 @@ import type { ComponentSpec } from "../../runtime/abi/encoder.ts";
 import { DTYPE_BYTES, type HalfDType, type WeightDType } from "../../runtime/core/dtype.ts";
 import { roundToHalf } from "../../runtime/core/half.ts";
 import { createInstanceWeights } from "../../runtime/exec/instance_weights.ts";
-import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
 import { encodeSafetensors, readAllTensors } from "../../runtime/exec/weights/writer.ts";
-import { OP_TABLE } from "../../runtime/ir/ops.ts";
-import { createArtifacts } from "../../runtime/session/artifacts.ts";
-import { createJournal } from "../../runtime/session/journal.ts";
-import { createPlaces } from "../../runtime/session/places.ts";
+import { openArtifacts } from "../kit/artifacts.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 import { BARE_HOST } from "../kit/run_graph.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
@@ -95,19 +91,7 @@ test("a block of MiniLM with two-byte weights takes little more than half of the
   const model = openModelOf(bertPlugin, readJson(path));
   const block = towerOf(model, "text").components.find((c) => c.tag === "bert/text.block") as ComponentSpec;
   const device = (await wasmPlugin.devices?.[0].open(BARE_HOST, { threads: 0 })) as Device;
-  const artifacts = await createArtifacts({
-    places: createPlaces({ device, plugins: [wasmPlugin], host: BARE_HOST }),
-    ...{
-      ops: OP_TABLE,
-      layers: [],
-      strict: false,
-      now: () => 0,
-      today: () => 0,
-      packs: [],
-      findPlace: async () => undefined,
-    },
-    ...{ store: createMemoryStore(), journal: createJournal(), engine: "test", onProblem: () => {} },
-  });
+  const artifacts = await openArtifacts(device);
   const bytesOf = async (dtype: WeightDType): Promise<number> => {
     const one = { ...block, ranges: {} };
     const [{ artifact }] = (await artifacts.prepare(one, { call: { dtype } })).artifacts;

@@ -4,15 +4,12 @@ import { test } from "node:test";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
 import { type CutReport, createRuntime, definePlugin, type Tensor, type TuneGranularityOptions } from "../../mod.ts";
 import type { ComponentCall, ComponentSpec, Plan, TowerSpec } from "../../runtime/abi/encoder.ts";
-import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
-import { createArtifacts } from "../../runtime/session/artifacts.ts";
 import { checkConfig } from "../../runtime/session/config_schema.ts";
 import { composeTower, groupCalls } from "../../runtime/session/granularity.ts";
-import { createJournal } from "../../runtime/session/journal.ts";
-import { createPlaces } from "../../runtime/session/places.ts";
 import { loadTower } from "../../runtime/session/tower.ts";
 import { applying, recommend } from "../../runtime/session/tune_granularity.ts";
+import { openArtifacts } from "../kit/artifacts.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { callContext } from "../kit/call_context.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
@@ -181,20 +178,7 @@ function expected(rows: number): { readonly last: readonly number[]; readonly ea
 async function artifactsAlone() {
   const device = await wasmPlugin.devices?.[0].open(BARE_HOST, { threads: 0, target: "wasm-simd128" });
   assert.ok(device);
-  const artifacts = await createArtifacts({
-    places: createPlaces({ device, plugins: [wasmPlugin], host: BARE_HOST }),
-    ops: OP_TABLE,
-    layers: [],
-    strict: false,
-    engine: "test",
-    onProblem: () => {},
-    store: createMemoryStore(),
-    journal: createJournal(),
-    now: () => performance.now(),
-    findPlace: async () => undefined,
-    today: () => 0,
-    packs: [],
-  });
+  const artifacts = await openArtifacts(device);
   return { device, artifacts };
 }
 

@@ -7,14 +7,10 @@ import type { Device } from "../../runtime/abi/device.ts";
 import type { EncoderModel, PixelImage, PixelPlan, PixelSize, Tensors } from "../../runtime/abi/encoder.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
 import { hash32 } from "../../runtime/core/random.ts";
-import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
-import { OP_TABLE } from "../../runtime/ir/ops.ts";
 import { type CutOptions, cutImages, pixelCut } from "../../runtime/media/pixel_cut.ts";
 import type { ResizeArithmetic, ResizeFilter } from "../../runtime/media/resize.ts";
-import { createArtifacts } from "../../runtime/session/artifacts.ts";
-import { createJournal } from "../../runtime/session/journal.ts";
 import { createPixelCutter, type PixelCutter } from "../../runtime/session/pixels.ts";
-import { createPlaces } from "../../runtime/session/places.ts";
+import { openArtifacts } from "../kit/artifacts.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { callContext } from "../kit/call_context.ts";
 import { BARE_HOST } from "../kit/run_graph.ts";
@@ -32,20 +28,7 @@ interface Bench {
 
 async function withCutter(target: string, memory: number, work: (bench: Bench) => Promise<void>): Promise<void> {
   const device = (await wasmPlugin.devices?.[0].open(BARE_HOST, { threads: 0, target, memory })) as Device;
-  const artifacts = await createArtifacts({
-    places: createPlaces({ device, plugins: [wasmPlugin], host: BARE_HOST }),
-    ops: OP_TABLE,
-    store: createMemoryStore(),
-    layers: [],
-    strict: true,
-    findPlace: async () => undefined,
-    today: () => 0,
-    packs: [],
-    journal: createJournal(),
-    engine: "test",
-    onProblem: () => undefined,
-    now: () => performance.now(),
-  });
+  const artifacts = await openArtifacts(device);
   try {
     await work({
       device,

@@ -4,12 +4,8 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
 import type { Device } from "../../runtime/abi/device.ts";
-import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
-import { OP_TABLE } from "../../runtime/ir/ops.ts";
-import { createArtifacts } from "../../runtime/session/artifacts.ts";
-import { createJournal } from "../../runtime/session/journal.ts";
-import { createPlaces } from "../../runtime/session/places.ts";
 import { openClip, towerOf } from "../clip/model_kit.ts";
+import { openArtifacts } from "../kit/artifacts.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 import { BARE_HOST } from "../kit/run_graph.ts";
 
@@ -28,20 +24,7 @@ test("24 equal blocks of clip-vit-large compile once for each range", async () =
       return typeof value === "function" ? value.bind(target) : value;
     },
   });
-  const artifacts = await createArtifacts({
-    places: createPlaces({ device: counting, plugins: [wasmPlugin], host: BARE_HOST }),
-    ops: OP_TABLE,
-    store: createMemoryStore(),
-    layers: [],
-    strict: false,
-    journal: createJournal(),
-    engine: "test",
-    onProblem: () => {},
-    now: () => performance.now(),
-    findPlace: async () => undefined,
-    today: () => 0,
-    packs: [],
-  });
+  const artifacts = await openArtifacts(counting);
   const config = JSON.parse(
     readFileSync(repositoryPath("test/fixtures/configs/clip-vit-large-patch14-336/config.json"), "utf8"),
   );
