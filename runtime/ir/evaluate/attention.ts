@@ -76,6 +76,7 @@ export function attention(q: RefTensor, k: RefTensor, v: RefTensor, options: Att
   const [segmentFirst, segmentEnd] = segmentBounds(options.cuSeqlens, queries, keys);
   const reach = options.window ? options.window : Number.POSITIVE_INFINITY;
   const mask = options.keyMask?.data;
+  const [query, key, value] = [q.data, k.data, v.data];
   const data = new Float64Array(q.data.length);
   const scores = new Float64Array(keys);
   for (let b = 0; b < batch; b++) {
@@ -90,7 +91,8 @@ export function attention(q: RefTensor, k: RefTensor, v: RefTensor, options: Att
           scores[j] = -Infinity;
           if (mask !== undefined && mask[b * keys + j] === 0) continue;
           let dot = 0;
-          for (let d = 0; d < width; d++) dot += q.data[atQuery + d] * k.data[atKey(j) + d];
+          const from = atKey(j);
+          for (let d = 0; d < width; d++) dot += query[atQuery + d] * key[from + d];
           scores[j] = dot * options.scale;
           largest = Math.max(largest, scores[j]);
         }
@@ -100,7 +102,8 @@ export function attention(q: RefTensor, k: RefTensor, v: RefTensor, options: Att
           const p = exp(scores[j] - largest);
           if (p === 0) continue;
           sum += p;
-          for (let d = 0; d < width; d++) data[atQuery + d] += p * v.data[atKey(j) + d];
+          const from = atKey(j);
+          for (let d = 0; d < width; d++) data[atQuery + d] += p * value[from + d];
         }
         for (let d = 0; d < width; d++) data[atQuery + d] /= sum;
       }

@@ -13,10 +13,28 @@ import {
 
 type Values = RefTensor["data"];
 
-/** out[m, n] = a[m, k] b[n, k]^T, all dense. */
+/** out[m, n] = a[m, k] b[n, k]^T, all dense. Four sums go on side by side: one alone waits for each of its additions. */
 function multiplyTransposed(a: Values, b: Values, out: Float64Array, m: number, n: number, k: number): void {
   for (let i = 0; i < m; i++) {
-    for (let j = 0; j < n; j++) {
+    let j = 0;
+    for (; j + 4 <= n; j += 4) {
+      let s0 = 0;
+      let s1 = 0;
+      let s2 = 0;
+      let s3 = 0;
+      for (let p = 0, at = j * k; p < k; p++, at++) {
+        const v = a[i * k + p];
+        s0 += v * b[at];
+        s1 += v * b[at + k];
+        s2 += v * b[at + 2 * k];
+        s3 += v * b[at + 3 * k];
+      }
+      out[i * n + j] = s0;
+      out[i * n + j + 1] = s1;
+      out[i * n + j + 2] = s2;
+      out[i * n + j + 3] = s3;
+    }
+    for (; j < n; j++) {
       let sum = 0;
       for (let p = 0; p < k; p++) sum += a[i * k + p] * b[j * k + p];
       out[i * n + j] = sum;
