@@ -14,6 +14,12 @@ const TARGETS = {
   ".build/bench": { project: "tsconfig.bench.json", roots: [...SOURCE_ROOTS, "bench"] },
 };
 
+/**
+ * The command line and the workers that it starts, as a few files: a runtime takes longer to find some 400 modules than to run
+ * most commands.
+ */
+const COMMAND_LINE = ["runtime/cli/main.ts", "runtime/host/worker_entry.ts", "kernels/wasm/device/pool_worker.ts"];
+
 /** Bundled packages, which tools/vendor.mjs writes. */
 const VENDOR = `vendor${sep}`;
 
@@ -67,12 +73,25 @@ async function build(folder) {
   try {
     const result = await capture([...toolCommand("tsc"), "-p", project, "--outDir", staging, "--noCheck", ...PLAIN]);
     if (result.code !== 0) throw new Error(`compiling ${folder} failed:\n${result.output.trimEnd()}`);
+    if (folder === "dist") await bundleCommandLine(`${staging}/cli`);
     replaceFiles(at(staging), at(folder));
   } finally {
     rmSync(at(staging), { recursive: true, force: true });
   }
   writeAtomic(stamp, fingerprint);
   return { fresh: false };
+}
+
+async function bundleCommandLine(folder) {
+  const naming = ["--entry-naming=[name].[ext]", "--chunk-naming=[name]-[hash].[ext]"];
+  const form = ["--target=node", "--splitting", "--packages=external", "--minify-whitespace", ...naming];
+  const { code, output } = await capture(
+    [...toolCommand("bun"), "build", ...COMMAND_LINE, ...form, "--outdir", folder],
+    {
+      cwd: at("."),
+    },
+  );
+  if (code !== 0) throw new Error(`bundling the command line ended with code ${code}:\n${output.trimEnd()}`);
 }
 
 function replaceFiles(from, to) {

@@ -19,7 +19,7 @@ if ((process.env.npm_config_user_agent ?? "").startsWith("bun/")) {
     say(`fovea: ${error.message}`);
     process.exit(1);
   }
-  const main = at("dist/runtime/cli/main.js");
+  const main = at("dist/cli/main.js");
   process.argv = [process.execPath, main, ...args];
   await import(pathToFileURL(main).href);
 }

@@ -27,6 +27,11 @@ export class FoveaError extends Error {
     this.place = options.place;
   }
 
+  /** Tells errors of all copies of this module from others. */
+  get isFoveaError(): true {
+    return true;
+  }
+
   /** The same error with another place, such as the one that a source map leads to. */
   movedTo(place: SourcePlace): FoveaError {
     const message =
@@ -44,6 +49,14 @@ export class FoveaError extends Error {
     return Object.assign(error, this);
   }
 }
+
+// An error of any copy of this module is one: plugins may come with another copy than the command line has in its bundle.
+Object.defineProperty(FoveaError, Symbol.hasInstance, {
+  value(this: unknown, value: unknown): boolean {
+    if (this === FoveaError && (value as Partial<FoveaError> | null | undefined)?.isFoveaError === true) return true;
+    return Function.prototype[Symbol.hasInstance].call(this as () => void, value);
+  },
+});
 
 /** What cannot stay in a component's graph: a tensor's value, a branch on one, an op or a size that nobody declared. */
 export type TraceBreakKind = "host_read" | "branch" | "unknown_op" | "unnamed_size" | "comparison";

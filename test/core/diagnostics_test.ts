@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FoveaError, internal, nearest } from "../../runtime/core/diagnostics.ts";
+import { FoveaError, internal, nearest, TraceBreakError } from "../../runtime/core/diagnostics.ts";
 
 test("diagnostics: errors carry code, exit code and cause", () => {
   const plain = new FoveaError("some_code", "A sentence.");
@@ -36,4 +36,12 @@ test("diagnostics: the nearest word within a third of the length", () => {
   assert.equal(nearest("zzzzzz", words), undefined);
   assert.equal(nearest("abc", []), undefined);
   assert.equal(nearest("ab", ["ax", "ay"]), "ax", "the first of equals");
+});
+
+test("errors of another copy of the module are FoveaErrors as well, and of no subclass", () => {
+  const foreign = Object.assign(new Error("from elsewhere"), { isFoveaError: true, code: "some_code" });
+  assert.ok(foreign instanceof FoveaError);
+  assert.ok(!(foreign instanceof TraceBreakError));
+  for (const other of [new Error("plain"), null, undefined, 1, "text", { isFoveaError: "yes" }])
+    assert.ok(!((other as unknown) instanceof FoveaError));
 });
