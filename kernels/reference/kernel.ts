@@ -42,7 +42,8 @@ function constantValue(node: Node): number | undefined {
 
 function flopsOf(node: Node): Dim {
   const [a, b] = node.inputs;
-  if (node.op === "matmul") return mul(2, product(node.shape), a.shape[a.shape.length - 1]);
+  if (node.op === "matmul" || node.op === "quantized_matmul")
+    return mul(2, product(node.shape), a.shape[a.shape.length - 1]);
   if (node.op === "attention") {
     return mul(4, product(node.shape), (node.attributes.longest_segment as Dim | undefined) ?? b.shape[1]);
   }

@@ -1,10 +1,12 @@
 /** The first-party kernels for WebAssembly: emitted from TypeScript, one small module for each step. */
 import { definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
 import { ATTENTION_KERNEL } from "./claims/attention.ts";
+import { CHANNEL_SCALES_KERNEL } from "./claims/channel_scales.ts";
 import { COPY_KERNEL } from "./claims/copy.ts";
 import { ELEMENTWISE_KERNEL } from "./claims/elementwise.ts";
 import { LOOKUP_KERNEL } from "./claims/lookup.ts";
 import { MATMUL_KERNEL } from "./claims/matmul.ts";
+import { QUANTIZED_KERNEL } from "./claims/quantized.ts";
 import { RESAMPLE_KERNEL } from "./claims/resample.ts";
 import { ROTARY_KERNEL } from "./claims/rotary.ts";
 import { ROWS_KERNEL } from "./claims/rows.ts";
@@ -21,6 +23,7 @@ export const wasmPlugin: Plugin = definePlugin({
   devices: [WASM_DEVICE],
   kernels: [
     MATMUL_KERNEL,
+    QUANTIZED_KERNEL,
     ATTENTION_KERNEL,
     ROWS_KERNEL,
     ROTARY_KERNEL,
@@ -29,5 +32,6 @@ export const wasmPlugin: Plugin = definePlugin({
     RESAMPLE_KERNEL,
     COPY_KERNEL,
     STORED_KERNEL,
+    CHANNEL_SCALES_KERNEL,
   ],
 });

@@ -86,17 +86,19 @@ export function bertComponents(config: BertConfig, sentence: SentenceConfig | un
     },
   ];
   if (config.pooler) {
-    components.push(
-      part("pool", [""], (b) => {
+    components.push({
+      ...part("pool", [""], (b) => {
         const first = b.reshape(b.slice(hidden(b), 1, 0, 1), [b.dims.batch, width]);
         b.output("pooler_output", b.unary("tanh", linear(b, first, "pooler.dense.", { outFeatures: width })));
       }),
-    );
+      precise: true,
+    });
   }
   if (sentence !== undefined) {
-    components.push(
-      part("sentence", [""], (b) => b.output("sentence_embedding", sentencePooling(b, hidden(b), sentence))),
-    );
+    components.push({
+      ...part("sentence", [""], (b) => b.output("sentence_embedding", sentencePooling(b, hidden(b), sentence))),
+      precise: true,
+    });
   }
   return components;
 }

@@ -97,10 +97,13 @@ export function visionComponents(config: ClipVisionConfig, forms: PixelForms): r
     ...(projectionDim === undefined
       ? []
       : [
-          part("project", [""], (b) => {
-            const x = b.input("pooler_output", [b.dims.batch, width]);
-            b.output("image_embeds", linear(b, x, "visual_projection.", { outFeatures: projectionDim, bias: false }));
-          }),
+          {
+            ...part("project", [""], (b) => {
+              const x = b.input("pooler_output", [b.dims.batch, width]);
+              b.output("image_embeds", linear(b, x, "visual_projection.", { outFeatures: projectionDim, bias: false }));
+            }),
+            precise: true,
+          },
         ]),
   ];
 }
@@ -144,6 +147,7 @@ export function textComponents(config: ClipTextConfig): readonly ComponentSpec[]
       : [
           {
             tag: "clip/text.project",
+            precise: true,
             symbols: BATCH,
             ranges: BY_BATCH,
             instances: [""],

@@ -155,6 +155,7 @@ export function internVLComponents(config: InternVLConfig, forms: PixelForms): r
       : [
           {
             tag: "internvl/vision.project",
+            precise: true,
             symbols: { batch, squares: { min: 1, max: Math.floor(256 / projector.shuffle) } },
             instances: ["multi_modal_projector."],
             build: (b: GraphBuilder): void => b.output("projected", project(b, config, projector)),

@@ -112,15 +112,18 @@ export function llama4Components(config: Llama4Config, tiles: number, forms: Pix
       b.output("hidden_states", embed(b, config, steps)),
     ),
     part("block", llama4Layers(config), (b) => b.output("hidden_states", block(b, hidden(b), config))),
-    part("adapt", [prefix], (b) => b.output("last_hidden_state", adapt(b, hidden(b), config))),
+    { ...part("adapt", [prefix], (b) => b.output("last_hidden_state", adapt(b, hidden(b), config))), precise: true },
     ...(projectedSize === undefined
       ? []
       : [
-          part("project", ["multi_modal_projector."], (b) => {
-            const x = b.input("last_hidden_state", [b.dims.batch, shuffledTokens(config), outputSize]);
-            const projected = linear(b, x, "linear_1.", { outFeatures: projectedSize, bias: false });
-            b.output("projected", b.reshape(projected, [mul(b.dims.batch, shuffledTokens(config)), projectedSize]));
-          }),
+          {
+            ...part("project", ["multi_modal_projector."], (b) => {
+              const x = b.input("last_hidden_state", [b.dims.batch, shuffledTokens(config), outputSize]);
+              const projected = linear(b, x, "linear_1.", { outFeatures: projectedSize, bias: false });
+              b.output("projected", b.reshape(projected, [mul(b.dims.batch, shuffledTokens(config)), projectedSize]));
+            }),
+            precise: true,
+          },
         ]),
   ];
 }

@@ -106,10 +106,13 @@ export function modernBertComponents(
     ...(sentence === undefined
       ? []
       : [
-          part("modernbert/text.sentence", [""], (b) => {
-            const x = b.input("last_hidden_state", [b.dims.batch, b.dims.tokens, width]);
-            b.output("sentence_embedding", sentencePooling(b, x, sentence));
-          }),
+          {
+            ...part("modernbert/text.sentence", [""], (b) => {
+              const x = b.input("last_hidden_state", [b.dims.batch, b.dims.tokens, width]);
+              b.output("sentence_embedding", sentencePooling(b, x, sentence));
+            }),
+            precise: true,
+          },
         ]),
   ];
 }

@@ -140,6 +140,7 @@ export function pixtralComponents(config: PixtralConfig, forms: PixelForms): rea
       : [
           {
             tag: "pixtral/vision.project",
+            precise: true,
             symbols: merged,
             instances: ["multi_modal_projector."],
             build: (b: GraphBuilder): void => b.output("projected", project(b, config, projector)),

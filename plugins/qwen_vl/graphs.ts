@@ -173,7 +173,7 @@ export function qwenComponents(
       ? []
       : [
           {
-            ...{ ...embedding, tag: framesTag(config), lazy: true },
+            ...{ ...embedding, tag: framesTag(config), lazy: true, precise: true },
             build: (b: GraphBuilder): void =>
               b.output("hidden_states", embed(b, config, { steps: forms.steps, still: false })),
           },
@@ -194,6 +194,7 @@ export function qwenComponents(
       : [
           {
             tag: `${family}/vision.deepstack`,
+            precise: true,
             symbols: patches,
             instances: mergers,
             build: (b: GraphBuilder) => b.output("deepstack_features", merge(b, hidden(b), config, false)),
@@ -201,6 +202,7 @@ export function qwenComponents(
         ]),
     {
       tag: `${family}/vision.merge`,
+      precise: true,
       symbols: patches,
       instances: ["merger."],
       build: (b) => {

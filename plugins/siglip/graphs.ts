@@ -147,12 +147,15 @@ export function visionComponents(config: SiglipVisionConfig, forms: PixelForms):
     }),
     ...(config.pools
       ? [
-          part("pool", ["vision_model."], (b) => {
-            const { heads, intermediateSize, activation, eps } = config;
-            const x = input(b, "last_hidden_state");
-            const options = { heads, intermediateSize, activation, eps, ...masked(mask(b)) };
-            b.output("pooler_output", attentionPool(b, x, "head.", options));
-          }),
+          {
+            ...part("pool", ["vision_model."], (b) => {
+              const { heads, intermediateSize, activation, eps } = config;
+              const x = input(b, "last_hidden_state");
+              const options = { heads, intermediateSize, activation, eps, ...masked(mask(b)) };
+              b.output("pooler_output", attentionPool(b, x, "head.", options));
+            }),
+            precise: true,
+          },
         ]
       : []),
   ];
@@ -182,11 +185,14 @@ export function textComponents(config: SiglipTextConfig): readonly ComponentSpec
       b.output("last_hidden_state", layerNorm(b, hidden(b), "final_layer_norm.", config.eps));
     }),
     // The norm treats rows alone, so taking the row first gives the same and costs one row.
-    part("pool", ["text_model."], (b) => {
-      const { batch, tokens } = b.dims;
-      const last = b.reshape(b.slice(hidden(b), 1, add(tokens, -1), tokens), [batch, width]);
-      const normed = layerNorm(b, last, "final_layer_norm.", config.eps);
-      b.output("pooler_output", linear(b, normed, "head.", { outFeatures: config.projectionSize }));
-    }),
+    {
+      ...part("pool", ["text_model."], (b) => {
+        const { batch, tokens } = b.dims;
+        const last = b.reshape(b.slice(hidden(b), 1, add(tokens, -1), tokens), [batch, width]);
+        const normed = layerNorm(b, last, "final_layer_norm.", config.eps);
+        b.output("pooler_output", linear(b, normed, "head.", { outFeatures: config.projectionSize }));
+      }),
+      precise: true,
+    },
   ];
 }

@@ -113,6 +113,11 @@ export function vitComponents(config: VitConfig, forms: PixelForms): readonly Co
     part("final", [""], (b) => b.output("last_hidden_state", layerNorm(b, hidden(b), "layernorm.", config.eps))),
     ...(pooler === undefined
       ? []
-      : [part("pool", [""], (b) => b.output("pooler_output", pool(b, hidden(b), config, pooler)))]),
+      : [
+          {
+            ...part("pool", [""], (b) => b.output("pooler_output", pool(b, hidden(b), config, pooler))),
+            precise: true,
+          },
+        ]),
   ];
 }

@@ -82,7 +82,7 @@ export function whisperComponents(config: WhisperConfig): readonly ComponentSpec
   });
   const hidden = (b: GraphBuilder): Node => b.input("hidden_states", [b.dims.batch, positions, width]);
   return [
-    part("stem", [""], (b) => stem(b, config)),
+    { ...part("stem", [""], (b) => stem(b, config)), precise: true },
     part(
       "block",
       Array.from({ length: layers }, (_, i) => layerInstance(i)),

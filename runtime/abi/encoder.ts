@@ -41,6 +41,8 @@ export interface ComponentSpec {
   readonly maxArtifacts?: number;
   /** Compiled and given its weights when a plan first calls it: for what few callers need. */
   readonly lazy?: boolean;
+  /** Keeps products of f32 under dtype `int8`: for the ends of a tower, an embedding or a head, whose errors no layer evens out. */
+  readonly precise?: boolean;
   /** Declares inputs, weights and outputs. Called once per range, with that range's intervals. */
   readonly build: (b: GraphBuilder) => void;
   /** Prefixes, dot included, of the checkpoint names of each instance's weights. */

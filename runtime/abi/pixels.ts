@@ -62,7 +62,7 @@ export function valuesOf(processor: (config: unknown) => PixelProcessor): (confi
 const FLOATS = "pixel_values";
 const BYTES = "pixel_bytes";
 
-type Component = Omit<ComponentSpec, "build" | "lazy">;
+type Component = Omit<ComponentSpec, "build" | "lazy" | "precise">;
 
 /** Type of a component's pixels. */
 export function pixelType(steps: ValueSteps | undefined): "f32" | "u8" {
@@ -76,9 +76,10 @@ export function pixelType(steps: ValueSteps | undefined): "f32" | "u8" {
  */
 export function pixelComponents(
   { steps, processor }: PixelForms,
-  component: Component,
+  spec: Component,
   build: (b: GraphBuilder, steps: ValueSteps | undefined) => void,
 ): readonly ComponentSpec[] {
+  const component = { ...spec, precise: true };
   const floats = { ...component, lazy: processor === "u8", build: (b: GraphBuilder) => build(b, undefined) };
   if (steps === undefined) return [{ ...floats, lazy: false }];
   const tag = `${component.tag}_u8`;

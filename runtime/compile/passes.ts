@@ -4,6 +4,7 @@ import type { Graph } from "../ir/graph.ts";
 import type { Interner } from "../ir/node.ts";
 import { constantRules } from "./fold_constants.ts";
 import { mergeSiblingProducts } from "./merge_products.ts";
+import { quantizeProducts } from "./quantize_products.ts";
 import { applyRules, type Rule } from "./rewrite.ts";
 import { CANONICAL_RULES } from "./rules.ts";
 import { storeWeights } from "./store_weights.ts";
@@ -40,9 +41,12 @@ export const PIPELINE: readonly Pass[] = [
     run: (graph, { make, table, enabled }) => (enabled ? mergeSiblingProducts(graph, make, table) : graph),
   },
   { name: "canonicalize merged", run: canonical },
-  // Large weights rounded to the type that they are kept in.
+  // Large weights rounded to the type that they are kept in, or products of integers.
   {
     name: "store weights",
-    run: (graph, { make, dtype }) => (dtype === "f32" ? graph : storeWeights(graph, dtype, make)),
+    run: (graph, { make, dtype }) => {
+      if (dtype === "f32") return graph;
+      return dtype === "int8" ? quantizeProducts(graph, make) : storeWeights(graph, dtype, make);
+    },
   },
 ];

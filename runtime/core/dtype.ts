@@ -4,13 +4,13 @@ import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "./half.ts";
 
 export type DType = "f32" | "f16" | "bf16" | "i64" | "i32" | "u8" | "i8" | "bool";
 
-/** Types that weights may be kept in. */
-export type WeightDType = "f32" | "f16" | "bf16";
-
 /** Float types of two bytes. */
-export type HalfDType = Exclude<WeightDType, "f32">;
+export type HalfDType = "f16" | "bf16";
 
-export const WEIGHT_DTYPES: readonly WeightDType[] = ["f32", "f16", "bf16"];
+/** Types that weights may be kept in; with `int8` their products are of integers. */
+export type WeightDType = "f32" | HalfDType | "int8";
+
+export const WEIGHT_DTYPES: readonly WeightDType[] = ["f32", "f16", "bf16", "int8"];
 
 /** Bytes of one element. */
 export const DTYPE_BYTES: Readonly<Record<DType, number>> = {
@@ -94,7 +94,7 @@ export function decodeToF32(dtype: DType, bytes: Uint8Array, into: Float32Array)
 }
 
 /** f32 values as bytes of a float type, rounded to nearest even. */
-export function encodeFromF32(dtype: WeightDType, values: Float32Array): Uint8Array {
+export function encodeFromF32(dtype: "f32" | HalfDType, values: Float32Array): Uint8Array {
   if (dtype === "f32") return bytesOf(values);
   const into = new Uint16Array(values.length);
   if (dtype === "f16") f32ToF16(values, into);

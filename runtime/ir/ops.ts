@@ -14,6 +14,7 @@ import {
 import type { DType } from "../core/dtype.ts";
 import { expandRotary, gelu, geluTanh, layerNorm, rmsNorm, scalar } from "./expansions.ts";
 import type { Node, OpRow, OpTable } from "./node.ts";
+import { CHANNEL_SCALES, QUANTIZED_MATMUL } from "./quantization.ts";
 import { resampling } from "./resampling.ts";
 import { broadcastShapes, inferAttention, inferConcat, inferMatmul, inferRotary, inferWindows } from "./shapes.ts";
 
@@ -68,6 +69,8 @@ export type OpName =
   | "l2_normalize"
   | "matmul"
   | "attention"
+  | "quantized_matmul"
+  | "channel_scales"
   | "gather"
   | "take_row"
   | "rotary"
@@ -254,6 +257,8 @@ const OPS: Readonly<Record<OpName, OpRow>> = {
 
   matmul: { kind: "contraction", arity: [2, 2], infer: inferMatmul },
   attention: { kind: "contraction", arity: [3, 5], infer: inferAttention },
+  quantized_matmul: QUANTIZED_MATMUL,
+  channel_scales: CHANNEL_SCALES,
 
   gather: {
     kind: "index",

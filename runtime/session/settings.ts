@@ -9,7 +9,7 @@ export interface CompileSettings {
   readonly enabled?: boolean;
   /** Compile ranges instead of the component's own. */
   readonly ranges?: RangeSpec;
-  /** Type that large weights are kept in on the device; the arithmetic is f32 with each. */
+  /** Type that large weights are kept in on the device; the arithmetic is f32 with each but `int8`, whose products are of integers. */
   readonly dtype?: WeightDType;
   /** Kind of the device that runs the component, such as `reference`; it is opened when first needed. */
   readonly device?: string;
@@ -153,11 +153,12 @@ export function resolveSettings(
   };
   const usual = <T>(own: T | undefined, fallback: T): Resolved<T> =>
     own === undefined ? { value: fallback, from: "default" } : { value: own, from: `component "${spec.tag}"` };
+  const dtype = pick("dtype", usual<WeightDType>(undefined, "f32"));
   const device = pick("device", { value: home.device, from: "runtime" });
   return {
     enabled: pick("enabled", usual(undefined, true)),
     ranges: pick("ranges", usual<RangeSpec>(spec.ranges, {})),
-    dtype: pick("dtype", usual<WeightDType>(undefined, "f32")),
+    dtype: dtype.value === "int8" && spec.precise === true ? usual<WeightDType>("f32", "f32") : dtype,
     device,
     target: pick(
       "target",

@@ -192,6 +192,8 @@ interface V128 {
   readonly load64Splat: Load;
   readonly load32Zero: Load;
   readonly load64Zero: Load;
+  /** Eight signed bytes as lanes of 16 bits. */
+  readonly load8x8s: Load;
   /** Four unsigned 16-bit integers as lanes of 32 bits. */
   readonly load16x4u: Load;
   readonly load32Lane: (address: Code, vector: Code, lane: number, offset?: number) => Code;
@@ -233,6 +235,7 @@ export const v128: V128 = {
   load64Splat: load(2, ...simd(10)),
   load32Zero: load(2, ...simd(92)),
   load64Zero: load(2, ...simd(93)),
+  load8x8s: load(2, ...simd(1)),
   load16x4u: load(1, ...simd(4)),
   load32Lane: laned(2, 86),
   load64Lane: laned(2, 87),
@@ -315,6 +318,7 @@ interface I32x4 {
   /** The same number in all lanes. */
   readonly of: (value: number) => Code;
   readonly splat: Unary;
+  readonly extract: (x: Code, lane: number) => Code;
   readonly replace: (x: Code, lane: number, value: Code) => Code;
   readonly eq: Binary;
   readonly gtS: Binary;
@@ -327,8 +331,11 @@ interface I32x4 {
   readonly truncSatF32: Unary;
   /** Bytes 0..3 as four unsigned integers. */
   readonly extendLowU8: Unary;
+  readonly mul: Binary;
   /** Products of signed 16-bit lanes, neighbours added. */
   readonly dotI16: Binary;
+  /** `c` plus products of signed bytes of `a` with bytes of `b` in 0..127, four neighbours added: target wasm-relaxed only. */
+  readonly relaxedDotAdd: (a: Code, b: Code, c: Code) => Code;
 }
 
 const wordBytes = (value: number): number[] => [0, 8, 16, 24].map((shift) => (value >>> shift) & 255);
@@ -336,6 +343,7 @@ const wordBytes = (value: number): number[] => [0, 8, 16, 24].map((shift) => (va
 export const i32x4: I32x4 = {
   of: (value) => v128.of([0, 1, 2, 3].flatMap(() => wordBytes(value))),
   splat: unary(...simd(17)),
+  extract: (x, at) => [x, ...simd(27), lane(at)],
   replace: (x, at, value) => [x, value, ...simd(28), lane(at)],
   eq: binary(...simd(55)),
   gtS: binary(...simd(59)),
@@ -347,7 +355,20 @@ export const i32x4: I32x4 = {
   shrU: binary(...simd(173)),
   truncSatF32: unary(...simd(248)),
   extendLowU8: unary(...simd(137), ...simd(169)),
+  mul: binary(...simd(181)),
   dotI16: binary(...simd(186)),
+  relaxedDotAdd: (a, b, c) => [a, b, c, ...simd(275)],
+};
+
+interface I8x16 {
+  readonly minU: Binary;
+  /** The lanes of `a`, then of `b`, saturated to signed bytes. */
+  readonly narrowI16: Binary;
+}
+
+export const i8x16: I8x16 = {
+  minU: binary(...simd(119)),
+  narrowI16: binary(...simd(101)),
 };
 
 interface I16x8 {
@@ -355,6 +376,7 @@ interface I16x8 {
   readonly extendLowU8: Unary;
   readonly extendHighU8: Unary;
   readonly eq: Binary;
+  readonly minS: Binary;
   /** The lanes of `a`, then of `b`, saturated to signed or to unsigned integers. */
   readonly narrowI32: Binary;
   readonly narrowI32ToU: Binary;
@@ -366,6 +388,7 @@ export const i16x8: I16x8 = {
   extendLowU8: unary(...simd(137)),
   extendHighU8: unary(...simd(138)),
   eq: binary(...simd(45)),
+  minS: binary(...simd(150)),
   narrowI32: binary(...simd(133)),
   narrowI32ToU: binary(...simd(134)),
   narrowToU8: binary(...simd(102)),

@@ -62,6 +62,7 @@ const MEMORY: Readonly<Record<number, string>> = {
 
 const VECTOR_MEMORY: Readonly<Record<number, string>> = {
   0: "v128.load",
+  1: "v128.load8x8_s",
   7: "v128.load8_splat",
   8: "v128.load16_splat",
   9: "v128.load32_splat",
@@ -102,11 +103,14 @@ const VECTOR: Readonly<Record<number, string>> = {
   81: "v128 ^",
   82: "v128.bitselect/3",
   83: "v128.any_true",
+  101: "i8x16.narrow_i16x8_s/2",
   103: "f32x4.ceil",
   104: "f32x4.floor",
   105: "f32x4.trunc",
   106: "f32x4.nearest",
+  119: "i8x16.min_u/2",
   137: "i16x8.extend_low_i8x16_u",
+  150: "i16x8.min_s/2",
   169: "i32x4.extend_low_i16x8_u",
   171: "i32x4 <<",
   172: "i32x4 >>",
@@ -128,6 +132,7 @@ const VECTOR: Readonly<Record<number, string>> = {
   248: "i32x4.trunc_sat_f32x4_s",
   250: "f32x4.convert_i32x4_s",
   261: "f32x4.relaxed_madd/3",
+  275: "i32x4.relaxed_dot_i8x16_i7x16_add_s/3",
 };
 
 const PARAMETERS: readonly string[] = ["args", "begin", "end", "scratch"];

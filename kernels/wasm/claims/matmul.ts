@@ -9,10 +9,9 @@ import type {
   Place,
 } from "../../../runtime/abi/kernel.ts";
 import { add, type Dim, dimEquals, divisorOf, evaluate, mul, product, type Shape } from "../../../runtime/core/dim.ts";
-import { broadcastStrides, denseStrides } from "../../../runtime/core/strides.ts";
+import { denseStrides } from "../../../runtime/core/strides.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
-import type { EpilogueAccess } from "../emit/epilogue.ts";
-import { exprFlops, type ScalarExpr } from "../emit/expr.ts";
+import { exprFlops } from "../emit/expr.ts";
 import {
   type MatmulOptions,
   matmulArguments,
@@ -30,22 +29,21 @@ import {
   packKernel,
   packScratch,
 } from "../emit/pack_b.ts";
-import type { SizeHint } from "../emit/size.ts";
-import { grow, renumber } from "./grow.ts";
+import {
+  accessOf,
+  axisFromEnd,
+  columnStride,
+  type Epilogue,
+  leadStrides,
+  offersForRoot,
+  rowsOfTile,
+  seen,
+} from "./epilogue.ts";
 import { bytesOf, hintOf, pointer, type Source, sizeOf, sourcesOf } from "./operands.ts";
 import { type ProductForm, productForm } from "./product_form.ts";
 import { type StoredWeight, storedWeight } from "./stored.ts";
 
 const NAME = "matmul";
-
-/** What is applied to the product: input 0 is the product, inputs 1.. are `operands`. */
-interface Epilogue {
-  readonly expr: ScalarExpr;
-  readonly operands: readonly Node[];
-  /** Covered nodes after the product. */
-  readonly covers: readonly Node[];
-  readonly output: Node;
-}
 
 interface Tile {
   readonly rows: number;
@@ -77,43 +75,12 @@ interface Product {
   readonly stored: StoredWeight | undefined;
 }
 
-const axisFromEnd = (shape: Shape, count: number): Dim => shape[shape.length - count];
-
-/** Shape and strides of a value where it will be read. */
-function seen(context: ClaimContext, node: Node): { readonly shape: Shape; readonly strides: readonly Dim[] } {
-  return context.isWeight(node) ? { shape: node.shape, strides: denseStrides(node.shape) } : context.view(node);
-}
-
-/** Strides over the result's leading axes; the operand's own leading axes broadcast to them. */
-function leadStrides(shape: Shape, strides: readonly Dim[], lead: Shape): readonly Dim[] {
-  return broadcastStrides(shape.slice(0, -1), strides.slice(0, -1), lead);
-}
-
-/** How an epilogue operand moves along the columns; nothing when not at all like an epilogue operand. */
-function columnStride(node: Node, strides: readonly Dim[], n: Dim): 0 | 1 | undefined {
-  const last = node.shape.length - 1;
-  if (last < 0 || (dimEquals(node.shape[last], 1) && !dimEquals(n, 1))) return 0;
-  if (dimEquals(strides[last], 1) || dimEquals(n, 1)) return 1;
-  return dimEquals(strides[last], 0) ? 0 : undefined;
-}
-
-function accessOf(along: 0 | 1, batch: Dim, row: Dim): EpilogueAccess {
-  if (along === 1) return dimEquals(row, 0) ? "row" : "full";
-  // A scalar per batch has no kind of its own; a column with a row stride of 0 reads the same.
-  return dimEquals(row, 0) && dimEquals(batch, 0) ? "scalar" : "column";
-}
-
 /** Batches of the right-hand side: one matrix for all, or one for each of the result's. */
 function batchesOfB(b: Node, lead: Shape): "one" | "each" | undefined {
   const own = b.shape.slice(0, -2);
   if (own.every((d) => dimEquals(d, 1))) return "one";
   const batch = lead.slice(0, -1);
   return own.length === batch.length && own.every((d, i) => dimEquals(d, batch[i])) ? "each" : undefined;
-}
-
-/** Rows of the register tile: what the target runs fastest, and no more than the range has. */
-function rowsOfTile(fastest: number, { exact, most = fastest }: SizeHint): number {
-  return Math.max(1, Math.min(fastest, exact ?? most));
 }
 
 /** Bytes that nothing but the product reads as f32. */
@@ -312,25 +279,6 @@ function offersFor(context: ClaimContext, node: Node, epilogue: Epilogue): reado
   });
 }
 
-/** Products among the leaves of an elementwise region that nobody else reads. */
-function offersForRoot(context: ClaimContext, root: Node): readonly Offer[] {
-  const { expr, leaves, covers } = grow(context, root, { fuse: true });
-  const inside = new Set(covers);
-  return leaves.flatMap((leaf, at) => {
-    const fits =
-      leaf.op === "matmul" &&
-      !context.isWeight(leaf) &&
-      !context.isOutput(leaf) &&
-      context.users(leaf).every((u) => inside.has(u)) &&
-      leaf.shape.length === root.shape.length &&
-      leaf.shape.every((d, i) => dimEquals(d, root.shape[i]));
-    if (!fits) return [];
-    const order = leaves.map((_, i) => (i === at ? 0 : i < at ? i + 1 : i));
-    const operands = leaves.filter((_, i) => i !== at);
-    return offersFor(context, leaf, { expr: renumber(expr, order), operands, covers, output: root });
-  });
-}
-
 export const MATMUL_KERNEL: KernelSpec = {
   name: NAME,
   device: "wasm",
@@ -338,6 +286,7 @@ export const MATMUL_KERNEL: KernelSpec = {
   claim: (context, node) => {
     if (node.op === "matmul")
       return offersFor(context, node, { expr: { input: 0 }, operands: [], covers: [], output: node });
-    return context.kind(node) === "elementwise" ? offersForRoot(context, node) : [];
+    const offers = (product: Node, epilogue: Epilogue): readonly Offer[] => offersFor(context, product, epilogue);
+    return context.kind(node) === "elementwise" ? offersForRoot(context, node, "matmul", offers) : [];
   },
 };

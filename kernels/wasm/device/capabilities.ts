@@ -7,6 +7,8 @@ import { FoveaError } from "../../../runtime/core/diagnostics.ts";
  * - `simd128`: 128-bit vectors.
  * - `relaxedMadd`: `f32x4.relaxed_madd` exists; results may differ in the last bits between engines.
  * - `tileRows` x `tileColumns`: register tile of the matrix product that runs fastest.
+ * - `relaxedDot`: `i32x4.relaxed_dot_i8x16_i7x16_add_s` exists.
+ * - `integerRows` x `integerColumns`: as `tileRows` x `tileColumns`, for products of integers.
  * - `flopsPerSecond`, `bytesPerSecond`: one thread of a 2026 server core; `launchSeconds`: cost of starting a step.
  */
 const TARGETS: Readonly<Record<string, Capabilities>> = {
@@ -15,6 +17,9 @@ const TARGETS: Readonly<Record<string, Capabilities>> = {
     relaxedMadd: true,
     tileRows: 6,
     tileColumns: 8,
+    relaxedDot: true,
+    integerRows: 6,
+    integerColumns: 8,
     flopsPerSecond: 60e9,
     bytesPerSecond: 10e9,
     launchSeconds: 1e-6,
@@ -24,6 +29,8 @@ const TARGETS: Readonly<Record<string, Capabilities>> = {
     relaxedMadd: false,
     tileRows: 2,
     tileColumns: 16,
+    integerRows: 4,
+    integerColumns: 8,
     flopsPerSecond: 54e9,
     bytesPerSecond: 10e9,
     launchSeconds: 1e-6,

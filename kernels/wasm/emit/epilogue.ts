@@ -1,5 +1,5 @@
 /** What happens to a product's sums on their way from scratch to memory. */
-import { type Code, get, i32, type Local, set, v128, when, whileLoop } from "../asm/code.ts";
+import { type Code, f32x4, get, i32, i32x4, type Local, set, v128, when, whileLoop } from "../asm/code.ts";
 import { hoistConstants } from "../asm/hoist.ts";
 import type { KernelFrame } from "../asm/module.ts";
 import { lowerExpr, type ScalarExpr } from "./expr.ts";
@@ -36,6 +36,17 @@ export interface EpilogueBlock {
   readonly tail: number | undefined;
   /** Pointers move. */
   readonly operands: readonly EpilogueOperand[];
+  /**
+   * Sums are of codes, and the last four operands say what they stand for: scale and zero point of a row, scale and sum of
+   * codes of a column.
+   */
+  readonly integers: boolean;
+}
+
+/** `(sum - zero * column's sum) * (row's scale * column's scale)`: exact until it becomes f32. */
+function fromCodes(sum: Local, [rowScale, zero, columnScale, columnSum]: readonly Local[]): Code {
+  const exact = i32x4.sub(get(sum), i32x4.mul(get(zero), get(columnSum)));
+  return set(sum, f32x4.mul(f32x4.convertI32(exact), f32x4.mul(get(rowScale), get(columnScale))));
 }
 
 const BROADCAST: ReadonlySet<EpilogueAccess> = new Set(["column", "scalar"]);
@@ -57,6 +68,7 @@ export function storeBlock(frame: KernelFrame, block: EpilogueBlock, expr: Scala
       operands.map(({ access, pointer }, i) =>
         set(values[i], BROADCAST.has(access) ? v128.load32Splat(get(pointer)) : load(at(pointer), offset)),
       ),
+      block.integers ? fromCodes(sum, values.slice(-4)) : [],
       code,
       single ? v128.store32Lane(address, get(result), 0, offset) : v128.store(address, get(result), offset),
     ];

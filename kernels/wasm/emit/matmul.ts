@@ -1,4 +1,4 @@
-/** Matrix product with an epilogue: C = epilogue(A B), A of f32 or u8, B packed in panels (see pack_b.ts). */
+/** Matrix product with an epilogue: C = epilogue(A B), A of f32, u8 or codes, B packed in panels (see pack_b.ts and pack_codes.ts). */
 import { internal } from "../../../runtime/core/diagnostics.ts";
 import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
 import type { HalfDType } from "../../../runtime/core/dtype.ts";
@@ -12,6 +12,7 @@ import { pairedWords } from "./half.ts";
 import { advance, countDown, forItems, word, wordBytes } from "./loops.ts";
 import { blockSteps, multiplyBlock } from "./matmul_block.ts";
 import { ceilDivision, remainders, type Size, type SizeHint, sizeValue, smaller, wordsAfter } from "./size.ts";
+import { stepBytes, type TileShape } from "./tile.ts";
 
 export interface MatmulOptions {
   /** Register tile: 1..8 rows. */
@@ -35,6 +36,11 @@ export interface MatmulOptions {
   readonly madd: boolean;
   /** B is one matrix, packed in panels of this type; K is then a constant. f32 unless given. */
   readonly half?: HalfDType;
+  /**
+   * A and B hold codes, B of one matrix, and K counts steps of 32 bits of A, a constant. The last four operands, which the
+   * epilogue does not count, are scale and zero point of each row (`column`), scale and sum of codes of each column (`row`).
+   */
+  readonly integers?: NonNullable<TileShape["integers"]>;
 }
 
 /** Rows that a grid item computes at most, so that its part of A stays in the second-level cache. */
@@ -81,7 +87,7 @@ export function matmulScratch(options: Blocking & Pick<MatmulOptions, "k" | "mHi
   const { columns, half, aBytes } = options;
   if (aBytes === true) return byteBlockScratch(blockRows(options), columns);
   if (half === undefined) return sumsBytes(options);
-  return sumsBytes(options) + 4 * columns * Math.min(constantK(options), blockSteps(columns)) + 16;
+  return sumsBytes(options) + 4 * columns * Math.min(constantK(options), blockSteps({ columns })) + 16;
 }
 
 function constantK({ k }: Pick<MatmulOptions, "k">): number {
@@ -191,7 +197,9 @@ export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered
     const [panelsHere, panelSums, rowsHere] = frame.locals("i32", bytes ? 3 : 0);
     const aFirst: [Code, Code] = [i32.mul(get(batch), argument("a_batch_stride")), i32.mul(get(row), aRow.read)];
     const panelWords =
-      options.half === undefined ? k.times(columns) : i32.of(pairedWords(constantK(options) * columns));
+      options.half === undefined
+        ? k.times((columns * stepBytes(options)) / 4)
+        : i32.of(pairedWords(constantK(options) * columns));
     const bFirst = [i32.mul(get(batch), argument("b_batch_stride")), i32.mul(get(panel), panelWords)];
     const multiplyPanels = (): Code => [
       set(panel, i32.mul(get(panel), i32.of(itemPanels(options)))),
@@ -231,7 +239,7 @@ export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered
         frame,
         {
           ...{ sums, output, outputRowBytes: n.times(4), rows: height, columns, operands },
-          ...{ width, tail },
+          ...{ width, tail, integers: options.integers !== undefined },
         },
         options.epilogue,
         options.madd,

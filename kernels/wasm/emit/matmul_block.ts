@@ -9,6 +9,7 @@ import {
   clearTile,
   loadTile,
   multiplyTile,
+  stepBytes,
   storeTile,
   type TileRegisters,
   type TileRow,
@@ -20,7 +21,8 @@ import {
 const PANEL_BYTES = 24576;
 
 /** Steps of K between two visits of the sums in scratch. */
-export const blockSteps = (columns: number): number => Math.floor(PANEL_BYTES / (4 * columns));
+export const blockSteps = (tile: Pick<TileShape, "columns" | "integers">): number =>
+  Math.floor(PANEL_BYTES / (stepBytes(tile) * tile.columns));
 
 export interface ProductBlock {
   readonly tile: TileShape;
@@ -134,8 +136,8 @@ export function tilePass(
 /** Leaves the block's sums in scratch, rows `columns` apart. Every sum is one chain in ascending K. */
 export function multiplyBlock(frame: KernelFrame, block: ProductBlock): Code {
   const { a, b, tile, aRowStride, height, aRow, kSteps, rests, most } = block;
-  const { columns } = tile;
-  const atOnce = block.k !== "argument" && block.k <= blockSteps(columns);
+  const rowBytes = stepBytes(tile) * tile.columns;
+  const atOnce = block.k !== "argument" && block.k <= blockSteps(tile);
   const {
     registers,
     end: bEnd,
@@ -148,15 +150,15 @@ export function multiplyBlock(frame: KernelFrame, block: ProductBlock): Code {
   const widen = block.half === undefined ? undefined : widened(frame, block.half.dtype, b, panel, bEnd);
   const allRows = run({ a, b: panel, sums: get(frame.scratch), height });
   const begin = block.half === undefined ? [] : set(panel, i32.add(get(frame.scratch), i32.of(block.half.at)));
-  if (atOnce) return [begin, set(bEnd, i32.add(get(panel), kSteps.times(4 * columns))), widen ?? [], allRows];
+  if (atOnce) return [begin, set(bEnd, i32.add(get(panel), kSteps.times(rowBytes))), widen ?? [], allRows];
   const [steps, stepsLeft] = frame.locals("i32", 2);
   return [
     clearSums(registers, sums, left, get(frame.scratch), get(height)),
     begin,
     set(stepsLeft, kSteps.read),
     repeatWhile(get(stepsLeft), [
-      set(steps, smaller(i32.of(blockSteps(columns)), get(stepsLeft))),
-      set(bEnd, i32.add(get(panel), i32.mul(get(steps), i32.of(4 * columns)))),
+      set(steps, smaller(i32.of(blockSteps(tile)), get(stepsLeft))),
+      set(bEnd, i32.add(get(panel), i32.mul(get(steps), i32.of(rowBytes)))),
       widen ?? [],
       allRows,
       widen === undefined ? set(b, get(bEnd)) : [],

@@ -1,8 +1,14 @@
 /** The register tile: rows of A times a panel of B, accumulated in registers, K in one chain per lane. */
-import { type Code, f32x4, get, i32, type Local, set, v128 } from "../asm/code.ts";
+import { type Code, f32x4, get, i32, i32x4, type Local, set, v128 } from "../asm/code.ts";
 import type { KernelFrame } from "../asm/module.ts";
 import { advance, repeatWhile } from "./loops.ts";
 import { multiplyAdd } from "./math.ts";
+
+/**
+ * Integers that a step of K holds for each column: four signed bytes, multiplied with four bytes of A in 0..127, or two
+ * signed bytes, with two numbers of A of 16 bits each.
+ */
+export type IntegerForm = "dot" | "pairs";
 
 export interface TileShape {
   /** Rows of A, 1..8. */
@@ -11,7 +17,12 @@ export interface TileShape {
   readonly columns: number;
   /** Allows relaxed multiply-add. */
   readonly madd: boolean;
+  /** A and B hold integers, and sums are of 32 bits; f32 unless given. */
+  readonly integers?: IntegerForm;
 }
+
+/** Bytes of a panel for each column and step of K. */
+export const stepBytes = ({ integers }: Pick<TileShape, "integers">): number => (integers === "pairs" ? 2 : 4);
 
 /** Registers that tiles of one kernel share, whatever their number of rows. */
 export interface TileRegisters {
@@ -71,8 +82,13 @@ export function storeTile({ sums }: TileRegisters, rows: number, at: Local, rowB
  * step per turn: some engines gather the loads of unrolled steps at the top of the loop and spill all of them.
  */
 export function multiplyTile(registers: TileRegisters, operands: TileOperands): Code {
-  const { madd } = registers.shape;
-  return overSteps(registers, operands, (factor, panel, sum) => multiplyAdd(madd, factor, panel, sum));
+  return overSteps(registers, operands, accumulate(registers.shape));
+}
+
+function accumulate({ madd, integers }: TileShape): (factor: Code, panel: Code, sum: Code) => Code {
+  if (integers === "dot") return (factor, panel, sum) => i32x4.relaxedDotAdd(panel, factor, sum);
+  if (integers === "pairs") return (factor, panel, sum) => i32x4.add(i32x4.dotI16(factor, panel), sum);
+  return (factor, panel, sum) => multiplyAdd(madd, factor, panel, sum);
 }
 
 /** As {@link multiplyTile}, without products of which the factor from A is 0: B may hold anything there. */
@@ -88,13 +104,14 @@ function overSteps(
   add: (factor: Code, panel: Code, sum: Code) => Code,
 ): Code {
   const pointers = a.map((row) => row.pointer).filter((p, i, all) => all.indexOf(p) === i);
+  const load = shape.integers === "pairs" ? v128.load8x8s : v128.load;
   return repeatWhile(i32.ne(get(b), get(end)), [
-    panel.map((p, v) => set(p, v128.load(get(b), 16 * v))),
+    panel.map((p, v) => set(p, load(get(b), 4 * stepBytes(shape) * v))),
     a.map(({ pointer, offset }, r) => [
       set(factor, v128.load32Splat(get(pointer), offset)),
       sums[r].map((sum, v) => set(sum, add(get(factor), get(panel[v]), get(sum)))),
     ]),
     pointers.map((p) => advance(p, i32.of(4))),
-    advance(b, i32.of(4 * shape.columns)),
+    advance(b, i32.of(stepBytes(shape) * shape.columns)),
   ]);
 }

@@ -11,6 +11,7 @@ import { gather, takeRow } from "./gather.ts";
 import { broadcastTo, concat, patchify, reshape, slice, storedAs, transpose, windows } from "./layout.ts";
 import { matmul } from "./matmul.ts";
 import { l2Normalize, layerNorm, rmsNorm, softmax } from "./normalize.ts";
+import { channelScales, quantizedMatmul } from "./quantize.ts";
 import { reduceMax, reduceMean, reduceSum } from "./reduce.ts";
 import { resampleColumns, resampleRows, resampleTable } from "./resample.ts";
 import { rotary } from "./rotary.ts";
@@ -89,6 +90,8 @@ export const EVALUATORS: Readonly<Record<ComputedOp, Evaluate>> = {
       ...(cuSeqlens === undefined ? {} : { cuSeqlens }),
     });
   },
+  quantized_matmul: ([x, w], a) => quantizedMatmul(x, w, a.scaled === true),
+  channel_scales: ([w, magnitudes]) => channelScales(w, magnitudes),
 
   gather: ([table, indices]) => gather(table, indices),
   take_row: ([x, indices]) => takeRow(x, indices),

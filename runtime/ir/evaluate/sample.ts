@@ -12,6 +12,7 @@ import type { Node, OpTable } from "../node.ts";
 import { OP_TABLE } from "../ops.ts";
 import { evaluateNode, evaluatorOf, expansionOf } from "./graph.ts";
 import { resampleOne } from "./resample.ts";
+import { type Run, sampleChannelScales, sampleQuantizedMatmul } from "./sample_quantized.ts";
 import {
   atStrides,
   dot,
@@ -300,6 +301,23 @@ export function createSampler(options: SampleOptions): ElementsAt {
     };
   };
 
+  const runOf = (node: Node): Run => {
+    const read = readerOf(node);
+    return (start, count) => vector(read, start, 1, count);
+  };
+
+  const quantizedMatmul = (node: Node): Reader => {
+    const [x, w] = node.inputs;
+    const [n, k] = [lastOf(shapeOf(node)), lastOf(shapeOf(x))];
+    return sampleQuantizedMatmul({ x: runOf(x), w: runOf(w), n, k, scaled: node.attributes.scaled === true });
+  };
+
+  const channelScales = (node: Node): Reader => {
+    const [w, magnitudes] = node.inputs;
+    const [n, k] = shapeOf(w);
+    return sampleChannelScales(runOf(w), runOf(magnitudes), n, k);
+  };
+
   /** An op of a plugin whose kind says too little: what it means in simpler ops. */
   const expanded = (node: Node): Reader => {
     const { outputs } = expansionOf(node, table);
@@ -328,6 +346,10 @@ export function createSampler(options: SampleOptions): ElementsAt {
         return matmul(node);
       case "attention":
         return attention(node);
+      case "quantized_matmul":
+        return quantizedMatmul(node);
+      case "channel_scales":
+        return channelScales(node);
       case "gather":
       case "take_row":
         return indexed(node);
