@@ -7,10 +7,12 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import type { BenchOptions, BenchResult } from "./benchmark.ts";
 import { clipVsOnnxruntimeWeb } from "./clip_vs_onnxruntime_web.ts";
+import { int8VsF32 } from "./int8_vs_f32.ts";
 import { tightRange } from "./tight_range.ts";
 
 const BENCHMARKS: Readonly<Record<string, (options: BenchOptions) => Promise<BenchResult>>> = {
   clip_vs_onnxruntime_web: clipVsOnnxruntimeWeb,
+  int8_vs_f32: int8VsF32,
   tight_range: tightRange,
 };
 
