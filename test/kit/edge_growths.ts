@@ -126,4 +126,14 @@ export const EDGE_GROWTHS: readonly Grow[] = [
   // Products of batches: weights that every batch has, and rows that every batch has.
   (s, x) => s.b.matmul(x, s.b.broadcastTo(s.weight([WIDTH, WIDTH]), [s.b.dims.batch, WIDTH, WIDTH])),
   (s, x, y) => s.b.add(y, s.b.matmul(s.b.slice(x, 0, 0, 1), s.weight([WIDTH, WIDTH]))),
+  // Products of integers, of inputs: rounding on the way must not decide about a code.
+  (s, x) => s.b.add(x, s.b.op("quantized_matmul", [s.pair[0], s.weight([WIDTH, WIDTH])])),
+  (s, x) => {
+    const { b } = s;
+    const w = s.weight([WIDTH, WIDTH]);
+    const scales = b.op("channel_scales", [w, b.unary("abs", s.weight([WIDTH]))]);
+    const factors = b.reshape(b.div(b.constant(1), scales), [1, WIDTH]);
+    const rows = b.concat([b.mul(w, scales), factors], 0);
+    return b.add(x, b.op("quantized_matmul", [s.pair[1], rows], { scaled: true }));
+  },
 ];

@@ -66,13 +66,13 @@ function analyze(context: ClaimContext, node: Node, epilogue: Epilogue): Product
     true,
   );
   if (form === undefined) return "what is combined with the product cannot be walked as batches of rows.";
-  const { integerRows, integerColumns, relaxedDot } = context.capabilities;
+  const { integerRows, integerColumns, relaxedMadd } = context.capabilities;
   const view = seen(context, x);
   return {
     ...{ node, epilogue, form },
     rows: rowsOfTile(integerRows as number, hintOf(form.rows, context.box)),
     columns: integerColumns as number,
-    integers: relaxedDot === true ? "dot" : "pairs",
+    integers: relaxedMadd === true ? "dot" : "pairs",
     n: evaluate(n, {}),
     k: evaluate(axisFromEnd(x.shape, 1), {}),
     scaled: node.attributes.scaled === true,
@@ -219,7 +219,7 @@ function offersFor(context: ClaimContext, node: Node, epilogue: Epilogue): reado
 export const QUANTIZED_KERNEL: KernelSpec = {
   name: NAME,
   device: "wasm",
-  reads: ["integerRows", "integerColumns", "relaxedDot"],
+  reads: ["integerRows", "integerColumns", "relaxedMadd"],
   claim: (context, node) => {
     if (node.op === NAME)
       return offersFor(context, node, { expr: { input: 0 }, operands: [], covers: [], output: node });

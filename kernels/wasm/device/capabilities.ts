@@ -5,9 +5,9 @@ import { FoveaError } from "../../../runtime/core/diagnostics.ts";
 /**
  * Capabilities by target, best target first.
  * - `simd128`: 128-bit vectors.
- * - `relaxedMadd`: `f32x4.relaxed_madd` exists; results may differ in the last bits between engines.
+ * - `relaxedMadd`: `f32x4.relaxed_madd` exists, with which results may differ in the last bits between engines, and with it the
+ *   other relaxed instructions, of which `i32x4.relaxed_dot_i8x16_i7x16_add_s` is used where all engines agree.
  * - `tileRows` x `tileColumns`: register tile of the matrix product that runs fastest.
- * - `relaxedDot`: `i32x4.relaxed_dot_i8x16_i7x16_add_s` exists.
  * - `integerRows` x `integerColumns`: as `tileRows` x `tileColumns`, for products of integers.
  * - `flopsPerSecond`, `bytesPerSecond`: one thread of a 2026 server core; `launchSeconds`: cost of starting a step.
  */
@@ -17,7 +17,6 @@ const TARGETS: Readonly<Record<string, Capabilities>> = {
     relaxedMadd: true,
     tileRows: 6,
     tileColumns: 8,
-    relaxedDot: true,
     integerRows: 6,
     integerColumns: 8,
     flopsPerSecond: 60e9,
