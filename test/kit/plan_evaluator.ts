@@ -1,10 +1,11 @@
 /** Runs a tower's plan by the reference evaluator alone: no compiler, no kernels, no executor. */
 import type { ComponentSpec, Tensor, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
 import { splitRanges } from "../../runtime/core/range.ts";
+import { createGraphBuilder } from "../../runtime/ir/builder.ts";
 import { evaluateGraph, type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
-import type { OpTable } from "../../runtime/ir/node.ts";
+import type { Graph } from "../../runtime/ir/graph.ts";
+import { createInterner, type Make, type OpTable } from "../../runtime/ir/node.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
-import { buildGraph } from "./run_graph.ts";
 
 /** A checkpoint tensor by its full name: the instance's prefix and the weight's own name. */
 export type CheckpointValues = (name: string, shape: readonly number[]) => RefTensor;
@@ -20,6 +21,7 @@ function componentOf(tower: TowerSpec, tag: string): ComponentSpec {
 /**
  * The wanted outputs for the caller's inputs. Every call's dims must lie in one of its component's ranges, its instance
  * must be listed, and its inputs must be there.
+ * @param rewrite what takes the place of a component's graph before it is evaluated
  */
 export function evaluateTower(
   tower: TowerSpec,
@@ -27,6 +29,7 @@ export function evaluateTower(
   outputs: readonly string[],
   checkpoint: CheckpointValues,
   ops: OpTable = OP_TABLE,
+  rewrite: (graph: Graph, make: Make, component: ComponentSpec) => Graph = (graph) => graph,
 ): Record<string, RefTensor> {
   const prepared = tower.prepare(inputs);
   const shapes = Object.fromEntries(Object.entries(prepared).map(([name, t]) => [name, t.shape]));
@@ -43,7 +46,10 @@ export function evaluateTower(
       Object.entries(call.inputs).map(([port, value]) => [port, values.get(value) as RefTensor]),
     );
     const weights = (name: string, shape: readonly number[]): RefTensor => checkpoint(call.instance + name, shape);
-    const graph = buildGraph(box, component.build, ops);
+    const interner = createInterner(ops);
+    const builder = createGraphBuilder({ symbols: box, interner });
+    component.build(builder);
+    const graph = rewrite(builder.finish(), interner.make, component);
     const results = evaluateGraph(graph, call.dims, given, weights, ops);
     for (const [port, value] of Object.entries(call.outputs)) values.set(value, results[port]);
   }

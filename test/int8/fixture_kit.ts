@@ -1,0 +1,71 @@
+/** Model folders of test/fixtures with int8 weights on the WebAssembly device. */
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { createRuntime, type Tensor } from "../../mod.ts";
+import { FIXTURES, readCase } from "../kit/tower_fixtures.ts";
+
+/** Folders by the test file that runs them. */
+export const FOLDERS = {
+  dino: ["dinov2", "dinov2-outliers", "dinov2-ragged", "dinov2-registers", "dinov2-registers-ragged", "dinov2-swiglu"],
+  vision: ["dinov3", "dinov3-gated", "vit", "vit-classifier", "vit-nobias", "clip", "clip-eos2"],
+  siglip: ["siglip", "siglip2", "siglip2-text", "whisper", "qwen2_audio"],
+  text: ["bert", "bert-legacy", "modernbert", "modernbert-long"],
+  sentence: ["sentence-minilm", "sentence-modernbert", "sentence-unigram"],
+  pixtral: ["pixtral", "pixtral-llava", "pixtral-merge", "llama4", "llama4-rotated"],
+  qwen: ["qwen2_5_vl", "qwen2_vl", "qwen3_vl"],
+  internvl: ["internvl", "internvl-placeless", "internvl-projector", "internvl-qknorm", "internvl-sizes"],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+
+/** Least cosine to the reference implementation's f32, of every row. */
+export const LEAST_COSINE = 0.998;
+
+export function cosine(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let [ab, aa, bb] = [0, 0, 0];
+  for (let i = 0; i < a.length; i++) {
+    ab += a[i] * b[i];
+    aa += a[i] * a[i];
+    bb += b[i] * b[i];
+  }
+  return ab / Math.sqrt(aa * bb);
+}
+
+/** The least cosine of rows of equal length; NaN where one has none. */
+export function leastCosine(a: Tensor["data"], b: Float64Array | Int32Array, width: number): number {
+  let least = 1;
+  for (let i = 0; i < b.length; i += width) {
+    const own = cosine(a.subarray(i, i + width), b.subarray(i, i + width));
+    least = own >= least ? least : own;
+  }
+  return least;
+}
+
+/** One test for each folder: every row of every output of every case. */
+export function testInt8(group: keyof typeof FOLDERS): void {
+  for (const name of FOLDERS[group]) {
+    test(`${name} with int8 weights stays near f32`, async () => {
+      const folder = join(FIXTURES, name);
+      // Ranges that no case runs in are not compiled.
+      const runtime = await createRuntime({ threads: 0, compile: { base: { lazy: true } } });
+      try {
+        const encoder = await runtime.load(folder, { dtype: "int8" });
+        const cases = readdirSync(folder).filter((f) => f.startsWith("case-"));
+        assert.ok(cases.length > 0);
+        for (const file of cases) {
+          const { inputs, outputs } = readCase(join(folder, file));
+          const found = (await encoder.encode(inputs, { outputs: [...outputs.keys()] })) as Record<string, Tensor>;
+          for (const [key, want] of outputs) {
+            assert.deepEqual(found[key].shape, want.shape);
+            const least = leastCosine(found[key].data, want.data, want.shape[want.shape.length - 1]);
+            assert.ok(least >= LEAST_COSINE, `${file}, ${key}: cosine ${least}`);
+            // Products of integers cannot give the bits of f32.
+            assert.ok(found[key].data.some((v, i) => Math.abs(v - want.data[i]) > 1e-5));
+          }
+        }
+      } finally {
+        await runtime.close();
+      }
+    });
+  }
+}

@@ -1,0 +1,3 @@
+import { testInt8 } from "./fixture_kit.ts";
+
+testInt8("internvl");
