@@ -167,6 +167,45 @@ test("the type is part of what is compiled and can be set for each component", a
   await runtime.close();
 });
 
+test("int8: the ends of a tower keep f32 and say so, layers multiply integers", async () => {
+  await withEncoder(SIGLIP, { dtype: "int8", components: ["text"] }, async (encoder) => {
+    const { dtypes } = encoder.stats();
+    assert.equal(dtypes["siglip/text.block"], "int8");
+    assert.equal(dtypes["siglip/text.pool"], "f32");
+    assert.match(encoder.explain(), /siglip\/text\.block \(\d+ instances\), int8 weights \(the call's options\)/);
+  });
+});
+
+test("int8: the reference device and wasm give the same for one product, and NaN in a row makes the row NaN", async () => {
+  const [n, k] = [20, 37];
+  const wide = {
+    tag: "example/wide",
+    symbols: { rows: { min: 1, max: 8 } },
+    build: (b: Parameters<typeof MLP.build>[0]): void => {
+      const x = b.input("x", [b.dims.rows, k]);
+      b.output("y", b.matmul(x, b.weight("w", [n, k]), { transposeB: true }));
+    },
+  };
+  const numbers = (count: number): number[] => Array.from({ length: count }, (_, i) => ((i * 7919) % 613) / 100 - 3);
+  const weights = { w: tensor([n, k], ...numbers(n * k)) };
+  const x = tensor([3, k], ...numbers(3 * k));
+  x.data[k + 5] = Number.NaN;
+  const results = [];
+  for (const device of ["wasm", "reference"]) {
+    const runtime = await createRuntime({ threads: 0, device });
+    const product = await runtime.compile(wide, weights, { dtype: "int8" });
+    results.push((await product.run({ x })).y.data);
+    await runtime.close();
+  }
+  const [found, expected] = results;
+  for (let i = 0; i < found.length; i++) {
+    const row = Math.floor(i / n);
+    if (row === 1) assert.ok(Number.isNaN(found[i]), `${i}: ${found[i]}`);
+    else
+      assert.ok(Math.abs(found[i] - expected[i]) <= 1e-6 * Math.abs(expected[i]), `${i}: ${found[i]}, ${expected[i]}`);
+  }
+});
+
 test("numbers beyond f16 are refused with the tensor, its largest number and the remedy; nothing stays behind", async () => {
   const files = modelFiles(join(FIXTURES, "clip"));
   const tensors = readAllTensors(files.get("model.safetensors") as Uint8Array);
@@ -203,7 +242,10 @@ test("numbers beyond f16 are refused with the tensor, its largest number and the
 test("unknown types are refused", async () => {
   const runtime = await openRuntime({ threads: 0 });
   const odd = { dtype: "f64" } as unknown as LoadOptions;
-  await assert.rejects(runtime.load(SIGLIP, odd), /`dtype` of load is "f64"; expected "f32" or "f16" or "bf16"/);
+  await assert.rejects(
+    runtime.load(SIGLIP, odd),
+    /`dtype` of load is "f64"; expected "f32" or "f16" or "bf16" or "int8"/,
+  );
   await assert.rejects(runtime.compile(MLP, {}, odd), /`dtype` of compile is "f64"/);
   await runtime.close();
 });
