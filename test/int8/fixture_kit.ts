@@ -3,11 +3,14 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { createRuntime, type Tensor } from "../../mod.ts";
+import type { Tensor } from "../../mod.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 import { FIXTURES, readCase } from "../kit/tower_fixtures.ts";
 
 /** Folders by the test file that runs them. */
-export const FOLDERS = {
+export type Group = "dino" | "vision" | "siglip" | "text" | "sentence" | "pixtral" | "qwen" | "internvl";
+
+export const FOLDERS: Readonly<Record<Group, readonly string[]>> = {
   dino: ["dinov2", "dinov2-outliers", "dinov2-ragged", "dinov2-registers", "dinov2-registers-ragged", "dinov2-swiglu"],
   vision: ["dinov3", "dinov3-gated", "vit", "vit-classifier", "vit-nobias", "clip", "clip-eos2"],
   siglip: ["siglip", "siglip2", "siglip2-text", "whisper", "qwen2_audio"],
@@ -16,7 +19,7 @@ export const FOLDERS = {
   pixtral: ["pixtral", "pixtral-llava", "pixtral-merge", "llama4", "llama4-rotated"],
   qwen: ["qwen2_5_vl", "qwen2_vl", "qwen3_vl"],
   internvl: ["internvl", "internvl-placeless", "internvl-projector", "internvl-qknorm", "internvl-sizes"],
-} as const satisfies Readonly<Record<string, readonly string[]>>;
+};
 
 /** Least cosine to the reference implementation's f32, of every row. */
 export const LEAST_COSINE = 0.998;
@@ -42,12 +45,12 @@ export function leastCosine(a: Tensor["data"], b: Float64Array | Int32Array, wid
 }
 
 /** One test for each folder: every row of every output of every case. */
-export function testInt8(group: keyof typeof FOLDERS): void {
+export function testInt8(group: Group): void {
   for (const name of FOLDERS[group]) {
     test(`${name} with int8 weights stays near f32`, async () => {
       const folder = join(FIXTURES, name);
       // Ranges that no case runs in are not compiled.
-      const runtime = await createRuntime({ threads: 0, compile: { base: { lazy: true } } });
+      const runtime = await openRuntime({ threads: 0, compile: { base: { lazy: true } } });
       try {
         const encoder = await runtime.load(folder, { dtype: "int8" });
         const cases = readdirSync(folder).filter((f) => f.startsWith("case-"));

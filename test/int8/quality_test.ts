@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { createRuntime } from "../../mod.ts";
 import { dinoPlugin } from "../../plugins/dino/plugin.ts";
 import { quantizeProducts } from "../../runtime/compile/quantize_products.ts";
 import { mapGraph } from "../../runtime/compile/rewrite.ts";
@@ -12,6 +11,7 @@ import type { Make } from "../../runtime/ir/node.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
 import { evaluateTower } from "../kit/plan_evaluator.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 import { checkpointOf, FIXTURES, openModelOf, readCase, readJson, towerOf } from "../kit/tower_fixtures.ts";
 import { cosine, FOLDERS, LEAST_COSINE } from "./fixture_kit.ts";
 
@@ -56,7 +56,7 @@ test("digits-clip with int8 weights tells at least 99 of 100 digits apart", asyn
   const { prompt, words } = readJson(join(folder, "about.json")) as { prompt: string; words: readonly string[] };
   const names = readdirSync(join(folder, "images")).sort();
   assert.equal(names.length, 100);
-  const runtime = await createRuntime({ threads: 0, compile: { base: { lazy: true } } });
+  const runtime = await openRuntime({ threads: 0, compile: { base: { lazy: true } } });
   try {
     const encoder = await runtime.load(folder, { dtype: "int8" });
     const [{ image_embeds }, { text_embeds }] = [

@@ -192,7 +192,7 @@ test("int8: the reference device and wasm give the same for one product, and NaN
   x.data[k + 5] = Number.NaN;
   const results = [];
   for (const device of ["wasm", "reference"]) {
-    const runtime = await createRuntime({ threads: 0, device });
+    const runtime = await openRuntime({ threads: 0, device });
     const product = await runtime.compile(wide, weights, { dtype: "int8" });
     results.push((await product.run({ x })).y.data);
     await runtime.close();

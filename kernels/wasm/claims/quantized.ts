@@ -174,7 +174,7 @@ function emit(e: EmitContext, p: Product, x: Source, operands: readonly Source[]
     grid: matmulGrid(form.rows, n, form.batch, options),
     flops: flopsOf(p),
     workerScratch: matmulScratch(options),
-    itemOf: (element, dims) => matmulItem(element, evaluate(form.rows, dims), n, options),
+    itemOf: (dims) => matmulItem(evaluate(form.rows, dims), n, options),
   });
 }
 
