@@ -27,32 +27,32 @@ export interface Quantized {
  * `scale = range / 127`, `zero = round(-low * (127 / range))`, `code = min(round(x * (127 / range)) + zero, 127)`.
  */
 export function quantizeRow(row: Numbers, factors?: Numbers): Quantized {
-  const x = Float32Array.from(row, (v, i) => (factors === undefined ? v : Math.fround(v) * factors[i]));
-  let [low, high] = [0, 0];
-  for (const v of x) [low, high] = [Math.min(low, v), Math.max(high, v)];
+  const x = new Float32Array(row.length);
+  for (let i = 0; i < x.length; i++) x[i] = factors === undefined ? row[i] : Math.fround(row[i]) * factors[i];
+  let low = 0;
+  let high = 0;
+  for (let i = 0; i < x.length; i++) {
+    low = Math.min(low, x[i]);
+    high = Math.max(high, x[i]);
+  }
   const range = Math.max(Math.fround(high - low), LEAST_RANGE);
   const inverse = Math.fround(LARGEST_CODE / range);
   const zero = nearest(-low * inverse);
-  return {
-    codes: Int32Array.from(x, (v) => Math.min(nearest(v * inverse) + zero, LARGEST_CODE)),
-    scale: Math.fround(range / LARGEST_CODE),
-    zero,
-  };
+  const codes = new Int32Array(x.length);
+  for (let i = 0; i < x.length; i++) codes[i] = Math.min(nearest(x[i] * inverse) + zero, LARGEST_CODE);
+  return { codes, scale: Math.fround(range / LARGEST_CODE), zero };
 }
 
 /** A row of weights in codes of -127..127: `scale = largest / 127`, `code = round(w * (127 / largest))`. */
 export function quantizeChannel(row: Numbers): Quantized {
-  const w = Float32Array.from(row);
-  const largest = Math.max(
-    w.reduce((m, v) => Math.max(m, Math.abs(v)), 0),
-    LEAST_RANGE,
-  );
+  const w = new Float32Array(row.length);
+  w.set(row);
+  let largest = LEAST_RANGE;
+  for (let i = 0; i < w.length; i++) largest = Math.max(largest, Math.abs(w[i]));
   const inverse = Math.fround(LARGEST_CODE / largest);
-  return {
-    codes: Int32Array.from(w, (v) => nearest(v * inverse)),
-    scale: Math.fround(largest / LARGEST_CODE),
-    zero: 0,
-  };
+  const codes = new Int32Array(w.length);
+  for (let i = 0; i < w.length; i++) codes[i] = nearest(w[i] * inverse);
+  return { codes, scale: Math.fround(largest / LARGEST_CODE), zero: 0 };
 }
 
 /** Sum of the products of what two rows stand for. */
