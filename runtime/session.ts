@@ -32,12 +32,14 @@ export type {
   HubSettings,
   LoadOptions,
   LogOptions,
+  MeasureNumericsOptions,
   PrepareModelOptions,
   Progress,
   RuntimeOptions,
   TuneGranularityOptions,
   VerifyCacheOptions,
 } from "./session/options.ts";
+export type { CallNumerics, Deviation, NumericsReport } from "./session/numerics.ts";
 export type { PackSource } from "./session/pack_source.ts";
 export { type MediaProcessor, openMediaProcessor } from "./session/processor.ts";
 export { type PulledModel, type PullOptions, pullModel } from "./session/pull.ts";

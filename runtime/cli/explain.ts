@@ -9,8 +9,9 @@ import { explainProgram, type ProgramExplanation, programText } from "../session
 import type { RangeSlot } from "../session/ready_component.ts";
 import { tagMatches } from "../session/settings.ts";
 import type { PreparedModel } from "../session.ts";
-import { type ExampleSizes, knownSizes, withExampleSizes } from "./example_inputs.ts";
+import { type ExampleInputs, knownSizes, withExampleInputs } from "./example_inputs.ts";
 import { explainBreaks } from "./explain_breaks.ts";
+import { numericsOf, numericsText } from "./explain_numerics.ts";
 import {
   type CommonOptions,
   dtypeOption,
@@ -23,7 +24,8 @@ import {
 import { table } from "./table.ts";
 import { print, printJson, say } from "./terminal.ts";
 
-interface ExplainOptions extends CommonOptions, ExampleSizes {
+interface ExplainOptions extends CommonOptions, ExampleInputs {
+  readonly numerics?: boolean;
   readonly breaks?: boolean;
   readonly component?: string;
   readonly stage?: Stage | "program";
@@ -55,11 +57,12 @@ export function explainCommand(): Command {
       `print one stage's text: ${STAGES.join(", ")}, or program for the arena of one geometry`,
       oneOf([...STAGES, "program"]),
     )
+    .option("--numerics", "measure instead what the types of weights cost in precision, by layer; reads the weights")
     .option("--html <file>", "write a page with graphs, sizes and generated code", nonEmpty("a file"));
-  return withCommonOptions(withExampleSizes(command), CONFIG)
+  return withCommonOptions(withExampleInputs(command), CONFIG)
     .addHelpText(
       "after",
-      "\nExamples:\n  fovea explain ./clip --component vision\n  fovea explain ./clip --html clip.html\n  fovea explain ./clip --stage claimed --component clip/vision.block\n  fovea explain ./clip --config\n  fovea explain ./clip --component 'clip/*.block' --json\n  fovea explain --breaks ./my_plugin.js",
+      "\nExamples:\n  fovea explain ./clip --component vision\n  fovea explain ./clip --html clip.html\n  fovea explain ./clip --stage claimed --component clip/vision.block\n  fovea explain ./clip --config\n  fovea explain ./clip --numerics --dtype int8\n  fovea explain ./clip --component 'clip/*.block' --json\n  fovea explain --breaks ./my_plugin.js",
     )
     .action(explain);
 }
@@ -67,6 +70,9 @@ export function explainCommand(): Command {
 async function explain(source: string, options: ExplainOptions): Promise<void> {
   if (options.breaks === true) return explainBreaks(source, options.json === true);
   const settingsAlone = options.config !== undefined;
+  if (options.numerics === true && (settingsAlone || (options.stage ?? options.html) !== undefined)) {
+    throw new FoveaError("bad_usage", "--numerics prints a table of its own; leave out --config, --stage and --html.");
+  }
   if (settingsAlone && (options.stage ?? options.html) !== undefined) {
     throw new FoveaError(
       "bad_usage",
@@ -76,6 +82,11 @@ async function explain(source: string, options: ExplainOptions): Promise<void> {
   await withRuntime(options, async (opened) => {
     const { host, runtime, progress } = opened;
     const model = chosen(await runtime.prepare(source, { compile: false, ...dtypeOption(options) }), options.component);
+    if (options.numerics === true) {
+      const reports = await numericsOf(runtime, source, model, options);
+      progress.stop();
+      return options.json === true ? printJson({ model: source, towers: reports }) : print(numericsText(reports));
+    }
     const { modelType, towers } = model;
     const known = settingsAlone ? new Map<RangeSlot, RangeDetails>() : await examineAll(model);
     const detailsOf: DetailsOf = (slot) => known.get(slot);

@@ -14,7 +14,8 @@ export const QUANTIZED_MATMUL: OpRow = {
   arity: [2, 2],
   infer: ([x, w], { scaled = false }) => {
     if (x.dtype !== "f32" || w.dtype !== "f32") return `it quantises f32, found ${x.dtype} and ${w.dtype}.`;
-    if (typeof scaled !== "boolean") return `\`scaled\` must be true or false, found ${String(scaled)}.`;
+    if (typeof scaled !== "boolean")
+      return `\`scaled\` says whether a row of factors follows, true or false; found ${String(scaled)}.`;
     if (x.shape.length < 2 || w.shape.length !== 2)
       return `it takes [..., M, K] and [N, K], found ${shapeText(x.shape)} and ${shapeText(w.shape)}.`;
     const [rows, k] = w.shape;

@@ -17,6 +17,7 @@ import {
   withMethods,
 } from "./check.ts";
 import { type JournalEvent, LOG_TOPICS, type LogTopic } from "./journal.ts";
+import type { NumericsOptions } from "./numerics.ts";
 import type { PackSource } from "./pack_source.ts";
 import type { CompileConfig, NamedCompileConfig } from "./settings.ts";
 import type { GranularityOptions } from "./tune_granularity.ts";
@@ -124,6 +125,11 @@ export interface TuneGranularityOptions extends Pick<LoadOptions, "loadFormat" |
   readonly component?: "vision" | "text" | "audio";
 }
 
+export interface MeasureNumericsOptions extends Pick<LoadOptions, "loadFormat" | "dtype">, NumericsOptions {
+  /** Tower; the model's first unless given. */
+  readonly component?: "vision" | "text" | "audio";
+}
+
 /** More than any machine has processors; each worker costs memory and time to start. */
 export const MAX_THREADS: number = 512;
 
@@ -204,6 +210,18 @@ const TUNE_GRANULARITY_OPTIONS: Readonly<Record<keyof TuneGranularityOptions, Ex
   runs: { text: "a whole number from 1 on", holds: (v) => Number.isInteger(v) && (v as number) >= 1 },
   example: { text: "sizes such as { batch: 4 }", holds: isObject },
 };
+
+const NUMERICS_OPTIONS: Readonly<Record<keyof MeasureNumericsOptions, Expected>> = {
+  component: TUNE_GRANULARITY_OPTIONS.component,
+  loadFormat: LOAD_OPTIONS.loadFormat,
+  dtype: LOAD_OPTIONS.dtype,
+  example: TUNE_GRANULARITY_OPTIONS.example,
+};
+
+/** @throws FoveaError `invalid_options` */
+export function checkNumericsOptions(options: MeasureNumericsOptions): void {
+  checkOptions("numerics", options, NUMERICS_OPTIONS);
+}
 
 /** @throws FoveaError `invalid_options` */
 export async function checkRuntimeOptions(options: RuntimeOptions): Promise<void> {

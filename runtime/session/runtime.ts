@@ -17,15 +17,18 @@ import type { Recompile } from "./journal.ts";
 import { loadModel } from "./load_model.ts";
 import { openConfigured, openFiles, openWeights, progressTeller, wantedTowers } from "./model_access.ts";
 import { openModel } from "./model_files.ts";
+import type { NumericsReport } from "./numerics.ts";
 import {
   type BuildPackOptions,
   type CompileOptions,
   checkBuildPackOptions,
   checkCompileOptions,
   checkLoadOptions,
+  checkNumericsOptions,
   checkPrepareOptions,
   checkTuneGranularityOptions,
   type LoadOptions,
+  type MeasureNumericsOptions,
   type PrepareModelOptions,
   type TuneGranularityOptions,
   type VerifyCacheOptions,
@@ -233,6 +236,30 @@ export class Runtime {
     try {
       const read: TensorReader = (name, shape) => weights.read(name, shape, {});
       return await tuneGranularity(tower, { artifacts, ops, read, call: dtypeOf(options), now: () => host.now() }, how);
+    } finally {
+      await weights.close?.();
+    }
+  }
+
+  /**
+   * Measures what a tower's types of weights cost in precision, by component call; see {@link NumericsReport}.
+   * @throws FoveaError as {@link load}
+   */
+  async numerics(source: ModelSource, options: MeasureNumericsOptions = {}): Promise<NumericsReport> {
+    this.#checkOpen();
+    checkNumericsOptions(options);
+    const { host, plugins, artifacts } = this.#parts;
+    const { component, loadFormat, example = {} } = options;
+    artifacts.begin();
+    const files = await openFiles(this.#parts, source);
+    const opened = await openModel(files, plugins);
+    const [tower] = wantedTowers(this.#parts, opened, component === undefined ? undefined : [component]);
+    const weights = await openWeights(this.#parts, files, opened.model, [tower], loadFormat === "dummy");
+    try {
+      const { measureNumerics } = await import("./numerics.ts");
+      const read: TensorReader = (name, shape) => weights.read(name, shape, {});
+      const parts = { artifacts, read, call: dtypeOf(options), now: () => host.now() };
+      return await measureNumerics(tower, parts, { example });
     } finally {
       await weights.close?.();
     }

@@ -97,7 +97,10 @@ test("quantize: operands that do not fit are refused in a sentence", () => {
   assert.throws(() => product([3, 8], [5, 7]), /the inner sizes 8 and 7 differ/);
   assert.throws(() => product([8], [5, 8]), /it takes \[\.\.\., M, K\] and \[N, K\], found \[8\] and \[5, 8\]/);
   assert.throws(() => product([3, 8], [1, 8], { scaled: true }), /at least one row of weights, found 0/);
-  assert.throws(() => product([3, 8], [5, 8], { scaled: "yes" }), /`scaled` must be true or false, found yes/);
+  assert.throws(
+    () => product([3, 8], [5, 8], { scaled: "yes" }),
+    /`scaled` says whether a row of factors follows, true or false; found yes/,
+  );
   assert.throws(() => make("quantized_matmul", [input([3, 8], "u8"), input([5, 8])]), /it quantises f32, found u8/);
   assert.throws(
     () => make("channel_scales", [input([3, 8]), input([3])]),

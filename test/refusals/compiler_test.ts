@@ -102,6 +102,25 @@ test("wasm kernels refuse types and sizes that they do not compute", () => {
   assert.deepEqual(refusalsOf(make("contiguous", [half])), ["it moves f32, i32, u8, not f16."]);
 });
 
+test("products of integers refuse what they do not pack or read", () => {
+  const x = input([2, 3, 32]);
+  const weight = (name: string, shape: readonly number[]): Node => make("weight", [], { name, shape, dtype: "f32" });
+  const of = (w: Node): Node => make("quantized_matmul", [x, w]);
+  assert.deepEqual(refusalsOf(of(input([16, 32]))), [
+    "codes of its right-hand side are packed at load, and this one is no weight.",
+  ]);
+  const product = of(weight("w", [16, 32]));
+  const follows = (other: Node): readonly string[] =>
+    refusalsOf(make("where", [other, product, make("constant", [], { value: 0 })])).filter((s) => /codes/.test(s));
+  assert.deepEqual(follows(input([2, 3, 16], "i32")), ["what follows the codes is of f32, and an operand is i32."]);
+  assert.deepEqual(follows(make("transpose", [input([2, 16, 3])], { perm: [0, 2, 1] })), [
+    "what follows the codes reads a value that is not contiguous along its columns.",
+  ]);
+  const deep = make("quantized_matmul", [input([2, 3, 5, 32]), weight("w", [16, 32])]);
+  const turned = make("transpose", [input([3, 2, 5, 16])], { perm: [1, 0, 2, 3] });
+  assert.ok(refusalsOf(make("add", [deep, turned])).includes("what follows the codes reads rows at uneven distances."));
+});
+
 test("what is no graph's data is refused", () => {
   assert.throws(
     () => graphFromData({ symbols: {} }, make),

@@ -44,7 +44,7 @@ const LOAD_OPTIONS: readonly (readonly [unknown, RegExp])[] = [
   [{ component: ["vision"] }, /load has no option "component".*Did you mean "components"/s],
   [{ components: "vision" }, /"vision"; expected a list of names/],
   [{ components: [] }, /an empty list; expected a list of names/],
-  [{ dtype: "int8" }, /"int8"; expected "f32" or "f16" or "bf16"/],
+  [{ dtype: "int4" }, /"int4"; expected "f32" or "f16" or "bf16" or "int8"/],
   [{ loadFormat: "dumy" }, /"dumy"; expected "safetensors" or "dummy"/],
   [{ signal: 3 }, /`signal` of load is 3; expected an AbortSignal/],
 ];

@@ -52,20 +52,20 @@ interface Product {
 
 function analyze(context: ClaimContext, node: Node, epilogue: Epilogue): Product | string {
   const [x, w] = node.inputs;
-  if (!context.isWeight(w)) return "it packs its right-hand side once, and this one is no weight.";
+  if (!context.isWeight(w)) return "codes of its right-hand side are packed at load, and this one is no weight.";
   const odd = epilogue.operands.find((o) => o.dtype !== "f32");
-  if (odd !== undefined) return `it computes with f32 what follows, and an operand is ${odd.dtype}.`;
+  if (odd !== undefined) return `what follows the codes is of f32, and an operand is ${odd.dtype}.`;
   const lead = node.shape.slice(0, -1);
   const n = axisFromEnd(node.shape, 1);
   const views = epilogue.operands.map((o) => seen(context, o));
   if (epilogue.operands.some((o, i) => columnStride(o, views[i].strides, n) === undefined))
-    return "a value that is combined with the product is not contiguous along its last axis.";
+    return "what follows the codes reads a value that is not contiguous along its columns.";
   const form = productForm(
     lead,
     views.map((v) => leadStrides(v.shape, v.strides, lead)),
     true,
   );
-  if (form === undefined) return "what is combined with the product cannot be walked as batches of rows.";
+  if (form === undefined) return "what follows the codes reads rows at uneven distances.";
   const { integerRows, integerColumns, relaxedMadd } = context.capabilities;
   const view = seen(context, x);
   return {
