@@ -26,6 +26,7 @@ export type { EncodeOptions, EncodeResult, EncoderStats, TowerOutput } from "./s
 export { Encoder } from "./session/encoder.ts";
 export type { AudioInput, EncodeInputs, ImageInput, VideoFrames, VideoInput } from "./session/inputs.ts";
 export type { CompileCause, JournalEvent, LogTopic, Recompile } from "./session/journal.ts";
+export type { CallNumerics, Deviation, NumericsReport } from "./session/numerics.ts";
 export type {
   BuildPackOptions,
   CompileOptions,
@@ -39,7 +40,6 @@ export type {
   TuneGranularityOptions,
   VerifyCacheOptions,
 } from "./session/options.ts";
-export type { CallNumerics, Deviation, NumericsReport } from "./session/numerics.ts";
 export type { PackSource } from "./session/pack_source.ts";
 export { type MediaProcessor, openMediaProcessor } from "./session/processor.ts";
 export { type PulledModel, type PullOptions, pullModel } from "./session/pull.ts";

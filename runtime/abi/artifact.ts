@@ -51,6 +51,8 @@ export interface WeightUse {
   readonly bytes: number;
   /** Two-byte type that the numbers are kept in; f32 unless given. */
   readonly dtype?: HalfDType;
+  /** Worth keeping between loads as it is packed. */
+  readonly keep?: boolean;
   /** Checkpoint names, relative to the instance. */
   readonly sources: readonly { readonly name: string; readonly shape: readonly number[] }[];
   /** Step list that turns the sources (its inputs, f32) into the packed form (its output). */

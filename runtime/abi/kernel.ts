@@ -112,6 +112,8 @@ export interface PackedLayout {
   readonly dtype?: HalfDType;
   /** True for the dense value itself in `dtype`: checkpoint tensors are then converted while they are read. */
   readonly dense?: boolean;
+  /** Worth keeping between loads: it is much smaller than the value, or packing takes long. */
+  readonly keep?: boolean;
   /** The step that writes the layout from the dense f32 value. */
   readonly pack: (source: Place, destination: Place) => EmittedStep;
 }

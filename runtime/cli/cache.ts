@@ -8,6 +8,7 @@ import { entriesAsItems, importPack } from "../exec/cache_pack.ts";
 import { writePack } from "../exec/pack.ts";
 import { createDirectoryStore } from "../exec/store/directory_store.ts";
 import type { Store } from "../exec/store/store.ts";
+import { keptWeights } from "../exec/weight_cache.ts";
 import { detectHost, type Host } from "../host/mod.ts";
 import { openPackSource, packFolder } from "../session/pack_source.ts";
 import type { LoadOptions } from "../session.ts";
@@ -72,8 +73,10 @@ function listCommand(): Command {
       const { store, folder } = await openCache(options);
       const entries = await cacheEntries(store);
       const bytes = bytesOfEntries(entries);
-      if (options.json === true) return printJson({ cache: folder, bytes, entries: entries.map(entryData) });
-      if (entries.length === 0) return print(`The cache ${folder} is empty.`);
+      const kept = await keptWeights(store);
+      if (options.json === true)
+        return printJson({ cache: folder, bytes, entries: entries.map(entryData), weights: kept });
+      if (entries.length === 0 && kept.weights === 0) return print(`The cache ${folder} is empty.`);
       const rows = entries.map((e) => [
         e.tag,
         oneLine(boxText(e.box) || "no symbols", 48),
@@ -84,6 +87,7 @@ function listCommand(): Command {
       ]);
       print(table(["component", "range", "target", "size", "used", "request"], rows));
       print(`\n${entries.length} artifacts, ${bytesText(bytes)} in ${folder}`);
+      if (kept.weights > 0) print(`${kept.weights} packed weights, ${bytesText(kept.bytes)}`);
     },
   );
 }

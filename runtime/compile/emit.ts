@@ -117,7 +117,14 @@ function weightUse(node: Node, layout: PackedLayout | undefined, options: EmitOp
     inputs: weights.map((n) => swap.get(n) as Node),
     outputs: [{ name: "w", node: value }],
   };
-  const use = { bytes, ...stored, sources, prologue: lowerPrologue(graph, { ...options, opByOp: false }, layout, box) };
+  const keep = layout?.keep === true ? { keep: true } : {};
+  const use = {
+    bytes,
+    ...stored,
+    ...keep,
+    sources,
+    prologue: lowerPrologue(graph, { ...options, opByOp: false }, layout, box),
+  };
   return { key: recipeKey(use), ...use };
 }
 

@@ -11,6 +11,7 @@ import { type CompileRequest, requestKey } from "./artifact_cache.ts";
 import { codeDigests, decodeArtifact } from "./codec.ts";
 import { blobKey, getVerified } from "./store/content.ts";
 import type { Store } from "./store/store.ts";
+import { WEIGHT_USES, WEIGHTS } from "./weight_cache.ts";
 
 /** What is known about one request beside its digest: kept for people, part of no digest. */
 export interface Description {
@@ -173,7 +174,11 @@ export async function collect(store: Store, limitBytes: number = Number.POSITIVE
 /** Deletes everything that a cache holds. */
 export async function clear(store: Store): Promise<number> {
   const paths = (
-    await Promise.all([DESCRIPTIONS, USES, ATTESTATIONS, "requests/", "blobs/", SIZE].map((p) => listOf(store, p)))
+    await Promise.all(
+      [DESCRIPTIONS, USES, ATTESTATIONS, "requests/", "blobs/", WEIGHTS, WEIGHT_USES, SIZE].map((p) =>
+        listOf(store, p),
+      ),
+    )
   ).flat();
   for (const path of paths) await store.delete(path);
   return paths.length;

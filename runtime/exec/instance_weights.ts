@@ -6,6 +6,7 @@ import { DTYPE_BYTES, encodeFromF32 } from "../core/dtype.ts";
 import { bindSteps, slotBytes } from "./linker.ts";
 import { holdsNonFinite, overflow } from "./overflow.ts";
 import { joinShared, type Shared } from "./shared_work.ts";
+import type { WeightCache } from "./weight_cache.ts";
 
 /** Reads a checkpoint tensor as dense f32. @throws the signal's reason on abort */
 export type TensorReader = (name: string, shape: readonly number[], signal?: AbortSignal) => Promise<Float32Array>;
@@ -112,19 +113,28 @@ async function checkStored(
 /**
  * @param instance prefix of the tensors' names; numbers that the type of a weight cannot hold are then refused. Made-up
  * tensors have none.
+ * @param cache where packed weights that are worth it are kept between loads
  */
-export function createInstanceWeights(device: Device, instance?: string): InstanceWeights {
+export function createInstanceWeights(device: Device, instance?: string, cache?: WeightCache): InstanceWeights {
   const resident = new Map<string, DeviceBuffer>();
   /** Overlapping loads of one weight wait for the first. */
   const loading = new Map<string, Shared<void>>();
   const loadOne = async (use: WeightUse, read: TensorReader, signal: AbortSignal | undefined): Promise<void> => {
     const buffer = device.allocate(use.bytes);
+    const kept = use.keep === true ? cache : undefined;
     try {
-      if (use.prologue === undefined) {
+      const known = await kept?.get(use);
+      if (known !== undefined) device.write(buffer, 0, known);
+      else if (use.prologue === undefined) {
         const values = await readValues(read, use.sources[0], signal);
         device.write(buffer, 0, encodeFromF32(use.dtype ?? "f32", values));
       } else await runPrologue(device, use, buffer, read, signal);
       await checkStored(device, use, buffer, read, instance);
+      if (kept !== undefined && known === undefined) {
+        const packed = new Uint8Array(use.bytes);
+        await device.read(buffer, 0, packed);
+        await kept.put(use, packed);
+      }
     } catch (error) {
       device.release(buffer);
       throw error;

@@ -3,6 +3,7 @@ import type { CheckpointScalar, TowerSpec } from "../abi/encoder.ts";
 import { exp } from "../core/math.ts";
 import type { TensorSource } from "../exec/weights/tensor_source.ts";
 import { Encoder } from "./encoder.ts";
+import type { KeptWeights } from "./kept_weights.ts";
 import { openFiles, openWeights, progressTeller, wantedTowers } from "./model_access.ts";
 import { openModel } from "./model_files.ts";
 import type { LoadOptions } from "./options.ts";
@@ -16,6 +17,7 @@ export interface LoadContext {
   readonly cutter: PixelCutter;
   /** What the runtime closes with itself. */
   readonly open: Set<{ close(): void }>;
+  readonly kept: KeptWeights;
 }
 
 /** @throws FoveaError that says what is missing or wrong; nothing stays behind then */
@@ -23,7 +25,7 @@ export async function loadModel(
   parts: RuntimeParts,
   source: ModelSource,
   options: LoadOptions,
-  { cutter, open }: LoadContext,
+  { cutter, open, kept }: LoadContext,
 ): Promise<Encoder> {
   const { host, plugins, device, artifacts } = parts;
   const begin = host.now();
@@ -43,7 +45,7 @@ export async function loadModel(
   };
   try {
     for (const tower of wanted) {
-      towers.set(tower.modality, await loadOne(parts, tower, opened.plugin, weights, options));
+      towers.set(tower.modality, await loadOne(parts, tower, opened.plugin, weights, options, kept));
     }
     const processors = dummy ? {} : model.processors(modelFiles);
     if (processors.pixels !== undefined && towers.has("vision")) await cutter.prepare(processors.pixels);
@@ -86,6 +88,7 @@ function loadOne(
   plugin: string,
   weights: TensorSource,
   load: LoadOptions,
+  kept: KeptWeights,
 ): Promise<LoadedTower> {
   const { host, artifacts } = parts;
   const { signal } = load;
@@ -97,6 +100,7 @@ function loadOne(
     call: dtypeOf(load),
     reader: (instance) => (name, shape, giveUp) =>
       weights.read(`${instance}${name}`, shape, giveUp === undefined ? {} : { signal: giveUp }),
+    kept: kept.of(weights),
     progress: {
       compile: progressTeller(parts, modality, "compile"),
       weights: progressTeller(parts, modality, "weights"),

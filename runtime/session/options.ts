@@ -69,7 +69,7 @@ export interface RuntimeOptions {
   readonly compile?: CompileConfig | readonly NamedCompileConfig[];
   /** Packs that `fovea build` made, asked before the cache: folders, addresses, or files by name. */
   readonly packs?: readonly PackSource[];
-  /** Most bytes of compiled artifacts in the cache; those used longest ago go first. 512 MiB unless given. */
+  /** Most bytes of compiled artifacts in the cache; those used longest ago go first. 512 MiB unless given. Quantised weights may take eight times as much. */
   readonly cacheLimit?: number;
   readonly hub?: HubSettings;
   /** Workers that compute; 0 computes on the caller's thread. One per core unless given. */

@@ -14,6 +14,7 @@ import { type CompiledComponent, compileComponent } from "./component.ts";
 import { findDevice } from "./devices.ts";
 import type { Encoder } from "./encoder.ts";
 import type { Recompile } from "./journal.ts";
+import { createKeptWeights, type KeptWeights } from "./kept_weights.ts";
 import { loadModel } from "./load_model.ts";
 import { openConfigured, openFiles, openWeights, progressTeller, wantedTowers } from "./model_access.ts";
 import { openModel } from "./model_files.ts";
@@ -75,6 +76,8 @@ export type ComponentInput = Pick<ComponentSpec, "tag" | "symbols" | "build"> & 
 
 /** Most bytes of a cache unless the caller gives another number. */
 const CACHE_LIMIT = 512 * 2 ** 20;
+/** Packed weights may take this many times as much. */
+const KEPT_WEIGHTS = 8;
 
 /** A device with everything that runs on it. Made by `createRuntime`. */
 export class Runtime {
@@ -86,6 +89,7 @@ export class Runtime {
   readonly threads: number;
   readonly #parts: RuntimeParts;
   readonly #cutter: PixelCutter;
+  readonly #kept: KeptWeights;
   readonly #open = new Set<{ close(): void }>();
   #closed = false;
   /** Bytes in the cache that its limit was held against. */
@@ -94,6 +98,7 @@ export class Runtime {
   constructor(parts: RuntimeParts) {
     this.#parts = parts;
     this.#cutter = createPixelCutter(parts.artifacts);
+    this.#kept = createKeptWeights(parts.store, parts.options.cache);
     this.host = parts.host.name;
     this.device = parts.device.kind;
     this.target = parts.device.target;
@@ -146,7 +151,9 @@ export class Runtime {
     this.#checkOpen();
     checkLoadOptions(options);
     try {
-      const encoder = await loadModel(this.#parts, source, options, { cutter: this.#cutter, open: this.#open });
+      const encoder = await loadModel(this.#parts, source, options, {
+        ...{ cutter: this.#cutter, open: this.#open, kept: this.#kept },
+      });
       await this.#tidy();
       return encoder;
     } catch (error) {
@@ -213,10 +220,12 @@ export class Runtime {
   /** Keeps the cache within its limit after something was added. */
   async #tidy(): Promise<void> {
     const { store, artifacts, options } = this.#parts;
+    const limit = options.cacheLimit ?? CACHE_LIMIT;
+    await this.#kept.tidy(limit * KEPT_WEIGHTS);
     const added = artifacts.counters.storedBytes - this.#tidied;
     if (added === 0) return;
     this.#tidied += added;
-    await noteGrowth(store, added, options.cacheLimit ?? CACHE_LIMIT);
+    await noteGrowth(store, added, limit);
   }
 
   /**

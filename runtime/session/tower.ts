@@ -12,6 +12,7 @@ import {
   type TensorReader,
 } from "../exec/instance_weights.ts";
 import type { ResolvedCall } from "../exec/linker.ts";
+import type { WeightCache } from "../exec/weight_cache.ts";
 import type { Artifacts, PrepareOptions } from "./artifacts.ts";
 import { concatRows, sliceRows } from "./batching.ts";
 import { withSlot } from "./call_slot.ts";
@@ -86,6 +87,8 @@ export interface TowerOptions extends PrepareOptions {
   readonly artifacts: Artifacts;
   /** Reader of one instance's tensors. */
   readonly reader: (instance: string) => TensorReader;
+  /** Where one instance's packed weights are kept between loads. */
+  readonly kept?: ((instance: string) => WeightCache) | undefined;
   readonly progress: TowerProgress;
   readonly now: () => number;
   /** Told how long reading and packing weights took. */
@@ -107,7 +110,7 @@ export async function prepareTower(spec: TowerSpec, options: PrepareTowerOptions
 
 /** Compiles and loads a tower. @throws what compiling and reading throw; nothing stays behind then. */
 export async function loadTower(spec: TowerSpec, options: TowerOptions): Promise<LoadedTower> {
-  const { reader, progress, now, trace, ...prepare } = options;
+  const { reader, kept, progress, now, trace, ...prepare } = options;
   const { signal } = options;
   const weights = new Map<string, InstanceWeights>();
   const release = (): void => {
@@ -121,7 +124,7 @@ export async function loadTower(spec: TowerSpec, options: TowerOptions): Promise
     let loaded = 0;
     for (const { spec: component, device, artifacts: ranges } of components.values()) {
       for (const instance of component.instances) {
-        const own = createInstanceWeights(device, instance);
+        const own = createInstanceWeights(device, instance, kept?.(instance));
         weights.set(weightKey(component.tag, instance), own);
         const read = reader(instance);
         const begin = now();

@@ -92,6 +92,7 @@ function layoutOf(
     layout: {
       name: `codes in panels of ${columns} columns, ${form}${scaled ? ", with factors" : ""}`,
       bytes: bytes + (scaled ? 4 * k : 0),
+      keep: true,
       pack: (source, destination) => ({
         name: "pack_codes",
         code: packCodesKernel(options, scaled).bytes,

@@ -95,7 +95,10 @@ export function packCodesKernel(options: PackCodesOptions, scaled: boolean): Ker
       ),
       set(sum, i32.add(get(sum), get(code))),
       i32.store8(
-        i32.add(get(at), i32.add(inStep, i32.mul(i32.shrU(get(counter), i32.of(Math.log2(perStep))), i32.of(stride)))),
+        i32.add(
+          get(at),
+          i32.add(inStep, i32.mul(i32.shrU(get(counter), i32.of(perStep === 4 ? 2 : 1)), i32.of(stride))),
+        ),
         get(code),
       ),
       advance(w, i32.of(4)),

@@ -7,6 +7,8 @@ export interface ByteSource {
   readonly size: number;
   /** Fills `into` from `position` and returns the bytes read: fewer than asked only at the end. */
   read(into: Uint8Array, position: number): Promise<number>;
+  /** Tells this version of the bytes from any other; absent where nothing does without reading them. */
+  readonly identity?: string;
   close(): Promise<void>;
 }
 

@@ -22,6 +22,8 @@ export interface Checkpoint {
   readonly names: readonly string[];
   has(name: string): boolean;
   shapeOf(name: string): readonly number[] | undefined;
+  /** What tells the version of the file that holds a tensor; nothing where that is not known. */
+  identityOf(name: string): string | undefined;
   /** @throws FoveaError `missing_tensor`, `wrong_shape`, `non_finite_weights`, `unsupported_dtype`, `closed` */
   readTensor(name: string, shape: readonly number[], options?: ReadOptions): Promise<Float32Array>;
   /** As `readTensor`, slice by slice. On an error, what the sink took must be thrown away. */
@@ -199,6 +201,7 @@ export async function openCheckpoint(files: CheckpointFiles, options: Checkpoint
     names,
     has: (name) => places.has(name),
     shapeOf: (name) => places.get(name)?.tensor.shape,
+    identityOf: (name) => places.get(name)?.source.identity,
     readTensor: async (name, shape, read) => {
       const { source, tensor } = placeOf(name, shape);
       return readTensor(source, tensor, slices, read);
@@ -260,6 +263,11 @@ export function createTensorSource(
   return {
     has: (name) => resolve(name) !== undefined,
     shapeOf: (name) => checkpoint.shapeOf(resolve(name) ?? name),
+    identityOf: (name) => {
+      const full = resolve(name);
+      const file = full === undefined ? undefined : checkpoint.identityOf(full);
+      return file === undefined ? undefined : `${full} of ${file}`;
+    },
     read: async (name, shape, options) => {
       const full = resolve(name);
       if (full === undefined) throw missingTensor(checkpoint.description, checkpoint.names, name, prefixes);

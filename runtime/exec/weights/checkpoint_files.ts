@@ -15,6 +15,8 @@ export interface CheckpointFiles {
 export interface FolderFiles {
   listDir(path: string): Promise<readonly { readonly name: string; readonly kind: string }[]>;
   openFile(path: string): Promise<Omit<ByteSource, "name">>;
+  /** Without it files have no identity. */
+  stat?(path: string): Promise<{ readonly size: number /** Milliseconds since 1970. */; readonly modified: number }>;
 }
 
 /** Files of a folder. Links count as files, since download caches are made of them. */
@@ -26,7 +28,9 @@ export function directoryFiles(files: FolderFiles, dir: string): CheckpointFiles
     open: async (name) => {
       const path = `${root}/${name}`;
       const file = await files.openFile(path);
+      const known = await files.stat?.(path);
       return {
+        ...(known === undefined ? {} : { identity: `${path} ${known.size} ${known.modified}` }),
         name: path,
         size: file.size,
         read: (into, position) => file.read(into, position),

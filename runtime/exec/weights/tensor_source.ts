@@ -18,6 +18,8 @@ export interface TensorSource {
   has(name: string): boolean;
   /** The stored shape; nothing when the tensor is absent or the source has any shape. */
   shapeOf(name: string): readonly number[] | undefined;
+  /** Tells a tensor's version from any other without reading it; nothing where that is not known. */
+  identityOf?(name: string): string | undefined;
   /** @throws FoveaError `missing_tensor`, `wrong_shape`, `non_finite_weights`, `unsupported_dtype` */
   read(name: string, shape: readonly number[], options?: ReadOptions): Promise<Float32Array>;
   close?(): Promise<void>;
