@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "d79d1eb430495f1267938278b4f7c0f987bab5b474baf18a02e3634045aed5a8";
+export const SOURCE_DIGEST: string = "2e1f6e59098c57185bcd3a4159455272da8bf22021c1b768820bd5f9ae6335ea";

@@ -124,7 +124,7 @@ export function withCommonOptions(command: Command, config: Option = CONFIG_FILE
     .option("--compile-config <json>", 'settings over the configuration file\'s, such as \'{"base": {"lazy": true}}\'')
     .option(
       "--dtype <type>",
-      "type that large weights are kept in: f32 (the default), f16 or bf16",
+      "type that large weights are kept in: f32 (the default), f16, bf16, or int8, whose products are of integers",
       oneOf(WEIGHT_DTYPES),
     )
     .option("--verbose", "stack traces with errors");

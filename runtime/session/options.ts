@@ -94,8 +94,9 @@ export interface LoadOptions {
   readonly components?: readonly ("vision" | "text" | "audio")[];
   /**
    * Type that large weights (those of products, and tables that are looked up) are kept in; `f32` unless given here or
-   * configured. The arithmetic is f32 with each: `f16` and `bf16` halve the memory and round the weights to nearest even,
-   * which changes nothing where the checkpoint holds that type.
+   * configured. `f16` and `bf16` halve the memory and round the weights to nearest even, with arithmetic in f32,
+   * which changes nothing where the checkpoint holds that type. `int8` quantises the weights of layers, a byte each, and
+   * computes their products with integers; embeddings, heads and tables stay f32.
    */
   readonly dtype?: WeightDType;
   /** `dummy` makes seeded normal weights (standard deviation 0.02) and reads `config.json` alone. */
