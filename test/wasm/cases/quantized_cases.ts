@@ -39,26 +39,23 @@ function writeCodes(bytes: DataView, at: number, form: IntegerForm, codes: Array
   }
 }
 
-/** Rows of one sign, of zeros, with an outlier, with steps of a half, and normal ones. */
+/** Kinds of rows, in turns. */
+const ROW_KINDS = 14;
+
+/** Normal rows, one of zeros, of one sign, with ties, with numbers that round up at both ends, with an outlier in each lane. */
 function rowsOf(count: number, k: number, seed: number): Float32Array {
   const x = normals(seed, count * k);
   return x.map((v, at) => {
-    const [row, i] = [Math.floor(at / k), at % k];
-    switch (row % 6) {
-      case 1:
-        return Math.abs(v) + 2;
-      case 2:
-        return -Math.abs(v);
-      case 3:
-        return 0;
-      case 4:
-        return i === k >> 1 ? 60 : v;
-      case 5:
-        // With 63.5 among them a step is a half, and every other number a tie.
-        return i === 0 ? 63.5 : (hash32(seed, at) % 250) / 4;
-      default:
-        return v;
-    }
+    const [kind, i] = [Math.floor(at / k) % ROW_KINDS, at % k];
+    if (kind === 1) return Math.abs(v) + 2;
+    if (kind === 2) return -Math.abs(v);
+    if (kind === 3) return 0;
+    // With 63.5 among them a step is a half, and every other number a tie.
+    if (kind === 4) return i === 0 ? 63.5 : (hash32(seed, at) % 250) / 4;
+    // Codes of 126 and a half and of one and a half below 0: the zero point is 2, and 126 + 2 is no code.
+    if (kind === 5) return i === 0 ? -1.5 : 125.5;
+    if (kind > 5 && i === (kind - 6) % 4) return kind < 10 ? 60 : -60;
+    return v;
   });
 }
 
@@ -67,13 +64,15 @@ function quantizeCheck(options: QuantizeOptions, rows: number, gap: number): Che
   const stride = k + gap;
   const x = new Float32Array(rows * stride - gap);
   const own = rowsOf(rows, k, k + gap);
-  for (let i = 0; i < rows; i++) x.set(own.subarray(i * k, (i + 1) * k), i * stride);
   const factors = Float32Array.from({ length: k }, (_, i) => 2 ** ((hash32(k, i) % 7) - 3));
+  // Exact, so that what is quantised is the same with factors and without.
+  const unscaled = own.map((v, i) => (scaled ? v / factors[i % k] : v));
+  for (let i = 0; i < rows; i++) x.set(unscaled.subarray(i * k, (i + 1) * k), i * stride);
   const words = codeWords(options);
   const expected = new Float32Array(rows * (words + ROW_PARAMETER_BYTES / 4));
   const bytes = new DataView(expected.buffer);
   for (let i = 0; i < rows; i++) {
-    const { codes, scale, zero } = quantizeRow(own.subarray(i * k, (i + 1) * k), scaled ? factors : undefined);
+    const { codes, scale, zero } = quantizeRow(own.subarray(i * k, (i + 1) * k));
     writeCodes(bytes, 4 * i * words, form, codes);
     bytes.setFloat32(4 * rows * words + ROW_PARAMETER_BYTES * i, scale, true);
     bytes.setInt32(4 * rows * words + ROW_PARAMETER_BYTES * i + 4, zero, true);
@@ -96,14 +95,43 @@ function quantizeCheck(options: QuantizeOptions, rows: number, gap: number): Che
     );
 }
 
+/** A row that holds NaN has no scale; those beside it have theirs. */
+function missingCheck(options: QuantizeOptions): Check {
+  const { k, scaled } = options;
+  const x = normals(3, 3 * k);
+  x[k + 2] = Number.NaN;
+  const words = codeWords(options);
+  const scales = [0, 2].map((i) => quantizeRow(x.subarray(i * k, (i + 1) * k)).scale);
+  return (kernel) => {
+    const found = runKernel(kernel, {
+      inputs: scaled ? [x, new Float32Array(k).fill(1)] : [x],
+      outputLength: 3 * (words + 2),
+      args: (output, [from, by]) => {
+        const values: Readonly<Record<string, number>> = {
+          ...{ codes: output, parameters: output + 12 * words, x: from, factors: by, row_stride: k },
+        };
+        return quantizeArguments(options).map((name) => values[name]);
+      },
+      grid: 3,
+    });
+    const [first, missing, last] = [0, 2, 4].map((at) => found[3 * words + at]);
+    if (!Number.isNaN(missing)) return `the scale of a row with NaN is ${missing}`;
+    return first === scales[0] && last === scales[1] ? undefined : `the scales are ${first} and ${last}`;
+  };
+}
+
 export const quantizeCases = (): readonly KernelCase[] =>
   FORMS.flatMap((form) =>
-    [1, 3, 16, 24, 37, 67].map((k) => {
+    [1, 3, 16, 24, 39, 67].map((k) => {
       const options = { form, k, scaled: k % 2 === 1 };
       return {
         name: `quantize_rows ${form}, k ${k}`,
         module: quantizeRowsKernel(options),
-        check: checkAll(() => [quantizeCheck(options, 7, 0), quantizeCheck(options, 6, 3)]),
+        check: checkAll(() => [
+          quantizeCheck(options, ROW_KINDS, 0),
+          quantizeCheck(options, 6, 3),
+          ...(k < 4 ? [] : [missingCheck(options)]),
+        ]),
       };
     }),
   );
@@ -134,8 +162,12 @@ function packedWeights(options: PackCodesOptions, channels: readonly Quantized[]
 
 function packCheck(options: PackCodesOptions, scaled: boolean): Check {
   const { columns, n, k } = options;
-  // A row of zeros among rows of all sizes.
-  const w = normals(n + k, (n + (scaled ? 1 : 0)) * k).map((v, i) => (Math.floor(i / k) === 1 ? 0 : v * (1 + (i % 3))));
+  // A row of zeros among rows whose largest number is anywhere, the first, the last, or one behind whole vectors.
+  const w = normals(n + k, (n + (scaled ? 1 : 0)) * k).map((v, at) => {
+    const [row, i] = [Math.floor(at / k), at % k];
+    const largest = [-1, 0, 1, 2, 3, k - 1, k - 3][row % 7];
+    return row === 7 ? 0 : i === largest ? -20 : v;
+  });
   const channels = Array.from({ length: n }, (_, j) => quantizeChannel(w.subarray(j * k, (j + 1) * k)));
   const expected = packedWeights(options, channels, w.subarray(n * k));
   return (kernel) =>
@@ -155,7 +187,7 @@ export const packCodesCases = (): readonly KernelCase[] =>
   FORMS.flatMap((form) =>
     [
       { columns: 4, n: 3, k: 1 },
-      { columns: 8, n: 17, k: 37 },
+      { columns: 8, n: 17, k: 39 },
       { columns: 12, n: 24, k: 32 },
       { columns: 16, n: 35, k: 19 },
     ].map((sizes) => {
@@ -170,7 +202,7 @@ export const packCodesCases = (): readonly KernelCase[] =>
   );
 
 function channelScalesCheck(n: number, k: number): Check {
-  const w = normals(n, n * k).map((v, i) => (i % k === 2 ? 0 : v * 2 ** ((i % k) - 7)));
+  const w = normals(n, n * k).map((v, i) => (i % k === 2 ? 0 : v * 2 ** -(4 + (i % 5))));
   const magnitudes = Float32Array.from({ length: k }, (_, i) => (i % 5 === 4 ? 0 : 1 + (hash32(k, i) % 80)));
   const expected = magnitudes.map((m, j) => {
     let largest = 0;
@@ -194,7 +226,12 @@ export const channelScalesCases = (): readonly KernelCase[] => [
   {
     name: "channel_scales",
     module: channelScalesKernel(),
-    check: checkAll(() => [channelScalesCheck(3, 16), channelScalesCheck(1, 35), channelScalesCheck(5, 7)]),
+    check: checkAll(() => [
+      channelScalesCheck(3, 16),
+      channelScalesCheck(1, 35),
+      channelScalesCheck(2, 33),
+      channelScalesCheck(5, 7),
+    ]),
   },
 ];
 
@@ -208,7 +245,7 @@ interface IntegerProduct {
 
 /** Edges of tiles, of blocks of rows and of K, batches. */
 const PRODUCTS: readonly IntegerProduct[] = [
-  { rows: 6, columns: 8, n: 17, k: 37, ms: [1, 6, 7, 66, 67] },
+  { rows: 6, columns: 8, n: 17, k: 37, ms: [1, 2, 3, 4, 5, 6, 7, 66, 67, 132, 133] },
   { rows: 2, columns: 16, n: 32, k: 64, ms: [1, 2, 3, 64, 131] },
   { rows: 2, columns: 16, n: 35, k: 3301, ms: [1, 3] },
   { rows: 4, columns: 12, n: 13, k: 5, ms: [3, 65] },
@@ -222,9 +259,7 @@ function productCheck(
 ): Check {
   const { integers: form, columns, n } = options;
   const batch = 2;
-  const rows = Array.from({ length: batch * m }, (_, i) =>
-    quantizeRow(rowsOf(6, k, i).subarray((i % 6) * k, ((i % 6) + 1) * k)),
-  );
+  const rows = Array.from({ length: batch * m }, (_, i) => quantizeRow(rowsOf(1, k, i)));
   const channels = Array.from({ length: n }, (_, j) => quantizeChannel(normals(1000 + j, k)));
   const words = options.aRowStride as number;
   const codes = new Float32Array(batch * m * words);
@@ -289,3 +324,11 @@ export const integerMatmulCases = (): readonly KernelCase[] =>
       };
     }),
   );
+
+/** Those whose single constants are changed one by one. */
+export const mutatedQuantizedCases = (): readonly KernelCase[] => [
+  ...quantizeCases().filter((c) => /k 39$/.test(c.name)),
+  ...packCodesCases().filter((c) => /n 17/.test(c.name)),
+  ...channelScalesCases(),
+  ...integerMatmulCases().filter((c) => /6x8/.test(c.name)),
+];
