@@ -1,5 +1,6 @@
 /** Single elements of integer products: rows and channels that several elements share are quantised once. */
 import { channelScale, type Quantized, quantizeChannel, quantizedDot, quantizeRow } from "./quantize.ts";
+import { remember } from "./sample_reader.ts";
 
 /** `count` elements of a value from `start` on. */
 export type Run = (start: number, count: number) => Float64Array;
@@ -13,22 +14,11 @@ interface Operands {
   readonly scaled: boolean;
 }
 
-function remembered<V>(compute: (index: number) => V): (index: number) => V {
-  const known = new Map<number, V>();
-  return (index) => {
-    const old = known.get(index);
-    if (old !== undefined) return old;
-    const value = compute(index);
-    known.set(index, value);
-    return value;
-  };
-}
-
 /** Elements of `quantized_matmul` by row-major position. */
 export function sampleQuantizedMatmul({ x, w, k, n, scaled }: Operands): (position: number) => number {
-  const factors = remembered(() => w(n * k, k));
-  const row = remembered((i): Quantized => quantizeRow(x(i * k, k), scaled ? factors(0) : undefined));
-  const channel = remembered((j): Quantized => quantizeChannel(w(j * k, k)));
+  const factors = remember(() => w(n * k, k));
+  const row = remember((i): Quantized => quantizeRow(x(i * k, k), scaled ? factors(0) : undefined));
+  const channel = remember((j): Quantized => quantizeChannel(w(j * k, k)));
   return (position) => {
     const i = Math.floor(position / n);
     return quantizedDot(row(i), channel(position - i * n));
@@ -37,7 +27,7 @@ export function sampleQuantizedMatmul({ x, w, k, n, scaled }: Operands): (positi
 
 /** Elements of `channel_scales`. */
 export function sampleChannelScales(w: Run, magnitudes: Run, n: number, k: number): (position: number) => number {
-  const scales = remembered(() => {
+  const scales = remember(() => {
     const largest = new Float64Array(k);
     for (let i = 0; i < n; i++) {
       const row = w(i * k, k);
