@@ -8,7 +8,7 @@ import { entriesAsItems, importPack } from "../exec/cache_pack.ts";
 import { writePack } from "../exec/pack.ts";
 import { createDirectoryStore } from "../exec/store/directory_store.ts";
 import type { Store } from "../exec/store/store.ts";
-import { keptWeights } from "../exec/weight_cache.ts";
+import { collectWeights, keptWeights } from "../exec/weight_cache.ts";
 import { detectHost, type Host } from "../host/mod.ts";
 import { openPackSource, packFolder } from "../session/pack_source.ts";
 import type { LoadOptions } from "../session.ts";
@@ -160,13 +160,15 @@ function verifyCommand(): Command {
 function collectCommand(): Command {
   return withPlace(
     new Command("gc")
-      .description("Drop what no entry needs, and the entries used longest ago beyond a size.")
+      .description("Drop what no entry needs, and beyond a size the entries and packed weights used longest ago.")
       .option("--max-size <size>", "most bytes to keep, such as 100m", byteSize),
   ).action(async (options: PlaceOptions & { readonly maxSize?: number }) => {
     const { store, folder } = await openCache(options);
     const gone = await collect(store, options.maxSize);
     const left = bytesOfEntries(await cacheEntries(store));
-    if (options.json === true) return printJson({ cache: folder, ...gone, left });
+    const weights = await collectWeights(store, options.maxSize ?? Number.POSITIVE_INFINITY);
+    if (options.json === true) return printJson({ cache: folder, ...gone, left, weights });
+    if (weights.weights > 0) print(`dropped ${weights.weights} packed weights, ${bytesText(weights.bytes)}`);
     print(`dropped ${gone.entries} entries and ${gone.blobs} blobs; ${bytesText(left)} are left in ${folder}`);
   });
 }

@@ -114,6 +114,9 @@ test("a model's second load takes its codes from the cache, and makes them anew 
     assert.deepEqual(await encode(), first);
     const listed = await runCli(["cache", "ls", "--cache", cache]);
     assert.match(listed.stdout, /\n\d+ packed weights, [\d.]+ [KM]iB\n/);
+    const collected = await runCli(["cache", "gc", "--cache", cache, "--max-size", "20k"]);
+    assert.match(collected.stdout, /^dropped \d+ packed weights, [\d.]+ [KM]iB\n/);
+    assert.ok(kept().length > 0 && kept().length < 16);
     const cleared = await runCli(["cache", "clear", "--cache", cache]);
     assert.equal(cleared.code, 0, cleared.stderr);
     assert.equal(kept().length, 0);
