@@ -10,7 +10,7 @@ import {
 import type { Capabilities } from "../abi/device.ts";
 import type { KernelSpec } from "../abi/kernel.ts";
 import { type Bindings, type Box, bounds, type DimData, dimFromData, dimKey } from "../core/dim.ts";
-import { DTYPE_BYTES, type WeightDType } from "../core/dtype.ts";
+import { DTYPE_BYTES, type KeptDType } from "../core/dtype.ts";
 import type { Graph } from "../ir/graph.ts";
 import type { Interner } from "../ir/node.ts";
 import { printGraph, typeText } from "../ir/print.ts";
@@ -34,7 +34,7 @@ export interface CompileOptions {
   /** False covers every op alone. */
   readonly enabled: boolean;
   /** Type that large weights are kept in; f32 unless given. */
-  readonly dtype?: WeightDType;
+  readonly dtype?: KeptDType;
   /** How much expectations state; what a build can afford unless given. */
   readonly effort?: ExpectationEffort;
   /** Milliseconds on a clock that never goes back, for the times of passes; nothing of it reaches an artifact. */

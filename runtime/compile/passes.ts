@@ -1,5 +1,5 @@
 /** What turns a traced graph into the one that is covered: passes in order, each with the meaning of what it was given, but for rounded weights. */
-import type { WeightDType } from "../core/dtype.ts";
+import type { KeptDType } from "../core/dtype.ts";
 import type { Graph } from "../ir/graph.ts";
 import type { Interner } from "../ir/node.ts";
 import { constantRules } from "./fold_constants.ts";
@@ -15,7 +15,7 @@ export interface PassContext extends Interner {
   /** Applications by rule, counted up. */
   readonly counts: Map<string, number>;
   /** What large weights are kept in. */
-  readonly dtype: WeightDType;
+  readonly dtype: KeptDType;
   /** False where every op is to be covered alone. */
   readonly enabled: boolean;
 }
@@ -46,7 +46,8 @@ export const PIPELINE: readonly Pass[] = [
     name: "store weights",
     run: (graph, { make, dtype }) => {
       if (dtype === "f32") return graph;
-      return dtype === "int8" ? quantizeProducts(graph, make) : storeWeights(graph, dtype, make);
+      if (dtype === "f16" || dtype === "bf16") return storeWeights(graph, dtype, make);
+      return quantizeProducts(graph, make, dtype === "int8-calibrated");
     },
   },
 ];

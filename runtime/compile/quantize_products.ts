@@ -1,4 +1,5 @@
 /** Products of integers in the place of large products with weights. */
+import { magnitudesName } from "../core/calibration.ts";
 import { type Graph, nodesOf, topological, weightOnly } from "../ir/graph.ts";
 import type { Make, Node } from "../ir/node.ts";
 import { makeFor, mapGraph } from "./rewrite.ts";
@@ -19,6 +20,18 @@ function normMagnitudes(x: Node, make: Make): Node | undefined {
   return sizes.reduce((a, b) => make("add", [a, b]));
 }
 
+/** Magnitudes of the columns that a checkpoint's own weights multiply, as a calibration has them. */
+function calibratedMagnitudes(w: Node, make: Make): Node | undefined {
+  // Of stacked weights the first: all multiply the same.
+  const first = w.op === "concat" ? w.inputs[0] : w;
+  if (first.op !== "weight") return undefined;
+  return make("weight", [], {
+    name: magnitudesName(String(first.attributes.name)),
+    shape: [w.shape[1]],
+    dtype: "f32",
+  });
+}
+
 /**
  * Weights with their columns multiplied by the scales that even out both sides, and, in one row more, what the other side is
  * multiplied by.
@@ -35,8 +48,9 @@ function evenedOut(weights: Node, magnitudes: Node, make: Make): Node {
  * Replaces products of f32 with weights kept as [out, in] by `quantized_matmul`, where both sides have at least 16. Behind a
  * norm whose parameters are weights, columns that they make larger than others are made smaller, and those of the weights
  * larger: an outlier would otherwise leave its row's other numbers few codes.
+ * @param calibrated magnitudes are weights of their own, for all products, see `core/calibration.ts`
  */
-export function quantizeProducts(graph: Graph, make: Make): Graph {
+export function quantizeProducts(graph: Graph, make: Make, calibrated = false): Graph {
   const weights = weightOnly(nodesOf(graph));
   const fits = ({ op, attributes, inputs }: Node): boolean =>
     op === "matmul" &&
@@ -50,7 +64,8 @@ export function quantizeProducts(graph: Graph, make: Make): Graph {
     const own = makeFor(make, n);
     const [x, w] = n.inputs;
     const isOfWeights = original.inputs[0].inputs.slice(1).every((p) => weights.has(p));
-    const magnitudes = isOfWeights ? normMagnitudes(x, make) : undefined;
+    const told = calibrated ? calibratedMagnitudes(w, make) : undefined;
+    const magnitudes = told ?? (isOfWeights ? normMagnitudes(x, make) : undefined);
     return magnitudes === undefined
       ? own("quantized_matmul", [x, w])
       : own("quantized_matmul", [x, evenedOut(w, magnitudes, make)], { scaled: true });

@@ -10,6 +10,9 @@ export type HalfDType = "f16" | "bf16";
 /** Types that weights may be kept in; with `int8` their products are of integers. */
 export type WeightDType = "f32" | HalfDType | "int8";
 
+/** How the weights of a component are kept: `int8` also with what a calibration tells of the other side. */
+export type KeptDType = WeightDType | "int8-calibrated";
+
 export const WEIGHT_DTYPES: readonly WeightDType[] = ["f32", "f16", "bf16", "int8"];
 
 /** Bytes of one element. */

@@ -3,7 +3,7 @@ import type { CompiledArtifact } from "../abi/artifact.ts";
 import type { Capabilities, CapabilityValue } from "../abi/device.ts";
 import { canonicalJson } from "../core/canonical_json.ts";
 import { digestBytes, digestJson } from "../core/digest.ts";
-import type { WeightDType } from "../core/dtype.ts";
+import type { KeptDType } from "../core/dtype.ts";
 import { codeDigests, decodeArtifact, encodeArtifact } from "./codec.ts";
 import { blobKey, getVerified } from "./store/content.ts";
 import type { Store } from "./store/store.ts";
@@ -15,7 +15,7 @@ export interface CompileRequest {
   readonly target: string;
   readonly enabled: boolean;
   /** Type that large weights are kept in. */
-  readonly dtype: WeightDType;
+  readonly dtype: KeptDType;
   /** `name@version+revision` of every plugin that may claim. */
   readonly plugins: readonly string[];
   readonly compiler: string;

@@ -2,7 +2,7 @@
 import type { DeviceStats } from "../abi/device.ts";
 import type { EncoderModel, Modality, Scoring, Tensor, Tensors } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
-import type { WeightDType } from "../core/dtype.ts";
+import type { KeptDType } from "../core/dtype.ts";
 import type { TraceSink } from "../core/trace.ts";
 import { type CallOptions, type OpenContext, openContext } from "../exec/forward_context.ts";
 import { concatRows } from "./batching.ts";
@@ -60,7 +60,7 @@ export interface EncoderStats {
   readonly towers: Readonly<Partial<Record<Modality, Readonly<RunStats>>>>;
   readonly weightBytes: number;
   /** Type that each component's large weights are kept in, by tag. */
-  readonly dtypes: Readonly<Record<string, WeightDType>>;
+  readonly dtypes: Readonly<Record<string, KeptDType>>;
   readonly loadMs: number;
   readonly preprocessMs: number;
   readonly encodes: number;

@@ -1,7 +1,9 @@
 /** Loading: a model's towers with their weights and its processors become an encoder. */
-import type { CheckpointScalar, TowerSpec } from "../abi/encoder.ts";
+import type { CheckpointScalar, Tensors, TowerSpec } from "../abi/encoder.ts";
 import { exp } from "../core/math.ts";
 import type { TensorSource } from "../exec/weights/tensor_source.ts";
+import { readAllTensors } from "../exec/weights/writer.ts";
+import { withCalibration } from "./calibrated_weights.ts";
 import { Encoder } from "./encoder.ts";
 import type { KeptWeights } from "./kept_weights.ts";
 import { openFiles, openWeights, progressTeller, wantedTowers } from "./model_access.ts";
@@ -18,6 +20,8 @@ export interface LoadContext {
   /** What the runtime closes with itself. */
   readonly open: Set<{ close(): void }>;
   readonly kept: KeptWeights;
+  /** What takes the place of each tower. */
+  readonly rewrite?: (tower: TowerSpec) => TowerSpec;
 }
 
 /** @throws FoveaError that says what is missing or wrong; nothing stays behind then */
@@ -25,7 +29,7 @@ export async function loadModel(
   parts: RuntimeParts,
   source: ModelSource,
   options: LoadOptions,
-  { cutter, open, kept }: LoadContext,
+  { cutter, open, kept, rewrite = (tower) => tower }: LoadContext,
 ): Promise<Encoder> {
   const { host, plugins, device, artifacts } = parts;
   const begin = host.now();
@@ -33,9 +37,11 @@ export async function loadModel(
   const files = await openFiles(parts, source, options.signal);
   const opened = await openModel(files, plugins);
   const { modelType, model, files: modelFiles } = opened;
-  const wanted = wantedTowers(parts, opened, options.components);
+  const wanted = wantedTowers(parts, opened, options.components).map(rewrite);
   const dummy = options.loadFormat === "dummy";
-  const weights = await openWeights(parts, files, model, wanted, dummy);
+  const own = await openWeights(parts, files, model, wanted, dummy);
+  const weights =
+    options.calibration === undefined ? own : withCalibration(own, await calibrationOf(parts, options.calibration));
   const towers = new Map<LoadedTower["spec"]["modality"], LoadedTower>();
   let encoder: Encoder | undefined;
   let weightsOpen = true;
@@ -97,7 +103,7 @@ function loadOne(
   return loadTower(tower, {
     artifacts,
     plugin,
-    call: dtypeOf(load),
+    call: { ...dtypeOf(load), calibrated: load.calibration !== undefined },
     reader: (instance) => (name, shape, giveUp) =>
       weights.read(`${instance}${name}`, shape, giveUp === undefined ? {} : { signal: giveUp }),
     kept: kept.of(weights),
@@ -110,6 +116,10 @@ function loadOne(
     onSizes: parts.options.onSizes,
     ...abort,
   });
+}
+
+async function calibrationOf({ host }: RuntimeParts, given: NonNullable<LoadOptions["calibration"]>): Promise<Tensors> {
+  return typeof given === "string" ? readAllTensors(await host.readFile(given), given) : given;
 }
 
 /** Checkpoints store a number as a tensor without axes or with one of size 1. */

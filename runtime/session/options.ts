@@ -1,4 +1,5 @@
 /** What `createRuntime` takes, and what it tells while it works. */
+import type { Tensor } from "../abi/encoder.ts";
 import type { Plugin } from "../abi/plugin.ts";
 import { WEIGHT_DTYPES, type WeightDType } from "../core/dtype.ts";
 import type { TraceSink } from "../core/trace.ts";
@@ -99,6 +100,11 @@ export interface LoadOptions {
    * computes their products with integers; embeddings, heads and tables stay f32.
    */
   readonly dtype?: WeightDType;
+  /**
+   * For `dtype: "int8"`: how large the columns are that products multiply, as `calibrate` or `fovea tune calibration` tell; a
+   * safetensors file or its tensors. Without it the parameters of norms tell.
+   */
+  readonly calibration?: string | Readonly<Record<string, Tensor>>;
   /** `dummy` makes seeded normal weights (standard deviation 0.02) and reads `config.json` alone. */
   readonly loadFormat?: "safetensors" | "dummy";
   readonly signal?: AbortSignal;
@@ -187,6 +193,7 @@ const HUB_SETTINGS: Readonly<Record<keyof HubSettings, Expected>> = {
 const LOAD_OPTIONS: Readonly<Record<keyof LoadOptions, Expected>> = {
   components: TEXTS,
   dtype: oneOf(...WEIGHT_DTYPES),
+  calibration: { text: "a file, or tensors by name", holds: (v) => TEXT.holds(v) || isObject(v) },
   loadFormat: oneOf("safetensors", "dummy"),
   signal: SIGNAL,
 };

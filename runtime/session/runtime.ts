@@ -13,6 +13,7 @@ import type { CacheMiss, EntryCheck } from "./cache_admin.ts";
 import { type CompiledComponent, compileComponent } from "./component.ts";
 import { findDevice } from "./devices.ts";
 import type { Encoder } from "./encoder.ts";
+import type { EncodeInputs } from "./inputs.ts";
 import type { Recompile } from "./journal.ts";
 import { createKeptWeights, type KeptWeights } from "./kept_weights.ts";
 import { loadModel } from "./load_model.ts";
@@ -248,6 +249,32 @@ export class Runtime {
     } finally {
       await weights.close?.();
     }
+  }
+
+  /**
+   * How large the columns are that the products of a model's layers multiply, over all inputs: what `load` takes as
+   * `calibration` for `dtype: "int8"`.
+   * @param inputs as `encode` takes them, one call each
+   * @throws FoveaError as {@link load} and `encode`
+   */
+  async calibrate(
+    source: ModelSource,
+    inputs: readonly EncodeInputs[],
+    options: Pick<LoadOptions, "components" | "signal"> = {},
+  ): Promise<Readonly<Record<string, Tensor>>> {
+    this.#checkOpen();
+    checkLoadOptions(options);
+    const { collectMagnitudes, watchTower } = await import("./calibrate.ts");
+    const context = { cutter: this.#cutter, open: this.#open, kept: this.#kept, rewrite: watchTower };
+    const encoder = await loadModel(this.#parts, source, { ...options, dtype: "f32" }, context);
+    const known = new Map<string, Float32Array>();
+    try {
+      for (const one of inputs)
+        collectMagnitudes(known, (await encoder.encode(one)) as Parameters<typeof collectMagnitudes>[1]);
+    } finally {
+      encoder.close();
+    }
+    return Object.fromEntries([...known].map(([name, data]) => [name, { dtype: "f32", shape: [data.length], data }]));
   }
 
   /**

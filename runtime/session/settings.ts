@@ -1,6 +1,6 @@
 /** How components are compiled: what a runtime was given, resolved for each component, with where each value came from. */
 import type { ComponentSpec } from "../abi/encoder.ts";
-import type { WeightDType } from "../core/dtype.ts";
+import type { KeptDType, WeightDType } from "../core/dtype.ts";
 import { DEFAULT_MAX_ARTIFACTS, type RangeSpec } from "../core/range.ts";
 
 /** Settings of components; what is left out is inherited. */
@@ -60,7 +60,7 @@ export interface Resolved<T> {
 export interface ComponentSettings {
   readonly enabled: Resolved<boolean>;
   readonly ranges: Resolved<RangeSpec>;
-  readonly dtype: Resolved<WeightDType>;
+  readonly dtype: Resolved<KeptDType>;
   readonly device: Resolved<string>;
   /** Nothing where the device's own best target is meant. */
   readonly target: Resolved<string | undefined>;
@@ -106,7 +106,10 @@ export function placeText({ name }: CompileLayers[number], place: string): strin
 }
 
 /** What one call of `load` or `compile` asks for: weaker than the first configuration's settings by tag, stronger than its base. */
-export type CallSettings = Pick<CompileSettings, "dtype">;
+export interface CallSettings extends Pick<CompileSettings, "dtype"> {
+  /** A calibration comes with the weights. */
+  readonly calibrated?: boolean;
+}
 
 /** The settings among a call's options. */
 export function dtypeOf({ dtype }: { readonly dtype?: WeightDType | undefined }): CallSettings {
@@ -131,6 +134,13 @@ function settingsFor(
       [placeText(layer, "compile.enabled"), config.enabled === undefined ? {} : { enabled: config.enabled }] as const,
     ];
   });
+}
+
+/** `int8` leaves the ends of towers alone, and uses a calibration. */
+function keptDType(spec: ComponentSpec, dtype: Resolved<WeightDType>, calibrated: boolean): Resolved<KeptDType> {
+  if (dtype.value !== "int8") return dtype;
+  if (spec.precise === true) return { value: "f32", from: `component "${spec.tag}"` };
+  return calibrated ? { value: "int8-calibrated", from: dtype.from } : dtype;
 }
 
 /** The settings of a component under configurations, on a runtime with this device. */
@@ -158,7 +168,7 @@ export function resolveSettings(
   return {
     enabled: pick("enabled", usual(undefined, true)),
     ranges: pick("ranges", usual<RangeSpec>(spec.ranges, {})),
-    dtype: dtype.value === "int8" && spec.precise === true ? usual<WeightDType>("f32", "f32") : dtype,
+    dtype: keptDType(spec, dtype, call.calibrated === true),
     device,
     target: pick(
       "target",

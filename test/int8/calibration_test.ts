@@ -1,0 +1,123 @@
+/** Calibration: what inputs tell about the columns that products multiply, and what that is worth. */
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { type EncodeInputs, FoveaError, type LoadOptions, type Tensor } from "../../mod.ts";
+import { encodeSafetensors, readAllTensors } from "../../runtime/exec/weights/writer.ts";
+import { repositoryPath } from "../kit/run_cli.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
+import { modelFiles } from "../kit/tower_device.ts";
+import { FIXTURES, readCase } from "../kit/tower_fixtures.ts";
+import { cosine } from "./fixture_kit.ts";
+
+const VIT = join(FIXTURES, "vit");
+const { inputs } = readCase(join(VIT, "case-b2.safetensors"));
+
+/** A model whose MLPs multiply some columns that are 60 times the rest: no norm tells, for an activation lies between. */
+function withOutliers(): ReadonlyMap<string, Uint8Array> {
+  const files = modelFiles(VIT);
+  const tensors = readAllTensors(files.get("model.safetensors") as Uint8Array);
+  const changed = Object.entries(tensors).map(([name, t]) => {
+    const data = (t.data as Float32Array).slice();
+    // Outputs 3 and 17 of the first MLP product of each layer, bias and all.
+    const rows = /intermediate\.dense\.(weight|bias)$/.test(name) ? [3, 17] : [];
+    const width = t.shape.length === 1 ? 1 : t.shape[1];
+    for (const row of rows) for (let i = 0; i < width; i++) data[row * width + i] *= 60;
+    return [name, { ...t, data }] as const;
+  });
+  return files.set("model.safetensors", encodeSafetensors(Object.fromEntries(changed)));
+}
+
+async function encoded(source: ReadonlyMap<string, Uint8Array>, options: LoadOptions): Promise<Tensor> {
+  const runtime = await openRuntime({ threads: 0 });
+  try {
+    const encoder = await runtime.load(source, options);
+    const { last_hidden_state } = await encoder.encode(inputs, { outputs: ["last_hidden_state"] });
+    return last_hidden_state as Tensor;
+  } finally {
+    await runtime.close();
+  }
+}
+
+async function calibrated(source: ReadonlyMap<string, Uint8Array>): Promise<Readonly<Record<string, Tensor>>> {
+  const runtime = await openRuntime({ threads: 0 });
+  try {
+    const found = await runtime.calibrate(source, [inputs as EncodeInputs, inputs as EncodeInputs]);
+    assert.equal(runtime.stats().device.bytesInUse, 0);
+    return found;
+  } finally {
+    await runtime.close();
+  }
+}
+
+test("a calibration names the columns of each layer's products, and halves what outliers behind an activation cost", async () => {
+  const model = withOutliers();
+  const calibration = await calibrated(model);
+  const names = Object.keys(calibration);
+  assert.ok(
+    names.every((name) => /^encoder\.layer\.\d+\..*\.weight\.input_magnitudes$/.test(name)),
+    names.join(", "),
+  );
+  const second = names.find((name) => /layer\.0\.output\.dense/.test(name)) as string;
+  const { data } = calibration[second];
+  const sorted = [...data].sort((a, b) => b - a);
+  assert.deepEqual(
+    [...data.entries()].filter(([, v]) => v >= sorted[1]).map(([i]) => i),
+    [3, 17],
+  );
+  assert.ok(sorted[1] > 10 * sorted[2]);
+
+  const exact = (await encoded(model, {})).data;
+  const loss = async (options: LoadOptions): Promise<number> =>
+    1 - cosine((await encoded(model, { dtype: "int8", ...options })).data, exact);
+  const [plain, evened] = [await loss({}), await loss({ calibration })];
+  assert.ok(evened < 0.5 * plain, `${evened} with a calibration, ${plain} without`);
+  assert.ok(evened < 0.002, String(evened));
+});
+
+test("a calibration of another model is refused with the tensor and the remedy", async () => {
+  const files = modelFiles(VIT);
+  const runtime = await openRuntime({ threads: 0 });
+  const calibration = await runtime.calibrate(files, [inputs as EncodeInputs]);
+  const refused = (changed: Readonly<Record<string, Tensor>>, says: RegExp): Promise<void> =>
+    assert.rejects(runtime.load(files, { dtype: "int8", calibration: changed }), (error: unknown) => {
+      assert.ok(error instanceof FoveaError);
+      assert.equal(error.code, "bad_calibration");
+      assert.match(error.message, says);
+      return true;
+    });
+  const [name, own] = Object.entries(calibration)[0];
+  const { [name]: _, ...others } = calibration;
+  await refused(
+    others,
+    /^The calibration has no tensor "encoder.*"\. Make the calibration anew for this model: fovea tune/,
+  );
+  const short = { dtype: "f32", shape: [3], data: new Float32Array(3) } as const;
+  await refused({ ...calibration, [name]: short }, /has the shape \[3\]; expected \[\d+\], finite and not below 0/);
+  const bad = { ...own, data: own.data.map(() => Number.NaN) } as Tensor;
+  await refused({ ...calibration, [name]: bad }, /expected \[\d+\], finite and not below 0/);
+  assert.equal(runtime.stats().device.bytesInUse, 0);
+  await assert.rejects(
+    runtime.load(files, { calibration: 3 as unknown as string }),
+    /expected a file, or tensors by name/,
+  );
+  await runtime.close();
+});
+
+test("pictures and texts calibrate both towers; loading says that the layers are calibrated", async () => {
+  const digits = repositoryPath("examples/models/digits-clip");
+  const images = readdirSync(join(digits, "images")).slice(0, 3);
+  const runtime = await openRuntime({ threads: 0 });
+  const calibration = await runtime.calibrate(digits, [
+    { images: images.map((name) => join(digits, "images", name)), texts: ["one", "a photo of the digit two"] },
+  ]);
+  for (const tower of ["vision_model", "text_model"])
+    assert.ok(
+      Object.keys(calibration).some((name) => name.startsWith(`${tower}.encoder.layers.0.`)),
+      tower,
+    );
+  const encoder = await runtime.load(digits, { dtype: "int8", calibration });
+  assert.match(encoder.explain(), /clip\/vision\.block \(\d+ instances\), int8-calibrated weights/);
+  await runtime.close();
+});
