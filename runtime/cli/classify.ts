@@ -2,12 +2,21 @@
 import { Command } from "commander";
 import { checkLabels } from "../session/zero_shot.ts";
 import { classifyImages } from "../session.ts";
-import { type CommonOptions, dtypeOption, nameList, withCommonOptions, withRuntime } from "./options.ts";
+import {
+  type CalibrationOption,
+  type CommonOptions,
+  dtypeOption,
+  nameList,
+  weightOptions,
+  withCalibrationOption,
+  withCommonOptions,
+  withRuntime,
+} from "./options.ts";
 import { checkPictures } from "./pictures.ts";
 import { table } from "./table.ts";
 import { print, printJson } from "./terminal.ts";
 
-interface ClassifyOptions extends CommonOptions {
+interface ClassifyOptions extends CommonOptions, CalibrationOption {
   readonly labels: readonly string[];
   readonly template: string;
 }
@@ -19,7 +28,7 @@ export function classifyCommand(): Command {
     .argument("<images...>", "PNG, JPEG or WebP files")
     .requiredOption("--labels <list>", "labels, comma-separated", nameList)
     .option("--template <text>", "text around a label; {} stands for it", "a photo of {}");
-  return withCommonOptions(command)
+  return withCommonOptions(withCalibrationOption(command))
     .addHelpText("after", "\nExample:\n  fovea classify ./clip *.jpg --labels 'a cat,a dog' --template 'a photo of {}'")
     .action(classify);
 }
@@ -29,7 +38,7 @@ async function classify(model: string, images: readonly string[], options: Class
   checkLabels(labels, { template });
   await checkPictures(images);
   await withRuntime(options, async ({ host, runtime, progress }) => {
-    const encoder = await runtime.load(model, { components: ["vision", "text"], ...dtypeOption(options) });
+    const encoder = await runtime.load(model, { components: ["vision", "text"], ...weightOptions(options) });
     const found = await classifyImages(encoder, images, labels, {
       template,
       onProgress: progress.onEncoded,

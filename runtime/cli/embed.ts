@@ -8,20 +8,23 @@ import { didYouMean } from "../session/check.ts";
 import { writeSizes } from "../session/tune_ranges.ts";
 import type { EncodeInputs, Encoder, RecordedSizes, VideoInput } from "../session.ts";
 import {
+  type CalibrationOption,
   type CommonOptions,
   dtypeOption,
   nameList,
   nonEmpty,
   type Opened,
+  weightOptions,
+  withCalibrationOption,
   withCommonOptions,
   withRuntime,
 } from "./options.ts";
-import { checkPictures, checkVideos } from "./pictures.ts";
+import { checkPictures, checkVideos, RECORDING } from "./pictures.ts";
 import { oneLine, table } from "./table.ts";
 import { print, printJson, say } from "./terminal.ts";
 import { type TraceOptions, traceFile, withTraceOption } from "./trace_file.ts";
 
-interface EmbedOptions extends CommonOptions, TraceOptions {
+interface EmbedOptions extends CommonOptions, CalibrationOption, TraceOptions {
   readonly text?: readonly string[];
   readonly video?: readonly string[];
   readonly fps?: number;
@@ -46,7 +49,7 @@ export function embedCommand(): Command {
     .option("--outputs <names>", "results wanted, comma-separated; the embeddings unless given", nameList)
     .option("--record <file>", "add the sizes of each component's calls, for `fovea tune ranges`", nonEmpty("a file"))
     .option("--out <file>", "write x.safetensors, x.json or x.npy; - prints JSON");
-  return withCommonOptions(withTraceOption(command))
+  return withCommonOptions(withCalibrationOption(withTraceOption(command)))
     .addHelpText(
       "after",
       "\nExamples:\n  fovea embed ./clip cat.jpg dog.png --out vectors.safetensors\n  fovea embed ./qwen2.5-vl --video clip.gif frames/ --json\n  fovea embed ./clip --text 'a cat' 'a dog' --json",
@@ -85,7 +88,7 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
     const kinds = KINDS.filter((kind) => given[kind].length > 0);
     const encoder = await runtime.load(model, {
       components: [...new Set(kinds.map((kind) => MODALITY_OF[kind]))],
-      ...dtypeOption(options),
+      ...weightOptions(options),
     });
     const inputs: Readonly<Record<Kind, EncodeInputs[Kind]>> = { ...given, videos: await timed(host, videos, fps) };
     const wanted = wantedOutputs(encoder, kinds, options.outputs, out?.endsWith(".npy") !== true);
@@ -162,8 +165,6 @@ async function timed(host: Host, videos: readonly string[], fps: number | undefi
     (await host.stat(video).catch(() => undefined))?.kind === "directory";
   return Promise.all(videos.map(async (video) => ((await isFolder(video)) ? { frames: video, fps } : video)));
 }
-
-const RECORDING = /\.(wav|flac|mp3|og[ag])$/i;
 
 /** Results that stand for an input, the best first. */
 const EMBEDDINGS = ["image_embeds", "text_embeds", "sentence_embedding", "pooler_output", "last_hidden_state"];

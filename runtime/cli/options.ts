@@ -196,6 +196,25 @@ export async function withRuntime(
   }
 }
 
+/** Of commands that load models. */
+export interface CalibrationOption {
+  readonly calibration?: string;
+}
+
+export function withCalibrationOption(command: Command): Command {
+  return command.option(
+    "--calibration <file>",
+    "for --dtype int8: what `fovea tune calibration` wrote",
+    nonEmpty("a file"),
+  );
+}
+
+/** How weights are to be kept, as options of `load`. */
+export function weightOptions(options: CommonOptions & CalibrationOption): CalibrationOption & { dtype?: WeightDType } {
+  const { calibration } = options;
+  return { ...dtypeOption(options), ...(calibration === undefined ? {} : { calibration }) };
+}
+
 /** The type of weights that was asked for, as an option of `load`. */
 export function dtypeOption({ dtype }: CommonOptions): { readonly dtype?: WeightDType } {
   return dtype === undefined ? {} : { dtype };

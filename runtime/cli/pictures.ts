@@ -2,6 +2,9 @@
 import { FoveaError } from "../core/diagnostics.ts";
 import { detectHost } from "../host/mod.ts";
 
+/** Files that are recordings, by their names. */
+export const RECORDING: RegExp = /\.(wav|flac|mp3|og[ag])$/i;
+
 const ADDRESS = /^[a-z][a-z\d+.-]+:\/\//i;
 
 /** @throws FoveaError `bad_usage` for a folder, `file.not_found` and others for what cannot be read */

@@ -15,6 +15,7 @@ import {
 } from "./options.ts";
 import { table } from "./table.ts";
 import { print, printJson } from "./terminal.ts";
+import { calibrationCommand } from "./tune_calibration.ts";
 import { rangesCommand } from "./tune_ranges.ts";
 
 interface GranularityCommandOptions extends CommonOptions, ExampleInputs {
@@ -54,7 +55,8 @@ export function tuneCommand(): Command {
   return new Command("tune")
     .description("Find out how a model is best compiled.")
     .addCommand(granularityCommand())
-    .addCommand(rangesCommand());
+    .addCommand(rangesCommand())
+    .addCommand(calibrationCommand());
 }
 
 async function granularity(model: string, options: GranularityCommandOptions): Promise<void> {

@@ -5,12 +5,15 @@ import { FoveaError } from "../core/diagnostics.ts";
 import { openMediaProcessor, pullModel } from "../session.ts";
 import { type Comparison, compare, type Limits } from "./compare.ts";
 import {
+  type CalibrationOption,
   type CommonOptions,
   dtypeOption,
   hubSettings,
   MODALITIES,
   type Opened,
   oneOf,
+  weightOptions,
+  withCalibrationOption,
   withCommonOptions,
   withRuntime,
 } from "./options.ts";
@@ -18,7 +21,7 @@ import { table } from "./table.ts";
 import { print, printJson, setExitCode } from "./terminal.ts";
 import { type Case, findCases, findProcessorCases, isProcessorFolder, isReference } from "./verify_cases.ts";
 
-interface VerifyOptions extends CommonOptions {
+interface VerifyOptions extends CommonOptions, CalibrationOption {
   readonly component?: Modality;
   readonly tolerance?: number;
 }
@@ -46,7 +49,7 @@ export function verifyCommand(): Command {
     )
     .option("--component <name>", "vision, text or audio alone", oneOf(MODALITIES))
     .option("--tolerance <x>", "largest difference that passes, in standard deviations of the reference", tolerance);
-  return withCommonOptions(command)
+  return withCommonOptions(withCalibrationOption(command))
     .addHelpText("after", "\nExamples:\n  fovea verify ./clip\n  fovea verify ./clip --device reference --json")
     .action(verify);
 }
@@ -106,7 +109,7 @@ async function verifyModel(
     );
   }
   const components = [...new Set(cases.map((c) => c.modality))];
-  const encoder = await runtime.load(folder, { components, ...dtypeOption(options) });
+  const encoder = await runtime.load(folder, { components, ...weightOptions(options) });
   const results: CaseResult[] = [];
   try {
     for (const one of cases) {

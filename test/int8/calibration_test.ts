@@ -1,11 +1,12 @@
 /** Calibration: what inputs tell about the columns that products multiply, and what that is worth. */
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { type EncodeInputs, FoveaError, type LoadOptions, type Tensor } from "../../mod.ts";
 import { encodeSafetensors, readAllTensors } from "../../runtime/exec/weights/writer.ts";
-import { repositoryPath } from "../kit/run_cli.ts";
+import { repositoryPath, runCli } from "../kit/run_cli.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
 import { modelFiles } from "../kit/tower_device.ts";
 import { FIXTURES, readCase } from "../kit/tower_fixtures.ts";
@@ -120,4 +121,26 @@ test("pictures and texts calibrate both towers; loading says that the layers are
   const encoder = await runtime.load(digits, { dtype: "int8", calibration });
   assert.match(encoder.explain(), /clip\/vision\.block \(\d+ instances\), int8-calibrated weights/);
   await runtime.close();
+});
+
+test("tune calibration writes a file that embed takes; what it cannot do is refused", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "fovea-calibration-"));
+  const [model, out] = [repositoryPath("examples/models/digits-clip"), join(folder, "digits.safetensors")];
+  try {
+    const tune = (...args: readonly string[]) => runCli(["tune", "calibration", model, "--threads", "0", ...args]);
+    const done = await tune("--text", "one", "two", "--out", out);
+    assert.equal(done.code, 0, done.stderr);
+    assert.match(done.stdout, /^wrote the columns of \d+ products to /);
+    assert.ok(Object.keys(readAllTensors(new Uint8Array(readFileSync(out)))).length > 4);
+    const embed = ["embed", model, "--text", "one", "--dtype", "int8", "--threads", "0", "--json"];
+    const [with_, without] = [await runCli([...embed, "--calibration", out]), await runCli(embed)];
+    assert.equal(with_.code, 0, with_.stderr);
+    assert.notDeepEqual(JSON.parse(with_.stdout).text_embeds, JSON.parse(without.stdout).text_embeds);
+    const nothing = await tune("--out", out);
+    assert.deepEqual([nothing.code, /There is nothing to calibrate with/.test(nothing.stderr)], [2, true]);
+    const odd = await tune("--text", "one", "--out", "x.json");
+    assert.deepEqual([odd.code, /--out x\.json must end in \.safetensors/.test(odd.stderr)], [2, true]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
