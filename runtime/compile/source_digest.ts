@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "cb38df7663d4922143ffb7d821a710a139f06a3e9429b42058f5928b6892f45a";
+export const SOURCE_DIGEST: string = "cd5e7846cb9c280338e27b3b40a93ff3269493ed96cef3debba414c000efb581";
