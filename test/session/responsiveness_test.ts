@@ -13,7 +13,7 @@ const TICK_MS = 5;
 const LATE_MS = 20;
 /** Long enough for a hundred ticks. */
 const RUN_MS = 600;
-const ROUNDS = 8;
+const ROUNDS = 40;
 
 const BLOCK: ComponentInput = {
   tag: "test/siglip_block",

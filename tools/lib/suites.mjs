@@ -28,6 +28,7 @@ const SLOW = new Set([
   "test/wasm/window_mutation_test.ts",
   "test/wasm/half_mutation_test.ts",
   "test/wasm/mutation_test.ts",
+  "test/wasm/quantized_mutation_test.ts",
 ]);
 
 /** Test files, without fixtures; those under test/slow only with `slow`. */
