@@ -1,10 +1,14 @@
 /** What a benchmark takes and gives. */
 
 export interface BenchOptions {
+  /** A model's name, for benchmarks of models. */
+  readonly model: string;
   readonly threads: number;
   readonly batch: number;
   readonly rounds: number;
   readonly runs: number;
+  /** Peers to measure against. */
+  readonly peers: readonly string[];
 }
 
 export interface BenchRow {
@@ -12,7 +16,8 @@ export interface BenchRow {
   /** Median time of a run in milliseconds. */
   readonly ms: number;
   readonly min: number;
-  readonly gflops: number;
+  /** Absent where what is timed is no arithmetic alone. */
+  readonly gflops?: number;
   /** How many times as fast as the first row: median over the rounds. */
   readonly ratio: number;
 }
@@ -20,7 +25,14 @@ export interface BenchRow {
 export interface BenchResult {
   readonly settings: Readonly<Record<string, string | number>>;
   /** Largest difference of the results over their standard deviation. */
-  readonly difference: number;
-  /** The peer first. */
+  readonly difference?: number;
+  /** What others are measured against first. */
   readonly rows: readonly BenchRow[];
+}
+
+/** A line of a program's output, and an entry of the results' file. */
+export interface BenchRecord extends BenchResult {
+  readonly benchmark: string;
+  /** Name and version of the runtime. */
+  readonly runtime: string;
 }
