@@ -1,8 +1,8 @@
 /** Made-up weights of a tower as a checkpoint in memory, of which both sides read the same bytes. */
 import type { TowerSpec } from "../runtime/abi/encoder.ts";
-import { splitRanges } from "../runtime/core/range.ts";
 import { nameSeed } from "../runtime/core/fill.ts";
 import { fillNormal } from "../runtime/core/random.ts";
+import { splitRanges } from "../runtime/core/range.ts";
 import { parseSafetensors } from "../runtime/exec/weights/safetensors.ts";
 import { encodeSafetensors, type RawTensor } from "../runtime/exec/weights/writer.ts";
 import { createGraphBuilder } from "../runtime/ir/builder.ts";

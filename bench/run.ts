@@ -1,5 +1,5 @@
 /**
- * Runs one benchmark on the current runtime, for one model and number of threads, and prints its result as a line of JSON.
+ * Runs one benchmark on the current runtime, for one model and number of threads, and prints each result as a line of JSON.
  *
  *   run.ts <name> [--model NAME] [--threads N] [--batch N] [--rounds N] [--runs N] [--peers web,node]
  */
@@ -7,8 +7,12 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import type { BenchOptions, BenchRecord, BenchResult } from "./benchmark.ts";
 
-const BENCHMARKS: Readonly<Record<string, (options: BenchOptions) => Promise<BenchResult>>> = {
+type Benchmark = (options: BenchOptions) => Promise<BenchResult | readonly BenchResult[]>;
+
+/** Loaded when asked for: some need packages that others do not. */
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   encoders: async (options) => (await import("./encoders.ts")).encoders(options),
+  jpeg_to_patches: async (options) => (await import("./jpeg_to_patches.ts")).jpegToPatches(options),
   tight_range: async (options) => (await import("./tight_range.ts")).tightRange(options),
 };
 
@@ -65,7 +69,7 @@ async function main(): Promise<void> {
     runs: count("runs", values.runs),
     peers: values.peers.split(",").filter((peer) => peer !== ""),
   });
-  console.log(JSON.stringify(recordOf(name, result)));
+  for (const one of [result].flat() as readonly BenchResult[]) console.log(JSON.stringify(recordOf(name, one)));
 }
 
 try {

@@ -21,7 +21,8 @@ const isZeros = (n: Node): boolean =>
 /** What `convolution1d` of `runtime/nn` pads: the same number of rows of zeros before and behind. */
 function withoutPadding(x: Node): readonly [input: Node, padding: number] {
   const [first, middle, last] = x.inputs;
-  const padded = x.op === "concat" && x.attributes.axis === 1 && x.inputs.length === 3 && isZeros(first) && isZeros(last);
+  const padded =
+    x.op === "concat" && x.attributes.axis === 1 && x.inputs.length === 3 && isZeros(first) && isZeros(last);
   if (!padded || typeof first.shape[1] !== "number" || !dimEquals(first.shape[1], last.shape[1])) return [x, 0];
   return [middle, first.shape[1]];
 }

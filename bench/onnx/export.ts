@@ -12,7 +12,7 @@ import { OP_TABLE } from "../../runtime/ir/ops.ts";
 import { convolutionOf } from "./convolutions.ts";
 import { createGraphWriter, type GraphWriter } from "./graph_writer.ts";
 import type { OnnxInitializer, OnnxModel, OnnxType } from "./model.ts";
-import { convolution, converterOf } from "./operators.ts";
+import { converterOf, convolution } from "./operators.ts";
 
 /** Where a checkpoint keeps a tensor. */
 export type WeightPlace = (name: string) => Exclude<OnnxInitializer["data"], Uint8Array>;

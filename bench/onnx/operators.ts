@@ -75,8 +75,7 @@ function attention({ writer, node, operands: [q, k, v, mask], sizes, once }: Con
 
 const CONVERTERS: Readonly<Record<string, Converter>> = {
   constant: ({ writer, node }) => writer.float(node.attributes.value as number),
-  reshape: ({ writer, node, operands, sizes }) =>
-    writer.node("Reshape", [...operands, writer.ints(sizes(node.shape))]),
+  reshape: ({ writer, node, operands, sizes }) => writer.node("Reshape", [...operands, writer.ints(sizes(node.shape))]),
   broadcast_to: ({ writer, node, operands, sizes }) =>
     writer.node("Expand", [...operands, writer.ints(sizes(node.shape))]),
   transpose: ({ writer, node, operands }) =>
@@ -136,7 +135,6 @@ export function convolution(
   const pads = [...kernel, ...kernel].map(() => padding);
   const result = writer.node("Conv", [input, ...weights], { kernel_shape: kernel, strides, pads });
   const [batch, positions, out] = sizes(node.shape);
-  const flat =
-    kernel.length === 1 ? result : writer.node("Reshape", [result, writer.ints([batch, out, positions])]);
+  const flat = kernel.length === 1 ? result : writer.node("Reshape", [result, writer.ints([batch, out, positions])]);
   return writer.node("Transpose", [flat], { perm: [0, 2, 1] });
 }

@@ -1,0 +1,107 @@
+/** Results as tables for people and as a file. */
+import type { BenchRecord, BenchRow } from "./benchmark.ts";
+
+/** Columns as wide as their longest cell: the first to the left, numbers to the right. */
+function table(head: readonly string[], lines: readonly (readonly string[])[]): string {
+  const all = [head, ...lines];
+  const widths = head.map((_, column) => Math.max(...all.map((line) => line[column].length)));
+  const padded = (text: string, column: number): string =>
+    column === 0 ? text.padEnd(widths[column]) : text.padStart(widths[column]);
+  return all.map((line) => `  ${line.map(padded).join("  ")}`.trimEnd()).join("\n");
+}
+
+const digits = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
+const times = (value: number): string => value.toFixed(2);
+
+const rowOf = ({ rows }: BenchRecord, name: string): BenchRow | undefined => rows.find((row) => row.name === name);
+
+/** How many times as long another row took as fovea, by how both compare with the first row. */
+export function ratioToFovea(record: BenchRecord, name: string): number | undefined {
+  const [fovea, other] = [rowOf(record, "fovea"), rowOf(record, name)];
+  return fovea === undefined || other === undefined ? undefined : fovea.ratio / other.ratio;
+}
+
+/** Rows of an encoder's result beside fovea's own. */
+const OTHERS = ["onnxruntime-web", "onnxruntime-node", "fovea, op by op"] as const;
+
+function encoderTable(records: readonly BenchRecord[]): string {
+  const seen = OTHERS.filter((name) => records.some((record) => rowOf(record, name) !== undefined));
+  const scaled = records.some(({ settings }) => settings.threads !== 1);
+  const head = ["model", "threads", "fovea ms", "GFLOP/s", ...seen.flatMap((name) => [`${name} ms`, "ratio"])];
+  const lines = records.map((record) => {
+    const { settings } = record;
+    const fovea = rowOf(record, "fovea") as BenchRow;
+    const single = records.find(({ settings: s }) => s.model === settings.model && s.threads === 1);
+    const before = single === undefined ? undefined : rowOf(single, "fovea");
+    const others = seen.flatMap((name) => {
+      const [row, ratio] = [rowOf(record, name), ratioToFovea(record, name)];
+      return row === undefined || ratio === undefined ? ["", ""] : [digits(row.ms), times(ratio)];
+    });
+    const scaling = before === undefined || record === single ? "" : times(before.ms / fovea.ms);
+    const own = [String(settings.model), String(settings.threads), digits(fovea.ms), digits(fovea.gflops ?? 0)];
+    return [...own, ...others, ...(scaled ? [scaling] : [])];
+  });
+  return table([...head, ...(scaled ? ["scaling"] : [])], lines);
+}
+
+function plainTable({ rows }: BenchRecord): string {
+  const counted = rows.some((row) => row.gflops !== undefined);
+  return table(
+    ["", "ms", "min", ...(counted ? ["GFLOP/s"] : []), "ratio"],
+    rows.map(({ name, ms, min, gflops, ratio }) => [
+      name,
+      digits(ms),
+      digits(min),
+      ...(counted ? [gflops === undefined ? "" : digits(gflops)] : []),
+      times(ratio),
+    ]),
+  );
+}
+
+function settingsText(record: BenchRecord): string {
+  return Object.entries(record.settings)
+    .map(([key, value]) => `${key} ${value}`)
+    .join(", ");
+}
+
+/** One table for the encoders of each runtime, and one for each other result. */
+export function tables(records: readonly BenchRecord[]): string {
+  const runtimes = [...new Set(records.map(({ runtime }) => runtime))];
+  const parts = runtimes.flatMap((runtime) => {
+    const here = records.filter((record) => record.runtime === runtime);
+    const encoders = here.filter(({ benchmark }) => benchmark === "encoders");
+    const others = here.filter(({ benchmark }) => benchmark !== "encoders");
+    const targets = [...new Set(encoders.map(({ settings }) => settings.target))].join(", ");
+    return [
+      ...(encoders.length === 0
+        ? []
+        : [`encoders on ${runtime}, ${targets}; ratio = the other's time over fovea's\n${encoderTable(encoders)}`]),
+      ...others.map((record) => `${record.benchmark} on ${runtime}: ${settingsText(record)}\n${plainTable(record)}`),
+    ];
+  });
+  return parts.join("\n\n");
+}
+
+/** What ran the programs. */
+export interface Machine {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryGiB: number;
+  readonly platform: string;
+}
+
+export interface ResultsFile {
+  readonly fovea: string;
+  readonly machine: Machine;
+  readonly results: readonly BenchRecord[];
+}
+
+const keyOf = ({ benchmark, runtime, settings: { model, threads, batch, part } }: BenchRecord): string =>
+  JSON.stringify([benchmark, runtime, model, threads, batch, part]);
+
+/** The day's results: a benchmark that runs again replaces what it gave before. */
+export function mergeResults(old: ResultsFile | undefined, now: ResultsFile): ResultsFile {
+  const same = old !== undefined && JSON.stringify(old.machine) === JSON.stringify(now.machine);
+  const all = new Map([...(same ? old.results : []), ...now.results].map((record) => [keyOf(record), record]));
+  return { ...now, results: [...all.values()] };
+}
