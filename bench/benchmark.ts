@@ -18,14 +18,24 @@ export interface BenchRow {
   readonly min: number;
   /** Absent where what is timed is no arithmetic alone. */
   readonly gflops?: number;
-  /** How many times as fast as the first row: median over the rounds. */
+  /** Bytes read and written in a second, in thousand millions; of kernels. */
+  readonly gbytes?: number;
+  /** How many times as fast as the first row: median over the rounds. Of kernels, the share of what the ceilings allow. */
   readonly ratio: number;
+}
+
+/** What one thread can reach at most. */
+export interface Ceilings {
+  readonly gflops: number;
+  /** Bytes read and written in a second, in thousand millions, by copies that touch so many bytes; ascending. */
+  readonly copies: readonly { readonly bytes: number; readonly gbytes: number }[];
 }
 
 export interface BenchResult {
   readonly settings: Readonly<Record<string, string | number>>;
   /** Largest difference of the results over their standard deviation. */
   readonly difference?: number;
+  readonly ceilings?: Ceilings;
   /** What others are measured against first. */
   readonly rows: readonly BenchRow[];
 }

@@ -1,5 +1,5 @@
 /** Results as tables for people and as a file. */
-import type { BenchRecord, BenchRow } from "./benchmark.ts";
+import type { BenchRecord, BenchRow, Ceilings } from "./benchmark.ts";
 
 /** Columns as wide as their longest cell: the first to the left, numbers to the right. */
 function table(head: readonly string[], lines: readonly (readonly string[])[]): string {
@@ -58,6 +58,28 @@ function plainTable({ rows }: BenchRecord): string {
   );
 }
 
+function kernelTable({ rows }: BenchRecord): string {
+  return table(
+    ["kernel", "ms", "min", "GFLOP/s", "GB/s", "share"],
+    rows.map(({ name, ms, min, gflops = 0, gbytes = 0, ratio }) => {
+      const rates = [gflops === 0 ? "" : digits(gflops), digits(gbytes)];
+      return [name, digits(ms), digits(min), ...rates, times(ratio)];
+    }),
+  );
+}
+
+function ceilingsText({ gflops, copies }: Ceilings): string {
+  const levels = copies.map(({ bytes, gbytes }) => `${digits(gbytes)} GB/s in ${bytes / 1024} KiB`);
+  return `at most ${digits(gflops)} GFLOP/s, ${levels.join(", ")}`;
+}
+
+function recordText(record: BenchRecord): string {
+  const { benchmark, runtime, ceilings } = record;
+  const head = `${benchmark} on ${runtime}: ${settingsText(record)}`;
+  if (ceilings === undefined) return `${head}\n${plainTable(record)}`;
+  return `${head}; ${ceilingsText(ceilings)}\n${kernelTable(record)}`;
+}
+
 function settingsText(record: BenchRecord): string {
   return Object.entries(record.settings)
     .map(([key, value]) => `${key} ${value}`)
@@ -76,7 +98,7 @@ export function tables(records: readonly BenchRecord[]): string {
       ...(encoders.length === 0
         ? []
         : [`encoders on ${runtime}, ${targets}; ratio = the other's time over fovea's\n${encoderTable(encoders)}`]),
-      ...others.map((record) => `${record.benchmark} on ${runtime}: ${settingsText(record)}\n${plainTable(record)}`),
+      ...others.map(recordText),
     ];
   });
   return parts.join("\n\n");

@@ -5,7 +5,7 @@
  */
 import process from "node:process";
 import { parseArgs } from "node:util";
-import type { BenchOptions, BenchRecord, BenchResult } from "./benchmark.ts";
+import type { BenchOptions, BenchRecord, BenchResult, Ceilings } from "./benchmark.ts";
 
 type Benchmark = (options: BenchOptions) => Promise<BenchResult | readonly BenchResult[]>;
 
@@ -13,6 +13,7 @@ type Benchmark = (options: BenchOptions) => Promise<BenchResult | readonly Bench
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   encoders: async (options) => (await import("./encoders.ts")).encoders(options),
   jpeg_to_patches: async (options) => (await import("./jpeg_to_patches.ts")).jpegToPatches(options),
+  kernels: async (options) => (await import("./kernels.ts")).kernels(options),
   tight_range: async (options) => (await import("./tight_range.ts")).tightRange(options),
 };
 
@@ -28,18 +29,25 @@ function count(name: string, text: string): number {
 
 const rounded = (value: number, digits: number): number => Number(value.toPrecision(digits));
 
+const roundedCeilings = ({ gflops, copies }: Ceilings): Ceilings => ({
+  gflops: rounded(gflops, 3),
+  copies: copies.map(({ bytes, gbytes }) => ({ bytes, gbytes: rounded(gbytes, 3) })),
+});
+
 /** Digits that a measurement does not have are left out. */
-function recordOf(benchmark: string, { settings, difference, rows }: BenchResult): BenchRecord {
+function recordOf(benchmark: string, { settings, difference, ceilings, rows }: BenchResult): BenchRecord {
   return {
     benchmark,
     runtime: hostName(),
     settings,
     ...(difference === undefined ? {} : { difference: rounded(difference, 2) }),
-    rows: rows.map(({ name, ms, min, gflops, ratio }) => ({
+    ...(ceilings === undefined ? {} : { ceilings: roundedCeilings(ceilings) }),
+    rows: rows.map(({ name, ms, min, gflops, gbytes, ratio }) => ({
       name,
       ms: rounded(ms, 4),
       min: rounded(min, 4),
       ...(gflops === undefined ? {} : { gflops: rounded(gflops, 3) }),
+      ...(gbytes === undefined ? {} : { gbytes: rounded(gbytes, 3) }),
       ratio: rounded(ratio, 3),
     })),
   };

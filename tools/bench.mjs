@@ -28,6 +28,7 @@ const COMMANDS = {
 /** What a benchmark runs for beside each runtime; nothing where it takes neither models nor threads. */
 const BY = {
   encoders: ["models", "threads"],
+  kernels: ["models"],
   jpeg_to_patches: ["threads"],
   tight_range: [],
 };
@@ -129,6 +130,7 @@ function recordsOf(command) {
 async function writeResults(records) {
   const { mergeResults } = await compiled("report");
   const { ratioChart } = await compiled("chart");
+  const { rooflineChart } = await compiled("roofline");
   mkdirSync(RESULTS, { recursive: true });
   const path = join(RESULTS, `${new Date().toISOString().slice(0, 10)}.json`);
   const machine = {
@@ -140,9 +142,9 @@ async function writeResults(records) {
   const old = existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : undefined;
   const file = mergeResults(old, { fovea: readJson("package.json").version, machine, results: records });
   writeFileSync(path, `${JSON.stringify(file, undefined, 1)}\n`);
-  if (file.results.some(({ benchmark }) => benchmark === "encoders")) {
-    writeFileSync(join(RESULTS, "latest.svg"), ratioChart(file.results));
-  }
+  const has = (name) => file.results.some(({ benchmark }) => benchmark === name);
+  if (has("encoders")) writeFileSync(join(RESULTS, "latest.svg"), ratioChart(file.results));
+  if (has("kernels")) writeFileSync(join(RESULTS, "kernels.svg"), rooflineChart(file.results));
   say(`fovea: wrote ${path}`);
 }
 
