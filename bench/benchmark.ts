@@ -20,6 +20,8 @@ export interface BenchRow {
   readonly gflops?: number;
   /** Bytes read and written in a second, in thousand millions; of kernels. */
   readonly gbytes?: number;
+  /** Highest resident memory of a process in MiB, beyond that of a process that does nothing. */
+  readonly peakMiB?: number;
   /** How many times as fast as the first row: median over the rounds. Of kernels, the share of what the ceilings allow. */
   readonly ratio: number;
 }

@@ -44,17 +44,19 @@ function encoderTable(records: readonly BenchRecord[]): string {
   return table([...head, ...(scaled ? ["scaling"] : [])], lines);
 }
 
+/** A column for each figure that some row has. */
 function plainTable({ rows }: BenchRecord): string {
-  const counted = rows.some((row) => row.gflops !== undefined);
+  const given = ({ gflops, peakMiB }: BenchRow): readonly (number | undefined)[] => [gflops, peakMiB];
+  const seen = ["GFLOP/s", "peak MiB"]
+    .map((head, i) => ({ head, i }))
+    .filter(({ i }) => rows.some((r) => given(r)[i] !== undefined));
   return table(
-    ["", "ms", "min", ...(counted ? ["GFLOP/s"] : []), "ratio"],
-    rows.map(({ name, ms, min, gflops, ratio }) => [
-      name,
-      digits(ms),
-      digits(min),
-      ...(counted ? [gflops === undefined ? "" : digits(gflops)] : []),
-      times(ratio),
-    ]),
+    ["", "ms", "min", ...seen.map(({ head }) => head), "ratio"],
+    rows.map((row) => {
+      const figures = seen.map(({ i }) => given(row)[i]);
+      const texts = figures.map((figure) => (figure === undefined ? "" : digits(figure)));
+      return [row.name, digits(row.ms), digits(row.min), ...texts, times(row.ratio)];
+    }),
   );
 }
 

@@ -11,7 +11,7 @@ const LEFT = 46;
 const TOP = 44;
 const BOTTOM = 64;
 /** Ends of both axes, as powers of 10: operations a byte, GFLOP/s. */
-const INTENSITY = [-1, 3] as const;
+const INTENSITY = [-2, 3] as const;
 const RATE = [-1, 2.5] as const;
 
 const COLORS: readonly (readonly [word: string, color: string])[] = [
@@ -38,19 +38,21 @@ function scaleAt(left: number): Scale {
 /** A copy's rate as a slope that ends at the arithmetic. */
 function ceilingLines({ x, y }: Scale, { gflops, copies }: Ceilings): readonly string[] {
   const last = 10 ** INTENSITY[1];
-  const slopes = copies.flatMap(({ bytes, gbytes }) => {
+  const slopes = copies.flatMap(({ gbytes }) => {
     const [begin, end] = [10 ** RATE[0] / gbytes, gflops / gbytes];
     const first = Math.max(begin, 10 ** INTENSITY[0]);
+    return [svgLine(x(first), y(first * gbytes), x(end), y(gflops))];
+  });
+  const levels = copies.map(({ bytes, gbytes }, i) => {
     const size = bytes < 2 ** 20 ? `${bytes / 2 ** 10} KiB` : `${bytes / 2 ** 20} MiB`;
-    return [
-      svgLine(x(first), y(first * gbytes), x(end), y(gflops)),
-      svgText(x(first) + 4, y(first * gbytes) - 4, `${gbytes} GB/s, ${size}`, { small: true }),
-    ];
+    const below = HEIGHT - BOTTOM - 8 - 14 * (copies.length - 1 - i);
+    return svgText(x(last), below, `copies within ${size}: ${gbytes} GB/s`, { anchor: "end", small: true });
   });
   const [first] = [...copies].sort((a, b) => b.gbytes - a.gbytes);
   const corner = first === undefined ? 10 ** INTENSITY[0] : gflops / first.gbytes;
   return [
     ...slopes,
+    ...levels,
     svgLine(x(corner), y(gflops), x(last), y(gflops)),
     svgText(x(last), y(gflops) - 5, `${gflops} GFLOP/s`, { anchor: "end", small: true }),
   ];
@@ -93,7 +95,7 @@ export function rooflineChart(records: readonly BenchRecord[]): string {
         ];
       }),
     );
-    const title = svgText(panel * PANEL + LEFT, 24, `${runtime}: kernels of encoders, GFLOP/s of one thread`);
+    const title = svgText(panel * PANEL + LEFT, 24, `${runtime}, one thread: GFLOP/s`);
     return [title, ...axes(panel * PANEL, scale), ...ceilingLines(scale, highest), ...points];
   });
   const legend = [...COLORS, ["other", OTHER] as const].map(

@@ -14,6 +14,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   encoders: async (options) => (await import("./encoders.ts")).encoders(options),
   jpeg_to_patches: async (options) => (await import("./jpeg_to_patches.ts")).jpegToPatches(options),
   kernels: async (options) => (await import("./kernels.ts")).kernels(options),
+  startup: async (options) => (await import("./startup.ts")).startup(options),
   tight_range: async (options) => (await import("./tight_range.ts")).tightRange(options),
 };
 
@@ -42,12 +43,13 @@ function recordOf(benchmark: string, { settings, difference, ceilings, rows }: B
     settings,
     ...(difference === undefined ? {} : { difference: rounded(difference, 2) }),
     ...(ceilings === undefined ? {} : { ceilings: roundedCeilings(ceilings) }),
-    rows: rows.map(({ name, ms, min, gflops, gbytes, ratio }) => ({
+    rows: rows.map(({ name, ms, min, gflops, gbytes, peakMiB, ratio }) => ({
       name,
       ms: rounded(ms, 4),
       min: rounded(min, 4),
       ...(gflops === undefined ? {} : { gflops: rounded(gflops, 3) }),
       ...(gbytes === undefined ? {} : { gbytes: rounded(gbytes, 3) }),
+      ...(peakMiB === undefined ? {} : { peakMiB: Math.round(peakMiB) }),
       ratio: rounded(ratio, 3),
     })),
   };

@@ -29,6 +29,7 @@ const COMMANDS = {
 const BY = {
   encoders: ["models", "threads"],
   kernels: ["models"],
+  startup: ["threads"],
   jpeg_to_patches: ["threads"],
   tight_range: [],
 };
