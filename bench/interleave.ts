@@ -16,6 +16,11 @@ export interface InterleaveOptions {
   readonly warmUp: number;
 }
 
+/** Milliseconds between two turns: threads of some engines look for work for a while after they have done theirs. */
+const SETTLE = 50;
+
+const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, SETTLE));
+
 /** The middle of some numbers, or the mean of the two middle ones. @throws Error for none */
 export function median(values: readonly number[]): number {
   if (values.length === 0) throw new Error("There is no median of nothing.");
@@ -35,6 +40,7 @@ export async function interleave(contenders: readonly Contender[], options: Inte
   for (let round = 0; round < options.rounds; round++) {
     for (const index of order) {
       const ms: number[] = [];
+      await settle();
       for (let i = 0; i < options.runs; i++) {
         const begin = performance.now();
         await contenders[index].run();

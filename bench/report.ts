@@ -1,5 +1,6 @@
 /** Results as tables for people and as a file. */
 import type { BenchRecord, BenchRow, Ceilings } from "./benchmark.ts";
+import { median } from "./interleave.ts";
 
 /** Columns as wide as their longest cell: the first to the left, numbers to the right. */
 function table(head: readonly string[], lines: readonly (readonly string[])[]): string {
@@ -60,6 +61,20 @@ function plainTable({ rows }: BenchRecord): string {
   );
 }
 
+/** How a random model stands to the others: its rate over the median of theirs, for each number of threads. */
+function randomText(records: readonly BenchRecord[]): string {
+  const rate = (record: BenchRecord): number => rowOf(record, "fovea")?.gflops ?? 0;
+  const isRandom = ({ settings }: BenchRecord): boolean => String(settings.model).startsWith("random-");
+  const lines = records.filter(isRandom).flatMap((record) => {
+    const { model, threads } = record.settings;
+    const others = records.filter((other) => !isRandom(other) && other.settings.threads === threads).map(rate);
+    if (others.length === 0) return [];
+    const [of, name] = [rate(record) / median(others), String(model).split(" ")[0]];
+    return [`\n  ${name}, threads ${threads}: ${times(of)} of the GFLOP/s of the others (their median)`];
+  });
+  return lines.join("");
+}
+
 function kernelTable({ rows }: BenchRecord): string {
   return table(
     ["kernel", "ms", "min", "GFLOP/s", "GB/s", "share"],
@@ -99,7 +114,9 @@ export function tables(records: readonly BenchRecord[]): string {
     return [
       ...(encoders.length === 0
         ? []
-        : [`encoders on ${runtime}, ${targets}; ratio = the other's time over fovea's\n${encoderTable(encoders)}`]),
+        : [
+            `encoders on ${runtime}, ${targets}; ratio = the other's time over fovea's\n${encoderTable(encoders)}${randomText(encoders)}`,
+          ]),
       ...others.map(recordText),
     ];
   });

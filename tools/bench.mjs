@@ -30,6 +30,7 @@ const BY = {
   encoders: ["models", "threads"],
   kernels: ["models"],
   startup: ["threads"],
+  jpeg_to_embedding: ["threads"],
   jpeg_to_patches: ["threads"],
   tight_range: [],
 };

@@ -10,7 +10,7 @@ const SETTINGS = ["package.json", "tsconfig.json", ...listFiles("tools/types", "
 
 const TARGETS = {
   dist: { project: "tsconfig.build.json", roots: SOURCE_ROOTS },
-  ".build/node": { project: "tsconfig.test.json", roots: [...SOURCE_ROOTS, "test", "examples"] },
+  ".build/node": { project: "tsconfig.test.json", roots: [...SOURCE_ROOTS, "test", "bench", "examples"] },
   ".build/bench": { project: "tsconfig.bench.json", roots: [...SOURCE_ROOTS, "bench"] },
 };
 
