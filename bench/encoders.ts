@@ -19,11 +19,8 @@ const PEERS: Readonly<Record<string, () => Promise<OpenPeer>>> = {
   node: async () => (await import("./peers/onnxruntime_node.ts")).openOnnxruntimeNode,
 };
 
-/** Names of the peers. */
-export const PEER_NAMES: readonly string[] = Object.keys(PEERS);
-
 /** Largest difference over the standard deviation of the expected values. @throws Error when too large or not finite */
-export function checkEqual(name: string, found: Float32Array, expected: Float32Array, tolerance: number): number {
+function checkEqual(name: string, found: Float32Array, expected: Float32Array): number {
   if (found.length !== expected.length) {
     throw new Error(`${name} gives ${found.length} values, the first contender ${expected.length}.`);
   }
@@ -36,9 +33,9 @@ export function checkEqual(name: string, found: Float32Array, expected: Float32A
   }
   const std = Math.sqrt(squares / found.length - (sum / found.length) ** 2);
   const difference = worst / std;
-  if (difference <= tolerance) return difference;
+  if (difference <= TOLERANCE) return difference;
   throw new Error(
-    `${name} and the first contender differ by ${difference} standard deviations; at most ${tolerance} are allowed.`,
+    `${name} and the first contender differ by ${difference} standard deviations; at most ${TOLERANCE} are allowed.`,
   );
 }
 
@@ -66,6 +63,9 @@ export async function encoders(options: BenchOptions): Promise<BenchResult> {
   const close: (() => Promise<void>)[] = [];
   try {
     for (const peer of options.peers) {
+      if (!Object.hasOwn(PEERS, peer)) {
+        throw new Error(`There is no peer "${peer}"; there are ${Object.keys(PEERS).join(", ")}.`);
+      }
       const open = await PEERS[peer]();
       const session = await open({ onnx, weights: bytes, weightsFile: WEIGHTS_FILE }, threads);
       close.push(() => session.close());
@@ -87,7 +87,7 @@ export async function encoders(options: BenchOptions): Promise<BenchResult> {
     const expected = (await first.run()).slice();
     let difference = 0;
     for (const { name, run } of others) {
-      difference = Math.max(difference, checkEqual(name, await run(), expected, TOLERANCE));
+      difference = Math.max(difference, checkEqual(name, await run(), expected));
     }
     const times = await interleave(contenders, { rounds, runs, warmUp: WARM_UP });
     return { settings, difference, rows: rowsOf(contenders, times, exported.flops) };

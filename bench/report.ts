@@ -123,6 +123,24 @@ export function tables(records: readonly BenchRecord[]): string {
   return parts.join("\n\n");
 }
 
+/** What of its best kernel an engine keeps over a whole encoder, where both were measured: one thread of SigLIP base. */
+export function kernelShareText(records: readonly BenchRecord[]): string {
+  const lines = records.flatMap((record) => {
+    const { benchmark, runtime, settings } = record;
+    const whole = rowOf(record, "fovea")?.gflops;
+    if (benchmark !== "encoders" || settings.model !== "siglip-base" || settings.threads !== 1) return [];
+    const kernels = records
+      .filter((r) => r.benchmark === "kernels" && r.runtime === runtime)
+      .flatMap(({ rows }) => rows);
+    const best = Math.max(0, ...kernels.map(({ gflops = 0 }) => gflops));
+    if (whole === undefined || best === 0) return [];
+    return [
+      `siglip-base on ${runtime}, one thread: ${times(whole / best)} of the best kernel's ${digits(best)} GFLOP/s`,
+    ];
+  });
+  return lines.join("\n");
+}
+
 /** What ran the programs. */
 export interface Machine {
   readonly cpu: string;

@@ -128,7 +128,7 @@ function recordsOf(command) {
   });
 }
 
-/** The results of the day in bench/results, and pictures of them. */
+/** Writes the results of the day to bench/results, with pictures, and returns them. */
 async function writeResults(records) {
   const { mergeResults } = await compiled("report");
   const { ratioChart } = await compiled("chart");
@@ -148,13 +148,14 @@ async function writeResults(records) {
   if (has("encoders")) writeFileSync(join(RESULTS, "latest.svg"), ratioChart(file.results));
   if (has("kernels")) writeFileSync(join(RESULTS, "kernels.svg"), rooflineChart(file.results));
   say(`fovea: wrote ${path}`);
+  return file.results;
 }
 
 const compiled = (module) => import(pathToFileURL(at(`.build/bench/bench/${module}.js`)).href);
 
 async function main() {
   const chosen = options();
-  if (chosen.listed) return say([...Object.keys(BY), "random <seed>"].join("\n"));
+  if (chosen.listed) return console.log([...Object.keys(BY), "random <seed>"].join("\n"));
   if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is missing; restore it from the repository.`);
   await setupOrExit();
   await installPeers();
@@ -177,9 +178,10 @@ async function main() {
     }
   }
   if (records.length === 0) return;
-  const { tables } = await compiled("report");
-  console.log(`\n${tables(records)}`);
-  await writeResults(records);
+  const { kernelShareText, tables } = await compiled("report");
+  const all = await writeResults(records);
+  const parts = [tables(records), kernelShareText(all)].filter((part) => part !== "");
+  console.log(`\n${parts.join("\n\n")}`);
 }
 
 try {
