@@ -4,17 +4,13 @@ import { wasmPlugin } from "../kernels/wasm/plugin.ts";
 import { qwenVlPlugin } from "../plugins/qwen_vl/plugin.ts";
 import type { PixelImage } from "../runtime/abi/encoder.ts";
 import { cutSize } from "../runtime/core/pixel_cut.ts";
-import { openContext } from "../runtime/exec/forward_context.ts";
-import { createMemoryStore } from "../runtime/exec/store/memory_store.ts";
 import { detectHost } from "../runtime/host/mod.ts";
-import { OP_TABLE } from "../runtime/ir/ops.ts";
 import { decodeImage } from "../runtime/media/decode.ts";
-import { createArtifacts } from "../runtime/session/artifacts.ts";
 import { deviceHost, openDevice } from "../runtime/session/devices.ts";
-import { createJournal } from "../runtime/session/journal.ts";
 import { createPixelCutter } from "../runtime/session/pixels.ts";
-import { createPlaces } from "../runtime/session/places.ts";
 import { createMediaReader } from "../runtime/session/source.ts";
+import { openArtifacts } from "../test/kit/artifacts.ts";
+import { callContext } from "../test/kit/call_context.ts";
 import type { BenchOptions, BenchResult } from "./benchmark.ts";
 import { interleave, rowsOf } from "./interleave.ts";
 
@@ -42,22 +38,9 @@ export async function jpegToPatches({ threads, rounds, runs }: BenchOptions): Pr
   const results: BenchResult[] = [];
   const host = await detectHost();
   const device = await openDevice("wasm", [wasmPlugin], deviceHost(host), { threads });
-  const artifacts = await createArtifacts({
-    places: createPlaces({ device, plugins: [wasmPlugin], host: deviceHost(host) }),
-    ops: OP_TABLE,
-    store: createMemoryStore(),
-    layers: [],
-    strict: true,
-    findPlace: async () => undefined,
-    today: () => 0,
-    packs: [],
-    journal: createJournal(),
-    engine: host.name,
-    onProblem: (sentence) => console.error(sentence),
-    now: () => host.now(),
-  });
+  const artifacts = await openArtifacts(device);
   const cutter = createPixelCutter(artifacts);
-  const context = openContext("bench", {}, { requestId: "1", now: () => host.now() });
+  const context = callContext("bench");
   const file = await largeJpeg();
   const media = createMediaReader(host);
   const loadCodec = async (specifier: string): Promise<WebAssembly.Module> =>

@@ -16,8 +16,8 @@ import { openModel } from "./models.ts";
 /** Milliseconds between two looks at a process's memory. */
 const LOOK = 5;
 
-const KINDS = import.meta.url.endsWith(".ts") ? "ts" : "js";
-const COMMAND_LINE = fileURLToPath(new URL(`../runtime/cli/main.${KINDS}`, import.meta.url));
+/** As the package brings it. */
+const COMMAND_LINE = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 const DIGITS = fileURLToPath(new URL("../examples/models/digits-clip", import.meta.url));
 
 interface Ended {

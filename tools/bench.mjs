@@ -8,7 +8,7 @@ import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { buildBench, checkTypes } from "./build.mjs";
+import { buildBench, buildDist, checkTypes } from "./build.mjs";
 import { npmCommand, passThrough, plainEnvironment, toolCommand } from "./lib/process.mjs";
 import { at, readJson, say } from "./lib/project.mjs";
 import { RUNTIMES } from "./lib/suites.mjs";
@@ -30,6 +30,7 @@ const BY = {
   encoders: ["models", "threads"],
   kernels: ["models"],
   startup: ["threads"],
+  int8_vs_f32: ["threads"],
   jpeg_to_embedding: ["threads"],
   jpeg_to_patches: ["threads"],
   tight_range: [],
@@ -163,6 +164,7 @@ async function main() {
   const own = output.split("\n").filter((line) => line.startsWith("bench/"));
   if (own.length > 0) throw new Error(`type errors:\n${own.join("\n")}`);
   await buildBench();
+  if (chosen.names.includes("startup")) await buildDist();
   const { MODEL_NAMES } = await compiled("models");
   const records = [];
   for (const runtime of chosen.runtimes) {

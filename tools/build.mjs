@@ -27,7 +27,7 @@ const PLAIN = ["--pretty", "false"];
 
 /** Folders that compiled files find relative to themselves. */
 const TEST_DATA = ["test/fixtures", "test/goldens", "examples/models", "examples/images", "examples/config", "docs"];
-const BENCH_DATA = ["bench/node_modules", "test/fixtures", "examples/models"];
+const BENCH_DATA = ["bench/node_modules", "dist", "test/fixtures", "examples/models"];
 
 /** Checks the types of a project file; resolves to `{ code, output }`. */
 export function checkTypes(project) {
