@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { createRuntime, type WeightDType } from "../mod.ts";
 import { fillNormal } from "../runtime/core/random.ts";
 import type { BenchOptions, BenchResult } from "./benchmark.ts";
-import { type Contender, interleave, median, medianRatio } from "./interleave.ts";
+import { type Contender, interleave, rowsOf } from "./interleave.ts";
 
 const MODEL = new URL("../test/fixtures/configs/siglip-base-patch16-224/", import.meta.url);
 const OUTPUT = "last_hidden_state";
@@ -46,15 +46,10 @@ export async function int8VsF32({ batch, threads, rounds, runs }: BenchOptions):
     return {
       settings: {
         ...{ model: "siglip-base-patch16-224 vision, made-up weights", target: runtime.target },
-        ...{ threads, batch, rounds, runs },
+        ...{ threads, batch },
       },
       difference: differenceOf(results[1], results[0]),
-      rows: contenders.map(({ name }, i) => {
-        const all = times[i].flat();
-        const ms = median(all);
-        const gflops = (batch * FLOPS) / ms / 1e6;
-        return { name, ms, min: Math.min(...all), gflops, ratio: medianRatio(times[0], times[i]) };
-      }),
+      rows: rowsOf(contenders, times, batch * FLOPS),
     };
   } finally {
     await runtime.close();

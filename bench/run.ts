@@ -1,19 +1,23 @@
 /**
- * Runs benchmarks on the current runtime: a table for people on stderr, one line of JSON per benchmark on stdout.
+ * Runs one benchmark on the current runtime, for one model and number of threads, and prints each result as a line of JSON.
  *
- *   run.ts [name ...] [--list] [--threads N] [--batch N] [--rounds N] [--runs N]
+ *   run.ts <name> [--model NAME] [--threads N] [--batch N] [--rounds N] [--runs N] [--peers web,node]
  */
 import process from "node:process";
 import { parseArgs } from "node:util";
-import type { BenchOptions, BenchResult } from "./benchmark.ts";
-import { clipVsOnnxruntimeWeb } from "./clip_vs_onnxruntime_web.ts";
-import { int8VsF32 } from "./int8_vs_f32.ts";
-import { tightRange } from "./tight_range.ts";
+import type { BenchOptions, BenchRecord, BenchResult, Ceilings } from "./benchmark.ts";
 
-const BENCHMARKS: Readonly<Record<string, (options: BenchOptions) => Promise<BenchResult>>> = {
-  clip_vs_onnxruntime_web: clipVsOnnxruntimeWeb,
-  int8_vs_f32: int8VsF32,
-  tight_range: tightRange,
+type Benchmark = (options: BenchOptions) => Promise<BenchResult | readonly BenchResult[]>;
+
+/** Loaded when asked for: some need packages that others do not. */
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  encoders: async (options) => (await import("./encoders.ts")).encoders(options),
+  jpeg_to_patches: async (options) => (await import("./jpeg_to_patches.ts")).jpegToPatches(options),
+  kernels: async (options) => (await import("./kernels.ts")).kernels(options),
+  startup: async (options) => (await import("./startup.ts")).startup(options),
+  int8_vs_f32: async (options) => (await import("./int8_vs_f32.ts")).int8VsF32(options),
+  jpeg_to_embedding: async (options) => (await import("./jpeg_to_embedding.ts")).jpegToEmbedding(options),
+  tight_range: async (options) => (await import("./tight_range.ts")).tightRange(options),
 };
 
 function hostName(): string {
@@ -26,59 +30,65 @@ function count(name: string, text: string): number {
   throw new Error(`--${name} takes a whole number from 1 to 9999, not "${text}".`);
 }
 
-const round = (value: number, digits: number): number => Number(value.toPrecision(digits));
+const rounded = (value: number, digits: number): number => Number(value.toPrecision(digits));
 
-function report(name: string, host: string, { settings, difference, rows }: BenchResult): void {
-  const facts = Object.entries(settings).map(([key, value]) => `${key} ${value}`);
-  console.error(`${name} on ${host}: ${facts.join(", ")}`);
-  for (const row of rows) {
-    const [ms, min] = [row.ms, row.min].map((t) => t.toPrecision(4).padStart(8));
-    console.error(
-      `  ${row.name.padEnd(18)}${ms} ms median${min} min${row.gflops.toFixed(1).padStart(8)} GFLOP/s${row.ratio.toFixed(2).padStart(7)}x`,
-    );
-  }
-  console.error(`  results differ by ${difference.toExponential(1)} standard deviations at most`);
-  const rounded = rows.map((r) => ({
-    name: r.name,
-    ms: round(r.ms, 4),
-    min: round(r.min, 4),
-    gflops: round(r.gflops, 3),
-    ratio: round(r.ratio, 3),
-  }));
-  console.log(
-    JSON.stringify({ benchmark: name, runtime: host, ...settings, difference: round(difference, 2), rows: rounded }),
-  );
+const roundedCeilings = ({ gflops, copies }: Ceilings): Ceilings => ({
+  gflops: rounded(gflops, 3),
+  copies: copies.map(({ bytes, gbytes }) => ({ bytes, gbytes: rounded(gbytes, 3) })),
+});
+
+/** Digits that a measurement does not have are left out. */
+function recordOf(benchmark: string, { settings, difference, ceilings, rows }: BenchResult): BenchRecord {
+  return {
+    benchmark,
+    runtime: hostName(),
+    settings,
+    ...(difference === undefined ? {} : { difference: rounded(difference, 2) }),
+    ...(ceilings === undefined ? {} : { ceilings: roundedCeilings(ceilings) }),
+    rows: rows.map(({ name, ms, min, gflops, gbytes, peakMiB, ratio }) => ({
+      name,
+      ms: rounded(ms, 4),
+      min: rounded(min, 4),
+      ...(gflops === undefined ? {} : { gflops: rounded(gflops, 3) }),
+      ...(gbytes === undefined ? {} : { gbytes: rounded(gbytes, 3) }),
+      ...(peakMiB === undefined ? {} : { peakMiB: Math.round(peakMiB) }),
+      ratio: rounded(ratio, 3),
+    })),
+  };
 }
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     options: {
-      list: { type: "boolean", default: false },
+      model: { type: "string", default: "" },
       threads: { type: "string", default: "1" },
       batch: { type: "string", default: "1" },
-      rounds: { type: "string", default: "8" },
-      runs: { type: "string", default: "5" },
+      rounds: { type: "string", default: "7" },
+      runs: { type: "string", default: "3" },
+      peers: { type: "string", default: "web,node" },
     },
     allowPositionals: true,
   });
-  const known = Object.keys(BENCHMARKS);
-  if (values.list) return console.log(known.join("\n"));
-  const unknown = positionals.find((name) => !known.includes(name));
-  if (unknown !== undefined) throw new Error(`There is no benchmark "${unknown}"; there are ${known.join(", ")}.`);
-  const options: BenchOptions = {
+  const [name = ""] = positionals;
+  if (!Object.hasOwn(BENCHMARKS, name)) {
+    throw new Error(`There is no benchmark "${name}"; there are ${Object.keys(BENCHMARKS).join(", ")}.`);
+  }
+  const result = await BENCHMARKS[name]({
+    model: values.model,
     threads: count("threads", values.threads),
     batch: count("batch", values.batch),
     rounds: count("rounds", values.rounds),
     runs: count("runs", values.runs),
-  };
-  for (const name of positionals.length === 0 ? known : positionals) {
-    report(name, hostName(), await BENCHMARKS[name](options));
-  }
+    peers: values.peers.split(",").filter((peer) => peer !== ""),
+  });
+  for (const one of [result].flat() as readonly BenchResult[]) console.log(JSON.stringify(recordOf(name, one)));
 }
 
 try {
   await main();
+  // A peer's threads may outlive its sessions.
+  process.exit(0);
 } catch (error) {
   console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
-  process.exitCode = 1;
+  process.exit(1);
 }

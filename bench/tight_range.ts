@@ -1,7 +1,7 @@
 /** What a range of its own is worth: local attention over short texts. */
 import { type ComponentInput, createRuntime, type RangeSpec, type Tensor } from "../mod.ts";
 import type { BenchOptions, BenchResult, BenchRow } from "./benchmark.ts";
-import { interleave, median, medianRatio } from "./interleave.ts";
+import { interleave, rowsOf } from "./interleave.ts";
 
 const WIDTH = 384;
 const HEADS = 6;
@@ -44,12 +44,7 @@ export async function tightRange({ rounds, runs }: BenchOptions): Promise<BenchR
         { name: `${tokens} tokens, 1..64`, run: () => own.run(given) },
       ];
       const times = await interleave(contenders, { rounds, runs, warmUp: 50 });
-      contenders.forEach(({ name }, i) => {
-        const all = times[i].flat();
-        const ms = median(all);
-        const gflops = (4 * tokens * tokens * WIDTH) / ms / 1e6;
-        rows.push({ name, ms, min: Math.min(...all), gflops, ratio: medianRatio(times[0], times[i]) });
-      });
+      rows.push(...rowsOf(contenders, times, 4 * tokens * tokens * WIDTH));
     }
     return { settings: { target: runtime.target, threads: 0 }, difference: 0, rows };
   } finally {

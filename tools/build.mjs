@@ -10,7 +10,7 @@ const SETTINGS = ["package.json", "tsconfig.json", ...listFiles("tools/types", "
 
 const TARGETS = {
   dist: { project: "tsconfig.build.json", roots: SOURCE_ROOTS },
-  ".build/node": { project: "tsconfig.test.json", roots: [...SOURCE_ROOTS, "test", "examples"] },
+  ".build/node": { project: "tsconfig.test.json", roots: [...SOURCE_ROOTS, "test", "bench", "examples"] },
   ".build/bench": { project: "tsconfig.bench.json", roots: [...SOURCE_ROOTS, "bench"] },
 };
 
@@ -27,7 +27,7 @@ const PLAIN = ["--pretty", "false"];
 
 /** Folders that compiled files find relative to themselves. */
 const TEST_DATA = ["test/fixtures", "test/goldens", "examples/models", "examples/images", "examples/config", "docs"];
-const BENCH_DATA = ["bench/node_modules", "bench/models"];
+const BENCH_DATA = ["bench/node_modules", "dist", "test/fixtures", "examples/models"];
 
 /** Checks the types of a project file; resolves to `{ code, output }`. */
 export function checkTypes(project) {

@@ -73,6 +73,7 @@ export const IMPORT_CASES = [
   { file: "test/kit/a.ts", source: `import { a } from "../../kernels/wasm/asm/code.ts";`, finds: "only plugin.ts" },
   { file: "test/wasm/a_test.ts", source: `import { a } from "../../kernels/wasm/asm/code.ts";` },
   { file: "examples/a.ts", source: `import { a } from "../kernels/wasm/asm/code.ts";`, finds: "only plugin.ts" },
+  { file: "bench/a.ts", source: `import { a } from "../kernels/wasm/asm/code.ts";` },
 
   // Packages and computed modules.
   { file: "runtime/core/a.ts", source: `import { a } from "commander";`, finds: "the package commander" },

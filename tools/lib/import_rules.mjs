@@ -173,8 +173,8 @@ function badImport(file, room, { specifier, kind }) {
   const target = posix.normalize(posix.join(posix.dirname(file), specifier));
   const to = roomOf(target);
   if (to !== undefined && to.folder === room?.folder) return undefined;
-  // Tests look inside; everyone else sees a plugin by its front door.
-  const inside = file.startsWith("test/") && room === undefined;
+  // Tests and benchmarks look inside; everyone else sees a plugin by its front door.
+  const inside = /^(test|bench)\//.test(file) && room === undefined;
   if (!inside && /^(kernels|plugins)$/.test(to?.name ?? "") && target !== `${to.folder}/plugin.ts`) {
     return `imports ${target}; of ${to.folder} only plugin.ts is for others.`;
   }
