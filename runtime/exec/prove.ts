@@ -273,7 +273,9 @@ const isOutOfMemory = (error: unknown): boolean => error instanceof FoveaError &
 export async function proveArtifact(device: Device, artifact: Artifact, options: ProveOptions = {}): Promise<Proof> {
   const { budgetMs = Number.POSITIVE_INFINITY, signal } = options;
   const rates = ratesOf(device);
-  const open = provingOrder(artifact, rates, options);
+  const order = provingOrder(artifact, rates, options);
+  // With nothing left to spend the one proof that every artifact gets is the cheapest.
+  const open = budgetMs > 0 ? order : [...order].sort((a, b) => a.ms - b.ms || a.at - b.at).slice(0, 1);
   const results = new Map<number, ProofResult>();
   if (open.length === 0) return { results, spentMs: 0 };
   const weights = options.weights ?? createInstanceWeights(device);

@@ -202,10 +202,10 @@ async function survives(file: Uint8Array, what: string): Promise<boolean> {
 const FUZZED = [...JPEGS, ...WEBPS, "turned.jpg", "turned.webp", "rgba.png", "palette.png", "turned.png"];
 
 for (const [index, name] of FUZZED.entries()) {
-  test(`300 damaged copies of ${name} are an image or a FoveaError`, async () => {
+  test(`100 damaged copies of ${name} are an image or a FoveaError`, async () => {
     const file = await fixture(`decode/${name}`);
     const good = fnv((await decode(file)).data);
-    for (let i = 0; i < 300; i++) {
+    for (let i = 0; i < 100; i++) {
       const bad = mutate(file, index * 1000 + i);
       await survives(name.endsWith(".png") && i % 2 === 0 ? reseal(bad) : bad, `${name} ${i}`);
     }
@@ -213,10 +213,10 @@ for (const [index, name] of FUZZED.entries()) {
   });
 }
 
-test("300 damaged copies of an interlaced PNG are an image or a FoveaError", async () => {
+test("100 damaged copies of an interlaced PNG are an image or a FoveaError", async () => {
   const shape = { width: 19, height: 13, colorType: 0, depth: 2, interlaced: true };
   const file = writePng(shape, (x, y) => (x ^ y) & 3);
   let images = 0;
-  for (let i = 0; i < 300; i++) if (await survives(reseal(mutate(file, i)), String(i))) images++;
-  assert.ok(images < 300);
+  for (let i = 0; i < 100; i++) if (await survives(reseal(mutate(file, i)), String(i))) images++;
+  assert.ok(images < 100);
 });
