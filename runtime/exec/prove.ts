@@ -239,18 +239,28 @@ function weightsOf({ steps, weights }: Artifact, { steps: [from, end] }: Expecta
   return [...read];
 }
 
-/** Positions of open expectations: code that no proof ran comes first, then claims without a proof, cheap ones first. */
+/** An expectation by its position, and what proving it takes. */
+interface ProofPlan {
+  readonly at: number;
+  readonly needed: readonly WeightUse[];
+  /** Predicted milliseconds beside the weights, and with all of them. */
+  readonly runMs: number;
+  readonly ms: number;
+}
+
+/** Open expectations: code that no proof ran comes first, then claims without a proof, cheap ones first. */
 function provingOrder(
   artifact: Artifact,
   rates: Rates,
   { proven = new Set(), seenCode = new Set() }: ProveOptions,
-): readonly { readonly at: number; readonly ms: number }[] {
+): readonly ProofPlan[] {
   const codes = new Set(seenCode);
   const claims = new Set([...proven].map((at) => artifact.expectations[at]?.steps[0]));
   return artifact.expectations
     .map((expected, at) => {
-      const weightMs = weightsOf(artifact, expected).reduce((ms, use) => ms + weightLoadMs(use, rates), 0);
-      return { at, ms: predictedMs(artifact, expected, rates) + weightMs, steps: expected.steps };
+      const [needed, runMs] = [weightsOf(artifact, expected), predictedMs(artifact, expected, rates)];
+      const ms = needed.reduce((sum, use) => sum + weightLoadMs(use, rates), runMs);
+      return { at, needed, runMs, ms, steps: expected.steps };
     })
     .sort((a, b) => a.ms - b.ms || a.at - b.at)
     .filter(({ at }) => !proven.has(at))
@@ -275,19 +285,17 @@ export async function proveArtifact(device: Device, artifact: Artifact, options:
   const rates = ratesOf(device);
   const order = provingOrder(artifact, rates, options);
   // With nothing left to spend the one proof that every artifact gets is the cheapest.
-  const open = budgetMs > 0 ? order : [...order].sort((a, b) => a.ms - b.ms || a.at - b.at).slice(0, 1);
+  const open = budgetMs > 0 ? order : [...order].sort((a, b) => a.ms - b.ms || a.at - b.at);
   const results = new Map<number, ProofResult>();
   if (open.length === 0) return { results, spentMs: 0 };
   const weights = options.weights ?? createInstanceWeights(device);
   let spentMs = 0;
   try {
-    for (const { at } of open) {
+    for (const { at, needed, runMs } of open) {
       const expected = artifact.expectations[at];
-      const needed = weightsOf(artifact, expected);
-      const ms = predictedMs(artifact, expected, rates);
-      const weightMs = needed.filter((use) => !weights.has(use)).reduce((n, use) => n + weightLoadMs(use, rates), 0);
-      if (results.size > 0 && spentMs + ms + weightMs > budgetMs) break;
-      spentMs += ms + weightMs;
+      const ms = needed.reduce((sum, use) => (weights.has(use) ? sum : sum + weightLoadMs(use, rates)), runMs);
+      if (results.size > 0 && spentMs + ms > budgetMs) break;
+      spentMs += ms;
       try {
         await weights.load(needed, madeUpTensor, signal);
         results.set(at, await proveOne(device, artifact, expected, weights, signal));
@@ -296,8 +304,6 @@ export async function proveArtifact(device: Device, artifact: Artifact, options:
         if (!isOutOfMemory(error)) throw error;
       }
     }
-  } catch (error) {
-    if (!isOutOfMemory(error)) throw error;
   } finally {
     if (options.weights === undefined) weights.release();
   }

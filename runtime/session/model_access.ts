@@ -1,5 +1,6 @@
 /** A model as a call wants it: its files, the towers that were asked for, their weights. */
 import type { EncoderModel, Modality, TowerSpec } from "../abi/encoder.ts";
+import type { TensorReader } from "../exec/instance_weights.ts";
 import { createTensorSource, openCheckpoint } from "../exec/weights/checkpoint.ts";
 import { createDummySource } from "../exec/weights/dummy.ts";
 import type { TensorSource } from "../exec/weights/tensor_source.ts";
@@ -47,6 +48,32 @@ export async function openWeights(
     await files.prepare(createSelect(model, towers, parts.ops));
   }
   return createTensorSource(await openCheckpoint(files), model.prefixes, model.oldEndings);
+}
+
+/** A tower without its encoder: what measures one takes. */
+export interface TowerAccess {
+  readonly tower: TowerSpec;
+  /** Reads the tower's tensors, dense f32. */
+  readonly read: TensorReader;
+}
+
+/** Opens one tower for `work`, and closes its weights after it. @throws FoveaError as loading the model does */
+export async function withTower<T>(
+  parts: RuntimeParts,
+  source: ModelSource,
+  { component, loadFormat }: { readonly component?: Modality } & Pick<LoadOptions, "loadFormat">,
+  work: (access: TowerAccess) => Promise<T>,
+): Promise<T> {
+  parts.artifacts.begin();
+  const files = await openFiles(parts, source);
+  const opened = await openModel(files, parts.plugins);
+  const [tower] = wantedTowers(parts, opened, component === undefined ? undefined : [component]);
+  const weights = await openWeights(parts, files, opened.model, [tower], loadFormat === "dummy");
+  try {
+    return await work({ tower, read: (name, shape) => weights.read(name, shape, {}) });
+  } finally {
+    await weights.close?.();
+  }
 }
 
 /** Tells the runtime's `onProgress` of one phase of a tower. */

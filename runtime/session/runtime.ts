@@ -5,7 +5,6 @@ import { FoveaError } from "../core/diagnostics.ts";
 import type { SourcePlace } from "../core/source_place.ts";
 import { VERSION } from "../core/version.ts";
 import { cacheEntries, noteGrowth } from "../exec/cache_entries.ts";
-import type { TensorReader } from "../exec/instance_weights.ts";
 import type { PackManifest } from "../exec/pack.ts";
 import { allOps } from "./all_ops.ts";
 import type { ArtifactCounters, Uncompiled } from "./artifacts.ts";
@@ -17,8 +16,7 @@ import type { EncodeInputs } from "./inputs.ts";
 import type { Recompile } from "./journal.ts";
 import { createKeptWeights, type KeptWeights } from "./kept_weights.ts";
 import { loadModel } from "./load_model.ts";
-import { openConfigured, openFiles, openWeights, progressTeller, wantedTowers } from "./model_access.ts";
-import { openModel } from "./model_files.ts";
+import { openConfigured, progressTeller, wantedTowers, withTower } from "./model_access.ts";
 import type { NumericsReport } from "./numerics.ts";
 import {
   type BuildPackOptions,
@@ -152,9 +150,8 @@ export class Runtime {
     this.#checkOpen();
     checkLoadOptions(options);
     try {
-      const encoder = await loadModel(this.#parts, source, options, {
-        ...{ cutter: this.#cutter, open: this.#open, kept: this.#kept },
-      });
+      const context = { cutter: this.#cutter, open: this.#open, kept: this.#kept };
+      const encoder = await loadModel(this.#parts, source, options, context);
       await this.#tidy();
       return encoder;
     } catch (error) {
@@ -236,19 +233,11 @@ export class Runtime {
   async tuneGranularity(source: ModelSource, options: TuneGranularityOptions = {}): Promise<GranularityReport> {
     this.#checkOpen();
     checkTuneGranularityOptions(options);
-    const { host, plugins, artifacts, ops } = this.#parts;
-    const { component, loadFormat, dtype: _, ...how } = options;
-    artifacts.begin();
-    const files = await openFiles(this.#parts, source);
-    const opened = await openModel(files, plugins);
-    const [tower] = wantedTowers(this.#parts, opened, component === undefined ? undefined : [component]);
-    const weights = await openWeights(this.#parts, files, opened.model, [tower], loadFormat === "dummy");
-    try {
-      const read: TensorReader = (name, shape) => weights.read(name, shape, {});
-      return await tuneGranularity(tower, { artifacts, ops, read, call: dtypeOf(options), now: () => host.now() }, how);
-    } finally {
-      await weights.close?.();
-    }
+    const { host, artifacts, ops } = this.#parts;
+    const { component: _, loadFormat: __, dtype: ___, ...how } = options;
+    return withTower(this.#parts, source, options, ({ tower, read }) =>
+      tuneGranularity(tower, { artifacts, ops, read, call: dtypeOf(options), now: () => host.now() }, how),
+    );
   }
 
   /**
@@ -284,21 +273,12 @@ export class Runtime {
   async numerics(source: ModelSource, options: MeasureNumericsOptions = {}): Promise<NumericsReport> {
     this.#checkOpen();
     checkNumericsOptions(options);
-    const { host, plugins, artifacts } = this.#parts;
-    const { component, loadFormat, example = {} } = options;
-    artifacts.begin();
-    const files = await openFiles(this.#parts, source);
-    const opened = await openModel(files, plugins);
-    const [tower] = wantedTowers(this.#parts, opened, component === undefined ? undefined : [component]);
-    const weights = await openWeights(this.#parts, files, opened.model, [tower], loadFormat === "dummy");
-    try {
-      const { measureNumerics } = await import("./numerics.ts");
-      const read: TensorReader = (name, shape) => weights.read(name, shape, {});
+    const { host, artifacts } = this.#parts;
+    const { measureNumerics } = await import("./numerics.ts");
+    return withTower(this.#parts, source, options, ({ tower, read }) => {
       const parts = { artifacts, read, call: dtypeOf(options), now: () => host.now() };
-      return await measureNumerics(tower, parts, { example });
-    } finally {
-      await weights.close?.();
-    }
+      return measureNumerics(tower, parts, { example: options.example ?? {} });
+    });
   }
 
   /**
