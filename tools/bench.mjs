@@ -29,6 +29,7 @@ const COMMANDS = {
 const BY = {
   encoders: ["models", "threads"],
   kernels: ["models"],
+  preparation: [],
   startup: ["threads"],
   int8_vs_f32: ["threads"],
   jpeg_to_embedding: ["threads"],

@@ -1,8 +1,8 @@
 // `npm test`: the checks, then the tests on Bun, Deno and Node, one runtime after another because some tests measure time.
 //
-//   node tools/test.mjs [--all] [--only bun|deno|node] [--no-checks] [path ...]
+//   node tools/test.mjs [--all] [--only bun|deno|node] [--no-checks] [--times] [path ...]
 //
-// `--all` adds test/slow. Paths (files, or folders below test) select tests and leave the checks out. The last line is
+// `--all` adds test/slow, `--times` lists the files that took longest. Paths (files, or folders below test) select tests and leave the checks out. The last line is
 // `N passed, N failed`: the sum over the runtimes, with each check, and the comparison of what ran where, counted as one.
 import { spawnSync } from "node:child_process";
 import { parseArgs } from "node:util";
@@ -25,7 +25,12 @@ function print(line, indent = 0) {
 
 function options() {
   const { values, positionals } = parseArgs({
-    options: { all: { type: "boolean" }, only: { type: "string", multiple: true }, "no-checks": { type: "boolean" } },
+    options: {
+      all: { type: "boolean" },
+      only: { type: "string", multiple: true },
+      "no-checks": { type: "boolean" },
+      times: { type: "boolean" },
+    },
     allowPositionals: true,
   });
   const runtimes = values.only === undefined ? RUNTIMES : values.only.flatMap((names) => names.split(","));
@@ -37,7 +42,8 @@ function options() {
   const selected = wanted.length === 0 ? files : files.filter((file) => wanted.some((path) => within(file, path)));
   if (selected.length === 0) throw new Error(`No test file matches ${wanted.join(", ") || "test/**/*_test.ts"}.`);
   const checks = values["no-checks"] !== true && wanted.length === 0;
-  return { runtimes, files: selected, checks, limits: values.all === true ? SLOW_LIMITS : USUAL_LIMITS };
+  const limits = values.all === true ? SLOW_LIMITS : USUAL_LIMITS;
+  return { runtimes, files: selected, checks, limits, times: values.times === true };
 }
 
 function within(file, path) {
@@ -64,9 +70,10 @@ async function runCheck({ name, run, notes }) {
   for (const note of notes?.() ?? []) print(`note: ${note}`, 10);
 }
 
-async function runRuntime(runtime, files, limits) {
+async function runRuntime(runtime, files, { limits, times }) {
   print(`${runtime} ${await versionOf(runtime)}: ${files.length} test files`);
   const { cases, ms, complete } = await runSuite(runtime, files, limits);
+  if (times) printTimes(cases);
   const of = (outcome) => cases.filter((test) => test.outcome === outcome);
   const [passed, failed, skipped] = [of("passed"), of("failed"), of("skipped")];
   total.passed += passed.length;
@@ -77,6 +84,13 @@ async function runRuntime(runtime, files, limits) {
   }
   print(`${passed.length} passed, ${failed.length} failed, ${skipped.length} skipped  ${seconds(ms).trim()}`, 2);
   return { runtime, cases, complete };
+}
+
+function printTimes(cases) {
+  const spent = new Map();
+  for (const { file, ms } of cases) spent.set(file, (spent.get(file) ?? 0) + (ms ?? 0));
+  const longest = [...spent].sort(([, a], [, b]) => b - a);
+  for (const [file, ms] of longest) print(`${seconds(ms)}  ${file}`, 2);
 }
 
 /** Every skipped test with the reason and the runtimes that skipped it. */
@@ -106,7 +120,7 @@ function shorten(text) {
 
 async function main() {
   const begin = performance.now();
-  const { runtimes, files, checks, limits } = options();
+  const { runtimes, files, checks, ...how } = options();
   const generated = staleDigests();
   await setup();
   if (checks) {
@@ -117,7 +131,7 @@ async function main() {
     await Promise.all(projectChecks(generated).map(inOrder));
   }
   const results = [];
-  for (const runtime of runtimes) results.push(await runRuntime(runtime, files, limits));
+  for (const runtime of runtimes) results.push(await runRuntime(runtime, files, how));
   printSkipped(results);
   if (results.length > 1 && results.every(({ complete }) => complete)) {
     await runCheck({ name: "the same tests ran on every runtime", run: async () => differences(results) });

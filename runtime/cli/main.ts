@@ -1,68 +1,26 @@
 #!/usr/bin/env node
-/** The command line: parses, runs one command, exits with 0 (done), 1 (a check failed) or 2 (bad usage or input). */
-import { Command, CommanderError } from "commander";
-import { VERSION } from "../core/version.ts";
-import { benchCommand } from "./bench.ts";
-import { buildCommand } from "./build.ts";
-import { cacheCommand } from "./cache.ts";
-import { classifyCommand } from "./classify.ts";
-import { doctorCommand } from "./doctor.ts";
-import { embedCommand } from "./embed.ts";
-import { explainCommand } from "./explain.ts";
-import { pullCommand } from "./pull.ts";
-import { reportCommand } from "./report.ts";
-import { args, fail, print, say, setExitCode, watchStreams } from "./terminal.ts";
-import { tuneCommand } from "./tune.ts";
-import { verifyCommand } from "./verify.ts";
+/** What a user starts: the command line on the process's own arguments, streams and exit code. */
+import process from "node:process";
+import { FoveaError } from "../core/diagnostics.ts";
+import { runProgram } from "./program.ts";
+import { fail } from "./terminal.ts";
 
-function createProgram(): Command {
-  const program = new Command("fovea")
-    .description("Compiles and runs the vision, audio and text encoders of multimodal models.")
-    .version(VERSION)
-    .addHelpText(
-      "after",
-      "\nExamples:\n  fovea embed ./clip photo.jpg --text 'a cat'\n  fovea classify ./clip *.png --labels 'cat,dog'\n  fovea pull hf:openai/clip-vit-base-patch32\n  fovea doctor",
-    );
-  const commands = [
-    embedCommand,
-    classifyCommand,
-    verifyCommand,
-    benchCommand,
-    explainCommand,
-    tuneCommand,
-    buildCommand,
-    cacheCommand,
-    pullCommand,
-    doctorCommand,
-    reportCommand,
-  ];
-  for (const create of commands) program.addCommand(create());
-  // exitOverride is not inherited by commands that were made on their own.
-  for (const command of withSubcommands(program)) {
-    command
-      .exitOverride()
-      .showHelpAfterError("(add --help for usage and examples)")
-      .configureOutput({
-        writeOut: print,
-        writeErr: (text) => say(text.trimEnd()),
-        outputError: (text, write) => write(text.replace(/^error: /, "fovea: ")),
-      });
-  }
-  return program;
-}
+/**
+ * A reader that has seen enough (`| head -1`) closes the pipe: that is no error. Other failures of stdout are told, since
+ * the result is lost.
+ */
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") return;
+  process.exitCode = fail(
+    new FoveaError("output_failed", `The result cannot be written to stdout: ${error.message}.`),
+    false,
+  );
+});
+// There is nowhere left to tell it.
+process.stderr.on("error", () => {});
 
-function withSubcommands(command: Command): readonly Command[] {
-  return [command, ...command.commands.flatMap(withSubcommands)];
-}
-
-async function main(): Promise<void> {
-  watchStreams();
-  try {
-    await createProgram().parseAsync([...args], { from: "user" });
-  } catch (error) {
-    if (error instanceof CommanderError) setExitCode(error.exitCode === 0 ? 0 : 2);
-    else fail(error, args.includes("--verbose"));
-  }
-}
-
-await main();
+const code = await runProgram(process.argv.slice(2), {
+  out: (text) => process.stdout.write(text),
+  err: (text) => process.stderr.write(text),
+});
+if (code !== 0) process.exitCode = code;

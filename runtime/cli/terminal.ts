@@ -1,15 +1,28 @@
-/** The process around a command: streams, exit code, progress bars. */
+/** What is around a command: streams, exit code, progress bars. */
 import process from "node:process";
 import { bytesText, FoveaError } from "../core/diagnostics.ts";
 import type { Host } from "../host/mod.ts";
 import type { Progress } from "../session/options.ts";
 import { oneLine } from "./table.ts";
 
-export const args: readonly string[] = process.argv.slice(2);
+/** Where a command's results and its sentences for people go. */
+export interface Streams {
+  out(text: string): void;
+  err(text: string): void;
+}
+
+let streams: Streams | undefined;
+let code = 0;
+
+/** Turns to the streams of a new run. */
+export function writeTo(next: Streams): void {
+  streams = next;
+  code = 0;
+}
 
 export function print(text: string): void {
   try {
-    process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
+    streams?.out(text.endsWith("\n") ? text : `${text}\n`);
   } catch (cause) {
     // Deno writes to files at once and throws.
     const reason = cause instanceof Error ? cause.message : String(cause);
@@ -23,32 +36,23 @@ export function printJson(value: unknown): void {
 
 /** A sentence for people; never on stdout, which belongs to results. */
 export function say(sentence: string): void {
-  process.stderr.write(`${sentence}\n`);
+  streams?.err(`${sentence}\n`);
 }
 
-export function setExitCode(code: number): void {
-  process.exitCode = code;
+export function setExitCode(next: number): void {
+  code = next;
 }
 
-/**
- * A reader that has seen enough (`| head -1`) closes the pipe: that is no error. Other failures of stdout are told, since
- * the result is lost.
- */
-export function watchStreams(): void {
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") return;
-    fail(new FoveaError("output_failed", `The result cannot be written to stdout: ${error.message}.`), false);
-  });
-  // There is nowhere left to tell it.
-  process.stderr.on("error", () => {});
+export function exitCode(): number {
+  return code;
 }
 
 /** Engines name what they cannot allocate each in their own way. */
 const isOutOfMemory = (error: unknown): boolean =>
   error instanceof RangeError && /memory|allocat|array length|invalid length/i.test(error.message);
 
-/** Prints an error for people and sets the exit code; a stack only with `verbose`. */
-export function fail(error: unknown, verbose: boolean): void {
+/** Prints an error for people and sets the exit code, which it returns; a stack only with `verbose`. */
+export function fail(error: unknown, verbose: boolean): number {
   const expected = error instanceof FoveaError || isOutOfMemory(error);
   setExitCode(error instanceof FoveaError ? error.exitCode : 2);
   const text = error instanceof Error ? error.message : String(error);
@@ -59,6 +63,7 @@ export function fail(error: unknown, verbose: boolean): void {
   else say(`fovea: ${text}`);
   if (verbose && error instanceof Error) say(error.stack ?? "");
   else if (!expected) say("Run again with --verbose for a stack trace.");
+  return code;
 }
 
 /** Only work that lasts longer than this gets a bar. */

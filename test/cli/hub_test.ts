@@ -14,7 +14,8 @@ interface Place {
   readonly hub: HubServer;
   readonly folder: string;
   readonly run: (...args: readonly string[]) => Promise<CliResult>;
-  readonly kill: AbortController;
+  /** In a process of its own, until it is killed. */
+  readonly start: (kill: AbortSignal, ...args: readonly string[]) => Promise<CliResult>;
 }
 
 async function withHub(run: (place: Place) => Promise<void>): Promise<void> {
@@ -29,10 +30,14 @@ async function withHub(run: (place: Place) => Promise<void>): Promise<void> {
     "acme/private": model("test/fixtures/vit", "private"),
   });
   const folder = mkdtempSync(join(tmpdir(), "fovea-cli-hub-"));
-  const kill = new AbortController();
   const env = { FOVEA_CACHE_DIR: folder, HF_ENDPOINT: hub.url, HF_HOME: join(folder, "home"), HF_TOKEN: "" };
   try {
-    await run({ hub, folder, kill, run: (...args) => runCli(args, { env, kill: kill.signal }) });
+    await run({
+      hub,
+      folder,
+      run: (...args) => runCli(args, { env }),
+      start: (kill, ...args) => runCli(args, { env, kill }),
+    });
   } finally {
     await hub.close();
     rmSync(folder, { recursive: true });
@@ -72,11 +77,12 @@ test("a pulled model verifies and embeds without the hub", async () => {
 });
 
 test("a killed pull goes on where it was", async () => {
-  await withHub(async ({ hub, run, folder, kill }) => {
+  await withHub(async ({ hub, start, folder }) => {
+    const kill = new AbortController();
     const to = join(folder, "model");
     const size = (statSync(join(DIGITS, "model.safetensors"), { throwIfNoEntry: true }) as { size: number }).size;
     hub.fault = (asked) => (asked.server === "store" && asked.range === undefined ? { stallAfter: 40_000 } : undefined);
-    const first = run("pull", "hf:acme/digits", "--to", to);
+    const first = start(kill.signal, "pull", "hf:acme/digits", "--to", to);
     const written = (): number => {
       const own = join(to, ".fovea");
       const partial = readdirSync(own).find((n) => n.startsWith("model.safetensors") && n.endsWith(".partial"));

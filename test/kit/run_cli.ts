@@ -1,7 +1,8 @@
-/** Runs the command line on the runtime that the tests run on. */
+/** Runs the command line on the runtime that the tests run on, in this process wherever that shows the same. */
 import { spawn } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { runProgram } from "../../runtime/cli/program.ts";
 import { TEST_CACHE } from "./test_cache.ts";
 
 export interface CliResult {
@@ -10,7 +11,9 @@ export interface CliResult {
   readonly stderr: string;
 }
 
+/** All but `env` and `cwd` need a process of the command's own. */
 export interface CliOptions {
+  readonly ownProcess?: boolean;
   readonly env?: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;
   /** Working directory; the test's own unless given. */
@@ -56,7 +59,42 @@ export function runScript(script: string, args: readonly string[], options: CliO
   });
 }
 
+let running: Promise<unknown> = Promise.resolve();
+
 /** Runs `fovea` with arguments. */
 export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
-  return runScript(MAIN, args, options);
+  const { env, cwd, ...needs } = options;
+  if (Object.values(needs).some((need) => need !== undefined && need !== false)) return runScript(MAIN, args, options);
+  const run = running.then(() => runHere(args, { FOVEA_CACHE_DIR: TEST_CACHE, ...env }, cwd));
+  running = run.catch(() => {});
+  return run;
+}
+
+async function runHere(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  cwd: string | undefined,
+): Promise<CliResult> {
+  const own = process.cwd();
+  const before = Object.keys(env).map((name) => [name, process.env[name]] as const);
+  const written = { stdout: "", stderr: "" };
+  Object.assign(process.env, env);
+  if (cwd !== undefined) process.chdir(cwd);
+  try {
+    const code = await runProgram(args, {
+      out: (text) => {
+        written.stdout += text;
+      },
+      err: (text) => {
+        written.stderr += text;
+      },
+    });
+    return { code, ...written };
+  } finally {
+    process.chdir(own);
+    for (const [name, value] of before) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  }
 }

@@ -6,7 +6,6 @@ import { imageOffsets, mergeIndex, patchIndex, patchRotary } from "../../plugins
 import { hash32 } from "../../runtime/core/random.ts";
 import type { PatchGrid } from "../../runtime/nn/mod.ts";
 import { FIXTURES, readJson } from "../kit/tower_fixtures.ts";
-import { leastMs } from "../kit/work_time.ts";
 
 const CONFIG = readPixtralConfig(readJson(join(FIXTURES, "pixtral/config.json")));
 
@@ -90,16 +89,4 @@ test("pixtral merge index: squares row by row, and the patches of each row by ro
     const order = all.map((_, i) => i).sort((a, b) => before(key(all[a]), key(all[b])));
     assert.deepEqual([...data], order);
   }
-});
-
-test("pixtral: tables cost at most a millisecond per 1,000 patches", () => {
-  const grids = Array.from({ length: 4 }, () => ({ rows: 64, columns: 64 }));
-  const config = { ...CONFIG, hiddenSize: 1024, heads: 16 };
-  const tables = (): void => {
-    patchIndex(grids, grids[0]);
-    patchRotary(grids, config);
-    mergeIndex(grids, 2);
-  };
-  const least = leastMs(tables, 16.384) / 16.384;
-  assert.ok(least <= 1, `${least} ms per 1,000 patches`);
 });

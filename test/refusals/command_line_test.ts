@@ -2,14 +2,13 @@
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import process from "node:process";
 import { test } from "node:test";
 import type { Command } from "commander";
 import { benchCommand } from "../../runtime/cli/bench.ts";
 import { checkFinite, compare } from "../../runtime/cli/compare.ts";
 import { embedCommand } from "../../runtime/cli/embed.ts";
 import { explainCommand } from "../../runtime/cli/explain.ts";
-import { fail, print } from "../../runtime/cli/terminal.ts";
+import { fail, print, writeTo } from "../../runtime/cli/terminal.ts";
 import { rangesCommand } from "../../runtime/cli/tune_ranges.ts";
 import { verifyCommand } from "../../runtime/cli/verify.ts";
 import { findCases, findProcessorCases } from "../../runtime/cli/verify_cases.ts";
@@ -34,22 +33,6 @@ async function misread(command: Command, args: readonly string[], says: RegExp):
 
 const refused = (command: Command, args: readonly string[], code: string, says: RegExp): Promise<void> =>
   assert.rejects(command.parseAsync(args, { from: "user" }), hasCode(code, says));
-
-/** Writes of a stream while `work` runs; none reaches it. */
-function written(stream: NodeJS.WriteStream, work: () => void): string {
-  const own = stream.write;
-  let text = "";
-  stream.write = (chunk: unknown) => {
-    text += String(chunk);
-    return true;
-  };
-  try {
-    work();
-  } finally {
-    stream.write = own;
-  }
-  return text;
-}
 
 test("values of options are told what was expected of them", async () => {
   await misread(benchCommand(), ["m", "--size", "224"], /--size .*Expected HEIGHTxWIDTH, such as 224x224\./);
@@ -136,25 +119,19 @@ test("results of another shape and results that are not finite fail a check", ()
 });
 
 test("a stdout that takes nothing is an error, and an unexpected error says how to see more", () => {
-  const own = process.stdout.write;
-  process.stdout.write = () => {
-    throw new Error("no space left on device");
-  };
-  try {
-    assert.throws(
-      () => print("result"),
-      hasCode("output_failed", /^The result cannot be written to stdout: no space left on device\.$/),
-    );
-  } finally {
-    process.stdout.write = own;
-  }
-  const before = process.exitCode;
-  try {
-    const unexpected = written(process.stderr, () => fail(new TypeError("it is undefined"), false));
-    assert.equal(unexpected, "fovea: it is undefined\nRun again with --verbose for a stack trace.\n");
-    assert.equal(process.exitCode, 2);
-  } finally {
-    // Bun takes no undefined.
-    process.exitCode = before ?? 0;
-  }
+  let told = "";
+  writeTo({
+    out: () => {
+      throw new Error("no space left on device");
+    },
+    err: (text) => {
+      told += text;
+    },
+  });
+  assert.throws(
+    () => print("result"),
+    hasCode("output_failed", /^The result cannot be written to stdout: no space left on device\.$/),
+  );
+  assert.equal(fail(new TypeError("it is undefined"), false), 2);
+  assert.equal(told, "fovea: it is undefined\nRun again with --verbose for a stack trace.\n");
 });

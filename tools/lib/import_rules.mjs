@@ -58,7 +58,7 @@ const ROOMS = {
   "plugins/": { name: "plugins", values: ["abi", "nn", "media", "core"] },
   "test/kit": {
     name: "test kit",
-    values: [...LIBRARY, "compile", "kernels", "plugins", "mod.ts"],
+    values: [...LIBRARY, "cli", "compile", "kernels", "plugins", "mod.ts"],
     packages: ["fast-check"],
   },
   "mod.ts": {

@@ -22,7 +22,8 @@ export default async function* nodeReporter(events) {
     const outcome = reason !== undefined ? "skipped" : type === "test:pass" ? "passed" : "failed";
     const error = data.details?.error;
     const message = outcome === "failed" ? String(error?.cause?.stack ?? error?.message ?? "no message") : undefined;
-    yield line({ name, file, nesting, outcome, reason: typeof reason === "string" ? reason : undefined, message });
+    const { duration_ms: ms } = data.details ?? {};
+    yield line({ name, file, nesting, outcome, ms, reason: typeof reason === "string" ? reason : undefined, message });
   }
 }
 
