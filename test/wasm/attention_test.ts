@@ -43,6 +43,7 @@ test("attention is right for random sizes and options", () => {
       keyMask: pick(3, 2) === 0,
       segments: pick(3, 3) === 0,
       window: pick(2, 11) === 0 ? 0 : 1 + pick(pick(2, 12) === 0 ? 9 : 90, 13),
+      turn: 1 + pick(4, 14),
       partKeys: 0,
     };
     const square = options.causal || options.segments || options.window > 0;

@@ -34,9 +34,26 @@ test("matmul is right for random sizes and tiles", () => {
       epilogue: { op: "add", args: [{ input: 0 }, { input: 1 }] },
       operands: [(["row", "full", "column", "scalar"] as const)[pick(4, 10) - 1]],
       madd: false,
+      turn: pick(4, 11),
       aBytes: seed % 2 === 1,
     } as const;
     assert.equal(matmulCheck(options, sizes)(instantiate(matmulKernel(options).bytes)), undefined, `seed ${seed}`);
+  }
+});
+
+test("turns of several steps are right, whatever rest they leave", () => {
+  for (const [k, aBytes] of [[1], [3], [4], [37], [771], [1030], [259, true]] as readonly [number, boolean?][]) {
+    const sizes = { m: 13, n: 19, k, batch: 1, gap: 0 };
+    for (const turn of [2, 3, 4]) {
+      for (const known of [k, "argument"] as const) {
+        const options = {
+          ...{ rows: 6, columns: 8, n: 19, k: known, aRowStride: k, turn, madd: false },
+          ...{ epilogue: { input: 0 }, operands: [], aBytes: aBytes === true },
+        };
+        const wrong = matmulCheck(options, sizes)(instantiate(matmulKernel(options).bytes));
+        assert.equal(wrong, undefined, `K ${k}, turns of ${turn}`);
+      }
+    }
   }
 });
 

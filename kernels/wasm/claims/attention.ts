@@ -67,6 +67,7 @@ function optionsOf(context: ClaimContext, node: Node, headDim: number): Attentio
     segments: a.segments === true,
     window: windowOf(context, node),
     madd: context.capabilities.relaxedMadd === true,
+    turn: context.capabilities.tileTurn as number,
     mostQueries: Math.max(1, bounds(node.inputs[0].shape[1], context.box).max),
     mostKeys: Math.max(1, bounds(reachableKeys(node), context.box).max),
     partKeys: 0,
@@ -145,4 +146,4 @@ function claim(context: ClaimContext, node: Node): readonly Offer[] {
   return [offer];
 }
 
-export const ATTENTION_KERNEL: KernelSpec = { name: NAME, device: "wasm", reads: ["relaxedMadd"], claim };
+export const ATTENTION_KERNEL: KernelSpec = { name: NAME, device: "wasm", reads: ["relaxedMadd", "tileTurn"], claim };

@@ -49,6 +49,7 @@ interface Tile {
   readonly rows: number;
   readonly columns: number;
   readonly madd: boolean;
+  readonly turn: number;
 }
 
 /** What is read as the left-hand side. */
@@ -124,9 +125,9 @@ function analyze(context: ClaimContext, node: Node, left: LeftSide, epilogue: Ep
   const found = inPlace ? formFor(view.strides) : undefined;
   const form = found ?? formFor(dense);
   if (form === undefined) return "what it reads cannot be walked as batches of rows.";
-  const { tileRows, tileColumns, relaxedMadd } = context.capabilities;
+  const { tileRows, tileColumns, tileTurn, relaxedMadd } = context.capabilities;
   const rows = rowsOfTile(tileRows as number, hintOf(form.rows, context.box));
-  const tile = { rows, columns: tileColumns as number, madd: relaxedMadd === true };
+  const tile = { rows, columns: tileColumns as number, madd: relaxedMadd === true, turn: tileTurn as number };
   // Products of bytes read panels of f32.
   const stored = left.value.dtype === "u8" ? undefined : storedWeight(context, b);
   return { node, left, epilogue, tile, n, k, transposed, form, copiesA: found === undefined, stored };
@@ -282,7 +283,7 @@ function offersFor(context: ClaimContext, node: Node, epilogue: Epilogue): reado
 export const MATMUL_KERNEL: KernelSpec = {
   name: NAME,
   device: "wasm",
-  reads: ["tileRows", "tileColumns", "relaxedMadd"],
+  reads: ["tileRows", "tileColumns", "tileTurn", "relaxedMadd"],
   claim: (context, node) => {
     if (node.op === "matmul")
       return offersFor(context, node, { expr: { input: 0 }, operands: [], covers: [], output: node });

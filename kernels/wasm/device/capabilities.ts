@@ -8,6 +8,7 @@ import { FoveaError } from "../../../runtime/core/diagnostics.ts";
  * - `relaxedMadd`: `f32x4.relaxed_madd` exists, with which results may differ in the last bits between engines, and with it the
  *   other relaxed instructions, of which `i32x4.relaxed_dot_i8x16_i7x16_add_s` is used where all engines agree.
  * - `tileRows` x `tileColumns`: register tile of the matrix product that runs fastest.
+ * - `tileTurn`: steps of K in a turn of its inner loop.
  * - `integerRows` x `integerColumns`: as `tileRows` x `tileColumns`, for products of integers.
  * - `flopsPerSecond`, `bytesPerSecond`: one thread of a 2026 server core; `launchSeconds`: cost of starting a step.
  */
@@ -17,6 +18,7 @@ const TARGETS: Readonly<Record<string, Capabilities>> = {
     relaxedMadd: true,
     tileRows: 6,
     tileColumns: 8,
+    tileTurn: 4,
     integerRows: 6,
     integerColumns: 8,
     flopsPerSecond: 60e9,
@@ -28,6 +30,7 @@ const TARGETS: Readonly<Record<string, Capabilities>> = {
     relaxedMadd: false,
     tileRows: 2,
     tileColumns: 16,
+    tileTurn: 1,
     integerRows: 2,
     integerColumns: 16,
     flopsPerSecond: 54e9,

@@ -65,6 +65,8 @@ export interface ScratchLayout {
 export interface ScratchOptions {
   readonly headDim: number;
   readonly madd: boolean;
+  /** Steps of a product in one turn of its inner loop; 1 unless given. */
+  readonly turn?: number;
   /** Makes room for `unseen`. */
   readonly windowed: boolean;
   /** Makes room for `resume`. */
@@ -76,8 +78,8 @@ export interface ScratchOptions {
 
 /** Where everything lies. */
 export function scratchLayout(options: ScratchOptions): ScratchLayout {
-  const { headDim, madd, windowed, parted, mostQueries = QUERIES, mostKeys = KEYS } = options;
-  const tile = { rows: madd ? 6 : 4, columns: 8, madd };
+  const { headDim, madd, turn, windowed, parted, mostQueries = QUERIES, mostKeys = KEYS } = options;
+  const tile = { rows: madd ? 6 : 4, columns: 8, madd, ...(turn === undefined ? {} : { turn }) };
   const queries = Math.min(QUERIES, roundUp(mostQueries, tile.rows));
   const keys = Math.min(KEYS, roundUp(mostKeys, tile.columns));
   let bytes = 0;
@@ -199,7 +201,7 @@ function multiplyKeys(frame: KernelFrame, block: AttentionBlock, { registers, ro
     clearTile(registers, rows),
     set(q, get(query)),
     set(b, get(panel)),
-    multiplyTile(registers, { a: tileRows, b, end }),
+    multiplyTile(registers, { a: tileRows, b, end, multipleOf: layout.headDim }),
     storeTile(registers, rows, scores, layout.scoresRow),
   ];
   const begun = i32.ltS(get(column), keysOf(frame, layout.seen, row, rows - 1));

@@ -18,6 +18,8 @@ export interface AttentionOptions {
   readonly window: number;
   /** Allows relaxed multiply-add. */
   readonly madd: boolean;
+  /** Steps of a product in one turn of its inner loop; 1 unless given. */
+  readonly turn?: number;
   /**
    * Keys of a part, a multiple of the keys of a block: a block of queries meets its keys in as many calls as it has parts, in
    * order and with the same scratch, so that no call is long. 0 computes it in one call. Needs a `window` of 0.
@@ -32,7 +34,7 @@ export interface AttentionOptions {
 /** What the size of scratch and grid depends on. */
 export type AttentionLayoutOptions = Pick<
   AttentionOptions,
-  "headDim" | "window" | "madd" | "partKeys" | "mostQueries" | "mostKeys"
+  "headDim" | "window" | "madd" | "turn" | "partKeys" | "mostQueries" | "mostKeys"
 >;
 
 /**

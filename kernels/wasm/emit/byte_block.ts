@@ -3,7 +3,7 @@ import { type Code, f32, f32x4, get, i32, i32x4, type Local, set, v128 } from ".
 import type { KernelFrame } from "../asm/module.ts";
 import { advance, countDown, inFours, repeatWhile } from "./loops.ts";
 import { clearSums, tilePass } from "./matmul_block.ts";
-import { type SizeValue, sizeValue, smaller } from "./size.ts";
+import { gcd, type Size, type SizeValue, sizeValue, smaller } from "./size.ts";
 import type { TileShape } from "./tile.ts";
 
 /** Steps of K that are converted at once: with 64 rows they stay in the second-level cache, with all panels' part of B. */
@@ -32,6 +32,7 @@ export interface ByteBlock {
   readonly b: Local;
   /** Panels of the block, at least one. */
   readonly panels: Local;
+  readonly k: Size;
   readonly kSteps: SizeValue;
   /** Rows of the block. */
   readonly height: Local;
@@ -74,7 +75,8 @@ export function multiplyBytes(frame: KernelFrame, block: ByteBlock): Code {
   const sumBytes = panelSumBytes(blockRows, columns);
   const [steps, stepsLeft, converted, panel, panelsLeft, panelSums] = frame.locals("i32", 6);
   const aRow = sizeValue(frame, STEPS, 0);
-  const pass = tilePass(frame, { tile, aRowStride: STEPS, aRow, clears: false, rests, most });
+  const multipleOf = block.k === "argument" ? 1 : gcd(block.k, STEPS);
+  const pass = tilePass(frame, { tile, aRowStride: STEPS, aRow, clears: false, rests, most, multipleOf });
   const eachPanel = (body: Code): Code => [
     set(panelSums, get(frame.scratch)),
     set(panelsLeft, get(panels)),

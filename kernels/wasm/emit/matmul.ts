@@ -34,6 +34,8 @@ export interface MatmulOptions {
   readonly operands: readonly EpilogueAccess[];
   /** Allows relaxed multiply-add. */
   readonly madd: boolean;
+  /** Steps of K in one turn of the inner loop; 1 unless given. */
+  readonly turn?: number;
   /** B is one matrix, packed in panels of this type; K is then a constant. f32 unless given. */
   readonly half?: HalfDType;
   /**
@@ -208,7 +210,7 @@ export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered
       set(b, wordsAfter(argument("b"), ...bFirst)),
       multiplyBytes(frame, {
         ...{ tile: options, blockRows: blockRows(options), height, rests: remainders(mHint, rows), most },
-        ...{ a, aRow, b, panels: panelsHere, kSteps: k },
+        ...{ a, aRow, b, panels: panelsHere, k: options.k, kSteps: k },
       }),
     ];
     const multiplyPanel = (): Code => [

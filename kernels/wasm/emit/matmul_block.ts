@@ -4,7 +4,7 @@ import { type Code, get, i32, type Local, set, when, whileLoop } from "../asm/co
 import type { KernelFrame } from "../asm/module.ts";
 import { widenPairs } from "./half.ts";
 import { advance, countDown, repeatWhile, wordBytes } from "./loops.ts";
-import { type Size, type SizeValue, smaller } from "./size.ts";
+import { gcd, type Size, type SizeValue, smaller } from "./size.ts";
 import {
   clearTile,
   loadTile,
@@ -56,6 +56,8 @@ interface TilePass {
   readonly rests: readonly number[];
   /** No block has more rows; nothing where that is not known. */
   readonly most: number | undefined;
+  /** Divides the steps of every pass. */
+  readonly multipleOf: number;
 }
 
 interface TilePlaces {
@@ -111,7 +113,10 @@ export function tilePass(
       operands.place(aTile, count),
       set(bStep, get(b)),
       pass.clears ? clearTile(registers, count) : loadTile(registers, count, sums, 4 * columns),
-      multiplyTile(registers, { a: operands.rows.slice(0, count), b: bStep, end }),
+      multiplyTile(registers, {
+        ...{ a: operands.rows.slice(0, count), b: bStep, end },
+        multipleOf: pass.multipleOf,
+      }),
       storeTile(registers, count, sums, 4 * columns),
     ];
     const rest = pass.rests.map((n) => when(i32.eq(get(left), i32.of(n)), multiply(n)));
@@ -137,14 +142,16 @@ export function tilePass(
 export function multiplyBlock(frame: KernelFrame, block: ProductBlock): Code {
   const { a, b, tile, aRowStride, height, aRow, kSteps, rests, most } = block;
   const rowBytes = stepBytes(tile) * tile.columns;
-  const atOnce = block.k !== "argument" && block.k <= blockSteps(tile);
+  const { k } = block;
+  const atOnce = k !== "argument" && k <= blockSteps(tile);
+  const multipleOf = k === "argument" ? 1 : atOnce ? k : gcd(k, blockSteps(tile));
   const {
     registers,
     end: bEnd,
     left,
     sums,
     run,
-  } = tilePass(frame, { tile, aRowStride, aRow, clears: atOnce, rests, most });
+  } = tilePass(frame, { tile, aRowStride, aRow, clears: atOnce, rests, most, multipleOf });
   // Panels of f32 are read where they are.
   const panel = block.half === undefined ? b : frame.local("i32");
   const widen = block.half === undefined ? undefined : widened(frame, block.half.dtype, b, panel, bEnd);

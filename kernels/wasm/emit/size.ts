@@ -15,7 +15,7 @@ export interface SizeHint {
   readonly multipleOf?: number;
 }
 
-const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
+export const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 
 /** What may be left when a size is taken `step` at a time, 0 left out. */
 export function remainders({ exact, most, multipleOf = 1 }: SizeHint, step: number): readonly number[] {

@@ -1,5 +1,5 @@
 /** The register tile: rows of A times a panel of B, accumulated in registers, K in one chain per lane. */
-import { type Code, f32x4, get, i32, i32x4, type Local, set, v128 } from "../asm/code.ts";
+import { type Code, f32x4, get, i32, i32x4, type Local, set, v128, whileLoop } from "../asm/code.ts";
 import type { KernelFrame } from "../asm/module.ts";
 import { advance, repeatWhile } from "./loops.ts";
 import { multiplyAdd } from "./math.ts";
@@ -19,6 +19,8 @@ export interface TileShape {
   readonly madd: boolean;
   /** A and B hold integers, and sums are of 32 bits; f32 unless given. */
   readonly integers?: IntegerForm;
+  /** Steps of K in one turn of the inner loop, where the tile has all its rows; 1 unless given. */
+  readonly turn?: number;
 }
 
 /** Bytes of a panel for each column and step of K. */
@@ -31,6 +33,8 @@ export interface TileRegisters {
   readonly sums: readonly (readonly Local[])[];
   readonly panel: readonly Local[];
   readonly factor: Local;
+  /** The last place where a turn of several steps begins. */
+  readonly lastTurn: Local;
 }
 
 export function tileRegisters(frame: KernelFrame, shape: TileShape): TileRegisters {
@@ -40,6 +44,7 @@ export function tileRegisters(frame: KernelFrame, shape: TileShape): TileRegiste
     sums: Array.from({ length: shape.rows }, () => frame.locals("v128", vectors)),
     panel: frame.locals("v128", vectors),
     factor: frame.local("v128"),
+    lastTurn: frame.local("i32"),
   };
 }
 
@@ -56,6 +61,8 @@ export interface TileOperands {
   readonly b: Local;
   /** `b` after the last step. */
   readonly end: Local;
+  /** Divides the number of steps; 1 unless given. */
+  readonly multipleOf?: number;
 }
 
 /** Sets the first `rows` rows of sums to 0. */
@@ -78,8 +85,9 @@ export function storeTile({ sums }: TileRegisters, rows: number, at: Local, rowB
 }
 
 /**
- * Adds the products of `operands.a.length` rows over all steps of K, at least one; ends with every pointer behind what it read. One
- * step per turn: some engines gather the loads of unrolled steps at the top of the loop and spill all of them.
+ * Adds the products of `operands.a.length` rows over all steps of K, at least one; ends with every pointer behind what it read.
+ * Turns of one step are the safe choice: some engines gather the loads of several at the top of the loop and spill all of them,
+ * others lose a tenth to the loop itself.
  */
 export function multiplyTile(registers: TileRegisters, operands: TileOperands): Code {
   return overSteps(registers, operands, accumulate(registers.shape));
@@ -93,25 +101,40 @@ function accumulate({ madd, integers }: TileShape): (factor: Code, panel: Code, 
 
 /** As {@link multiplyTile}, without products of which the factor from A is 0: B may hold anything there. */
 export function multiplyTileMasked(registers: TileRegisters, operands: TileOperands): Code {
-  return overSteps(registers, operands, (factor, panel, sum) =>
-    f32x4.add(v128.and(f32x4.mul(factor, panel), f32x4.ne(factor, f32x4.of(0))), sum),
+  return overSteps(
+    registers,
+    operands,
+    (factor, panel, sum) => f32x4.add(v128.and(f32x4.mul(factor, panel), f32x4.ne(factor, f32x4.of(0))), sum),
+    1,
   );
 }
 
 function overSteps(
-  { shape, sums, panel, factor }: TileRegisters,
-  { a, b, end }: TileOperands,
+  { shape, sums, panel, factor, lastTurn }: TileRegisters,
+  { a, b, end, multipleOf = 1 }: TileOperands,
   add: (factor: Code, panel: Code, sum: Code) => Code,
+  // Few rows have little to spread a longer loop over.
+  turn = a.length < shape.rows ? 1 : (shape.turn ?? 1),
 ): Code {
   const pointers = a.map((row) => row.pointer).filter((p, i, all) => all.indexOf(p) === i);
   const load = shape.integers === "pairs" ? v128.load8x8s : v128.load;
-  return repeatWhile(i32.ne(get(b), get(end)), [
-    panel.map((p, v) => set(p, load(get(b), 4 * stepBytes(shape) * v))),
-    a.map(({ pointer, offset }, r) => [
-      set(factor, v128.load32Splat(get(pointer), offset)),
-      sums[r].map((sum, v) => set(sum, add(get(factor), get(panel[v]), get(sum)))),
+  const bytes = stepBytes(shape) * shape.columns;
+  const steps = (count: number): Code => [
+    Array.from({ length: count }, (_, step) => [
+      panel.map((p, v) => set(p, load(get(b), step * bytes + 4 * stepBytes(shape) * v))),
+      a.map(({ pointer, offset }, r) => [
+        set(factor, v128.load32Splat(get(pointer), offset + 4 * step)),
+        sums[r].map((sum, v) => set(sum, add(get(factor), get(panel[v]), get(sum)))),
+      ]),
     ]),
-    pointers.map((p) => advance(p, i32.of(4))),
-    advance(b, i32.of(stepBytes(shape) * shape.columns)),
-  ]);
+    pointers.map((p) => advance(p, i32.of(4 * count))),
+    advance(b, i32.of(count * bytes)),
+  ];
+  const more = i32.ne(get(b), get(end));
+  if (multipleOf % turn === 0) return repeatWhile(more, steps(turn));
+  return [
+    set(lastTurn, i32.sub(get(end), i32.of(turn * bytes))),
+    whileLoop(i32.leU(get(b), get(lastTurn)), steps(turn)),
+    whileLoop(more, steps(1)),
+  ];
 }
