@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "c2f79566ec94aa68765833f7feb7b77d4ea213ba4b660b0b3761005e72dd0eea";
+export const SOURCE_DIGEST: string = "0ca3c77e58a839cbcb99c3d788fa490e8f3383774dd894e407926253dced1c4f";

@@ -12,6 +12,7 @@ import {
   loadTile,
   multiplyTile,
   multiplyTileMasked,
+  placeRows,
   storeTile,
   type TileRegisters,
   type TileShape,
@@ -195,13 +196,13 @@ const keysOf = (frame: KernelFrame, numbers: number, row: Local, ahead: number):
 function multiplyKeys(frame: KernelFrame, block: AttentionBlock, { registers, row, each }: TileWalk): Code {
   const { layout } = block;
   const { rows, columns } = layout.tile;
-  const [column, panel, end, query, q, b, scores] = frame.locals("i32", 7);
-  const tileRows = Array.from({ length: rows }, (_, r) => ({ pointer: q, offset: r * layout.queryRow }));
+  const [column, panel, end, query, b, scores] = frame.locals("i32", 6);
+  const a = frame.locals("i32", rows);
   const product = [
     clearTile(registers, rows),
-    set(q, get(query)),
+    placeRows(a, get(query), i32.of(layout.queryRow)),
     set(b, get(panel)),
-    multiplyTile(registers, { a: tileRows, b, end, multipleOf: layout.headDim }),
+    multiplyTile(registers, { a, b, end, multipleOf: layout.headDim }),
     storeTile(registers, rows, scores, layout.scoresRow),
   ];
   const begun = i32.ltS(get(column), keysOf(frame, layout.seen, row, rows - 1));
@@ -316,10 +317,10 @@ function weighRows(frame: KernelFrame, block: AttentionBlock): Code {
 function multiplyValues(frame: KernelFrame, block: AttentionBlock, { registers, row, each }: TileWalk): Code {
   const { layout } = block;
   const { rows, columns } = layout.tile;
-  const [offset, panel, end, weights, w, b, sums] = frame.locals("i32", 7);
-  const tileRows = Array.from({ length: rows }, (_, r) => ({ pointer: w, offset: r * layout.scoresRow }));
+  const [offset, panel, end, weights, b, sums] = frame.locals("i32", 6);
+  const a = frame.locals("i32", rows);
   const atKey = (key: Code): Code => i32.add(get(panel), i32.mul(key, i32.of(4 * columns)));
-  const operands = { a: tileRows, b, end };
+  const operands = { a, b, end };
   /** Keys up to the one whose number is given for a query of the tile. */
   const upTo = (numbers: number, ahead: number, multiply: typeof multiplyTile): Code => [
     set(end, atKey(keysOf(frame, numbers, row, ahead))),
@@ -335,16 +336,14 @@ function multiplyValues(frame: KernelFrame, block: AttentionBlock, { registers, 
       block.ragged ? [] : set(end, atKey(get(block.count))),
       each([
         loadTile(registers, rows, sums, layout.sumsRow),
-        set(w, get(weights)),
-        set(b, get(panel)),
+        placeRows(
+          a,
+          block.windowed ? i32.add(get(weights), wordBytes(keysOf(frame, layout.unseen, row, 0))) : get(weights),
+          i32.of(layout.scoresRow),
+        ),
+        set(b, block.windowed ? atKey(keysOf(frame, layout.unseen, row, 0)) : get(panel)),
         // Keys that only some queries of the tile see: what the others hold there must not matter, NaN included.
-        block.windowed
-          ? [
-              set(w, i32.add(get(w), wordBytes(keysOf(frame, layout.unseen, row, 0)))),
-              set(b, atKey(keysOf(frame, layout.unseen, row, 0))),
-              upTo(layout.unseen, rows - 1, multiplyTileMasked),
-            ]
-          : [],
+        block.windowed ? [upTo(layout.unseen, rows - 1, multiplyTileMasked)] : [],
         block.ragged ? upTo(layout.seen, 0, multiplyTile) : multiplyTile(registers, operands),
         block.ragged ? upTo(layout.seen, rows - 1, multiplyTileMasked) : [],
         storeTile(registers, rows, sums, layout.sumsRow),

@@ -76,7 +76,7 @@ export function multiplyBytes(frame: KernelFrame, block: ByteBlock): Code {
   const [steps, stepsLeft, converted, panel, panelsLeft, panelSums] = frame.locals("i32", 6);
   const aRow = sizeValue(frame, STEPS, 0);
   const multipleOf = block.k === "argument" ? 1 : gcd(block.k, STEPS);
-  const pass = tilePass(frame, { tile, aRowStride: STEPS, aRow, clears: false, rests, most, multipleOf });
+  const pass = tilePass(frame, { tile, aRow, clears: false, rests, most, multipleOf });
   const eachPanel = (body: Code): Code => [
     set(panelSums, get(frame.scratch)),
     set(panelsLeft, get(panels)),

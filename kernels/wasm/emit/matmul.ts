@@ -218,7 +218,7 @@ export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered
       set(b, wordsAfter(argument("b"), ...bFirst)),
       multiplyBlock(frame, {
         tile: options,
-        ...{ a, aRowStride: options.aRowStride, aRow },
+        ...{ a, aRow },
         ...{ b, k: options.k, kSteps: k },
         // All blocks but the last are whole tiles.
         ...{ height, rests: remainders(mHint, rows), most },

@@ -9,10 +9,10 @@ import {
   clearTile,
   loadTile,
   multiplyTile,
+  placeRows,
   stepBytes,
   storeTile,
   type TileRegisters,
-  type TileRow,
   type TileShape,
   tileRegisters,
 } from "./tile.ts";
@@ -29,7 +29,6 @@ export interface ProductBlock {
   /** First element of the block's rows of A. Moves. */
   readonly a: Local;
   /** Elements between rows of A. */
-  readonly aRowStride: Size;
   readonly aRow: SizeValue;
   /** The panel. Moves. */
   readonly b: Local;
@@ -48,7 +47,6 @@ export interface ProductBlock {
 /** How the rows of a block are multiplied, tile by tile. */
 interface TilePass {
   readonly tile: TileShape;
-  readonly aRowStride: Size;
   readonly aRow: SizeValue;
   /** Sums begin at 0 instead of those in scratch. */
   readonly clears: boolean;
@@ -70,28 +68,6 @@ interface TilePlaces {
   readonly height: Local;
 }
 
-interface TileRows {
-  readonly rows: readonly TileRow[];
-  readonly place: (first: Local, count: number) => Code;
-}
-
-/** The rows of a tile: constant distances from one pointer, or one pointer each. */
-function tileRows(frame: KernelFrame, { tile, aRowStride, aRow }: TilePass): TileRows {
-  if (aRowStride !== "argument") {
-    const pointer = frame.local("i32");
-    return {
-      rows: Array.from({ length: tile.rows }, (_, r) => ({ pointer, offset: 4 * r * aRowStride })),
-      place: (first) => set(pointer, get(first)),
-    };
-  }
-  const pointers = frame.locals("i32", tile.rows);
-  const next = (r: number): Code => i32.add(get(pointers[r - 1]), wordBytes(aRow.read));
-  return {
-    rows: pointers.map((pointer) => ({ pointer, offset: 0 })),
-    place: (first, count) => pointers.slice(0, count).map((p, r) => set(p, r === 0 ? get(first) : next(r))),
-  };
-}
-
 /** Multiplies a block by the steps from `b` to `end` of a panel; `left` and `sums` may serve between passes. */
 export function tilePass(
   frame: KernelFrame,
@@ -107,14 +83,14 @@ export function tilePass(
   const { rows, columns } = tile;
   const registers = tileRegisters(frame, tile);
   const [aTile, bStep, end, sums, left] = frame.locals("i32", 5);
-  const operands = tileRows(frame, pass);
+  const pointers = frame.locals("i32", rows);
   const run = ({ a, b, sums: firstSum, height }: TilePlaces): Code => {
     const multiply = (count: number): Code => [
-      operands.place(aTile, count),
+      placeRows(pointers.slice(0, count), get(aTile), aRow.times(4)),
       set(bStep, get(b)),
       pass.clears ? clearTile(registers, count) : loadTile(registers, count, sums, 4 * columns),
       multiplyTile(registers, {
-        ...{ a: operands.rows.slice(0, count), b: bStep, end },
+        ...{ a: pointers.slice(0, count), b: bStep, end },
         multipleOf: pass.multipleOf,
       }),
       storeTile(registers, count, sums, 4 * columns),
@@ -140,7 +116,7 @@ export function tilePass(
 
 /** Leaves the block's sums in scratch, rows `columns` apart. Every sum is one chain in ascending K. */
 export function multiplyBlock(frame: KernelFrame, block: ProductBlock): Code {
-  const { a, b, tile, aRowStride, height, aRow, kSteps, rests, most } = block;
+  const { a, b, tile, height, aRow, kSteps, rests, most } = block;
   const rowBytes = stepBytes(tile) * tile.columns;
   const { k } = block;
   const atOnce = k !== "argument" && k <= blockSteps(tile);
@@ -151,7 +127,7 @@ export function multiplyBlock(frame: KernelFrame, block: ProductBlock): Code {
     left,
     sums,
     run,
-  } = tilePass(frame, { tile, aRowStride, aRow, clears: atOnce, rests, most, multipleOf });
+  } = tilePass(frame, { tile, aRow, clears: atOnce, rests, most, multipleOf });
   // Panels of f32 are read where they are.
   const panel = block.half === undefined ? b : frame.local("i32");
   const widen = block.half === undefined ? undefined : widened(frame, block.half.dtype, b, panel, bEnd);

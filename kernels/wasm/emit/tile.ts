@@ -48,21 +48,24 @@ export function tileRegisters(frame: KernelFrame, shape: TileShape): TileRegiste
   };
 }
 
-/** Where row `r` of A is read: at `pointer` plus a constant number of bytes. */
-export interface TileRow {
-  readonly pointer: Local;
-  readonly offset: number;
-}
-
 /** What one tile reads; every pointer moves with K. */
 export interface TileOperands {
-  readonly a: readonly TileRow[];
+  /**
+   * A pointer for each row of A: where one pointer serves several rows at constant distances, one engine in use splats each
+   * factor in three instructions instead of one.
+   */
+  readonly a: readonly Local[];
   /** Moves through the panel, which has `columns` numbers per step of K. */
   readonly b: Local;
   /** `b` after the last step. */
   readonly end: Local;
   /** Divides the number of steps; 1 unless given. */
   readonly multipleOf?: number;
+}
+
+/** Sets pointers to rows that lie `rowBytes` apart. */
+export function placeRows(pointers: readonly Local[], first: Code, rowBytes: Code): Code {
+  return pointers.map((p, r) => set(p, r === 0 ? first : i32.add(get(pointers[r - 1]), rowBytes)));
 }
 
 /** Sets the first `rows` rows of sums to 0. */
@@ -116,18 +119,17 @@ function overSteps(
   // Few rows have little to spread a longer loop over.
   turn = a.length < shape.rows ? 1 : (shape.turn ?? 1),
 ): Code {
-  const pointers = a.map((row) => row.pointer).filter((p, i, all) => all.indexOf(p) === i);
   const load = shape.integers === "pairs" ? v128.load8x8s : v128.load;
   const bytes = stepBytes(shape) * shape.columns;
   const steps = (count: number): Code => [
     Array.from({ length: count }, (_, step) => [
       panel.map((p, v) => set(p, load(get(b), step * bytes + 4 * stepBytes(shape) * v))),
-      a.map(({ pointer, offset }, r) => [
-        set(factor, v128.load32Splat(get(pointer), offset + 4 * step)),
+      a.map((pointer, r) => [
+        set(factor, v128.load32Splat(get(pointer), 4 * step)),
         sums[r].map((sum, v) => set(sum, add(get(factor), get(panel[v]), get(sum)))),
       ]),
     ]),
-    pointers.map((p) => advance(p, i32.of(4 * count))),
+    a.map((pointer) => advance(pointer, i32.of(4 * count))),
     advance(b, i32.of(count * bytes)),
   ];
   const more = i32.ne(get(b), get(end));
