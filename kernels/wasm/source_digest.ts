@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "0ca3c77e58a839cbcb99c3d788fa490e8f3383774dd894e407926253dced1c4f";
+export const SOURCE_DIGEST: string = "f71b65a1dfe61030a46bb7332255a0aa8f85019d8b3d14e802ef44335b0c231f";

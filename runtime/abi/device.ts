@@ -85,6 +85,8 @@ export interface Device {
 /** What a device may use of its host; `runtime/host` supplies it. */
 export interface DeviceHost {
   readonly name: string;
+  /** JavaScript engine and, where known, its version: `V8 11.3`, `JavaScriptCore`. */
+  readonly engine?: string;
   readonly cores: number;
   /** Starts a worker of the kernel plugin's own entry; absent where there are no workers. */
   readonly spawnWorker?: (entry: URL, data: unknown) => WorkerHandle;

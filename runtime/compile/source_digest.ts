@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "cd5e7846cb9c280338e27b3b40a93ff3269493ed96cef3debba414c000efb581";
+export const SOURCE_DIGEST: string = "90cc1d999e896e76c4aa17d18511ade5594ef4c016ba3567dfa4f8e4b66472f6";

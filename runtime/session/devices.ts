@@ -19,6 +19,7 @@ export type DeviceReport =
 export function deviceHost(host: Host): DeviceHost {
   return {
     name: `${host.name} ${host.version}`,
+    engine: host.engine,
     cores: host.cores,
     spawnWorker: (entry, data) => host.spawnWorker(entry, data),
   };
@@ -48,6 +49,23 @@ export function findDevice(kind: string, plugins: readonly Plugin[]): DeviceSpec
     "unknown_device",
     `No plugin brings a device "${kind}"; there are ${kinds.join(", ") || "none"}.${didYouMean(kind, kinds)}`,
   );
+}
+
+/**
+ * The target to open a device for where packs hold nothing for its own choice: the best of theirs that this machine can use.
+ * @throws FoveaError `unknown_device`
+ */
+export async function packedTarget(
+  kind: string,
+  plugins: readonly Plugin[],
+  host: DeviceHost,
+  packed: readonly { readonly device: string; readonly target: string }[],
+): Promise<string | undefined> {
+  const spec = findDevice(kind, plugins);
+  const names = new Set(packed.filter(({ device }) => device === kind).map(({ target }) => target));
+  const own = await spec.probe(host);
+  if ("unavailable" in own || names.has(own.target)) return undefined;
+  return spec.targets.find((name) => names.has(name) && spec.targetProblem?.(name) === undefined);
 }
 
 /** @throws FoveaError `unknown_device`, `device_unavailable`, and what the device's `open` throws */
