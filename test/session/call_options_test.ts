@@ -81,6 +81,7 @@ for (const threads of [0, 2]) {
   test(`threads ${threads}: work stops at its deadline and says what it was doing; what waits never starts`, async () => {
     const runtime = await openRuntime({ threads });
     const component = await runtime.compile(SLOW);
+    await component.run(rows(1));
     const begin = performance.now();
     const slow = component.run(rows(16384), { deadline: 120, requestId: "slow" });
     const waiting = component.run(rows(3), { deadline: new Date(Date.now() + 60), requestId: "waiting" });

@@ -50,6 +50,19 @@ test("a pack loads without compiling, by folder, address and memory, and gives t
     }
   }));
 
+test("a runtime whose target is not pinned takes the one that its packs were made for", () =>
+  withFolder(async (folder) => {
+    // No engine chooses this target by itself but JavaScriptCore, and that one not the other.
+    for (const target of ["wasm-simd128-6x8", "wasm-simd128"]) {
+      await build([target], `${folder}/${target}`);
+      await withRuntime({ packs: [`${folder}/${target}`] }, async (runtime) => {
+        assert.equal(runtime.target, target);
+        await runtime.load(CLIP, { components: ["text"] });
+        assert.equal(runtime.stats().counters.compiled, 0);
+      });
+    }
+  }));
+
 test("a pack of a model that takes pictures holds what cuts them", () =>
   withFolder(async (folder) => {
     const processor = { size: { shortest_edge: 32 }, crop_size: 32 };
