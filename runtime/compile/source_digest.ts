@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "cd5e7846cb9c280338e27b3b40a93ff3269493ed96cef3debba414c000efb581";
+export const SOURCE_DIGEST: string = "6cd2b66cec65417b4eb3901f7fee82e4c3efc35269047c7b4be085f51f129e93";

@@ -1,7 +1,8 @@
 /** One compiled graph with its weights: `runtime.compile`, from a small MLP to a whole tower. */
 import type { ComponentSpec, Plan, Tensor, Tensors } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
-import { type Bindings, type Dim, evaluate, symbolsOf } from "../core/dim.ts";
+import { type Bindings, evaluate, symbolsOf } from "../core/dim.ts";
+import { soleSymbol } from "../core/substitute.ts";
 import type { TraceSink } from "../core/trace.ts";
 import { type CallOptions, type ForwardContext, openContext } from "../exec/forward_context.ts";
 import { createInstanceWeights, type TensorReader } from "../exec/instance_weights.ts";
@@ -28,13 +29,6 @@ export interface CompiledComponent {
   explain(): string;
   close(): void;
   [Symbol.asyncDispose](): Promise<void>;
-}
-
-/** A symbolic size that is one symbol alone. */
-function soleSymbol(d: Dim): string | undefined {
-  if (typeof d === "number" || d.terms.length !== 1) return undefined;
-  const [{ coefficient, atoms }] = d.terms;
-  return coefficient === 1 && atoms.length === 1 && atoms[0].kind === "symbol" ? atoms[0].name : undefined;
 }
 
 /** Values of all symbols from the inputs' shapes. */

@@ -16,7 +16,7 @@ import type { EncodeInputs } from "./inputs.ts";
 import type { Recompile } from "./journal.ts";
 import { createKeptWeights, type KeptWeights } from "./kept_weights.ts";
 import { loadModel } from "./load_model.ts";
-import { openConfigured, progressTeller, wantedTowers, withTower } from "./model_access.ts";
+import { cutTowers, openConfigured, progressTeller, wantedTowers, withTower } from "./model_access.ts";
 import type { NumericsReport } from "./numerics.ts";
 import {
   type BuildPackOptions,
@@ -126,12 +126,13 @@ export class Runtime {
     artifacts.begin();
     const opened = await openConfigured(this.#parts, source);
     const towers = new Map<Modality, PreparedTower>();
-    for (const tower of wantedTowers(this.#parts, opened, options.components)) {
+    const call = dtypeOf(options);
+    for (const tower of cutTowers(this.#parts, wantedTowers(this.#parts, opened, options.components), call)) {
       const prepared = await prepareTower(tower, {
         artifacts,
         plugin: opened.plugin,
         onPrepared: progressTeller(this.#parts, tower.modality, "compile"),
-        call: dtypeOf(options),
+        call,
         defer: options.compile === false,
       });
       towers.set(tower.modality, prepared);
@@ -176,7 +177,7 @@ export class Runtime {
       import("./pack_source.ts"),
       import("../exec/pack.ts"),
     ]);
-    const towers = wantedTowers(this.#parts, opened, options.components);
+    const towers = cutTowers(this.#parts, wantedTowers(this.#parts, opened, options.components), {});
     const { pixels } = towers.some((t) => t.modality === "vision") ? opened.model.processors(opened.files) : {};
     const items = await packItems({
       components: [...towers.flatMap((t) => t.components), ...(pixels === undefined ? [] : cutComponents(pixels))],
