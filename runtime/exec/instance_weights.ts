@@ -118,7 +118,8 @@ async function checkStored(
     await device.read(buffer, at, part);
     if (!holdsNonFinite(use.dtype, part)) continue;
     const tensors: { name: string; values: Float32Array }[] = [];
-    for (const s of use.sources) tensors.push({ name: tensorName(instance, s.name), values: await readValues(read, s) });
+    for (const s of use.sources)
+      tensors.push({ name: tensorName(instance, s.name), values: await readValues(read, s) });
     throw overflow(use.dtype, tensors);
   }
 }

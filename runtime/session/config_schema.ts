@@ -70,10 +70,11 @@ const RANGES = v.lazy((value) => (value === "open" ? v.literal("open") : RANGE_L
   RangeSpec
 >;
 
-const GRANULARITY = v.union(
-  [v.picklist(["op", "block", "tower"]), v.pipe(v.number(), v.integer(), v.minValue(2))],
+const GRANULARITY = v.custom<Granularity>(
+  (value) =>
+    value === "op" || value === "block" || value === "tower" || (Number.isInteger(value) && Number(value) >= 2),
   isNot('"op", "block", "tower" or a number of blocks from 2 on'),
-) satisfies v.GenericSchema<unknown, Granularity>;
+);
 
 const SETTINGS = members("settings such as { lazy: true }", {
   enabled: v.optional(BOOLEAN),

@@ -1,10 +1,18 @@
 /** How towers are cut: consecutive component calls of their plans as one component each, as settings or a measurement ask. */
-import type { ComponentCall, ComponentSpec, Plan, RunGrowth, Tensor, Tensors, TowerSpec } from "../abi/encoder.ts";
+import type { ComponentCall, ComponentSpec, Plan, RunGrowth, Tensors, TowerSpec } from "../abi/encoder.ts";
 import { FoveaError, internal } from "../core/diagnostics.ts";
 import type { RangeSpec } from "../core/range.ts";
 import { INSTANCE_JOINT } from "../exec/instance_weights.ts";
 import type { OpTable } from "../ir/node.ts";
-import { buildParts, type Composition, type ComponentFacts, compose, composedCall, factsOf, wiringOf } from "./compose.ts";
+import {
+  buildParts,
+  type ComponentFacts,
+  type Composition,
+  compose,
+  composedCall,
+  factsOf,
+  wiringOf,
+} from "./compose.ts";
 import type { CutComponent } from "./cut_component.ts";
 import { type CallSettings, type CompileLayers, type Granularity, type Home, resolveSettings } from "./settings.ts";
 
@@ -66,6 +74,7 @@ function gateOf({ parts }: Composition): ComponentSpec["enableIf"] {
     gates.map((gate) => gate(config, capabilities)).find((answer) => answer !== true) ?? true;
 }
 
+/** Its build throws FoveaError `cannot_compose` where the parts' sizes do not show that they fit together. */
 function specOf({ tag, composition, instances }: Composed): CutComponent {
   const { parts, symbols, relations, ranges } = composition;
   const gate = gateOf(composition);
@@ -74,7 +83,18 @@ function specOf({ tag, composition, instances }: Composed): CutComponent {
     instances: [...instances],
     ...(parts.some((part) => part.spec.lazy === true) ? { lazy: true } : {}),
     ...(gate === undefined ? {} : { enableIf: gate }),
-    build: (b) => buildParts(b, composition),
+    build: (b) => {
+      try {
+        buildParts(b, composition);
+      } catch (error) {
+        if (!(error instanceof FoveaError) || error.code !== "shape_error") throw error;
+        throw new FoveaError(
+          "cannot_compose",
+          `"${tag}" joins components whose sizes do not show that they fit together: ${error.message} Set another \`granularity\` for one of them.`,
+          { cause: error },
+        );
+      }
+    },
   };
 }
 
@@ -86,20 +106,19 @@ function wantedOf(plan: Plan, [first, end]: readonly [number, number]): (value: 
 }
 
 export interface CutOptions extends Grouping {
-  /** Plans that say what is called in which order, with all results wanted. */
-  readonly examples: readonly Plan[];
+  /** A plan that says what is called in which order, with all results wanted. */
+  readonly example: Plan;
   readonly ops: OpTable;
   /** Ranges of the encoder's own components; their own unless given. */
   readonly rangesOf?: (spec: ComponentSpec) => RangeSpec;
 }
 
 /**
- * A tower whose plans have calls grouped as those of the examples are. Sizes stay symbolic, so that it serves all of them.
+ * A tower whose plans have calls grouped as those of the example are. Sizes stay symbolic, so that others are served as well.
  * What a plan calls otherwise is served by the encoder's own components, which are compiled and get their weights then.
- * @throws FoveaError `shape_error` where the parts' sizes do not show that they fit together
  */
 export function cutTower(tower: TowerSpec, options: CutOptions): TowerSpec {
-  const { examples, ops, rangesOf = (spec) => spec.ranges ?? {} } = options;
+  const { example, ops, rangesOf = (spec) => spec.ranges ?? {} } = options;
   const byTag = new Map(tower.components.map((c) => [c.tag, c]));
   const traced = new Map<string, ComponentFacts>();
   const facts = (tag: string): ComponentFacts => {
@@ -112,36 +131,29 @@ export function cutTower(tower: TowerSpec, options: CutOptions): TowerSpec {
   /** By wiring. */
   const composed = new Map<string, Composed[]>();
   const all: Composed[] = [];
-  /** Instances of components that some example calls alone, by tag. */
-  const alone = new Map<string, Set<string>>();
+  /** Instances whose calls are inside of composed components; by tag. */
   const joined = new Set<string>();
-  for (const plan of examples) {
-    for (const group of groupCalls(plan.calls, options)) {
-      const calls = plan.calls.slice(...group);
-      if (calls.length === 1) {
-        const [{ tag, instance }] = calls;
-        alone.set(tag, (alone.get(tag) ?? new Set()).add(instance));
-        continue;
-      }
-      for (const { tag, instance } of calls) joined.add(`${tag} ${instance}`);
-      const wiring = wiringOf(calls);
-      const composition = compose(calls, wantedOf(plan, group), facts);
-      const outputs = JSON.stringify(composition.outputs);
-      const known = composed.get(wiring)?.find((c) => JSON.stringify(c.composition.outputs) === outputs);
-      if (known !== undefined) {
-        known.instances.add(joinedInstance(calls));
-        continue;
-      }
-      const tag = tagOf(calls);
-      const number = all.filter((c) => c.tag === tag || c.tag.startsWith(`${tag} #`)).length;
-      const made: Composed = {
-        tag: number === 0 ? tag : `${tag} #${number + 1}`,
-        composition,
-        instances: new Set([joinedInstance(calls)]),
-      };
-      composed.set(wiring, [...(composed.get(wiring) ?? []), made]);
-      all.push(made);
+  for (const group of groupCalls(example.calls, options)) {
+    const calls = example.calls.slice(...group);
+    if (calls.length === 1) continue;
+    for (const { tag, instance } of calls) joined.add(`${tag} ${instance}`);
+    const wiring = wiringOf(calls);
+    const composition = compose(calls, wantedOf(example, group), facts);
+    const outputs = JSON.stringify(composition.outputs);
+    const known = composed.get(wiring)?.find((c) => JSON.stringify(c.composition.outputs) === outputs);
+    if (known !== undefined) {
+      known.instances.add(joinedInstance(calls));
+      continue;
     }
+    const tag = tagOf(calls);
+    const number = all.filter((c) => c.tag === tag || c.tag.startsWith(`${tag} #`)).length;
+    const made: Composed = {
+      tag: number === 0 ? tag : `${tag} #${number + 1}`,
+      composition,
+      instances: new Set([joinedInstance(calls)]),
+    };
+    composed.set(wiring, [...(composed.get(wiring) ?? []), made]);
+    all.push(made);
   }
   if (all.length === 0) return tower;
 
@@ -162,7 +174,7 @@ export function cutTower(tower: TowerSpec, options: CutOptions): TowerSpec {
   };
 
   const own = tower.components.map((c): CutComponent => {
-    const spare = c.instances.filter((i) => joined.has(`${c.tag} ${i}`) && alone.get(c.tag)?.has(i) !== true);
+    const spare = c.instances.filter((i) => joined.has(`${c.tag} ${i}`));
     return spare.length === 0 ? c : { ...c, spare };
   });
   const { growth } = tower;
@@ -188,28 +200,10 @@ function cutGrowth(growth: RunGrowth, all: readonly Composed[]): RunGrowth {
   };
 }
 
-/** Example inputs of a tower, and the same as bytes where it takes them. */
-function examplesOf(tower: TowerSpec): readonly Tensors[] {
-  const inputs = tower.example({ batch: 1, seed: 1 });
-  const bytes = Object.fromEntries(
-    Object.entries(inputs).map(([name, tensor]): readonly [string, Tensor] => [
-      name,
-      tensor.dtype === "f32" ? { ...tensor, dtype: "u8", data: new Uint8Array(tensor.data.length) } : tensor,
-    ]),
-  );
-  const prepared = [tower.prepare(inputs)];
-  try {
-    prepared.push(tower.prepare(bytes));
-  } catch (error) {
-    if (!(error instanceof FoveaError)) throw error;
-  }
-  return prepared;
-}
-
-/** The plan for prepared inputs, with all results. */
-export function planFor(tower: TowerSpec, prepared: Tensors): Plan {
-  const shapes = Object.fromEntries(Object.entries(prepared).map(([name, t]) => [name, t.shape]));
-  return tower.plan(shapes, tower.outputs);
+/** The plan for inputs, with all results. */
+export function planFor(tower: TowerSpec, inputs: Tensors): Plan {
+  const prepared = Object.entries(tower.prepare(inputs));
+  return tower.plan(Object.fromEntries(prepared.map(([name, t]) => [name, t.shape])), tower.outputs);
 }
 
 /** A tower cut as the configuration says. */
@@ -231,7 +225,7 @@ export function cutAsConfigured(
       const { dtype, device, target } = of(tag);
       return JSON.stringify([dtype.value, device.value, target.value]);
     },
-    examples: examplesOf(tower).map((prepared) => planFor(tower, prepared)),
+    example: planFor(tower, tower.example({ batch: 1, seed: 1 })),
     ops,
     rangesOf: (spec) => of(spec.tag).ranges.value,
   });

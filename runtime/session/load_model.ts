@@ -56,7 +56,10 @@ export async function loadModel(
   };
   try {
     for (const tower of wanted) {
-      towers.set(tower.modality, await loadOne(parts, tower, { plugin: opened.plugin, call, weights, kept }, options.signal));
+      towers.set(
+        tower.modality,
+        await loadOne(parts, tower, { plugin: opened.plugin, call, weights, kept }, options.signal),
+      );
     }
     const processors = dummy ? {} : model.processors(modelFiles);
     if (processors.pixels !== undefined && towers.has("vision")) await cutter.prepare(processors.pixels);

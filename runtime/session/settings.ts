@@ -176,12 +176,7 @@ export function resolveSettings(
   return spare.length < instances.length ? own : { ...own, lazy: { value: true, from: own.granularity.from } };
 }
 
-function resolveOwn(
-  spec: ComponentSpec,
-  layers: CompileLayers,
-  home: Home,
-  call: CallSettings,
-): ComponentSettings {
+function resolveOwn(spec: ComponentSpec, layers: CompileLayers, home: Home, call: CallSettings): ComponentSettings {
   const said = settingsFor(spec.tag, layers, call);
   const pick = <K extends keyof CompileSettings, T>(
     key: K,

@@ -114,8 +114,7 @@ async function loadCut(
   run: (tower: LoadedTower) => Promise<Tensors>,
 ): Promise<LoadedCut> {
   const size = sizeOfCut(cut);
-  const spec =
-    size === undefined ? tower : cutTower(tower, { sizeOf: () => size, examples: [example], ops: parts.ops });
+  const spec = size === undefined ? tower : cutTower(tower, { sizeOf: () => size, example, ops: parts.ops });
   // Only the ranges that these sizes need, in every cut: so that compile costs compare.
   const base: CompileSettings = { lazy: true, granularity: cut === "op" ? "op" : "block", enabled: true };
   const loaded = await loadTower(spec, {
@@ -201,7 +200,7 @@ export async function tuneGranularity(
   { cuts = DEFAULT_CUTS, runs = 10, example = {} }: GranularityOptions = {},
 ): Promise<GranularityReport> {
   const inputs = tower.example({ batch: 1, seed: 1, ...example });
-  const plan = planFor(tower, tower.prepare(inputs));
+  const plan = planFor(tower, inputs);
   const loaded: LoadedCut[] = [];
   const problems: CutReport[] = [];
   let requests = 0;

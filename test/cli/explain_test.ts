@@ -57,6 +57,7 @@ test("explain --config prints every setting with where it came from, and compile
       ["clip/vision.block"],
       ["setting", "value", "from"],
       ["enabled", "true", "default"],
+      ["granularity", '"block"', "default"],
       ["ranges", '{"ends":{"batch":[1,8]}}', 'component "clip/vision.block"'],
       ["dtype", '"f32"', "default"],
       ["device", '"wasm"', "runtime"],

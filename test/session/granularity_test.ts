@@ -4,11 +4,11 @@ import { test } from "node:test";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
 import { type CutReport, createRuntime, definePlugin, type Tensor, type TuneGranularityOptions } from "../../mod.ts";
 import type { ComponentCall, ComponentSpec, Plan, TowerSpec } from "../../runtime/abi/encoder.ts";
+import { tensorName } from "../../runtime/exec/instance_weights.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
 import { checkConfig } from "../../runtime/session/config_schema.ts";
-import { cutTower, groupCalls } from "../../runtime/session/granularity.ts";
-import { tensorName } from "../../runtime/exec/instance_weights.ts";
 import { usualInstances } from "../../runtime/session/cut_component.ts";
+import { cutTower, groupCalls } from "../../runtime/session/granularity.ts";
 import { loadTower } from "../../runtime/session/tower.ts";
 import { applying, recommend } from "../../runtime/session/tune_granularity.ts";
 import { openArtifacts } from "../kit/artifacts.ts";
@@ -192,7 +192,7 @@ test("composed calls compute what the calls compute, with skips, reshapes and on
   const { device, artifacts } = await artifactsAlone();
   for (const size of [2, 3, 4, "tower"] as const) {
     const read: string[] = [];
-    const spec = cutTower(TOWER, { sizeOf: () => size, examples: [planOf(5)], ops: OP_TABLE });
+    const spec = cutTower(TOWER, { sizeOf: () => size, example: planOf(5), ops: OP_TABLE });
     const tower = await loadTower(spec, {
       artifacts,
       reader: (instance) => async (name) => {
@@ -232,7 +232,7 @@ function checkClose({ data }: Tensor, values: readonly number[], what: string): 
 test("what a plan calls otherwise than the example is served by the encoder's own components, with weights read then", async () => {
   const { device, artifacts } = await artifactsAlone();
   const read: string[] = [];
-  const spec = cutTower(TOWER, { sizeOf: () => "tower", examples: [planOf(5)], ops: OP_TABLE });
+  const spec = cutTower(TOWER, { sizeOf: () => "tower", example: planOf(5), ops: OP_TABLE });
   // The same without its last call.
   const short: TowerSpec = {
     ...TOWER,
@@ -242,7 +242,7 @@ test("what a plan calls otherwise than the example is served by the encoder's ow
       return { ...plan, calls: plan.calls.slice(0, -1), results: { early: "v1" } };
     },
   };
-  const tower = await loadTower(cutTower(short, { sizeOf: () => "tower", examples: [planOf(5)], ops: OP_TABLE }), {
+  const tower = await loadTower(cutTower(short, { sizeOf: () => "tower", example: planOf(5), ops: OP_TABLE }), {
     artifacts,
     reader: (instance) => async (name) => {
       read.push(tensorName(instance, name));
