@@ -6,6 +6,7 @@ import { DTYPE_BYTES, type DType } from "../core/dtype.ts";
 import { type Fill, type FillReader, fillReader, nameSeed } from "../core/fill.ts";
 import { hash32 } from "../core/random.ts";
 import { createSampler } from "../ir/evaluate/sample.ts";
+import { type Graph, nodesOf } from "../ir/graph.ts";
 import type { Node, OpTable } from "../ir/node.ts";
 import type { StepGroup } from "./emit.ts";
 import { createViewResolver } from "./views.ts";
@@ -102,10 +103,10 @@ function tableFill(at: number, node: Node, size: (node: Node, axis: number) => n
   return { kind: "same", value: bits };
 }
 
-/** How a buffer is filled, by what the claim's ops read in it. */
+/** How a buffer is filled, by what ops read in it. */
 function fillFor(
   base: Node,
-  group: StepGroup,
+  covers: readonly Node[],
   view: (node: Node) => { base: Node },
   seed: number,
   dims: Bindings,
@@ -113,7 +114,7 @@ function fillFor(
   const size = (node: Node, axis: number): number => evaluate(node.shape[axis], dims);
   // Where the cover put a dense copy before the claim, the claim's own nodes still name what was copied.
   const copied = base.op === "contiguous" ? base.inputs[0] : undefined;
-  for (const node of group.claim.covers) {
+  for (const node of covers) {
     const [x] = node.inputs;
     const at = node.inputs.findIndex((i) => view(i).base === base || i === copied);
     if (at === 1 && node.op === "gather") return { kind: "index", seed, below: size(x, 0) };
@@ -127,12 +128,20 @@ function fillFor(
   }
   if (base.dtype === "u8") return { kind: "bytes", seed };
   if (base.dtype !== "f32") return { kind: "index", seed, below: 128 };
-  return { kind: "uniform", seed, scale: uniformScale(group) };
+  return { kind: "uniform", seed, scale: uniformScale(covers) };
+}
+
+/** Contents for a graph's inputs by name, such as its ops can read: for runs whose results nobody needs. */
+export function inputFills(graph: Graph, dims: Bindings, table: OpTable): Readonly<Record<string, Fill>> {
+  const view = createViewResolver(table);
+  const covers = nodesOf(graph);
+  const fills = graph.inputs.map((node, i) => [node.attributes.name, fillFor(node, covers, view, i + 1, dims)]);
+  return Object.fromEntries(fills);
 }
 
 /** Values as small as the square root of an epsilon, where a claim has one: larger ones would hide a wrong epsilon. */
-function uniformScale(group: StepGroup): number {
-  const epsilons = group.claim.covers.flatMap(({ attributes: { eps } }) => (typeof eps === "number" ? [eps] : []));
+function uniformScale(covers: readonly Node[]): number {
+  const epsilons = covers.flatMap(({ attributes: { eps } }) => (typeof eps === "number" ? [eps] : []));
   const least = Math.min(1, ...epsilons);
   let scale = 1;
   while (scale * scale > least && scale > SMALLEST_SCALE) scale /= 2;
@@ -238,7 +247,7 @@ export function expectationsOf(
         base,
         buffer,
         elements: evaluate(product(base.shape), dims),
-        fill: fillFor(base, group, view, index * 64 + i + 1, dims),
+        fill: fillFor(base, group.claim.covers, view, index * 64 + i + 1, dims),
       }));
       const readers = new Map<Node, FillReader>(fills.map((f) => [f.base, fillReader(f.fill)]));
       for (const { base } of fills) {

@@ -66,6 +66,26 @@ export function bindSymbols(component: ReadyComponent, inputs: Tensors): Binding
   return bindings;
 }
 
+/** A plan of one call, its inputs and results under the component's names. */
+export function planOfCall({ spec, slots }: ReadyComponent, instance: string, dims: Bindings): Plan {
+  const { inputs, outputs } = slots[0];
+  const names = outputs.map((o) => [o.name, `output ${o.name}`] as const);
+  return {
+    key: JSON.stringify(dims),
+    calls: [
+      {
+        tag: spec.tag,
+        instance,
+        dims,
+        inputs: Object.fromEntries(inputs.map((i) => [i.name, i.name])),
+        outputs: Object.fromEntries(names),
+      },
+    ],
+    constants: {},
+    results: Object.fromEntries(names),
+  };
+}
+
 export interface ComponentOptions {
   readonly artifacts: Artifacts;
   readonly reader: (instance: string) => TensorReader;
@@ -95,29 +115,11 @@ export async function compileComponent(spec: ComponentSpec, options: ComponentOp
   let requests = 0;
   let closed = false;
 
-  const planFor = (dims: Bindings): Plan => {
-    const { inputs, outputs } = component.slots[0];
-    const names = outputs.map((o) => [o.name, `output ${o.name}`] as const);
-    return {
-      key: JSON.stringify(dims),
-      calls: [
-        {
-          tag: spec.tag,
-          instance,
-          dims,
-          inputs: Object.fromEntries(inputs.map((i) => [i.name, i.name])),
-          outputs: Object.fromEntries(names),
-        },
-      ],
-      constants: {},
-      results: Object.fromEntries(names),
-    };
-  };
   const runIn = async (context: ForwardContext, inputs: Tensors, caller: Caller | undefined): Promise<Tensors> => {
     const begin = context.now();
     const dims = bindSymbols(component, inputs);
     options.onSizes?.({ tag: spec.tag, dims });
-    const plan = planFor(dims);
+    const plan = planOfCall(component, instance, dims);
     const artifact = await withSlot(component, dims, context, async (slot) => {
       const ready = slot.ready ?? (await slot.obtain(await firstUse(dims, caller), context.signal));
       await weights.load(ready.artifact.weights, read, context.signal);

@@ -6,7 +6,6 @@ import type { SourcePlace } from "../core/source_place.ts";
 import { VERSION } from "../core/version.ts";
 import { cacheEntries, noteGrowth } from "../exec/cache_entries.ts";
 import type { PackManifest } from "../exec/pack.ts";
-import { allOps } from "./all_ops.ts";
 import type { ArtifactCounters, Uncompiled } from "./artifacts.ts";
 import type { CacheMiss, EntryCheck } from "./cache_admin.ts";
 import { type CompiledComponent, compileComponent } from "./component.ts";
@@ -27,6 +26,7 @@ import {
   checkNumericsOptions,
   checkPrepareOptions,
   checkTuneGranularityOptions,
+  checkTuneRangesOptions,
   type LoadOptions,
   type MeasureNumericsOptions,
   type PrepareModelOptions,
@@ -314,7 +314,8 @@ export class Runtime {
   }
 
   /**
-   * Ranges for a model's components that take the least time for recorded sizes, as the target's roofline predicts it.
+   * Ranges for a model's components that take the least time for recorded sizes, as the target's roofline predicts it and, with
+   * `measure`, as it is.
    * @param source a model; its `config.json` is enough
    * @throws FoveaError `no_sizes`, and what opening a model throws
    */
@@ -324,15 +325,18 @@ export class Runtime {
     options: TuneRangesOptions = {},
   ): Promise<readonly TunedComponent[]> {
     this.#checkOpen();
-    const { host, plugins, device, places, options: own } = this.#parts;
+    checkTuneRangesOptions(options);
+    const { host, plugins, device, places, artifacts, ops, options: own } = this.#parts;
+    artifacts.begin();
     const { model } = await openConfigured(this.#parts, source);
     const context = {
-      ops: allOps(plugins),
+      ops,
       kernels: plugins.flatMap((p) => p.kernels ?? []).filter((k) => k.device === device.kind),
       target: device.target,
       capabilities: device.capabilities,
       settings: (spec: ComponentSpec) => resolveSettings(spec, compileLayers(own.compile), places.home),
       findPlace: (place: SourcePlace) => host.originalPlace(place),
+      parts: { artifacts, ops, now: () => host.now() },
     };
     return tuneRanges(
       model.towers.flatMap((t) => t.components),
