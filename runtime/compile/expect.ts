@@ -264,7 +264,7 @@ export function expectationsOf(
       const { width } = size;
       const { rows, columns } = crossings(size, effort.samples[point === 0 ? 0 : 1], index);
       const items = itemsOf(group, dims, width, { rows, columns });
-      const values = Float32Array.from(
+      const values = new Float32Array(
         sample(
           group.claim.output,
           rows.flatMap((row) => columns.map((column) => row * width + column)),

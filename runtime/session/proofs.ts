@@ -106,6 +106,7 @@ export function createProofs({ device, store, engine, now }: ProofOptions): Proo
       const { results, spentMs } = await proveArtifact(device, artifact, {
         proven: new Set(known.proven),
         budgetMs: budget,
+        ...(origin === "compiled" ? {} : { least: "cheapest" as const }),
         weights: scope.weights,
         seenCode,
         ...(signal === undefined ? {} : { signal }),
