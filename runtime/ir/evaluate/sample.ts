@@ -174,10 +174,9 @@ export function createSampler(options: SampleOptions): ElementsAt {
       const batch = Math.floor(row / (heads * queries));
       return ((batch * keys + j) * keyHeads + Math.floor((row % heads) / (heads / keyHeads))) * width;
     };
-    // All keys, or all values, of one head at one position in it: a run across keys, which rows and columns share.
-    const keyStep = keyHeads * width;
-    const acrossKeys = remember((start) => vector(readK, start, keyStep, keys));
-    const acrossValues = remember((start) => vector(readV, start, keyStep, keys));
+    const keyVector = remember((start) => vector(readK, start, 1, width));
+    // One element of all values of a head: of a row few elements are asked for, and rows share them.
+    const acrossKeys = remember((start) => vector(readV, start, keyHeads * width, keys));
     const weights = remember((row): Float64Array => {
       const query = Math.floor(row / heads) % queries;
       const batch = Math.floor(row / (heads * queries));
@@ -187,15 +186,11 @@ export function createSampler(options: SampleOptions): ElementsAt {
       }
       if (window > 0) [first, end] = [Math.max(first, query - window), Math.min(end, query + window + 1)];
       const own = vector(readQ, row * width, 1, width);
-      const scores = new Float64Array(keys);
-      for (let i = 0; i < width; i++) {
-        const [q, column] = [own[i], acrossKeys(keyAt(row, 0) + i)];
-        for (let j = first; j < end; j++) scores[j] += q * column[j];
-      }
+      const scores = new Float64Array(keys).fill(Number.NEGATIVE_INFINITY);
       let top = Number.NEGATIVE_INFINITY;
-      for (let j = 0; j < keys; j++) {
-        const isSeen = j >= first && j < end && readMask?.(batch * keys + j) !== 0;
-        scores[j] = isSeen ? scores[j] * (a.scale as number) : Number.NEGATIVE_INFINITY;
+      for (let j = first; j < end; j++) {
+        if (readMask?.(batch * keys + j) === 0) continue;
+        scores[j] = dot(own, keyVector(keyAt(row, j))) * (a.scale as number);
         top = Math.max(top, scores[j]);
       }
       if (top === Number.NEGATIVE_INFINITY) return new Float64Array(keys);
@@ -210,7 +205,7 @@ export function createSampler(options: SampleOptions): ElementsAt {
     return (position) => {
       const row = Math.floor(position / width);
       const own = weights(row);
-      const column = acrossValues(keyAt(row, 0) + (position - row * width));
+      const column = acrossKeys(keyAt(row, 0) + (position - row * width));
       let sum = 0;
       // Nothing reaches what is not seen, were it infinite.
       for (let j = 0; j < keys; j++) if (own[j] !== 0) sum += own[j] * column[j];
