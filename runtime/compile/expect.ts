@@ -1,7 +1,7 @@
 /** Expectations: reference values of every claim, so that whoever runs the artifact can check the kernels by comparing numbers. */
 import type { Expectation } from "../abi/artifact.ts";
 import { encodeFloats } from "../core/base64.ts";
-import { type Bindings, type Box, type Dim, evaluate, type Interval, product } from "../core/dim.ts";
+import { type Bindings, type Box, type Dim, evaluate, type Interval } from "../core/dim.ts";
 import { DTYPE_BYTES, type DType } from "../core/dtype.ts";
 import { type Fill, type FillReader, fillReader, nameSeed } from "../core/fill.ts";
 import { hash32 } from "../core/random.ts";
@@ -189,6 +189,9 @@ function itemsOf(
   return runs;
 }
 
+const elementsOf = (shape: readonly Dim[], dims: Bindings): number =>
+  shape.reduce<number>((n, d) => n * evaluate(d, dims), 1);
+
 /** The elements of a claim's result as rows. */
 interface Rows {
   readonly width: number;
@@ -198,7 +201,7 @@ interface Rows {
 function rowsOf(group: StepGroup, dims: Bindings): Rows {
   const { shape } = group.claim.output;
   const width = shape.length === 0 ? 1 : evaluate(shape[shape.length - 1], dims);
-  return { width, height: evaluate(product(shape), dims) / width };
+  return { width, height: elementsOf(shape, dims) / width };
 }
 
 /** Elements that one grid item computes at least: proofs of launches that run in parts cost as many for each compared one. */
@@ -208,7 +211,7 @@ const ITEM_ELEMENTS = 1024;
 function affordable(group: StepGroup, dims: Bindings, samples: number, effort: ExpectationEffort): boolean {
   const { width, height } = rowsOf(group, dims);
   const elements = Math.max(1, width * height);
-  const bytesAt = (shape: readonly Dim[], each: number): number => evaluate(product(shape), dims) * each;
+  const bytesAt = (shape: readonly Dim[], each: number): number => elementsOf(shape, dims) * each;
   const operands = group.operands.reduce((n, { base }) => n + bytesAt(base.shape, DTYPE_BYTES[base.dtype]), 0);
   if (operands + elements * 4 > effort.bytes) return false;
   const each = evaluate(group.claim.cost.flops, dims) / elements;
@@ -246,7 +249,7 @@ export function expectationsOf(
       const fills = group.operands.map(({ base, buffer }, i) => ({
         base,
         buffer,
-        elements: evaluate(product(base.shape), dims),
+        elements: elementsOf(base.shape, dims),
         fill: fillFor(base, group.claim.covers, view, index * 64 + i + 1, dims),
       }));
       const readers = new Map<Node, FillReader>(fills.map((f) => [f.base, fillReader(f.fill)]));
