@@ -7,7 +7,10 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { createRuntime, type TraceSink } from "../mod.ts";
 
-const MODEL = fileURLToPath(new URL("../test/fixtures/configs/siglip-base-patch16-224", import.meta.url));
+/** Its `config.json` alone. */
+export const MODEL: string = fileURLToPath(
+  new URL("../test/fixtures/configs/siglip-base-patch16-224", import.meta.url),
+);
 
 /** Compiles of one process: the first is cold. */
 const COMPILES = 4;
@@ -54,5 +57,7 @@ async function once(threads: number, pack: string | undefined): Promise<OnceRepo
   return { compiles: [], proofMs, proven };
 }
 
-const [, , threads = "1", pack] = process.argv;
-console.log(JSON.stringify(await once(Number(threads), pack)));
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const [, , threads = "1", pack] = process.argv;
+  console.log(JSON.stringify(await once(Number(threads), pack)));
+}
