@@ -7,7 +7,7 @@ import { type Fill, type FillReader, fillReader, nameSeed } from "../core/fill.t
 import { hash32 } from "../core/random.ts";
 import { createSampler } from "../ir/evaluate/sample.ts";
 import { type Graph, nodesOf } from "../ir/graph.ts";
-import type { Node, OpTable } from "../ir/node.ts";
+import type { Node, OpKind, OpTable } from "../ir/node.ts";
 import type { StepGroup } from "./emit.ts";
 import { createViewResolver } from "./views.ts";
 
@@ -192,6 +192,47 @@ function itemsOf(
 const elementsOf = (shape: readonly Dim[], dims: Bindings): number =>
   shape.reduce<number>((n, d) => n * evaluate(d, dims), 1);
 
+/** Kinds of ops of which an element of the result depends on nothing but what the evaluator reads for it, in a kernel as well. */
+const LOCAL: readonly OpKind[] = ["elementwise", "normalization", "view"];
+
+/** Whether kernels make nothing of operands that compared elements do not depend on: no masks, no zero times what is anywhere. */
+function isLocal({ claim }: StepGroup, table: OpTable): boolean {
+  return claim.covers.every(
+    ({ op }) => op === "matmul" || op === "patchify" || LOCAL.includes(table.get(op)?.kind as OpKind),
+  );
+}
+
+/** Runs that are no further apart are one: memory comes in pages. */
+const NEAR_ELEMENTS = 1024;
+
+/** A reader that notes what is read. */
+function watch(read: FillReader): {
+  readonly reader: FillReader;
+  /** What was read, as runs; nothing where it is half of all elements or more. */
+  runs(elements: number): readonly (readonly [number, number])[] | undefined;
+} {
+  const seen: [number, number][] = [];
+  const at = (position: number): number => {
+    seen.push([position, position + 1]);
+    return read(position);
+  };
+  const run = (start: number, step: number, count: number): Float64Array => {
+    if (count > 0) seen.push([start, start + step * (count - 1) + 1]);
+    return read.run(start, step, count);
+  };
+  const runs = (elements: number): readonly (readonly [number, number])[] | undefined => {
+    const merged: [number, number][] = [];
+    for (const [first, end] of seen.sort((a, b) => a[0] - b[0])) {
+      const last = merged[merged.length - 1];
+      if (last !== undefined && first <= last[1] + NEAR_ELEMENTS) last[1] = Math.max(last[1], end);
+      else merged.push([first, end]);
+    }
+    const total = merged.reduce((n, [first, end]) => n + end - first, 0);
+    return 2 * total < elements ? merged : undefined;
+  };
+  return { reader: Object.assign(at, { run }), runs };
+}
+
 /** The elements of a claim's result as rows. */
 interface Rows {
   readonly width: number;
@@ -252,7 +293,8 @@ export function expectationsOf(
         elements: elementsOf(base.shape, dims),
         fill: fillFor(base, group.claim.covers, view, index * 64 + i + 1, dims),
       }));
-      const readers = new Map<Node, FillReader>(fills.map((f) => [f.base, fillReader(f.fill)]));
+      const watches = fills.map((f) => watch(fillReader(f.fill)));
+      const readers = new Map<Node, FillReader>(fills.map((f, i) => [f.base, watches[i].reader]));
       for (const { base } of fills) {
         const reader = readers.get(base);
         if (base.op === "contiguous" && reader !== undefined && !readers.has(base.inputs[0]))
@@ -278,7 +320,10 @@ export function expectationsOf(
       return {
         steps: group.steps,
         dims,
-        fills: fills.map(({ buffer, elements, fill }) => ({ buffer, elements, fill })),
+        fills: fills.map(({ buffer, elements, fill }, i) => {
+          const runs = isLocal(group, table) ? watches[i].runs(elements) : undefined;
+          return { buffer, elements, fill, ...(runs === undefined ? {} : { runs }) };
+        }),
         output: group.output,
         ...integerType(group.claim.output.dtype),
         width,

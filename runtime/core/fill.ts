@@ -133,6 +133,14 @@ export function fillBuffer(fill: Fill, elements: number): Float32Array | Int32Ar
   return data;
 }
 
+/** Some elements of a buffer, one behind the other. */
+export function fillRun(fill: Fill, first: number, count: number): Float32Array | Int32Array | Uint8Array {
+  const read = fillReader(fill);
+  const data = storageFor(fill, count);
+  data.set(read.run(first, 1, count));
+  return data;
+}
+
 /** Whole periods, few enough to stay in a cache. */
 const PIECE = 32 * PERIOD;
 

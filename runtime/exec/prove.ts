@@ -1,11 +1,11 @@
 /** Proofs: the steps of an artifact run on made-up contents and are compared with its expectations. */
-import type { Artifact, BufferName, Expectation, WeightUse } from "../abi/artifact.ts";
+import type { Artifact, BufferName, Expectation, ExpectationFill, WeightUse } from "../abi/artifact.ts";
 import type { Device, DeviceBuffer, Launch } from "../abi/device.ts";
 import { decodeFloats } from "../core/base64.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { type Bindings, evaluateData } from "../core/dim.ts";
 import { DTYPE_BYTES } from "../core/dtype.ts";
-import { type Fill, fillBuffer, fillPieces, nameSeed } from "../core/fill.ts";
+import { type Fill, fillBuffer, fillPieces, fillRun, nameSeed } from "../core/fill.ts";
 import { createInstanceWeights, type InstanceWeights, stagingBytes } from "./instance_weights.ts";
 import { bindSteps, slotBytes } from "./linker.ts";
 
@@ -48,13 +48,21 @@ async function madeUpTensor(name: string, shape: readonly number[]): Promise<Flo
   ) as Float32Array;
 }
 
-function writeFill(device: Device, buffer: DeviceBuffer, fill: Fill, elements: number): void {
+function writeFill(device: Device, buffer: DeviceBuffer, { fill, elements, runs }: ExpectationFill): void {
+  const write = (first: number, data: ReturnType<typeof fillRun>): void =>
+    device.write(buffer, first * data.BYTES_PER_ELEMENT, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  for (const [first, end] of runs ?? []) write(first, fillRun(fill, first, end - first));
+  if (runs !== undefined) return;
   let at = 0;
-  for (const { buffer: own, byteOffset, byteLength } of fillPieces(fill, elements)) {
-    device.write(buffer, at, new Uint8Array(own, byteOffset, byteLength));
-    at += byteLength;
+  for (const piece of fillPieces(fill, elements)) {
+    write(at, piece);
+    at += piece.length;
   }
 }
+
+/** Elements that are written. */
+const filled = ({ elements, runs }: ExpectationFill): number =>
+  runs === undefined ? elements : runs.reduce((n, [first, end]) => n + end - first, 0);
 
 /** Bytes of a compared element. */
 const elementBytes = ({ outputType }: Pick<Expectation, "outputType">): number => DTYPE_BYTES[outputType ?? "f32"];
@@ -163,7 +171,7 @@ async function proveOne(
     const poison = new Uint8Array(expected.width * elementBytes(expected)).fill(0xff);
     for (const row of expected.rows) device.write(output, row * poison.length, poison);
     // A later step may write the result over what an earlier one read, so contents come after the poison.
-    for (const { buffer, elements, fill } of expected.fills) writeFill(device, buffers.at(buffer), fill, elements);
+    for (const one of expected.fills) writeFill(device, buffers.at(one.buffer), one);
     const bound = device.bind(launchesOf(artifact, expected, buffers));
     try {
       await device.run(bound, signal === undefined ? {} : { signal });
@@ -232,7 +240,7 @@ function predictedMs(
   { steps: [from, end], dims, fills, items, rows, width }: Expectation,
   rates: Rates,
 ): number {
-  const bytes = fills.reduce((n, f) => n + f.elements * 4, rows.length * width * 8);
+  const bytes = fills.reduce((n, f) => n + filled(f) * 4, rows.length * width * 8);
   const flops = steps.slice(from, end).reduce((sum, step, i) => {
     const grid = evaluateData(step.grid, dims);
     const isLast = i === end - from - 1;

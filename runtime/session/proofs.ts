@@ -24,7 +24,7 @@ export interface Attestation {
  * Predicted milliseconds that proving may take beyond the cheapest expectation of each artifact, for all that a load takes from
  * a store: so few that the first load of a process, whose engine has not optimised anything yet, keeps 50 ms altogether.
  */
-const LOAD_BUDGET_MS = 10;
+const LOAD_BUDGET_MS = 5;
 /** The same for each component that is compiled. What is left over is proven by later loads. */
 const COMPONENT_BUDGET_MS = 50;
 
