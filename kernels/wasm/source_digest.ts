@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "2e1f6e59098c57185bcd3a4159455272da8bf22021c1b768820bd5f9ae6335ea";
+export const SOURCE_DIGEST: string = "67b43bf4aea34267e0ce40948c4d75743b6990fac0223c6467bee144c2cfdcae";

@@ -167,8 +167,9 @@ function crossings({ width, height }: Rows, samples: number, seed: number): Pick
   return { columns, rows: draw(Math.ceil(samples / columns.length), height, 2 * seed + 1, ROWS_AT_ENDS, 1) };
 }
 
-/** Launches below this run whole. */
+/** Launches with less work, and fewer elements in their results, run whole. */
 const WHOLE_FLOPS = 1e7;
+const WHOLE_ELEMENTS = 2 ** 16;
 
 /** Grid items that write the compared elements, as runs; nothing where all of the launch is run. */
 function itemsOf(
@@ -177,7 +178,9 @@ function itemsOf(
   width: number,
   { rows, columns }: Pick<Expectation, "rows" | "columns">,
 ): readonly (readonly [number, number])[] | undefined {
-  if (itemOf === undefined || evaluate(claim.cost.flops, dims) < WHOLE_FLOPS) return undefined;
+  const isSmall =
+    evaluate(claim.cost.flops, dims) < WHOLE_FLOPS && elementsOf(claim.output.shape, dims) < WHOLE_ELEMENTS;
+  if (itemOf === undefined || isSmall) return undefined;
   const itemAt = itemOf(dims);
   const items = new Set(rows.flatMap((row) => columns.map((column) => itemAt(row * width + column))));
   const runs: [number, number][] = [];
