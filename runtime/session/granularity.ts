@@ -87,10 +87,13 @@ function specOf({ tag, composition, instances }: Composed): CutComponent {
       try {
         buildParts(b, composition);
       } catch (error) {
-        if (!(error instanceof FoveaError) || error.code !== "shape_error") throw error;
+        // A size that the part before fixes is a number, without a symbol's comparisons.
+        const isMismatch = error instanceof FoveaError ? error.code === "shape_error" : error instanceof TypeError;
+        if (!isMismatch) throw error;
+        const message = (error as Error).message.replace(/\.?$/, ".");
         throw new FoveaError(
           "cannot_compose",
-          `"${tag}" joins components whose sizes do not show that they fit together: ${error.message} Set another \`granularity\` for one of them.`,
+          `"${tag}" joins components whose sizes do not show that they fit together: ${message} Set another \`granularity\` for one of them.`,
           { cause: error },
         );
       }

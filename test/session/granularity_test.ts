@@ -263,6 +263,43 @@ test("what a plan calls otherwise than the example is served by the encoder's ow
   await device.close();
 });
 
+test("a component that compares a size which the one before it fixes is not joined, with a sentence", async () => {
+  const asks: ComponentSpec = {
+    tag: "skip/vision.asks",
+    symbols: { rows: { min: 1, max: 64 }, width: { min: 1, max: 16 } },
+    instances: ["s."],
+    build: (b) => {
+      const { rows, width } = b.dims;
+      const x = b.input("x", [rows, width]);
+      b.output("y", width.lessThan(8) ? b.add(x, x) : x);
+    },
+  };
+  const plan: Plan = {
+    key: "asks",
+    calls: [
+      planOf(5).calls[0],
+      {
+        tag: asks.tag,
+        instance: "s.",
+        dims: { rows: 5, width: WIDTH },
+        inputs: { x: "v0" },
+        outputs: { y: "v1" },
+      },
+    ],
+    constants: {},
+    results: { last: "v1" },
+  };
+  const tower: TowerSpec = { ...TOWER, components: [COMPONENTS[0], asks], outputs: ["last"], plan: () => plan };
+  const { device, artifacts } = await artifactsAlone();
+  const [joined] = cutTower(tower, { sizeOf: () => "tower", example: plan, ops: OP_TABLE }).components.slice(-1);
+  assert.equal(joined.tag, "skip/vision.scale to skip/vision.asks (2)");
+  await assert.rejects(
+    artifacts.prepare(joined),
+    hasCode("cannot_compose", /do not show that they fit together: .*lessThan.*\. Set another `granularity`/),
+  );
+  await device.close();
+});
+
 async function tune(fixture: string, options: TuneGranularityOptions) {
   // Without the tests' shared cache: what compiling costs is measured.
   const runtime = await createRuntime({ threads: 0, target: "wasm-simd128" });
