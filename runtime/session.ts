@@ -55,10 +55,11 @@ export {
   type CompileSettings,
   defineConfig,
   type FoveaConfig,
+  type Granularity,
   type NamedCompileConfig,
 } from "./session/settings.ts";
 export type { ModelSource } from "./session/source.ts";
-export type { Cut, CutReport, GranularityReport } from "./session/tune_granularity.ts";
+export type { CutReport, GranularityReport } from "./session/tune_granularity.ts";
 export type { RecordedSizes, TunedComponent, TuneRangesOptions } from "./session/tune_ranges.ts";
 export { type Classification, type ClassifyOptions, classifyImages } from "./session/zero_shot.ts";
 

@@ -30,6 +30,7 @@ const BY = {
   encoders: ["models", "threads"],
   kernels: ["models"],
   preparation: [],
+  compiling: ["threads"],
   startup: ["threads"],
   int8_vs_f32: ["threads"],
   jpeg_to_embedding: ["threads"],

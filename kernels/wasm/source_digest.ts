@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "f71b65a1dfe61030a46bb7332255a0aa8f85019d8b3d14e802ef44335b0c231f";
+export const SOURCE_DIGEST: string = "8b61f833961dac7f0c714cbfccc3eb4883abac14eb7a6532d144faff13b45ac3";

@@ -75,6 +75,15 @@ export interface BufferName {
   readonly index: number;
 }
 
+/** Contents of a buffer that an expectation's steps read. */
+export interface ExpectationFill {
+  readonly buffer: BufferName;
+  readonly elements: number;
+  readonly fill: Fill;
+  /** Elements that the compared values depend on, first and one behind the last; all where absent. */
+  readonly runs?: readonly (readonly [number, number])[];
+}
+
 /**
  * Sampled reference values of the steps of one claim, computed by the reference evaluator from made-up contents.
  * Checkpoint tensors are filled by their name's seed.
@@ -84,7 +93,7 @@ export interface Expectation {
   readonly steps: readonly [number, number];
   readonly dims: Readonly<Record<string, number>>;
   /** What the steps read beside weights. */
-  readonly fills: readonly { readonly buffer: BufferName; readonly elements: number; readonly fill: Fill }[];
+  readonly fills: readonly ExpectationFill[];
   readonly output: BufferName;
   /** f32 unless given. */
   readonly outputType?: "i32" | "u8";

@@ -1,7 +1,7 @@
 /** `fovea tune`: what to choose, measured or predicted. One sub-command for each choice. */
 import { Command, InvalidArgumentError } from "commander";
 import { bytesText } from "../core/diagnostics.ts";
-import type { Cut, CutReport, LoadOptions } from "../session.ts";
+import type { CutReport, Granularity, LoadOptions } from "../session.ts";
 import { type ExampleInputs, exampleSizes, withExampleInputs } from "./example_inputs.ts";
 import {
   type CommonOptions,
@@ -20,12 +20,12 @@ import { rangesCommand } from "./tune_ranges.ts";
 
 interface GranularityCommandOptions extends CommonOptions, ExampleInputs {
   readonly component?: NonNullable<LoadOptions["components"]>[number];
-  readonly cuts?: readonly Cut[];
+  readonly cuts?: readonly Granularity[];
   readonly runs: number;
 }
 
-function cutList(text: string): readonly Cut[] {
-  return nameList(text).map((name): Cut => {
+function cutList(text: string): readonly Granularity[] {
+  return nameList(text).map((name): Granularity => {
     if (name === "op" || name === "block" || name === "tower") return name;
     if (/^\d+$/.test(name) && Number(name) >= 2) return Number(name);
     throw new InvalidArgumentError("Expected op, block, tower and numbers of blocks from 2 on, separated by commas.");
@@ -86,7 +86,7 @@ async function granularity(model: string, options: GranularityCommandOptions): P
     print(cutTable(report.cuts));
     for (const cut of report.cuts) if ("problem" in cut) print(`\n${cut.cut} is not possible: ${cut.problem}`);
     print(`\nrecommended: ${report.recommended}. ${report.why}\n${report.how}`);
-    if (report.config?.compile !== undefined) print(`\n${JSON.stringify(report.config, undefined, 2)}`);
+    if (report.config.compile !== undefined) print(`\n${JSON.stringify(report.config, undefined, 2)}`);
   });
 }
 

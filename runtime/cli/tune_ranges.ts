@@ -10,6 +10,7 @@ import { print, printJson, say } from "./terminal.ts";
 interface TuneRangesCommandOptions extends CommonOptions {
   readonly fromTrace: string;
   readonly budget?: number;
+  readonly measure?: boolean;
   readonly out?: string;
 }
 
@@ -23,11 +24,12 @@ export function rangesCommand(): Command {
       nonEmpty("a file"),
     )
     .option("--budget <n>", "most artifacts of a component; its maxArtifacts unless given", wholeNumber(1))
+    .option("--measure", "compile both divisions and run the sizes that take the most time with each, in turns")
     .option("--out <file>", "write the configuration there, such as fovea.config.json; it is printed otherwise");
   return withCommonOptions(command)
     .addHelpText(
       "after",
-      "\nExamples:\n  fovea embed ./clip --text 'a cat' --record sizes.jsonl\n  fovea tune ranges ./clip --from-trace sizes.jsonl --out fovea.config.json",
+      "\nExamples:\n  fovea embed ./clip --text 'a cat' --record sizes.jsonl\n  fovea tune ranges ./clip --from-trace sizes.jsonl --measure --out fovea.config.json",
     )
     .action(tuneRangesOf);
 }
@@ -45,11 +47,10 @@ async function tuneRangesOf(model: string, options: TuneRangesCommandOptions): P
   await withRuntime(options, async ({ host, runtime, progress }) => {
     const lines = new TextDecoder().decode(await host.readFile(options.fromTrace));
     const sizes = readSizes(lines, options.fromTrace);
-    const tuned = await runtime.tuneRanges(
-      model,
-      sizes,
-      options.budget === undefined ? {} : { budget: options.budget },
-    );
+    const tuned = await runtime.tuneRanges(model, sizes, {
+      ...(options.budget === undefined ? {} : { budget: options.budget }),
+      ...(options.measure === undefined ? {} : { measure: options.measure }),
+    });
     progress.stop();
     const config = configOf(tuned);
     if (options.out !== undefined) {
@@ -66,12 +67,22 @@ async function tuneRangesOf(model: string, options: TuneRangesCommandOptions): P
   });
 }
 
+/** Milliseconds now and tuned, and what is saved. */
+function figures({ now, tuned }: TunedComponent["seconds"]): readonly string[] {
+  const saved = now === 0 ? 0 : 1 - tuned / now;
+  return [...[now, tuned].map((seconds) => (seconds * 1000).toPrecision(4)), `${(100 * saved).toFixed(1)} %`];
+}
+
 function comparison(tuned: readonly TunedComponent[]): string {
-  const head = ["component", "calls", "outside", "artifacts", "tuned", "expected ms", "tuned", "saved"];
-  const rows = tuned.map(({ tag, calls, outside, artifacts, seconds }) => {
-    const saved = seconds.now === 0 ? 0 : 1 - seconds.tuned / seconds.now;
-    const times = [seconds.now, seconds.tuned].map((s) => (s * 1000).toPrecision(4));
-    return [tag, calls, outside, artifacts.now, artifacts.tuned, ...times, `${(100 * saved).toFixed(1)} %`].map(String);
+  const isMeasured = tuned.some((t) => t.measured !== undefined);
+  const head = [
+    ...["component", "calls", "outside", "artifacts", "tuned", "expected ms", "tuned", "saved"],
+    ...(isMeasured ? ["measured calls", "ms", "tuned", "saved"] : []),
+  ];
+  const rows = tuned.map(({ tag, calls, outside, artifacts, seconds, measured }) => {
+    const own = [tag, calls, outside, artifacts.now, artifacts.tuned].map(String);
+    const ran = measured === undefined ? ["0", "", "", ""] : [String(measured.calls), ...figures(measured.seconds)];
+    return [...own, ...figures(seconds), ...(isMeasured ? ran : [])];
   });
   return table(head, rows);
 }

@@ -1,12 +1,13 @@
 /** Expectations: reference values of every claim, so that whoever runs the artifact can check the kernels by comparing numbers. */
 import type { Expectation } from "../abi/artifact.ts";
 import { encodeFloats } from "../core/base64.ts";
-import { type Bindings, type Box, type Dim, evaluate, type Interval, product } from "../core/dim.ts";
+import { type Bindings, type Box, type Dim, evaluate, type Interval } from "../core/dim.ts";
 import { DTYPE_BYTES, type DType } from "../core/dtype.ts";
 import { type Fill, type FillReader, fillReader, nameSeed } from "../core/fill.ts";
 import { hash32 } from "../core/random.ts";
 import { createSampler } from "../ir/evaluate/sample.ts";
-import type { Node, OpTable } from "../ir/node.ts";
+import { type Graph, nodesOf } from "../ir/graph.ts";
+import type { Node, OpKind, OpTable } from "../ir/node.ts";
 import type { StepGroup } from "./emit.ts";
 import { createViewResolver } from "./views.ts";
 
@@ -102,10 +103,10 @@ function tableFill(at: number, node: Node, size: (node: Node, axis: number) => n
   return { kind: "same", value: bits };
 }
 
-/** How a buffer is filled, by what the claim's ops read in it. */
+/** How a buffer is filled, by what ops read in it. */
 function fillFor(
   base: Node,
-  group: StepGroup,
+  covers: readonly Node[],
   view: (node: Node) => { base: Node },
   seed: number,
   dims: Bindings,
@@ -113,7 +114,7 @@ function fillFor(
   const size = (node: Node, axis: number): number => evaluate(node.shape[axis], dims);
   // Where the cover put a dense copy before the claim, the claim's own nodes still name what was copied.
   const copied = base.op === "contiguous" ? base.inputs[0] : undefined;
-  for (const node of group.claim.covers) {
+  for (const node of covers) {
     const [x] = node.inputs;
     const at = node.inputs.findIndex((i) => view(i).base === base || i === copied);
     if (at === 1 && node.op === "gather") return { kind: "index", seed, below: size(x, 0) };
@@ -127,12 +128,20 @@ function fillFor(
   }
   if (base.dtype === "u8") return { kind: "bytes", seed };
   if (base.dtype !== "f32") return { kind: "index", seed, below: 128 };
-  return { kind: "uniform", seed, scale: uniformScale(group) };
+  return { kind: "uniform", seed, scale: uniformScale(covers) };
+}
+
+/** Contents for a graph's inputs by name, such as its ops can read: for runs whose results nobody needs. */
+export function inputFills(graph: Graph, dims: Bindings, table: OpTable): Readonly<Record<string, Fill>> {
+  const view = createViewResolver(table);
+  const covers = nodesOf(graph);
+  const fills = graph.inputs.map((node, i) => [node.attributes.name, fillFor(node, covers, view, i + 1, dims)]);
+  return Object.fromEntries(fills);
 }
 
 /** Values as small as the square root of an epsilon, where a claim has one: larger ones would hide a wrong epsilon. */
-function uniformScale(group: StepGroup): number {
-  const epsilons = group.claim.covers.flatMap(({ attributes: { eps } }) => (typeof eps === "number" ? [eps] : []));
+function uniformScale(covers: readonly Node[]): number {
+  const epsilons = covers.flatMap(({ attributes: { eps } }) => (typeof eps === "number" ? [eps] : []));
   const least = Math.min(1, ...epsilons);
   let scale = 1;
   while (scale * scale > least && scale > SMALLEST_SCALE) scale /= 2;
@@ -158,8 +167,9 @@ function crossings({ width, height }: Rows, samples: number, seed: number): Pick
   return { columns, rows: draw(Math.ceil(samples / columns.length), height, 2 * seed + 1, ROWS_AT_ENDS, 1) };
 }
 
-/** Launches below this run whole. */
+/** Launches with less work, and fewer elements in their results, run whole. */
 const WHOLE_FLOPS = 1e7;
+const WHOLE_ELEMENTS = 2 ** 16;
 
 /** Grid items that write the compared elements, as runs; nothing where all of the launch is run. */
 function itemsOf(
@@ -168,7 +178,9 @@ function itemsOf(
   width: number,
   { rows, columns }: Pick<Expectation, "rows" | "columns">,
 ): readonly (readonly [number, number])[] | undefined {
-  if (itemOf === undefined || evaluate(claim.cost.flops, dims) < WHOLE_FLOPS) return undefined;
+  const isSmall =
+    evaluate(claim.cost.flops, dims) < WHOLE_FLOPS && elementsOf(claim.output.shape, dims) < WHOLE_ELEMENTS;
+  if (itemOf === undefined || isSmall) return undefined;
   const itemAt = itemOf(dims);
   const items = new Set(rows.flatMap((row) => columns.map((column) => itemAt(row * width + column))));
   const runs: [number, number][] = [];
@@ -180,6 +192,50 @@ function itemsOf(
   return runs;
 }
 
+const elementsOf = (shape: readonly Dim[], dims: Bindings): number =>
+  shape.reduce<number>((n, d) => n * evaluate(d, dims), 1);
+
+/** Kinds of ops of which an element of the result depends on nothing but what the evaluator reads for it, in a kernel as well. */
+const LOCAL: readonly OpKind[] = ["elementwise", "normalization", "view"];
+
+/** Whether kernels make nothing of operands that compared elements do not depend on: no masks, no zero times what is anywhere. */
+function isLocal({ claim }: StepGroup, table: OpTable): boolean {
+  return claim.covers.every(
+    ({ op }) => op === "matmul" || op === "patchify" || LOCAL.includes(table.get(op)?.kind as OpKind),
+  );
+}
+
+/** Runs that are no further apart are one: memory comes in pages. */
+const NEAR_ELEMENTS = 1024;
+
+/** A reader that notes what is read. */
+function watch(read: FillReader): {
+  readonly reader: FillReader;
+  /** What was read, as runs; nothing where it is half of all elements or more. */
+  runs(elements: number): readonly (readonly [number, number])[] | undefined;
+} {
+  const seen: [number, number][] = [];
+  const at = (position: number): number => {
+    seen.push([position, position + 1]);
+    return read(position);
+  };
+  const run = (start: number, step: number, count: number): Float64Array => {
+    if (count > 0) seen.push([start, start + step * (count - 1) + 1]);
+    return read.run(start, step, count);
+  };
+  const runs = (elements: number): readonly (readonly [number, number])[] | undefined => {
+    const merged: [number, number][] = [];
+    for (const [first, end] of seen.sort((a, b) => a[0] - b[0])) {
+      const last = merged[merged.length - 1];
+      if (last !== undefined && first <= last[1] + NEAR_ELEMENTS) last[1] = Math.max(last[1], end);
+      else merged.push([first, end]);
+    }
+    const total = merged.reduce((n, [first, end]) => n + end - first, 0);
+    return 2 * total < elements ? merged : undefined;
+  };
+  return { reader: Object.assign(at, { run }), runs };
+}
+
 /** The elements of a claim's result as rows. */
 interface Rows {
   readonly width: number;
@@ -189,7 +245,7 @@ interface Rows {
 function rowsOf(group: StepGroup, dims: Bindings): Rows {
   const { shape } = group.claim.output;
   const width = shape.length === 0 ? 1 : evaluate(shape[shape.length - 1], dims);
-  return { width, height: evaluate(product(shape), dims) / width };
+  return { width, height: elementsOf(shape, dims) / width };
 }
 
 /** Elements that one grid item computes at least: proofs of launches that run in parts cost as many for each compared one. */
@@ -199,7 +255,7 @@ const ITEM_ELEMENTS = 1024;
 function affordable(group: StepGroup, dims: Bindings, samples: number, effort: ExpectationEffort): boolean {
   const { width, height } = rowsOf(group, dims);
   const elements = Math.max(1, width * height);
-  const bytesAt = (shape: readonly Dim[], each: number): number => evaluate(product(shape), dims) * each;
+  const bytesAt = (shape: readonly Dim[], each: number): number => elementsOf(shape, dims) * each;
   const operands = group.operands.reduce((n, { base }) => n + bytesAt(base.shape, DTYPE_BYTES[base.dtype]), 0);
   if (operands + elements * 4 > effort.bytes) return false;
   const each = evaluate(group.claim.cost.flops, dims) / elements;
@@ -237,10 +293,11 @@ export function expectationsOf(
       const fills = group.operands.map(({ base, buffer }, i) => ({
         base,
         buffer,
-        elements: evaluate(product(base.shape), dims),
-        fill: fillFor(base, group, view, index * 64 + i + 1, dims),
+        elements: elementsOf(base.shape, dims),
+        fill: fillFor(base, group.claim.covers, view, index * 64 + i + 1, dims),
       }));
-      const readers = new Map<Node, FillReader>(fills.map((f) => [f.base, fillReader(f.fill)]));
+      const watches = fills.map((f) => watch(fillReader(f.fill)));
+      const readers = new Map<Node, FillReader>(fills.map((f, i) => [f.base, watches[i].reader]));
       for (const { base } of fills) {
         const reader = readers.get(base);
         if (base.op === "contiguous" && reader !== undefined && !readers.has(base.inputs[0]))
@@ -255,7 +312,7 @@ export function expectationsOf(
       const { width } = size;
       const { rows, columns } = crossings(size, effort.samples[point === 0 ? 0 : 1], index);
       const items = itemsOf(group, dims, width, { rows, columns });
-      const values = Float32Array.from(
+      const values = new Float32Array(
         sample(
           group.claim.output,
           rows.flatMap((row) => columns.map((column) => row * width + column)),
@@ -266,7 +323,10 @@ export function expectationsOf(
       return {
         steps: group.steps,
         dims,
-        fills: fills.map(({ buffer, elements, fill }) => ({ buffer, elements, fill })),
+        fills: fills.map(({ buffer, elements, fill }, i) => {
+          const runs = isLocal(group, table) ? watches[i].runs(elements) : undefined;
+          return { buffer, elements, fill, ...(runs === undefined ? {} : { runs }) };
+        }),
         output: group.output,
         ...integerType(group.claim.output.dtype),
         width,

@@ -97,14 +97,25 @@ export function symbol(name: string): Dim {
 }
 
 export function add(...dims: readonly Dim[]): Dim {
+  if (dims.every((d) => typeof d === "number")) return dims.reduce((a, b) => a + b, 0);
   return fromTerms(dims.flatMap((d) => termsOf(d)));
 }
 
 export function mul(...dims: readonly Dim[]): Dim {
-  let terms: readonly Term[] = [{ coefficient: 1, atoms: [] }];
+  let factor = 1;
+  const symbolic: DimExpression[] = [];
   for (const d of dims) {
+    if (typeof d === "number") factor *= d;
+    else symbolic.push(d);
+  }
+  if (factor === 0) return 0;
+  const [first, ...others] = symbolic;
+  if (first === undefined) return factor;
+  if (factor === 1 && others.length === 0) return first;
+  let terms: readonly Term[] = first.terms.map((t) => ({ coefficient: factor * t.coefficient, atoms: t.atoms }));
+  for (const d of others) {
     terms = terms.flatMap((x) =>
-      termsOf(d).map((y) => ({
+      d.terms.map((y) => ({
         coefficient: x.coefficient * y.coefficient,
         atoms: [...x.atoms, ...y.atoms].sort((p, q) => (p.key < q.key ? -1 : p.key > q.key ? 1 : 0)),
       })),

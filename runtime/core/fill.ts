@@ -68,9 +68,23 @@ function byRule(fill: Extract<Fill, { kind: "mask" | "offsets" }>): (position: n
   return (position) => (position % fill.row !== 0 && hash(position) % 4 === 0 ? 0 : 1);
 }
 
+/** One period as numbers that are read many at once, for as long as few are kept: claims share fills over points and ranges. */
+const periods = new Map<string, Float64Array>();
+
+function periodOf(fill: Fill): Float64Array | undefined {
+  if (fill.kind === "mask" || fill.kind === "offsets") return undefined;
+  const key = JSON.stringify(fill);
+  const known = periods.get(key);
+  if (known !== undefined) return known;
+  if (periods.size >= MOST_STREAMS) periods.clear();
+  const made = new Float64Array(drawn(fill) ?? []);
+  periods.set(key, made);
+  return made;
+}
+
 /** The elements of a filled buffer. */
 export function fillReader(fill: Fill): FillReader {
-  const table = drawn(fill);
+  const table = periodOf(fill);
   const at =
     table === undefined
       ? byRule(fill as Extract<Fill, { kind: "mask" | "offsets" }>)
@@ -117,6 +131,25 @@ export function fillBuffer(fill: Fill, elements: number): Float32Array | Int32Ar
   for (let filled = PERIOD; filled < elements; filled *= 2)
     data.copyWithin(filled, 0, Math.min(filled, elements - filled));
   return data;
+}
+
+/** Some elements of a buffer, one behind the other. */
+export function fillRun(fill: Fill, first: number, count: number): Float32Array | Int32Array | Uint8Array {
+  const read = fillReader(fill);
+  const data = storageFor(fill, count);
+  data.set(read.run(first, 1, count));
+  return data;
+}
+
+/** Whole periods, few enough to stay in a cache. */
+const PIECE = 32 * PERIOD;
+
+/** The same buffer in pieces, one behind the other: large ones need no memory of their size, since equal pieces are one. */
+export function fillPieces(fill: Fill, elements: number): readonly (Float32Array | Int32Array | Uint8Array)[] {
+  if (elements <= PIECE || fill.kind === "mask" || fill.kind === "offsets") return [fillBuffer(fill, elements)];
+  const piece = fillBuffer(fill, PIECE);
+  const rest = elements % PIECE;
+  return [...Array(Math.floor(elements / PIECE)).fill(piece), ...(rest === 0 ? [] : [piece.subarray(0, rest)])];
 }
 
 /** Seed of a checkpoint tensor's made-up contents: FNV-1a over the UTF-16 units of its name. */

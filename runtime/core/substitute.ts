@@ -13,6 +13,13 @@ function substituteAtom(atom: Atom, by: Substitution): Dim {
   return { floor_div: floorDiv, mod, max, min }[atom.kind](a, b);
 }
 
+/** The name of a size that is one symbol alone. */
+export function soleSymbol(d: Dim): string | undefined {
+  if (typeof d === "number" || d.terms.length !== 1) return undefined;
+  const [{ coefficient, atoms }] = d.terms;
+  return coefficient === 1 && atoms.length === 1 && atoms[0].kind === "symbol" ? atoms[0].name : undefined;
+}
+
 /** `d` with every symbol replaced. */
 export function substitute(d: Dim, by: Substitution): Dim {
   if (typeof d === "number") return d;

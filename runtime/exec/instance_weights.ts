@@ -11,6 +11,19 @@ import type { WeightCache } from "./weight_cache.ts";
 /** Reads a checkpoint tensor as dense f32. @throws the signal's reason on abort */
 export type TensorReader = (name: string, shape: readonly number[], signal?: AbortSignal) => Promise<Float32Array>;
 
+/** Between the instances of a component that several were joined to; no tensor's name holds it. */
+export const INSTANCE_JOINT = " + ";
+
+/**
+ * The name of an instance's tensor, without the checkpoint's prefix. Of joined instances the tensor's own name begins with the
+ * position of one: `1/norm.weight` of `layers.0. + layers.1.` is `layers.1.norm.weight`.
+ */
+export function tensorName(instance: string, name: string): string {
+  if (!instance.includes(INSTANCE_JOINT)) return `${instance}${name}`;
+  const slash = name.indexOf("/");
+  return `${instance.split(INSTANCE_JOINT)[Number(name.slice(0, slash))]}${name.slice(slash + 1)}`;
+}
+
 export interface InstanceWeights {
   /** Buffers of resident uses, in order. */
   resolve(uses: readonly WeightUse[]): readonly DeviceBuffer[];
@@ -105,7 +118,8 @@ async function checkStored(
     await device.read(buffer, at, part);
     if (!holdsNonFinite(use.dtype, part)) continue;
     const tensors: { name: string; values: Float32Array }[] = [];
-    for (const s of use.sources) tensors.push({ name: `${instance}${s.name}`, values: await readValues(read, s) });
+    for (const s of use.sources)
+      tensors.push({ name: tensorName(instance, s.name), values: await readValues(read, s) });
     throw overflow(use.dtype, tensors);
   }
 }

@@ -1,12 +1,12 @@
 /** Proofs: the steps of an artifact run on made-up contents and are compared with its expectations. */
-import type { Artifact, BufferName, Expectation, WeightUse } from "../abi/artifact.ts";
+import type { Artifact, BufferName, Expectation, ExpectationFill, WeightUse } from "../abi/artifact.ts";
 import type { Device, DeviceBuffer, Launch } from "../abi/device.ts";
 import { decodeFloats } from "../core/base64.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { type Bindings, evaluateData } from "../core/dim.ts";
 import { DTYPE_BYTES } from "../core/dtype.ts";
-import { type Fill, fillBuffer, nameSeed } from "../core/fill.ts";
-import { createInstanceWeights, type InstanceWeights } from "./instance_weights.ts";
+import { type Fill, fillBuffer, fillPieces, fillRun, nameSeed } from "../core/fill.ts";
+import { createInstanceWeights, type InstanceWeights, stagingBytes } from "./instance_weights.ts";
 import { bindSteps, slotBytes } from "./linker.ts";
 
 export interface ProofResult {
@@ -48,7 +48,21 @@ async function madeUpTensor(name: string, shape: readonly number[]): Promise<Flo
   ) as Float32Array;
 }
 
-const asBytes = (data: Float32Array | Int32Array | Uint8Array): Uint8Array => new Uint8Array(data.buffer);
+function writeFill(device: Device, buffer: DeviceBuffer, { fill, elements, runs }: ExpectationFill): void {
+  const write = (first: number, data: ReturnType<typeof fillRun>): void =>
+    device.write(buffer, first * data.BYTES_PER_ELEMENT, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  for (const [first, end] of runs ?? []) write(first, fillRun(fill, first, end - first));
+  if (runs !== undefined) return;
+  let at = 0;
+  for (const piece of fillPieces(fill, elements)) {
+    write(at, piece);
+    at += piece.length;
+  }
+}
+
+/** Elements that are written. */
+const filled = ({ elements, runs }: ExpectationFill): number =>
+  runs === undefined ? elements : runs.reduce((n, [first, end]) => n + end - first, 0);
 
 /** Bytes of a compared element. */
 const elementBytes = ({ outputType }: Pick<Expectation, "outputType">): number => DTYPE_BYTES[outputType ?? "f32"];
@@ -157,8 +171,7 @@ async function proveOne(
     const poison = new Uint8Array(expected.width * elementBytes(expected)).fill(0xff);
     for (const row of expected.rows) device.write(output, row * poison.length, poison);
     // A later step may write the result over what an earlier one read, so contents come after the poison.
-    for (const { buffer, elements, fill } of expected.fills)
-      device.write(buffers.at(buffer), 0, asBytes(fillBuffer(fill, elements)));
+    for (const one of expected.fills) writeFill(device, buffers.at(one.buffer), one);
     const bound = device.bind(launchesOf(artifact, expected, buffers));
     try {
       await device.run(bound, signal === undefined ? {} : { signal });
@@ -177,8 +190,10 @@ async function proveOne(
 export interface ProveOptions {
   /** Positions of expectations that were proven before. */
   readonly proven?: ReadonlySet<number>;
-  /** Predicted milliseconds that may be spent; at least one expectation is proven. No limit unless given. */
+  /** Predicted milliseconds that may be spent. No limit unless given. */
   readonly budgetMs?: number;
+  /** The one expectation that is proven whatever it takes: the first in order, unless the cheapest is asked for. */
+  readonly least?: "cheapest";
   /** Code blobs that some proof ran already: others come first. Grows. */
   readonly seenCode?: Set<string>;
   /** Made-up weights that other artifacts of the component use as well; the caller gives them back. */
@@ -212,8 +227,12 @@ function ratesOf({ capabilities }: Device): Rates {
   return { flops: figure("flopsPerSecond") / 10_000, bytes: figure("bytesPerSecond") / 10_000 };
 }
 
-/** Predicted milliseconds of a weight: made up, written, read and packed. */
-const weightLoadMs = ({ bytes }: WeightUse, rates: Rates): number => (bytes * 2) / rates.bytes;
+/** Predicted milliseconds of a weight: made up, written, read, packed by its prologue's steps. */
+function weightLoadMs(use: WeightUse, rates: Rates): number {
+  const steps = use.prologue?.steps ?? [];
+  const flops = steps.reduce((sum, { flops: own }) => sum + evaluateData(own, {}), 0);
+  return (Math.max(use.bytes, stagingBytes(use)) * 2) / rates.bytes + flops / rates.flops + LAUNCH_MS * steps.length;
+}
 
 /** Predicted milliseconds of proving one expectation beside its weights. */
 function predictedMs(
@@ -221,7 +240,7 @@ function predictedMs(
   { steps: [from, end], dims, fills, items, rows, width }: Expectation,
   rates: Rates,
 ): number {
-  const bytes = fills.reduce((n, f) => n + f.elements * 4, rows.length * width * 8);
+  const bytes = fills.reduce((n, f) => n + filled(f) * 4, rows.length * width * 8);
   const flops = steps.slice(from, end).reduce((sum, step, i) => {
     const grid = evaluateData(step.grid, dims);
     const isLast = i === end - from - 1;
@@ -243,9 +262,8 @@ function weightsOf({ steps, weights }: Artifact, { steps: [from, end] }: Expecta
 interface ProofPlan {
   readonly at: number;
   readonly needed: readonly WeightUse[];
-  /** Predicted milliseconds beside the weights, and with all of them. */
+  /** Predicted milliseconds beside the weights. */
   readonly runMs: number;
-  readonly ms: number;
 }
 
 /** Open expectations: code that no proof ran comes first, then claims without a proof, cheap ones first. */
@@ -283,17 +301,20 @@ const isOutOfMemory = (error: unknown): boolean => error instanceof FoveaError &
 export async function proveArtifact(device: Device, artifact: Artifact, options: ProveOptions = {}): Promise<Proof> {
   const { budgetMs = Number.POSITIVE_INFINITY, signal } = options;
   const rates = ratesOf(device);
-  const order = provingOrder(artifact, rates, options);
-  // With nothing left to spend the one proof that every artifact gets is the cheapest.
-  const open = budgetMs > 0 ? order : [...order].sort((a, b) => a.ms - b.ms || a.at - b.at);
+  const open = provingOrder(artifact, rates, options);
   const results = new Map<number, ProofResult>();
   if (open.length === 0) return { results, spentMs: 0 };
   const weights = options.weights ?? createInstanceWeights(device);
   let spentMs = 0;
   try {
-    for (const { at, needed, runMs } of open) {
+    const msOf = ({ needed, runMs }: ProofPlan): number =>
+      needed.reduce((sum, use) => (weights.has(use) ? sum : sum + weightLoadMs(use, rates)), runMs);
+    const cheapest = open.reduce((a, b) => (msOf(b) < msOf(a) ? b : a));
+    const first = options.least === "cheapest" ? cheapest : open[0];
+    for (const plan of msOf(open[0]) <= budgetMs ? open : [first]) {
+      const { at, needed } = plan;
       const expected = artifact.expectations[at];
-      const ms = needed.reduce((sum, use) => (weights.has(use) ? sum : sum + weightLoadMs(use, rates)), runMs);
+      const ms = msOf(plan);
       if (results.size > 0 && spentMs + ms > budgetMs) break;
       spentMs += ms;
       try {

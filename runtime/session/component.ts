@@ -1,7 +1,8 @@
 /** One compiled graph with its weights: `runtime.compile`, from a small MLP to a whole tower. */
 import type { ComponentSpec, Plan, Tensor, Tensors } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
-import { type Bindings, type Dim, evaluate, symbolsOf } from "../core/dim.ts";
+import { type Bindings, evaluate, symbolsOf } from "../core/dim.ts";
+import { soleSymbol } from "../core/substitute.ts";
 import type { TraceSink } from "../core/trace.ts";
 import { type CallOptions, type ForwardContext, openContext } from "../exec/forward_context.ts";
 import { createInstanceWeights, type TensorReader } from "../exec/instance_weights.ts";
@@ -28,13 +29,6 @@ export interface CompiledComponent {
   explain(): string;
   close(): void;
   [Symbol.asyncDispose](): Promise<void>;
-}
-
-/** A symbolic size that is one symbol alone. */
-function soleSymbol(d: Dim): string | undefined {
-  if (typeof d === "number" || d.terms.length !== 1) return undefined;
-  const [{ coefficient, atoms }] = d.terms;
-  return coefficient === 1 && atoms.length === 1 && atoms[0].kind === "symbol" ? atoms[0].name : undefined;
 }
 
 /** Values of all symbols from the inputs' shapes. */
@@ -72,6 +66,26 @@ export function bindSymbols(component: ReadyComponent, inputs: Tensors): Binding
   return bindings;
 }
 
+/** A plan of one call, its inputs and results under the component's names. */
+export function planOfCall({ spec, slots }: ReadyComponent, instance: string, dims: Bindings): Plan {
+  const { inputs, outputs } = slots[0];
+  const names = outputs.map((o) => [o.name, `output ${o.name}`] as const);
+  return {
+    key: JSON.stringify(dims),
+    calls: [
+      {
+        tag: spec.tag,
+        instance,
+        dims,
+        inputs: Object.fromEntries(inputs.map((i) => [i.name, i.name])),
+        outputs: Object.fromEntries(names),
+      },
+    ],
+    constants: {},
+    results: Object.fromEntries(names),
+  };
+}
+
 export interface ComponentOptions {
   readonly artifacts: Artifacts;
   readonly reader: (instance: string) => TensorReader;
@@ -101,29 +115,11 @@ export async function compileComponent(spec: ComponentSpec, options: ComponentOp
   let requests = 0;
   let closed = false;
 
-  const planFor = (dims: Bindings): Plan => {
-    const { inputs, outputs } = component.slots[0];
-    const names = outputs.map((o) => [o.name, `output ${o.name}`] as const);
-    return {
-      key: JSON.stringify(dims),
-      calls: [
-        {
-          tag: spec.tag,
-          instance,
-          dims,
-          inputs: Object.fromEntries(inputs.map((i) => [i.name, i.name])),
-          outputs: Object.fromEntries(names),
-        },
-      ],
-      constants: {},
-      results: Object.fromEntries(names),
-    };
-  };
   const runIn = async (context: ForwardContext, inputs: Tensors, caller: Caller | undefined): Promise<Tensors> => {
     const begin = context.now();
     const dims = bindSymbols(component, inputs);
     options.onSizes?.({ tag: spec.tag, dims });
-    const plan = planFor(dims);
+    const plan = planOfCall(component, instance, dims);
     const artifact = await withSlot(component, dims, context, async (slot) => {
       const ready = slot.ready ?? (await slot.obtain(await firstUse(dims, caller), context.signal));
       await weights.load(ready.artifact.weights, read, context.signal);

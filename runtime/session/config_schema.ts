@@ -4,7 +4,7 @@ import { FoveaError } from "../core/diagnostics.ts";
 import { WEIGHT_DTYPES } from "../core/dtype.ts";
 import type { RangeSpec } from "../core/range.ts";
 import { didYouMean, foundText, isObject } from "./check.ts";
-import type { CompileConfig, CompileSettings, FoveaConfig } from "./settings.ts";
+import type { CompileConfig, CompileSettings, FoveaConfig, Granularity } from "./settings.ts";
 
 /** A value of another kind than `expected`; the place is told by whoever reports it. */
 const isNot =
@@ -70,8 +70,15 @@ const RANGES = v.lazy((value) => (value === "open" ? v.literal("open") : RANGE_L
   RangeSpec
 >;
 
+const GRANULARITY = v.custom<Granularity>(
+  (value) =>
+    value === "op" || value === "block" || value === "tower" || (Number.isInteger(value) && Number(value) >= 2),
+  isNot('"op", "block", "tower" or a number of blocks from 2 on'),
+);
+
 const SETTINGS = members("settings such as { lazy: true }", {
   enabled: v.optional(BOOLEAN),
+  granularity: v.optional(GRANULARITY),
   ranges: v.optional(RANGES),
   dtype: v.optional(v.picklist(WEIGHT_DTYPES, isNot(WEIGHT_DTYPES.map((d) => JSON.stringify(d)).join(" or ")))),
   device: v.optional(NAME),

@@ -2,6 +2,7 @@
 import type { Modality } from "../abi/encoder.ts";
 import { bytesText } from "../core/diagnostics.ts";
 import { boxText } from "../core/range.ts";
+import { usualInstances } from "./cut_component.ts";
 import type { RangeDetails } from "./explain_range.ts";
 import { detailLines } from "./explain_text.ts";
 import type { Origin, RangeSlot, ReadyComponent } from "./ready_component.ts";
@@ -101,9 +102,11 @@ function rangeText(slot: RangeSlot, detailsOf: DetailsOf): readonly string[] {
 }
 
 /** What differs from the runtime's own way, with its reason. */
-function exceptions({ settings, device, target }: ReadyComponent): readonly string[] {
-  const { enabled, dtype } = settings;
+function exceptions({ spec, settings, device, target }: ReadyComponent): readonly string[] {
+  const { enabled, dtype, granularity } = settings;
+  const isSpare = spec.instances.length > 0 && usualInstances(spec).length === 0;
   return [
+    ...(isSpare ? [`called inside of larger components (${granularity.from})`] : []),
     ...(settings.device.from === "runtime" ? [] : [`on the device ${device.kind} (${settings.device.from})`]),
     ...(settings.target.value === undefined || settings.target.from === "runtime"
       ? []

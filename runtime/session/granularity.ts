@@ -1,330 +1,240 @@
-/**
- * An encoder cut otherwise: consecutive component calls of its plan become one component. Only component specs and plans
- * are read, so that it works with everyone's encoders.
- */
-import type { ComponentCall, ComponentSpec, GraphBuilder, Node, Plan, TowerSpec } from "../abi/encoder.ts";
+/** How towers are cut: consecutive component calls of their plans as one component each, as settings or a measurement ask. */
+import type { ComponentCall, ComponentSpec, Plan, RunGrowth, Tensors, TowerSpec } from "../abi/encoder.ts";
 import { FoveaError, internal } from "../core/diagnostics.ts";
-import { type Bindings, type Box, type Dim, dimKey, type Interval, shapeEquals, symbol } from "../core/dim.ts";
-import { dispatch, splitRanges } from "../core/range.ts";
-import { solve, substitute } from "../core/substitute.ts";
-import { comparable } from "../ir/comparisons.ts";
-import { createInterner, type OpTable } from "../ir/node.ts";
-import { type ComponentPort, tracePorts } from "./ports.ts";
+import type { RangeSpec } from "../core/range.ts";
+import { INSTANCE_JOINT } from "../exec/instance_weights.ts";
+import type { OpTable } from "../ir/node.ts";
+import {
+  buildParts,
+  type ComponentFacts,
+  type Composition,
+  compose,
+  composedCall,
+  factsOf,
+  wiringOf,
+} from "./compose.ts";
+import type { CutComponent } from "./cut_component.ts";
+import { type CallSettings, type CompileLayers, type Granularity, type Home, resolveSettings } from "./settings.ts";
 
-/** A port of a part: which call of the group, and its own name there. */
-interface PartPort {
-  readonly part: number;
-  readonly port: string;
+/** How calls are grouped. */
+export interface Grouping {
+  /** Blocks that become one component, or all calls; nothing where a component stays as it is. */
+  readonly sizeOf: (tag: string) => number | "tower" | undefined;
+  /** Calls are joined where these are equal; all are unless given. */
+  readonly kindOf?: (tag: string) => string;
 }
 
-const portName = ({ part, port }: PartPort): string => `${part}/${port}`;
-
-/** One call inside a composed component. */
-interface Part {
-  readonly spec: ComponentSpec;
-  /** Its symbols in those of the composed component. */
-  readonly dims: Readonly<Record<string, Dim>>;
-  /** Own input -> an earlier part's output, or an input of the composed component (under the part that declares it). */
-  readonly wires: Readonly<Record<string, { readonly from: "part" | "outside"; readonly at: PartPort }>>;
-  /** The first part with the same instance: they read the same tensors. */
-  readonly weights: number;
-}
-
-/** A symbol of a composed component: its interval and whose symbols it is. */
-interface ComposedSymbol {
-  readonly interval: Interval;
-  readonly sources: readonly { readonly part: number; readonly name: string }[];
-}
-
-/** Consecutive calls as one component. */
-interface Composition {
-  readonly parts: readonly Part[];
-  readonly symbols: Readonly<Record<string, ComposedSymbol>>;
-  /** Inputs of the composed component, each under the first part that takes it, and the plan's values for them. */
-  readonly inputs: readonly { readonly at: PartPort; readonly value: string }[];
-  /** Values that others read. */
-  readonly outputs: readonly { readonly at: PartPort; readonly value: string }[];
-}
-
-/** A tower whose components are composed ones. */
-export interface ComposedTower {
-  readonly spec: TowerSpec;
-  /** A tensor's name as the encoder's own components call it, without the checkpoint's prefix. */
-  tensorOf(instance: string, name: string): string;
-}
-
-/** Blocks that become one component, or all calls of the tower. */
-export type CallsPerComponent = number | "all";
-
-/**
- * Groups of consecutive calls, as [first, end). Calls of tags that occur once stay alone, unless all are wanted.
- */
+/** Groups of consecutive calls, as [first, end). Of numbers of blocks, calls of tags that occur once stay alone. */
 export function groupCalls(
   calls: readonly ComponentCall[],
-  size: CallsPerComponent,
+  { sizeOf, kindOf = () => "" }: Grouping,
 ): readonly (readonly [number, number])[] {
-  if (size === "all") return [[0, calls.length]];
   const times = new Map<string, number>();
   for (const { tag } of calls) times.set(tag, (times.get(tag) ?? 0) + 1);
-  const repeated = calls.map(({ tag }) => (times.get(tag) as number) > 1);
+  const sizes = calls.map(({ tag }) => {
+    const size = sizeOf(tag);
+    return typeof size === "number" && (times.get(tag) as number) === 1 ? undefined : size;
+  });
+  const joins = (first: number, at: number): boolean =>
+    sizes[at] !== undefined && sizes[at] === sizes[first] && kindOf(calls[at].tag) === kindOf(calls[first].tag);
   const groups: [number, number][] = [];
   for (let at = 0; at < calls.length; ) {
+    const size = sizes[at];
+    const most = size === "tower" ? calls.length : (size ?? 1);
     let end = at + 1;
-    while (repeated[at] && end < calls.length && repeated[end] && end - at < size) end++;
+    while (end < calls.length && end - at < most && joins(at, end)) end++;
     groups.push([at, end]);
     at = end;
   }
   return groups;
 }
 
-const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
+/** `clip/vision.block x 4`, or the first and the last tag. */
+function tagOf(calls: readonly ComponentCall[]): string {
+  const tags = [...new Set(calls.map((c) => c.tag))];
+  return tags.length === 1
+    ? `${tags[0]} x ${calls.length}`
+    : `${tags[0]} to ${tags[tags.length - 1]} (${calls.length})`;
+}
 
-function both(a: Interval, b: Interval): Interval {
-  const [x, y] = [a.multipleOf ?? 1, b.multipleOf ?? 1];
-  const step = (x * y) / gcd(x, y);
+const joinedInstance = (calls: readonly ComponentCall[]): string => calls.map((c) => c.instance).join(INSTANCE_JOINT);
+
+/** A composed component and the groups of calls that it serves. */
+interface Composed {
+  readonly tag: string;
+  readonly composition: Composition;
+  readonly instances: Set<string>;
+}
+
+/** The first reason of a part's gate. */
+function gateOf({ parts }: Composition): ComponentSpec["enableIf"] {
+  const gates = [...new Set(parts.flatMap(({ spec }) => spec.enableIf ?? []))];
+  if (gates.length === 0) return undefined;
+  return (config, capabilities) =>
+    gates.map((gate) => gate(config, capabilities)).find((answer) => answer !== true) ?? true;
+}
+
+/** Its build throws FoveaError `cannot_compose` where the parts' sizes do not show that they fit together. */
+function specOf({ tag, composition, instances }: Composed): CutComponent {
+  const { parts, symbols, relations, ranges } = composition;
+  const gate = gateOf(composition);
   return {
-    min: Math.max(a.min, b.min),
-    max: Math.min(a.max, b.max),
-    ...(step === 1 ? {} : { multipleOf: step }),
+    ...{ tag, symbols, relations, ranges, parts },
+    instances: [...instances],
+    ...(parts.some((part) => part.spec.lazy === true) ? { lazy: true } : {}),
+    ...(gate === undefined ? {} : { enableIf: gate }),
+    build: (b) => {
+      try {
+        buildParts(b, composition);
+      } catch (error) {
+        // A size that the part before fixes is a number, without a symbol's comparisons.
+        const isMismatch = error instanceof FoveaError ? error.code === "shape_error" : error instanceof TypeError;
+        if (!isMismatch) throw error;
+        const message = (error as Error).message.replace(/\.?$/, ".");
+        throw new FoveaError(
+          "cannot_compose",
+          `"${tag}" joins components whose sizes do not show that they fit together: ${message} Set another \`granularity\` for one of them.`,
+          { cause: error },
+        );
+      }
+    },
   };
 }
 
-/** What composing needs to know of a component at given sizes. */
-interface Facts {
-  readonly spec: ComponentSpec;
-  /** The range that serves the sizes. */
-  readonly box: Box;
-  readonly inputs: readonly ComponentPort[];
-  readonly outputs: readonly ComponentPort[];
-}
-
-/** Composes one group of calls of a plan. */
-function compose(
-  plan: Plan,
-  [first, end]: readonly [number, number],
-  factsOf: (call: ComponentCall) => Facts,
-): Composition {
-  const calls = plan.calls.slice(first, end);
+/** What other calls and results read of a plan's values. */
+function wantedOf(plan: Plan, [first, end]: readonly [number, number]): (value: string) => boolean {
   const others = [...plan.calls.slice(0, first), ...plan.calls.slice(end)];
   const wanted = new Set([...Object.values(plan.results), ...others.flatMap((c) => Object.values(c.inputs))]);
-  /** Values inside the group: where they are made or first taken, and their shape in composed symbols. */
-  const known = new Map<string, { from: "part" | "outside"; at: PartPort; shape: readonly Dim[] }>();
-  const symbols: Record<string, { interval: Interval; sources: { part: number; name: string }[] }> = {};
-  const inputs: { at: PartPort; value: string }[] = [];
-  const outputs: { at: PartPort; value: string }[] = [];
-
-  const parts = calls.map((call, part): Part => {
-    const facts = factsOf(call);
-    const dims: Record<string, Dim> = {};
-    // What flows in says how large things are: [batch, tokens, width] gives `tokens` its meaning here.
-    for (let found = true; found; ) {
-      found = false;
-      for (const { name, shape } of facts.inputs) {
-        const given = known.get(call.inputs[name])?.shape;
-        if (given?.length !== shape.length) continue;
-        for (const [axis, d] of shape.entries()) {
-          const solution = solve(d, given[axis], dims);
-          if (solution === undefined) continue;
-          dims[solution.name] = solution.is;
-          found = true;
-        }
-      }
-    }
-    // What nothing says is a symbol of the whole, shared with parts that have it at the same value.
-    for (const [name, interval] of Object.entries(facts.box)) {
-      if (Object.hasOwn(dims, name)) continue;
-      const same = Object.entries(symbols).find(([, { sources }]) =>
-        sources.some((s) => s.name === name && calls[s.part].dims[name] === call.dims[name]),
-      );
-      const source = { part, name };
-      if (same !== undefined) {
-        same[1].interval = both(same[1].interval, interval);
-        same[1].sources.push(source);
-        dims[name] = symbol(same[0]);
-        continue;
-      }
-      let own = name;
-      for (let n = 2; Object.hasOwn(symbols, own); n++) own = `${name}_${n}`;
-      symbols[own] = { interval, sources: [source] };
-      dims[name] = symbol(own);
-    }
-    const wires = facts.inputs.map(({ name, shape }) => {
-      const value = call.inputs[name];
-      const at = { part, port: name };
-      const source = known.get(value) ?? { from: "outside" as const, at, shape: shape.map((d) => substitute(d, dims)) };
-      if (!known.has(value)) {
-        known.set(value, source);
-        inputs.push({ at, value });
-      }
-      return [name, { from: source.from, at: source.at }] as const;
-    });
-    for (const { name, shape } of facts.outputs) {
-      const value = call.outputs[name];
-      if (value === undefined) continue;
-      const at = { part, port: name };
-      known.set(value, { from: "part", at, shape: shape.map((d) => substitute(d, dims)) });
-      if (wanted.has(value)) outputs.push({ at, value });
-    }
-    const weights = calls.findIndex((c) => c.instance === call.instance);
-    return { spec: facts.spec, dims, wires: Object.fromEntries(wires), weights };
-  });
-  return { parts, symbols, inputs, outputs };
+  return (value) => wanted.has(value);
 }
 
-/** Text that is equal for compositions of one structure, whatever their instances. */
-function signature({ parts, symbols, inputs, outputs }: Composition): string {
-  return JSON.stringify([
-    parts.map(({ spec, dims, wires, weights }) => [
-      spec.tag,
-      Object.entries(dims).map(([name, d]) => [name, dimKey(d)]),
-      wires,
-      weights,
-    ]),
-    symbols,
-    inputs.map((i) => portName(i.at)),
-    outputs.map((o) => portName(o.at)),
-  ]);
-}
-
-/** Builds all parts into one graph. */
-function buildParts(b: GraphBuilder, { parts, inputs, outputs }: Composition): void {
-  const declared = new Set(inputs.map((i) => portName(i.at)));
-  const nodes = new Map<string, Node>();
-  parts.forEach(({ spec, dims, wires, weights }, part) => {
-    spec.build({
-      ...b,
-      dims: comparable(b, dims),
-      input: (name, shape, dtype) => {
-        const own = portName({ part, port: name });
-        if (declared.has(own)) nodes.set(`outside ${own}`, b.input(own, shape, dtype));
-        const { from, at } = wires[name];
-        const node = nodes.get(`${from} ${portName(at)}`) ?? internal(`"${own}" is read before it is made`);
-        // Components read one another's values densely, whatever shape each gives them.
-        return shapeEquals(node.shape, shape) ? node : b.reshape(node, shape);
-      },
-      weight: (name, shape) => b.weight(`${weights}/${name}`, shape),
-      output: (name, node) => {
-        nodes.set(`part ${portName({ part, port: name })}`, node);
-      },
-      finish: () => internal("a component finishes the graph that it is only a part of"),
-    });
-  });
-  for (const { at } of outputs) {
-    b.output(portName(at), nodes.get(`part ${portName(at)}`) ?? internal(`"${portName(at)}" is never made`));
-  }
-}
-
-/** `clip/vision.block x 4`, or the first and the last tag. */
-function tagOf({ parts }: Composition): string {
-  const tags = [...new Set(parts.map((p) => p.spec.tag))];
-  return tags.length === 1
-    ? `${tags[0]} x ${parts.length}`
-    : `${tags[0]} to ${tags[tags.length - 1]} (${parts.length})`;
-}
-
-/** Dims of a composed call. */
-function composedDims({ symbols }: Composition, calls: readonly ComponentCall[]): Bindings {
-  return Object.fromEntries(
-    Object.entries(symbols).map(([name, { sources }]) => [name, calls[sources[0].part].dims[sources[0].name]]),
-  );
+export interface CutOptions extends Grouping {
+  /** A plan that says what is called in which order, with all results wanted. */
+  readonly example: Plan;
+  readonly ops: OpTable;
+  /** Ranges of the encoder's own components; their own unless given. */
+  readonly rangesOf?: (spec: ComponentSpec) => RangeSpec;
 }
 
 /**
- * A tower whose plan has its calls grouped. It serves geometries whose calls, wiring and ranges are those of the example.
- * @param example a plan of the tower: it says what is called in which order
- * @throws FoveaError `cannot_compose`
+ * A tower whose plans have calls grouped as those of the example are. Sizes stay symbolic, so that others are served as well.
+ * What a plan calls otherwise is served by the encoder's own components, which are compiled and get their weights then.
  */
-export function composeTower(tower: TowerSpec, size: CallsPerComponent, example: Plan, ops: OpTable): ComposedTower {
+export function cutTower(tower: TowerSpec, options: CutOptions): TowerSpec {
+  const { example, ops, rangesOf = (spec) => spec.ranges ?? {} } = options;
   const byTag = new Map(tower.components.map((c) => [c.tag, c]));
-  const traced = new Map<string, Facts>();
-  const factsOf = ({ tag, dims }: ComponentCall): Facts => {
+  const traced = new Map<string, ComponentFacts>();
+  const facts = (tag: string): ComponentFacts => {
     const spec = byTag.get(tag) ?? internal(`the plan calls "${tag}", which the tower does not have`);
-    const boxes = splitRanges(spec.symbols, spec.ranges ?? {}, {
-      tag,
-      ...(spec.maxArtifacts === undefined ? {} : { maxArtifacts: spec.maxArtifacts }),
-    });
-    const box = boxes[dispatch(tag, boxes, dims)];
-    const key = JSON.stringify([tag, box]);
-    const facts = traced.get(key) ?? { spec, box, ...tracePorts(spec, box, createInterner(ops)) };
-    traced.set(key, facts);
-    return facts;
+    const known = traced.get(tag) ?? factsOf(spec, rangesOf(spec), ops);
+    traced.set(tag, known);
+    return known;
   };
 
-  const components = new Map<string, { spec: ComponentSpec; instances: Map<string, string> }>();
-  /** Composed instance -> the parts' own instances. */
-  const instances = new Map<string, readonly string[]>();
-  /** Instances of components that stay as they are, by tag. */
-  const alone = new Map<string, Set<string>>();
-  const grouped = groupCalls(example.calls, size);
-  for (const group of grouped) {
+  /** By wiring. */
+  const composed = new Map<string, Composed[]>();
+  const all: Composed[] = [];
+  /** Instances whose calls are inside of composed components; by tag. */
+  const joined = new Set<string>();
+  for (const group of groupCalls(example.calls, options)) {
     const calls = example.calls.slice(...group);
-    if (calls.length === 1) {
-      const [{ tag, instance }] = calls;
-      alone.set(tag, (alone.get(tag) ?? new Set()).add(instance));
+    if (calls.length === 1) continue;
+    for (const { tag, instance } of calls) joined.add(`${tag} ${instance}`);
+    const wiring = wiringOf(calls);
+    const composition = compose(calls, wantedOf(example, group), facts);
+    const outputs = JSON.stringify(composition.outputs);
+    const known = composed.get(wiring)?.find((c) => JSON.stringify(c.composition.outputs) === outputs);
+    if (known !== undefined) {
+      known.instances.add(joinedInstance(calls));
       continue;
     }
-    const composition = compose(example, group, factsOf);
-    const key = signature(composition);
-    const known = components.get(key);
-    const own = calls.map((c) => c.instance);
-    const instance = `calls ${group[0] + 1} to ${group[1]}: `;
-    instances.set(instance, own);
-    const named = (known?.instances ?? new Map<string, string>()).set(own.join("\n"), instance);
-    const tags = [...components.values()].map((c) => c.spec.tag);
-    const tag = known?.spec.tag ?? tagOf(composition);
-    components.set(key, {
-      instances: named,
-      spec: {
-        tag: known !== undefined || !tags.includes(tag) ? tag : `${tag} #${tags.length + 1}`,
-        symbols: Object.fromEntries(Object.entries(composition.symbols).map(([name, s]) => [name, s.interval])),
-        instances: [...named.values()],
-        build: (b) => buildParts(b, composition),
-      },
-    });
+    const tag = tagOf(calls);
+    const number = all.filter((c) => c.tag === tag || c.tag.startsWith(`${tag} #`)).length;
+    const made: Composed = {
+      tag: number === 0 ? tag : `${tag} #${number + 1}`,
+      composition,
+      instances: new Set([joinedInstance(calls)]),
+    };
+    composed.set(wiring, [...(composed.get(wiring) ?? []), made]);
+    all.push(made);
   }
+  if (all.length === 0) return tower;
 
   const plan: TowerSpec["plan"] = (shapes, outputs) => {
     const whole = tower.plan(shapes, outputs);
-    const calls = groupCalls(whole.calls, size).map((group): ComponentCall => {
+    const calls = groupCalls(whole.calls, options).flatMap((group): readonly ComponentCall[] => {
       const own = whole.calls.slice(...group);
-      if (own.length === 1) return own[0];
-      const composition = compose(whole, group, factsOf);
-      const found = components.get(signature(composition));
-      const instance = found?.instances.get(own.map((c) => c.instance).join("\n"));
-      if (found === undefined || instance === undefined) {
-        throw new FoveaError(
-          "cannot_compose",
-          `The ${tower.modality} tower was composed for inputs that it plans otherwise than these; compose it again with an example of this size.`,
-        );
+      if (own.length === 1) return own;
+      const isWanted = wantedOf(whole, group);
+      const instance = joinedInstance(own);
+      for (const { tag, composition, instances } of composed.get(wiringOf(own)) ?? []) {
+        const call = instances.has(instance) ? composedCall(composition, own, isWanted) : undefined;
+        if (call !== undefined) return [{ ...call, tag, instance }];
       }
-      return {
-        tag: found.spec.tag,
-        instance,
-        dims: composedDims(composition, own),
-        inputs: Object.fromEntries(composition.inputs.map(({ at, value }) => [portName(at), value])),
-        outputs: Object.fromEntries(composition.outputs.map(({ at, value }) => [portName(at), value])),
-      };
+      return own;
     });
-    return { ...whole, key: `${size} ${whole.key}`, calls };
+    return { ...whole, key: `cut ${whole.key}`, calls };
   };
 
+  const own = tower.components.map((c): CutComponent => {
+    const spare = c.instances.filter((i) => joined.has(`${c.tag} ${i}`));
+    return spare.length === 0 ? c : { ...c, spare };
+  });
+  const { growth } = tower;
   return {
-    spec: {
-      ...tower,
-      components: [
-        ...tower.components.flatMap((c) => {
-          const instances = alone.get(c.tag);
-          return instances === undefined ? [] : { ...c, instances: [...instances] };
-        }),
-        ...[...components.values()].map((c) => c.spec),
-      ],
-      plan,
-    },
-    tensorOf: (instance, name) => {
-      const own = instances.get(instance);
-      if (own === undefined) return `${instance}${name}`;
-      const [part, ...rest] = name.split("/");
-      return `${own[Number(part)]}${rest.join("/")}`;
+    ...tower,
+    components: [...own, ...all.map(specOf)],
+    ...(growth === undefined ? {} : { growth: cutGrowth(growth, all) }),
+    plan,
+  };
+}
+
+/** Growth with the symbols of composed components. */
+function cutGrowth(growth: RunGrowth, all: readonly Composed[]): RunGrowth {
+  return {
+    ...growth,
+    dims: (size) => {
+      const own = growth.dims(size);
+      const more = all.flatMap(({ composition: { sources } }) =>
+        Object.entries(sources).map(([name, source]) => [name, own[source.name]] as const),
+      );
+      return { ...Object.fromEntries(more), ...own };
     },
   };
+}
+
+/** The plan for inputs, with all results. */
+export function planFor(tower: TowerSpec, inputs: Tensors): Plan {
+  const prepared = Object.entries(tower.prepare(inputs));
+  return tower.plan(Object.fromEntries(prepared.map(([name, t]) => [name, t.shape])), tower.outputs);
+}
+
+/** A tower cut as the configuration says. */
+export function cutAsConfigured(
+  tower: TowerSpec,
+  { layers, home, call, ops }: { layers: CompileLayers; home: Home; call: CallSettings; ops: OpTable },
+): TowerSpec {
+  const settings = new Map(tower.components.map((c) => [c.tag, resolveSettings(c, layers, home, call)]));
+  const of = (tag: string): NonNullable<ReturnType<typeof settings.get>> =>
+    settings.get(tag) ?? internal(`the plan calls "${tag}", which the tower does not have`);
+  const sizeOf = (tag: string): ReturnType<Grouping["sizeOf"]> => {
+    const { enabled, granularity } = of(tag);
+    return enabled.value ? sizeOfCut(granularity.value) : undefined;
+  };
+  if (tower.components.every((c) => sizeOf(c.tag) === undefined)) return tower;
+  return cutTower(tower, {
+    sizeOf,
+    kindOf: (tag) => {
+      const { dtype, device, target } = of(tag);
+      return JSON.stringify([dtype.value, device.value, target.value]);
+    },
+    example: planFor(tower, tower.example({ batch: 1, seed: 1 })),
+    ops,
+    rangesOf: (spec) => of(spec.tag).ranges.value,
+  });
+}
+
+/** Calls that a granularity joins. */
+export function sizeOfCut(cut: Granularity): number | "tower" | undefined {
+  return cut === "op" || cut === "block" ? undefined : cut;
 }

@@ -1,5 +1,6 @@
 /** Packed weights between loads: in a cache of the caller's, for files with an identity, up to a limit. */
 import { dayOf } from "../exec/cache_entries.ts";
+import { tensorName } from "../exec/instance_weights.ts";
 import type { Store } from "../exec/store/store.ts";
 import { collectWeights, createWeightCache, keptWeights, type WeightCache } from "../exec/weight_cache.ts";
 import type { TensorSource } from "../exec/weights/tensor_source.ts";
@@ -22,7 +23,7 @@ export function createKeptWeights(store: Store, cache: RuntimeOptions["cache"]):
     of: ({ identityOf }) => {
       if (cache === undefined || cache === false || identityOf === undefined) return undefined;
       const today = dayOf(Date.now());
-      return (instance) => createWeightCache(store, (name) => identityOf(`${instance}${name}`), today, onPut);
+      return (instance) => createWeightCache(store, (name) => identityOf(tensorName(instance, name)), today, onPut);
     },
     tidy: async (limitBytes) => {
       if (added === 0) return;

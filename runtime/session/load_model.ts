@@ -1,17 +1,18 @@
 /** Loading: a model's towers with their weights and its processors become an encoder. */
 import type { CheckpointScalar, Tensors, TowerSpec } from "../abi/encoder.ts";
 import { exp } from "../core/math.ts";
+import { tensorName } from "../exec/instance_weights.ts";
 import type { TensorSource } from "../exec/weights/tensor_source.ts";
 import { readAllTensors } from "../exec/weights/writer.ts";
 import { withCalibration } from "./calibrated_weights.ts";
 import { Encoder } from "./encoder.ts";
 import type { KeptWeights } from "./kept_weights.ts";
-import { openFiles, openWeights, progressTeller, wantedTowers } from "./model_access.ts";
+import { cutTowers, openFiles, openWeights, progressTeller, wantedTowers } from "./model_access.ts";
 import { openModel } from "./model_files.ts";
 import type { LoadOptions } from "./options.ts";
 import type { PixelCutter } from "./pixels.ts";
 import type { RuntimeParts } from "./runtime_parts.ts";
-import { dtypeOf } from "./settings.ts";
+import { type CallSettings, dtypeOf } from "./settings.ts";
 import { createMediaReader, type ModelSource } from "./source.ts";
 import { type LoadedTower, loadTower } from "./tower.ts";
 
@@ -20,7 +21,7 @@ export interface LoadContext {
   /** What the runtime closes with itself. */
   readonly open: Set<{ close(): void }>;
   readonly kept: KeptWeights;
-  /** What takes the place of each tower. */
+  /** What takes the place of each tower; the configured granularity's components unless given. */
   readonly rewrite?: (tower: TowerSpec) => TowerSpec;
 }
 
@@ -29,7 +30,7 @@ export async function loadModel(
   parts: RuntimeParts,
   source: ModelSource,
   options: LoadOptions,
-  { cutter, open, kept, rewrite = (tower) => tower }: LoadContext,
+  { cutter, open, kept, rewrite }: LoadContext,
 ): Promise<Encoder> {
   const { host, plugins, device, artifacts } = parts;
   const begin = host.now();
@@ -37,11 +38,15 @@ export async function loadModel(
   const files = await openFiles(parts, source, options.signal);
   const opened = await openModel(files, plugins);
   const { modelType, model, files: modelFiles } = opened;
-  const wanted = wantedTowers(parts, opened, options.components).map(rewrite);
+  const own = wantedTowers(parts, opened, options.components);
+  const call = { ...dtypeOf(options), calibrated: options.calibration !== undefined };
+  const wanted = rewrite === undefined ? cutTowers(parts, own, call) : own.map(rewrite);
   const dummy = options.loadFormat === "dummy";
-  const own = await openWeights(parts, files, model, wanted, dummy);
+  const stored = await openWeights(parts, files, model, own, dummy);
   const weights =
-    options.calibration === undefined ? own : withCalibration(own, await calibrationOf(parts, options.calibration));
+    options.calibration === undefined
+      ? stored
+      : withCalibration(stored, await calibrationOf(parts, options.calibration));
   const towers = new Map<LoadedTower["spec"]["modality"], LoadedTower>();
   let encoder: Encoder | undefined;
   let weightsOpen = true;
@@ -51,7 +56,10 @@ export async function loadModel(
   };
   try {
     for (const tower of wanted) {
-      towers.set(tower.modality, await loadOne(parts, tower, opened.plugin, weights, options, kept));
+      towers.set(
+        tower.modality,
+        await loadOne(parts, tower, { plugin: opened.plugin, call, weights, kept }, options.signal),
+      );
     }
     const processors = dummy ? {} : model.processors(modelFiles);
     if (processors.pixels !== undefined && towers.has("vision")) await cutter.prepare(processors.pixels);
@@ -88,24 +96,25 @@ export async function loadModel(
   }
 }
 
+interface TowerSource {
+  readonly plugin: string;
+  readonly call: CallSettings;
+  readonly weights: TensorSource;
+  readonly kept: KeptWeights;
+}
+
 function loadOne(
   parts: RuntimeParts,
   tower: TowerSpec,
-  plugin: string,
-  weights: TensorSource,
-  load: LoadOptions,
-  kept: KeptWeights,
+  { plugin, call, weights, kept }: TowerSource,
+  signal: AbortSignal | undefined,
 ): Promise<LoadedTower> {
   const { host, artifacts } = parts;
-  const { signal } = load;
   const { modality } = tower;
-  const abort = signal === undefined ? {} : { signal };
   return loadTower(tower, {
-    artifacts,
-    plugin,
-    call: { ...dtypeOf(load), calibrated: load.calibration !== undefined },
+    ...{ artifacts, plugin, call },
     reader: (instance) => (name, shape, giveUp) =>
-      weights.read(`${instance}${name}`, shape, giveUp === undefined ? {} : { signal: giveUp }),
+      weights.read(tensorName(instance, name), shape, giveUp === undefined ? {} : { signal: giveUp }),
     kept: kept.of(weights),
     progress: {
       compile: progressTeller(parts, modality, "compile"),
@@ -114,7 +123,7 @@ function loadOne(
     now: () => host.now(),
     trace: parts.options.trace,
     onSizes: parts.options.onSizes,
-    ...abort,
+    ...(signal === undefined ? {} : { signal }),
   });
 }
 

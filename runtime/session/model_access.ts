@@ -4,9 +4,11 @@ import type { TensorReader } from "../exec/instance_weights.ts";
 import { createTensorSource, openCheckpoint } from "../exec/weights/checkpoint.ts";
 import { createDummySource } from "../exec/weights/dummy.ts";
 import type { TensorSource } from "../exec/weights/tensor_source.ts";
+import { cutAsConfigured } from "./granularity.ts";
 import { checkComponents, type OpenedModel, openModel } from "./model_files.ts";
 import type { LoadOptions, Progress } from "./options.ts";
 import type { RuntimeParts } from "./runtime_parts.ts";
+import { type CallSettings, compileLayers } from "./settings.ts";
 import { type ModelSource, openModelSource, type SourceFiles } from "./source.ts";
 
 /** A model's files. @throws FoveaError `bad_source`, and what the hub's downloads throw */
@@ -32,6 +34,16 @@ export function wantedTowers(
     model.towers.flatMap((t) => t.components.map((c) => c.tag)),
   );
   return model.towers.filter((t) => wanted === undefined || wanted.includes(t.modality));
+}
+
+/** Towers with the components that the configured granularity makes. */
+export function cutTowers(
+  { options, places, ops }: RuntimeParts,
+  towers: readonly TowerSpec[],
+  call: CallSettings,
+): readonly TowerSpec[] {
+  const cut = { layers: compileLayers(options.compile), home: places.home, call, ops };
+  return towers.map((tower) => cutAsConfigured(tower, cut));
 }
 
 /** The checkpoint's tensors; of a model of the hub those that the towers read are fetched first. */

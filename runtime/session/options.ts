@@ -22,7 +22,7 @@ import type { NumericsOptions } from "./numerics.ts";
 import type { PackSource } from "./pack_source.ts";
 import type { CompileConfig, NamedCompileConfig } from "./settings.ts";
 import type { GranularityOptions } from "./tune_granularity.ts";
-import type { RecordedSizes } from "./tune_ranges.ts";
+import type { RecordedSizes, TuneRangesOptions } from "./tune_ranges.ts";
 
 /** Progress of a load: `done` of `total` steps of a phase, bytes of a download. */
 export interface Progress {
@@ -278,4 +278,14 @@ export function checkBuildPackOptions(options: BuildPackOptions): void {
 /** @throws FoveaError `invalid_options` */
 export function checkTuneGranularityOptions(options: TuneGranularityOptions): void {
   checkOptions("tuneGranularity", options, TUNE_GRANULARITY_OPTIONS);
+}
+
+const TUNE_RANGES_OPTIONS: Readonly<Record<keyof TuneRangesOptions, Expected>> = {
+  budget: TUNE_GRANULARITY_OPTIONS.runs,
+  measure: BOOLEAN,
+};
+
+/** @throws FoveaError `invalid_options` */
+export function checkTuneRangesOptions(options: TuneRangesOptions): void {
+  checkOptions("tuneRanges", options, TUNE_RANGES_OPTIONS);
 }

@@ -5,6 +5,7 @@ import { bytesText } from "../core/diagnostics.ts";
 import { type Bindings, evaluateData, type Interval } from "../core/dim.ts";
 import { DTYPE_BYTES } from "../core/dtype.ts";
 import { slotBytes } from "../exec/linker.ts";
+import { usualInstances } from "./cut_component.ts";
 import type { ReadyComponent } from "./ready_component.ts";
 
 /** The largest run, and why it is no larger. */
@@ -83,8 +84,12 @@ function runBytes(components: readonly ReadyComponent[], { symbol, dims }: RunGr
   return Math.max(0, ...alive) + Math.max(0, ...calls.flat().map((c) => c.scratch));
 }
 
-/** A component that its encoder has beside another for the same values in a second form, and that nothing called yet. */
-const isSpare = ({ spec, artifacts }: ReadyComponent): boolean => spec.lazy === true && artifacts.length === 0;
+/**
+ * A component that its encoder has beside another for the same values in a second form, or whose calls larger ones make, and
+ * that nothing called yet.
+ */
+const isSpare = ({ spec, artifacts }: ReadyComponent): boolean =>
+  (spec.lazy === true || usualInstances(spec).length === 0) && artifacts.length === 0;
 
 /**
  * The largest run; unknown for towers that do not say how they grow or lie on several devices, and while ranges that settings

@@ -6,7 +6,6 @@ import type { SourcePlace } from "../core/source_place.ts";
 import { VERSION } from "../core/version.ts";
 import { cacheEntries, noteGrowth } from "../exec/cache_entries.ts";
 import type { PackManifest } from "../exec/pack.ts";
-import { allOps } from "./all_ops.ts";
 import type { ArtifactCounters, Uncompiled } from "./artifacts.ts";
 import type { CacheMiss, EntryCheck } from "./cache_admin.ts";
 import { type CompiledComponent, compileComponent } from "./component.ts";
@@ -16,7 +15,7 @@ import type { EncodeInputs } from "./inputs.ts";
 import type { Recompile } from "./journal.ts";
 import { createKeptWeights, type KeptWeights } from "./kept_weights.ts";
 import { loadModel } from "./load_model.ts";
-import { openConfigured, progressTeller, wantedTowers, withTower } from "./model_access.ts";
+import { cutTowers, openConfigured, progressTeller, wantedTowers, withTower } from "./model_access.ts";
 import type { NumericsReport } from "./numerics.ts";
 import {
   type BuildPackOptions,
@@ -27,6 +26,7 @@ import {
   checkNumericsOptions,
   checkPrepareOptions,
   checkTuneGranularityOptions,
+  checkTuneRangesOptions,
   type LoadOptions,
   type MeasureNumericsOptions,
   type PrepareModelOptions,
@@ -126,12 +126,13 @@ export class Runtime {
     artifacts.begin();
     const opened = await openConfigured(this.#parts, source);
     const towers = new Map<Modality, PreparedTower>();
-    for (const tower of wantedTowers(this.#parts, opened, options.components)) {
+    const call = dtypeOf(options);
+    for (const tower of cutTowers(this.#parts, wantedTowers(this.#parts, opened, options.components), call)) {
       const prepared = await prepareTower(tower, {
         artifacts,
         plugin: opened.plugin,
         onPrepared: progressTeller(this.#parts, tower.modality, "compile"),
-        call: dtypeOf(options),
+        call,
         defer: options.compile === false,
       });
       towers.set(tower.modality, prepared);
@@ -176,7 +177,7 @@ export class Runtime {
       import("./pack_source.ts"),
       import("../exec/pack.ts"),
     ]);
-    const towers = wantedTowers(this.#parts, opened, options.components);
+    const towers = cutTowers(this.#parts, wantedTowers(this.#parts, opened, options.components), {});
     const { pixels } = towers.some((t) => t.modality === "vision") ? opened.model.processors(opened.files) : {};
     const items = await packItems({
       components: [...towers.flatMap((t) => t.components), ...(pixels === undefined ? [] : cutComponents(pixels))],
@@ -313,7 +314,8 @@ export class Runtime {
   }
 
   /**
-   * Ranges for a model's components that take the least time for recorded sizes, as the target's roofline predicts it.
+   * Ranges for a model's components that take the least time for recorded sizes, as the target's roofline predicts it and, with
+   * `measure`, as it is.
    * @param source a model; its `config.json` is enough
    * @throws FoveaError `no_sizes`, and what opening a model throws
    */
@@ -323,15 +325,18 @@ export class Runtime {
     options: TuneRangesOptions = {},
   ): Promise<readonly TunedComponent[]> {
     this.#checkOpen();
-    const { host, plugins, device, places, options: own } = this.#parts;
+    checkTuneRangesOptions(options);
+    const { host, plugins, device, places, artifacts, ops, options: own } = this.#parts;
+    artifacts.begin();
     const { model } = await openConfigured(this.#parts, source);
     const context = {
-      ops: allOps(plugins),
+      ops,
       kernels: plugins.flatMap((p) => p.kernels ?? []).filter((k) => k.device === device.kind),
       target: device.target,
       capabilities: device.capabilities,
       settings: (spec: ComponentSpec) => resolveSettings(spec, compileLayers(own.compile), places.home),
       findPlace: (place: SourcePlace) => host.originalPlace(place),
+      parts: { artifacts, ops, now: () => host.now() },
     };
     return tuneRanges(
       model.towers.flatMap((t) => t.components),

@@ -2,11 +2,20 @@
 import type { ComponentSpec } from "../abi/encoder.ts";
 import type { KeptDType, WeightDType } from "../core/dtype.ts";
 import { DEFAULT_MAX_ARTIFACTS, type RangeSpec } from "../core/range.ts";
+import type { CutComponent } from "./cut_component.ts";
+
+/** How large a component is: every op alone, as the encoder has it, that many consecutive blocks, or all of the tower's calls. */
+export type Granularity = "op" | "block" | "tower" | number;
 
 /** Settings of components; what is left out is inherited. */
 export interface CompileSettings {
   /** False runs every op alone, on the same kernels: the debugging mode. */
   readonly enabled?: boolean;
+  /**
+   * Joins consecutive calls to larger components: a number of blocks from 2 on, or all of a tower. `op` is `enabled: false`, and
+   * `block`, the encoder's own components, the default.
+   */
+  readonly granularity?: Granularity;
   /** Compile ranges instead of the component's own. */
   readonly ranges?: RangeSpec;
   /** Type that large weights are kept in on the device; the arithmetic is f32 with each but `int8`, whose products are of integers. */
@@ -59,6 +68,7 @@ export interface Resolved<T> {
 /** Settings of one component, complete. */
 export interface ComponentSettings {
   readonly enabled: Resolved<boolean>;
+  readonly granularity: Resolved<Granularity>;
   readonly ranges: Resolved<RangeSpec>;
   readonly dtype: Resolved<KeptDType>;
   readonly device: Resolved<string>;
@@ -145,11 +155,28 @@ function keptDType(spec: ComponentSpec, dtype: Resolved<WeightDType>, calibrated
 
 /** The settings of a component under configurations, on a runtime with this device. */
 export function resolveSettings(
-  spec: ComponentSpec,
+  spec: CutComponent,
   layers: CompileLayers,
   home: Home,
   call: CallSettings = {},
 ): ComponentSettings {
+  const { parts, instances, spare = [] } = spec;
+  if (parts !== undefined) {
+    const own = parts.map((part) => resolveOwn(part.spec, layers, home, call));
+    const [first] = own;
+    return {
+      ...first,
+      ranges: { value: spec.ranges ?? {}, from: first.ranges.from },
+      lazy: own.find((s) => s.lazy.value)?.lazy ?? first.lazy,
+      maxArtifacts: own.reduce((a, b) => (b.maxArtifacts.value > a.maxArtifacts.value ? b : a)).maxArtifacts,
+    };
+  }
+  const own = resolveOwn(spec, layers, home, call);
+  // Larger components make its calls.
+  return spare.length < instances.length ? own : { ...own, lazy: { value: true, from: own.granularity.from } };
+}
+
+function resolveOwn(spec: ComponentSpec, layers: CompileLayers, home: Home, call: CallSettings): ComponentSettings {
   const said = settingsFor(spec.tag, layers, call);
   const pick = <K extends keyof CompileSettings, T>(
     key: K,
@@ -165,8 +192,11 @@ export function resolveSettings(
     own === undefined ? { value: fallback, from: "default" } : { value: own, from: `component "${spec.tag}"` };
   const dtype = pick("dtype", usual<WeightDType>(undefined, "f32"));
   const device = pick("device", { value: home.device, from: "runtime" });
+  const granularity = pick("granularity", usual<Granularity>(undefined, "block"));
+  const enabled = pick("enabled", usual(undefined, true));
   return {
-    enabled: pick("enabled", usual(undefined, true)),
+    enabled: granularity.value === "op" && enabled.value ? { value: false, from: granularity.from } : enabled,
+    granularity,
     ranges: pick("ranges", usual<RangeSpec>(spec.ranges, {})),
     dtype: keptDType(spec, dtype, call.calibrated === true),
     device,

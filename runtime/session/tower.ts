@@ -3,6 +3,7 @@ import type { WeightUse } from "../abi/artifact.ts";
 import type { Device } from "../abi/device.ts";
 import type { Plan, Tensors, TowerSpec } from "../abi/encoder.ts";
 import { bytesText, FoveaError, internal } from "../core/diagnostics.ts";
+import { evaluate } from "../core/dim.ts";
 import type { TraceSink } from "../core/trace.ts";
 import type { ForwardContext } from "../exec/forward_context.ts";
 import {
@@ -17,6 +18,7 @@ import type { Artifacts, PrepareOptions } from "./artifacts.ts";
 import { concatRows, sliceRows } from "./batching.ts";
 import { withSlot } from "./call_slot.ts";
 import { type Caller, firstUse } from "./callers.ts";
+import { type CutComponent, usualInstances } from "./cut_component.ts";
 import type { RangeSlot, ReadyComponent } from "./ready_component.ts";
 import { limitRuns, type RunLimit } from "./run_limit.ts";
 import {
@@ -120,12 +122,14 @@ export async function loadTower(spec: TowerSpec, options: TowerOptions): Promise
   try {
     const { components } = await prepareTower(spec, { ...prepare, onPrepared: progress.compile });
     checkRoom(spec, components);
-    const total = spec.components.reduce((n, c) => n + c.instances.length, 0);
+    const total = spec.components.reduce((n, c) => n + usualInstances(c).length, 0);
     let loaded = 0;
     for (const { spec: component, device, artifacts: ranges } of components.values()) {
+      const usual = usualInstances(component);
       for (const instance of component.instances) {
         const own = createInstanceWeights(device, instance, kept?.(instance));
         weights.set(weightKey(component.tag, instance), own);
+        if (!usual.includes(instance)) continue;
         const read = reader(instance);
         const begin = now();
         for (const range of ranges) await own.load(range.artifact.weights, read, signal);
@@ -150,7 +154,7 @@ const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b
 
 /** Bytes of a component's weights over all instances, as far as its ranges are compiled. */
 export function weightBytesOf(component: ReadyComponent): number {
-  return sum(weightUses(component).map((w) => w.bytes)) * component.spec.instances.length;
+  return sum(weightUses(component).map((w) => w.bytes)) * usualInstances(component.spec).length;
 }
 
 /** Refuses before anything is read. @throws FoveaError `out_of_memory` */
@@ -300,7 +304,8 @@ class Tower implements LoadedTower {
   async #runPart(inputs: Tensors, request: RunRequest): Promise<Tensors> {
     request.context.check();
     const { plan, segments } = await this.#program(inputs, request);
-    if (this.#options.onSizes !== undefined) tellSizes(plan, this.#options.onSizes);
+    if (this.#options.onSizes !== undefined)
+      tellSizes(plan, (tag) => this.#componentOf(tag).spec, this.#options.onSizes);
     const begin = this.#options.now();
     const { results, crossedBytes } = await this.#runner.run(segments, inputs, plan.results, request.context);
     this.stats.modelMs = this.#options.now() - begin;
@@ -337,12 +342,14 @@ class Tower implements LoadedTower {
     return program;
   }
 
+  #componentOf(tag: string): ReadyComponent {
+    return this.components.get(tag) ?? internal(`the plan calls "${tag}", which is not loaded`);
+  }
+
   async #link(plan: Plan, inputs: Tensors, { context, caller }: RunRequest): Promise<readonly LinkedSegment[]> {
-    const componentOf = (tag: string): ReadyComponent =>
-      this.components.get(tag) ?? internal(`the plan calls "${tag}", which is not loaded`);
     const resolved: ResolvedCall[] = [];
     for (const { tag, instance, dims } of plan.calls) {
-      const component = componentOf(tag);
+      const component = this.#componentOf(tag);
       const weights = this.#weights.get(weightKey(tag, instance));
       if (weights === undefined) internal(`the plan calls "${tag}" for the unknown instance "${instance}"`);
       const use = async (slot: RangeSlot): Promise<ResolvedCall> => {
@@ -353,17 +360,25 @@ class Tower implements LoadedTower {
       };
       resolved.push(await withSlot(component, dims, context, use));
     }
-    const segments = partitionPlan(plan, (tag) => componentOf(tag).device);
+    const segments = partitionPlan(plan, (tag) => this.#componentOf(tag).device);
     return linkSegments(segments, inputs, (at) => resolved[at]);
   }
 }
 
-/** Tells the dims of a plan's calls, equal ones of a component once. */
-function tellSizes(plan: Plan, tell: (sizes: RecordedSizes) => void): void {
+/** Tells the dims of a plan's calls, equal ones of a component once; of larger components those of the encoder's own inside. */
+function tellSizes({ calls }: Plan, specOf: (tag: string) => CutComponent, tell: (sizes: RecordedSizes) => void): void {
   const told = new Set<string>();
-  for (const { tag, dims } of plan.calls) {
-    const key = JSON.stringify([tag, dims]);
-    if (!told.has(key)) tell({ tag, dims });
+  const tellOnce = (sizes: RecordedSizes): void => {
+    const key = JSON.stringify([sizes.tag, sizes.dims]);
+    if (!told.has(key)) tell(sizes);
     told.add(key);
+  };
+  for (const { tag, dims } of calls) {
+    const { parts } = specOf(tag);
+    if (parts === undefined) tellOnce({ tag, dims });
+    for (const part of parts ?? []) {
+      const own = Object.entries(part.dims).map(([name, d]) => [name, evaluate(d, dims)]);
+      tellOnce({ tag: part.spec.tag, dims: Object.fromEntries(own) });
+    }
   }
 }

@@ -2,22 +2,19 @@
 import type { ExampleOptions, Modality, Plan, Tensors, TowerSpec } from "../abi/encoder.ts";
 import { FoveaError, internal } from "../core/diagnostics.ts";
 import { openContext } from "../exec/forward_context.ts";
-import type { TensorReader } from "../exec/instance_weights.ts";
+import { type TensorReader, tensorName } from "../exec/instance_weights.ts";
 import type { OpTable } from "../ir/node.ts";
 import type { Artifacts } from "./artifacts.ts";
-import { composeTower } from "./granularity.ts";
+import { cutTower, planFor, sizeOfCut } from "./granularity.ts";
 import type { ReadyArtifact } from "./ready_component.ts";
-import type { CallSettings, CompileSettings, FoveaConfig } from "./settings.ts";
+import type { CallSettings, CompileSettings, FoveaConfig, Granularity } from "./settings.ts";
 import { type LoadedTower, loadTower } from "./tower.ts";
 
-/** Every op alone; the plugin's own components; that many blocks in one component; all calls in one. */
-export type Cut = "op" | "block" | "tower" | number;
-
-export const DEFAULT_CUTS: readonly Cut[] = ["op", "block", 2, 4, "tower"];
+export const DEFAULT_CUTS: readonly Granularity[] = ["op", "block", 2, 4, "tower"];
 
 export interface GranularityOptions {
   /** Op, block, 2 and 4 blocks, and tower unless given. */
-  readonly cuts?: readonly Cut[];
+  readonly cuts?: readonly Granularity[];
   /** Runs of each cut, in turns; 10 unless given. */
   readonly runs?: number;
   /** Sizes of the made-up inputs. */
@@ -56,8 +53,8 @@ export interface GranularityReport {
   readonly why: string;
   /** How to take it, as a sentence. */
   readonly how: string;
-  /** The configuration that takes it; nothing where only the encoder's plugin can, by larger components. */
-  readonly config?: FoveaConfig;
+  /** The configuration that takes it. */
+  readonly config: FoveaConfig;
 }
 
 export interface GranularityParts {
@@ -92,7 +89,7 @@ function median(values: readonly number[]): number {
   return (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
 }
 
-export const cutName = (cut: Cut): string => (typeof cut === "number" ? `${cut} blocks` : cut);
+export const cutName = (cut: Granularity): string => (typeof cut === "number" ? `${cut} blocks` : cut);
 
 function difference(found: Tensors, expected: Tensors): number {
   return Math.max(
@@ -111,22 +108,20 @@ function difference(found: Tensors, expected: Tensors): number {
 /** Loads a tower in one cut and runs it until its times are steady. Nothing stays behind when that fails. */
 async function loadCut(
   tower: TowerSpec,
-  cut: Cut,
+  cut: Granularity,
   example: Plan,
   parts: GranularityParts,
   run: (tower: LoadedTower) => Promise<Tensors>,
 ): Promise<LoadedCut> {
-  const composed = typeof cut === "number" || cut === "tower";
-  const { spec, tensorOf } = composed
-    ? composeTower(tower, cut === "tower" ? "all" : cut, example, parts.ops)
-    : { spec: tower, tensorOf: (instance: string, name: string) => `${instance}${name}` };
+  const size = sizeOfCut(cut);
+  const spec = size === undefined ? tower : cutTower(tower, { sizeOf: () => size, example, ops: parts.ops });
   // Only the ranges that these sizes need, in every cut: so that compile costs compare.
-  const base: CompileSettings = cut === "op" ? { lazy: true, enabled: false } : { lazy: true };
+  const base: CompileSettings = { lazy: true, granularity: cut === "op" ? "op" : "block", enabled: true };
   const loaded = await loadTower(spec, {
     artifacts: parts.artifacts,
     ...(parts.call === undefined ? {} : { call: parts.call }),
     over: { name: `cut ${cutName(cut)}`, config: { base } },
-    reader: (instance) => (name, shape) => parts.read(tensorOf(instance, name), shape),
+    reader: (instance) => (name, shape) => parts.read(tensorName(instance, name), shape),
     progress: { compile: () => {}, weights: () => {} },
     now: parts.now,
   });
@@ -180,16 +175,18 @@ export function recommend(cuts: readonly CutReport[]): Pick<GranularityReport, "
   return { recommended: best.cut, why: `${[first, ...others.map(against)].join("; ")}.` };
 }
 
+/** One pattern for all tags where they have family and tower in common, else the tags. */
+function patternsOf(tags: readonly string[]): readonly string[] {
+  const prefixes = new Set(tags.map((tag) => tag.slice(0, tag.indexOf(".") + 1)));
+  const [prefix] = prefixes;
+  return prefixes.size === 1 && prefix !== "" ? [`${prefix}*`] : tags;
+}
+
 /** How a cut is taken for a tower's components, and the configuration that does. */
-export function applying(cut: string, tags: readonly string[]): Pick<GranularityReport, "how" | "config"> {
+export function applying(cut: Granularity, tags: readonly string[]): Pick<GranularityReport, "how" | "config"> {
   if (cut === "block") return { how: "The model is cut like this without any setting.", config: {} };
-  if (cut === "op") {
-    const components = Object.fromEntries(tags.map((tag) => [tag, { enabled: false }]));
-    return { how: "This configuration runs the components op by op.", config: { compile: { components } } };
-  }
-  return {
-    how: "No setting takes it: components belong to the encoder's plugin, whose author can build several blocks in one.",
-  };
+  const components = Object.fromEntries(patternsOf(tags).map((pattern) => [pattern, { granularity: cut }]));
+  return { how: "This configuration takes it.", config: { compile: { components } } };
 }
 
 /**
@@ -203,9 +200,7 @@ export async function tuneGranularity(
   { cuts = DEFAULT_CUTS, runs = 10, example = {} }: GranularityOptions = {},
 ): Promise<GranularityReport> {
   const inputs = tower.example({ batch: 1, seed: 1, ...example });
-  const prepared = tower.prepare(inputs);
-  const shapes = Object.fromEntries(Object.entries(prepared).map(([name, t]) => [name, t.shape]));
-  const plan = tower.plan(shapes, tower.outputs);
+  const plan = planFor(tower, inputs);
   const loaded: LoadedCut[] = [];
   const problems: CutReport[] = [];
   let requests = 0;
@@ -238,7 +233,8 @@ export async function tuneGranularity(
     const reports = [...measured, ...problems].sort((a, b) => order.indexOf(a.cut) - order.indexOf(b.cut));
     const advice = recommend(reports);
     const tags = tower.components.map((c) => c.tag);
-    return { modality: tower.modality, cuts: reports, ...advice, ...applying(advice.recommended, tags) };
+    const cut = all.get(advice.recommended) ?? internal(`"${advice.recommended}" was not measured`);
+    return { modality: tower.modality, cuts: reports, ...advice, ...applying(cut, tags) };
   } finally {
     for (const { tower: one } of loaded) one.release();
   }

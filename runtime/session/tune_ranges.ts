@@ -9,6 +9,7 @@ import { brokenRelation } from "../core/relation.ts";
 import { createInterner, type OpTable } from "../ir/node.ts";
 import { isObject } from "./check.ts";
 import { type CallCost, learnRanges, type SizeSample, secondsUnder } from "./learn_ranges.ts";
+import { type MeasuredRanges, type MeasureParts, measureRanges } from "./measure_ranges.ts";
 import type { ComponentSettings } from "./settings.ts";
 import { type PlaceFinder, traceComponent, traceRanges } from "./trace.ts";
 
@@ -28,11 +29,15 @@ export interface TunedComponent {
   readonly artifacts: { readonly now: number; readonly tuned: number };
   /** Expected seconds of all recorded calls, by the target's roofline. */
   readonly seconds: { readonly now: number; readonly tuned: number };
+  /** What calls took here, where it was asked for. */
+  readonly measured?: MeasuredRanges;
 }
 
 export interface TuneRangesOptions {
   /** Most artifacts of a component; its own limit unless given. */
   readonly budget?: number;
+  /** Compiles present and learnt ranges and runs the sizes that take the most time, in turns, on made-up inputs. */
+  readonly measure?: boolean;
 }
 
 /** Sizes out of JSON lines, `{"tag": ..., "dims": {...}}` each. @throws FoveaError `invalid_sizes` naming the line */
@@ -71,6 +76,8 @@ export interface TuneContext {
   readonly capabilities: Capabilities;
   readonly settings: (spec: ComponentSpec) => ComponentSettings;
   readonly findPlace: PlaceFinder;
+  /** What measuring takes. */
+  readonly parts: MeasureParts;
 }
 
 /** Equal dims together. */
@@ -104,11 +111,21 @@ export async function tuneRanges(
   );
 }
 
+/** Samples by their share of the expected time, the largest first. */
+async function byTime(
+  samples: readonly SizeSample[],
+  whole: Box,
+  cost: (box: Box) => Promise<CallCost>,
+): Promise<readonly SizeSample[]> {
+  const of = await cost(whole);
+  return [...samples].sort((a, b) => b.count * of(b.dims) - a.count * of(a.dims));
+}
+
 async function tuneComponent(
   spec: ComponentSpec,
   sizes: readonly RecordedSizes[],
   context: TuneContext,
-  { budget }: TuneRangesOptions,
+  { budget, measure = false }: TuneRangesOptions,
 ): Promise<TunedComponent> {
   const { ops, kernels, target, capabilities, findPlace } = context;
   const { predictGraph } = await import("../compile/compile.ts");
@@ -146,8 +163,12 @@ async function tuneComponent(
     };
   }
   const learned = await learnRanges(samples, { symbols, budget: limit, cost });
+  const ranges = { now: settings.ranges.value, tuned: learned.ranges };
   return {
     ...{ ...common, ranges: learned.ranges },
+    ...(measure
+      ? { measured: await measureRanges(spec, ranges, await byTime(samples, symbols, cost), context.parts) }
+      : {}),
     artifacts: { now: now.length, tuned: learned.artifacts },
     seconds: { now: current, tuned: learned.seconds },
   };

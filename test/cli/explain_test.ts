@@ -57,6 +57,7 @@ test("explain --config prints every setting with where it came from, and compile
       ["clip/vision.block"],
       ["setting", "value", "from"],
       ["enabled", "true", "default"],
+      ["granularity", '"block"', "default"],
       ["ranges", '{"ends":{"batch":[1,8]}}', 'component "clip/vision.block"'],
       ["dtype", '"f32"', "default"],
       ["device", '"wasm"', "runtime"],
@@ -102,7 +103,17 @@ test("mistakes in configurations end with 2 and a sentence, and stdout stays emp
 
 test("explain prints figures, losers, passes and proofs; --stage one text, --json the same as data", () =>
   inConfigFolder(async (folder) => {
-    const args = ["explain", folder, "--component", "clip/text.block", "--threads", "0", "--target", "wasm-simd128"];
+    const args = [
+      "explain",
+      folder,
+      "--component",
+      "clip/text.block",
+      "--threads",
+      "0",
+      "--target",
+      "wasm-simd128",
+      "--no-cache",
+    ];
     const { code, stdout, stderr } = await runCli(args);
     assert.equal(code, 0, stderr);
     assert.match(stdout, /not matmul for matmul: writes "matmul", which stays inside of the chosen group/);

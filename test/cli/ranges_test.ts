@@ -83,8 +83,12 @@ test("sizes are recorded while embedding, and ranges are learnt from them", asyn
       assert.ok(tag in config.compile.components, tag);
     }
     assert.deepEqual(JSON.parse(await readFile(out, "utf8")), config);
-    const text = await runCli(["tune", "ranges", DIGITS, "--from-trace", record]);
-    assert.match(text.stdout, /^component +calls +outside +artifacts +tuned +expected ms +tuned +saved/);
+    const text = await runCli(["tune", "ranges", DIGITS, "--from-trace", record, "--measure"]);
+    assert.match(
+      text.stdout,
+      /^component +calls +outside +artifacts +tuned +expected ms +tuned +saved +measured calls +ms +tuned +saved\n/,
+    );
+    assert.match(text.stdout, /\nclip\/text\.block +2 +0( .*){5} +2 +\d\S* +\d\S* +-?\d+\.\d %\n/);
     await writeFile(record, "nonsense\n");
     const wrong = await runCli(["tune", "ranges", DIGITS, "--from-trace", record]);
     assert.equal(wrong.code, 2);

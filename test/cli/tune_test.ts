@@ -15,7 +15,7 @@ test("tune granularity prints a table and a recommendation, or one JSON document
   );
   assert.match(text.stdout, /\ntower /);
   const [, cut] = text.stdout.match(/\nrecommended: (block|tower)\. "\1" is /) ?? [];
-  const how = cut === "block" ? "The model is cut like this without any setting" : "No setting takes it: ";
+  const how = cut === "block" ? "The model is cut like this without any setting" : "This configuration takes it.";
   assert.ok(text.stdout.includes(`\n${how}`), text.stdout);
   const json = await runCli([...COMMAND, "--cuts", "block", "--batch", "2", "--json"]);
   const report = JSON.parse(json.stdout);

@@ -4,8 +4,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { createRuntime, type Runtime, type RuntimeOptions } from "../../mod.ts";
+import { type ComponentInput, createRuntime, type Runtime, type RuntimeOptions, SealedError } from "../../mod.ts";
 import { digestBytes } from "../../runtime/core/digest.ts";
+import { modulesCompiled } from "../kit/modules_compiled.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 
 const CLIP = repositoryPath("test/fixtures/clip");
@@ -24,46 +25,6 @@ function filesBelow(folder: string): string[] {
     .filter((e) => e.isFile())
     .map((e) => join(e.parentPath ?? (e as unknown as { path: string }).path, e.name))
     .sort();
-}
-
-/** Digests of all modules that the engine was asked to compile while `work` ran. */
-async function modulesCompiled(work: () => Promise<void>): Promise<readonly string[]> {
-  const { Module, compile, instantiate, compileStreaming, instantiateStreaming } = WebAssembly;
-  const seen: string[] = [];
-  const note = (source: unknown): void => {
-    const bytes =
-      source instanceof ArrayBuffer
-        ? new Uint8Array(source)
-        : ArrayBuffer.isView(source)
-          ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
-          : undefined;
-    if (bytes !== undefined) seen.push(digestBytes(bytes));
-    else if (!(source instanceof Module)) seen.push("a stream");
-  };
-  const watched =
-    <T extends (...args: never[]) => unknown>(f: T) =>
-    (...args: Parameters<T>): unknown => {
-      note(args[0]);
-      return f.apply(WebAssembly, args);
-    };
-  Object.assign(WebAssembly, {
-    Module: new Proxy(Module, {
-      construct: (target, args) => {
-        note(args[0]);
-        return Reflect.construct(target, args) as object;
-      },
-    }),
-    compile: watched(compile),
-    instantiate: watched(instantiate),
-    compileStreaming: watched(compileStreaming),
-    instantiateStreaming: watched(instantiateStreaming),
-  });
-  try {
-    await work();
-  } finally {
-    Object.assign(WebAssembly, { Module, compile, instantiate, compileStreaming, instantiateStreaming });
-  }
-  return seen;
 }
 
 async function withRuntime(options: RuntimeOptions, work: (runtime: Runtime) => Promise<void>): Promise<void> {
@@ -92,11 +53,18 @@ test("the second runtime takes everything from the cache, and every module that 
       assert.ok(cacheHits > 0);
       assert.ok(modules.length > 0);
       for (const digest of modules) assert.ok(cached.has(digest), "a module was loaded that the cache did not hold");
-      // A model that is loaded again finds its code on the device: the engine compiles nothing at all.
+      // Sealed, a model that is loaded again finds its code on the device: the engine compiles nothing at all, refusals included.
+      runtime.seal();
+      const fresh: ComponentInput = {
+        tag: "fresh/vision.block",
+        symbols: {},
+        build: (b) => b.output("y", b.unary("exp", b.input("x", [3]))),
+      };
       assert.deepEqual(
         await modulesCompiled(async () => {
           const encoder = await runtime.load(CLIP);
           await encoder.encode({ input_ids: { dtype: "i32", shape: [1, 3], data: Int32Array.of(1, 5, 2) } });
+          await assert.rejects(runtime.compile(fresh), SealedError);
         }),
         [],
       );
@@ -146,4 +114,24 @@ test("two runtimes that fill one cache at once leave a whole one", () =>
       await runtime.load(CLIP);
       assert.equal(runtime.stats().counters.compiled, 0);
     });
+  }));
+
+test("a change of one component's code makes it alone miss", () =>
+  inFolder(async (cache) => {
+    const part = (name: string, op: "exp" | "tanh"): ComponentInput => ({
+      tag: `parts/vision.${name}`,
+      symbols: { rows: { min: 1, max: 9 } },
+      build: (b) => b.output("y", b.unary(op, b.add(b.input("x", [b.dims.rows, 4]), b.constant(name.length)))),
+    });
+    const counters = async (...parts: readonly ComponentInput[]): Promise<readonly number[]> => {
+      const runtime = await createRuntime({ threads: 0, cache });
+      for (const one of parts) (await runtime.compile(one)).close();
+      const { compiled, cacheHits } = runtime.stats().counters;
+      await runtime.close();
+      return [compiled, cacheHits];
+    };
+    assert.deepEqual(await counters(part("first", "exp"), part("other", "exp")), [1, 0], "equal graphs are one");
+    assert.deepEqual(await counters(part("first", "exp"), part("second", "exp")), [1, 1]);
+    assert.deepEqual(await counters(part("first", "tanh"), part("second", "exp")), [1, 1]);
+    assert.deepEqual(await counters(part("first", "tanh"), part("second", "exp")), [0, 2]);
   }));

@@ -26,6 +26,12 @@ const REFUSED: readonly (readonly [unknown, RegExp])[] = [
   [{ base: { maxArtifacts: 0 } }, /`compile\.base\.maxArtifacts` is 0; expected a whole number >= 1\./],
   [{ base: { maxArtifacts: 1.5 } }, /is 1\.5; expected a whole number >= 1\./],
   [{ base: { dtype: "f8" } }, /`compile\.base\.dtype` is "f8"; expected "f32"/],
+  [
+    { base: { granularity: 1 } },
+    /granularity` is 1; expected "op", "block", "tower" or a number of blocks from 2 on\./,
+  ],
+  [{ base: { granularity: "towr" } }, /`compile\.base\.granularity` is "towr"; expected "op", "block"/],
+  [{ base: { granularty: 2 } }, /has no setting "granularty".*Did you mean "granularity"\?/],
   [{ base: { device: "" } }, /`compile\.base\.device` is ""; expected a name\./],
   [
     { components: { "clip/*": { range: {} } } },
@@ -57,7 +63,15 @@ test("the schema refuses unknown names and wrong values with their path, what wa
   assert.throws(() => checkConfig({ compiler: {} }, "f.json"), hasCode("invalid_options", /Did you mean "compile"\?/));
   const all = {
     enabled: true,
-    base: { enabled: false, dtype: "f32", device: "wasm", target: "wasm-simd128", lazy: true, maxArtifacts: 9 },
+    base: {
+      enabled: false,
+      granularity: 4,
+      dtype: "f32",
+      device: "wasm",
+      target: "wasm-simd128",
+      lazy: true,
+      maxArtifacts: 9,
+    },
     components: { "clip/*": { ranges: { ends: { batch: [1, 8] }, exact: [{ batch: 64 }] } } },
   } as const;
   assert.deepEqual(checkConfig(defineConfig({ compile: all }), "f.json"), { compile: all });

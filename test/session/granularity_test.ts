@@ -4,9 +4,11 @@ import { test } from "node:test";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
 import { type CutReport, createRuntime, definePlugin, type Tensor, type TuneGranularityOptions } from "../../mod.ts";
 import type { ComponentCall, ComponentSpec, Plan, TowerSpec } from "../../runtime/abi/encoder.ts";
+import { tensorName } from "../../runtime/exec/instance_weights.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
 import { checkConfig } from "../../runtime/session/config_schema.ts";
-import { composeTower, groupCalls } from "../../runtime/session/granularity.ts";
+import { usualInstances } from "../../runtime/session/cut_component.ts";
+import { cutTower, groupCalls } from "../../runtime/session/granularity.ts";
 import { loadTower } from "../../runtime/session/tower.ts";
 import { applying, recommend } from "../../runtime/session/tune_granularity.ts";
 import { openArtifacts } from "../kit/artifacts.ts";
@@ -19,15 +21,20 @@ const callsOf = (text: string): readonly ComponentCall[] =>
   [...text].map((tag) => ({ tag, instance: "", dims: {}, inputs: {}, outputs: {} }));
 
 test("calls that occur once stay alone, runs of the others are cut into groups", () => {
-  const groups = (text: string, size: number | "all"): string =>
-    groupCalls(callsOf(text), size)
+  const groups = (text: string, size: number | "tower", kindOf = (_: string) => ""): string =>
+    groupCalls(callsOf(text), { sizeOf: (tag) => (tag === "x" ? undefined : size), kindOf })
       .map(([first, end]) => text.slice(first, end))
       .join("|");
   assert.equal(groups("ebbbbbp", 2), "e|bb|bb|b|p");
   assert.equal(groups("ebbbbbp", 9), "e|bbbbb|p");
   assert.equal(groups("ebsbsp", 4), "e|bsbs|p");
   assert.equal(groups("ebxbp", 2), "e|b|x|b|p");
-  assert.equal(groups("ebbp", "all"), "ebbp");
+  assert.equal(groups("ebbp", "tower"), "ebbp");
+  assert.equal(groups("ebxbp", "tower"), "eb|x|bp");
+  assert.equal(
+    groups("ebbp", "tower", (tag) => (tag === "p" ? "on another device" : "")),
+    "ebb|p",
+  );
 });
 
 const MEASURED: Extract<CutReport, { ms: unknown }> = {
@@ -44,20 +51,19 @@ const MEASURED: Extract<CutReport, { ms: unknown }> = {
   difference: 0,
 };
 
-test("how a cut is taken is said, with a configuration where there is one", () => {
+test("how a cut is taken is said, with the configuration", () => {
   const tags = ["clip/vision.embed", "clip/vision.block"];
   assert.deepEqual(applying("block", tags).config, {});
   assert.match(applying("block", tags).how, /without any setting\.$/);
-  const { how, config } = applying("op", tags);
-  assert.match(how, /This configuration runs the components op by op\./);
-  assert.deepEqual(config, {
-    compile: { components: { "clip/vision.embed": { enabled: false }, "clip/vision.block": { enabled: false } } },
-  });
-  assert.deepEqual(checkConfig(config, "the recommendation"), config);
-  for (const cut of ["4 blocks", "tower"]) {
-    assert.equal(applying(cut, tags).config, undefined);
-    assert.match(applying(cut, tags).how, /^No setting takes it: components belong to the encoder's plugin, /);
+  for (const granularity of ["op", 4, "tower"] as const) {
+    const { how, config } = applying(granularity, tags);
+    assert.match(how, /^This configuration takes it\.$/);
+    assert.deepEqual(config, { compile: { components: { "clip/vision.*": { granularity } } } });
+    assert.deepEqual(checkConfig(config, "the recommendation"), config);
   }
+  assert.deepEqual(applying("tower", ["a/x", "a/y"]).config, {
+    compile: { components: { "a/x": { granularity: "tower" }, "a/y": { granularity: "tower" } } },
+  });
 });
 
 test("the cheapest to compile of the fastest is recommended, and never one with other results", () => {
@@ -184,41 +190,113 @@ async function artifactsAlone() {
 
 test("composed calls compute what the calls compute, with skips, reshapes and one instance in two parts", async () => {
   const { device, artifacts } = await artifactsAlone();
-  for (const size of [2, 3, 4, "all"] as const) {
+  for (const size of [2, 3, 4, "tower"] as const) {
     const read: string[] = [];
-    const { spec, tensorOf } = composeTower(TOWER, size, planOf(5), OP_TABLE);
+    const spec = cutTower(TOWER, { sizeOf: () => size, example: planOf(5), ops: OP_TABLE });
     const tower = await loadTower(spec, {
       artifacts,
       reader: (instance) => async (name) => {
-        read.push(tensorOf(instance, name));
-        return tensor(tensorOf(instance, name));
+        read.push(tensorName(instance, name));
+        return tensor(tensorName(instance, name));
       },
       progress: { compile: () => {}, weights: () => {} },
       now: () => performance.now(),
     });
-    for (const rows of [5, 8, 1]) {
-      const found = await tower.run({ inputs: { x: rowsOf(rows) }, outputs: TOWER.outputs, context: callContext() });
-      for (const [name, values] of Object.entries(expected(rows))) {
-        assert.equal(found[name].data.length, values.length);
-        values.forEach((v, i) => {
-          assert.ok(Math.abs(found[name].data[i] - v) < 1e-5 * Math.max(1, Math.abs(v)), `${size}: ${name}[${i}]`);
-        });
-      }
-    }
-    // Each tensor once for each component that reads it; in one component once altogether.
-    const names = ["a.w", "b.w", "c.w", "d.w", "s.w", ...(size === "all" ? [] : ["s.w"])];
+    // Tensors of joined instances are read once for each component that reads them; in one component once altogether.
+    const names = ["a.w", "b.w", "c.w", "d.w", "s.w", ...(size === "tower" ? [] : ["s.w"])];
     assert.deepEqual(read.sort(), names, String(size));
     assert.equal(tower.weightBytes, names.length * WIDTH * 4);
-    const { components } = spec;
+    // Both ranges of the parts, and sizes that the example did not have.
+    for (const rows of [5, 8, 1, 9, 64]) {
+      const found = await tower.run({ inputs: { x: rowsOf(rows) }, outputs: TOWER.outputs, context: callContext() });
+      for (const [name, values] of Object.entries(expected(rows))) checkClose(found[name], values, `${size}: ${name}`);
+    }
+    assert.equal(tower.weightBytes, names.length * WIDTH * 4);
+    const used = spec.components.filter((c) => usualInstances(c).length > 0);
     // Two pairs, but not of one structure: the first has a value that is a result.
-    assert.equal(components.length, { 2: 4, 3: 4, 4: 3, all: 1 }[size]);
-    // 9 rows are served by another range than the example's.
-    await assert.rejects(
-      tower.run({ inputs: { x: rowsOf(9) }, outputs: TOWER.outputs, context: callContext() }),
-      hasCode("cannot_compose", /vision tower was composed for inputs that it plans otherwise/),
-    );
+    assert.equal(used.length, { 2: 4, 3: 4, 4: 3, tower: 1 }[size]);
+    for (const { ranges } of used) assert.deepEqual(ranges, { ends: { rows: [8] } });
     tower.release();
   }
+  await device.close();
+});
+
+/** @throws AssertionError beyond what fused and reordered sums lose */
+function checkClose({ data }: Tensor, values: readonly number[], what: string): void {
+  assert.equal(data.length, values.length);
+  values.forEach((v, i) => {
+    assert.ok(Math.abs(data[i] - v) < 1e-5 * Math.max(1, Math.abs(v)), `${what}[${i}]`);
+  });
+}
+
+test("what a plan calls otherwise than the example is served by the encoder's own components, with weights read then", async () => {
+  const { device, artifacts } = await artifactsAlone();
+  const read: string[] = [];
+  const spec = cutTower(TOWER, { sizeOf: () => "tower", example: planOf(5), ops: OP_TABLE });
+  // The same without its last call.
+  const short: TowerSpec = {
+    ...TOWER,
+    plan: ({ x }, outputs) => {
+      const plan = planOf(x[0]);
+      if (outputs.includes("last")) return plan;
+      return { ...plan, calls: plan.calls.slice(0, -1), results: { early: "v1" } };
+    },
+  };
+  const tower = await loadTower(cutTower(short, { sizeOf: () => "tower", example: planOf(5), ops: OP_TABLE }), {
+    artifacts,
+    reader: (instance) => async (name) => {
+      read.push(tensorName(instance, name));
+      return tensor(tensorName(instance, name));
+    },
+    progress: { compile: () => {}, weights: () => {} },
+    now: () => performance.now(),
+  });
+  assert.equal(tower.complete, false);
+  assert.deepEqual(spec.components.map((c) => c.tag).sort(), [...tower.components.keys()].sort());
+  const inputs = { x: rowsOf(9) };
+  const { early } = await tower.run({ inputs, outputs: ["early"], context: callContext() });
+  checkClose(early, expected(9).early, "early");
+  assert.deepEqual(read.slice(5).sort(), ["a.w", "b.w", "c.w", "d.w", "s.w"]);
+  const { last } = await tower.run({ inputs, outputs: TOWER.outputs, context: callContext() });
+  checkClose(last, expected(9).last, "last");
+  tower.release();
+  await device.close();
+});
+
+test("a component that compares a size which the one before it fixes is not joined, with a sentence", async () => {
+  const asks: ComponentSpec = {
+    tag: "skip/vision.asks",
+    symbols: { rows: { min: 1, max: 64 }, width: { min: 1, max: 16 } },
+    instances: ["s."],
+    build: (b) => {
+      const { rows, width } = b.dims;
+      const x = b.input("x", [rows, width]);
+      b.output("y", width.lessThan(8) ? b.add(x, x) : x);
+    },
+  };
+  const plan: Plan = {
+    key: "asks",
+    calls: [
+      planOf(5).calls[0],
+      {
+        tag: asks.tag,
+        instance: "s.",
+        dims: { rows: 5, width: WIDTH },
+        inputs: { x: "v0" },
+        outputs: { y: "v1" },
+      },
+    ],
+    constants: {},
+    results: { last: "v1" },
+  };
+  const tower: TowerSpec = { ...TOWER, components: [COMPONENTS[0], asks], outputs: ["last"], plan: () => plan };
+  const { device, artifacts } = await artifactsAlone();
+  const [joined] = cutTower(tower, { sizeOf: () => "tower", example: plan, ops: OP_TABLE }).components.slice(-1);
+  assert.equal(joined.tag, "skip/vision.scale to skip/vision.asks (2)");
+  await assert.rejects(
+    artifacts.prepare(joined),
+    hasCode("cannot_compose", /do not show that they fit together: .*lessThan.*\. Set another `granularity`/),
+  );
   await device.close();
 });
 

@@ -118,9 +118,46 @@ test("a runtime tells the sizes of each call once, and learns from them for the 
   assert.deepEqual([own.calls, own.outside], [3, 1]);
   assert.ok(own.seconds.now > 0 && own.seconds.tuned <= own.seconds.now * 1.003);
   assert.ok(own.artifacts.tuned <= 8);
+  assert.equal(own.measured, undefined);
+  await assert.rejects(
+    runtime.tuneRanges(DIGITS, sizes, { measured: true } as object),
+    hasCode("invalid_options", /tuneRanges.*"measured".*Did you mean "measure"\?/),
+  );
   await assert.rejects(
     runtime.tuneRanges(DIGITS, [{ tag: "vit/vision.block", dims: { batch: 1 } }]),
     hasCode("no_sizes", /there are vit\/vision\.block, and the model has clip\/vision/),
   );
+  await runtime.close();
+});
+
+test("measuring runs the recorded sizes with both divisions: packed segments and tables of indices included", async () => {
+  const runtime = await openRuntime({ threads: 0 });
+  const model = repositoryPath("test/fixtures/qwen2_5_vl");
+  const calls = (tag: string, count: number, dims: Bindings): readonly RecordedSizes[] =>
+    Array.from({ length: count }, () => ({ tag: `qwen2_5_vl/vision.${tag}`, dims }));
+  const { compiled } = runtime.stats().counters;
+  const tuned = await runtime.tuneRanges(
+    model,
+    [
+      ...calls("block", 3, { patches: 64, segments: 4, longest_segment: 16 }),
+      ...calls("block", 1, { patches: 64, segments: 1, longest_segment: 64 }),
+      ...calls("embed", 2, { patches: 64 }),
+      // Outside of what the component takes.
+      ...calls("embed", 1, { patches: 63 }),
+    ],
+    { measure: true, budget: 2 },
+  );
+  assert.deepEqual(
+    tuned.map(({ tag, measured }) => [tag, measured?.calls]),
+    [
+      ["qwen2_5_vl/vision.embed", 2],
+      ["qwen2_5_vl/vision.block", 4],
+    ],
+  );
+  for (const { measured } of tuned)
+    assert.ok(measured !== undefined && measured.seconds.now > 0 && measured.seconds.tuned > 0);
+  const { counters, device } = runtime.stats();
+  assert.ok(counters.compiled + counters.cacheHits > compiled);
+  assert.equal(device.bytesInUse, 0);
   await runtime.close();
 });

@@ -6,7 +6,7 @@ import type { Node } from "../../../runtime/ir/node.ts";
 import { gatherKernel } from "../emit/gather.ts";
 import type { ElementBytes } from "../emit/loops.ts";
 import { patchifyKernel } from "../emit/patchify.ts";
-import { bytesOf, pointer, type Source, sourcesOf } from "./operands.ts";
+import { bytesOf, pointer, rowItem, type Source, sourcesOf } from "./operands.ts";
 import { denseHalf, type StoredWeight, storedWeight } from "./stored.ts";
 
 const size = (value: Dim): { readonly size: Dim } => ({ size: value });
@@ -99,6 +99,7 @@ function claimPatchify(context: ClaimContext, node: Node): readonly Offer[] {
         ],
         grid: mul(batch, down, across),
         flops: 0,
+        itemOf: rowItem(node),
       });
     },
   };

@@ -1,11 +1,19 @@
 /** Operands of claims: values seen through views, and weights. */
-import type { ClaimContext, EmitContext, Operand, OperandPlace, Place } from "../../../runtime/abi/kernel.ts";
+import type {
+  ClaimContext,
+  EmitContext,
+  EmittedStep,
+  Operand,
+  OperandPlace,
+  Place,
+} from "../../../runtime/abi/kernel.ts";
 import {
   type Box,
   bounds,
   type Dim,
   dimEquals,
   divisorOf,
+  evaluate,
   fixedValue,
   mul,
   product,
@@ -28,6 +36,14 @@ export function hintOf(d: Dim, box: Box): SizeHint {
 }
 
 export const bytesOf = (node: Node): Dim => mul(product(node.shape), DTYPE_BYTES[node.dtype]);
+
+/** The item that writes an element, where each item writes a row of the last axis. */
+export const rowItem =
+  ({ shape }: Node): NonNullable<EmittedStep["itemOf"]> =>
+  (dims) => {
+    const width = evaluate(shape[shape.length - 1], dims);
+    return (element) => Math.floor(element / width);
+  };
 
 /** A read value while a claim is emitted. */
 export type Source = OperandPlace;

@@ -6,7 +6,7 @@ import type { KernelModule } from "../asm/module.ts";
 import { l2NormalizeKernel, layerNormKernel, rmsNormKernel } from "../emit/normalize.ts";
 import { reduceKernel } from "../emit/reduce.ts";
 import { softmaxKernel } from "../emit/softmax.ts";
-import { bytesOf, leading, pointer, rowStride, sourcesOf } from "./operands.ts";
+import { bytesOf, leading, pointer, rowItem, rowStride, sourcesOf } from "./operands.ts";
 
 interface RowOp {
   readonly kernel: (node: Node, madd: boolean) => KernelModule;
@@ -63,6 +63,7 @@ function claim(context: ClaimContext, node: Node): readonly Offer[] {
           ],
           grid: leading(shape, 1),
           flops,
+          itemOf: rowItem(node),
         });
       },
     },

@@ -36,10 +36,23 @@ function plan(op: string, x: RefTensor, axes: readonly number[], keepDims: boole
 
 /** Sum over `axes` (negative ones count from the end). Integers wrap at 32 bits. */
 export function reduceSum(x: RefTensor, axes: readonly number[], keepDims = false): RefTensor {
+  const rank = x.shape.length;
+  if (axes.length === 1 && resolveAxis("reduce_sum", axes[0], rank) === rank - 1) return sumRows(x, keepDims);
   const { kept, shape, target } = plan("reduce_sum", x, axes, keepDims);
   const data = allocate(x.dtype, elementCount(kept));
   for (let i = 0; i < target.length; i++) data[target[i]] += x.data[i];
   return { dtype: x.dtype, shape, data };
+}
+
+/** Sums over the last axis: rows need no table of where their elements go. */
+function sumRows({ dtype, shape, data }: RefTensor, keepDims: boolean): RefTensor {
+  const outer = shape.slice(0, -1);
+  const width = shape[outer.length];
+  const sums = allocate(dtype, elementCount(outer));
+  for (let row = 0; row < sums.length; row++) {
+    for (let i = row * width; i < (row + 1) * width; i++) sums[row] += data[i];
+  }
+  return { dtype, shape: keepDims ? [...outer, 1] : outer, data: sums };
 }
 
 /** Mean over `axes`. @throws FoveaError for integers and for no elements. */

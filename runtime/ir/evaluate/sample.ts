@@ -24,7 +24,7 @@ import {
   strided,
   vector,
 } from "./sample_reader.ts";
-import { broadcastStrides, type RefTensor, refTensor, sameShape, stridesOf } from "./tensor.ts";
+import { broadcastStrides, isFloat, type RefTensor, refTensor, sameShape, stridesOf } from "./tensor.ts";
 
 /** Elements of a value at row-major positions. */
 export type ElementsAt = (node: Node, positions: readonly number[]) => Float64Array;
@@ -34,6 +34,11 @@ export interface SampleOptions {
   /** Values that are given instead of computed; `undefined` means "compute it". Asked once for each node. */
   readonly given: (node: Node) => Reader | undefined;
   readonly table?: OpTable;
+}
+
+/** Values as a tensor, which nobody writes to. */
+function tensorOf(dtype: Node["dtype"], shape: readonly number[], data: Float64Array): RefTensor {
+  return isFloat(dtype) ? { dtype, shape, data } : refTensor(dtype, shape, data);
 }
 
 /** Creates a sampler; rows that several elements share (norms, products, attention weights) are computed once. */
@@ -64,7 +69,7 @@ export function createSampler(options: SampleOptions): ElementsAt {
       return { dtype: x.dtype, read: placed };
     });
     const apply = (values: readonly Float64Array[], count: number): Float64Array => {
-      const tensors = operands.map(({ dtype }, i) => refTensor(dtype, [count], values[i]));
+      const tensors = operands.map(({ dtype }, i) => tensorOf(dtype, [count], values[i]));
       return float64(evaluateNode(node, tensors, bindings, table).data);
     };
     const many = rememberLast((positions) =>
@@ -87,14 +92,14 @@ export function createSampler(options: SampleOptions): ElementsAt {
 
   const rowTensor = (x: Node, width: number): ((row: number) => RefTensor) => {
     const read = readerOf(x);
-    return (row) => refTensor(x.dtype, [1, width], vector(read, row * width, 1, width));
+    return (row) => tensorOf(x.dtype, [1, width], vector(read, row * width, 1, width));
   };
 
   const normalization = (node: Node): Reader => {
     const [x, ...parameters] = node.inputs;
     const width = lastOf(shapeOf(node));
     const rowOf = rowTensor(x, width);
-    const whole = parameters.map((p) => refTensor(p.dtype, [width], vector(readerOf(p), 0, 1, width)));
+    const whole = parameters.map((p) => tensorOf(p.dtype, [width], vector(readerOf(p), 0, 1, width)));
     const values = remember((row) => evaluateNode(node, [rowOf(row), ...whole], bindings, table).data);
     return (position) => {
       const row = Math.floor(position / width);
@@ -170,6 +175,8 @@ export function createSampler(options: SampleOptions): ElementsAt {
       return ((batch * keys + j) * keyHeads + Math.floor((row % heads) / (heads / keyHeads))) * width;
     };
     const keyVector = remember((start) => vector(readK, start, 1, width));
+    // One element of all values of a head: of a row few elements are asked for, and rows share them.
+    const acrossKeys = remember((start) => vector(readV, start, keyHeads * width, keys));
     const weights = remember((row): Float64Array => {
       const query = Math.floor(row / heads) % queries;
       const batch = Math.floor(row / (heads * queries));
@@ -180,29 +187,29 @@ export function createSampler(options: SampleOptions): ElementsAt {
       if (window > 0) [first, end] = [Math.max(first, query - window), Math.min(end, query + window + 1)];
       const own = vector(readQ, row * width, 1, width);
       const scores = new Float64Array(keys).fill(Number.NEGATIVE_INFINITY);
+      let top = Number.NEGATIVE_INFINITY;
       for (let j = first; j < end; j++) {
         if (readMask?.(batch * keys + j) === 0) continue;
         scores[j] = dot(own, keyVector(keyAt(row, j))) * (a.scale as number);
+        top = Math.max(top, scores[j]);
       }
-      const top = scores.reduce((m, s) => Math.max(m, s), Number.NEGATIVE_INFINITY);
       if (top === Number.NEGATIVE_INFINITY) return new Float64Array(keys);
-      const powers = scores.map((s) => exp(s - top));
-      const total = powers.reduce((x, y) => x + y, 0);
-      return powers.map((p) => p / total);
-    });
-    const values = remember((row): Float64Array => {
-      const own = weights(row);
-      const sums = new Float64Array(width);
+      let total = 0;
       for (let j = 0; j < keys; j++) {
-        if (own[j] === 0) continue;
-        const value = vector(readV, keyAt(row, j), 1, width);
-        for (let i = 0; i < width; i++) sums[i] += own[j] * value[i];
+        scores[j] = exp(scores[j] - top);
+        total += scores[j];
       }
-      return sums;
+      for (let j = 0; j < keys; j++) scores[j] /= total;
+      return scores;
     });
     return (position) => {
       const row = Math.floor(position / width);
-      return values(row)[position - row * width];
+      const own = weights(row);
+      const column = acrossKeys(keyAt(row, 0) + (position - row * width));
+      let sum = 0;
+      // Nothing reaches what is not seen, were it infinite.
+      for (let j = 0; j < keys; j++) if (own[j] !== 0) sum += own[j] * column[j];
+      return sum;
     };
   };
 

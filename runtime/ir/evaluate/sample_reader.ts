@@ -1,5 +1,5 @@
 /** Readers of single elements: of a value by position, seen at other strides, remembered, many at once. */
-import { type RefTensor, sameShape } from "./tensor.ts";
+import { type RefTensor, sameShape, stridesOf } from "./tensor.ts";
 
 /** Elements by row-major position; `run` reads many at even steps and `many` at any places where that is faster than one by one. */
 export interface Reader {
@@ -26,17 +26,27 @@ export function atStrides(
   };
 }
 
-/** A value seen at other strides. Runs inside the last axis are runs of what is seen. */
+/** A value seen at other strides. Runs along one axis are runs of what is seen. */
 export function strided(read: Reader, shape: readonly number[], strides: readonly number[], offset = 0): Reader {
   const place = atStrides(shape, strides, offset);
+  const own = stridesOf(shape);
   const width = shape[shape.length - 1] ?? 1;
   const across = strides[strides.length - 1] ?? 0;
   const at = (position: number): number => read(place(position));
   return Object.assign(at, {
     run: (start: number, step: number, count: number): Float64Array => {
-      if (step === 1 && (start % width) + count <= width) return vector(read, place(start), across, count);
+      const axis = own.indexOf(step);
+      const isInside = axis >= 0 && (Math.floor(start / step) % shape[axis]) + count <= shape[axis];
+      if (isInside) return vector(read, place(start), strides[axis], count);
       const values = new Float64Array(count);
-      for (let i = 0; i < count; i++) values[i] = at(start + i * step);
+      if (step !== 1) for (let i = 0; i < count; i++) values[i] = at(start + i * step);
+      else {
+        for (let done = 0; done < count; ) {
+          const part = Math.min(count - done, width - ((start + done) % width));
+          values.set(vector(read, place(start + done), across, part), done);
+          done += part;
+        }
+      }
       return values;
     },
     many: (positions: readonly number[]): Float64Array => several(read, positions.map(place)),
@@ -72,6 +82,7 @@ export function rememberLast(
 }
 
 export function vector(read: Reader, start: number, step: number, count: number): Float64Array {
+  if (step === 0) return new Float64Array(count).fill(read(start));
   if (read.run !== undefined) return read.run(start, step, count);
   const values = new Float64Array(count);
   for (let i = 0; i < count; i++) values[i] = read(start + i * step);

@@ -14,7 +14,7 @@ export interface RefTensor {
 
 /** True for types whose values are real numbers (f16, bf16, f32). */
 export function isFloat(dtype: DType): boolean {
-  return /^b?f\d/.test(dtype);
+  return dtype === "f32" || dtype === "f16" || dtype === "bf16";
 }
 
 /** "[2, 3]". */
