@@ -23,6 +23,19 @@ export async function cropsOf(crops: readonly PictureCrop[]): Promise<readonly I
   return crops.map((region) => cropImage(pictures.get(region.picture) as Image, region));
 }
 
+/** A video of crops, each shifted from the one before, and what the reference said where it refused. */
+export interface VideoCase extends PictureCrop {
+  readonly name: string;
+  readonly frames: number;
+  readonly dx: number;
+  readonly dy: number;
+  readonly fps?: number;
+  readonly refused?: string;
+}
+
+export const framesOf = ({ frames, dx, dy, ...crop }: VideoCase): Promise<readonly Image[]> =>
+  cropsOf(Array.from({ length: frames }, (_, i) => ({ ...crop, x: crop.x + i * dx, y: crop.y + i * dy })));
+
 /** All tensors of a gzipped safetensors file. */
 export async function processorTensors(file: string): Promise<Tensors> {
   const packed = new Blob([(await fixture(file)) as Uint8Array<ArrayBuffer>]);
