@@ -1,6 +1,8 @@
 /** The register tile: rows of A times a panel of B, accumulated in registers, K in one chain per lane. */
+import type { HalfDType } from "../../../runtime/core/dtype.ts";
 import { type Code, f32x4, get, i32, i32x4, type Local, set, v128 } from "../asm/code.ts";
 import type { KernelFrame } from "../asm/module.ts";
+import { loadPairs } from "./half.ts";
 import { advance, repeatWhile } from "./loops.ts";
 import { multiplyAdd } from "./math.ts";
 
@@ -19,10 +21,13 @@ export interface TileShape {
   readonly madd: boolean;
   /** A and B hold integers, and sums are of 32 bits; f32 unless given. */
   readonly integers?: IntegerForm;
+  /** The panel holds pairs of this type, which are widened while they are loaded; then `columns` is 8 or 16. */
+  readonly pairs?: HalfDType;
 }
 
 /** Bytes of a panel for each column and step of K. */
-export const stepBytes = ({ integers }: Pick<TileShape, "integers">): number => (integers === "pairs" ? 2 : 4);
+export const stepBytes = ({ integers, pairs }: Pick<TileShape, "integers" | "pairs">): number =>
+  integers === "pairs" || pairs !== undefined ? 2 : 4;
 
 /** Registers that tiles of one kernel share, whatever their number of rows. */
 export interface TileRegisters {
@@ -105,8 +110,12 @@ function overSteps(
 ): Code {
   const pointers = a.map((row) => row.pointer).filter((p, i, all) => all.indexOf(p) === i);
   const load = shape.integers === "pairs" ? v128.load8x8s : v128.load;
+  const loadPanel =
+    shape.pairs === undefined
+      ? panel.map((p, v) => set(p, load(get(b), 4 * stepBytes(shape) * v)))
+      : loadPairs(shape.pairs, b, panel);
   return repeatWhile(i32.ne(get(b), get(end)), [
-    panel.map((p, v) => set(p, load(get(b), 4 * stepBytes(shape) * v))),
+    loadPanel,
     a.map(({ pointer, offset }, r) => [
       set(factor, v128.load32Splat(get(pointer), offset)),
       sums[r].map((sum, v) => set(sum, add(get(factor), get(panel[v]), get(sum)))),
