@@ -25,7 +25,7 @@ for (const folder of ["internvl-video", "internvl-video-sampled"]) {
   test(`${folder}: sampled frames become the tiles of InternVLVideoProcessor`, async () => {
     const config = parseInternVLVideoProcessor(await readJson(`${folder}/video_preprocessor_config.json`));
     const processor = internVLVideoProcessor(config, FLOAT_PIXELS);
-    const expected = await processorTensors(`${folder}/videos.safetensors.gz`);
+    const expected = await processorTensors(`${folder}/videos.safetensors.br`);
     for (const own of (await readJson(`${folder}/videos.json`)) as readonly VideoCase[]) {
       const frames = await framesOf(own);
       const wanted = processor.sample({ frames: own.frames, ...(own.fps === undefined ? {} : { fps: own.fps }) });

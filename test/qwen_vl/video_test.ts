@@ -32,7 +32,7 @@ for (const [folder, family] of FOLDERS) {
     const config = parseQwenVideoProcessor(await readJson(`${folder}/video_preprocessor_config.json`), family);
     const processor = qwenVideoProcessor(config, FLOAT_PIXELS);
     const cases = (await readJson(`${folder}/videos.json`)) as readonly VideoCase[];
-    const expected = await processorTensors(`${folder}/videos.safetensors.gz`);
+    const expected = await processorTensors(`${folder}/videos.safetensors.br`);
     for (const own of cases) {
       const frames = await framesOf(own);
       const run = (): ReturnType<typeof processor.run> => {
