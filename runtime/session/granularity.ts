@@ -9,6 +9,7 @@ import { dispatch, splitRanges } from "../core/range.ts";
 import { solve, substitute } from "../core/substitute.ts";
 import { comparable } from "../ir/comparisons.ts";
 import { createInterner, type OpTable } from "../ir/node.ts";
+import { noComponent } from "./plan_errors.ts";
 import { type ComponentPort, tracePorts } from "./ports.ts";
 
 /** A port of a part: which call of the group, and its own name there. */
@@ -238,7 +239,7 @@ export function composeTower(tower: TowerSpec, size: CallsPerComponent, example:
   const byTag = new Map(tower.components.map((c) => [c.tag, c]));
   const traced = new Map<string, Facts>();
   const factsOf = ({ tag, dims }: ComponentCall): Facts => {
-    const spec = byTag.get(tag) ?? internal(`the plan calls "${tag}", which the tower does not have`);
+    const spec = byTag.get(tag) ?? noComponent(tag, byTag.keys());
     const boxes = splitRanges(spec.symbols, spec.ranges ?? {}, {
       tag,
       ...(spec.maxArtifacts === undefined ? {} : { maxArtifacts: spec.maxArtifacts }),

@@ -2,7 +2,7 @@
 import type { WeightUse } from "../abi/artifact.ts";
 import type { Device } from "../abi/device.ts";
 import type { Plan, Tensors, TowerSpec } from "../abi/encoder.ts";
-import { bytesText, FoveaError, internal } from "../core/diagnostics.ts";
+import { bytesText, FoveaError } from "../core/diagnostics.ts";
 import type { TraceSink } from "../core/trace.ts";
 import type { ForwardContext } from "../exec/forward_context.ts";
 import {
@@ -17,6 +17,7 @@ import type { Artifacts, PrepareOptions } from "./artifacts.ts";
 import { concatRows, sliceRows } from "./batching.ts";
 import { withSlot } from "./call_slot.ts";
 import { type Caller, firstUse } from "./callers.ts";
+import { noComponent, noInstance, twoComponents } from "./plan_errors.ts";
 import type { RangeSlot, ReadyComponent } from "./ready_component.ts";
 import { limitRuns, type RunLimit } from "./run_limit.ts";
 import {
@@ -101,6 +102,7 @@ export async function prepareTower(spec: TowerSpec, options: PrepareTowerOptions
   const { artifacts, onPrepared, ...how } = options;
   const components = new Map<string, ReadyComponent>();
   for (const component of spec.components) {
+    if (components.has(component.tag)) twoComponents(component.tag);
     how.signal?.throwIfAborted();
     components.set(component.tag, await artifacts.prepare(component, how));
     onPrepared?.(components.size, spec.components.length, component.tag);
@@ -339,12 +341,12 @@ class Tower implements LoadedTower {
 
   async #link(plan: Plan, inputs: Tensors, { context, caller }: RunRequest): Promise<readonly LinkedSegment[]> {
     const componentOf = (tag: string): ReadyComponent =>
-      this.components.get(tag) ?? internal(`the plan calls "${tag}", which is not loaded`);
+      this.components.get(tag) ?? noComponent(tag, this.components.keys());
     const resolved: ResolvedCall[] = [];
     for (const { tag, instance, dims } of plan.calls) {
       const component = componentOf(tag);
       const weights = this.#weights.get(weightKey(tag, instance));
-      if (weights === undefined) internal(`the plan calls "${tag}" for the unknown instance "${instance}"`);
+      if (weights === undefined) noInstance(tag, instance, component.spec.instances);
       const use = async (slot: RangeSlot): Promise<ResolvedCall> => {
         const { artifact } = slot.ready ?? (await slot.obtain(await firstUse(dims, caller), context.signal));
         // Lazy ranges bring weights of their own; all others are resident.
