@@ -229,7 +229,7 @@ class Tower implements LoadedTower {
     this.components = components;
     this.#weights = weights;
     this.#options = options;
-    this.#runner = createSegmentRunner();
+    this.#runner = createSegmentRunner(options.artifacts.idle);
     this.limit = limitRuns(spec, components);
     const counted = spec.split !== undefined || this.limit?.symbol === "batch" ? this.limit?.size : undefined;
     const batches = spec.components.map((c) => c.symbols.batch?.max ?? Number.POSITIVE_INFINITY);
