@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "8b61f833961dac7f0c714cbfccc3eb4883abac14eb7a6532d144faff13b45ac3";
+export const SOURCE_DIGEST: string = "ca1a7f9af18051e7df29238303e301b6a6b51c6136d383cd24015f378adcb4dd";

@@ -2,12 +2,17 @@
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
 import { imagesFor, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
+import { VIDEO_FILES, videoFile } from "../../runtime/abi/videos.ts";
 import { INTERNVL_MODEL_TYPES, readInternVLConfig } from "./config.ts";
 import { internVLTower } from "./plan.ts";
 import { internVLImageProcessor } from "./preprocess.ts";
+import { internVLVideoProcessor, parseInternVLVideoProcessor } from "./video.ts";
 
-const processorFile = (files: ModelFiles): unknown =>
-  files["preprocessor_config.json"] ?? files["processor_config.json"];
+/** The image processor's configuration; a whole model's `processor_config.json` need not hold it. */
+function processorFile(files: ModelFiles): unknown {
+  const whole = files["processor_config.json"] as { readonly image_processor?: unknown } | null | undefined;
+  return files["preprocessor_config.json"] ?? (whole?.image_processor === undefined ? undefined : whole);
+}
 
 function open(json: Readonly<Record<string, unknown>>, given: ModelFiles = {}): EncoderModel {
   const config = readInternVLConfig(json);
@@ -18,7 +23,13 @@ function open(json: Readonly<Record<string, unknown>>, given: ModelFiles = {}): 
     prefixes: config.prefix === "" ? ["", "vision_tower.", "model.vision_tower."] : ["", "model."],
     processors: (files) => {
       const processor = processorFile(files);
-      return processor === undefined ? {} : imagesFor(internVLImageProcessor(processor), forms);
+      const video = videoFile(files);
+      return {
+        ...(processor === undefined ? {} : imagesFor(internVLImageProcessor(processor), forms)),
+        ...(video === undefined
+          ? {}
+          : { videos: internVLVideoProcessor(parseInternVLVideoProcessor(video.json, video.file), forms) }),
+      };
     },
   };
 }
@@ -26,7 +37,7 @@ function open(json: Readonly<Record<string, unknown>>, given: ModelFiles = {}): 
 const INTERNVL: EncoderSpec = {
   name: "internvl",
   modelTypes: INTERNVL_MODEL_TYPES,
-  files: ["preprocessor_config.json", "processor_config.json"],
+  files: VIDEO_FILES,
   imageProcessors: {
     GotOcr2ImageProcessor: valuesOf(internVLImageProcessor),
     GotOcr2ImageProcessorPil: valuesOf(internVLImageProcessor),

@@ -98,11 +98,12 @@ function cutsOf(grid: TileGrid, config: InternVLProcessorConfig): readonly CutOp
   const { tile, filter, arithmetic } = config;
   const { height, width } = tile;
   const { rows, columns } = grid;
-  const whole = { size: { height, width }, filter, arithmetic };
-  if (rows * columns === 1) return [whole];
-  const stretched = { size: { height: rows * height, width: columns * width }, filter, arithmetic };
   // A square tile is a patch, so that one pass over the image makes all of them.
-  if (height === width) return [{ ...stretched, layout: { patch: width } }, whole];
+  const layout = height === width ? { patch: width } : {};
+  const whole = { size: { height, width }, filter, arithmetic, layout };
+  if (rows * columns === 1) return [whole];
+  const stretched = { size: { height: rows * height, width: columns * width }, filter, arithmetic, layout };
+  if (height === width) return [stretched, whole];
   const tiles = Array.from({ length: rows * columns }, (_, i) => {
     const [x, y] = [(i % columns) * width, Math.floor(i / columns) * height];
     return { ...stretched, region: { x, y, width, height } };

@@ -3,16 +3,17 @@
  * overview, the whole image in one tile.
  */
 import { createConfigReader } from "../../runtime/abi/config.ts";
-import type { PixelImage, Tensors } from "../../runtime/abi/encoder.ts";
+import type { PixelCut, PixelImage, PixelInput, Tensor, Tensors } from "../../runtime/abi/encoder.ts";
 import type { PixelProcessor } from "../../runtime/abi/pixels.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
 import { bf16ToNumber, numberToBf16 } from "../../runtime/core/half.ts";
+import { cutBytes } from "../../runtime/core/pixel_cut.ts";
 import type { ValueSteps } from "../../runtime/core/value_steps.ts";
 import { HALF, parseImageProcessor } from "../../runtime/media/image_processor.ts";
-import { padImage, type Size, valueTable, writePlanes, writeValues } from "../../runtime/media/pixels.ts";
-import { cropImage, type ResizeFilter, resizeImage } from "../../runtime/media/resize.ts";
+import { type CutOptions, cutTensors, pixelCut } from "../../runtime/media/pixel_cut.ts";
+import { type Size, valueTable, writeValues } from "../../runtime/media/pixels.ts";
+import type { ResizeFilter } from "../../runtime/media/resize.ts";
 import { TILES } from "./graphs.ts";
-import { imageTiles } from "./plan.ts";
 
 export interface Llama4ProcessorConfig {
   /** Pixels of a square tile. */
@@ -124,55 +125,64 @@ function roundedTable(values: ValueSteps): Float32Array {
   });
 }
 
+/** How images fill their tiles, and the rows and columns of each. */
+interface TilePlan extends PixelInput<"pixel_values"> {
+  readonly tensors: { readonly aspect_ratios: Tensor };
+}
+
 /**
- * Images to the model's inputs, as Hugging Face's Llama4ImageProcessor computes them.
- * @returns `pixel_values` f32 [tiles, 3, tile, tile], image by image, tiles row by row, then the overview; `aspect_ratios`
+ * The model's inputs before they are normalised, by the images' sizes.
+ * @returns `pixel_values` u8 [tiles, 3, tile, tile], image by image, tiles row by row, then the overview; `aspect_ratios`
  * i32 [images, 2], rows and columns of tiles
  * @throws FoveaError `image.empty_batch`
  */
-export function llama4Tiles(images: readonly PixelImage[], config: Llama4ProcessorConfig): Tensors {
+export function llama4Plan(images: readonly Size[], config: Llama4ProcessorConfig): TilePlan {
   if (images.length === 0) {
     throw new FoveaError("image.empty_batch", "No image was given to preprocess; expected at least one.");
   }
   const { tile, filter } = config;
-  const grids = images.map((image) => bestCanvas(image, config));
-  const tiles = grids.reduce((n, g) => n + imageTiles(g.rows, g.columns), 0);
-  const samples = new Uint8Array(tiles * 3 * tile * tile);
-  let to = 0;
-  const write = (pixels: PixelImage): void => {
-    writePlanes(pixels, samples, to);
-    to += 3 * tile * tile;
-  };
-  for (const [i, image] of images.entries()) {
-    const grid = grids[i];
-    const size = sizeOnCanvas(image, grid, config);
-    const resized = resizeImage(image, size.width, size.height, { filter });
-    const canvas = padImage(resized, { height: grid.rows * tile, width: grid.columns * tile }, 0, 0);
-    for (let row = 0; row < grid.rows; row++) {
-      for (let column = 0; column < grid.columns; column++) {
-        write(cropImage(canvas, { x: column * tile, y: row * tile, width: tile, height: tile }));
-      }
-    }
-    if (grid.rows * grid.columns > 1) write(resizeImage(image, tile, tile, { filter }));
+  const cuts: PixelCut[] = [];
+  const ratios: number[] = [];
+  let at = 0;
+  for (const [picture, image] of images.entries()) {
+    const grid = bestCanvas(image, config);
+    ratios.push(grid.rows, grid.columns);
+    const add = (options: Pick<CutOptions, "size" | "canvas" | "layout">): void => {
+      const cut = pixelCut(image, { ...options, filter, arithmetic: "torchvision", at });
+      cuts.push({ ...cut, picture });
+      at += cutBytes(cut);
+    };
+    const canvas = { height: grid.rows * tile, width: grid.columns * tile, left: 0, top: 0 };
+    // A tile is a patch, so that one pass over the image makes all of them.
+    add({ size: sizeOnCanvas(image, grid, config), canvas, layout: { patch: tile } });
+    if (grid.rows * grid.columns > 1) add({ size: { height: tile, width: tile }, layout: { patch: tile } });
   }
-  const data = new Float32Array(samples.length);
-  writeValues(samples, tile * tile, roundedTable(config.values), data);
   return {
-    pixel_values: { dtype: "f32", shape: [tiles, 3, tile, tile], data },
-    aspect_ratios: {
-      dtype: "i32",
-      shape: [images.length, 2],
-      data: Int32Array.from(grids.flatMap((g) => [g.rows, g.columns])),
-    },
+    input: "pixel_values",
+    shape: [at / (3 * tile * tile), 3, tile, tile],
+    cuts,
+    tensors: { aspect_ratios: { dtype: "i32", shape: [images.length, 2], data: Int32Array.from(ratios) } },
   };
 }
 
+/** The same normalised, as Hugging Face's Llama4ImageProcessor computes them: with roundings to bfloat16. */
+export function llama4Values(images: readonly PixelImage[], config: Llama4ProcessorConfig): Tensors {
+  const { pixel_values: bytes, aspect_ratios } = cutTensors(images, llama4Plan(images, config));
+  const data = new Float32Array(bytes.data.length);
+  writeValues(bytes.data, config.tile * config.tile, roundedTable(config.values), data);
+  return { pixel_values: { dtype: "f32", shape: bytes.shape, data }, aspect_ratios };
+}
+
 /**
- * Llama 4's image processor of a parsed `preprocessor_config.json`.
- * Its values are rounded to bfloat16 between the steps, which no weight can take over, so that it makes no bytes.
- * @throws FoveaError as {@link parseLlama4Processor}; the function it returns as {@link llama4Tiles}
+ * Llama 4's image processor of a parsed `preprocessor_config.json`. Bytes are normalised without the roundings to bfloat16.
+ * @throws FoveaError as {@link parseLlama4Processor}; the functions it returns as {@link llama4Plan}
  */
 export function llama4ImageProcessor(config: unknown): PixelProcessor {
   const parsed = parseLlama4Processor(config);
-  return { steps: parsed.values, values: (images) => llama4Tiles(images, parsed) };
+  return {
+    steps: parsed.values,
+    values: (images) => llama4Values(images, parsed),
+    bytes: (images) => cutTensors(images, llama4Plan(images, parsed)),
+    plan: (sizes) => ({ ...llama4Plan(sizes, parsed) }),
+  };
 }

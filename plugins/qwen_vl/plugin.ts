@@ -2,17 +2,12 @@
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
 import { FLOAT_PIXELS, imagesFor, type PixelForms, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
+import { VIDEO_FILES, videoFile } from "../../runtime/abi/videos.ts";
 import { QWEN_VL_MODEL_TYPES, type QwenVisionConfig, readQwenConfig } from "./config.ts";
 import { MAX_PATCHES, unitPatches } from "./graphs.ts";
 import { qwenTower } from "./plan.ts";
 import { parseQwenProcessor, qwenImageProcessor } from "./preprocess.ts";
 import { mostFramePixels, parseQwenVideoProcessor, type QwenVideoConfig, qwenVideoProcessor } from "./video.ts";
-
-const FILES: readonly string[] = [
-  "preprocessor_config.json",
-  "video_preprocessor_config.json",
-  "processor_config.json",
-];
 
 /** The image processor's configuration; a whole model's `processor_config.json` need not hold it. */
 function processorFile(files: ModelFiles): unknown {
@@ -20,13 +15,9 @@ function processorFile(files: ModelFiles): unknown {
   return files["preprocessor_config.json"] ?? (whole?.image_processor === undefined ? undefined : whole);
 }
 
-/** The video processor's configuration, where the reference looks for it. */
 function videoConfig(files: ModelFiles, family: string): QwenVideoConfig | undefined {
-  const whole = files["processor_config.json"] as { readonly video_processor?: unknown } | null | undefined;
-  const own = whole?.video_processor ?? files["video_preprocessor_config.json"];
-  if (own !== undefined) return parseQwenVideoProcessor(own, family);
-  const images = files["preprocessor_config.json"];
-  return images === undefined ? undefined : parseQwenVideoProcessor(images, family, "preprocessor_config.json");
+  const own = videoFile(files);
+  return own === undefined ? undefined : parseQwenVideoProcessor(own.json, family, own.file);
 }
 
 /** The processor of a tower; one that makes other patches than the tower takes has nothing to say about its bytes. */
@@ -67,7 +58,7 @@ function open(json: Readonly<Record<string, unknown>>, given: ModelFiles = {}): 
 const QWEN_VL: EncoderSpec = {
   name: "qwen_vl",
   modelTypes: QWEN_VL_MODEL_TYPES,
-  files: FILES,
+  files: VIDEO_FILES,
   imageProcessors: {
     Qwen2VLImageProcessor: valuesOf(qwenImageProcessor),
     Qwen2VLImageProcessorFast: valuesOf(qwenImageProcessor),

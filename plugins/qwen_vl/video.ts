@@ -7,7 +7,7 @@ import type { PixelImage, Tensor, Tensors, VideoProcessor, VideoTiming } from ".
 import type { PixelForms } from "../../runtime/abi/pixels.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
 import { cutBytes } from "../../runtime/core/pixel_cut.ts";
-import type { ValueSteps } from "../../runtime/core/value_steps.ts";
+import { sameSteps } from "../../runtime/core/value_steps.ts";
 import { CLIP_MEAN, CLIP_STD, HALF, parseImageProcessor } from "../../runtime/media/image_processor.ts";
 import { cutPixels, pixelCut } from "../../runtime/media/pixel_cut.ts";
 import { type Size, valueTable, writeValues } from "../../runtime/media/pixels.ts";
@@ -311,12 +311,6 @@ export function qwenVideoValues(videos: readonly (readonly PixelImage[])[], conf
     data,
   );
   return { pixel_values_videos: { dtype: "f32", shape: bytes.shape, data }, video_grid_thw };
-}
-
-/** Whether samples become values by the same steps. */
-function sameSteps(a: ValueSteps, b: ValueSteps): boolean {
-  const text = ({ rescaleFactor, mean, std }: ValueSteps): string => JSON.stringify([rescaleFactor, mean, std]);
-  return text(a) === text(b);
 }
 
 /** Gives bytes where the tower normalises them as this processor does, and else the normalised values. */

@@ -9,3 +9,4 @@ export * from "./pixels.ts";
 export * from "./plans.ts";
 export * from "./plugin.ts";
 export * from "./sentence_config.ts";
+export * from "./videos.ts";

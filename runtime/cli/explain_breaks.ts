@@ -3,14 +3,11 @@ import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError, type TraceBreak, traceBreakText } from "../core/diagnostics.ts";
 import { placeText } from "../core/source_place.ts";
 import { detectHost, type Host } from "../host/mod.ts";
-import { isObject } from "../session/check.ts";
+import { isPlugin } from "../session/plugins.ts";
 import { findBreaks } from "../session.ts";
 import { print, printJson, setExitCode } from "./terminal.ts";
 
 const isPluginFile = (source: string): boolean => /\.[cm]?[jt]s$/.test(source);
-
-const isPlugin = (value: unknown): value is Plugin =>
-  isObject(value) && typeof value.abi === "number" && typeof value.name === "string";
 
 /** The plugins that a module exports. @throws FoveaError `bad_usage` when it has none or cannot be read */
 async function pluginsOf(host: Host, path: string): Promise<readonly Plugin[]> {

@@ -4,7 +4,8 @@ import { FoveaError } from "../core/diagnostics.ts";
 import { WEIGHT_DTYPES, type WeightDType } from "../core/dtype.ts";
 import { detectHost, type Host } from "../host/mod.ts";
 import { didYouMean } from "../session/check.ts";
-import { readCompileLayers } from "../session/config_file.ts";
+import { readConfiguration } from "../session/config_file.ts";
+import { firstPartyPlugins } from "../session/first_party.ts";
 import { LOG_TOPICS, type LogTopic } from "../session/journal.ts";
 import { type LogOptions, MAX_THREADS } from "../session/options.ts";
 import { createRuntime, type HubSettings, type Runtime, type RuntimeOptions } from "../session.ts";
@@ -158,7 +159,7 @@ export async function openRuntime(options: CommonOptions, more: RuntimeOptions =
   const progress = await progressBar(host, options.json === true);
   const switchedOff = host.env("FOVEA_COMPILE") === "0" ? "FOVEA_COMPILE=0" : undefined;
   const off = options.compile ? switchedOff : "--no-compile";
-  const compile = await readCompileLayers(host, {
+  const { layers, plugins } = await readConfiguration(host, {
     ...(typeof options.config === "string" ? { file: options.config } : {}),
     ...(options.compileConfig === undefined ? {} : { json: options.compileConfig }),
     ...(off === undefined ? {} : { off }),
@@ -169,7 +170,8 @@ export async function openRuntime(options: CommonOptions, more: RuntimeOptions =
     cache,
     hub: hubSettings(options),
     ...(options.pack === undefined ? {} : { packs: options.pack }),
-    ...(compile.length === 0 ? {} : { compile }),
+    ...(layers.length === 0 ? {} : { compile: layers }),
+    ...(plugins.length === 0 ? {} : { plugins: [...(await firstPartyPlugins()), ...plugins] }),
     onProgress: progress.onProgress,
     onProblem: (sentence) => say(`fovea: ${sentence}`),
     ...logOption(host.env("FOVEA_LOG")),

@@ -9,3 +9,9 @@ export interface ValueSteps {
   /** Divides after `mean`, by channel. */
   readonly std?: readonly number[];
 }
+
+/** Whether samples become values by the same steps. */
+export function sameSteps(a: ValueSteps, b: ValueSteps): boolean {
+  const text = ({ rescaleFactor, mean, std }: ValueSteps): string => JSON.stringify([rescaleFactor, mean, std]);
+  return text(a) === text(b);
+}

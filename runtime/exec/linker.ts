@@ -2,7 +2,7 @@
 import type { Artifact, BufferRef, StepList } from "../abi/artifact.ts";
 import type { Address, DeviceBuffer, Launch } from "../abi/device.ts";
 import type { Plan } from "../abi/encoder.ts";
-import { bytesText, FoveaError, internal } from "../core/diagnostics.ts";
+import { bytesText, FoveaError } from "../core/diagnostics.ts";
 import { type Bindings, type DimData, evaluateData } from "../core/dim.ts";
 import { DTYPE_BYTES, type DType } from "../core/dtype.ts";
 
@@ -116,10 +116,17 @@ function checkIndices({ artifact }: ResolvedCall, tag: string, dims: Bindings): 
   );
 }
 
+/** A mistake in an encoder's `plan`. */
+function planError(problem: string): never {
+  throw new FoveaError("invalid_plan", problem);
+}
+
+const listText = (names: Iterable<string>): string => [...names].map((name) => `"${name}"`).join(", ") || "none";
+
 /**
  * Links a plan. `resolve` gives the artifact and weights of each call.
  * Values are placed by their lifetime over the calls; all calls share one scratch region.
- * @throws FoveaError `call_too_large`
+ * @throws FoveaError `call_too_large`; `invalid_plan` for calls that do not fit their components or each other
  */
 export function linkPlan(
   plan: Plan,
@@ -130,7 +137,8 @@ export function linkPlan(
   const types = new Map<string, { dtype: DType; shape: readonly number[] }>();
   const spans = new Map<string, Span>();
   const declare = (name: string, dtype: DType, shape: readonly number[], first: number): void => {
-    if (spans.has(name)) internal(`the plan defines the value "${name}" twice`);
+    if (spans.has(name))
+      planError(`The plan defines the value "${name}" twice; give each output of its calls another name.`);
     types.set(name, { dtype, shape });
     spans.set(name, { name, bytes: shape.reduce((a, b) => a * b, DTYPE_BYTES[dtype]), first, last: first });
   };
@@ -141,17 +149,28 @@ export function linkPlan(
     const r = resolve(at);
     checkIndices(r, call.tag, call.dims);
     const size = sizesAt(call.dims);
+    const who = `Call ${at} of the plan, of component "${call.tag}",`;
     for (const port of r.artifact.inputs) {
       const value = call.inputs[port.name];
-      const span = value === undefined ? undefined : spans.get(value);
-      if (span === undefined) internal(`call ${at} of "${call.tag}" gives no value to its input "${port.name}"`);
+      if (value === undefined) {
+        planError(
+          `${who} names no value for the input "${port.name}"; its \`inputs\` name ${listText(Object.keys(call.inputs))}.`,
+        );
+      }
+      const span = spans.get(value);
+      if (span === undefined) {
+        planError(
+          `${who} reads "${value}" as its input "${port.name}", which no earlier call computes; there are ${listText(spans.keys())}.`,
+        );
+      }
       const want = port.shape.map(size);
       const { shape: have, dtype } = types.get(value) as { dtype: DType; shape: readonly number[] };
-      if (dtype !== port.dtype)
-        internal(`call ${at} of "${call.tag}" takes "${port.name}" as ${port.dtype}, found ${dtype}`);
+      if (dtype !== port.dtype) {
+        planError(`${who} takes its input "${port.name}" as ${port.dtype}; the value "${value}" is ${dtype}.`);
+      }
       if (want.reduce((a, b) => a * b, 1) !== have.reduce((a, b) => a * b, 1)) {
-        internal(
-          `call ${at} of "${call.tag}" takes "${port.name}" as [${want.join(", ")}], found [${have.join(", ")}]`,
+        planError(
+          `${who} takes its input "${port.name}" as [${want.join(", ")}] by its dims; the value "${value}" is [${have.join(", ")}].`,
         );
       }
       span.last = at;
@@ -164,7 +183,11 @@ export function linkPlan(
   });
   for (const value of Object.values(plan.results)) {
     const span = spans.get(value);
-    if (span === undefined) internal(`the plan's result "${value}" is never computed`);
+    if (span === undefined) {
+      planError(
+        `The plan's results name the value "${value}", which no call computes; there are ${listText(spans.keys())}.`,
+      );
+    }
     span.last = end;
   }
 

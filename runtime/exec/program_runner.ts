@@ -4,6 +4,7 @@ import type { Tensor, Tensors } from "../abi/encoder.ts";
 import { internal } from "../core/diagnostics.ts";
 import type { DType } from "../core/dtype.ts";
 import { dimsText, type ForwardContext, inRequest } from "./forward_context.ts";
+import { createIdleMemory, type IdleMemory } from "./idle_memory.ts";
 import type { LinkedCall, LinkedProgram } from "./linker.ts";
 
 interface Arena {
@@ -49,13 +50,19 @@ export interface ProgramRunner {
   release(): void;
 }
 
-export function createProgramRunner(device: Device): ProgramRunner {
+/** @param memory what all runners of a device share, so that each gives up what it keeps where another needs it */
+export function createProgramRunner(device: Device, memory: IdleMemory = createIdleMemory()): ProgramRunner {
   const idle: Arena[] = [];
   let released = false;
   const drop = (a: Arena): void => {
     a.bound.release();
     device.release(a.buffer);
   };
+  const leave = memory.add(device, () => {
+    const some = idle.length > 0;
+    for (const a of idle.splice(0)) drop(a);
+    return some;
+  });
   const acquire = (program: LinkedProgram): Arena => {
     const at = idle.findIndex((a) => a.key === program.key && a.buffer.bytes >= program.arenaBytes);
     if (at >= 0) return idle.splice(at, 1)[0];
@@ -71,9 +78,7 @@ export function createProgramRunner(device: Device): ProgramRunner {
     try {
       return bind();
     } catch (error) {
-      if (idle.length === 0) throw error;
-      // Memory that only waits for reuse is given up before a request is refused.
-      for (const a of idle.splice(0)) drop(a);
+      if (!memory.reclaim(device)) throw error;
       return bind();
     }
   };
@@ -165,6 +170,7 @@ export function createProgramRunner(device: Device): ProgramRunner {
     },
     release: () => {
       released = true;
+      leave();
       for (const a of idle.splice(0)) drop(a);
     },
   };

@@ -60,10 +60,10 @@ export type ProcessImages = (images: readonly Image[]) => PixelTensors;
 export interface ImageProcessor {
   /** Normalised `pixel_values` f32, as the Hugging Face class computes them. */
   readonly values: ProcessImages;
-  /** `pixel_values` u8 before `steps`; absent where values do not follow from 8-bit samples by `steps` alone. */
-  readonly bytes?: ProcessImages;
+  /** `pixel_values` u8 before `steps`; those of a processor that resizes floats are rounded after each pass. */
+  readonly bytes: ProcessImages;
   /** What fills the u8 pixels, by the pictures' sizes alone. */
-  readonly plan?: (sizes: readonly Size[]) => PixelPlan;
+  readonly plan: (sizes: readonly Size[]) => PixelPlan;
   /** What makes values of samples. */
   readonly steps: ValueSteps;
 }
@@ -320,18 +320,19 @@ function processFloats(images: readonly Image[], config: ImageProcessorConfig): 
  */
 export function createImageProcessor(config: ImageProcessorConfig): ImageProcessor {
   const { arithmetic, values: steps } = config;
-  if (arithmetic === "float") return { steps, values: (images) => processFloats(images, config) };
+  const floats = arithmetic === "float";
+  const plan = (sizes: readonly Size[]): PixelPlan => planBytes(sizes, config, floats ? "torchvision" : arithmetic);
   const table = valueTable(steps);
-  const plan = (sizes: readonly Size[]): PixelPlan => planBytes(sizes, config, arithmetic);
+  const fromBytes: ProcessImages = (images) => {
+    const { pixel_values } = cutTensors(images, plan(images));
+    const { shape } = pixel_values;
+    const data = new Float32Array(pixel_values.data.length);
+    writeValues(pixel_values.data, shape[2] * shape[3], table, data);
+    return { pixel_values: { dtype: "f32", shape, data } };
+  };
   return {
     steps,
-    values: (images) => {
-      const { pixel_values } = cutTensors(images, plan(images));
-      const { shape } = pixel_values;
-      const data = new Float32Array(pixel_values.data.length);
-      writeValues(pixel_values.data, shape[2] * shape[3], table, data);
-      return { pixel_values: { dtype: "f32", shape, data } };
-    },
+    values: floats ? (images) => processFloats(images, config) : fromBytes,
     bytes: (images) => cutTensors(images, plan(images)),
     plan,
   };

@@ -5,6 +5,7 @@ import { SealedError, TraceBreakError, traceBreakText } from "../core/diagnostic
 import { digestJson } from "../core/digest.ts";
 import { boxText } from "../core/range.ts";
 import { dayOf, noteUse } from "../exec/cache_entries.ts";
+import { createIdleMemory, type IdleMemory } from "../exec/idle_memory.ts";
 import { joinShared, type Shared } from "../exec/shared_work.ts";
 import { graphToData } from "../ir/graph.ts";
 import { createArtifactSources, type Order, type SourceCounters, type SourceOptions } from "./artifact_sources.ts";
@@ -65,6 +66,8 @@ export interface PrepareOptions {
 }
 
 export interface Artifacts {
+  /** What runners of the components keep for their next call. */
+  readonly idle: IdleMemory;
   readonly counters: Readonly<ArtifactCounters>;
   /** Components that run op by op, by tag. */
   readonly uncompiled: ReadonlyMap<string, Uncompiled>;
@@ -198,6 +201,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
   };
 
   return {
+    idle: createIdleMemory(),
     counters,
     uncompiled,
     get quarantined() {

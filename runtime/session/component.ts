@@ -111,7 +111,7 @@ export async function compileComponent(spec: ComponentSpec, options: ComponentOp
     weights.release();
     throw error;
   }
-  const runner = createProgramRunner(device);
+  const runner = createProgramRunner(device, options.artifacts.idle);
   let requests = 0;
   let closed = false;
 

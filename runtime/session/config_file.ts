@@ -1,4 +1,5 @@
 /** Configuration files (`fovea.config.ts`, `.js`, `.mjs`, `.json`) and configurations given as JSON. */
+import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import type { Host } from "../host/mod.ts";
 import { checkCompileConfig, checkConfig } from "./config_schema.ts";
@@ -86,17 +87,23 @@ export interface ConfigSources {
   readonly off?: string;
 }
 
-/**
- * The configurations of a command line, the strongest first: switched off altogether, JSON, file.
- * @throws FoveaError `invalid_options`
- */
-export async function readCompileLayers(host: Host, { file, json, off }: ConfigSources): Promise<NamedCompileConfig[]> {
+/** What a command line is told. */
+export interface Configuration {
+  /** How components are compiled, the strongest first: switched off altogether, JSON, file. */
+  readonly layers: readonly NamedCompileConfig[];
+  /** Those of the file. */
+  readonly plugins: readonly Plugin[];
+}
+
+/** @throws FoveaError `invalid_options` */
+export async function readConfiguration(host: Host, { file, json, off }: ConfigSources): Promise<Configuration> {
   const path = file ?? (await findConfigFile(host));
-  const { compile } = path === undefined ? {} : await readConfigFile(host, path);
+  const { compile, plugins = [] } = path === undefined ? {} : await readConfigFile(host, path);
   const option = "--compile-config";
-  return [
+  const layers = [
     ...(off === undefined ? [] : [{ name: off, config: { enabled: false } }]),
     ...(json === undefined ? [] : [{ name: option, config: checkCompileConfig(parse(json, option), option) }]),
     ...(path === undefined || compile === undefined ? [] : [{ name: path, config: compile }]),
   ];
+  return { layers, plugins };
 }

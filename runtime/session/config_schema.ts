@@ -1,9 +1,11 @@
 /** What configurations may hold: one schema for `createRuntime`, configuration files and the command line. */
 import * as v from "valibot";
+import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { WEIGHT_DTYPES } from "../core/dtype.ts";
 import type { RangeSpec } from "../core/range.ts";
 import { didYouMean, foundText, isObject } from "./check.ts";
+import { isPlugin } from "./plugins.ts";
 import type { CompileConfig, CompileSettings, FoveaConfig, Granularity } from "./settings.ts";
 
 /** A value of another kind than `expected`; the place is told by whoever reports it. */
@@ -94,8 +96,12 @@ const COMPILE = members("an object such as { base: { lazy: true } }", {
   strict: v.optional(BOOLEAN),
 } satisfies Record<keyof CompileConfig, v.GenericSchema>);
 
+/** A plugin made by whichever copy of the package. */
+const PLUGIN = v.custom<Plugin>(isPlugin, isNot("a plugin, as definePlugin makes it"));
+
 const CONFIG = members("an object such as { compile: { base: { lazy: true } } }", {
   compile: v.optional(COMPILE),
+  plugins: v.optional(v.array(PLUGIN, isNot("a list of plugins"))),
 } satisfies Record<keyof FoveaConfig, v.GenericSchema>);
 
 const NAMED = v.array(

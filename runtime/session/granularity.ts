@@ -14,6 +14,7 @@ import {
   wiringOf,
 } from "./compose.ts";
 import type { CutComponent } from "./cut_component.ts";
+import { noComponent } from "./plan_errors.ts";
 import { type CallSettings, type CompileLayers, type Granularity, type Home, resolveSettings } from "./settings.ts";
 
 /** How calls are grouped. */
@@ -125,7 +126,7 @@ export function cutTower(tower: TowerSpec, options: CutOptions): TowerSpec {
   const byTag = new Map(tower.components.map((c) => [c.tag, c]));
   const traced = new Map<string, ComponentFacts>();
   const facts = (tag: string): ComponentFacts => {
-    const spec = byTag.get(tag) ?? internal(`the plan calls "${tag}", which the tower does not have`);
+    const spec = byTag.get(tag) ?? noComponent(tag, byTag.keys());
     const known = traced.get(tag) ?? factsOf(spec, rangesOf(spec), ops);
     traced.set(tag, known);
     return known;

@@ -80,7 +80,7 @@ export async function openModel(files: CheckpointFiles, plugins: readonly Plugin
   if (spec === undefined || plugin === undefined) {
     throw new FoveaError(
       "unknown_model_type",
-      `No plugin serves the model_type "${modelType}" of ${files.description}; known are ${known.join(", ")}.${didYouMean(modelType, known)}`,
+      `No plugin serves the model_type "${modelType}" of ${files.description}; known are ${known.join(", ")}.${didYouMean(modelType, known)} A plugin of another family goes into \`plugins\` of createRuntime or, for the command line, of fovea.config.ts.`,
     );
   }
   const own = await readModelFiles(files, spec);

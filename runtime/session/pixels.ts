@@ -152,7 +152,7 @@ export function createPixelCutter(artifacts: Artifacts): PixelCutter {
     const placed = partitionPlan(plan, (tag) => (tag === resize.spec.tag ? resize : order).device);
     const segments = linkSegments(placed, inputs, (call) => resolved[call]);
     // Pictures differ in size: an arena that waited for the next of this size would keep memory from the towers.
-    const runner = createSegmentRunner();
+    const runner = createSegmentRunner(artifacts.idle);
     try {
       const { results } = await runner.run(segments, inputs, plan.results, context);
       return results.samples.data as Uint8Array;

@@ -1,6 +1,11 @@
 /** What a list of plugins must agree on before a runtime uses it. */
 import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError } from "../core/diagnostics.ts";
+import { isObject } from "./check.ts";
+
+/** Whether a value looks like a plugin, made by whichever copy of the package. */
+export const isPlugin = (value: unknown): value is Plugin =>
+  isObject(value) && typeof value.abi === "number" && typeof value.name === "string";
 
 /**
  * Refuses two plugins that serve one `model_type`: which one would run must not depend on their order.

@@ -1,8 +1,9 @@
 /** The last stage: one geometry's calls in one arena, as the linker places them. */
 import type { Tensors } from "../abi/encoder.ts";
-import { bytesText, internal } from "../core/diagnostics.ts";
+import { bytesText } from "../core/diagnostics.ts";
 import { dispatch } from "../core/range.ts";
 import type { ResolvedCall } from "../exec/linker.ts";
+import { noComponent } from "./plan_errors.ts";
 import type { ReadyComponent } from "./ready_component.ts";
 import { linkSegments, partitionPlan } from "./segments.ts";
 import type { PreparedTower } from "./tower.ts";
@@ -42,8 +43,7 @@ export async function explainProgram(
 ): Promise<ProgramExplanation> {
   const inputs = spec.prepare(example);
   const plan = spec.plan(shapesOf(inputs), spec.outputs);
-  const componentOf = (tag: string): ReadyComponent =>
-    components.get(tag) ?? internal(`the plan calls "${tag}", which is not prepared`);
+  const componentOf = (tag: string): ReadyComponent => components.get(tag) ?? noComponent(tag, components.keys());
   const resolved: ResolvedCall[] = [];
   for (const { tag, dims } of plan.calls) {
     const component = componentOf(tag);

@@ -3,6 +3,7 @@ import type { Device } from "../abi/device.ts";
 import type { ComponentCall, Plan, Tensors } from "../abi/encoder.ts";
 import { internal } from "../core/diagnostics.ts";
 import type { ForwardContext } from "../exec/forward_context.ts";
+import type { IdleMemory } from "../exec/idle_memory.ts";
 import { type LinkedProgram, linkPlan, type ResolvedCall } from "../exec/linker.ts";
 import { createProgramRunner, type ProgramRunner } from "../exec/program_runner.ts";
 
@@ -100,10 +101,11 @@ export interface SegmentRunner {
   release(): void;
 }
 
-export function createSegmentRunner(): SegmentRunner {
+/** @param memory shared with all runners of the devices */
+export function createSegmentRunner(memory: IdleMemory): SegmentRunner {
   const runners = new Map<Device, ProgramRunner>();
   const runnerOf = (device: Device): ProgramRunner => {
-    const runner = runners.get(device) ?? createProgramRunner(device);
+    const runner = runners.get(device) ?? createProgramRunner(device, memory);
     runners.set(device, runner);
     return runner;
   };

@@ -1,5 +1,6 @@
 /** How components are compiled: what a runtime was given, resolved for each component, with where each value came from. */
 import type { ComponentSpec } from "../abi/encoder.ts";
+import type { Plugin } from "../abi/plugin.ts";
 import type { KeptDType, WeightDType } from "../core/dtype.ts";
 import { DEFAULT_MAX_ARTIFACTS, type RangeSpec } from "../core/range.ts";
 import type { CutComponent } from "./cut_component.ts";
@@ -43,6 +44,8 @@ export interface CompileConfig extends Pick<CompileSettings, "enabled"> {
 /** What a configuration file holds. */
 export interface FoveaConfig {
   readonly compile?: CompileConfig;
+  /** What the command line uses beside the first-party plugins; of modules alone, since JSON holds no functions. */
+  readonly plugins?: readonly Plugin[];
 }
 
 /** The configuration as it is, with its type: for `fovea.config.ts` and editors. */

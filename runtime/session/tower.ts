@@ -2,7 +2,7 @@
 import type { WeightUse } from "../abi/artifact.ts";
 import type { Device } from "../abi/device.ts";
 import type { Plan, Tensors, TowerSpec } from "../abi/encoder.ts";
-import { bytesText, FoveaError, internal } from "../core/diagnostics.ts";
+import { bytesText, FoveaError } from "../core/diagnostics.ts";
 import { evaluate } from "../core/dim.ts";
 import type { TraceSink } from "../core/trace.ts";
 import type { ForwardContext } from "../exec/forward_context.ts";
@@ -19,6 +19,7 @@ import { concatRows, sliceRows } from "./batching.ts";
 import { withSlot } from "./call_slot.ts";
 import { type Caller, firstUse } from "./callers.ts";
 import { type CutComponent, usualInstances } from "./cut_component.ts";
+import { noComponent, noInstance, twoComponents } from "./plan_errors.ts";
 import type { RangeSlot, ReadyComponent } from "./ready_component.ts";
 import { limitRuns, type RunLimit } from "./run_limit.ts";
 import {
@@ -103,6 +104,7 @@ export async function prepareTower(spec: TowerSpec, options: PrepareTowerOptions
   const { artifacts, onPrepared, ...how } = options;
   const components = new Map<string, ReadyComponent>();
   for (const component of spec.components) {
+    if (components.has(component.tag)) twoComponents(component.tag);
     how.signal?.throwIfAborted();
     components.set(component.tag, await artifacts.prepare(component, how));
     onPrepared?.(components.size, spec.components.length, component.tag);
@@ -231,7 +233,7 @@ class Tower implements LoadedTower {
     this.components = components;
     this.#weights = weights;
     this.#options = options;
-    this.#runner = createSegmentRunner();
+    this.#runner = createSegmentRunner(options.artifacts.idle);
     this.limit = limitRuns(spec, components);
     const counted = spec.split !== undefined || this.limit?.symbol === "batch" ? this.limit?.size : undefined;
     const batches = spec.components.map((c) => c.symbols.batch?.max ?? Number.POSITIVE_INFINITY);
@@ -343,7 +345,7 @@ class Tower implements LoadedTower {
   }
 
   #componentOf(tag: string): ReadyComponent {
-    return this.components.get(tag) ?? internal(`the plan calls "${tag}", which is not loaded`);
+    return this.components.get(tag) ?? noComponent(tag, this.components.keys());
   }
 
   async #link(plan: Plan, inputs: Tensors, { context, caller }: RunRequest): Promise<readonly LinkedSegment[]> {
@@ -351,7 +353,7 @@ class Tower implements LoadedTower {
     for (const { tag, instance, dims } of plan.calls) {
       const component = this.#componentOf(tag);
       const weights = this.#weights.get(weightKey(tag, instance));
-      if (weights === undefined) internal(`the plan calls "${tag}" for the unknown instance "${instance}"`);
+      if (weights === undefined) noInstance(tag, instance, component.spec.instances);
       const use = async (slot: RangeSlot): Promise<ResolvedCall> => {
         const { artifact } = slot.ready ?? (await slot.obtain(await firstUse(dims, caller), context.signal));
         // Lazy ranges bring weights of their own; all others are resident.

@@ -35,7 +35,7 @@ async function moved(error: unknown, find: PlaceFinder): Promise<unknown> {
 /**
  * Builds a component's graph over one box.
  * @param locate notes the author's lines
- * @throws FoveaError `shape_error`, `duplicate_name`, `no_outputs`; TraceBreakError; RangeSplit
+ * @throws FoveaError `shape_error`, `duplicate_name`, `no_outputs`, `build_failed`; TraceBreakError; RangeSplit
  */
 export function traceComponent(
   spec: ComponentSpec,
@@ -48,9 +48,19 @@ export function traceComponent(
     spec.build(builder);
     return builder.finish();
   } catch (error) {
-    if (error instanceof TraceBreakError) throw new TraceBreakError({ ...error.info, component: spec.tag });
-    throw error;
+    throw fromBuild(spec.tag, error);
   }
+}
+
+/** What `build` threw, with the component that it belongs to. */
+function fromBuild(tag: string, error: unknown): unknown {
+  if (error instanceof RangeSplit) return error;
+  if (error instanceof TraceBreakError) return new TraceBreakError({ ...error.info, component: tag });
+  if (error instanceof FoveaError) return error.adding(`This is in component "${tag}".`);
+  const why = (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");
+  return new FoveaError("build_failed", `Component "${tag}" cannot be built, because its \`build\` threw: ${why}.`, {
+    cause: error,
+  });
 }
 
 /** A range and its graph. */

@@ -4,26 +4,14 @@ import { test } from "node:test";
 import { CLIP_PROCESSOR, clipImageProcessor } from "../../plugins/clip/preprocess.ts";
 import type { PixelImage } from "../../runtime/abi/encoder.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
-import { decodeToF32 } from "../../runtime/core/dtype.ts";
 import { rgbImage } from "../../runtime/media/image.ts";
 import { type ImageProcessorConfig, parseImageProcessor } from "../../runtime/media/image_processor.ts";
 import { decode, fixture, fnv, noise } from "../media/media_kit.ts";
+import { processorTensors } from "../media/processor_kit.ts";
 
 const parseClipProcessor = (json: unknown): ImageProcessorConfig => parseImageProcessor(json, CLIP_PROCESSOR);
 
 const text = async (path: string): Promise<unknown> => JSON.parse(new TextDecoder().decode(await fixture(path)));
-
-/** `pixel_values` of a file that holds them alone, as float16. */
-async function pixelValues(path: string): Promise<Float32Array> {
-  const file = await fixture(path);
-  const length = Number(new DataView(file.buffer).getBigUint64(0, true));
-  const header = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length)));
-  const { dtype, data_offsets } = header.pixel_values as { dtype: string; data_offsets: [number, number] };
-  assert.equal(dtype, "F16");
-  const values = new Float32Array((data_offsets[1] - data_offsets[0]) / 2);
-  decodeToF32("f16", file.slice(8 + length + data_offsets[0], 8 + length + data_offsets[1]), values);
-  return values;
-}
 
 const floats = (images: readonly PixelImage[], config: unknown): Float32Array =>
   clipImageProcessor(config).values(images).pixel_values.data as Float32Array;
@@ -33,18 +21,18 @@ for (const name of ["astronaut"]) {
     const config = await text("clip/preprocessor_config.json");
     const { pixel_values } = clipImageProcessor(config).values([await decode(await fixture(`${name}.png`))]);
     assert.deepEqual([pixel_values.dtype, pixel_values.shape], ["f32", [1, 3, 224, 224]]);
-    const expected = await pixelValues(`clip/${name}.safetensors`);
-    assert.equal(pixel_values.data.length, expected.length);
+    const { pixel_values: expected } = await processorTensors(`clip/${name}.safetensors.br`);
+    assert.equal(pixel_values.data.length, expected.data.length);
     let worst = 0;
     let sum = 0;
-    expected.forEach((value, i) => {
-      const apart = Math.abs(pixel_values.data[i] - value);
+    expected.data.forEach((value, i) => {
+      const apart = Math.abs(pixel_values.data[i] - Number(value));
       worst = Math.max(worst, apart);
       sum += apart;
     });
     // Nothing but the rounding to float16 of values up to 2.2 is left: no pixel is a grey level off.
     assert.ok(worst < 2 ** -10, `worst ${worst}`);
-    assert.ok(sum / expected.length < 0.0003, `mean ${sum / expected.length}`);
+    assert.ok(sum / expected.data.length < 0.0003, `mean ${sum / expected.data.length}`);
   });
 }
 

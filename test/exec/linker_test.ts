@@ -190,7 +190,7 @@ test("linker: addresses are those of buffers and offsets at the call's dims", ()
   );
 });
 
-test("linker: plans that make no sense are our own errors", () => {
+test("linker: plans that make no sense are told as their author's mistakes", () => {
   const linked = (
     calls: readonly ComponentCall[],
     results: Record<string, string> = {},
@@ -205,13 +205,25 @@ test("linker: plans that make no sense are our own errors", () => {
   const both = { a: "x", b: "x" };
   assert.throws(
     () => linked([call({ n: 4 }, { a: "x" }, {})]),
-    /internal: call 0 of "test\/part" gives no value to its input "b"/,
+    /^FoveaError: Call 0 of the plan, of component "test\/part", names no value for the input "b"; its `inputs` name "a"\.$/,
   );
-  assert.throws(() => linked([call({ n: 4 }, { a: "x", b: "later" }, {})]), /gives no value to its input "b"/);
-  assert.throws(() => linked([call({ n: 5 }, both, {})]), /takes "a" as \[5\], found \[4\]/);
-  assert.throws(() => linked([call({ n: 4 }, both, {})], {}, [4], "i32"), /takes "a" as f32, found i32/);
-  assert.throws(() => linked([call({ n: 4 }, both, { y: "x" })]), /the plan defines the value "x" twice/);
-  assert.throws(() => linked([call({ n: 4 }, both, {})], { y: "z" }), /the plan's result "z" is never computed/);
+  assert.throws(
+    () => linked([call({ n: 4 }, { a: "x", b: "later" }, {})]),
+    /reads "later" as its input "b", which no earlier call computes; there are "x"\.$/,
+  );
+  assert.throws(
+    () => linked([call({ n: 5 }, both, {})]),
+    /takes its input "a" as \[5\] by its dims; the value "x" is \[4\]\.$/,
+  );
+  assert.throws(
+    () => linked([call({ n: 4 }, both, {})], {}, [4], "i32"),
+    /takes its input "a" as f32; the value "x" is i32\.$/,
+  );
+  assert.throws(() => linked([call({ n: 4 }, both, { y: "x" })]), /: The plan defines the value "x" twice; give each/);
+  assert.throws(
+    () => linked([call({ n: 4 }, both, {})], { y: "z" }),
+    /: The plan's results name the value "z", which no call computes; there are "x", /,
+  );
   // A dense value may be seen in another shape.
   linked([call({ n: 4 }, both, {})], {}, [2, 2]);
 });

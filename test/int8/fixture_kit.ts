@@ -16,7 +16,7 @@ export const FOLDERS: Readonly<Record<Group, readonly string[]>> = {
   siglip: ["siglip", "siglip2", "siglip2-text", "whisper", "qwen2_audio"],
   text: ["bert", "bert-legacy", "modernbert", "modernbert-long"],
   sentence: ["sentence-minilm", "sentence-modernbert", "sentence-unigram"],
-  pixtral: ["pixtral", "pixtral-llava", "pixtral-merge", "llama4", "llama4-rotated"],
+  pixtral: ["pixtral", "pixtral-llava", "pixtral-merge", "llama4"],
   qwen: ["qwen2_5_vl", "qwen2_vl", "qwen3_vl"],
   internvl: ["internvl", "internvl-placeless", "internvl-projector", "internvl-qknorm", "internvl-sizes"],
 };

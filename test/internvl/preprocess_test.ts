@@ -18,7 +18,7 @@ for (const [folder, make] of [
   test(`${folder}: wide, tall and small pictures are processed as the reference does`, async () => {
     const { values } = make(await processorConfig(folder));
     const calls = (await readJson(`${folder}/images.json`)) as Readonly<Record<string, readonly PictureCrop[]>>;
-    const expected = await processorTensors(`${folder}/images.safetensors.gz`);
+    const expected = await processorTensors(`${folder}/images.safetensors.br`);
     for (const [name, crops] of Object.entries(calls)) {
       assertTensors(values(await cropsOf(crops)), expected, `${name}.`, 2 ** -10);
     }

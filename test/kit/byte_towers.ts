@@ -68,7 +68,7 @@ export async function withProcessor(
   folder: string,
   processor: unknown,
   work: (encoder: Encoder, runtime: Runtime, files: ReadonlyMap<string, Uint8Array>) => Promise<void>,
-  options: Pick<RuntimeOptions, "target" | "compile"> = {},
+  options: Pick<RuntimeOptions, "target" | "compile" | "memory"> = {},
 ): Promise<void> {
   const path = join(FIXTURES, folder);
   const names = readdirSync(path).filter((f) => /^(config|model).*\.(json|safetensors)$/.test(f));

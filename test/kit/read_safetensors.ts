@@ -1,5 +1,6 @@
 /** Reads whole safetensors files for tests. */
 import { readFileSync } from "node:fs";
+import { brotliDecompressSync } from "node:zlib";
 import { type DType, decodeToF32, viewAs } from "../../runtime/core/dtype.ts";
 import { type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
 
@@ -27,9 +28,10 @@ function valuesOf(entry: Entry, bytes: Uint8Array): RefTensor {
   return refTensor("f32", entry.shape, values);
 }
 
-/** All tensors by name: floats as f32, 64-bit integers as i32. */
+/** All tensors by name: floats as f32, 64-bit integers as i32. @param path of a file that Brotli packed where it ends with `.br` */
 export function readSafetensors(path: string): ReadonlyMap<string, RefTensor> {
-  const file = new Uint8Array(readFileSync(path));
+  const bytes = readFileSync(path);
+  const file = new Uint8Array(path.endsWith(".br") ? brotliDecompressSync(bytes) : bytes);
   const length = Number(new DataView(file.buffer).getBigUint64(0, true));
   const header = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length))) as Record<string, Entry>;
   const data = file.subarray(8 + length);

@@ -75,7 +75,7 @@ for (const melBins of [80, 128]) {
     const found = new Float32Array(melBins * 3000);
     createLogMel({ ...WHISPER, melBins }).compute(samples, found, 0);
     const folder = join(FIXTURES, `preprocess/whisper-${melBins}`);
-    const want = readSafetensors(join(folder, "chirp.safetensors")).get("input_features");
+    const want = readSafetensors(join(folder, "chirp.safetensors.br")).get("input_features");
     assert.ok(want !== undefined);
     assert.deepEqual(want.shape, [1, melBins, 3000]);
     let worst = 0;

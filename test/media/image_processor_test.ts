@@ -39,7 +39,9 @@ for (const [plugin, folder, name] of CASES) {
     const processor = plugin.encoders?.[0].imageProcessors?.[config.image_processor_type as string];
     assert.ok(processor !== undefined);
     const { pixel_values } = processor(config)([await decode(await fixture(`${name}.png`))]);
-    const expected = readSafetensors(join(FIXTURES, "preprocess", folder, `${name}.safetensors`)).get("pixel_values");
+    const expected = readSafetensors(join(FIXTURES, "preprocess", folder, `${name}.safetensors.br`)).get(
+      "pixel_values",
+    );
     assert.deepEqual(pixel_values.shape, expected?.shape);
     // Nothing but the rounding to float16 is left: no pixel is a grey level off.
     expected?.data.forEach((value, i) => {

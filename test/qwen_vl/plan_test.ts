@@ -53,7 +53,7 @@ for (const family of FAMILIES) {
     const { dtype: _, ...config } = configOf(family);
     const tower = qwenTowerOf(config);
     const folder = join(FIXTURES, "qwen_vl_grids");
-    const expected = readSafetensors(join(folder, `${family}.safetensors`));
+    const expected = readSafetensors(join(folder, `${family}.safetensors.br`));
     const grids = JSON.parse(readFileSync(join(folder, "grids.json"), "utf8")) as Record<
       string,
       { case: string; grid_thw: number[][] }

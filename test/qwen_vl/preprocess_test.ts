@@ -1,15 +1,14 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parseQwenProcessor, qwenImageProcessor, smartSize } from "../../plugins/qwen_vl/preprocess.ts";
 import type { PixelImage, Tensors } from "../../runtime/abi/encoder.ts";
 import type { FoveaError } from "../../runtime/core/diagnostics.ts";
 import { hash32 } from "../../runtime/core/random.ts";
-import { readAllTensors } from "../../runtime/exec/weights/writer.ts";
 import { FIXTURES, type Json, readJson } from "../clip/model_kit.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { decode, fixture, noise } from "../media/media_kit.ts";
+import { assertProcessed } from "../media/processor_kit.ts";
 
 const config = (name: string): Json => readJson(join(FIXTURES, "preprocess", name, "preprocessor_config.json"));
 
@@ -19,20 +18,9 @@ function oldSpelling({ size, ...rest }: Json): Json {
   return { ...rest, min_pixels: shortest_edge, max_pixels: longest_edge };
 }
 
-async function equalsReference(folder: string, name: string, found: Tensors): Promise<void> {
-  const file = await readFile(join(FIXTURES, "preprocess", folder, `${name}.safetensors`));
-  const expected = readAllTensors(new Uint8Array(file));
-  assert.deepEqual(Object.keys(found).sort(), Object.keys(expected).sort());
-  for (const [key, { shape, data }] of Object.entries(expected)) {
-    assert.deepEqual(found[key].shape, shape);
-    let worst = 0;
-    data.forEach((v, i) => {
-      worst = Math.max(worst, Math.abs(found[key].data[i] - Number(v)));
-    });
-    // Nothing but the rounding to float16 of values up to 4 is left: no pixel is a grey level off.
-    assert.ok(worst <= (key === "pixel_values" ? 2 ** -10 : 0), `${key}: ${worst}`);
-  }
-}
+// Nothing but the rounding to float16 of values up to 4 is left: no pixel is a grey level off.
+const equalsReference = (folder: string, name: string, found: Tensors): Promise<void> =>
+  assertProcessed(found, folder, name, 2 ** -10);
 
 for (const [folder, name] of [["qwen2_vl", "gray"]] as const) {
   test(`${name} is preprocessed as the Qwen2VLImageProcessor of ${folder} does, in both spellings`, async () => {

@@ -13,21 +13,11 @@ import { FLOAT_PIXELS } from "../../runtime/abi/pixels.ts";
 import type { FoveaError } from "../../runtime/core/diagnostics.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { fixture, noise } from "../media/media_kit.ts";
-import { assertTensors, cropsOf, type PictureCrop, processorTensors } from "../media/processor_kit.ts";
+import { assertTensors, framesOf, processorTensors, type VideoCase } from "../media/processor_kit.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
 const readJson = async (path: string): Promise<unknown> => JSON.parse(new TextDecoder().decode(await fixture(path)));
-
-/** A video of crops, each shifted from the one before, and what the reference said where it refused. */
-interface VideoCase extends PictureCrop {
-  readonly name: string;
-  readonly frames: number;
-  readonly dx: number;
-  readonly dy: number;
-  readonly fps?: number;
-  readonly refused?: string;
-}
 
 const FOLDERS: readonly (readonly [folder: string, family: string])[] = [
   ["qwen2_vl-video", "qwen2_vl"],
@@ -42,14 +32,9 @@ for (const [folder, family] of FOLDERS) {
     const config = parseQwenVideoProcessor(await readJson(`${folder}/video_preprocessor_config.json`), family);
     const processor = qwenVideoProcessor(config, FLOAT_PIXELS);
     const cases = (await readJson(`${folder}/videos.json`)) as readonly VideoCase[];
-    const expected = await processorTensors(`${folder}/videos.safetensors.gz`);
+    const expected = await processorTensors(`${folder}/videos.safetensors.br`);
     for (const own of cases) {
-      const shifts = Array.from({ length: own.frames }, (_, i) => ({
-        ...own,
-        x: own.x + i * own.dx,
-        y: own.y + i * own.dy,
-      }));
-      const frames = await cropsOf(shifts);
+      const frames = await framesOf(own);
       const run = (): ReturnType<typeof processor.run> => {
         const wanted = processor.sample({ frames: own.frames, ...(own.fps === undefined ? {} : { fps: own.fps }) });
         return processor.run([wanted.map((at) => frames[at])]);

@@ -115,6 +115,16 @@ test("devices that nobody brings or that cannot run here are refused", async () 
   );
 });
 
+test("a plugin's op that exists already is refused", async () => {
+  const add = OP_TABLE.get("add");
+  assert.ok(add !== undefined);
+  const plugin: Plugin = { ...wasmPlugin, name: "@test/ops", ops: { add } };
+  await assert.rejects(
+    createRuntime({ threads: 0, plugins: [plugin] }),
+    hasCode("invalid_plugin", /^Plugin "@test\/ops" defines the op "add", which exists already\.$/),
+  );
+});
+
 test("a model folder's small files are read or refused by name", async () => {
   const open = (config: string) => openModel(memoryFiles(new Map([["config.json", text(config)]])), [wasmPlugin]);
   await assert.rejects(open("[]"), hasCode("invalid_config", /config\.json in memory must be an object\./));

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { defineConfig, type NamedCompileConfig } from "../../mod.ts";
 import type { ComponentSpec } from "../../runtime/abi/encoder.ts";
 import { detectHost } from "../../runtime/host/mod.ts";
-import { readCompileLayers, readConfigFile } from "../../runtime/session/config_file.ts";
+import { readConfigFile, readConfiguration } from "../../runtime/session/config_file.ts";
 import { checkCompileConfig, checkConfig } from "../../runtime/session/config_schema.ts";
 import { resolveSettings } from "../../runtime/session/settings.ts";
 import { hasCode } from "../kit/assertions.ts";
@@ -138,6 +138,13 @@ test("files are read as JSON and as modules; TypeScript where the runtime runs i
       ["d.json", "{", "invalid_options", /d\.json is not valid JSON/],
       ["e.json", '{"compile":{"bas":1}}', "invalid_options", /e\.json, `compile` has no setting "bas"/],
       ["f.mjs", "export const compile = {};", "invalid_options", /f\.mjs has no default export/],
+      ["h.json", '{"plugins":{}}', "invalid_options", /h\.json, `plugins` is an object; expected a list of plugins/],
+      [
+        "i.json",
+        '{"plugins":[{"name":"x"}]}',
+        "invalid_options",
+        /`plugins\[0\]` is .*; expected a plugin, as definePlugin makes it/,
+      ],
       ["g.mjs", "throw new Error('oh');", "invalid_options", /g\.mjs cannot be read: oh/],
     ];
     for (const [name, text, code, says] of refused) {
@@ -162,17 +169,17 @@ test("switching off beats JSON, which beats the file", async () => {
       JSON.stringify({ compile: { components: { "a/vision.b": { enabled: true, lazy: true, maxArtifacts: 3 } } } }),
     );
     const json = JSON.stringify({ base: { enabled: true, lazy: false } });
-    const layers = await readCompileLayers(host, { file, json, off: "--no-compile" });
+    const { layers } = await readConfiguration(host, { file, json, off: "--no-compile" });
     const { enabled, lazy, maxArtifacts } = resolveSettings(spec, layers, HOME);
     assert.deepEqual(enabled, { value: false, from: "--no-compile: compile.enabled" });
     assert.deepEqual(lazy, { value: false, from: "--compile-config: compile.base" });
     assert.deepEqual(maxArtifacts, { value: 3, from: `${file}: compile.components["a/vision.b"]` });
     await assert.rejects(
-      readCompileLayers(host, { file, json: "{base}" }),
+      readConfiguration(host, { file, json: "{base}" }),
       hasCode("invalid_options", /--compile-config is not valid JSON/),
     );
     await assert.rejects(
-      readCompileLayers(host, { file, json: '{"base":{"lazy":1}}' }),
+      readConfiguration(host, { file, json: '{"base":{"lazy":1}}' }),
       hasCode("invalid_options", /^In --compile-config, `compile\.base\.lazy` is 1/),
     );
   } finally {

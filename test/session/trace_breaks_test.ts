@@ -180,7 +180,27 @@ test("a shape error names the line of the source, not of what was compiled from 
       symbols: SYMBOLS,
       build: (b) => b.output("y", b.add(b.input("x", [3]), b.weight("w", [4]))),
     }),
-    /The call is at trace_breaks_test\.ts:\d+\.$/,
+    /The call is at trace_breaks_test\.ts:\d+\. This is in component "bad\/shape"\.$/,
   );
   await runtime.close();
+});
+
+test("whatever `build` throws is told with its component", async () => {
+  const runtime = await createRuntime({ threads: 0 });
+  const compile = (build: ComponentInput["build"]): Promise<unknown> =>
+    runtime.compile({ tag: "bad/vision.block", symbols: SYMBOLS, build });
+  try {
+    await assert.rejects(
+      compile(() => {
+        throw new TypeError("x is not a node");
+      }),
+      hasCode("build_failed", /^Component "bad\/vision\.block" cannot be built, because its `build` threw: x is not/),
+    );
+    await assert.rejects(
+      compile((b) => b.output("y", b.add(b.input("x", [b.dims.tokens, 4]), b.weight("w", [5])))),
+      hasCode("shape_error", /do not broadcast.* The call is at .*\. This is in component "bad\/vision\.block"\.$/),
+    );
+  } finally {
+    await runtime.close();
+  }
 });

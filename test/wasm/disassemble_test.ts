@@ -41,11 +41,12 @@ test("a module reads as statements with its locals, constants and blocks", () =>
   ]);
 });
 
-test("all code of CLIP's towers is known, for both targets", () => {
+test("all code of CLIP's towers is known, for both targets and all types of weights", () => {
   const config = repositoryPath("test/fixtures/configs/clip-vit-base-patch32/config.json");
   const model = openClip(JSON.parse(readFileSync(config, "utf8")));
   let seen = 0;
-  for (const target of ["wasm-simd128", "wasm-relaxed"]) {
+  const kept = ["f32", "bf16", "f16", "int8"] as const;
+  for (const [target, dtype] of ["wasm-simd128", "wasm-relaxed"].flatMap((t) => kept.map((d) => [t, d] as const))) {
     for (const spec of towerOf(model, "vision").components) {
       const interner = createInterner(OP_TABLE);
       const builder = createGraphBuilder({ symbols: { batch: { min: 2, max: 3 } }, interner });
@@ -56,6 +57,7 @@ test("all code of CLIP's towers is known, for both targets", () => {
         target,
         capabilities: wasmPlugin.devices?.[0].targetCapabilities(target) ?? {},
         enabled: true,
+        dtype,
       });
       for (const blob of code.values()) {
         const text = disassemble(blob).join("\n");

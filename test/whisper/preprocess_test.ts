@@ -41,7 +41,7 @@ for (const bins of [80, 128]) {
     assert.ok(make !== undefined);
     const found = make(readJson(join(folder, "preprocessor_config.json")))([await chirp()]);
     assert.deepEqual(Object.keys(found), ["input_features"]);
-    const want = readSafetensors(join(folder, "chirp.safetensors")).get("input_features");
+    const want = readSafetensors(join(folder, "chirp.safetensors.br")).get("input_features");
     assert.ok(want !== undefined);
     assert.deepEqual(found.input_features.shape, want.shape);
     assert.ok(worst(found.input_features.data, want.data) <= 1e-3);

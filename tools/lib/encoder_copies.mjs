@@ -31,9 +31,6 @@ export function copyEncoders(folder) {
   return problems;
 }
 
-/** Made by a model whose rotary table lost its imaginary half in a cast; llama4-rotated is the same model, whole. */
-const DAMAGED = new Set(["llama4"]);
-
 const isCase = (file) => /^case-.*\.safetensors$/.test(file);
 
 /** Copies the first fixture folder of every `model_type`, without folders inside. */
@@ -41,7 +38,7 @@ export function copyFixtures(folder) {
   const known = new Set();
   for (const { name } of readdirSync(at("test/fixtures"), { withFileTypes: true })) {
     const from = at(`test/fixtures/${name}`);
-    const files = name.includes(".") || DAMAGED.has(name) ? [] : readdirSync(from);
+    const files = name.includes(".") ? [] : readdirSync(from);
     if (!files.includes("config.json") || !files.some(isCase)) continue;
     const { model_type } = JSON.parse(readFileSync(join(from, "config.json"), "utf8"));
     if (known.has(model_type)) continue;

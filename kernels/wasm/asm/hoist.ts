@@ -29,3 +29,9 @@ export function hoistConstants(frame: KernelFrame, code: Code): { readonly setup
   const hoisted = visit(code);
   return { setup, code: hoisted };
 }
+
+/** Code whose vector constants are set once, before it. */
+export function withConstants(frame: KernelFrame, code: Code): Code {
+  const hoisted = hoistConstants(frame, code);
+  return [hoisted.setup, hoisted.code];
+}

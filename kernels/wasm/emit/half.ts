@@ -1,18 +1,17 @@
 /** f16 and bf16 in lanes of 32 bits: exact widening, and rounding to nearest even. Infinities and NaN do not occur. */
 import type { HalfDType } from "../../../runtime/core/dtype.ts";
-import { type Code, f32x4, get, i16x8, i32, i32x4, type Local, set, v128, when } from "../asm/code.ts";
-import { hoistConstants } from "../asm/hoist.ts";
+import { type Code, f32x4, get, i16x8, i32, i32x4, type Local, set, v128 } from "../asm/code.ts";
+import { withConstants } from "../asm/hoist.ts";
 import type { KernelFrame } from "../asm/module.ts";
 import { advance, inFours, repeatWhile } from "./loops.ts";
 
-const SIGN = 0x80000000;
-
-/** Bits of exponent and fraction of an f16 where its lane is shifted right by 3: at their places in an f32. */
-const F16_MAGNITUDE = 0x0fffe000;
-/** The exponents of two f16. */
-const EXPONENTS = 0x7c007c00;
+/** From the last bit of an f16's fraction to its place in an f32. */
+const F16_SHIFT = 13;
+/** Sign, exponent and fraction of an f16 at their places in an f32. */
+const F16_BITS = 0x8fffe000;
 /** Exponents of f16 and f32 are counted from 15 and from 127. */
-const REBIAS = (127 - 15) << 23;
+const BIAS = 127 - 15;
+const REBIAS = BIAS << 23;
 /** The least normal f16. */
 const LEAST_NORMAL = 2 ** -14;
 /** Bits of the power of two behind the largest f16, to which everything beyond is cut. */
@@ -23,25 +22,16 @@ const shift = (bits: number): Code => i32.of(bits);
 
 /**
  * Widens the halves in the upper 16 bits of `lanes`, which receives the numbers. The lower bits of a lane must be 0 for
- * bf16 and do not matter for f16.
- *
- * A normal f16 is widened by its exponent's new bias. The same bits of one below 2^-14, which has no leading 1, give
- * v = 2^-15 (1 + fraction) instead of 2^-14 fraction = 2v - 2^-14, and for every other v that is no less than v.
+ * bf16 and do not matter for f16, whose bits are those of an f32 that is 2^112 times too small, below 2^-14 as well.
  */
-export function widenUpper(dtype: HalfDType, lanes: Local, spare: Local): Code {
+export function widenUpper(dtype: HalfDType, lanes: Local): Code {
   if (dtype === "bf16") return [];
-  const magnitude = v128.and(i32x4.shrU(get(lanes), shift(3)), i32x4.of(F16_MAGNITUDE));
-  const doubled = f32x4.sub(f32x4.add(get(spare), get(spare)), f32x4.of(LEAST_NORMAL));
-  return [
-    set(spare, i32x4.add(magnitude, i32x4.of(REBIAS))),
-    set(lanes, v128.or(f32x4.pmin(get(spare), doubled), v128.and(get(lanes), i32x4.of(SIGN)))),
-  ];
+  return set(lanes, scaled(i32x4.shrS(get(lanes), shift(16 - F16_SHIFT))));
 }
 
-/** As {@link widenUpper} for f16, where no number is below 2^-14. */
-function widenNormal(lanes: Local): Code {
-  const placed = v128.and(i32x4.shrS(get(lanes), shift(3)), i32x4.of(SIGN | F16_MAGNITUDE));
-  return set(lanes, i32x4.add(placed, i32x4.of(REBIAS)));
+/** Numbers from the bits of f16 at the places of an f32, between which the sign may be repeated. */
+function scaled(placed: Code): Code {
+  return f32x4.mul(v128.and(placed, i32x4.of(F16_BITS)), f32x4.of(2 ** BIAS));
 }
 
 /** Rounds the numbers in `lanes` to halves, in the lower 16 bits of each lane; infinite where they are too large. */
@@ -72,12 +62,6 @@ export function pairedWords(elements: number): number {
   return 4 * Math.ceil(elements / 8);
 }
 
-/** Code whose vector constants are set once, before it. */
-function withConstants(frame: KernelFrame, code: Code): Code {
-  const hoisted = hoistConstants(frame, code);
-  return [hoisted.setup, hoisted.code];
-}
-
 /** Rounds f32 from `from` to paired halves at `to` until `to` is `end`, at least once; both move. */
 export function narrowPairs(frame: KernelFrame, dtype: HalfDType, from: Local, to: Local, end: Local): Code {
   const [low, high] = frame.locals("v128", 2);
@@ -93,24 +77,38 @@ export function narrowPairs(frame: KernelFrame, dtype: HalfDType, from: Local, t
   return withConstants(frame, repeatWhile(i32.ne(get(to), get(end)), pair));
 }
 
+/** Widens the pairs in `high`: the first four numbers into `low`, the others into `high`. */
+function widenPair(dtype: HalfDType, low: Local, high: Local): Code {
+  if (dtype === "bf16") {
+    return [set(low, i32x4.shl(get(high), shift(16))), set(high, v128.and(get(high), i32x4.of(0xffff0000)))];
+  }
+  // A product with 2^13 places a half as a signed shift does, in one instruction that all engines have.
+  return [
+    set(low, scaled(i32x4.dotI16(get(high), i32x4.of(1 << F16_SHIFT)))),
+    set(high, scaled(i32x4.dotI16(get(high), i32x4.of(1 << (16 + F16_SHIFT))))),
+  ];
+}
+
 /** Widens paired halves from `from` to f32 at `to` until `to` is `end` or the vector behind it, at least once; both move. */
 export function widenPairs(frame: KernelFrame, dtype: HalfDType, from: Local, to: Local, end: Local): Code {
-  const [low, high, spare] = frame.locals("v128", 3);
-  const upper = dtype === "bf16" ? v128.and(get(high), i32x4.of(0xffff0000)) : get(high);
-  const exact = (lanes: Local): Code => widenUpper(dtype, lanes, spare);
-  // Few of a model's weights are below 2^-14 without being 0.
-  const below = i16x8.eq(v128.and(get(high), i32x4.of(EXPONENTS)), i32x4.of(0));
+  const [low, high] = frame.locals("v128", 2);
   const pair = [
     set(high, v128.load(get(from))),
-    set(low, i32x4.shl(get(high), shift(16))),
-    set(high, upper),
-    dtype === "bf16" ? [] : when(v128.anyTrue(below), [low, high].map(exact), [low, high].map(widenNormal)),
+    widenPair(dtype, low, high),
     v128.store(get(to), get(low)),
     v128.store(get(to), get(high), 16),
     advance(from, i32.of(16)),
     advance(to, i32.of(32)),
   ];
   return withConstants(frame, repeatWhile(i32.ltU(get(to), get(end)), pair));
+}
+
+/** Loads paired halves at `from`, widened: eight numbers for every two of `lanes`. */
+export function loadPairs(dtype: HalfDType, from: Local, lanes: readonly Local[]): Code {
+  return Array.from({ length: lanes.length / 2 }, (_, i) => {
+    const [low, high] = [lanes[2 * i], lanes[2 * i + 1]];
+    return [set(high, v128.load(get(from), 16 * i)), widenPair(dtype, low, high)];
+  });
 }
 
 /** Widens `total` halves that lie one after another at `from` to f32 at `to`; both move behind the run. */
@@ -122,12 +120,12 @@ export function widenRun(
   from: Local,
   to: Local,
 ): Code {
-  const [lanes, spare] = frame.locals("v128", 2);
+  const lanes = frame.local("v128");
   const step = (elements: 1 | 4): Code => {
     const halves = elements === 4 ? v128.load16x4u(get(from)) : i32x4.splat(i32.load16u(get(from)));
     return [
       set(lanes, i32x4.shl(halves, shift(16))),
-      widenUpper(dtype, lanes, spare),
+      widenUpper(dtype, lanes),
       elements === 4 ? v128.store(get(to), get(lanes)) : v128.store32Lane(get(to), get(lanes), 0),
       advance(from, i32.of(2 * elements)),
       advance(to, i32.of(4 * elements)),
@@ -145,12 +143,12 @@ export function roundRun(
   from: Local,
   to: Local,
 ): Code {
-  const [lanes, spare] = frame.locals("v128", 2);
+  const lanes = frame.local("v128");
   const step = (elements: 1 | 4): Code => [
     set(lanes, elements === 4 ? v128.load(get(from)) : v128.load32Zero(get(from))),
     narrowLanes(frame, dtype, lanes),
     set(lanes, i32x4.shl(get(lanes), shift(16))),
-    widenUpper(dtype, lanes, spare),
+    widenUpper(dtype, lanes),
     elements === 4 ? v128.store(get(to), get(lanes)) : v128.store32Lane(get(to), get(lanes), 0),
     advance(from, i32.of(4 * elements)),
     advance(to, i32.of(4 * elements)),

@@ -1,6 +1,7 @@
 /** A block of rows of A times one panel of B. */
 import type { HalfDType } from "../../../runtime/core/dtype.ts";
 import { type Code, get, i32, type Local, set, when, whileLoop } from "../asm/code.ts";
+import { withConstants } from "../asm/hoist.ts";
 import type { KernelFrame } from "../asm/module.ts";
 import { widenPairs } from "./half.ts";
 import { advance, countDown, repeatWhile, wordBytes } from "./loops.ts";
@@ -20,6 +21,9 @@ import {
 /** Bytes of a panel that stay in the first-level cache while all rows of a block pass. */
 const PANEL_BYTES = 24576;
 
+/** Tiles of rows up to which widening in every tile costs less than widening once into scratch. */
+const TILES_IN_REGISTERS: Readonly<Record<HalfDType, number>> = { bf16: 2, f16: 1 };
+
 /** Steps of K between two visits of the sums in scratch. */
 export const blockSteps = (tile: Pick<TileShape, "columns" | "integers">): number =>
   Math.floor(PANEL_BYTES / (stepBytes(tile) * tile.columns));
@@ -36,7 +40,7 @@ export interface ProductBlock {
   readonly kSteps: SizeValue;
   /** Rows of the block. */
   readonly height: Local;
-  /** The panel is kept as pairs of this type, and blocks of K are widened into scratch at this distance. */
+  /** The panel is kept as pairs of this type, and blocks of K are widened into scratch at this distance for many rows. */
   readonly half?: { readonly dtype: HalfDType; readonly at: number };
   /** Rows that may be left behind whole tiles. */
   readonly rests: readonly number[];
@@ -89,10 +93,13 @@ export function tilePass(
       placeRows(pointers.slice(0, count), get(aTile), aRow.times(4)),
       set(bStep, get(b)),
       pass.clears ? clearTile(registers, count) : loadTile(registers, count, sums, 4 * columns),
-      multiplyTile(registers, {
-        ...{ a: pointers.slice(0, count), b: bStep, end },
-        multipleOf: pass.multipleOf,
-      }),
+      withConstants(
+        frame,
+        multiplyTile(registers, {
+          ...{ a: pointers.slice(0, count), b: bStep, end },
+          multipleOf: pass.multipleOf,
+        }),
+      ),
       storeTile(registers, count, sums, 4 * columns),
     ];
     const rest = pass.rests.map((n) => when(i32.eq(get(left), i32.of(n)), multiply(n)));
@@ -116,6 +123,27 @@ export function tilePass(
 
 /** Leaves the block's sums in scratch, rows `columns` apart. Every sum is one chain in ascending K. */
 export function multiplyBlock(frame: KernelFrame, block: ProductBlock): Code {
+  const { tile, half, height, most } = block;
+  // Pairs of other panels belong to two steps.
+  if (half === undefined || tile.columns % 8 !== 0) return multiplyBlocksOfK(frame, block);
+  const rows = tile.rows * TILES_IN_REGISTERS[half.dtype];
+  if (most !== undefined && most <= rows) return multiplyPairs(frame, block, half.dtype, most);
+  const few = multiplyPairs(frame, block, half.dtype, rows);
+  return when(i32.leS(get(height), i32.of(rows)), few, multiplyBlocksOfK(frame, block));
+}
+
+/** Few rows read each number of the panel once or twice: it is widened in registers every time. */
+function multiplyPairs(frame: KernelFrame, block: ProductBlock, pairs: HalfDType, most: number): Code {
+  const { a, b, height, aRow, kSteps, rests } = block;
+  const tile = { ...block.tile, pairs, turn: 1 };
+  const { end, run } = tilePass(frame, { tile, aRow, clears: true, rests, most, multipleOf: 1 });
+  return [
+    set(end, i32.add(get(b), kSteps.times(stepBytes(tile) * tile.columns))),
+    run({ a, b, sums: get(frame.scratch), height }),
+  ];
+}
+
+function multiplyBlocksOfK(frame: KernelFrame, block: ProductBlock): Code {
   const { a, b, tile, height, aRow, kSteps, rests, most } = block;
   const rowBytes = stepBytes(tile) * tile.columns;
   const { k } = block;

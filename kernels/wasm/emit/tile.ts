@@ -1,6 +1,8 @@
 /** The register tile: rows of A times a panel of B, accumulated in registers, K in one chain per lane. */
+import type { HalfDType } from "../../../runtime/core/dtype.ts";
 import { type Code, f32x4, get, i32, i32x4, type Local, set, v128, whileLoop } from "../asm/code.ts";
 import type { KernelFrame } from "../asm/module.ts";
+import { loadPairs } from "./half.ts";
 import { advance, repeatWhile } from "./loops.ts";
 import { multiplyAdd } from "./math.ts";
 
@@ -21,10 +23,13 @@ export interface TileShape {
   readonly integers?: IntegerForm;
   /** Steps of K in one turn of the inner loop, where the tile has all its rows; 1 unless given. */
   readonly turn?: number;
+  /** The panel holds pairs of this type, which are widened while they are loaded; then `columns` is 8 or 16 and a turn one step. */
+  readonly pairs?: HalfDType;
 }
 
 /** Bytes of a panel for each column and step of K. */
-export const stepBytes = ({ integers }: Pick<TileShape, "integers">): number => (integers === "pairs" ? 2 : 4);
+export const stepBytes = ({ integers, pairs }: Pick<TileShape, "integers" | "pairs">): number =>
+  integers === "pairs" || pairs !== undefined ? 2 : 4;
 
 /** Registers that tiles of one kernel share, whatever their number of rows. */
 export interface TileRegisters {
@@ -121,9 +126,13 @@ function overSteps(
 ): Code {
   const load = shape.integers === "pairs" ? v128.load8x8s : v128.load;
   const bytes = stepBytes(shape) * shape.columns;
+  const loadPanel = (step: number): Code =>
+    shape.pairs === undefined
+      ? panel.map((p, v) => set(p, load(get(b), step * bytes + 4 * stepBytes(shape) * v)))
+      : loadPairs(shape.pairs, b, panel);
   const steps = (count: number): Code => [
     Array.from({ length: count }, (_, step) => [
-      panel.map((p, v) => set(p, load(get(b), step * bytes + 4 * stepBytes(shape) * v))),
+      loadPanel(step),
       a.map((pointer, r) => [
         set(factor, v128.load32Splat(get(pointer), 4 * step)),
         sums[r].map((sum, v) => set(sum, add(get(factor), get(panel[v]), get(sum)))),

@@ -188,29 +188,36 @@ function mostlyNormal(count: number, seed: number): Float32Array {
   );
 }
 
-/** Rows of A that pick a row of B each: every number of B, however small, comes out as it is. */
-function pickCheck(options: HalfOptions, numbers: Float32Array): Check {
+/** Rows of A that pick a row of B each, at most `most` in a run: every number of B, however small, comes out as it is. */
+function pickCheck(options: HalfOptions, numbers: Float32Array, most: number): Check {
   const { columns, n, k, half } = options;
   const aRowStride = options.aRowStride as number;
   const b = rounded(half, numbers);
   const panels = paired(half, packed(b, { columns, transposed: false }, { n, k, batch: 1, gap: 0 }), k * columns);
-  const a = new Float32Array(k * aRowStride);
-  for (let i = 0; i < k; i++) a[i * aRowStride + i] = 1;
-  return (kernel) =>
-    sameBits(
-      runKernel(kernel, {
+  return (kernel) => {
+    for (let from = 0; from < k; from += most) {
+      const m = Math.min(most, k - from);
+      const a = new Float32Array(m * aRowStride);
+      for (let i = 0; i < m; i++) a[i * aRowStride + from + i] = 1;
+      const found = runKernel(kernel, {
         inputs: [a, panels, new Float32Array(n)],
-        outputLength: k * n,
+        outputLength: m * n,
         args: (output, [pointerA, pointerB, bias]) => {
-          const values: Readonly<Record<string, number>> = { output, a: pointerA, b: pointerB, operand_0: bias, m: k };
+          const values: Readonly<Record<string, number>> = { output, a: pointerA, b: pointerB, operand_0: bias, m };
           return matmulArguments(options).map((name) => values[name] ?? 0);
         },
-        grid: matmulGrid(k, n, 1, options) as number,
+        grid: matmulGrid(m, n, 1, options) as number,
         scratch: matmulScratch(options),
-      }),
+      });
       // Sums begin with 0, and 0 + -0 is 0.
-      b.map((v) => v + 0),
-    );
+      const wrong = sameBits(
+        found,
+        b.subarray(from * n, (from + m) * n).map((v) => v + 0),
+      );
+      if (wrong !== undefined) return wrong;
+    }
+    return undefined;
+  };
 }
 
 interface HalfProduct {
@@ -219,12 +226,18 @@ interface HalfProduct {
   readonly n: number;
   readonly k: number;
   readonly ms: readonly number[];
+  /** The kernel knows the largest of `ms`. */
+  readonly few?: boolean;
 }
 
 /** Odd numbers of vectors and of steps, several blocks of K, edges of a block of rows. */
 const PRODUCTS: readonly HalfProduct[] = [
   { rows: 2, columns: 16, n: 33, k: 13, ms: [1, 2, 3, 128, 129, 257] },
   { rows: 2, columns: 16, n: 16, k: 803, ms: [1, 3, 131] },
+  { rows: 1, columns: 16, n: 33, k: 13, ms: [1], few: true },
+  { rows: 2, columns: 16, n: 16, k: 203, ms: [1, 2], few: true },
+  { rows: 2, columns: 16, n: 33, k: 13, ms: [1, 2, 3, 4], few: true },
+  { rows: 6, columns: 8, n: 17, k: 35, ms: [1, 5, 6, 7, 11, 12], few: true },
   { rows: 6, columns: 8, n: 17, k: 11, ms: [1, 6, 7, 131, 133] },
   { rows: 6, columns: 8, n: 9, k: 1539, ms: [5, 13] },
   { rows: 3, columns: 12, n: 20, k: 515, ms: [1, 2, 3, 4, 5, 129, 130, 258] },
@@ -234,20 +247,23 @@ const PRODUCTS: readonly HalfProduct[] = [
 
 export function halfMatmulCases(madd: boolean, products: readonly HalfProduct[] = PRODUCTS): readonly KernelCase[] {
   return HALVES.flatMap((half) =>
-    products.map(({ rows, columns, n, k, ms }) => {
+    products.map(({ rows, columns, n, k, ms, few = false }) => {
       const options: HalfOptions = {
         ...{ rows, columns, n, k, aRowStride: k + 1, madd, half },
+        ...(few ? { mHint: { most: Math.max(...ms) } } : {}),
         epilogue: { op: "add", args: [{ input: 0 }, { input: 1 }] },
         operands: ["row"],
       };
       const sizes = ms.map((m): MatmulSizes => ({ m, n, k, batch: 2, gap: 1, sharedB: true }));
       return {
-        name: `matmul ${rows}x${columns}, n ${n}, k ${k}, ${half}${madd ? ", relaxed" : ""}`,
+        name: `matmul ${rows}x${columns}, ${few ? `m up to ${Math.max(...ms)}, ` : ""}n ${n}, k ${k}, ${half}${madd ? ", relaxed" : ""}`,
         relaxed: madd,
         module: matmulKernel(options),
         check: checkAll(() => [
           ...sizes.map((size) => matmulCheck(options, size)),
-          ...[roundingValues(half, k * n, n), mostlyNormal(k * n, n)].map((numbers) => pickCheck(options, numbers)),
+          ...[roundingValues(half, k * n, n), mostlyNormal(k * n, n)].map((numbers) =>
+            pickCheck(options, numbers, few ? Math.max(...ms) : k),
+          ),
         ]),
       };
     }),
@@ -258,5 +274,8 @@ export function halfMatmulCases(madd: boolean, products: readonly HalfProduct[] 
 export const mutatedHalfCases = (): readonly KernelCase[] => [
   ...storedCases(),
   ...halfPackCases().filter((c) => /12 columns,/.test(c.name) && !c.name.includes("transposed")),
-  ...halfMatmulCases(false, [PRODUCTS[4]]),
+  ...halfMatmulCases(
+    false,
+    PRODUCTS.filter(({ rows, columns, n, few }) => columns === 12 || (few && rows === 2 && n === 33)),
+  ),
 ];

@@ -1,0 +1,28 @@
+/** Where model folders keep the configuration of their video processor. */
+import type { ModelFiles } from "./encoder.ts";
+
+/** The files to list in `EncoderSpec.files`. */
+export const VIDEO_FILES: readonly string[] = [
+  "preprocessor_config.json",
+  "video_preprocessor_config.json",
+  "processor_config.json",
+];
+
+/** A parsed configuration and the file that it comes from. */
+export interface VideoFile {
+  readonly json: unknown;
+  readonly file: string;
+}
+
+/**
+ * A video processor's configuration, in the order in which Hugging Face's AutoVideoProcessor looks for it: inside the whole
+ * processor's, by itself, or the image processor's, which stands for it.
+ */
+export function videoFile(files: ModelFiles): VideoFile | undefined {
+  const whole = files["processor_config.json"] as { readonly video_processor?: unknown } | null | undefined;
+  const known: readonly VideoFile[] = [
+    { json: whole?.video_processor, file: "processor_config.json" },
+    ...["video_preprocessor_config.json", "preprocessor_config.json"].map((file) => ({ json: files[file], file })),
+  ];
+  return known.find(({ json }) => json !== undefined && json !== null);
+}
