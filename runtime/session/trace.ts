@@ -56,7 +56,8 @@ export function traceComponent(
 function fromBuild(tag: string, error: unknown): unknown {
   if (error instanceof RangeSplit) return error;
   if (error instanceof TraceBreakError) return new TraceBreakError({ ...error.info, component: tag });
-  if (error instanceof FoveaError) return error.adding(`This is in component "${tag}".`);
+  if (error instanceof FoveaError)
+    return error.message.includes(`"${tag}"`) ? error : error.adding(`This is in component "${tag}".`);
   const why = (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");
   return new FoveaError("build_failed", `Component "${tag}" cannot be built, because its \`build\` threw: ${why}.`, {
     cause: error,
