@@ -106,18 +106,21 @@ export function i32(shape: readonly number[], values: ArrayLike<number>): Tensor
   return { dtype: "i32", shape, data: Int32Array.from(values) };
 }
 
-/** Checkpoint values by name, small and seeded. */
+/** Checkpoint values by name, small and seeded, drawn once. */
 export function randomCheckpoint(seed: number): CheckpointValues {
+  const drawn = new Map<string, RefTensor>();
   return (name, shape) => {
+    const key = `${name} ${shape}`;
+    const old = drawn.get(key);
+    if (old !== undefined) return old;
     const count = shape.reduce((a, d) => a * d, 1);
     let salt = seed;
     for (const c of name) salt = (Math.imul(salt, 33) + c.charCodeAt(0)) >>> 0;
     const centre = /norm\.weight$/i.test(name) ? 1 : 0;
-    return refTensor(
-      "f32",
-      shape,
-      Float64Array.from({ length: count }, (_, i) => centre + (hash32(salt, i) / 2 ** 32 - 0.5) * 0.6),
-    );
+    const data = new Float64Array(count).map((_, i) => centre + (hash32(salt, i) / 2 ** 32 - 0.5) * 0.6);
+    const made = refTensor("f32", shape, data);
+    drawn.set(key, made);
+    return made;
   };
 }
 

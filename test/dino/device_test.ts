@@ -11,6 +11,7 @@ import { encodeSafetensors } from "../../runtime/exec/weights/writer.ts";
 import { type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
 import { type CheckpointValues, evaluateTower } from "../kit/plan_evaluator.ts";
 import { maxDifference, tensorOf } from "../kit/run_graph.ts";
+import { seededCheckpoint } from "../kit/seeded_checkpoint.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
 import { deviation, FIXTURES, type Json, openModelOf, readCase, towerOf } from "../kit/tower_fixtures.ts";
 import { noise } from "../media/media_kit.ts";
@@ -63,15 +64,7 @@ const SMALL = {
 };
 
 /** Seeded weights by name. */
-const weights: CheckpointValues = (name, shape) => {
-  const seed = [...name].reduce((n, c) => (Math.imul(n, 31) + c.charCodeAt(0)) >>> 0, 7);
-  const count = shape.reduce((a, d) => a * d, 1);
-  return refTensor(
-    "f32",
-    shape,
-    Float32Array.from({ length: count }, (_, i) => 0.3 * normal(seed, i)),
-  );
-};
+const weights: CheckpointValues = seededCheckpoint(0.3);
 
 /** A made-up model's files, its tensors under `prefix`. */
 function filesOf(config: Json, prefix: string, more: Json = {}): ReadonlyMap<string, Uint8Array> {

@@ -6,10 +6,11 @@ import type { Tensor, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
 import { digestJson } from "../../runtime/core/digest.ts";
 import { hash32, normal } from "../../runtime/core/random.ts";
 import { splitRanges } from "../../runtime/core/range.ts";
-import { type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
+import type { RefTensor } from "../../runtime/ir/evaluate/mod.ts";
 import { graphToData } from "../../runtime/ir/graph.ts";
 import { type CheckpointValues, evaluateTower } from "../kit/plan_evaluator.ts";
 import { buildGraph, maxDifference } from "../kit/run_graph.ts";
+import { seededCheckpoint } from "../kit/seeded_checkpoint.ts";
 import {
   deviation,
   FIXTURES,
@@ -37,15 +38,7 @@ const FAMILIES: readonly Json[] = [
 ];
 
 /** Seeded weights by name. */
-const weights: CheckpointValues = (name, shape) => {
-  const seed = [...name].reduce((n, c) => (Math.imul(n, 31) + c.charCodeAt(0)) >>> 0, 7);
-  const count = shape.reduce((a, d) => a * d, 1);
-  return refTensor(
-    "f32",
-    shape,
-    Float32Array.from({ length: count }, (_, i) => 0.3 * normal(seed, i)),
-  );
-};
+const weights: CheckpointValues = seededCheckpoint(0.3);
 
 function image(shape: readonly number[], seed: number): Tensor {
   const count = shape.reduce((a, d) => a * d, 1);

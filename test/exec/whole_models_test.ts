@@ -154,14 +154,27 @@ const bf16 = (shape: readonly number[], data: ArrayLike<number>): RawTensor => (
   data: Uint16Array.from(data, numberToBf16),
 });
 
-/** The tensors of a layout: the tower's, and large ones beside it that hold NaN. */
-function tensorsOf({ fixture, prefix, own, beside }: Layout): { tower: Map<string, RawTensor>; others: string[] } {
+const stored = new Map<string, readonly (readonly [string, RawTensor])[]>();
+
+/** All tensors of a fixture as bf16, converted once. */
+function tensorsOfFixture(fixture: string): readonly (readonly [string, RawTensor])[] {
+  const old = stored.get(fixture);
+  if (old !== undefined) return old;
   const folder = join(FIXTURES, fixture);
   const files = readdirSync(folder).filter((file) => /^model.*\.safetensors$/.test(file));
   const all = files.flatMap((file) => [...readSafetensors(join(folder, file))]);
-  const tower = all.filter(([name]) => own.some((beginning) => name.startsWith(beginning)));
+  const made = all.map(([name, { shape, data }]) => [name, bf16(shape, data)] as const);
+  stored.set(fixture, made);
+  return made;
+}
+
+const NAN: RawTensor = bf16([300, 300], new Float32Array(300 * 300).fill(Number.NaN));
+
+/** The tensors of a layout: the tower's, and large ones beside it that hold NaN. */
+function tensorsOf({ fixture, prefix, own, beside }: Layout): { tower: Map<string, RawTensor>; others: string[] } {
+  const tower = tensorsOfFixture(fixture).filter(([name]) => own.some((beginning) => name.startsWith(beginning)));
   return {
-    tower: new Map(tower.map(([name, { shape, data }]) => [prefix + name, bf16(shape, data)])),
+    tower: new Map(tower.map(([name, tensor]) => [prefix + name, tensor])),
     others: beside.map((name) => name.replace(/x$/, "layers.0.self_attn.q_proj.weight")),
   };
 }
@@ -169,8 +182,7 @@ function tensorsOf({ fixture, prefix, own, beside }: Layout): { tower: Map<strin
 /** Two shards with their index, and the names of tensors by shard and byte. */
 function shardsOf(layout: Layout): { files: Map<string, Uint8Array>; places: Map<string, [string, number, number][]> } {
   const { tower, others } = tensorsOf(layout);
-  const nan = new Float32Array(300 * 300).fill(Number.NaN);
-  const entries = [...tower, ...others.map((name): [string, RawTensor] => [name, bf16([300, 300], nan)])];
+  const entries = [...tower, ...others.map((name): [string, RawTensor] => [name, NAN])];
   const files = new Map<string, Uint8Array>();
   const places = new Map<string, [string, number, number][]>();
   const weight_map: Record<string, string> = {};

@@ -62,16 +62,16 @@ function naturalOrder(blocks: readonly (readonly [number, number, number])[]): P
 function windowOrder(natural: readonly Patch[]): { order: number[]; begins: number[] } {
   const order: number[] = [];
   const begins: number[] = [];
+  const all = natural.map((p, i) => ({ p, i }));
   const frames = Math.max(...natural.map((p) => p.frame)) + 1;
   for (let frame = 0; frame < frames; frame++) {
-    const { rows, columns } = natural.find((p) => p.frame === frame) as Patch;
+    const own = all.filter(({ p }) => p.frame === frame);
+    const { rows, columns } = own[0].p;
     for (let top = 0; top < rows; top += 4) {
+      const band = own.filter(({ p }) => p.row >= top && p.row < top + 4);
       for (let left = 0; left < columns; left += 4) {
         begins.push(order.length);
-        natural.forEach((p, i) => {
-          const inside = p.row >= top && p.row < top + 4 && p.column >= left && p.column < left + 4;
-          if (p.frame === frame && inside) order.push(i);
-        });
+        for (const { p, i } of band) if (p.column >= left && p.column < left + 4) order.push(i);
       }
     }
   }

@@ -5,6 +5,7 @@ import type { Device } from "../../runtime/abi/device.ts";
 import type { ComponentSpec } from "../../runtime/abi/encoder.ts";
 import type { Plugin } from "../../runtime/abi/plugin.ts";
 import type { CompileResult } from "../../runtime/compile/compile.ts";
+import { BUILD_EFFORT, type ExpectationEffort } from "../../runtime/compile/expect.ts";
 import { storeWeights } from "../../runtime/compile/store_weights.ts";
 import { type Bindings, evaluate } from "../../runtime/core/dim.ts";
 import { splitRanges } from "../../runtime/core/range.ts";
@@ -43,6 +44,8 @@ export interface DeviceSuite {
   /** Why the device cannot run here; the tests are then listed as skipped. */
   readonly skip?: string;
 }
+
+type Values = Readonly<Record<string, RefTensor>>;
 
 /** Normal values; small indices for integers, 0 and 1 for masks. */
 function componentInputs(graph: Graph, bindings: Bindings): Record<string, RefTensor> {
@@ -88,8 +91,6 @@ function smallWeights(seed: number): WeightValues {
   };
 }
 
-type Values = Readonly<Record<string, RefTensor>>;
-
 function assertNear(what: string, actual: Values, expected: Values, tolerance: number): void {
   for (const [name, value] of Object.entries(expected)) {
     const difference = maxDifference(actual[name], value);
@@ -97,6 +98,36 @@ function assertNear(what: string, actual: Values, expected: Values, tolerance: n
     assert.ok(difference <= limit, `${what}, ${name}: ${difference} over ${limit}`);
   }
 }
+
+/** A random graph at its sizes, what the evaluator makes of it, and whether that can judge a device. */
+interface Drawn {
+  readonly at: Bindings;
+  readonly inputs: Values;
+  readonly weights: WeightValues;
+  readonly expected: Values;
+  readonly compared: boolean;
+}
+
+const drawn = new Map<string, Drawn>();
+
+/** The graph of a seed, drawn once for all ways of compiling and all devices of a tolerance. */
+function drawnOf(seed: number, tolerance: number): Drawn {
+  const key = `${seed} ${tolerance}`;
+  const old = drawn.get(key);
+  if (old !== undefined) return old;
+  const at = randomBindings(seed);
+  const inputs = randomInputs(seed, at);
+  const weights = randomWeights(seed);
+  const graph = buildGraph(RANDOM_SYMBOLS, (b) => growRandomGraph(b, seed));
+  const expected = evaluateGraph(graph, at, inputs, weights);
+  const compared = judges({ graph, at, inputs, weights, expected }, tolerance);
+  const made = { at, inputs, weights, expected, compared };
+  drawn.set(key, made);
+  return made;
+}
+
+/** Samples at the corners and at one point between: a run compares its result at other sizes. */
+const EFFORT: ExpectationEffort = { ...BUILD_EFFORT, interior: 1 };
 
 /** Loads what was compiled and lets it prove itself. */
 async function proveAll(what: string, device: Device, { code, artifact }: CompileResult): Promise<void> {
@@ -117,15 +148,11 @@ export function testDevice(suite: DeviceSuite): void {
         const device = await suite.open();
         let judged = 0;
         for (let seed = 0; seed < suite.graphs; seed++) {
-          const at = randomBindings(seed);
-          const build = (b: Parameters<typeof growRandomGraph>[0]): void => growRandomGraph(b, seed);
-          const inputs = randomInputs(seed, at);
-          const weights = randomWeights(seed);
+          const { at, inputs, weights, expected, compared } = drawnOf(seed, tolerance);
+          const build = (b: GraphBuilder): void => growRandomGraph(b, seed);
           const run = { device, plugins: [suite.plugin], symbols: RANDOM_SYMBOLS, bindings: at, inputs, weights };
-          const { outputs, compiled } = await runGraph({ ...run, build, enabled });
-          const graph = buildGraph(RANDOM_SYMBOLS, build);
-          const expected = evaluateGraph(graph, at, inputs, weights);
-          if (judges({ graph, at, inputs, weights, expected }, tolerance)) {
+          const { outputs, compiled } = await runGraph({ ...run, build, enabled, effort: EFFORT });
+          if (compared) {
             judged++;
             assertNear(`seed ${seed}`, outputs, expected, tolerance);
           }
@@ -168,7 +195,7 @@ export function testDevice(suite: DeviceSuite): void {
             weights,
           };
           for (const enabled of [true, false]) {
-            const { outputs, compiled } = await runGraph({ ...run, enabled, dtype });
+            const { outputs, compiled } = await runGraph({ ...run, enabled, dtype, effort: EFFORT });
             if (compared) assertNear(`seed ${seed}`, outputs, expected, tolerance);
             await proveAll(`seed ${seed}`, device, compiled);
           }

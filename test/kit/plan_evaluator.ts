@@ -1,10 +1,11 @@
 /** Runs a tower's plan by the reference evaluator alone: no compiler, no kernels, no executor. */
 import type { ComponentSpec, Tensor, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
+import type { Box } from "../../runtime/core/dim.ts";
 import { splitRanges } from "../../runtime/core/range.ts";
 import { createGraphBuilder } from "../../runtime/ir/builder.ts";
 import { evaluateGraph, type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
 import type { Graph } from "../../runtime/ir/graph.ts";
-import { createInterner, type Make, type OpTable } from "../../runtime/ir/node.ts";
+import { createInterner, type Interner, type Make, type OpTable } from "../../runtime/ir/node.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
 
 /** A checkpoint tensor by its full name: the instance's prefix and the weight's own name. */
@@ -16,6 +17,30 @@ function componentOf(tower: TowerSpec, tag: string): ComponentSpec {
   const found = tower.components.find((c) => c.tag === tag);
   if (found === undefined) throw new Error(`the plan calls "${tag}", which the tower does not have`);
   return found;
+}
+
+interface Built {
+  readonly graph: Graph;
+  readonly interner: Interner;
+}
+
+/** Graphs by what declares them and the range: a tower's calls repeat few of them many times. */
+const BUILT = new WeakMap<OpTable, WeakMap<ComponentSpec["build"], Map<string, Built>>>();
+
+function built(component: ComponentSpec, box: Box, ops: OpTable): Built {
+  const byBuild = BUILT.get(ops) ?? new WeakMap<ComponentSpec["build"], Map<string, Built>>();
+  BUILT.set(ops, byBuild);
+  const byBox = byBuild.get(component.build) ?? new Map<string, Built>();
+  byBuild.set(component.build, byBox);
+  const key = JSON.stringify(box);
+  const found = byBox.get(key);
+  if (found !== undefined) return found;
+  const interner = createInterner(ops);
+  const builder = createGraphBuilder({ symbols: box, interner });
+  component.build(builder);
+  const made = { graph: builder.finish(), interner };
+  byBox.set(key, made);
+  return made;
 }
 
 /**
@@ -46,10 +71,8 @@ export function evaluateTower(
       Object.entries(call.inputs).map(([port, value]) => [port, values.get(value) as RefTensor]),
     );
     const weights = (name: string, shape: readonly number[]): RefTensor => checkpoint(call.instance + name, shape);
-    const interner = createInterner(ops);
-    const builder = createGraphBuilder({ symbols: box, interner });
-    component.build(builder);
-    const graph = rewrite(builder.finish(), interner.make, component);
+    const { graph: declared, interner } = built(component, box, ops);
+    const graph = rewrite(declared, interner.make, component);
     const results = evaluateGraph(graph, call.dims, given, weights, ops);
     for (const [port, value] of Object.entries(call.outputs)) values.set(value, results[port]);
   }

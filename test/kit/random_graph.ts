@@ -1,6 +1,6 @@
 /** Random small graphs from a seed: every built-in op appears in some of the first few dozen. */
 import { type Bindings, type Box, mul } from "../../runtime/core/dim.ts";
-import { hash32, normal } from "../../runtime/core/random.ts";
+import { fillNormal, hash32 } from "../../runtime/core/random.ts";
 import type { GraphBuilder, Node } from "../../runtime/ir/builder.ts";
 import { type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
 import { EDGE_GROWTHS } from "./edge_growths.ts";
@@ -239,12 +239,9 @@ export function randomBindings(seed: number): Bindings {
 
 /** Standard normal values, rounded to f32. */
 export function randomTensor(seed: number, shape: readonly number[]): RefTensor {
-  const count = shape.reduce((a, d) => a * d, 1);
-  return refTensor(
-    "f32",
-    shape,
-    Float32Array.from({ length: count }, (_, i) => normal(seed, i)),
-  );
+  const data = new Float32Array(shape.reduce((a, d) => a * d, 1));
+  fillNormal(data, seed, 0, 1);
+  return refTensor("f32", shape, data);
 }
 
 /** Inputs of a random graph at the given sizes. */

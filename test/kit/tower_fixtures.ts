@@ -31,9 +31,12 @@ export function towerOf(model: EncoderModel, modality: Modality): TowerSpec {
   return tower;
 }
 
-/** Tensors of `model.safetensors` in a folder, under the first prefix that has them. */
+const checkpoints = new Map<string, ReadonlyMap<string, RefTensor>>();
+
+/** Tensors of `model.safetensors` in a folder of the repository, read once, under the first prefix that has them. */
 export function checkpointOf(folder: string, prefixes: readonly string[] = [""]): CheckpointValues {
-  const tensors = readSafetensors(join(folder, "model.safetensors"));
+  const tensors = checkpoints.get(folder) ?? readSafetensors(join(folder, "model.safetensors"));
+  checkpoints.set(folder, tensors);
   return (name) => {
     const prefix = prefixes.find((p) => tensors.has(p + name));
     if (prefix === undefined) throw new Error(`the checkpoint has no "${name}"`);

@@ -128,11 +128,15 @@ test("images of one pixel and of one row or column", async () => {
   }
 });
 
-test("after 200 undecodable files in a row each format still decodes", async () => {
+/** A codec that does not give its stack back hangs at the 99th file that it cannot decode. */
+const IN_A_ROW = 120;
+const DAMAGED = 40;
+
+test(`after ${IN_A_ROW} undecodable files in a row each format still decodes`, async () => {
   for (const name of ["baseline.jpg", "lossy.webp", "rgba.png"]) {
     const file = await fixture(`decode/${name}`);
     const good = fnv((await decode(file)).data);
-    for (let i = 0; i < 200; i++) {
+    for (let i = 0; i < IN_A_ROW; i++) {
       const bad = copy(file, (bytes) => {
         // Tables and entropy-coded data, past the headers that are checked here.
         for (let k = 0; k < 40; k++) bytes[60 + (hash32(i, k) % (bytes.length - 64))] = hash32(i, 100 + k);
@@ -143,12 +147,12 @@ test("after 200 undecodable files in a row each format still decodes", async () 
   }
 });
 
-test("200 files that make the JPEG codec abort, then a good one", async () => {
+test(`${IN_A_ROW} files that make the JPEG codec abort, then a good one`, async () => {
   const file = await fixture("decode/baseline.jpg");
   const table = findMarker(file, 0xc4);
   // A Huffman table that claims more codes than there can be: a fatal error inside the codec.
   const bad = copy(file, (bytes) => bytes.fill(0xff, table + 5, table + 21));
-  for (let i = 0; i < 200; i++) await refuses(bad, "image.damaged", /Bogus Huffman table definition/);
+  for (let i = 0; i < IN_A_ROW; i++) await refuses(bad, "image.damaged", /Bogus Huffman table definition/);
   assert.equal((await decode(file)).width, 24);
 });
 
@@ -202,10 +206,10 @@ async function survives(file: Uint8Array, what: string): Promise<boolean> {
 const FUZZED = [...JPEGS, ...WEBPS, "turned.jpg", "turned.webp", "rgba.png", "palette.png", "turned.png"];
 
 for (const [index, name] of FUZZED.entries()) {
-  test(`100 damaged copies of ${name} are an image or a FoveaError`, async () => {
+  test(`${DAMAGED} damaged copies of ${name} are an image or a FoveaError`, async () => {
     const file = await fixture(`decode/${name}`);
     const good = fnv((await decode(file)).data);
-    for (let i = 0; i < 100; i++) {
+    for (let i = 0; i < DAMAGED; i++) {
       const bad = mutate(file, index * 1000 + i);
       await survives(name.endsWith(".png") && i % 2 === 0 ? reseal(bad) : bad, `${name} ${i}`);
     }
@@ -213,10 +217,10 @@ for (const [index, name] of FUZZED.entries()) {
   });
 }
 
-test("100 damaged copies of an interlaced PNG are an image or a FoveaError", async () => {
+test(`${DAMAGED} damaged copies of an interlaced PNG are an image or a FoveaError`, async () => {
   const shape = { width: 19, height: 13, colorType: 0, depth: 2, interlaced: true };
   const file = writePng(shape, (x, y) => (x ^ y) & 3);
   let images = 0;
-  for (let i = 0; i < 100; i++) if (await survives(reseal(mutate(file, i)), String(i))) images++;
-  assert.ok(images < 100);
+  for (let i = 0; i < DAMAGED; i++) if (await survives(reseal(mutate(file, i)), String(i))) images++;
+  assert.ok(images < DAMAGED);
 });

@@ -11,7 +11,14 @@ export async function processorConfig(folder: string): Promise<Readonly<Record<s
   return JSON.parse(new TextDecoder().decode(await fixture(`${folder}/preprocessor_config.json`)));
 }
 
-export const picture = async (name: string): Promise<Image> => decode(await fixture(`${name}.png`));
+const pictures = new Map<string, Promise<Image>>();
+
+/** A picture in test/fixtures/preprocess, decoded once. */
+export function picture(name: string): Promise<Image> {
+  const decoded = pictures.get(name) ?? fixture(`${name}.png`).then((bytes) => decode(bytes));
+  pictures.set(name, decoded);
+  return decoded;
+}
 
 /** Part of a picture in test/fixtures/preprocess. */
 export interface PictureCrop extends Region {
@@ -19,9 +26,7 @@ export interface PictureCrop extends Region {
 }
 
 export async function cropsOf(crops: readonly PictureCrop[]): Promise<readonly Image[]> {
-  const pictures = new Map<string, Image>();
-  for (const { picture: name } of crops) if (!pictures.has(name)) pictures.set(name, await picture(name));
-  return crops.map((region) => cropImage(pictures.get(region.picture) as Image, region));
+  return Promise.all(crops.map(async (region) => cropImage(await picture(region.picture), region)));
 }
 
 /** A video of crops, each shifted from the one before, and what the reference said where it refused. */

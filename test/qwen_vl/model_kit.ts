@@ -4,13 +4,14 @@ import { join } from "node:path";
 import type { Grid } from "../../plugins/qwen_vl/geometry.ts";
 import { qwenVlPlugin } from "../../plugins/qwen_vl/plugin.ts";
 import type { EncoderModel, ModelFiles, Tensor, TowerSpec } from "../../runtime/abi/encoder.ts";
-import { hash32, normal } from "../../runtime/core/random.ts";
+import { hash32 } from "../../runtime/core/random.ts";
 import { encodeSafetensors } from "../../runtime/exec/weights/writer.ts";
 import { type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
 import { FIXTURES, type Json, towerOf } from "../clip/model_kit.ts";
 import { type CheckpointValues, evaluateTower } from "../kit/plan_evaluator.ts";
 import { readSafetensors } from "../kit/read_safetensors.ts";
 import { tensorOf } from "../kit/run_graph.ts";
+import { seededCheckpoint } from "../kit/seeded_checkpoint.ts";
 
 export const FAMILIES = ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"] as const;
 
@@ -60,16 +61,7 @@ export function smallConfig(family: (typeof FAMILIES)[number], fields: Json = {}
   return { model_type: family, vision_config: { ...common, ...own, ...fields } };
 }
 
-/** Seeded weights by name. */
-export const randomCheckpoint: CheckpointValues = (name, shape) => {
-  const seed = [...name].reduce((n, c) => (Math.imul(n, 31) + c.charCodeAt(0)) >>> 0, 7);
-  const count = shape.reduce((a, d) => a * d, 1);
-  return refTensor(
-    "f32",
-    shape,
-    Float32Array.from({ length: count }, (_, i) => 0.5 * normal(seed, i)),
-  );
-};
+export const randomCheckpoint: CheckpointValues = seededCheckpoint(0.5);
 
 export function f32(shape: readonly number[], value: (i: number) => number): Tensor {
   const count = shape.reduce((a, d) => a * d, 1);

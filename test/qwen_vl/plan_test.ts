@@ -285,8 +285,8 @@ test("qwen_vl split: packs hold whole frames, as many as fit, and join to the wh
     [1, 6, 6],
     [1, 2, 2],
   ]);
+  const samples = gridSamples(2, 30);
   for (let seed = 0; seed < 30; seed++) {
-    const samples = gridSamples(2, 30);
     const grids = samples[hash32(seed, 9) % samples.length];
     const limit = 4 * (1 + (hash32(seed, 10) % 60));
     const inputs = inputsOf(grids, seed);

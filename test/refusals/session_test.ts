@@ -27,6 +27,7 @@ import { createMediaReader } from "../../runtime/session/source.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 import { BARE_HOST } from "../kit/run_graph.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 
 const CLIP = repositoryPath("test/fixtures/clip");
 
@@ -62,7 +63,7 @@ test("a component says which inputs and weights it needs", async () => {
 });
 
 test("an encoder names the towers that it was loaded with, and that it was closed", async () => {
-  const runtime = await createRuntime({ threads: 0 });
+  const runtime = await openRuntime({ threads: 0 });
   const encoder = await runtime.load(CLIP, { components: ["text"] });
   assert.throws(
     () => encoder.tower("vision"),

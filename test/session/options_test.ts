@@ -15,6 +15,7 @@ import {
 import { didYouMean, foundText } from "../../runtime/session/check.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
 
 const CLIP = repositoryPath("test/fixtures/clip");
 
@@ -66,7 +67,7 @@ const ENCODE_OPTIONS: readonly (readonly [unknown, RegExp])[] = [
 ];
 
 test("load and encode refuse mistaken options and sources and stay usable", async () => {
-  const runtime = await createRuntime({ threads: 0 });
+  const runtime = await openRuntime({ threads: 0 });
   for (const [options, says] of LOAD_OPTIONS) {
     await assert.rejects(runtime.load(CLIP, options as LoadOptions), hasCode("invalid_options", says));
   }
@@ -110,7 +111,7 @@ test("classifyImages refuses labels that cannot be told apart before it encodes 
 });
 
 test("an input that no tower takes is refused with the names of all", async () => {
-  const runtime = await createRuntime({ threads: 0 });
+  const runtime = await openRuntime({ threads: 0 });
   const encoder = await runtime.load(CLIP);
   await assert.rejects(
     encoder.encode({ image: ["cat.png"] as unknown as Tensor }),
@@ -123,7 +124,7 @@ test("an input that no tower takes is refused with the names of all", async () =
 });
 
 test("classifyImages takes the options of a call, and makes one call of pictures and labels", async () => {
-  const runtime = await createRuntime({ threads: 0 });
+  const runtime = await openRuntime({ threads: 0 });
   const encoder = await runtime.load(repositoryPath("examples/models/digits-clip"));
   const picture: PixelImage = { width: 8, height: 8, channels: 3, data: new Uint8Array(192).fill(200) };
   const spans: Span[] = [];

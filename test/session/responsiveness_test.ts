@@ -28,7 +28,7 @@ const BLOCK: ComponentInput = {
 const tensor = (shape: readonly number[], value: (i: number) => number): Tensor => ({
   dtype: "f32",
   shape,
-  data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => value(i)),
+  data: new Float32Array(shape.reduce((a, b) => a * b, 1)).map((_, i) => value(i)),
 });
 
 const small = (i: number): number => ((i * 2654435761) % 1000) / 25000 - 0.02;

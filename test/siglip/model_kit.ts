@@ -1,10 +1,10 @@
 /** SigLIP models of the repository, opened through the plugin, and made-up small ones. */
 import { siglipPlugin } from "../../plugins/siglip/plugin.ts";
 import type { EncoderModel, Tensor } from "../../runtime/abi/encoder.ts";
-import { normal } from "../../runtime/core/random.ts";
-import { type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
+import type { RefTensor } from "../../runtime/ir/evaluate/mod.ts";
 import type { Json } from "../clip/model_kit.ts";
 import type { CheckpointValues } from "../kit/plan_evaluator.ts";
+import { seededCheckpoint } from "../kit/seeded_checkpoint.ts";
 
 export function openSiglip(config: Json): EncoderModel {
   const spec = siglipPlugin.encoders?.[0];
@@ -23,15 +23,7 @@ export function smallConfig(type: "siglip" | "siglip2", vision: Json = {}, text:
 }
 
 /** Seeded weights by name. */
-export const randomCheckpoint: CheckpointValues = (name, shape) => {
-  const seed = [...name].reduce((n, c) => (Math.imul(n, 31) + c.charCodeAt(0)) >>> 0, 7);
-  const count = shape.reduce((a, d) => a * d, 1);
-  return refTensor(
-    "f32",
-    shape,
-    Float32Array.from({ length: count }, (_, i) => 0.3 * normal(seed, i)),
-  );
-};
+export const randomCheckpoint: CheckpointValues = seededCheckpoint(0.3);
 
 export function f32(shape: readonly number[], value: (i: number) => number): Tensor {
   const count = shape.reduce((a, d) => a * d, 1);

@@ -169,7 +169,7 @@ export function guarded(check: () => string | undefined): string | undefined {
 
 /** `count` normal numbers of a seed. */
 export function normals(seed: number, count: number, mean = 0, std = 1): Float32Array {
-  return Float32Array.from({ length: count }, (_, i) => mean + std * normal(seed, i));
+  return new Float32Array(count).map((_, i) => mean + std * normal(seed, i));
 }
 
 /** Why a case cannot run here. */

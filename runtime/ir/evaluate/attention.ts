@@ -2,6 +2,8 @@
 import { exp } from "../../core/math.ts";
 import { type RefTensor, refuse, requireFloat, requireInteger, requireShape, shapeText } from "./tensor.ts";
 
+type Values = RefTensor["data"];
+
 export interface AttentionOptions {
   /** Factor on query . key; commonly 1 / sqrt(head_dim). */
   readonly scale: number;
@@ -64,6 +66,84 @@ function check(q: RefTensor, k: RefTensor, v: RefTensor, options: AttentionOptio
 }
 
 /**
+ * Writes the products of the query at `from` with the keys at the offsets `at[0..count]`, each a sum in ascending order. Four
+ * go on side by side: one alone waits for each of its additions.
+ */
+function dots(
+  query: Values,
+  from: number,
+  key: Values,
+  at: Int32Array,
+  count: number,
+  width: number,
+  out: Float64Array,
+): void {
+  let j = 0;
+  for (; j + 4 <= count; j += 4) {
+    const k0 = at[j];
+    const k1 = at[j + 1];
+    const k2 = at[j + 2];
+    const k3 = at[j + 3];
+    let s0 = 0;
+    let s1 = 0;
+    let s2 = 0;
+    let s3 = 0;
+    for (let d = 0; d < width; d++) {
+      const q = query[from + d];
+      s0 += q * key[k0 + d];
+      s1 += q * key[k1 + d];
+      s2 += q * key[k2 + d];
+      s3 += q * key[k3 + d];
+    }
+    out[j] = s0;
+    out[j + 1] = s1;
+    out[j + 2] = s2;
+    out[j + 3] = s3;
+  }
+  for (; j < count; j++) {
+    let sum = 0;
+    for (let d = 0; d < width; d++) sum += query[from + d] * key[at[j] + d];
+    out[j] = sum;
+  }
+}
+
+/** Writes the sum of `shares` times the values at the offsets `at`, in their order, over `sum`; four columns side by side. */
+function mix(
+  shares: Float64Array,
+  value: Values,
+  at: Int32Array,
+  count: number,
+  width: number,
+  sum: number,
+  out: Float64Array,
+): void {
+  let d = 0;
+  for (; d + 4 <= width; d += 4) {
+    let s0 = 0;
+    let s1 = 0;
+    let s2 = 0;
+    let s3 = 0;
+    for (let j = 0; j < count; j++) {
+      const p = shares[j];
+      const from = at[j] + d;
+      s0 += p * value[from];
+      s1 += p * value[from + 1];
+      s2 += p * value[from + 2];
+      s3 += p * value[from + 3];
+    }
+    out[d] = s0 / sum;
+    out[d + 1] = s1 / sum;
+    out[d + 2] = s2 / sum;
+    out[d + 3] = s3 / sum;
+  }
+  for (; d < width; d++) {
+    let own = 0;
+    for (let j = 0; j < count; j++) own += shares[j] * value[at[j] + d];
+    out[d] = own / sum;
+  }
+}
+
+/**
  * softmax(scale q k^T) v per head: Vaswani et al. 2017. q [batch, Tq, heads, head_dim], k and v
  * [batch, Tk, key heads, head_dim] -> [batch, Tq, heads, head_dim] (f32). Query head h reads key head
  * floor(h * key heads / heads) (grouped queries: Ainslie et al. 2023). A query that sees no key gives zeros.
@@ -79,33 +159,36 @@ export function attention(q: RefTensor, k: RefTensor, v: RefTensor, options: Att
   const [query, key, value] = [q.data, k.data, v.data];
   const data = new Float64Array(q.data.length);
   const scores = new Float64Array(keys);
+  const seen = new Int32Array(keys);
   for (let b = 0; b < batch; b++) {
     for (let i = 0; i < queries; i++) {
       const first = Math.max(segmentFirst[i], i - reach);
       const end = Math.min(segmentEnd[i], options.causal === true ? i + 1 : i + reach + 1);
       for (let h = 0; h < heads; h++) {
-        const atQuery = ((b * queries + i) * heads + h) * width;
-        const atKey = (j: number): number => ((b * keys + j) * keyHeads + Math.floor(h / group)) * width;
-        let largest = -Infinity;
+        const head = Math.floor(h / group);
+        let count = 0;
         for (let j = first; j < end; j++) {
-          scores[j] = -Infinity;
           if (mask !== undefined && mask[b * keys + j] === 0) continue;
-          let dot = 0;
-          const from = atKey(j);
-          for (let d = 0; d < width; d++) dot += query[atQuery + d] * key[from + d];
-          scores[j] = dot * options.scale;
+          seen[count++] = ((b * keys + j) * keyHeads + head) * width;
+        }
+        const atQuery = ((b * queries + i) * heads + h) * width;
+        dots(query, atQuery, key, seen, count, width, scores);
+        let largest = -Infinity;
+        for (let j = 0; j < count; j++) {
+          scores[j] *= options.scale;
           largest = Math.max(largest, scores[j]);
         }
         if (largest === -Infinity) continue;
         let sum = 0;
-        for (let j = first; j < end; j++) {
+        let kept = 0;
+        for (let j = 0; j < count; j++) {
           const p = exp(scores[j] - largest);
           if (p === 0) continue;
           sum += p;
-          const from = atKey(j);
-          for (let d = 0; d < width; d++) data[atQuery + d] += p * value[from + d];
+          scores[kept] = p;
+          seen[kept++] = seen[j];
         }
-        for (let d = 0; d < width; d++) data[atQuery + d] /= sum;
+        mix(scores, value, seen, kept, width, sum, data.subarray(atQuery, atQuery + width));
       }
     }
   }

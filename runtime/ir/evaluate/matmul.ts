@@ -13,31 +13,56 @@ import {
 
 type Values = RefTensor["data"];
 
-/** out[m, n] = a[m, k] b[n, k]^T, all dense. Four sums go on side by side: one alone waits for each of its additions. */
+/**
+ * out[m, n] = a[m, k] b[n, k]^T, all dense. Sums of two rows and four columns go on side by side: one alone waits for each of
+ * its additions, and what is read serves several. The last of an odd number of rows is its own second row.
+ */
 function multiplyTransposed(a: Values, b: Values, out: Float64Array, m: number, n: number, k: number): void {
-  for (let i = 0; i < m; i++) {
+  for (let i = 0; i < m; i += 2) {
+    const second = i + 1 < m ? 1 : 0;
     let j = 0;
     for (; j + 4 <= n; j += 4) {
       let s0 = 0;
       let s1 = 0;
       let s2 = 0;
       let s3 = 0;
-      for (let p = 0, at = j * k; p < k; p++, at++) {
-        const v = a[i * k + p];
-        s0 += v * b[at];
-        s1 += v * b[at + k];
-        s2 += v * b[at + 2 * k];
-        s3 += v * b[at + 3 * k];
+      let t0 = 0;
+      let t1 = 0;
+      let t2 = 0;
+      let t3 = 0;
+      for (let p = 0, left = i * k, at = j * k; p < k; p++, left++, at++) {
+        const v = a[left];
+        const w = a[left + second * k];
+        const b0 = b[at];
+        const b1 = b[at + k];
+        const b2 = b[at + 2 * k];
+        const b3 = b[at + 3 * k];
+        s0 += v * b0;
+        s1 += v * b1;
+        s2 += v * b2;
+        s3 += v * b3;
+        t0 += w * b0;
+        t1 += w * b1;
+        t2 += w * b2;
+        t3 += w * b3;
       }
-      out[i * n + j] = s0;
-      out[i * n + j + 1] = s1;
-      out[i * n + j + 2] = s2;
-      out[i * n + j + 3] = s3;
+      const to = i * n + j;
+      const below = to + second * n;
+      out[to] = s0;
+      out[to + 1] = s1;
+      out[to + 2] = s2;
+      out[to + 3] = s3;
+      out[below] = t0;
+      out[below + 1] = t1;
+      out[below + 2] = t2;
+      out[below + 3] = t3;
     }
-    for (; j < n; j++) {
-      let sum = 0;
-      for (let p = 0; p < k; p++) sum += a[i * k + p] * b[j * k + p];
-      out[i * n + j] = sum;
+    for (let row = i; row <= i + second; row++) {
+      for (let column = j; column < n; column++) {
+        let sum = 0;
+        for (let p = 0; p < k; p++) sum += a[row * k + p] * b[column * k + p];
+        out[row * n + column] = sum;
+      }
     }
   }
 }

@@ -1,7 +1,7 @@
 /** Packing into panels: both orders of the source, all widths of the last panel. */
 import { type PackOptions, packedElements, packGrid, packKernel } from "../../../kernels/wasm/emit/pack_b.ts";
 import { encodeFromF32, type HalfDType } from "../../../runtime/core/dtype.ts";
-import { hash32 } from "../../../runtime/core/random.ts";
+import { hashStream } from "../../../runtime/core/random.ts";
 import {
   compare,
   guarded,
@@ -15,7 +15,8 @@ import {
 
 /** Small integers of a seed: products and sums of them are exact in f32. */
 export function integers(seed: number, count: number): Float32Array {
-  return Float32Array.from({ length: count }, (_, i) => (hash32(seed, i) % 15) - 7);
+  const at = hashStream(seed);
+  return new Float32Array(count).map((_, i) => (at(i) % 15) - 7);
 }
 
 export interface PackSizes {
