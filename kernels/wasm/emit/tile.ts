@@ -94,8 +94,8 @@ export function storeTile({ sums }: TileRegisters, rows: number, at: Local, rowB
 
 /**
  * Adds the products of `operands.a.length` rows over all steps of K, at least one; ends with every pointer behind what it read.
- * Turns of one step are the safe choice: some engines gather the loads of several at the top of the loop and spill all of them,
- * others lose a tenth to the loop itself.
+ * Turns of one step are the safe choice: where a splat from an offset takes several instructions, longer ones lose more than
+ * the loop costs.
  */
 export function multiplyTile(registers: TileRegisters, operands: TileOperands): Code {
   return overSteps(registers, operands, accumulate(registers.shape));
