@@ -57,6 +57,8 @@ export interface DeviceStats {
   /** Most bytes that can ever be in use. */
   readonly limitBytes: number;
   readonly runs: number;
+  /** What else the device counts, by name. */
+  readonly details?: Readonly<Record<string, number>>;
 }
 
 export interface Device {
@@ -90,6 +92,10 @@ export interface DeviceHost {
   readonly cores: number;
   /** Starts a worker of the kernel plugin's own entry; absent where there are no workers. */
   readonly spawnWorker?: (entry: URL, data: unknown) => WorkerHandle;
+  /** The host's WebGPU, or why there is none. */
+  readonly gpu?: () => Promise<GPU | Unavailable>;
+  /** Waiting for the GPU holds up the thread here: its devices live in workers, whose port has `gpu` too. */
+  readonly gpuInWorker?: boolean;
 }
 
 export interface WorkerHandle {

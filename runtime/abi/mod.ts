@@ -1,5 +1,6 @@
 /** The plugin contract. */
 export * from "./artifact.ts";
+export * from "./claims/mod.ts";
 export * from "./config.ts";
 export * from "./device.ts";
 export * from "./encoder.ts";

@@ -1,4 +1,4 @@
-/** Runs linked programs: an arena per call in flight, kept for the next call of the same geometry. */
+/** Runs linked programs: an arena per call in flight, kept for the next call that fits, with what was bound in it. */
 import type { BoundProgram, Device, DeviceBuffer } from "../abi/device.ts";
 import type { Tensor, Tensors } from "../abi/encoder.ts";
 import { internal } from "../core/diagnostics.ts";
@@ -8,13 +8,17 @@ import { createIdleMemory, type IdleMemory } from "./idle_memory.ts";
 import type { LinkedCall, LinkedProgram } from "./linker.ts";
 
 interface Arena {
-  readonly key: string;
   readonly buffer: DeviceBuffer;
-  readonly bound: BoundProgram;
+  /** Programs that are bound in it, by key; the one used last comes last. */
+  readonly programs: Map<string, BoundProgram>;
 }
 
-/** Idle arenas kept beyond their call; the oldest is dropped first. */
+/** Idle arenas kept beyond their call, and programs bound in each; the oldest is dropped first. */
 const IDLE_ARENAS = 4;
+const BOUND_PROGRAMS = 8;
+
+/** An idle arena that is smaller by at most this share gives its memory to a larger one: devices may have kept the place. */
+const ALMOST = 7 / 8;
 
 const bytesOf = (data: Tensor["data"]): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
@@ -54,37 +58,52 @@ export interface ProgramRunner {
 export function createProgramRunner(device: Device, memory: IdleMemory = createIdleMemory()): ProgramRunner {
   const idle: Arena[] = [];
   let released = false;
-  const drop = (a: Arena): void => {
-    a.bound.release();
-    device.release(a.buffer);
+  const drop = ({ buffer, programs }: Arena): void => {
+    for (const bound of programs.values()) bound.release();
+    device.release(buffer);
   };
   const leave = memory.add(device, () => {
     const some = idle.length > 0;
     for (const a of idle.splice(0)) drop(a);
     return some;
   });
-  const acquire = (program: LinkedProgram): Arena => {
-    const at = idle.findIndex((a) => a.key === program.key && a.buffer.bytes >= program.arenaBytes);
-    if (at >= 0) return idle.splice(at, 1)[0];
-    const bind = (): Arena => {
-      const buffer = device.allocate(Math.max(program.arenaBytes, 64));
-      try {
-        return { key: program.key, buffer, bound: device.bind(program.launches(buffer)) };
-      } catch (error) {
-        device.release(buffer);
-        throw error;
-      }
-    };
+  const take = (fits: (arena: Arena) => boolean): Arena | undefined => {
+    const at = idle.findIndex(fits);
+    return at < 0 ? undefined : idle.splice(at, 1)[0];
+  };
+  /** Memory that only waits for reuse is given up before a request is refused. */
+  const reclaiming = <T>(work: () => T): T => {
     try {
-      return bind();
+      return work();
     } catch (error) {
       if (!memory.reclaim(device)) throw error;
-      return bind();
+      return work();
     }
   };
+  const acquire = ({ key, arenaBytes }: LinkedProgram): Arena => {
+    const bytes = Math.max(arenaBytes, 64);
+    const large = ({ buffer }: Arena): boolean => buffer.bytes >= bytes;
+    const known = take((a) => a.programs.has(key) && large(a)) ?? take(large);
+    if (known !== undefined) return known;
+    const smaller = take(({ buffer }) => buffer.bytes >= ALMOST * bytes);
+    if (smaller !== undefined) drop(smaller);
+    return { buffer: reclaiming(() => device.allocate(bytes)), programs: new Map() };
+  };
+  /** The program in an arena that was acquired for it. */
+  const boundIn = ({ buffer, programs }: Arena, program: LinkedProgram): BoundProgram => {
+    const bound = programs.get(program.key) ?? reclaiming(() => device.bind(program.launches(buffer)));
+    programs.delete(program.key);
+    programs.set(program.key, bound);
+    for (const [key, oldest] of programs) {
+      if (programs.size <= BOUND_PROGRAMS) break;
+      programs.delete(key);
+      oldest.release();
+    }
+    return bound;
+  };
   const giveBack = (arena: Arena): void => {
-    // A run that outlives the runner takes its memory along.
-    if (released) {
+    // A run that outlives the runner takes its memory along; one that bound nothing has nothing to keep.
+    if (released || arena.programs.size === 0) {
       drop(arena);
       return;
     }
@@ -103,8 +122,9 @@ export function createProgramRunner(device: Device, memory: IdleMemory = createI
     await device.run(bound, { signal: context.signal, onStart });
     return started;
   };
-  const computeAll = async ({ bound }: Arena, { calls }: LinkedProgram, context: ForwardContext): Promise<void> => {
-    const where = (): string => callText(calls, bound.position);
+  const computeAll = async (arena: Arena, program: LinkedProgram, context: ForwardContext): Promise<void> => {
+    const bound = boundIn(arena, program);
+    const where = (): string => callText(program.calls, bound.position);
     try {
       await compute(bound, where, context);
     } catch (error) {
@@ -155,13 +175,16 @@ export function createProgramRunner(device: Device, memory: IdleMemory = createI
         const reading = context.now();
         let read = 0;
         const out: Record<string, Tensor> = {};
-        for (const [name, value] of Object.entries(results)) {
-          const place = program.values[value];
-          const data = storageOf(place.dtype, place.bytes);
-          await device.read(arena.buffer, place.offset, bytesOf(data));
-          out[name] = { dtype: place.dtype, shape: place.shape, data };
-          read += place.bytes;
-        }
+        // All at once: a device may bring them back together.
+        await Promise.all(
+          Object.entries(results).map(([name, value]) => {
+            const place = program.values[value];
+            const data = storageOf(place.dtype, place.bytes);
+            out[name] = { dtype: place.dtype, shape: place.shape, data };
+            read += place.bytes;
+            return device.read(arena.buffer, place.offset, bytesOf(data));
+          }),
+        );
         context.span({ kind: "read", name: context.tag, begin: reading, figures: { bytes: read } });
         return out;
       } finally {

@@ -1,13 +1,13 @@
 /** Proofs: the steps of an artifact run on made-up contents and are compared with its expectations. */
 import type { Artifact, BufferName, Expectation, ExpectationFill, WeightUse } from "../abi/artifact.ts";
-import type { Device, DeviceBuffer, Launch } from "../abi/device.ts";
+import type { Address, Device, DeviceBuffer, Launch } from "../abi/device.ts";
 import { decodeFloats } from "../core/base64.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { type Bindings, evaluateData } from "../core/dim.ts";
 import { DTYPE_BYTES } from "../core/dtype.ts";
 import { type Fill, fillBuffer, fillPieces, fillRun, nameSeed } from "../core/fill.ts";
 import { createInstanceWeights, type InstanceWeights, stagingBytes } from "./instance_weights.ts";
-import { bindSteps, slotBytes } from "./linker.ts";
+import { ARENA_ALIGNMENT, bindSteps, slotBytes } from "./linker.ts";
 
 export interface ProofResult {
   /** `plugin/kernel` of the first step. */
@@ -48,9 +48,13 @@ async function madeUpTensor(name: string, shape: readonly number[]): Promise<Flo
   ) as Float32Array;
 }
 
-function writeFill(device: Device, buffer: DeviceBuffer, { fill, elements, runs }: ExpectationFill): void {
+function writeFill(device: Device, { buffer, offset }: Address, { fill, elements, runs }: ExpectationFill): void {
   const write = (first: number, data: ReturnType<typeof fillRun>): void =>
-    device.write(buffer, first * data.BYTES_PER_ELEMENT, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    device.write(
+      buffer,
+      offset + first * data.BYTES_PER_ELEMENT,
+      new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+    );
   for (const [first, end] of runs ?? []) write(first, fillRun(fill, first, end - first));
   if (runs !== undefined) return;
   let at = 0;
@@ -67,30 +71,42 @@ const filled = ({ elements, runs }: ExpectationFill): number =>
 /** Bytes of a compared element. */
 const elementBytes = ({ outputType }: Pick<Expectation, "outputType">): number => DTYPE_BYTES[outputType ?? "f32"];
 
-/** Buffers of a step list at given dims; each is there from its first use on. */
-class Buffers {
+/** What a proof reads and writes beside weights, in one buffer, as in the programs that the steps are made for. */
+class Contents {
   readonly #device: Device;
   readonly #artifact: Artifact;
   readonly #dims: Bindings;
   readonly #weights: InstanceWeights;
-  readonly #held = new Map<string, DeviceBuffer>();
+  readonly #offsets = new Map<string, number>();
+  readonly #arena: DeviceBuffer;
   #slots: readonly number[] | undefined;
 
-  constructor(device: Device, artifact: Artifact, dims: Bindings, weights: InstanceWeights) {
+  constructor(
+    device: Device,
+    artifact: Artifact,
+    { steps, dims, fills, output }: Expectation,
+    weights: InstanceWeights,
+  ) {
     this.#device = device;
     this.#artifact = artifact;
     this.#dims = dims;
     this.#weights = weights;
+    const refs = artifact.steps
+      .slice(...steps)
+      .flatMap(({ args }) => args.flatMap((a) => ("buffer" in a ? [a.buffer] : [])));
+    let end = 0;
+    for (const { space, index } of [output, ...fills.map((f) => f.buffer), ...refs]) {
+      const key = `${space} ${index}`;
+      if (space === "weight" || this.#offsets.has(key)) continue;
+      this.#offsets.set(key, end);
+      end += Math.ceil(this.#bytes(space, index) / ARENA_ALIGNMENT) * ARENA_ALIGNMENT;
+    }
+    this.#arena = device.allocate(Math.max(end, 4));
   }
 
-  at({ space, index }: BufferName): DeviceBuffer {
-    if (space === "weight") return this.#weights.resolve([this.#artifact.weights[index]])[0];
-    const key = `${space} ${index}`;
-    const known = this.#held.get(key);
-    if (known !== undefined) return known;
-    const buffer = this.#device.allocate(Math.max(this.#bytes(space, index), 4));
-    this.#held.set(key, buffer);
-    return buffer;
+  at({ space, index }: BufferName): Address {
+    if (space === "weight") return { buffer: this.#weights.resolve([this.#artifact.weights[index]])[0], offset: 0 };
+    return { buffer: this.#arena, offset: this.#offsets.get(`${space} ${index}`) as number };
   }
 
   #bytes(space: "input" | "output" | "scratch", index: number): number {
@@ -103,14 +119,14 @@ class Buffers {
   }
 
   release(): void {
-    for (const b of this.#held.values()) this.#device.release(b);
+    this.#device.release(this.#arena);
   }
 }
 
 /** Launches of a proof: the last step only where its result is compared. */
-function launchesOf(artifact: Artifact, expected: Expectation, buffers: Buffers): readonly Launch[] {
+function launchesOf(artifact: Artifact, expected: Expectation, contents: Contents): readonly Launch[] {
   const steps = artifact.steps.slice(...expected.steps);
-  const launches = bindSteps({ ...artifact, steps }, expected.dims, (ref) => ({ buffer: buffers.at(ref), offset: 0 }));
+  const launches = bindSteps({ ...artifact, steps }, expected.dims, (ref) => contents.at(ref));
   const last = launches[launches.length - 1];
   if (expected.items === undefined || last === undefined) return launches;
   const parts = expected.items.map(([first, end]) => ({ ...last, first, grid: Math.min(end, last.grid) }));
@@ -122,15 +138,17 @@ type Found = Float32Array | Int32Array | Uint8Array;
 /** The compared rows of the output, one behind the other. */
 async function readRows(
   device: Device,
-  output: DeviceBuffer,
+  { buffer, offset }: Address,
   expected: Pick<Expectation, "rows" | "width" | "outputType">,
 ): Promise<Found> {
   const { rows, width, outputType } = expected;
   const rowBytes = width * elementBytes(expected);
   const found = new Uint8Array(rows.length * rowBytes);
-  for (const [i, row] of rows.entries()) {
-    await device.read(output, row * rowBytes, found.subarray(i * rowBytes, (i + 1) * rowBytes));
-  }
+  await Promise.all(
+    rows.map((row, i) =>
+      device.read(buffer, offset + row * rowBytes, found.subarray(i * rowBytes, (i + 1) * rowBytes)),
+    ),
+  );
   if (outputType === "u8") return found;
   return outputType === "i32" ? new Int32Array(found.buffer) : new Float32Array(found.buffer);
 }
@@ -164,15 +182,15 @@ async function proveOne(
     covers: steps.map((s) => s.covers).join(", "),
     ...{ dims, worst, tolerance, pass: worst <= tolerance },
   });
-  const buffers = new Buffers(device, artifact, dims, weights);
+  const contents = new Contents(device, artifact, expected, weights);
   try {
-    const output = buffers.at(expected.output);
+    const output = contents.at(expected.output);
     // What no step writes must not pass by what an earlier proof left there.
     const poison = new Uint8Array(expected.width * elementBytes(expected)).fill(0xff);
-    for (const row of expected.rows) device.write(output, row * poison.length, poison);
+    for (const row of expected.rows) device.write(output.buffer, output.offset + row * poison.length, poison);
     // A later step may write the result over what an earlier one read, so contents come after the poison.
-    for (const one of expected.fills) writeFill(device, buffers.at(one.buffer), one);
-    const bound = device.bind(launchesOf(artifact, expected, buffers));
+    for (const one of expected.fills) writeFill(device, contents.at(one.buffer), one);
+    const bound = device.bind(launchesOf(artifact, expected, contents));
     try {
       await device.run(bound, signal === undefined ? {} : { signal });
     } finally {
@@ -183,7 +201,7 @@ async function proveOne(
     if (error instanceof FoveaError && error.code === "kernel_failed") return answer(Number.POSITIVE_INFINITY);
     throw error;
   } finally {
-    buffers.release();
+    contents.release();
   }
 }
 
@@ -220,7 +238,8 @@ interface Rates {
 function ratesOf({ capabilities }: Device): Rates {
   const figure = (name: string): number => {
     const value = capabilities[name];
-    return typeof value === "number" && value > 0 ? value : 1e9;
+    // Figures of a target are those of a card; what computes on the processor instead has others.
+    return typeof value === "number" && value > 0 && capabilities.software !== true ? value : 1e9;
   };
   // A tenth of what kernels reach: proofs run code that its engine has not optimised yet, on memory that was never touched, and
   // every byte is made up, written and read.

@@ -83,24 +83,34 @@ test("runner: results have their own memory, shape and type", async () => {
   assert.deepEqual([device.live.size, device.bound.size], [0, 0]);
 });
 
-test("runner: arenas are used again for the same key, and four stay at most", async () => {
+test("runner: arenas are used again by what fits, with what was bound in them", async () => {
   const { device } = devices();
   const runner = createProgramRunner(device);
   for (let i = 0; i < 3; i++) await runOf(runner, program("a"));
   assert.equal(device.allocations.length, 1);
-  // A larger program of the same key needs a larger arena.
-  await runOf(runner, program("a", 1000));
-  assert.deepEqual(device.allocations, [192, 1000]);
-  for (const key of ["b", "c", "d", "e", "f"]) await runOf(runner, program(key));
-  assert.equal(device.live.size, 4);
-  const before = device.allocations.length;
-  await runOf(runner, program("f"));
-  assert.equal(device.allocations.length, before);
-  // The oldest went first.
-  await runOf(runner, program("a"));
-  assert.equal(device.allocations.length, before + 1);
+  // A larger program needs a larger arena; the one that is almost as large makes room.
+  await runOf(runner, program("b", 1000));
+  await runOf(runner, program("c", 1100));
+  assert.deepEqual([device.allocations, device.live.size], [[192, 1000, 1100], 2]);
+  const bound = device.bound.size;
+  for (const key of ["d", "e", "a", "d", "e", "a"]) await runOf(runner, program(key));
+  assert.deepEqual([device.allocations.length, device.bound.size], [3, bound + 2]);
+  for (let i = 0; i < 20; i++) await runOf(runner, program(`x${i}`));
+  assert.deepEqual([device.allocations.length, device.bound.size], [3, 16]);
   runner.release();
-  assert.equal(device.live.size, 0);
+  assert.deepEqual([device.live.size, device.bound.size], [0, 0]);
+});
+
+test("runner: four idle arenas stay at most", async () => {
+  const { device, letGo } = devices();
+  const runner = createProgramRunner(device);
+  const runs = Array.from({ length: 6 }, () => runOf(runner, program("a", 192, "slow")));
+  assert.equal(device.live.size, 6);
+  letGo();
+  await Promise.all(runs);
+  assert.deepEqual([device.live.size, device.bound.size], [4, 4]);
+  runner.release();
+  assert.deepEqual([device.live.size, device.bound.size], [0, 0]);
 });
 
 test("runner: runs at the same time have arenas of their own", async () => {

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { collapseAxes, innerAccess } from "../../kernels/wasm/emit/axes.ts";
 import {
   elementwiseGrid,
   elementwiseKernel,
@@ -8,7 +7,8 @@ import {
   elementwiseWords,
   type OperandType,
 } from "../../kernels/wasm/emit/elementwise.ts";
-import type { ScalarExpr } from "../../kernels/wasm/emit/expr.ts";
+import { collapseAxes, innerAccess } from "../../runtime/abi/claims/axes.ts";
+import type { ScalarExpr } from "../../runtime/abi/claims/expr.ts";
 import { add, type Dim, dimKey, mul, symbol } from "../../runtime/core/dim.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { axesOf, checkStrided, type StridedRun } from "./cases/elementwise_cases.ts";

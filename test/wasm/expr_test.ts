@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { f32x4, get, set, v128 } from "../../kernels/wasm/asm/code.ts";
 import { kernelModule } from "../../kernels/wasm/asm/module.ts";
 import { elementwiseKernel } from "../../kernels/wasm/emit/elementwise.ts";
-import { exprFlops, exprKey, lowerExpr, type ScalarExpr } from "../../kernels/wasm/emit/expr.ts";
+import { exprFlops, lowerExpr } from "../../kernels/wasm/emit/expr.ts";
+import { exprKey, type ScalarExpr } from "../../runtime/abi/claims/expr.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import type { ElementwiseOp } from "../../runtime/ir/ops.ts";
 import {

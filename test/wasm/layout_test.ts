@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { collapseAxes } from "../../kernels/wasm/emit/axes.ts";
 import { gatherKernel } from "../../kernels/wasm/emit/gather.ts";
 import { patchifyKernel } from "../../kernels/wasm/emit/patchify.ts";
 import { transposedCopy, transposedCopyKernel, transposedCopyWords } from "../../kernels/wasm/emit/transposed_copy.ts";
+import { collapseAxes } from "../../runtime/abi/claims/axes.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import {
   checkGather,

@@ -1,4 +1,6 @@
 /** Attention that reads queries, keys and values in place. */
+
+import { bytesOf, pointer, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import type { Claim, ClaimContext, KernelSpec, Offer, Place } from "../../../runtime/abi/kernel.ts";
 import {
   add,
@@ -24,7 +26,6 @@ import {
   attentionScratch,
   attentionSpan,
 } from "../emit/attention_grid.ts";
-import { bytesOf, pointer, sourcesOf } from "./operands.ts";
 
 const NAME = "attention";
 

@@ -1,8 +1,9 @@
 /** Scales of the columns of weights, computed once at load. */
+
+import { bytesOf, pointer, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import type { Claim, KernelSpec } from "../../../runtime/abi/kernel.ts";
 import { add, product } from "../../../runtime/core/dim.ts";
 import { channelScalesGrid, channelScalesKernel } from "../emit/channel_scales.ts";
-import { bytesOf, pointer, sourcesOf } from "./operands.ts";
 
 const NAME = "channel_scales";
 

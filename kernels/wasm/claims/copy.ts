@@ -1,11 +1,13 @@
 /** Values moved without arithmetic: dense copies of views, concatenation, weights that are results. */
+
+import { type CollapsedAxes, collapseAxes } from "../../../runtime/abi/claims/axes.ts";
+import { bytesOf, pointer, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import type { Claim, ClaimContext, EmitContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
 import { add, type Dim, dimEquals, mul } from "../../../runtime/core/dim.ts";
 import { DTYPE_BYTES } from "../../../runtime/core/dtype.ts";
 import { denseStrides } from "../../../runtime/core/strides.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import type { KernelModule } from "../asm/module.ts";
-import { type CollapsedAxes, collapseAxes } from "../emit/axes.ts";
 import { byteCopyGrid, byteCopyKernel, byteCopyWords, byteLines } from "../emit/byte_copy.ts";
 import { copyOptions, elementwiseGrid, elementwiseKernel, elementwiseWords } from "../emit/elementwise.ts";
 import {
@@ -14,7 +16,6 @@ import {
   transposedCopyKernel,
   transposedCopyWords,
 } from "../emit/transposed_copy.ts";
-import { bytesOf, pointer, type Source, sourcesOf } from "./operands.ts";
 
 /** Types whose values are moved as they are, words or bytes. */
 const MOVED_TYPES: readonly string[] = ["f32", "i32", "u8"];

@@ -1,9 +1,13 @@
 /** Chains of elementwise ops as one pass. */
+
+import { collapseAxes } from "../../../runtime/abi/claims/axes.ts";
+import { exprKey } from "../../../runtime/abi/claims/expr.ts";
+import { type Grown, grow } from "../../../runtime/abi/claims/grow.ts";
+import { bytesOf, pointer, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import type { Claim, ClaimContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
 import { add, type Dim, divisorOf, mul, product } from "../../../runtime/core/dim.ts";
 import { broadcastStrides, denseStrides } from "../../../runtime/core/strides.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
-import { collapseAxes } from "../emit/axes.ts";
 import {
   elementwiseGrid,
   elementwiseKernel,
@@ -11,9 +15,7 @@ import {
   elementwiseWords,
   type OperandType,
 } from "../emit/elementwise.ts";
-import { exprFlops, exprKey } from "../emit/expr.ts";
-import { type Grown, grow } from "./grow.ts";
-import { bytesOf, pointer, sourcesOf } from "./operands.ts";
+import { exprFlops } from "../emit/expr.ts";
 
 const size = (value: Dim): { readonly size: Dim } => ({ size: value });
 

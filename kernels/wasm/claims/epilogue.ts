@@ -1,12 +1,13 @@
 /** What products of all kinds share: what follows them, element by element, and how it is read. */
+
+import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
+import { grow, renumber } from "../../../runtime/abi/claims/grow.ts";
 import type { ClaimContext, Offer } from "../../../runtime/abi/kernel.ts";
 import { type Dim, dimEquals, type Shape } from "../../../runtime/core/dim.ts";
 import { broadcastStrides, denseStrides } from "../../../runtime/core/strides.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import type { EpilogueAccess } from "../emit/epilogue.ts";
-import type { ScalarExpr } from "../emit/expr.ts";
 import type { SizeHint } from "../emit/size.ts";
-import { grow, renumber } from "./grow.ts";
 
 /** What is applied to the product: input 0 is the product, inputs 1.. are `operands`. */
 export interface Epilogue {

@@ -1,4 +1,6 @@
 /** Rows by index, and patches of pictures. */
+
+import { bytesOf, pointer, rowItem, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import type { Claim, ClaimContext, EmitContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
 import { type Dim, dimEquals, floorDiv, mul, product } from "../../../runtime/core/dim.ts";
 import { denseStrides } from "../../../runtime/core/strides.ts";
@@ -6,7 +8,6 @@ import type { Node } from "../../../runtime/ir/node.ts";
 import { gatherKernel } from "../emit/gather.ts";
 import type { ElementBytes } from "../emit/loops.ts";
 import { patchifyKernel } from "../emit/patchify.ts";
-import { bytesOf, pointer, rowItem, type Source, sourcesOf } from "./operands.ts";
 import { denseHalf, type StoredWeight, storedWeight } from "./stored.ts";
 
 const size = (value: Dim): { readonly size: Dim } => ({ size: value });

@@ -1,4 +1,7 @@
 /** Matrix products with what follows them, element by element, in their epilogue. */
+
+import { bytesOf, pointer, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
+import { type ProductForm, productForm } from "../../../runtime/abi/claims/product_form.ts";
 import type {
   Claim,
   ClaimContext,
@@ -39,8 +42,7 @@ import {
   rowsOfTile,
   seen,
 } from "./epilogue.ts";
-import { bytesOf, hintOf, pointer, type Source, sizeOf, sourcesOf } from "./operands.ts";
-import { type ProductForm, productForm } from "./product_form.ts";
+import { hintOf, sizeOf } from "./sizes.ts";
 import { type StoredWeight, storedWeight } from "./stored.ts";
 
 const NAME = "matmul";

@@ -1,4 +1,7 @@
 /** Products of integers: rows are quantised into scratch, weights once at load; what follows is in the epilogue. */
+
+import { bytesOf, pointer, rowStride, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
+import { type ProductForm, productForm } from "../../../runtime/abi/claims/product_form.ts";
 import type { Claim, ClaimContext, EmitContext, KernelSpec, Offer, PackedLayout } from "../../../runtime/abi/kernel.ts";
 import { add, type Dim, evaluate, mul, product } from "../../../runtime/core/dim.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
@@ -30,8 +33,7 @@ import {
   rowsOfTile,
   seen,
 } from "./epilogue.ts";
-import { bytesOf, hintOf, pointer, rowStride, type Source, sourcesOf } from "./operands.ts";
-import { type ProductForm, productForm } from "./product_form.ts";
+import { hintOf } from "./sizes.ts";
 
 const NAME = "quantized_matmul";
 

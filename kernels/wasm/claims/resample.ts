@@ -1,10 +1,11 @@
 /** Fixed-point resampling of bytes along one axis. */
+
+import { bytesOf, pointer, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import type { Claim, ClaimContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
 import { add, ceilDiv, type Dim, evaluate, mul, product } from "../../../runtime/core/dim.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import { PIXEL_ROWS, resampleColumnsKernel } from "../emit/resample_columns.ts";
 import { resampleRowsKernel } from "../emit/resample_rows.ts";
-import { bytesOf, pointer, sourcesOf } from "./operands.ts";
 
 const NAME = "resample";
 

@@ -1,9 +1,10 @@
 /** Rotary positions on values that are read in place. */
+
+import { bytesOf, pointer, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import type { Claim, ClaimContext, KernelSpec, Offer, Place } from "../../../runtime/abi/kernel.ts";
 import { add, type Dim, dimEquals, mul, product } from "../../../runtime/core/dim.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import { ROTARY_ARGUMENTS, rotaryKernel } from "../emit/rotary.ts";
-import { bytesOf, pointer, sourcesOf } from "./operands.ts";
 
 const NAME = "rotary";
 

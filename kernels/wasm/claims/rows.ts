@@ -1,4 +1,6 @@
 /** Ops over the last axis: norms, softmax, reductions. */
+
+import { bytesOf, leading, pointer, rowItem, rowStride, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import type { ClaimContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
 import { add, mul, product } from "../../../runtime/core/dim.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
@@ -6,7 +8,6 @@ import type { KernelModule } from "../asm/module.ts";
 import { l2NormalizeKernel, layerNormKernel, rmsNormKernel } from "../emit/normalize.ts";
 import { reduceKernel } from "../emit/reduce.ts";
 import { softmaxKernel } from "../emit/softmax.ts";
-import { bytesOf, leading, pointer, rowItem, rowStride, sourcesOf } from "./operands.ts";
 
 interface RowOp {
   readonly kernel: (node: Node, madd: boolean) => KernelModule;

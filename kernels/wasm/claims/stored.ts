@@ -1,10 +1,11 @@
 /** Weights of two bytes: what claims ask for instead of an operand that is read through `stored_as`, and the op by itself. */
+
+import { bytesOf, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import type { Claim, ClaimContext, EmittedStep, KernelSpec, PackedLayout, Place } from "../../../runtime/abi/kernel.ts";
 import { type Dim, evaluate, mul, product } from "../../../runtime/core/dim.ts";
 import type { HalfDType } from "../../../runtime/core/dtype.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import { storedGrid, storedKernel } from "../emit/stored.ts";
-import { bytesOf, type Source, sourcesOf } from "./operands.ts";
 
 const NAME = "stored_as";
 

@@ -1,8 +1,9 @@
 /** Bytes of a strided value as a dense one. */
+
+import type { CollapsedAxes } from "../../../runtime/abi/claims/axes.ts";
 import { type Dim, dimEquals, mul } from "../../../runtime/core/dim.ts";
 import { type Code, get, i32, set } from "../asm/code.ts";
 import { type KernelModule, kernelModule } from "../asm/module.ts";
-import type { CollapsedAxes } from "./axes.ts";
 import { advance, copyBytes, copyFixed, countDown, forItems, word } from "./loops.ts";
 import { moveToPosition } from "./position.ts";
 

@@ -1,11 +1,18 @@
 /** Elementwise kernels: out[i...] = expr(operands[i...]) over strided operands, any number of collapsed outer axes. */
+
+import {
+  type CollapsedAxes,
+  type InnerAccess,
+  innerAccess,
+  requireContiguousOutput,
+} from "../../../runtime/abi/claims/axes.ts";
+import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
 import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
 import { type Code, f32x4, get, i32, i32x4, type Local, set, v128 } from "../asm/code.ts";
 import { hoistConstants } from "../asm/hoist.ts";
 import { type KernelFrame, type KernelModule, kernelModule } from "../asm/module.ts";
 import { remembered } from "../asm/remember.ts";
-import { type CollapsedAxes, type InnerAccess, innerAccess, requireContiguousOutput } from "./axes.ts";
-import { lowerExpr, type ScalarExpr } from "./expr.ts";
+import { lowerExpr } from "./expr.ts";
 import { advance, countDown, forItems, inFours, word, wordBytes } from "./loops.ts";
 import { moveToPosition, type Strided } from "./position.ts";
 

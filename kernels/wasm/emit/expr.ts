@@ -1,4 +1,6 @@
 /** Scalar expressions as vector code: what elementwise kernels and the epilogues of others compute per element. */
+
+import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
 import { internal } from "../../../runtime/core/diagnostics.ts";
 import type { ElementwiseOp } from "../../../runtime/ir/ops.ts";
 import { type Code, f32x4, get, type Local, set, v128 } from "../asm/code.ts";
@@ -15,12 +17,6 @@ import {
   tanh,
   type VectorFunction,
 } from "./math.ts";
-
-/** A function of one element of each input. A sub-expression that occurs as the same object is computed once. */
-export type ScalarExpr =
-  | { readonly input: number }
-  | { readonly constant: number }
-  | { readonly op: ElementwiseOp; readonly args: readonly ScalarExpr[] };
 
 interface OpCode {
   readonly arity: number;
@@ -142,13 +138,6 @@ export function lowerExpr(
   };
 
   return { code, result: value(expr) };
-}
-
-/** Canonical text: equal expressions have equal keys. */
-export function exprKey(expr: ScalarExpr): string {
-  if ("input" in expr) return `$${expr.input}`;
-  if ("constant" in expr) return Object.is(expr.constant, -0) ? "-0" : String(expr.constant);
-  return `${expr.op}(${expr.args.map(exprKey).join(", ")})`;
 }
 
 /** f32 operations per element; shared sub-expressions count once. */

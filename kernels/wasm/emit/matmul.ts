@@ -1,4 +1,6 @@
 /** Matrix product with an epilogue: C = epilogue(A B), A of f32, u8 or codes, B packed in panels (see pack_b.ts and pack_codes.ts). */
+
+import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
 import { internal } from "../../../runtime/core/diagnostics.ts";
 import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
 import type { HalfDType } from "../../../runtime/core/dtype.ts";
@@ -7,7 +9,6 @@ import { type KernelFrame, type KernelModule, kernelModule } from "../asm/module
 import { remembered } from "../asm/remember.ts";
 import { byteBlockScratch, multiplyBytes, panelSumBytes, panelsAtOnce } from "./byte_block.ts";
 import { type EpilogueAccess, type EpilogueOperand, storeBlock } from "./epilogue.ts";
-import type { ScalarExpr } from "./expr.ts";
 import { pairedWords } from "./half.ts";
 import { advance, countDown, forItems, word, wordBytes } from "./loops.ts";
 import { blockSteps, multiplyBlock } from "./matmul_block.ts";

@@ -1,7 +1,9 @@
 /** Reductions of rows to one number. */
+
+import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
 import { type Code, f32, f32x4, get, set, v128 } from "../asm/code.ts";
 import type { KernelModule } from "../asm/module.ts";
-import { lowerExpr, type ScalarExpr } from "./expr.ts";
+import { lowerExpr } from "./expr.ts";
 import { maxOfLanes, rowKernel, rowSum } from "./rows.ts";
 
 export type Reduction = "sum" | "mean" | "max";

@@ -1,8 +1,9 @@
 /** Copies whose operand is contiguous along another axis than the output: blocks of 4 x 4 through registers. */
+
+import type { CollapsedAxes } from "../../../runtime/abi/claims/axes.ts";
 import { ceilDiv, type Dim, dimEquals, mul } from "../../../runtime/core/dim.ts";
 import { type Code, get, i32, type Local, set, v128 } from "../asm/code.ts";
 import { type KernelModule, kernelModule } from "../asm/module.ts";
-import type { CollapsedAxes } from "./axes.ts";
 import { advance, countDown, forItems, inFours, word, wordBytes } from "./loops.ts";
 import { moveToPosition } from "./position.ts";
 import { transposeWords } from "./transpose.ts";

@@ -1,5 +1,5 @@
 /** Elementwise kernels: every op, every access class, every operand type. */
-import { type CollapsedAxes, collapseAxes } from "../../../kernels/wasm/emit/axes.ts";
+
 import {
   copyOptions,
   type ElementwiseOptions,
@@ -9,7 +9,8 @@ import {
   elementwiseWords,
   type OperandType,
 } from "../../../kernels/wasm/emit/elementwise.ts";
-import type { ScalarExpr } from "../../../kernels/wasm/emit/expr.ts";
+import { type CollapsedAxes, collapseAxes } from "../../../runtime/abi/claims/axes.ts";
+import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
 import { type Bindings, type Dim, evaluate } from "../../../runtime/core/dim.ts";
 import { hash32 } from "../../../runtime/core/random.ts";
 import type { ElementwiseOp } from "../../../runtime/ir/ops.ts";

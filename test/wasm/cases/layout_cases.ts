@@ -1,5 +1,5 @@
 /** Kernels that only move values: rows by index, patches. */
-import { collapseAxes } from "../../../kernels/wasm/emit/axes.ts";
+
 import { gatherKernel } from "../../../kernels/wasm/emit/gather.ts";
 import { patchifyKernel } from "../../../kernels/wasm/emit/patchify.ts";
 import {
@@ -8,6 +8,7 @@ import {
   transposedCopyKernel,
   transposedCopyWords,
 } from "../../../kernels/wasm/emit/transposed_copy.ts";
+import { collapseAxes } from "../../../runtime/abi/claims/axes.ts";
 import { hash32 } from "../../../runtime/core/random.ts";
 import * as ref from "../../../runtime/ir/evaluate/mod.ts";
 import {

@@ -1,6 +1,5 @@
 /** Matrix products: tiles, edges of every axis, blocks of K, batches and strides, epilogues of every access. */
 import type { EpilogueAccess } from "../../../kernels/wasm/emit/epilogue.ts";
-import type { ScalarExpr } from "../../../kernels/wasm/emit/expr.ts";
 import {
   type MatmulOptions,
   matmulArguments,
@@ -8,6 +7,7 @@ import {
   matmulKernel,
   matmulScratch,
 } from "../../../kernels/wasm/emit/matmul.ts";
+import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
 import type { ElementwiseOp } from "../../../runtime/ir/ops.ts";
 import { compare, type KernelCase, type KernelRun, runKernel, UNWRITTEN } from "../emit_kit.ts";
 import { type Check, checkAll, integers, packed, paired } from "./pack_b_cases.ts";

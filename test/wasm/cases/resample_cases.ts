@@ -1,9 +1,9 @@
 /** Fixed-point resampling of bytes, and copies of strided bytes. */
 
-import { collapseAxes } from "../../../kernels/wasm/emit/axes.ts";
 import { byteCopyGrid, byteCopyKernel, byteCopyWords, byteLines } from "../../../kernels/wasm/emit/byte_copy.ts";
 import { PIXEL_ROWS, resampleColumnsKernel } from "../../../kernels/wasm/emit/resample_columns.ts";
 import { resampleRowsKernel } from "../../../kernels/wasm/emit/resample_rows.ts";
+import { collapseAxes } from "../../../runtime/abi/claims/axes.ts";
 import { hash32 } from "../../../runtime/core/random.ts";
 import { denseStrides } from "../../../runtime/core/strides.ts";
 import * as ref from "../../../runtime/ir/evaluate/mod.ts";

@@ -1,5 +1,5 @@
 /** Scalar expressions evaluated in f64, independently of the emitters. */
-import type { ScalarExpr } from "../../../kernels/wasm/emit/expr.ts";
+import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
 import * as math from "../../../runtime/core/math.ts";
 import type { ElementwiseOp } from "../../../runtime/ir/ops.ts";
 

@@ -1,5 +1,5 @@
 /** How the axes of a product's result map to [batch, rows, columns] for everything that is read beside the result. */
-import { type Dim, dimEquals, mul, product, type Shape } from "../../../runtime/core/dim.ts";
+import { type Dim, dimEquals, mul, product, type Shape } from "../../core/dim.ts";
 
 /** Element strides over [batch, rows]. */
 export interface FormStrides {

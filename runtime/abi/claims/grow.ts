@@ -1,9 +1,10 @@
 /** Growing a claim backwards from its last elementwise op: what one pass over the result can compute. */
-import type { ClaimContext } from "../../../runtime/abi/kernel.ts";
-import { shapeEquals } from "../../../runtime/core/dim.ts";
-import type { Node } from "../../../runtime/ir/node.ts";
-import type { ElementwiseOp } from "../../../runtime/ir/ops.ts";
-import type { ScalarExpr } from "../emit/expr.ts";
+
+import { shapeEquals } from "../../core/dim.ts";
+import type { Node } from "../../ir/node.ts";
+import type { ElementwiseOp } from "../../ir/ops.ts";
+import type { ClaimContext } from "../kernel.ts";
+import type { ScalarExpr } from "./expr.ts";
 
 export interface Grown {
   /** The covered ops as one expression; its inputs are `leaves` by position. */

@@ -1,7 +1,7 @@
 /** Collapsing of axes: the fewest loops that walk several strided operands of one shape. */
 
-import { internal } from "../../../runtime/core/diagnostics.ts";
-import { type Dim, dimEquals, mul, type Shape } from "../../../runtime/core/dim.ts";
+import { internal } from "../../core/diagnostics.ts";
+import { type Dim, dimEquals, mul, type Shape } from "../../core/dim.ts";
 
 /** How an operand moves along the innermost axis: stride 1, stride 0, or any. */
 export type InnerAccess = "contiguous" | "scalar" | "strided";

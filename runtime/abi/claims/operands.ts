@@ -1,39 +1,9 @@
 /** Operands of claims: values seen through views, and weights. */
-import type {
-  ClaimContext,
-  EmitContext,
-  EmittedStep,
-  Operand,
-  OperandPlace,
-  Place,
-} from "../../../runtime/abi/kernel.ts";
-import {
-  type Box,
-  bounds,
-  type Dim,
-  dimEquals,
-  divisorOf,
-  evaluate,
-  fixedValue,
-  mul,
-  product,
-  type Shape,
-} from "../../../runtime/core/dim.ts";
-import { DTYPE_BYTES } from "../../../runtime/core/dtype.ts";
-import { denseStrides } from "../../../runtime/core/strides.ts";
-import type { Node } from "../../../runtime/ir/node.ts";
-import type { Size, SizeHint } from "../emit/size.ts";
-
-/** A size as a constant of the code where the range leaves one value. */
-export function sizeOf(d: Dim, box: Box): Size {
-  return fixedValue(d, box) ?? "argument";
-}
-
-/** What the range tells about a size. */
-export function hintOf(d: Dim, box: Box): SizeHint {
-  const exact = fixedValue(d, box);
-  return exact === undefined ? { most: bounds(d, box).max, multipleOf: divisorOf(d, box) } : { exact };
-}
+import { type Dim, dimEquals, evaluate, mul, product, type Shape } from "../../core/dim.ts";
+import { DTYPE_BYTES } from "../../core/dtype.ts";
+import { denseStrides } from "../../core/strides.ts";
+import type { Node } from "../../ir/node.ts";
+import type { ClaimContext, EmitContext, EmittedStep, Operand, OperandPlace, Place } from "../kernel.ts";
 
 export const bytesOf = (node: Node): Dim => mul(product(node.shape), DTYPE_BYTES[node.dtype]);
 
