@@ -6,7 +6,7 @@ import type { Store } from "./exec/store/store.ts";
 import { detectHost, type Host } from "./host/mod.ts";
 import { allOps } from "./session/all_ops.ts";
 import { createArtifacts } from "./session/artifacts.ts";
-import { type DeviceReport, deviceHost, openDevice, packedTarget, reportDevices } from "./session/devices.ts";
+import { type DeviceReport, deviceHost, openFirst, reportDevices } from "./session/devices.ts";
 import { firstPartyPlugins } from "./session/first_party.ts";
 import { createJournal } from "./session/journal.ts";
 import { checkRuntimeOptions, type RuntimeOptions } from "./session/options.ts";
@@ -81,14 +81,14 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
   checkPlugins(plugins);
   const ops = allOps(plugins);
   const packs = await Promise.all((options.packs ?? []).map((pack) => openPackSource(pack, host)));
-  const kind = options.device ?? "wasm";
-  const packed = packs.flatMap((pack) => pack.manifest.entries);
-  const target = options.target ?? (await packedTarget(kind, plugins, deviceHost(host), packed));
-  const device = await openDevice(kind, plugins, deviceHost(host), {
-    ...(target === undefined ? {} : { target }),
+  const kinds = options.device ?? "wasm";
+  const open = {
+    ...(options.target === undefined ? {} : { target: options.target }),
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     ...(options.memory === undefined ? {} : { memory: options.memory }),
-  });
+  };
+  const packed = packs.flatMap((pack) => pack.manifest.entries);
+  const device = await openFirst(typeof kinds === "string" ? [kinds] : kinds, plugins, deviceHost(host), open, packed);
   const journal = createJournal(options.log?.topics, options.log?.write);
   const layers = compileLayers(options.compile);
   const places = createPlaces({ device, plugins, host: deviceHost(host) });

@@ -18,7 +18,10 @@ const TARGETS = {
  * The command line and the workers that it starts, as a few files: a runtime takes longer to find some 400 modules than to run
  * most commands.
  */
-const COMMAND_LINE = ["runtime/cli/main.ts", "runtime/host/worker_entry.ts", "kernels/wasm/device/pool_worker.ts"];
+const COMMAND_LINE = [
+  ...["runtime/cli/main.ts", "runtime/host/worker_entry.ts"],
+  ...["kernels/wasm/device/pool_worker.ts", "kernels/webgpu/device/device_worker.ts"],
+];
 
 /** Bundled packages, which tools/vendor.mjs writes. */
 const VENDOR = `vendor${sep}`;

@@ -109,7 +109,11 @@ const CONFIG_FILE: Option = new Option(
 export function withCommonOptions(command: Command, config: Option = CONFIG_FILE): Command {
   return withHubOptions(command)
     .option("--json", "print one JSON document on stdout and nothing else")
-    .option("--device <kind>", "device to compute on: wasm or reference", "wasm")
+    .option(
+      "--device <kind>",
+      "device to compute on: wasm, webgpu or reference; the first available of several with commas",
+      "wasm",
+    )
     .option("--target <name>", "pin a target, such as wasm-simd128")
     .option("--threads <n>", "workers that compute; 0 computes on the main thread", wholeNumber(0, MAX_THREADS))
     .option("--memory <size>", "most device memory, such as 512m or 2g", byteSize)
@@ -166,7 +170,7 @@ export async function openRuntime(options: CommonOptions, more: RuntimeOptions =
   });
   const cache = options.cache ?? host.defaultCacheDir() ?? false;
   const runtime = await createRuntime({
-    device: options.device ?? "wasm",
+    device: (options.device ?? "wasm").split(","),
     cache,
     hub: hubSettings(options),
     ...(options.pack === undefined ? {} : { packs: options.pack }),

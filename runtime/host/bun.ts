@@ -2,6 +2,7 @@
 import { isatty } from "node:tty";
 import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
 import { withFileErrors } from "./file_error.ts";
+import { bunGpu } from "./gpu.ts";
 import type { Host, OpenFile } from "./host.ts";
 import { importModule } from "./import_module.ts";
 import { NODE_FILES } from "./node_files.ts";
@@ -60,5 +61,7 @@ export function createBunHost(): Host {
     // Some libraries, onnxruntime-web for one, put Node's Worker in the place of the global one.
     spawnWorker: (entry, data) =>
       "addEventListener" in Worker.prototype ? spawnWebWorker(entry, data) : spawnThread(entry, data),
+    gpu: bunGpu(),
+    gpuInWorker: false,
   };
 }

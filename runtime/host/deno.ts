@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
 import { createDigest } from "./digest.ts";
 import { withFileErrors } from "./file_error.ts";
+import { builtInGpu } from "./gpu.ts";
 import type { EntryKind, Host, OpenFile, WritableFile } from "./host.ts";
 import { importModule } from "./import_module.ts";
 import { originalPlace } from "./original_place.ts";
@@ -130,5 +131,8 @@ export function createDenoHost(): Host {
     // Worker threads take only local files; sources on a server start as Web Workers.
     spawnWorker: (entry, data) =>
       import.meta.url.startsWith("file:") ? spawnThread(entry, data) : spawnWebWorker(entry, data),
+    gpu: builtInGpu,
+    // Its `mapAsync` waits in the thread, at least 10 ms each time.
+    gpuInWorker: true,
   };
 }

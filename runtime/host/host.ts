@@ -1,5 +1,5 @@
 /** What fovea may ask of the runtime it lives in. Only the files of this folder touch runtime globals. */
-import type { WorkerHandle } from "../abi/device.ts";
+import type { Unavailable, WorkerHandle } from "../abi/device.ts";
 import type { SourcePlace } from "../core/source_place.ts";
 import type { Digest } from "./digest.ts";
 
@@ -91,4 +91,8 @@ export interface Host {
   rss(): number;
   /** Starts a worker that imports `entry` and calls its `start(port)`; see worker_side.ts. */
   spawnWorker(entry: URL, data: unknown): WorkerHandle;
+  /** The runtime's WebGPU, or why there is none. */
+  gpu(): Promise<GPU | Unavailable>;
+  /** Waiting for the GPU holds up the thread, so that its devices live in workers. */
+  readonly gpuInWorker: boolean;
 }

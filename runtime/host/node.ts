@@ -4,6 +4,7 @@ import { availableParallelism } from "node:os";
 import { isatty } from "node:tty";
 import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
 import { withFileErrors } from "./file_error.ts";
+import { nodeGpu } from "./gpu.ts";
 import type { Host, OpenFile } from "./host.ts";
 import { importModule } from "./import_module.ts";
 import { NODE_FILES, readAt } from "./node_files.ts";
@@ -50,5 +51,7 @@ export function createNodeHost(): Host {
     isTerminal: (stream) => isatty(DESCRIPTORS[stream]),
     rss: () => process.memoryUsage.rss(),
     spawnWorker: spawnThread,
+    gpu: nodeGpu(),
+    gpuInWorker: false,
   };
 }

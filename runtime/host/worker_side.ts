@@ -1,6 +1,8 @@
 /** The worker's half of `Host.spawnWorker`: one port for Web Workers and for Node's worker threads. */
 import { parentPort, workerData } from "node:worker_threads";
+import type { Unavailable } from "../abi/device.ts";
 import { internal } from "../core/diagnostics.ts";
+import { builtInGpu } from "./gpu.ts";
 
 /** What a worker has of the thread that started it. */
 export interface WorkerPort {
@@ -9,6 +11,8 @@ export interface WorkerPort {
   /** Sets the listener. Messages that arrived before are delivered first. */
   onMessage(listener: (message: unknown) => void): void;
   postMessage(message: unknown): void;
+  /** The runtime's own WebGPU, or why there is none. */
+  gpu(): Promise<GPU | Unavailable>;
 }
 
 /** What a module exports whose URL is given to `spawnWorker`. */
@@ -66,6 +70,7 @@ async function threadStart(): Promise<{ readonly entry: string; readonly port: W
       data,
       onMessage: (listener) => inbox.listen(listener),
       postMessage: (message) => parent.postMessage(message),
+      gpu: builtInGpu,
     },
   };
 }
@@ -85,6 +90,7 @@ async function webStart(scope: WebScope): Promise<{ readonly entry: string; read
       data,
       onMessage: (listener) => inbox.listen(listener),
       postMessage: (message) => scope.postMessage(message),
+      gpu: builtInGpu,
     },
   };
 }

@@ -22,6 +22,8 @@ export function deviceHost(host: Host): DeviceHost {
     engine: host.engine,
     cores: host.cores,
     spawnWorker: (entry, data) => host.spawnWorker(entry, data),
+    gpu: () => host.gpu(),
+    gpuInWorker: host.gpuInWorker,
   };
 }
 
@@ -51,21 +53,53 @@ export function findDevice(kind: string, plugins: readonly Plugin[]): DeviceSpec
   );
 }
 
+interface Packed {
+  readonly device: string;
+  readonly target: string;
+}
+
 /**
  * The target to open a device for where packs hold nothing for its own choice: the best of theirs that this machine can use.
  * @throws FoveaError `unknown_device`
  */
-export async function packedTarget(
+async function packedTarget(
   kind: string,
   plugins: readonly Plugin[],
   host: DeviceHost,
-  packed: readonly { readonly device: string; readonly target: string }[],
+  packed: readonly Packed[],
 ): Promise<string | undefined> {
   const spec = findDevice(kind, plugins);
   const names = new Set(packed.filter(({ device }) => device === kind).map(({ target }) => target));
+  if (names.size === 0) return undefined;
   const own = await spec.probe(host);
   if ("unavailable" in own || names.has(own.target)) return undefined;
   return spec.targets.find((name) => names.has(name) && spec.targetProblem?.(name) === undefined);
+}
+
+/**
+ * Opens the first of several kinds that is available, for the target of the options or else one that the packs hold.
+ * @throws FoveaError `unknown_device`, `device_unavailable` with each reason, and what the device's `open` throws
+ */
+export async function openFirst(
+  kinds: readonly string[],
+  plugins: readonly Plugin[],
+  host: DeviceHost,
+  options: OpenOptions,
+  packed: readonly Packed[],
+): Promise<Device> {
+  const reasons: FoveaError[] = [];
+  for (const kind of kinds) findDevice(kind, plugins);
+  for (const kind of kinds) {
+    try {
+      const target = options.target ?? (await packedTarget(kind, plugins, host, packed));
+      return await openDevice(kind, plugins, host, { ...options, ...(target === undefined ? {} : { target }) });
+    } catch (error) {
+      if (!(error instanceof FoveaError) || error.code !== "device_unavailable") throw error;
+      reasons.push(error);
+    }
+  }
+  if (reasons.length === 1) throw reasons[0];
+  throw new FoveaError("device_unavailable", reasons.map((r) => r.message).join(" "));
 }
 
 /** @throws FoveaError `unknown_device`, `device_unavailable`, and what the device's `open` throws */

@@ -4,6 +4,7 @@ import type { Plugin } from "../abi/plugin.ts";
 export async function firstPartyPlugins(): Promise<readonly Plugin[]> {
   return Promise.all([
     import("../../kernels/wasm/plugin.ts").then((m) => m.wasmPlugin),
+    import("../../kernels/webgpu/plugin.ts").then((m) => m.webgpuPlugin),
     import("../../kernels/reference/plugin.ts").then((m) => m.referencePlugin),
     import("../../plugins/clip/plugin.ts").then((m) => m.clipPlugin),
     import("../../plugins/siglip/plugin.ts").then((m) => m.siglipPlugin),

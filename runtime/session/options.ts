@@ -57,8 +57,8 @@ export interface LogOptions {
 }
 
 export interface RuntimeOptions {
-  /** Device kind; `wasm` unless given. */
-  readonly device?: string;
+  /** Device kind, or several, of which the first that is available is opened; `wasm` unless given. */
+  readonly device?: string | readonly string[];
   /** Kernels, devices, encoders and ops. First-party plugins are used when left out. */
   readonly plugins?: readonly Plugin[];
   /** Where artifacts are kept: a folder, a store of one's own, or `false` for this process alone (the default). */
@@ -143,7 +143,10 @@ export const MAX_THREADS: number = 512;
 const STORE = withMethods("a store", "get", "put", "delete");
 
 const RUNTIME_OPTIONS: Readonly<Record<keyof RuntimeOptions, Expected>> = {
-  device: TEXT,
+  device: {
+    text: "a text, or a list of names",
+    holds: (v) => TEXT.holds(v) || TEXTS.holds(v),
+  },
   plugins: {
     text: "a list of plugins, as definePlugin makes them",
     holds: (v) => Array.isArray(v) && v.every((p) => isObject(p) && TEXT.holds(p.name)),

@@ -1,0 +1,96 @@
+/** Chains of elementwise ops as one pass. */
+import { type CollapsedAxes, collapseAxes } from "../../../runtime/abi/claims/axes.ts";
+import { exprKey, type ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
+import { grow } from "../../../runtime/abi/claims/grow.ts";
+import { bytesOf, pointer, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
+import type { Arg, Claim, ClaimContext, EmitContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
+import { add, type Dim, mul, product } from "../../../runtime/core/dim.ts";
+import { broadcastStrides, denseStrides } from "../../../runtime/core/strides.ts";
+import type { Node } from "../../../runtime/ir/node.ts";
+import { type ElementwiseOptions, elementwiseGrid, elementwiseKernel, type OperandType } from "../emit/elementwise.ts";
+import { computes, exprFlops } from "../emit/expr.ts";
+import { kindOf, tooManyBuffers } from "./kinds.ts";
+
+const READABLE: readonly string[] = ["f32", "i32", "u8"];
+
+/** Sizes and strides in the order of `elementwiseNames`. */
+function wordsOf({ outer, inner, strides }: CollapsedAxes): readonly Arg[] {
+  const sizes: readonly Dim[] = [inner, ...outer, ...strides.flatMap((s) => [s.inner, ...s.outer])];
+  return sizes.map((size) => ({ size }));
+}
+
+/** One launch that computes `expr`, or copies the only operand's words, into the output's strides from `offset` elements on. */
+export function emitPass(
+  e: EmitContext,
+  name: string,
+  context: ClaimContext,
+  expr: ScalarExpr | undefined,
+  read: readonly { readonly node: Node; readonly source: Source }[],
+  to: { readonly shape: Node["shape"]; readonly strides: readonly Dim[]; readonly offset: Dim },
+): void {
+  const strides = read.map(({ source }) => broadcastStrides(source.shape, source.strides, to.shape));
+  const axes = collapseAxes(to.shape, [to.strides, ...strides]);
+  const operands: ElementwiseOptions["operands"] = read.map(({ node }) => ({
+    dtype: node.dtype as OperandType,
+    kind: kindOf(context, node),
+  }));
+  e.step({
+    name,
+    code: elementwiseKernel({ expr, operands, outer: axes.outer.length }),
+    args: [
+      { place: e.output, offset: mul(to.offset, 4), mode: "write" },
+      ...read.map(({ node, source }) => pointer(source, node)),
+      ...wordsOf(axes),
+    ],
+    grid: elementwiseGrid([axes.inner, ...axes.outer]),
+    flops: expr === undefined ? 0 : mul(exprFlops(expr), product(to.shape)),
+  });
+}
+
+function claimChain(
+  context: ClaimContext,
+  root: Node,
+  expr: ScalarExpr,
+  leaves: readonly Node[],
+  covers: readonly Node[],
+): Claim {
+  const sources = sourcesOf(context, leaves);
+  return {
+    kernel: "elementwise",
+    covers,
+    output: root,
+    operands: sources.operands,
+    weights: sources.weights,
+    cost: {
+      flops: mul(exprFlops(expr), product(root.shape)),
+      bytes: add(bytesOf(root), ...leaves.map(bytesOf)),
+      launches: 1,
+    },
+    emit: (e) => {
+      const read = leaves.map((node, i) => ({ node, source: sources.source(e, i) }));
+      const to = { shape: root.shape, strides: denseStrides(root.shape), offset: 0 };
+      emitPass(e, covers.map((n) => n.op).join("_"), context, expr, read, to);
+    },
+  };
+}
+
+export const ELEMENTWISE_KERNEL: KernelSpec = {
+  name: "elementwise",
+  device: "webgpu",
+  reads: [],
+  claim: (context, node): readonly Offer[] => {
+    if (node.op === "constant" && context.isOutput(node))
+      return [claimChain(context, node, { constant: node.attributes.value as number }, [], [node])];
+    if (context.kind(node) !== "elementwise") return [];
+    const alone = grow(context, node, { fuse: false });
+    const odd = [node, ...alone.leaves].find((n) => !READABLE.includes(n.dtype));
+    if (odd !== undefined || node.dtype !== "f32" || !computes(node.op)) {
+      const reason = `it computes f32 from f32, i32 and u8, not ${(odd ?? node).dtype}.`;
+      return [{ kernel: "elementwise", node, reason }];
+    }
+    const fused = grow(context, node, { fuse: true });
+    const single = claimChain(context, node, alone.expr, alone.leaves, alone.covers);
+    if (exprKey(fused.expr) === exprKey(alone.expr) || tooManyBuffers(context, fused.leaves)) return [single];
+    return [claimChain(context, node, fused.expr, fused.leaves, fused.covers), single];
+  },
+};

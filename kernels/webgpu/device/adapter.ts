@@ -1,0 +1,80 @@
+/** Adapters, and whether they compute. */
+import type { Capabilities, Unavailable } from "../../../runtime/abi/device.ts";
+import { adapterCapabilities } from "./capabilities.ts";
+import { USAGE } from "./usage.ts";
+
+/** Adapters that answer and compute nothing exist: a few numbers are doubled before one is trusted. */
+const CHECK = `
+@group(0) @binding(0) var<storage, read_write> numbers: array<f32>;
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) { numbers[id.x] = 2.0f * numbers[id.x] + 1.0f; }`;
+
+async function computes(device: GPUDevice): Promise<boolean> {
+  const given = Float32Array.from({ length: 64 }, (_, i) => i - 9.5);
+  const { storage, copySource, copyTarget, mapRead } = USAGE;
+  const numbers = device.createBuffer({ size: 256, usage: storage | copySource | copyTarget });
+  const back = device.createBuffer({ size: 256, usage: mapRead | copyTarget });
+  device.queue.writeBuffer(numbers, 0, given);
+  const pipeline = await device.createComputePipelineAsync({
+    layout: "auto",
+    compute: { module: device.createShaderModule({ code: CHECK }), entryPoint: "main" },
+  });
+  const encoder = device.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(
+    0,
+    device.createBindGroup({
+      layout: pipeline.getBindGroupLayout(0),
+      entries: [{ binding: 0, resource: { buffer: numbers } }],
+    }),
+  );
+  pass.dispatchWorkgroups(1);
+  pass.end();
+  encoder.copyBufferToBuffer(numbers, 0, back, 0, 256);
+  device.queue.submit([encoder.finish()]);
+  await back.mapAsync(1);
+  const found = new Float32Array(back.getMappedRange().slice(0));
+  numbers.destroy();
+  back.destroy();
+  return given.every((value, i) => found[i] === 2 * value + 1);
+}
+
+const LIMITS: readonly string[] = [
+  ...["maxBufferSize", "maxStorageBufferBindingSize", "maxStorageBuffersPerShaderStage"],
+  // `bun-webgpu` asks for usual values of what is left out, also where the adapter has less.
+  ...["Buffers", "Textures"].flatMap((kind) => ["Vertex", "Fragment"].map((s) => `maxStorage${kind}In${s}Stage`)),
+];
+
+/** The adapter's own values of {@link LIMITS}, as far as it knows them. */
+function largestLimits({ limits }: GPUAdapter): Record<string, number> {
+  const found = limits as unknown as Readonly<Record<string, number | undefined>>;
+  return Object.fromEntries(
+    LIMITS.flatMap((name) => {
+      const value = found[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+}
+
+export interface OpenedGpu {
+  readonly gpu: GPUDevice;
+  /** What the adapter adds to its target's capabilities. */
+  readonly capabilities: Capabilities;
+  /** What the device came from: some bindings free it with its object, device or not. */
+  readonly origin: readonly [GPU, GPUAdapter];
+}
+
+/** A device of the best adapter, with its largest limits. */
+export async function openGpuDevice(find: () => Promise<GPU | Unavailable>): Promise<OpenedGpu | Unavailable> {
+  const gpu = await find();
+  if ("unavailable" in gpu) return gpu;
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  if (adapter === null) return { unavailable: "no adapter was found; is a graphics driver installed?" };
+  const device = await adapter.requestDevice({ requiredLimits: largestLimits(adapter) });
+  if (await computes(device))
+    return { gpu: device, capabilities: adapterCapabilities(adapter), origin: [gpu, adapter] };
+  device.destroy();
+  const name = [adapter.info.vendor, adapter.info.architecture].filter((text) => text !== "").join(" ");
+  return { unavailable: `the adapter (${name || "without a name"}) answers and computes nothing` };
+}

@@ -1,0 +1,299 @@
+/** The WebGPU device: a program is one pass of dispatches, submitted with the copy that reads its results back. */
+import type {
+  Address,
+  BoundProgram,
+  Capabilities,
+  Device,
+  DeviceBuffer,
+  DeviceStats,
+  Launch,
+  RunOptions,
+} from "../../../runtime/abi/device.ts";
+import { FoveaError, internal } from "../../../runtime/core/diagnostics.ts";
+import type { OpenedGpu } from "./adapter.ts";
+import { type Bindings, createBindings } from "./bindings.ts";
+import { BufferPool } from "./buffer_pool.ts";
+import { type BytePatcher, createBytePatcher } from "./byte_patch.ts";
+import { webgpuCapabilities } from "./capabilities.ts";
+import { pointersOf, type Sharing } from "./code.ts";
+import { Ledger, largestBuffer } from "./ledger.ts";
+import { createPipelines, type Pipelines } from "./pipelines.ts";
+import { ReadBack } from "./read_back.ts";
+import { USAGE } from "./usage.ts";
+import { type PlacedWords, WORDS_STRIDE, WordsHeap } from "./words_heap.ts";
+
+const MOST_ACROSS = 65535;
+
+interface Command {
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  /** Bytes from the program's first word to its own. */
+  readonly place: number;
+  readonly across: number;
+  readonly down: number;
+}
+
+interface Program extends BoundProgram {
+  readonly commands: readonly Command[];
+  readonly words: PlacedWords;
+}
+
+const isAddress = (arg: Address | number): arg is Address => typeof arg === "object";
+
+/** Sizes, offsets and the grid of launches, each at its stride. */
+function wordsOf(launches: readonly Launch[]): Uint32Array<ArrayBuffer> {
+  const words = new Uint32Array((WORDS_STRIDE / 4) * Math.max(1, launches.length));
+  for (const [i, { args, first = 0, grid, kernel }] of launches.entries()) {
+    if (args.length + 2 > WORDS_STRIDE / 4) internal(`${kernel} takes ${args.length} arguments`);
+    const own = words.subarray((i * WORDS_STRIDE) / 4);
+    for (const [at, arg] of args.entries()) own[at] = isAddress(arg) ? arg.offset : arg;
+    own[args.length] = first;
+    own[args.length + 1] = grid;
+  }
+  return words;
+}
+
+export class WebGpuDevice implements Device {
+  readonly kind: string = "webgpu";
+  readonly target: string;
+  readonly capabilities: Capabilities;
+  readonly threads: number = 0;
+  readonly #opened: OpenedGpu;
+  readonly #gpu: GPUDevice;
+  readonly #ledger: Ledger;
+  readonly #buffers: Map<DeviceBuffer, GPUBuffer> = new Map();
+  readonly #pool: BufferPool;
+  readonly #pipelines: Pipelines;
+  readonly #bindings: Bindings;
+  readonly #words: WordsHeap;
+  readonly #patcher: BytePatcher;
+  readonly #reads: ReadBack;
+  /** Commands that are not submitted yet: runs, or bytes that are put into words. */
+  #pending: GPUCommandEncoder | undefined;
+  #pendingRuns = false;
+  #pendingPatches: { readonly gpu: GPUBuffer; readonly first: number; readonly end: number }[] = [];
+  /** What the device found wrong with what was submitted since the last read. */
+  #judged: Promise<unknown>[] = [];
+  #modulesCompiled = 0;
+  #runs = 0;
+  #submits = 0;
+  #failure: FoveaError | undefined;
+
+  constructor(opened: OpenedGpu, target: string, budget: number) {
+    const { gpu, capabilities } = opened;
+    this.#opened = opened;
+    this.#gpu = gpu;
+    this.target = target;
+    this.capabilities = { ...webgpuCapabilities(target), ...capabilities };
+    const most = largestBuffer(gpu);
+    this.#ledger = new Ledger(budget, most);
+    this.#pipelines = createPipelines(gpu);
+    this.#bindings = createBindings(gpu, this.#pipelines);
+    this.#words = new WordsHeap(gpu, this.#pipelines.uniforms);
+    const usage = USAGE.storage | USAGE.copySource | USAGE.copyTarget;
+    this.#pool = new BufferPool({ device: gpu, usage, most, onDestroy: (buffer) => this.#bindings.forget(buffer) });
+    this.#patcher = createBytePatcher(gpu);
+    this.#reads = new ReadBack({
+      device: gpu,
+      most,
+      encoder: () => this.#encoder(),
+      submit: () => {
+        this.#submit();
+        return Promise.all(this.#judged.splice(0)).then(() => {});
+      },
+    });
+    gpu.addEventListener("uncapturederror", (event) => {
+      const { message } = (event as GPUUncapturedErrorEvent).error;
+      this.#failure ??= new FoveaError("kernel_failed", `The device "webgpu" refused a command: ${message}`);
+    });
+    gpu.lost.then(({ message }) => {
+      this.#failure ??= new FoveaError(
+        "device_lost",
+        `The device "webgpu" was lost${message === "" ? "" : `: ${message}`}. Make a new runtime to go on.`,
+      );
+    });
+  }
+
+  async load(code: ReadonlyMap<string, Uint8Array>): Promise<number> {
+    this.#check();
+    const compiled = await this.#pipelines.load(code);
+    this.#modulesCompiled += compiled;
+    return compiled;
+  }
+
+  has(code: string): boolean {
+    return this.#pipelines.has(code);
+  }
+
+  allocate(bytes: number): DeviceBuffer {
+    this.#check();
+    this.#ledger.take(bytes);
+    const buffer: DeviceBuffer = Object.freeze({ bytes, address: 0 });
+    this.#gpu.pushErrorScope("out-of-memory");
+    this.#buffers.set(buffer, this.#pool.take(bytes));
+    this.#judge(
+      (message) => new FoveaError("out_of_memory", `The adapter has no room for ${bytes} bytes more: ${message}`),
+    );
+    return buffer;
+  }
+
+  release(buffer: DeviceBuffer): void {
+    if (this.#failure?.code === "device_closed") return;
+    const gpu = this.#of(buffer);
+    // What was recorded may still use it.
+    this.#submit();
+    this.#buffers.delete(buffer);
+    this.#ledger.give(buffer.bytes);
+    this.#pool.give(gpu);
+  }
+
+  write(buffer: DeviceBuffer, offset: number, data: Uint8Array): void {
+    this.#check();
+    const gpu = this.#of(buffer);
+    const whole = offset % 4 === 0 ? data.length - (data.length % 4) : 0;
+    const end = offset + data.length;
+    const overlaps = this.#pendingPatches.some((p) => p.gpu === gpu && p.first < end && offset < p.end);
+    // What was recorded reads what was there before, and writes before this.
+    if (this.#pendingRuns || overlaps) this.#submit();
+    if (whole > 0) this.#gpu.queue.writeBuffer(gpu, offset, data as Uint8Array<ArrayBuffer>, 0, whole);
+    if (whole === data.length) return;
+    const first = offset + whole;
+    this.#patcher.encode(this.#encoder(), gpu, first, data.subarray(whole));
+    this.#pendingPatches.push({ gpu, first: first - (first % 4), end: Math.ceil(end / 4) * 4 });
+  }
+
+  async read(buffer: DeviceBuffer, offset: number, into: Uint8Array): Promise<void> {
+    this.#check();
+    try {
+      await this.#reads.read(this.#of(buffer), offset, into);
+    } catch (error) {
+      // Where the device is lost or closed, that is why the read failed.
+      await Promise.resolve();
+      this.#check();
+      throw error;
+    }
+    this.#check();
+  }
+
+  bind(launches: readonly Launch[]): BoundProgram {
+    this.#check();
+    const commands = launches.flatMap((launch, i): readonly Command[] => {
+      const count = launch.grid - (launch.first ?? 0);
+      if (count <= 0) return [];
+      const across = Math.min(count, MOST_ACROSS);
+      return [{ ...this.#bindOne(launch), place: i * WORDS_STRIDE, across, down: Math.ceil(count / across) }];
+    });
+    const words = this.#words.place(wordsOf(launches));
+    const program: Program = {
+      launches: launches.length,
+      commands,
+      words,
+      release: () => {
+        if (this.#failure?.code === "device_closed") return;
+        this.#submit();
+        words.release();
+      },
+    };
+    return program;
+  }
+
+  #bindOne({ code, args, kernel }: Launch): Pick<Command, "pipeline" | "group"> {
+    const blob = this.#pipelines.code(code);
+    if (blob.args.length !== args.length)
+      internal(`${kernel} takes ${blob.args.length} arguments, found ${args.length}`);
+    const buffers: GPUBuffer[] = [];
+    const sharing: Sharing = pointersOf(blob).map((at) => {
+      const buffer = this.#of((args[at] as Address).buffer);
+      const known = buffers.indexOf(buffer);
+      return known >= 0 ? known : buffers.push(buffer) - 1;
+    });
+    return {
+      pipeline: this.#pipelines.get(code, sharing),
+      group: this.#bindings.groupFor(code, sharing, buffers),
+    };
+  }
+
+  /** Records the run; it is submitted with the next read. */
+  async run(bound: BoundProgram, { signal, onStart }: RunOptions): Promise<void> {
+    this.#check();
+    signal?.throwIfAborted();
+    onStart?.();
+    const { commands, words } = bound as Program;
+    const pass = this.#encoder().beginComputePass();
+    let last: GPUComputePipeline | undefined;
+    for (const { pipeline, group, place, across, down } of commands) {
+      if (pipeline !== last) pass.setPipeline(pipeline);
+      last = pipeline;
+      pass.setBindGroup(0, group);
+      pass.setBindGroup(1, words.group, [words.offset + place]);
+      pass.dispatchWorkgroups(across, down);
+    }
+    pass.end();
+    this.#pendingRuns = true;
+    this.#runs++;
+  }
+
+  stats(): DeviceStats {
+    const { bytesInUse, peakBytes, limitBytes } = this.#ledger;
+    return {
+      modulesCompiled: this.#modulesCompiled,
+      bytesInUse,
+      peakBytes,
+      limitBytes,
+      runs: this.#runs,
+      details: {
+        pipelines: this.#pipelines.made,
+        bindGroups: this.#bindings.made + this.#words.made,
+        buffers: this.#pool.made + this.#words.made + this.#reads.buffersMade,
+        submits: this.#submits,
+        readBacks: this.#reads.count,
+      },
+    };
+  }
+
+  async close(): Promise<void> {
+    if (this.#failure?.code === "device_closed") return;
+    this.#failure = new FoveaError("device_closed", 'The device "webgpu" is closed; open it again to run on it.');
+    for (const gpu of this.#buffers.values()) this.#pool.destroy(gpu);
+    this.#buffers.clear();
+    this.#pool.clear();
+    this.#reads.clear();
+    this.#bindings.clear();
+    this.#words.clear();
+    this.#opened.gpu.destroy();
+  }
+
+  #of(buffer: DeviceBuffer): GPUBuffer {
+    return this.#buffers.get(buffer) ?? internal("a buffer is used that this device does not hold");
+  }
+
+  #encoder(): GPUCommandEncoder {
+    this.#pending ??= this.#gpu.createCommandEncoder();
+    return this.#pending;
+  }
+
+  #submit(): void {
+    if (this.#pending === undefined) return;
+    this.#gpu.pushErrorScope("validation");
+    this.#gpu.queue.submit([this.#pending.finish()]);
+    this.#pending = undefined;
+    this.#pendingRuns = false;
+    this.#pendingPatches = [];
+    this.#submits++;
+    this.#judge((message) => new FoveaError("kernel_failed", `The device "webgpu" refused a run: ${message}`));
+  }
+
+  /** Ends an error scope; the next read rejects with what it found. */
+  #judge(errorOf: (message: string) => FoveaError): void {
+    const judged = this.#gpu.popErrorScope().then((error) => {
+      if (error !== null) throw errorOf(error.message);
+    });
+    // Without a read it is nobody's.
+    judged.catch(() => {});
+    this.#judged.push(judged);
+  }
+
+  #check(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+}

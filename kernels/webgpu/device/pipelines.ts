@@ -1,0 +1,104 @@
+/** Pipelines by blob and sharing of buffers. Those of usual programs are made at load, all at once; others at their first use. */
+import { FoveaError, internal } from "../../../runtime/core/diagnostics.ts";
+import { decodeCode, type GpuCode, moduleFor, pointersOf, type Sharing, usualSharing } from "./code.ts";
+
+export interface Pipelines {
+  /** Compiles blobs that are new, and counts them. @throws FoveaError `invalid_code` with the compiler's message */
+  load(code: ReadonlyMap<string, Uint8Array>): Promise<number>;
+  has(digest: string): boolean;
+  code(digest: string): GpuCode;
+  get(digest: string, sharing: Sharing): GPUComputePipeline;
+  readonly uniforms: GPUBindGroupLayout;
+  layoutOf(digest: string, sharing: Sharing): GPUBindGroupLayout;
+  /** Pipelines that were made so far. */
+  readonly made: number;
+}
+
+interface Variant {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+const COMPUTE = 4;
+
+export function createPipelines(device: GPUDevice): Pipelines {
+  const codes = new Map<string, GpuCode>();
+  const variants = new Map<string, Variant>();
+  const uniforms = device.createBindGroupLayout({
+    entries: [{ binding: 0, visibility: COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true } }],
+  });
+  let made = 0;
+  const keyOf = (digest: string, sharing: Sharing): string => `${digest} ${sharing.join()}`;
+
+  const descriptorOf = (
+    digest: string,
+    sharing: Sharing,
+  ): { layout: GPUBindGroupLayout; descriptor: GPUComputePipelineDescriptor } => {
+    const code = codes.get(digest) ?? internal(`code ${digest} is bound before it is loaded`);
+    const pointers = pointersOf(code);
+    const label = `${code.name} ${digest}`;
+    const entries = Array.from({ length: Math.max(-1, ...sharing) + 1 }, (_, binding): GPUBindGroupLayoutEntry => {
+      const written = pointers.some((at, i) => sharing[i] === binding && code.args[at] === "write");
+      return { binding, visibility: COMPUTE, buffer: { type: written ? "storage" : "read-only-storage" } };
+    });
+    const layout = device.createBindGroupLayout({ entries });
+    const module = device.createShaderModule({ code: moduleFor(code, sharing), label });
+    return {
+      layout,
+      descriptor: {
+        layout: device.createPipelineLayout({ bindGroupLayouts: [layout, uniforms] }),
+        compute: { module, entryPoint: "main" },
+        label,
+      },
+    };
+  };
+
+  const variant = (digest: string, sharing: Sharing): Variant => {
+    const key = keyOf(digest, sharing);
+    const known = variants.get(key);
+    if (known !== undefined) return known;
+    const { layout, descriptor } = descriptorOf(digest, sharing);
+    const fresh = { layout, pipeline: device.createComputePipeline(descriptor) };
+    made++;
+    variants.set(key, fresh);
+    return fresh;
+  };
+
+  return {
+    get made() {
+      return made;
+    },
+    uniforms,
+    has: (digest) => codes.has(digest),
+    code: (digest) => codes.get(digest) ?? internal(`code ${digest} is bound before it is loaded`),
+    get: (digest, sharing) => variant(digest, sharing).pipeline,
+    layoutOf: (digest, sharing) => variant(digest, sharing).layout,
+    load: async (blobs) => {
+      const fresh = [...blobs].filter(([digest]) => !codes.has(digest));
+      for (const [digest, bytes] of fresh) codes.set(digest, decodeCode(digest, bytes));
+      await Promise.all(
+        fresh.map(async ([digest]) => {
+          const sharing = usualSharing(codes.get(digest) as GpuCode);
+          device.pushErrorScope("validation");
+          const { layout, descriptor } = descriptorOf(digest, sharing);
+          const problem = device.popErrorScope();
+          try {
+            const pipeline = await device.createComputePipelineAsync(descriptor);
+            made++;
+            variants.set(keyOf(digest, sharing), { pipeline, layout });
+          } catch (cause) {
+            codes.delete(digest);
+            const [found] = ((await problem)?.message ?? String(cause)).split("\n");
+            const { name } = decodeCode(digest, blobs.get(digest) as Uint8Array);
+            throw new FoveaError(
+              "invalid_code",
+              `The adapter refused the kernel ${name} (code blob ${digest}): ${found}.`,
+              { cause },
+            );
+          }
+        }),
+      );
+      return fresh.length;
+    },
+  };
+}

@@ -1,0 +1,91 @@
+/** Reads that are asked for together come back through one copy and one wait. */
+import { BufferPool } from "./buffer_pool.ts";
+import { USAGE } from "./usage.ts";
+
+interface Read {
+  readonly source: GPUBuffer;
+  readonly offset: number;
+  readonly into: Uint8Array;
+  readonly resolve: () => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+export interface ReadBackOptions {
+  readonly device: GPUDevice;
+  /** Largest size of a buffer. */
+  readonly most: number;
+  /** Where commands are recorded. */
+  readonly encoder: () => GPUCommandEncoder;
+  /** Submits what was recorded; rejects with what the device found wrong with it. */
+  readonly submit: () => Promise<void>;
+}
+
+const READ_MODE = 1;
+
+export class ReadBack {
+  readonly #options: ReadBackOptions;
+  readonly #pool: BufferPool;
+  #waiting: Read[] = [];
+  /** Waits for the device so far. */
+  count = 0;
+
+  constructor(options: ReadBackOptions) {
+    this.#options = options;
+    const { device, most } = options;
+    this.#pool = new BufferPool({ device, usage: USAGE.mapRead | USAGE.copyTarget, most, larger: true });
+  }
+
+  /** Buffers that were made so far. */
+  get buffersMade(): number {
+    return this.#pool.made;
+  }
+
+  read(source: GPUBuffer, offset: number, into: Uint8Array): Promise<void> {
+    if (into.length === 0) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ source, offset, into, resolve, reject });
+      if (this.#waiting.length === 1) queueMicrotask(() => void this.#go(this.#waiting.splice(0)));
+    });
+  }
+
+  async #go(reads: readonly Read[]): Promise<void> {
+    try {
+      await this.#copy(reads);
+      for (const { resolve } of reads) resolve();
+    } catch (error) {
+      for (const { reject } of reads) reject(error);
+    }
+  }
+
+  async #copy(reads: readonly Read[]): Promise<void> {
+    let size = 0;
+    const places = reads.map(({ offset, into }) => {
+      const first = offset - (offset % 4);
+      const bytes = Math.ceil((offset + into.length - first) / 4) * 4;
+      const at = size;
+      size += bytes;
+      return { first, bytes, at };
+    });
+    const staging = this.#pool.take(size);
+    try {
+      const encoder = this.#options.encoder();
+      for (const [i, { source }] of reads.entries())
+        encoder.copyBufferToBuffer(source, places[i].first, staging, places[i].at, places[i].bytes);
+      const submitted = this.#options.submit();
+      this.count++;
+      await Promise.all([submitted, staging.mapAsync(READ_MODE, 0, size)]);
+      const mapped = staging.getMappedRange(0, size);
+      for (const [i, { offset, into }] of reads.entries())
+        into.set(new Uint8Array(mapped, places[i].at + offset - places[i].first, into.length));
+      staging.unmap();
+      this.#pool.give(staging);
+    } catch (error) {
+      this.#pool.destroy(staging);
+      throw error;
+    }
+  }
+
+  clear(): void {
+    this.#pool.clear();
+  }
+}

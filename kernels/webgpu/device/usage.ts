@@ -1,0 +1,8 @@
+/** GPUBufferUsage, which not every host has as a global: MAP_READ, COPY_SRC, COPY_DST, UNIFORM, STORAGE. */
+export const USAGE: Readonly<Record<"mapRead" | "copySource" | "copyTarget" | "uniform" | "storage", number>> = {
+  mapRead: 1,
+  copySource: 4,
+  copyTarget: 8,
+  uniform: 64,
+  storage: 128,
+};

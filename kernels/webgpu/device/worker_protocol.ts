@@ -1,0 +1,71 @@
+/** Messages between the caller's thread and the worker that a device lives in. Buffers and programs are numbers, given by the caller. */
+import type { Capabilities, DeviceStats, Unavailable } from "../../../runtime/abi/device.ts";
+
+/** A worker's side of its messages; the host's worker entry supplies it. */
+export interface WorkerPort {
+  /** What the device gave to the worker when it started. */
+  readonly data: unknown;
+  onMessage(listener: (message: unknown) => void): void;
+  postMessage(message: unknown): void;
+  gpu(): Promise<GPU | Unavailable>;
+}
+
+export interface WorkerData {
+  readonly target: string;
+}
+
+/** A launch whose buffers are numbers. */
+export interface SentLaunch {
+  readonly kernel: string;
+  readonly code: string;
+  readonly args: readonly ({ readonly buffer: number; readonly offset: number } | number)[];
+  readonly grid: number;
+  readonly first?: number;
+}
+
+export interface SentRead {
+  readonly buffer: number;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** Those with `request` are answered, in any order; all others are carried out as they come. */
+export type ToWorker =
+  | { readonly type: "load"; readonly request: number; readonly code: ReadonlyMap<string, Uint8Array> }
+  | { readonly type: "allocate"; readonly buffer: number; readonly bytes: number }
+  | { readonly type: "release"; readonly buffer: number }
+  | { readonly type: "write"; readonly buffer: number; readonly offset: number; readonly data: Uint8Array }
+  | { readonly type: "bind"; readonly program: number; readonly launches: readonly SentLaunch[] }
+  | { readonly type: "unbind"; readonly program: number }
+  | { readonly type: "run"; readonly program: number }
+  | { readonly type: "read"; readonly request: number; readonly reads: readonly SentRead[] }
+  | { readonly type: "close"; readonly request: number };
+
+export interface SentError {
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface OpenedMessage {
+  readonly type: "opened";
+  /** Largest buffer, bytes. */
+  readonly largest: number;
+  /** What the adapter adds to its target's capabilities. */
+  readonly capabilities: Capabilities;
+}
+
+export interface AbsentMessage {
+  readonly type: "absent";
+  readonly reason: string;
+}
+
+export interface AnswerMessage {
+  readonly type: "answer";
+  readonly request: number;
+  readonly error?: SentError;
+  /** Blobs that `load` compiled, or the bytes of a read. */
+  readonly value?: number | readonly Uint8Array[];
+  readonly stats: DeviceStats;
+}
+
+export type FromWorker = OpenedMessage | AbsentMessage | AnswerMessage;

@@ -1,0 +1,56 @@
+/** WebGPU of the hosts: built in, or an optional peer that is loaded when a device first asks for it. */
+import type { Unavailable } from "../abi/device.ts";
+
+/** What the runtime brings itself. */
+export async function builtInGpu(): Promise<GPU | Unavailable> {
+  const { gpu } = navigator as { readonly gpu?: GPU };
+  return gpu ?? { unavailable: "this runtime has no WebGPU" };
+}
+
+/** `npm install webgpu`: Dawn for Node. */
+interface NodePeer {
+  create(flags: readonly string[]): GPU;
+}
+
+/** `npm install bun-webgpu`: Dawn for Bun. */
+interface BunPeer {
+  createGPUInstance(): GPU;
+}
+
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error)).split("\n")[0];
+
+async function loadPeer<T>(peer: string, create: (module: T) => GPU): Promise<GPU | Unavailable> {
+  let module: T;
+  try {
+    // Not a literal: bundlers and registries must not take an optional peer for a dependency.
+    module = (await import(peer)) as T;
+  } catch (error) {
+    const { code } = error as { readonly code?: string };
+    const absent = code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND";
+    return {
+      unavailable: absent
+        ? `WebGPU comes from the package "${peer}" here, which is not installed; run npm install ${peer}`
+        : `the package "${peer}" does not load: ${reasonOf(error)}`,
+    };
+  }
+  try {
+    return create(module);
+  } catch (error) {
+    return { unavailable: `the package "${peer}" does not start: ${reasonOf(error)}` };
+  }
+}
+
+/** Asks once; what was found stays referenced, since some peers end with their first object. */
+function once(load: () => Promise<GPU | Unavailable>): () => Promise<GPU | Unavailable> {
+  let found: Promise<GPU | Unavailable> | undefined;
+  return () => {
+    found ??= load();
+    return found;
+  };
+}
+
+export const nodeGpu = (): (() => Promise<GPU | Unavailable>) =>
+  once(() => loadPeer<NodePeer>("webgpu", ({ create }) => create([])));
+
+export const bunGpu = (): (() => Promise<GPU | Unavailable>) =>
+  once(() => loadPeer<BunPeer>("bun-webgpu", ({ createGPUInstance }) => createGPUInstance()));
