@@ -155,6 +155,6 @@ test("doctor lists the devices", async () => {
   assert.equal(result.runtime, (await detectHost()).name);
   assert.deepEqual(
     result.devices.map((d: { kind: string }) => d.kind),
-    ["wasm", "reference"],
+    ["wasm", "webgpu", "reference"],
   );
 });

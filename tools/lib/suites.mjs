@@ -58,7 +58,7 @@ export async function runSuite(runtime, files, limits) {
   try {
     const report = join(folder, "report");
     const { commands, parse } = await SUITES[runtime](files, report, limits.test);
-    const env = plainEnvironment({ FOVEA_CACHE_DIR: join(folder, "cache") });
+    const env = plainEnvironment({ FOVEA_CACHE_DIR: join(folder, "cache"), ...softwareGpu() });
     delete env.FOVEA_COMPILE;
     delete env.FOVEA_LOG;
     const runs = [];
@@ -89,6 +89,21 @@ export async function runSuite(runtime, files, limits) {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Where Debian, Ubuntu and Chrome's own packages put a Vulkan driver that computes on the processor. */
+const SOFTWARE_DRIVERS = [
+  "/usr/lib/chromium/vk_swiftshader_icd.json",
+  "/usr/lib/chromium-browser/vk_swiftshader_icd.json",
+  "/opt/google/chrome/vk_swiftshader_icd.json",
+];
+
+/** The software driver for WebGPU, the same on every machine that has it, unless the environment names one. */
+function softwareGpu() {
+  const driver = SOFTWARE_DRIVERS.find((file) => existsSync(file));
+  const { VK_DRIVER_FILES, VK_ICD_FILENAMES, XDG_RUNTIME_DIR = tmpdir() } = process.env;
+  if (driver === undefined || VK_DRIVER_FILES !== undefined || VK_ICD_FILENAMES !== undefined) return {};
+  return { VK_DRIVER_FILES: driver, XDG_RUNTIME_DIR };
 }
 
 const SUITES = {

@@ -1,0 +1,47 @@
+/** `device` as a list: the first kind that this machine has is opened, and reasons are told where there is none. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
+import { createRuntime, definePlugin, FoveaError } from "../../mod.ts";
+import { hasCode } from "../kit/assertions.ts";
+
+/** A device that no machine has. */
+function absent(kind: string, reason: string) {
+  return {
+    kind,
+    targets: [kind],
+    probe: async () => ({ unavailable: reason }),
+    targetCapabilities: () => ({}),
+    open: async () => {
+      throw new FoveaError("device_unavailable", "It was opened although it is absent.");
+    },
+  };
+}
+
+const plugins = [
+  definePlugin({
+    name: "@test/absent",
+    version: "1.0.0",
+    abi: 1,
+    devices: [absent("north", "it is too cold"), absent("south", "it is too warm")],
+  }),
+  wasmPlugin,
+];
+
+test("the first available device of a list is opened", async () => {
+  const runtime = await createRuntime({ device: ["north", "wasm", "south"], threads: 0, plugins });
+  assert.equal(runtime.device, "wasm");
+  await runtime.close();
+});
+
+test("without an available one the reasons of all are told", async () => {
+  const one = createRuntime({ device: ["south"], plugins });
+  await assert.rejects(one, hasCode("device_unavailable", /^The device "south" is not available: it is too warm\.$/));
+  const both = createRuntime({ device: ["north", "south"], plugins });
+  await assert.rejects(both, hasCode("device_unavailable", /"north".*too cold\..*"south".*too warm\./));
+});
+
+test("a kind that no plugin brings is an error even behind an available one", async () => {
+  const wrong = createRuntime({ device: ["wasm", "wasn"], plugins });
+  await assert.rejects(wrong, hasCode("unknown_device", /"wasn".*Did you mean "wasm"/));
+});
