@@ -1,0 +1,212 @@
+/**
+ * WebGPU on this machine: every case is checked, then timed; one table. From the root: `bun bench/gpu.ts`,
+ * `deno run -A bench/gpu.ts`, or on Node `node -e "import('./tools/build.mjs').then((m) => m.buildBench())"`
+ * and then `node .build/bench/bench/gpu.js`. Arguments: `--quick` for sizes that a driver on the processor manages, and names of
+ * cases (any part of one).
+ */
+import { fileURLToPath } from "node:url";
+import { webgpuPlugin } from "../kernels/webgpu/plugin.ts";
+import { createRuntime, type Tensor } from "../mod.ts";
+import type { Device } from "../runtime/abi/device.ts";
+import { compileGraph } from "../runtime/compile/compile.ts";
+import { fillNormal, hash32 } from "../runtime/core/random.ts";
+import { createInstanceWeights } from "../runtime/exec/instance_weights.ts";
+import { linkPlan } from "../runtime/exec/linker.ts";
+import { detectHost } from "../runtime/host/mod.ts";
+import { createGraphBuilder } from "../runtime/ir/builder.ts";
+import { createInterner } from "../runtime/ir/node.ts";
+import { OP_TABLE } from "../runtime/ir/ops.ts";
+import { deviceHost } from "../runtime/session/devices.ts";
+import { median } from "./interleave.ts";
+
+const QUICK = process.argv.includes("--quick");
+const WANTED = process.argv.slice(2).filter((name) => !name.startsWith("--"));
+const RUNS = QUICK ? 3 : 20;
+
+interface Row {
+  readonly name: string;
+  /** Largest difference over the standard deviation of what is expected. */
+  readonly difference: number;
+  /** Medians in milliseconds: of a call, and of the device's part of it where that can be told. */
+  readonly wallMs: number;
+  readonly deviceMs?: number;
+  readonly flops?: number;
+}
+
+const seconds = (): number => performance.now() / 1000;
+
+function normals(seed: number, count: number): Float32Array<ArrayBuffer> {
+  const data = new Float32Array(count);
+  fillNormal(data, seed, 0, 1);
+  return data;
+}
+
+async function openDevice(): Promise<Device> {
+  const [spec] = webgpuPlugin.devices ?? [];
+  return spec.open(deviceHost(await detectHost()), {});
+}
+
+/** C [m, n] = A [m, k] B [n, k] transposed, checked at 256 places. The device's time is that of many runs in one submit. */
+async function product(m: number, n: number, k: number): Promise<Row> {
+  const device = await openDevice();
+  const interner = createInterner(OP_TABLE);
+  const b = createGraphBuilder({ symbols: {}, interner });
+  b.output("c", b.matmul(b.input("a", [m, k]), b.weight("b", [n, k]), { transposeB: true }));
+  const { artifact, code } = compileGraph(b.finish(), {
+    ...{ interner, enabled: true },
+    ...{ kernels: webgpuPlugin.kernels ?? [], target: device.target, capabilities: device.capabilities },
+  });
+  await device.load(code);
+  const [left, right] = [normals(1, m * k), normals(2, n * k)];
+  const weights = createInstanceWeights(device);
+  await weights.load(artifact.weights, async () => right);
+  const a: Tensor = { dtype: "f32", shape: [m, k], data: left };
+  const call = { tag: "bench/product", instance: "", dims: {}, inputs: { a: "a" }, outputs: { c: "c" } };
+  const plan = { key: "product", calls: [call], constants: {}, results: { c: "c" } };
+  const program = linkPlan(plan, { a }, () => ({ artifact, weights: weights.resolve(artifact.weights) }));
+  const arena = device.allocate(program.arenaBytes);
+  const bound = device.bind(program.launches(arena));
+  device.write(arena, program.values.a.offset, new Uint8Array(left.buffer));
+  device.write(arena, program.values.c.offset, new Uint8Array(m * n * 4).fill(0xff));
+  const results = new Float32Array(m * n);
+  await device.run(bound, {});
+  await device.read(arena, program.values.c.offset, new Uint8Array(results.buffer));
+  let worst = 0;
+  for (let s = 0; s < 256; s++) {
+    const [i, j] = [hash32(3, s) % m, hash32(4, s) % n];
+    let sum = 0;
+    for (let p = 0; p < k; p++) sum += left[i * k + p] * right[j * k + p];
+    const off = Math.abs(results[i * n + j] - sum);
+    worst = Number.isFinite(off) ? Math.max(worst, off) : Number.POSITIVE_INFINITY;
+  }
+  const word = new Uint8Array(4);
+  const timed = async (runs: number): Promise<number> => {
+    const begin = seconds();
+    for (let i = 0; i < runs; i++) await device.run(bound, {});
+    await device.read(arena, program.values.c.offset, word);
+    return seconds() - begin;
+  };
+  const many = QUICK ? 3 : 21;
+  const pairs: (readonly [number, number])[] = [];
+  for (let i = 0; i < (QUICK ? 1 : 7); i++) pairs.push([await timed(1), await timed(many)]);
+  await device.close();
+  return {
+    name: `product ${m} x ${n} x ${k} f32`,
+    difference: worst / Math.sqrt(k),
+    wallMs: 1000 * median(pairs.map(([one]) => one)),
+    deviceMs: (1000 * median(pairs.map(([one, all]) => all - one))) / (many - 1),
+    flops: 2 * m * n * k,
+  };
+}
+
+interface Model {
+  readonly folder: string;
+  readonly component: "vision" | "text" | "audio";
+  readonly input: string;
+  /** Without the batch. */
+  readonly shape: readonly number[];
+  readonly output: "last_hidden_state";
+}
+
+const SIGLIP: Model = {
+  ...{ folder: "siglip-base-patch16-224", component: "vision" },
+  ...{ input: "pixel_values", shape: [3, 224, 224], output: "last_hidden_state" },
+};
+const MINILM: Model = {
+  ...{ folder: "all-minilm-l6-v2", component: "text" },
+  ...{ input: "input_ids", shape: [128], output: "last_hidden_state" },
+};
+const WHISPER: Model = {
+  ...{ folder: "whisper-base", component: "audio" },
+  ...{ input: "input_features", shape: [80, 3000], output: "last_hidden_state" },
+};
+
+function inputOf({ input, shape }: Model, batch: number): Tensor {
+  const whole = [batch, ...shape];
+  const count = whole.reduce((x, y) => x * y);
+  if (input === "input_ids")
+    return { dtype: "i32", shape: whole, data: Int32Array.from({ length: count }, (_, i) => hash32(7, i) % 1000) };
+  return { dtype: "f32", shape: whole, data: normals(7, count) };
+}
+
+/** A tower with made-up weights against the same on wasm. */
+async function model(name: string, spec: Model, batch: number): Promise<Row> {
+  const folder = fileURLToPath(new URL(`../test/fixtures/configs/${spec.folder}/`, import.meta.url));
+  const given = { [spec.input]: inputOf(spec, batch) };
+  const first: Float32Array[] = [];
+  const times: number[] = [];
+  for (const device of ["wasm", "webgpu"]) {
+    const runtime = await createRuntime({ device });
+    const encoder = await runtime.load(folder, { loadFormat: "dummy", components: [spec.component] });
+    const encode = async (): Promise<Float32Array> =>
+      (await encoder.encode(given, { outputs: [spec.output] }))[spec.output]?.data as Float32Array;
+    first.push(await encode());
+    if (device === "webgpu") {
+      await encode();
+      for (let i = 0; i < RUNS; i++) {
+        const begin = performance.now();
+        await encode();
+        times.push(performance.now() - begin);
+      }
+      console.log(`${name}: ${JSON.stringify(runtime.stats().device.details)}`);
+    }
+    await runtime.close();
+  }
+  const [expected, found] = first;
+  let [sum, squares, worst] = [0, 0, 0];
+  for (const [i, value] of expected.entries()) {
+    sum += value;
+    squares += value * value;
+    const off = Math.abs(found[i] - value);
+    worst = Number.isFinite(off) ? Math.max(worst, off) : Number.POSITIVE_INFINITY;
+  }
+  const deviation = Math.sqrt(squares / expected.length - (sum / expected.length) ** 2);
+  return { name, difference: worst / deviation, wallMs: median(times) };
+}
+
+const MODELS: readonly (readonly [string, Model, number])[] = [
+  ["siglip-base f32 batch 1", SIGLIP, 1],
+  ["siglip-base f32 batch 8", SIGLIP, 8],
+  ["minilm-l6 128 tokens batch 1", MINILM, 1],
+  ["whisper-base f32 batch 1", WHISPER, 1],
+];
+const PRODUCTS: readonly (readonly [number, number, number])[] = QUICK
+  ? [
+      [130, 70, 40],
+      [196, 128, 96],
+    ]
+  : [
+      [4096, 4096, 4096],
+      [1568, 3072, 768],
+      [196, 3072, 768],
+      [196, 768, 3072],
+    ];
+
+/** What a case may be off, as `fovea verify` has it for f32 four times over. */
+const TOLERANCE = 8e-5;
+
+const cases: (readonly [string, () => Promise<Row>])[] = [
+  ...PRODUCTS.map(([m, n, k]) => [`product ${m} x ${n} x ${k}`, () => product(m, n, k)] as const),
+  ...(QUICK ? [] : MODELS.map(([name, spec, batch]) => [name, () => model(name, spec, batch)] as const)),
+];
+const host = await detectHost();
+const found = await webgpuPlugin.devices?.[0].probe(deviceHost(host));
+console.log(`${host.name} ${host.version}: ${JSON.stringify(found)}`);
+const rows: Row[] = [];
+for (const [name, run] of cases) {
+  if (WANTED.length > 0 && !WANTED.some((part) => name.includes(part))) continue;
+  try {
+    const row = await run();
+    rows.push(row);
+    if (!(row.difference <= TOLERANCE)) process.exitCode = 1;
+  } catch (error) {
+    process.exitCode = 1;
+    console.log(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+console.log(["case".padEnd(34), "off by", "wall ms", "device ms", "TFLOP/s"].join("\t"));
+for (const { name, difference, wallMs, deviceMs, flops } of rows) {
+  const rate = deviceMs === undefined || flops === undefined ? "" : (flops / deviceMs / 1e9).toFixed(2);
+  const verdict = difference <= TOLERANCE ? difference.toExponential(1) : `${difference.toExponential(1)} WRONG`;
+  console.log([name.padEnd(34), verdict, wallMs.toFixed(2), deviceMs?.toFixed(3) ?? "", rate].join("\t"));
+}
