@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "8770ca2759c145594c7118a3a66edb94cd5dda12575d4b6d946a6e685c3892f9";
+export const SOURCE_DIGEST: string = "1ff8c86fd755a14cc6014bff28b39c980a724d542f79c6fc05549e24a11ea4cc";

@@ -117,11 +117,22 @@ export interface OpenOptions {
   readonly memory?: number;
 }
 
+/** A target that was measured to be faster on an engine than the one that the probe finds. */
+export interface TuningRecord {
+  /** How the engine's name begins. */
+  readonly engine: string;
+  /** What the probe says there. */
+  readonly found: string;
+  readonly target: string;
+}
+
 export interface DeviceSpec {
   readonly kind: string;
   /** Target names that can be pinned, best first. */
   readonly targets: readonly string[];
   probe(host: DeviceHost): Promise<{ readonly target: string; readonly capabilities: Capabilities } | Unavailable>;
+  /** Which target is opened instead of the probe's, by engine; none unless given. */
+  readonly tuned?: readonly TuningRecord[];
   /**
    * Capabilities that code for a target may use, whatever this machine has.
    * @throws FoveaError `unknown_target`

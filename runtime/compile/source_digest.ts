@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "49ad3be3935c64893bf717052ff0e33a522fd548a91d7f0a6f13dbbfaed2d3d2";
+export const SOURCE_DIGEST: string = "59febe4bc7f74ee3bd427daac98367fd5f795b463d77790de70a0abe2969f891";

@@ -29,11 +29,20 @@ export function deviceHost(host: Host): DeviceHost {
 
 const deviceSpecs = (plugins: readonly Plugin[]): readonly DeviceSpec[] => plugins.flatMap((p) => p.devices ?? []);
 
+/** What a device finds on this machine, with the target that its tuning records name for the engine. */
+async function probeDevice(spec: DeviceSpec, host: DeviceHost): ReturnType<DeviceSpec["probe"]> {
+  const found = await spec.probe(host);
+  if ("unavailable" in found) return found;
+  const { engine = "" } = host;
+  const record = spec.tuned?.find((r) => r.found === found.target && engine.startsWith(r.engine));
+  return record === undefined ? found : { target: record.target, capabilities: spec.targetCapabilities(record.target) };
+}
+
 /** Probes every device. */
 export async function reportDevices(plugins: readonly Plugin[], host: DeviceHost): Promise<readonly DeviceReport[]> {
   return Promise.all(
     deviceSpecs(plugins).map(async (spec): Promise<DeviceReport> => {
-      const found = await spec.probe(host);
+      const found = await probeDevice(spec, host);
       return "unavailable" in found
         ? { kind: spec.kind, unavailable: found.unavailable }
         : { kind: spec.kind, targets: spec.targets, ...found };
@@ -71,7 +80,7 @@ async function packedTarget(
   const spec = findDevice(kind, plugins);
   const names = new Set(packed.filter(({ device }) => device === kind).map(({ target }) => target));
   if (names.size === 0) return undefined;
-  const own = await spec.probe(host);
+  const own = await probeDevice(spec, host);
   if ("unavailable" in own || names.has(own.target)) return undefined;
   return spec.targets.find((name) => names.has(name) && spec.targetProblem?.(name) === undefined);
 }
@@ -110,8 +119,8 @@ export async function openDevice(
   options: OpenOptions,
 ): Promise<Device> {
   const spec = findDevice(kind, plugins);
-  const probed = await spec.probe(host);
+  const probed = await probeDevice(spec, host);
   if ("unavailable" in probed)
     throw new FoveaError("device_unavailable", `The device "${kind}" is not available: ${probed.unavailable}.`);
-  return spec.open(host, options);
+  return spec.open(host, { target: probed.target, ...options });
 }

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
 import { createRuntime, definePlugin, FoveaError } from "../../mod.ts";
+import type { OpenOptions } from "../../runtime/abi/device.ts";
+import { openDevice } from "../../runtime/session/devices.ts";
 import { hasCode } from "../kit/assertions.ts";
 
 /** A device that no machine has. */
@@ -44,4 +46,21 @@ test("without an available one the reasons of all are told", async () => {
 test("a kind that no plugin brings is an error even behind an available one", async () => {
   const wrong = createRuntime({ device: ["wasm", "wasn"], plugins });
   await assert.rejects(wrong, hasCode("unknown_device", /"wasn".*Did you mean "wasm"/));
+});
+
+test("a tuning record decides by engine about the target that a probe found, unless another is pinned", async () => {
+  const [spec] = wasmPlugin.devices ?? [];
+  const opened = async (engine: string, options: OpenOptions, host = "V8 99") => {
+    const tuned = [{ engine, found: "wasm-simd128", target: "wasm-simd128-6x8" }];
+    const found = { target: "wasm-simd128", capabilities: spec.targetCapabilities("wasm-simd128") };
+    const plugin = { ...wasmPlugin, devices: [{ ...spec, tuned, probe: async () => found }] };
+    const device = await openDevice("wasm", [plugin], { name: "test", cores: 1, engine: host }, options);
+    await device.close();
+    return device.target;
+  };
+  assert.equal(await opened("V8", {}), "wasm-simd128-6x8");
+  assert.equal(await opened("V8", { target: "wasm-simd128" }), "wasm-simd128");
+  assert.equal(await opened("JavaScriptCore", {}), "wasm-simd128");
+  for (const { found, target } of spec.tuned ?? [])
+    assert.ok(spec.targets.includes(found) && spec.targets.includes(target));
 });

@@ -1,5 +1,5 @@
 /** What code for a target may rely on, and the figures that the cover's roofline starts from. */
-import type { Capabilities } from "../../../runtime/abi/device.ts";
+import type { Capabilities, TuningRecord } from "../../../runtime/abi/device.ts";
 import { FoveaError } from "../../../runtime/core/diagnostics.ts";
 
 /** Fast enough on every engine that was tried: none spills its registers. */
@@ -42,6 +42,14 @@ const TARGETS: Readonly<Record<string, Capabilities>> = {
   "wasm-simd128": SIMD128,
   "wasm-simd128-6x8": { ...SIMD128, tileRows: 6, tileColumns: 8 },
 };
+
+/**
+ * Measured in whole products (docs/performance.md), not by a race at the first use: within milliseconds engines still run
+ * unoptimised code, and a target that changes from one start to the next finds nothing in the cache.
+ */
+export const TUNED: readonly TuningRecord[] = [
+  { engine: "JavaScriptCore", found: "wasm-simd128", target: "wasm-simd128-6x8" },
+];
 
 /** Target names that can be pinned, best first. */
 export const WASM_TARGETS: readonly string[] = Object.keys(TARGETS);

@@ -9,7 +9,7 @@ import type {
 } from "../../../runtime/abi/device.ts";
 import { FoveaError } from "../../../runtime/core/diagnostics.ts";
 import { disassemble } from "../asm/disassemble.ts";
-import { WASM_TARGETS, wasmCapabilities } from "./capabilities.ts";
+import { TUNED, WASM_TARGETS, wasmCapabilities } from "./capabilities.ts";
 import { InlineDevice } from "./inline_device.ts";
 import { MEMORY_LIMIT } from "./memory.ts";
 import { PoolDevice } from "./pool_device.ts";
@@ -17,21 +17,14 @@ import { hasSimd128, relaxedMultiplyAdd } from "./probe.ts";
 
 const NO_SIMD = "this engine's WebAssembly has no 128-bit vectors (simd128)";
 
-/**
- * Relaxed code is the default only where its madd is fused: elsewhere it is slower and gains nothing. Of the plain targets the
- * engine's name decides (docs/performance.md has the measurements), not a race at the first use: within milliseconds engines
- * still run unoptimised code, and a target that changes from one start to the next finds nothing in the cache.
- */
-function bestTarget({ engine = "" }: DeviceHost): string {
-  if (relaxedMultiplyAdd() === "fused") return "wasm-relaxed";
-  return engine.startsWith("JavaScriptCore") ? "wasm-simd128-6x8" : "wasm-simd128";
+/** Relaxed code is the default only where its madd is fused: elsewhere it is slower and gains nothing. */
+function bestTarget(): string {
+  return relaxedMultiplyAdd() === "fused" ? "wasm-relaxed" : "wasm-simd128";
 }
 
-async function probe(
-  host: DeviceHost,
-): Promise<{ readonly target: string; readonly capabilities: Capabilities } | Unavailable> {
+async function probe(): Promise<{ readonly target: string; readonly capabilities: Capabilities } | Unavailable> {
   if (!hasSimd128()) return { unavailable: NO_SIMD };
-  const target = bestTarget(host);
+  const target = bestTarget();
   return { target, capabilities: wasmCapabilities(target) };
 }
 
@@ -65,7 +58,7 @@ function checkedMemory(memory: number | undefined): number {
  */
 async function open(host: DeviceHost, options: OpenOptions): Promise<Device> {
   if (!hasSimd128()) throw new FoveaError("unsupported_target", `The device "wasm" is not available: ${NO_SIMD}.`);
-  const target = options.target ?? bestTarget(host);
+  const target = options.target ?? bestTarget();
   const problem = targetProblem(target);
   if (problem !== undefined) {
     throw new FoveaError(
@@ -89,6 +82,7 @@ export const WASM_DEVICE: DeviceSpec = {
   kind: "wasm",
   targets: WASM_TARGETS,
   probe,
+  tuned: TUNED,
   targetCapabilities: wasmCapabilities,
   targetProblem,
   open,
