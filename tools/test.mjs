@@ -40,7 +40,9 @@ function options() {
   const wanted = positionals.map((path) => path.replaceAll("\\", "/").replace(/^\.\//, "").replace(/\/$/, ""));
   const files = listTests({ slow: values.all === true || wanted.some((path) => path.startsWith("test/slow")) });
   const selected = wanted.length === 0 ? files : files.filter((file) => wanted.some((path) => within(file, path)));
-  if (selected.length === 0) throw new Error(`No test file matches ${wanted.join(", ") || "test/**/*_test.ts"}.`);
+  const unknown = wanted.filter((path) => !files.some((file) => within(file, path)));
+  if (unknown.length > 0) throw new Error(`No test file matches ${unknown.join(", ")}; name a file or a folder.`);
+  if (selected.length === 0) throw new Error("There is no test/**/*_test.ts.");
   const checks = values["no-checks"] !== true && wanted.length === 0;
   const limits = values.all === true ? SLOW_LIMITS : USUAL_LIMITS;
   return { runtimes, files: selected, checks, limits, times: values.times === true };

@@ -195,6 +195,19 @@ test("math: pow follows IEEE 754 at special values and is exact where the power 
   }
 });
 
+test("math: logAll is within 2e-11 of log from the least normal number to the largest, on both sides of its seams", () => {
+  const near = [...uniform(13, 20000, 0.999, 1.001)].map((x, i) => x * [Math.SQRT2, 1, 1.2, 1.7][i % 4]);
+  const exponents = [...uniform(14, 20000, -1021, 1023)].map(Math.floor);
+  const values = Float64Array.from(near, (x, i) => x * 2 ** exponents[i]);
+  values.set([2 ** -1022, Number.MAX_VALUE, 1, Math.SQRT2, 1 - 2 ** -53, 1 + 2 ** -52]);
+  const logs = values.slice();
+  math.logAll(logs.subarray(0, 7));
+  math.logAll(logs.subarray(7));
+  for (const [i, x] of values.entries()) {
+    assert.ok(Math.abs(logs[i] - math.log(x)) <= 2e-11, `log(${x}): ${logs[i]}, not ${math.log(x)}`);
+  }
+});
+
 test("math: identities hold to rounding", () => {
   for (const x of uniform(11, 4000, -300, 300)) {
     within(math.exp(x) * math.exp(-x), 1, 8, `exp(${x}) exp(-x)`);
