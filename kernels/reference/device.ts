@@ -76,11 +76,6 @@ class ReferenceDevice implements Device {
     into.set(this.#memory.window(buffer, offset, into.length));
   }
 
-  window(buffer: DeviceBuffer, offset: number, bytes: number): Uint8Array {
-    this.#check();
-    return this.#memory.window(buffer, offset, bytes);
-  }
-
   bind(launches: readonly Launch[]): BoundProgram {
     this.#check();
     const list = launches.map((launch) => ({

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/reference; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "cdb7914aa5b637c089dc5c154e8a8964daa2758f6f31aa237357437c99c9cf08";
+export const SOURCE_DIGEST: string = "73a136dd98549230840178dc54e9b8f5a1f32121613687dd7d313a914e49a332";

@@ -75,7 +75,7 @@ export interface Device {
   release(buffer: DeviceBuffer): void;
   write(buffer: DeviceBuffer, offset: number, data: Uint8Array): void;
   read(buffer: DeviceBuffer, offset: number, into: Uint8Array): Promise<void>;
-  /** Direct view for devices whose memory the host addresses; valid until the next allocation. */
+  /** A view of the memory itself, where the caller's thread has one that stays in place until the buffer is released. */
   window?(buffer: DeviceBuffer, offset: number, bytes: number): Uint8Array;
   bind(launches: readonly Launch[]): BoundProgram;
   /** Runs the whole list. @throws the signal's reason on abort; the device stays usable. */

@@ -2,14 +2,24 @@
 import type { Port, WeightUse } from "../abi/artifact.ts";
 import type { Device, DeviceBuffer } from "../abi/device.ts";
 import { internal } from "../core/diagnostics.ts";
-import { DTYPE_BYTES, encodeFromF32 } from "../core/dtype.ts";
+import { countElements, DTYPE_BYTES, encodeFromF32, type HalfDType } from "../core/dtype.ts";
 import { bindSteps, slotBytes } from "./linker.ts";
 import { holdsNonFinite, overflow } from "./overflow.ts";
 import { joinShared, type Shared } from "./shared_work.ts";
+import { Staging } from "./staging.ts";
 import type { WeightCache } from "./weight_cache.ts";
 
-/** Reads a checkpoint tensor as dense f32. @throws the signal's reason on abort */
-export type TensorReader = (name: string, shape: readonly number[], signal?: AbortSignal) => Promise<Float32Array>;
+/**
+ * Reads a checkpoint tensor as dense f32.
+ * @param into of the tensor's size: a reader may write there and return it, instead of an array of its own
+ * @throws the signal's reason on abort
+ */
+export type TensorReader = (
+  name: string,
+  shape: readonly number[],
+  signal?: AbortSignal,
+  into?: Float32Array,
+) => Promise<Float32Array>;
 
 /** Between the instances of a component that several were joined to; no tensor's name holds it. */
 export const INSTANCE_JOINT = " + ";
@@ -27,8 +37,11 @@ export function tensorName(instance: string, name: string): string {
 export interface InstanceWeights {
   /** Buffers of resident uses, in order. */
   resolve(uses: readonly WeightUse[]): readonly DeviceBuffer[];
-  /** Loads the uses that are not resident. */
-  load(uses: readonly WeightUse[], read: TensorReader, signal?: AbortSignal): Promise<void>;
+  /**
+   * Loads the uses that are not resident.
+   * @param shared what several such calls pass their weights through; each has its own unless given
+   */
+  load(uses: readonly WeightUse[], read: TensorReader, signal?: AbortSignal, shared?: Staging): Promise<void>;
   /** Whether a use is resident. */
   has(use: WeightUse): boolean;
   readonly bytes: number;
@@ -40,8 +53,9 @@ async function readValues(
   read: TensorReader,
   { name, shape }: WeightUse["sources"][number],
   signal?: AbortSignal,
+  into?: Float32Array,
 ): Promise<Float32Array> {
-  const values = await read(name, shape, signal);
+  const values = await read(name, shape, signal, into);
   const expected = shape.reduce((a, b) => a * b, 1);
   if (values.length !== expected) internal(`the tensor "${name}" has ${values.length} elements, expected ${expected}`);
   return values;
@@ -56,24 +70,51 @@ export function stagingBytes({ prologue }: WeightUse): number {
   return [...prologue.inputs.map(portBytes), ...slotBytes(prologue, {})].reduce((a, b) => a + b, 0);
 }
 
-/** Runs a prologue: sources to staging, steps, result kept; staging is given back. */
-async function runPrologue(
-  device: Device,
-  use: WeightUse,
-  destination: DeviceBuffer,
-  read: TensorReader,
-  signal: AbortSignal | undefined,
+/** How weights are read, and where they pass through. */
+interface Way {
+  readonly device: Device;
+  readonly staging: Staging;
+  readonly read: TensorReader;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Reads a tensor into the front of a buffer: straight into its memory, where the device shows that. */
+async function readTo(
+  { device, staging, read, signal }: Way,
+  buffer: DeviceBuffer,
+  source: WeightUse["sources"][number],
+  dtype: "f32" | HalfDType,
 ): Promise<void> {
+  const elements = countElements(source.shape);
+  const window = dtype === "f32" ? device.window?.(buffer, 0, 4 * elements) : undefined;
+  if (window !== undefined) {
+    const place = new Float32Array(window.buffer, window.byteOffset, elements);
+    const values = await readValues(read, source, signal, place);
+    if (values !== place) place.set(values);
+    return;
+  }
+  const array = staging.takeArray(elements);
+  try {
+    const values = await readValues(read, source, signal, array.subarray(0, elements));
+    device.write(buffer, 0, encodeFromF32(dtype, values));
+  } finally {
+    staging.giveArray(array);
+  }
+}
+
+/** Runs a prologue: sources to staging, steps, result kept; staging is given back. */
+async function runPrologue(way: Way, use: WeightUse, destination: DeviceBuffer): Promise<void> {
+  const { device, staging, read, signal } = way;
   const list = use.prologue;
   if (list === undefined) return internal("a weight without prologue was asked to run one");
-  const staging: DeviceBuffer[] = [];
+  const taken: DeviceBuffer[] = [];
   // What a prologue makes of constants alone has a prologue of its own.
   const nested = createInstanceWeights(device);
   try {
     const stage = (bytes: number): DeviceBuffer => {
-      const b = device.allocate(Math.max(bytes, 4));
-      staging.push(b);
-      return b;
+      const buffer = staging.take(bytes);
+      taken.push(buffer);
+      return buffer;
     };
     const inputs = list.inputs.map((p) => stage(portBytes(p)));
     const slots = slotBytes(list, {}).map((n) => stage(n));
@@ -82,7 +123,7 @@ async function runPrologue(
     for (let i = 0; i < inputs.length; i++) {
       const source =
         use.sources.find((s) => s.name === list.inputs[i].name) ?? internal("a prologue input has no source");
-      device.write(inputs[i], 0, encodeFromF32("f32", await readValues(read, source, signal)));
+      await readTo(way, inputs[i], source, "f32");
     }
     const launches = bindSteps(list, {}, (ref) => {
       const spaces = { input: inputs, output: [destination], scratch: slots, weight: weights };
@@ -96,7 +137,7 @@ async function runPrologue(
     }
   } finally {
     nested.release();
-    for (const b of staging) device.release(b);
+    for (const buffer of taken) staging.give(buffer);
   }
 }
 
@@ -133,17 +174,15 @@ export function createInstanceWeights(device: Device, instance?: string, cache?:
   const resident = new Map<string, DeviceBuffer>();
   /** Overlapping loads of one weight wait for the first. */
   const loading = new Map<string, Shared<void>>();
-  const loadOne = async (use: WeightUse, read: TensorReader, signal: AbortSignal | undefined): Promise<void> => {
+  const loadOne = async (use: WeightUse, way: Way): Promise<void> => {
     const buffer = device.allocate(use.bytes);
     const kept = use.keep === true ? cache : undefined;
     try {
       const known = await kept?.get(use);
       if (known !== undefined) device.write(buffer, 0, known);
-      else if (use.prologue === undefined) {
-        const values = await readValues(read, use.sources[0], signal);
-        device.write(buffer, 0, encodeFromF32(use.dtype ?? "f32", values));
-      } else await runPrologue(device, use, buffer, read, signal);
-      await checkStored(device, use, buffer, read, instance);
+      else if (use.prologue === undefined) await readTo(way, buffer, use.sources[0], use.dtype ?? "f32");
+      else await runPrologue(way, use, buffer);
+      await checkStored(device, use, buffer, way.read, instance);
       if (kept !== undefined && known === undefined) {
         const packed = new Uint8Array(use.bytes);
         await device.read(buffer, 0, packed);
@@ -158,11 +197,16 @@ export function createInstanceWeights(device: Device, instance?: string, cache?:
   return {
     has: ({ key }) => resident.has(key),
     resolve: (uses) => uses.map((u) => resident.get(u.key) ?? internal(`weight ${u.key} is not loaded`)),
-    load: async (uses, read, signal) => {
-      for (const use of uses) {
-        if (resident.has(use.key)) continue;
-        signal?.throwIfAborted();
-        await joinShared(loading, use.key, signal, () => loadOne(use, read, signal));
+    load: async (uses, read, signal, shared) => {
+      const staging = shared ?? new Staging(device);
+      try {
+        for (const use of uses) {
+          if (resident.has(use.key)) continue;
+          signal?.throwIfAborted();
+          await joinShared(loading, use.key, signal, () => loadOne(use, { device, staging, read, signal }));
+        }
+      } finally {
+        if (shared === undefined) staging.release();
       }
     },
     get bytes() {

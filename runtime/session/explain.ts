@@ -8,7 +8,8 @@ import { detailLines } from "./explain_text.ts";
 import type { Origin, RangeSlot, ReadyComponent } from "./ready_component.ts";
 import { limitText } from "./run_limit.ts";
 import type { ComponentSettings } from "./settings.ts";
-import { type PreparedTower, weightBytesOf } from "./tower.ts";
+import type { PreparedTower } from "./tower.ts";
+import { weightBytesOf } from "./tower_weights.ts";
 import { splitText } from "./trace.ts";
 
 /** One range of a component. */

@@ -113,8 +113,11 @@ function loadOne(
   const { modality } = tower;
   return loadTower(tower, {
     ...{ artifacts, plugin, call },
-    reader: (instance) => (name, shape, giveUp) =>
-      weights.read(tensorName(instance, name), shape, giveUp === undefined ? {} : { signal: giveUp }),
+    reader: (instance) => (name, shape, giveUp, into) =>
+      weights.read(tensorName(instance, name), shape, {
+        ...(giveUp === undefined ? {} : { signal: giveUp }),
+        ...(into === undefined ? {} : { into }),
+      }),
     kept: kept.of(weights),
     progress: {
       compile: progressTeller(parts, modality, "compile"),

@@ -1,24 +1,15 @@
 /** A loaded tower: components with their artifacts and weights, programs linked per geometry. */
-import type { WeightUse } from "../abi/artifact.ts";
-import type { Device } from "../abi/device.ts";
 import type { Plan, Tensors, TowerSpec } from "../abi/encoder.ts";
-import { bytesText, FoveaError } from "../core/diagnostics.ts";
+import { FoveaError } from "../core/diagnostics.ts";
 import { evaluate } from "../core/dim.ts";
-import type { TraceSink } from "../core/trace.ts";
 import type { ForwardContext } from "../exec/forward_context.ts";
-import {
-  createInstanceWeights,
-  type InstanceWeights,
-  stagingBytes,
-  type TensorReader,
-} from "../exec/instance_weights.ts";
+import type { InstanceWeights } from "../exec/instance_weights.ts";
 import type { ResolvedCall } from "../exec/linker.ts";
-import type { WeightCache } from "../exec/weight_cache.ts";
 import type { Artifacts, PrepareOptions } from "./artifacts.ts";
 import { concatRows, sliceRows } from "./batching.ts";
 import { withSlot } from "./call_slot.ts";
 import { type Caller, firstUse } from "./callers.ts";
-import { type CutComponent, usualInstances } from "./cut_component.ts";
+import type { CutComponent } from "./cut_component.ts";
 import { noComponent, noInstance, twoComponents } from "./plan_errors.ts";
 import type { RangeSlot, ReadyComponent } from "./ready_component.ts";
 import { limitRuns, type RunLimit } from "./run_limit.ts";
@@ -30,6 +21,7 @@ import {
   type SegmentReport,
   type SegmentRunner,
 } from "./segments.ts";
+import { checkRoom, loadWeights, type WeightOptions, weightKey } from "./tower_weights.ts";
 import type { RecordedSizes } from "./tune_ranges.ts";
 
 /** Linked programs kept; the one unused for longest goes first. */
@@ -86,16 +78,9 @@ export interface PrepareTowerOptions extends PrepareOptions {
   readonly onPrepared?: (done: number, total: number, tag: string) => void;
 }
 
-export interface TowerOptions extends PrepareOptions {
+export interface TowerOptions extends PrepareOptions, Omit<WeightOptions, "onLoaded"> {
   readonly artifacts: Artifacts;
-  /** Reader of one instance's tensors. */
-  readonly reader: (instance: string) => TensorReader;
-  /** Where one instance's packed weights are kept between loads. */
-  readonly kept?: ((instance: string) => WeightCache) | undefined;
   readonly progress: TowerProgress;
-  readonly now: () => number;
-  /** Told how long reading and packing weights took. */
-  readonly trace?: TraceSink | undefined;
   readonly onSizes?: ((sizes: RecordedSizes) => void) | undefined;
 }
 
@@ -114,32 +99,15 @@ export async function prepareTower(spec: TowerSpec, options: PrepareTowerOptions
 
 /** Compiles and loads a tower. @throws what compiling and reading throw; nothing stays behind then. */
 export async function loadTower(spec: TowerSpec, options: TowerOptions): Promise<LoadedTower> {
-  const { reader, kept, progress, now, trace, ...prepare } = options;
-  const { signal } = options;
   const weights = new Map<string, InstanceWeights>();
   const release = (): void => {
     for (const w of weights.values()) w.release();
     weights.clear();
   };
   try {
-    const { components } = await prepareTower(spec, { ...prepare, onPrepared: progress.compile });
+    const { components } = await prepareTower(spec, { ...options, onPrepared: options.progress.compile });
     checkRoom(spec, components);
-    const total = spec.components.reduce((n, c) => n + usualInstances(c).length, 0);
-    let loaded = 0;
-    for (const { spec: component, device, artifacts: ranges } of components.values()) {
-      const usual = usualInstances(component);
-      for (const instance of component.instances) {
-        const own = createInstanceWeights(device, instance, kept?.(instance));
-        weights.set(weightKey(component.tag, instance), own);
-        if (!usual.includes(instance)) continue;
-        const read = reader(instance);
-        const begin = now();
-        for (const range of ranges) await own.load(range.artifact.weights, read, signal);
-        const name = instance === "" ? component.tag : instance;
-        trace?.span({ kind: "weights", name, tag: component.tag, begin, end: now(), figures: { bytes: own.bytes } });
-        progress.weights(++loaded, total, instance);
-      }
-    }
+    await loadWeights(components, weights, { ...options, onLoaded: options.progress.weights });
     return new Tower(spec, components, weights, options, release);
   } catch (error) {
     release();
@@ -147,45 +115,7 @@ export async function loadTower(spec: TowerSpec, options: TowerOptions): Promise
   }
 }
 
-/** A component's weights, each packed form once. */
-function weightUses({ artifacts }: ReadyComponent): readonly WeightUse[] {
-  return [...new Map(artifacts.flatMap((a) => a.artifact.weights).map((w) => [w.key, w])).values()];
-}
-
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
-
-/** Bytes of a component's weights over all instances, as far as its ranges are compiled. */
-export function weightBytesOf(component: ReadyComponent): number {
-  return sum(weightUses(component).map((w) => w.bytes)) * usualInstances(component.spec).length;
-}
-
-/** Refuses before anything is read. @throws FoveaError `out_of_memory` */
-function checkRoom(spec: TowerSpec, components: ReadonlyMap<string, ReadyComponent>): void {
-  const all = [...components.values()];
-  for (const device of new Set(all.map((c) => c.device))) {
-    checkDevice(
-      spec,
-      all.filter((c) => c.device === device),
-      device,
-    );
-  }
-}
-
-function checkDevice(spec: TowerSpec, all: readonly ReadyComponent[], device: Device): void {
-  const needed = sum(all.map(weightBytesOf));
-  const { bytesInUse, limitBytes } = device.stats();
-  const room = limitBytes - bytesInUse;
-  if (needed <= room) return;
-  // The smallest run's values, and the largest weight twice while it is packed.
-  const least = (c: ReadyComponent): number => Math.min(...c.artifacts.map((a) => a.artifact.peakBytes));
-  const values = sum(all.filter((c) => c.artifacts.length > 0).map(least));
-  const fits = bytesInUse + needed + values + Math.max(...all.flatMap(weightUses).map(stagingBytes));
-  throw new FoveaError(
-    "out_of_memory",
-    `The weights of the ${spec.modality} tower need ${bytesText(needed)} and the device "${device.kind}" has ${bytesText(room)} left of ${bytesText(limitBytes)}. ` +
-      `A \`memory\` of ${bytesText(fits)} would fit; else load fewer components, close other encoders, or take a smaller model.`,
-  );
-}
 
 const isOutOfMemory = (error: unknown): boolean => error instanceof FoveaError && error.code === "out_of_memory";
 
@@ -193,8 +123,6 @@ const isOutOfMemory = (error: unknown): boolean => error instanceof FoveaError &
 const halfOf = (rows: number): number => Math.ceil(rows / 2);
 
 const mostRows = (tensors: Tensors): number => Math.max(...Object.values(tensors).map((t) => t.shape[0]));
-
-const weightKey = (tag: string, instance: string): string => `${tag} ${instance}`;
 
 interface Program {
   readonly plan: Plan;

@@ -154,14 +154,15 @@ export abstract class LinearDevice implements Device {
   }
 
   write(buffer: DeviceBuffer, offset: number, data: Uint8Array): void {
-    this.window(buffer, offset, data.length).set(data);
+    this.view(buffer, offset, data.length).set(data);
   }
 
   async read(buffer: DeviceBuffer, offset: number, into: Uint8Array): Promise<void> {
-    into.set(this.window(buffer, offset, into.length));
+    into.set(this.view(buffer, offset, into.length));
   }
 
-  window(buffer: DeviceBuffer, offset: number, bytes: number): Uint8Array {
+  /** Memory that is not shared moves when it grows: such a view is valid until the next allocation. */
+  protected view(buffer: DeviceBuffer, offset: number, bytes: number): Uint8Array {
     if (offset < 0 || offset + bytes > buffer.bytes) {
       internal(`bytes ${offset} to ${offset + bytes} of a buffer of ${buffer.bytes} bytes`);
     }

@@ -1,5 +1,5 @@
 /** A device with workers: the caller's thread posts one message per run and receives one. */
-import type { DeviceHost, WorkerHandle } from "../../../runtime/abi/device.ts";
+import type { DeviceBuffer, DeviceHost, WorkerHandle } from "../../../runtime/abi/device.ts";
 import { FoveaError } from "../../../runtime/core/diagnostics.ts";
 import { createControl, FAILED, failureReason, MESSAGES, RUN, STEP, STOP, WAKE } from "./control.ts";
 import { type Code, kernelFailure, LinearDevice, type Work } from "./linear_device.ts";
@@ -47,6 +47,11 @@ export class PoolDevice extends LinearDevice {
       throw error;
     }
     return device;
+  }
+
+  /** Shared memory stays in place while it grows. */
+  window(buffer: DeviceBuffer, offset: number, bytes: number): Uint8Array {
+    return this.view(buffer, offset, bytes);
   }
 
   protected prepare(code: Uint8Array): Uint8Array<ArrayBuffer> {

@@ -2,9 +2,9 @@
 import { FoveaError, nearest } from "../../core/diagnostics.ts";
 import type { ByteSource } from "./byte_source.ts";
 import type { CheckpointFiles } from "./checkpoint_files.ts";
-import { DEFAULT_SLICE_BYTES, readTensor, SliceBuffer, streamTensor } from "./read_tensor.ts";
+import { DEFAULT_SLICE_BYTES, readTensor, SliceBuffer } from "./read_tensor.ts";
 import { readSafetensorsHeader, type SafetensorsHeader, type StoredTensor } from "./safetensors.ts";
-import type { ReadOptions, TensorSink, TensorSource } from "./tensor_source.ts";
+import type { ReadOptions, TensorSource } from "./tensor_source.ts";
 import { INDEX_FILE, readIndex, SINGLE_FILE } from "./weight_index.ts";
 
 export type { ByteSource } from "./byte_source.ts";
@@ -26,8 +26,6 @@ export interface Checkpoint {
   identityOf(name: string): string | undefined;
   /** @throws FoveaError `missing_tensor`, `wrong_shape`, `non_finite_weights`, `unsupported_dtype`, `closed` */
   readTensor(name: string, shape: readonly number[], options?: ReadOptions): Promise<Float32Array>;
-  /** As `readTensor`, slice by slice. On an error, what the sink took must be thrown away. */
-  readInto(name: string, shape: readonly number[], sink: TensorSink, options?: ReadOptions): Promise<void>;
   /** Closes the files; reads that are under way fail. */
   close(): Promise<void>;
 }
@@ -205,10 +203,6 @@ export async function openCheckpoint(files: CheckpointFiles, options: Checkpoint
     readTensor: async (name, shape, read) => {
       const { source, tensor } = placeOf(name, shape);
       return readTensor(source, tensor, slices, read);
-    },
-    readInto: async (name, shape, sink, read) => {
-      const { source, tensor } = placeOf(name, shape);
-      await streamTensor(source, tensor, slices, sink, read);
     },
     close: async () => {
       closed = true;

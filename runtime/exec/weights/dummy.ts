@@ -22,7 +22,7 @@ export function createDummySource(seed: number): TensorSource {
     has: () => true,
     shapeOf: () => undefined,
     read: async (name, shape, options) => {
-      const values = new Float32Array(countElements(shape));
+      const values = options?.into ?? new Float32Array(countElements(shape));
       const own = seedOf(seed, name);
       for (let at = 0; at < values.length; at += SLICE) {
         options?.signal?.throwIfAborted();

@@ -3,7 +3,7 @@ import { FoveaError } from "../../core/diagnostics.ts";
 import { bytesOf, countElements, DTYPE_BYTES, decodeToF32, isFloatDType } from "../../core/dtype.ts";
 import type { ByteSource } from "./byte_source.ts";
 import { readableDType, type StoredTensor } from "./safetensors.ts";
-import type { ReadOptions, TensorSink } from "./tensor_source.ts";
+import type { ReadOptions } from "./tensor_source.ts";
 
 export const DEFAULT_SLICE_BYTES: number = 1 << 23;
 
@@ -28,13 +28,33 @@ export class SliceBuffer {
   }
 }
 
+/** Adding one to a full exponent carries into the sign: one test for eight numbers, and no branch. */
+function holdsFullExponent(bits: Int32Array): boolean {
+  const whole = bits.length & ~7;
+  let carried = 0;
+  for (let i = 0; i < whole; i += 8) {
+    carried |=
+      ((bits[i] & 0x7f800000) + 0x800000) |
+      ((bits[i + 1] & 0x7f800000) + 0x800000) |
+      ((bits[i + 2] & 0x7f800000) + 0x800000) |
+      ((bits[i + 3] & 0x7f800000) + 0x800000) |
+      ((bits[i + 4] & 0x7f800000) + 0x800000) |
+      ((bits[i + 5] & 0x7f800000) + 0x800000) |
+      ((bits[i + 6] & 0x7f800000) + 0x800000) |
+      ((bits[i + 7] & 0x7f800000) + 0x800000);
+  }
+  for (let i = whole; i < bits.length; i++) carried |= (bits[i] & 0x7f800000) + 0x800000;
+  return carried < 0;
+}
+
 /** Counts what is not finite: every exponent bit of an f32 set. */
 class NonFiniteCount {
   #count = 0;
   #first = 0;
 
   add(values: Float32Array, offset: number): void {
-    const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+    const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
+    if (!holdsFullExponent(bits)) return;
     for (let i = 0; i < bits.length; i++) {
       if ((bits[i] & 0x7f800000) !== 0x7f800000) continue;
       if (this.#count === 0) this.#first = offset + i;
@@ -67,7 +87,10 @@ async function fill(source: ByteSource, tensor: StoredTensor, into: Uint8Array, 
  */
 const sliceElements = (slices: SliceBuffer, bytes: number): number => Math.floor(slices.bytes / bytes);
 
-/** The whole tensor as f32. f32 is read in place; other types pass through the slice buffer. */
+/**
+ * The whole tensor as f32. f32 is read in place; other types pass through the slice buffer. Values that are not finite are
+ * reported when all is read and their number is known.
+ */
 export async function readTensor(
   source: ByteSource,
   tensor: StoredTensor,
@@ -75,55 +98,25 @@ export async function readTensor(
   options: ReadOptions = {},
 ): Promise<Float32Array> {
   const dtype = readableDType(source.name, tensor);
-  const result = new Float32Array(countElements(tensor.shape));
-  if (dtype !== "f32") {
-    await streamTensor(source, tensor, slices, (offset, chunk) => result.set(chunk, offset), options);
-    return result;
-  }
-  const count = new NonFiniteCount();
-  const step = sliceElements(slices, 4);
-  for (let at = 0; at < result.length; at += step) {
-    options.signal?.throwIfAborted();
-    const part = result.subarray(at, at + step);
-    await fill(source, tensor, bytesOf(part), tensor.offset + at * 4);
-    if (!options.allowNonFinite) count.add(part, at);
-  }
-  count.check(source, tensor);
-  return result;
-}
-
-/**
- * Hands the tensor to `sink` slice by slice. Non-finite values are reported after the last slice, when their number is
- * known: what the sink took must be thrown away then.
- */
-export async function streamTensor(
-  source: ByteSource,
-  tensor: StoredTensor,
-  slices: SliceBuffer,
-  sink: TensorSink,
-  options: ReadOptions = {},
-): Promise<void> {
-  const dtype = readableDType(source.name, tensor);
   const total = countElements(tensor.shape);
+  const result = options.into ?? new Float32Array(total);
   const size = DTYPE_BYTES[dtype];
-  const step = Math.min(sliceElements(slices, size), total);
+  const step = sliceElements(slices, size);
   const count = new NonFiniteCount();
   const checked = isFloatDType(dtype) && !options.allowNonFinite;
-  const stored = slices.take();
-  const values = new Float32Array(step);
+  const stored = dtype === "f32" ? undefined : slices.take();
   try {
     for (let at = 0; at < total; at += step) {
       options.signal?.throwIfAborted();
-      const elements = Math.min(step, total - at);
-      const bytes = stored.subarray(0, elements * size);
+      const part = result.subarray(at, Math.min(at + step, total));
+      const bytes = stored?.subarray(0, part.length * size) ?? bytesOf(part);
       await fill(source, tensor, bytes, tensor.offset + at * size);
-      const chunk = values.subarray(0, elements);
-      decodeToF32(dtype, bytes, chunk);
-      if (checked) count.add(chunk, at);
-      await sink(at, chunk);
+      if (stored !== undefined) decodeToF32(dtype, bytes, part);
+      if (checked) count.add(part, at);
     }
   } finally {
-    slices.give(stored);
+    if (stored !== undefined) slices.give(stored);
   }
   count.check(source, tensor);
+  return result;
 }

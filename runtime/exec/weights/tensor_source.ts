@@ -8,10 +8,9 @@ export interface ReadOptions {
    * came from. True reads them as they are.
    */
   readonly allowNonFinite?: boolean;
+  /** Of the tensor's size: a source that reads may write there and return it, instead of an array of its own. */
+  readonly into?: Float32Array;
 }
-
-/** Takes the elements from `offset` on. `chunk` is used again afterwards: copy what shall be kept. */
-export type TensorSink = (offset: number, chunk: Float32Array) => void | Promise<void>;
 
 /** Tensors by name, as dense row-major f32 whatever they are stored as. */
 export interface TensorSource {
