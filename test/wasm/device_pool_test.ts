@@ -71,13 +71,26 @@ test("an idle worker that is killed fails the next run at once", async () => {
   await device.close();
 });
 
-test("a worker that cannot start fails the opening with the reason", async () => {
+test("a worker that cannot start fails the first load of code with the reason", async () => {
   const host = createHost((entry, worker) => (worker === 1 ? new URL("./absent.js", entry) : entry));
-  await assert.rejects(openDevice({ threads: 2 }, host), (error: unknown) => {
+  const device = await openDevice({ threads: 2 }, host);
+  await assert.rejects(device.load(CODE), (error: unknown) => {
     assert.ok(error instanceof FoveaError);
     assert.equal(error.code, "worker_failed");
+    assert.match(error.message, /Worker 1 of the device "wasm" ended/);
     return true;
   });
+  assert.throws(() => device.allocate(1), { code: "worker_failed" });
+  await device.close();
+});
+
+test("a device that is closed while its workers start ends them", async () => {
+  const host = createHost();
+  const device = await openDevice({ threads: 2 }, host);
+  const ended = Promise.all(host.workers.map((worker) => new Promise((resolve) => worker.once("exit", resolve))));
+  const load = assert.rejects(device.load(CODE), { code: "device_closed" });
+  await device.close();
+  await Promise.all([ended, load]);
 });
 
 test("closing rejects what waits, is repeatable, and ends the workers", async () => {

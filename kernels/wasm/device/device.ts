@@ -54,7 +54,7 @@ function checkedMemory(memory: number | undefined): number {
 
 /**
  * `threads` defaults to one worker per core where the host has workers, `memory` to all that 32 bits address.
- * @throws FoveaError `unknown_target`, `unsupported_target`, `invalid_options`, `no_workers`, `out_of_memory`, `worker_failed`
+ * @throws FoveaError `unknown_target`, `unsupported_target`, `invalid_options`, `no_workers`, `out_of_memory`
  */
 async function open(host: DeviceHost, options: OpenOptions): Promise<Device> {
   if (!hasSimd128()) throw new FoveaError("unsupported_target", `The device "wasm" is not available: ${NO_SIMD}.`);
@@ -75,7 +75,7 @@ async function open(host: DeviceHost, options: OpenOptions): Promise<Device> {
       `${threads} threads were asked for, but ${host.name} has no workers; use threads: 0.`,
     );
   }
-  return PoolDevice.open(host.spawnWorker, target, threads, memory);
+  return new PoolDevice(host.spawnWorker, target, threads, memory);
 }
 
 export const WASM_DEVICE: DeviceSpec = {

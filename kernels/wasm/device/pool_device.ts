@@ -29,24 +29,17 @@ export class PoolDevice extends LinearDevice {
   #busy = 0;
   #ended: string | undefined;
   #closing = false;
+  readonly #ready: Promise<void>;
 
-  private constructor(target: string, threads: number, bound: number) {
+  /**
+   * Workers start while the caller goes on, which takes 20 to 100 ms; the first code that is loaded waits for them and tells
+   * of one that does not start.
+   */
+  constructor(spawn: SpawnWorker, target: string, threads: number, bound: number) {
     super(target, threads, new LinearMemory(bound, true));
-  }
-
-  /** @throws FoveaError `worker_failed` when a worker does not start. */
-  static async open(spawn: SpawnWorker, target: string, threads: number, bound: number): Promise<PoolDevice> {
-    const device = new PoolDevice(target, threads, bound);
-    const ready = device.#expect("ready");
-    try {
-      for (let worker = 0; worker < threads; worker++) device.#start(spawn, worker);
-      await ready;
-    } catch (error) {
-      ready.catch(() => {});
-      await device.close();
-      throw error;
-    }
-    return device;
+    this.#ready = this.#expect("ready");
+    this.#ready.catch(() => {});
+    for (let worker = 0; worker < threads; worker++) this.#start(spawn, worker);
   }
 
   /** Shared memory stays in place while it grows. */
@@ -58,11 +51,12 @@ export class PoolDevice extends LinearDevice {
     return withSharedMemory(code);
   }
 
-  protected install(codes: readonly Code[]): Promise<void> {
+  protected async install(codes: readonly Code[]): Promise<void> {
+    await this.#ready;
     const request = ++this.#request;
     const loaded = this.#expect(`loaded ${request}`);
     this.#broadcast({ type: "load", request, codes });
-    return loaded;
+    await loaded;
   }
 
   protected execute(work: Work): Promise<void> {

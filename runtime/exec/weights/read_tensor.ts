@@ -12,19 +12,21 @@ export class SliceBuffer {
   readonly bytes: number;
   #free: Uint8Array | undefined;
 
-  /** @param bytes of one slice */
+  /** @param bytes of the largest slice */
   constructor(bytes: number) {
     this.bytes = Math.max(bytes, 8);
   }
 
-  take(): Uint8Array {
-    const taken = this.#free ?? new Uint8Array(this.bytes);
-    this.#free = undefined;
+  /** A slice for a tensor of `bytes`: no longer than it, since clearing fresh memory takes longer than most tensors do. */
+  take(bytes: number): Uint8Array {
+    const wanted = Math.min(bytes, this.bytes);
+    const taken = this.#free !== undefined && this.#free.length >= wanted ? this.#free : new Uint8Array(wanted);
+    if (taken === this.#free) this.#free = undefined;
     return taken;
   }
 
   give(buffer: Uint8Array): void {
-    this.#free = buffer;
+    if (this.#free === undefined || this.#free.length < buffer.length) this.#free = buffer;
   }
 }
 
@@ -104,7 +106,7 @@ export async function readTensor(
   const step = sliceElements(slices, size);
   const count = new NonFiniteCount();
   const checked = isFloatDType(dtype) && !options.allowNonFinite;
-  const stored = dtype === "f32" ? undefined : slices.take();
+  const stored = dtype === "f32" ? undefined : slices.take(total * size);
   try {
     for (let at = 0; at < total; at += step) {
       options.signal?.throwIfAborted();
