@@ -2,6 +2,7 @@
 import type { Box, DimData } from "../core/dim.ts";
 import type { DType, HalfDType } from "../core/dtype.ts";
 import type { Fill } from "../core/fill.ts";
+import type { RowBlocks } from "../core/row_blocks.ts";
 
 export const ARTIFACT_FORMAT = 1;
 
@@ -14,7 +15,13 @@ export interface BufferRef {
 }
 
 /** A pointer or a 32-bit integer in a kernel's argument table. */
-export type StepArgument = { readonly buffer: BufferRef } | { readonly size: DimData };
+export type StepArgument =
+  | {
+      readonly buffer: BufferRef;
+      /** Bytes by which the pointer moves from block to block, for each unit of the symbol that they are cut by; 0 where absent. */
+      readonly advance?: DimData;
+    }
+  | { readonly size: DimData };
 
 /** One launch. */
 export interface Step {
@@ -59,6 +66,12 @@ export interface WeightUse {
   readonly prologue?: StepList;
 }
 
+/** Steps that run over one block of rows after the other: sizes in them are those of a block. */
+export interface StepBlocks extends RowBlocks {
+  /** First step and the one behind the last. */
+  readonly steps: readonly [number, number];
+}
+
 /** Steps with their buffers; the part of an artifact that runs. */
 export interface StepList {
   readonly inputs: readonly Port[];
@@ -67,6 +80,8 @@ export interface StepList {
   /** Scratch slots; each is as large as the largest of its sizes (bytes). */
   readonly slots: readonly (readonly DimData[])[];
   readonly steps: readonly Step[];
+  /** In order, not overlapping; none where absent. */
+  readonly blocks?: readonly StepBlocks[];
 }
 
 /** A whole buffer of a step list. */

@@ -77,7 +77,10 @@ export function plannedText(list: StepList): string {
       `#${i} ${s.kernel} grid ${text(s.grid)} reads ${s.reads.map(place).join(" ")} writes ${s.writes.map(place).join(" ")}`,
   );
   const slots = list.slots.map((sizes, i) => `scratch${i}: ${sizes.map(text).join(" or ")}`);
-  return `${[...steps, ...slots].join("\n")}\n`;
+  const blocks = (list.blocks ?? []).map(
+    ({ steps: [first, end], symbol, most }) => `#${first} to #${end - 1} in blocks of at most ${most} ${symbol}`,
+  );
+  return `${[...steps, ...blocks, ...slots].join("\n")}\n`;
 }
 
 /** Bytes of ports and scratch at the upper corner. */
@@ -203,9 +206,7 @@ export function compileGraph(
   const clock = createPassClock(options.now);
   const { artifact, groups, code, report } = lowerGraph(traced, options, pipeline, clock);
   // Sampled values of the reference evaluator for what was emitted, so that they judge it.
-  const expectations = clock.run("expectations", () =>
-    expectationsOf(groups, artifact.box, options.interner.table, options.effort),
-  );
+  const expectations = clock.run("expectations", () => expectationsOf(groups, options.interner.table, options.effort));
   return { artifact: { ...artifact, expectations }, code, report };
 }
 

@@ -4,13 +4,14 @@ import type { BufferName, BufferRef, Port, Step, StepList, WeightUse } from "../
 import type { Claim, EmitContext, EmittedStep, PackedLayout, Place, View } from "../abi/kernel.ts";
 import { internal } from "../core/diagnostics.ts";
 import { digestBytes, digestJson } from "../core/digest.ts";
-import { type Box, type Dim, dimToData, evaluate, mul, product } from "../core/dim.ts";
+import { type Box, type Dim, type DimData, dimToData, evaluate, mul, product } from "../core/dim.ts";
 import { DTYPE_BYTES } from "../core/dtype.ts";
 import { type Graph, nodesOf, topological, weightOnly } from "../ir/graph.ts";
 import type { Node } from "../ir/node.ts";
 import { type Cover, coverGraph } from "./cover.ts";
 import { type LegalizeOptions, legalize } from "./legalize.ts";
 import { findOverlap, type Lifetime, planMemory } from "./memory_plan.ts";
+import { type BlockPlan, blockBox, inBlock, planRowBlocks } from "./row_blocks.ts";
 import { isWhole } from "./views.ts";
 
 export interface EmitOptions extends LegalizeOptions {
@@ -53,6 +54,8 @@ export interface StepGroup {
   readonly output: BufferName;
   /** Which item of the last step writes an element of the result, where its kernel tells. */
   readonly itemOf?: EmittedStep["itemOf"];
+  /** Sizes that its steps see: the range's, or what a block of rows has of it. */
+  readonly box: Box;
 }
 
 export interface Lowered {
@@ -205,7 +208,52 @@ export function emitCover(
       covers: layout.name,
     });
   }
-  return finish(graph, low, options, layout, box);
+  const plans = planRowBlocks({
+    claims: cover.claims,
+    outputs: new Set(graph.outputs.map((o) => o.node)),
+    box,
+    ...{ table: options.table, view },
+    blockBytes: Number(options.capabilities.blockBytes ?? Number.POSITIVE_INFINITY),
+  });
+  const blocks = plans.map((plan): DraftBlocks => {
+    const [first, end] = plan.claims;
+    const advance = [...plan.advance].flatMap(([base, by]) => {
+      const at = placeOf.get(base);
+      return at === undefined ? [] : [[at.id, by] as const];
+    });
+    return {
+      plan,
+      steps: [low.groups[first].steps[0], low.groups[end - 1].steps[1]],
+      advance: new Map(advance),
+    };
+  });
+  return finish(graph, low, options, layout, box, blocks);
+}
+
+/** Row blocks in terms of steps and places. */
+interface DraftBlocks {
+  readonly plan: BlockPlan;
+  readonly steps: readonly [number, number];
+  /** Places that move from block to block, and by how many bytes for each unit of the symbol. */
+  readonly advance: ReadonlyMap<number, Dim>;
+}
+
+interface Touch {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** What blocks read and write lives for all of them; what stays inside of one is as large as one. */
+function blockLifetime(bytes: Dim, touch: Touch, blocks: readonly DraftBlocks[]): Lifetime {
+  let { first, last } = touch;
+  for (const { plan, steps } of blocks) {
+    const [begin, end] = [steps[0], steps[1] - 1];
+    if (last < begin || first > end) continue;
+    if (first >= begin && last <= end) return { bytes: inBlock(bytes, plan), first, last };
+    first = Math.min(first, begin);
+    last = Math.max(last, end);
+  }
+  return { bytes, first, last };
 }
 
 function finish(
@@ -214,6 +262,7 @@ function finish(
   options: EmitOptions,
   layout: PackedLayout | undefined,
   box: Box,
+  blocks: readonly DraftBlocks[],
 ): Lowered {
   const touched = new Map<number, { first: number; last: number }>();
   low.drafts.forEach((d, at) => {
@@ -224,7 +273,7 @@ function finish(
     }
   });
   const scratch = [...touched.entries()].filter(([id]) => low.homes[id].space === "scratch");
-  const lifetimes: Lifetime[] = scratch.map(([id, t]) => ({ bytes: (low.homes[id] as { bytes: Dim }).bytes, ...t }));
+  const lifetimes = scratch.map(([id, t]) => blockLifetime((low.homes[id] as { bytes: Dim }).bytes, t, blocks));
   const plan = planMemory(lifetimes, box);
   const overlap = findOverlap(lifetimes, plan);
   if (overlap !== undefined) internal(`the memory plan puts two live values into one slot`);
@@ -234,7 +283,12 @@ function finish(
     const index = home.space === "scratch" ? (slotOf.get(id) as number) : home.index;
     return { space: home.space, index, offset: dimToData(offset) };
   };
-  const steps = low.drafts.map(({ step, kernel, covers }): Step => {
+  const advanceOf = (place: Place, at: number): { readonly advance?: DimData } => {
+    const own = blocks.find(({ steps: [first, end] }) => at >= first && at < end);
+    const by = own?.advance.get(place.id) ?? 0;
+    return by === 0 ? {} : { advance: dimToData(by) };
+  };
+  const steps = low.drafts.map(({ step, kernel, covers }, at): Step => {
     const code = codeDigest(step.code);
     options.code.set(code, step.code);
     const refs = (mode: "read" | "write"): BufferRef[] =>
@@ -243,7 +297,7 @@ function finish(
       kernel: `${kernel}/${step.name}`,
       code,
       args: step.args.map((a) =>
-        "place" in a ? { buffer: refOf(a.place.id, a.offset) } : { size: dimToData(a.size) },
+        "place" in a ? { buffer: refOf(a.place.id, a.offset), ...advanceOf(a.place, at) } : { size: dimToData(a.size) },
       ),
       grid: dimToData(step.grid),
       ...(step.parts === undefined ? {} : { parts: dimToData(step.parts) }),
@@ -259,13 +313,15 @@ function finish(
     const { space, index } = refOf(p.id, 0);
     return { space, index };
   };
-  const groups = low.groups.map((g): StepGroup => {
+  const groups = low.groups.map((g, at): StepGroup => {
+    const own = blocks.find(({ plan: { claims } }) => at >= claims[0] && at < claims[1]);
     const itemOf = low.drafts[g.steps[1] - 1]?.step.itemOf;
     return {
       claim: g.claim,
       steps: g.steps,
       operands: g.operands.map(({ base, place }) => ({ base, buffer: nameOf(place) })),
       output: nameOf(g.output),
+      box: own === undefined ? box : blockBox(box, own.plan),
       ...(itemOf === undefined ? {} : { itemOf }),
     };
   });
@@ -275,6 +331,16 @@ function finish(
     weights: low.weights,
     slots: plan.slots.map((sizes) => sizes.map(dimToData)),
     steps,
+    ...(blocks.length === 0
+      ? {}
+      : {
+          blocks: blocks.map(({ plan: { symbol, most, multiple }, steps: own }) => ({
+            steps: own,
+            symbol,
+            most,
+            multiple,
+          })),
+        }),
   };
   return { list, groups };
 }

@@ -265,7 +265,8 @@ function affordable(group: StepGroup, dims: Bindings, samples: number, effort: E
 }
 
 /** The points at which a claim is proven: those of the box, moved towards the lower corner until they are affordable. */
-function pointsFor(group: StepGroup, box: Box, effort: ExpectationEffort): readonly Bindings[] {
+function pointsFor(group: StepGroup, effort: ExpectationEffort): readonly Bindings[] {
+  const { box } = group;
   const chosen: Bindings[] = [];
   const lowest = at(box, least);
   for (const point of pointsOf(box, effort.interior)) {
@@ -278,18 +279,17 @@ function pointsFor(group: StepGroup, box: Box, effort: ExpectationEffort): reado
 }
 
 /**
- * Expectations of every claim at the corners of the box and at points inside. Values that are not finite are left out.
+ * Expectations of every claim at the corners of its box and at points inside. Values that are not finite are left out.
  * The lower corner is always among the points.
  */
 export function expectationsOf(
   groups: readonly StepGroup[],
-  box: Box,
   table: OpTable,
   effort: ExpectationEffort = BUILD_EFFORT,
 ): readonly Expectation[] {
   const view = createViewResolver(table);
   return groups.flatMap((group, index) =>
-    pointsFor(group, box, effort).map((dims, point): Expectation => {
+    pointsFor(group, effort).map((dims, point): Expectation => {
       const fills = group.operands.map(({ base, buffer }, i) => ({
         base,
         buffer,

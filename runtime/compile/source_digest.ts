@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "9cb874b99b3404278e375d6aabd845542d8734300f82e2b52f6be826f6804f00";
+export const SOURCE_DIGEST: string = "b709d2ba7254163cd4fb1d456085bf184008b48b9631f4349897effd8f88be08";

@@ -1,10 +1,11 @@
 /** The linker: component calls of one geometry become one launch list over one arena. */
-import type { Artifact, BufferRef, StepList } from "../abi/artifact.ts";
+import type { Artifact, BufferRef, Step, StepList } from "../abi/artifact.ts";
 import type { Address, DeviceBuffer, Launch } from "../abi/device.ts";
 import type { Plan } from "../abi/encoder.ts";
 import { bytesText, FoveaError } from "../core/diagnostics.ts";
 import { type Bindings, type DimData, evaluateData } from "../core/dim.ts";
 import { DTYPE_BYTES, type DType } from "../core/dtype.ts";
+import { blockSizes } from "../core/row_blocks.ts";
 
 export const ARENA_ALIGNMENT = 64;
 
@@ -81,22 +82,55 @@ export function slotBytes(list: StepList, bindings: Bindings): readonly number[]
   return list.slots.map((sizes) => align(Math.max(0, ...sizes.map(size))));
 }
 
+/** A step at its sizes: those of the call, or of the block of rows that it runs over. */
+interface SizedStep {
+  readonly step: Step;
+  readonly bindings: Bindings;
+  /** Rows in front of the block, as its symbol counts them. */
+  readonly before: number;
+}
+
+/** The steps of a list in the order of their launches. */
+function sizedSteps({ steps, blocks = [] }: StepList, bindings: Bindings): readonly SizedStep[] {
+  const found: SizedStep[] = [];
+  const whole = (from: number, to: number): void => {
+    for (const step of steps.slice(from, to)) found.push({ step, bindings, before: 0 });
+  };
+  let at = 0;
+  for (const block of blocks) {
+    const [first, end] = block.steps;
+    whole(at, first);
+    let before = 0;
+    for (const rows of blockSizes(bindings[block.symbol], block)) {
+      const own = { ...bindings, [block.symbol]: rows };
+      for (const step of steps.slice(first, end)) found.push({ step, bindings: own, before });
+      before += rows;
+    }
+    at = end;
+  }
+  whole(at, steps.length);
+  return found;
+}
+
 /** Launches of one step list with every buffer known. */
 export function bindSteps(list: StepList, bindings: Bindings, address: (ref: BufferRef) => Address): readonly Launch[] {
-  const size = sizesAt(bindings);
-  return list.steps.map((s) => ({
-    kernel: s.kernel,
-    code: s.code,
-    args: s.args.map((a): Address | number => {
-      if ("size" in a) return size(a.size);
-      const base = address(a.buffer);
-      return { buffer: base.buffer, offset: base.offset + size(a.buffer.offset) };
-    }),
-    grid: size(s.grid),
-    ...(s.parts === undefined ? {} : { parts: size(s.parts) }),
-    flops: size(s.flops),
-    workerScratch: s.workerScratch,
-  }));
+  return sizedSteps(list, bindings).map(({ step, bindings: own, before }) => {
+    const size = sizesAt(own);
+    return {
+      kernel: step.kernel,
+      code: step.code,
+      args: step.args.map((a): Address | number => {
+        if ("size" in a) return size(a.size);
+        const base = address(a.buffer);
+        const moved = a.advance === undefined ? 0 : before * size(a.advance);
+        return { buffer: base.buffer, offset: base.offset + size(a.buffer.offset) + moved };
+      }),
+      grid: size(step.grid),
+      ...(step.parts === undefined ? {} : { parts: size(step.parts) }),
+      flops: size(step.flops),
+      workerScratch: step.workerScratch,
+    };
+  });
 }
 
 /** Sizes of a call that its range does not vouch for. @throws FoveaError `call_too_large` */
@@ -227,10 +261,11 @@ export function linkPlan(
         }
       });
     });
-  const calls = resolved.map(({ artifact: { steps } }, at): LinkedCall => {
+  const calls = resolved.map(({ artifact }, at): LinkedCall => {
     const { tag, instance, dims } = plan.calls[at];
-    const size = sizesAt(dims);
-    return { tag, instance, dims, launches: steps.length, flops: steps.reduce((n, s) => n + size(s.flops), 0) };
+    const steps = sizedSteps(artifact, dims);
+    const flops = steps.reduce((n, { step, bindings }) => n + evaluateData(step.flops, bindings), 0);
+    return { tag, instance, dims, launches: steps.length, flops };
   });
   const flops = calls.reduce((sum, call) => sum + call.flops, 0);
   return { key: plan.key, calls, arenaBytes: total + scratchBytes, values, flops, launches };

@@ -126,7 +126,7 @@ class Contents {
 /** Launches of a proof: the last step only where its result is compared. */
 function launchesOf(artifact: Artifact, expected: Expectation, contents: Contents): readonly Launch[] {
   const steps = artifact.steps.slice(...expected.steps);
-  const launches = bindSteps({ ...artifact, steps }, expected.dims, (ref) => contents.at(ref));
+  const launches = bindSteps({ ...artifact, steps, blocks: [] }, expected.dims, (ref) => contents.at(ref));
   const last = launches[launches.length - 1];
   if (expected.items === undefined || last === undefined) return launches;
   const parts = expected.items.map(([first, end]) => ({ ...last, first, grid: Math.min(end, last.grid) }));

@@ -39,8 +39,11 @@ export interface Places {
 const pluginIdentity = (p: Plugin): string =>
   `${p.name}@${p.version}${p.revision === undefined ? "" : `+${p.revision}`}`;
 
+/** Read by the compiler itself: how rows are cut into blocks. */
+const COMPILER_READS = ["blockBytes"];
+
 function pick(capabilities: Capabilities, kernels: readonly KernelSpec[]): Capabilities {
-  const names = new Set(kernels.flatMap((k) => k.reads));
+  const names = new Set([...COMPILER_READS, ...kernels.flatMap((k) => k.reads)]);
   return Object.fromEntries(
     [...names]
       .sort()

@@ -37,6 +37,8 @@ export interface Division {
   readonly symbols: Box;
   readonly spec: RangeList;
   readonly relations: readonly Relation[];
+  /** Of row blocks: 1 cuts rows wherever their number allows it. */
+  readonly blockBytes: number;
 }
 
 const valuesOf = ({ min, max, multipleOf = 1 }: Interval): readonly number[] =>
@@ -77,8 +79,9 @@ export const divisions: fc.Arbitrary<Division> = fc
     exact: fc.array(fc.tuple(fc.nat(40), fc.nat(40)), { maxLength: 1 }),
     written: fc.boolean(),
     related: fc.boolean(),
+    blockBytes: fc.constantFrom(2 ** 24, 1, 200),
   })
-  .map(({ tokens, batch, cuts, batchCuts, late, exact, written, related }): Division => {
+  .map(({ tokens, batch, cuts, batchCuts, late, exact, written, related, blockBytes }): Division => {
     const symbols: Box = { batch, tokens };
     const [t, b] = [valuesOf(tokens), valuesOf(batch)];
     // Holds at least for the smallest batch, so that no end of the tokens is unreachable.
@@ -95,6 +98,7 @@ export const divisions: fc.Arbitrary<Division> = fc
     return {
       symbols,
       relations,
+      blockBytes,
       spec: written ? { boxes: [...boxes].reverse(), exact: tuples } : { ends, exact: tuples },
     };
   });
@@ -161,6 +165,7 @@ export async function compareEverywhere(
       weights,
       enabled,
       effort: LITTLE,
+      blockBytes: division.blockBytes,
     });
     try {
       compared.ranges++;

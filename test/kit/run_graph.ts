@@ -40,6 +40,8 @@ export interface OpenGraphOptions {
   readonly dtype?: WeightDType;
   /** How much is sampled for expectations; as at build unless given. */
   readonly effort?: ExpectationEffort;
+  /** Memory of a row block's inner values; the device's capability unless given. */
+  readonly blockBytes?: number;
 }
 
 export interface RunGraphOptions extends OpenGraphOptions {
@@ -77,7 +79,10 @@ export async function openGraph(options: OpenGraphOptions): Promise<OpenGraph> {
     interner,
     kernels: options.plugins.flatMap((p) => p.kernels ?? []).filter((k) => k.device === device.kind),
     target: device.target,
-    capabilities: device.capabilities,
+    capabilities: {
+      ...device.capabilities,
+      ...(options.blockBytes === undefined ? {} : { blockBytes: options.blockBytes }),
+    },
     enabled: options.enabled ?? true,
     dtype: options.dtype ?? "f32",
     ...(options.effort === undefined ? {} : { effort: options.effort }),

@@ -2,6 +2,9 @@
 import type { Capabilities, TuningRecord } from "../../../runtime/abi/device.ts";
 import { FoveaError } from "../../../runtime/core/diagnostics.ts";
 
+/** Some hundred rows of a large MLP: enough for every worker, and little beside the values of a whole long sequence. */
+const BLOCK_BYTES = 16 << 20;
+
 /** Fast enough on every engine that was tried: none spills its registers. */
 const SIMD128: Capabilities = {
   simd128: true,
@@ -14,6 +17,7 @@ const SIMD128: Capabilities = {
   flopsPerSecond: 54e9,
   bytesPerSecond: 10e9,
   launchSeconds: 1e-6,
+  blockBytes: BLOCK_BYTES,
 };
 
 /**
@@ -24,6 +28,7 @@ const SIMD128: Capabilities = {
  * - `tileRows` x `tileColumns`: register tile of the matrix product that runs fastest.
  * - `tileTurn`: steps of K in a turn of its inner loop.
  * - `integerRows` x `integerColumns`: as `tileRows` x `tileColumns`, for products of integers.
+ * - `blockBytes`: memory that the values inside of an MLP may take, which is then run over some rows at a time (absent: any).
  * - `flopsPerSecond`, `bytesPerSecond`: one thread of a 2026 server core; `launchSeconds`: cost of starting a step.
  */
 const TARGETS: Readonly<Record<string, Capabilities>> = {
@@ -38,6 +43,7 @@ const TARGETS: Readonly<Record<string, Capabilities>> = {
     flopsPerSecond: 60e9,
     bytesPerSecond: 10e9,
     launchSeconds: 1e-6,
+    blockBytes: BLOCK_BYTES,
   },
   "wasm-simd128": SIMD128,
   "wasm-simd128-6x8": { ...SIMD128, tileRows: 6, tileColumns: 8 },
