@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "9c980464677599bbfc00c0279e442f58767ce1518dafbed63772b91fcddd22a0";
+export const SOURCE_DIGEST: string = "013e44c3f2726e112b59342784d66847d21ffb3a3b1239b60511b91b0bc23af2";
