@@ -60,7 +60,10 @@ export interface WeightUse {
   readonly dtype?: HalfDType;
   /** Worth keeping between loads as it is packed. */
   readonly keep?: boolean;
-  /** Checkpoint names, relative to the instance. */
+  /**
+   * Checkpoint names, relative to the instance, in the order of the prologue's inputs. Several may fill one input, or the weight
+   * itself, one behind the other.
+   */
   readonly sources: readonly { readonly name: string; readonly shape: readonly number[] }[];
   /** Step list that turns the sources (its inputs, f32) into the packed form (its output). */
   readonly prologue?: StepList;

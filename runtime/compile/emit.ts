@@ -6,7 +6,7 @@ import { internal } from "../core/diagnostics.ts";
 import { digestBytes, digestJson } from "../core/digest.ts";
 import { type Box, type Dim, type DimData, dimToData, evaluate, mul, product } from "../core/dim.ts";
 import { DTYPE_BYTES } from "../core/dtype.ts";
-import { type Graph, nodesOf, topological, weightOnly } from "../ir/graph.ts";
+import { type Graph, nodesOf, weightOnly } from "../ir/graph.ts";
 import type { Node } from "../ir/node.ts";
 import { type Cover, coverGraph } from "./cover.ts";
 import { type LegalizeOptions, legalize } from "./legalize.ts";
@@ -91,33 +91,62 @@ function recipeKey({ sources, bytes, dtype, prologue }: Omit<WeightUse, "key">):
   return digestJson({ sources, bytes, dtype, prologue });
 }
 
+/** Tensors that lie one behind the other in a value: a tensor itself, or several that are stacked. */
+function stackedTensors(node: Node): readonly Node[] | undefined {
+  if (node.op === "weight") return [node];
+  const stacks = node.op === "concat" && node.attributes.axis === 0 && node.inputs.every((n) => n.op === "weight");
+  return stacks ? node.inputs : undefined;
+}
+
+/** What a weight-only value is computed from: tensors, and stacks of them that nothing reads in part. */
+function weightSources(node: Node): ReadonlyMap<Node, readonly Node[]> {
+  const found = new Map<Node, readonly Node[]>();
+  const visit = (n: Node): void => {
+    const tensors = stackedTensors(n);
+    if (tensors !== undefined) found.set(n, tensors);
+    else for (const input of n.inputs) visit(input);
+  };
+  visit(node);
+  return found;
+}
+
 function weightUse(node: Node, layout: PackedLayout | undefined, options: EmitOptions, box: Box): WeightUse {
-  const needed = topological([node]);
-  const weights = needed.filter((n) => n.op === "weight");
-  const sources = weights.map((n) => ({ name: n.attributes.name as string, shape: n.shape as readonly number[] }));
+  const weights = weightSources(node);
+  const sources = [...weights.values()]
+    .flat()
+    .map((n) => ({ name: n.attributes.name as string, shape: n.shape as readonly number[] }));
   const bytes = layout?.bytes ?? evaluate(bytesOf(node), {});
   const seen = options.view(node);
   const stored = layout?.dtype === undefined ? {} : { dtype: layout.dtype };
-  if ((layout === undefined || layout.dense === true) && seen.base.op === "weight" && isWhole(seen)) {
+  if ((layout === undefined || layout.dense === true) && weights.has(seen.base) && isWhole(seen)) {
     const use = { bytes, ...stored, sources };
     return { key: recipeKey(use), ...use };
   }
   // The prologue is a graph of its own whose inputs are the checkpoint tensors.
   const swap = new Map<Node, Node>();
-  const input = (n: Node): Node => options.make("input", [], n.attributes);
+  const input = (n: Node, tensors: readonly Node[]): Node => {
+    const name = tensors.map((t) => t.attributes.name as string).join(", ");
+    return options.make("input", [], { name, shape: n.shape, dtype: n.dtype });
+  };
+  for (const [n, tensors] of weights) swap.set(n, input(n, tensors));
   const rebuilt = (n: Node): Node =>
     options.make(
       n.op,
       n.inputs.map((i) => swap.get(i) as Node),
       n.attributes,
     );
-  for (const n of needed) swap.set(n, n.op === "weight" ? input(n) : n.inputs.length === 0 ? n : rebuilt(n));
+  const visit = (n: Node): void => {
+    if (swap.has(n)) return;
+    n.inputs.forEach(visit);
+    swap.set(n, n.inputs.length === 0 ? n : rebuilt(n));
+  };
+  visit(node);
   const swapped = swap.get(node) as Node;
   // Kernels and layouts take a weight-only value dense and from its start.
   const value = isWhole(options.view(swapped)) ? swapped : options.make("contiguous", [swapped]);
   const graph: Graph = {
     symbols: {},
-    inputs: weights.map((n) => swap.get(n) as Node),
+    inputs: [...weights.keys()].map((n) => swap.get(n) as Node),
     outputs: [{ name: "w", node: value }],
   };
   const keep = layout?.keep === true ? { keep: true } : {};

@@ -78,15 +78,18 @@ interface Way {
   readonly signal: AbortSignal | undefined;
 }
 
-/** Reads a tensor into the front of a buffer: straight into its memory, where the device shows that. */
+type Source = WeightUse["sources"][number];
+
+/** Reads a tensor to a place in a buffer: straight into its memory, where the device shows that. */
 async function readTo(
   { device, staging, read, signal }: Way,
   buffer: DeviceBuffer,
-  source: WeightUse["sources"][number],
+  offset: number,
+  source: Source,
   dtype: "f32" | HalfDType,
 ): Promise<void> {
   const elements = countElements(source.shape);
-  const window = dtype === "f32" ? device.window?.(buffer, 0, 4 * elements) : undefined;
+  const window = dtype === "f32" ? device.window?.(buffer, offset, 4 * elements) : undefined;
   if (window !== undefined) {
     const place = new Float32Array(window.buffer, window.byteOffset, elements);
     const values = await readValues(read, source, signal, place);
@@ -96,9 +99,25 @@ async function readTo(
   const array = staging.takeArray(elements);
   try {
     const values = await readValues(read, source, signal, array.subarray(0, elements));
-    device.write(buffer, 0, encodeFromF32(dtype, values));
+    device.write(buffer, offset, encodeFromF32(dtype, values));
   } finally {
     staging.giveArray(array);
+  }
+}
+
+/** Fills a buffer with the next sources, one behind the other. */
+async function fillFrom(
+  way: Way,
+  buffer: DeviceBuffer,
+  bytes: number,
+  sources: Iterator<Source>,
+  dtype: "f32" | HalfDType = "f32",
+): Promise<void> {
+  for (let at = 0; at < bytes; ) {
+    const { value: source } = sources.next();
+    if (source === undefined) return internal("a weight has fewer sources than it is large");
+    await readTo(way, buffer, at, source, dtype);
+    at += countElements(source.shape) * DTYPE_BYTES[dtype];
   }
 }
 
@@ -120,11 +139,8 @@ async function runPrologue(way: Way, use: WeightUse, destination: DeviceBuffer):
     const slots = slotBytes(list, {}).map((n) => stage(n));
     await nested.load(list.weights, read, signal);
     const weights = nested.resolve(list.weights);
-    for (let i = 0; i < inputs.length; i++) {
-      const source =
-        use.sources.find((s) => s.name === list.inputs[i].name) ?? internal("a prologue input has no source");
-      await readTo(way, inputs[i], source, "f32");
-    }
+    const sources = use.sources[Symbol.iterator]();
+    for (const [i, port] of list.inputs.entries()) await fillFrom(way, inputs[i], portBytes(port), sources);
     const launches = bindSteps(list, {}, (ref) => {
       const spaces = { input: inputs, output: [destination], scratch: slots, weight: weights };
       return { buffer: spaces[ref.space][ref.index], offset: 0 };
@@ -180,7 +196,8 @@ export function createInstanceWeights(device: Device, instance?: string, cache?:
     try {
       const known = await kept?.get(use);
       if (known !== undefined) device.write(buffer, 0, known);
-      else if (use.prologue === undefined) await readTo(way, buffer, use.sources[0], use.dtype ?? "f32");
+      else if (use.prologue === undefined)
+        await fillFrom(way, buffer, use.bytes, use.sources[Symbol.iterator](), use.dtype);
       else await runPrologue(way, use, buffer);
       await checkStored(device, use, buffer, way.read, instance);
       if (kept !== undefined && known === undefined) {

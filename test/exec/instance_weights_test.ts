@@ -41,7 +41,7 @@ const plain = (name: string): WeightUse => ({ key: `plain ${name}`, bytes: 16, s
 const SUM: WeightUse = {
   key: "sum",
   bytes: 16,
-  sources: [source("b"), source("a")],
+  sources: [source("a"), source("b")],
   prologue: prologue("sum", [ref("output"), ref("input", 0), ref("input", 1), ref("scratch")], ["a", "b"], {
     slots: [[64]],
   }),
@@ -71,7 +71,13 @@ const CODES: Readonly<Record<string, FakeCode>> = {
   },
 };
 
-const TENSORS: Readonly<Record<string, readonly number[]>> = { a: [1, 2, 3, 4], b: [10, 20, 30, 40], short: [1] };
+const TENSORS: Readonly<Record<string, readonly number[]>> = {
+  a: [1, 2, 3, 4],
+  b: [10, 20, 30, 40],
+  short: [1],
+  low: [5, 6],
+  high: [7, 8],
+};
 
 function reader(): { read: TensorReader; asked: string[] } {
   const asked: string[] = [];
@@ -98,7 +104,6 @@ test("weights: tensors as they are, prologues run, staging is given back", async
   const { read, asked } = reader();
   const uses = [plain("a"), SUM, NESTED];
   await weights.load(uses, read);
-  // In the order of the prologue's inputs, not of its sources.
   assert.deepEqual(asked, ["a [2, 2]", "a [2, 2]", "b [2, 2]", "a [2, 2]"]);
   const [a, sum, nested] = weights.resolve(uses).map((b) => valuesOf(device, b));
   assert.deepEqual(
@@ -112,6 +117,32 @@ test("weights: tensors as they are, prologues run, staging is given back", async
   assert.deepEqual([device.live.size, device.bound.size, weights.bytes], [3, 0, 48]);
   weights.release();
   assert.deepEqual([device.live.size, weights.bytes], [0, 0]);
+});
+
+test("weights: several tensors fill a weight or an input one behind the other", async () => {
+  const device = createFakeDevice(CODES);
+  const weights = createInstanceWeights(device);
+  const half = (name: string): WeightUse["sources"][number] => ({ name, shape: [2] });
+  const stacked: WeightUse = { key: "stacked", bytes: 16, sources: [half("low"), half("high")] };
+  const inputs = [
+    { name: "low, high", dtype: "f32", shape: [2, 2] } as const,
+    { name: "b", dtype: "f32", shape: [2, 2] } as const,
+  ];
+  const sum: WeightUse = {
+    ...SUM,
+    key: "stacked sum",
+    sources: [half("low"), half("high"), source("b")],
+    prologue: { ...(SUM.prologue as StepList), inputs },
+  };
+  const { read, asked } = reader();
+  await weights.load([stacked, sum], read);
+  assert.deepEqual(asked, ["low [2]", "high [2]", "low [2]", "high [2]", "b [2, 2]"]);
+  const found = weights.resolve([stacked, sum]).map((b) => valuesOf(device, b));
+  assert.deepEqual(found, [
+    [5, 6, 7, 8],
+    [15, 26, 37, 48],
+  ]);
+  weights.release();
 });
 
 test("weights: equal keys are loaded once and shared by ranges", async () => {
@@ -129,7 +160,7 @@ test("weights: equal keys are loaded once and shared by ranges", async () => {
 
 test("weights: a failure leaves what was loaded and nothing else", async () => {
   const failing = { ...SUM, key: "failing", prologue: prologue("failing", [ref("output")], ["a"]) };
-  const strange = { ...SUM, key: "strange", prologue: prologue("sum", [], ["c"]) };
+  const strange = { ...SUM, key: "strange", sources: [], prologue: prologue("sum", [], ["c"]) };
   const cases: readonly (readonly [WeightUse, RegExp])[] = [
     [failing, /the prologue failed/],
     [plain("missing"), /no tensor "missing"/],
@@ -138,7 +169,7 @@ test("weights: a failure leaves what was loaded and nothing else", async () => {
       /no tensor "missing"/,
     ],
     [plain("short"), /internal: the tensor "short" has 1 elements, expected 4/],
-    [strange, /internal: a prologue input has no source/],
+    [strange, /internal: a weight has fewer sources than it is large/],
   ];
   for (const [use, says] of cases) {
     const device = createFakeDevice(CODES);
