@@ -6,7 +6,7 @@ import type { Store } from "./exec/store/store.ts";
 import { detectHost, type Host } from "./host/mod.ts";
 import { allOps } from "./session/all_ops.ts";
 import { createArtifacts } from "./session/artifacts.ts";
-import { type DeviceReport, deviceHost, openFirst, reportDevices } from "./session/devices.ts";
+import { type DeviceReport, deviceHost, openFirst, reportDevices, type TuningSource } from "./session/devices.ts";
 import { firstPartyPlugins } from "./session/first_party.ts";
 import { createJournal } from "./session/journal.ts";
 import { checkRuntimeOptions, type RuntimeOptions } from "./session/options.ts";
@@ -16,6 +16,7 @@ import { createPlaces } from "./session/places.ts";
 import { checkPlugins } from "./session/plugins.ts";
 import { Runtime } from "./session/runtime.ts";
 import { compileLayers, strictly } from "./session/settings.ts";
+import { keepTuning, type MeasuredTuning, readTuning } from "./session/tuning.ts";
 
 export type { Uncompiled } from "./session/artifacts.ts";
 export { findBreaks } from "./session/breaks.ts";
@@ -88,11 +89,13 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
     ...(options.memory === undefined ? {} : { memory: options.memory }),
   };
   const packed = packs.flatMap((pack) => pack.manifest.entries);
-  const device = await openFirst(typeof kinds === "string" ? [kinds] : kinds, plugins, deviceHost(host), open, packed);
+  const store = openStore(options, host);
+  const tuning: TuningSource = (kind, engine) => readTuning(store, kind, engine);
+  const wanted = typeof kinds === "string" ? [kinds] : kinds;
+  const device = await openFirst(wanted, plugins, deviceHost(host), open, packed, tuning);
   const journal = createJournal(options.log?.topics, options.log?.write);
   const layers = compileLayers(options.compile);
   const places = createPlaces({ device, plugins, host: deviceHost(host) });
-  const store = openStore(options, host);
   const artifacts = await createArtifacts({
     places,
     ops,
@@ -112,7 +115,21 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
   return new Runtime({ host, plugins, device, places, artifacts, store, ops, patterns, journal, options });
 }
 
-/** Every device of the plugins on this machine, or why it is absent. */
-export async function probeDevices(plugins?: readonly Plugin[]): Promise<readonly DeviceReport[]> {
-  return reportDevices(plugins ?? (await firstPartyPlugins()), deviceHost(await detectHost()));
+/**
+ * Every device of the plugins on this machine, or why it is absent.
+ * @param cache folder or store that may hold what `fovea tune kernels` measured
+ */
+export async function probeDevices(
+  plugins?: readonly Plugin[],
+  cache?: RuntimeOptions["cache"],
+): Promise<readonly DeviceReport[]> {
+  const host = await detectHost();
+  const store = openStore(cache === undefined ? {} : { cache }, host);
+  const tuning: TuningSource = (kind, engine) => readTuning(store, kind, engine);
+  return reportDevices(plugins ?? (await firstPartyPlugins()), deviceHost(host), tuning);
+}
+
+/** Keeps what was measured about a device's targets where runtimes with this cache find it. */
+export async function keepMeasured(cache: NonNullable<RuntimeOptions["cache"]>, tuning: MeasuredTuning): Promise<void> {
+  await keepTuning(openStore({ cache }, await detectHost()), tuning);
 }

@@ -2,7 +2,7 @@
 import { Command } from "commander";
 import { VERSION } from "../core/version.ts";
 import { detectHost } from "../host/mod.ts";
-import { probeDevices } from "../session.ts";
+import { type DeviceReport, probeDevices } from "../session.ts";
 import { environmentOf } from "./environment.ts";
 import { table } from "./table.ts";
 import { print, printJson } from "./terminal.ts";
@@ -15,8 +15,8 @@ export function doctorCommand(): Command {
     .addHelpText("after", "\nExamples:\n  fovea doctor\n  fovea doctor --json")
     .action(async (options: { json?: boolean }) => {
       const host = await detectHost();
-      const devices = await probeDevices();
       const cacheDir = host.defaultCacheDir() ?? null;
+      const devices = await probeDevices(undefined, cacheDir ?? false);
       if (options.json === true) {
         const { name: runtime, version, engine, cores } = host;
         const environment = environmentOf(host);
@@ -30,10 +30,17 @@ export function doctorCommand(): Command {
       );
       print(`environment: ${set.join(" ") || "none of FOVEA_CACHE_DIR, FOVEA_COMPILE, FOVEA_LOG is set"}\n`);
       const rows = devices.map((d) =>
-        "unavailable" in d ? [d.kind, "absent", d.unavailable] : [d.kind, d.target, capabilityText(d.capabilities)],
+        "unavailable" in d
+          ? [d.kind, "absent", d.unavailable]
+          : [d.kind, targetText(d), capabilityText(d.capabilities)],
       );
       print(table(["device", "target", "capabilities"], rows));
     });
+}
+
+function targetText({ target, chosen, found }: Extract<DeviceReport, { target: string }>): string {
+  if (chosen === "probe") return target;
+  return chosen === "measured" ? `${target} (measured here)` : `${target} (faster than ${found} on this engine)`;
 }
 
 function capabilityText(capabilities: Readonly<Record<string, unknown>>): string {

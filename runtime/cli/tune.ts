@@ -16,6 +16,7 @@ import {
 import { table } from "./table.ts";
 import { print, printJson } from "./terminal.ts";
 import { calibrationCommand } from "./tune_calibration.ts";
+import { kernelsCommand } from "./tune_kernels.ts";
 import { rangesCommand } from "./tune_ranges.ts";
 
 interface GranularityCommandOptions extends CommonOptions, ExampleInputs {
@@ -56,6 +57,7 @@ export function tuneCommand(): Command {
     .description("Find out how a model is best compiled.")
     .addCommand(granularityCommand())
     .addCommand(rangesCommand())
+    .addCommand(kernelsCommand())
     .addCommand(calibrationCommand());
 }
 

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "00a3a5f58382e46ff7e27ecfe9b4e686505f4c27af0464ea6ed3f61824650c13";
+export const SOURCE_DIGEST: string = "b83ed43a353df142f01d0ebdbc7bdb8ee73e2c291e50293ddb2612f20877e349";

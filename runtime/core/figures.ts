@@ -1,4 +1,4 @@
-/** Figures for people; bytes are in diagnostics.ts. */
+/** Figures and how people read them; bytes are in diagnostics.ts. */
 
 const UNITS = ["", "k", "M", "G", "T", "P"];
 
@@ -13,4 +13,11 @@ export function countText(value: number): string {
 export function msText(ms: number): string {
   if (ms >= 1000) return `${(ms / 1000).toPrecision(3)} s`;
   return ms >= 1 ? `${ms.toFixed(1)} ms` : `${(ms * 1e3).toFixed(ms >= 0.01 ? 0 : 1)} µs`;
+}
+
+/** The middle of some numbers, or the mean of the two in the middle. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  return (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
 }

@@ -41,6 +41,8 @@ export interface CacheEntry extends Description {
 const DESCRIPTIONS = "descriptions/";
 const USES = "uses/";
 const ATTESTATIONS = "attestations/";
+/** What was measured about devices' targets. */
+export const TUNING = "tuning/";
 
 const encode = (value: string): Uint8Array => new TextEncoder().encode(value);
 const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
@@ -175,7 +177,7 @@ export async function collect(store: Store, limitBytes: number = Number.POSITIVE
 export async function clear(store: Store): Promise<number> {
   const paths = (
     await Promise.all(
-      [DESCRIPTIONS, USES, ATTESTATIONS, "requests/", "blobs/", WEIGHTS, WEIGHT_USES, SIZE].map((p) =>
+      [DESCRIPTIONS, USES, ATTESTATIONS, TUNING, "requests/", "blobs/", WEIGHTS, WEIGHT_USES, SIZE].map((p) =>
         listOf(store, p),
       ),
     )

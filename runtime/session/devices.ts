@@ -4,12 +4,17 @@ import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import type { Host } from "../host/mod.ts";
 import { didYouMean } from "./check.ts";
+import type { MeasuredTuning } from "./tuning.ts";
 
 /** A device of this machine, or the reason why it is absent. */
 export type DeviceReport =
   | {
       readonly kind: string;
       readonly target: string;
+      /** What decided about the target. */
+      readonly chosen: "probe" | "record" | "measured";
+      /** Target that the probe found. */
+      readonly found: string;
       readonly targets: readonly string[];
       readonly capabilities: Capabilities;
     }
@@ -29,25 +34,38 @@ export function deviceHost(host: Host): DeviceHost {
 
 const deviceSpecs = (plugins: readonly Plugin[]): readonly DeviceSpec[] => plugins.flatMap((p) => p.devices ?? []);
 
-/** What a device finds on this machine, with the target that its tuning records name for the engine. */
-async function probeDevice(spec: DeviceSpec, host: DeviceHost): ReturnType<DeviceSpec["probe"]> {
-  const found = await spec.probe(host);
-  if ("unavailable" in found) return found;
+/** What was measured about a device on this machine. */
+export type TuningSource = (device: string, engine: string) => Promise<MeasuredTuning | undefined>;
+
+const untuned: TuningSource = async () => undefined;
+
+/** What a device finds on this machine, with the target that was measured to be faster: here, or else by its own records. */
+async function probeDevice(spec: DeviceSpec, host: DeviceHost, tuning: TuningSource): Promise<DeviceReport> {
+  const { kind, targets } = spec;
+  const probed = await spec.probe(host);
+  if ("unavailable" in probed) return { kind, unavailable: probed.unavailable };
+  const found = probed.target;
   const { engine = "" } = host;
-  const record = spec.tuned?.find((r) => r.found === found.target && engine.startsWith(r.engine));
-  return record === undefined ? found : { target: record.target, capabilities: spec.targetCapabilities(record.target) };
+  const measured = await tuning(kind, engine);
+  // Another version of the plugin may find, offer and be able to run other targets.
+  const holds =
+    measured?.found === found &&
+    targets.includes(measured.target) &&
+    spec.targetProblem?.(measured.target) === undefined;
+  const record = spec.tuned?.find((r) => r.found === found && engine.startsWith(r.engine));
+  const by = holds ? measured : record;
+  if (by === undefined) return { kind, targets, found, chosen: "probe", ...probed };
+  const chosen = holds ? "measured" : "record";
+  return { kind, targets, found, chosen, target: by.target, capabilities: spec.targetCapabilities(by.target) };
 }
 
 /** Probes every device. */
-export async function reportDevices(plugins: readonly Plugin[], host: DeviceHost): Promise<readonly DeviceReport[]> {
-  return Promise.all(
-    deviceSpecs(plugins).map(async (spec): Promise<DeviceReport> => {
-      const found = await probeDevice(spec, host);
-      return "unavailable" in found
-        ? { kind: spec.kind, unavailable: found.unavailable }
-        : { kind: spec.kind, targets: spec.targets, ...found };
-    }),
-  );
+export async function reportDevices(
+  plugins: readonly Plugin[],
+  host: DeviceHost,
+  tuning: TuningSource = untuned,
+): Promise<readonly DeviceReport[]> {
+  return Promise.all(deviceSpecs(plugins).map((spec) => probeDevice(spec, host, tuning)));
 }
 
 /** @throws FoveaError `unknown_device` that lists what there is */
@@ -76,11 +94,12 @@ async function packedTarget(
   plugins: readonly Plugin[],
   host: DeviceHost,
   packed: readonly Packed[],
+  tuning: TuningSource,
 ): Promise<string | undefined> {
   const spec = findDevice(kind, plugins);
   const names = new Set(packed.filter(({ device }) => device === kind).map(({ target }) => target));
   if (names.size === 0) return undefined;
-  const own = await probeDevice(spec, host);
+  const own = await probeDevice(spec, host, tuning);
   if ("unavailable" in own || names.has(own.target)) return undefined;
   return spec.targets.find((name) => names.has(name) && spec.targetProblem?.(name) === undefined);
 }
@@ -95,13 +114,14 @@ export async function openFirst(
   host: DeviceHost,
   options: OpenOptions,
   packed: readonly Packed[],
+  tuning: TuningSource = untuned,
 ): Promise<Device> {
   const reasons: FoveaError[] = [];
   for (const kind of kinds) findDevice(kind, plugins);
   for (const kind of kinds) {
     try {
-      const target = options.target ?? (await packedTarget(kind, plugins, host, packed));
-      return await openDevice(kind, plugins, host, { ...options, ...(target === undefined ? {} : { target }) });
+      const target = options.target ?? (await packedTarget(kind, plugins, host, packed, tuning));
+      return await openDevice(kind, plugins, host, { ...options, ...(target === undefined ? {} : { target }) }, tuning);
     } catch (error) {
       if (!(error instanceof FoveaError) || error.code !== "device_unavailable") throw error;
       reasons.push(error);
@@ -117,9 +137,10 @@ export async function openDevice(
   plugins: readonly Plugin[],
   host: DeviceHost,
   options: OpenOptions,
+  tuning: TuningSource = untuned,
 ): Promise<Device> {
   const spec = findDevice(kind, plugins);
-  const probed = await probeDevice(spec, host);
+  const probed = await probeDevice(spec, host, tuning);
   if ("unavailable" in probed)
     throw new FoveaError("device_unavailable", `The device "${kind}" is not available: ${probed.unavailable}.`);
   return spec.open(host, { target: probed.target, ...options });

@@ -1,6 +1,7 @@
 /** A component under two divisions into ranges, measured in turns at recorded sizes, with made-up inputs and weights. */
 import type { ComponentSpec, Tensors } from "../abi/encoder.ts";
 import { type Bindings, evaluate } from "../core/dim.ts";
+import { median } from "../core/figures.ts";
 import { fillBuffer } from "../core/fill.ts";
 import { dispatch, type RangeSpec } from "../core/range.ts";
 import { openContext } from "../exec/forward_context.ts";
@@ -41,12 +42,6 @@ interface Side {
   run(): Promise<number>;
   link(dims: Bindings, inputs: Tensors): Promise<void>;
   release(): void;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
 }
 
 /** A component with some ranges, compiled as sizes need them. */

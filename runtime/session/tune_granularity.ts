@@ -1,6 +1,7 @@
 /** How large components should be: one encoder cut in several ways, measured side by side. */
 import type { ExampleOptions, Modality, Plan, Tensors, TowerSpec } from "../abi/encoder.ts";
 import { FoveaError, internal } from "../core/diagnostics.ts";
+import { median } from "../core/figures.ts";
 import { openContext } from "../exec/forward_context.ts";
 import { type TensorReader, tensorName } from "../exec/instance_weights.ts";
 import type { OpTable } from "../ir/node.ts";
@@ -82,12 +83,6 @@ interface LoadedCut {
 }
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
-}
 
 export const cutName = (cut: Granularity): string => (typeof cut === "number" ? `${cut} blocks` : cut);
 

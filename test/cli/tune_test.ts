@@ -1,6 +1,7 @@
 /** `fovea tune` as a user types it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { withFolder } from "../kit/folder.ts";
 import { repositoryPath, runCli } from "../kit/run_cli.ts";
 
 const VIT = repositoryPath("test/fixtures/vit");
@@ -34,4 +35,29 @@ test("tune explains what it does not take, and takes nothing without a sub-comma
     assert.deepEqual([code, stdout], [2, ""], stderr);
     assert.match(stderr, says);
   }
+});
+
+test("tune kernels times targets in turns and keeps the fastest where doctor and runtimes find it", async () => {
+  await withFolder(async (folder) => {
+    const cache = ["--cache", folder];
+    const tune = ["tune", "kernels", VIT, "--threads", "0", "--rounds", "3"];
+    const text = await runCli([...tune, ...cache]);
+    assert.equal(text.code, 0, text.stderr);
+    assert.match(text.stdout, /\ntarget +ms +min +times wasm-[a-z0-9]+\n/);
+    const [, fastest] = text.stdout.match(/\nfastest: (\S+), \d\.\d\d times as fast as /) ?? [];
+    assert.match(
+      text.stdout,
+      /\nKept in .*: runtimes with this cache and no target of their own use it from now on\.\n/,
+    );
+    const doctor = await runCli(["doctor"], { env: { FOVEA_CACHE_DIR: folder } });
+    assert.match(doctor.stdout, new RegExp(`\\nwasm +${fastest} \\(measured here\\) `));
+    const bench = await runCli(["bench", VIT, "--threads", "0", "--runs", "1", "--json", ...cache]);
+    assert.equal(JSON.parse(bench.stdout).target, fastest);
+    const json = await runCli([...tune, "--no-cache", "--targets", "wasm-simd128", "--json"]);
+    const report = JSON.parse(json.stdout);
+    assert.deepEqual([report.recommended, report.kept, report.targets.length], ["wasm-simd128", null, 1]);
+    const wrong = await runCli([...tune, "--no-keep", "--targets", "wasm-simd127"]);
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.stderr, /has no target "wasm-simd127"; expected one of/);
+  });
 });

@@ -4,7 +4,9 @@ import { test } from "node:test";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
 import { createRuntime, definePlugin, FoveaError } from "../../mod.ts";
 import type { OpenOptions } from "../../runtime/abi/device.ts";
-import { openDevice } from "../../runtime/session/devices.ts";
+import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
+import { openDevice, reportDevices } from "../../runtime/session/devices.ts";
+import { keepTuning, readTuning } from "../../runtime/session/tuning.ts";
 import { hasCode } from "../kit/assertions.ts";
 
 /** A device that no machine has. */
@@ -63,4 +65,32 @@ test("a tuning record decides by engine about the target that a probe found, unl
   assert.equal(await opened("JavaScriptCore", {}), "wasm-simd128");
   for (const { found, target } of spec.tuned ?? [])
     assert.ok(spec.targets.includes(found) && spec.targets.includes(target));
+});
+
+test("what was measured here comes before a device's own records, as far as it still holds", async () => {
+  const [spec] = wasmPlugin.devices ?? [];
+  const store = createMemoryStore();
+  const engine = "V8 99.1";
+  const host = { name: "test", cores: 1, engine };
+  const tuned = [{ engine: "V8", found: "wasm-simd128", target: "wasm-simd128-6x8" }];
+  const chosen = async (found: string) => {
+    const probe = async () => ({ target: found, capabilities: spec.targetCapabilities(found) });
+    const plugin = { ...wasmPlugin, devices: [{ ...spec, tuned, probe }] };
+    const [report] = await reportDevices([plugin], host, (kind, name) => readTuning(store, kind, name));
+    return "target" in report ? [report.chosen, report.target] : report.unavailable;
+  };
+  const measured = { device: "wasm", engine, found: "wasm-simd128", target: "wasm-simd128", model: "m", gain: 1 };
+  assert.deepEqual(await chosen("wasm-simd128"), ["record", "wasm-simd128-6x8"]);
+  await keepTuning(store, measured);
+  assert.deepEqual(await chosen("wasm-simd128"), ["measured", "wasm-simd128"]);
+  // Another engine, another probe, and targets that are no more are other questions.
+  await keepTuning(store, { ...measured, engine: "V8 99.2", target: "wasm-relaxed" });
+  assert.deepEqual(await chosen("wasm-simd128"), ["measured", "wasm-simd128"]);
+  assert.deepEqual(await chosen("wasm-simd128-6x8"), ["probe", "wasm-simd128-6x8"]);
+  await keepTuning(store, { ...measured, target: "wasm-of-old" });
+  assert.deepEqual(await chosen("wasm-simd128"), ["record", "wasm-simd128-6x8"]);
+  const [key] = (await store.list?.("tuning/")) ?? [];
+  for (const key of (await store.list?.("tuning/")) ?? []) await store.put(key, Uint8Array.of(123));
+  assert.ok(key !== undefined);
+  assert.deepEqual(await chosen("wasm-simd128"), ["record", "wasm-simd128-6x8"]);
 });
