@@ -19,6 +19,8 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   startup: async (options) => (await import("./startup.ts")).startup(options),
   int8_vs_f32: async (options) => (await import("./int8_vs_f32.ts")).int8VsF32(options),
   jpeg_to_embedding: async (options) => (await import("./jpeg_to_embedding.ts")).jpegToEmbedding(options),
+  neighbours: async (options) => (await import("./neighbours.ts")).neighbours(options),
+  long_sequences: async (options) => (await import("./long_sequences.ts")).longSequences(options),
   tight_range: async (options) => (await import("./tight_range.ts")).tightRange(options),
 };
 

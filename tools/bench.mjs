@@ -35,6 +35,8 @@ const BY = {
   int8_vs_f32: ["threads"],
   jpeg_to_embedding: ["threads"],
   jpeg_to_patches: ["threads"],
+  neighbours: [],
+  long_sequences: ["threads"],
   tight_range: [],
 };
 
