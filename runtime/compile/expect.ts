@@ -6,7 +6,9 @@ import { DTYPE_BYTES, type DType } from "../core/dtype.ts";
 import { type Fill, type FillReader, fillReader, nameSeed } from "../core/fill.ts";
 import { hash32 } from "../core/random.ts";
 import { createSampler } from "../ir/evaluate/sample.ts";
-import { type Graph, nodesOf } from "../ir/graph.ts";
+import type { Reader } from "../ir/evaluate/sample_reader.ts";
+import { createWeightReaders, isComputed } from "../ir/evaluate/sample_weights.ts";
+import { type Graph, nodesOf, topological, weightOnly } from "../ir/graph.ts";
 import type { Node, OpKind, OpTable } from "../ir/node.ts";
 import type { StepGroup } from "./emit.ts";
 import { createViewResolver } from "./views.ts";
@@ -215,13 +217,23 @@ function watch(read: FillReader): {
   runs(elements: number): readonly (readonly [number, number])[] | undefined;
 } {
   const seen: [number, number][] = [];
+  const note = (first: number, end: number): void => {
+    const last = seen[seen.length - 1];
+    // Elements of a row are asked for one behind the other.
+    if (last !== undefined && first >= last[0] && first <= last[1] + NEAR_ELEMENTS) last[1] = Math.max(last[1], end);
+    else seen.push([first, end]);
+  };
   const at = (position: number): number => {
-    seen.push([position, position + 1]);
+    note(position, position + 1);
     return read(position);
   };
   const run = (start: number, step: number, count: number): Float64Array => {
-    if (count > 0) seen.push([start, start + step * (count - 1) + 1]);
+    if (count > 0) note(start, start + step * (count - 1) + 1);
     return read.run(start, step, count);
+  };
+  const many = (positions: readonly number[]): Float64Array => {
+    for (const position of positions) note(position, position + 1);
+    return read.many(positions);
   };
   const runs = (elements: number): readonly (readonly [number, number])[] | undefined => {
     const merged: [number, number][] = [];
@@ -233,7 +245,7 @@ function watch(read: FillReader): {
     const total = merged.reduce((n, [first, end]) => n + end - first, 0);
     return 2 * total < elements ? merged : undefined;
   };
-  return { reader: Object.assign(at, { run }), runs };
+  return { reader: Object.assign(at, { run, many }), runs };
 }
 
 /** The elements of a claim's result as rows. */
@@ -264,18 +276,36 @@ function affordable(group: StepGroup, dims: Bindings, samples: number, effort: E
   return each * run <= effort.flops;
 }
 
-/** The points at which a claim is proven: those of the box, moved towards the lower corner until they are affordable. */
-function pointsFor(group: StepGroup, effort: ExpectationEffort): readonly Bindings[] {
-  const { box } = group;
-  const chosen: Bindings[] = [];
+/** From each point of a box on the way to its lower corner, which all claims go as far as they must. */
+type Ways = readonly (readonly Bindings[])[];
+
+function waysOf(box: Box, effort: ExpectationEffort): Ways {
   const lowest = at(box, least);
-  for (const point of pointsOf(box, effort.interior)) {
-    let dims = point;
+  return pointsOf(box, effort.interior).map((point) => {
+    const way = [point];
+    for (let dims = point; !sameDims(dims, lowest); way.push(dims)) dims = nearer(box, dims);
+    return way;
+  });
+}
+
+/** The points at which a claim is proven: those of the box, moved towards the lower corner until they are affordable. */
+function pointsFor(group: StepGroup, ways: Ways, effort: ExpectationEffort): readonly Bindings[] {
+  const chosen: Bindings[] = [];
+  for (const way of ways) {
     const samples = effort.samples[chosen.length === 0 ? 0 : 1];
-    while (!sameDims(dims, lowest) && !affordable(group, dims, samples, effort)) dims = nearer(box, dims);
+    const dims = way.find((point, i) => i === way.length - 1 || affordable(group, point, samples, effort)) ?? way[0];
     if (!chosen.some((c) => sameDims(c, dims))) chosen.push(dims);
   }
   return chosen;
+}
+
+/** By the ops of a runtime: its components and their ranges share what follows from weights. */
+const weightReaders = new WeakMap<OpTable, (node: Node) => Reader>();
+
+function weightReadersOf(table: OpTable): (node: Node) => Reader {
+  const known = weightReaders.get(table) ?? createWeightReaders(table, (node) => fillReader(weightFill(node)));
+  weightReaders.set(table, known);
+  return known;
 }
 
 /**
@@ -288,25 +318,39 @@ export function expectationsOf(
   effort: ExpectationEffort = BUILD_EFFORT,
 ): readonly Expectation[] {
   const view = createViewResolver(table);
-  return groups.flatMap((group, index) =>
-    pointsFor(group, effort).map((dims, point): Expectation => {
+  const ways = new Map<Box, Ways>();
+  const fixed = weightOnly(topological(groups.map(({ claim }) => claim.output)));
+  const shared = new Set([...fixed].filter((node) => isComputed(node, table)));
+  const sharedReader = weightReadersOf(table);
+  return groups.flatMap((group, index) => {
+    const local = isLocal(group, table);
+    const own = ways.get(group.box) ?? waysOf(group.box, effort);
+    ways.set(group.box, own);
+    return pointsFor(group, own, effort).map((dims, point): Expectation => {
       const fills = group.operands.map(({ base, buffer }, i) => ({
         base,
         buffer,
         elements: elementsOf(base.shape, dims),
         fill: fillFor(base, group.claim.covers, view, index * 64 + i + 1, dims),
       }));
-      const watches = fills.map((f) => watch(fillReader(f.fill)));
-      const readers = new Map<Node, FillReader>(fills.map((f, i) => [f.base, watches[i].reader]));
+      const watches = local ? fills.map((f) => watch(fillReader(f.fill))) : [];
+      const readers = new Map<Node, FillReader>(
+        fills.map((f, i) => [f.base, watches[i]?.reader ?? fillReader(f.fill)]),
+      );
       for (const { base } of fills) {
         const reader = readers.get(base);
         if (base.op === "contiguous" && reader !== undefined && !readers.has(base.inputs[0]))
           readers.set(base.inputs[0], reader);
       }
+      // Where a claim made an operand from weights, what follows from it is made up as well.
+      const isShared = ![...readers.keys()].some((base) => fixed.has(base));
       const sample = createSampler({
         bindings: dims,
         table,
-        given: (node) => readers.get(node) ?? (node.op === "weight" ? fillReader(weightFill(node)) : undefined),
+        given: (node) => {
+          if (node.op === "weight") return readers.get(node) ?? fillReader(weightFill(node));
+          return readers.get(node) ?? (isShared && shared.has(node) ? sharedReader(node) : undefined);
+        },
       });
       const size = rowsOf(group, dims);
       const { width } = size;
@@ -324,7 +368,7 @@ export function expectationsOf(
         steps: group.steps,
         dims,
         fills: fills.map(({ buffer, elements, fill }, i) => {
-          const runs = isLocal(group, table) ? watches[i].runs(elements) : undefined;
+          const runs = watches[i]?.runs(elements);
           return { buffer, elements, fill, ...(runs === undefined ? {} : { runs }) };
         }),
         output: group.output,
@@ -336,8 +380,8 @@ export function expectationsOf(
         tolerance: TOLERANCE * Math.sqrt(square) + 1e-7,
         ...(items === undefined ? {} : { items }),
       };
-    }),
-  );
+    });
+  });
 }
 
 const integerType = (dtype: DType): Pick<Expectation, "outputType"> =>

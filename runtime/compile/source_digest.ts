@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "b83ed43a353df142f01d0ebdbc7bdb8ee73e2c291e50293ddb2612f20877e349";
+export const SOURCE_DIGEST: string = "14d5cb3d7473fd98dbccd5386bd1b49bc82620a076cd3fedc5ecc3e8d48161fe";

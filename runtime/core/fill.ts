@@ -1,5 +1,5 @@
 /** Made-up contents of buffers, the same on every engine: what a proof runs a kernel on. */
-import { hashStream } from "./random.ts";
+import { fillHash, hashStream } from "./random.ts";
 
 export type Fill =
   /** f32, evenly distributed over -scale..scale. */
@@ -15,10 +15,11 @@ export type Fill =
   /** i32, `count` ascending offsets from 0 to `total`. */
   | { readonly kind: "offsets"; readonly count: number; readonly total: number };
 
-/** Elements of a filled buffer by position, or many at even steps. */
+/** Elements of a filled buffer by position, many at even steps, many at any places. What is handed out is not written to. */
 export interface FillReader {
   (position: number): number;
   run(start: number, step: number, count: number): Float64Array;
+  many(positions: readonly number[]): Float64Array;
 }
 
 /**
@@ -35,9 +36,8 @@ function streamOf(seed: number): Uint32Array {
   const known = streams.get(seed);
   if (known !== undefined) return known;
   if (streams.size >= MOST_STREAMS) streams.clear();
-  const hash = hashStream(seed);
   const numbers = new Uint32Array(PERIOD);
-  for (let i = 0; i < PERIOD; i++) numbers[i] = hash(i);
+  fillHash(numbers, seed);
   streams.set(seed, numbers);
   return numbers;
 }
@@ -68,48 +68,97 @@ function byRule(fill: Extract<Fill, { kind: "mask" | "offsets" }>): (position: n
   return (position) => (position % fill.row !== 0 && hash(position) % 4 === 0 ? 0 : 1);
 }
 
-/** One period as numbers that are read many at once, for as long as few are kept: claims share fills over points and ranges. */
-const periods = new Map<string, Float64Array>();
+/**
+ * One period of drawn contents in the order in which a step passes through it, repeated: the period is a prime, so that
+ * every step comes past all elements, and elements at even steps are neighbours here.
+ */
+class Walk {
+  readonly #period: Float64Array;
+  /** Where an element of the period lies in the walk. */
+  readonly #places = new Uint16Array(PERIOD);
+  #values: Float64Array;
 
-function periodOf(fill: Fill): Float64Array | undefined {
+  constructor(period: Float64Array, step: number) {
+    this.#period = new Float64Array(PERIOD);
+    for (let i = 0, at = 0; i < PERIOD; i++, at = (at + step) % PERIOD) {
+      this.#period[i] = period[at];
+      this.#places[at] = i;
+    }
+    this.#values = this.#period;
+  }
+
+  /** `count` elements from a position of the period on; not a copy. */
+  run(from: number, count: number): Float64Array {
+    const first = this.#places[from];
+    if (first + count > this.#values.length) {
+      const longer = new Float64Array(Math.ceil((first + count) / PERIOD) * PERIOD);
+      for (let at = 0; at < longer.length; at += PERIOD) longer.set(this.#period, at);
+      this.#values = longer;
+    }
+    return this.#values.subarray(first, first + count);
+  }
+}
+
+/** Drawn contents as they are read, for as long as few are kept: claims share fills over points and ranges. */
+interface Drawn {
+  readonly period: Float64Array;
+  /** By step, modulo the period. */
+  readonly walks: Map<number, Walk>;
+}
+
+const kept = new Map<string, Drawn>();
+
+function drawnOf(fill: Fill): Drawn | undefined {
   if (fill.kind === "mask" || fill.kind === "offsets") return undefined;
   const key = JSON.stringify(fill);
-  const known = periods.get(key);
+  const known = kept.get(key);
   if (known !== undefined) return known;
-  if (periods.size >= MOST_STREAMS) periods.clear();
-  const made = new Float64Array(drawn(fill) ?? []);
-  periods.set(key, made);
+  if (kept.size >= MOST_STREAMS) kept.clear();
+  const made = { period: new Float64Array(drawn(fill) ?? []), walks: new Map<number, Walk>() };
+  kept.set(key, made);
   return made;
+}
+
+/** Longer runs are copied. */
+const MOST_KEPT = 16 * PERIOD;
+
+function readDrawn({ period, walks }: Drawn): FillReader {
+  const at = (position: number): number => period[position % PERIOD];
+  const many = (positions: readonly number[]): Float64Array => {
+    const values = new Float64Array(positions.length);
+    for (let i = 0; i < values.length; i++) values[i] = period[positions[i] % PERIOD];
+    return values;
+  };
+  const run = (start: number, step: number, count: number): Float64Array => {
+    const stride = step % PERIOD;
+    let from = start % PERIOD;
+    if (count <= MOST_KEPT && stride !== 0) {
+      let walk = walks.get(stride);
+      if (walk === undefined) {
+        walk = new Walk(period, stride);
+        walks.set(stride, walk);
+      }
+      return walk.run(from, count);
+    }
+    const values = new Float64Array(count);
+    for (let i = 0; i < count; i++) {
+      values[i] = period[from];
+      from += stride;
+      if (from >= PERIOD) from -= PERIOD;
+    }
+    return values;
+  };
+  return Object.assign(at, { run, many });
 }
 
 /** The elements of a filled buffer. */
 export function fillReader(fill: Fill): FillReader {
-  const table = periodOf(fill);
-  const at =
-    table === undefined
-      ? byRule(fill as Extract<Fill, { kind: "mask" | "offsets" }>)
-      : (position: number): number => table[position % PERIOD];
-  const run = (start: number, step: number, count: number): Float64Array => {
-    const values = new Float64Array(count);
-    if (table === undefined) for (let i = 0; i < count; i++) values[i] = at(start + i * step);
-    else if (step === 1) {
-      for (let done = 0; done < count; ) {
-        const from = (start + done) % PERIOD;
-        const part = table.subarray(from, Math.min(PERIOD, from + count - done));
-        values.set(part, done);
-        done += part.length;
-      }
-    } else {
-      const stride = step % PERIOD;
-      for (let i = 0, from = start % PERIOD; i < count; i++) {
-        values[i] = table[from];
-        from += stride;
-        if (from >= PERIOD) from -= PERIOD;
-      }
-    }
-    return values;
-  };
-  return Object.assign(at, { run });
+  const known = drawnOf(fill);
+  if (known !== undefined) return readDrawn(known);
+  const at = byRule(fill as Extract<Fill, { kind: "mask" | "offsets" }>);
+  const run = (start: number, step: number, count: number): Float64Array =>
+    Float64Array.from({ length: count }, (_, i) => at(start + i * step));
+  return Object.assign(at, { run, many: (positions: readonly number[]) => new Float64Array(positions.map(at)) });
 }
 
 function storageFor({ kind }: Fill, elements: number): Float32Array | Int32Array | Uint8Array {

@@ -36,6 +36,13 @@ export function hashStream(seed: number): (index: number) => number {
   return (index) => mix(mix((index | 0) + before) ^ after) >>> 0;
 }
 
+/** Sets `out[i]` to `hash32(seed, i)`. */
+export function fillHash(out: Uint32Array, seed: number): void {
+  const before = firstKey(seed, 0);
+  const after = secondKey(seed, 0);
+  for (let i = 0; i < out.length; i++) out[i] = mix(mix(i + before) ^ after);
+}
+
 /** A number in (0, 1): the middle of one of 2^32 equal steps. */
 export function uniform(seed: number, index: number): number {
   return (hash32(seed, index) + 0.5) / 4294967296;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { evaluate, symbol } from "../../runtime/core/dim.ts";
 import { fillBuffer, fillReader, nameSeed } from "../../runtime/core/fill.ts";
-import { hash32, hashStream, uniform } from "../../runtime/core/random.ts";
+import { fillHash, hash32, hashStream, uniform } from "../../runtime/core/random.ts";
 import { broadcastStrides, denseStrides } from "../../runtime/core/strides.ts";
 
 const first = (read: (i: number) => number, count: number): number[] =>
@@ -12,6 +12,39 @@ test("fills: a stream is the hash of one seed", () => {
   for (const seed of [0, 1, 77, 2 ** 40 + 3]) {
     const stream = hashStream(seed);
     for (const index of [0, 1, 2, 1000, 2 ** 31, 2 ** 32 - 1]) assert.equal(stream(index), hash32(seed, index));
+    const numbers = new Uint32Array(100);
+    fillHash(numbers, seed);
+    assert.deepEqual([...numbers], first(stream, 100));
+  }
+});
+
+test("fills: a run at any step and elements at any places are what single reads find", () => {
+  const fills = [
+    { kind: "uniform", seed: 4, scale: 1 },
+    { kind: "index", seed: 5, below: 40 },
+    { kind: "bytes", seed: 6 },
+    { kind: "mask", seed: 7, row: 9 },
+    { kind: "offsets", count: 50, total: 400 },
+  ] as const;
+  for (const fill of fills) {
+    const read = fillReader(fill);
+    // 1021 is the period of drawn contents.
+    for (const [start, step, count] of [
+      [0, 1, 30],
+      [1020, 1, 3000],
+      [5, 768, 400],
+      [2000, 1021, 7],
+      [3, 1020, 50],
+      [11, 2 * 1021 + 1, 40],
+      [900, 1, 20_000],
+      [0, 0, 3],
+      [8, 3, 0],
+    ]) {
+      const places = Array.from({ length: count }, (_, i) => start + i * step);
+      const expected = places.map((place) => read(place));
+      assert.deepEqual([...read.run(start, step, count)], expected, `${fill.kind} ${start} ${step}`);
+      assert.deepEqual([...read.many(places)], expected);
+    }
   }
 });
 

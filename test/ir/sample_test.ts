@@ -4,8 +4,10 @@ import { exp } from "../../runtime/core/math.ts";
 import { createGraphBuilder } from "../../runtime/ir/builder.ts";
 import { evaluateGraph, type RefTensor } from "../../runtime/ir/evaluate/mod.ts";
 import { createSampler, type ElementsAt, type SampleOptions } from "../../runtime/ir/evaluate/sample.ts";
+import { vector } from "../../runtime/ir/evaluate/sample_reader.ts";
+import { createWeightReaders } from "../../runtime/ir/evaluate/sample_weights.ts";
 import type { Graph } from "../../runtime/ir/graph.ts";
-import { createInterner, type OpRow } from "../../runtime/ir/node.ts";
+import { createInterner, type Node, type OpRow } from "../../runtime/ir/node.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
 import {
   growRandomGraph,
@@ -150,4 +152,33 @@ test("sample: only what an element depends on is read, and shared values once", 
   const total = powers.reduce((p, q) => p + q, 0);
   for (let i = 0; i < 8; i++) assert.ok(Math.abs(row[i] - powers[i] / total) < 1e-15);
   assert.throws(() => sample(b.weight("w", [4]), [0]), /internal: the weight "w" has no values to sample/);
+});
+
+test("sample: what follows from weights is computed once for all graphs that have it", () => {
+  let reads = 0;
+  const readerOf = createWeightReaders(OP_TABLE, () => (position) => {
+    reads++;
+    return position % 7;
+  });
+  const scaled = (name: string): Node => {
+    const b = createGraphBuilder({ symbols: {} });
+    const w = b.mul(b.weight(name, [6, 5]), b.constant(3));
+    return b.reshape(b.op("reduce_sum", [b.transpose(w, [1, 0])]), [5]);
+  };
+  const columns = [0, 1, 2, 3, 4].map((j) => 3 * [0, 1, 2, 3, 4, 5].reduce((sum, i) => sum + ((i * 5 + j) % 7), 0));
+  assert.deepEqual([...vector(readerOf(scaled("w")), 0, 1, 5)], columns);
+  assert.equal(reads, 30);
+  assert.deepEqual([...vector(readerOf(scaled("w")), 0, 1, 5)], columns);
+  assert.equal(reads, 30);
+  assert.deepEqual([...vector(readerOf(scaled("other")), 0, 1, 5)], columns);
+  assert.equal(reads, 60);
+
+  // More than is kept: forgotten, and right again.
+  const large = (): Node => {
+    const b = createGraphBuilder({ symbols: {} });
+    return b.unary("neg", b.weight("large", [2 ** 22]));
+  };
+  assert.equal(vector(readerOf(large()), 0, 1, 2 ** 22)[9], -2);
+  assert.deepEqual([...vector(readerOf(scaled("w")), 0, 1, 5)], columns);
+  assert.equal(reads, 90 + 2 ** 22);
 });

@@ -28,6 +28,21 @@ function repeated(x: RefTensor, shape: readonly number[]): RefTensor["data"] {
   return sameShape(x.shape, shape) ? x.data : stridedCopy(x, shape, broadcastStrides(x.shape, shape)).data;
 }
 
+interface Pairs {
+  readonly shape: readonly number[];
+  readonly p: RefTensor["data"];
+  readonly q: RefTensor["data"];
+}
+
+/** The values of two operands that meet. */
+function pairs(op: string, a: RefTensor, b: RefTensor): Pairs {
+  if (isFloat(a.dtype) !== isFloat(b.dtype)) {
+    refuse(op, `operands of types ${a.dtype} and ${b.dtype}`, "both float or both integer");
+  }
+  const shape = broadcastShape(op, a.shape, b.shape);
+  return { shape, p: repeated(a, shape), q: repeated(b, shape) };
+}
+
 function binary(
   op: string,
   a: RefTensor,
@@ -35,12 +50,7 @@ function binary(
   f: (p: number, q: number) => number,
   dtype: RefTensor["dtype"] = a.dtype,
 ): RefTensor {
-  if (isFloat(a.dtype) !== isFloat(b.dtype)) {
-    refuse(op, `operands of types ${a.dtype} and ${b.dtype}`, "both float or both integer");
-  }
-  const shape = broadcastShape(op, a.shape, b.shape);
-  const p = repeated(a, shape);
-  const q = repeated(b, shape);
+  const { shape, p, q } = pairs(op, a, b);
   const data = allocate(dtype, p.length);
   for (let i = 0; i < data.length; i++) data[i] = f(p[i], q[i]);
   return { dtype, shape, data };
@@ -119,7 +129,11 @@ export function silu(x: RefTensor): RefTensor {
 
 /** a + b; integers wrap at 32 bits. The result has the type of `a`, as for all functions of two tensors below. */
 export function add(a: RefTensor, b: RefTensor): RefTensor {
-  return binary("add", a, b, (p, q) => p + q);
+  // A loop of its own, as for products below: most graphs add and multiply more than all else.
+  const { shape, p, q } = pairs("add", a, b);
+  const data = allocate(a.dtype, p.length);
+  for (let i = 0; i < data.length; i++) data[i] = p[i] + q[i];
+  return { dtype: a.dtype, shape, data };
 }
 
 export function sub(a: RefTensor, b: RefTensor): RefTensor {
@@ -127,7 +141,11 @@ export function sub(a: RefTensor, b: RefTensor): RefTensor {
 }
 
 export function mul(a: RefTensor, b: RefTensor): RefTensor {
-  return binary("mul", a, b, isFloat(a.dtype) ? (p, q) => p * q : Math.imul);
+  if (!isFloat(a.dtype)) return binary("mul", a, b, Math.imul);
+  const { shape, p, q } = pairs("mul", a, b);
+  const data = allocate(a.dtype, p.length);
+  for (let i = 0; i < data.length; i++) data[i] = p[i] * q[i];
+  return { dtype: a.dtype, shape, data };
 }
 
 /** a / b; the quotient of integers is truncated towards zero. @throws FoveaError for an integer divisor of 0. */

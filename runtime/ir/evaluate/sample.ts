@@ -7,23 +7,14 @@ import { internal } from "../../core/diagnostics.ts";
 import { type Bindings, type Dim, evaluate as evaluateDim, type Shape } from "../../core/dim.ts";
 import type { HalfDType } from "../../core/dtype.ts";
 import { roundToHalf } from "../../core/half.ts";
-import { exp } from "../../core/math.ts";
 import type { Node, OpTable } from "../node.ts";
 import { OP_TABLE } from "../ops.ts";
 import { evaluateNode, evaluatorOf, expansionOf } from "./graph.ts";
 import { resampleOne } from "./resample.ts";
+import { sampleAttention } from "./sample_attention.ts";
+import { sampleMatmul } from "./sample_products.ts";
 import { type Run, sampleChannelScales, sampleQuantizedMatmul } from "./sample_quantized.ts";
-import {
-  atStrides,
-  dot,
-  float64,
-  type Reader,
-  remember,
-  rememberLast,
-  several,
-  strided,
-  vector,
-} from "./sample_reader.ts";
+import { atStrides, float64, type Reader, remember, rememberLast, several, strided, vector } from "./sample_reader.ts";
 import { broadcastStrides, isFloat, type RefTensor, refTensor, sameShape, stridesOf } from "./tensor.ts";
 
 /** Elements of a value at row-major positions. */
@@ -43,6 +34,12 @@ function tensorOf(dtype: Node["dtype"], shape: readonly number[], data: Float64A
 
 /** Creates a sampler; rows that several elements share (norms, products, attention weights) are computed once. */
 export function createSampler(options: SampleOptions): ElementsAt {
+  const readerOf = createReaders(options);
+  return (node, positions) => several(readerOf(node), positions);
+}
+
+/** Readers of values' elements; the same one whenever a node is asked for. */
+export function createReaders(options: SampleOptions): (node: Node) => Reader {
   const { bindings } = options;
   const table = options.table ?? OP_TABLE;
   const sizes = (shape: Shape): number[] => shape.map((d: Dim) => evaluateDim(d, bindings));
@@ -101,10 +98,11 @@ export function createSampler(options: SampleOptions): ElementsAt {
     const rowOf = rowTensor(x, width);
     const whole = parameters.map((p) => tensorOf(p.dtype, [width], vector(readerOf(p), 0, 1, width)));
     const values = remember((row) => evaluateNode(node, [rowOf(row), ...whole], bindings, table).data);
-    return (position) => {
+    const at = (position: number): number => {
       const row = Math.floor(position / width);
       return values(row)[position - row * width];
     };
+    return Object.assign(at, { many: (positions: readonly number[]) => new Float64Array(positions.map(at)) });
   };
 
   const reduction = (node: Node): Reader => {
@@ -138,79 +136,33 @@ export function createSampler(options: SampleOptions): ElementsAt {
 
   const matmul = (node: Node): Reader => {
     const [a, b] = node.inputs;
-    const [readA, readB] = [readerOf(a), readerOf(b)];
-    const [shape, shapeA, shapeB] = [shapeOf(node), shapeOf(a), shapeOf(b)];
-    const inner = lastOf(shapeA);
-    const columns = lastOf(shape);
-    const transposed = node.attributes.transpose_b === true;
-    const stepB = transposed ? 1 : lastOf(shapeB);
-    const batches = shape.slice(0, -2);
-    const rows = shape[shape.length - 2];
-    const batchA = atStrides(batches, broadcastStrides(shapeA.slice(0, -2), batches));
-    const batchB = atStrides(batches, broadcastStrides(shapeB.slice(0, -2), batches));
-    const rowOfA = remember((start) => vector(readA, start, 1, inner));
-    const columnOfB = remember((start) => vector(readB, start, stepB, inner));
-    return (position) => {
-      const line = Math.floor(position / columns);
-      const column = position - line * columns;
-      const batch = Math.floor(line / rows);
-      const startA = (batchA(batch) * rows + (line - batch * rows)) * inner;
-      const startB = batchB(batch) * inner * columns + (transposed ? column * inner : column);
-      return dot(rowOfA(startA), columnOfB(startB));
-    };
+    return sampleMatmul({
+      a: readerOf(a),
+      b: readerOf(b),
+      shape: shapeOf(node),
+      shapeA: shapeOf(a),
+      shapeB: shapeOf(b),
+      transposed: node.attributes.transpose_b === true,
+    });
   };
 
   const attention = (node: Node): Reader => {
     const [q, k, v, ...extra] = node.inputs;
     const a = node.attributes;
-    const [readQ, readK, readV] = [readerOf(q), readerOf(k), readerOf(v)];
-    const [, queries, heads, width] = shapeOf(q);
-    const [, keys, keyHeads] = shapeOf(k);
-    const readMask = a.key_mask === true ? readerOf(extra[0]) : undefined;
-    const segments = a.segments === true ? extra[a.key_mask === true ? 1 : 0] : undefined;
-    const offsets = segments && vector(readerOf(segments), 0, 1, shapeOf(segments)[0]);
-    const window = (a.window as number | undefined) ?? 0;
-    const keyAt = (row: number, j: number): number => {
-      const batch = Math.floor(row / (heads * queries));
-      return ((batch * keys + j) * keyHeads + Math.floor((row % heads) / (heads / keyHeads))) * width;
-    };
-    const keyVector = remember((start) => vector(readK, start, 1, width));
-    // One element of all values of a head: of a row few elements are asked for, and rows share them.
-    const acrossKeys = remember((start) => vector(readV, start, keyHeads * width, keys));
-    const weights = remember((row): Float64Array => {
-      const query = Math.floor(row / heads) % queries;
-      const batch = Math.floor(row / (heads * queries));
-      let [first, end] = [0, a.causal === true ? query + 1 : keys];
-      for (let s = 0; offsets !== undefined && s + 1 < offsets.length; s++) {
-        if (query >= offsets[s] && query < offsets[s + 1]) [first, end] = [offsets[s], Math.min(end, offsets[s + 1])];
-      }
-      if (window > 0) [first, end] = [Math.max(first, query - window), Math.min(end, query + window + 1)];
-      const own = vector(readQ, row * width, 1, width);
-      const scores = new Float64Array(keys).fill(Number.NEGATIVE_INFINITY);
-      let top = Number.NEGATIVE_INFINITY;
-      for (let j = first; j < end; j++) {
-        if (readMask?.(batch * keys + j) === 0) continue;
-        scores[j] = dot(own, keyVector(keyAt(row, j))) * (a.scale as number);
-        top = Math.max(top, scores[j]);
-      }
-      if (top === Number.NEGATIVE_INFINITY) return new Float64Array(keys);
-      let total = 0;
-      for (let j = 0; j < keys; j++) {
-        scores[j] = exp(scores[j] - top);
-        total += scores[j];
-      }
-      for (let j = 0; j < keys; j++) scores[j] /= total;
-      return scores;
+    const masked = a.key_mask === true;
+    const segments = a.segments === true ? extra[masked ? 1 : 0] : undefined;
+    return sampleAttention({
+      q: readerOf(q),
+      k: readerOf(k),
+      v: readerOf(v),
+      shapeQ: shapeOf(q),
+      shapeK: shapeOf(k),
+      scale: a.scale as number,
+      causal: a.causal === true,
+      window: (a.window as number | undefined) ?? 0,
+      mask: masked ? readerOf(extra[0]) : undefined,
+      offsets: segments && vector(readerOf(segments), 0, 1, shapeOf(segments)[0]),
     });
-    return (position) => {
-      const row = Math.floor(position / width);
-      const own = weights(row);
-      const column = acrossKeys(keyAt(row, 0) + (position - row * width));
-      let sum = 0;
-      // Nothing reaches what is not seen, were it infinite.
-      for (let j = 0; j < keys; j++) if (own[j] !== 0) sum += own[j] * column[j];
-      return sum;
-    };
   };
 
   const indexed = (node: Node): Reader => {
@@ -383,5 +335,5 @@ export function createSampler(options: SampleOptions): ElementsAt {
     }
   };
 
-  return (node, positions) => several(readerOf(node), positions);
+  return readerOf;
 }

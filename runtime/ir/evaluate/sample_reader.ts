@@ -1,7 +1,10 @@
 /** Readers of single elements: of a value by position, seen at other strides, remembered, many at once. */
 import { type RefTensor, sameShape, stridesOf } from "./tensor.ts";
 
-/** Elements by row-major position; `run` reads many at even steps and `many` at any places where that is faster than one by one. */
+/**
+ * Elements by row-major position; `run` reads many at even steps and `many` at any places where that is faster than one by
+ * one. Nobody writes to what they hand out.
+ */
 export interface Reader {
   (position: number): number;
   readonly run?: (start: number, step: number, count: number) => Float64Array;
@@ -14,15 +17,38 @@ export function atStrides(
   strides: readonly number[],
   offset = 0,
 ): (position: number) => number {
+  // Innermost first; axes that lie one behind the other are one.
+  const sizes: number[] = [];
+  const steps: number[] = [];
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    const last = sizes.length - 1;
+    if (shape[axis] === 1) continue;
+    if (last >= 0 && strides[axis] === sizes[last] * steps[last]) sizes[last] *= shape[axis];
+    else {
+      sizes.push(shape[axis]);
+      steps.push(strides[axis]);
+    }
+  }
+  const outermost = sizes.length - 1;
+  if (outermost < 0) return () => offset;
+  const [size, step] = [sizes[0], steps[0]];
+  if (outermost === 0) return (position) => offset + position * step;
+  const next = steps[1];
+  if (outermost === 1) {
+    return (position) => {
+      const line = Math.floor(position / size);
+      return offset + (position - line * size) * step + line * next;
+    };
+  }
   return (position) => {
     let rest = position;
     let at = offset;
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      const next = Math.floor(rest / shape[axis]);
-      at += (rest - next * shape[axis]) * strides[axis];
-      rest = next;
+    for (let axis = 0; axis < outermost; axis++) {
+      const line = Math.floor(rest / sizes[axis]);
+      at += (rest - line * sizes[axis]) * steps[axis];
+      rest = line;
     }
-    return at;
+    return at + rest * steps[outermost];
   };
 }
 
@@ -73,9 +99,9 @@ export function rememberLast(
   let last: readonly number[] = [];
   let values: Float64Array | undefined;
   return (key) => {
-    if (values === undefined || !sameShape(key, last)) {
+    if (values === undefined || (key !== last && !sameShape(key, last))) {
       values = compute(key);
-      last = [...key];
+      last = key;
     }
     return values;
   };
@@ -84,6 +110,7 @@ export function rememberLast(
 export function vector(read: Reader, start: number, step: number, count: number): Float64Array {
   if (step === 0) return new Float64Array(count).fill(read(start));
   if (read.run !== undefined) return read.run(start, step, count);
+  if (read.many !== undefined) return read.many(Array.from({ length: count }, (_, i) => start + i * step));
   const values = new Float64Array(count);
   for (let i = 0; i < count; i++) values[i] = read(start + i * step);
   return values;
@@ -100,8 +127,57 @@ export function float64(data: RefTensor["data"]): Float64Array {
   return data instanceof Float64Array ? data : new Float64Array(data);
 }
 
-export function dot(a: Float64Array, b: Float64Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
-  return sum;
+/** Calls `work` for up to four elements of one line at a time: their offsets in the line and where the first was asked for. */
+export function inFours(
+  positions: readonly number[],
+  width: number,
+  work: (line: number, offsets: readonly number[], at: number) => void,
+): void {
+  for (let i = 0; i < positions.length; ) {
+    const line = Math.floor(positions[i] / width);
+    const offsets: number[] = [];
+    for (let n = i; n < positions.length && offsets.length < 4; n++) {
+      const offset = positions[n] - line * width;
+      if (offset < 0 || offset >= width) break;
+      offsets.push(offset);
+    }
+    work(line, offsets, i);
+    i += offsets.length;
+  }
+}
+
+/** Writes the first `count` of four values. */
+export function setUpToFour(
+  out: Float64Array,
+  at: number,
+  count: number,
+  first: number,
+  second: number,
+  third: number,
+  fourth: number,
+): void {
+  out[at] = first;
+  if (count > 1) out[at + 1] = second;
+  if (count > 2) out[at + 2] = third;
+  if (count > 3) out[at + 3] = fourth;
+}
+
+/** Writes sums of products of `a` with up to four others, side by side: one alone waits for each of its additions. */
+export function dots(a: Float64Array, others: readonly Float64Array[], out: Float64Array, at: number): void {
+  const b = others[0];
+  const c = others[1] ?? b;
+  const d = others[2] ?? b;
+  const e = others[3] ?? b;
+  let first = 0;
+  let second = 0;
+  let third = 0;
+  let fourth = 0;
+  for (let i = 0; i < a.length; i++) {
+    const x = a[i];
+    first += x * b[i];
+    second += x * c[i];
+    third += x * d[i];
+    fourth += x * e[i];
+  }
+  setUpToFour(out, at, others.length, first, second, third, fourth);
 }
