@@ -105,6 +105,9 @@ function tableFill(at: number, node: Node, size: (node: Node, axis: number) => n
   return { kind: "same", value: bits };
 }
 
+/** Ops that take some of their operands for places. */
+const INDEXED: ReadonlySet<string> = new Set(["gather", "take_row", "attention", ...RESAMPLING]);
+
 /** How a buffer is filled, by what ops read in it. */
 function fillFor(
   base: Node,
@@ -117,6 +120,7 @@ function fillFor(
   // Where the cover put a dense copy before the claim, the claim's own nodes still name what was copied.
   const copied = base.op === "contiguous" ? base.inputs[0] : undefined;
   for (const node of covers) {
+    if (!INDEXED.has(node.op)) continue;
     const [x] = node.inputs;
     const at = node.inputs.findIndex((i) => view(i).base === base || i === copied);
     if (at === 1 && node.op === "gather") return { kind: "index", seed, below: size(x, 0) };
@@ -322,6 +326,12 @@ export function expectationsOf(
   const fixed = weightOnly(topological(groups.map(({ claim }) => claim.output)));
   const shared = new Set([...fixed].filter((node) => isComputed(node, table)));
   const sharedReader = weightReadersOf(table);
+  const weights = new Map<Node, FillReader>();
+  const weightReader = (node: Node): FillReader => {
+    const reader = weights.get(node) ?? fillReader(weightFill(node));
+    weights.set(node, reader);
+    return reader;
+  };
   return groups.flatMap((group, index) => {
     const local = isLocal(group, table);
     const own = ways.get(group.box) ?? waysOf(group.box, effort);
@@ -348,7 +358,7 @@ export function expectationsOf(
         bindings: dims,
         table,
         given: (node) => {
-          if (node.op === "weight") return readers.get(node) ?? fillReader(weightFill(node));
+          if (node.op === "weight") return readers.get(node) ?? weightReader(node);
           return readers.get(node) ?? (isShared && shared.has(node) ? sharedReader(node) : undefined);
         },
       });

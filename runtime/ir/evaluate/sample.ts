@@ -160,7 +160,7 @@ export function createReaders(options: SampleOptions): (node: Node) => Reader {
       scale: a.scale as number,
       causal: a.causal === true,
       window: (a.window as number | undefined) ?? 0,
-      mask: masked ? readerOf(extra[0]) : undefined,
+      masked: masked ? readerOf(extra[0]) : undefined,
       offsets: segments && vector(readerOf(segments), 0, 1, shapeOf(segments)[0]),
     });
   };

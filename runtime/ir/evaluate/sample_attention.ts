@@ -13,7 +13,8 @@ interface Operands {
   readonly causal: boolean;
   /** Tokens to either side; 0 for all. */
   readonly window: number;
-  readonly mask: Reader | undefined;
+  /** 0 for keys that are not seen. */
+  readonly masked: Reader | undefined;
   /** Ascending offsets of segments. */
   readonly offsets: Float64Array | undefined;
 }
@@ -21,7 +22,6 @@ interface Operands {
 /** Keys that a row may see, masked ones among them, and their weights. */
 interface Weights {
   readonly first: number;
-  readonly end: number;
   readonly shares: Float64Array;
 }
 
@@ -52,6 +52,26 @@ function addProducts(sums: Float64Array, factors: Float64Array, columnAt: (i: nu
   }
 }
 
+function scaleBy(values: Float64Array, scale: number): void {
+  for (let j = 0; j < values.length; j++) values[j] *= scale;
+}
+
+/** Turns products into shares that add up to 1; all 0 where nothing is seen. */
+function softmax(shares: Float64Array): void {
+  let top = Number.NEGATIVE_INFINITY;
+  for (let j = 0; j < shares.length; j++) top = Math.max(top, shares[j]);
+  if (top === Number.NEGATIVE_INFINITY) {
+    shares.fill(0);
+    return;
+  }
+  let total = 0;
+  for (let j = 0; j < shares.length; j++) {
+    shares[j] = exp(shares[j] - top);
+    total += shares[j];
+  }
+  for (let j = 0; j < shares.length; j++) shares[j] /= total;
+}
+
 /** Sums of products of shares with columns, four side by side. Nothing reaches what is not seen, were it infinite. */
 function mix(shares: Float64Array, columns: readonly Float64Array[], out: Float64Array, at: number): void {
   const b = columns[0];
@@ -75,7 +95,7 @@ function mix(shares: Float64Array, columns: readonly Float64Array[], out: Float6
 
 /** Elements of `attention`. */
 export function sampleAttention(options: Operands): Reader {
-  const { q, k, v, shapeQ, shapeK, scale, causal, window, mask, offsets } = options;
+  const { q, k, v, shapeQ, shapeK, scale, causal, window, masked, offsets } = options;
   const [, queries, heads, width] = shapeQ;
   const [, keys, keyHeads] = shapeK;
   const group = heads / keyHeads;
@@ -98,20 +118,14 @@ export function sampleAttention(options: Operands): Reader {
     const own = vector(q, row * width, 1, width);
     const [start, columns] = [keyAt(row, first), keyColumns(shares.length)];
     addProducts(shares, own, (d) => columns(start + d));
-    let top = Number.NEGATIVE_INFINITY;
-    for (let j = 0; j < shares.length; j++) {
-      const isSeen = !(causal && first + j > query) && mask?.(batchOf(row) * keys + first + j) !== 0;
-      shares[j] = isSeen ? shares[j] * scale : Number.NEGATIVE_INFINITY;
-      top = Math.max(top, shares[j]);
-    }
-    if (top === Number.NEGATIVE_INFINITY) return { first, end, shares: shares.fill(0) };
-    let total = 0;
-    for (let j = 0; j < shares.length; j++) {
-      shares[j] = exp(shares[j] - top);
-      total += shares[j];
-    }
-    for (let j = 0; j < shares.length; j++) shares[j] /= total;
-    return { first, end, shares };
+    scaleBy(shares, scale);
+    if (causal) shares.fill(Number.NEGATIVE_INFINITY, Math.max(0, query + 1 - first));
+    const mask = masked && vector(masked, batchOf(row) * keys + first, 1, shares.length);
+    mask?.forEach((seen, j) => {
+      if (seen === 0) shares[j] = Number.NEGATIVE_INFINITY;
+    });
+    softmax(shares);
+    return { first, shares };
   });
 
   const many = (positions: readonly number[]): Float64Array => {

@@ -1,5 +1,5 @@
 /** Single elements of what follows from weights alone: every range and point of a component reads the same ones. */
-import { createInterner, type Node, type OpTable } from "../node.ts";
+import { attributesKey, type Node, type OpTable } from "../node.ts";
 import { createReaders } from "./sample.ts";
 import { type Reader, vector } from "./sample_reader.ts";
 
@@ -7,10 +7,11 @@ import { type Reader, vector } from "./sample_reader.ts";
 const MOST_KEPT = 2 ** 21;
 
 interface Known {
-  /** Equal nodes of several graphs are one here. */
-  readonly equal: WeakMap<Node, Node>;
-  readonly readers: Map<Node, Reader>;
-  readonly make: ReturnType<typeof createInterner>["make"];
+  /** Numbers of equal nodes, of whichever graph. */
+  readonly numbers: Map<string, number>;
+  readonly numberOf: WeakMap<Node, number>;
+  readonly readers: Map<number, Reader>;
+  /** Reads operands by their number. */
   readonly build: (node: Node) => Reader;
 }
 
@@ -25,21 +26,27 @@ export function isComputed({ op }: Node, table: OpTable): boolean {
  */
 export function createWeightReaders(table: OpTable, weight: (node: Node) => Reader): (node: Node) => Reader {
   let elements = 0;
-  const start = (): Known => {
-    const readers = new Map<Node, Reader>();
-    const given = (node: Node): Reader | undefined =>
-      readers.get(node) ?? (node.op === "weight" ? weight(node) : undefined);
-    const build = createReaders({ bindings: {}, table, given });
-    return { equal: new WeakMap(), readers, make: createInterner(table).make, build };
-  };
   let known = start();
 
-  const equalOf = (node: Node): Node => {
-    const old = known.equal.get(node);
+  function start(): Known {
+    const own: Pick<Known, "numbers" | "numberOf" | "readers"> = {
+      numbers: new Map(),
+      numberOf: new WeakMap(),
+      readers: new Map(),
+    };
+    const given = (node: Node): Reader | undefined =>
+      own.readers.get(own.numberOf.get(node) ?? -1) ?? (node.op === "weight" ? weight(node) : undefined);
+    return { ...own, build: createReaders({ bindings: {}, table, given }) };
+  }
+
+  const numberOf = (node: Node): number => {
+    const old = known.numberOf.get(node);
     if (old !== undefined) return old;
-    const equal = known.make(node.op, node.inputs.map(equalOf), node.attributes);
-    known.equal.set(node, equal);
-    return equal;
+    const key = `${node.op}(${node.inputs.map(numberOf).join(",")}){${attributesKey(node.attributes)}}`;
+    const number = known.numbers.get(key) ?? known.numbers.size;
+    known.numbers.set(key, number);
+    known.numberOf.set(node, number);
+    return number;
   };
 
   const keeping = (read: Reader): Reader => {
@@ -58,13 +65,14 @@ export function createWeightReaders(table: OpTable, weight: (node: Node) => Read
   };
 
   const readerOf = (node: Node): Reader => {
-    const old = known.readers.get(node);
+    const number = numberOf(node);
+    const old = known.readers.get(number);
     if (old !== undefined) return old;
     // Operands first, so that what they compute is kept as well.
     node.inputs.forEach(readerOf);
     const read = known.build(node);
     const made = isComputed(node, table) ? keeping(read) : read;
-    known.readers.set(node, made);
+    known.readers.set(number, made);
     return made;
   };
 
@@ -73,6 +81,6 @@ export function createWeightReaders(table: OpTable, weight: (node: Node) => Read
       known = start();
       elements = 0;
     }
-    return readerOf(equalOf(node));
+    return readerOf(node);
   };
 }
