@@ -29,6 +29,7 @@ function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): 
 const DINO: EncoderSpec = {
   name: "dino",
   modelTypes: DINO_MODEL_TYPES,
+  families: ["dinov2", "dinov3"],
   files: ["preprocessor_config.json", "processor_config.json"],
   imageProcessors: {
     BitImageProcessor: valuesOf(bitImageProcessor),

@@ -164,6 +164,9 @@ const READERS: readonly (readonly [QwenFamily, (c: ConfigReader) => Fields])[] =
   ["qwen3_vl", readQwen3],
 ];
 
+/** Families of tags. */
+export const QWEN_FAMILIES: readonly QwenFamily[] = READERS.map(([family]) => family);
+
 /**
  * The vision part of a whole model's configuration (`vision_config`), or a vision tower's own.
  *

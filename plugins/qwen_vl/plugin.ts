@@ -3,7 +3,7 @@ import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/en
 import { FLOAT_PIXELS, imagesFor, type PixelForms, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
 import { VIDEO_FILES, videoFile } from "../../runtime/abi/videos.ts";
-import { QWEN_VL_MODEL_TYPES, type QwenVisionConfig, readQwenConfig } from "./config.ts";
+import { QWEN_FAMILIES, QWEN_VL_MODEL_TYPES, type QwenVisionConfig, readQwenConfig } from "./config.ts";
 import { MAX_PATCHES, unitPatches } from "./graphs.ts";
 import { qwenTower } from "./plan.ts";
 import { parseQwenProcessor, qwenImageProcessor } from "./preprocess.ts";
@@ -58,6 +58,7 @@ function open(json: Readonly<Record<string, unknown>>, given: ModelFiles = {}): 
 const QWEN_VL: EncoderSpec = {
   name: "qwen_vl",
   modelTypes: QWEN_VL_MODEL_TYPES,
+  families: QWEN_FAMILIES,
   files: VIDEO_FILES,
   imageProcessors: {
     Qwen2VLImageProcessor: valuesOf(qwenImageProcessor),

@@ -58,6 +58,7 @@ function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): 
 const SIGLIP: EncoderSpec = {
   name: "siglip",
   modelTypes: SIGLIP_MODEL_TYPES,
+  families: ["siglip", "siglip2"],
   files: ["preprocessor_config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json"],
   imageProcessors: {
     SiglipImageProcessor: valuesOf(siglipImageProcessor),

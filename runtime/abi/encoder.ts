@@ -218,6 +218,13 @@ export interface EncoderSpec {
   readonly name: string;
   /** `model_type` values served. */
   readonly modelTypes: readonly string[];
+  /**
+   * What stands before the slash in its components' tags; its name unless given. A family belongs to one plugin: a runtime
+   * refuses two that list the same.
+   */
+  readonly families?: readonly string[];
+  /** Families of another plugin whose components it brings as they are, compared with that plugin's when a model opens. */
+  readonly reuses?: readonly string[];
   /** Small JSON files that `open` and `processors` read when present; folders are written as in `1_Pooling/config.json`. */
   readonly files: readonly string[];
   /** Image processors by their configuration's `image_processor_type`, for folders that hold a processor alone. */

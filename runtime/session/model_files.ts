@@ -4,6 +4,7 @@ import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import type { ByteSource, CheckpointFiles } from "../exec/weights/checkpoint.ts";
 import { didYouMean, isObject } from "./check.ts";
+import { checkFamilies } from "./plugins.ts";
 
 /** Larger than any tokenizer that is published. */
 const MAX_JSON_BYTES = 256 * 2 ** 20;
@@ -53,7 +54,8 @@ export interface OpenedModel {
 
 /**
  * Reads `config.json` and opens the encoder plugin that serves its `model_type` with the files that it asks for.
- * @throws FoveaError `no_config`, `unknown_model_type` that lists the known ones, `invalid_config`
+ * @throws FoveaError `no_config`, `unknown_model_type` that lists the known ones, `invalid_config`, `invalid_plugin` for a
+ * component whose family its encoder does not list
  */
 export async function openModel(files: CheckpointFiles, plugins: readonly Plugin[]): Promise<OpenedModel> {
   const config = await readJson(files, "config.json");
@@ -84,7 +86,9 @@ export async function openModel(files: CheckpointFiles, plugins: readonly Plugin
     );
   }
   const own = await readModelFiles(files, spec);
-  return { modelType, plugin: plugin.name, spec, model: spec.open(config, own), files: own };
+  const model = spec.open(config, own);
+  checkFamilies(plugin.name, spec, model);
+  return { modelType, plugin: plugin.name, spec, model, files: own };
 }
 
 /** @throws FoveaError `no_component` for one that the model does not have */

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
 import { createRuntime, definePlugin, type Plugin, type Tensor } from "../../mod.ts";
 import { clipPlugin } from "../../plugins/clip/plugin.ts";
-import type { ComponentSpec, TowerSpec } from "../../runtime/abi/encoder.ts";
+import type { ComponentSpec, EncoderSpec, TowerSpec } from "../../runtime/abi/encoder.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 
@@ -37,14 +37,17 @@ function tinyTower(part: Part): TowerSpec {
   };
 }
 
-function tinyPlugin(name: string, modelType: string, part: Part): Plugin {
+type Tags = Pick<EncoderSpec, "families" | "reuses">;
+
+/** Its tag is of the family "tiny". */
+function tinyPlugin(name: string, modelType: string, part: Part, tags: Tags = {}): Plugin {
   const tower = tinyTower(part);
   const open = () => ({ towers: [tower], prefixes: [""], processors: () => ({}) });
   return definePlugin({
     name,
     version: "1.0.0",
     abi: 1,
-    encoders: [{ name: modelType, modelTypes: [modelType], files: [], open }],
+    encoders: [{ name: modelType, modelTypes: [modelType], files: [], open, ...tags }],
   });
 }
 
@@ -135,12 +138,54 @@ test("two plugins that serve one model_type are refused when they are registered
   );
 });
 
-test("one tag with two structures is refused, naming both plugins; with one structure it is shared", async () => {
+test("two plugins that own one family of tags are refused when they are registered, naming both", async () => {
+  const first = tinyPlugin("first", "tiny", { build: SQUARE });
+  const second = tinyPlugin("second", "small", { build: CUBE }, { families: ["small", "tiny"] });
+  const refusal = hasCode(
+    "tag_conflict",
+    /plugins "first" and "second" both own the family "tiny" of component tags \("tiny\/…"\); .* `families`, or, .* `reuses`\./,
+  );
+  await assert.rejects(runtimeWith(first, second), refusal);
+  await assert.rejects(runtimeWith(clipPlugin, tinyPlugin("own", "clip2", { build: CUBE }, { families: ["clip"] })), {
+    message: /plugins "@fovea\/clip" and "own" both own the family "clip"/,
+  });
+  // Two encoders of one plugin.
+  const [encoder] = first.encoders as readonly EncoderSpec[];
+  const both = [encoder, { ...encoder, name: "little", modelTypes: ["little"], families: ["tiny"] }];
+  const runtime = await runtimeWith(definePlugin({ name: "both", version: "1.0.0", abi: 1, encoders: both }));
+  await runtime.load(modelOf("little"), LOAD);
+  await runtime.close();
+});
+
+test("a plugin that is listed twice is refused, with both versions", async () => {
+  const plugin = tinyPlugin("first", "tiny", { build: SQUARE });
+  const newer = definePlugin({ name: "first", version: "1.1.0", abi: 1 });
+  const says =
+    /The plugin "first" is listed twice in `plugins` \(version 1\.0\.0 and 1\.1\.0\); leave one of them out\./;
+  await assert.rejects(runtimeWith(plugin, newer), hasCode("invalid_plugin", says));
+  await assert.rejects(runtimeWith(plugin, plugin), hasCode("invalid_plugin", /is listed twice/));
+});
+
+test("a component whose tag is of another family than its encoder lists is refused when the model opens", async () => {
+  const runtime = await runtimeWith(tinyPlugin("second", "small", { build: CUBE }, { families: ["small", "wee"] }));
+  await assert.rejects(
+    runtime.load(modelOf("small"), LOAD),
+    hasCode(
+      "invalid_plugin",
+      /encoder "small" of plugin "second" brings a component "tiny\/vision\.block", but its tags are of the family "small", "wee"\. Rename the component, or list "tiny" in the encoder's `families` or, where another plugin owns it, `reuses`\./,
+    ),
+  );
+  assert.equal(runtime.stats().counters.compiled, 0);
+  await runtime.close();
+});
+
+test("a tag that a plugin reuses must mean the same, else it is refused naming both; with one structure it is shared", async () => {
+  const reuses = { reuses: ["tiny"] };
   const runtime = await runtimeWith(
     tinyPlugin("first", "tiny", { build: SQUARE }),
-    tinyPlugin("second", "small", { build: CUBE }),
-    tinyPlugin("third", "little", { build: SQUARE }),
-    tinyPlugin("fourth", "wee", { build: SQUARE, ranges: { ends: { rows: [4] } } }),
+    tinyPlugin("second", "small", { build: CUBE }, reuses),
+    tinyPlugin("third", "little", { build: SQUARE }, reuses),
+    tinyPlugin("fourth", "wee", { build: SQUARE, ranges: { ends: { rows: [4] } } }, reuses),
   );
   await runtime.load(modelOf("tiny"), LOAD);
   const says = (other: string) =>
@@ -162,6 +207,7 @@ test("one plugin may have models whose components differ under one tag", async (
       {
         name: "widths",
         modelTypes: ["widths"],
+        families: ["tiny"],
         files: [],
         open: (config) => ({
           towers: [tinyTower({ build: config.cube === true ? CUBE : SQUARE })],
