@@ -1,5 +1,6 @@
 // The checks of `npm test` besides the tests: `{ name, run }`, where run resolves to the problems found (none: passed).
 import { buildDist, checkTypes } from "../build.mjs";
+import { explainCheck } from "../check_explain.mjs";
 import { checkImports, longFiles, selfTest } from "../check_imports.mjs";
 import { packageChecks } from "../check_package.mjs";
 import { capture, toolCommand } from "./process.mjs";
@@ -24,7 +25,8 @@ export function projectChecks(generated) {
       run: () => succeeds("deno", ["publish", "--dry-run", "--allow-dirty", "--no-check"]),
     },
   ];
-  return [sources, [{ name: "build of dist", run: () => buildDist().then(() => [], reason) }, ...packageChecks()]];
+  const built = { name: "build of dist", run: () => buildDist().then(() => [], reason) };
+  return [sources, [built, explainCheck(), ...packageChecks()]];
 }
 
 /** Modules that Deno's registry offers. */
