@@ -1,8 +1,9 @@
 // `npm test`: the checks, then the tests on Bun, Deno and Node, one runtime after another because some tests measure time.
 //
-//   node tools/test.mjs [--all] [--only bun|deno|node] [--no-checks] [--times] [path ...]
+//   node tools/test.mjs [--all] [--only bun|deno|node] [--no-checks] [--times] [--identity-pass] [path ...]
 //
-// `--all` adds test/slow, `--times` lists the files that took longest. Paths (files, or folders below test) select tests and leave the checks out. The last line is
+// `--all` adds test/slow, `--times` lists the files that took longest, `--identity-pass` compiles through passes that change
+// nothing. Paths (files, or folders below test) select tests and leave the checks out. The last line is
 // `N passed, N failed`: the sum over the runtimes, with each check, and the comparison of what ran where, counted as one.
 import { spawnSync } from "node:child_process";
 import { parseArgs } from "node:util";
@@ -17,6 +18,8 @@ const USUAL_LIMITS = { suite: 300_000, test: 240_000 };
 const SLOW_LIMITS = { suite: 600_000, test: 300_000 };
 const SHOWN_LINES = 60;
 
+const IDENTITY_PASSES = "test/compile/insert_identity_passes.ts";
+
 const total = { passed: 0, failed: 0 };
 
 function print(line, indent = 0) {
@@ -30,6 +33,7 @@ function options() {
       only: { type: "string", multiple: true },
       "no-checks": { type: "boolean" },
       times: { type: "boolean" },
+      "identity-pass": { type: "boolean" },
     },
     allowPositionals: true,
   });
@@ -44,8 +48,9 @@ function options() {
   if (unknown.length > 0) throw new Error(`No test file matches ${unknown.join(", ")}; name a file or a folder.`);
   if (selected.length === 0) throw new Error("There is no test/**/*_test.ts.");
   const checks = values["no-checks"] !== true && wanted.length === 0;
-  const limits = values.all === true ? SLOW_LIMITS : USUAL_LIMITS;
-  return { runtimes, files: selected, checks, limits, times: values.times === true };
+  const first = values["identity-pass"] === true ? IDENTITY_PASSES : undefined;
+  const limits = values.all === true || first !== undefined ? SLOW_LIMITS : USUAL_LIMITS;
+  return { runtimes, files: selected, checks, limits, first, times: values.times === true };
 }
 
 function within(file, path) {
@@ -72,9 +77,9 @@ async function runCheck({ name, run, notes }) {
   for (const note of notes?.() ?? []) print(`note: ${note}`, 10);
 }
 
-async function runRuntime(runtime, files, { limits, times }) {
+async function runRuntime(runtime, files, { limits, first, times }) {
   print(`${runtime} ${await versionOf(runtime)}: ${files.length} test files`);
-  const { cases, ms, complete } = await runSuite(runtime, files, limits);
+  const { cases, ms, complete } = await runSuite(runtime, files, limits, first);
   if (times) printTimes(cases);
   const of = (outcome) => cases.filter((test) => test.outcome === outcome);
   const [passed, failed, skipped] = [of("passed"), of("failed"), of("skipped")];

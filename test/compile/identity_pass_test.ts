@@ -5,56 +5,19 @@ import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
 import { compileGraph } from "../../runtime/compile/compile.ts";
 import { BUILD_EFFORT } from "../../runtime/compile/expect.ts";
 import { type Pass, PIPELINE } from "../../runtime/compile/passes.ts";
-import { mapGraph } from "../../runtime/compile/rewrite.ts";
 import { canonicalJson } from "../../runtime/core/canonical_json.ts";
-import { hash32 } from "../../runtime/core/random.ts";
 import { type Graph, graphToData, nodesOf } from "../../runtime/ir/graph.ts";
 import { graphFromData } from "../../runtime/ir/graph_data.ts";
-import { createInterner, type Interner, type Make, type Node } from "../../runtime/ir/node.ts";
+import { createInterner, type Interner } from "../../runtime/ir/node.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
 import { growRandomGraph, RANDOM_SYMBOLS } from "../kit/random_graph.ts";
 import { buildGraph } from "../kit/run_graph.ts";
+import { passesOfNothing, rebuild, SPELLINGS } from "./identity_passes.ts";
 import { type Corpus, readCorpus, replay, replayProblem } from "./replay_corpus.ts";
-
-const [canonicalize] = PIPELINE;
-
-/** Makes every node anew; with interned nodes that is the same graph. */
-const rebuild: Pass = {
-  name: "rebuild",
-  run: (graph, { make }) => {
-    const made = new Map<Node, Node>();
-    for (const n of nodesOf(graph)) {
-      const operands = n.inputs.map((i) => made.get(i) as Node);
-      made.set(n, make(n.op, operands, { ...n.attributes }));
-    }
-    return { ...graph, outputs: graph.outputs.map((o) => ({ ...o, node: made.get(o.node) as Node })) };
-  },
-};
-
-/** Spellings of a value that are the value. */
-const SPELLINGS: readonly ((n: Node, make: Make) => Node)[] = [
-  (n, make) => make("reshape", [n], { shape: n.shape }),
-  (n, make) => make("transpose", [n], { perm: n.shape.map((_, i) => i) }),
-  (n, make) => make("broadcast_to", [n], { shape: n.shape }),
-  (n, make) =>
-    n.shape.length === 0
-      ? make("reshape", [n], { shape: [] })
-      : make("slice", [n], { axis: 0, start: 0, end: n.shape[0] }),
-  (n, make) => {
-    const turned = n.shape.map((_, i) => n.shape.length - 1 - i);
-    return make("transpose", [make("transpose", [n], { perm: turned })], { perm: turned });
-  },
-];
-
-/** Spells every value otherwise. */
-const spellOtherwise = (seed: number): Pass => ({
-  name: "spell otherwise",
-  run: (graph, { make }) => mapGraph(graph, make, (n) => SPELLINGS[hash32(seed, n.id) % SPELLINGS.length](n, make)),
-});
 
 /** The pipeline with passes that change nothing before, between and after all of its own. */
 function withIdentities(seed: number): readonly Pass[] {
-  const nothing = [rebuild, spellOtherwise(seed), canonicalize, rebuild];
+  const nothing = passesOfNothing(seed);
   return [...nothing, ...PIPELINE.flatMap((pass) => [pass, ...nothing])];
 }
 

@@ -50,14 +50,14 @@ export async function versionOf(runtime) {
 
 /**
  * Runs `files` on a runtime within `limits`, `{ suite, test }` in milliseconds (Node's `test` also holds for a file, Deno has
- * none); resolves to `{ cases, ms, complete }`. A file without a single test, an end with an error that no
+ * none), after the module `first` in each process where one is given; resolves to `{ cases, ms, complete }`. A file without a single test, an end with an error that no
  * test reported, and a run over its time each become a failed case; `complete` is false when there was no report at all.
  */
-export async function runSuite(runtime, files, limits) {
+export async function runSuite(runtime, files, limits, first) {
   const folder = mkdtempSync(join(tmpdir(), `fovea_test_${runtime}_`));
   try {
     const report = join(folder, "report");
-    const { commands, parse } = await SUITES[runtime](files, report, limits.test);
+    const { commands, parse } = await SUITES[runtime](files, report, limits.test, first === undefined ? [] : [first]);
     const env = plainEnvironment({ FOVEA_CACHE_DIR: join(folder, "cache"), ...softwareGpu() });
     delete env.FOVEA_COMPILE;
     delete env.FOVEA_LOG;
@@ -108,21 +108,22 @@ function softwareGpu() {
 
 const SUITES = {
   // In one process for all files, what earlier ones left to collect slows later ones down many times over.
-  bun: async (files, report, limit) => ({
+  bun: async (files, report, limit, first) => ({
     commands: groupsOf(files, GROUPS.bun).map((members, group) => [
       ...toolCommand("bun"),
       "test",
       `--timeout=${limit}`,
       "--reporter=junit",
       `--reporter-outfile=${report}_${group}`,
+      ...first.map((file) => `--preload=./${file}`),
       ...members.map((file) => `./${file}`),
     ]),
     parse: parseJunit,
   }),
   // Deno builds a world of its own for each file that it is given, which takes longer than most files run. Its own parallel
   // runs would share a process, with its environment and working directory.
-  deno: async (files, report) => ({
-    commands: writeGroups("deno", files, (file) => `../../${file}`).map((group, at) => [
+  deno: async (files, report, _, first) => ({
+    commands: writeGroups("deno", first, files, (file) => `../../${file}`).map((group, at) => [
       ...toolCommand("deno"),
       "test",
       "-A",
@@ -132,10 +133,10 @@ const SUITES = {
     ]),
     parse: parseJunit,
   }),
-  node: async (files, report, limit) => {
+  node: async (files, report, limit, first) => {
     await buildTests();
     // Node starts a process for each file; two run at once where the release can (20.10).
-    const groups = writeGroups("node", files, (file) => `./${file.replace(/\.ts$/, ".js")}`);
+    const groups = writeGroups("node", first, files, (file) => `./${file.replace(/\.ts$/, ".js")}`);
     return {
       commands: [
         [
@@ -165,11 +166,11 @@ function groupsOf(files, most) {
   return groups.map(({ members }) => members.sort());
 }
 
-/** Writes files that import the others, and names them. */
-function writeGroups(runtime, files, specifier) {
+/** Writes files that import the others, each after those of `first`, and names them. */
+function writeGroups(runtime, first, files, specifier) {
   return groupsOf(files, GROUPS[runtime]).map((members, group) => {
     const name = `.build/${runtime}/group_${group}_test.js`;
-    writeAtomic(at(name), members.map((file) => `import "${specifier(file)}";\n`).join(""));
+    writeAtomic(at(name), [...first, ...members].map((file) => `import "${specifier(file)}";\n`).join(""));
     return name;
   });
 }
