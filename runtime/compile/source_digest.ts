@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "ff27368837945a99e284b221e1c711ee4b7e5d4185b9199c88d3963d42a530b2";
+export const SOURCE_DIGEST: string = "8042ef5dfc3c38ee35110907c22722628be81fefb8b8bb01a02c256c4f17ee43";

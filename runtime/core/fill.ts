@@ -107,13 +107,15 @@ interface Drawn {
 }
 
 const kept = new Map<string, Drawn>();
+/** About those of one component; each takes some tens of kilobytes. */
+const MOST_DRAWN = 64;
 
 function drawnOf(fill: Fill): Drawn | undefined {
   if (fill.kind === "mask" || fill.kind === "offsets") return undefined;
   const key = JSON.stringify(fill);
   const known = kept.get(key);
   if (known !== undefined) return known;
-  if (kept.size >= MOST_STREAMS) kept.clear();
+  if (kept.size >= MOST_DRAWN) kept.clear();
   const made = { period: new Float64Array(drawn(fill) ?? []), walks: new Map<number, Walk>() };
   kept.set(key, made);
   return made;
