@@ -223,6 +223,6 @@ if (isMain(import.meta.url)) {
   const [model, folder = FOLDER] = process.argv.slice(2);
   const problems = await run(model, folder);
   for (const problem of problems) say(`problem: ${problem}`);
-  say(`${join(folder, "page.html")}, light.png and dark.png beside it`);
+  if (existsSync(join(folder, "page.html"))) say(`${join(folder, "page.html")}, light.png and dark.png beside it`);
   process.exitCode = problems.length === 0 ? 0 : 1;
 }
