@@ -62,11 +62,15 @@ export function weightOnly(nodes: readonly Node[]): ReadonlySet<Node> {
   const isLast = nodes.every((n) => n.op !== "input" && n.op !== "weight");
   for (const n of nodes) {
     const derived = !isLast && n.inputs.length > 0 && n.inputs.every((i) => set.has(i));
-    const fixed = n.shape.every((d) => typeof d === "number");
+    // A slice of a fixed length may begin at a symbolic place.
+    const fixed = n.shape.every((d) => typeof d === "number") && !Object.values(n.attributes).some(isSymbolic);
     if (n.op === "weight" || n.op === "constant" || (derived && fixed)) set.add(n);
   }
   return set;
 }
+
+const isSymbolic = (value: Attribute): boolean =>
+  Array.isArray(value) ? value.some((d) => typeof d === "object") : typeof value === "object";
 
 function attributeData(value: Attribute): unknown {
   if (Array.isArray(value)) return (value as readonly Dim[]).map(dimToData);
