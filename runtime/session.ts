@@ -13,6 +13,7 @@ import { checkRuntimeOptions, type RuntimeOptions } from "./session/options.ts";
 import { openPackSource } from "./session/pack_source.ts";
 import { createPatternWatch } from "./session/patterns.ts";
 import { createPlaces } from "./session/places.ts";
+import { givenPlugins } from "./session/plugin_files.ts";
 import { checkPlugins } from "./session/plugins.ts";
 import { Runtime } from "./session/runtime.ts";
 import { compileLayers, strictly } from "./session/settings.ts";
@@ -42,6 +43,7 @@ export type {
   VerifyCacheOptions,
 } from "./session/options.ts";
 export type { PackSource } from "./session/pack_source.ts";
+export { type LoadPluginOptions, loadPlugin, type PluginSource } from "./session/plugin_files.ts";
 export { type MediaProcessor, openMediaProcessor } from "./session/processor.ts";
 export { type PulledModel, type PullOptions, pullModel } from "./session/pull.ts";
 export {
@@ -78,7 +80,7 @@ function openStore(options: RuntimeOptions, host: Host): Store {
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
   await checkRuntimeOptions(options);
   const host = await detectHost();
-  const plugins = options.plugins ?? (await firstPartyPlugins());
+  const plugins = await (options.plugins === undefined ? firstPartyPlugins() : givenPlugins(options.plugins));
   checkPlugins(plugins);
   const ops = allOps(plugins);
   const packs = await Promise.all((options.packs ?? []).map((pack) => openPackSource(pack, host)));

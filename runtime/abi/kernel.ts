@@ -137,6 +137,8 @@ export interface KernelSpec {
   readonly device: string;
   /** Capabilities read by `claim` or `emit`; part of cache records. */
   readonly reads: readonly string[];
+  /** True for code that may end a call at any time: what loading without it takes, such as the weights' source, stays open. */
+  readonly mayFail?: boolean;
   /** Offers for subgraphs anchored at `node`. An empty list means "not my op". */
   claim(context: ClaimContext, node: Node): readonly Offer[];
 }

@@ -109,6 +109,28 @@ export class SealedError extends FoveaError {
   }
 }
 
+/** A kernel ended otherwise than by its result: the engine stopped it, it never came to an end, or it said so itself. */
+export class KernelError extends FoveaError {
+  /** Kind of the device. */
+  readonly device: string;
+  /** `kernel/step`. */
+  readonly step: string;
+  /** What it did, as the end of a sentence. */
+  readonly reason: string;
+
+  constructor(device: string, step: string, reason: string, cause?: unknown) {
+    super(
+      "kernel_failed",
+      `The kernel ${step} failed on the device "${device}": ${reason}. Its results are not usable; the device is.`,
+      { cause, exitCode: 1 },
+    );
+    this.name = "KernelError";
+    this.device = device;
+    this.step = step;
+    this.reason = reason;
+  }
+}
+
 /** @throws Error always: an invariant of fovea itself does not hold. */
 export function internal(message: string): never {
   throw new Error(`internal: ${message}`);

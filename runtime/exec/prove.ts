@@ -2,7 +2,7 @@
 import type { Artifact, BufferName, Expectation, ExpectationFill, WeightUse } from "../abi/artifact.ts";
 import type { Address, Device, DeviceBuffer, Launch } from "../abi/device.ts";
 import { decodeFloats } from "../core/base64.ts";
-import { FoveaError } from "../core/diagnostics.ts";
+import { FoveaError, KernelError } from "../core/diagnostics.ts";
 import { type Bindings, evaluateData } from "../core/dim.ts";
 import { DTYPE_BYTES } from "../core/dtype.ts";
 import { type Fill, fillBuffer, fillPieces, fillRun, nameSeed } from "../core/fill.ts";
@@ -18,13 +18,18 @@ export interface ProofResult {
   readonly worst: number;
   readonly tolerance: number;
   readonly pass: boolean;
+  /** What stopped it before it had a result, as the end of a sentence. */
+  readonly stopped?: string;
 }
 
 /** A failed proof as a sentence. */
-export function failureText(tag: string, { kernel, covers, dims, worst, tolerance }: ProofResult): string {
+export function failureText(tag: string, result: ProofResult): string {
+  const { kernel, covers, dims, worst, tolerance, stopped } = result;
   const sizes = Object.entries(dims).map(([name, value]) => `${name} ${value}`);
+  const at = `its result for "${covers}" of component "${tag}" at ${sizes.join(", ") || "its one size"}`;
+  if (stopped !== undefined) return `there is no ${at.slice(4)}: ${stopped} (step ${kernel}).`;
   const found = worst === Number.MAX_VALUE || !Number.isFinite(worst) ? "no value or NaN" : worst.toPrecision(3);
-  return `its result for "${covers}" of component "${tag}" at ${sizes.join(", ") || "its one size"} is off by ${found} (step ${kernel}); at most ${tolerance.toPrecision(3)} passes.`;
+  return `${at} is off by ${found} (step ${kernel}); at most ${tolerance.toPrecision(3)} passes.`;
 }
 
 /** An artifact whose proof failed and that nothing can replace. */
@@ -177,10 +182,11 @@ async function proveOne(
 ): Promise<ProofResult> {
   const steps = artifact.steps.slice(...expected.steps);
   const { tolerance, dims } = expected;
-  const answer = (worst: number): ProofResult => ({
+  const answer = (worst: number, stopped?: string): ProofResult => ({
     kernel: steps[0]?.kernel ?? "none",
     covers: steps.map((s) => s.covers).join(", "),
     ...{ dims, worst, tolerance, pass: worst <= tolerance },
+    ...(stopped === undefined ? {} : { stopped }),
   });
   const contents = new Contents(device, artifact, expected, weights);
   try {
@@ -198,6 +204,7 @@ async function proveOne(
     }
     return answer(worstDifference(await readRows(device, output, expected), expected));
   } catch (error) {
+    if (error instanceof KernelError) return answer(Number.POSITIVE_INFINITY, error.reason);
     if (error instanceof FoveaError && error.code === "kernel_failed") return answer(Number.POSITIVE_INFINITY);
     throw error;
   } finally {

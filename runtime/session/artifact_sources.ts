@@ -26,6 +26,11 @@ import { traceAgain } from "./trace.ts";
 const kernelsOfArtifact = ({ steps }: CompiledArtifact["artifact"]): readonly string[] =>
   steps.map(({ kernel }) => kernel.slice(0, Math.max(0, kernel.lastIndexOf("/"))));
 
+/** Whether an artifact has steps of one of these kernels. */
+export function usesAny(artifact: CompiledArtifact["artifact"], kernels: readonly string[]): boolean {
+  return kernels.length > 0 && kernelsOfArtifact(artifact).some((k) => kernels.includes(k));
+}
+
 const blobSizes = ({ code }: CompiledArtifact): ReadonlyMap<string, number> =>
   new Map([...code].map(([digest, blob]) => [digest, blob.length]));
 
@@ -94,10 +99,12 @@ export async function createArtifactSources(
   });
   const requestOf = ({ graph, settings, place }: Order): string => requestDigest(requestFor(graph, settings, place));
 
-  const found = (compiled: CompiledArtifact, request: string, origin: Origin): Found => {
+  const found = (compiled: CompiledArtifact, request: string, origin: Origin, place: Place): Found => {
     const encoded = encodeArtifact(compiled.artifact);
     const [digest, bytes, blobs] = [digestBytes(encoded), encoded.length, blobSizes(compiled)];
-    return { artifact: compiled.artifact, digest, request, origin, bytes, blobs, compileMs: 0 };
+    const fragile = place.kernels.filter((k) => k.mayFail === true).map((k) => k.name);
+    const mayFail = usesAny(compiled.artifact, fragile);
+    return { artifact: compiled.artifact, digest, request, origin, bytes, blobs, compileMs: 0, mayFail };
   };
 
   /** From the first pack that has the structure, without kernels that were put aside. */
@@ -113,10 +120,10 @@ export async function createArtifactSources(
       const entry = pack.find(query, place.capabilities);
       if (entry === undefined) continue;
       const compiled = await pack.load(entry);
-      if (kernelsOfArtifact(compiled.artifact).some((k) => quarantine.of(place.device.kind).includes(k))) continue;
+      if (usesAny(compiled.artifact, quarantine.of(place.device.kind))) continue;
       await place.device.load(compiled.code);
       counters.packHits++;
-      return found(compiled, request, "pack");
+      return found(compiled, request, "pack", place);
     }
     return undefined;
   };
@@ -126,7 +133,7 @@ export async function createArtifactSources(
     if (compiled === undefined) return undefined;
     await place.device.load(compiled.code);
     counters.cacheHits++;
-    return found(compiled, request, "cache");
+    return found(compiled, request, "cache", place);
   };
 
   /** Keeps what was compiled, with what people want to know about it. */
@@ -173,7 +180,7 @@ export async function createArtifactSources(
     counters.compileMs += compileMs;
     await place.device.load(compiled.code);
     const digest = await keep(order, request, traced, compiled satisfies CompiledArtifact);
-    return { ...found(compiled, request, "compiled"), digest, compileMs, report };
+    return { ...found(compiled, request, "compiled", place), digest, compileMs, report };
   };
 
   return {

@@ -8,7 +8,13 @@ import { dayOf, noteUse } from "../exec/cache_entries.ts";
 import { createIdleMemory, type IdleMemory } from "../exec/idle_memory.ts";
 import { joinShared, type Shared } from "../exec/shared_work.ts";
 import { graphToData } from "../ir/graph.ts";
-import { createArtifactSources, type Order, type SourceCounters, type SourceOptions } from "./artifact_sources.ts";
+import {
+  createArtifactSources,
+  type Order,
+  type SourceCounters,
+  type SourceOptions,
+  usesAny,
+} from "./artifact_sources.ts";
 import { examine } from "./examine.ts";
 import { gated } from "./gate.ts";
 import type { Demand } from "./journal.ts";
@@ -40,7 +46,7 @@ export interface ArtifactsOptions extends SourceOptions {
   readonly places: Places;
   /** What was configured, the strongest first. */
   readonly layers: CompileLayers;
-  /** A kernel that fails its proof is an error instead of being put aside. */
+  /** A kernel that fails is an error instead of being put aside. */
   readonly strict: boolean;
   /** Runtime and engine with their versions. */
   readonly engine: string;
@@ -77,8 +83,13 @@ export interface Artifacts {
    * finding its device throws; the signal's reason on abort
    */
   prepare(spec: ComponentSpec, options?: PrepareOptions): Promise<ReadyComponent>;
-  /** Kernels whose proofs failed: they claim nothing any more. */
+  /** Kernels that failed: they claim nothing any more, and ranges that they were part of are not ready. */
   readonly quarantined: readonly Quarantined[];
+  /**
+   * Runs a call, and again without the kernel that ended it, unless that is an error (`strict`, sealed).
+   * @param call links what is ready then
+   */
+  surviving<T>(call: () => Promise<T>): Promise<T>;
   /** A load begins: proofs have a budget for each. */
   begin(): void;
   /** From now on a compile is an error. */
@@ -161,16 +172,25 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     { box, graph: traced }: TracedRange,
   ): RangeSlot => {
     const graph = digestJson(graphToData(traced));
-    let ready: ReadyArtifact | undefined;
+    let made: ReadyArtifact | undefined;
+    let failed = false;
+    const current = (): ReadyArtifact | undefined => {
+      if (made === undefined || !usesAny(made.artifact, quarantine.of(place.device.kind))) return made;
+      made = undefined;
+      failed = true;
+      return made;
+    };
     const obtainOnce: RangeSlot["obtain"] = async (demand, signal, given) => {
+      const ready = current();
       if (ready !== undefined) return ready;
       const scope = given ?? proofsOf(place).scope();
       try {
-        ready = await shared({ spec, settings, place, box, graph }, demand, scope, signal);
+        const why: Demand = failed ? { ...demand, cause: "kernel failed" } : demand;
+        made = await shared({ spec, settings, place, box, graph }, why, scope, signal);
+        return made;
       } finally {
         if (given === undefined) scope.release();
       }
-      return ready;
     };
     return {
       box,
@@ -178,7 +198,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       request: () => sources.requestFor(graphToData(traced), settings, place),
       ...portsOf(traced),
       get ready() {
-        return ready;
+        return current();
       },
       obtain: obtainOnce,
       examine: async () => {
@@ -209,6 +229,15 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     },
     get sealed() {
       return sealed;
+    },
+    surviving: async (call) => {
+      for (;;) {
+        try {
+          return await call();
+        } catch (error) {
+          if (sealed || !quarantine.stop(error)) throw error;
+        }
+      }
     },
     begin: () => {
       for (const one of proofs.values()) one.begin();

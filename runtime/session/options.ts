@@ -59,8 +59,11 @@ export interface LogOptions {
 export interface RuntimeOptions {
   /** Device kind, or several, of which the first that is available is opened; `wasm` unless given. */
   readonly device?: string | readonly string[];
-  /** Kernels, devices, encoders and ops. First-party plugins are used when left out. */
-  readonly plugins?: readonly Plugin[];
+  /**
+   * Kernels, devices, encoders and ops; a text names a folder, a module or a package, as for `loadPlugin`. First-party plugins
+   * are used when left out.
+   */
+  readonly plugins?: readonly (Plugin | string)[];
   /** Where artifacts are kept: a folder, a store of one's own, or `false` for this process alone (the default). */
   readonly cache?: string | Store | false;
   /**
@@ -148,8 +151,8 @@ const RUNTIME_OPTIONS: Readonly<Record<keyof RuntimeOptions, Expected>> = {
     holds: (v) => TEXT.holds(v) || TEXTS.holds(v),
   },
   plugins: {
-    text: "a list of plugins, as definePlugin makes them",
-    holds: (v) => Array.isArray(v) && v.every((p) => isObject(p) && TEXT.holds(p.name)),
+    text: "a list of plugins, as definePlugin makes them, or of their folders",
+    holds: (v) => Array.isArray(v) && v.every((p) => TEXT.holds(p) || (isObject(p) && TEXT.holds(p.name))),
   },
   cache: {
     text: "a folder's path, a store (get, put and delete), or false",

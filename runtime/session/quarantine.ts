@@ -1,4 +1,5 @@
-/** Kernels whose proofs failed: they are put aside by name, and what they claimed is compiled without them. */
+/** Kernels that failed, in a proof or in a call: they are put aside by name, and what they claimed is compiled without them. */
+import { KernelError } from "../core/diagnostics.ts";
 import { failureText, ProofError, type ProofResult } from "../exec/prove.ts";
 import type { Place } from "./places.ts";
 
@@ -13,18 +14,24 @@ export interface Quarantine {
   readonly all: readonly Quarantined[];
   /** Names of a device's kernels that were put aside, in order. */
   of(device: string): readonly string[];
-  /** Puts the kernels aside that failed. @throws ProofError where none is left to put aside, or with `strict` */
+  /**
+   * Puts the kernel aside that ended a call.
+   * @returns whether its calls may be made again: not with `strict`, nor for what is no kernel's failure
+   */
+  stop(error: unknown): boolean;
+  /** Puts the kernels aside whose proofs failed. @throws ProofError where none is left to put aside, or with `strict` */
   putAside(tag: string, range: string, place: Place, failures: readonly ProofResult[]): void;
 }
 
 export interface QuarantineOptions {
-  /** A failed proof is an error. */
+  /** A kernel that fails is an error. */
   readonly strict: boolean;
   readonly onProblem: (sentence: string) => void;
 }
 
-/** Name of the kernel that a failed proof blames: steps are called `kernel/step`. */
-const blamed = ({ kernel }: ProofResult): string => kernel.slice(0, Math.max(0, kernel.lastIndexOf("/")));
+/** Name of the kernel that a step belongs to: steps are called `kernel/step`. */
+const blamed = ({ kernel }: Pick<ProofResult, "kernel">): string =>
+  kernel.slice(0, Math.max(0, kernel.lastIndexOf("/")));
 
 export function createQuarantine({ strict, onProblem }: QuarantineOptions): Quarantine {
   /** Device kind -> kernel -> why. */
@@ -32,6 +39,17 @@ export function createQuarantine({ strict, onProblem }: QuarantineOptions): Quar
   return {
     get all() {
       return [...aside.values()].flatMap((kernels) => [...kernels.values()]);
+    },
+    stop: (error) => {
+      if (strict || !(error instanceof KernelError)) return false;
+      const kernel = blamed({ kernel: error.step });
+      const own = aside.get(error.device) ?? new Map<string, Quarantined>();
+      aside.set(error.device, own);
+      if (own.has(kernel)) return true;
+      const reason = `The kernel "${kernel}" was put aside during a call: ${error.reason} (step ${error.step}).`;
+      own.set(kernel, { kernel, reason });
+      onProblem(reason);
+      return true;
     },
     of: (device) => [...(aside.get(device)?.keys() ?? [])].sort(),
     putAside: (tag, range, { device, kernels }, failures) => {

@@ -27,6 +27,8 @@ export interface ReadyArtifact {
   readonly blobs: ReadonlyMap<string, number>;
   /** Milliseconds of compiling; 0 from the cache. */
   readonly compileMs: number;
+  /** It holds kernels that may end a call, after which another artifact takes its place. */
+  readonly mayFail: boolean;
   /** What this device measured about it. */
   readonly attestation: Attestation;
   /** Texts of the compiler's stages; absent when it came from the cache. */

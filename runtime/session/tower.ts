@@ -67,7 +67,7 @@ export interface PreparedTower {
 export interface LoadedTower extends PreparedTower {
   readonly weightBytes: number;
   readonly stats: Readonly<RunStats>;
-  /** False while a lazy range waits for its first use: the weights' source is needed until then. */
+  /** False while a range waits for its first use or may have to be replaced: the weights' source is needed until then. */
   readonly complete: boolean;
   run(request: RunRequest): Promise<Tensors>;
   release(): void;
@@ -180,7 +180,8 @@ class Tower implements LoadedTower {
   }
 
   get complete(): boolean {
-    return [...this.components.values()].every((c) => c.slots.every((s) => s.ready !== undefined));
+    const slots = [...this.components.values()].flatMap((c) => c.slots);
+    return slots.every(({ ready }) => ready !== undefined && !ready.mayFail);
   }
 
   run(request: RunRequest): Promise<Tensors> {
@@ -231,7 +232,11 @@ class Tower implements LoadedTower {
     return parts.length === 1 ? parts[0] : concatRows(parts, this.spec.joinAxes);
   }
 
-  async #runPart(inputs: Tensors, request: RunRequest): Promise<Tensors> {
+  #runPart(inputs: Tensors, request: RunRequest): Promise<Tensors> {
+    return this.#options.artifacts.surviving(() => this.#runOnce(inputs, request));
+  }
+
+  async #runOnce(inputs: Tensors, request: RunRequest): Promise<Tensors> {
     request.context.check();
     const { plan, segments } = await this.#program(inputs, request);
     if (this.#options.onSizes !== undefined)
@@ -250,7 +255,8 @@ class Tower implements LoadedTower {
     const { outputs, context } = request;
     const { modality } = this.spec;
     const shapes = Object.fromEntries(Object.entries(inputs).map(([name, t]) => [name, t.shape]));
-    const key = JSON.stringify([shapes, outputs]);
+    // Programs of kernels that were put aside meanwhile are not run again.
+    const key = JSON.stringify([shapes, outputs, this.#options.artifacts.quarantined.length]);
     const known = this.#programs.get(key);
     if (known !== undefined) {
       this.#programs.delete(key);

@@ -36,10 +36,12 @@ const ROOMS = {
   "runtime/host": { name: "host", values: ["core"], types: ["abi"] },
   // Lazy for everyone: who never names a model of the hub loads nothing of it.
   "runtime/hub": { name: "hub", values: ["core", "exec"], types: ["host"], packages: ["#hub"] },
+  // Lazy for everyone: who brings no plugins of files loads nothing of it.
+  "runtime/foreign": { name: "foreign", values: ["abi", "core"], types: ["ir"], packages: ["valibot"] },
   "runtime/session": {
     name: "session",
     values: LIBRARY,
-    lazy: ["compile", "hub", "kernels", "plugins"],
+    lazy: ["compile", "foreign", "hub", "kernels", "plugins"],
     packages: ["valibot"],
   },
   // Lazy for everyone: the layout library loads only where a page is drawn.
@@ -70,7 +72,7 @@ const ROOMS = {
 };
 
 /** Rooms that decide what is computed: results must not depend on an engine's own transcendentals. */
-const EXACT = new Set(["core", "ir", "compile", "nn", "kernels", "plugins"]);
+const EXACT = new Set(["core", "ir", "compile", "nn", "foreign", "kernels", "plugins"]);
 
 /** Correctly rounded by the language's own rules, hence equal everywhere. */
 const EXACT_MATH = new Set(

@@ -7,6 +7,7 @@ import type {
   OpenOptions,
   Unavailable,
 } from "../../../runtime/abi/device.ts";
+import { sandboxOf } from "../../../runtime/abi/sandbox.ts";
 import { FoveaError } from "../../../runtime/core/diagnostics.ts";
 import { disassemble } from "../asm/disassemble.ts";
 import { TUNED, WASM_TARGETS, wasmCapabilities } from "./capabilities.ts";
@@ -78,6 +79,14 @@ async function open(host: DeviceHost, options: OpenOptions): Promise<Device> {
   return new PoolDevice(host.spawnWorker, target, threads, memory);
 }
 
+/** Code of kernels as text; of foreign ones what they may do, since their authors have the source. */
+function describeCode(code: Uint8Array): readonly string[] {
+  const sandbox = sandboxOf(code);
+  if (sandbox === undefined) return disassemble(code);
+  const memory = sandbox.memory === "own" ? "copies of its operands in a memory of its own" : "the device's memory";
+  return [`foreign module of ${code.length} bytes with counted loops; it works on ${memory}`];
+}
+
 export const WASM_DEVICE: DeviceSpec = {
   kind: "wasm",
   targets: WASM_TARGETS,
@@ -86,5 +95,5 @@ export const WASM_DEVICE: DeviceSpec = {
   targetCapabilities: wasmCapabilities,
   targetProblem,
   open,
-  describeCode: disassemble,
+  describeCode,
 };

@@ -4,6 +4,7 @@ import { RECORD_WORDS } from "./launch_table.ts";
 import { type Code, kernelFailure, LinearDevice, type Work } from "./linear_device.ts";
 import { LinearMemory } from "./memory.ts";
 import { InlineLoop, type Kernel } from "./run_loop.ts";
+import { linkKernel } from "./sandbox.ts";
 
 /** Work between two turns of the event loop; a timer waits for at most a few of them. */
 const SLICE_MS = 5;
@@ -36,9 +37,7 @@ export class InlineDevice extends LinearDevice {
   }
 
   protected async install(codes: readonly Code[]): Promise<void> {
-    for (const { index, module } of codes) {
-      this.#kernels[index] = new WebAssembly.Instance(module, { e: { m: this.memory.memory } }).exports.f as Kernel;
-    }
+    for (const code of codes) this.#kernels[code.index] = linkKernel(code, this.memory.memory);
   }
 
   protected async execute(work: Work): Promise<void> {

@@ -8,7 +8,8 @@ import type {
   Launch,
   RunOptions,
 } from "../../../runtime/abi/device.ts";
-import { FoveaError, internal } from "../../../runtime/core/diagnostics.ts";
+import { type Sandbox, sandboxOf } from "../../../runtime/abi/sandbox.ts";
+import { FoveaError, internal, KernelError } from "../../../runtime/core/diagnostics.ts";
 import { wasmCapabilities } from "./capabilities.ts";
 import { tableWords, writeTable } from "./launch_table.ts";
 import type { LinearMemory } from "./memory.ts";
@@ -19,6 +20,8 @@ const SYNCHRONOUS_BYTES = 4096;
 export interface Code {
   readonly index: number;
   readonly module: WebAssembly.Module;
+  /** Of foreign code: how it is run. */
+  readonly sandbox?: Sandbox;
 }
 
 /** A bound launch list; `pending` counts runs that are queued or under way. */
@@ -50,12 +53,8 @@ interface Job {
   readonly onAbort: () => void;
 }
 
-export function kernelFailure(kernel: string, reason: string, cause?: unknown): FoveaError {
-  return new FoveaError(
-    "kernel_failed",
-    `The kernel ${kernel} failed on the device "wasm": ${reason}. Its results are not usable; the device is.`,
-    { cause, exitCode: 1 },
-  );
+export function kernelFailure(kernel: string, reason: string, cause?: unknown): KernelError {
+  return new KernelError("wasm", kernel, reason, cause);
 }
 
 function closedError(): FoveaError {
@@ -90,11 +89,11 @@ export abstract class LinearDevice implements Device {
     this.memory = memory;
   }
 
-  /** Module bytes as this mode compiles them. */
+  /** Module bytes as this mode compiles them, for code that imports the device's memory. */
   protected abstract prepare(code: Uint8Array): Uint8Array<ArrayBuffer>;
   /** Makes kernels callable wherever they may run. */
   protected abstract install(codes: readonly Code[]): Promise<void>;
-  /** Runs to the end, or to where `interrupt` stops it. @throws FoveaError `kernel_failed` */
+  /** Runs to the end, or to where `interrupt` stops it. @throws KernelError */
   protected abstract execute(work: Work): Promise<void>;
   protected abstract interrupt(): void;
   /** Launch that the running work is at, or where it stopped. */
@@ -118,7 +117,7 @@ export abstract class LinearDevice implements Device {
     const first = this.#codes;
     // Indices of a failed installation are not used again: some workers may have it.
     this.#codes += fresh.length;
-    await this.install(modules.map((module, i) => ({ index: first + i, module })));
+    await this.install(modules.map((code, i) => ({ index: first + i, ...code })));
     fresh.forEach(([digest], i) => {
       this.#index.set(digest, first + i);
     });
@@ -126,10 +125,13 @@ export abstract class LinearDevice implements Device {
     return fresh.length;
   }
 
-  async #compile(digest: string, code: Uint8Array): Promise<WebAssembly.Module> {
+  async #compile(digest: string, code: Uint8Array): Promise<Omit<Code, "index">> {
     try {
-      const bytes = this.prepare(code);
-      return bytes.length <= SYNCHRONOUS_BYTES ? new WebAssembly.Module(bytes) : await WebAssembly.compile(bytes);
+      const sandbox = sandboxOf(code);
+      const bytes = sandbox?.memory === "own" ? Uint8Array.from(code) : this.prepare(code);
+      const module =
+        bytes.length <= SYNCHRONOUS_BYTES ? new WebAssembly.Module(bytes) : await WebAssembly.compile(bytes);
+      return { module, ...(sandbox === undefined ? {} : { sandbox }) };
     } catch (cause) {
       if (cause instanceof FoveaError) throw cause;
       throw new FoveaError(

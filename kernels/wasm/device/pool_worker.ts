@@ -1,5 +1,6 @@
 /** The entry of a pool's workers. Runtime-neutral: the host's worker entry imports this file and calls `start`. */
-import { type Kernel, PoolLoop } from "./run_loop.ts";
+import { PoolLoop } from "./run_loop.ts";
+import { linkKernel } from "./sandbox.ts";
 import type { FromWorker, LoadMessage, ToWorker, WorkerData, WorkerPort } from "./worker_protocol.ts";
 
 /** Answers messages until the worker is ended. A helper spends the time between messages in its loop. */
@@ -13,9 +14,7 @@ export function start(port: WorkerPort): void {
 
   const load = ({ request, codes }: LoadMessage): void => {
     try {
-      for (const { index, module } of codes) {
-        loop.kernels[index] = new WebAssembly.Instance(module, { e: { m: memory } }).exports.f as Kernel;
-      }
+      for (const code of codes) loop.kernels[code.index] = linkKernel(code, memory);
       post({ type: "loaded", request });
     } catch (error) {
       post({ type: "loaded", request, error: error instanceof Error ? error.message : String(error) });

@@ -1,4 +1,5 @@
 /** Messages between the caller's thread and the workers of a pool. */
+import type { Sandbox } from "../../../runtime/abi/sandbox.ts";
 
 /** A worker's side of its messages; the host's worker entry supplies it. */
 export interface WorkerPort {
@@ -18,7 +19,11 @@ export interface WorkerData {
 export interface LoadMessage {
   readonly type: "load";
   readonly request: number;
-  readonly codes: readonly { readonly index: number; readonly module: WebAssembly.Module }[];
+  readonly codes: readonly {
+    readonly index: number;
+    readonly module: WebAssembly.Module;
+    readonly sandbox?: Sandbox;
+  }[];
 }
 
 /** To the leader: run a launch table. */

@@ -1,0 +1,89 @@
+/** From a folder with `plugin.json` and its modules to a plugin like any other. */
+import { definePlugin, type Plugin } from "../abi/plugin.ts";
+import { FoveaError } from "../core/diagnostics.ts";
+import { digestBytes, digestJson } from "../core/digest.ts";
+import type { Feature } from "./binary/opcodes.ts";
+import { inspectModule } from "./inspect.ts";
+import { type Build, foreignKernel, type Isolation } from "./kernel.ts";
+import { type KernelLayout, layoutOf } from "./layout.ts";
+import { checkManifest, type PluginManifest } from "./manifest.ts";
+
+/** Where the files of a plugin come from. */
+export interface PluginFiles {
+  /** What messages call the folder. */
+  readonly name: string;
+  /** @throws FoveaError `file.*` */
+  read(file: string): Promise<Uint8Array>;
+}
+
+export const MANIFEST = "plugin.json";
+
+export const ISOLATIONS: readonly Isolation[] = ["own-memory", "shared-memory"];
+
+/** A plugin of files, checked: what it brings and what its code may touch. */
+export interface ForeignPlugin {
+  readonly manifest: PluginManifest;
+  readonly layouts: readonly KernelLayout[];
+  readonly isolation: Isolation;
+  readonly plugin: Plugin;
+  /** Bytes of each module by file. */
+  readonly modules: ReadonlyMap<string, number>;
+}
+
+const strength = (features: readonly Feature[]): number =>
+  features.includes("relaxed-simd") ? 2 : features.includes("simd128") ? 1 : 0;
+
+function parse(bytes: Uint8Array, file: string): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new FoveaError("invalid_manifest", `${file} is not valid JSON: ${reason}.`, { cause });
+  }
+}
+
+/**
+ * Reads, checks and rewrites a plugin of files. Nothing of it has run or was linked when this returns.
+ * @param isolation `own-memory` unless given; `shared-memory` trusts the code with all of the device's memory
+ * @throws FoveaError `invalid_manifest`, `unsupported_abi`, `changed_plugin`, `refused_module`, `file.*`
+ */
+export async function openForeignPlugin(
+  files: PluginFiles,
+  isolation: Isolation = "own-memory",
+): Promise<ForeignPlugin> {
+  const place = `${files.name}/${MANIFEST}`;
+  const manifest = checkManifest(parse(await files.read(MANIFEST), place), place);
+  const { reserved } = manifest.memory;
+  if (isolation === "shared-memory" && reserved > 0) {
+    throw new FoveaError(
+      "invalid_manifest",
+      `${place} reserves ${reserved} bytes of memory for data and stack, which only its own memory has; a kernel in the device's memory has none.`,
+    );
+  }
+  const layouts = manifest.kernels.map((kernel) => layoutOf(kernel, place));
+  const entries = [...new Set(manifest.kernels.map((k) => k.entry))];
+  const builds: Build[] = [];
+  const modules = new Map<string, number>();
+  for (const { file, features, sha256 } of manifest.builds) {
+    const bytes = await files.read(file);
+    const digest = digestBytes(bytes);
+    if (digest !== sha256) {
+      throw new FoveaError(
+        "changed_plugin",
+        `${files.name}/${file} has the SHA-256 ${digest}, but its description says ${sha256}; install the plugin again, or write the new digest into ${MANIFEST} if the file is yours.`,
+      );
+    }
+    modules.set(file, bytes.length);
+    builds.push({ features, module: inspectModule(bytes, `${files.name}/${file}`, { reserved, features, entries }) });
+  }
+  builds.sort((a, b) => strength(b.features) - strength(a.features));
+  const { name, version, abi } = manifest;
+  const plugin = definePlugin({
+    name,
+    version,
+    abi,
+    revision: digestJson({ manifest, isolation }).slice(0, 16),
+    kernels: layouts.map((layout) => foreignKernel({ plugin: name, layout, builds, reserved, isolation })),
+  });
+  return { manifest, layouts, isolation, plugin, modules };
+}

@@ -1,0 +1,220 @@
+/** `plugin.json`: the published description of a plugin of foreign kernels, checked by one schema. */
+import * as v from "valibot";
+import { ABI_VERSION } from "../abi/plugin.ts";
+import { FoveaError, nearest } from "../core/diagnostics.ts";
+import type { Feature } from "./binary/opcodes.ts";
+
+/** An attribute must equal a value, or gets a name by which `arguments` may pass it on. */
+export type AttributePattern = number | string | boolean | { readonly bind: string };
+
+export interface OpPattern {
+  readonly op: string;
+  readonly inputs: readonly Pattern[];
+  readonly attributes?: Readonly<Record<string, AttributePattern>>;
+}
+
+/** An operand by its name, a constant, or an op over patterns. */
+export type Pattern = string | { readonly constant: number } | OpPattern;
+
+/** A name of a size, a number, or `...name` as the first: the product of all leading axes. */
+export type AxisPattern = string | number;
+
+export interface OperandPattern {
+  readonly dtype?: "f32" | "i32" | "u8";
+  readonly shape: readonly AxisPattern[];
+  /** True takes only what depends on weights alone. */
+  readonly weight?: boolean;
+}
+
+export interface SizeRange {
+  readonly min?: number;
+  readonly max?: number;
+  readonly multipleOf?: number;
+}
+
+export interface KernelManifest {
+  readonly name: string;
+  readonly entry: string;
+  readonly pattern: Pattern;
+  readonly operands: Readonly<Record<string, OperandPattern>>;
+  readonly output: readonly AxisPattern[];
+  readonly ranges?: Readonly<Record<string, SizeRange>>;
+  readonly grid?: string;
+  readonly arguments: readonly string[];
+  readonly scratch?: string;
+  readonly flops: string;
+  readonly bytes?: string;
+  readonly numerics?: "f32";
+}
+
+export interface BuildManifest {
+  readonly features: readonly Feature[];
+  readonly file: string;
+  readonly sha256: string;
+}
+
+export interface PluginManifest {
+  readonly name: string;
+  readonly version: string;
+  readonly abi: number;
+  readonly form: "wasm";
+  readonly description?: string;
+  readonly license?: string;
+  readonly memory: { readonly reserved: number };
+  readonly builds: readonly BuildManifest[];
+  readonly kernels: readonly KernelManifest[];
+}
+
+const found = (value: unknown): string => {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+};
+
+const isNot =
+  (expected: string) =>
+  ({ input }: v.BaseIssue<unknown>): string =>
+    `is ${found(input)}; expected ${expected}.`;
+
+function members<E extends v.ObjectEntries>(expected: string, entries: E) {
+  const names = Object.keys(entries);
+  return v.strictObject(entries, (issue: v.StrictObjectIssue) => {
+    if (issue.expected === "Object") return isNot(expected)(issue);
+    const name = String(issue.path?.[0].key);
+    if (issue.expected !== "never") return "is missing.";
+    const meant = nearest(name, names);
+    return `has no member "${name}"; it takes ${names.join(", ")}.${meant === undefined ? "" : ` Did you mean "${meant}"?`}`;
+  });
+}
+
+function text(expected: string, pattern: RegExp) {
+  return v.pipe(v.string(isNot(expected)), v.regex(pattern, isNot(expected)));
+}
+
+function whole(least: number, most: number) {
+  const expected = isNot(`a whole number from ${least} to ${most}`);
+  return v.pipe(v.number(expected), v.integer(expected), v.minValue(least, expected), v.maxValue(most, expected));
+}
+
+const LARGEST = 0x7fffffff;
+const NAME = text("a name of letters, digits and _ that begins with a letter", /^[A-Za-z]\w{0,63}$/);
+const SIZE = text("a size such as 4 * rows * width", /\S/);
+const SHAPE = v.array(
+  v.union(
+    [text("a name", /^(\.\.\.)?[A-Za-z]\w{0,63}$/), whole(1, LARGEST)],
+    isNot("names of sizes and numbers, such as width, 64, or ...rows as the first"),
+  ),
+  isNot('a shape such as ["...rows", "width"]'),
+);
+
+const PATTERN: v.GenericSchema<Pattern> = v.lazy((value) => {
+  if (typeof value === "string") return NAME;
+  if (typeof value === "object" && value !== null && "constant" in value) {
+    return members('{ "constant": 0.5 }', { constant: v.number(isNot("a number")) });
+  }
+  return members('an operand\'s name, { "constant": … } or { "op": "gelu", "inputs": [ … ] }', {
+    op: text("an op such as matmul", /^[a-z][\w/@.-]{0,63}$/),
+    inputs: v.array(PATTERN, isNot("a list of patterns")),
+    attributes: v.optional(
+      v.record(
+        v.string(),
+        v.union(
+          [v.number(), v.string(), v.boolean(), members('{ "bind": "eps" }', { bind: NAME })],
+          isNot('a value or { "bind": "name" }'),
+        ),
+      ),
+    ),
+  });
+});
+
+const KERNEL = members("a kernel", {
+  name: NAME,
+  entry: text("the name of an exported function", /^[\w.$]{1,64}$/),
+  pattern: PATTERN,
+  operands: v.record(
+    NAME,
+    members('an operand such as { "shape": ["...rows", "width"] }', {
+      dtype: v.optional(v.picklist(["f32", "i32", "u8"], isNot('"f32", "i32" or "u8"'))),
+      shape: SHAPE,
+      weight: v.optional(v.boolean(isNot("true or false"))),
+    }),
+    isNot("operands by name"),
+  ),
+  output: SHAPE,
+  ranges: v.optional(
+    v.record(
+      NAME,
+      members('an interval such as { "min": 1, "max": 4096 }', {
+        min: v.optional(whole(0, LARGEST)),
+        max: v.optional(whole(1, LARGEST)),
+        multipleOf: v.optional(whole(1, LARGEST)),
+      }),
+      isNot("intervals by size"),
+    ),
+  ),
+  grid: v.optional(NAME),
+  arguments: v.array(NAME, isNot("names of operands, sizes, attributes, output and scratch, in order")),
+  scratch: v.optional(SIZE),
+  flops: SIZE,
+  bytes: v.optional(SIZE),
+  numerics: v.optional(v.literal("f32", isNot('"f32", the only class there is'))),
+});
+
+const FEATURE = v.picklist(["simd128", "relaxed-simd"] as const, isNot('"simd128" or "relaxed-simd"'));
+
+const PLUGIN = members("the description of a plugin", {
+  $schema: v.optional(v.string()),
+  name: text("a package name such as @acme/fast-norm", /^(@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*$/),
+  version: text("a semantic version such as 1.0.0", /^\d+\.\d+\.\d+/),
+  abi: v.number(isNot(`the number of the contract, ${ABI_VERSION}`)),
+  form: v.literal("wasm", isNot('"wasm", core WebAssembly modules')),
+  description: v.optional(v.string()),
+  license: v.optional(v.string()),
+  memory: members('{ "reserved": 66560 }', { reserved: whole(0, 16 << 20) }),
+  builds: v.pipe(
+    v.array(
+      members("a build", {
+        features: v.array(FEATURE, isNot("a list of features")),
+        file: text("a file inside of the plugin's folder", /^(?!\/)(?!.*\.\.)[\w./-]+\.wasm$/),
+        sha256: text("64 hexadecimal digits", /^[0-9a-f]{64}$/),
+      }),
+      isNot("a list of builds"),
+    ),
+    v.minLength(1, "holds no build; one is needed."),
+  ),
+  kernels: v.pipe(v.array(KERNEL, isNot("a list of kernels")), v.minLength(1, "holds no kernel; one is needed.")),
+});
+
+function placeText(keys: readonly unknown[]): string {
+  return keys.reduce<string>(
+    (place, key) =>
+      typeof key === "number" ? `${place}[${key}]` : place === "" ? String(key) : `${place}.${String(key)}`,
+    "",
+  );
+}
+
+/**
+ * Checks what a `plugin.json` holds.
+ * @param file its name, for messages
+ * @throws FoveaError `invalid_manifest` with the place, what was found and what was expected; `unsupported_abi`
+ */
+export function checkManifest(value: unknown, file: string): PluginManifest {
+  const result = v.safeParse(PLUGIN, value, { abortEarly: true });
+  if (!result.success) {
+    const [issue] = result.issues;
+    const keys = (issue.path ?? []).map((item) => item.key);
+    const unknown = issue.type === "strict_object" && issue.expected === "never";
+    const place = placeText(unknown ? keys.slice(0, -1) : keys);
+    throw new FoveaError(
+      "invalid_manifest",
+      `In ${file}, ${place === "" ? "what it holds" : `\`${place}\``} ${issue.message}`,
+    );
+  }
+  const manifest = result.output as PluginManifest;
+  if (manifest.abi !== ABI_VERSION) {
+    throw new FoveaError(
+      "unsupported_abi",
+      `${file} was written for abi ${manifest.abi}; this fovea speaks abi ${ABI_VERSION}. Install a matching version of the plugin.`,
+    );
+  }
+  return manifest;
+}

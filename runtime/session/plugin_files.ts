@@ -1,0 +1,145 @@
+/** Plugins that are named by a path or a package: folders with `plugin.json`, and modules that export plugins. */
+import type { Plugin } from "../abi/plugin.ts";
+import { FoveaError } from "../core/diagnostics.ts";
+import type { Isolation } from "../foreign/kernel.ts";
+import type { ForeignPlugin, PluginFiles } from "../foreign/load.ts";
+import { detectHost, type Host } from "../host/mod.ts";
+import { foundText, isObject } from "./check.ts";
+import { isPlugin } from "./plugins.ts";
+
+/** A folder, a `plugin.json`, a module or an installed package; or the files of a folder by name. */
+export type PluginSource = string | ReadonlyMap<string, Uint8Array>;
+
+export interface LoadPluginOptions {
+  /**
+   * What code in WebAssembly may touch: `own-memory`, copies of its operands in a memory of its own (unless given), or
+   * `shared-memory`, all of the device's memory, for code that is trusted.
+   */
+  readonly isolation?: Isolation;
+}
+
+const DESCRIPTION = "plugin.json";
+const MODULE = /\.[cm]?[jt]s$/;
+
+/** What a path holds, or nothing. */
+async function kindOf(host: Host, path: string): Promise<"file" | "directory" | undefined> {
+  try {
+    const { kind } = await host.stat(path);
+    return kind === "other" ? undefined : kind;
+  } catch (error) {
+    if (error instanceof FoveaError && error.code === "file.not_found") return undefined;
+    throw error;
+  }
+}
+
+async function modulePlugins(host: Host, path: string): Promise<readonly Plugin[]> {
+  const module = await host.importModule(path).catch((error: unknown) => {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new FoveaError("bad_plugin", `The plugin ${path} cannot be loaded by ${host.name}: ${why}`, { cause: error });
+  });
+  const plugins = [...new Set(Object.values(module))].filter(isPlugin);
+  if (plugins.length > 0) return plugins;
+  throw new FoveaError("bad_plugin", `${path} exports no plugin; export what definePlugin returns.`);
+}
+
+/** The module that a package's `package.json` names. */
+async function mainOf(host: Host, folder: string): Promise<string> {
+  const text = new TextDecoder().decode(await host.readFile(`${folder}/package.json`));
+  const { exports, main } = JSON.parse(text) as { readonly exports?: unknown; readonly main?: unknown };
+  const root = isObject(exports) && "." in exports ? exports["."] : exports;
+  const entry = isObject(root) ? (root.import ?? root.default) : root;
+  return `${folder}/${typeof entry === "string" ? entry : typeof main === "string" ? main : "index.js"}`;
+}
+
+/** Where a source lies: a folder with a description, or a module. */
+async function find(host: Host, source: string): Promise<{ readonly folder: string } | { readonly module: string }> {
+  for (const path of [source, `node_modules/${source}`]) {
+    const kind = await kindOf(host, path);
+    if (kind === "file") {
+      if (path.endsWith(DESCRIPTION)) return { folder: path.slice(0, -DESCRIPTION.length - 1) || "." };
+      if (MODULE.test(path)) return { module: path };
+      throw new FoveaError(
+        "bad_plugin",
+        `${path} is no plugin; expected a folder with ${DESCRIPTION}, that file, or a module that exports plugins.`,
+      );
+    }
+    if (kind !== "directory") continue;
+    if ((await kindOf(host, `${path}/${DESCRIPTION}`)) === "file") return { folder: path };
+    if ((await kindOf(host, `${path}/package.json`)) === "file") return { module: await mainOf(host, path) };
+    throw new FoveaError(
+      "bad_plugin",
+      `The folder ${path} is no plugin: it holds neither ${DESCRIPTION} nor package.json.`,
+    );
+  }
+  throw new FoveaError(
+    "bad_plugin",
+    `There is no plugin ${source}: it is no file or folder, and no package of that name lies in node_modules of the working directory.`,
+  );
+}
+
+function filesOf(host: Host, folder: string): PluginFiles {
+  return { name: folder, read: (file) => host.readFile(`${folder}/${file}`) };
+}
+
+function givenFiles(files: ReadonlyMap<string, Uint8Array>): PluginFiles {
+  return {
+    name: "the files given",
+    read: async (file) => {
+      const bytes = files.get(file);
+      if (bytes !== undefined) return bytes;
+      throw new FoveaError(
+        "file.not_found",
+        `The plugin has no file ${file}; there are ${[...files.keys()].join(", ")}.`,
+      );
+    },
+  };
+}
+
+/** A plugin of files with what its description says, or the plugins of a module. @throws FoveaError as {@link loadPlugin} */
+export async function openPlugin(
+  source: PluginSource,
+  { isolation }: LoadPluginOptions = {},
+): Promise<ForeignPlugin | { readonly module: string; readonly plugins: readonly Plugin[] }> {
+  const open = async (files: PluginFiles): Promise<ForeignPlugin> => {
+    const { ISOLATIONS, openForeignPlugin } = await import("../foreign/load.ts");
+    if (isolation !== undefined && !ISOLATIONS.includes(isolation)) {
+      throw new FoveaError(
+        "invalid_options",
+        `The option \`isolation\` of loadPlugin is ${foundText(isolation)}; expected ${ISOLATIONS.map((i) => `"${i}"`).join(" or ")}.`,
+      );
+    }
+    return openForeignPlugin(files, isolation);
+  };
+  if (typeof source !== "string") return open(givenFiles(source));
+  const host = await detectHost();
+  const found = await find(host, source);
+  if ("folder" in found) return open(filesOf(host, found.folder));
+  return { module: found.module, plugins: await modulePlugins(host, found.module) };
+}
+
+/** All plugins of a source. @throws FoveaError as {@link loadPlugin} */
+export async function loadPlugins(source: PluginSource, options: LoadPluginOptions = {}): Promise<readonly Plugin[]> {
+  const opened = await openPlugin(source, options);
+  return "plugins" in opened ? opened.plugins : [opened.plugin];
+}
+
+/**
+ * Loads a plugin for `createRuntime({ plugins })`. Code in WebAssembly is checked before it is linked and runs in a sandbox;
+ * a module in JavaScript runs with all that this process may do.
+ * @param source a folder with `plugin.json`, that file, a module that exports a plugin, an installed package, or files by name
+ * @throws FoveaError `bad_plugin`, `invalid_manifest`, `unsupported_abi`, `changed_plugin`, `refused_module`, `file.*`
+ */
+export async function loadPlugin(source: PluginSource, options: LoadPluginOptions = {}): Promise<Plugin> {
+  const plugins = await loadPlugins(source, options);
+  if (plugins.length === 1) return plugins[0];
+  throw new FoveaError(
+    "bad_plugin",
+    `${String(source)} exports ${plugins.length} plugins (${plugins.map((p) => p.name).join(", ")}); import the one that is meant.`,
+  );
+}
+
+/** Plugins as they are given: those that are named by a path or package are loaded. @throws FoveaError as {@link loadPlugin} */
+export async function givenPlugins(given: readonly (Plugin | string)[]): Promise<readonly Plugin[]> {
+  const lists = await Promise.all(given.map((p) => (typeof p === "string" ? loadPlugins(p) : [p])));
+  return lists.flat();
+}
