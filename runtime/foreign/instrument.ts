@@ -4,14 +4,20 @@
  *
  * Every function counts down in a local, which engines keep in a register, by what one turn of a loop costs; when that runs
  * out, a global, the module's fuel, pays for the next slice. Entering a function pays at once, so that recursion ends too.
+ * Loops that run a number of turns known before the first pay for all of them there; other short loops are written several
+ * times, so that counting costs them little.
  */
 import { internal } from "../core/diagnostics.ts";
 import type { FunctionBody, Module } from "./binary/module.ts";
 import { SECTION } from "./binary/module.ts";
-import { costOf, OP } from "./binary/opcodes.ts";
+import { costOf, type Instruction, OP } from "./binary/opcodes.ts";
+import { type CountedLoop, countedLoop, goesBack, labelsOf, walk } from "./turns.ts";
 
 /** Units of a slice: what code does between two looks at the fuel. */
 const SLICE = 512;
+/** Units that a loop pays at once at most. */
+const MOST_AHEAD = 2 ** 30;
+const NO_VALUES = 0x40;
 /** Units of entering a function that has loops, whose first slice is not paid. */
 const ENTRY = 64;
 /** Memories of devices have up to 4 GiB. */
@@ -40,8 +46,22 @@ const teeLocal = (index: number): number[] => [0x22, ...unsigned(index)];
 const getGlobal = (index: number): number[] => [0x23, ...unsigned(index)];
 const setGlobal = (index: number): number[] => [0x24, ...unsigned(index)];
 const SUB = 0x6b;
+const ADD = 0x6a;
+const MULTIPLY = 0x6c;
+const DIVIDE = 0x6e;
+const REMAINDER = 0x70;
+const OR = 0x72;
+const NOT_EQUAL = 0x47;
 const LESS = 0x48;
+const LESS_UNSIGNED = 0x49;
+const GREATER_UNSIGNED = 0x4b;
+const SELECT = 0x1b;
 const SHIFT_RIGHT = 0x76;
+const BRANCH = 0x0c;
+const BRANCH_IF = 0x0d;
+const BRANCH_TABLE = 0x0e;
+const BRANCHES: readonly number[] = [BRANCH, BRANCH_IF, BRANCH_TABLE];
+const IS_ZERO = 0x45;
 
 /** Stops when the fuel is below 0. */
 const stopWhenEmpty = (fuel: number): number[] => [
@@ -55,74 +75,220 @@ const pay = (fuel: number, amount: readonly number[]): number[] => [
   ...stopWhenEmpty(fuel),
 ];
 
-/** At the head of a loop: takes `cost` from the slice, and pays for the next one where it is used up. */
-const turn = (fuel: number, left: number, cost: number): number[] => [
+/** Takes `cost` from the slice; leaves whether it is used up. */
+const take = (left: number, cost: number): number[] => [
   ...[...getLocal(left), ...constant(cost), SUB, ...teeLocal(left), ...constant(0), LESS],
-  ...[0x04, 0x40],
-  ...pay(fuel, [...constant(SLICE), ...getLocal(left), SUB]),
-  ...[...constant(SLICE), ...setLocal(left)],
-  0x0b,
 ];
 
-/** What is put in front of a byte of the code. */
-interface Insertion {
-  readonly at: number;
-  readonly code: readonly number[];
+/** Pays for what was done, and begins a slice. */
+const refill = (fuel: number, left: number): number[] => [
+  ...pay(fuel, [...constant(SLICE), ...getLocal(left), SUB]),
+  ...[...constant(SLICE), ...setLocal(left)],
+];
+
+/** Pays for all turns of a loop before its first: one more than its counter needs. Ends where they are without number. */
+function payAhead(
+  fuel: number,
+  scratch: number,
+  { counter, step, comparison, bound }: CountedLoop,
+  cost: number,
+): number[] {
+  const size = Math.abs(step);
+  const to = "local" in bound ? getLocal(bound.local) : constant(bound.constant);
+  const from = getLocal(counter);
+  const less = comparison === "lt_s" ? LESS : LESS_UNSIGNED;
+  const isExact = comparison === "ne";
+  const way = isExact
+    ? [...(step > 0 ? [...to, ...from] : [...from, ...to]), SUB]
+    : [...to, ...from, SUB, ...constant(0), ...from, ...to, less, SELECT];
+  // What is not met exactly is stepped over; near the end of all numbers anything is.
+  const last = constant(comparison === "lt_s" ? 0x7fffffff - size : -1 - size);
+  const missed = isExact
+    ? [...getLocal(scratch), ...constant(size), REMAINDER, ...constant(0), NOT_EQUAL]
+    : [...last, ...to, less, ...last, ...from, less, OR];
+  const most = Math.floor(MOST_AHEAD / cost) * size;
+  const tooFar = [...getLocal(scratch), ...(isExact ? [...constant(1), SUB] : []), ...constant(most), GREATER_UNSIGNED];
+  const turns = [...getLocal(scratch), ...constant(size), DIVIDE, ...constant(1), ADD];
+  return [
+    ...[...way, ...setLocal(scratch)],
+    ...[...missed, ...tooFar, OR],
+    ...[OP.if, NO_VALUES, ...constant(-1), ...setGlobal(fuel), 0x00, OP.end],
+    ...pay(fuel, [...turns, ...constant(cost), MULTIPLY]),
+  ];
+}
+
+/** A loop by the position of its instruction in the function. */
+interface Loop {
+  /** How many turns it takes, where that is known before the first. */
+  readonly counted?: CountedLoop;
+  /** Position of its `end`. */
+  readonly end: number;
+  /** Units of a turn, without those of loops inside. */
+  readonly cost: number;
+  /** Turns between two looks at what is left; their code stands one behind the other. */
+  readonly turns: number;
 }
 
 interface Frame {
-  /** Byte behind a loop's opcode and type; nothing for other blocks. */
-  readonly head: number | undefined;
-  /** Units of a turn, without those of loops inside. */
+  readonly start: number;
+  readonly isLoop: boolean;
+  hasLoops: boolean;
   cost: number;
+}
+
+/** A turn that costs as much is long enough for a look of its own. */
+const LONG_TURN = 64;
+const MOST_TURNS = 8;
+/** Instructions of a loop that is written several times. */
+const SHORT_LOOP = 160;
+
+/** All loops of a function, and what it costs without them. */
+function loopsOf(
+  module: Module,
+  body: FunctionBody,
+): { readonly loops: ReadonlyMap<number, Loop>; readonly cost: number } {
+  const { instructions } = body;
+  const loops = new Map<number, Loop>();
+  const whole: Frame = { start: 0, isLoop: false, hasLoops: false, cost: 0 };
+  const frames: Frame[] = [whole];
+  for (const [i, { op }] of instructions.entries()) {
+    const top = frames[frames.length - 1] ?? internal("blocks of a checked function do not match");
+    top.cost += costOf(op);
+    if (op === OP.loop) for (const frame of frames) frame.hasLoops = true;
+    if (op === OP.loop || op === OP.block || op === OP.if) {
+      frames.push({ start: i, isLoop: op === OP.loop, hasLoops: false, cost: 0 });
+    } else if (op === OP.end) {
+      frames.pop();
+      // Other blocks are part of what they stand in.
+      if (!top.isLoop && frames.length > 0) frames[frames.length - 1].cost += top.cost;
+      if (!top.isLoop) continue;
+      const cost = Math.max(1, top.cost);
+      const counted = countedLoop(module, body, top.start, i);
+      if (counted !== undefined) {
+        loops.set(top.start, { end: i, cost, turns: 1, counted });
+        continue;
+      }
+      const isPlain = module.bytes[instructions[top.start].at + 1] === NO_VALUES;
+      const isShort = !top.hasLoops && isPlain && i - top.start <= SHORT_LOOP;
+      const turns = isShort ? Math.max(1, Math.min(MOST_TURNS, Math.floor(LONG_TURN / cost))) : 1;
+      loops.set(top.start, { end: i, cost, turns });
+    }
+  }
+  return { loops, cost: whole.cost };
 }
 
 interface Locals {
   readonly left: number;
-  readonly length: number;
+  readonly scratch: number;
 }
 
-function insertionsOf(body: FunctionBody, fuel: number, { left, length }: Locals): readonly Insertion[] {
-  const found: Insertion[] = [];
-  const whole: Frame = { head: undefined, cost: 0 };
-  const frames: Frame[] = [whole];
-  for (const { op, at, end } of body.instructions) {
-    const top = frames[frames.length - 1] ?? internal("blocks of a checked function do not match");
-    top.cost += costOf(op);
-    if (op === OP.loop) frames.push({ head: end, cost: 0 });
-    // Other blocks are part of what they stand in.
-    else if (op === OP.block || op === OP.if) frames.push({ head: undefined, cost: 0 });
-    else if (op === OP.end) {
-      frames.pop();
-      if (top.head !== undefined) found.push({ at: top.head, code: turn(fuel, left, Math.max(1, top.cost)) });
-      else if (frames.length > 0) frames[frames.length - 1].cost += top.cost;
-    } else if (op === OP.memoryFill || op === OP.memoryCopy || op === OP.memoryInit) {
-      // Its length is on top of the stack, and stays there; 16 bytes cost a unit.
-      const amount = [...getLocal(length), ...constant(4), SHIFT_RIGHT];
-      found.push({ at, code: [...teeLocal(length), ...pay(fuel, amount)] });
+/** Writes one function's instructions with counting between them. */
+class BodyWriter {
+  readonly out: number[] = [];
+  readonly #module: Module;
+  readonly #functionBody: FunctionBody;
+  readonly #bytes: Uint8Array;
+  readonly #instructions: readonly Instruction[];
+  readonly #loops: ReadonlyMap<number, Loop>;
+  readonly #fuel: number;
+  readonly #locals: Locals;
+
+  constructor(module: Module, body: FunctionBody, loops: ReadonlyMap<number, Loop>, fuel: number, locals: Locals) {
+    this.#module = module;
+    this.#functionBody = body;
+    this.#bytes = module.bytes;
+    this.#instructions = body.instructions;
+    this.#loops = loops;
+    this.#fuel = fuel;
+    this.#locals = locals;
+  }
+
+  write(from: number, to: number): void {
+    for (let i = from; i < to; i++) {
+      const loop = this.#loops.get(i);
+      if (loop === undefined) this.#one(this.#instructions[i]);
+      else if (loop.counted !== undefined) {
+        this.out.push(...payAhead(this.#fuel, this.#locals.scratch, loop.counted, loop.cost));
+        this.#copy(this.#instructions[i]);
+      } else if (loop.turns === 1) {
+        this.#copy(this.#instructions[i]);
+        const { left } = this.#locals;
+        this.out.push(...take(left, loop.cost), OP.if, NO_VALUES, ...refill(this.#fuel, left), OP.end);
+      } else {
+        this.#unrolled(i, loop);
+        i = loop.end;
+      }
     }
   }
-  const hasLoops = body.instructions.some((i) => i.op === OP.loop);
-  const entry = pay(fuel, constant(Math.max(4, whole.cost) + (hasLoops ? ENTRY : 0)));
-  const slice = hasLoops ? [...constant(SLICE), ...setLocal(left)] : [];
-  return [{ at: body.from, code: [...entry, ...slice] }, ...found].sort((a, b) => a.at - b.at);
+
+  #copy({ at, end }: Instruction): void {
+    for (let i = at; i < end; i++) this.out.push(this.#bytes[i]);
+  }
+
+  #one(instruction: Instruction): void {
+    const { op } = instruction;
+    if (op === OP.memoryFill || op === OP.memoryCopy || op === OP.memoryInit) {
+      // Its length is on top of the stack, and stays there; 16 bytes cost a unit.
+      const { scratch } = this.#locals;
+      this.out.push(...teeLocal(scratch), ...pay(this.#fuel, [...getLocal(scratch), ...constant(4), SHIFT_RIGHT]));
+    }
+    this.#copy(instruction);
+  }
+
+  /**
+   * `turns` copies of a loop's body, one behind the other, with one look at what is left:
+   * `block (exit) loop (head) block (slow) take, branch to slow; copies; end; refill; branch to head; end end`. What rarely
+   * happens stands behind what often does, so that the usual way has one taken branch.
+   */
+  #unrolled(at: number, { end, cost, turns }: Loop): void {
+    this.out.push(OP.block, NO_VALUES, OP.loop, NO_VALUES, OP.block, NO_VALUES);
+    this.out.push(...take(this.#locals.left, cost * turns), BRANCH_IF, 0);
+    const last = this.#instructions[end - 1];
+    const isTail = (last.op === BRANCH || last.op === BRANCH_IF) && this.#bytes[last.at + 1] === 0;
+    const to = isTail ? end - 1 : end;
+    // Going on in the middle of a copy leaves a block around it; most loops go on at their ends alone.
+    const inner = goesBack(this.#module, this.#functionBody, at + 1, to) ? 1 : 0;
+    for (let copy = 1; copy < turns; copy++) {
+      if (inner === 1) this.out.push(OP.block, NO_VALUES);
+      this.#body(at + 1, to, 0, 2 + inner);
+      if (!isTail) this.out.push(BRANCH, 2 + inner);
+      else if (last.op === BRANCH_IF) this.out.push(IS_ZERO, BRANCH_IF, 2 + inner);
+      if (inner === 1) this.out.push(OP.end);
+    }
+    this.#body(at + 1, to, 1, 2);
+    if (isTail) this.out.push(last.op, 1);
+    this.out.push(BRANCH, 2, OP.end);
+    this.out.push(...refill(this.#fuel, this.#locals.left), BRANCH, 0, OP.end, OP.end);
+  }
+
+  /** A loop's body; branches to its head are `head` labels further away, those out of it `outside`. */
+  #body(from: number, to: number, head: number, outside: number): void {
+    walk(this.#instructions, from, to, (instruction, depth) => {
+      const { op } = instruction;
+      if (!BRANCHES.includes(op)) {
+        this.#one(instruction);
+        return;
+      }
+      const labels = labelsOf(this.#module, instruction);
+      this.out.push(op, ...(op === BRANCH_TABLE ? unsigned(labels.length - 1) : []));
+      for (const label of labels) {
+        this.out.push(...unsigned(label < depth ? label : label + (label === depth ? head : outside)));
+      }
+    });
+  }
 }
 
 function rewrittenBody(module: Module, body: FunctionBody, fuel: number): number[] {
   const parameters = module.types[body.type].parameters.length;
-  const first = body.locals.reduce((n, l) => n + l.count, parameters);
-  const locals = [...body.locals, { count: 2, type: I32 }];
-  const out = [...unsigned(locals.length), ...locals.flatMap((l) => [...unsigned(l.count), l.type])];
-  let at = body.from;
-  const copyTo = (end: number): void => {
-    for (; at < end; at++) out.push(module.bytes[at]);
-  };
-  for (const insertion of insertionsOf(body, fuel, { left: first, length: first + 1 })) {
-    copyTo(insertion.at);
-    out.push(...insertion.code);
-  }
-  copyTo(body.to);
-  return out;
+  const left = body.locals.reduce((n, l) => n + l.count, parameters);
+  const groups = [...body.locals, { count: 2, type: I32 }];
+  const { loops, cost } = loopsOf(module, body);
+  const writer = new BodyWriter(module, body, loops, fuel, { left, scratch: left + 1 });
+  writer.out.push(...unsigned(groups.length), ...groups.flatMap((l) => [...unsigned(l.count), l.type]));
+  writer.out.push(...pay(fuel, constant(Math.max(4, cost) + (loops.size > 0 ? ENTRY : 0))));
+  if (loops.size > 0) writer.out.push(...constant(SLICE), ...setLocal(left));
+  writer.write(0, body.instructions.length);
+  return writer.out;
 }
 
 const section = (id: number, content: readonly number[]): number[] => [id, ...unsigned(content.length), ...content];

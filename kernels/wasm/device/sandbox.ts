@@ -56,8 +56,9 @@ class View {
   /** Makes sure that the views reach an address. */
   reach(end: number): void {
     if (end <= this.bytes.length) return;
-    // Growing by nothing makes every engine hand out a buffer of the present length.
-    this.memory.grow(0);
+    // Growing by nothing makes every engine hand out a buffer of the present length; of memory that is not shared, which has it
+    // anyway, it would take away the views of others.
+    if (!(this.memory.buffer instanceof ArrayBuffer)) this.memory.grow(0);
     this.bytes = new Uint8Array(this.memory.buffer);
     this.words = new Int32Array(this.memory.buffer);
   }
