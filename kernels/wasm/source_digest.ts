@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "9d456773a7a396915a968f1a1d606a214e1a99c24fd64460dacffc55541c99d2";
+export const SOURCE_DIGEST: string = "717eadf391f52adf6d6d948ae91b2fd748433070f49717dee529233ab3e13c6f";

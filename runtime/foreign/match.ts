@@ -133,13 +133,15 @@ export function matchKernel(context: ClaimContext, node: Node, { kernel }: Kerne
       if (pattern.weight === true && !context.isWeight(operand)) return `${name} does not depend on weights alone.`;
       return bindShape(name, operand.shape, pattern.shape, sizes);
     });
-    problem =
+    const found =
       (leak && `its inner value "${leak.op}" has other users.`) ??
       bound.find((p) => p !== undefined) ??
       (node.dtype === "f32" ? undefined : `it writes f32, not ${node.dtype}.`) ??
       bindShape("the result", node.shape, kernel.output, sizes) ??
       rangeProblem(kernel, sizes, context);
-    if (problem === undefined) return { covers, operands, attributes, sizes };
+    if (found === undefined) return { covers, operands, attributes, sizes };
+    // Operands in the order in which they are written tell more than others.
+    problem ??= found;
   }
   return problem;
 }

@@ -1,6 +1,10 @@
 /** Plugins of foreign kernels assembled by hand, so that tests need no compiler. */
 import { type Code, type Local, unsigned } from "../../kernels/wasm/asm/code.ts";
+import { withSandbox } from "../../runtime/abi/sandbox.ts";
 import { digestBytes } from "../../runtime/core/digest.ts";
+import { parseModule } from "../../runtime/foreign/binary/module.ts";
+import { refuserOf } from "../../runtime/foreign/binary/reader.ts";
+import { instrument } from "../../runtime/foreign/instrument.ts";
 
 const text = (s: string): number[] => [s.length, ...[...s].map((c) => c.charCodeAt(0))];
 const section = (id: number, bytes: readonly number[]): number[] => [id, ...unsigned(bytes.length), ...bytes];
@@ -56,6 +60,17 @@ export function moduleBytes(parts: ModuleParts): Uint8Array {
   const order = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 10, 11, 13];
   const content = order.flatMap((id) => (id in all ? section(id, all[id]) : []));
   return Uint8Array.from([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, ...content]);
+}
+
+/** A module as a device gets it: two operands of rows, how many, and their width. */
+export function emittedCode(module: Uint8Array): Uint8Array {
+  const rewritten = instrument(parseModule(module, refuserOf("a module")), { entry: "run", reserved: 0 });
+  const rows = { kind: "pointer", split: true } as const;
+  return withSandbox(rewritten, {
+    memory: "own",
+    reserved: 0,
+    arguments: [{ ...rows, mode: "write" }, { ...rows, mode: "read" }, { kind: "count" }, { kind: "word" }],
+  });
 }
 
 /** Description of a kernel that squares: `mul(x, x)`, rows over the grid. */

@@ -23,6 +23,7 @@ const CALL_BYTES = 1 << 18;
 
 /** Written behind every operand, and looked at after every call. */
 const GUARD = 0xa5;
+const GUARD_BYTES = 32;
 
 interface Entry {
   readonly f: (table: number) => number;
@@ -30,16 +31,6 @@ interface Entry {
 }
 
 const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
-
-/** One argument of the call that is being made. */
-interface Piece {
-  /** In the device's memory. */
-  address: number;
-  /** Of one item, or of all. */
-  bytes: number;
-  /** In the kernel's memory. */
-  at: number;
-}
 
 /** Views of a memory that may grow, shared or not. */
 class View {
@@ -73,9 +64,13 @@ export function linkKernel(
   return sandbox.memory === "own" ? ownMemoryKernel(module, device, sandbox) : sharedKernel(module, device, sandbox);
 }
 
-/** Words of a step before those of the next argument. */
-const stepWords = ({ kind }: Sandbox["arguments"][number]): number =>
-  kind === "pointer" ? 2 : kind === "count" ? 0 : 1;
+/** Words of a step for each kind of argument. */
+const WORDS: Readonly<Record<Sandbox["arguments"][number]["kind"], number>> = {
+  pointer: 2,
+  word: 1,
+  count: 0,
+  scratch: 1,
+};
 
 const tableBytes = ({ arguments: list }: Sandbox): number => aligned(list.length * 4);
 
@@ -100,110 +95,151 @@ function callEntry({ f, fuel }: Entry, table: number, budget: number): void {
   if (status !== 0) throw new Error(`it returned the status ${status}`);
 }
 
-function ownMemoryKernel(module: WebAssembly.Module, device: WebAssembly.Memory, sandbox: Sandbox): Kernel {
-  const list = sandbox.arguments;
-  const pieces: Piece[] = list.map(() => ({ address: 0, bytes: 0, at: 0 }));
-  const outside = new View(device);
-  const table = aligned(sandbox.reserved);
-  const first = table + tableBytes(sandbox);
-  let inside: View | undefined;
-  let entry: Entry | undefined;
+/** Bits of the words that stand at both ends of a result before a call; no kernel writes this NaN. */
+const UNWRITTEN = 0xffc0f0ea | 0;
 
-  const room = (end: number): View => {
-    const pages = Math.ceil(end / PAGE);
-    if (pages > MOST_PAGES) throw new Error(`its operands take ${end} bytes, more than a memory of its own holds`);
-    inside ??= new View(
-      new WebAssembly.Memory({ initial: Math.max(pages, Math.ceil(sandbox.reserved / PAGE) + 1), maximum: MOST_PAGES }),
+/** An operand or the result of an own-memory kernel, with where the call at hand finds it. */
+interface Pointer {
+  /** Position among the arguments. */
+  readonly index: number;
+  readonly isRead: boolean;
+  readonly split: boolean;
+  /** In the device's memory. */
+  address: number;
+  /** Of one item where it is split, else of all. */
+  bytes: number;
+  /** In the kernel's memory. */
+  at: number;
+}
+
+/** A kernel in a memory of its own: operands are copied in, results out, piece by piece of the grid. */
+class OwnMemory {
+  readonly #module: WebAssembly.Module;
+  readonly #sandbox: Sandbox;
+  readonly #device: View;
+  readonly #pointers: readonly Pointer[];
+  /** Address of the table in its memory. */
+  readonly #table: number;
+  #inside: View | undefined;
+  #entry: Entry | undefined;
+
+  constructor(module: WebAssembly.Module, device: WebAssembly.Memory, sandbox: Sandbox) {
+    this.#module = module;
+    this.#sandbox = sandbox;
+    this.#device = new View(device);
+    this.#table = aligned(sandbox.reserved);
+    this.#pointers = sandbox.arguments.flatMap((how, index) =>
+      how.kind === "pointer"
+        ? [{ index, isRead: how.mode === "read", split: how.split, address: 0, bytes: 0, at: 0 }]
+        : [],
     );
-    const missing = pages - inside.bytes.length / PAGE;
-    if (missing > 0) inside.memory.grow(missing);
-    inside.reach(end);
-    return inside;
-  };
-  const open = (view: View): Entry =>
-    new WebAssembly.Instance(module, { e: { m: view.memory } }).exports as unknown as Entry;
+  }
 
-  return (args, begin, end) => {
-    outside.reach(args + 4 * (2 * list.length + 1));
-    const words = outside.words;
+  run(args: number, begin: number, end: number): void {
+    const list = this.#sandbox.arguments;
+    this.#device.reach(args + 4 * (2 * list.length + 1));
+    const { words } = this.#device;
     let word = args >> 2;
     let itemBytes = 0;
-    for (const [i, how] of list.entries()) {
-      const piece = pieces[i];
-      piece.address = words[word] >>> 0;
-      piece.bytes = how.kind === "scratch" ? words[word] : words[word + 1];
-      if (how.kind === "pointer" && how.split) itemBytes += piece.bytes;
-      word += stepWords(how);
+    let wholeBytes = 0;
+    let scratch = 0;
+    let pointer = 0;
+    for (let i = 0; i < list.length; i++) {
+      const { kind } = list[i];
+      if (kind === "pointer") {
+        const own = this.#pointers[pointer++];
+        own.address = words[word] >>> 0;
+        own.bytes = words[word + 1];
+        if (own.split) itemBytes += own.bytes;
+        else wholeBytes += own.bytes;
+      } else if (kind === "scratch") scratch = words[word];
+      word += WORDS[kind];
     }
     const flops = words[word];
-    const items = Math.max(
-      1,
-      Math.min(
-        end - begin,
-        Math.floor(CALL_FLOPS / Math.max(1, flops)),
-        Math.floor(CALL_BYTES / Math.max(1, itemBytes)),
-      ),
-    );
-    let next = first;
-    let moved = items * itemBytes;
-    for (const [i, how] of list.entries()) {
-      if (how.kind !== "pointer" && how.kind !== "scratch") continue;
-      const piece = pieces[i];
-      piece.at = next;
-      const split = how.kind === "pointer" && how.split;
-      if (how.kind === "pointer" && !split) moved += piece.bytes;
-      next += aligned(piece.bytes * (split ? items : 1)) + ALIGNMENT;
-    }
-    const view = room(next);
-    entry ??= open(view);
-    const memory = view.bytes;
-    for (const [i, how] of list.entries()) {
-      if (how.kind !== "pointer" || how.split || how.mode !== "read") continue;
-      const { address, bytes, at } = pieces[i];
-      outside.reach(address + bytes);
-      memory.set(outside.bytes.subarray(address, address + bytes), at);
-    }
-    const budget = fuelFor(flops * items, moved);
+    const most = Math.min(Math.floor(CALL_FLOPS / Math.max(1, flops)), Math.floor(CALL_BYTES / Math.max(1, itemBytes)));
+    const items = Math.max(1, Math.min(end - begin, most));
+    const view = this.#place(items, scratch, args, words);
+    this.#entry ??= new WebAssembly.Instance(this.#module, { e: { m: view.memory } }).exports as unknown as Entry;
+    for (const own of this.#pointers) if (own.isRead && !own.split) this.#copyIn(view, own, 0, own.bytes);
+    const budget = fuelFor(flops * items, wholeBytes + itemBytes * items);
     for (let item = begin; item < end; item += items) {
       const count = Math.min(items, end - item);
-      word = args >> 2;
-      for (const [i, how] of list.entries()) {
-        const slot = (table >> 2) + i;
-        if (how.kind === "pointer" || how.kind === "scratch") view.words[slot] = pieces[i].at;
-        else view.words[slot] = how.kind === "count" ? count : words[word];
-        word += stepWords(how);
-        if (how.kind !== "pointer") continue;
-        const { address, bytes, at } = pieces[i];
-        const size = how.split ? bytes * count : bytes;
-        if (how.mode === "write") memory.fill(0xff, at, at + size);
-        else if (how.split) {
-          const from = address + item * bytes;
-          outside.reach(from + size);
-          memory.set(outside.bytes.subarray(from, from + size), at);
-        }
-        memory.fill(GUARD, at + size, aligned(at + size) + ALIGNMENT);
-      }
       try {
-        callEntry(entry, table, budget);
-        for (const [i, how] of list.entries()) {
-          if (how.kind !== "pointer") continue;
-          const { address, bytes, at } = pieces[i];
-          const size = how.split ? bytes * count : bytes;
-          for (let guard = at + size; guard < aligned(at + size) + ALIGNMENT; guard++) {
-            if (memory[guard] !== GUARD) throw new Error(`it wrote behind the end of its argument ${i}`);
-          }
-          if (how.mode === "read") continue;
-          const from = address + (how.split ? item * bytes : 0);
-          outside.reach(from + size);
-          outside.bytes.set(memory.subarray(at, at + size), from);
-        }
+        this.#call(view, this.#entry, item, count, budget);
       } catch (error) {
         // Its stack pointer and data are as the failure left them.
-        entry = undefined;
+        this.#entry = undefined;
         throw error;
       }
     }
-  };
+  }
+
+  /** Places operands, result and scratch for so many items, and writes the table. */
+  #place(items: number, scratch: number, args: number, words: Int32Array): View {
+    const list = this.#sandbox.arguments;
+    let next = this.#table + aligned(list.length * 4);
+    for (const own of this.#pointers) {
+      own.at = next;
+      next += aligned((own.split ? own.bytes * items : own.bytes) + GUARD_BYTES);
+    }
+    const view = this.#room(next + aligned(scratch));
+    let word = args >> 2;
+    let pointer = 0;
+    for (let i = 0; i < list.length; i++) {
+      const { kind } = list[i];
+      const value = kind === "pointer" ? this.#pointers[pointer++].at : kind === "scratch" ? next : words[word];
+      if (kind !== "count") view.words[(this.#table >> 2) + i] = value;
+      word += WORDS[kind];
+    }
+    return view;
+  }
+
+  #room(end: number): View {
+    const pages = Math.ceil(end / PAGE);
+    if (pages > MOST_PAGES) throw new Error(`its operands take ${end} bytes, more than a memory of its own holds`);
+    const least = Math.ceil(this.#sandbox.reserved / PAGE) + 1;
+    this.#inside ??= new View(new WebAssembly.Memory({ initial: Math.max(pages, least), maximum: MOST_PAGES }));
+    const missing = pages - this.#inside.bytes.length / PAGE;
+    if (missing > 0) this.#inside.memory.grow(missing);
+    this.#inside.reach(end);
+    return this.#inside;
+  }
+
+  #copyIn(view: View, { address, at }: Pointer, offset: number, bytes: number): void {
+    const from = address + offset;
+    this.#device.reach(from + bytes);
+    view.bytes.set(this.#device.bytes.subarray(from, from + bytes), at);
+  }
+
+  #call(view: View, entry: Entry, item: number, count: number, budget: number): void {
+    const { bytes: memory, words } = view;
+    const list = this.#sandbox.arguments;
+    for (let i = 0; i < list.length; i++) if (list[i].kind === "count") words[(this.#table >> 2) + i] = count;
+    for (const own of this.#pointers) {
+      const size = own.split ? own.bytes * count : own.bytes;
+      if (own.isRead && own.split) this.#copyIn(view, own, item * own.bytes, size);
+      if (!own.isRead && size >= 4) words[own.at >> 2] = words[(own.at + size - 4) >> 2] = UNWRITTEN;
+      memory.fill(GUARD, own.at + size, own.at + size + GUARD_BYTES);
+    }
+    callEntry(entry, this.#table, budget);
+    for (const own of this.#pointers) {
+      const size = own.split ? own.bytes * count : own.bytes;
+      for (let guard = own.at + size; guard < own.at + size + GUARD_BYTES; guard++) {
+        if (memory[guard] !== GUARD) throw new Error(`it wrote behind the end of its argument ${own.index}`);
+      }
+      if (own.isRead) continue;
+      const isUnwritten = words[own.at >> 2] === UNWRITTEN || words[(own.at + size - 4) >> 2] === UNWRITTEN;
+      if (size >= 4 && isUnwritten) throw new Error("it left elements of its result unwritten");
+      const to = own.split ? own.address + item * own.bytes : own.address;
+      this.#device.reach(to + size);
+      this.#device.bytes.set(memory.subarray(own.at, own.at + size), to);
+    }
+  }
+}
+
+function ownMemoryKernel(module: WebAssembly.Module, device: WebAssembly.Memory, sandbox: Sandbox): Kernel {
+  const own = new OwnMemory(module, device, sandbox);
+  return (args, begin, end) => own.run(args, begin, end);
 }
 
 function sharedKernel(module: WebAssembly.Module, device: WebAssembly.Memory, sandbox: Sandbox): Kernel {
@@ -214,7 +250,7 @@ function sharedKernel(module: WebAssembly.Module, device: WebAssembly.Memory, sa
     outside.reach(Math.max(args + 4 * (2 * list.length + 1), scratch + tableBytes(sandbox)));
     const words = outside.words;
     let last = args >> 2;
-    for (const how of list) last += stepWords(how);
+    for (const how of list) last += WORDS[how.kind];
     const flops = words[last];
     const items = Math.max(1, Math.min(end - begin, Math.floor(CALL_FLOPS / Math.max(1, flops))));
     const table = scratch >> 2;
@@ -228,7 +264,7 @@ function sharedKernel(module: WebAssembly.Module, device: WebAssembly.Memory, sa
           moved += words[word + 1] * (how.split ? count : 1);
         } else if (how.kind === "scratch") words[table + i] = scratch + tableBytes(sandbox);
         else words[table + i] = how.kind === "count" ? count : words[word];
-        word += stepWords(how);
+        word += WORDS[how.kind];
       }
       callEntry(entry, scratch, fuelFor(flops * count, moved));
     }
