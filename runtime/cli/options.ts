@@ -1,5 +1,6 @@
 /** Options that commands share, and the runtime that they ask for. */
 import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { WEIGHT_DTYPES, type WeightDType } from "../core/dtype.ts";
 import { detectHost, type Host } from "../host/mod.ts";
@@ -8,6 +9,7 @@ import { readConfiguration } from "../session/config_file.ts";
 import { firstPartyPlugins } from "../session/first_party.ts";
 import { LOG_TOPICS, type LogTopic } from "../session/journal.ts";
 import { type LogOptions, MAX_THREADS } from "../session/options.ts";
+import { openPlugin } from "../session/plugin_files.ts";
 import { createRuntime, type HubSettings, type Runtime, type RuntimeOptions } from "../session.ts";
 import { type ProgressBar, progressBar, say } from "./terminal.ts";
 
@@ -26,6 +28,7 @@ export interface CommonOptions extends HubOptions {
   readonly memory?: number;
   readonly compile: boolean;
   readonly pack?: readonly string[];
+  readonly plugin?: readonly string[];
   /** Path of a configuration file; `true` where a command's `--config` was given without one. */
   readonly config?: string | true;
   readonly compileConfig?: string;
@@ -80,6 +83,15 @@ export function oneOf(names: readonly string[]): (text: string) => string {
 /** Parts of models that a command may ask for. */
 export const MODALITIES: readonly string[] = ["vision", "text", "audio"];
 
+/** Adds `--plugin`. */
+export function pluginOption(command: Command): Command {
+  return command.option(
+    "--plugin <source>",
+    "a plugin's folder (with plugin.json), module or package; may be repeated",
+    repeated,
+  );
+}
+
 /** Collects the values of an option that may be given several times. */
 function repeated(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
@@ -107,7 +119,7 @@ const CONFIG_FILE: Option = new Option(
 
 /** Adds the options of every command that runs a model. */
 export function withCommonOptions(command: Command, config: Option = CONFIG_FILE): Command {
-  return withHubOptions(command)
+  return pluginOption(withHubOptions(command))
     .option("--json", "print one JSON document on stdout and nothing else")
     .option(
       "--device <kind>",
@@ -169,13 +181,14 @@ export async function openRuntime(options: CommonOptions, more: RuntimeOptions =
     ...(off === undefined ? {} : { off }),
   });
   const cache = options.cache ?? host.defaultCacheDir() ?? false;
+  const added = [...plugins, ...(options.plugin ?? [])];
   const runtime = await createRuntime({
     device: (options.device ?? "wasm").split(","),
     cache,
     hub: hubSettings(options),
     ...(options.pack === undefined ? {} : { packs: options.pack }),
     ...(layers.length === 0 ? {} : { compile: layers }),
-    ...(plugins.length === 0 ? {} : { plugins: [...(await firstPartyPlugins()), ...plugins] }),
+    ...(added.length === 0 ? {} : { plugins: [...(await firstPartyPlugins()), ...added] }),
     onProgress: progress.onProgress,
     onProblem: (sentence) => say(`fovea: ${sentence}`),
     ...logOption(host.env("FOVEA_LOG")),
@@ -185,6 +198,33 @@ export async function openRuntime(options: CommonOptions, more: RuntimeOptions =
     ...more,
   });
   return { host, runtime, progress };
+}
+
+/** A plugin that commands use, and where it comes from. */
+export interface ConfiguredPlugin {
+  readonly plugin: Plugin;
+  readonly source: string;
+  readonly form: "built in" | "JavaScript" | "WebAssembly";
+}
+
+/** fovea's own plugins, those of the configuration file, and those of `--plugin`, in order. */
+export async function configuredPlugins(
+  options: Pick<CommonOptions, "config" | "plugin">,
+): Promise<readonly ConfiguredPlugin[]> {
+  const host = await detectHost();
+  const file = typeof options.config === "string" ? { file: options.config } : {};
+  const { plugins } = await readConfiguration(host, file);
+  const own = (await firstPartyPlugins()).map((plugin) => ({ plugin, source: "fovea", form: "built in" as const }));
+  const named = await Promise.all(
+    [...plugins, ...(options.plugin ?? [])].map(async (given): Promise<readonly ConfiguredPlugin[]> => {
+      if (typeof given !== "string") return [{ plugin: given, source: "configuration", form: "JavaScript" }];
+      const opened = await openPlugin(given);
+      const form = "plugins" in opened ? "JavaScript" : "WebAssembly";
+      const found = "plugins" in opened ? opened.plugins : [opened.plugin];
+      return found.map((plugin) => ({ plugin, source: given, form }));
+    }),
+  );
+  return [...own, ...named.flat()];
 }
 
 /** Runs `work` with a runtime and closes it, also when it fails. */

@@ -8,6 +8,7 @@ import { classifyCommand } from "./classify.ts";
 import { doctorCommand } from "./doctor.ts";
 import { embedCommand } from "./embed.ts";
 import { explainCommand } from "./explain.ts";
+import { pluginCommand } from "./plugin.ts";
 import { pullCommand } from "./pull.ts";
 import { reportCommand } from "./report.ts";
 import { exitCode, fail, print, type Streams, say, setExitCode, writeTo } from "./terminal.ts";
@@ -32,6 +33,7 @@ function createProgram(): Command {
     buildCommand,
     cacheCommand,
     pullCommand,
+    pluginCommand,
     doctorCommand,
     reportCommand,
   ];

@@ -92,7 +92,7 @@ export interface Configuration {
   /** How components are compiled, the strongest first: switched off altogether, JSON, file. */
   readonly layers: readonly NamedCompileConfig[];
   /** Those of the file. */
-  readonly plugins: readonly Plugin[];
+  readonly plugins: readonly (Plugin | string)[];
 }
 
 /** @throws FoveaError `invalid_options` */

@@ -96,8 +96,11 @@ const COMPILE = members("an object such as { base: { lazy: true } }", {
   strict: v.optional(BOOLEAN),
 } satisfies Record<keyof CompileConfig, v.GenericSchema>);
 
-/** A plugin made by whichever copy of the package. */
-const PLUGIN = v.custom<Plugin>(isPlugin, isNot("a plugin, as definePlugin makes it"));
+/** A plugin made by whichever copy of the package, or where it is found. */
+const PLUGIN = v.custom<Plugin | string>(
+  (value) => (typeof value === "string" ? value.trim() !== "" : isPlugin(value)),
+  isNot("a plugin, as definePlugin makes it, or the folder, module or package of one"),
+);
 
 const CONFIG = members("an object such as { compile: { base: { lazy: true } } }", {
   compile: v.optional(COMPILE),

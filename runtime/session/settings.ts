@@ -44,8 +44,8 @@ export interface CompileConfig extends Pick<CompileSettings, "enabled"> {
 /** What a configuration file holds. */
 export interface FoveaConfig {
   readonly compile?: CompileConfig;
-  /** What the command line uses beside the first-party plugins; of modules alone, since JSON holds no functions. */
-  readonly plugins?: readonly Plugin[];
+  /** What the command line uses beside the first-party plugins: plugins of a module, and folders, modules or packages by name. */
+  readonly plugins?: readonly (Plugin | string)[];
 }
 
 /** The configuration as it is, with its type: for `fovea.config.ts` and editors. */

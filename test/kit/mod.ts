@@ -1,4 +1,5 @@
 /** What plugin authors test with: conformance suites and the small tools below them. */
+export { checkKernel, type KernelCheck } from "./check_kernel.ts";
 export { assertCounterDeltas, type Counted, type CounterDeltas } from "./counter_deltas.ts";
 export { type DeviceSuite, testDevice } from "./device_conformance.ts";
 export { evaluateTower } from "./plan_evaluator.ts";

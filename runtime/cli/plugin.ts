@@ -1,0 +1,137 @@
+/** `fovea plugin`: what plugins bring, what is enforced about them, and whether their kernels are right. */
+import { Command } from "commander";
+import { checkPlugin, type KernelCheck, type PluginCheck } from "../session/check_plugin.ts";
+import type { PluginSource } from "../session.ts";
+import { configuredPlugins, oneOf, pluginOption } from "./options.ts";
+import { table } from "./table.ts";
+import { print, printJson, setExitCode } from "./terminal.ts";
+
+type Foreign = NonNullable<PluginCheck["foreign"]>;
+
+interface CheckOptions {
+  readonly isolation?: "own-memory" | "shared-memory";
+  readonly json?: boolean;
+}
+
+/** What holds for code of a form, whatever it tries. */
+function enforcedText(isolation: Foreign["isolation"] | undefined): readonly string[] {
+  if (isolation === undefined) return ["enforced: nothing; it is trusted code with all that this process may do"];
+  const memory =
+    isolation === "own-memory"
+      ? "memory: its own; it gets copies of its operands, and its result is copied out"
+      : "memory: not enforced; it is trusted with all of the device's memory";
+  return [
+    `enforced: ${memory}`,
+    "          loops: stopped after what its declared work allows",
+    "          numbers: compared with the reference at sampled sizes and elements before it serves",
+    "          host: no imports, so no files, network, clock or environment",
+  ];
+}
+
+const features = (list: readonly string[]): string => list.join(" and ") || "plain WebAssembly";
+
+function kernelText({ kernel, points, worst, microseconds, builtIn, problems }: KernelCheck): readonly string[] {
+  const right = `  ${points} sizes right, at worst ${(100 * worst).toFixed(1)} % of what passes`;
+  const speed = `  ${microseconds.toFixed(1)} us at the largest, the built-in kernels ${builtIn.toFixed(1)} us`;
+  return [`kernel ${kernel}`, ...(problems.length === 0 ? [right, speed] : problems.map((p) => `  wrong: ${p}`))];
+}
+
+function checkText({ foreign, plugins, kernels }: PluginCheck): string {
+  const lines = plugins.map((p) => {
+    const brings = [
+      ...(p.kernels ?? []).map((k) => `kernel ${k.name} (${k.device})`),
+      ...(p.encoders ?? []).map((e) => `encoder ${e.name}`),
+      ...(p.devices ?? []).map((d) => `device ${d.kind}`),
+    ];
+    return `${p.name} ${p.version}, abi ${p.abi}: ${brings.join(", ") || "nothing"}`;
+  });
+  if (foreign === undefined) return ["form: JavaScript module", ...lines, ...enforcedText(undefined)].join("\n");
+  const builds = foreign.manifest.builds.map(
+    (b) => `build: ${b.file}, ${foreign.modules.get(b.file)} bytes, ${features(b.features)}`,
+  );
+  return [
+    "form: core WebAssembly with plugin.json",
+    ...lines,
+    ...builds,
+    ...enforcedText(foreign.isolation),
+    ...kernels.flatMap(kernelText),
+  ].join("\n");
+}
+
+function checkData({ foreign, plugins, kernels }: PluginCheck): object {
+  return {
+    form: foreign === undefined ? "javascript" : "wasm",
+    isolation: foreign?.isolation ?? null,
+    plugins: plugins.map(({ name, version, abi }) => ({ name, version, abi })),
+    kernels: kernels.map((k) => ({ ...k, worst: Number.isFinite(k.worst) ? k.worst : null })),
+  };
+}
+
+async function check(source: PluginSource, { isolation, json }: CheckOptions): Promise<void> {
+  const found = await checkPlugin(source, isolation === undefined ? {} : { isolation });
+  if (json === true) printJson(checkData(found));
+  else print(checkText(found));
+  if (found.kernels.some((k) => k.problems.length > 0)) setExitCode(1);
+}
+
+function checkCommand(): Command {
+  return new Command("check")
+    .description(
+      "Check a plugin: its form, what is enforced, and each kernel against the reference and the built-in ones.",
+    )
+    .argument("<plugin>", "folder with plugin.json, module that exports plugins, or installed package")
+    .option(
+      "--isolation <kind>",
+      "own-memory (the default) or shared-memory, which trusts the code with the device's memory",
+      oneOf(["own-memory", "shared-memory"]),
+    )
+    .option("--json", "print one JSON document on stdout and nothing else")
+    .option("--verbose", "stack traces with errors")
+    .addHelpText("after", "\nExamples:\n  fovea plugin check ./my-kernel\n  fovea plugin check @acme/fast-norm --json")
+    .action(check);
+}
+
+interface ListOptions {
+  readonly plugin?: readonly string[];
+  readonly config?: string;
+  readonly json?: boolean;
+}
+
+async function list(options: ListOptions): Promise<void> {
+  const all = await configuredPlugins(options);
+  const rows = all.map(({ plugin, source, form }) => ({
+    name: plugin.name,
+    version: plugin.version,
+    form,
+    source,
+    kernels: plugin.kernels?.length ?? 0,
+    encoders: (plugin.encoders ?? []).map((e) => e.name),
+    devices: (plugin.devices ?? []).map((d) => d.kind),
+  }));
+  if (options.json === true) {
+    printJson(rows);
+    return;
+  }
+  const cells = rows.map((r) => {
+    const brings = [...r.devices, ...r.encoders, ...(r.kernels === 0 ? [] : [`${r.kernels} kernels`])];
+    return [r.name, r.version, r.form, r.source, brings.join(", ")];
+  });
+  print(table(["plugin", "version", "form", "from", "brings"], cells));
+}
+
+function listCommand(): Command {
+  return pluginOption(new Command("ls"))
+    .description("List the plugins that commands use: fovea's own, those of the configuration file and of --plugin.")
+    .option("--config <file>", "configuration file; that of the working directory unless given")
+    .option("--json", "print one JSON document on stdout and nothing else")
+    .option("--verbose", "stack traces with errors")
+    .addHelpText("after", "\nExamples:\n  fovea plugin ls\n  fovea plugin ls --plugin ./my-kernel")
+    .action(list);
+}
+
+export function pluginCommand(): Command {
+  return new Command("plugin")
+    .description("See and check plugins: kernels, encoders and devices from anyone.")
+    .addCommand(checkCommand())
+    .addCommand(listCommand());
+}

@@ -1,0 +1,245 @@
+/** Conformance of foreign kernels: their graphs at corners and odd sizes, beside the reference and the built-in kernels. */
+import type { Tensor, Tensors } from "../abi/encoder.ts";
+import type { Plugin } from "../abi/plugin.ts";
+import { FoveaError } from "../core/diagnostics.ts";
+import type { Interval } from "../core/dim.ts";
+import { uniform } from "../core/random.ts";
+import type { KernelLayout } from "../foreign/layout.ts";
+import type { ForeignPlugin } from "../foreign/load.ts";
+import type { AxisPattern, KernelManifest, Pattern, SizeRange } from "../foreign/manifest.ts";
+import type { GraphBuilder, Node } from "../ir/builder.ts";
+import { createRuntime } from "../session.ts";
+import type { CompiledComponent } from "./component.ts";
+import { firstPartyPlugins } from "./first_party.ts";
+import { type LoadPluginOptions, openPlugin, type PluginSource } from "./plugin_files.ts";
+import type { ComponentInput, Runtime } from "./runtime.ts";
+
+export interface KernelCheck {
+  readonly kernel: string;
+  /** Sizes at which its results were compared. */
+  readonly points: number;
+  /** Largest difference to the reference, as a share of what passes. */
+  readonly worst: number;
+  /** Microseconds of a call at the largest sizes, and of the built-in kernels for the same graph. */
+  readonly microseconds: number;
+  readonly builtIn: number;
+  /** Sentences; none for a sound kernel. */
+  readonly problems: readonly string[];
+}
+
+export interface PluginCheck {
+  /** Nothing for a module in JavaScript, which is trusted code: there is nothing to enforce. */
+  readonly foreign: ForeignPlugin | undefined;
+  readonly plugins: readonly Plugin[];
+  readonly kernels: readonly KernelCheck[];
+}
+
+/** Largest sizes that are tried, so that a check takes seconds. */
+const LARGEST = 512;
+const LARGEST_GRID = 64;
+/** Value of attributes that a pattern binds, such as an epsilon. */
+const BOUND_ATTRIBUTE = 1e-5;
+/** As proofs have it. */
+const TOLERANCE = 1e-5;
+const RUNS = 9;
+
+type Sizes = Readonly<Record<string, number>>;
+
+function intervalOf(
+  { min = 1, max = Number.POSITIVE_INFINITY, multipleOf = 1 }: SizeRange = {},
+  most: number,
+): Interval {
+  const up = (n: number): number => Math.ceil(n / multipleOf) * multipleOf;
+  const low = up(Math.max(1, min));
+  const high = Math.max(low, Math.floor(Math.min(max, Math.max(most, low)) / multipleOf) * multipleOf);
+  return { min: low, max: high, multipleOf };
+}
+
+/** The ends of an interval and a value between that is no power of two. */
+function valuesOf({ min, max, multipleOf = 1 }: Interval): readonly number[] {
+  const steps = Math.floor((max - min) / multipleOf);
+  return [...new Set([min, min + multipleOf * Math.floor(steps * 0.37), max])];
+}
+
+/** Sizes beside the grid's, all of them at their first, second or last value. */
+function pointsOf({ kernel, sizes }: KernelLayout): readonly Sizes[] {
+  const names = [...sizes].filter((name) => name !== kernel.grid);
+  const values = names.map((name) => valuesOf(intervalOf(kernel.ranges?.[name], LARGEST)));
+  const count = Math.max(1, ...values.map((v) => v.length));
+  return Array.from({ length: count }, (_, i) =>
+    Object.fromEntries(names.map((name, n) => [name, values[n][Math.min(i, values[n].length - 1)]])),
+  );
+}
+
+/** The kernel's pattern as a component whose only symbol is the grid's. */
+function componentOf(kernel: KernelManifest, sizes: Sizes, grid: Interval): ComponentInput {
+  const name = (axis: string): string => axis.replace(/^\.\.\./, "");
+  const build = (b: GraphBuilder): void => {
+    const shapeOf = (shape: readonly AxisPattern[]) =>
+      shape.map((axis) =>
+        typeof axis === "number" ? axis : name(axis) === kernel.grid ? b.dims[name(axis)] : sizes[name(axis)],
+      );
+    const operands = new Map<string, Node>();
+    for (const [operand, { dtype, shape, weight }] of Object.entries(kernel.operands)) {
+      const made =
+        weight === true ? b.weight(operand, shapeOf(shape)) : b.input(operand, shapeOf(shape), dtype ?? "f32");
+      operands.set(operand, made);
+    }
+    const nodeOf = (pattern: Pattern): Node => {
+      if (typeof pattern === "string") return operands.get(pattern) as Node;
+      if ("constant" in pattern) return b.constant(pattern.constant);
+      const attributes = Object.entries(pattern.attributes ?? {}).map(([key, value]) => [
+        key,
+        typeof value === "object" ? BOUND_ATTRIBUTE : value,
+      ]);
+      return b.op(pattern.op, pattern.inputs.map(nodeOf), Object.fromEntries(attributes));
+    };
+    b.output("result", nodeOf(kernel.pattern));
+  };
+  return { tag: `check/${kernel.name}`, symbols: kernel.grid === undefined ? {} : { [kernel.grid]: grid }, build };
+}
+
+function tensorOf(shape: readonly number[], dtype: "f32" | "i32" | "u8", seed: number): Tensor {
+  const count = shape.reduce((a, b) => a * b, 1);
+  const values = Array.from({ length: count }, (_, i) => uniform(seed, i));
+  if (dtype === "f32") return { dtype, shape, data: Float32Array.from(values, (v) => 4 * v - 2) };
+  if (dtype === "i32") return { dtype, shape, data: Int32Array.from(values, (v) => Math.floor(v * 100)) };
+  return { dtype, shape, data: Uint8Array.from(values, (v) => Math.floor(v * 256)) };
+}
+
+/** Operands that are weights, or those that are inputs. */
+function operandsOf(kernel: KernelManifest, sizes: Sizes, weights: boolean): Record<string, Tensor> {
+  const entries = Object.entries(kernel.operands).map(([name, { dtype = "f32", shape, weight = false }], i) => {
+    const own = shape.map((axis) => (typeof axis === "number" ? axis : sizes[axis.replace(/^\.\.\./, "")]));
+    return weight === weights ? [[name, tensorOf(own, dtype, i + 1)] as const] : [];
+  });
+  return Object.fromEntries(entries.flat());
+}
+
+/** The plugin with claims that cost nothing, so that its kernels are taken wherever they can be. */
+export function withFreeClaims(plugin: Plugin): Plugin {
+  const kernels = plugin.kernels?.map((kernel) => ({
+    ...kernel,
+    claim: (...args: Parameters<typeof kernel.claim>) =>
+      kernel
+        .claim(...args)
+        .map((offer) => ("reason" in offer ? offer : { ...offer, cost: { flops: 0, bytes: 0, launches: 0 } })),
+  }));
+  return { ...plugin, ...(kernels === undefined ? {} : { kernels }) };
+}
+
+const dataOf = (tensors: Tensors): ArrayLike<number> => tensors.result.data as ArrayLike<number>;
+
+/** Largest difference as a share of what passes; infinite where a number is none. */
+function differenceOf(found: ArrayLike<number>, expected: ArrayLike<number>): number {
+  let [worst, square] = [0, 0];
+  for (let i = 0; i < expected.length; i++) {
+    square += expected[i] * expected[i];
+    const difference = Math.abs(found[i] - expected[i]);
+    worst = difference <= worst ? worst : Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference;
+  }
+  return worst / (TOLERANCE * Math.sqrt(square / Math.max(1, expected.length)) + 1e-7);
+}
+
+/** Microseconds that the device computes, the median of several runs. */
+async function timeOf(component: CompiledComponent, inputs: Tensors): Promise<number> {
+  const times: number[] = [];
+  for (let run = 0; run < RUNS; run++) {
+    let ms = 0;
+    const span = ({
+      kind,
+      begin,
+      end,
+    }: {
+      readonly kind: string;
+      readonly begin: number;
+      readonly end: number;
+    }): void => {
+      if (kind === "launches") ms += end - begin;
+    };
+    await component.run(inputs, { trace: { span } });
+    times.push(ms * 1000);
+  }
+  return times.sort((a, b) => a - b)[RUNS >> 1];
+}
+
+interface Runtimes {
+  readonly foreign: Runtime;
+  readonly threaded: Runtime;
+  readonly builtIn: Runtime;
+  readonly reference: Runtime;
+}
+
+async function checkOne(layout: KernelLayout, name: string, runtimes: Runtimes): Promise<KernelCheck> {
+  const { kernel } = layout;
+  const grid = intervalOf(kernel.grid === undefined ? undefined : kernel.ranges?.[kernel.grid], LARGEST_GRID);
+  const problems: string[] = [];
+  let [points, worst, microseconds, builtIn] = [0, 0, 0, 0];
+  for (const fixed of pointsOf(layout)) {
+    const component = componentOf(kernel, fixed, grid);
+    const weights = operandsOf(kernel, fixed, true);
+    const place = Object.entries(fixed).map(([size, value]) => `${size} ${value}`);
+    try {
+      const opened = await Promise.all(Object.values(runtimes).map((r: Runtime) => r.compile(component, weights)));
+      const [foreign, threaded, own, reference] = opened;
+      if (!foreign.explain().includes(`${name}/`)) {
+        problems.push(
+          `At ${place.join(", ")} it does not claim its own pattern: \`fovea explain --losers\` tells why.`,
+        );
+        continue;
+      }
+      for (const rows of kernel.grid === undefined ? [1] : valuesOf(grid)) {
+        const sizes: Sizes = kernel.grid === undefined ? fixed : { ...fixed, [kernel.grid]: rows };
+        const at = Object.entries(sizes).map(([size, value]) => `${size} ${value}`);
+        const inputs = operandsOf(kernel, sizes, false);
+        const found = dataOf(await foreign.run(inputs));
+        const difference = differenceOf(found, dataOf(await reference.run(inputs)));
+        points++;
+        worst = Math.max(worst, difference);
+        if (difference > 1)
+          problems.push(`At ${at.join(", ")} its result is off by ${difference.toPrecision(3)} times what passes.`);
+        for (const other of [await foreign.run(inputs), await threaded.run(inputs)]) {
+          const again = dataOf(other);
+          if (Array.from(found).some((v, i) => !Object.is(v, again[i])))
+            problems.push(
+              `At ${at.join(", ")} it does not compute the same twice, or not the same when its grid is divided otherwise.`,
+            );
+        }
+        microseconds = await timeOf(foreign, inputs);
+        builtIn = await timeOf(own, inputs);
+      }
+      for (const one of opened) one.close();
+    } catch (error) {
+      if (!(error instanceof FoveaError)) throw error;
+      problems.push(`${place.length === 0 ? "" : `At ${place.join(", ")}: `}${error.message}`);
+    }
+  }
+  return { kernel: kernel.name, points, worst, microseconds, builtIn, problems: [...new Set(problems)] };
+}
+
+/**
+ * Opens a plugin and, where it is one of files, runs each of its kernels at the ends of its ranges and between, with one
+ * and several pieces of its grid: against the reference evaluator, twice, on workers, and beside the built-in kernels.
+ * @throws FoveaError as `loadPlugin`; what a kernel does wrong is in the result
+ */
+export async function checkPlugin(source: PluginSource, options: LoadPluginOptions = {}): Promise<PluginCheck> {
+  const opened = await openPlugin(source, options);
+  if ("plugins" in opened) return { foreign: undefined, plugins: opened.plugins, kernels: [] };
+  const { plugin, layouts } = opened;
+  const firstParty = await firstPartyPlugins();
+  const strict = { compile: { strict: true }, plugins: [withFreeClaims(plugin), ...firstParty] };
+  const runtimes: Runtimes = {
+    foreign: await createRuntime({ threads: 0, ...strict }),
+    threaded: await createRuntime({ threads: 2, ...strict }),
+    builtIn: await createRuntime({ threads: 0 }),
+    reference: await createRuntime({ device: "reference" }),
+  };
+  try {
+    const kernels: KernelCheck[] = [];
+    for (const layout of layouts)
+      kernels.push(await checkOne(layout, `${plugin.name}/${layout.kernel.name}`, runtimes));
+    return { foreign: opened, plugins: [plugin], kernels };
+  } finally {
+    for (const runtime of Object.values(runtimes) as Runtime[]) await runtime.close();
+  }
+}

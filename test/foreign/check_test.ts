@@ -1,0 +1,74 @@
+/** The conformance check of kernels, on the worked example and on wrong ones, as a function and on the command line. */
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { checkKernel } from "../kit/check_kernel.ts";
+import { withFolder } from "../kit/folder.ts";
+import { repositoryPath, runCli } from "../kit/run_cli.ts";
+import { moduleBytes, pluginFiles } from "./assemble.ts";
+import { SINS, squaring } from "./kernels.ts";
+
+const EXAMPLE = repositoryPath("examples/kernel-c");
+
+test("the example in C passes in both kinds of memory", async () => {
+  for (const isolation of ["own-memory", "shared-memory"] as const) {
+    const [kernel, ...others] = await checkKernel(EXAMPLE, { isolation });
+    assert.deepEqual([kernel.kernel, kernel.points, others], ["add_layer_norm", 9, []]);
+    assert.ok(kernel.worst > 0 && kernel.worst < 1);
+  }
+});
+
+test("wrong kernels fail with what is wrong", async () => {
+  const wrong = pluginFiles(moduleBytes({ code: SINS["computes wrong numbers"].code }));
+  await assert.rejects(checkKernel(wrong), /square: At width 1: .*failed its proof.*off by 0\.5/s);
+  const unclaimed = pluginFiles(moduleBytes({ code: squaring() }), {
+    ...{ name: "square", entry: "run", pattern: { op: "mul", inputs: ["x", "x"] }, operands: { x: { shape: ["n"] } } },
+    // Claims no size that it declares: the product has two axes.
+    ...{ output: ["n", 1], arguments: ["output", "x", "n"], flops: "n" },
+  });
+  await assert.rejects(checkKernel(unclaimed), /square: At n 1 it does not claim its own pattern/);
+});
+
+function writePlugin(folder: string, files: ReadonlyMap<string, Uint8Array>): void {
+  mkdirSync(folder, { recursive: true });
+  for (const [name, bytes] of files) writeFileSync(join(folder, name), bytes);
+}
+
+test("`fovea plugin check` says form, what is enforced and what is wrong; `plugin ls` and `--plugin` load it", () =>
+  withFolder(async (folder) => {
+    const wrong = join(folder, "wrong");
+    writePlugin(wrong, pluginFiles(moduleBytes({ code: SINS.traps.code })));
+    const failed = await runCli(["plugin", "check", wrong]);
+    assert.equal(failed.code, 1);
+    assert.match(failed.stdout, /^form: core WebAssembly with plugin\.json\n@test\/foreign 1\.0\.0, abi 1: kernel /);
+    assert.match(
+      failed.stdout,
+      /enforced: memory: its own.*\n +loops: stopped.*\n +numbers: compared.*\n +host: no imports/,
+    );
+    assert.match(failed.stdout, /\nkernel square\n {2}wrong: At width 1: .*it trapped/);
+
+    const module = join(folder, "trusted.mjs");
+    writeFileSync(module, 'export const one = { name: "@someone/one", version: "1.0.0", abi: 1 };');
+    const trusted = await runCli(["plugin", "check", module]);
+    assert.deepEqual(
+      [trusted.code, trusted.stdout.split("\n")[2]],
+      [0, "enforced: nothing; it is trusted code with all that this process may do"],
+    );
+
+    writeFileSync(join(folder, "fovea.config.json"), JSON.stringify({ plugins: [EXAMPLE] }));
+    const listed = await runCli(["plugin", "ls", "--config", join(folder, "fovea.config.json"), "--plugin", module]);
+    assert.match(listed.stdout, /^@fovea-examples\/kernel-c +1\.0\.0 +WebAssembly +.*kernel-c +1 kernels$/m);
+    assert.match(listed.stdout, /^@someone\/one +1\.0\.0 +JavaScript/m);
+    assert.match(listed.stdout, /^@fovea\/wasm +0\.1\.0 +built in +fovea +wasm, 11 kernels$/m);
+
+    const missing = await runCli(["explain", folder, "--plugin", "nowhere"]);
+    assert.equal(missing.code, 2);
+    assert.match(missing.stderr, /There is no plugin nowhere: it is no file or folder/);
+  }));
+
+test("a model on the command line is computed with a plugin's kernel", async () => {
+  const model = repositoryPath("examples/models/digits-clip");
+  const found = await runCli(["explain", model, "--component", "text", "--plugin", EXAMPLE, "--json"]);
+  assert.deepEqual([found.code, found.stderr], [0, ""]);
+});
