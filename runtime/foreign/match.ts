@@ -1,6 +1,17 @@
 /** Matching a declared pattern against the graph: which nodes it covers, what its operands, sizes and attributes are. */
 import type { ClaimContext } from "../abi/kernel.ts";
-import { bounds, type Dim, dimEquals, dimKey, divisorOf, product, type Shape, shapeText } from "../core/dim.ts";
+import {
+  type Box,
+  bounds,
+  type Dim,
+  dimEquals,
+  dimKey,
+  divisorOf,
+  fixedValue,
+  product,
+  type Shape,
+  shapeText,
+} from "../core/dim.ts";
 import type { Node } from "../ir/node.ts";
 import type { KernelLayout } from "./layout.ts";
 import type { AxisPattern, KernelManifest, OpPattern, Pattern } from "./manifest.ts";
@@ -77,12 +88,20 @@ function* fits(context: ClaimContext, node: Node, pattern: Pattern, bound: Bound
   }
 }
 
+/** Equal for all sizes of the range. */
+function sameSize(a: Dim, b: Dim, box: Box): boolean {
+  if (dimEquals(a, b)) return true;
+  const value = fixedValue(a, box);
+  return value !== undefined && value === fixedValue(b, box);
+}
+
 /** Binds the sizes of one shape; a sentence where it does not fit. */
 function bindShape(
   name: string,
   shape: Shape,
   pattern: readonly AxisPattern[],
   sizes: Record<string, Dim>,
+  box: Box,
 ): string | undefined {
   const leads = typeof pattern[0] === "string" && pattern[0].startsWith("...");
   const rank = pattern.length - (leads ? 1 : 0);
@@ -94,7 +113,7 @@ function bindShape(
     const size = typeof axis === "number" ? axis : axis.replace(/^\.\.\./, "");
     const known = typeof size === "number" ? size : sizes[size];
     if (known === undefined) sizes[size as string] = axes[i];
-    else if (!dimEquals(known, axes[i]))
+    else if (!sameSize(known, axes[i], box))
       return `the size ${size} of ${name} is ${dimKey(axes[i])}, elsewhere ${dimKey(known)}.`;
   }
   return undefined;
@@ -131,13 +150,13 @@ export function matchKernel(context: ClaimContext, node: Node, { kernel }: Kerne
       const dtype = pattern.dtype ?? "f32";
       if (operand.dtype !== dtype) return `${name} is ${operand.dtype}; it takes ${dtype}.`;
       if (pattern.weight === true && !context.isWeight(operand)) return `${name} does not depend on weights alone.`;
-      return bindShape(name, operand.shape, pattern.shape, sizes);
+      return bindShape(name, operand.shape, pattern.shape, sizes, context.box);
     });
     const found =
       (leak && `its inner value "${leak.op}" has other users.`) ??
       bound.find((p) => p !== undefined) ??
       (node.dtype === "f32" ? undefined : `it writes f32, not ${node.dtype}.`) ??
-      bindShape("the result", node.shape, kernel.output, sizes) ??
+      bindShape("the result", node.shape, kernel.output, sizes, context.box) ??
       rangeProblem(kernel, sizes, context);
     if (found === undefined) return { covers, operands, attributes, sizes };
     // Operands in the order in which they are written tell more than others.
