@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "717eadf391f52adf6d6d948ae91b2fd748433070f49717dee529233ab3e13c6f";
+export const SOURCE_DIGEST: string = "6d1059cc66d4c68b39403420356d33782bf035ee02501fe63b7801ecfdada9ef";

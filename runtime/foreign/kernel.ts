@@ -21,7 +21,7 @@ export interface Build {
 }
 
 /** Most operations of one grid item: what a call may do is counted in 31 bits, and it must stop soon when it never ends. */
-const MOST_FLOPS = 2 ** 27;
+const MOST_FLOPS = 2 ** 26;
 /** Launches of a built-in kernel that calling across and copying cost. */
 const LAUNCHES = 2;
 

@@ -12,12 +12,12 @@ const MOST_PAGES = 4096;
 
 /** What a call does at most beside what it declares, in instructions: half a millisecond. */
 const BASE_FUEL = 2 ** 19;
-/** Instructions for each declared operation. */
-const FUEL_PER_FLOP = 8;
+/** Instructions for each declared operation: what scalar code that computes its addresses anew takes. */
+const FUEL_PER_FLOP = 16;
 const MOST_FUEL = 2 ** 31 - 1;
 
-/** A call gets as many items as do this much, 30 us or so, so that one that never ends stops within milliseconds, */
-const CALL_FLOPS = 1e6;
+/** A call gets as many items as do this much, 15 us or so, so that one that never ends stops within milliseconds, */
+const CALL_FLOPS = 5e5;
 /** or as fit into a cache beside each other. */
 const CALL_BYTES = 1 << 18;
 
@@ -149,7 +149,7 @@ class OwnMemory {
       if (kind === "pointer") {
         const own = this.#pointers[pointer++];
         own.address = words[word] >>> 0;
-        own.bytes = words[word + 1];
+        own.bytes = words[word + 1] >>> 0;
         if (own.split) itemBytes += own.bytes;
         else wholeBytes += own.bytes;
       } else if (kind === "scratch") scratch = words[word];
