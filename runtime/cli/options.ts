@@ -10,6 +10,7 @@ import { firstPartyPlugins } from "../session/first_party.ts";
 import { LOG_TOPICS, type LogTopic } from "../session/journal.ts";
 import { type LogOptions, MAX_THREADS } from "../session/options.ts";
 import { openPlugin } from "../session/plugin_files.ts";
+import { readLock } from "../session/plugin_lock.ts";
 import { createRuntime, type HubSettings, type Runtime, type RuntimeOptions } from "../session.ts";
 import { type ProgressBar, progressBar, say } from "./terminal.ts";
 
@@ -181,7 +182,7 @@ export async function openRuntime(options: CommonOptions, more: RuntimeOptions =
     ...(off === undefined ? {} : { off }),
   });
   const cache = options.cache ?? host.defaultCacheDir() ?? false;
-  const added = [...plugins, ...(options.plugin ?? [])];
+  const added = (await addedPlugins(host, plugins, options.plugin)).map((p) => p.plugin);
   const runtime = await createRuntime({
     device: (options.device ?? "wasm").split(","),
     cache,
@@ -207,7 +208,28 @@ export interface ConfiguredPlugin {
   readonly form: "built in" | "JavaScript" | "WebAssembly";
 }
 
-/** fovea's own plugins, those of the configuration file, and those of `--plugin`, in order. */
+/**
+ * Plugins beside fovea's own: those of the configuration, of `fovea.lock` and of `--plugin`, in this order. What the lock pins
+ * must be what was added. @throws FoveaError `changed_plugin`, and what loading them throws
+ */
+async function addedPlugins(
+  host: Host,
+  configured: readonly (Plugin | string)[],
+  named: readonly string[] = [],
+): Promise<readonly ConfiguredPlugin[]> {
+  const lock = await readLock(host);
+  const all = await Promise.all(
+    [...new Set([...configured, ...lock.keys(), ...named])].map(async (given): Promise<readonly ConfiguredPlugin[]> => {
+      if (typeof given !== "string") return [{ plugin: given, source: "configuration", form: "JavaScript" }];
+      const opened = await openPlugin(given, { pinned: lock.get(given)?.digest });
+      if ("plugins" in opened) return opened.plugins.map((plugin) => ({ plugin, source: given, form: "JavaScript" }));
+      return [{ plugin: opened.plugin, source: given, form: "WebAssembly" }];
+    }),
+  );
+  return all.flat();
+}
+
+/** fovea's own plugins and those that were added, in order. @throws FoveaError as for every command */
 export async function configuredPlugins(
   options: Pick<CommonOptions, "config" | "plugin">,
 ): Promise<readonly ConfiguredPlugin[]> {
@@ -215,16 +237,7 @@ export async function configuredPlugins(
   const file = typeof options.config === "string" ? { file: options.config } : {};
   const { plugins } = await readConfiguration(host, file);
   const own = (await firstPartyPlugins()).map((plugin) => ({ plugin, source: "fovea", form: "built in" as const }));
-  const named = await Promise.all(
-    [...plugins, ...(options.plugin ?? [])].map(async (given): Promise<readonly ConfiguredPlugin[]> => {
-      if (typeof given !== "string") return [{ plugin: given, source: "configuration", form: "JavaScript" }];
-      const opened = await openPlugin(given);
-      const form = "plugins" in opened ? "JavaScript" : "WebAssembly";
-      const found = "plugins" in opened ? opened.plugins : [opened.plugin];
-      return found.map((plugin) => ({ plugin, source: given, form }));
-    }),
-  );
-  return [...own, ...named.flat()];
+  return [...own, ...(await addedPlugins(host, plugins, options.plugin))];
 }
 
 /** Runs `work` with a runtime and closes it, also when it fails. */

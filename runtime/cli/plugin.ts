@@ -1,6 +1,10 @@
 /** `fovea plugin`: what plugins bring, what is enforced about them, and whether their kernels are right. */
 import { Command } from "commander";
+import { FoveaError } from "../core/diagnostics.ts";
+import { detectHost } from "../host/mod.ts";
+import { didYouMean } from "../session/check.ts";
 import { checkPlugin, type KernelCheck, type PluginCheck } from "../session/check_plugin.ts";
+import { LOCK_FILE, readLock, writeLock } from "../session/plugin_lock.ts";
 import type { PluginSource } from "../session.ts";
 import { configuredPlugins, oneOf, pluginOption } from "./options.ts";
 import { table } from "./table.ts";
@@ -58,10 +62,11 @@ function checkText({ foreign, plugins, kernels }: PluginCheck): string {
   ].join("\n");
 }
 
-function checkData({ foreign, plugins, kernels }: PluginCheck): object {
+function checkData({ foreign, plugins, digest, kernels }: PluginCheck): object {
   return {
     form: foreign === undefined ? "javascript" : "wasm",
     isolation: foreign?.isolation ?? null,
+    digest,
     plugins: plugins.map(({ name, version, abi }) => ({ name, version, abi })),
     kernels: kernels.map((k) => ({ ...k, worst: Number.isFinite(k.worst) ? k.worst : null })),
   };
@@ -72,6 +77,57 @@ async function check(source: PluginSource, { isolation, json }: CheckOptions): P
   if (json === true) printJson(checkData(found));
   else print(checkText(found));
   if (found.kernels.some((k) => k.problems.length > 0)) setExitCode(1);
+}
+
+/** Pins what was checked; what has something wrong is not added. */
+async function add(source: string, { isolation, json }: CheckOptions): Promise<void> {
+  const found = await checkPlugin(source, isolation === undefined ? {} : { isolation });
+  const isSound = found.kernels.every((k) => k.problems.length === 0);
+  const { digest, plugins, foreign } = found;
+  if (isSound) {
+    const host = await detectHost();
+    const form = foreign === undefined ? "javascript" : "wasm";
+    const entry = { plugins: plugins.map((p) => `${p.name}@${p.version}`), form, digest } as const;
+    await writeLock(host, new Map([...(await readLock(host)), [source, entry]]));
+  }
+  if (json === true) printJson({ ...checkData(found), added: isSound });
+  else print(`${checkText(found)}\n${isSound ? `added to ${LOCK_FILE} with digest ${digest}` : "not added"}`);
+  if (!isSound) setExitCode(1);
+}
+
+async function remove(source: string): Promise<void> {
+  const host = await detectHost();
+  const lock = new Map(await readLock(host));
+  if (!lock.delete(source)) {
+    const there = [...lock.keys()];
+    throw new FoveaError(
+      "bad_usage",
+      `${LOCK_FILE} has no plugin ${source}; it has ${there.join(", ") || "none"}.${didYouMean(source, there)}`,
+    );
+  }
+  await writeLock(host, lock);
+  print(`${source} is no longer in ${LOCK_FILE}`);
+}
+
+function addCommand(): Command {
+  return new Command("add")
+    .description(
+      `Check a plugin and pin it in ${LOCK_FILE}: commands in this folder use it as long as it does not change.`,
+    )
+    .argument("<plugin>", "folder with plugin.json, module that exports plugins, or installed package")
+    .option("--json", "print one JSON document on stdout and nothing else")
+    .option("--verbose", "stack traces with errors")
+    .addHelpText("after", "\nExamples:\n  fovea plugin add ./my-kernel\n  fovea plugin add @acme/fast-norm")
+    .action(add);
+}
+
+function removeCommand(): Command {
+  return new Command("remove")
+    .description(`Take a plugin out of ${LOCK_FILE}.`)
+    .argument("<plugin>", "as it was added")
+    .option("--verbose", "stack traces with errors")
+    .addHelpText("after", "\nExamples:\n  fovea plugin remove ./my-kernel")
+    .action(remove);
 }
 
 function checkCommand(): Command {
@@ -121,7 +177,9 @@ async function list(options: ListOptions): Promise<void> {
 
 function listCommand(): Command {
   return pluginOption(new Command("ls"))
-    .description("List the plugins that commands use: fovea's own, those of the configuration file and of --plugin.")
+    .description(
+      "List the plugins that commands use: fovea's own, those of the configuration, of fovea.lock and of --plugin.",
+    )
     .option("--config <file>", "configuration file; that of the working directory unless given")
     .option("--json", "print one JSON document on stdout and nothing else")
     .option("--verbose", "stack traces with errors")
@@ -133,5 +191,7 @@ export function pluginCommand(): Command {
   return new Command("plugin")
     .description("See and check plugins: kernels, encoders and devices from anyone.")
     .addCommand(checkCommand())
+    .addCommand(addCommand())
+    .addCommand(removeCommand())
     .addCommand(listCommand());
 }

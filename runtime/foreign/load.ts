@@ -26,6 +26,8 @@ export interface ForeignPlugin {
   readonly layouts: readonly KernelLayout[];
   readonly isolation: Isolation;
   readonly plugin: Plugin;
+  /** SHA-256 of the description, which names those of all modules. */
+  readonly digest: string;
   /** Bytes of each module by file. */
   readonly modules: ReadonlyMap<string, number>;
 }
@@ -85,5 +87,5 @@ export async function openForeignPlugin(
     revision: digestJson({ manifest, isolation }).slice(0, 16),
     kernels: layouts.map((layout) => foreignKernel({ plugin: name, layout, builds, reserved, isolation })),
   });
-  return { manifest, layouts, isolation, plugin, modules };
+  return { manifest, layouts, isolation, plugin, digest: digestJson(manifest), modules };
 }

@@ -30,6 +30,8 @@ export interface KernelCheck {
 export interface PluginCheck {
   /** Nothing for a module in JavaScript, which is trusted code: there is nothing to enforce. */
   readonly foreign: ForeignPlugin | undefined;
+  /** What `fovea.lock` pins. */
+  readonly digest: string;
   readonly plugins: readonly Plugin[];
   readonly kernels: readonly KernelCheck[];
 }
@@ -224,7 +226,7 @@ async function checkOne(layout: KernelLayout, name: string, runtimes: Runtimes):
  */
 export async function checkPlugin(source: PluginSource, options: LoadPluginOptions = {}): Promise<PluginCheck> {
   const opened = await openPlugin(source, options);
-  if ("plugins" in opened) return { foreign: undefined, plugins: opened.plugins, kernels: [] };
+  if ("plugins" in opened) return { foreign: undefined, plugins: opened.plugins, digest: opened.digest, kernels: [] };
   const { plugin, layouts } = opened;
   const firstParty = await firstPartyPlugins();
   const strict = { compile: { strict: true }, plugins: [withFreeClaims(plugin), ...firstParty] };
@@ -238,7 +240,7 @@ export async function checkPlugin(source: PluginSource, options: LoadPluginOptio
     const kernels: KernelCheck[] = [];
     for (const layout of layouts)
       kernels.push(await checkOne(layout, `${plugin.name}/${layout.kernel.name}`, runtimes));
-    return { foreign: opened, plugins: [plugin], kernels };
+    return { foreign: opened, plugins: [plugin], digest: opened.digest, kernels };
   } finally {
     for (const runtime of Object.values(runtimes) as Runtime[]) await runtime.close();
   }

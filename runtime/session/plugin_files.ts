@@ -1,6 +1,7 @@
 /** Plugins that are named by a path or a package: folders with `plugin.json`, and modules that export plugins. */
 import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError } from "../core/diagnostics.ts";
+import { digestBytes } from "../core/digest.ts";
 import type { Isolation } from "../foreign/kernel.ts";
 import type { ForeignPlugin, PluginFiles } from "../foreign/load.ts";
 import { detectHost, type Host } from "../host/mod.ts";
@@ -95,11 +96,32 @@ function givenFiles(files: ReadonlyMap<string, Uint8Array>): PluginFiles {
   };
 }
 
+/** Plugins of a module in JavaScript. */
+export interface ModulePlugins {
+  readonly module: string;
+  readonly plugins: readonly Plugin[];
+  /** SHA-256 of that file. */
+  readonly digest: string;
+}
+
+export interface OpenPluginOptions extends LoadPluginOptions {
+  /** Digest that it must have; looked at before anything of it runs. */
+  readonly pinned?: string | undefined;
+}
+
+function checkPinned(source: PluginSource, digest: string, pinned: string | undefined): void {
+  if (pinned === undefined || digest === pinned) return;
+  throw new FoveaError(
+    "changed_plugin",
+    `The plugin ${String(source)} is not what was added: it has the digest ${digest}, and fovea.lock pins ${pinned}. If the change is meant, check and add it again with \`fovea plugin add ${String(source)}\`.`,
+  );
+}
+
 /** A plugin of files with what its description says, or the plugins of a module. @throws FoveaError as {@link loadPlugin} */
 export async function openPlugin(
   source: PluginSource,
-  { isolation }: LoadPluginOptions = {},
-): Promise<ForeignPlugin | { readonly module: string; readonly plugins: readonly Plugin[] }> {
+  { isolation, pinned }: OpenPluginOptions = {},
+): Promise<ForeignPlugin | ModulePlugins> {
   const open = async (files: PluginFiles): Promise<ForeignPlugin> => {
     const { ISOLATIONS, openForeignPlugin } = await import("../foreign/load.ts");
     if (isolation !== undefined && !ISOLATIONS.includes(isolation)) {
@@ -108,13 +130,17 @@ export async function openPlugin(
         `The option \`isolation\` of loadPlugin is ${foundText(isolation)}; expected ${ISOLATIONS.map((i) => `"${i}"`).join(" or ")}.`,
       );
     }
-    return openForeignPlugin(files, isolation);
+    const opened = await openForeignPlugin(files, isolation);
+    checkPinned(source, opened.digest, pinned);
+    return opened;
   };
   if (typeof source !== "string") return open(givenFiles(source));
   const host = await detectHost();
   const found = await find(host, source);
   if ("folder" in found) return open(filesOf(host, found.folder));
-  return { module: found.module, plugins: await modulePlugins(host, found.module) };
+  const digest = digestBytes(await host.readFile(found.module));
+  checkPinned(source, digest, pinned);
+  return { module: found.module, plugins: await modulePlugins(host, found.module), digest };
 }
 
 /** All plugins of a source. @throws FoveaError as {@link loadPlugin} */

@@ -1,0 +1,57 @@
+/** `fovea.lock`: the plugins that were added in a folder, each with the digest of what was checked then. */
+import * as v from "valibot";
+import { FoveaError } from "../core/diagnostics.ts";
+import type { Host } from "../host/mod.ts";
+
+export const LOCK_FILE = "fovea.lock";
+
+export interface LockedPlugin {
+  /** Names of the plugins that it brings, with versions. */
+  readonly plugins: readonly string[];
+  readonly form: "wasm" | "javascript";
+  /** SHA-256 of the description, which names the digests of all modules; of a module in JavaScript of that file alone. */
+  readonly digest: string;
+}
+
+/** By source: a folder, module or package, as it was added. */
+export type PluginLock = ReadonlyMap<string, LockedPlugin>;
+
+const LOCK = v.strictObject({
+  lock: v.literal(1),
+  plugins: v.record(
+    v.string(),
+    v.strictObject({
+      plugins: v.array(v.string()),
+      form: v.picklist(["wasm", "javascript"]),
+      digest: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+    }),
+  ),
+});
+
+/** What the working directory pins; nothing where it has no lock. @throws FoveaError `invalid_lock` */
+export async function readLock(host: Host): Promise<PluginLock> {
+  let text: string;
+  try {
+    text = new TextDecoder().decode(await host.readFile(LOCK_FILE));
+  } catch (error) {
+    if (error instanceof FoveaError && error.code === "file.not_found") return new Map();
+    throw error;
+  }
+  try {
+    return new Map(Object.entries(v.parse(LOCK, JSON.parse(text)).plugins));
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new FoveaError(
+      "invalid_lock",
+      `${LOCK_FILE} cannot be read: ${why}. Restore it, or delete it and add its plugins again with \`fovea plugin add\`.`,
+      { cause },
+    );
+  }
+}
+
+/** Writes the pins, sorted by source. */
+export async function writeLock(host: Host, lock: PluginLock): Promise<void> {
+  const plugins = Object.fromEntries([...lock].sort(([a], [b]) => (a < b ? -1 : 1)));
+  const text = `${JSON.stringify({ lock: 1, plugins }, undefined, 2)}\n`;
+  await host.writeFileAtomic(LOCK_FILE, new TextEncoder().encode(text));
+}

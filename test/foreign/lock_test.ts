@@ -1,0 +1,67 @@
+/** `fovea.lock`: what was added is used, what has changed is refused, what is wrong is not added. */
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { detectHost } from "../../runtime/host/mod.ts";
+import { openPlugin } from "../../runtime/session/plugin_files.ts";
+import { readLock } from "../../runtime/session/plugin_lock.ts";
+import { withFolder } from "../kit/folder.ts";
+import { runCli } from "../kit/run_cli.ts";
+import { moduleBytes, pluginFiles } from "./assemble.ts";
+import { SINS, squaring } from "./kernels.ts";
+
+function write(folder: string, files: ReadonlyMap<string, Uint8Array>): void {
+  mkdirSync(folder, { recursive: true });
+  for (const [name, bytes] of files) writeFileSync(join(folder, name), bytes);
+}
+
+test("add pins a sound plugin, commands use it until it changes, remove takes it out", () =>
+  withFolder(async (cwd) => {
+    const files = pluginFiles(moduleBytes({ code: squaring() }));
+    write(join(cwd, "kernel"), files);
+    const added = await runCli(["plugin", "add", "kernel"], { cwd });
+    assert.deepEqual([added.code, added.stderr], [0, ""]);
+    const lock = JSON.parse(readFileSync(join(cwd, "fovea.lock"), "utf8"));
+    const { digest } = lock.plugins.kernel;
+    assert.match(added.stdout, new RegExp(`\nadded to fovea\\.lock with digest ${digest}`));
+    assert.deepEqual(lock, {
+      lock: 1,
+      plugins: { kernel: { plugins: ["@test/foreign@1.0.0"], form: "wasm", digest } },
+    });
+    const used = await runCli(["plugin", "ls"], { cwd });
+    assert.match(used.stdout, /^@test\/foreign +1\.0\.0 +WebAssembly +kernel +1 kernels$/m);
+
+    // Another module, with a description that fits it.
+    write(join(cwd, "kernel"), pluginFiles(moduleBytes({ code: [squaring()], locals: [4, 4, 3] })));
+    const changed = await runCli(["plugin", "ls"], { cwd });
+    assert.equal(changed.code, 2);
+    assert.match(changed.stderr, new RegExp(`The plugin kernel is not what was added: .* fovea\\.lock pins ${digest}`));
+    const removed = await runCli(["plugin", "remove", "kernel"], { cwd });
+    assert.deepEqual([removed.code, removed.stdout], [0, "kernel is no longer in fovea.lock\n"]);
+  }));
+
+test("a wrong kernel is not added; a changed module in JavaScript is refused before it runs", () =>
+  withFolder(async (cwd) => {
+    write(join(cwd, "wrong"), pluginFiles(moduleBytes({ code: SINS["returns a status"].code })));
+    const refused = await runCli(["plugin", "add", join(cwd, "wrong")]);
+    assert.equal(refused.code, 1);
+    assert.match(refused.stdout, /it returned the status 3.*\nnot added\n$/s);
+
+    const module = join(cwd, "one.mjs");
+    writeFileSync(
+      module,
+      "globalThis.foveaTestRan = true; export const one = { name: 'one', version: '1.0.0', abi: 1 };",
+    );
+    await assert.rejects(openPlugin(module, { pinned: "0".repeat(64) }), { code: "changed_plugin" });
+    assert.equal("foveaTestRan" in globalThis, false);
+  }));
+
+test("a damaged lock is an error that says what to do", async () => {
+  const host = await detectHost();
+  const bytes = new TextEncoder().encode('{"lock":2,"plugins":{}}');
+  await assert.rejects(readLock({ ...host, readFile: async () => bytes }), {
+    code: "invalid_lock",
+    message: /^fovea\.lock cannot be read: .*delete it and add its plugins again with `fovea plugin add`\.$/s,
+  });
+});
