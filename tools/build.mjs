@@ -29,7 +29,10 @@ const VENDOR = `vendor${sep}`;
 const PLAIN = ["--pretty", "false"];
 
 /** Folders that compiled files find relative to themselves. */
-const TEST_DATA = ["test/fixtures", "test/goldens", "examples/models", "examples/images", "examples/config", "docs"];
+const TEST_DATA = [
+  ...["test/fixtures", "test/goldens", "examples/models", "examples/images", "examples/config", "docs"],
+  ...["examples/kernel-c", "kernels/plugin.schema.json"],
+];
 const BENCH_DATA = ["bench/node_modules", "dist", "test/fixtures", "examples/models"];
 
 /** Checks the types of a project file; resolves to `{ code, output }`. */

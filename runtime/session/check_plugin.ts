@@ -182,7 +182,9 @@ async function checkOne(layout: KernelLayout, name: string, runtimes: Runtimes):
     const weights = operandsOf(kernel, fixed, true);
     const place = Object.entries(fixed).map(([size, value]) => `${size} ${value}`);
     try {
-      const opened = await Promise.all(Object.values(runtimes).map((r: Runtime) => r.compile(component, weights)));
+      // One after the other: what is wrong shows in the first.
+      const opened: CompiledComponent[] = [];
+      for (const r of Object.values(runtimes) as Runtime[]) opened.push(await r.compile(component, weights));
       const [foreign, threaded, own, reference] = opened;
       if (!foreign.explain().includes(`${name}/`)) {
         problems.push(
