@@ -10,6 +10,7 @@ import { embedCommand } from "./embed.ts";
 import { explainCommand } from "./explain.ts";
 import { pullCommand } from "./pull.ts";
 import { reportCommand } from "./report.ts";
+import { serveCommand } from "./serve.ts";
 import { exitCode, fail, print, type Streams, say, setExitCode, writeTo } from "./terminal.ts";
 import { tuneCommand } from "./tune.ts";
 import { verifyCommand } from "./verify.ts";
@@ -34,6 +35,7 @@ function createProgram(): Command {
     pullCommand,
     doctorCommand,
     reportCommand,
+    serveCommand,
   ];
   for (const create of commands) program.addCommand(create());
   // exitOverride is not inherited by commands that were made on their own.

@@ -1,0 +1,60 @@
+/** Pictures and recordings as requests hold them: data URIs, bare base64, addresses. */
+import { decodeBytes } from "./base64.ts";
+import { HttpError } from "./http_error.ts";
+import type { FetchImage } from "./remote_images.ts";
+
+/** A text that is a picture by its first characters. */
+export const isImageUri = (text: string): boolean => /^data:image\//i.test(text);
+
+const isAddress = (text: string): boolean => /^[a-z][a-z\d+.-]*:\/\//i.test(text);
+
+/** @throws HttpError `invalid_base64` */
+function fromBase64(text: string, what: string, param: string): Uint8Array {
+  const bytes = decodeBytes(text);
+  if (bytes !== undefined && bytes.length > 0) return bytes;
+  throw new HttpError(
+    400,
+    "invalid_base64",
+    `${what} is neither a data URI nor base64; send the file's bytes as data:image/png;base64,… or as base64 alone.`,
+    { param },
+  );
+}
+
+/** The bytes of a data URI (RFC 2397) or of bare base64. @throws HttpError `invalid_base64` */
+export function inlineBytes(text: string, what: string, param: string): Uint8Array {
+  const found = /^data:[^,]*?(;base64)?,/i.exec(text);
+  if (found === null) return fromBase64(text, what, param);
+  const body = text.slice(found[0].length);
+  if (found[1] !== undefined) return fromBase64(body.includes("%") ? decodeURIComponent(body) : body, what, param);
+  return new TextEncoder().encode(decodeURIComponent(body));
+}
+
+/**
+ * The bytes of a picture.
+ * @param fetchImage undefined where remote pictures are off
+ * @throws HttpError `invalid_base64`, `image_url.*`
+ */
+export async function imageBytes(
+  text: string,
+  what: string,
+  param: string,
+  fetchImage: FetchImage | undefined,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  if (!isAddress(text)) return inlineBytes(text, what, param);
+  if (fetchImage === undefined) {
+    throw new HttpError(
+      400,
+      "image_url.off",
+      `${what} is an address, and this server fetches none. Send the picture as a data URI, or start the server with --allow-images-from.`,
+      { param },
+    );
+  }
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    throw new HttpError(400, "image_url.invalid", `${what} is not a valid address.`, { param });
+  }
+  return fetchImage(url, signal);
+}

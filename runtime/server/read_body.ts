@@ -1,0 +1,118 @@
+/** Bodies of requests, JSON or forms, against their schemas. */
+import type { Context } from "hono";
+import * as v from "valibot";
+import { didYouMean } from "../session/check.ts";
+import { HttpError } from "./http_error.ts";
+import type { RequestSchema } from "./schemas.ts";
+
+/** A body's media type without parameters. */
+export const mediaType = (c: Context): string =>
+  (c.req.header("content-type") ?? "").split(";")[0].trim().toLowerCase();
+
+/** Waits for the body until the signal fires: a client that sends no more must not hold a place for ever. */
+async function whole<T>(read: Promise<T>, signal: AbortSignal, what: string): Promise<T> {
+  let onAbort = (): void => {};
+  const ended = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) onAbort();
+  });
+  try {
+    return await Promise.race([read, ended]);
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    if (error instanceof HttpError) throw error;
+    throw new HttpError(400, "invalid_body", `The body is no ${what}; check it and its content-type.`, {
+      cause: error,
+    });
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+const pathText = (issue: v.BaseIssue<unknown>): string =>
+  (issue.path ?? [])
+    .map(({ key }, i) => (typeof key === "number" ? `[${key}]` : i === 0 ? String(key) : `.${String(key)}`))
+    .join("");
+
+/** A text for a message; never a payload. */
+const short = (text: string): string => (text.length > 60 ? `${text.slice(0, 57)}…` : text);
+
+/** The first thing that is wrong, as a sentence. */
+function refusal(
+  issues: readonly [v.BaseIssue<unknown>, ...v.BaseIssue<unknown>[]],
+  known: readonly string[],
+): HttpError {
+  const [issue] = issues;
+  const path = pathText(issue);
+  const field = String(issue.path?.[0]?.key ?? "");
+  if (issue.type === "strict_object" && issue.expected === "never") {
+    const isTop = issue.path?.length === 1;
+    const sentence = isTop
+      ? `There is no field "${short(field)}"; this request takes ${known.join(", ")}.${didYouMean(field, known)}`
+      : `There is no field \`${short(path)}\` in this request.`;
+    return new HttpError(400, "unknown_field", sentence, { param: short(path) });
+  }
+  if (issue.received === "undefined") {
+    return new HttpError(400, "missing_field", `The field \`${path}\` is missing; expected ${issue.expected}.`, {
+      param: path,
+    });
+  }
+  const where = path === "" ? "The body" : `The field \`${short(path)}\``;
+  const more = path === "" ? {} : { param: short(path) };
+  return new HttpError(400, "invalid_field", `${where} ${wrong(issue)}.`, more);
+}
+
+/** What was found and what is expected, as the rest of a sentence. */
+function wrong({ type, received, expected, message }: v.BaseIssue<unknown>): string {
+  // A schema that has a sentence of its own.
+  if (!message.startsWith("Invalid")) return message;
+  const bound = (expected ?? "").replace(/^>=/, "at least ").replace(/^<=/, "at most ");
+  if (/_length$/.test(type)) return `has ${received} elements; expected ${bound}`;
+  return `is ${short(received)}; expected ${bound.replace(/^\(|\)$/g, "").replaceAll(" | ", " or ")}`;
+}
+
+/** @throws HttpError `unknown_field`, `missing_field`, `invalid_field` */
+export function checked<T>({ schema, fields }: RequestSchema<T>, value: unknown): T {
+  const found = v.safeParse(schema, value, { abortEarly: true });
+  if (found.success) return found.output;
+  throw refusal(found.issues, fields);
+}
+
+/** @throws HttpError `invalid_body`, `unsupported_media_type`; the signal's reason */
+export async function readJson(c: Context, signal: AbortSignal): Promise<unknown> {
+  const type = mediaType(c);
+  if (type !== "" && type !== "application/json" && !type.endsWith("+json")) {
+    throw new HttpError(415, "unsupported_media_type", `The body's type is ${short(type)}; expected application/json.`);
+  }
+  return whole(c.req.json(), signal, "JSON");
+}
+
+/** @throws HttpError `invalid_body`; the signal's reason */
+export function readForm(c: Context, signal: AbortSignal): Promise<FormData> {
+  return whole(c.req.formData(), signal, "multipart form");
+}
+
+/** A form's single text. */
+export function textField(form: FormData, name: string): string | undefined {
+  const value = form.get(name);
+  return typeof value === "string" ? value : undefined;
+}
+
+/** Texts of a form that are separated by commas, over all fields of the name. */
+export function listField(form: FormData, name: string): readonly string[] {
+  return form.getAll(name).flatMap((value) => (typeof value === "string" ? value.split(",").map((t) => t.trim()) : []));
+}
+
+/** Refuses fields that a form does not take. @throws HttpError `unknown_field` */
+export function checkFields(form: FormData, known: readonly string[]): void {
+  for (const field of new Set(form.keys())) {
+    if (known.includes(field)) continue;
+    throw new HttpError(
+      400,
+      "unknown_field",
+      `There is no field "${short(field)}"; this form takes ${known.join(", ")}.${didYouMean(field, known)}`,
+      { param: short(field) },
+    );
+  }
+}
