@@ -8,7 +8,8 @@ import ipaddr from "ipaddr.js";
  */
 export function isPublicAddress(address: string): boolean {
   const bare = address.replace(/%.*$/, "");
-  if (!ipaddr.isValid(bare)) return false;
+  // Shorter and octal spellings of IPv4 mean different things to different programs.
+  if (!ipaddr.IPv6.isValid(bare) && !ipaddr.IPv4.isValidFourPartDecimal(bare)) return false;
   const parsed = ipaddr.parse(bare);
   if (parsed.range() !== "unicast") return false;
   if (parsed.kind() === "ipv4") return true;

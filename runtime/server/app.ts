@@ -83,6 +83,8 @@ function addMiddleware(app: Hono<ServerEnv>, service: Service): void {
   app.use(async (c, next) => {
     const begin = performance.now();
     await next();
+    // Answers of their own making have none of the headers that were prepared.
+    c.res.headers.set("x-request-id", c.get("requestId"));
     tell(c, service, performance.now() - begin);
   });
   if (cors !== undefined) app.use("/v1/*", pageAccess(cors));

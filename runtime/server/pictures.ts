@@ -8,25 +8,31 @@ export const isImageUri = (text: string): boolean => /^data:image\//i.test(text)
 
 const isAddress = (text: string): boolean => /^[a-z][a-z\d+.-]*:\/\//i.test(text);
 
-/** @throws HttpError `invalid_base64` */
-function fromBase64(text: string, what: string, param: string): Uint8Array {
-  const bytes = decodeBytes(text);
-  if (bytes !== undefined && bytes.length > 0) return bytes;
-  throw new HttpError(
+const notInline = (what: string, param: string): HttpError =>
+  new HttpError(
     400,
     "invalid_base64",
     `${what} is neither a data URI nor base64; send the file's bytes as data:image/png;base64,… or as base64 alone.`,
     { param },
   );
+
+/** Percent-encoded characters as they are; nothing for what is encoded wrongly. */
+function unescaped(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The bytes of a data URI (RFC 2397) or of bare base64. @throws HttpError `invalid_base64` */
 export function inlineBytes(text: string, what: string, param: string): Uint8Array {
-  const found = /^data:[^,]*?(;base64)?,/i.exec(text);
-  if (found === null) return fromBase64(text, what, param);
-  const body = text.slice(found[0].length);
-  if (found[1] !== undefined) return fromBase64(body.includes("%") ? decodeURIComponent(body) : body, what, param);
-  return new TextEncoder().encode(decodeURIComponent(body));
+  const [head, base64] = /^data:[^,]*?(;base64)?,/i.exec(text) ?? ["", ";base64"];
+  const body = head === "" ? text : unescaped(text.slice(head.length));
+  const bytes =
+    body === undefined ? undefined : base64 === undefined ? new TextEncoder().encode(body) : decodeBytes(body);
+  if (bytes === undefined || bytes.length === 0) throw notInline(what, param);
+  return bytes;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Bodies of requests, JSON or forms, against their schemas. */
 import type { Context } from "hono";
 import * as v from "valibot";
-import { didYouMean } from "../session/check.ts";
+import { didYouMean, foundText, isObject } from "../session/check.ts";
 import { HttpError } from "./http_error.ts";
 import type { RequestSchema } from "./schemas.ts";
 
@@ -58,9 +58,7 @@ function refusal(
       param: path,
     });
   }
-  const where = path === "" ? "The body" : `The field \`${short(path)}\``;
-  const more = path === "" ? {} : { param: short(path) };
-  return new HttpError(400, "invalid_field", `${where} ${wrong(issue)}.`, more);
+  return new HttpError(400, "invalid_field", `The field \`${short(path)}\` ${wrong(issue)}.`, { param: short(path) });
 }
 
 /** What was found and what is expected, as the rest of a sentence. */
@@ -74,6 +72,13 @@ function wrong({ type, received, expected, message }: v.BaseIssue<unknown>): str
 
 /** @throws HttpError `unknown_field`, `missing_field`, `invalid_field` */
 export function checked<T>({ schema, fields }: RequestSchema<T>, value: unknown): T {
+  if (!isObject(value) || Array.isArray(value)) {
+    throw new HttpError(
+      400,
+      "invalid_field",
+      `The body is ${typeof value === "string" ? "a text" : foundText(value)}; expected an object with any of ${fields.join(", ")}.`,
+    );
+  }
   const found = v.safeParse(schema, value, { abortEarly: true });
   if (found.success) return found.output;
   throw refusal(found.issues, fields);
