@@ -1,7 +1,6 @@
 /** Who may ask, how often, and from which pages: middleware of hono and of its rate limiter. */
 import type { MiddlewareHandler } from "hono";
 import { bearerAuth } from "hono/bearer-auth";
-import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import { rateLimiter } from "hono-rate-limiter";
 import { errorBody, errorResponse, HttpError } from "./http_error.ts";
@@ -52,18 +51,5 @@ export function pageAccess(origins: readonly string[]): MiddlewareHandler<Server
     allowHeaders: ["authorization", "content-type", "x-request-id", "x-request-timeout"],
     exposeHeaders: ["x-request-id", "retry-after"],
     maxAge: 600,
-  });
-}
-
-export function sizeLimit(maxSize: number): MiddlewareHandler<ServerEnv> {
-  return bodyLimit({
-    maxSize,
-    onError: () => {
-      throw new HttpError(
-        413,
-        "body_too_large",
-        `The body has more than ${maxSize} bytes, the limit of this server; send fewer or smaller inputs at once.`,
-      );
-    },
   });
 }

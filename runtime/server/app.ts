@@ -3,7 +3,7 @@ import { Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { requestId } from "hono/request-id";
 import { requestFrom, resolveName } from "../host/pinned_request.ts";
-import { pageAccess, requestLimit, sizeLimit, tokenCheck } from "./access.ts";
+import { pageAccess, requestLimit, tokenCheck } from "./access.ts";
 import type { Call } from "./call.ts";
 import { classify } from "./classify.ts";
 import { DESCRIBED, openApi } from "./describe.ts";
@@ -78,7 +78,7 @@ export function createApp(options: ServerOptions): ServerApp {
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 function addMiddleware(app: Hono<ServerEnv>, service: Service): void {
-  const { tokens, rateLimit, cors, maxBody } = service.settings;
+  const { tokens, rateLimit, cors } = service.settings;
   app.use(requestId());
   app.use(async (c, next) => {
     const begin = performance.now();
@@ -90,13 +90,12 @@ function addMiddleware(app: Hono<ServerEnv>, service: Service): void {
   if (cors !== undefined) app.use("/v1/*", pageAccess(cors));
   if (tokens !== undefined) for (const path of ["/v1/*", "/metrics"]) app.use(path, tokenCheck(tokens));
   if (rateLimit !== undefined) app.use("/v1/*", requestLimit(rateLimit.requests, rateLimit.windowMs));
-  const limit = sizeLimit(maxBody);
   for (const path of ["/v1/embeddings", "/v1/encode", "/v1/classify"]) {
     app.post(path, async (c, next) => {
       const call = service.open(c);
       c.set("call", call);
       try {
-        await untilEnded(limit(c, next), call);
+        await untilEnded(next(), call);
       } finally {
         call.answered();
       }

@@ -43,7 +43,6 @@ interface Waiting extends BatchRequest {
   readonly arrived: number;
   readonly resolve: (results: Tensors) => void;
   readonly reject: (reason: unknown) => void;
-  readonly onAbort: () => void;
   settled: boolean;
 }
 
@@ -56,6 +55,10 @@ export class Batcher {
   readonly #options: BatcherOptions;
   readonly #waiting: Waiting[] = [];
   readonly #curves = new Map<string, CostCurve>();
+  /** Inputs by their signal, which has one listener however many they are. */
+  readonly #bySignal = new Map<AbortSignal, { readonly inputs: Set<Waiting>; readonly onAbort: () => void }>();
+  /** Called when any input of the running call is given up. */
+  #onGivenUp: (() => void) | undefined;
   #running = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -85,24 +88,44 @@ export class Batcher {
     const { signal, lane, item } = request;
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
-      const onAbort = (): void => {
-        const at = this.#waiting.indexOf(waiting);
-        if (at >= 0) this.#waiting.splice(at, 1);
-        this.#settle(waiting, () => reject(signal.reason));
-      };
       const key = `${lane} ${item.form}`;
-      const arrived = this.#options.now();
-      const waiting: Waiting = { ...request, key, arrived, resolve, reject, onAbort, settled: false };
-      signal.addEventListener("abort", onAbort, { once: true });
+      const waiting: Waiting = { ...request, key, arrived: this.#options.now(), resolve, reject, settled: false };
+      this.#follow(waiting);
       this.#waiting.push(waiting);
       this.#look();
     });
   }
 
+  #follow(waiting: Waiting): void {
+    const { signal } = waiting;
+    const known = this.#bySignal.get(signal);
+    if (known !== undefined) {
+      known.inputs.add(waiting);
+      return;
+    }
+    const inputs = new Set([waiting]);
+    const onAbort = (): void => {
+      for (const one of [...inputs]) {
+        const at = this.#waiting.indexOf(one);
+        if (at >= 0) this.#waiting.splice(at, 1);
+        this.#settle(one, () => one.reject(signal.reason));
+      }
+      this.#onGivenUp?.();
+    };
+    this.#bySignal.set(signal, { inputs, onAbort });
+    signal.addEventListener("abort", onAbort, { once: true });
+  }
+
   #settle(waiting: Waiting, say: () => void): void {
     if (waiting.settled) return;
     waiting.settled = true;
-    waiting.signal.removeEventListener("abort", waiting.onAbort);
+    const { signal } = waiting;
+    const known = this.#bySignal.get(signal);
+    known?.inputs.delete(waiting);
+    if (known?.inputs.size === 0) {
+      this.#bySignal.delete(signal);
+      signal.removeEventListener("abort", known.onAbort);
+    }
     say();
   }
 
@@ -184,18 +207,18 @@ export class Batcher {
   /** Encodes until nobody wants the results any more. */
   async #encode(pack: readonly Waiting[]): Promise<readonly Tensors[]> {
     const controller = new AbortController();
-    const onAbort = (): void => {
+    const look = (): void => {
       if (pack.every(({ signal }) => signal.aborted)) controller.abort(pack[0].signal.reason);
     };
-    for (const { signal } of pack) signal.addEventListener("abort", onAbort);
+    this.#onGivenUp = look;
     try {
-      onAbort();
+      look();
       return await pack[0].run(
         pack.map(({ item }) => item),
         controller.signal,
       );
     } finally {
-      for (const { signal } of pack) signal.removeEventListener("abort", onAbort);
+      this.#onGivenUp = undefined;
     }
   }
 }

@@ -1,18 +1,26 @@
 /** `POST /v1/classify`: the label that fits each picture best, for models that know pictures and texts. */
 import { concatRows } from "../session/batching.ts";
 import { checkLabels, noSharedSpace, scoreLabels } from "../session/zero_shot.ts";
-import { filesOf } from "./encode.ts";
-import { imageBytes } from "./pictures.ts";
-import { checked, checkFields, listField, mediaType, readForm, readJson, textField } from "./read_body.ts";
+import { filesOf, pictureInputs } from "./encode.ts";
+import {
+  type BodyLimits,
+  checked,
+  checkFields,
+  listField,
+  mediaType,
+  readForm,
+  readJson,
+  textField,
+} from "./read_body.ts";
 import { CLASSIFY_REQUEST, type ClassifyRequest } from "./schemas.ts";
 import type { ServerContext, Service } from "./service.ts";
-import { encodeInOrder, type WorkInput, type WorkResult } from "./work.ts";
+import { encodeInOrder, type WorkResult } from "./work.ts";
 
 const FORM_FIELDS = ["model", "image", "labels", "template"];
 
-async function readRequest(c: ServerContext, signal: AbortSignal): Promise<ClassifyRequest> {
-  if (mediaType(c) !== "multipart/form-data") return checked(CLASSIFY_REQUEST, await readJson(c, signal));
-  const form = await readForm(c, signal);
+async function readRequest(c: ServerContext, limits: BodyLimits): Promise<ClassifyRequest> {
+  if (mediaType(c) !== "multipart/form-data") return checked(CLASSIFY_REQUEST, await readJson(c, limits));
+  const form = await readForm(c, limits);
   checkFields(form, FORM_FIELDS);
   const images = await filesOf(form, "image");
   const scalars = Object.fromEntries(
@@ -32,7 +40,7 @@ const joined = (results: readonly WorkResult[], name: string): WorkResult["outpu
 export async function classify(c: ServerContext, service: Service): Promise<Response> {
   const call = c.get("call");
   const { signal, requestId } = call;
-  const { model, images, labels, template } = await readRequest(c, signal);
+  const { model, images, labels, template } = await readRequest(c, service.bodyLimits(signal));
   call.bodyRead = true;
   const lease = call.lend(service.models, model);
   const { encoder } = lease;
@@ -40,13 +48,7 @@ export async function classify(c: ServerContext, service: Service): Promise<Resp
   const isShared = ["vision", "text"].every((m) => encoder.modalities.includes(m as "vision"));
   if (!isShared || encoder.logitScale === undefined) throw noSharedSpace(encoder);
   call.items = images.length;
-  const pictures = await Promise.all(
-    images.map(async (image, i): Promise<WorkInput> => {
-      if (typeof image !== "string") return { image };
-      const what = `The picture at position ${i} of \`images\``;
-      return { image: await imageBytes(image, what, "images", service.fetchImage, signal) };
-    }),
-  );
+  const pictures = await pictureInputs(images, service.fetchImage, signal);
   const texts = labels.map((label) => ({ text: template.replaceAll("{}", label) }));
   const results = await encodeInOrder([...texts, ...pictures], {
     lease,

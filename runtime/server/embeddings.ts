@@ -2,7 +2,7 @@
 import type { Modality } from "../abi/encoder.ts";
 import type { Encoder } from "../session.ts";
 import { HttpError } from "./http_error.ts";
-import { imageBytes, isImageUri } from "./pictures.ts";
+import { imageBytes, inTurns, isImageUri } from "./pictures.ts";
 import { checked, readJson } from "./read_body.ts";
 import { type ContentPart, EMBEDDINGS_REQUEST, type EmbeddingsRequest, type InputItem } from "./schemas.ts";
 import type { ServerContext, Service } from "./service.ts";
@@ -98,19 +98,17 @@ function vectorOf({ outputs }: WorkResult, name: string): Float32Array {
 export async function embeddings(c: ServerContext, service: Service): Promise<Response> {
   const call = c.get("call");
   const { signal, requestId } = call;
-  const request = checked(EMBEDDINGS_REQUEST, await readJson(c, signal));
+  const request = checked(EMBEDDINGS_REQUEST, await readJson(c, service.bodyLimits(signal)));
   call.bodyRead = true;
   const lease = call.lend(service.models, request.model);
   const given = givenInputs(request);
   call.items = given.length;
-  const inputs = await Promise.all(
-    given.map(async (one, i): Promise<WorkInput> => {
-      if ("text" in one) return { text: one.text };
-      if ("ids" in one) return tokenTensors(one.ids, lease.encoder);
-      const what = `The picture at position ${i} of the input`;
-      return { image: await imageBytes(one.image, what, "input", service.fetchImage, signal) };
-    }),
-  );
+  const inputs = await inTurns(given, async (one, i): Promise<WorkInput> => {
+    if ("text" in one) return { text: one.text };
+    if ("ids" in one) return tokenTensors(one.ids, lease.encoder);
+    const what = `The picture at position ${i} of the input`;
+    return { image: await imageBytes(one.image, what, "input", service.fetchImage, signal) };
+  });
   const names = new Map<Modality, string>();
   const results = await encodeInOrder(inputs, {
     lease,

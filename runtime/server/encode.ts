@@ -6,8 +6,18 @@ import type { Encoder } from "../session.ts";
 import type { Call } from "./call.ts";
 import { errorBody, HttpError, httpError } from "./http_error.ts";
 import type { Lease } from "./models.ts";
-import { imageBytes, inlineBytes } from "./pictures.ts";
-import { checked, checkFields, listField, mediaType, readForm, readJson, textField } from "./read_body.ts";
+import { imageBytes, inlineBytes, inTurns } from "./pictures.ts";
+import {
+  type BodyLimits,
+  checked,
+  checkFields,
+  listField,
+  mediaType,
+  readForm,
+  readJson,
+  textField,
+} from "./read_body.ts";
+import type { FetchImage } from "./remote_images.ts";
 import { ENCODE_REQUEST, type EncodeRequest, type Format } from "./schemas.ts";
 import type { ServerContext, Service } from "./service.ts";
 import { fileAnswer, joinedResults } from "./tensor_answers.ts";
@@ -40,9 +50,9 @@ export async function filesOf(form: FormData, name: string): Promise<(string | U
 }
 
 /** @throws HttpError for what is wrong with the body */
-async function readRequest(c: ServerContext, signal: AbortSignal): Promise<EncodeRequest> {
-  if (mediaType(c) !== "multipart/form-data") return checked(ENCODE_REQUEST, await readJson(c, signal));
-  const form = await readForm(c, signal);
+async function readRequest(c: ServerContext, limits: BodyLimits): Promise<EncodeRequest> {
+  if (mediaType(c) !== "multipart/form-data") return checked(ENCODE_REQUEST, await readJson(c, limits));
+  const form = await readForm(c, limits);
   checkFields(form, FORM_FIELDS);
   const scalars = Object.fromEntries(
     ["model", "format", "encoding_format", "dtype"].flatMap((name) => {
@@ -58,6 +68,19 @@ async function readRequest(c: ServerContext, signal: AbortSignal): Promise<Encod
 
 const KINDS: Readonly<Record<Modality, "image" | "text" | "audio">> = { vision: "image", text: "text", audio: "audio" };
 
+/** The pictures of a request: files of a form, or texts. @throws what {@link imageBytes} throws */
+export function pictureInputs(
+  images: readonly (string | Uint8Array)[],
+  fetchImage: FetchImage | undefined,
+  signal: AbortSignal,
+): Promise<readonly WorkInput[]> {
+  return inTurns(images, async (image, i) => {
+    if (typeof image !== "string") return { image };
+    const what = `The picture at position ${i} of \`images\``;
+    return { image: await imageBytes(image, what, "images", fetchImage, signal) };
+  });
+}
+
 /** @throws HttpError `nothing_to_encode`, and what reading pictures throws */
 async function workInputs(
   request: EncodeRequest,
@@ -68,13 +91,8 @@ async function workInputs(
   if (images.length + texts.length + audio.length === 0) {
     throw new HttpError(400, "nothing_to_encode", "There is nothing to encode; give `images`, `texts` or `audio`.");
   }
-  const pictures = images.map(async (image, i): Promise<WorkInput> => {
-    if (typeof image !== "string") return { image };
-    const what = `The picture at position ${i} of \`images\``;
-    return { image: await imageBytes(image, what, "images", service.fetchImage, signal) };
-  });
   return [
-    ...(await Promise.all(pictures)),
+    ...(await pictureInputs(images, service.fetchImage, signal)),
     ...texts.map((text) => ({ text })),
     ...audio.map((clip, i) => ({
       audio:
@@ -146,7 +164,7 @@ function lines(inputs: readonly WorkInput[], context: WorkContext, request: Enco
 export async function encode(c: ServerContext, service: Service): Promise<Response> {
   const call = c.get("call");
   const { signal, requestId } = call;
-  const request = await readRequest(c, signal);
+  const request = await readRequest(c, service.bodyLimits(signal));
   call.bodyRead = true;
   const lease: Lease = call.lend(service.models, request.model);
   const format = formatOf(c, request);

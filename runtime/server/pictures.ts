@@ -64,3 +64,20 @@ export async function imageBytes(
   }
   return fetchImage(url, signal);
 }
+
+/** Pictures that are fetched at once for a request. */
+const AT_ONCE = 8;
+
+/** Does `work` for each element, a few at a time; results in their order. */
+export async function inTurns<T, R>(list: readonly T[], work: (one: T, index: number) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < list.length) {
+      const index = next++;
+      results[index] = await work(list[index], index);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(AT_ONCE, list.length) }, worker));
+  return results;
+}

@@ -9,26 +9,54 @@ import type { RequestSchema } from "./schemas.ts";
 export const mediaType = (c: Context): string =>
   (c.req.header("content-type") ?? "").split(";")[0].trim().toLowerCase();
 
-/** Waits for the body until the signal fires: a client that sends no more must not hold a place for ever. */
-async function whole<T>(read: Promise<T>, signal: AbortSignal, what: string): Promise<T> {
-  let onAbort = (): void => {};
-  const ended = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    if (signal.aborted) onAbort();
-  });
-  try {
-    return await Promise.race([read, ended]);
-  } catch (error) {
-    if (signal.aborted) throw signal.reason;
-    if (error instanceof HttpError) throw error;
-    throw new HttpError(400, "invalid_body", `The body is no ${what}; check it and its content-type.`, {
-      cause: error,
-    });
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
+const tooLarge = (most: number): HttpError =>
+  new HttpError(
+    413,
+    "body_too_large",
+    `The body has more than ${most} bytes, the limit of this server; send fewer or smaller inputs at once.`,
+  );
+
+/** How a body is read: bytes at most, and what ends the reading of one that does not come. */
+export interface BodyLimits {
+  readonly most: number;
+  readonly signal: AbortSignal;
 }
+
+/** All bytes of the body. @throws HttpError `body_too_large`; the signal's reason */
+async function readBytes(c: Context, { most, signal }: BodyLimits): Promise<Uint8Array<ArrayBuffer>> {
+  if (Number(c.req.header("content-length") ?? 0) > most) throw tooLarge(most);
+  const reader = c.req.raw.body?.getReader();
+  if (reader === undefined) return new Uint8Array(0);
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  const stop = (): void => void reader.cancel(signal.reason).catch(() => {});
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    signal.throwIfAborted();
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      size += part.value.length;
+      if (size > most) {
+        void reader.cancel().catch(() => {});
+        throw tooLarge(most);
+      }
+      parts.push(part.value);
+    }
+    // A reader that was cancelled ends as if all were read.
+    signal.throwIfAborted();
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+const invalidBody = (what: string, cause: unknown): HttpError =>
+  new HttpError(400, "invalid_body", `The body is no ${what}; check it and its content-type.`, { cause });
 
 const pathText = (issue: v.BaseIssue<unknown>): string =>
   (issue.path ?? [])
@@ -84,18 +112,28 @@ export function checked<T>({ schema, fields }: RequestSchema<T>, value: unknown)
   throw refusal(found.issues, fields);
 }
 
-/** @throws HttpError `invalid_body`, `unsupported_media_type`; the signal's reason */
-export async function readJson(c: Context, signal: AbortSignal): Promise<unknown> {
+/** @throws HttpError `invalid_body`, `unsupported_media_type`, `body_too_large`; the signal's reason */
+export async function readJson(c: Context, limits: BodyLimits): Promise<unknown> {
   const type = mediaType(c);
   if (type !== "" && type !== "application/json" && !type.endsWith("+json")) {
     throw new HttpError(415, "unsupported_media_type", `The body's type is ${short(type)}; expected application/json.`);
   }
-  return whole(c.req.json(), signal, "JSON");
+  const bytes = await readBytes(c, limits);
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw invalidBody("JSON", cause);
+  }
 }
 
-/** @throws HttpError `invalid_body`; the signal's reason */
-export function readForm(c: Context, signal: AbortSignal): Promise<FormData> {
-  return whole(c.req.formData(), signal, "multipart form");
+/** @throws HttpError `invalid_body`, `body_too_large`; the signal's reason */
+export async function readForm(c: Context, limits: BodyLimits): Promise<FormData> {
+  const bytes = await readBytes(c, limits);
+  try {
+    return await new Response(bytes, { headers: { "content-type": c.req.header("content-type") ?? "" } }).formData();
+  } catch (cause) {
+    throw invalidBody("multipart form", cause);
+  }
 }
 
 /** A form's single text. */

@@ -7,6 +7,7 @@ import { createLog, type Log } from "./log.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { Models, notReady } from "./models.ts";
 import type { Settings } from "./options.ts";
+import type { BodyLimits } from "./read_body.ts";
 import { createImageFetcher, type FetchImage, type RemoteNetwork } from "./remote_images.ts";
 import { createRoom, type Room } from "./room.ts";
 
@@ -65,8 +66,8 @@ export class Service {
           );
   }
 
-  get active(): number {
-    return this.#active;
+  bodyLimits(signal: AbortSignal): BodyLimits {
+    return { most: this.settings.maxBody, signal };
   }
 
   /** Seconds until what waits is done. */

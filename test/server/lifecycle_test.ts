@@ -57,6 +57,8 @@ async function gauge(get: (path: string) => Promise<Response>, name: string): Pr
   return Number(new RegExp(`^${name} (\\d+)$`, "m").exec(text)?.[1]);
 }
 
+const JSON_BODY = { "content-type": "application/json" };
+
 const PICTURES = Array.from({ length: 60 }, () => dataUri(TWO));
 
 test("more requests than the queue holds are refused with the time to come back", () =>
@@ -96,7 +98,8 @@ test("the work of a client that leaves is dropped", async () => {
   const log: LogLine[] = [];
   await withServer({ log: (line) => log.push(line) }, async ({ get, post }) => {
     const controller = new AbortController();
-    const left = post("/v1/embeddings", { input: PICTURES }, { signal: controller.signal });
+    const many = Array.from({ length: 10 }, () => PICTURES).flat();
+    const left = post("/v1/embeddings", { input: many }, { signal: controller.signal });
     left.catch(() => {});
     await until(async () => (await gauge(get, "fovea_waiting_inputs")) > 0, "inputs wait");
     controller.abort();
@@ -113,7 +116,11 @@ test("until the models are loaded the server says that it is not ready", async (
   try {
     const app = createApp({ runtime, models: { digits: { source: DIGITS } } });
     const server = await serve(app, { port: 0 });
-    const early = await fetch(`${server.url}/v1/embeddings`, { method: "POST", body: '{"input":"two"}' });
+    const early = await fetch(`${server.url}/v1/embeddings`, {
+      method: "POST",
+      body: '{"input":"two"}',
+      headers: JSON_BODY,
+    });
     assert.equal(early.status, 503);
     assert.equal(early.headers.get("retry-after"), "1");
     const body = await early.text();
@@ -153,7 +160,7 @@ test("shutting down answers what was accepted and takes no more", () =>
       "all are accepted",
     );
     const closed = server.close();
-    const late = await app.request("/v1/embeddings", { method: "POST", body: '{"input":"two"}' });
+    const late = await app.request("/v1/embeddings", { method: "POST", body: '{"input":"two"}', headers: JSON_BODY });
     assert.equal(late.status, 503);
     const body = await late.text();
     assert.equal(codeOf({ body }), "shutting_down");
@@ -210,7 +217,7 @@ test("when loading again fails the old model stays", async () => {
     assert.equal(runtime.sealed, false);
     broken = true;
     await assert.rejects(app.reload(), /disk on fire/);
-    const answer = await app.request("/v1/embeddings", { method: "POST", body: '{"input":"two"}' });
+    const answer = await app.request("/v1/embeddings", { method: "POST", body: '{"input":"two"}', headers: JSON_BODY });
     assert.equal(answer.status, 200);
   } finally {
     await runtime.close();
@@ -225,7 +232,7 @@ test("an error of the server's own gives nothing away, and the log has it", asyn
     const app = createApp({ runtime, models: { digits: { encoder } }, log: (line) => log.push(line) });
     await app.ready;
     Object.defineProperty(encoder, "encodeItems", { value: () => Promise.reject(new Error("wires crossed")) });
-    const answer = await app.request("/v1/embeddings", { method: "POST", body: '{"input":"two"}' });
+    const answer = await app.request("/v1/embeddings", { method: "POST", body: '{"input":"two"}', headers: JSON_BODY });
     assert.equal(answer.status, 500);
     const body = await answer.text();
     assert.match(body, /an error of its own; its log has it under this request's id/);
