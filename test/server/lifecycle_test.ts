@@ -98,7 +98,8 @@ test("the work of a client that leaves is dropped", async () => {
   const log: LogLine[] = [];
   await withServer({ log: (line) => log.push(line) }, async ({ get, post }) => {
     const controller = new AbortController();
-    const many = Array.from({ length: 10 }, () => PICTURES).flat();
+    // Deno does not notice who leaves after a large body.
+    const many = Array.from({ length: 1500 }, () => "a");
     const left = post("/v1/embeddings", { input: many }, { signal: controller.signal });
     left.catch(() => {});
     await until(async () => (await gauge(get, "fovea_waiting_inputs")) > 0, "inputs wait");
