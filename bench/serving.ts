@@ -18,9 +18,9 @@ const CLIENT = fileURLToPath(new URL(`serving_client${EXTENSION}`, import.meta.u
 const RUNTIME = "Deno" in globalThis ? ["run", "-A", "--no-check"] : [];
 
 /** The clients live in a process of their own, so that the server's thread is its own. */
-function clients(url: string, requests: number): Promise<ClientReport> {
+function clients(url: string, requests: number, pace = 0): Promise<ClientReport> {
   return new Promise((resolve, reject) => {
-    const args = [...RUNTIME, CLIENT, url, String(requests), String(CONNECTIONS)];
+    const args = [...RUNTIME, CLIENT, url, String(requests), String(CONNECTIONS), String(pace)];
     const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
     let text = "";
     child.stdout.on("data", (part) => {
@@ -80,8 +80,11 @@ export async function serving({ threads, rounds }: BenchOptions): Promise<BenchR
       { name: "single encodes", run: single },
     ];
     const times = await interleave(contenders, { rounds, runs: 1, warmUp: 1 });
-    await server.close();
     const pictures = loops * images.length;
+    // Half of what the loop does in a time, for about three seconds.
+    const pace = (2 * median(times[0].flat())) / pictures;
+    const paced = await clients(server.url, Math.min(each, Math.ceil(3000 / pace)), pace);
+    await server.close();
     // What the clients need to start is not the server's; the first round warmed it up.
     const served = perPicture.slice(-rounds);
     const warm = latencies.slice(-rounds * each).sort((a, b) => a - b);
@@ -92,9 +95,11 @@ export async function serving({ threads, rounds }: BenchOptions): Promise<BenchR
         target: runtime.target,
         threads,
         requests: rounds * each,
-        failed,
+        failed: failed + paced.failed,
         p50_ms: Number(quantile(warm, 0.5).toFixed(1)),
         p99_ms: Number(quantile(warm, 0.99).toFixed(1)),
+        half_load_p50_ms: Number(quantile(paced.latencies, 0.5).toFixed(1)),
+        half_load_p99_ms: Number(quantile(paced.latencies, 0.99).toFixed(1)),
         single_ms: Number(one.toFixed(2)),
         p99_allowed_ms: Number((3 * one + MAX_WAIT).toFixed(1)),
       },

@@ -187,7 +187,9 @@ function addRoutes(app: Hono<ServerEnv>, service: Service): void {
   app.get("/healthz", (c) => c.json({ status: "ok" }));
   app.get("/readyz", (c) => {
     if (service.draining) {
-      throw new HttpError(503, "shutting_down", "The server is being shut down.", { retryAfter: 1 });
+      throw new HttpError(503, "shutting_down", "The server is shutting down and will not be ready again.", {
+        retryAfter: 1,
+      });
     }
     if (!service.ready) throw notReady();
     return c.json({ status: "ready", models: service.models.names, sealed: service.settings.runtime.sealed });

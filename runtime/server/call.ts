@@ -36,7 +36,7 @@ export class Call {
     this.requestId = requestId;
     this.signal = this.#controller.signal;
     this.#onClient = () =>
-      this.#controller.abort(new HttpError(499, "client_left", "The client closed the connection."));
+      this.#controller.abort(new HttpError(499, "client_left", "The client left before its answer."));
     client.addEventListener("abort", this.#onClient, { once: true });
     this.#timer = setTimeout(() => this.#controller.abort(this.#late()), deadline);
     if (client.aborted) this.#onClient();
@@ -82,7 +82,7 @@ export class Call {
     this.#ended = true;
     clearTimeout(this.#timer);
     this.#options.client.removeEventListener("abort", this.#onClient);
-    this.#controller.abort(new HttpError(499, "client_left", "The request has ended."));
+    this.#controller.abort(new HttpError(499, "call_over", "This call is over already."));
     for (const lease of this.#leases) lease.release();
     this.#options.onEnd();
   }

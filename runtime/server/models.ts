@@ -74,7 +74,7 @@ export class Models {
     throw new HttpError(
       404,
       "model_not_found",
-      `There is no model "${name}" here; served are ${this.names.join(", ")}.${didYouMean(name, this.names)}`,
+      `No model is called "${name}" here; served are ${this.names.join(", ")}.${didYouMean(name, this.names)}`,
       { param: "model" },
     );
   }

@@ -166,7 +166,7 @@ test("shutting down answers what was accepted and takes no more", () =>
     const body = await late.text();
     assert.equal(codeOf({ body }), "shutting_down");
     assert.match(body, /is being shut down and takes no more requests/);
-    assert.match(await (await app.request("/readyz")).text(), /The server is being shut down/);
+    assert.match(await (await app.request("/readyz")).text(), /shutting down and will not be ready again/);
     held.request.end('"two"}');
     for (const response of await Promise.all(running)) {
       assert.equal(response.status, 200);
@@ -200,7 +200,7 @@ test("a model is loaded again while requests run, and none is dropped", () =>
     // The old ones are closed, and the sealed runtime compiled nothing for the new.
     assert.equal(after.counters.compiled, before.counters.compiled);
     assert.ok(after.device.bytesInUse < 2 * before.device.bytesInUse, `${after.device.bytesInUse} bytes`);
-    await assert.rejects(app.reload("digit"), hasCode("model_not_found", /no model "digit" here/));
+    await assert.rejects(app.reload("digit"), hasCode("model_not_found", /No model is called "digit" here/));
   }));
 
 test("when loading again fails the old model stays", async () => {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import type { Runtime } from "../../mod.ts";
+import { Call } from "../../runtime/server/call.ts";
 import { createApp, type RunningServer, type ServerOptions, serve } from "../../runtime/server/mod.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
@@ -107,7 +108,7 @@ const CASES: readonly Refused[] = [
     body: { model: "digit", input: "x" },
     status: 404,
     code: "model_not_found",
-    says: /no model "digit" here; served are digits, qwen, vision\. Did you mean "digits"/,
+    says: /No model is called "digit" here; served are digits, qwen, vision\. Did you mean "digits"/,
     param: "model",
   },
   ...at(EMBED, [
@@ -286,6 +287,36 @@ test("every refusal has its status, code, field and sentence", async () => {
     if (param !== undefined) assert.equal(error.param, param, text);
     assert.ok(response.headers.has("x-request-id"));
   }
+});
+
+test("results of several rows are no embedding, and ended calls give their work the reason", async () => {
+  const { runtime } = await shared();
+  const encoder = Object.create(await runtime.load(DIGITS, { components: ["text"] }));
+  Object.defineProperties(encoder, {
+    encodeItems: {
+      value: async (items: readonly unknown[]) =>
+        items.map(() => ({ text_embeds: { dtype: "f32", shape: [2, 3], data: new Float32Array(6) } })),
+    },
+    modalities: { value: ["text"] },
+    modelType: { value: "clip" },
+    readItems: { value: async () => [{ modality: "text", form: "f", rows: 1, tokens: 1, bytes: 8 }] },
+    tower: { value: () => ({ spec: { outputs: ["text_embeds"], inputs: ["input_ids"] } }) },
+  });
+  const app = createApp({ runtime, models: { odd: { encoder } } });
+  await app.ready;
+  const headers = { "content-type": "application/json" };
+  const answer = await app.request("/v1/embeddings", { method: "POST", headers, body: '{"input":"x"}' });
+  assert.equal(answer.status, 400);
+  assert.match(await answer.text(), /of this model is \[2, 3\] for one input, no single vector; ask \/v1\/encode/);
+  const client = new AbortController();
+  const options = { requestId: "a", deadline: 1000, onEnd: () => {} };
+  const over = new Call({ ...options, client: client.signal });
+  over.end();
+  assert.throws(() => over.signal.throwIfAborted(), hasCode("call_over", /This call is over already/));
+  client.abort();
+  const left = new Call({ ...options, client: client.signal });
+  assert.throws(() => left.signal.throwIfAborted(), hasCode("client_left", /The client left before its answer/));
+  left.end();
 });
 
 test("a method that a route does not take is told which it takes", async () => {
