@@ -1,7 +1,10 @@
 /** Tokens, limits by address, and pages of other origins. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { withServer } from "./served.ts";
+import { type Asked, DIGITS, type Served, withServer } from "./served.ts";
+
+const withTexts = (options: Asked, work: (served: Served) => Promise<void>): Promise<void> =>
+  withServer({ models: { digits: { source: DIGITS, load: { components: ["text"] } } }, ...options }, work);
 
 interface Answer {
   readonly error: { readonly code: string; readonly type: string; readonly message: string };
@@ -10,7 +13,7 @@ interface Answer {
 const bodyOf = async (response: Response): Promise<Answer> => (await response.json()) as Answer;
 
 test("a token opens the routes, and health checks need none", () =>
-  withServer({ tokens: ["sesame-1", "sesame-2"] }, async ({ get, post }) => {
+  withTexts({ tokens: ["sesame-1", "sesame-2"] }, async ({ get, post }) => {
     const ask = (authorization?: string): Promise<Response> =>
       post("/v1/embeddings", { input: "two" }, { headers: authorization === undefined ? {} : { authorization } });
     for (const token of ["sesame-1", "sesame-2"]) {
@@ -43,7 +46,7 @@ test("a token opens the routes, and health checks need none", () =>
   }));
 
 test("an address may ask so often in a window, and is told when to ask again", () =>
-  withServer({ rateLimit: { requests: 3, windowMs: 60_000 } }, async ({ get, post }) => {
+  withTexts({ rateLimit: { requests: 3, windowMs: 60_000 } }, async ({ get, post }) => {
     for (let i = 0; i < 3; i++) assert.equal((await post("/v1/embeddings", { input: "two" })).status, 200);
     const refused = await post("/v1/embeddings", { input: "two" });
     assert.equal(refused.status, 429);
@@ -56,7 +59,7 @@ test("an address may ask so often in a window, and is told when to ask again", (
   }));
 
 test("pages of listed origins may ask, refusals included, and others may not", () =>
-  withServer({ cors: ["https://app.test"], tokens: ["t"] }, async ({ get, post }) => {
+  withTexts({ cors: ["https://app.test"], tokens: ["t"] }, async ({ get, post }) => {
     const preflight = await get("/v1/embeddings", {
       method: "OPTIONS",
       headers: { origin: "https://app.test", "access-control-request-method": "POST" },
@@ -73,7 +76,7 @@ test("pages of listed origins may ask, refusals included, and others may not", (
   }));
 
 test("without a list of origins no page may ask", () =>
-  withServer({}, async ({ get }) => {
+  withTexts({}, async ({ get }) => {
     const response = await get("/v1/models", { headers: { origin: "https://app.test" } });
     await response.text();
     assert.equal(response.headers.get("access-control-allow-origin"), null);
