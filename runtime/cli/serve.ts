@@ -130,7 +130,13 @@ function serverOptions(options: ServeOptions): Partial<ServerOptions> {
 /** Resolves at the first interrupt; a second one ends the program as it is. */
 function interrupt(): Promise<string> {
   return new Promise((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve(signal));
+    const names = ["SIGINT", "SIGTERM"] as const;
+    // Deno does not end while anyone listens.
+    const end = (signal: NodeJS.Signals): void => {
+      for (const name of names) process.off(name, end);
+      resolve(signal);
+    };
+    for (const name of names) process.on(name, end);
   });
 }
 

@@ -101,7 +101,7 @@ test("packed patches are shared out by picture, with grids, as vLLM takes them",
     assert.equal(pooler_output.shape[1], 48);
     assert.equal(
       pooler_output.shape[0] * 4,
-      image_grid_thw.data.reduce((a: number, b: number) => a * b, 1),
+      Array.from(image_grid_thw.data).reduce((a, b) => a * b, 1),
     );
     assert.deepEqual(bytes(part.image_embeds), encodeTorch(pooler_output));
     const grid = BigInt64Array.from(image_grid_thw.data, BigInt);
