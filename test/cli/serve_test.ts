@@ -57,11 +57,11 @@ test("serve says what it serves, answers, logs, and ends at an interrupt with wh
   assert.equal((await ask()).status, 200);
   assert.equal((await fetch(`${url}/v1/models`)).status, 401);
   // Models are loaded again while requests go on.
-  child.kill("SIGHUP");
+  process.kill(child.pid as number, "SIGHUP");
   for (let i = 0; i < 3; i++) assert.equal((await ask()).status, 200);
   const last = ask();
   await last;
-  child.kill("SIGINT");
+  process.kill(child.pid as number, "SIGINT");
   const { code, stdout, stderr } = await ended;
   assert.equal(code, 0, stderr);
   assert.match(stderr, /SIGINT: answering what was accepted, then closing/);
