@@ -11,7 +11,7 @@ import { DIGITS, withServer } from "./served.ts";
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (let i = 0; i < 400; i++) {
+  for (let i = 0; i < 2000; i++) {
     if (await holds()) return;
     await sleep(5);
   }
@@ -101,7 +101,7 @@ test("a body that does not arrive in time is given up, and so is work that takes
 
 test("what waits for a client that leaves is dropped", async () => {
   const log: LogLine[] = [];
-  await withServer({ models: DIGIT_TEXTS, maxWait: 1500, log: (line) => log.push(line) }, async ({ get, post }) => {
+  await withServer({ models: DIGIT_TEXTS, maxWait: 20_000, batchMs: 60_000, log: (line) => log.push(line) }, async ({ get, post }) => {
     // The first call measures; from then on inputs wait for company.
     assert.equal((await post("/v1/embeddings", { input: "a" })).status, 200);
     const controller = new AbortController();
