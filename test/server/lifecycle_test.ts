@@ -101,19 +101,22 @@ test("a body that does not arrive in time is given up, and so is work that takes
 
 test("what waits for a client that leaves is dropped", async () => {
   const log: LogLine[] = [];
-  await withServer({ models: DIGIT_TEXTS, maxWait: 20_000, batchMs: 60_000, log: (line) => log.push(line) }, async ({ get, post }) => {
-    // The first call measures; from then on inputs wait for company.
-    assert.equal((await post("/v1/embeddings", { input: "a" })).status, 200);
-    const controller = new AbortController();
-    const left = post("/v1/embeddings", { input: "b" }, { signal: controller.signal });
-    left.catch(() => {});
-    await until(async () => (await gauge(get, "fovea_waiting_inputs")) > 0, "inputs wait");
-    controller.abort();
-    await assert.rejects(left);
-    await until(() => log.some(({ code }) => code === "client_left"), "the log has it");
-    assert.equal(log.find(({ code }) => code === "client_left")?.status, 499);
-    await until(async () => (await gauge(get, "fovea_waiting_inputs")) === 0, "nothing waits");
-  });
+  await withServer(
+    { models: DIGIT_TEXTS, maxWait: 20_000, batchMs: 60_000, log: (line) => log.push(line) },
+    async ({ get, post }) => {
+      // The first call measures; from then on inputs wait for company.
+      assert.equal((await post("/v1/embeddings", { input: "a" })).status, 200);
+      const controller = new AbortController();
+      const left = post("/v1/embeddings", { input: "b" }, { signal: controller.signal });
+      left.catch(() => {});
+      await until(async () => (await gauge(get, "fovea_waiting_inputs")) > 0, "inputs wait");
+      controller.abort();
+      await assert.rejects(left);
+      await until(() => log.some(({ code }) => code === "client_left"), "the log has it");
+      assert.equal(log.find(({ code }) => code === "client_left")?.status, 499);
+      await until(async () => (await gauge(get, "fovea_waiting_inputs")) === 0, "nothing waits");
+    },
+  );
 });
 
 test("until the models are loaded the server says that it is not ready", async () => {
