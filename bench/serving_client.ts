@@ -29,7 +29,7 @@ async function ask(url: string, requests: number, connections: number, pace: num
   let [next, failed] = [0, 0];
   const client = async (first: number, step: number): Promise<void> => {
     for (let i = first; i < requests; i = step === 0 ? next++ : i + step) {
-      if (step !== 0) await sleep(start + i * pace - performance.now());
+      if (step !== 0) await sleep(Math.max(0, start + i * pace - performance.now()));
       const body = bodies[i % bodies.length];
       const begin = performance.now();
       const headers = { "content-type": "application/json" };
