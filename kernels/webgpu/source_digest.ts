@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "39d4bdab571a3b62a68d5a282a5b494408490f34ff5e1157ff2827c41462d569";
+export const SOURCE_DIGEST: string = "45c1367f5daa408ffc8567f31b1299538253750a5a9e470c93a3ba58f5461afb";
