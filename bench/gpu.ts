@@ -23,6 +23,7 @@ import { median } from "./interleave.ts";
 const QUICK = process.argv.includes("--quick");
 const WANTED = process.argv.slice(2).filter((name) => !name.startsWith("--"));
 const RUNS = QUICK ? 3 : 20;
+const CALLS = 10_000;
 /** Cards that idled take a second of work until their clocks are up. */
 const WARM_MS = QUICK ? 0 : 1500;
 
@@ -180,6 +181,28 @@ async function model(name: string, spec: Model, batch: number): Promise<Row> {
   return { name, difference: worst / deviation, wallMs: median(times), ...deviceMs };
 }
 
+/** Ten thousand calls of changing sizes: what is off is the growth of bytes and of buffers. */
+async function steady(): Promise<Row> {
+  const runtime = await createRuntime({ device: "webgpu" });
+  const folder = fileURLToPath(new URL(`../test/fixtures/configs/${MINILM.folder}/`, import.meta.url));
+  const encoder = await runtime.load(folder, { loadFormat: "dummy", components: [MINILM.component] });
+  const encode = async (tokens: number): Promise<void> => {
+    await encoder.encode({ input_ids: inputOf({ ...MINILM, shape: [tokens] }, 1) }, { outputs: [MINILM.output] });
+  };
+  const kept = (): number => {
+    const { bytesInUse, details = {} } = runtime.stats().device;
+    return bytesInUse + details.buffers;
+  };
+  for (let tokens = 1; tokens <= 128; tokens++) await encode(tokens);
+  const before = kept();
+  const begin = performance.now();
+  for (let i = 0; i < CALLS; i++) await encode(1 + (hash32(9, i) % 128));
+  const wallMs = (performance.now() - begin) / CALLS;
+  const difference = Math.abs(kept() - before);
+  await runtime.close();
+  return { name: `${CALLS} calls of 1 to 128 tokens`, difference, wallMs };
+}
+
 const MODELS: readonly (readonly [string, Model, number])[] = [
   ["siglip-base f32 batch 1", SIGLIP, 1],
   ["siglip-base f32 batch 8", SIGLIP, 8],
@@ -204,6 +227,7 @@ const TOLERANCE = 8e-5;
 const cases: (readonly [string, () => Promise<Row>])[] = [
   ...PRODUCTS.map(([m, n, k]) => [`product ${m} x ${n} x ${k}`, () => product(m, n, k)] as const),
   ...(QUICK ? [] : MODELS.map(([name, spec, batch]) => [name, () => model(name, spec, batch)] as const)),
+  ...(QUICK ? [] : [["calls", steady] as const]),
 ];
 const host = await detectHost();
 const found = await webgpuPlugin.devices?.[0].probe(deviceHost(host));

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "45c1367f5daa408ffc8567f31b1299538253750a5a9e470c93a3ba58f5461afb";
+export const SOURCE_DIGEST: string = "5bf8b9d8cb8f3867bf1b7b72099090b8455fb14e47e9f81a16f5abab4368217e";

@@ -40,6 +40,29 @@ function callText(calls: readonly LinkedCall[], position = 0): string {
   return "a program without calls";
 }
 
+/**
+ * Waits for what a device was given until there is a reason to stop. The device then goes on for a while; what it is given
+ * later, be it in the same memory, comes behind that.
+ * @throws the context's reason to stop
+ */
+async function untilStopped(work: Promise<unknown>, { signal, check }: ForwardContext): Promise<void> {
+  let stop = (): void => {};
+  const stopped = new Promise<void>((resolve) => {
+    stop = resolve;
+  });
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    check();
+    await Promise.race([work, stopped]);
+    if (!signal.aborted) return;
+    // Nobody waits for it any more.
+    work.catch(() => {});
+    check();
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
+
 export interface ProgramRunner {
   /**
    * @throws the context's reason to stop; FoveaErrors that name the request, the component and its dims; `out_of_memory`
@@ -195,7 +218,7 @@ export function createProgramRunner(device: Device, memory: IdleMemory = createI
         let read = 0;
         const out: Record<string, Tensor> = {};
         // All at once: a device may bring them back together.
-        await Promise.all(
+        const reads = Promise.all(
           Object.entries(results).map(([name, value]) => {
             const place = program.values[value];
             const data = storageOf(place.dtype, place.bytes);
@@ -204,6 +227,7 @@ export function createProgramRunner(device: Device, memory: IdleMemory = createI
             return device.read(arena.buffer, place.offset, bytesOf(data));
           }),
         );
+        await untilStopped(reads, context);
         context.span({ kind: "read", name: context.tag, begin: reading, figures: { bytes: read } });
         tellTimes?.(context.now());
         return out;

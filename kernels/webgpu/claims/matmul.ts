@@ -64,7 +64,8 @@ const ceilOf = (a: Dim, b: Dim): Dim => floorDiv(add(a, b, -1), b);
  * launches, and the size of a call gives those of one a grid.
  */
 function dealsFor({ rows, batch }: ProductForm, n: Dim, k: Dim, box: Box): readonly Deal[] {
-  const tile = bounds(rows, box).max <= LOW.rows ? LOW : USUAL;
+  const isLow = bounds(rows, box).max <= LOW.rows || bounds(n, box).max <= LOW.columns;
+  const tile = isLow ? LOW : USUAL;
   const grid = matmulGrid(rows, n, batch, tile);
   const { min: least, max: most } = bounds(grid, box);
   // From a third of what is computed at once, thirds or fifths in two turns beat halves in one; from two thirds, the whole does.
@@ -74,6 +75,7 @@ function dealsFor({ rows, batch }: ProductForm, n: Dim, k: Dim, box: Box): reado
   const wanted = max(1, min(parts, floorDiv(k, LEAST_CHUNK)));
   const chunk = mul(tile.depth, ceilOf(k, mul(wanted, tile.depth)));
   const count = ceilOf(k, chunk);
+  if (bounds(count, box).max === 1) return [{ tile, when: 1, grid }];
   const others = sub(1, when);
   // What a range needs at most is known from the parts that there can be, whatever its sizes.
   const bytes = min(mul(4, others, count, batch, rows, n), 8 * AT_ONCE * tile.rows * tile.columns);
