@@ -194,6 +194,7 @@ async function steady(): Promise<Row> {
     return bytesInUse + details.buffers;
   };
   for (let tokens = 1; tokens <= 128; tokens++) await encode(tokens);
+  for (let i = 0; i < CALLS / 10; i++) await encode(1 + (hash32(8, i) % 128));
   const before = kept();
   const begin = performance.now();
   for (let i = 0; i < CALLS; i++) await encode(1 + (hash32(9, i) % 128));

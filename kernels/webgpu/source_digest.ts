@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "5bf8b9d8cb8f3867bf1b7b72099090b8455fb14e47e9f81a16f5abab4368217e";
+export const SOURCE_DIGEST: string = "4a439bea89512dce1c144ab1bc6872e0b6757e63c9c6e35578c9b70e154fbcd1";
