@@ -9,7 +9,7 @@ import { spawnSync } from "node:child_process";
 import { parseArgs } from "node:util";
 import { projectChecks } from "./lib/checks.mjs";
 import { ROOT } from "./lib/project.mjs";
-import { differences, listTests, RUNTIMES, runSuite, skipReason, versionOf } from "./lib/suites.mjs";
+import { adapterOf, differences, listTests, RUNTIMES, runSuite, skipReason, versionOf } from "./lib/suites.mjs";
 import { setup } from "./setup.mjs";
 import { checkSourceDigests } from "./source_digest.mjs";
 
@@ -80,6 +80,7 @@ async function runCheck({ name, run, notes }) {
 async function runRuntime(runtime, files, { limits, first, times }) {
   print(`${runtime} ${await versionOf(runtime)}: ${files.length} test files`);
   const { cases, ms, complete } = await runSuite(runtime, files, limits, first);
+  if (files.some((file) => file.startsWith("test/webgpu/"))) print(`webgpu: ${await adapterOf(runtime)}`, 2);
   if (times) printTimes(cases);
   const of = (outcome) => cases.filter((test) => test.outcome === outcome);
   const [passed, failed, skipped] = [of("passed"), of("failed"), of("skipped")];

@@ -48,6 +48,14 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   /** Called when the run's turn has come and nothing was computed; what it throws is what the run rejects with. */
   readonly onStart?: () => void;
+  /** Called before the next read ends, with the device's own time of this run, on devices that measure it. */
+  readonly onTime?: (time: DeviceTime) => void;
+}
+
+/** Milliseconds of a device's own clock, from the begin of what was timed first since the last read. */
+export interface DeviceTime {
+  readonly begin: number;
+  readonly end: number;
 }
 
 export interface DeviceStats {

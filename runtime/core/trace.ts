@@ -4,7 +4,8 @@ import type { Bindings } from "./dim.ts";
 /**
  * What the time went into. Of a call: `request` is the whole of it, `prepare` makes tensors of pictures, texts and sound,
  * `plan` dims and index tensors, `link` launches over one arena, `write` copies inputs to the device, `wait` is time behind
- * other calls, `launches` computes one component call, `read` copies results back. Before any call: `load` is the whole
+ * other calls, `launches` computes one component call, `read` copies results back, `device` is a component call by the clock
+ * of a device that has one, placed so that the last of a call ends with its `read`. Before any call: `load` is the whole
  * loading of a model, `compile` one component, `pass` one stage of the compiler, `weights` reading and packing one
  * instance's, `proof` one artifact's.
  */
@@ -17,6 +18,7 @@ export type SpanKind =
   | "wait"
   | "launches"
   | "read"
+  | "device"
   | "load"
   | "compile"
   | "pass"

@@ -1,5 +1,5 @@
 /** Runs linked programs: an arena per call in flight, kept for the next call that fits, with what was bound in it. */
-import type { BoundProgram, Device, DeviceBuffer } from "../abi/device.ts";
+import type { BoundProgram, Device, DeviceBuffer, DeviceTime, RunOptions } from "../abi/device.ts";
 import type { Tensor, Tensors } from "../abi/encoder.ts";
 import { internal } from "../core/diagnostics.ts";
 import type { DType } from "../core/dtype.ts";
@@ -38,6 +38,29 @@ function callText(calls: readonly LinkedCall[], position = 0): string {
     return `component "${tag}"${of}${dimsText(dims)}, call ${at + 1} of ${calls.length}`;
   }
   return "a program without calls";
+}
+
+/**
+ * Waits for what a device was given until there is a reason to stop. The device then goes on for a while; what it is given
+ * later, be it in the same memory, comes behind that.
+ * @throws the context's reason to stop
+ */
+async function untilStopped(work: Promise<unknown>, { signal, check }: ForwardContext): Promise<void> {
+  let stop = (): void => {};
+  const stopped = new Promise<void>((resolve) => {
+    stop = resolve;
+  });
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    check();
+    await Promise.race([work, stopped]);
+    if (!signal.aborted) return;
+    // Nobody waits for it any more.
+    work.catch(() => {});
+    check();
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
 }
 
 export interface ProgramRunner {
@@ -111,7 +134,12 @@ export function createProgramRunner(device: Device, memory: IdleMemory = createI
     while (idle.length > IDLE_ARENAS) drop(idle.shift() as Arena);
   };
   /** One run of bound launches; without an answer it names where it was. */
-  const compute = async (bound: BoundProgram, where: () => string, context: ForwardContext): Promise<number> => {
+  const compute = async (
+    bound: BoundProgram,
+    where: () => string,
+    context: ForwardContext,
+    onTime?: RunOptions["onTime"],
+  ): Promise<number> => {
     let started = 0;
     context.doing(() => "waiting for the device behind other calls");
     const onStart = (): void => {
@@ -119,10 +147,10 @@ export function createProgramRunner(device: Device, memory: IdleMemory = createI
       context.doing(() => `computing ${where()}`);
       started = context.now();
     };
-    await device.run(bound, { signal: context.signal, onStart });
+    await device.run(bound, { signal: context.signal, onStart, ...(onTime === undefined ? {} : { onTime }) });
     return started;
   };
-  const computeAll = async (arena: Arena, program: LinkedProgram, context: ForwardContext): Promise<void> => {
+  const computeAll = async (arena: Arena, program: LinkedProgram, context: ForwardContext): Promise<undefined> => {
     const bound = boundIn(arena, program);
     const where = (): string => callText(program.calls, bound.position);
     try {
@@ -130,9 +158,18 @@ export function createProgramRunner(device: Device, memory: IdleMemory = createI
     } catch (error) {
       throw inRequest(error, context, where());
     }
+    return undefined;
   };
-  /** Each component call for itself, so that its time is known; the launches are the same. */
-  const computeTraced = async ({ buffer }: Arena, program: LinkedProgram, context: ForwardContext): Promise<void> => {
+  /**
+   * Each component call for itself, so that its time is known; the launches are the same.
+   * @returns what tells the calls' times by the device's clock, when results were read
+   */
+  const computeTraced = async (
+    { buffer }: Arena,
+    program: LinkedProgram,
+    context: ForwardContext,
+  ): Promise<(end: number) => void> => {
+    const timed: { readonly name: string; readonly tag: string; readonly time: DeviceTime }[] = [];
     const launches = program.launches(buffer);
     let first = 0;
     for (const [at, { tag, instance, dims, launches: count, flops }] of program.calls.entries()) {
@@ -141,8 +178,8 @@ export function createProgramRunner(device: Device, memory: IdleMemory = createI
       const where = (): string => callText(program.calls, first - count);
       const waits = context.now();
       try {
-        const begin = await compute(bound, where, context);
         const name = instance === "" ? tag : `${tag} ${instance}`;
+        const begin = await compute(bound, where, context, (time) => timed.push({ name, tag, time }));
         const about = { tag, dims, figures: { call: at, launches: count, flops } };
         context.span({ kind: "wait", name, begin: waits, tag, until: begin });
         context.span({ kind: "launches", name, begin, ...about });
@@ -152,6 +189,11 @@ export function createProgramRunner(device: Device, memory: IdleMemory = createI
         bound.release();
       }
     }
+    return (end) => {
+      const last = Math.max(...timed.map(({ time }) => time.end));
+      for (const { name, tag, time } of timed)
+        context.span({ kind: "device", name, tag, begin: end - last + time.begin, until: end - last + time.end });
+    };
   };
   return {
     run: async (program, inputs, results, context) => {
@@ -170,13 +212,13 @@ export function createProgramRunner(device: Device, memory: IdleMemory = createI
           written += bytes.length;
         }
         context.span({ kind: "write", name: context.tag, begin, figures: { bytes: written } });
-        await (context.traced ? computeTraced : computeAll)(arena, program, context);
+        const tellTimes = await (context.traced ? computeTraced : computeAll)(arena, program, context);
         context.doing(() => "reading its results back");
         const reading = context.now();
         let read = 0;
         const out: Record<string, Tensor> = {};
         // All at once: a device may bring them back together.
-        await Promise.all(
+        const reads = Promise.all(
           Object.entries(results).map(([name, value]) => {
             const place = program.values[value];
             const data = storageOf(place.dtype, place.bytes);
@@ -185,7 +227,9 @@ export function createProgramRunner(device: Device, memory: IdleMemory = createI
             return device.read(arena.buffer, place.offset, bytesOf(data));
           }),
         );
+        await untilStopped(reads, context);
         context.span({ kind: "read", name: context.tag, begin: reading, figures: { bytes: read } });
+        tellTimes?.(context.now());
         return out;
       } finally {
         giveBack(arena);

@@ -1,9 +1,12 @@
 /** Models and components on WebGPU through the public API: counters, memory, neighbours, errors. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
+import { openGpuDevice } from "../../kernels/webgpu/device/adapter.ts";
 import { encodeCode } from "../../kernels/webgpu/device/code.ts";
-import { createRuntime, type Runtime } from "../../mod.ts";
+import { WebGpuDevice } from "../../kernels/webgpu/device/device.ts";
+import { createRuntime, type Runtime, type Span } from "../../mod.ts";
 import { hash32 } from "../../runtime/core/random.ts";
+import { detectHost } from "../../runtime/host/mod.ts";
 import type { GraphBuilder } from "../../runtime/ir/builder.ts";
 import { evaluateGraph, refTensor } from "../../runtime/ir/evaluate/mod.ts";
 import { hasCode } from "../kit/assertions.ts";
@@ -97,7 +100,7 @@ test("many calls of changing sizes leave buffers and bytes as they are", async (
   for (const tokens of [400, 399, 398]) await component.run(inputsOf(tokens));
   const { bytesInUse } = r.stats().device;
   const { buffers, bindGroups } = details(r);
-  for (let i = 0; i < 30; i++) await component.run(inputsOf(1 + (hash32(5, i) % 400)));
+  for (let i = 0; i < 200; i++) await component.run(inputsOf(1 + (hash32(5, i) % 40)));
   assert.equal(r.stats().device.bytesInUse, bytesInUse);
   assert.deepEqual([details(r).buffers, details(r).bindGroups], [buffers, bindGroups]);
   component.close();
@@ -117,6 +120,67 @@ test("calls at the same time, and closing one component, leave others on the dev
   assert.deepEqual((await other.run(inputsOf(50))).y.data, alone.y.data);
   other.close();
   assert.equal(r.stats().device.bytesInUse, 0);
+});
+
+test("a call that is aborted when the device has it ends at once, and its memory goes to the next call", async () => {
+  const r = await runtime();
+  const component = await r.compile({ tag: "test/step", symbols: SYMBOLS, build }, tensors);
+  const { y } = await component.run(inputsOf(400));
+  const { bytesInUse } = r.stats().device;
+  const { submits } = details(r);
+  const stop = new AbortController();
+  const reason = new Error("no longer wanted");
+  const aborted = component.run(inputsOf(400), { signal: stop.signal });
+  // It is given to the device within the turn that asks for it; where the device lives in a worker, there.
+  await new Promise((resolve) => setImmediate(resolve));
+  stop.abort(reason);
+  await assert.rejects(aborted, (error) => error === reason);
+  const again = await component.run(inputsOf(400));
+  assert.deepEqual(again.y.data, y.data);
+  assert.equal(r.stats().device.bytesInUse, bytesInUse);
+  assert.equal(details(r).submits, submits + 2);
+  component.close();
+});
+
+test("a traced call holds the device's own time where the adapter has a clock", async () => {
+  const r = await runtime();
+  const gpu = await (await detectHost()).gpu();
+  if ("unavailable" in gpu) throw new Error(gpu.unavailable);
+  const hasClock = (await gpu.requestAdapter())?.features.has("timestamp-query");
+  const component = await r.compile({ tag: "test/step", symbols: SYMBOLS, build }, tensors);
+  const spans: Span[] = [];
+  const inputs = inputsOf(400);
+  const { y } = await component.run(inputs, { trace: { span: (span) => spans.push(span) } });
+  const of = (kind: string): readonly Span[] => spans.filter((span) => span.kind === kind);
+  assert.deepEqual(
+    of("device").map(({ tag, begin, end }) => [tag, end >= begin]),
+    hasClock ? [["test/step", true]] : [],
+  );
+  assert.equal(of("launches").length, 1);
+  assert.deepEqual(y.data, (await component.run(inputs)).y.data);
+  component.close();
+});
+
+test("a lost device says so in whatever it is asked, and others go on", async () => {
+  const host = await detectHost();
+  const found = await openGpuDevice(() => host.gpu());
+  if ("unavailable" in found) throw new Error(found.unavailable);
+  const lost = new WebGpuDevice(found, "webgpu-core", 100_000);
+  const other = await openGpu();
+  const buffer = lost.allocate(64);
+  found.gpu.destroy();
+  await found.gpu.lost;
+  const isLost = hasCode("device_lost", /Make a new runtime/);
+  await assert.rejects(lost.read(buffer, 0, new Uint8Array(4)), isLost);
+  assert.throws(() => lost.allocate(4), isLost);
+  await assert.rejects(lost.load(new Map()), isLost);
+  await lost.close();
+  const own = other.allocate(8);
+  const back = new Uint8Array(8);
+  other.write(own, 0, Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8));
+  await other.read(own, 0, back);
+  assert.deepEqual([...back], [1, 2, 3, 4, 5, 6, 7, 8]);
+  await other.close();
 });
 
 test("what the device refuses is told with its kernel, and the device goes on", async () => {

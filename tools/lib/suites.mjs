@@ -48,6 +48,23 @@ export async function versionOf(runtime) {
   return /\d+\.\d+\.\d+\S*/.exec(stdout)?.[0] ?? "of unknown version";
 }
 
+const MAIN = {
+  bun: () => [...toolCommand("bun"), "runtime/cli/main.ts"],
+  deno: () => [...toolCommand("deno"), "run", "-A", "--no-check", "runtime/cli/main.ts"],
+  node: () => [process.execPath, ".build/node/runtime/cli/main.js"],
+};
+
+/** The adapter and its driver that the tests of WebGPU compute on, in the adapter's own words, or why there is none. */
+export async function adapterOf(runtime) {
+  const { stdout } = await capture([...MAIN[runtime](), "doctor", "--json"], { env: plainEnvironment(softwareGpu()) });
+  try {
+    const found = JSON.parse(stdout).devices.find(({ kind }) => kind === "webgpu");
+    return found.capabilities?.adapter ?? `none: ${found.unavailable}`;
+  } catch {
+    return `unknown: \`fovea doctor --json\` printed ${JSON.stringify(stdout.slice(0, 100))}`;
+  }
+}
+
 /**
  * Runs `files` on a runtime within `limits`, `{ suite, test }` in milliseconds (Node's `test` also holds for a file, Deno has
  * none), after the module `first` in each process where one is given; resolves to `{ cases, ms, complete }`. A file without a single test, an end with an error that no

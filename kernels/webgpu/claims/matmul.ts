@@ -4,7 +4,7 @@ import { exprKey } from "../../../runtime/abi/claims/expr.ts";
 import { type Grown, grow } from "../../../runtime/abi/claims/grow.ts";
 import { bytesOf, pointer, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import { type ProductForm, productForm } from "../../../runtime/abi/claims/product_form.ts";
-import type { Claim, ClaimContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
+import type { Arg, Claim, ClaimContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
 import {
   add,
   type Box,
@@ -13,6 +13,7 @@ import {
   dimEquals,
   divisorOf,
   floorDiv,
+  max,
   min,
   mul,
   product,
@@ -22,41 +23,66 @@ import {
 import { broadcastStrides, denseStrides } from "../../../runtime/core/strides.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import { exprFlops } from "../emit/expr.ts";
-import { DEPTH, type GpuTile, type MatmulOptions, matmulGrid, matmulKernel, TILES } from "../emit/matmul.ts";
+import { type GpuTile, matmulGrid, matmulKernel, TILES } from "../emit/matmul.ts";
 import { directGrid, directKernel } from "../emit/matmul_direct.ts";
+import { sumGrid, sumKernel } from "../emit/matmul_sum.ts";
 import { kindOf, tooManyBuffers } from "./kinds.ts";
 
 const NAME = "matmul";
 
-/** Results up to so many numbers are no work for tiles. */
+/** Results up to so many numbers of so short sums are no work for tiles. */
 const FEW_ELEMENTS = 64 * 64;
+const SHORT = 128;
 
-/** Workgroups that keep a large card busy. */
-const MANY_TILES = 128;
+/** Workgroups that a large card computes at once. Where there are fewer, they share K as well. */
+const AT_ONCE = 396;
 
-interface TilePart {
+/** Steps of K of a part, at least. */
+const LEAST_CHUNK = 128;
+
+const [USUAL, LOW] = TILES;
+
+/** How a product is dealt out: a launch over whole K, or one of parts of K and one that adds them. */
+interface Deal {
   readonly tile: GpuTile;
+  /** 1 where a call's size takes this way, else 0. */
+  readonly when: Dim;
   readonly grid: Dim;
+  readonly split?: {
+    /** Steps of K of a part, and parts. */
+    readonly chunk: Dim;
+    readonly count: Dim;
+    /** Of all parts' results. */
+    readonly bytes: Dim;
+  };
 }
 
+const ceilOf = (a: Dim, b: Dim): Dim => floorDiv(add(a, b, -1), b);
+
 /**
- * The largest tile of which there are enough, at the least and at the most that the range holds. Where they differ, the size of
- * a call says which of two launches has a grid.
+ * The largest tile of which there are enough, else parts of K. Where a range holds sizes on both sides, each way has its
+ * launches, and the size of a call gives those of one a grid.
  */
-function tilesFor({ rows, batch }: ProductForm, n: Dim, box: Box): readonly TilePart[] {
-  const gridOf = (tile: GpuTile): Dim => matmulGrid(rows, n, batch, tile);
-  const limits = TILES.map((tile) => bounds(gridOf(tile), box));
-  const chosen = (end: "min" | "max"): number => {
-    const found = limits.findIndex((l) => l[end] >= MANY_TILES);
-    return found < 0 ? TILES.length - 1 : found;
-  };
-  const [large, small] = [TILES[chosen("max")], TILES[chosen("min")]];
-  if (large === small) return [{ tile: large, grid: gridOf(large) }];
-  const enough = min(1, floorDiv(gridOf(large), MANY_TILES));
+function dealsFor({ rows, batch }: ProductForm, n: Dim, k: Dim, box: Box): readonly Deal[] {
+  const isLow = bounds(rows, box).max <= LOW.rows || bounds(n, box).max <= LOW.columns;
+  const tile = isLow ? LOW : USUAL;
+  const grid = matmulGrid(rows, n, batch, tile);
+  const { min: least, max: most } = bounds(grid, box);
+  // From a third of what is computed at once, thirds or fifths in two turns beat halves in one; from two thirds, the whole does.
+  const [third, enough] = [1, 2].map((thirds) => min(1, floorDiv(grid, (thirds * AT_ONCE) / 3 + 1)));
+  const when = least > (2 * AT_ONCE) / 3 ? 1 : most <= (2 * AT_ONCE) / 3 ? 0 : enough;
+  const parts = floorDiv(add(AT_ONCE, mul(AT_ONCE, third)), max(1, grid));
+  const wanted = max(1, min(parts, floorDiv(k, LEAST_CHUNK)));
+  const chunk = mul(tile.depth, ceilOf(k, mul(wanted, tile.depth)));
+  const count = ceilOf(k, chunk);
+  if (bounds(count, box).max === 1) return [{ tile, when: 1, grid }];
+  const others = sub(1, when);
+  // What a range needs at most is known from the parts that there can be, whatever its sizes.
+  const bytes = min(mul(4, others, count, batch, rows, n), 8 * AT_ONCE * tile.rows * tile.columns);
   return [
-    { tile: large, grid: mul(enough, gridOf(large)) },
-    { tile: small, grid: mul(sub(1, enough), gridOf(small)) },
-  ];
+    { tile, when, grid },
+    { tile, when: others, grid: mul(grid, count), split: { chunk, count, bytes } },
+  ].filter((deal) => deal.when !== 0);
 }
 
 interface Epilogue {
@@ -128,7 +154,7 @@ function claimProduct(context: ClaimContext, node: Node, epilogue: Epilogue): Of
     emit: (e) => {
       const places = read.map((_, i) => sources.source(e, i));
       const transposed = node.attributes.transpose_b === true;
-      const options: Omit<MatmulOptions, "tile" | "whole"> = {
+      const options = {
         transposed,
         epilogue: epilogue.expr,
         kinds: {
@@ -139,33 +165,46 @@ function claimProduct(context: ClaimContext, node: Node, epilogue: Epilogue): Of
       };
       const [ofA, ...others] = form.strides;
       const batchB = others.length > epilogue.operands.length ? last(others).batch : 0;
-      const words: readonly Dim[] = [
-        ...[form.rows, n, k, ofA.batch, ofA.row, batchB, transposed ? k : n],
-        ...epilogue.operands.flatMap((o, i) => {
-          const place = places[i + 2];
-          return [others[i].batch, others[i].row, columnStep(o.shape, place.strides, n)];
-        }),
-      ];
-      const step = (code: Uint8Array, grid: Dim, more: readonly Dim[] = []): void =>
-        e.step({
-          name: epilogue.covers.map((c) => c.op).join("_"),
-          code,
-          args: [
-            { place: e.output, offset: 0, mode: "write" },
-            ...places.map((place, i) => pointer(place, read[i])),
-            ...[...words, ...more].map((size) => ({ size })),
-          ],
-          grid,
-          flops,
-        });
+      const sizes = [form.rows, n, k, ofA.batch, ofA.row, batchB, transposed ? k : n];
+      const ofOperands = epilogue.operands.flatMap((o, i) => {
+        const { strides } = places[i + 2];
+        return [others[i].batch, others[i].row, columnStep(o.shape, strides, n)];
+      });
       const elements = product(node.shape);
-      if (bounds(elements, context.box).max <= FEW_ELEMENTS) {
-        step(directKernel(options), directGrid(elements), [elements]);
+      const name = epilogue.covers.map((c) => c.op).join("_");
+      const pointers = places.map((place, i) => pointer(place, read[i]));
+      const out: Arg = { place: e.output, offset: 0, mode: "write" };
+      const inWords = (dims: readonly Dim[]): readonly Arg[] => dims.map((size) => ({ size }));
+      if (bounds(elements, context.box).max <= FEW_ELEMENTS && bounds(k, context.box).max <= SHORT) {
+        const args = [out, ...pointers, ...inWords([...sizes, ...ofOperands, elements])];
+        e.step({ name, code: directKernel(options), args, grid: directGrid(elements), flops });
         return;
       }
-      const whole = divisorOf(k, context.box) % DEPTH === 0;
-      for (const { tile, grid } of tilesFor(form, n, context.box))
-        step(matmulKernel({ ...options, whole, tile }), grid);
+      for (const { tile, when, grid, split } of dealsFor(form, n, k, context.box)) {
+        const whole = divisorOf(k, context.box) % tile.depth === 0;
+        const own = { name, grid: mul(when, grid), flops: mul(when, flops) };
+        if (split === undefined) {
+          const args = [out, ...pointers, ...inWords([...sizes, ...ofOperands])];
+          e.step({ ...own, code: matmulKernel({ ...options, whole, tile }), args });
+          continue;
+        }
+        const parts = e.scratch(split.bytes);
+        const kinds = { ...options.kinds, operands: [] };
+        const partial = matmulKernel({ transposed, kinds, epilogue: undefined, whole, tile });
+        const [ofParts, all] = (["write", "read"] as const).map((mode): Arg => ({ place: parts, offset: 0, mode }));
+        e.step({
+          ...own,
+          code: partial,
+          args: [ofParts, ...pointers.slice(0, 2), ...inWords([...sizes, split.chunk, elements])],
+        });
+        e.step({
+          name: `${name}_sum`,
+          code: sumKernel(options),
+          args: [...[out, all, ...pointers.slice(2)], ...inWords([form.rows, n, split.count, elements, ...ofOperands])],
+          grid: mul(when, sumGrid(elements)),
+          flops: 0,
+        });
+      }
     },
   };
   return claim;

@@ -46,6 +46,9 @@ const LIMITS: readonly string[] = [
   ...["Buffers", "Textures"].flatMap((kind) => ["Vertex", "Fragment"].map((s) => `maxStorage${kind}In${s}Stage`)),
 ];
 
+/** What is used where there is: the device's own clock. */
+const OPTIONAL: readonly GPUFeatureName[] = ["timestamp-query"];
+
 /** The adapter's own values of {@link LIMITS}, as far as it knows them. */
 function largestLimits({ limits }: GPUAdapter): Record<string, number> {
   const found = limits as unknown as Readonly<Record<string, number | undefined>>;
@@ -71,7 +74,10 @@ export async function openGpuDevice(find: () => Promise<GPU | Unavailable>): Pro
   if ("unavailable" in gpu) return gpu;
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (adapter === null) return { unavailable: "no adapter was found; is a graphics driver installed?" };
-  const device = await adapter.requestDevice({ requiredLimits: largestLimits(adapter) });
+  const device = await adapter.requestDevice({
+    requiredLimits: largestLimits(adapter),
+    requiredFeatures: OPTIONAL.filter((name) => adapter.features.has(name)),
+  });
   if (await computes(device))
     return { gpu: device, capabilities: adapterCapabilities(adapter), origin: [gpu, adapter] };
   device.destroy();

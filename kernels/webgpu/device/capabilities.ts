@@ -16,10 +16,11 @@ export const WEBGPU_TARGETS: readonly string[] = Object.keys(TARGETS);
 /** Adapters that compute on the processor, by what they call themselves. */
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|software|basic render/i;
 
-/** What a probe adds to a target's capabilities: `software` where the adapter is none of a card. */
+/** What a probe adds to a target's capabilities: the adapter's own words, and `software` where it is none of a card. */
 export function adapterCapabilities({ info }: GPUAdapter): Capabilities {
   const names = [info.vendor, info.architecture, info.device, info.description];
-  return names.some((name) => SOFTWARE.test(name)) ? { software: true } : {};
+  const adapter = names.filter((name) => name !== "").join(", ") || "without a name";
+  return { adapter, ...(names.some((name) => SOFTWARE.test(name)) ? { software: true } : {}) };
 }
 
 /** @throws FoveaError `unknown_target` that lists the known names. */

@@ -17,6 +17,7 @@ import { type BytePatcher, createBytePatcher } from "./byte_patch.ts";
 import { webgpuCapabilities } from "./capabilities.ts";
 import { pointersOf, type Sharing } from "./code.ts";
 import { Ledger, largestBuffer } from "./ledger.ts";
+import { PassClock } from "./pass_clock.ts";
 import { createPipelines, type Pipelines } from "./pipelines.ts";
 import { ReadBack } from "./read_back.ts";
 import { USAGE } from "./usage.ts";
@@ -36,6 +37,10 @@ interface Command {
 interface Program extends BoundProgram {
   readonly commands: readonly Command[];
   readonly words: PlacedWords;
+  /** Runs so far. */
+  runs: number;
+  /** The next run, recorded while the device computes one. */
+  recorded: GPUCommandBuffer | undefined;
 }
 
 const isAddress = (arg: Address | number): arg is Address => typeof arg === "object";
@@ -68,9 +73,13 @@ export class WebGpuDevice implements Device {
   readonly #words: WordsHeap;
   readonly #patcher: BytePatcher;
   readonly #reads: ReadBack;
+  readonly #clock: PassClock;
   /** Commands that are not submitted yet: runs, or bytes that are put into words. */
   #pending: GPUCommandEncoder | undefined;
   #pendingRuns = false;
+  /** What is recorded before `#pending`, and the programs among it. */
+  #finished: GPUCommandBuffer[] = [];
+  #ran: Set<Program> = new Set();
   #pendingPatches: { readonly gpu: GPUBuffer; readonly first: number; readonly end: number }[] = [];
   /** What the device found wrong with what was submitted since the last read. */
   #judged: Promise<unknown>[] = [];
@@ -93,14 +102,17 @@ export class WebGpuDevice implements Device {
     const usage = USAGE.storage | USAGE.copySource | USAGE.copyTarget;
     this.#pool = new BufferPool({ device: gpu, usage, most, onDestroy: (buffer) => this.#bindings.forget(buffer) });
     this.#patcher = createBytePatcher(gpu);
+    this.#clock = new PassClock(gpu);
     this.#reads = new ReadBack({
       device: gpu,
       most,
       encoder: () => this.#encoder(),
+      times: (encoder) => this.#clock.take(encoder),
       submit: () => {
         this.#submit();
         return Promise.all(this.#judged.splice(0)).then(() => {});
       },
+      submitted: () => this.#recordAhead(),
     });
     gpu.addEventListener("uncapturederror", (event) => {
       const { message } = (event as GPUUncapturedErrorEvent).error;
@@ -188,10 +200,14 @@ export class WebGpuDevice implements Device {
       launches: launches.length,
       commands,
       words,
+      runs: 0,
+      recorded: undefined,
       release: () => {
         if (this.#failure?.code === "device_closed") return;
         this.#submit();
         words.release();
+        program.recorded = undefined;
+        program.runs = Number.NEGATIVE_INFINITY;
       },
     };
     return program;
@@ -214,12 +230,31 @@ export class WebGpuDevice implements Device {
   }
 
   /** Records the run; it is submitted with the next read. */
-  async run(bound: BoundProgram, { signal, onStart }: RunOptions): Promise<void> {
+  async run(bound: BoundProgram, { signal, onStart, onTime }: RunOptions): Promise<void> {
     this.#check();
     signal?.throwIfAborted();
     onStart?.();
-    const { commands, words } = bound as Program;
-    const pass = this.#encoder().beginComputePass();
+    const program = bound as Program;
+    const timestampWrites = onTime === undefined ? undefined : this.#clock.next(onTime);
+    if (program.recorded === undefined || timestampWrites !== undefined) {
+      this.#record(this.#encoder(), program, timestampWrites);
+    } else {
+      this.#finish();
+      this.#finished.push(program.recorded);
+      program.recorded = undefined;
+    }
+    program.runs++;
+    this.#ran.add(program);
+    this.#pendingRuns = true;
+    this.#runs++;
+  }
+
+  #record(
+    encoder: GPUCommandEncoder,
+    { commands, words }: Program,
+    timestampWrites?: GPUComputePassTimestampWrites,
+  ): void {
+    const pass = encoder.beginComputePass(timestampWrites === undefined ? {} : { timestampWrites });
     let last: GPUComputePipeline | undefined;
     for (const { pipeline, group, place, across, down } of commands) {
       if (pipeline !== last) pass.setPipeline(pipeline);
@@ -229,8 +264,17 @@ export class WebGpuDevice implements Device {
       pass.dispatchWorkgroups(across, down);
     }
     pass.end();
-    this.#pendingRuns = true;
-    this.#runs++;
+  }
+
+  /** Records the next runs of programs that came more than once: the device is busy, and their next call need not wait for it. */
+  #recordAhead(): void {
+    for (const program of this.#ran) {
+      if (program.runs < 2 || program.recorded !== undefined) continue;
+      const encoder = this.#gpu.createCommandEncoder();
+      this.#record(encoder, program);
+      program.recorded = encoder.finish();
+    }
+    this.#ran.clear();
   }
 
   stats(): DeviceStats {
@@ -258,6 +302,7 @@ export class WebGpuDevice implements Device {
     this.#buffers.clear();
     this.#pool.clear();
     this.#reads.clear();
+    this.#clock.clear();
     this.#bindings.clear();
     this.#words.clear();
     this.#opened.gpu.destroy();
@@ -272,11 +317,17 @@ export class WebGpuDevice implements Device {
     return this.#pending;
   }
 
-  #submit(): void {
+  #finish(): void {
     if (this.#pending === undefined) return;
-    this.#gpu.pushErrorScope("validation");
-    this.#gpu.queue.submit([this.#pending.finish()]);
+    this.#finished.push(this.#pending.finish());
     this.#pending = undefined;
+  }
+
+  #submit(): void {
+    if (this.#pending === undefined && this.#finished.length === 0) return;
+    this.#gpu.pushErrorScope("validation");
+    this.#finish();
+    this.#gpu.queue.submit(this.#finished.splice(0));
     this.#pendingRuns = false;
     this.#pendingPatches = [];
     this.#submits++;

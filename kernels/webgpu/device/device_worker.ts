@@ -1,5 +1,5 @@
 /** The worker that a device lives in. Runtime-neutral: the host's worker entry imports this file and calls `start`. */
-import type { BoundProgram, DeviceBuffer, Launch } from "../../../runtime/abi/device.ts";
+import type { BoundProgram, DeviceBuffer, DeviceTime, Launch } from "../../../runtime/abi/device.ts";
 import { FoveaError, internal } from "../../../runtime/core/diagnostics.ts";
 import { openGpuDevice } from "./adapter.ts";
 import { WebGpuDevice } from "./device.ts";
@@ -15,6 +15,7 @@ class Served {
   readonly #device: WebGpuDevice;
   readonly #buffers: Map<number, DeviceBuffer> = new Map();
   readonly #programs: Map<number, BoundProgram> = new Map();
+  #times: (readonly [number, DeviceTime])[] = [];
 
   constructor(device: WebGpuDevice) {
     this.#device = device;
@@ -22,6 +23,11 @@ class Served {
 
   get stats(): ReturnType<WebGpuDevice["stats"]> {
     return this.#device.stats();
+  }
+
+  /** Times that came to be known since the last call. */
+  takeTimes(): readonly (readonly [number, DeviceTime])[] {
+    return this.#times.splice(0);
   }
 
   #buffer(id: number): DeviceBuffer {
@@ -56,12 +62,14 @@ class Served {
         this.#programs.get(message.program)?.release();
         this.#programs.delete(message.program);
         return undefined;
-      case "run":
+      case "run": {
+        const { program, timed } = message;
         await device.run(
-          this.#programs.get(message.program) ?? internal(`program ${message.program} is not bound`),
-          {},
+          this.#programs.get(program) ?? internal(`program ${program} is not bound`),
+          timed === undefined ? {} : { onTime: (time) => this.#times.push([timed, time]) },
         );
         return undefined;
+      }
       case "read": {
         const found = message.reads.map(({ bytes }) => new Uint8Array(bytes));
         await Promise.all(
@@ -98,6 +106,7 @@ export async function start(port: WorkerPort): Promise<void> {
           ...(value === undefined ? {} : { value }),
           ...(error === undefined ? {} : { error }),
           stats: own.stats,
+          times: own.takeTimes(),
         });
       } catch (error) {
         if (!("request" in message)) failure ??= errorOf(error);

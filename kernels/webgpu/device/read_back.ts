@@ -1,5 +1,6 @@
 /** Reads that are asked for together come back through one copy and one wait. */
 import { BufferPool } from "./buffer_pool.ts";
+import type { TimesTaken } from "./pass_clock.ts";
 import { USAGE } from "./usage.ts";
 
 interface Read {
@@ -16,8 +17,12 @@ export interface ReadBackOptions {
   readonly most: number;
   /** Where commands are recorded. */
   readonly encoder: () => GPUCommandEncoder;
+  /** Times of passes that came to be known, which travel along. */
+  readonly times: (encoder: GPUCommandEncoder) => TimesTaken | undefined;
   /** Submits what was recorded; rejects with what the device found wrong with it. */
   readonly submit: () => Promise<void>;
+  /** Called when the device is at work and the result is waited for. */
+  readonly submitted: () => void;
 }
 
 const READ_MODE = 1;
@@ -66,17 +71,24 @@ export class ReadBack {
       size += bytes;
       return { first, bytes, at };
     });
+    const encoder = this.#options.encoder();
+    const times = this.#options.times(encoder);
+    const timesAt = Math.ceil(size / 8) * 8;
+    if (times !== undefined) size = timesAt + times.bytes;
     const staging = this.#pool.take(size);
     try {
-      const encoder = this.#options.encoder();
       for (const [i, { source }] of reads.entries())
         encoder.copyBufferToBuffer(source, places[i].first, staging, places[i].at, places[i].bytes);
+      if (times !== undefined) encoder.copyBufferToBuffer(times.source, 0, staging, timesAt, times.bytes);
       const submitted = this.#options.submit();
       this.count++;
-      await Promise.all([submitted, staging.mapAsync(READ_MODE, 0, size)]);
-      const mapped = staging.getMappedRange(0, size);
+      const mapped = staging.mapAsync(READ_MODE, 0, size);
+      this.#options.submitted();
+      await Promise.all([submitted, mapped]);
+      const range = staging.getMappedRange(0, size);
       for (const [i, { offset, into }] of reads.entries())
-        into.set(new Uint8Array(mapped, places[i].at + offset - places[i].first, into.length));
+        into.set(new Uint8Array(range, places[i].at + offset - places[i].first, into.length));
+      times?.deliver(range.slice(timesAt, timesAt + times.bytes));
       staging.unmap();
       this.#pool.give(staging);
     } catch (error) {

@@ -54,6 +54,7 @@ export class WorkerDevice implements Device {
   readonly #buffers: Map<DeviceBuffer, number> = new Map();
   readonly #codes: Set<string> = new Set();
   readonly #waiting: Map<number, Waiting> = new Map();
+  readonly #timed: Map<number, NonNullable<RunOptions["onTime"]>> = new Map();
   #reads: { readonly reads: Read[]; readonly done: Promise<void> } | undefined;
   #last = 0;
   #runs = 0;
@@ -174,11 +175,18 @@ export class WorkerDevice implements Device {
     return program;
   }
 
-  async run(bound: BoundProgram, { signal, onStart }: RunOptions): Promise<void> {
+  async run(bound: BoundProgram, { signal, onStart, onTime }: RunOptions): Promise<void> {
     this.#check();
     signal?.throwIfAborted();
     onStart?.();
-    this.#post({ type: "run", program: (bound as Program).id });
+    const program = (bound as Program).id;
+    if (onTime === undefined) {
+      this.#post({ type: "run", program });
+    } else {
+      const timed = ++this.#last;
+      this.#timed.set(timed, onTime);
+      this.#post({ type: "run", program, timed });
+    }
     this.#runs++;
   }
 
@@ -226,6 +234,10 @@ export class WorkerDevice implements Device {
     this.#waiting.delete(message.request);
     if (this.#waiting.size === 0) this.#worker.unref();
     this.#details = message.stats.details;
+    for (const [timed, time] of message.times ?? []) {
+      this.#timed.get(timed)?.(time);
+      this.#timed.delete(timed);
+    }
     if (message.error === undefined) waiting?.resolve(message.value);
     else waiting?.reject(new FoveaError(message.error.code, message.error.message));
   }

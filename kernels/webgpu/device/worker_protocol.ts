@@ -1,5 +1,5 @@
 /** Messages between the caller's thread and the worker that a device lives in. Buffers and programs are numbers, given by the caller. */
-import type { Capabilities, DeviceStats, Unavailable } from "../../../runtime/abi/device.ts";
+import type { Capabilities, DeviceStats, DeviceTime, Unavailable } from "../../../runtime/abi/device.ts";
 
 /** A worker's side of its messages; the host's worker entry supplies it. */
 export interface WorkerPort {
@@ -37,7 +37,11 @@ export type ToWorker =
   | { readonly type: "write"; readonly buffer: number; readonly offset: number; readonly data: Uint8Array }
   | { readonly type: "bind"; readonly program: number; readonly launches: readonly SentLaunch[] }
   | { readonly type: "unbind"; readonly program: number }
-  | { readonly type: "run"; readonly program: number }
+  | {
+      readonly type: "run";
+      readonly program: number /** Number of the run, where its time is wanted. */;
+      readonly timed?: number;
+    }
   | { readonly type: "read"; readonly request: number; readonly reads: readonly SentRead[] }
   | { readonly type: "close"; readonly request: number };
 
@@ -66,6 +70,8 @@ export interface AnswerMessage {
   /** Blobs that `load` compiled, or the bytes of a read. */
   readonly value?: number | readonly Uint8Array[];
   readonly stats: DeviceStats;
+  /** Times of runs that came to be known, by the runs' numbers. */
+  readonly times?: readonly (readonly [number, DeviceTime])[];
 }
 
 export type FromWorker = OpenedMessage | AbsentMessage | AnswerMessage;

@@ -1,18 +1,21 @@
 /**
- * Attention by streaming: a workgroup for a block of queries of a head goes over blocks of keys, staged through workgroup
- * memory, and keeps the softmax's running sums. Four invocations share a query: each takes a quarter of the keys' scores, and of
- * the result's numbers.
+ * Attention by streaming: a workgroup for a block of queries of a head goes over blocks of keys and values in workgroup memory,
+ * the next of which come while one is worked on. An invocation holds one query and sees a part of each block's keys, with the
+ * softmax's running sums of its own; parts meet at the end.
  */
 import { internal } from "../../../runtime/core/diagnostics.ts";
 import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
 import type { ArgumentKind } from "../device/code.ts";
 import { f32, gpuKernel, type KernelScope, LOWEST, pointer, words } from "./kernel.ts";
 
-/** Invocations of a query. */
+/** Parts of a block's keys, each with invocations of its own for all queries, so that neighbours read the same keys. */
 const PARTS = 4;
 
-/** Bytes of workgroup memory that queries, keys or values, and scores may take. */
-const MOST_BYTES = 15 * 1024;
+/** Bytes of workgroup memory that queries, keys and values may take. */
+const MOST_BYTES = 14 * 1024;
+
+/** Fours of a head that an invocation holds of its query; those of larger heads lie in workgroup memory. */
+const HELD_FOURS = 20;
 
 interface Blocks {
   readonly queries: number;
@@ -22,8 +25,11 @@ interface Blocks {
 /** Sizes of blocks whose memory suffices for a size of heads, the largest first; nothing where none does. */
 export function attentionBlocks(headDim: number): Blocks | undefined {
   const fours = Math.ceil(headDim / 4);
-  const sizes = [16, 8].flatMap((queries) => [16, 8, 4].map((keys) => ({ queries, keys })));
-  return sizes.find(({ queries, keys }) => 16 * fours * (queries + keys) + 4 * queries * (keys + 1) <= MOST_BYTES);
+  const sizes = [32, 16, 8].flatMap((queries) => [16, 8, 4].map((keys) => ({ queries, keys })));
+  return sizes.find(({ queries, keys }) => {
+    const held = fours > HELD_FOURS ? queries * fours : 0;
+    return 16 * (held + Math.max(2 * keys * fours, queries * PARTS * PARTS + keys * fours)) <= MOST_BYTES;
+  });
 }
 
 export interface AttentionOptions {
@@ -72,9 +78,18 @@ export function attentionKernel(options: AttentionOptions): Uint8Array {
   const { headDim, scale, causal, window, keyMask, segments, group, kinds } = options;
   const { queries, keys } = blocksOf(headDim);
   const fours = Math.ceil(headDim / 4);
-  const workgroup = queries * PARTS;
+  const invocations = queries * PARTS;
   const ownKeys = range(keys / PARTS);
-  const ownFours = range(Math.ceil(fours / PARTS));
+  const held = fours <= HELD_FOURS;
+  /** Fours of keys, and as many of values, that an invocation stages. */
+  const staged = range(Math.ceil((keys * fours) / invocations));
+  const chunks = Math.ceil(fours / PARTS);
+  /** A block's keys, then its values, by parts; at the end a chunk of what all invocations summed up. */
+  const sides = Math.max(2, Math.ceil((queries * PARTS * PARTS) / (keys * fours)));
+  const tileType = [fours, ownKeys.length, PARTS, sides].reduce((type, size) => `array<${type}, ${size}>`, "vec4<f32>");
+  /** An element of workgroup memory by its number. */
+  const flat = (i: string): string =>
+    `tile[(${i}) / ${keys * fours}u][((${i}) / ${ownKeys.length * fours}u) % ${PARTS}u][((${i}) / ${fours}u) % ${ownKeys.length}u][(${i}) % ${fours}u]`;
   return gpuKernel({
     name: "attention",
     args: [
@@ -83,26 +98,67 @@ export function attentionKernel(options: AttentionOptions): Uint8Array {
       ...words(...attentionNames(options)),
     ],
     element: "f32",
-    workgroup,
+    workgroup: invocations,
     write: (scope) => {
       const { word, at } = scope;
-      /** Puts lines of a head into workgroup memory in fours; what lies behind the last number is 0. */
-      const stage = (tile: string, from: string, lines: number, token: string, most: string, head: string): string => `
-  for (var i = lane; i < ${lines * fours}u; i += ${workgroup}u) {
-    let line = i / ${fours}u;
-    let d = (i % ${fours}u) * 4u;
-    let start = batch * ${word(`${from}_batch`)} + min(${token} + line, ${most} - 1u) * ${word(`${from}_token`)} + ${head} * ${word(`${from}_head`)} + d;
-    ${tile}[i] = vec4<f32>(${range(4)
-      .map((c) => {
-        const value = at(from, `start + ${c}u`);
-        return headDim % 4 === 0 ? value : `select(0.0f, ${value}, d + ${c}u < ${headDim}u)`;
-      })
-      .join(", ")});
+      /** Four numbers of a line; what lies behind the last number is 0. */
+      const four = (from: string, start: string, d: string): string =>
+        `vec4<f32>(${range(4)
+          .map((c) => {
+            const value = at(from, `${start} + ${c}u`);
+            return headDim % 4 === 0 ? value : `select(0.0f, ${value}, ${d} + ${c}u < ${headDim}u)`;
+          })
+          .join(", ")})`;
+      const place = (i: number): string => `(lane + ${i * invocations}u)`;
+      const inside = (i: number): string =>
+        (i + 1) * invocations > keys * fours ? `if (${place(i)} < ${keys * fours}u) ` : "";
+      const take = staged.map((i) => {
+        const d = `(${place(i)} % ${fours}u) * 4u`;
+        const line = `min(next + ${place(i)} / ${fours}u, ${word("keys")} - 1u)`;
+        const start = (name: string): string => `${name}_start + line * ${word(`${name}_token`)} + d`;
+        return `${inside(i)}{ let d = ${d}; let line = ${line};
+    k${i} = ${four("k", start("k"), "d")}; v${i} = ${four("v", start("v"), "d")}; }`;
+      });
+      const put = staged.map(
+        (i) => `${inside(i)}{ let i = ${place(i)}; ${flat("i")} = k${i}; ${flat(`i + ${keys * fours}u`)} = v${i}; }`,
+      );
+      const start = (name: string, head: string): string =>
+        `batch * ${word(`${name}_batch`)} + ${head} * ${word(`${name}_head`)}`;
+      const query = (f: number): string => four("q", `q_start + ${4 * f}u`, `${4 * f}u`);
+      const dots = range(fours).map((f) => {
+        const q = held ? `q${f}` : `query_tile[${f}][own]`;
+        return `{ let q = ${q}; ${ownKeys.map((j) => `d${j} = fma(q, tile[0][part][${j}][${f}], d${j});`).join(" ")} }`;
+      });
+      const seen = (j: number): string => {
+        const mask = keyMask
+          ? ` && ${at("mask", `batch * ${word("keys")} + min(key${j}, ${word("keys")} - 1u)`)} != 0.0f`
+          : "";
+        return `let key${j} = block + part * ${ownKeys.length}u + ${j}u;
+    let s${j} = select(${LOWEST}, (d${j}.x + d${j}.y + d${j}.z + d${j}.w) * ${f32(scale)}, key${j} >= first && key${j} < end${mask});`;
+      };
+      const ends = range(chunks).map((chunk) => {
+        const own = range(Math.min(PARTS, fours - chunk * PARTS));
+        const f = `${chunk * PARTS}u + part`;
+        const guard = own.length < PARTS ? ` && part < ${own.length}u` : "";
+        const stores = COMPONENTS.map((component, c) => {
+          const d = `(${f}) * 4u + ${c}u`;
+          const within = (chunk + 1) * PARTS * 4 > headDim ? `if (${d} < ${headDim}u) ` : "";
+          return `${within}{ ${at("out", `line + ${d}`)} = sum.${component}; }`;
+        });
+        return `workgroupBarrier();
+  ${own.map((i) => `${flat(`(part * ${PARTS}u + ${i}u) * ${queries}u + own`)} = acc${chunk * PARTS + i} * share;`).join(" ")}
+  workgroupBarrier();
+  if (is_query${guard}) {
+    let sum = (${range(PARTS)
+      .map((p) => flat(`(${p * PARTS}u + part) * ${queries}u + own`))
+      .join(" + ")}) * by;
+    ${stores.join(" ")}
   }`;
+      });
       return `
-var<workgroup> query: array<vec4<f32>, ${queries * fours}>;
-var<workgroup> block_tile: array<vec4<f32>, ${keys * fours}>;
-var<workgroup> scores: array<f32, ${queries * keys}>;
+var<workgroup> tile: ${tileType};
+${held ? "" : `var<workgroup> query_tile: array<array<vec4<f32>, ${queries}>, ${fours}>;`}
+var<workgroup> sums: array<vec2<f32>, ${invocations}>;
 var<workgroup> spans: array<vec2<u32>, ${queries}>;
 var<workgroup> whole_span: vec2<u32>;
 fn run(item: u32, lane: u32) {
@@ -127,62 +183,65 @@ fn run(item: u32, lane: u32) {
     whole_span = span;
   }
   let span = workgroupUniformLoad(&whole_span);
-  ${stage("query", "q", queries, "token0", word("queries"), "head")}
-  ${ownFours.map((f) => `var acc${f} = vec4<f32>();`).join(" ")}
+  let k_start = ${start("k", "key_head")};
+  let v_start = ${start("v", "key_head")};
+  let q_start = ${start("q", "head")} + min(token, ${word("queries")} - 1u) * ${word("q_token")};
+  ${
+    held
+      ? range(fours)
+          .map((f) => `let q${f} = ${query(f)};`)
+          .join("\n  ")
+      : `if (part == 0u) {\n  ${range(fours)
+          .map((f) => `query_tile[${f}][own] = ${query(f)};`)
+          .join("\n  ")}\n  }`
+  }
+  ${range(fours)
+    .map((f) => `var acc${f} = vec4<f32>();`)
+    .join(" ")}
+  ${staged.map((i) => `var k${i} = vec4<f32>(); var v${i} = vec4<f32>();`).join(" ")}
   var top = ${LOWEST};
   var total = 0.0f;
+  var next = span.x;
+  ${take.join("\n  ")}
   for (var block = span.x; block < span.y; block += ${keys}u) {
     workgroupBarrier();
-    ${stage("block_tile", "k", keys, "block", word("keys"), "key_head")}
+    ${put.join("\n    ")}
     workgroupBarrier();
-    ${ownKeys.map((j) => `var dot${j} = 0.0f;`).join(" ")}
-    for (var f = 0u; f < ${fours}u; f++) {
-      let q = query[own * ${fours}u + f];
-      ${ownKeys.map((j) => `dot${j} += dot(q, block_tile[(part * ${ownKeys.length}u + ${j}u) * ${fours}u + f]);`).join(" ")}
+    next = block + ${keys}u;
+    if (next < span.y) {
+    ${take.join("\n    ")}
     }
-    ${ownKeys
-      .map((j) => {
-        const seen = keyMask
-          ? ` && ${at("mask", `batch * ${word("keys")} + min(key${j}, ${word("keys")} - 1u)`)} != 0.0f`
-          : "";
-        return `let key${j} = block + part * ${ownKeys.length}u + ${j}u;
-    scores[own * ${keys}u + part * ${ownKeys.length}u + ${j}u] = select(${LOWEST}, dot${j} * ${f32(scale)}, is_query && key${j} >= first && key${j} < end${seen});`;
-      })
-      .join("\n    ")}
-    workgroupBarrier();
-    ${stage("block_tile", "v", keys, "block", word("keys"), "key_head")}
-    var larger = top;
-    for (var j = 0u; j < ${keys}u; j++) { larger = max(larger, scores[own * ${keys}u + j]); }
-    let shrink = select(exp(top - larger), 1.0f, larger == top);
-    ${ownFours.map((f) => `acc${f} *= shrink;`).join(" ")}
-    total *= shrink;
-    top = larger;
-    workgroupBarrier();
-    for (var j = 0u; j < ${keys}u; j++) {
-      let score = scores[own * ${keys}u + j];
-      let weight = select(exp(score - top), 0.0f, score == ${LOWEST});
-      total += weight;
-      ${ownFours
-        .map((f) => {
-          const four = `${f * PARTS}u + part`;
-          const guard = (f + 1) * PARTS > fours ? `if (${four} < ${fours}u) ` : "";
-          return `${guard}{ acc${f} += weight * block_tile[j * ${fours}u + ${four}]; }`;
-        })
+    ${ownKeys.map((j) => `var d${j} = vec4<f32>();`).join(" ")}
+    ${dots.join("\n    ")}
+    ${ownKeys.map(seen).join("\n    ")}
+    let larger = max(top, ${ownKeys.slice(1).reduce((text, j) => `max(${text}, s${j})`, "s0")});
+    if (larger > top) {
+      let shrink = select(exp(top - larger), 0.0f, top == ${LOWEST});
+      ${range(fours)
+        .map((f) => `acc${f} *= shrink;`)
         .join(" ")}
+      total *= shrink;
+      top = larger;
     }
+    ${ownKeys.map((j) => `let w${j} = select(exp(s${j} - top), 0.0f, s${j} == ${LOWEST});`).join(" ")}
+    total += ${ownKeys.map((j) => `w${j}`).join(" + ")};
+    ${range(fours)
+      .map((f) => ownKeys.map((j) => `acc${f} = fma(vec4<f32>(w${j}), tile[1][part][${j}][${f}], acc${f});`).join(" "))
+      .join("\n    ")}
   }
-  if (!is_query) { return; }
-  let by = select(1.0f / total, 0.0f, total == 0.0f);
+  sums[lane] = vec2<f32>(top, total);
+  workgroupBarrier();
+  ${range(PARTS)
+    .map((p) => `let sum${p} = sums[${p * queries}u + own];`)
+    .join(" ")}
+  let highest = max(max(sum0.x, sum1.x), max(sum2.x, sum3.x));
+  let all = ${range(PARTS)
+    .map((p) => `select(exp(sum${p}.x - highest) * sum${p}.y, 0.0f, sum${p}.x == ${LOWEST})`)
+    .join(" + ")};
+  let by = select(1.0f / all, 0.0f, all == 0.0f);
+  let share = select(exp(top - highest), 0.0f, top == ${LOWEST});
   let line = ((batch * ${word("queries")} + token) * ${word("heads")} + head) * ${headDim}u;
-  ${ownFours
-    .flatMap((f) =>
-      COMPONENTS.map((component, c) => {
-        const d = `(${f * PARTS}u + part) * 4u + ${c}u`;
-        const inside = (f + 1) * PARTS * 4 > headDim ? `if (${d} < ${headDim}u) ` : "";
-        return `${inside}{ ${at("out", `line + ${d}`)} = acc${f}.${component} * by; }`;
-      }),
-    )
-    .join("\n  ")}
+  ${ends.join("\n  ")}
 }`;
     },
   });

@@ -8,24 +8,21 @@ import type { ArgumentKind } from "../device/code.ts";
 import { lowerExpr, mathFor } from "./expr.ts";
 import { gpuKernel, type KernelScope, pointer, words } from "./kernel.ts";
 
-/** Steps of K that are staged at a time, and those that are written out: shader compilers guard loops, and take long over much code. */
-export const DEPTH = 16;
-const UNROLLED = 4;
-
 /** Rows and columns of C by a workgroup, and of each of its invocations; multiples of 4. */
 export interface GpuTile {
   readonly rows: number;
   readonly columns: number;
   readonly ownRows: number;
   readonly ownColumns: number;
+  /** Steps of K that are staged at a time, and those that are written out; powers of two. */
+  readonly depth: number;
+  readonly unrolled: number;
 }
 
-/** The largest first: they read least, and need the largest results to keep a card busy. */
-export const TILES: readonly GpuTile[] = [
-  { rows: 128, columns: 64, ownRows: 8, ownColumns: 8 },
-  { rows: 64, columns: 64, ownRows: 8, ownColumns: 4 },
-  { rows: 32, columns: 64, ownRows: 4, ownColumns: 4 },
-  { rows: 16, columns: 32, ownRows: 4, ownColumns: 4 },
+/** For products of many rows, and for those of few. */
+export const TILES: readonly [GpuTile, GpuTile] = [
+  { rows: 128, columns: 64, ownRows: 8, ownColumns: 8, depth: 16, unrolled: 8 },
+  { rows: 16, columns: 32, ownRows: 4, ownColumns: 4, depth: 16, unrolled: 4 },
 ];
 
 type Memory = Exclude<ArgumentKind, "word">;
@@ -33,15 +30,20 @@ type Memory = Exclude<ArgumentKind, "word">;
 export interface MatmulOptions {
   readonly tile: GpuTile;
   readonly transposed: boolean;
-  /** K is a multiple of {@link DEPTH}. */
+  /** K is a multiple of what the tile stages at a time. */
   readonly whole: boolean;
-  /** Input 0 is the product; the others are `operands`. */
-  readonly epilogue: ScalarExpr;
+  /**
+   * Input 0 is the product; the others are `operands`. Nothing where a workgroup takes a part of K: its results lie behind those
+   * of the parts before, for `sumKernel` to add.
+   */
+  readonly epilogue: ScalarExpr | undefined;
   readonly kinds: { readonly a: Memory; readonly b: Memory; readonly operands: readonly Memory[] };
 }
 
-export const matmulNames = ({ kinds }: Pick<MatmulOptions, "kinds">): readonly string[] => [
+/** `chunk`: steps of K of a part, a multiple of what is staged; `elements`: those of C. */
+export const matmulNames = ({ kinds, epilogue }: Pick<MatmulOptions, "kinds" | "epilogue">): readonly string[] => [
   ...["m", "n", "k", "a_batch", "a_row", "b_batch", "b_row"],
+  ...(epilogue === undefined ? ["chunk", "elements"] : []),
   ...kinds.operands.flatMap((_, i) => [`o${i}_batch`, `o${i}_row`, `o${i}_column`]),
 ];
 
@@ -64,6 +66,8 @@ interface Side {
   readonly batch: string;
   /** Elements from line to line, or from step to step where lines lie one behind the other. */
   readonly step: string;
+  /** Fours of a step of K before this side's. */
+  readonly base: number;
 }
 
 /** Fours from a step of K to the next: one more than there are, so that steps begin in different banks. */
@@ -72,43 +76,51 @@ const pitch = (lines: number): number => lines / 4 + 1;
 /** Declarations before the loop, then what takes values at `at_k` from memory, and puts them into workgroup memory. */
 function staging(
   side: Side,
-  workgroup: number,
+  { depth: staged, unrolled }: GpuTile,
+  invocations: number,
   whole: boolean,
-  { at, word }: KernelScope,
+  { at }: KernelScope,
 ): readonly [string, string, string] {
-  const { name, lines, count, first, alongK, batch, step } = side;
+  const { name, lines, count, first, alongK, batch, step, base } = side;
   const fours = lines / 4;
   const [declare, take, put]: string[][] = [[], [], []];
-  for (const i of range((fours * DEPTH) / workgroup)) {
+  const entries = fours * staged;
+  for (const i of range(Math.ceil(entries / invocations))) {
     const [depth, four] = [`${name}_depth${i}`, `${name}_four${i}`];
-    const s = `(lane + ${i * workgroup}u)`;
+    const s = `(lane + ${i * invocations}u)`;
     // Neighbours read neighbours.
     declare.push(
       alongK
-        ? `let ${depth} = ${s} % ${DEPTH}u; let ${four} = ${s} / ${DEPTH}u;`
+        ? `let ${depth} = ${s} % ${staged}u; let ${four} = ${s} / ${staged}u;`
         : `let ${depth} = ${s} / ${fours}u; let ${four} = ${s} % ${fours}u;`,
     );
     declare.push(`var ${name}${i} = vec4<f32>();`);
-    for (const [p, part] of PARTS.entries()) {
+    const reads = PARTS.map((part, p) => {
       // Lines behind the last repeat it: their results are not stored.
       const line = `min(${first} + ${four} * 4u + ${p}u, ${count} - 1u)`;
       const place = alongK ? `${line} * ${step} + ${depth}` : `${depth} * ${step} + ${line}`;
       declare.push(`let ${name}_at${i}_${p} = ${batch} + ${place};`);
       const read = at(name, `${name}_at${i}_${p} + at_k${alongK ? "" : ` * ${step}`}`);
-      take.push(`${name}${i}.${part} = ${whole ? read : `select(0.0f, ${read}, at_k + ${depth} < ${word("k")})`};`);
-    }
-    put.push(`tile_${name}[${depth} * ${pitch(lines)}u + ${four}] = ${name}${i};`);
+      return `${name}${i}.${part} = ${whole ? read : `select(0.0f, ${read}, at_k + ${depth} < end_k)`};`;
+    });
+    const guard = (i + 1) * invocations > entries ? `if (${s} < ${entries}u) ` : "";
+    take.push(`${guard}{ ${reads.join("\n    ")} }`);
+    put.push(`${guard}{ tile[${depth} / ${unrolled}u][${depth} % ${unrolled}u][${four} + ${base}u] = ${name}${i}; }`);
   }
   return [declare.join("\n  "), take.join("\n    "), put.join("\n    ")];
 }
 
+const invocationsOf = ({ rows, columns, ownRows, ownColumns }: GpuTile): number =>
+  (rows / ownRows) * (columns / ownColumns);
+
 /** C [batch, m, n] = epilogue(A [batch, m, k] B), B [k, n] or, transposed, [n, k]. */
 export function matmulKernel(options: MatmulOptions): Uint8Array {
   const { tile, transposed, whole, epilogue, kinds } = options;
-  const { rows, columns, ownRows, ownColumns } = tile;
+  const { rows, columns, ownRows, ownColumns, depth, unrolled } = tile;
   const across = columns / ownColumns;
-  const workgroup = (rows / ownRows) * across;
+  const invocations = invocationsOf(tile);
   const [rowFours, columnFours] = [range(ownRows / 4), range(ownColumns / 4)];
+  const sums = range(ownRows).flatMap((r) => columnFours.map((f) => `s${r}_${f}`));
   return gpuKernel({
     name: "matmul",
     args: [
@@ -119,37 +131,37 @@ export function matmulKernel(options: MatmulOptions): Uint8Array {
       ...words(...matmulNames(options)),
     ],
     element: "f32",
-    workgroup,
+    workgroup: invocations,
     write: (scope) => {
       const { word, at } = scope;
       const sides: readonly Side[] = [
         {
           ...{ name: "a", lines: rows, count: word("m"), first: "row0", alongK: true },
-          ...{ batch: `batch * ${word("a_batch")}`, step: word("a_row") },
+          ...{ batch: `batch * ${word("a_batch")}`, step: word("a_row"), base: 0 },
         },
         {
           ...{ name: "b", lines: columns, count: word("n"), first: "column0", alongK: transposed },
-          ...{ batch: `batch * ${word("b_batch")}`, step: word("b_row") },
+          ...{ batch: `batch * ${word("b_batch")}`, step: word("b_row"), base: pitch(rows) },
         },
       ];
-      const [a, b] = sides.map((side) => staging(side, workgroup, whole, scope));
-      const products = range(UNROLLED).map((d) => {
+      const [a, b] = sides.map((side) => staging(side, tile, invocations, whole, scope));
+      const products = range(unrolled).map((d) => {
         const loads = [
-          ...rowFours.map((f) => `let a_${f} = tile_a[a_at + ${d * pitch(rows) + f}u];`),
-          ...columnFours.map((f) => `let b_${f} = tile_b[b_at + ${d * pitch(columns) + f * across}u];`),
+          ...rowFours.map((f) => `let a_${f} = tile[block][${d}][a_own + ${f}u];`),
+          ...columnFours.map((f) => `let b_${f} = tile[block][${d}][b_own + ${f * across}u];`),
         ];
-        const sums = range(ownRows).flatMap((r) =>
+        const terms = range(ownRows).flatMap((r) =>
           columnFours.map((f) => {
             const left = `vec4<f32>(a_${r >> 2}.${PARTS[r & 3]})`;
             return `s${r}_${f} = fma(${left}, b_${f}, s${r}_${f});`;
           }),
         );
-        return `{ ${[...loads, ...sums].join(" ")} }`;
+        return `{ ${[...loads, ...terms].join(" ")} }`;
       });
       const store = range(ownRows).map((r) => {
         const fours = columnFours.map((f) => {
           const inputs = [`s${r}_${f}`, ...kinds.operands.map((_, o) => `e${o}`)];
-          const { code, result } = lowerExpr(epilogue, inputs, 4);
+          const { code, result } = lowerExpr(epilogue ?? { input: 0 }, inputs, 4);
           const reads = kinds.operands.map((_, o) => {
             const from = `batch * ${word(`o${o}_batch`)} + r * ${word(`o${o}_row`)}`;
             const values = PARTS.map((part) => at(`o${o}`, `p${o} + c.${part} * ${word(`o${o}_column`)}`));
@@ -165,42 +177,50 @@ export function matmulKernel(options: MatmulOptions): Uint8Array {
       let result = ${result};
       ${stores.join(" ")} }`;
         });
-        return `{ let r = row + ${r}u; if (r < ${word("m")}) { let line = (batch * ${word("m")} + r) * ${word("n")};
+        return `{ let r = row + ${r}u; if (r < ${word("m")}) { let line = ${epilogue === undefined ? `part * ${word("elements")} + ` : ""}(batch * ${word("m")} + r) * ${word("n")};
     ${fours.join("\n    ")} } }`;
       });
       return `${mathFor(4)}
-var<workgroup> tile_a: array<vec4<f32>, ${DEPTH * pitch(rows)}>;
-var<workgroup> tile_b: array<vec4<f32>, ${DEPTH * pitch(columns)}>;
+var<workgroup> tile: array<array<array<vec4<f32>, ${pitch(rows) + pitch(columns)}>, ${unrolled}>, ${depth / unrolled}>;
 fn run(item: u32, lane: u32) {
   let panels = (${word("n")} + ${columns - 1}u) / ${columns}u;
   let blocks = (${word("m")} + ${rows - 1}u) / ${rows}u;
+  ${
+    epilogue === undefined
+      ? `let batches = ${word("elements")} / (${word("m")} * ${word("n")});
+  let part = item / (panels * blocks * batches);
+  let batch = (item / (panels * blocks)) % batches;
+  let first_k = part * ${word("chunk")};
+  let end_k = min(${word("k")}, first_k + ${word("chunk")});`
+      : `let batch = item / (panels * blocks);
+  let first_k = 0u;
+  let end_k = ${word("k")};`
+  }
   let column0 = (item % panels) * ${columns}u;
   let row0 = ((item / panels) % blocks) * ${rows}u;
-  let batch = item / (panels * blocks);
   let a_own = (lane / ${across}u) * ${ownRows / 4}u;
-  let b_own = lane % ${across}u;
-  ${range(ownRows)
-    .flatMap((r) => columnFours.map((f) => `var s${r}_${f} = vec4<f32>();`))
-    .join(" ")}
+  let b_own = lane % ${across}u + ${pitch(rows)}u;
+  ${sums.map((sum) => `var ${sum} = vec4<f32>();`).join(" ")}
   ${a[0]}
   ${b[0]}
-  var at_k = 0u;
+  var at_k = first_k;
+  ${a[1]}
+  ${b[1]}
   loop {
-    ${a[1]}
-    ${b[1]}
     workgroupBarrier();
     ${a[2]}
     ${b[2]}
     workgroupBarrier();
-    var a_at = a_own;
-    var b_at = b_own;
-    for (var d = 0u; d < ${DEPTH / UNROLLED}u; d++) {
-    ${products.join("\n    ")}
-    a_at += ${UNROLLED * pitch(rows)}u;
-    b_at += ${UNROLLED * pitch(columns)}u;
+    at_k += ${depth}u;
+    // The next steps of K come while these are multiplied.
+    if (at_k < end_k) {
+    ${a[1]}
+    ${b[1]}
     }
-    at_k += ${DEPTH}u;
-    if (at_k >= ${word("k")}) { break; }
+    for (var block = 0u; block < ${depth / unrolled}u; block++) {
+    ${products.join("\n    ")}
+    }
+    if (at_k >= end_k) { break; }
   }
   let row = row0 + (lane / ${across}u) * ${ownRows}u;
   let column = column0 + (lane % ${across}u) * 4u;

@@ -1,4 +1,5 @@
 /** Products whose results are too few for tiles: an invocation for each number, straight from memory. */
+import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
 import { ceilDiv, type Dim } from "../../../runtime/core/dim.ts";
 import { lowerExpr, mathFor } from "./expr.ts";
 import { gpuKernel, pointer, words } from "./kernel.ts";
@@ -9,7 +10,9 @@ const WORKGROUP = 64;
 export const directGrid = (elements: Dim): Dim => ceilDiv(elements, WORKGROUP);
 
 /** Takes what `matmulKernel` takes, and behind it the elements of the result. */
-export function directKernel(options: Omit<MatmulOptions, "tile" | "whole">): Uint8Array {
+export function directKernel(
+  options: Omit<MatmulOptions, "tile" | "whole"> & { readonly epilogue: ScalarExpr },
+): Uint8Array {
   const { transposed, epilogue, kinds } = options;
   return gpuKernel({
     name: "matmul",

@@ -5,19 +5,27 @@ import { f32, gpuKernel, LOWEST, pointer, words } from "./kernel.ts";
 
 const WORKGROUP = 128;
 
-/** `sum_` and `max_` of a value of each invocation, the same result for all. */
+/** A row's values up to so many lie in registers. */
+const HELD = 16 * WORKGROUP;
+
+const QUARTER = WORKGROUP / 4;
+const COMBINED = { sum: "all + partial[i]", max: "max(all, partial[i])" } as const;
+const OF_FOUR = {
+  sum: "all.x + all.y + all.z + all.w",
+  max: "max(max(all.x, all.y), max(all.z, all.w))",
+} as const;
+
+/** `sum_` and `max_` of a value of each invocation, the same result for all: each adds what all left in workgroup memory. */
 const REDUCTIONS = (["sum", "max"] as const)
   .map(
     (name) => `
 fn ${name}_(lane: u32, value: f32) -> f32 {
   workgroupBarrier();
-  partial[lane] = value;
-  for (var half = ${WORKGROUP / 2}u; half > 0u; half = half >> 1u) {
-    workgroupBarrier();
-    if (lane < half) { partial[lane] = ${name === "sum" ? "partial[lane] + partial[lane + half]" : "max(partial[lane], partial[lane + half])"}; }
-  }
+  partial[lane >> 2u][lane & 3u] = value;
   workgroupBarrier();
-  return partial[0];
+  var all = partial[0];
+  for (var i = 1u; i < ${QUARTER}u; i++) { all = ${COMBINED[name]}; }
+  return ${OF_FOUR[name]};
 }`,
   )
   .join("\n");
@@ -29,41 +37,43 @@ interface Scope {
   readonly scale: string;
   readonly bias: string;
   readonly width: string;
+  /** Statements for each of an invocation's columns `i`. */
+  readonly each: (body: string) => string;
 }
 
-const each = (body: string): string => `for (var i = lane; i < width; i += ${WORKGROUP}u) { ${body} }`;
-const sumOf = (value: string): string => `acc = 0.0f;\n  ${each(`acc += ${value};`)}\n  acc = sum_(lane, acc);`;
+const sumOf = ({ each }: Scope, value: string): string =>
+  `acc = 0.0f;\n  ${each(`acc += ${value};`)}\n  acc = sum_(lane, acc);`;
 const countOf = "f32(width)";
 
 /** Statements for one row; `acc` is a variable. */
 const BODIES: Readonly<Record<string, (s: Scope, node: Node) => string>> = {
-  layer_norm: ({ x, out, scale, bias }, { attributes, inputs }) => `
-  ${sumOf(x)}
+  layer_norm: (s, { attributes, inputs }) => `
+  ${sumOf(s, s.x)}
   let mean = acc / ${countOf};
-  ${sumOf(`(${x} - mean) * (${x} - mean)`)}
+  ${sumOf(s, `(${s.x} - mean) * (${s.x} - mean)`)}
   let by = 1.0f / sqrt(acc / ${countOf} + ${f32(attributes.eps as number)});
-  ${each(`${out} = (${x} - mean) * by${inputs.length > 1 ? ` * ${scale}` : ""}${inputs.length > 2 ? ` + ${bias}` : ""};`)}`,
-  rms_norm: ({ x, out, scale }, { attributes, inputs }) => `
-  ${sumOf(`${x} * ${x}`)}
+  ${s.each(`${s.out} = (${s.x} - mean) * by${inputs.length > 1 ? ` * ${s.scale}` : ""}${inputs.length > 2 ? ` + ${s.bias}` : ""};`)}`,
+  rms_norm: (s, { attributes, inputs }) => `
+  ${sumOf(s, `${s.x} * ${s.x}`)}
   let by = 1.0f / sqrt(acc / ${countOf} + ${f32(attributes.eps as number)});
-  ${each(`${out} = ${x} * by${inputs.length > 1 ? ` * ${scale}` : ""};`)}`,
-  l2_normalize: ({ x, out }) => `
-  ${sumOf(`${x} * ${x}`)}
+  ${s.each(`${s.out} = ${s.x} * by${inputs.length > 1 ? ` * ${s.scale}` : ""};`)}`,
+  l2_normalize: (s) => `
+  ${sumOf(s, `${s.x} * ${s.x}`)}
   let by = 1.0f / sqrt(acc);
-  ${each(`${out} = ${x} * by;`)}`,
-  softmax: ({ x, out }) => `
+  ${s.each(`${s.out} = ${s.x} * by;`)}`,
+  softmax: (s) => `
   acc = ${LOWEST};
-  ${each(`acc = max(acc, ${x});`)}
+  ${s.each(`acc = max(acc, ${s.x});`)}
   let top = max_(lane, acc);
-  ${sumOf(`exp(${x} - top)`)}
-  ${each(`${out} = exp(${x} - top) / acc;`)}`,
-  reduce_sum: ({ x, out }) => `${sumOf(x)}\n  if (lane == 0u) { ${out} = acc; }`,
-  reduce_mean: ({ x, out }) => `${sumOf(x)}\n  if (lane == 0u) { ${out} = acc / ${countOf}; }`,
-  reduce_max: ({ x, out }) => `
+  ${sumOf(s, `exp(${s.x} - top)`)}
+  ${s.each(`${s.out} = exp(${s.x} - top) / acc;`)}`,
+  reduce_sum: (s) => `${sumOf(s, s.x)}\n  if (lane == 0u) { ${s.out} = acc; }`,
+  reduce_mean: (s) => `${sumOf(s, s.x)}\n  if (lane == 0u) { ${s.out} = acc / ${countOf}; }`,
+  reduce_max: (s) => `
   acc = ${LOWEST};
-  ${each(`acc = max(acc, ${x});`)}
+  ${s.each(`acc = max(acc, ${s.x});`)}
   acc = max_(lane, acc);
-  if (lane == 0u) { ${out} = acc; }`,
+  if (lane == 0u) { ${s.out} = acc; }`,
 };
 
 /** Operations for an element, for the roofline. */
@@ -74,6 +84,7 @@ export const rowFlops = (op: string): number => FLOPS[op] ?? 1;
 
 /** Arguments: output, input and parameters; width, and elements from row to row of input and output. */
 export function rowKernel(node: Node, kinds: readonly Exclude<ArgumentKind, "word">[]): Uint8Array {
+  const width = node.inputs[0].shape[node.inputs[0].shape.length - 1];
   const parameters = node.inputs.slice(1).map((_, i) => `parameter${i}`);
   return gpuKernel({
     name: node.op,
@@ -86,19 +97,36 @@ export function rowKernel(node: Node, kinds: readonly Exclude<ArgumentKind, "wor
     workgroup: WORKGROUP,
     write: ({ word, at }) => {
       const parameter = (i: number): string => (i < parameters.length ? at(parameters[i], "i") : "");
+      const x = (i: string): string => at("x", `item * ${word("step")} + ${i}`);
+      const columns = typeof width === "number" && width <= HELD ? Math.ceil(width / WORKGROUP) : 0;
+      const held = Array.from({ length: columns }, (_, c) => {
+        const i = `lane + ${c * WORKGROUP}u`;
+        return `let x${c} = ${x((c + 1) * WORKGROUP > (width as number) ? `min(${i}, ${(width as number) - 1}u)` : i)};`;
+      });
+      const each = (body: string): string =>
+        columns === 0
+          ? `for (var i = lane; i < width; i += ${WORKGROUP}u) { let x = ${x("i")}; ${body} }`
+          : held
+              .map((_, c) => {
+                const inside = (c + 1) * WORKGROUP > (width as number) ? "if (i < width) " : "";
+                return `{ let i = lane + ${c * WORKGROUP}u; let x = x${c}; ${inside}{ ${body} } }`;
+              })
+              .join("\n  ");
       const scope: Scope = {
-        x: at("x", `item * ${word("step")} + i`),
+        x: "x",
         out: at("out", `item * ${word("out_step")} + ${node.op.startsWith("reduce_") ? "0u" : "i"}`),
         scale: parameter(0),
         bias: parameter(1),
         width: word("width"),
+        each,
       };
       return `
-var<workgroup> partial: array<f32, ${WORKGROUP}>;
+var<workgroup> partial: array<vec4<f32>, ${QUARTER}>;
 ${REDUCTIONS}
 fn run(item: u32, lane: u32) {
   let width = ${scope.width};
   var acc = 0.0f;
+  ${held.join("\n  ")}
   ${BODIES[node.op](scope, node)}
 }`;
     },
