@@ -5,6 +5,7 @@
 import { FoveaError } from "../../core/diagnostics.ts";
 import { type ByteSource, memorySource } from "./byte_source.ts";
 import type { CheckpointFiles } from "./checkpoint_files.ts";
+import { readAhead } from "./read_ahead.ts";
 import { INDEX_FILE, readIndex, SINGLE_FILE } from "./weight_index.ts";
 
 /** The runtime's `fetch`, or one that adds credentials. */
@@ -140,7 +141,7 @@ export function httpFiles(base: URL, fetch: Fetch): CheckpointFiles {
         `${url} does not exist: the server answered with status ${result.status}.`,
       );
     }
-    return result.ranges ? rangeSource(fetch, url, result.size) : wholeSource(fetch, url);
+    return result.ranges ? readAhead(rangeSource(fetch, url, result.size)) : wholeSource(fetch, url);
   };
 
   const list = async (): Promise<readonly string[]> => {
