@@ -8,7 +8,7 @@ import { allOps } from "./session/all_ops.ts";
 import { createArtifacts } from "./session/artifacts.ts";
 import { type DeviceReport, deviceHost, openFirst, reportDevices, type TuningSource } from "./session/devices.ts";
 import { encodersOf } from "./session/encoder_plugins.ts";
-import { configuredDevices, devicePlugins, FIRST_PARTY_ENCODERS, firstPartyPlugins } from "./session/first_party.ts";
+import { configuredDevices, devicePlugins, FIRST_PARTY_ENCODERS } from "./session/first_party.ts";
 import { createJournal } from "./session/journal.ts";
 import { checkRuntimeOptions, type RuntimeOptions } from "./session/options.ts";
 import { openPackSource } from "./session/pack_source.ts";
@@ -130,7 +130,7 @@ export async function probeDevices(
   const host = await detectHost();
   const store = openStore(cache === undefined ? {} : { cache }, host);
   const tuning: TuningSource = (kind, engine) => readTuning(store, kind, engine);
-  return reportDevices(plugins ?? (await firstPartyPlugins()), deviceHost(host), tuning);
+  return reportDevices(plugins ?? (await devicePlugins()), deviceHost(host), tuning);
 }
 
 /** Keeps what was measured about a device's targets where runtimes with this cache find it. */

@@ -4,7 +4,14 @@ import { createDrawing } from "./drawing.js";
 import { classifyImages, createRuntime } from "./fovea/fovea.js";
 
 const find = (id) => document.getElementById(id);
-const [devices, progress, status, ranking, timing, form] = ["devices", "progress", "status", "ranking", "timing", "model"].map(find);
+const [devices, progress, status, ranking, timing, form] = [
+  "devices",
+  "progress",
+  "status",
+  "ranking",
+  "timing",
+  "model",
+].map(find);
 
 const SAMPLES = ["017-0", "006-1", "000-2", "036-3", "023-4", "009-5", "003-6", "005-7", "008-8", "007-9"];
 
@@ -30,47 +37,47 @@ function source() {
   return folder.files.length > 0 ? { files: folder.files } : address.value;
 }
 
+/** Opens a runtime and loads the model, once what was there is closed. */
+async function openModel(options, before) {
+  await (await before?.catch(() => undefined))?.runtime.close();
+  const log = { topics: ["recompiles"], write: ({ tag }) => say(`Compiling ${tag} …`) };
+  const runtime = await createRuntime({ ...options, cache: "fovea", onProgress: showProgress, log });
+  try {
+    return { runtime, encoder: await runtime.load(source()) };
+  } catch (error) {
+    await runtime.close();
+    throw error;
+  }
+}
+
 async function load({ name, options }) {
-  const before = loaded;
   const begin = performance.now();
-  loaded = (async () => {
-    await (await before?.catch(() => undefined))?.runtime.close();
-    const runtime = await createRuntime({ ...options, ...SETTINGS });
-    try {
-      return { runtime, encoder: await runtime.load(source()) };
-    } catch (error) {
-      await runtime.close();
-      throw error;
-    }
-  })();
+  const own = openModel(options, loaded);
+  loaded = own;
   document.body.dataset.state = "loading";
   progress.removeAttribute("value");
   say(`Opening ${name} …`);
   try {
-    const { runtime } = await loaded;
-    // The first picture, at the latest a sample, compiles what all others take.
+    const { runtime } = await own;
+    // The first picture, at the latest a sample, compiles what was left for it.
     if (latest === undefined) await drawing.show(await fetchSample(SAMPLES[0]));
     else await classify(latest);
+    if (own !== loaded) return;
     const { compiled, cacheHits } = runtime.stats().counters;
     progress.max = 1;
     progress.value = 1;
     const origin = compiled === 0 ? `${cacheHits} artifacts from the cache` : `${compiled} artifacts compiled`;
     say(`Ready on ${runtime.device} (${runtime.target}), ${seconds(begin)}, ${origin}.`);
+    // For the console.
+    globalThis.fovea = await own;
     document.body.dataset.state = "ready";
   } catch (error) {
+    if (own !== loaded) return;
     progress.value = 0;
     say(error.message, true);
     document.body.dataset.state = "failed";
   }
 }
-
-/** One picture at a time: what is made for batches of them is compiled only where one comes. */
-const SETTINGS = {
-  cache: "fovea",
-  compile: { base: { lazy: true } },
-  onProgress: showProgress,
-  log: { topics: ["recompiles"], write: ({ tag }) => say(`Compiling ${tag} …`) },
-};
 
 const seconds = (begin) => `${((performance.now() - begin) / 1000).toFixed(2)} s`;
 
@@ -88,8 +95,8 @@ async function classify(picture) {
     if (picture !== latest) return;
     const ranked = words.map((label, i) => ({ label, share: probabilities[i] })).sort((a, b) => b.share - a.share);
     ranking.replaceChildren(...ranked.slice(0, 10).map(rankingLine));
-    const threads = runtime.device === "wasm" ? `, ${runtime.threads || 1} of its threads` : "";
-    timing.textContent = `${elapsed.toFixed(1)} ms on ${runtime.device}${threads}, picture and ${words.length} texts.`;
+    const threads = runtime.threads > 0 ? ` with ${runtime.threads} threads` : "";
+    timing.textContent = `${elapsed.toFixed(1)} ms on ${runtime.device}${threads} for the picture and ${words.length} texts.`;
   } catch (error) {
     ranking.replaceChildren();
     timing.textContent = error.message;
@@ -122,7 +129,9 @@ const fetchSample = async (name) => (await fetch(sampleAddress(name))).blob();
 function addSamples(drawing) {
   for (const name of SAMPLES) {
     const button = Object.assign(document.createElement("button"), { type: "button" });
-    button.append(Object.assign(document.createElement("img"), { src: sampleAddress(name), alt: `Scan of a ${name.slice(-1)}` }));
+    button.append(
+      Object.assign(document.createElement("img"), { src: sampleAddress(name), alt: `Scan of a ${name.slice(-1)}` }),
+    );
     button.addEventListener("click", async () => drawing.show(await fetchSample(name)));
     find("samples").append(button);
   }

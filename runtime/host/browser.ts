@@ -13,7 +13,7 @@ import { builtInGpu } from "./gpu.ts";
 import type { Host } from "./host.ts";
 
 const NOT_ISOLATED =
-  "the page is not cross-origin isolated, so that the browser gives it no shared memory: serve it with the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp";
+  "the page is not cross-origin isolated, so that the browser gives it no shared memory (serve it with the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp)";
 
 const noFile = (url: string): FoveaError =>
   new FoveaError(

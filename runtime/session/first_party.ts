@@ -70,9 +70,9 @@ export async function firstPartyPlugins(): Promise<readonly Plugin[]> {
   return Promise.all([...DEVICES.values(), ...ENCODERS.map(({ load }) => load)].map((load) => load()));
 }
 
-/** Those that bring these devices; all that bring one where a kind is not among them. */
-export async function devicePlugins(kinds: Iterable<string>): Promise<readonly Plugin[]> {
-  const wanted = new Set(kinds);
+/** Those that bring these devices; all that bring one where a kind is not among them, or none is named. */
+export async function devicePlugins(kinds?: Iterable<string>): Promise<readonly Plugin[]> {
+  const wanted = new Set(kinds ?? DEVICES.keys());
   const known = [...wanted].every((kind) => DEVICES.has(kind));
   return Promise.all([...DEVICES].filter(([kind]) => !known || wanted.has(kind)).map(([, load]) => load()));
 }

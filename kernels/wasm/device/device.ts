@@ -77,7 +77,7 @@ async function open(host: DeviceHost, options: OpenOptions): Promise<Device> {
   const { spawnWorker } = host;
   const absent = noWorkers(host);
   if (spawnWorker === undefined || absent !== undefined) {
-    throw new FoveaError("no_workers", `${threads} threads were asked for, but ${absent}; or use threads: 0.`);
+    throw new FoveaError("no_workers", `${threads} threads were asked for, but ${absent}; use threads: 0.`);
   }
   return new PoolDevice(spawnWorker, target, threads, memory);
 }
