@@ -27,6 +27,10 @@ const PLACES = {
   setup(build) {
     build.onResolve({ filter: /\/host\/mod\.ts$/ }, () => ({ path: at("runtime/host/browser_mod.ts") }));
     build.onResolve({ filter: /^#hub$/ }, () => ({ path: at("tools/vendor/hub.ts") }));
+    // Bun would bundle its own imitations of them.
+    build.onResolve({ filter: /^(node|bun):/ }, ({ path, importer }) => {
+      throw new Error(`${importer} imports ${path}, which browsers do not have`);
+    });
   },
 };
 

@@ -5,7 +5,7 @@
 import { FoveaError, internal } from "../core/diagnostics.ts";
 import { Sha256 } from "../core/digest.ts";
 import { codecFile } from "./browser_codecs.ts";
-import { createBrowserFiles, openCacheStorage } from "./browser_files.ts";
+import { type CacheScope, createBrowserFiles, openCacheStorage } from "./browser_files.ts";
 import { browserName } from "./browser_name.ts";
 import { spawnBrowserWorker } from "./browser_worker.ts";
 import type { Digest } from "./digest.ts";
@@ -30,10 +30,10 @@ function createDigest(algorithm: "sha1" | "sha256"): Digest {
 export function createBrowserHost(): Host {
   const { userAgent, hardwareConcurrency } = navigator;
   const { crossOriginIsolated } = globalThis as { readonly crossOriginIsolated?: boolean };
-  const base = new URL((globalThis as { document?: Document }).document?.baseURI ?? location.href);
+  const base = new URL((globalThis as { document?: { readonly baseURI: string } }).document?.baseURI ?? location.href);
   return {
     ...browserName(userAgent),
-    ...createBrowserFiles(openCacheStorage),
+    ...createBrowserFiles(() => openCacheStorage(globalThis as CacheScope)),
     name: "browser",
     cores: hardwareConcurrency,
     base,

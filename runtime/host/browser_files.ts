@@ -109,9 +109,13 @@ export function createBrowserFiles(open: () => Promise<EntryCache>): BrowserFile
   };
 }
 
+/** The part of a page's globals that is used. */
+export interface CacheScope {
+  readonly caches?: { open(name: string): Promise<EntryCache> };
+}
+
 /** The browser's Cache storage. @throws FoveaError `file.denied` where a page has none */
-export async function openCacheStorage(): Promise<EntryCache> {
-  const { caches } = globalThis as { caches?: { open(name: string): Promise<EntryCache> } };
+export async function openCacheStorage({ caches }: CacheScope): Promise<EntryCache> {
   if (caches !== undefined) return caches.open("fovea");
   throw new FoveaError(
     "file.denied",
