@@ -51,6 +51,16 @@ const LITERALS = {
 
 const OPTIONS = { target: "browser", format: "esm", minify: true, external: PEERS, plugins: [PLACES, LITERALS] };
 
+/**
+ * Bun has chunks preloaded that others will import, which saves a page round trips. Bundlers give chunks other names, so that
+ * only this very file may ask for them.
+ */
+function preloadingHere({ name, text }) {
+  const calls = /[\w$]+\(import\.meta\.url,\[(?="[\w-]+",)/g;
+  if (name.endsWith("fovea.js") && text.match(calls)?.length !== 1) throw new Error("fovea.js preloads in another way");
+  return text.replace(calls, (call) => `/^https?:.*\\/fovea\\.js$/.test(import.meta.url)&&${call}`);
+}
+
 /** Tells bundlers to leave those imports alone that are no files of this bundle. */
 const ignoring = (text) =>
   text.replace(/\bimport\((?!"\.)([^()]+)\)/g, (_, what) => {
@@ -61,7 +71,12 @@ const ignoring = (text) =>
 async function bundle(entrypoints, options) {
   const { success, outputs, logs } = await Bun.build({ ...OPTIONS, entrypoints: entrypoints.map(at), ...options });
   if (!success) throw new Error(logs.map(String).join("\n"));
-  return Promise.all(outputs.map(async (file) => ({ name: file.path, text: ignoring(await file.text()) })));
+  return Promise.all(
+    outputs.map(async (file) => {
+      const text = preloadingHere({ name: file.path, text: await file.text() });
+      return { name: file.path, text: ignoring(text) };
+    }),
+  );
 }
 
 function licences() {

@@ -49,7 +49,7 @@ export function createBrowserHost(): Host {
     loadPackageFile: codecFile,
     importModule: (path) => {
       const { href } = new URL(path, base);
-      return import(href) as Promise<Readonly<Record<string, unknown>>>;
+      return import(/* @vite-ignore */ /* webpackIgnore: true */ href) as Promise<Readonly<Record<string, unknown>>>;
     },
     originalPlace: async () => undefined,
     env: () => undefined,

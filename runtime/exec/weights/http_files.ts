@@ -66,7 +66,10 @@ async function probe(fetch: Fetch, url: string): Promise<Probe> {
   const response = await request(fetch, url, "bytes=0-0");
   const { status } = response;
   const range = response.headers.get("content-range");
+  const isPage = /^text\/html\b/i.test(response.headers.get("content-type") ?? "");
   await discard(response);
+  // Servers of web applications answer with their start page for what they do not have.
+  if (response.ok && isPage) return { found: false, status: 404 };
   if (status === 206) {
     const size = Number(/\/(\d+)$/.exec(range ?? "")?.[1] ?? Number.NaN);
     return Number.isSafeInteger(size) ? { found: true, size, ranges: true } : { found: true, size: 0, ranges: false };
