@@ -2,7 +2,7 @@
  * Browsers: models and pictures are addresses, relative ones relative to the page; what is kept lies in Cache storage;
  * threads need a page that is cross-origin isolated.
  */
-import { FoveaError, internal } from "../core/diagnostics.ts";
+import { FoveaError } from "../core/diagnostics.ts";
 import { Sha256 } from "../core/digest.ts";
 import { codecFile } from "./browser_codecs.ts";
 import { type CacheScope, createBrowserFiles, openCacheStorage } from "./browser_files.ts";
@@ -11,6 +11,7 @@ import { spawnBrowserWorker } from "./browser_worker.ts";
 import type { Digest } from "./digest.ts";
 import { builtInGpu } from "./gpu.ts";
 import type { Host } from "./host.ts";
+import { createSha1 } from "./sha1.ts";
 
 const NOT_ISOLATED =
   "the page is not cross-origin isolated, so that the browser gives it no shared memory (serve it with the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp)";
@@ -22,7 +23,7 @@ const noFile = (url: string): FoveaError =>
   );
 
 function createDigest(algorithm: "sha1" | "sha256"): Digest {
-  if (algorithm === "sha1") internal("a page has no folder of models whose digests would be SHA-1");
+  if (algorithm === "sha1") return createSha1();
   const digest = new Sha256();
   return { update: (bytes) => void digest.update(bytes), hex: () => digest.hex() };
 }

@@ -1,9 +1,11 @@
 /** What of the browsers' host needs no browser; tools/check_browser.mjs tries the rest in one. */
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { createDirectoryStore } from "../../runtime/exec/store/directory_store.ts";
 import { createBrowserFiles, type EntryCache, openCacheStorage } from "../../runtime/host/browser_files.ts";
 import { browserName } from "../../runtime/host/browser_name.ts";
+import { createSha1 } from "../../runtime/host/sha1.ts";
 import { hasCode } from "../kit/assertions.ts";
 
 /** A cache in memory that keeps what was put, as the Web's does. */
@@ -131,4 +133,13 @@ test("browsers are told apart by what they say of themselves", () => {
     ["curl/8.9", "unknown", "unknown"],
   ];
   for (const [agent, version, engine] of names) assert.deepEqual(browserName(agent), { version, engine });
+});
+
+test("SHA-1 of bytes that come in pieces is the platform's", () => {
+  for (let length = 0; length < 300; length += length < 140 ? 1 : 37) {
+    const digest = createSha1();
+    digest.update(bytes.subarray(0, length >> 1));
+    digest.update(bytes.subarray(length >> 1, length));
+    assert.equal(digest.hex(), createHash("sha1").update(bytes.subarray(0, length)).digest("hex"), `${length} bytes`);
+  }
 });
