@@ -21,7 +21,8 @@ export function distinctColours({ width, height, at }) {
 export function barsDrawn(picture, boxes) {
   const problems = [];
   // Below the text's line and inside of rounded corners.
-  const colour = ({ x, y, width, height }, part) => picture.at(x + 5 + part * (width - 10), y + height - 3);
+  const colour = ({ x, y, width, height }, part) =>
+    picture.at(x + Math.min(Math.max(part * width, 5), width - 5), y + height - 3);
   const [first] = boxes;
   if (first === undefined || first.share < 0.2)
     return ["no label has much of the probability, so that no bar is long."];
