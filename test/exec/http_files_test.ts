@@ -75,11 +75,10 @@ test("http: whole files where the server ignores ranges", async () => {
 });
 
 test("http: a start page in the place of an absent file is no file", async () => {
-  const page = new Response("<!doctype html>", { headers: { "content-type": "text/html; charset=utf-8" } });
   const files = httpFiles(new URL("http://app.example/clip/"), async (url) =>
     url.endsWith("/clip/config.json")
       ? new Response("{}", { headers: { "content-type": "application/json" } })
-      : page.clone(),
+      : new Response("<!doctype html>", { headers: { "content-type": "text/html; charset=utf-8" } }),
   );
   assert.deepEqual(await files.list(), ["config.json"]);
   await assert.rejects(files.open("vocab.json"), { code: "file.not_found" });
