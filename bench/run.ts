@@ -16,6 +16,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   kernels: async (options) => (await import("./kernels.ts")).kernels(options),
   preparation: async (options) => (await import("./preparation.ts")).preparation(options),
   compiling: async (options) => (await import("./compiling.ts")).compiling(options),
+  serving: async (options) => (await import("./serving.ts")).serving(options),
   startup: async (options) => (await import("./startup.ts")).startup(options),
   int8_vs_f32: async (options) => (await import("./int8_vs_f32.ts")).int8VsF32(options),
   jpeg_to_embedding: async (options) => (await import("./jpeg_to_embedding.ts")).jpegToEmbedding(options),

@@ -28,6 +28,7 @@ export type { DeviceReport } from "./session/devices.ts";
 export type { EncodeOptions, EncodeResult, EncoderStats, TowerOutput } from "./session/encoder.ts";
 export { Encoder } from "./session/encoder.ts";
 export type { AudioInput, EncodeInputs, ImageInput, VideoFrames, VideoInput } from "./session/inputs.ts";
+export type { EncodeItem } from "./session/items.ts";
 export type { CompileCause, JournalEvent, LogTopic, Recompile } from "./session/journal.ts";
 export type { CallNumerics, Deviation, NumericsReport } from "./session/numerics.ts";
 export type {

@@ -30,6 +30,7 @@ const BY = {
   encoders: ["models", "threads"],
   kernels: ["models"],
   preparation: [],
+  serving: ["threads"],
   compiling: ["threads"],
   startup: ["threads"],
   int8_vs_f32: ["threads"],

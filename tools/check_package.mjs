@@ -39,6 +39,7 @@ export function packageChecks() {
     ["a Node program imports the package", (p) => program(p, [process.execPath])],
     ["a Bun program imports the package", (p) => program(p, toolCommand("bun"))],
     ["a Deno program imports the package", (p) => program(p, [...toolCommand("deno"), "run", "-A"])],
+    ["a server from the package answers", serverProgram],
     ["a TypeScript program compiles against the package", declarations],
     ["the example of an encoder plugin runs on the package alone", encoderPlugin],
     ["every encoder works from a copy outside the repository", encoderCopies],
@@ -188,6 +189,77 @@ async function program({ consumer }, command) {
   if (!right) return { problems: [`the program computed ${stdout.trim()}, expected y = ${SQUARES}.`] };
   if (answer.answer === "hub.not_found") return { problems: [] };
   return { problems: [`the hub's client answered ${JSON.stringify(answer.answer)}, expected "hub.not_found".`] };
+}
+
+/**
+ * The server's subpath without a model: the application refuses, describes itself and counts.
+ */
+const SERVER_PROGRAM = `
+import { createRuntime } from "fovea";
+const { createApp, serve } = await import("fovea/server");
+const runtime = await createRuntime({ threads: 0 });
+const app = createApp({ runtime, models: { absent: { source: "no/such/model" } } });
+await app.ready.catch(() => {});
+const server = await serve(app, { port: 0 });
+const statuses = [];
+for (const path of ["/healthz", "/readyz", "/metrics", "/openapi.json", "/none"]) {
+  const response = await fetch(server.url + path);
+  await response.text();
+  statuses.push(response.status);
+}
+await server.close();
+await runtime.close();
+console.log(JSON.stringify({ statuses }));
+`;
+
+/** Bytes that each server's own modules and packages may take, bundled and minified by Bun. */
+const SERVER_LIMIT = 700_000;
+
+async function serverProgram({ consumer }) {
+  if (consumer === undefined) return NOT_INSTALLED;
+  writeFileSync(join(consumer, "server.mjs"), SERVER_PROGRAM);
+  writeFileSync(join(consumer, "alone.mjs"), 'export * from "fovea";\n');
+  writeFileSync(join(consumer, "served.mjs"), 'export * from "fovea/server";\n');
+  const problems = [];
+  const commands = [
+    toolCommand("bun"),
+    [...toolCommand("deno"), "run", "-A", "--unstable-no-legacy-abort"],
+    [process.execPath],
+  ];
+  for (const command of commands) {
+    const { code, stdout, output } = await capture([...command, "server.mjs"], { cwd: consumer });
+    if (code !== 0) problems.push(`${command[0]} ended with code ${code}:\n${output.trimEnd()}`);
+    else if (JSON.stringify(JSON.parse(stdout).statuses) !== "[200,503,200,200,404]") {
+      problems.push(`${command[0]} answered ${stdout.trim()}, expected statuses 200, 503, 200, 200, 404.`);
+    }
+  }
+  const bundle = async (file) => {
+    const command = [...toolCommand("bun"), "build", file, "--target=node", "--minify", "--conditions=default"];
+    const { code, stdout, output } = await capture([...command, "--external", "sharp"], { cwd: consumer });
+    if (code !== 0) problems.push(`bundling ${file} ended with code ${code}:\n${output.trimEnd()}`);
+    return stdout;
+  };
+  const served = await bundle("served.mjs");
+  if (served.length > SERVER_LIMIT) {
+    problems.push(`fovea/server bundles to ${served.length} bytes; at most ${SERVER_LIMIT} are allowed.`);
+  }
+  // An application that serves nothing must not pay for it.
+  const eager = await eagerImports(consumer);
+  const foreign = eager.filter((path) => /node_modules\/(hono|@hono|prom-client|ipaddr)/.test(path));
+  if (foreign.length > 0) problems.push(`fovea alone loads ${foreign.join(", ")}.`);
+  return { problems, notes: [`fovea/server bundles to ${(served.length / 1e3).toFixed(0)} KB`] };
+}
+
+/** Modules that Node loads for \`fovea\` alone. */
+async function eagerImports(consumer) {
+  const hook = 'export async function load(u, c, n) { process.stderr.write("LOAD " + u + "\\n"); return n(u, c); }';
+  writeFileSync(join(consumer, "hook.mjs"), hook);
+  writeFileSync(
+    join(consumer, "register.mjs"),
+    'import { register } from "node:module"; register("./hook.mjs", import.meta.url);',
+  );
+  const { output } = await capture([process.execPath, "--import", "./register.mjs", "alone.mjs"], { cwd: consumer });
+  return [...output.matchAll(/^LOAD (.*)$/gm)].map(([, url]) => url);
 }
 
 const NOT_INSTALLED = { problems: ["the package could not be installed, see above."] };

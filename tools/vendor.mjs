@@ -1,5 +1,5 @@
-// Bundles what fovea uses of packages that are too large to be dependencies into dist/vendor: `#hub` and `#layout` in
-// package.json.
+// Bundles what fovea uses of packages that are too large to be dependencies into dist/vendor: `#hub`, `#layout` and `#metrics`
+// in package.json.
 import { existsSync, readFileSync } from "node:fs";
 import { capture, toolCommand } from "./lib/process.mjs";
 import { at, isMain, readJson, readText, say, writeAtomic } from "./lib/project.mjs";
@@ -28,6 +28,13 @@ const BUNDLES = [
       ["@dagrejs/dagre", `${DAGRE}/dagre/LICENSE`],
       ["@dagrejs/graphlib", `${DAGRE}/graphlib/LICENSE`],
     ],
+  },
+  {
+    file: "dist/vendor/metrics.js",
+    entry: "tools/vendor/metrics.ts",
+    name: "prom-client",
+    note: "bundled without metrics of the process",
+    licences: [["prom-client", "node_modules/prom-client/LICENSE"]],
   },
 ];
 

@@ -98,11 +98,13 @@ function repeated(value: string, before: readonly string[] = []): readonly strin
   return [...before, value];
 }
 
-/** Adds the options of every command that may need the hub. */
-export function withHubOptions(command: Command): Command {
-  return command
-    .option("--offline", "never use the hub: models of it must have been pulled")
-    .option("--token <token>", "token for private and gated models (also HF_TOKEN)", nonEmpty("a token"));
+const HUB_TOKEN: Option = new Option("--token <token>", "token for private and gated models (also HF_TOKEN)").argParser(
+  nonEmpty("a token"),
+);
+
+/** Adds the options of every command that may need the hub. @param token where `--token` is the command's own */
+export function withHubOptions(command: Command, token: Option = HUB_TOKEN): Command {
+  return command.option("--offline", "never use the hub: models of it must have been pulled").addOption(token);
 }
 
 export function hubSettings({ offline, token, cache }: HubOptions): HubSettings {
@@ -113,14 +115,14 @@ export function hubSettings({ offline, token, cache }: HubOptions): HubSettings 
   };
 }
 
-const CONFIG_FILE: Option = new Option(
+export const CONFIG_FILE: Option = new Option(
   "--config <file>",
   "configuration file; fovea.config.ts, .js, .mjs or .json of the working directory unless given",
 ).argParser(nonEmpty("a file"));
 
 /** Adds the options of every command that runs a model. */
-export function withCommonOptions(command: Command, config: Option = CONFIG_FILE): Command {
-  return pluginOption(withHubOptions(command))
+export function withCommonOptions(command: Command, config: Option = CONFIG_FILE, token: Option = HUB_TOKEN): Command {
+  return pluginOption(withHubOptions(command, token))
     .option("--json", "print one JSON document on stdout and nothing else")
     .option(
       "--device <kind>",

@@ -11,6 +11,7 @@ import { explainCommand } from "./explain.ts";
 import { pluginCommand } from "./plugin.ts";
 import { pullCommand } from "./pull.ts";
 import { reportCommand } from "./report.ts";
+import { serveCommand } from "./serve.ts";
 import { exitCode, fail, print, type Streams, say, setExitCode, writeTo } from "./terminal.ts";
 import { tuneCommand } from "./tune.ts";
 import { verifyCommand } from "./verify.ts";
@@ -36,6 +37,7 @@ function createProgram(): Command {
     pluginCommand,
     doctorCommand,
     reportCommand,
+    serveCommand,
   ];
   for (const create of commands) program.addCommand(create());
   // exitOverride is not inherited by commands that were made on their own.

@@ -11,6 +11,7 @@ import { CALL_OPTIONS, checkOptions, didYouMean, type Expected, FUNCTION, TEXTS 
 import { explainEncoder } from "./explain.ts";
 import { type InputTaker, inputBatches, towerOf } from "./input_batches.ts";
 import type { EncodeInputs } from "./inputs.ts";
+import { type EncodeItem, inputsOf, readItems, sharesOf } from "./items.ts";
 import type { LoadedTower, RunStats } from "./tower.ts";
 import type { PlaceFinder } from "./trace.ts";
 
@@ -169,6 +170,46 @@ export class Encoder {
       ...(vision === undefined ? {} : { vision_model_output: vision }),
       ...(text === undefined ? {} : { text_model_output: text }),
     };
+  }
+
+  /**
+   * Reads inputs as items of one picture, text or recording each, decoded or tokenised, in this order; what is wrong with one is
+   * said here. Items of many callers that have one `form` are encoded together by {@link encodeItems}.
+   * @param name what errors call a picture or recording; its position in its list unless given
+   * @throws FoveaError `invalid_input`, `no_component`, and what reading pictures and recordings throws
+   */
+  async readItems(inputs: EncodeInputs, options: CallOptions = {}, name?: string): Promise<readonly EncodeItem[]> {
+    this.#checkOpen();
+    checkOptions("readItems", options, CALL_OPTIONS);
+    const { now, trace } = this.#context;
+    const context = openContext("encode", options, { requestId: String(++this.#encodes), now, trace });
+    const begin = now();
+    try {
+      context.check();
+      return await readItems(this.#context, inputs, context, name);
+    } finally {
+      context.span({ kind: "prepare", name: "items", begin });
+      context.close();
+    }
+  }
+
+  /**
+   * Encodes items of one form in one call.
+   * @returns results of each item
+   * @throws FoveaError as {@link encode} does; `invalid_input` for items of several forms
+   */
+  async encodeItems(items: readonly EncodeItem[], options: EncodeOptions = {}): Promise<readonly Tensors[]> {
+    if (items.length === 0) return [];
+    const { layout = [], outputs, joinAxes } = this.tower(items[0].modality).spec;
+    const wanted = options.outputs ?? [...outputs, ...layout];
+    const computed = wanted.filter((name) => !layout.includes(name));
+    const results = computed.length === 0 ? {} : await this.encode(inputsOf(items), { ...options, outputs: computed });
+    return sharesOf(
+      items,
+      results as Tensors,
+      wanted.filter((name) => layout.includes(name)),
+      joinAxes,
+    );
   }
 
   /** Text: components, ranges, artifacts with their origin, and the steps of each. */

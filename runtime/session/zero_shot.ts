@@ -75,6 +75,40 @@ function sigmoid(x: number): number {
   return (x < 0 ? power : 1) / (1 + power);
 }
 
+/** What {@link scoreLabels} needs of an encoder. */
+type Scorer = Pick<Encoder, "modelType" | "logitScale" | "logitBias" | "scoring">;
+
+export function noSharedSpace({ modelType }: Scorer): FoveaError {
+  return new FoveaError(
+    "no_component",
+    `A ${modelType} model has no shared space of pictures and texts, so it cannot classify by labels.`,
+  );
+}
+
+/**
+ * The best label for each picture by its embeddings.
+ * @param images f32 [pictures, width]
+ * @param texts f32 [labels, width]
+ * @throws FoveaError `no_component` for a model without a scale of similarities
+ */
+export function scoreLabels(
+  encoder: Scorer,
+  images: Tensor,
+  texts: Tensor,
+  labels: readonly string[],
+): readonly Classification[] {
+  const { logitScale: scale, logitBias: bias, scoring } = encoder;
+  if (scale === undefined) throw noSharedSpace(encoder);
+  const textRows = normalizedRows(texts);
+  return normalizedRows(images).map((image) => {
+    const logits = textRows.map((text) => scale * text.reduce((sum, v, i) => sum + v * image[i], 0) + bias);
+    const probabilities = scoring === "sigmoid" ? logits.map(sigmoid) : softmax(logits);
+    // Far from 0 probabilities run together where logits do not.
+    const best = logits.reduce((b, l, i) => (l > logits[b] ? i : b), 0);
+    return { label: labels[best], probability: probabilities[best], probabilities };
+  });
+}
+
 /**
  * Finds the best label for each picture; pictures and labels are encoded in one call.
  * @throws FoveaError `no_component` for models without both towers, and what `encode` throws
@@ -91,19 +125,6 @@ export async function classifyImages(
   // One call, so that its deadline, its name and its spans are those of the whole.
   const outputs = ["image_embeds", "text_embeds"];
   const { image_embeds, text_embeds } = await encoder.encode({ images, texts }, { ...call, outputs });
-  if (text_embeds === undefined || image_embeds === undefined || encoder.logitScale === undefined) {
-    throw new FoveaError(
-      "no_component",
-      `A ${encoder.modelType} model has no shared space of pictures and texts, so it cannot classify by labels.`,
-    );
-  }
-  const { logitScale: scale, logitBias: bias, scoring } = encoder;
-  const textRows = normalizedRows(text_embeds);
-  return normalizedRows(image_embeds).map((image) => {
-    const logits = textRows.map((text) => scale * text.reduce((sum, v, i) => sum + v * image[i], 0) + bias);
-    const probabilities = scoring === "sigmoid" ? logits.map(sigmoid) : softmax(logits);
-    // Far from 0 probabilities run together where logits do not.
-    const best = logits.reduce((b, l, i) => (l > logits[b] ? i : b), 0);
-    return { label: labels[best], probability: probabilities[best], probabilities };
-  });
+  if (text_embeds === undefined || image_embeds === undefined) throw noSharedSpace(encoder);
+  return scoreLabels(encoder, image_embeds, text_embeds, labels);
 }

@@ -33,7 +33,7 @@ const ROOMS = {
       "sharp",
     ],
   },
-  "runtime/host": { name: "host", values: ["core"], types: ["abi"] },
+  "runtime/host": { name: "host", values: ["core"], types: ["abi"], packages: ["@hono/node-server"] },
   // Lazy for everyone: who never names a model of the hub loads nothing of it.
   "runtime/hub": { name: "hub", values: ["core", "exec"], types: ["host"], packages: ["#hub"] },
   // Lazy for everyone: who brings no plugins of files loads nothing of it.
@@ -46,12 +46,25 @@ const ROOMS = {
   },
   // Lazy for everyone: the layout library loads only where a page is drawn.
   "runtime/explain": { name: "explain", values: ["core"], types: ["session"], packages: ["#layout"] },
-  "runtime/server": { name: "server", values: ["session", "host", "media", "core"], packages: ["hono"] },
+  "runtime/server": {
+    name: "server",
+    values: ["session", "host", "media", "exec", "core"],
+    types: ["abi"],
+    packages: [
+      "#metrics",
+      "@valibot/to-json-schema",
+      "hono",
+      "hono-openapi",
+      "hono-rate-limiter",
+      "ipaddr.js",
+      "valibot",
+    ],
+  },
   "runtime/cli": {
     name: "cli",
     values: ["session", "host", "media", "exec", "core"],
     types: ["abi"],
-    lazy: ["explain"],
+    lazy: ["explain", "server"],
     packages: ["cli-progress", "commander"],
   },
   // Only the judge may compute with the evaluator.
@@ -60,7 +73,7 @@ const ROOMS = {
   "plugins/": { name: "plugins", values: ["abi", "nn", "media", "core"] },
   "test/kit": {
     name: "test kit",
-    values: [...LIBRARY, "cli", "compile", "kernels", "plugins", "mod.ts"],
+    values: [...LIBRARY, "cli", "compile", "kernels", "plugins", "server", "mod.ts"],
     packages: ["fast-check"],
   },
   "mod.ts": {

@@ -1,0 +1,111 @@
+/** The server under load: many clients against a loop of full batches, and the slowest answers against a single encode. */
+import { spawn } from "node:child_process";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { createRuntime } from "../mod.ts";
+import { createApp, serve } from "../runtime/server/mod.ts";
+import type { BenchOptions, BenchResult } from "./benchmark.ts";
+import { interleave, median, rowsOf } from "./interleave.ts";
+import type { ClientReport } from "./serving_client.ts";
+import { DIGITS, servingPictures } from "./serving_pictures.ts";
+
+const REQUESTS = 2000;
+const CONNECTIONS = 64;
+const MAX_WAIT = 4;
+
+const EXTENSION = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
+const CLIENT = fileURLToPath(new URL(`serving_client${EXTENSION}`, import.meta.url));
+const RUNTIME = "Deno" in globalThis ? ["run", "-A", "--no-check"] : [];
+
+/** The clients live in a process of their own, so that the server's thread is its own. */
+function clients(url: string, requests: number, pace = 0): Promise<ClientReport> {
+  return new Promise((resolve, reject) => {
+    const args = [...RUNTIME, CLIENT, url, String(requests), String(CONNECTIONS), String(pace)];
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+    let text = "";
+    child.stdout.on("data", (part) => {
+      text += part;
+    });
+    child.on("error", reject);
+    child.on("close", (code) => {
+      if (code === 0) resolve(JSON.parse(text) as ClientReport);
+      else reject(new Error(`the clients ended with code ${code}`));
+    });
+  });
+}
+
+const quantile = (ascending: readonly number[], part: number): number =>
+  ascending[Math.min(ascending.length - 1, Math.floor(part * ascending.length))];
+
+/**
+ * A loop of full batches first, then the server, both in milliseconds for a picture: `ratio` is the share of the loop's
+ * throughput that clients see. `p99_allowed` is three times a single encode, and the time that inputs wait for others.
+ */
+export async function serving({ threads, rounds }: BenchOptions): Promise<BenchResult> {
+  const runtime = await createRuntime({ threads });
+  try {
+    const encoder = await runtime.load(DIGITS);
+    const images = servingPictures();
+    const app = createApp({ runtime, models: { digits: { encoder } }, maxWait: MAX_WAIT });
+    await app.ready;
+    const server = await serve(app, { port: 0 });
+    const outputs = ["image_embeds"];
+    const each = Math.ceil(REQUESTS / rounds);
+    const loops = Math.ceil(each / images.length);
+    const loop = async (): Promise<void> => {
+      for (let i = 0; i < loops; i++) await encoder.encode({ images }, { outputs });
+    };
+    const singles: number[] = [];
+    const single = async (): Promise<void> => {
+      for (const image of images) {
+        const begin = performance.now();
+        await encoder.encode({ images: [image] }, { outputs });
+        singles.push(performance.now() - begin);
+      }
+    };
+    const latencies: number[] = [];
+    const perPicture: number[][] = [];
+    let failed = 0;
+    const ask = async (): Promise<void> => {
+      const report = await clients(server.url, each);
+      failed += report.failed;
+      latencies.push(...report.latencies);
+      perPicture.push([report.ms / each]);
+    };
+    await single();
+    singles.length = 0;
+    const contenders = [
+      { name: "a loop of full batches", run: loop },
+      { name: `the server, ${CONNECTIONS} connections`, run: ask },
+      { name: "single encodes", run: single },
+    ];
+    const times = await interleave(contenders, { rounds, runs: 1, warmUp: 1 });
+    const pictures = loops * images.length;
+    // Half of what the loop does in a time, for about three seconds.
+    const pace = (2 * median(times[0].flat())) / pictures;
+    const paced = await clients(server.url, Math.min(each, Math.ceil(3000 / pace)), pace);
+    await server.close();
+    // What the clients need to start is not the server's; the first round warmed it up.
+    const served = perPicture.slice(-rounds);
+    const warm = latencies.slice(-rounds * each).sort((a, b) => a - b);
+    const rows = rowsOf(contenders.slice(0, 2), [times[0].map((runs) => runs.map((ms) => ms / pictures)), served]);
+    const one = median(singles);
+    return {
+      settings: {
+        target: runtime.target,
+        threads,
+        requests: rounds * each,
+        failed: failed + paced.failed,
+        p50_ms: Number(quantile(warm, 0.5).toFixed(1)),
+        p99_ms: Number(quantile(warm, 0.99).toFixed(1)),
+        half_load_p50_ms: Number(quantile(paced.latencies, 0.5).toFixed(1)),
+        half_load_p99_ms: Number(quantile(paced.latencies, 0.99).toFixed(1)),
+        single_ms: Number(one.toFixed(2)),
+        p99_allowed_ms: Number((3 * one + MAX_WAIT).toFixed(1)),
+      },
+      rows,
+    };
+  } finally {
+    await runtime.close();
+  }
+}

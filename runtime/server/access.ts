@@ -1,0 +1,55 @@
+/** Who may ask, how often, and from which pages: middleware of hono and of its rate limiter. */
+import type { MiddlewareHandler } from "hono";
+import { bearerAuth } from "hono/bearer-auth";
+import { cors } from "hono/cors";
+import { rateLimiter } from "hono-rate-limiter";
+import { errorBody, errorResponse, HttpError } from "./http_error.ts";
+import type { ServerEnv } from "./service.ts";
+
+/** Bearer tokens, compared in constant time. */
+export function tokenCheck(tokens: readonly string[]): MiddlewareHandler<ServerEnv> {
+  const body = (code: string, message: string): object => errorBody(new HttpError(401, code, message));
+  return bearerAuth({
+    token: [...tokens],
+    realm: "fovea",
+    noAuthenticationHeader: {
+      message: body("token_missing", "A token is needed: send it in the header Authorization as `Bearer <token>`."),
+    },
+    invalidAuthenticationHeader: {
+      message: body("token_malformed", "The header Authorization is not `Bearer <token>`."),
+    },
+    invalidToken: { message: body("token_wrong", "The token is wrong.") },
+  });
+}
+
+/** Counts requests by the address of the connection's other end, which behind a proxy is the proxy's. */
+export function requestLimit(requests: number, windowMs: number): MiddlewareHandler<ServerEnv> {
+  return rateLimiter<ServerEnv>({
+    windowMs,
+    limit: requests,
+    standardHeaders: "draft-6",
+    keyGenerator: (c) => c.env?.address ?? "unknown",
+    handler: (c) => {
+      const { resetTime } = (c.get as (name: string) => { readonly resetTime?: Date })("rateLimit");
+      const retryAfter = ((resetTime?.getTime() ?? Date.now() + windowMs) - Date.now()) / 1000;
+      return errorResponse(
+        new HttpError(
+          429,
+          "rate_limit",
+          `More than ${requests} requests within ${windowMs / 1000} s came from this address; ask again after the time in Retry-After.`,
+          { retryAfter },
+        ),
+      );
+    },
+  });
+}
+
+export function pageAccess(origins: readonly string[]): MiddlewareHandler<ServerEnv> {
+  return cors({
+    origin: origins.includes("*") ? "*" : [...origins],
+    allowMethods: ["GET", "POST"],
+    allowHeaders: ["authorization", "content-type", "x-request-id", "x-request-timeout"],
+    exposeHeaders: ["x-request-id", "retry-after"],
+    maxAge: 600,
+  });
+}

@@ -1,0 +1,201 @@
+/** The hono application: routes, who may use them, and the life of the models behind them. */
+import { Hono } from "hono";
+import { HTTPException } from "hono/http-exception";
+import { requestId } from "hono/request-id";
+import { requestFrom, resolveName } from "../host/pinned_request.ts";
+import { pageAccess, requestLimit, tokenCheck } from "./access.ts";
+import type { Call } from "./call.ts";
+import { classify } from "./classify.ts";
+import { DESCRIBED, openApi } from "./describe.ts";
+import { embeddings } from "./embeddings.ts";
+import { encode } from "./encode.ts";
+import { errorResponse, HttpError, httpError } from "./http_error.ts";
+import { notReady } from "./models.ts";
+import { checkServerOptions, type ServerOptions } from "./options.ts";
+import { type ServerContext, type ServerEnv, Service } from "./service.ts";
+
+/** What serves, beside its routes. */
+export interface ServerControls {
+  /** Resolves when all models are loaded and the runtime is sealed; rejects with what loading throws. */
+  readonly ready: Promise<void>;
+  /**
+   * Loads a model again, or all; see docs/serving.md. Requests go on meanwhile, and none is dropped.
+   * @throws HttpError `model_not_found`, and what loading throws; the old model stays then
+   */
+  reload(name?: string): Promise<void>;
+  /** What is loaded, in the order in which it was named. */
+  served(): readonly { readonly name: string; readonly modelType: string; readonly modalities: readonly string[] }[];
+  /** Takes no more requests and resolves when those that were accepted are answered. */
+  drain(): Promise<void>;
+  /** Closes the models that were loaded here; the runtime stays its owner's. */
+  close(): void;
+}
+
+/** A hono application: mount it, or give it to {@link serve}, `Bun.serve` or `Deno.serve`. */
+export type ServerApp = Hono<ServerEnv> & ServerControls;
+
+/** Methods of each route. */
+const ROUTES: Readonly<Record<string, string>> = {
+  "/v1/embeddings": "POST",
+  "/v1/encode": "POST",
+  "/v1/classify": "POST",
+  "/v1/models": "GET",
+  "/healthz": "GET",
+  "/readyz": "GET",
+  "/metrics": "GET",
+  "/openapi.json": "GET",
+};
+
+/** Begins loading at once. @throws FoveaError `invalid_options` */
+export function createApp(options: ServerOptions): ServerApp {
+  const settings = checkServerOptions(options);
+  const service = new Service(settings, { resolve: resolveName, request: requestFrom });
+  const app = new Hono<ServerEnv>();
+  addMiddleware(app, service);
+  addRoutes(app, service);
+  const ready = service.models.load().then(() => {
+    if (settings.seal) settings.runtime.seal();
+    service.ready = true;
+  });
+  // Who waits for it hears of it; a server that nobody waits for says it is not ready.
+  ready.catch((error: unknown) => service.log({ level: "error", event: "load_failed", message: messageOf(error) }));
+  return Object.assign(app, {
+    ready,
+    reload: async (name?: string) => {
+      await service.models.reload(name);
+      service.log({ level: "info", event: "reloaded", ...(name === undefined ? {} : { model: name }) });
+    },
+    served: () =>
+      service.models.list().map(({ name, encoder: { modelType, modalities } }) => ({ name, modelType, modalities })),
+    drain: () => {
+      service.draining = true;
+      return service.idle();
+    },
+    close: () => service.models.close(),
+  });
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+function addMiddleware(app: Hono<ServerEnv>, service: Service): void {
+  const { tokens, rateLimit, cors } = service.settings;
+  app.use(requestId());
+  app.use(async (c, next) => {
+    const begin = performance.now();
+    await next();
+    // Answers of their own making have none of the headers that were prepared.
+    c.res.headers.set("x-request-id", c.get("requestId"));
+    tell(c, service, performance.now() - begin);
+  });
+  if (cors !== undefined) app.use("/v1/*", pageAccess(cors));
+  if (tokens !== undefined) for (const path of ["/v1/*", "/metrics"]) app.use(path, tokenCheck(tokens));
+  if (rateLimit !== undefined) app.use("/v1/*", requestLimit(rateLimit.requests, rateLimit.windowMs));
+  for (const path of ["/v1/embeddings", "/v1/encode", "/v1/classify"]) {
+    app.post(path, async (c, next) => {
+      const call = service.open(c);
+      c.set("call", call);
+      try {
+        await untilEnded(next(), call);
+      } finally {
+        call.answered();
+      }
+    });
+  }
+  app.notFound((c) => refuse(c, noRoute(c.req.path, c.req.method)));
+  app.onError((error, c) => {
+    if (error instanceof HTTPException) return error.getResponse();
+    return refuse(c, httpError(error));
+  });
+}
+
+/** Work that a late client or a passed deadline ends, wherever it waits. */
+async function untilEnded<T>(work: Promise<T>, { signal }: Call): Promise<T> {
+  let onAbort = (): void => {};
+  const ended = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+  });
+  ended.catch(() => {});
+  try {
+    return await Promise.race([work, ended]);
+  } finally {
+    work.catch(() => {});
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function refuse(c: ServerContext, error: HttpError): Response {
+  c.set("refusal", error);
+  const response = errorResponse(error);
+  const allowed = ROUTES[c.req.path];
+  if (error.status === 405 && allowed !== undefined) response.headers.set("allow", allowed);
+  return response;
+}
+
+function noRoute(path: string, method: string): HttpError {
+  const allowed = ROUTES[path];
+  if (allowed === undefined) {
+    return new HttpError(404, "not_found", `There is nothing here; this server has ${Object.keys(ROUTES).join(", ")}.`);
+  }
+  return new HttpError(405, "method_not_allowed", `${path} takes ${allowed}, not ${method}.`);
+}
+
+/** A line for the log and a count for the metrics. */
+function tell(c: ServerContext, service: Service, ms: number): void {
+  const { path, method } = c.req;
+  const route = path in ROUTES ? path : "unknown";
+  const { status } = c.res;
+  service.metrics.request(route, status, ms / 1000);
+  const [call, refusal]: [Call | undefined, HttpError | undefined] = [c.get("call"), c.get("refusal")];
+  const cause = refusal !== undefined && refusal.status >= 500 && refusal.cause !== undefined;
+  service.log({
+    level: status >= 500 ? "error" : status >= 400 ? "warn" : "info",
+    event: "request",
+    request: c.get("requestId"),
+    method,
+    route,
+    status,
+    ms: Math.round(ms * 100) / 100,
+    ...(call?.model === undefined ? {} : { model: call.model }),
+    ...(call?.items === undefined ? {} : { items: call.items }),
+    ...(refusal === undefined ? {} : { code: refusal.code }),
+    ...(cause ? { message: messageOf(refusal.cause) } : {}),
+  });
+}
+
+function addRoutes(app: Hono<ServerEnv>, service: Service): void {
+  app.post("/v1/embeddings", DESCRIBED.embeddings, (c) => embeddings(c, service));
+  app.post("/v1/encode", DESCRIBED.encode, (c) => encode(c, service));
+  app.post("/v1/classify", DESCRIBED.classify, (c) => classify(c, service));
+  app.get("/v1/models", DESCRIBED.models, (c) => {
+    const data = service.models.list().map(({ name, encoder, created }) => ({
+      id: name,
+      object: "model",
+      created,
+      owned_by: "fovea",
+      model_type: encoder.modelType,
+      modalities: encoder.modalities,
+      outputs: Object.fromEntries(
+        encoder.modalities.map((m) => {
+          const { outputs, layout = [] } = encoder.tower(m).spec;
+          return [m, [...outputs, ...layout]];
+        }),
+      ),
+    }));
+    return c.json({ object: "list", data });
+  });
+  app.get("/healthz", (c) => c.json({ status: "ok" }));
+  app.get("/readyz", (c) => {
+    if (service.draining) {
+      throw new HttpError(503, "shutting_down", "The server is shutting down and will not be ready again.", {
+        retryAfter: 1,
+      });
+    }
+    if (!service.ready) throw notReady();
+    return c.json({ status: "ready", models: service.models.names, sealed: service.settings.runtime.sealed });
+  });
+  app.get("/metrics", async (c) =>
+    c.text(await service.metrics.text(), 200, { "content-type": service.metrics.contentType }),
+  );
+  app.get("/openapi.json", openApi(app, service.settings.tokens !== undefined));
+}

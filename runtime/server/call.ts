@@ -1,0 +1,89 @@
+/** The life of one request: what ends it, and what is let go with it. */
+import { HttpError } from "./http_error.ts";
+import type { Lease, Models } from "./models.ts";
+
+export interface CallOptions {
+  readonly requestId: string;
+  /** The connection's own signal: fires when the client leaves. */
+  readonly client: AbortSignal;
+  /** Milliseconds from now until the call is ended. */
+  readonly deadline: number;
+  readonly onEnd: () => void;
+}
+
+/** What a route has of a request that was accepted. */
+export class Call {
+  readonly requestId: string;
+  /** Fires when the client left or the time is over; its reason is the refusal. */
+  readonly signal: AbortSignal;
+  /** Of the log. */
+  model: string | undefined;
+  items: number | undefined;
+  /** True once the body is there: until then a late client is to blame. */
+  bodyRead = false;
+  readonly #controller = new AbortController();
+  readonly #options: CallOptions;
+  readonly #onClient: () => void;
+  readonly #timer: ReturnType<typeof setTimeout>;
+  readonly #leases: Lease[] = [];
+  #ended = false;
+  /** A stream goes on after its route has answered. */
+  #streams = false;
+
+  constructor(options: CallOptions) {
+    const { requestId, client, deadline } = options;
+    this.#options = options;
+    this.requestId = requestId;
+    this.signal = this.#controller.signal;
+    this.#onClient = () =>
+      this.#controller.abort(new HttpError(499, "client_left", "The client left before its answer."));
+    client.addEventListener("abort", this.#onClient, { once: true });
+    this.#timer = setTimeout(() => this.#controller.abort(this.#late()), deadline);
+    if (client.aborted) this.#onClient();
+  }
+
+  #late(): HttpError {
+    const { deadline } = this.#options;
+    if (!this.bodyRead) {
+      return new HttpError(
+        408,
+        "body_timeout",
+        `The body did not arrive within ${deadline} ms; send it faster, or less.`,
+      );
+    }
+    return new HttpError(
+      504,
+      "deadline_exceeded",
+      `The request was not done within ${deadline} ms; send fewer inputs, allow it more time, or ask again when the server has less to do.`,
+    );
+  }
+
+  /** Borrows a model until the call ends. @throws HttpError as {@link Models.lend} */
+  lend(models: Models, name: string | undefined): Lease {
+    const lease = models.lend(name);
+    this.#leases.push(lease);
+    this.model = lease.name;
+    return lease;
+  }
+
+  /** The route's answer is a stream, which ends the call itself. */
+  keepOpen(): void {
+    this.#streams = true;
+  }
+
+  /** The route has answered. */
+  answered(): void {
+    if (!this.#streams) this.end();
+  }
+
+  /** Lets everything go; what still runs for the call is stopped. */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    clearTimeout(this.#timer);
+    this.#options.client.removeEventListener("abort", this.#onClient);
+    this.#controller.abort(new HttpError(499, "call_over", "This call is over already."));
+    for (const lease of this.#leases) lease.release();
+    this.#options.onEnd();
+  }
+}

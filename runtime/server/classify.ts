@@ -1,0 +1,69 @@
+/** `POST /v1/classify`: the label that fits each picture best, for models that know pictures and texts. */
+import { concatRows } from "../session/batching.ts";
+import { checkLabels, noSharedSpace, scoreLabels } from "../session/zero_shot.ts";
+import { filesOf, pictureInputs } from "./encode.ts";
+import {
+  type BodyLimits,
+  checked,
+  checkFields,
+  listField,
+  mediaType,
+  readForm,
+  readJson,
+  textField,
+} from "./read_body.ts";
+import { CLASSIFY_REQUEST, type ClassifyRequest } from "./schemas.ts";
+import type { ServerContext, Service } from "./service.ts";
+import { encodeInOrder, type WorkResult } from "./work.ts";
+
+const FORM_FIELDS = ["model", "image", "labels", "template"];
+
+async function readRequest(c: ServerContext, limits: BodyLimits): Promise<ClassifyRequest> {
+  if (mediaType(c) !== "multipart/form-data") return checked(CLASSIFY_REQUEST, await readJson(c, limits));
+  const form = await readForm(c, limits);
+  checkFields(form, FORM_FIELDS);
+  const images = await filesOf(form, "image");
+  const scalars = Object.fromEntries(
+    ["model", "template"].flatMap((name) => {
+      const value = textField(form, name);
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+  // The schema counts the files; their bytes are no texts.
+  const counted = images.map(() => "");
+  return { ...checked(CLASSIFY_REQUEST, { ...scalars, images: counted, labels: listField(form, "labels") }), images };
+}
+
+const joined = (results: readonly WorkResult[], name: string): WorkResult["outputs"][string] =>
+  concatRows(results.map(({ outputs }) => ({ [name]: outputs[name] })))[name];
+
+export async function classify(c: ServerContext, service: Service): Promise<Response> {
+  const call = c.get("call");
+  const { signal, requestId } = call;
+  const { model, images, labels, template } = await readRequest(c, service.bodyLimits(signal));
+  call.bodyRead = true;
+  const lease = call.lend(service.models, model);
+  const { encoder } = lease;
+  checkLabels(labels, { template });
+  const isShared = ["vision", "text"].every((m) => encoder.modalities.includes(m as "vision"));
+  if (!isShared || encoder.logitScale === undefined) throw noSharedSpace(encoder);
+  call.items = images.length;
+  const pictures = await pictureInputs(images, service.fetchImage, signal);
+  const texts = labels.map((label) => ({ text: template.replaceAll("{}", label) }));
+  const results = await encodeInOrder([...texts, ...pictures], {
+    lease,
+    batcher: service.batcher,
+    room: service.room,
+    signal,
+    requestId,
+    outputs: (modality) => [modality === "text" ? "text_embeds" : "image_embeds"],
+  });
+  const found = scoreLabels(
+    encoder,
+    joined(results.slice(labels.length), "image_embeds"),
+    joined(results.slice(0, labels.length), "text_embeds"),
+    labels,
+  );
+  const data = found.map((one, index) => ({ index, ...one }));
+  return c.json({ object: "list", model: lease.name, labels, data });
+}

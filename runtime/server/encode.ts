@@ -1,0 +1,189 @@
+/** `POST /v1/encode`: any results of any inputs, as JSON, line by line, as files, or for a vLLM server. */
+import { accepts } from "hono/accepts";
+import type { Modality } from "../abi/encoder.ts";
+import { didYouMean } from "../session/check.ts";
+import type { Encoder } from "../session.ts";
+import type { Call } from "./call.ts";
+import { errorBody, HttpError, httpError } from "./http_error.ts";
+import type { Lease } from "./models.ts";
+import { imageBytes, inlineBytes, inTurns } from "./pictures.ts";
+import {
+  type BodyLimits,
+  checked,
+  checkFields,
+  listField,
+  mediaType,
+  readForm,
+  readJson,
+  textField,
+} from "./read_body.ts";
+import type { FetchImage } from "./remote_images.ts";
+import { ENCODE_REQUEST, type EncodeRequest, type Format } from "./schemas.ts";
+import type { ServerContext, Service } from "./service.ts";
+import { fileAnswer, joinedResults } from "./tensor_answers.ts";
+import { numbersOf } from "./vectors.ts";
+import { embedsOutputs, embedsPart } from "./vllm.ts";
+import { encodeAll, encodeInOrder, modalityOf, type WorkContext, type WorkInput, type WorkResult } from "./work.ts";
+
+const ACCEPTED: Readonly<Record<string, Format>> = {
+  "application/json": "json",
+  "application/x-ndjson": "ndjson",
+  "application/x-npy": "npy",
+  "application/vnd.safetensors": "safetensors",
+  "application/x-torch": "torch",
+};
+
+const formatOf = (c: ServerContext, { format }: EncodeRequest): Format =>
+  format ??
+  ACCEPTED[accepts(c, { header: "Accept", supports: Object.keys(ACCEPTED), default: "application/json" })] ??
+  "json";
+
+const FORM_FIELDS = ["model", "image", "text", "audio", "outputs", "format", "encoding_format", "dtype"];
+
+/** Files of a form as bytes; texts stay data URIs or base64. */
+export async function filesOf(form: FormData, name: string): Promise<(string | Uint8Array)[]> {
+  return Promise.all(
+    form
+      .getAll(name)
+      .map(async (value) => (typeof value === "string" ? value : new Uint8Array(await value.arrayBuffer()))),
+  );
+}
+
+/** @throws HttpError for what is wrong with the body */
+async function readRequest(c: ServerContext, limits: BodyLimits): Promise<EncodeRequest> {
+  if (mediaType(c) !== "multipart/form-data") return checked(ENCODE_REQUEST, await readJson(c, limits));
+  const form = await readForm(c, limits);
+  checkFields(form, FORM_FIELDS);
+  const scalars = Object.fromEntries(
+    ["model", "format", "encoding_format", "dtype"].flatMap((name) => {
+      const value = textField(form, name);
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+  const outputs = listField(form, "outputs");
+  const texts = form.getAll("text").filter((value) => typeof value === "string");
+  const rest = checked(ENCODE_REQUEST, { ...scalars, texts, ...(outputs.length === 0 ? {} : { outputs }) });
+  return { ...rest, images: await filesOf(form, "image"), audio: await filesOf(form, "audio") };
+}
+
+const KINDS: Readonly<Record<Modality, "image" | "text" | "audio">> = { vision: "image", text: "text", audio: "audio" };
+
+/** The pictures of a request: files of a form, or texts. @throws what {@link imageBytes} throws */
+export function pictureInputs(
+  images: readonly (string | Uint8Array)[],
+  fetchImage: FetchImage | undefined,
+  signal: AbortSignal,
+): Promise<readonly WorkInput[]> {
+  return inTurns(images, async (image, i) => {
+    if (typeof image !== "string") return { image };
+    const what = `The picture at position ${i} of \`images\``;
+    return { image: await imageBytes(image, what, "images", fetchImage, signal) };
+  });
+}
+
+/** @throws HttpError `nothing_to_encode`, and what reading pictures throws */
+async function workInputs(
+  request: EncodeRequest,
+  service: Service,
+  signal: AbortSignal,
+): Promise<readonly WorkInput[]> {
+  const { images, texts, audio } = request;
+  if (images.length + texts.length + audio.length === 0) {
+    throw new HttpError(400, "nothing_to_encode", "There is nothing to encode; give `images`, `texts` or `audio`.");
+  }
+  return [
+    ...(await pictureInputs(images, service.fetchImage, signal)),
+    ...texts.map((text) => ({ text })),
+    ...audio.map((clip, i) => ({
+      audio:
+        typeof clip === "string" ? inlineBytes(clip, `The recording at position ${i} of \`audio\``, "audio") : clip,
+    })),
+  ];
+}
+
+/** The wanted results by tower. @throws HttpError `unknown_output` */
+function outputsOf(
+  request: EncodeRequest,
+  format: Format,
+  encoder: Encoder,
+  modalities: readonly Modality[],
+): (modality: Modality) => readonly string[] {
+  if (format === "vllm") {
+    if (modalities.some((m) => m !== "vision")) {
+      throw new HttpError(400, "images_only", "Format vllm is for pictures; give `images` alone.", { param: "format" });
+    }
+    const names = embedsOutputs(encoder.modelType);
+    return () => names;
+  }
+  const available = new Map(
+    modalities.map((m) => {
+      const { outputs, layout = [] } = encoder.tower(m).spec;
+      return [m, [...outputs, ...layout]];
+    }),
+  );
+  const all = [...new Set([...available.values()].flat())];
+  const unknown = request.outputs?.find((name) => !all.includes(name));
+  if (unknown !== undefined) {
+    throw new HttpError(
+      400,
+      "unknown_output",
+      `There is no output "${unknown}"; these inputs give ${all.join(", ")}.${didYouMean(unknown, all)}`,
+      { param: "outputs" },
+    );
+  }
+  return (modality) => (available.get(modality) ?? []).filter((name) => request.outputs?.includes(name) ?? true);
+}
+
+function jsonItem({ index, modality, outputs }: WorkResult, format: "float" | "base64"): object {
+  const tensors = Object.entries(outputs).map(([name, { dtype, shape, data }]) => [
+    name,
+    { dtype, shape, data: numbersOf(data, format) },
+  ]);
+  return { index, kind: KINDS[modality], outputs: Object.fromEntries(tensors) };
+}
+
+/** A line for each input as soon as it is done; one that says what went wrong ends the answer. */
+function lines(inputs: readonly WorkInput[], context: WorkContext, request: EncodeRequest, call: Call): Response {
+  const encoder = new TextEncoder();
+  call.keepOpen();
+  const body = new ReadableStream<Uint8Array>({
+    start: (controller) => {
+      const write = (line: object): void => controller.enqueue(encoder.encode(`${JSON.stringify(line)}\n`));
+      void encodeAll(inputs, context, (result) => write(jsonItem(result, request.encoding_format)))
+        .catch((error: unknown) => write(errorBody(httpError(error))))
+        .then(() => controller.close())
+        // A client that left takes no more lines.
+        .catch(() => {})
+        .finally(() => call.end());
+    },
+    cancel: () => call.end(),
+  });
+  return new Response(body, { headers: { "content-type": "application/x-ndjson" } });
+}
+
+export async function encode(c: ServerContext, service: Service): Promise<Response> {
+  const call = c.get("call");
+  const { signal, requestId } = call;
+  const request = await readRequest(c, service.bodyLimits(signal));
+  call.bodyRead = true;
+  const lease: Lease = call.lend(service.models, request.model);
+  const format = formatOf(c, request);
+  const inputs = await workInputs(request, service, signal);
+  call.items = inputs.length;
+  const modalities = [...new Set(inputs.map((input) => modalityOf(input, lease.encoder)))];
+  for (const modality of modalities) lease.encoder.tower(modality);
+  const outputs = outputsOf(request, format, lease.encoder, modalities);
+  const context = { lease, batcher: service.batcher, room: service.room, signal, requestId, outputs };
+  if (format === "ndjson") return lines(inputs, context, request, call);
+  const results = await encodeInOrder(inputs, context);
+  if (format === "json") {
+    const data = results.map((result) => jsonItem(result, request.encoding_format));
+    return c.json({ object: "list", model: lease.name, data });
+  }
+  if (format === "vllm") {
+    const content = results.map((r) => embedsPart(lease.encoder.modelType, r.outputs, request.dtype));
+    return c.json({ object: "list", model: lease.name, content });
+  }
+  const { type, bytes } = fileAnswer(joinedResults(results, lease.encoder), format, request.dtype);
+  return new Response(bytes as Uint8Array<ArrayBuffer>, { headers: { "content-type": type } });
+}

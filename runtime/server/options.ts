@@ -1,0 +1,115 @@
+/** What `createApp` takes. */
+
+import { FoveaError } from "../core/diagnostics.ts";
+import { checkOptions, type Expected, FUNCTION, isObject, TEXT, TEXTS } from "../session/check.ts";
+import type { Runtime } from "../session.ts";
+import type { LogLine } from "./log.ts";
+import type { ServedModel } from "./models.ts";
+import type { RemoteImageOptions } from "./remote_images.ts";
+
+export interface ServerOptions {
+  readonly runtime: Runtime;
+  /** What is served, by the names that requests use. */
+  readonly models: Readonly<Record<string, ServedModel>>;
+  /** Milliseconds that an input waits for others to share its call with; 4 unless given. */
+  readonly maxWait?: number;
+  /** Predicted milliseconds of a call that no further input is added to; 100 unless given. */
+  readonly batchMs?: number;
+  /** Requests that may be worked on or wait at once; more are refused with 429. 256 unless given. */
+  readonly queue?: number;
+  /** Milliseconds from a request's arrival until it is ended with 504; 30,000 unless given. The header `X-Request-Timeout` asks for less. */
+  readonly deadline?: number;
+  /** Most bytes of a body; 32 MiB unless given. */
+  readonly maxBody?: number;
+  /** Bytes of decoded pictures that may wait; reading pauses beyond. 256 MiB unless given. */
+  readonly maxWaitingBytes?: number;
+  /** Bearer tokens, any of which opens all routes but health checks. None: everybody may ask. */
+  readonly tokens?: readonly string[];
+  /** Most requests of a client, told apart by its address, in a window of milliseconds. None unless given. */
+  readonly rateLimit?: { readonly requests: number; readonly windowMs: number };
+  /** Origins whose pages may ask; none unless given. `*` is everybody. */
+  readonly cors?: readonly string[];
+  /** Hosts that pictures are fetched from; none unless given. */
+  readonly allowImagesFrom?: RemoteImageOptions["hosts"];
+  /** Of pictures that are fetched: most bytes (16 MiB) and milliseconds (10,000). */
+  readonly remoteImages?: { readonly maxBytes?: number; readonly timeoutMs?: number };
+  /** Seals the runtime when all models are loaded; true unless given. */
+  readonly seal?: boolean;
+  /** Told a line about each request, without anything of what it holds. */
+  readonly log?: (line: LogLine) => void;
+}
+
+/** With everything that has a value of its own. */
+export type Settings = ServerOptions &
+  Required<Pick<ServerOptions, "maxWait" | "batchMs" | "queue" | "deadline" | "maxBody" | "maxWaitingBytes" | "seal">>;
+
+const atLeast = (least: number, text: string): Expected => ({
+  text: `${text} from ${least} on`,
+  holds: (v) => typeof v === "number" && Number.isFinite(v) && v >= least,
+});
+const whole = (least: number, text: string): Expected => ({
+  text: `${text}, a whole number from ${least} on`,
+  holds: (v) => Number.isSafeInteger(v) && (v as number) >= least,
+});
+const HOST = /^(\*\.)?[a-z\d-]+(\.[a-z\d-]+)*\.?(:\d+)?$/i;
+const TOKEN = /^[A-Za-z0-9._~+/-]+=*$/;
+
+const OPTIONS: Readonly<Record<keyof ServerOptions, Expected>> = {
+  runtime: { text: "a runtime that createRuntime made", holds: (v) => isObject(v) && typeof v.load === "function" },
+  models: {
+    text: 'models by name, such as { clip: { source: "./clip" } }',
+    holds: (v) =>
+      isObject(v) &&
+      Object.keys(v).length > 0 &&
+      Object.values(v).every((m) => isObject(m) && ("source" in m || "encoder" in m)),
+  },
+  maxWait: atLeast(0, "milliseconds"),
+  batchMs: atLeast(0, "milliseconds"),
+  queue: whole(1, "a number of requests"),
+  deadline: atLeast(1, "milliseconds"),
+  maxBody: whole(1, "bytes"),
+  maxWaitingBytes: whole(1, "bytes"),
+  tokens: {
+    text: "a list of tokens of letters, digits and any of ._~+/-",
+    holds: (v) => TEXTS.holds(v) && (v as readonly string[]).every((t) => TOKEN.test(t)),
+  },
+  rateLimit: {
+    text: "an object such as { requests: 600, windowMs: 60000 }",
+    holds: (v) => isObject(v) && Number.isSafeInteger(v.requests) && Number(v.requests) >= 1 && Number(v.windowMs) >= 1,
+  },
+  cors: TEXTS,
+  allowImagesFrom: {
+    text: "a list of hosts, such as images.example.com or *.example.com",
+    holds: (v) => TEXTS.holds(v) && (v as readonly string[]).every((host) => HOST.test(host)),
+  },
+  remoteImages: { text: "an object such as { maxBytes: 1000000, timeoutMs: 5000 }", holds: isObject },
+  seal: { text: "true or false", holds: (v) => typeof v === "boolean" },
+  log: FUNCTION,
+};
+
+const REMOTE: Readonly<Record<"maxBytes" | "timeoutMs", Expected>> = {
+  maxBytes: whole(1, "bytes"),
+  timeoutMs: atLeast(1, "milliseconds"),
+};
+
+/** @throws FoveaError `invalid_options` */
+export function checkServerOptions(options: ServerOptions): Settings {
+  checkOptions("createApp", options, OPTIONS);
+  if (options.remoteImages !== undefined) checkOptions("createApp's `remoteImages`", options.remoteImages, REMOTE);
+  for (const name of ["runtime", "models"] as const) {
+    if (options[name] !== undefined) continue;
+    throw new FoveaError("invalid_options", `createApp needs \`${name}\`: ${OPTIONS[name].text}.`);
+  }
+  const unnamed = Object.keys(options.models).find((name) => !TEXT.holds(name));
+  if (unnamed !== undefined) throw new FoveaError("invalid_options", "A model has an empty name; give it one.");
+  return {
+    ...options,
+    maxWait: options.maxWait ?? 4,
+    batchMs: options.batchMs ?? 100,
+    queue: options.queue ?? 256,
+    deadline: options.deadline ?? 30_000,
+    maxBody: options.maxBody ?? 32 * 2 ** 20,
+    maxWaitingBytes: options.maxWaitingBytes ?? 256 * 2 ** 20,
+    seal: options.seal ?? true,
+  };
+}

@@ -1,0 +1,161 @@
+/** Bodies of requests, JSON or forms, against their schemas. */
+import type { Context } from "hono";
+import * as v from "valibot";
+import { didYouMean, foundText, isObject } from "../session/check.ts";
+import { HttpError } from "./http_error.ts";
+import type { RequestSchema } from "./schemas.ts";
+
+/** A body's media type without parameters. */
+export const mediaType = (c: Context): string =>
+  (c.req.header("content-type") ?? "").split(";")[0].trim().toLowerCase();
+
+const tooLarge = (most: number): HttpError =>
+  new HttpError(
+    413,
+    "body_too_large",
+    `The body has more than ${most} bytes, the limit of this server; send fewer or smaller inputs at once.`,
+  );
+
+/** How a body is read: bytes at most, and what ends the reading of one that does not come. */
+export interface BodyLimits {
+  readonly most: number;
+  readonly signal: AbortSignal;
+}
+
+/** All bytes of the body. @throws HttpError `body_too_large`; the signal's reason */
+async function readBytes(c: Context, { most, signal }: BodyLimits): Promise<Uint8Array<ArrayBuffer>> {
+  if (Number(c.req.header("content-length") ?? 0) > most) throw tooLarge(most);
+  const reader = c.req.raw.body?.getReader();
+  if (reader === undefined) return new Uint8Array(0);
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  const stop = (): void => void reader.cancel(signal.reason).catch(() => {});
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    signal.throwIfAborted();
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      size += part.value.length;
+      if (size > most) {
+        void reader.cancel().catch(() => {});
+        throw tooLarge(most);
+      }
+      parts.push(part.value);
+    }
+    // A reader that was cancelled ends as if all were read.
+    signal.throwIfAborted();
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+const invalidBody = (what: string, cause: unknown): HttpError =>
+  new HttpError(400, "invalid_body", `The body is no ${what}; check it and its content-type.`, { cause });
+
+const pathText = (issue: v.BaseIssue<unknown>): string =>
+  (issue.path ?? [])
+    .map(({ key }, i) => (typeof key === "number" ? `[${key}]` : i === 0 ? String(key) : `.${String(key)}`))
+    .join("");
+
+/** A text for a message; never a payload. */
+const short = (text: string): string => (text.length > 60 ? `${text.slice(0, 57)}…` : text);
+
+/** The first thing that is wrong, as a sentence. */
+function refusal(
+  issues: readonly [v.BaseIssue<unknown>, ...v.BaseIssue<unknown>[]],
+  known: readonly string[],
+): HttpError {
+  const [issue] = issues;
+  const path = pathText(issue);
+  const field = String(issue.path?.[0]?.key ?? "");
+  if (issue.type === "strict_object" && issue.expected === "never") {
+    const isTop = issue.path?.length === 1;
+    const sentence = isTop
+      ? `There is no field "${short(field)}"; this request takes ${known.join(", ")}.${didYouMean(field, known)}`
+      : `There is no field \`${short(path)}\` in this request.`;
+    return new HttpError(400, "unknown_field", sentence, { param: short(path) });
+  }
+  if (issue.received === "undefined") {
+    return new HttpError(400, "missing_field", `The field \`${path}\` is missing; expected ${issue.expected}.`, {
+      param: path,
+    });
+  }
+  return new HttpError(400, "invalid_field", `The field \`${short(path)}\` ${wrong(issue)}.`, { param: short(path) });
+}
+
+/** What was found and what is expected, as the rest of a sentence. */
+function wrong({ type, received, expected, message }: v.BaseIssue<unknown>): string {
+  // A schema that has a sentence of its own.
+  if (!message.startsWith("Invalid")) return message;
+  const bound = (expected ?? "").replace(/^>=/, "at least ").replace(/^<=/, "at most ");
+  if (/_length$/.test(type)) return `has ${received} elements; expected ${bound}`;
+  return `is ${short(received)}; expected ${bound.replace(/^\(|\)$/g, "").replaceAll(" | ", " or ")}`;
+}
+
+/** @throws HttpError `unknown_field`, `missing_field`, `invalid_field` */
+export function checked<T>({ schema, fields }: RequestSchema<T>, value: unknown): T {
+  if (!isObject(value) || Array.isArray(value)) {
+    throw new HttpError(
+      400,
+      "invalid_field",
+      `The body is ${typeof value === "string" ? "a text" : foundText(value)}; expected an object with any of ${fields.join(", ")}.`,
+    );
+  }
+  const found = v.safeParse(schema, value, { abortEarly: true });
+  if (found.success) return found.output;
+  throw refusal(found.issues, fields);
+}
+
+/** @throws HttpError `invalid_body`, `unsupported_media_type`, `body_too_large`; the signal's reason */
+export async function readJson(c: Context, limits: BodyLimits): Promise<unknown> {
+  const type = mediaType(c);
+  if (type !== "" && type !== "application/json" && !type.endsWith("+json")) {
+    throw new HttpError(415, "unsupported_media_type", `The body's type is ${short(type)}; expected application/json.`);
+  }
+  const bytes = await readBytes(c, limits);
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw invalidBody("JSON", cause);
+  }
+}
+
+/** @throws HttpError `invalid_body`, `body_too_large`; the signal's reason */
+export async function readForm(c: Context, limits: BodyLimits): Promise<FormData> {
+  const bytes = await readBytes(c, limits);
+  try {
+    return await new Response(bytes, { headers: { "content-type": c.req.header("content-type") ?? "" } }).formData();
+  } catch (cause) {
+    throw invalidBody("multipart form", cause);
+  }
+}
+
+/** A form's single text. */
+export function textField(form: FormData, name: string): string | undefined {
+  const value = form.get(name);
+  return typeof value === "string" ? value : undefined;
+}
+
+/** Texts of a form that are separated by commas, over all fields of the name. */
+export function listField(form: FormData, name: string): readonly string[] {
+  return form.getAll(name).flatMap((value) => (typeof value === "string" ? value.split(",").map((t) => t.trim()) : []));
+}
+
+/** Refuses fields that a form does not take. @throws HttpError `unknown_field` */
+export function checkFields(form: FormData, known: readonly string[]): void {
+  for (const field of new Set(form.keys())) {
+    if (known.includes(field)) continue;
+    throw new HttpError(
+      400,
+      "unknown_field",
+      `There is no field "${short(field)}"; this form takes ${known.join(", ")}.${didYouMean(field, known)}`,
+      { param: short(field) },
+    );
+  }
+}

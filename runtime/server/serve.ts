@@ -1,0 +1,39 @@
+/** Listening with this runtime's own server. */
+import { type Listener, type ListenOptions, listen } from "../host/listen.ts";
+import type { ServerApp } from "./app.ts";
+
+export interface RunningServer {
+  readonly port: number;
+  readonly hostname: string;
+  /** `http://host:port`. */
+  readonly url: string;
+  /** Refuses new requests, answers those that were accepted, then closes connections and the models. */
+  close(): Promise<void>;
+}
+
+const urlOf = ({ hostname, port }: Listener): string =>
+  `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+
+/**
+ * Listens on Bun, Deno and Node: on 127.0.0.1 and port 8000 unless told otherwise.
+ * @throws FoveaError `listen_failed`
+ */
+export async function serve(app: ServerApp, options: Partial<ListenOptions> = {}): Promise<RunningServer> {
+  const { hostname = "127.0.0.1", port = 8000 } = options;
+  const listener = await listen((request, peer) => app.fetch(request, peer), { hostname, port });
+  let closing: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    await app.drain();
+    await listener.close();
+    app.close();
+  };
+  return {
+    port: listener.port,
+    hostname,
+    url: urlOf(listener),
+    close: () => {
+      closing ??= close();
+      return closing;
+    },
+  };
+}

@@ -1,0 +1,134 @@
+/** What all routes share: models, batcher, limits, and the count of requests that are worked on. */
+import type { Context } from "hono";
+import { Batcher } from "./batcher.ts";
+import { Call } from "./call.ts";
+import { HttpError } from "./http_error.ts";
+import { createLog, type Log } from "./log.ts";
+import { createMetrics, type Metrics } from "./metrics.ts";
+import { Models, notReady } from "./models.ts";
+import type { Settings } from "./options.ts";
+import type { BodyLimits } from "./read_body.ts";
+import { createImageFetcher, type FetchImage, type RemoteNetwork } from "./remote_images.ts";
+import { createRoom, type Room } from "./room.ts";
+
+/** Of hono: what the listening side tells of a request, and what middleware leaves for routes. */
+export interface ServerEnv {
+  Bindings: { readonly address?: string | undefined };
+  Variables: { requestId: string; call: Call; refusal: HttpError };
+}
+
+export type ServerContext = Context<ServerEnv>;
+
+const MEGABYTE = 2 ** 20;
+
+export class Service {
+  readonly settings: Settings;
+  readonly models: Models;
+  readonly batcher: Batcher;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly room: Room;
+  /** Undefined where remote pictures are off. */
+  readonly fetchImage: FetchImage | undefined;
+  ready = false;
+  draining = false;
+  #active = 0;
+  readonly #idle = new Set<() => void>();
+
+  constructor(settings: Settings, network: RemoteNetwork) {
+    const { runtime, models, maxWait, batchMs, maxWaitingBytes, allowImagesFrom: hosts, remoteImages } = settings;
+    this.settings = settings;
+    this.models = new Models(runtime, models);
+    this.log = createLog(settings.log);
+    this.metrics = createMetrics({
+      waiting: () => this.batcher.waiting,
+      active: () => this.#active,
+      deviceBytes: () => runtime.stats().device.bytesInUse,
+      compiled: () => runtime.stats().counters.compiled,
+    });
+    this.batcher = new Batcher({
+      maxWait,
+      batchMs,
+      now: () => performance.now(),
+      onBatch: (report) => this.metrics.batch(report),
+    });
+    this.room = createRoom({ waiting: () => this.batcher.waitingBytes, most: maxWaitingBytes });
+    this.fetchImage =
+      hosts === undefined
+        ? undefined
+        : createImageFetcher(
+            {
+              hosts,
+              maxBytes: remoteImages?.maxBytes ?? 16 * MEGABYTE,
+              timeoutMs: remoteImages?.timeoutMs ?? 10_000,
+            },
+            network,
+          );
+  }
+
+  bodyLimits(signal: AbortSignal): BodyLimits {
+    return { most: this.settings.maxBody, signal };
+  }
+
+  /** Seconds until what waits is done. */
+  #retryAfter(): number {
+    return Math.max(1, Math.ceil(this.batcher.predictMs() / 1000));
+  }
+
+  /** Accepts a request, or refuses it. @throws HttpError `not_ready`, `shutting_down`, `queue_full`, `invalid_timeout` */
+  open(c: ServerContext): Call {
+    if (this.draining) {
+      throw new HttpError(503, "shutting_down", "The server is being shut down and takes no more requests.", {
+        retryAfter: this.#retryAfter(),
+      });
+    }
+    if (!this.ready) throw notReady();
+    const { queue, deadline } = this.settings;
+    if (this.#active >= queue) {
+      throw new HttpError(
+        429,
+        "queue_full",
+        `The server works on ${this.#active} requests and takes no more at once; ask again after the time in Retry-After.`,
+        { retryAfter: this.#retryAfter() },
+      );
+    }
+    const own = timeoutOf(c.req.header("x-request-timeout"), deadline);
+    this.#active++;
+    return new Call({
+      requestId: c.get("requestId"),
+      client: c.req.raw.signal,
+      deadline: own,
+      onEnd: () => {
+        this.#active--;
+        if (this.#active === 0) for (const tell of this.#idle) tell();
+      },
+    });
+  }
+
+  /** Resolves when no request is worked on. */
+  idle(): Promise<void> {
+    if (this.#active === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const tell = (): void => {
+        this.#idle.delete(tell);
+        resolve();
+      };
+      this.#idle.add(tell);
+    });
+  }
+}
+
+/** @throws HttpError `invalid_timeout` */
+function timeoutOf(header: string | undefined, most: number): number {
+  if (header === undefined) return most;
+  const asked = Number(header);
+  if (Number.isFinite(asked) && asked > 0) return Math.min(asked, most);
+  throw new HttpError(
+    400,
+    "invalid_timeout",
+    "The header X-Request-Timeout must be a number of milliseconds above 0.",
+    {
+      param: "X-Request-Timeout",
+    },
+  );
+}

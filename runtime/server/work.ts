@@ -1,0 +1,106 @@
+/** One request's inputs through the batcher: read in small parts, so that no request crowds out the others. */
+import type { Modality, Tensors } from "../abi/encoder.ts";
+import type { EncodeInputs, EncodeItem, Encoder } from "../session.ts";
+import type { Batcher } from "./batcher.ts";
+import type { Lease } from "./models.ts";
+
+/** What a request gives as one picture, text or recording, or as the tensors of one. */
+export type WorkInput =
+  | { readonly image: Uint8Array }
+  | { readonly text: string }
+  | { readonly audio: Uint8Array }
+  | { readonly tensors: EncodeInputs };
+
+/** An input's results. */
+export interface WorkResult {
+  readonly index: number;
+  readonly modality: Modality;
+  readonly tokens: number;
+  readonly outputs: Tensors;
+}
+
+export interface WorkContext {
+  readonly lease: Lease;
+  readonly batcher: Batcher;
+  /** Ends the work: the client left, or its time is over. */
+  readonly signal: AbortSignal;
+  readonly requestId: string;
+  /** Results that are wanted of each tower. */
+  readonly outputs: (modality: Modality) => readonly string[];
+  /** Lets one input at a time be read while others' decoded pixels fill the memory. */
+  readonly room: <T>(read: () => Promise<T>) => Promise<T>;
+}
+
+/** Inputs of one request that are read or waited for at once. */
+const AT_ONCE = 64;
+
+export const modalityOf = (input: WorkInput, encoder: Encoder): Modality => {
+  if ("image" in input) return "vision";
+  if ("text" in input) return "text";
+  if ("audio" in input) return "audio";
+  const names = Object.keys(input.tensors);
+  return encoder.modalities.find((m) => names.some((n) => encoder.tower(m).spec.inputs.includes(n))) ?? "text";
+};
+
+function inputsFor(input: WorkInput): EncodeInputs {
+  if ("image" in input) return { images: [input.image] };
+  if ("text" in input) return { texts: [input.text] };
+  if ("audio" in input) return { audio: [input.audio] };
+  return input.tensors;
+}
+
+async function readInput(
+  input: WorkInput,
+  index: number,
+  { lease, signal, requestId, room }: WorkContext,
+): Promise<EncodeItem> {
+  const name = `The input at position ${index}`;
+  const [item] = await room(() => lease.encoder.readItems(inputsFor(input), { signal, requestId }, name));
+  return item;
+}
+
+async function encodeInput(input: WorkInput, index: number, context: WorkContext): Promise<WorkResult> {
+  const { lease, batcher, signal, outputs } = context;
+  const item = await readInput(input, index, context);
+  const wanted = outputs(item.modality);
+  const encoded = await batcher.submit({
+    item,
+    lane: `${lease.name}#${lease.generation} ${item.modality} [${wanted.join(", ")}]`,
+    signal,
+    run: (items, stop) => lease.encoder.encodeItems(items, { outputs: wanted, signal: stop }),
+  });
+  return { index, modality: item.modality, tokens: item.tokens, outputs: encoded };
+}
+
+/**
+ * Encodes all inputs and tells each result as it comes.
+ * @throws the error of the first input that failed; the signal's reason on abort
+ */
+export async function encodeAll(
+  inputs: readonly WorkInput[],
+  context: WorkContext,
+  onResult: (result: WorkResult) => void,
+): Promise<void> {
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < inputs.length) {
+      context.signal.throwIfAborted();
+      const index = next++;
+      onResult(await encodeInput(inputs[index], index, context));
+    }
+  };
+  const workers = Array.from({ length: Math.min(AT_ONCE, inputs.length) }, worker);
+  await Promise.all(workers);
+}
+
+/** Encodes all inputs; results in their order. */
+export async function encodeInOrder(
+  inputs: readonly WorkInput[],
+  context: WorkContext,
+): Promise<readonly WorkResult[]> {
+  const results: WorkResult[] = [];
+  await encodeAll(inputs, context, (result) => {
+    results[result.index] = result;
+  });
+  return results;
+}

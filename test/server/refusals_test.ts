@@ -1,0 +1,378 @@
+/** Every refusal: its status, its code, and a sentence that says what to do. */
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import type { Runtime } from "../../mod.ts";
+import { Call } from "../../runtime/server/call.ts";
+import { createApp, type RunningServer, type ServerOptions, serve } from "../../runtime/server/mod.ts";
+import { hasCode } from "../kit/assertions.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
+import { FIXTURES } from "../kit/tower_fixtures.ts";
+import { DIGITS, dataUri, TWO } from "./served.ts";
+
+interface Opened {
+  readonly runtime: Runtime;
+  readonly server: RunningServer;
+}
+
+async function open(): Promise<Opened> {
+  const runtime = await openRuntime({ threads: 0 });
+  const models = {
+    digits: { source: DIGITS },
+    qwen: { source: `${FIXTURES}/qwen2_5_vl`, load: { components: ["vision"] as const } },
+    vision: { source: DIGITS, load: { components: ["vision"] as const } },
+  };
+  const app = createApp({ runtime, models, maxBody: 20_000, allowImagesFrom: ["img.test"] });
+  await app.ready;
+  return { runtime, server: await serve(app, { port: 0 }) };
+}
+
+let opened: Promise<Opened> | undefined;
+const shared = (): Promise<Opened> => {
+  opened ??= open();
+  return opened;
+};
+after(async () => {
+  const all = await opened;
+  await all?.server.close();
+  await all?.runtime.close();
+});
+
+interface Refused {
+  readonly path?: string;
+  readonly method?: string;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly status: number;
+  readonly code: string;
+  readonly says: RegExp;
+  readonly param?: string;
+}
+
+const EMBED = "/v1/embeddings";
+const ENCODE = "/v1/encode";
+const CLASSIFY = "/v1/classify";
+const at = (path: string, cases: readonly Omit<Refused, "path">[]): readonly Refused[] =>
+  cases.map((one) => ({ path, ...one }));
+const wrong = (code: string, says: RegExp, body: unknown, param?: string): Omit<Refused, "path"> => ({
+  ...{ status: 400, code, says, body },
+  ...(param === undefined ? {} : { param }),
+});
+
+const model = "digits";
+const picture = dataUri(TWO);
+/** A PNG's signature and header of 10,000 x 10,000 pixels. */
+const BOMB = new Uint8Array(60);
+BOMB.set([
+  0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 13, 0x49, 0x48, 0x44, 0x52, 0, 0, 0x27, 0x10, 0, 0, 0x27,
+  0x10, 8, 2,
+]);
+
+const form = (fields: Readonly<Record<string, string>>): FormData => {
+  const made = new FormData();
+  for (const [name, value] of Object.entries(fields)) made.append(name, value);
+  return made;
+};
+
+const CASES: readonly Refused[] = [
+  {
+    path: "/v1/nothing",
+    status: 404,
+    code: "not_found",
+    says: /There is nothing here; this server has \/v1\/embeddings/,
+  },
+  { path: EMBED, method: "GET", status: 405, code: "method_not_allowed", says: /\/v1\/embeddings takes POST, not GET/ },
+  { path: "/healthz", method: "DELETE", status: 405, code: "method_not_allowed", says: /takes GET, not DELETE/ },
+  { path: EMBED, body: "{", status: 400, code: "invalid_body", says: /The body is no JSON; check it/ },
+  {
+    ...{ path: EMBED, body: "a=b", headers: { "content-type": "application/x-www-form-urlencoded" } },
+    ...{
+      status: 415,
+      code: "unsupported_media_type",
+      says: /type is application\/x-www-form-urlencoded; expected application\/json/,
+    },
+  },
+  {
+    ...{ path: ENCODE, body: "nonsense", headers: { "content-type": "multipart/form-data; boundary=x" } },
+    ...{ status: 400, code: "invalid_body", says: /The body is no multipart form/ },
+  },
+  {
+    ...{ path: EMBED, body: { model, input: "x".repeat(30_000) } },
+    ...{ status: 413, code: "body_too_large", says: /more than 20000 bytes, the limit of this server/ },
+  },
+  {
+    ...{ path: EMBED, body: { model, input: "x" }, headers: { "x-request-timeout": "soon" } },
+    ...{ status: 400, code: "invalid_timeout", says: /X-Request-Timeout must be a number of milliseconds/ },
+  },
+  {
+    path: EMBED,
+    body: { model: "digit", input: "x" },
+    status: 404,
+    code: "model_not_found",
+    says: /No model is called "digit" here; served are digits, qwen, vision\. Did you mean "digits"/,
+    param: "model",
+  },
+  ...at(EMBED, [
+    wrong("invalid_field", /The body is a list; expected an object with any of model, input/, [1]),
+    wrong(
+      "unknown_field",
+      /no field "inputs"; this request takes model, input.*Did you mean "input"/,
+      { model, inputs: "x" },
+      "inputs",
+    ),
+    wrong("missing_field", /Give either `input` or `messages`/, { model }, "input"),
+    wrong("missing_field", /Give either `input` or `messages`/, {
+      model,
+      input: "x",
+      messages: [{ role: "user", content: "x" }],
+    }),
+    wrong(
+      "model_required",
+      /Several models are served here; name one of digits, qwen, vision/,
+      { input: "x" },
+      "model",
+    ),
+    wrong(
+      "invalid_field",
+      /`input` must be a text, token ids, or a list of 1 to 2048 texts/,
+      { model, input: [] },
+      "input",
+    ),
+    wrong("invalid_field", /`input` must be a text, token ids, or a list/, { model, input: [1.5] }),
+    wrong("invalid_field", /`input` must be a text/, { model, input: [{ img: picture }] }),
+    wrong("invalid_field", /`messages\[0\]\.content` must be a text, or a list of parts/, {
+      model,
+      messages: [{ role: "user", content: 3 }],
+    }),
+    wrong("invalid_field", /`messages` has 0 elements; expected at least 1/, { model, messages: [] }),
+    wrong("missing_field", /`messages\[0\]\.content` is missing/, { model, messages: [{ role: "user" }] }),
+    wrong("unknown_field", /There is no field `messages\[0\]\.text`/, {
+      model,
+      messages: [{ role: "user", content: "x", text: "y" }],
+    }),
+    wrong(
+      "one_part",
+      /`messages` holds 2 parts.*give the parts as a list in `input`/,
+      {
+        model,
+        messages: [
+          {
+            role: "user",
+            content: [
+              { type: "text", text: "a" },
+              { type: "text", text: "b" },
+            ],
+          },
+        ],
+      },
+      "messages",
+    ),
+    wrong(
+      "invalid_field",
+      /`encoding_format` is "int8"; expected "float" or "base64"/,
+      { model, input: "x", encoding_format: "int8" },
+      "encoding_format",
+    ),
+    wrong(
+      "invalid_field",
+      /`dimensions` is 0; expected at least 1/,
+      { model, input: "x", dimensions: 0 },
+      "dimensions",
+    ),
+    wrong(
+      "invalid_dimensions",
+      /`dimensions` is 65, and this model's embeddings have 64/,
+      { model, input: "x", dimensions: 65 },
+      "dimensions",
+    ),
+    wrong(
+      "invalid_base64",
+      /picture at position 1 of the input is neither a data URI nor base64/,
+      { model, input: ["x", { image: "not base64!" }] },
+      "input",
+    ),
+    wrong("invalid_base64", /neither a data URI nor base64/, { model, input: [{ image: "data:image/png,%E0%A4%A" }] }),
+    wrong("image.unknown", /The input at position 0 is not an image/, { model, input: [{ image: "AAAAAAAAAAAA" }] }),
+    wrong("image_url.not_allowed", /not fetched from evil\.test; this server allows img\.test/, {
+      model,
+      input: [{ image: "http://evil.test/x.png" }],
+    }),
+    wrong("image_url.invalid", /is not a valid address/, { model, input: [{ image: "http://[" }] }),
+    wrong("invalid_input", /"input_ids" holds 99999 at element 0, outside of the vocabulary/, {
+      model,
+      input: [99999],
+    }),
+    wrong("no_component", /loaded with vision; it has no "text" component/, { model: "vision", input: "x" }),
+    wrong("no_tokens", /A clip model takes no token ids here/, { model: "vision", input: [1, 2] }),
+    wrong("invalid_input", /This qwen2_5_vl model cannot take `images`/, { model: "qwen", input: [picture] }),
+  ]),
+  {
+    path: EMBED,
+    body: { model, input: [dataUri(BOMB)] },
+    status: 413,
+    code: "image.too_large",
+    says: /10000x10000 = 100000000 pixels/,
+  },
+  ...at(ENCODE, [
+    wrong("nothing_to_encode", /There is nothing to encode; give `images`, `texts` or `audio`/, { model }),
+    wrong(
+      "unknown_output",
+      /no output "image_embed"; these inputs give image_embeds.*Did you mean "image_embeds"/,
+      { model, images: [picture], outputs: ["image_embed"] },
+      "outputs",
+    ),
+    wrong(
+      "one_tensor",
+      /answer has 3 tensors \(image_embeds, pooler_output, last_hidden_state\), and a file of format npy holds one/,
+      { model, images: [picture], format: "npy" },
+      "outputs",
+    ),
+    wrong(
+      "no_embeds",
+      /A clip model has no embeddings in a form that vLLM takes; known are qwen2_vl/,
+      { model, images: [picture], format: "vllm" },
+      "format",
+    ),
+    wrong("images_only", /Format vllm is for pictures/, { model, texts: ["x"], format: "vllm" }, "format"),
+    wrong("invalid_field", /`format` is "csv"; expected "json" or/, { model, texts: ["x"], format: "csv" }),
+    wrong("no_component", /no "audio" component/, { model, audio: [dataUri(TWO)] }),
+  ]),
+  {
+    path: ENCODE,
+    body: form({ images: "x" }),
+    status: 400,
+    code: "unknown_field",
+    says: /no field "images"; this form takes model, image.*Did you mean "image"/,
+  },
+  ...at(CLASSIFY, [
+    wrong("missing_field", /`labels` is missing/, { model, images: [picture] }, "labels"),
+    wrong(
+      "invalid_field",
+      /`images` has 0 elements; expected at least 1/,
+      { model, images: [], labels: ["a"] },
+      "images",
+    ),
+    wrong("invalid_input", /The label "a" is given twice/, { model, images: [picture], labels: ["a", "a"] }),
+    wrong("invalid_input", /has no \{\} in the place of the label/, {
+      model,
+      images: [picture],
+      labels: ["a"],
+      template: "x",
+    }),
+    wrong("no_component", /no shared space of pictures and texts/, {
+      model: "vision",
+      images: [picture],
+      labels: ["a"],
+    }),
+  ]),
+];
+
+test("every refusal has its status, code, field and sentence", async () => {
+  const { server } = await shared();
+  for (const { path = EMBED, method = "POST", body, headers, status, code, says, param } of CASES) {
+    const isForm = body instanceof FormData;
+    const response = await fetch(server.url + path, {
+      method,
+      headers: { ...(isForm ? {} : { "content-type": "application/json" }), ...headers },
+      ...(body === undefined ? {} : { body: isForm || typeof body === "string" ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    assert.equal(response.status, status, `${path}: ${text}`);
+    const { error } = JSON.parse(text) as {
+      error: { message: string; type: string; code: string; param: string | null };
+    };
+    assert.equal(error.code, code, text);
+    assert.match(error.message, says);
+    assert.match(error.message, /[.?]$/);
+    assert.equal(error.type, status >= 500 ? "server_error" : "invalid_request_error");
+    if (param !== undefined) assert.equal(error.param, param, text);
+    assert.ok(response.headers.has("x-request-id"));
+  }
+});
+
+test("results of several rows are no embedding, and ended calls give their work the reason", async () => {
+  const { runtime } = await shared();
+  const encoder = Object.create(await runtime.load(DIGITS, { components: ["text"] }));
+  Object.defineProperties(encoder, {
+    encodeItems: {
+      value: async (items: readonly unknown[]) =>
+        items.map(() => ({ text_embeds: { dtype: "f32", shape: [2, 3], data: new Float32Array(6) } })),
+    },
+    modalities: { value: ["text"] },
+    modelType: { value: "clip" },
+    readItems: { value: async () => [{ modality: "text", form: "f", rows: 1, tokens: 1, bytes: 8 }] },
+    tower: { value: () => ({ spec: { outputs: ["text_embeds"], inputs: ["input_ids"] } }) },
+  });
+  const app = createApp({ runtime, models: { odd: { encoder } } });
+  await app.ready;
+  const headers = { "content-type": "application/json" };
+  const answer = await app.request("/v1/embeddings", { method: "POST", headers, body: '{"input":"x"}' });
+  assert.equal(answer.status, 400);
+  assert.match(await answer.text(), /of this model is \[2, 3\] for one input, no single vector; ask \/v1\/encode/);
+  const client = new AbortController();
+  const options = { requestId: "a", deadline: 1000, onEnd: () => {} };
+  const over = new Call({ ...options, client: client.signal });
+  over.end();
+  assert.throws(() => over.signal.throwIfAborted(), hasCode("call_over", /This call is over already/));
+  client.abort();
+  const left = new Call({ ...options, client: client.signal });
+  assert.throws(() => left.signal.throwIfAborted(), hasCode("client_left", /The client left before its answer/));
+  left.end();
+});
+
+test("a method that a route does not take is told which it takes", async () => {
+  const { server } = await shared();
+  const response = await fetch(`${server.url}/v1/encode`);
+  await response.text();
+  assert.equal(response.headers.get("allow"), "POST");
+});
+
+test("a body without a stated length is stopped at the limit", async () => {
+  const { server } = await shared();
+  let left = 400;
+  const body = new ReadableStream<Uint8Array>({
+    pull: (controller) => {
+      if (left-- === 0) controller.close();
+      else controller.enqueue(new Uint8Array(1000).fill(0x20));
+    },
+  });
+  const init = { method: "POST", body, duplex: "half", headers: { "content-type": "application/json" } } as RequestInit;
+  const answer = await fetch(server.url + EMBED, init).catch(() => undefined);
+  // A client that is still sending may not read the answer; the server is there for others either way.
+  if (answer !== undefined) {
+    assert.equal(answer.status, 413);
+    await answer.body?.cancel();
+  }
+  assert.equal((await fetch(`${server.url}/healthz`)).status, 200);
+});
+
+const OPTIONS: readonly (readonly [Partial<Record<keyof ServerOptions | "ports", unknown>>, RegExp])[] = [
+  [{}, /createApp needs `runtime`/],
+  [{ runtime: { load: () => {} } }, /createApp needs `models`: models by name/],
+  [{ models: {} }, /option `models` of createApp/],
+  [{ models: { a: {} } }, /option `models` of createApp/],
+  [{ ports: 3 }, /createApp has no option "ports"/],
+  [{ maxWait: -1 }, /`maxWait`.*milliseconds from 0 on/],
+  [{ queue: 0 }, /`queue`.*a number of requests, a whole number from 1 on/],
+  [{ tokens: ["with space"] }, /`tokens`.*a list of tokens of letters/],
+  [{ rateLimit: { requests: 0, windowMs: 1 } }, /`rateLimit`.*such as \{ requests: 600/],
+  [{ allowImagesFrom: ["http://x"] }, /`allowImagesFrom`.*a list of hosts/],
+  [{ remoteImages: { maxBytes: 0 } }, /`maxBytes` of createApp's `remoteImages`/],
+  [{ runtime: { load: () => {} }, models: { "": { encoder: {} } } }, /A model has an empty name/],
+];
+
+test("options that make no sense are refused", () => {
+  for (const [options, says] of OPTIONS) {
+    assert.throws(() => createApp(options as unknown as ServerOptions), hasCode("invalid_options", says));
+  }
+});
+
+test("a port that is taken is named", async () => {
+  const { server, runtime } = await shared();
+  const app = createApp({ runtime, models: { digits: { source: DIGITS } } });
+  await app.ready;
+  await assert.rejects(
+    serve(app, { port: server.port }),
+    hasCode("listen_failed", new RegExp(`Port ${server.port} of 127\\.0\\.0\\.1 cannot be opened: another program`)),
+  );
+  app.close();
+});
