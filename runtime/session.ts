@@ -7,7 +7,8 @@ import { detectHost, type Host } from "./host/mod.ts";
 import { allOps } from "./session/all_ops.ts";
 import { createArtifacts } from "./session/artifacts.ts";
 import { type DeviceReport, deviceHost, openFirst, reportDevices, type TuningSource } from "./session/devices.ts";
-import { firstPartyPlugins } from "./session/first_party.ts";
+import { encodersOf } from "./session/encoder_plugins.ts";
+import { configuredDevices, devicePlugins, FIRST_PARTY_ENCODERS } from "./session/first_party.ts";
 import { createJournal } from "./session/journal.ts";
 import { checkRuntimeOptions, type RuntimeOptions } from "./session/options.ts";
 import { openPackSource } from "./session/pack_source.ts";
@@ -81,11 +82,14 @@ function openStore(options: RuntimeOptions, host: Host): Store {
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
   await checkRuntimeOptions(options);
   const host = await detectHost();
-  const plugins = await (options.plugins === undefined ? firstPartyPlugins() : givenPlugins(options.plugins));
+  const kinds = typeof options.device === "string" ? [options.device] : (options.device ?? ["wasm"]);
+  const layers = compileLayers(options.compile);
+  const wanted = [...kinds, ...configuredDevices(layers)];
+  const plugins = await (options.plugins === undefined ? devicePlugins(wanted) : givenPlugins(options.plugins));
   checkPlugins(plugins);
+  const encoders = options.plugins === undefined ? FIRST_PARTY_ENCODERS : encodersOf(plugins);
   const ops = allOps(plugins);
   const packs = await Promise.all((options.packs ?? []).map((pack) => openPackSource(pack, host)));
-  const kinds = options.device ?? "wasm";
   const open = {
     ...(options.target === undefined ? {} : { target: options.target }),
     ...(options.threads === undefined ? {} : { threads: options.threads }),
@@ -94,10 +98,8 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
   const packed = packs.flatMap((pack) => pack.manifest.entries);
   const store = openStore(options, host);
   const tuning: TuningSource = (kind, engine) => readTuning(store, kind, engine);
-  const wanted = typeof kinds === "string" ? [kinds] : kinds;
-  const device = await openFirst(wanted, plugins, deviceHost(host), open, packed, tuning);
+  const device = await openFirst(kinds, plugins, deviceHost(host), open, packed, tuning);
   const journal = createJournal(options.log?.topics, options.log?.write);
-  const layers = compileLayers(options.compile);
   const places = createPlaces({ device, plugins, host: deviceHost(host) });
   const artifacts = await createArtifacts({
     places,
@@ -115,7 +117,7 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
     today: () => Date.now(),
   });
   const patterns = createPatternWatch(layers, (sentence) => options.onProblem?.(sentence));
-  return new Runtime({ host, plugins, device, places, artifacts, store, ops, patterns, journal, options });
+  return new Runtime({ host, plugins, encoders, device, places, artifacts, store, ops, patterns, journal, options });
 }
 
 /**
@@ -129,7 +131,7 @@ export async function probeDevices(
   const host = await detectHost();
   const store = openStore(cache === undefined ? {} : { cache }, host);
   const tuning: TuningSource = (kind, engine) => readTuning(store, kind, engine);
-  return reportDevices(plugins ?? (await firstPartyPlugins()), deviceHost(host), tuning);
+  return reportDevices(plugins ?? (await devicePlugins()), deviceHost(host), tuning);
 }
 
 /** Keeps what was measured about a device's targets where runtimes with this cache find it. */

@@ -6,7 +6,9 @@ import { at, digestOf, isMain, listFiles, SOURCE_ROOTS, say, writeAtomic } from 
 import { setupOrExit } from "./setup.mjs";
 import { refreshSourceDigests } from "./source_digest.mjs";
 
-const SETTINGS = ["package.json", "tsconfig.json", ...listFiles("tools/types", ".d.ts")];
+const BROWSER_BUNDLE = "tools/browser_bundle.mjs";
+
+const SETTINGS = ["package.json", "tsconfig.json", BROWSER_BUNDLE, ...listFiles("tools/types", ".d.ts")];
 
 const TARGETS = {
   dist: { project: "tsconfig.build.json", roots: SOURCE_ROOTS },
@@ -79,7 +81,8 @@ async function build(folder) {
   try {
     const result = await capture([...toolCommand("tsc"), "-p", project, "--outDir", staging, "--noCheck", ...PLAIN]);
     if (result.code !== 0) throw new Error(`compiling ${folder} failed:\n${result.output.trimEnd()}`);
-    if (folder === "dist") await bundleCommandLine(`${staging}/cli`);
+    if (folder === "dist")
+      await Promise.all([bundleCommandLine(`${staging}/cli`), bundleBrowser(`${staging}/browser`)]);
     replaceFiles(at(staging), at(folder));
   } finally {
     rmSync(at(staging), { recursive: true, force: true });
@@ -98,6 +101,11 @@ async function bundleCommandLine(folder) {
     },
   );
   if (code !== 0) throw new Error(`bundling the command line ended with code ${code}:\n${output.trimEnd()}`);
+}
+
+async function bundleBrowser(folder) {
+  const { code, output } = await capture([...toolCommand("bun"), at(BROWSER_BUNDLE), at(folder)], { cwd: at(".") });
+  if (code !== 0) throw new Error(`bundling for browsers ended with code ${code}:\n${output.trimEnd()}`);
 }
 
 function replaceFiles(from, to) {

@@ -103,7 +103,9 @@ async function contents({ files, size }) {
   ];
   const missing = [...new Set(promised)].filter((path) => !present.has(path));
   const orphans = files.filter(
-    (path) => /^dist\/(?!vendor\/|cli\/).*\.js$/.test(path) && !present.has(path.replace(/^dist\/(.*)\.js$/, "$1.ts")),
+    (path) =>
+      /^dist\/(?!vendor\/|cli\/|browser\/).*\.js$/.test(path) &&
+      !present.has(path.replace(/^dist\/(.*)\.js$/, "$1.ts")),
   );
   const personal = files.filter(
     (path) => existsSync(at(path)) && readFileSync(at(path)).includes(ROOT.replace(/[/\\]$/, "")),

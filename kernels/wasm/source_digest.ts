@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "6d1059cc66d4c68b39403420356d33782bf035ee02501fe63b7801ecfdada9ef";
+export const SOURCE_DIGEST: string = "7d8e0bd6457cc816311e506e60fb31ae4eb52af859d1e92031adf712b82b16a8";

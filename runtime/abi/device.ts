@@ -100,6 +100,8 @@ export interface DeviceHost {
   readonly cores: number;
   /** Starts a worker of the kernel plugin's own entry; absent where there are no workers. */
   readonly spawnWorker?: (entry: URL, data: unknown) => WorkerHandle;
+  /** Why workers cannot share memory with their starter, in words; absent where they can. */
+  readonly unshared?: string;
   /** The host's WebGPU, or why there is none. */
   readonly gpu?: () => Promise<GPU | Unavailable>;
   /** Waiting for the GPU holds up the thread here: its devices live in workers, whose port has `gpu` too. */

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "e6c71a5d07eb55ab27dc84ae9914f6e497201f8d6fa2ac791cfc7f57e1467b3e";
+export const SOURCE_DIGEST: string = "8c00e4b9736bd5c3acdceaff5feb822973e836e946336bf2f6654495dc35e136";

@@ -3,7 +3,7 @@ import { FoveaError } from "../core/diagnostics.ts";
 
 interface Kind {
   readonly code: string;
-  /** Error codes of Node and Bun, and names of Deno's error classes. */
+  /** Error codes of Node and Bun, and names of the error classes of Deno and browsers. */
   readonly names: readonly string[];
   readonly text: string;
 }
@@ -12,13 +12,13 @@ const KINDS: readonly Kind[] = [
   { code: "file.not_found", names: ["ENOENT", "NotFound"], text: "it does not exist. Check the path" },
   {
     code: "file.denied",
-    names: ["EACCES", "EPERM", "PermissionDenied", "NotCapable"],
+    names: ["EACCES", "EPERM", "PermissionDenied", "NotCapable", "SecurityError"],
     text: "access is denied. Check the permissions",
   },
   { code: "file.read_only", names: ["EROFS", "ReadOnlyFilesystem"], text: "the file system is read-only" },
   {
     code: "file.no_space",
-    names: ["ENOSPC", "EDQUOT", "StorageFull", "FilesystemQuotaExceeded"],
+    names: ["ENOSPC", "EDQUOT", "StorageFull", "FilesystemQuotaExceeded", "QuotaExceededError"],
     text: "no space is left",
   },
   {

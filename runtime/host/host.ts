@@ -3,7 +3,7 @@ import type { Unavailable, WorkerHandle } from "../abi/device.ts";
 import type { SourcePlace } from "../core/source_place.ts";
 import type { Digest } from "./digest.ts";
 
-export type HostName = "bun" | "deno" | "node";
+export type HostName = "browser" | "bun" | "deno" | "node";
 
 /** The environment variables that fovea reads; those of the hub are credentials and an address, as its other clients take them. */
 export type EnvironmentName = "FOVEA_CACHE_DIR" | "FOVEA_COMPILE" | "FOVEA_LOG" | "HF_TOKEN" | "HF_ENDPOINT";
@@ -46,12 +46,14 @@ export interface WritableFile extends OpenFile {
  */
 export interface Host {
   readonly name: HostName;
-  /** Version of the runtime, such as `20.20.2`. */
+  /** Version of the runtime, such as `20.20.2`, or a browser's name and version. */
   readonly version: string;
   /** JavaScript engine and, where known, its version: `V8 11.3`. */
   readonly engine: string;
   /** Processors that may be used. */
   readonly cores: number;
+  /** Where models and pictures are addresses and never paths: what relative ones are relative to. */
+  readonly base?: URL;
 
   readFile(path: string): Promise<Uint8Array>;
   openFile(path: string): Promise<OpenFile>;
@@ -87,10 +89,12 @@ export interface Host {
   /** Milliseconds on a clock that never goes back. */
   now(): number;
   isTerminal(stream: "stdin" | "stdout" | "stderr"): boolean;
-  /** Resident memory of the process, bytes. */
+  /** Resident memory of the process, bytes; 0 where nobody tells. */
   rss(): number;
-  /** Starts a worker that imports `entry` and calls its `start(port)`; see worker_side.ts. */
+  /** Starts a worker that imports `entry` and calls its `start(port)`; see worker_port.ts. */
   spawnWorker(entry: URL, data: unknown): WorkerHandle;
+  /** Why workers cannot share memory; absent where they can. */
+  readonly unshared?: string;
   /** The runtime's WebGPU, or why there is none. */
   gpu(): Promise<GPU | Unavailable>;
   /** Waiting for the GPU holds up the thread, so that its devices live in workers. */

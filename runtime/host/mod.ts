@@ -15,10 +15,15 @@ export type {
 } from "./host.ts";
 export { type JpegDecoder, loadJpegDecoder } from "./native_jpeg.ts";
 
-/** @throws FoveaError `host.unknown` outside of Bun, Deno and Node. */
+/** @throws FoveaError `host.unknown` outside of Bun, Deno, Node and browsers. */
 export async function detectHost(): Promise<Host> {
   if ("Bun" in globalThis) return (await import("./bun.ts")).createBunHost();
   if ("Deno" in globalThis) return (await import("./deno.ts")).createDenoHost();
-  if ("process" in globalThis) return (await import("./node.ts")).createNodeHost();
-  throw new FoveaError("host.unknown", "This runtime is none of Bun, Deno and Node, the hosts that fovea supports.");
+  // Bundlers give pages a `process` of their own.
+  if (globalThis.process?.versions?.node !== undefined) return (await import("./node.ts")).createNodeHost();
+  if ("navigator" in globalThis && "location" in globalThis) return (await import("./browser.ts")).createBrowserHost();
+  throw new FoveaError(
+    "host.unknown",
+    "This runtime is none of Bun, Deno, Node and browsers, the hosts that fovea supports.",
+  );
 }

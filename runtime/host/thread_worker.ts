@@ -2,7 +2,7 @@
 import { Worker } from "node:worker_threads";
 import type { WorkerHandle } from "../abi/device.ts";
 import { endOnce } from "./worker_end.ts";
-import type { WorkerStart } from "./worker_side.ts";
+import type { WorkerStart } from "./worker_port.ts";
 import { WORKER_ENTRY } from "./worker_url.ts";
 
 export function spawnThread(entry: URL, data: unknown): WorkerHandle {

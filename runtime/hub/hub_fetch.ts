@@ -104,7 +104,9 @@ async function answerOf(url: URL, headers: Headers, signal: AbortSignal | undefi
   );
   try {
     const signals = signal === undefined ? late.signal : AbortSignal.any([late.signal, signal]);
-    return await fetch(url, { headers, redirect: "manual", signal: signals });
+    const response = await fetch(url, { headers, redirect: "manual", signal: signals });
+    // Browsers do not say where a redirect leads; they follow it without credentials for others.
+    return response.status === 0 ? await fetch(url, { headers, signal: signals }) : response;
   } finally {
     clearTimeout(timer);
   }

@@ -6,6 +6,7 @@ import { splitRanges } from "../core/range.ts";
 import { detectHost } from "../host/mod.ts";
 import type { OpTable } from "../ir/node.ts";
 import { allOps } from "./all_ops.ts";
+import { encodersOf } from "./encoder_plugins.ts";
 import { firstPartyPlugins } from "./first_party.ts";
 import { openModel } from "./model_files.ts";
 import { type ModelSource, openModelSource } from "./source.ts";
@@ -27,7 +28,7 @@ export async function findBreaks(
   const components =
     files === undefined
       ? all.flatMap((p) => p.encoders ?? []).flatMap(componentsWithoutModel)
-      : (await openModel(files, all)).model.towers.flatMap((t) => t.components);
+      : (await openModel(files, encodersOf(all))).model.towers.flatMap((t) => t.components);
   return breaksOf(components, allOps(all), (place) => host.originalPlace(place));
 }
 

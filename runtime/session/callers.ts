@@ -7,8 +7,15 @@ import type { PlaceFinder } from "./trace.ts";
 /** `file:line` of whoever called, read and mapped when it is asked for; nothing when the stack does not tell. */
 export type Caller = () => Promise<string | undefined>;
 
-const ROOT = decodeURIComponent(new URL("../../", import.meta.url).pathname).replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-const OWN_FILES = new RegExp(`${ROOT}(runtime|kernels|plugins)/|${ROOT}mod\\.[jt]s`);
+const HERE = new URL(import.meta.url);
+
+/** A pattern of the folder that lies there from this file. */
+const folder = (path: string): string =>
+  decodeURIComponent(new URL(path, HERE).pathname).replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+
+const ROOT = folder("../../");
+/** In a bundle all of fovea's files lie beside this one. */
+const OWN_FILES = new RegExp(`${ROOT}(runtime|kernels|plugins)/|${ROOT}mod\\.[jt]s|${folder("./")}[^/]*$`);
 
 /** Notes the stack as it is now, which engines do fast; its text is made only when the caller is wanted. */
 export function noteCaller(find: PlaceFinder): Caller {

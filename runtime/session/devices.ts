@@ -27,6 +27,7 @@ export function deviceHost(host: Host): DeviceHost {
     engine: host.engine,
     cores: host.cores,
     spawnWorker: (entry, data) => host.spawnWorker(entry, data),
+    ...(host.unshared === undefined ? {} : { unshared: host.unshared }),
     gpu: () => host.gpu(),
     gpuInWorker: host.gpuInWorker,
   };

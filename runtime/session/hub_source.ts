@@ -14,7 +14,8 @@ export interface HubContext {
 
 /** The folder of pulled models: the one given, else `hub` in the cache's folder, else in the platform's. */
 export function modelsFolder(host: Host, { settings, cache }: HubContext): string | undefined {
-  if (settings.folder === false) return undefined;
+  // Files of a page are written whole; what it fetches the browser keeps.
+  if (settings.folder === false || host.base !== undefined) return undefined;
   const caches = typeof cache === "string" ? cache : host.defaultCacheDir();
   return settings.folder ?? (caches === undefined ? undefined : `${caches}/hub`);
 }

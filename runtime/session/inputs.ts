@@ -1,8 +1,18 @@
 /** What callers may give an encoder, and who reads it. */
 import type { AudioClip, PixelImage, Tensor, VideoProcessor } from "../abi/encoder.ts";
 
-/** A picture: a path, a file or http(s) URL, a PNG, JPEG, WebP or GIF file as bytes or as a blob, or decoded pixels. */
-export type ImageInput = string | URL | Uint8Array | ArrayBuffer | Blob | PixelImage;
+/** The Web's `ImageData`: RGBA, of which alpha is dropped. */
+export interface ImageDataLike {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8ClampedArray;
+}
+
+/**
+ * A picture: a path, a file or http(s) URL, a PNG, JPEG, WebP or GIF file as bytes or as a blob, or decoded pixels, those of a
+ * canvas included.
+ */
+export type ImageInput = string | URL | Uint8Array | ArrayBuffer | Blob | PixelImage | ImageDataLike;
 
 /** A recording: a path, a file or http(s) URL, a WAV, FLAC, MP3 or Ogg file as bytes or as a blob, or samples. */
 export type AudioInput = string | URL | Uint8Array | ArrayBuffer | Blob | AudioClip;

@@ -32,11 +32,11 @@ export async function loadModel(
   options: LoadOptions,
   { cutter, open, kept, rewrite }: LoadContext,
 ): Promise<Encoder> {
-  const { host, plugins, device, artifacts } = parts;
+  const { host, encoders, device, artifacts } = parts;
   const begin = host.now();
   artifacts.begin();
   const files = await openFiles(parts, source, options.signal);
-  const opened = await openModel(files, plugins);
+  const opened = await openModel(files, encoders);
   const { modelType, model, files: modelFiles } = opened;
   const own = wantedTowers(parts, opened, options.components);
   const call = { ...dtypeOf(options), calibrated: options.calibration !== undefined };

@@ -19,7 +19,7 @@ export function openFiles(parts: RuntimeParts, source: ModelSource, signal?: Abo
 
 /** A model by its configuration. @throws FoveaError `no_config`, `unknown_model_type`, `invalid_config`, `bad_source` */
 export async function openConfigured(parts: RuntimeParts, source: ModelSource): Promise<OpenedModel> {
-  return openModel(await openFiles(parts, source), parts.plugins);
+  return openModel(await openFiles(parts, source), parts.encoders);
 }
 
 /** The towers that were asked for. @throws FoveaError `no_component` */
@@ -78,7 +78,7 @@ export async function withTower<T>(
 ): Promise<T> {
   parts.artifacts.begin();
   const files = await openFiles(parts, source);
-  const opened = await openModel(files, parts.plugins);
+  const opened = await openModel(files, parts.encoders);
   const [tower] = wantedTowers(parts, opened, component === undefined ? undefined : [component]);
   const weights = await openWeights(parts, files, opened.model, [tower], loadFormat === "dummy");
   try {

@@ -1,9 +1,9 @@
 /** The small files of a model: configuration, processors, tokenizer. */
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../abi/encoder.ts";
-import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import type { ByteSource, CheckpointFiles } from "../exec/weights/checkpoint.ts";
 import { didYouMean, isObject } from "./check.ts";
+import type { EncoderPlugins } from "./encoder_plugins.ts";
 import { checkFamilies } from "./plugins.ts";
 
 /** Larger than any tokenizer that is published. */
@@ -57,7 +57,7 @@ export interface OpenedModel {
  * @throws FoveaError `no_config`, `unknown_model_type` that lists the known ones, `invalid_config`, `invalid_plugin` for a
  * component whose family its encoder does not list
  */
-export async function openModel(files: CheckpointFiles, plugins: readonly Plugin[]): Promise<OpenedModel> {
+export async function openModel(files: CheckpointFiles, plugins: EncoderPlugins): Promise<OpenedModel> {
   const config = await readJson(files, "config.json");
   if (config === undefined) {
     throw new FoveaError(
@@ -68,8 +68,7 @@ export async function openModel(files: CheckpointFiles, plugins: readonly Plugin
   if (!isObject(config) || Array.isArray(config))
     throw new FoveaError("invalid_config", `config.json in ${files.description} must be an object.`);
   const modelType = config.model_type;
-  const encoders = plugins.flatMap((p) => p.encoders ?? []);
-  const known = encoders.flatMap((e) => e.modelTypes);
+  const known = plugins.modelTypes;
   if (typeof modelType !== "string") {
     const found = modelType === undefined ? "it is absent" : `found ${JSON.stringify(modelType)}`;
     throw new FoveaError(
@@ -77,8 +76,8 @@ export async function openModel(files: CheckpointFiles, plugins: readonly Plugin
       `config.json in ${files.description} needs the text field "model_type"; ${found}. Known: ${known.join(", ")}.`,
     );
   }
-  const plugin = plugins.find((p) => p.encoders?.some((e) => e.modelTypes.includes(modelType)));
-  const spec = encoders.find((e) => e.modelTypes.includes(modelType));
+  const plugin = await plugins.find(modelType);
+  const spec = plugin?.encoders?.find((e) => e.modelTypes.includes(modelType));
   if (spec === undefined || plugin === undefined) {
     throw new FoveaError(
       "unknown_model_type",

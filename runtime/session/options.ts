@@ -64,7 +64,10 @@ export interface RuntimeOptions {
    * are used when left out.
    */
   readonly plugins?: readonly (Plugin | string)[];
-  /** Where artifacts are kept: a folder, a store of one's own, or `false` for this process alone (the default). */
+  /**
+   * Where artifacts are kept: a folder (in browsers its name among what Cache storage keeps), a store of one's own, or `false`
+   * for this process alone (the default).
+   */
   readonly cache?: string | Store | false;
   /**
    * How components are compiled; `{ enabled: false }` runs every op alone, on the same kernels: for debugging. Of several

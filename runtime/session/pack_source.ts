@@ -3,6 +3,7 @@ import { FoveaError } from "../core/diagnostics.ts";
 import { openPack, type Pack, type PackFiles, type PackFolder } from "../exec/pack.ts";
 import type { Host } from "../host/mod.ts";
 import { foundText } from "./check.ts";
+import { addressOf } from "./source.ts";
 
 /** A folder's path, a file or http(s) URL of one, or files by name. */
 export type PackSource = string | URL | ReadonlyMap<string, Uint8Array>;
@@ -38,12 +39,7 @@ function memoryFiles(files: ReadonlyMap<string, Uint8Array>): PackFiles {
 /** @throws FoveaError `no_pack`, `damaged_pack`, `bad_source` */
 export async function openPackSource(source: PackSource, host: Host): Promise<Pack> {
   if (source instanceof Map) return openPack(memoryFiles(source));
-  const address =
-    source instanceof URL
-      ? source
-      : /^[a-z][a-z\d+.-]+:\/\//i.test(String(source))
-        ? new URL(String(source))
-        : undefined;
+  const address = source instanceof URL ? source : addressOf(String(source), host);
   if (address?.protocol === "file:") return openPack(folderFiles(host, host.pathOf(address)));
   if (address !== undefined && /^https?:$/.test(address.protocol)) return openPack(addressFiles(address));
   if (typeof source === "string" && source !== "" && address === undefined) return openPack(folderFiles(host, source));

@@ -5,6 +5,7 @@ import { FoveaError } from "../core/diagnostics.ts";
 import { detectHost, type Host } from "../host/mod.ts";
 import { allOps } from "./all_ops.ts";
 import { checkOptions, FUNCTION, isObject, SIGNAL, TEXT, TEXTS } from "./check.ts";
+import { encodersOf } from "./encoder_plugins.ts";
 import { firstPartyPlugins } from "./first_party.ts";
 import { type HubContext, modelsFolder, openHubFiles } from "./hub_source.ts";
 import { checkComponents, openModel } from "./model_files.ts";
@@ -79,7 +80,7 @@ export async function pullModel(reference: string, options: PullOptions = {}): P
   if (to !== undefined) await checkTarget(host, to);
   const files = await openHubFiles(reference, host, context, { signal, ...(to === undefined ? {} : { to }) });
   if (settings.offline !== true && options.refresh !== false) await files.refresh();
-  const { modelType, model } = await openModel(files, plugins);
+  const { modelType, model } = await openModel(files, encodersOf(plugins));
   checkComponents(modelType, model, options.components);
   const towers = model.towers.filter((t) => options.components?.includes(t.modality) ?? true);
   await files.prepare(createSelect(model, towers, allOps(plugins)));

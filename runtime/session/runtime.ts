@@ -11,6 +11,7 @@ import type { CacheMiss, EntryCheck } from "./cache_admin.ts";
 import { type CompiledComponent, compileComponent } from "./component.ts";
 import { findDevice } from "./devices.ts";
 import type { Encoder } from "./encoder.ts";
+import { firstPartyPlugins } from "./first_party.ts";
 import type { EncodeInputs } from "./inputs.ts";
 import type { Recompile } from "./journal.ts";
 import { createKeptWeights, type KeptWeights } from "./kept_weights.ts";
@@ -80,7 +81,7 @@ const KEPT_WEIGHTS = 8;
 
 /** A device with everything that runs on it. Made by `createRuntime`. */
 export class Runtime {
-  /** Name of the JavaScript runtime: `bun`, `deno` or `node`. */
+  /** Name of the JavaScript runtime: `bun`, `deno`, `node` or `browser`. */
   readonly host: string;
   readonly device: string;
   readonly target: string;
@@ -144,7 +145,7 @@ export class Runtime {
    * Loads a model folder in the layout that Hugging Face publishes: `config.json`, `*.safetensors`, processor and
    * tokenizer files. Compiles its components, or takes them from the cache.
    * @param source a folder, `hf:organisation/name@revision` (fetched as far as it is not kept, see `hub`), an http(s) or
-   * file URL, or files by name
+   * file URL, files by name, or `{ files }` that a page was given
    * @throws FoveaError that says what is missing or wrong; nothing stays behind then
    */
   async load(source: ModelSource, options: LoadOptions = {}): Promise<Encoder> {
@@ -170,7 +171,8 @@ export class Runtime {
   async buildPack(source: ModelSource, folder: string, options: BuildPackOptions = {}): Promise<PackManifest> {
     this.#checkOpen();
     checkBuildPackOptions(options);
-    const { host, plugins, ops, places, options: own } = this.#parts;
+    const { host, ops, places, options: own } = this.#parts;
+    const plugins = own.plugins === undefined ? await firstPartyPlugins() : this.#parts.plugins;
     const opened = await openConfigured(this.#parts, source);
     const [{ packItems }, { packFolder }, { writePack }] = await Promise.all([
       import("./build_pack.ts"),

@@ -5,6 +5,7 @@ import type { Store } from "../exec/store/store.ts";
 import type { Host } from "../host/mod.ts";
 import type { OpTable } from "../ir/node.ts";
 import type { Artifacts } from "./artifacts.ts";
+import type { EncoderPlugins } from "./encoder_plugins.ts";
 import type { Journal } from "./journal.ts";
 import type { RuntimeOptions } from "./options.ts";
 import type { PatternWatch } from "./patterns.ts";
@@ -12,7 +13,9 @@ import type { Places } from "./places.ts";
 
 export interface RuntimeParts {
   readonly host: Host;
+  /** The caller's; of the first-party ones those whose devices may be needed. */
   readonly plugins: readonly Plugin[];
+  readonly encoders: EncoderPlugins;
   readonly device: Device;
   readonly places: Places;
   readonly artifacts: Artifacts;

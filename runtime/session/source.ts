@@ -2,33 +2,44 @@
 import type { AudioClip, PixelImage } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { type CheckpointFiles, directoryFiles, httpFiles, memoryFiles } from "../exec/weights/checkpoint.ts";
+import { type FolderHandle, type GivenFiles, givenFiles, handleFiles } from "../exec/weights/given_files.ts";
 import { type Host, type JpegDecoder, loadJpegDecoder } from "../host/mod.ts";
 import type { Select } from "../hub/open_hub.ts";
 import { decodeImage } from "../media/decode.ts";
 import { foundText, isObject, withMethods } from "./check.ts";
 import { type HubContext, openKeptOrStreamed } from "./hub_source.ts";
-import type { MediaReader } from "./inputs.ts";
+import type { ImageDataLike, MediaReader } from "./inputs.ts";
 import { createVideoReader } from "./video.ts";
 
-/** A folder's path, `hf:organisation/name` (with `@revision`), an http(s) or file URL, or files by name. */
-export type ModelSource = string | URL | ReadonlyMap<string, Uint8Array> | CheckpointFiles;
+/**
+ * A folder's path, `hf:organisation/name` (with `@revision`), an http(s) or file URL, files by name, or the `File` objects and
+ * folder handles that a page is given. In browsers paths are addresses relative to the page.
+ */
+export type ModelSource =
+  | string
+  | URL
+  | ReadonlyMap<string, Uint8Array | Blob>
+  | GivenFiles
+  | FolderHandle
+  | CheckpointFiles;
 
 function folderAddress(url: URL): URL {
   return url.pathname.endsWith("/") ? url : new URL(`${url.pathname}/${url.search}`, url);
 }
 
 /** The address that a text is, if it is one. @throws FoveaError `bad_source` for an address that makes no sense */
-function addressOf(text: string): URL | undefined {
+export function addressOf(text: string, { base }: Pick<Host, "base">): URL | undefined {
   // One letter would be a drive.
-  if (!/^[a-z][a-z\d+.-]+:\/\//i.test(text)) return undefined;
+  if (base === undefined && !/^[a-z][a-z\d+.-]+:\/\//i.test(text)) return undefined;
   try {
-    return new URL(text);
+    return new URL(text, base);
   } catch (cause) {
     throw new FoveaError("bad_source", `"${text}" is not a valid address.`, { cause });
   }
 }
 
 const CHECKPOINT_FILES = withMethods("files", "list", "open");
+const FOLDER_HANDLE = withMethods("a folder", "values", "getFileHandle");
 
 /** A model's files; those of the hub are fetched as far as they are wanted. */
 export interface SourceFiles extends CheckpointFiles {
@@ -50,7 +61,7 @@ export async function openModelSource(source: ModelSource, host: Host, options: 
   if (typeof source === "string") {
     if (source === "") throw new FoveaError("bad_source", "The model's name is empty; give the path of its folder.");
     if (source.startsWith("hf:")) return openKeptOrStreamed(source, host, hub, signal);
-    const address = addressOf(source);
+    const address = addressOf(source, host);
     return address === undefined ? modelFolder(host, source) : openModelSource(address, host, options);
   }
   if (source instanceof URL) {
@@ -60,9 +71,11 @@ export async function openModelSource(source: ModelSource, host: Host, options: 
   }
   if (source instanceof Map) return memoryFiles(source);
   if (CHECKPOINT_FILES.holds(source)) return source as CheckpointFiles;
+  if (isObject(source) && "files" in source) return givenFiles((source as GivenFiles).files);
+  if (FOLDER_HANDLE.holds(source)) return handleFiles(source as FolderHandle);
   throw new FoveaError(
     "bad_source",
-    `A model is a folder's path, hf:organisation/name, a URL, or a Map of files by name; found ${foundText(source)}.`,
+    `A model is a folder's path, hf:organisation/name, a URL, a Map of files by name, or { files } with a list of File objects; found ${foundText(source)}.`,
   );
 }
 
@@ -136,10 +149,10 @@ function createByteReader(
     if (place instanceof ArrayBuffer) return new Uint8Array(place);
     if (place instanceof Blob) return new Uint8Array(await place.arrayBuffer());
     if (typeof place !== "string" && !(place instanceof URL)) return undefined;
-    const url = typeof place === "string" ? addressOf(place) : place;
+    const url = typeof place === "string" ? addressOf(place, host) : place;
     if (url === undefined) return host.readFile(String(place));
     if (url.protocol === "file:") return host.readFile(host.pathOf(url));
-    if (/^https?:$/.test(url.protocol)) return fetchedBytes(url, signal);
+    if (/^(https?|blob|data):$/.test(url.protocol)) return fetchedBytes(url, signal);
     throw new FoveaError("bad_source", `${url.href} cannot be read; give a path, an http(s) or a file URL.`);
   };
 }
@@ -147,7 +160,7 @@ function createByteReader(
 /** Where a place lies among this machine's files, if it does. */
 function localPath(host: Host, place: unknown): string | undefined {
   if (typeof place !== "string" && !(place instanceof URL)) return undefined;
-  const url = typeof place === "string" ? addressOf(place) : place;
+  const url = typeof place === "string" ? addressOf(place, host) : place;
   if (url === undefined) return String(place);
   return url.protocol === "file:" ? host.pathOf(url) : undefined;
 }
@@ -208,7 +221,7 @@ function checkedPixels(image: unknown, name: string): PixelImage {
       `${name} must be a path, a URL, bytes, a blob, or pixels { width, height, channels: 3, data }; found ${foundText(image)}.`,
     );
   }
-  const { width, height, channels, data } = image as unknown as PixelImage;
+  const { width, height, channels, data } = withoutAlpha(image) as unknown as PixelImage;
   const isBytes = data instanceof Uint8Array || (data as unknown) instanceof Uint8ClampedArray;
   if (channels !== 3 || !(width >= 1) || !(height >= 1) || !isBytes || data.length !== width * height * 3) {
     throw new FoveaError(
@@ -216,5 +229,17 @@ function checkedPixels(image: unknown, name: string): PixelImage {
       `${name} has pixels that are not RGB in 3 x width x height bytes: found ${data?.length} values in ${foundText(data)} for ${width}x${height} with ${channels} channels.`,
     );
   }
-  return image as unknown as PixelImage;
+  return { width, height, channels, data };
+}
+
+/** RGB of an `ImageData`, whose alpha is dropped like that of files; other objects as they are. */
+function withoutAlpha(image: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { width, height, channels, data } = image as unknown as ImageDataLike & { readonly channels?: unknown };
+  const isRgba = data instanceof Uint8ClampedArray && channels === undefined && data.length === width * height * 4;
+  if (!isRgba) return image;
+  const rgb = new Uint8Array(width * height * 3);
+  for (let from = 0, to = 0; from < data.length; from += 4) {
+    for (let c = 0; c < 3; c++) rgb[to++] = data[from + c];
+  }
+  return { width, height, channels: 3, data: rgb };
 }

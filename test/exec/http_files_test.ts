@@ -59,7 +59,7 @@ test("http: shards of an index are read in ranges", async () => {
     assert.equal(source.size, PART_1.length);
     assert.equal(await source.read(new Uint8Array(100), PART_1.length - 4), 4);
     assert.equal(await source.read(new Uint8Array(100), PART_1.length), 0);
-    assert.equal(sent() - before, 4);
+    assert.equal(sent() - before, PART_1.length, "a small file is fetched once, with the first read");
     assert.equal((await files.open("empty.json")).size, 0);
     await assert.rejects(files.open("absent.json"), {
       code: "file.not_found",
@@ -72,6 +72,16 @@ test("http: whole files where the server ignores ranges", async () => {
   await withServer(SERVED, { ranges: false }, async (base) => {
     await checkAll(httpFiles(base, (url, init) => fetch(url, init)));
   });
+});
+
+test("http: a start page in the place of an absent file is no file", async () => {
+  const files = httpFiles(new URL("http://app.example/clip/"), async (url) =>
+    url.endsWith("/clip/config.json")
+      ? new Response("{}", { headers: { "content-type": "application/json" } })
+      : new Response("<!doctype html>", { headers: { "content-type": "text/html; charset=utf-8" } }),
+  );
+  assert.deepEqual(await files.list(), ["config.json"]);
+  await assert.rejects(files.open("vocab.json"), { code: "file.not_found" });
 });
 
 test("http: refusals and dead servers are sentences", async () => {

@@ -1,6 +1,6 @@
 /** A worker module for the tests of `Host.spawnWorker`. */
 import process from "node:process";
-import type { WorkerPort } from "../../runtime/host/worker_side.ts";
+import type { WorkerPort } from "../../runtime/host/worker_port.ts";
 
 interface EchoData {
   readonly greeting: string;

@@ -19,6 +19,7 @@ import { createGraphBuilder } from "../../runtime/ir/builder.ts";
 import { createInterner } from "../../runtime/ir/node.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
 import { openDevice } from "../../runtime/session/devices.ts";
+import { encodersOf } from "../../runtime/session/encoder_plugins.ts";
 import { openModel, readJson } from "../../runtime/session/model_files.ts";
 import { openPackSource } from "../../runtime/session/pack_source.ts";
 import { openMediaProcessor } from "../../runtime/session/processor.ts";
@@ -127,7 +128,8 @@ test("a plugin's op that exists already is refused", async () => {
 });
 
 test("a model folder's small files are read or refused by name", async () => {
-  const open = (config: string) => openModel(memoryFiles(new Map([["config.json", text(config)]])), [wasmPlugin]);
+  const open = (config: string) =>
+    openModel(memoryFiles(new Map([["config.json", text(config)]])), encodersOf([wasmPlugin]));
   await assert.rejects(open("[]"), hasCode("invalid_config", /config\.json in memory must be an object\./));
   await assert.rejects(
     open('{"model_type": "clap"}'),

@@ -1,5 +1,6 @@
 // The checks of `npm test` besides the tests: `{ name, run }`, where run resolves to the problems found (none: passed).
 import { buildDist, checkTypes } from "../build.mjs";
+import { browserCheck } from "../check_browser.mjs";
 import { explainCheck } from "../check_explain.mjs";
 import { checkImports, longFiles, selfTest } from "../check_imports.mjs";
 import { packageChecks } from "../check_package.mjs";
@@ -26,7 +27,7 @@ export function projectChecks(generated) {
     },
   ];
   const built = { name: "build of dist", run: () => buildDist().then(() => [], reason) };
-  return [sources, [built, explainCheck(), ...packageChecks()]];
+  return [sources, [built, explainCheck(), browserCheck(), ...packageChecks()]];
 }
 
 /** Modules that Deno's registry offers. */

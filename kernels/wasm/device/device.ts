@@ -34,8 +34,12 @@ function targetProblem(target: string): string | undefined {
   return "its code needs relaxed SIMD, which this engine does not have";
 }
 
+/** Why this host has no workers over one memory; nothing where it has. */
+const noWorkers = ({ name, spawnWorker, unshared }: DeviceHost): string | undefined =>
+  spawnWorker === undefined ? `${name} has no workers` : unshared;
+
 function checkedThreads(host: DeviceHost, threads: number | undefined): number {
-  const wanted = threads ?? (host.spawnWorker === undefined ? 0 : host.cores);
+  const wanted = threads ?? (noWorkers(host) === undefined ? host.cores : 0);
   if (!Number.isInteger(wanted) || wanted < 0) {
     throw new FoveaError(
       "invalid_options",
@@ -54,7 +58,7 @@ function checkedMemory(memory: number | undefined): number {
 }
 
 /**
- * `threads` defaults to one worker per core where the host has workers, `memory` to all that 32 bits address.
+ * `threads` defaults to one worker per core where the host has workers that share memory, `memory` to all that 32 bits address.
  * @throws FoveaError `unknown_target`, `unsupported_target`, `invalid_options`, `no_workers`, `out_of_memory`
  */
 async function open(host: DeviceHost, options: OpenOptions): Promise<Device> {
@@ -70,13 +74,12 @@ async function open(host: DeviceHost, options: OpenOptions): Promise<Device> {
   const threads = checkedThreads(host, options.threads);
   const memory = checkedMemory(options.memory);
   if (threads === 0) return new InlineDevice(target, memory);
-  if (host.spawnWorker === undefined) {
-    throw new FoveaError(
-      "no_workers",
-      `${threads} threads were asked for, but ${host.name} has no workers; use threads: 0.`,
-    );
+  const { spawnWorker } = host;
+  const absent = noWorkers(host);
+  if (spawnWorker === undefined || absent !== undefined) {
+    throw new FoveaError("no_workers", `${threads} threads were asked for, but ${absent}; use threads: 0.`);
   }
-  return new PoolDevice(host.spawnWorker, target, threads, memory);
+  return new PoolDevice(spawnWorker, target, threads, memory);
 }
 
 /** Code of kernels as text; of foreign ones what they may do, since their authors have the source. */

@@ -1,4 +1,5 @@
 /** Bytes that can be read at any position: a file, a download, memory. */
+import { FoveaError } from "../../core/diagnostics.ts";
 
 export interface ByteSource {
   /** For messages: a path, an address or a name. */
@@ -23,4 +24,29 @@ export function memorySource(name: string, bytes: Uint8Array): ByteSource {
     },
     close: async () => undefined,
   };
+}
+
+/** Bytes of a blob, read in slices: those of a `File` stay on disk. */
+export function blobSource(name: string, blob: Blob): ByteSource {
+  return {
+    name,
+    size: blob.size,
+    read: async (into, position) => {
+      const part = new Uint8Array(await readSlice(name, blob, position, position + into.length));
+      into.set(part);
+      return part.length;
+    },
+    close: async () => undefined,
+  };
+}
+
+async function readSlice(name: string, blob: Blob, from: number, to: number): Promise<ArrayBuffer> {
+  try {
+    return await blob.slice(from, to).arrayBuffer();
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new FoveaError("file.failed", `${name} can no longer be read: ${why.replace(/\.$/, "")}. Give it again.`, {
+      cause,
+    });
+  }
 }

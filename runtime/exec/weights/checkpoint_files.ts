@@ -1,6 +1,6 @@
 /** The files of a model, wherever they lie. */
 import { FoveaError } from "../../core/diagnostics.ts";
-import { type ByteSource, memorySource } from "./byte_source.ts";
+import { type ByteSource, blobSource, memorySource } from "./byte_source.ts";
 
 export interface CheckpointFiles {
   /** For messages: a folder, an address. */
@@ -40,13 +40,14 @@ export function directoryFiles(files: FolderFiles, dir: string): CheckpointFiles
   };
 }
 
-/** Files by name in memory; the bytes are not copied. */
-export function memoryFiles(files: ReadonlyMap<string, Uint8Array>, description = "memory"): CheckpointFiles {
+/** Files by name in memory or in blobs; the bytes are not copied. */
+export function memoryFiles(files: ReadonlyMap<string, Uint8Array | Blob>, description = "memory"): CheckpointFiles {
   return {
     description,
     list: async () => [...files.keys()].sort(),
     open: async (name) => {
       const bytes = files.get(name);
+      if (bytes instanceof Blob) return blobSource(name, bytes);
       if (bytes !== undefined) return memorySource(name, bytes);
       throw new FoveaError("file.not_found", `${description} has no file "${name}".`);
     },

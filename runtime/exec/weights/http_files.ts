@@ -5,6 +5,7 @@
 import { FoveaError } from "../../core/diagnostics.ts";
 import { type ByteSource, memorySource } from "./byte_source.ts";
 import type { CheckpointFiles } from "./checkpoint_files.ts";
+import { readAhead } from "./read_ahead.ts";
 import { INDEX_FILE, readIndex, SINGLE_FILE } from "./weight_index.ts";
 
 /** The runtime's `fetch`, or one that adds credentials. */
@@ -65,7 +66,10 @@ async function probe(fetch: Fetch, url: string): Promise<Probe> {
   const response = await request(fetch, url, "bytes=0-0");
   const { status } = response;
   const range = response.headers.get("content-range");
+  const isPage = /^text\/html\b/i.test(response.headers.get("content-type") ?? "");
   await discard(response);
+  // Servers of web applications answer with their start page for what they do not have.
+  if (response.ok && isPage) return { found: false, status: 404 };
   if (status === 206) {
     const size = Number(/\/(\d+)$/.exec(range ?? "")?.[1] ?? Number.NaN);
     return Number.isSafeInteger(size) ? { found: true, size, ranges: true } : { found: true, size: 0, ranges: false };
@@ -140,7 +144,7 @@ export function httpFiles(base: URL, fetch: Fetch): CheckpointFiles {
         `${url} does not exist: the server answered with status ${result.status}.`,
       );
     }
-    return result.ranges ? rangeSource(fetch, url, result.size) : wholeSource(fetch, url);
+    return result.ranges ? readAhead(rangeSource(fetch, url, result.size)) : wholeSource(fetch, url);
   };
 
   const list = async (): Promise<readonly string[]> => {

@@ -1,0 +1,91 @@
+/** What pages give a runtime: relative addresses, `ImageData`, blob and data addresses, lists of files. */
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { test } from "node:test";
+import { createRuntime } from "../../mod.ts";
+import type { DeviceHost } from "../../runtime/abi/device.ts";
+import { detectHost } from "../../runtime/host/mod.ts";
+import { openDevice } from "../../runtime/session/devices.ts";
+import { devicePlugins } from "../../runtime/session/first_party.ts";
+import { addressOf, createMediaReader } from "../../runtime/session/source.ts";
+import { hasCode } from "../kit/assertions.ts";
+import { repositoryPath } from "../kit/run_cli.ts";
+
+const PNG = repositoryPath("examples/models/digits-clip/images/006-1.png");
+const base = new URL("https://example.org/shop/index.html?a=1");
+
+test("texts are addresses relative to the page where there are no paths", () => {
+  const of = (text: string): string | undefined => addressOf(text, { base })?.href;
+  assert.equal(of("models/clip/"), "https://example.org/shop/models/clip/");
+  assert.equal(of("/models/clip"), "https://example.org/models/clip");
+  assert.equal(of("https://cdn.example/clip"), "https://cdn.example/clip");
+  assert.equal(of("data:image/png;base64,AAAA"), "data:image/png;base64,AAAA");
+  assert.throws(() => of("https://[/"), hasCode("bad_source", /"https:\/\/\[\/" is not a valid address/));
+  assert.equal(addressOf("models/clip/", {}), undefined);
+  assert.equal(addressOf("C:/models/clip", {}), undefined);
+});
+
+test("pictures come from data and blob addresses", async () => {
+  const bytes = new Uint8Array(await readFile(PNG));
+  const { image } = createMediaReader({ ...(await detectHost()), base });
+  const expected = await image(bytes);
+  const text = btoa(String.fromCharCode(...bytes));
+  assert.deepEqual(await image(`data:image/png;base64,${text}`), expected);
+  const address = URL.createObjectURL(new Blob([bytes]));
+  assert.deepEqual(await image(new URL(address)), expected);
+  URL.revokeObjectURL(address);
+});
+
+test("the pixels of a canvas lose their alpha, as those of files do", async () => {
+  const { image } = createMediaReader(await detectHost());
+  const data = Uint8ClampedArray.from({ length: 2 * 3 * 4 }, (_, i) => i);
+  const { width, height, channels, data: rgb } = await image({ width: 2, height: 3, data });
+  assert.deepEqual([width, height, channels], [2, 3, 3]);
+  assert.deepEqual(
+    [...rgb],
+    [...data].filter((_, i) => i % 4 !== 3),
+  );
+  await assert.rejects(image({ width: 2, height: 4, data }), hasCode("invalid_input", /found 24 values/));
+});
+
+test("a model is loaded from a list of files", async () => {
+  const folder = "examples/models/digits-clip";
+  const names = [
+    "config.json",
+    "model.safetensors",
+    "preprocessor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+  ];
+  const files = await Promise.all(
+    names.map(async (name) => new File([await readFile(repositoryPath(`${folder}/${name}`))], name)),
+  );
+  await using runtime = await createRuntime({ threads: 0, compile: { base: { lazy: true } } });
+  await using given = await runtime.load({ files }, { components: ["vision"] });
+  await using local = await runtime.load(repositoryPath(folder), { components: ["vision"] });
+  const images = [PNG];
+  const [a, b] = [await given.encode({ images }), await local.encode({ images })];
+  assert.deepEqual(a.image_embeds, b.image_embeds);
+  await assert.rejects(
+    runtime.load({ files: files.slice(1) }),
+    hasCode("no_config", /^the list of files has no config/),
+  );
+});
+
+test("where workers share no memory the caller's thread computes, and threads are refused with the reason", async () => {
+  const workers = (): never => assert.fail("a worker was started");
+  const host: DeviceHost = {
+    name: "page",
+    cores: 4,
+    spawnWorker: workers,
+    unshared: "the page is not isolated (so it is)",
+  };
+  const plugins = await devicePlugins(["wasm"]);
+  const device = await openDevice("wasm", plugins, host, {});
+  assert.equal(device.threads, 0);
+  await device.close();
+  await assert.rejects(
+    openDevice("wasm", plugins, host, { threads: 2 }),
+    hasCode("no_workers", /^2 threads were asked for, but the page is not isolated \(so it is\); use threads: 0\.$/),
+  );
+});
