@@ -93,7 +93,7 @@ async function build(folder) {
 
 async function bundleCommandLine(folder) {
   const naming = ["--entry-naming=[name].[ext]", "--chunk-naming=[name]-[hash].[ext]"];
-  const form = ["--target=node", "--splitting", "--packages=external", "--minify-whitespace", ...naming];
+  const form = ["--target=node", "--splitting", "--packages=external", "--minify", ...naming];
   const { code, output } = await capture(
     [...toolCommand("bun"), "build", ...COMMAND_LINE, ...form, "--outdir", folder],
     {

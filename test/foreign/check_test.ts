@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { f32 } from "../../kernels/wasm/asm/code.ts";
 import { checkKernel } from "../kit/check_kernel.ts";
 import { withFolder } from "../kit/folder.ts";
 import { repositoryPath, runCli } from "../kit/run_cli.ts";
@@ -21,7 +22,13 @@ test("the example in C passes in both kinds of memory", async () => {
 
 test("wrong kernels fail with what is wrong", async () => {
   const wrong = pluginFiles(moduleBytes({ code: SINS["computes wrong numbers"].code }));
-  await assert.rejects(checkKernel(wrong), /square: At width 1: .*failed its proof.*off by 0\.5/s);
+  await assert.rejects(
+    checkKernel(wrong),
+    /square: At width 1: .*failed its proof.* is off by 0\.5\d* \(step .*\); at most \d.* passes\./s,
+  );
+  // Right for what proofs make up, which lies between -1 and 1.
+  const clamped = pluginFiles(moduleBytes({ code: squaring((v) => f32.min(v, f32.of(2))) }));
+  await assert.rejects(checkKernel(clamped), /At width 1, rows 24 its result is off by \d.* times what passes\./s);
   const unclaimed = pluginFiles(moduleBytes({ code: squaring() }), {
     ...{ name: "square", entry: "run", pattern: { op: "mul", inputs: ["x", "x"] }, operands: { x: { shape: ["n"] } } },
     // Claims no size that it declares: the product has two axes.

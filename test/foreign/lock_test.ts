@@ -37,6 +37,9 @@ test("add pins a sound plugin, commands use it until it changes, remove takes it
     const changed = await runCli(["plugin", "ls"], { cwd });
     assert.equal(changed.code, 2);
     assert.match(changed.stderr, new RegExp(`The plugin kernel is not what was added: .* fovea\\.lock pins ${digest}`));
+    const unknown = await runCli(["plugin", "remove", "kernal"], { cwd });
+    assert.equal(unknown.code, 2);
+    assert.match(unknown.stderr, /fovea\.lock has no plugin kernal; it has kernel\. Did you mean "kernel"\?/);
     const removed = await runCli(["plugin", "remove", "kernel"], { cwd });
     assert.deepEqual([removed.code, removed.stdout], [0, "kernel is no longer in fovea.lock\n"]);
   }));

@@ -190,6 +190,13 @@ test("pictures are read from places that can be read", async () => {
   );
 });
 
+test("models are read from places that can be read", async () => {
+  const runtime = await createRuntime({ threads: 0 });
+  const says = /ftp:\/\/example\.org\/clip cannot be read; give a folder, an http\(s\) or a file URL\./;
+  await assert.rejects(runtime.load(new URL("ftp://example.org/clip")), hasCode("bad_source", says));
+  await runtime.close();
+});
+
 test("a checkpoint has each tensor once, in the configuration's shape, until it is closed", async () => {
   const w = { dtype: "f32", shape: [2], data: new Float32Array(2) } as const;
   const file = encodeSafetensors({ w });
