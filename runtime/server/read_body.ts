@@ -1,6 +1,7 @@
 /** Bodies of requests, JSON or forms, against their schemas. */
 import type { Context } from "hono";
 import * as v from "valibot";
+import { nearest } from "../core/diagnostics.ts";
 import { didYouMean, foundText, isObject } from "../session/check.ts";
 import { HttpError } from "./http_error.ts";
 import type { RequestSchema } from "./schemas.ts";
@@ -70,6 +71,7 @@ const short = (text: string): string => (text.length > 60 ? `${text.slice(0, 57)
 function refusal(
   issues: readonly [v.BaseIssue<unknown>, ...v.BaseIssue<unknown>[]],
   known: readonly string[],
+  given: readonly string[],
 ): HttpError {
   const [issue] = issues;
   const path = pathText(issue);
@@ -82,9 +84,9 @@ function refusal(
     return new HttpError(400, "unknown_field", sentence, { param: short(path) });
   }
   if (issue.received === "undefined") {
-    return new HttpError(400, "missing_field", `The field \`${path}\` is missing; expected ${issue.expected}.`, {
-      param: path,
-    });
+    const odd = given.find((name) => !known.includes(name) && nearest(name, [path]) !== undefined);
+    const instead = odd === undefined ? "" : `; "${short(odd)}" is no field of this request`;
+    return new HttpError(400, "missing_field", `The field \`${path}\` is missing${instead}.`, { param: path });
   }
   return new HttpError(400, "invalid_field", `The field \`${short(path)}\` ${wrong(issue)}.`, { param: short(path) });
 }
@@ -109,7 +111,7 @@ export function checked<T>({ schema, fields }: RequestSchema<T>, value: unknown)
   }
   const found = v.safeParse(schema, value, { abortEarly: true });
   if (found.success) return found.output;
-  throw refusal(found.issues, fields);
+  throw refusal(found.issues, fields, Object.keys(value));
 }
 
 /** @throws HttpError `invalid_body`, `unsupported_media_type`, `body_too_large`; the signal's reason */

@@ -246,6 +246,12 @@ const CASES: readonly Refused[] = [
   ...at(CLASSIFY, [
     wrong("missing_field", /`labels` is missing/, { model, images: [picture] }, "labels"),
     wrong(
+      "missing_field",
+      /The field `images` is missing; "image" is no field of this request\./,
+      { model, image: picture, labels: ["a"] },
+      "images",
+    ),
+    wrong(
       "invalid_field",
       /`images` has 0 elements; expected at least 1/,
       { model, images: [], labels: ["a"] },
