@@ -111,6 +111,8 @@ export class Batcher {
         this.#settle(one, () => one.reject(signal.reason));
       }
       this.#onGivenUp?.();
+      // The clock was set for what was the oldest.
+      this.#look();
     };
     this.#bySignal.set(signal, { inputs, onAbort });
     signal.addEventListener("abort", onAbort, { once: true });
