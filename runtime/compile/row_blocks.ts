@@ -28,8 +28,6 @@ export interface BlockOptions {
   readonly blockBytes: number;
 }
 
-const PRODUCTS: ReadonlySet<string> = new Set(["matmul", "quantized_matmul"]);
-
 const holds = (d: Dim, name: string): boolean => symbolsOf(d).has(name);
 
 /** Whether the rows are the first axis and nothing else depends on their number. */
@@ -44,7 +42,8 @@ function isRowWise(node: Node, name: string, table: OpTable): boolean {
   if (!isRows(node.shape, name)) return false;
   const [first, ...others] = node.inputs;
   const fixed = (nodes: readonly Node[]): boolean => nodes.every((n) => isFixed(n.shape, name));
-  switch (table.get(node.op)?.kind) {
+  const row = table.get(node.op);
+  switch (row?.kind) {
     case "elementwise":
       return node.inputs.every(
         (n) => isFixed(n.shape, name) || (isRows(n.shape, name) && n.shape.length === node.shape.length),
@@ -53,7 +52,7 @@ function isRowWise(node: Node, name: string, table: OpTable): boolean {
     case "reduction":
       return isRows(first.shape, name) && fixed(others);
     case "contraction":
-      return PRODUCTS.has(node.op) && isRows(first.shape, name) && fixed(others);
+      return row.rowWise === true && isRows(first.shape, name) && fixed(others);
     default:
       return false;
   }

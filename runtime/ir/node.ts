@@ -40,6 +40,8 @@ export type OpKind =
 /** Ops are rows with traits; passes and kernels ask the traits. */
 export interface OpRow {
   readonly kind: OpKind;
+  /** Of contractions: a row of the result depends on the same row of the first operand, and on the others as a whole. */
+  readonly rowWise?: true;
   /** Fewest and most inputs. */
   readonly arity: readonly [number, number];
   /** Result type, or a sentence that says what is wrong. */

@@ -255,7 +255,7 @@ const OPS: Readonly<Record<OpName, OpRow>> = {
     make("mul", [x, make("rsqrt", [make("reduce_sum", [make("mul", [x, x])])])]),
   ),
 
-  matmul: { kind: "contraction", arity: [2, 2], infer: inferMatmul },
+  matmul: { kind: "contraction", rowWise: true, arity: [2, 2], infer: inferMatmul },
   attention: { kind: "contraction", arity: [3, 5], infer: inferAttention },
   quantized_matmul: QUANTIZED_MATMUL,
   channel_scales: CHANNEL_SCALES,

@@ -11,6 +11,7 @@ import type { OpRow } from "./node.ts";
  */
 export const QUANTIZED_MATMUL: OpRow = {
   kind: "contraction",
+  rowWise: true,
   arity: [2, 2],
   infer: ([x, w], { scaled = false }) => {
     if (x.dtype !== "f32" || w.dtype !== "f32") return `it quantises f32, found ${x.dtype} and ${w.dtype}.`;
