@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "4a439bea89512dce1c144ab1bc6872e0b6757e63c9c6e35578c9b70e154fbcd1";
+export const SOURCE_DIGEST: string = "8504c617661fb9956950bce397b03e27664a2437da6a8eb582cc661013460166";

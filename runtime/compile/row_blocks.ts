@@ -81,10 +81,12 @@ function bytesAt(node: Node, name: string, value: number, box: Box): number {
 }
 
 /** The claims from `first` to `end` without those at its ends that neither make nor read a value that stays inside. */
-function trimmed(first: number, end: number, { claims, outputs, view }: BlockOptions): Trimmed | undefined {
-  const basesOf = (claim: Claim): ReadonlySet<Node> => new Set(claim.operands.map((o) => view(o.node).base));
-  const lastReader = new Map<Node, number>();
-  for (const [at, claim] of claims.entries()) for (const base of basesOf(claim)) lastReader.set(base, at);
+function trimmed(
+  first: number,
+  end: number,
+  { claims, outputs }: BlockOptions,
+  { basesOf, lastReader }: Readers,
+): Trimmed | undefined {
   const staysInside = (node: Node, until: number): boolean =>
     !outputs.has(node) && (lastReader.get(node) ?? -1) < until && lastReader.has(node);
   let [a, b] = [first, end];
@@ -92,9 +94,20 @@ function trimmed(first: number, end: number, { claims, outputs, view }: BlockOpt
     const inner = claims.slice(a, b).flatMap(({ output }) => (staysInside(output, b) ? [output] : []));
     if (inner.length === 0) return undefined;
     if (!staysInside(claims[a].output, b)) a++;
-    else if (!inner.some((node) => basesOf(claims[b - 1]).has(node))) b--;
+    else if (!inner.some((node) => basesOf[b - 1].has(node))) b--;
     else return { claims: [a, b], inner };
   }
+}
+
+/** Who reads what, by position of the claims. */
+interface Readers {
+  readonly basesOf: readonly ReadonlySet<Node>[];
+  readonly lastReader: ReadonlyMap<Node, number>;
+}
+
+function readersOf({ claims, view }: BlockOptions): Readers {
+  const basesOf = claims.map((claim) => new Set(claim.operands.map((o) => view(o.node).base)));
+  return { basesOf, lastReader: new Map(basesOf.flatMap((bases, at) => [...bases].map((base) => [base, at]))) };
 }
 
 interface Trimmed {
@@ -118,6 +131,7 @@ function mostOf(inner: readonly Node[], name: string, { box, blockBytes }: Block
 /** The runs of claims that save most by blocks: of one symbol, none of them overlapping. */
 export function planRowBlocks(options: BlockOptions): readonly BlockPlan[] {
   const { claims, box } = options;
+  const readers = readersOf(options);
   let best: { readonly saved: number; readonly plans: readonly BlockPlan[] } = { saved: 0, plans: [] };
   for (const [name, { min: least, max }] of Object.entries(box)) {
     if (least === max) continue;
@@ -131,7 +145,7 @@ export function planRowBlocks(options: BlockOptions): readonly BlockPlan[] {
         [...own].every(([base, by]) => !advance.has(base) || dimEquals(advance.get(base) as Dim, by));
       for (let own = moves[end]; own !== undefined && joins(own); own = moves[++end])
         for (const [base, by] of own) advance.set(base, by);
-      const found = trimmed(at, end, options);
+      const found = trimmed(at, end, options, readers);
       const most = found && mostOf(found.inner, name, options);
       if (found !== undefined && most !== undefined) {
         for (const node of found.inner) advance.delete(node);

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "7466a66fb20009d883f2791d00f53a42545b1da3fb8c9435d1be62bb2dc473a1";
+export const SOURCE_DIGEST: string = "c2154565145ff19a4eb0178172258fada3ff436c5bfc893297f5937483b1aad4";

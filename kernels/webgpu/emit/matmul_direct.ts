@@ -4,6 +4,7 @@ import { ceilDiv, type Dim } from "../../../runtime/core/dim.ts";
 import { lowerExpr, mathFor } from "./expr.ts";
 import { gpuKernel, pointer, words } from "./kernel.ts";
 import { type MatmulOptions, matmulNames } from "./matmul.ts";
+import { elementPlace, operandReads } from "./matmul_element.ts";
 
 const WORKGROUP = 64;
 
@@ -25,25 +26,18 @@ export function directKernel(
     ],
     element: "f32",
     workgroup: WORKGROUP,
-    write: ({ word, at }) => {
-      const reads = kinds.operands.map((_, o) => {
-        const place = `batch * ${word(`o${o}_batch`)} + r * ${word(`o${o}_row`)} + c * ${word(`o${o}_column`)}`;
-        return `let e${o} = ${at(`o${o}`, place)};`;
-      });
+    write: (scope) => {
+      const { word, at } = scope;
       const { code, result } = lowerExpr(epilogue, ["sum", ...kinds.operands.map((_, o) => `e${o}`)]);
       const [firstB, stepB] = transposed ? [`c * ${word("b_row")}`, "p"] : ["c", `p * ${word("b_row")}`];
       return `${mathFor(1)}
 fn run(item: u32, lane: u32) {
-  let element = item * ${WORKGROUP}u + lane;
-  if (element >= ${word("elements")}) { return; }
-  let c = element % ${word("n")};
-  let r = (element / ${word("n")}) % ${word("m")};
-  let batch = element / (${word("n")} * ${word("m")});
+  ${elementPlace(scope, WORKGROUP)}
   let a_at = batch * ${word("a_batch")} + r * ${word("a_row")};
   let b_at = batch * ${word("b_batch")} + ${firstB};
   var sum = 0.0f;
   for (var p = 0u; p < ${word("k")}; p++) { sum = fma(${at("a", "a_at + p")}, ${at("b", `b_at + ${stepB}`)}, sum); }
-  ${reads.join("\n  ")}
+  ${operandReads(scope, kinds)}
   ${code}
   ${at("out", "element")} = ${result};
 }`;

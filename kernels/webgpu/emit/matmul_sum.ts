@@ -3,6 +3,7 @@ import { ceilDiv, type Dim } from "../../../runtime/core/dim.ts";
 import { lowerExpr, mathFor } from "./expr.ts";
 import { gpuKernel, pointer, words } from "./kernel.ts";
 import type { MatmulOptions } from "./matmul.ts";
+import { elementPlace, operandReads } from "./matmul_element.ts";
 
 const WORKGROUP = 128;
 
@@ -32,20 +33,13 @@ export function sumKernel(options: SumOptions): Uint8Array {
     ],
     element: "f32",
     workgroup: WORKGROUP,
-    write: ({ word, at }) => {
-      const reads = kinds.operands.map((_, o) => {
-        const place = `batch * ${word(`o${o}_batch`)} + r * ${word(`o${o}_row`)} + c * ${word(`o${o}_column`)}`;
-        return `let e${o} = ${at(`o${o}`, place)};`;
-      });
+    write: (scope) => {
+      const { word, at } = scope;
       const { code, result } = lowerExpr(epilogue, ["sum", ...kinds.operands.map((_, o) => `e${o}`)]);
       return `${mathFor(1)}
 fn run(item: u32, lane: u32) {
-  let element = item * ${WORKGROUP}u + lane;
-  if (element >= ${word("elements")}) { return; }
-  let c = element % ${word("n")};
-  let r = (element / ${word("n")}) % ${word("m")};
-  let batch = element / (${word("n")} * ${word("m")});
-  ${reads.join("\n  ")}
+  ${elementPlace(scope, WORKGROUP)}
+  ${operandReads(scope, kinds)}
   var sum = 0.0f;
   for (var part = 0u; part < ${word("count")}; part++) { sum += ${at("parts", `element + part * ${word("elements")}`)}; }
   ${code}
