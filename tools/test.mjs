@@ -1,15 +1,25 @@
-// `npm test`: the checks, then the tests on Bun, Deno and Node, one runtime after another because some tests measure time.
+// `npm test`: the checks, then the tests on Bun, Deno and Node, two processes at a time because some tests measure time.
 //
-//   node tools/test.mjs [--all] [--only bun|deno|node] [--no-checks] [--times] [--identity-pass] [path ...]
+//   node tools/test.mjs [--ci] [--all] [--only bun|deno|node] [--no-checks] [--times] [--identity-pass] [path ...]
 //
-// `--all` adds test/slow, `--times` lists the files that took longest, `--identity-pass` compiles through passes that change
+// `--ci` adds what needs more than npm installs (a browser, a driver for WebGPU), `--all` adds test/slow, `--times` lists the files that took longest, `--identity-pass` compiles through passes that change
 // nothing. Paths (files, or folders below test) select tests and leave the checks out. The last line is
 // `N passed, N failed`: the sum over the runtimes, with each check, and the comparison of what ran where, counted as one.
 import { spawnSync } from "node:child_process";
 import { parseArgs } from "node:util";
+import { buildTests } from "./build.mjs";
 import { projectChecks } from "./lib/checks.mjs";
 import { ROOT } from "./lib/project.mjs";
-import { adapterOf, differences, listTests, RUNTIMES, runSuite, skipReason, versionOf } from "./lib/suites.mjs";
+import {
+  adapterOf,
+  differences,
+  listTests,
+  RUNTIMES,
+  runSuite,
+  skipReason,
+  takeTurns,
+  versionOf,
+} from "./lib/suites.mjs";
 import { setup } from "./setup.mjs";
 import { checkSourceDigests } from "./source_digest.mjs";
 
@@ -29,6 +39,7 @@ function print(line, indent = 0) {
 function options() {
   const { values, positionals } = parseArgs({
     options: {
+      ci: { type: "boolean" },
       all: { type: "boolean" },
       only: { type: "string", multiple: true },
       "no-checks": { type: "boolean" },
@@ -42,7 +53,8 @@ function options() {
     if (!RUNTIMES.includes(name)) throw new Error(`--only takes ${RUNTIMES.join(", ")}, not "${name}".`);
   }
   const wanted = positionals.map((path) => path.replaceAll("\\", "/").replace(/^\.\//, "").replace(/\/$/, ""));
-  const files = listTests({ slow: values.all === true || wanted.some((path) => path.startsWith("test/slow")) });
+  const more = values.ci === true || wanted.length > 0;
+  const files = listTests({ slow: values.all === true || wanted.some((path) => path.startsWith("test/slow")), more });
   const selected = wanted.length === 0 ? files : files.filter((file) => wanted.some((path) => within(file, path)));
   const unknown = wanted.filter((path) => !files.some((file) => within(file, path)));
   if (unknown.length > 0) throw new Error(`No test file matches ${unknown.join(", ")}; name a file or a folder.`);
@@ -50,7 +62,7 @@ function options() {
   const checks = values["no-checks"] !== true && wanted.length === 0;
   const first = values["identity-pass"] === true ? IDENTITY_PASSES : undefined;
   const limits = values.all === true || first !== undefined ? SLOW_LIMITS : USUAL_LIMITS;
-  return { runtimes, files: selected, checks, limits, first, times: values.times === true };
+  return { runtimes, files: selected, checks, more, limits, first, times: values.times === true };
 }
 
 function within(file, path) {
@@ -77,9 +89,9 @@ async function runCheck({ name, run, notes }) {
   for (const note of notes?.() ?? []) print(`note: ${note}`, 10);
 }
 
-async function runRuntime(runtime, files, { limits, first, times }) {
+async function report(runtime, files, run, times) {
   print(`${runtime} ${await versionOf(runtime)}: ${files.length} test files`);
-  const { cases, ms, complete } = await runSuite(runtime, files, limits, first);
+  const { cases, ms, complete } = await run;
   if (files.some((file) => file.startsWith("test/webgpu/"))) print(`webgpu: ${await adapterOf(runtime)}`, 2);
   if (times) printTimes(cases);
   const of = (outcome) => cases.filter((test) => test.outcome === outcome);
@@ -128,18 +140,22 @@ function shorten(text) {
 
 async function main() {
   const begin = performance.now();
-  const { runtimes, files, checks, ...how } = options();
+  const { runtimes, files, checks, more, limits, first, times } = options();
   const generated = staleDigests();
   await setup();
-  if (checks) {
-    print("checks");
-    const inOrder = async (checks) => {
-      for (const check of checks) await runCheck(check);
-    };
-    await Promise.all(projectChecks(generated).map(inOrder));
-  }
+  if (runtimes.includes("node")) await buildTests();
+  const turn = takeTurns();
+  const inOrder = async (checks) => {
+    for (const check of checks) await runCheck(check);
+  };
+  if (checks) print("checks");
+  const lists = checks ? projectChecks(generated, more) : [];
+  const checked = Promise.all(lists.map((list) => turn(() => inOrder(list))));
+  // What is free of the checks begins with the tests.
+  const runs = runtimes.map((runtime) => runSuite(runtime, files, limits, { first, turn }));
+  await checked;
   const results = [];
-  for (const runtime of runtimes) results.push(await runRuntime(runtime, files, how));
+  for (const [at, runtime] of runtimes.entries()) results.push(await report(runtime, files, runs[at], times));
   printSkipped(results);
   if (results.length > 1 && results.every(({ complete }) => complete)) {
     await runCheck({ name: "the same tests ran on every runtime", run: async () => differences(results) });

@@ -9,9 +9,9 @@ import { readJson } from "./project.mjs";
 
 /**
  * Two lists that run side by side, each in its order: the sources, and what is made of them. `generated` are the problems that
- * were found before setup refreshed the generated sources.
+ * were found before setup refreshed the generated sources; with `more` also what needs a browser.
  */
-export function projectChecks(generated) {
+export function projectChecks(generated, more) {
   const sources = [
     { name: "generated digests", run: async () => generated },
     { name: "types", run: () => types("tsconfig.json") },
@@ -27,7 +27,8 @@ export function projectChecks(generated) {
     },
   ];
   const built = { name: "build of dist", run: () => buildDist().then(() => [], reason) };
-  return [sources, [built, explainCheck(), browserCheck(), ...packageChecks()]];
+  const pages = more ? [explainCheck(), browserCheck()] : [];
+  return [sources, [built, ...packageChecks(), ...pages]];
 }
 
 /** Modules that Deno's registry offers. */

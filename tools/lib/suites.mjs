@@ -4,17 +4,14 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative, resolve, sep } from "node:path";
-import { buildTests } from "../build.mjs";
 import { capture, plainEnvironment, toolCommand } from "./process.mjs";
 import { at, listFiles, ROOT, readJson, readText, writeAtomic } from "./project.mjs";
 
 /** Even numbers of groups that take about equally long, so that the two that run at once end together. */
-const GROUPS = { bun: 16, deno: 16, node: 8 };
+const GROUPS = { bun: 16, deno: 16, node: 16 };
 /** Seconds of processor time of files that take longer than most, on Node; rough shares are enough to deal files out. */
 const COSTS = readJson("tools/lib/test_costs.json");
 const USUAL_COST = 0.4;
-const [NODE_MAJOR, NODE_MINOR] = process.versions.node.split(".").map(Number);
-const NODE_WIDTH = NODE_MAJOR > 20 || NODE_MINOR >= 10 ? ["--test-concurrency=2"] : [];
 
 export const RUNTIMES = ["bun", "deno", "node"];
 
@@ -35,10 +32,16 @@ const SLOW = new Set([
   "test/wasm/quantized_mutation_test.ts",
 ]);
 
-/** Test files, without fixtures; those under test/slow only with `slow`. */
-export function listTests({ slow }) {
+/** Folders and files of tests that need what npm does not install: `.ci/run` does. */
+const NEED_MORE = ["test/webgpu/"];
+
+/** Test files, without fixtures; those under test/slow only with `slow`, those that need more than npm installs with `more`. */
+export function listTests({ slow, more }) {
   return listFiles("test", "_test.ts").filter(
-    (file) => !/^test\/(fixtures|goldens)\//.test(file) && (slow || !(file.startsWith("test/slow/") || SLOW.has(file))),
+    (file) =>
+      !/^test\/(fixtures|goldens)\//.test(file) &&
+      (slow || !(file.startsWith("test/slow/") || SLOW.has(file))) &&
+      (more || !NEED_MORE.some((place) => file.startsWith(place))),
   );
 }
 
@@ -65,34 +68,54 @@ export async function adapterOf(runtime) {
   }
 }
 
+/** Processes that run at once, over all runtimes: more would disturb the tests that measure time. */
+const WIDTH = 2;
+
+/**
+ * Takes turns for what runs at once: `turn(work)` resolves to what `work` does once fewer than `WIDTH` others are at it, in the
+ * order of the calls.
+ */
+export function takeTurns() {
+  let free = WIDTH;
+  const waiting = [];
+  return async (work) => {
+    if (free === 0) await new Promise((resolve) => waiting.push(resolve));
+    else free--;
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) free++;
+      else next();
+    }
+  };
+}
+
 /**
  * Runs `files` on a runtime within `limits`, `{ suite, test }` in milliseconds (Node's `test` also holds for a file, Deno has
- * none), after the module `first` in each process where one is given; resolves to `{ cases, ms, complete }`. A file without a single test, an end with an error that no
- * test reported, and a run over its time each become a failed case; `complete` is false when there was no report at all.
+ * none), after the module `first` in each process where one is given, each process when it is its `turn`; resolves to
+ * `{ cases, ms, complete }`. A file without a single test, an end with an error that no test reported, and a run over its time
+ * each become a failed case; `complete` is false when there was no report at all.
  */
-export async function runSuite(runtime, files, limits, first) {
+export async function runSuite(runtime, files, limits, { first, turn }) {
   const folder = mkdtempSync(join(tmpdir(), `fovea_test_${runtime}_`));
   try {
     const report = join(folder, "report");
-    const { commands, parse } = await SUITES[runtime](files, report, limits.test, first === undefined ? [] : [first]);
+    const { commands, parse } = SUITES[runtime](files, report, limits.test, first === undefined ? [] : [first]);
     const env = plainEnvironment({ FOVEA_CACHE_DIR: join(folder, "cache"), ...softwareGpu() });
     delete env.FOVEA_COMPILE;
     delete env.FOVEA_LOG;
-    const runs = [];
     const reported = [];
-    const begin = performance.now();
-    const waiting = [...commands.entries()];
-    const work = async () => {
-      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-        const [at, command] = next;
-        const left = limits.suite - (performance.now() - begin);
-        runs.push(await capture(command, { env, timeoutMs: Math.max(1000, left) }));
-        const own = [`${report}_${at}`, report].find((file) => existsSync(file));
-        if (own !== undefined) reported.push(...parse(readFileSync(own, "utf8")));
-      }
+    let begin;
+    const runOne = async (command, at) => {
+      begin ??= performance.now();
+      const left = limits.suite - (performance.now() - begin);
+      const ended = await capture(command, { env, timeoutMs: Math.max(1000, left) });
+      const own = `${report}_${at}`;
+      if (existsSync(own)) reported.push(...parse(readFileSync(own, "utf8")));
+      return ended;
     };
-    // As many at once as Node runs.
-    await Promise.all([work(), work()]);
+    const runs = await Promise.all(commands.map((command, at) => turn(() => runOne(command, at))));
     const run = {
       output: runs.map(({ output }) => output).join(""),
       timedOut: runs.some(({ timedOut }) => timedOut),
@@ -125,7 +148,7 @@ function softwareGpu() {
 
 const SUITES = {
   // In one process for all files, what earlier ones left to collect slows later ones down many times over.
-  bun: async (files, report, limit, first) => ({
+  bun: (files, report, limit, first) => ({
     commands: groupsOf(files, GROUPS.bun).map((members, group) => [
       ...toolCommand("bun"),
       "test",
@@ -139,7 +162,7 @@ const SUITES = {
   }),
   // Deno builds a world of its own for each file that it is given, which takes longer than most files run. Its own parallel
   // runs would share a process, with its environment and working directory.
-  deno: async (files, report, _, first) => ({
+  deno: (files, report, _, first) => ({
     commands: writeGroups("deno", first, files, (file) => `../../${file}`).map((group, at) => [
       ...toolCommand("deno"),
       "test",
@@ -150,25 +173,17 @@ const SUITES = {
     ]),
     parse: parseJunit,
   }),
-  node: async (files, report, limit, first) => {
-    await buildTests();
-    // Node starts a process for each file; two run at once where the release can (20.10).
-    const groups = writeGroups("node", first, files, (file) => `./${file.replace(/\.ts$/, ".js")}`);
-    return {
-      commands: [
-        [
-          process.execPath,
-          "--test",
-          ...NODE_WIDTH,
-          `--test-timeout=${limit}`,
-          `--test-reporter=${new URL("./node_reporter.mjs", import.meta.url).href}`,
-          `--test-reporter-destination=${report}`,
-          ...groups,
-        ],
-      ],
-      parse: parseLines,
-    };
-  },
+  node: (files, report, limit, first) => ({
+    commands: writeGroups("node", first, files, (file) => `./${file.replace(/\.ts$/, ".js")}`).map((group, at) => [
+      process.execPath,
+      "--test",
+      `--test-timeout=${limit}`,
+      `--test-reporter=${new URL("./node_reporter.mjs", import.meta.url).href}`,
+      `--test-reporter-destination=${report}_${at}`,
+      group,
+    ]),
+    parse: parseLines,
+  }),
 };
 
 /** Files dealt out to at most `most` groups, the longest first, each to the group that has the least to do. */
