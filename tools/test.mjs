@@ -2,9 +2,11 @@
 //
 //   node tools/test.mjs [--ci] [--all] [--only bun|deno|node] [--no-checks] [--times] [--identity-pass] [path ...]
 //
-// `--ci` adds what needs more than npm installs (a browser, a driver for WebGPU), `--all` adds test/slow, `--times` lists the files that took longest, `--identity-pass` compiles through passes that change
-// nothing. Paths (files, or folders below test) select tests and leave the checks out. The last line is
-// `N passed, N failed`: the sum over the runtimes, with each check, and the comparison of what ran where, counted as one.
+// Tests of what a runtime brings run on all three, others on one each. `--ci` runs all on all and adds what needs more than npm
+// installs (a browser, a driver for WebGPU); `--all` adds test/slow to that. `--times` lists the files that took longest,
+// `--identity-pass` compiles through passes that change nothing. Paths (files, or folders below test) select tests, for every
+// runtime named, and leave the checks out. The last line is `N passed, N failed`: the sum over the runtimes, with each check,
+// and the comparison of what ran where, counted as one.
 import { spawnSync } from "node:child_process";
 import { parseArgs } from "node:util";
 import { buildTests } from "./build.mjs";
@@ -12,6 +14,7 @@ import { projectChecks } from "./lib/checks.mjs";
 import { ROOT } from "./lib/project.mjs";
 import {
   adapterOf,
+  dealt,
   differences,
   listTests,
   RUNTIMES,
@@ -53,7 +56,7 @@ function options() {
     if (!RUNTIMES.includes(name)) throw new Error(`--only takes ${RUNTIMES.join(", ")}, not "${name}".`);
   }
   const wanted = positionals.map((path) => path.replaceAll("\\", "/").replace(/^\.\//, "").replace(/\/$/, ""));
-  const more = values.ci === true || wanted.length > 0;
+  const more = values.ci === true || values.all === true || wanted.length > 0;
   const files = listTests({ slow: values.all === true || wanted.some((path) => path.startsWith("test/slow")), more });
   const selected = wanted.length === 0 ? files : files.filter((file) => wanted.some((path) => within(file, path)));
   const unknown = wanted.filter((path) => !files.some((file) => within(file, path)));
@@ -62,7 +65,8 @@ function options() {
   const checks = values["no-checks"] !== true && wanted.length === 0;
   const first = values["identity-pass"] === true ? IDENTITY_PASSES : undefined;
   const limits = values.all === true || first !== undefined ? SLOW_LIMITS : USUAL_LIMITS;
-  return { runtimes, files: selected, checks, more, limits, first, times: values.times === true };
+  const everywhere = more || values.only !== undefined;
+  return { runtimes, files: selected, everywhere, checks, more, limits, first, times: values.times === true };
 }
 
 function within(file, path) {
@@ -140,7 +144,7 @@ function shorten(text) {
 
 async function main() {
   const begin = performance.now();
-  const { runtimes, files, checks, more, limits, first, times } = options();
+  const { runtimes, files, everywhere, checks, more, limits, first, times } = options();
   const generated = staleDigests();
   await setup();
   if (runtimes.includes("node")) await buildTests();
@@ -152,12 +156,13 @@ async function main() {
   const lists = checks ? projectChecks(generated, more) : [];
   const checked = Promise.all(lists.map((list) => turn(() => inOrder(list))));
   // What is free of the checks begins with the tests.
-  const runs = runtimes.map((runtime) => runSuite(runtime, files, limits, { first, turn }));
+  const hands = everywhere ? runtimes.map(() => files) : dealt(files, runtimes);
+  const runs = runtimes.map((runtime, at) => runSuite(runtime, hands[at], limits, { first, turn }));
   await checked;
   const results = [];
-  for (const [at, runtime] of runtimes.entries()) results.push(await report(runtime, files, runs[at], times));
+  for (const [at, runtime] of runtimes.entries()) results.push(await report(runtime, hands[at], runs[at], times));
   printSkipped(results);
-  if (results.length > 1 && results.every(({ complete }) => complete)) {
+  if (everywhere && results.length > 1 && results.every(({ complete }) => complete)) {
     await runCheck({ name: "the same tests ran on every runtime", run: async () => differences(results) });
   }
   print(`in ${seconds(performance.now() - begin).trim()}`);

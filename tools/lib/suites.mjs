@@ -45,6 +45,32 @@ export function listTests({ slow, more }) {
   );
 }
 
+/** Folders whose tests are about what a runtime brings: its files, processes, workers, codecs, and the code that it compiles. */
+const OWN_TO_RUNTIMES = [
+  "bench",
+  "cli",
+  "exec",
+  "foreign",
+  "host",
+  "hub",
+  "media",
+  "pixels",
+  "server",
+  "session",
+  "wasm",
+  "webgpu",
+];
+
+/** The files of each of `runtimes`: those of `OWN_TO_RUNTIMES` on all of them, the others dealt out, each to one. */
+export function dealt(files, runtimes) {
+  const own = files.filter((file) => OWN_TO_RUNTIMES.some((folder) => file.startsWith(`test/${folder}/`)));
+  const hands = groupsOf(
+    files.filter((file) => !own.includes(file)),
+    runtimes.length,
+  );
+  return runtimes.map((_, at) => [...own, ...(hands[at] ?? [])].sort());
+}
+
 /** Version that a runtime prints about itself. */
 export async function versionOf(runtime) {
   const { stdout } = await capture([...toolCommand(runtime), "--version"]);
