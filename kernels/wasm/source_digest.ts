@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "7d8e0bd6457cc816311e506e60fb31ae4eb52af859d1e92031adf712b82b16a8";
+export const SOURCE_DIGEST: string = "db28b70802a9893aeec18c726008c17dd9f87ff1a2e7002c1de9e6a823337e2e";

@@ -2,13 +2,14 @@
  * Packs: artifacts of a model for several targets with their code, to publish beside a checkpoint or to carry a cache
  * elsewhere. A folder of `manifest.json`, written last, and `blobs/<digest>`; every byte is checked by its digest.
  */
-import type { CompiledArtifact } from "../abi/artifact.ts";
+import type { Artifact, CompiledArtifact } from "../abi/artifact.ts";
 import type { Capabilities } from "../abi/device.ts";
 import { canonicalJson } from "../core/canonical_json.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { digestBytes, digestJson } from "../core/digest.ts";
 import type { Box } from "../core/dim.ts";
 import { boxText } from "../core/range.ts";
+import { checkArtifact } from "./artifact_shape.ts";
 import { codeDigests, decodeArtifact, encodeArtifact } from "./codec.ts";
 
 export const PACK_FORMAT = 1;
@@ -96,6 +97,18 @@ function parseManifest(bytes: Uint8Array, where: string): PackManifest {
   return value as PackManifest;
 }
 
+/** @throws FoveaError `damaged_pack` */
+function readArtifact(where: string, digest: string, bytes: Uint8Array): Artifact {
+  try {
+    const artifact = decodeArtifact(bytes);
+    checkArtifact(artifact);
+    return artifact;
+  } catch (cause) {
+    if (!(cause instanceof FoveaError)) throw cause;
+    throw damaged(where, `its blob ${digest} is no plan. ${cause.message}`, cause);
+  }
+}
+
 /** Opens a pack; blobs are read when they are needed. @throws FoveaError `no_pack`, `damaged_pack` */
 export async function openPack(files: PackFiles): Promise<Pack> {
   const where = files.description;
@@ -134,7 +147,7 @@ export async function openPack(files: PackFiles): Promise<Pack> {
           Object.entries(e.reads).every(([name, value]) => capabilities[name] === value),
       ),
     load: async (entry) => {
-      const artifact = decodeArtifact(await blob(entry.artifact));
+      const artifact = readArtifact(where, entry.artifact, await blob(entry.artifact));
       const code = new Map<string, Uint8Array>();
       for (const digest of codeDigests(artifact)) code.set(digest, await blob(digest));
       return { artifact, code };

@@ -1,7 +1,7 @@
 /** Runs linked programs: an arena per call in flight, kept for the next call that fits, with what was bound in it. */
 import type { BoundProgram, Device, DeviceBuffer, DeviceTime, RunOptions } from "../abi/device.ts";
 import type { Tensor, Tensors } from "../abi/encoder.ts";
-import { internal } from "../core/diagnostics.ts";
+import { FoveaError, internal } from "../core/diagnostics.ts";
 import type { DType } from "../core/dtype.ts";
 import { dimsText, type ForwardContext, inRequest } from "./forward_context.ts";
 import { createIdleMemory, type IdleMemory } from "./idle_memory.ts";
@@ -16,6 +16,12 @@ interface Arena {
 /** Idle arenas kept beyond their call, and programs bound in each; the oldest is dropped first. */
 const IDLE_ARENAS = 4;
 const BOUND_PROGRAMS = 8;
+
+/** Times that a run is begun again whose workers ended; each costs them a start. */
+const MOST_REPEATS = 2;
+
+/** The device lost the run and goes on. */
+const isLost = (error: unknown): boolean => error instanceof FoveaError && error.code === "run_lost";
 
 /** An idle arena that is smaller by at most this share gives its memory to a larger one: devices may have kept the place. */
 const ALMOST = 7 / 8;
@@ -60,6 +66,17 @@ async function untilStopped(work: Promise<unknown>, { signal, check }: ForwardCo
     check();
   } finally {
     signal.removeEventListener("abort", stop);
+  }
+}
+
+/** Does work that begins with its inputs again where the device lost it. */
+async function repeated<T>(work: () => Promise<T>): Promise<T> {
+  for (let left = MOST_REPEATS; ; left--) {
+    try {
+      return await work();
+    } catch (error) {
+      if (left === 0 || !isLost(error)) throw error;
+    }
   }
 }
 
@@ -195,24 +212,28 @@ export function createProgramRunner(device: Device, memory: IdleMemory = createI
         context.span({ kind: "device", name, tag, begin: end - last + time.begin, until: end - last + time.end });
     };
   };
+  const writeInputs = (arena: Arena, program: LinkedProgram, inputs: Tensors, context: ForwardContext): void => {
+    const begin = context.now();
+    let written = 0;
+    for (const [name, t] of Object.entries(inputs)) {
+      const place = program.values[name];
+      if (place === undefined) continue;
+      const bytes = bytesOf(t.data);
+      if (bytes.length !== place.bytes) internal(`input "${name}" has ${bytes.length} bytes, its place ${place.bytes}`);
+      device.write(arena.buffer, place.offset, bytes);
+      written += bytes.length;
+    }
+    context.span({ kind: "write", name: context.tag, begin, figures: { bytes: written } });
+  };
   return {
     run: async (program, inputs, results, context) => {
       context.check();
       const arena = acquire(program);
       try {
-        const begin = context.now();
-        let written = 0;
-        for (const [name, t] of Object.entries(inputs)) {
-          const place = program.values[name];
-          if (place === undefined) continue;
-          const bytes = bytesOf(t.data);
-          if (bytes.length !== place.bytes)
-            internal(`input "${name}" has ${bytes.length} bytes, its place ${place.bytes}`);
-          device.write(arena.buffer, place.offset, bytes);
-          written += bytes.length;
-        }
-        context.span({ kind: "write", name: context.tag, begin, figures: { bytes: written } });
-        const tellTimes = await (context.traced ? computeTraced : computeAll)(arena, program, context);
+        const tellTimes = await repeated(async () => {
+          writeInputs(arena, program, inputs, context);
+          return (context.traced ? computeTraced : computeAll)(arena, program, context);
+        });
         context.doing(() => "reading its results back");
         const reading = context.now();
         let read = 0;

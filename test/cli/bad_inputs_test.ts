@@ -7,7 +7,7 @@ import { test } from "node:test";
 import type { Tensor } from "../../mod.ts";
 import { encodeSafetensors } from "../../runtime/exec/weights/writer.ts";
 import { type CliResult, repositoryPath, runCli } from "../kit/run_cli.ts";
-import { bytesOf, wavFile } from "../media/wav_writer.ts";
+import { bytesOf, wavFile } from "../kit/wav_writer.ts";
 import { f32, filesOf, gridTensor, smallConfig } from "../qwen_vl/model_kit.ts";
 
 async function inFolder(work: (folder: string) => Promise<void>): Promise<void> {

@@ -153,6 +153,30 @@ test("runner: failures and aborts give the arena back", async () => {
   assert.deepEqual([device.live.size, device.bound.size], [0, 0]);
 });
 
+test("runner: what a device loses and goes on from is begun again, with its inputs, and not for ever", async () => {
+  let left = 2;
+  const losing: FakeCode = async (args, launch) => {
+    // What the lost run wrote over its own input does not stay.
+    floats(args[1] as Uint8Array, 4).set([5, 5, 5, 5]);
+    if (left-- > 0) throw new FoveaError("run_lost", "The run is lost.");
+    floats(args[1] as Uint8Array, 4).set([1, 1, 1, 1]);
+    await increment(args, launch);
+  };
+  const checking: FakeCode = async (args, launch) => {
+    assert.deepEqual([...floats(args[1] as Uint8Array, 4)], [1, 1, 1, 1]);
+    await losing(args, launch);
+  };
+  const runner = createProgramRunner(createFakeDevice({ checking }));
+  const { y } = await runner.run(program("a", 192, "checking"), inputs(1), RESULTS, CONTEXT);
+  assert.deepEqual([...(y.data as Float32Array)], [2, 2, 2, 2]);
+  left = 3;
+  await assert.rejects(
+    runner.run(program("a", 192, "checking"), inputs(1), RESULTS, CONTEXT),
+    hasCode("run_lost", /^The run is lost/),
+  );
+  runner.release();
+});
+
 test("runner: idle arenas are given up before a request is refused", async () => {
   const { device } = devices(1000);
   const runner = createProgramRunner(device);

@@ -10,8 +10,8 @@ import { hertzToMel, melFilters, melToHertz } from "../../runtime/media/audio/me
 import { hasCode } from "../kit/assertions.ts";
 import { readSafetensors } from "../kit/read_safetensors.ts";
 import { FIXTURES } from "../kit/tower_fixtures.ts";
+import { bytesOf } from "../kit/wav_writer.ts";
 import { fnv } from "./media_kit.ts";
-import { bytesOf } from "./wav_writer.ts";
 
 const WHISPER = { sampleRate: 16000, fftSize: 400, hop: 160 };
 const THIRTY_SECONDS = 480000;

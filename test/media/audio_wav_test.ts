@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decodeAudio } from "../../runtime/media/audio/decode.ts";
 import { hasCode } from "../kit/assertions.ts";
-import { bytesOf, chunk, int24, wavFile } from "./wav_writer.ts";
+import { bytesOf, chunk, int24, wavFile } from "../kit/wav_writer.ts";
 
 const samplesOf = async (file: Uint8Array): Promise<number[][]> =>
   (await decodeAudio(file)).channels.map((c) => [...c]);

@@ -57,7 +57,7 @@ export function kernelFailure(kernel: string, reason: string, cause?: unknown): 
   return new KernelError("wasm", kernel, reason, cause);
 }
 
-function closedError(): FoveaError {
+export function closedError(): FoveaError {
   return new FoveaError("device_closed", 'The device "wasm" is closed; open it again to run on it.');
 }
 

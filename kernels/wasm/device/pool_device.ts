@@ -2,7 +2,7 @@
 import type { DeviceBuffer, DeviceHost, WorkerHandle } from "../../../runtime/abi/device.ts";
 import { FoveaError } from "../../../runtime/core/diagnostics.ts";
 import { createControl, FAILED, failureReason, MESSAGES, RUN, STEP, STOP, WAKE } from "./control.ts";
-import { type Code, kernelFailure, LinearDevice, type Work } from "./linear_device.ts";
+import { type Code, closedError, kernelFailure, LinearDevice, type Work } from "./linear_device.ts";
 import { LinearMemory } from "./memory.ts";
 import { withSharedMemory } from "./shared_import.ts";
 import type { FromWorker, ToWorker, WorkerData } from "./worker_protocol.ts";
@@ -16,10 +16,16 @@ interface Waiting<T> {
 
 /** How long a closing worker may take to leave its loop. */
 const CLOSE_MS = 500;
+/** So often in so many milliseconds may workers be started again; one that ends each time takes the device along. */
+const MOST_RESTARTS = 3;
+const RESTARTS_MS = 60_000;
 
 export class PoolDevice extends LinearDevice {
-  readonly #control: Int32Array<SharedArrayBuffer> = createControl();
-  readonly #workers: WorkerHandle[] = [];
+  readonly #spawn: SpawnWorker;
+  #control: Int32Array<SharedArrayBuffer> = createControl();
+  #workers: WorkerHandle[] = [];
+  /** All code that workers have, or are about to have. */
+  readonly #installed: Code[] = [];
   /** By kind of answer: "ready", "closed", or "loaded N"; each counts the workers that still have to answer. */
   readonly #answers: Map<string, Waiting<void> & { left: number }> = new Map();
   #request = 0;
@@ -29,7 +35,13 @@ export class PoolDevice extends LinearDevice {
   #busy = 0;
   #ended: string | undefined;
   #closing = false;
-  readonly #ready: Promise<void>;
+  /** Resolves when the present workers may be given work. */
+  #ready: Promise<void>;
+  #isReady = false;
+  /** Resolves when workers that were replaced have ended. */
+  #leaving: Promise<unknown> = Promise.resolve();
+  /** When workers were started again. */
+  #restarts: readonly number[] = [];
 
   /**
    * Workers start while the caller goes on, which takes 20 to 100 ms; the first code that is loaded waits for them and tells
@@ -37,9 +49,8 @@ export class PoolDevice extends LinearDevice {
    */
   constructor(spawn: SpawnWorker, target: string, threads: number, bound: number) {
     super(target, threads, new LinearMemory(bound, true));
-    this.#ready = this.#expect("ready");
-    this.#ready.catch(() => {});
-    for (let worker = 0; worker < threads; worker++) this.#start(spawn, worker);
+    this.#spawn = spawn;
+    this.#ready = this.#whenReady(this.#startAll());
   }
 
   /** Shared memory stays in place while it grows. */
@@ -53,14 +64,22 @@ export class PoolDevice extends LinearDevice {
 
   protected async install(codes: readonly Code[]): Promise<void> {
     await this.#ready;
+    this.#installed.push(...codes);
+    await this.#send(codes);
+  }
+
+  #send(codes: readonly Code[]): Promise<void> {
     const request = ++this.#request;
     const loaded = this.#expect(`loaded ${request}`);
     this.#broadcast({ type: "load", request, codes });
-    await loaded;
+    return loaded;
   }
 
-  protected execute(work: Work): Promise<void> {
+  protected async execute(work: Work): Promise<void> {
+    // Counted before it waits, so that it can be interrupted.
     const run = ++this.#run;
+    if (!this.#isReady) await this.#ready;
+    if (this.#closing) throw closedError();
     this.#currentKernels = work.kernels;
     return new Promise((resolve, reject) => {
       this.#current = { resolve, reject };
@@ -99,16 +118,38 @@ export class PoolDevice extends LinearDevice {
       await Promise.race([left, late]);
       clearTimeout(timer);
     }
-    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+    await Promise.all([this.#leaving, ...this.#workers.map((worker) => worker.terminate())]);
   }
 
-  #start(spawn: SpawnWorker, worker: number): void {
+  /** Work may begin once this resolves; its failure is told to whoever waits for it. */
+  #whenReady(started: Promise<void>): Promise<void> {
+    const ready = started.then(() => {
+      this.#isReady = true;
+    });
+    ready.catch(() => {});
+    return ready;
+  }
+
+  /** Starts workers with nothing in them. */
+  #startAll(): Promise<void> {
+    const ready = this.#expect("ready");
+    for (let worker = 0; worker < this.threads; worker++) this.#start(worker);
+    return ready;
+  }
+
+  #start(worker: number): void {
     const suffix = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
     const data: WorkerData = { memory: this.memory.memory, control: this.#control, worker };
-    const handle = spawn(new URL(`./pool_worker${suffix}`, import.meta.url), data);
-    this.#workers.push(handle);
-    handle.onMessage((message) => this.#receive(message as FromWorker));
-    handle.onEnd((reason) => this.#end(worker, reason));
+    const handle = this.#spawn(new URL(`./pool_worker${suffix}`, import.meta.url), data);
+    const workers = this.#workers;
+    workers.push(handle);
+    // Those of earlier workers are of no interest any more.
+    handle.onMessage((message) => {
+      if (this.#workers === workers) this.#receive(message as FromWorker);
+    });
+    handle.onEnd((reason) => {
+      if (this.#workers === workers) this.#end(worker, reason);
+    });
   }
 
   /** Resolves when every worker has sent the answer. Keeps the process alive until then. */
@@ -159,15 +200,52 @@ export class PoolDevice extends LinearDevice {
     else current?.reject(kernelFailure(this.#currentKernels[failed - 1], failureReason(this.#control)));
   }
 
-  /** A worker ended that nobody asked to end: nothing that it held can be trusted. */
+  /** A worker ended that nobody asked to end: what ran is lost, and what waits runs on new workers. */
   #end(worker: number, reason: string): void {
     if (this.#closing || this.#ended !== undefined) return;
-    this.#ended = reason;
-    const error = new FoveaError(
-      "worker_failed",
-      `Worker ${worker} of the device "wasm" ended: ${reason}. Its runs are lost; close the device and open it again.`,
-      { exitCode: 1 },
+    const what = `Worker ${worker} of the device "wasm" ended: ${reason}.`;
+    const now = performance.now();
+    this.#restarts = [...this.#restarts.filter((at) => now - at < RESTARTS_MS), now];
+    // One that never was ready would not be the next time.
+    if (!this.#isReady || this.#restarts.length > MOST_RESTARTS) {
+      this.#giveUp(reason, what);
+      return;
+    }
+    const workers = this.#workers;
+    this.#workers = [];
+    this.#control = createControl();
+    this.#isReady = false;
+    const loads = [...this.#answers.values()];
+    this.#answers.clear();
+    this.#leaving = Promise.all(workers.map((one) => one.terminate()));
+    this.#ready = this.#whenReady(this.#restart());
+    // Loads that were under way are among what is loaded again.
+    for (const { resolve, reject } of loads) this.#ready.then(() => resolve(), reject);
+    const current = this.#current;
+    this.#current = undefined;
+    current?.reject(
+      new FoveaError("run_lost", `${what} What it ran is lost; the device goes on with new workers.`, { exitCode: 1 }),
     );
+  }
+
+  /** Old workers have ended before new ones touch the memory. */
+  async #restart(): Promise<void> {
+    this.onBusy(true);
+    try {
+      await this.#leaving;
+      if (this.#closing) throw closedError();
+      await this.#startAll();
+      await this.#send(this.#installed);
+    } finally {
+      this.onBusy(false);
+    }
+  }
+
+  #giveUp(reason: string, what: string): void {
+    this.#ended = reason;
+    const error = new FoveaError("worker_failed", `${what} Its runs are lost; close the device and open it again.`, {
+      exitCode: 1,
+    });
     this.interrupt();
     for (const waiting of this.#answers.values()) waiting.reject(error);
     this.#answers.clear();
