@@ -1,38 +1,13 @@
 /** The server under load: many clients against a loop of full batches, and the slowest answers against a single encode. */
-import { spawn } from "node:child_process";
-import process from "node:process";
-import { fileURLToPath } from "node:url";
 import { createRuntime } from "../mod.ts";
 import { createApp, serve } from "../runtime/server/mod.ts";
 import type { BenchOptions, BenchResult } from "./benchmark.ts";
 import { interleave, median, rowsOf } from "./interleave.ts";
-import type { ClientReport } from "./serving_client.ts";
+import { askServer, CONNECTIONS } from "./serving_clients.ts";
 import { DIGITS, servingPictures } from "./serving_pictures.ts";
 
 const REQUESTS = 2000;
-const CONNECTIONS = 64;
 const MAX_WAIT = 4;
-
-const EXTENSION = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
-const CLIENT = fileURLToPath(new URL(`serving_client${EXTENSION}`, import.meta.url));
-const RUNTIME = "Deno" in globalThis ? ["run", "-A", "--no-check"] : [];
-
-/** The clients live in a process of their own, so that the server's thread is its own. */
-function clients(url: string, requests: number, pace = 0): Promise<ClientReport> {
-  return new Promise((resolve, reject) => {
-    const args = [...RUNTIME, CLIENT, url, String(requests), String(CONNECTIONS), String(pace)];
-    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
-    let text = "";
-    child.stdout.on("data", (part) => {
-      text += part;
-    });
-    child.on("error", reject);
-    child.on("close", (code) => {
-      if (code === 0) resolve(JSON.parse(text) as ClientReport);
-      else reject(new Error(`the clients ended with code ${code}`));
-    });
-  });
-}
 
 const quantile = (ascending: readonly number[], part: number): number =>
   ascending[Math.min(ascending.length - 1, Math.floor(part * ascending.length))];
@@ -67,7 +42,7 @@ export async function serving({ threads, rounds }: BenchOptions): Promise<BenchR
     const perPicture: number[][] = [];
     let failed = 0;
     const ask = async (): Promise<void> => {
-      const report = await clients(server.url, each);
+      const report = await askServer(server.url, each);
       failed += report.failed;
       latencies.push(...report.latencies);
       perPicture.push([report.ms / each]);
@@ -83,7 +58,7 @@ export async function serving({ threads, rounds }: BenchOptions): Promise<BenchR
     const pictures = loops * images.length;
     // Half of what the loop does in a time, for about three seconds.
     const pace = (2 * median(times[0].flat())) / pictures;
-    const paced = await clients(server.url, Math.min(each, Math.ceil(3000 / pace)), pace);
+    const paced = await askServer(server.url, Math.min(each, Math.ceil(3000 / pace)), pace);
     await server.close();
     // What the clients need to start is not the server's; the first round warmed it up.
     const served = perPicture.slice(-rounds);
