@@ -30,6 +30,7 @@ export { Encoder } from "./session/encoder.ts";
 export type { AudioInput, EncodeInputs, ImageInput, VideoFrames, VideoInput } from "./session/inputs.ts";
 export type { EncodeItem } from "./session/items.ts";
 export type { CompileCause, JournalEvent, LogTopic, Recompile } from "./session/journal.ts";
+export type { ModelIdentity } from "./session/model_identity.ts";
 export type { CallNumerics, Deviation, NumericsReport } from "./session/numerics.ts";
 export type {
   BuildPackOptions,

@@ -1,5 +1,5 @@
-// Bundles what fovea uses of packages that are too large to be dependencies into dist/vendor: `#hub`, `#layout` and `#metrics`
-// in package.json.
+// Bundles what fovea uses of packages that are too large to be dependencies into dist/vendor: the imports with
+// a # in package.json.
 import { existsSync, readFileSync } from "node:fs";
 import { capture, toolCommand } from "./lib/process.mjs";
 import { at, isMain, readJson, readText, say, writeAtomic } from "./lib/project.mjs";
@@ -36,6 +36,33 @@ const BUNDLES = [
     note: "bundled without metrics of the process",
     licences: [["prom-client", "node_modules/prom-client/LICENSE"]],
   },
+  {
+    file: "dist/vendor/parquet_reader.js",
+    entry: "tools/vendor/parquet_reader.ts",
+    name: "hyparquet",
+    note: "bundled and minified",
+    minify: true,
+    licences: [["hyparquet", "node_modules/hyparquet/LICENSE"]],
+  },
+  {
+    file: "dist/vendor/parquet_writer.js",
+    entry: "tools/vendor/parquet_writer.ts",
+    name: "hyparquet-writer",
+    note: "bundled and minified",
+    minify: true,
+    licences: [
+      ["hyparquet-writer", "node_modules/hyparquet-writer/LICENSE"],
+      ["hyparquet", "node_modules/hyparquet/LICENSE"],
+    ],
+  },
+  {
+    file: "dist/vendor/glob.js",
+    entry: "tools/vendor/glob.ts",
+    name: "picomatch",
+    note: "bundled and minified",
+    minify: true,
+    licences: [["picomatch", "node_modules/picomatch/LICENSE"]],
+  },
 ];
 
 const versionOf = (name) => readJson("package.json").devDependencies[name];
@@ -45,10 +72,11 @@ const headLine = ({ name, note }) => `// ${name} ${versionOf(name)}, ${note}. Li
 
 /** Bundles again when the pinned version is another one, or when there is no bundle. */
 async function refresh(bundle) {
-  const { file, entry, name, licences } = bundle;
+  const { file, entry, name, licences, minify = false } = bundle;
   const head = headLine(bundle);
   if (existsSync(at(file)) && readFileSync(at(file), "utf8").startsWith(`${head}\n`)) return;
-  const command = [...toolCommand("bun"), "build", at(entry), "--target=node", "--format=esm"];
+  const form = ["--target=node", "--format=esm", ...(minify ? ["--minify"] : [])];
+  const command = [...toolCommand("bun"), "build", at(entry), ...form];
   const { code, stdout, output } = await capture(command, { cwd: at(".") });
   if (code !== 0) throw new Error(`bundling ${name} ended with code ${code}:\n${output.trimEnd()}`);
   const notices = licences.map(([work, path]) => `${work}\n\n${readText(path).trim()}`.replaceAll("*/", "* /"));

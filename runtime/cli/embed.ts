@@ -7,6 +7,7 @@ import { detectHost, type Host } from "../host/mod.ts";
 import { didYouMean } from "../session/check.ts";
 import { writeSizes } from "../session/tune_ranges.ts";
 import type { EncodeInputs, Encoder, RecordedSizes, VideoInput } from "../session.ts";
+import { embedBulk } from "./embed_bulk.ts";
 import {
   type CalibrationOption,
   type CommonOptions,
@@ -15,6 +16,7 @@ import {
   nonEmpty,
   type Opened,
   weightOptions,
+  wholeNumber,
   withCalibrationOption,
   withCommonOptions,
   withRuntime,
@@ -31,6 +33,8 @@ interface EmbedOptions extends CommonOptions, CalibrationOption, TraceOptions {
   readonly out?: string;
   readonly outputs?: readonly string[];
   readonly record?: string;
+  readonly resume?: boolean;
+  readonly shardRows?: number;
 }
 
 /** Characters of an input that the table shows. */
@@ -42,23 +46,29 @@ export function embedCommand(): Command {
   const command = new Command("embed")
     .description("Encode pictures, videos, texts and recordings; print or write their vectors.")
     .argument("<model>", "model folder, or hf:organisation/name, or an https address")
-    .argument("[files...]", "PNG, JPEG, WebP or GIF pictures; WAV, FLAC, MP3 or Ogg recordings")
+    .argument(
+      "[files...]",
+      "PNG, JPEG, WebP or GIF pictures; WAV, FLAC, MP3 or Ogg recordings; with --out x.parquet also folders and patterns",
+    )
     .option("--text <text...>", "texts to encode as well")
     .option("--video <files...>", "videos to encode as well: folders of frames, GIF or WebP files")
     .option("--fps <n>", "frames per second of the folders given as --video", framesPerSecond)
     .option("--outputs <names>", "results wanted, comma-separated; the embeddings unless given", nameList)
     .option("--record <file>", "add the sizes of each component's calls, for `fovea tune ranges`", nonEmpty("a file"))
-    .option("--out <file>", "write x.safetensors, x.json or x.npy; - prints JSON");
+    .option("--out <file>", "write x.safetensors, x.json or x.npy, - prints JSON; x.parquet holds a row for each file")
+    .option("--resume", "a row for each file: go on with what --out and the journal beside it hold")
+    .option("--shard-rows <n>", "a row for each file: rows of x-00000.parquet, x-00001.parquet, …", wholeNumber(1));
   return withCommonOptions(withCalibrationOption(withTraceOption(command)))
     .addHelpText(
       "after",
-      "\nExamples:\n  fovea embed ./clip cat.jpg dog.png --out vectors.safetensors\n  fovea embed ./qwen2.5-vl --video clip.gif frames/ --json\n  fovea embed ./clip --text 'a cat' 'a dog' --json",
+      "\nExamples:\n  fovea embed ./clip cat.jpg dog.png --out vectors.safetensors\n  fovea embed ./qwen2.5-vl --video clip.gif frames/ --json\n  fovea embed ./clip --text 'a cat' 'a dog' --json\n  fovea embed ./clip 'photos/**' --out photos.parquet --resume",
     )
     .action(embed);
 }
 
 async function embed(model: string, files: readonly string[], options: EmbedOptions): Promise<void> {
   const { text: texts = [], video: videos = [], fps } = options;
+  if (isBulk(options)) return embedBulk(model, files, options);
   if (files.length === 0 && texts.length === 0 && videos.length === 0) {
     throw new FoveaError(
       "bad_usage",
@@ -127,6 +137,10 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
   };
   await withRuntime(options, run, { ...recording, ...trace.sink });
 }
+
+/** Whether a row for each file is wanted, rather than whole results of a few inputs. */
+const isBulk = ({ out, resume, shardRows }: EmbedOptions): boolean =>
+  out?.endsWith(".parquet") === true || resume === true || shardRows !== undefined;
 
 /** Adds lines to a file of sizes, which need not be there. */
 async function addSizes(host: Host, file: string, sizes: readonly RecordedSizes[]): Promise<void> {
@@ -203,7 +217,7 @@ async function checkOut(out: string): Promise<void> {
   if (!OUT_FORMATS.some((f) => out.endsWith(f))) {
     throw new FoveaError(
       "bad_usage",
-      `--out ${out} has no known format; use one of ${OUT_FORMATS.join(", ")}, or - for JSON on stdout.`,
+      `--out ${out} has no known format; use one of ${OUT_FORMATS.join(", ")}, .parquet for a row for each file, or - for JSON on stdout.`,
     );
   }
   const host = await detectHost();

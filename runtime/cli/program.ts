@@ -11,6 +11,7 @@ import { explainCommand } from "./explain.ts";
 import { pluginCommand } from "./plugin.ts";
 import { pullCommand } from "./pull.ts";
 import { reportCommand } from "./report.ts";
+import { searchCommand } from "./search.ts";
 import { serveCommand } from "./serve.ts";
 import { exitCode, fail, print, type Streams, say, setExitCode, writeTo } from "./terminal.ts";
 import { tuneCommand } from "./tune.ts";
@@ -26,6 +27,7 @@ function createProgram(): Command {
     );
   const commands = [
     embedCommand,
+    searchCommand,
     classifyCommand,
     verifyCommand,
     benchCommand,

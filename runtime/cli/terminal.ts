@@ -73,6 +73,8 @@ export interface ProgressBar {
   readonly onProgress: (progress: Progress) => void;
   /** For `encode`. */
   readonly onEncoded: (done: number, total: number) => void;
+  /** For many files, with words of the caller's own beside the bar. */
+  readonly onFiles: (done: number, total: number, amount: string) => void;
   stop(): void;
 }
 
@@ -88,7 +90,7 @@ const LABELS: Readonly<Record<Progress["phase"], string>> = {
 /** Characters of a file's name beside the bar. */
 const ITEM_WIDTH = 24;
 
-const SILENT: ProgressBar = { onProgress: () => {}, onEncoded: () => {}, stop: () => {} };
+const SILENT: ProgressBar = { onProgress: () => {}, onEncoded: () => {}, onFiles: () => {}, stop: () => {} };
 
 /** A bar on stderr where that is a terminal and `quiet` is not asked for; it shows after half a second. */
 export async function progressBar(host: Host, quiet: boolean): Promise<ProgressBar> {
@@ -124,6 +126,7 @@ export async function progressBar(host: Host, quiet: boolean): Promise<ProgressB
           )
         : show(`${LABELS[phase]} (${modality})`, done, total),
     onEncoded: (done, total) => show("encoding", done, total),
+    onFiles: (done, total, amount) => show("encoding", done, total, amount),
     stop: () => {
       if (shown) bar.stop();
       shown = false;

@@ -67,6 +67,7 @@ async function openForWriting(path: string): Promise<WritableFile> {
         file.seekSync(position, Deno.SeekMode.Start);
         for (let done = 0; done < bytes.length; ) done += file.writeSync(bytes.subarray(done));
       }),
+    sync: () => withFileErrors("write", path, () => file.syncData()),
     close: async () => file.close(),
   };
 }

@@ -38,6 +38,8 @@ export interface OpenFile {
 /** A file opened for reading and writing at any position; what it held stays. */
 export interface WritableFile extends OpenFile {
   write(bytes: Uint8Array, position: number): Promise<void>;
+  /** Resolves when what was written would survive a power cut. */
+  sync(): Promise<void>;
 }
 
 /**

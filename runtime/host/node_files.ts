@@ -56,6 +56,7 @@ async function openForWriting(path: string): Promise<WritableFile> {
           done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
         }
       }),
+    sync: () => withFileErrors("write", path, () => file.datasync()),
     close: () => file.close(),
   };
 }

@@ -1,6 +1,7 @@
 /** What all routes share: models, batcher, limits, and the count of requests that are worked on. */
 import type { Context } from "hono";
-import { Batcher } from "./batcher.ts";
+import { Batcher } from "../session/batcher.ts";
+import { createRoom, type Room } from "../session/room.ts";
 import { Call } from "./call.ts";
 import { HttpError } from "./http_error.ts";
 import { createLog, type Log } from "./log.ts";
@@ -9,7 +10,6 @@ import { Models, notReady } from "./models.ts";
 import type { Settings } from "./options.ts";
 import type { BodyLimits } from "./read_body.ts";
 import { createImageFetcher, type FetchImage, type RemoteNetwork } from "./remote_images.ts";
-import { createRoom, type Room } from "./room.ts";
 
 /** Of hono: what the listening side tells of a request, and what middleware leaves for routes. */
 export interface ServerEnv {

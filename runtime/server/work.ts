@@ -1,7 +1,7 @@
 /** One request's inputs through the batcher: read in small parts, so that no request crowds out the others. */
 import type { Modality, Tensors } from "../abi/encoder.ts";
+import type { Batcher } from "../session/batcher.ts";
 import type { EncodeInputs, EncodeItem, Encoder } from "../session.ts";
-import type { Batcher } from "./batcher.ts";
 import type { Lease } from "./models.ts";
 
 /** What a request gives as one picture, text or recording, or as the tensors of one. */

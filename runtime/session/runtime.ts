@@ -17,6 +17,7 @@ import type { Recompile } from "./journal.ts";
 import { createKeptWeights, type KeptWeights } from "./kept_weights.ts";
 import { loadModel } from "./load_model.ts";
 import { cutTowers, openConfigured, progressTeller, wantedTowers, withTower } from "./model_access.ts";
+import type { ModelIdentity } from "./model_identity.ts";
 import type { NumericsReport } from "./numerics.ts";
 import {
   type BuildPackOptions,
@@ -113,6 +114,16 @@ export class Runtime {
     this.#checkOpen();
     const { modelType, model } = await openConfigured(this.#parts, source);
     return { modelType, modalities: model.towers.map((t) => t.modality) };
+  }
+
+  /**
+   * What tells a model's vectors from those of others; reads its weights unless it is of the hub.
+   * @throws FoveaError `no_config`, `unknown_model_type`, `invalid_config`
+   */
+  async identify(source: ModelSource): Promise<ModelIdentity> {
+    this.#checkOpen();
+    const { identifyModel } = await import("./model_identity.ts");
+    return identifyModel(this.#parts, source);
   }
 
   /**

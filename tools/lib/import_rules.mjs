@@ -60,11 +60,18 @@ const ROOMS = {
       "valibot",
     ],
   },
+  // Lazy for the command line: who encodes no folders loads neither Parquet nor file patterns.
+  "runtime/bulk": {
+    name: "bulk",
+    values: ["session", "host", "exec", "core"],
+    types: ["abi"],
+    packages: ["#glob", "#parquet-reader", "#parquet-writer"],
+  },
   "runtime/cli": {
     name: "cli",
     values: ["session", "host", "media", "exec", "core"],
     types: ["abi"],
-    lazy: ["explain", "server"],
+    lazy: ["bulk", "explain", "server"],
     packages: ["cli-progress", "commander"],
   },
   // Only the judge may compute with the evaluator.
@@ -73,7 +80,7 @@ const ROOMS = {
   "plugins/": { name: "plugins", values: ["abi", "nn", "media", "core"] },
   "test/kit": {
     name: "test kit",
-    values: [...LIBRARY, "cli", "compile", "kernels", "plugins", "server", "mod.ts"],
+    values: [...LIBRARY, "bulk", "cli", "compile", "kernels", "plugins", "server", "mod.ts"],
     packages: ["fast-check"],
   },
   "mod.ts": {

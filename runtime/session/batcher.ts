@@ -1,8 +1,8 @@
 /** Dynamic batching: items of many requests that have one form share a call, oldest first. */
 import type { Tensors } from "../abi/encoder.ts";
 import { internal } from "../core/diagnostics.ts";
-import type { EncodeItem } from "../session.ts";
 import { type CostCurve, createCostCurve } from "./cost_curve.ts";
+import type { EncodeItem } from "./items.ts";
 
 /** Encodes items of one form; results of each. */
 export type RunItems = (items: readonly EncodeItem[], signal: AbortSignal) => Promise<readonly Tensors[]>;

@@ -1,0 +1,102 @@
+/** A model that makes one vector of each file: read, packed with others of its form, encoded. */
+import type { Modality } from "../abi/encoder.ts";
+import { FoveaError } from "../core/diagnostics.ts";
+import { Batcher } from "../session/batcher.ts";
+import { didYouMean } from "../session/check.ts";
+import { createRoom, type Room } from "../session/room.ts";
+import type { Encoder, LoadOptions, Runtime } from "../session.ts";
+import type { VectorHead } from "./vectors.ts";
+
+/** Results that stand for a picture or a recording, the best first. */
+const VECTORS = ["image_embeds", "sentence_embedding", "pooler_output"];
+
+/** Milliseconds of a call that no further file is added to: long enough that what a call costs by itself does not count. */
+const BATCH_MS = 200;
+const MAX_WAIT_MS = 10;
+
+/** Decoded pictures that wait for the device, in bytes. */
+const MAX_WAITING_BYTES = 256 * 2 ** 20;
+
+export interface FileEncoderOptions extends Pick<LoadOptions, "dtype" | "calibration" | "signal"> {
+  readonly modality: Modality;
+  /** Result that the vectors are; the model's embedding unless given. */
+  readonly output?: string;
+}
+
+/** Made by {@link openFileEncoder}. */
+export class FileEncoder {
+  readonly head: VectorHead;
+  readonly #encoder: Encoder;
+  readonly #batcher: Batcher;
+  readonly #room: Room;
+
+  constructor(head: VectorHead, encoder: Encoder) {
+    this.head = head;
+    this.#encoder = encoder;
+    this.#batcher = new Batcher({ maxWait: MAX_WAIT_MS, batchMs: BATCH_MS, now: () => performance.now() });
+    this.#room = createRoom({ waiting: () => this.#batcher.waitingBytes, most: MAX_WAITING_BYTES });
+  }
+
+  /**
+   * The vector of a file's bytes, [width]. Calls may overlap, and are to: files of one form share a call of the encoder.
+   * @param name what errors call the file
+   * @throws FoveaError as `encode` does; `no_vector` where the model gives several rows for it
+   */
+  async encode(bytes: Uint8Array, name: string, signal: AbortSignal): Promise<Float32Array> {
+    const { modality, output } = this.head;
+    const inputs = modality === "audio" ? { audio: [bytes] } : { images: [bytes] };
+    const [item] = await this.#room(() => this.#encoder.readItems(inputs, { signal }, name));
+    const { [output]: tensor } = await this.#batcher.submit({
+      item,
+      lane: output,
+      signal,
+      run: (items, stop) => this.#encoder.encodeItems(items, { outputs: [output], signal: stop }),
+    });
+    const rows = tensor.shape.slice(0, -1).reduce((a, b) => a * b, 1);
+    if (rows === 1 && tensor.data instanceof Float32Array) return tensor.data.slice();
+    throw new FoveaError(
+      "no_vector",
+      `"${output}" of ${name} is [${tensor.shape.join(", ")}], and files of vectors hold one row for each file; name another result with --outputs.`,
+    );
+  }
+
+  close(): void {
+    this.#encoder.close();
+  }
+}
+
+/**
+ * Loads the tower that encodes files and says what its vectors are.
+ * @throws FoveaError as loading does; `no_component`; `bad_usage` for a result that the tower does not have
+ */
+export async function openFileEncoder(
+  runtime: Runtime,
+  model: string,
+  options: FileEncoderOptions,
+): Promise<FileEncoder> {
+  const { modality, dtype = "f32", calibration, signal } = options;
+  const { modelType, digest, revision } = await runtime.identify(model);
+  const encoder = await runtime.load(model, {
+    components: [modality],
+    dtype,
+    ...(calibration === undefined ? {} : { calibration }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  const { outputs } = encoder.tower(modality).spec;
+  const output = options.output ?? VECTORS.find((name) => outputs.includes(name));
+  if (output === undefined || !outputs.includes(output)) {
+    encoder.close();
+    const asked =
+      output === undefined ? "has no result that is one vector for each input" : `has no result "${output}"`;
+    throw new FoveaError(
+      "bad_usage",
+      `The ${modality} tower of this ${modelType} model ${asked}; it gives ${outputs.join(", ")}.${didYouMean(output ?? "", outputs)}`,
+    );
+  }
+  const head: VectorHead = {
+    ...{ model, modelType, modelDigest: digest },
+    ...(revision === undefined ? {} : { revision }),
+    ...{ modality, output, dtype },
+  };
+  return new FileEncoder(head, encoder);
+}

@@ -1,0 +1,48 @@
+/**
+ * Vectors in NumPy's format: `x.npy` [rows, width] of f32, and beside it `x.npy.jsonl`, whose first line is the head with the
+ * digest of `x.npy` and whose other lines are the rows.
+ */
+import { FoveaError } from "../../core/diagnostics.ts";
+import { encodeNpy } from "../../exec/weights/writer.ts";
+import type { Host } from "../../host/mod.ts";
+import { writeDurably } from "../durable.ts";
+import { type FileRow, headText, parseHead, type VectorTable } from "../vectors.ts";
+import type { ReadVectorsOptions } from "./format.ts";
+
+const ROWS_SUFFIX = ".jsonl";
+
+function digestOf(host: Host, bytes: Uint8Array): string {
+  const digest = host.createDigest("sha256");
+  digest.update(bytes);
+  return digest.hex();
+}
+
+export async function writeNpyVectors(host: Host, path: string, table: VectorTable): Promise<void> {
+  const { head, rows, width, vectors } = table;
+  const bytes = encodeNpy({ dtype: "f32", shape: [rows.length, width], data: vectors });
+  const first = { ...(JSON.parse(headText(head)) as object), npy: digestOf(host, bytes) };
+  const lines = [first, ...rows].map((line) => `${JSON.stringify(line)}\n`).join("");
+  // The array is what counts as written, so that it comes last.
+  await writeDurably(host, `${path}${ROWS_SUFFIX}`, [new TextEncoder().encode(lines)]);
+  await writeDurably(host, path, [bytes]);
+}
+
+export async function readNpyVectors(host: Host, path: string, options: ReadVectorsOptions): Promise<VectorTable> {
+  const bytes = await host.readFile(path);
+  const text = new TextDecoder().decode(await host.readFile(`${path}${ROWS_SUFFIX}`));
+  const [first, ...lines] = text.split("\n").filter((line) => line !== "");
+  const { npy, ...head } = JSON.parse(first ?? "{}") as { readonly npy?: string };
+  const rows = lines.map((line) => JSON.parse(line) as FileRow);
+  const start = 10 + new DataView(bytes.buffer, bytes.byteOffset).getUint16(8, true);
+  const numbers = (bytes.length - start) / 4;
+  const width = rows.length === 0 ? 0 : numbers / rows.length;
+  if (npy !== digestOf(host, bytes) || !Number.isInteger(width)) {
+    throw new FoveaError(
+      "invalid_vectors",
+      `${path} and ${path}${ROWS_SUFFIX} do not belong together; delete both and write them again.`,
+    );
+  }
+  const parsed = parseHead(JSON.stringify(head), path);
+  if (!options.vectors) return { head: parsed, rows, width: 0, vectors: new Float32Array() };
+  return { head: parsed, rows, width, vectors: new Float32Array(bytes.slice(start).buffer) };
+}

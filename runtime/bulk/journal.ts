@@ -1,0 +1,123 @@
+/**
+ * What was encoded since the last file of vectors was written: frames that are only ever appended. A frame is its payload's
+ * length and check (u32 each, little-endian) and the payload: the length of a JSON text (u32), the text, and the vector as f32.
+ * The first frame is the head and has no vector. A kill leaves at most one broken frame, at the end; reading stops there and
+ * writing goes on from there.
+ */
+import { FoveaError } from "../core/diagnostics.ts";
+import { bytesOf } from "../core/dtype.ts";
+import type { Host, WritableFile } from "../host/mod.ts";
+import { isThere } from "./durable.ts";
+import { type FileRow, headText, parseHead, type VectorEntry, type VectorHead } from "./vectors.ts";
+
+const FRAME_HEAD = 8;
+
+export const JOURNAL_SUFFIX = ".journal";
+
+/** The journal of what is to be a file of vectors. */
+export const journalOf = (path: string): string => `${path}${JOURNAL_SUFFIX}`;
+
+/** The first 32 bits of the SHA-256 of a payload. */
+function checkOf(host: Host, payload: Uint8Array): number {
+  const digest = host.createDigest("sha256");
+  digest.update(payload);
+  return Number.parseInt(digest.hex().slice(0, 8), 16);
+}
+
+function frameOf(host: Host, text: string, vector: Float32Array): Uint8Array {
+  const json = new TextEncoder().encode(text);
+  const frame = new Uint8Array(FRAME_HEAD + 4 + json.length + vector.byteLength);
+  const view = new DataView(frame.buffer);
+  view.setUint32(FRAME_HEAD, json.length, true);
+  frame.set(json, FRAME_HEAD + 4);
+  frame.set(bytesOf(vector), FRAME_HEAD + 4 + json.length);
+  const payload = frame.subarray(FRAME_HEAD);
+  view.setUint32(0, payload.length, true);
+  view.setUint32(4, checkOf(host, payload), true);
+  return frame;
+}
+
+interface Frame {
+  readonly text: string;
+  readonly vector: Float32Array;
+  readonly end: number;
+}
+
+/** The frame at a position, or nothing where none is whole. */
+function frameAt(host: Host, bytes: Uint8Array, at: number): Frame | undefined {
+  if (at + FRAME_HEAD + 4 > bytes.length) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const length = view.getUint32(at, true);
+  const start = at + FRAME_HEAD;
+  const end = start + length;
+  if (length < 4 || end > bytes.length) return undefined;
+  if (checkOf(host, bytes.subarray(start, end)) !== view.getUint32(at + 4, true)) return undefined;
+  const jsonEnd = start + 4 + view.getUint32(start, true);
+  const vector = bytes.slice(jsonEnd, end);
+  return {
+    text: new TextDecoder().decode(bytes.subarray(start + 4, jsonEnd)),
+    vector: new Float32Array(vector.buffer),
+    end,
+  };
+}
+
+export interface JournalContent {
+  /** Nothing where not even the first frame is whole. */
+  readonly head: VectorHead | undefined;
+  readonly entries: readonly VectorEntry[];
+  /** Bytes of whole frames. */
+  readonly bytes: number;
+}
+
+/** What a journal holds; nothing where there is none. */
+export async function readJournal(host: Host, path: string): Promise<JournalContent | undefined> {
+  if (!(await isThere(host, path))) return undefined;
+  const bytes = await host.readFile(path);
+  const first = frameAt(host, bytes, 0);
+  if (first === undefined) return { head: undefined, entries: [], bytes: 0 };
+  const entries: VectorEntry[] = [];
+  let end = first.end;
+  for (let frame = frameAt(host, bytes, end); frame !== undefined; frame = frameAt(host, bytes, end)) {
+    entries.push({ row: JSON.parse(frame.text) as FileRow, vector: frame.vector });
+    end = frame.end;
+  }
+  return { head: parseHead(first.text, path), entries, bytes: end };
+}
+
+export interface JournalWriter {
+  /** Resolves when the entries would survive a power cut. */
+  append(entries: readonly VectorEntry[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** @param at bytes of whole frames that are there already */
+export async function openJournal(host: Host, path: string, head: VectorHead, at: number): Promise<JournalWriter> {
+  const file: WritableFile = await host.openForWriting(path);
+  let end = at;
+  const write = async (frames: readonly Uint8Array[]): Promise<void> => {
+    const bytes = new Uint8Array(frames.reduce((sum, f) => sum + f.length, 0));
+    let place = 0;
+    for (const frame of frames) {
+      bytes.set(frame, place);
+      place += frame.length;
+    }
+    await file.write(bytes, end);
+    await file.sync();
+    end += bytes.length;
+  };
+  if (at === 0) await write([frameOf(host, headText(head), new Float32Array())]);
+  return {
+    append: (entries) => write(entries.map(({ row, vector }) => frameOf(host, JSON.stringify(row), vector))),
+    close: () => file.close(),
+  };
+}
+
+/** @throws FoveaError `unfinished_run` where a journal is there that nobody asked to go on with */
+export async function refuseJournal(host: Host, path: string): Promise<void> {
+  const left = await readJournal(host, path);
+  if (left === undefined || left.entries.length === 0) return;
+  throw new FoveaError(
+    "unfinished_run",
+    `${path} holds ${left.entries.length} vectors of a run that did not end; add --resume to go on with it, or delete it.`,
+  );
+}

@@ -1,0 +1,2 @@
+/** Types of `#parquet-writer`, which tools/vendor.mjs bundles. */
+export { ByteWriter, ParquetWriter } from "hyparquet-writer";
