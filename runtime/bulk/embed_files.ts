@@ -5,7 +5,7 @@ import { detectHost, type Host } from "../host/mod.ts";
 import type { LoadOptions, Runtime } from "../session.ts";
 import { readContent } from "./content.ts";
 import { isThere } from "./durable.ts";
-import { type FileEncoder, openFileEncoder } from "./file_encoder.ts";
+import { describeVectors, type FileEncoder, openFileEncoder } from "./file_encoder.ts";
 import { findFiles, isRecording } from "./find_files.ts";
 import { formatOf, readVectors, VECTOR_FORMATS } from "./formats/format.ts";
 import { journalOf, refuseJournal } from "./journal.ts";
@@ -157,17 +157,19 @@ export async function embedFiles(
   const started = host.now();
   await checkOut(host, out);
   const paths = await findFiles(host, files);
-  const encoder = await openFileEncoder(runtime, model, {
+  const head = await describeVectors(runtime, model, {
     modality: modalityOfFiles(paths),
-    signal,
     ...(output === undefined ? {} : { output }),
     ...(dtype === undefined ? {} : { dtype }),
+  });
+  const encoder = await openFileEncoder(runtime, head, {
+    signal,
     ...(calibration === undefined ? {} : { calibration }),
   });
   const order = new Map(paths.map((path, i) => [path, i]));
   let sink: VectorSink | undefined;
   try {
-    const begun = await begin(host, encoder.head, options, ({ path }) => order.get(path) ?? -1);
+    const begun = await begin(host, head, options, ({ path }) => order.get(path) ?? -1);
     sink = begun.sink;
     const run = new Run(host, encoder, begun, { total: paths.length, signal, options });
     onProgress?.(run.progress);
@@ -175,7 +177,7 @@ export async function embedFiles(
     await sink.finish();
     return {
       ...run.progress,
-      head: encoder.head,
+      head,
       failures: run.failures,
       written: sink.written,
       ms: host.now() - started,

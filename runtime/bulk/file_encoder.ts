@@ -17,7 +17,7 @@ const MAX_WAIT_MS = 10;
 /** Decoded pictures that wait for the device, in bytes. */
 const MAX_WAITING_BYTES = 256 * 2 ** 20;
 
-export interface FileEncoderOptions extends Pick<LoadOptions, "dtype" | "calibration" | "signal"> {
+export interface VectorChoice extends Pick<LoadOptions, "dtype"> {
   readonly modality: Modality;
   /** Result that the vectors are; the model's embedding unless given. */
   readonly output?: string;
@@ -66,37 +66,38 @@ export class FileEncoder {
 }
 
 /**
- * Loads the tower that encodes files and says what its vectors are.
- * @throws FoveaError as loading does; `no_component`; `bad_usage` for a result that the tower does not have
+ * What vectors of a model's would say of themselves; nothing is loaded.
+ * @throws FoveaError as opening a model does; `no_component`; `bad_usage` for a result that the tower does not have
  */
-export async function openFileEncoder(
+export async function describeVectors(
   runtime: Runtime,
   model: string,
-  options: FileEncoderOptions,
-): Promise<FileEncoder> {
-  const { modality, dtype = "f32", calibration, signal } = options;
+  { modality, output: asked, dtype = "f32" }: VectorChoice,
+): Promise<VectorHead> {
+  const { towers } = await runtime.prepare(model, { components: [modality], compile: false });
+  const outputs = towers.get(modality)?.spec.outputs ?? [];
   const { modelType, digest, revision } = await runtime.identify(model);
-  const encoder = await runtime.load(model, {
-    components: [modality],
-    dtype,
-    ...(calibration === undefined ? {} : { calibration }),
-    ...(signal === undefined ? {} : { signal }),
-  });
-  const { outputs } = encoder.tower(modality).spec;
-  const output = options.output ?? VECTORS.find((name) => outputs.includes(name));
+  const output = asked ?? VECTORS.find((name) => outputs.includes(name));
   if (output === undefined || !outputs.includes(output)) {
-    encoder.close();
-    const asked =
-      output === undefined ? "has no result that is one vector for each input" : `has no result "${output}"`;
+    const what = output === undefined ? "has no result that is one vector for each input" : `has no result "${output}"`;
     throw new FoveaError(
       "bad_usage",
-      `The ${modality} tower of this ${modelType} model ${asked}; it gives ${outputs.join(", ")}.${didYouMean(output ?? "", outputs)}`,
+      `The ${modality} tower of this ${modelType} model ${what}; it gives ${outputs.join(", ")}.${didYouMean(output ?? "", outputs)}`,
     );
   }
-  const head: VectorHead = {
+  return {
     ...{ model, modelType, modelDigest: digest },
     ...(revision === undefined ? {} : { revision }),
     ...{ modality, output, dtype },
   };
-  return new FileEncoder(head, encoder);
+}
+
+/** Loads the tower that makes these vectors. @throws FoveaError as loading does */
+export async function openFileEncoder(
+  runtime: Runtime,
+  head: VectorHead,
+  options: Pick<LoadOptions, "calibration" | "signal"> = {},
+): Promise<FileEncoder> {
+  const { model, modality, dtype } = head;
+  return new FileEncoder(head, await runtime.load(model, { components: [modality], dtype, ...options }));
 }

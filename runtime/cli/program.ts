@@ -7,15 +7,18 @@ import { cacheCommand } from "./cache.ts";
 import { classifyCommand } from "./classify.ts";
 import { doctorCommand } from "./doctor.ts";
 import { embedCommand } from "./embed.ts";
+import { enqueueCommand } from "./enqueue.ts";
 import { explainCommand } from "./explain.ts";
 import { pluginCommand } from "./plugin.ts";
 import { pullCommand } from "./pull.ts";
+import { queueCommand } from "./queue.ts";
 import { reportCommand } from "./report.ts";
 import { searchCommand } from "./search.ts";
 import { serveCommand } from "./serve.ts";
 import { exitCode, fail, print, type Streams, say, setExitCode, writeTo } from "./terminal.ts";
 import { tuneCommand } from "./tune.ts";
 import { verifyCommand } from "./verify.ts";
+import { workerCommand } from "./worker.ts";
 
 function createProgram(): Command {
   const program = new Command("fovea")
@@ -40,6 +43,9 @@ function createProgram(): Command {
     doctorCommand,
     reportCommand,
     serveCommand,
+    enqueueCommand,
+    workerCommand,
+    queueCommand,
   ];
   for (const create of commands) program.addCommand(create());
   // exitOverride is not inherited by commands that were made on their own.

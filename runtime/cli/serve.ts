@@ -3,6 +3,7 @@ import process from "node:process";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { FoveaError } from "../core/diagnostics.ts";
 import type { ServedModel, ServerApp, ServerOptions } from "../server/mod.ts";
+import { listenForInterrupt } from "./interrupt.ts";
 import {
   byteSize,
   type CalibrationOption,
@@ -127,19 +128,6 @@ function serverOptions(options: ServeOptions): Partial<ServerOptions> {
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
-/** Resolves at the first interrupt; a second one ends the program as it is. */
-function interrupt(): Promise<string> {
-  return new Promise((resolve) => {
-    const names = ["SIGINT", "SIGTERM"] as const;
-    // Deno does not end while anyone listens.
-    const end = (signal: NodeJS.Signals): void => {
-      for (const name of names) process.off(name, end);
-      resolve(signal);
-    };
-    for (const name of names) process.on(name, end);
-  });
-}
-
 /** The line that says what is served. */
 function startLine(app: ServerApp, url: string, { runtime }: Opened): string {
   const models = app
@@ -164,7 +152,7 @@ async function serveModels(models: readonly string[], options: ServeOptions): Pr
     await app.ready;
     progress.stop();
     const server = await serve(app, { port: options.port, hostname: options.host });
-    const ended = interrupt();
+    const ended = listenForInterrupt().came;
     const reload = (): void => {
       app.reload().catch((error: unknown) => say(`fovea: ${error instanceof Error ? error.message : String(error)}`));
     };

@@ -14,6 +14,14 @@ export type {
   WritableFile,
 } from "./host.ts";
 export { type JpegDecoder, loadJpegDecoder } from "./native_jpeg.ts";
+export {
+  type JobQueue,
+  type JobWorker,
+  loadQueuePeer,
+  type QueueJob,
+  type QueuePeer,
+  type RedisClient,
+} from "./queue_peer.ts";
 
 /** @throws FoveaError `host.unknown` outside of Bun, Deno, Node and browsers. */
 export async function detectHost(): Promise<Host> {
