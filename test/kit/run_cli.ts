@@ -33,6 +33,9 @@ export function repositoryPath(path: string): string {
   return fileURLToPath(new URL(`../../${path}`, import.meta.url));
 }
 
+/** Program and arguments that start the command line in a process of its own, on this runtime. */
+export const cliCommand = (): readonly string[] => [process.execPath, ...RUNTIME_ARGS, MAIN];
+
 /** Starts another program on this runtime. */
 export function runScript(script: string, args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
   return new Promise((resolve, reject) => {

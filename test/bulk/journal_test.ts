@@ -1,0 +1,108 @@
+/** The journal after a kill: whole frames stay, a broken end is cut off and written over. */
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { openJournal, readJournal } from "../../runtime/bulk/journal.ts";
+import { readVectors } from "../../runtime/bulk/mod.ts";
+import { shardPath } from "../../runtime/bulk/shards.ts";
+import { VectorSink } from "../../runtime/bulk/vector_sink.ts";
+import { entriesOf, type VectorEntry } from "../../runtime/bulk/vectors.ts";
+import { detectHost } from "../../runtime/host/mod.ts";
+import { withFolder } from "../kit/folder.ts";
+import { HEAD, madeUpTable } from "./vectors.ts";
+
+const names = (entries: readonly VectorEntry[]): readonly string[] => entries.map(({ row }) => row.path);
+
+test("a journal that was cut at any byte gives what was whole before, and goes on from there", async () => {
+  const host = await detectHost();
+  await withFolder(async (folder) => {
+    const path = join(folder, "x.journal");
+    const entries = entriesOf(madeUpTable(4, 3));
+    const journal = await openJournal(host, path, HEAD, 0);
+    const ends: number[] = [];
+    for (const entry of entries.slice(0, 3)) {
+      await journal.append([entry]);
+      ends.push(readFileSync(path).length);
+    }
+    await journal.close();
+    const whole = readFileSync(path);
+    for (let cut = 0; cut <= whole.length; cut += cut === whole.length ? 1 : Math.min(7, whole.length - cut)) {
+      writeFileSync(path, whole.subarray(0, cut));
+      const left = await readJournal(host, path);
+      assert.equal(left?.entries.length, ends.filter((end) => end <= cut).length, `cut at ${cut}`);
+      const next = await openJournal(host, path, HEAD, left?.bytes ?? 0);
+      await next.append([entries[3]]);
+      await next.close();
+      assert.deepEqual(names((await readJournal(host, path))?.entries ?? []), [
+        ...names(left?.entries ?? []),
+        entries[3].row.path,
+      ]);
+    }
+  });
+});
+
+test("a journal whose bits were turned ends where they were", async () => {
+  const host = await detectHost();
+  await withFolder(async (folder) => {
+    const path = join(folder, "x.journal");
+    const journal = await openJournal(host, path, HEAD, 0);
+    const start = readFileSync(path).length;
+    await journal.append(entriesOf(madeUpTable(2, 3)));
+    await journal.close();
+    const whole = readFileSync(path);
+    for (const at of [start, start + 5, start + 9, whole.length - 1]) {
+      const turned = Buffer.from(whole);
+      turned[at] ^= 0x10;
+      writeFileSync(path, turned);
+      assert.equal((await readJournal(host, path))?.entries.length, at === whole.length - 1 ? 1 : 0, `byte ${at}`);
+    }
+  });
+});
+
+test("a sink's shards hold so many rows each; what one process left the next takes up", async () => {
+  const host = await detectHost();
+  await withFolder(async (folder) => {
+    const out = join(folder, "x.safetensors");
+    const pathOf = (number: number): string => shardPath(out, number);
+    const entries = entriesOf(madeUpTable(11, 3));
+    const options = { host, head: HEAD, pathOf, shardRows: 4 };
+    const first = await VectorSink.open({ ...options, first: 0 });
+    await Promise.all(entries.slice(0, 6).map(({ row, vector }) => first.append(row, vector)));
+    await first.close();
+    assert.deepEqual(readdirSync(folder).sort(), ["x-00000.safetensors", "x-00001.safetensors.journal"]);
+    const second = await VectorSink.open({ ...options, first: 1 });
+    assert.deepEqual(names(second.entries), names(entries.slice(4, 6)));
+    await Promise.all(entries.slice(6).map(({ row, vector }) => second.append(row, vector)));
+    await second.finish();
+    assert.deepEqual(
+      readdirSync(folder).sort(),
+      [0, 1, 2].map((n) => `x-0000${n}.safetensors`),
+    );
+    const tables = await Promise.all([0, 1, 2].map((n) => readVectors(pathOf(n))));
+    assert.deepEqual(
+      tables.map(({ rows }) => rows.length),
+      [4, 4, 3],
+    );
+    assert.deepEqual(
+      tables.flatMap(({ rows }) => rows),
+      entries.map(({ row }) => row),
+    );
+  });
+});
+
+test("what cannot be written is told to everyone who waits, and stays so", async () => {
+  const host = await detectHost();
+  await withFolder(async (folder) => {
+    const out = join(folder, "missing", "x.parquet");
+    const sink = await VectorSink.open({ host, head: HEAD, pathOf: () => out, first: 0 });
+    const [one, two] = entriesOf(madeUpTable(2, 3));
+    const both = await Promise.allSettled([one, two].map(({ row, vector }) => sink.append(row, vector)));
+    assert.deepEqual(
+      both.map(({ status }) => status),
+      ["rejected", "rejected"],
+    );
+    await assert.rejects(sink.append(one.row, one.vector), /does not exist/);
+    await assert.rejects(sink.finish(), /does not exist/);
+  });
+});
