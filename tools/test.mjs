@@ -3,7 +3,7 @@
 //   node tools/test.mjs [--ci] [--all] [--only bun|deno|node] [--no-checks] [--times] [--identity-pass] [path ...]
 //
 // Tests of what a runtime brings run on all three, others on one each. `--ci` runs all on all and adds what needs more than npm
-// installs (a browser, a driver for WebGPU); `--all` adds test/slow to that. `--times` lists the files that took longest,
+// installs (a browser, a driver for WebGPU, Redis); `--all` adds test/slow to that. `--times` lists the files that took longest,
 // `--identity-pass` compiles through passes that change nothing. Paths (files, or folders below test) select tests, for every
 // runtime named, and leave the checks out. The last line is `N passed, N failed`: the sum over the runtimes, with each check,
 // and the comparison of what ran where, counted as one.

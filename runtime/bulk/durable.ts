@@ -23,13 +23,17 @@ export async function writeDurably(host: Host, path: string, parts: Iterable<Uin
   await host.rename(unfinished, path);
 }
 
+const orNothing = (error: unknown): undefined => {
+  if (error instanceof FoveaError && error.code === "file.not_found") return undefined;
+  throw error;
+};
+
 /** Whether something has this path. */
 export async function isThere(host: Host, path: string): Promise<boolean> {
-  return host.stat(path).then(
-    () => true,
-    (error: unknown) => {
-      if (error instanceof FoveaError && error.code === "file.not_found") return false;
-      throw error;
-    },
-  );
+  return (await host.stat(path).catch(orNothing)) !== undefined;
+}
+
+/** The bytes of a file, or nothing where there is none. */
+export async function readIfThere(host: Host, path: string): Promise<Uint8Array | undefined> {
+  return host.readFile(path).catch(orNothing);
 }

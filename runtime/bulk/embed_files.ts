@@ -54,7 +54,7 @@ export interface EmbedFilesReport extends BulkProgress {
 const AT_ONCE = 64;
 
 /** Vectors that one file of them may hold, in bytes: they are in memory when it is written. */
-const MAX_FILE_BYTES = 2 ** 31;
+const MAX_FILE_BYTES = 2 ** 30;
 
 /** The tower that files need. @throws FoveaError `bad_usage` for pictures and recordings together */
 export function modalityOfFiles(files: readonly string[]): Modality {
@@ -287,7 +287,7 @@ class Run {
     if (options.shardRows !== undefined || total * rowBytes <= MAX_FILE_BYTES) return;
     throw new FoveaError(
       "bad_usage",
-      `${total} vectors of ${bytesText(rowBytes)} would make ${options.out} too large for this process's memory; write shards, such as --shard-rows ${Math.floor(MAX_FILE_BYTES / 8 / rowBytes)}.`,
+      `${total} vectors of ${bytesText(rowBytes)} would make ${options.out} too large for this process's memory; write shards, such as --shard-rows ${Math.floor(MAX_FILE_BYTES / 4 / rowBytes)}.`,
     );
   }
 }

@@ -5,9 +5,9 @@
  * writing goes on from there.
  */
 import { FoveaError } from "../core/diagnostics.ts";
-import { bytesOf } from "../core/dtype.ts";
+import { bytesOf, viewAs } from "../core/dtype.ts";
 import type { Host, WritableFile } from "../host/mod.ts";
-import { isThere } from "./durable.ts";
+import { readIfThere } from "./durable.ts";
 import { type FileRow, headText, parseHead, type VectorEntry, type VectorHead } from "./vectors.ts";
 
 const FRAME_HEAD = 8;
@@ -53,10 +53,10 @@ function frameAt(host: Host, bytes: Uint8Array, at: number): Frame | undefined {
   if (length < 4 || end > bytes.length) return undefined;
   if (checkOf(host, bytes.subarray(start, end)) !== view.getUint32(at + 4, true)) return undefined;
   const jsonEnd = start + 4 + view.getUint32(start, true);
-  const vector = bytes.slice(jsonEnd, end);
   return {
     text: new TextDecoder().decode(bytes.subarray(start + 4, jsonEnd)),
-    vector: new Float32Array(vector.buffer),
+    // Its place in the file is aligned to nothing.
+    vector: viewAs("f32", bytes.subarray(jsonEnd, end)).slice(),
     end,
   };
 }
@@ -71,8 +71,8 @@ export interface JournalContent {
 
 /** What a journal holds; nothing where there is none. */
 export async function readJournal(host: Host, path: string): Promise<JournalContent | undefined> {
-  if (!(await isThere(host, path))) return undefined;
-  const bytes = await host.readFile(path);
+  const bytes = await readIfThere(host, path);
+  if (bytes === undefined) return undefined;
   const first = frameAt(host, bytes, 0);
   if (first === undefined) return { head: undefined, entries: [], bytes: 0 };
   const entries: VectorEntry[] = [];

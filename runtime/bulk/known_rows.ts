@@ -26,7 +26,7 @@ export function createKnownRows(host: Host, folder: string): KnownRows {
   const read = async (): Promise<void> => {
     // Journals first: one that becomes a shard meanwhile is then found there.
     for (const path of await journalsIn(host, folder)) {
-      const found = await readJournal(host, path).catch(() => undefined);
+      const found = await readJournal(host, path);
       for (const { row } of found?.entries ?? []) keys.add(keyOf(row));
     }
     for (const path of await vectorFilesIn(host, folder)) {

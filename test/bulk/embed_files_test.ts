@@ -11,7 +11,6 @@ import { writePictures } from "../queue/pictures.ts";
 
 const DIGITS = repositoryPath("examples/models/digits-clip");
 const IMAGES = join(DIGITS, "images");
-const WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
 const INLINE = ["--threads", "0"];
 
 /** Pictures of the run that is killed, and rows of its shards. */
@@ -37,7 +36,10 @@ test("pictures are embedded as `encode` does, found again by words and by a pict
     await using encoder = await runtime.load(DIGITS, { components: ["vision"] });
     const { image_embeds } = await encoder.encode({ images: table.rows.map(({ path }) => path) });
     assert.deepEqual(table.vectors, image_embeds?.data);
-    for (const [digit, word] of WORDS.entries()) {
+    for (const [word, digit] of [
+      ["zero", 0],
+      ["seven", 7],
+    ] as const) {
       const { hits, rows } = await searchVectors(runtime, [out], { text: word }, { top: 5 });
       assert.equal(rows, 100);
       for (const { path } of hits) assert.ok(path.endsWith(`-${digit}.png`), `${path} for ${word}`);

@@ -33,7 +33,7 @@ const SLOW = new Set([
 ]);
 
 /** Folders and files of tests that need what npm does not install: `.ci/run` does. */
-const NEED_MORE = ["test/webgpu/"];
+const NEED_MORE = ["test/queue/", "test/webgpu/"];
 
 /** Test files, without fixtures; those under test/slow only with `slow`, those that need more than npm installs with `more`. */
 export function listTests({ slow, more }) {
@@ -48,6 +48,7 @@ export function listTests({ slow, more }) {
 /** Folders whose tests are about what a runtime brings: its files, processes, workers, codecs, and the code that it compiles. */
 const OWN_TO_RUNTIMES = [
   "bench",
+  "bulk",
   "cli",
   "exec",
   "foreign",
@@ -55,6 +56,7 @@ const OWN_TO_RUNTIMES = [
   "hub",
   "media",
   "pixels",
+  "queue",
   "server",
   "session",
   "wasm",

@@ -3,6 +3,7 @@
  * digest of `x.npy` and whose other lines are the rows.
  */
 import { FoveaError } from "../../core/diagnostics.ts";
+import { viewAs } from "../../core/dtype.ts";
 import { encodeNpy } from "../../exec/weights/writer.ts";
 import type { Host } from "../../host/mod.ts";
 import { writeDurably } from "../durable.ts";
@@ -44,5 +45,5 @@ export async function readNpyVectors(host: Host, path: string, options: ReadVect
   }
   const parsed = parseHead(JSON.stringify(head), path);
   if (!options.vectors) return { head: parsed, rows, width: 0, vectors: new Float32Array() };
-  return { head: parsed, rows, width, vectors: new Float32Array(bytes.slice(start).buffer) };
+  return { head: parsed, rows, width, vectors: viewAs("f32", bytes.subarray(start)).slice() };
 }

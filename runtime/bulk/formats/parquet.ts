@@ -11,6 +11,10 @@ import type { ReadVectorsOptions } from "./format.ts";
 /** Rows of a row group: what readers keep in memory at once. */
 const GROUP_ROWS = 2048;
 
+/** Bytes that a row takes beside its vector, and a file beside its rows: enough that its memory need not grow. */
+const ROW_BYTES = 256;
+const ROOM_BYTES = 2 ** 16;
+
 const LEAF = { repetition_type: "REQUIRED" } as const;
 
 const SCHEMA = [
@@ -26,7 +30,7 @@ const SCHEMA = [
 export async function writeParquet(host: Host, path: string, table: VectorTable): Promise<void> {
   const { ByteWriter, ParquetWriter } = await import("#parquet-writer");
   const { head, rows, width, vectors } = table;
-  const bytes = new ByteWriter(Math.max(1024, vectors.byteLength));
+  const bytes = new ByteWriter(vectors.byteLength + ROOM_BYTES + rows.length * ROW_BYTES);
   const writer = new ParquetWriter({
     writer: bytes,
     schema: SCHEMA.map((element) => ({ ...element })),
