@@ -13,7 +13,7 @@ const BUNDLES = [
     file: "dist/vendor/hub.js",
     entry: "tools/vendor/hub.ts",
     name: "@huggingface/hub",
-    note: "bundled without its parts for uploads",
+    note: "minified, without its parts for uploads",
     licences: [
       ["@huggingface/hub", `${HUB}/LICENSE`],
       ["lz4js (in @huggingface/hub)", `${HUB}/src/vendor/lz4js/LICENSE`],
@@ -23,7 +23,7 @@ const BUNDLES = [
     file: "dist/vendor/layout.js",
     entry: "tools/vendor/layout.ts",
     name: "@dagrejs/dagre",
-    note: "bundled",
+    note: "minified",
     licences: [
       ["@dagrejs/dagre", `${DAGRE}/dagre/LICENSE`],
       ["@dagrejs/graphlib", `${DAGRE}/graphlib/LICENSE`],
@@ -33,23 +33,21 @@ const BUNDLES = [
     file: "dist/vendor/metrics.js",
     entry: "tools/vendor/metrics.ts",
     name: "prom-client",
-    note: "bundled without metrics of the process",
+    note: "minified, without metrics of the process",
     licences: [["prom-client", "node_modules/prom-client/LICENSE"]],
   },
   {
     file: "dist/vendor/parquet_reader.js",
     entry: "tools/vendor/parquet_reader.ts",
     name: "hyparquet",
-    note: "bundled and minified",
-    minify: true,
+    note: "minified",
     licences: [["hyparquet", "node_modules/hyparquet/LICENSE"]],
   },
   {
     file: "dist/vendor/parquet_writer.js",
     entry: "tools/vendor/parquet_writer.ts",
     name: "hyparquet-writer",
-    note: "bundled and minified",
-    minify: true,
+    note: "minified",
     licences: [
       ["hyparquet-writer", "node_modules/hyparquet-writer/LICENSE"],
       ["hyparquet", "node_modules/hyparquet/LICENSE"],
@@ -59,8 +57,7 @@ const BUNDLES = [
     file: "dist/vendor/glob.js",
     entry: "tools/vendor/glob.ts",
     name: "picomatch",
-    note: "bundled and minified",
-    minify: true,
+    note: "minified",
     licences: [["picomatch", "node_modules/picomatch/LICENSE"]],
   },
 ];
@@ -72,11 +69,10 @@ const headLine = ({ name, note }) => `// ${name} ${versionOf(name)}, ${note}. Li
 
 /** Bundles again when the pinned version is another one, or when there is no bundle. */
 async function refresh(bundle) {
-  const { file, entry, name, licences, minify = false } = bundle;
+  const { file, entry, name, licences } = bundle;
   const head = headLine(bundle);
   if (existsSync(at(file)) && readFileSync(at(file), "utf8").startsWith(`${head}\n`)) return;
-  const form = ["--target=node", "--format=esm", ...(minify ? ["--minify"] : [])];
-  const command = [...toolCommand("bun"), "build", at(entry), ...form];
+  const command = [...toolCommand("bun"), "build", at(entry), "--target=node", "--format=esm", "--minify"];
   const { code, stdout, output } = await capture(command, { cwd: at(".") });
   if (code !== 0) throw new Error(`bundling ${name} ended with code ${code}:\n${output.trimEnd()}`);
   const notices = licences.map(([work, path]) => `${work}\n\n${readText(path).trim()}`.replaceAll("*/", "* /"));

@@ -89,7 +89,7 @@ export async function embedBulk(first: string, rest: readonly string[], options:
   if (files.length === 0) {
     throw new FoveaError(
       "bad_usage",
-      "There is nothing to embed; name files, folders or patterns such as 'photos/**'.",
+      "No file is named beside the model; add files, folders or patterns such as 'photos/**'.",
     );
   }
   await withRuntime(options, async ({ runtime, progress }) => {

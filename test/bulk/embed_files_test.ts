@@ -14,7 +14,7 @@ const IMAGES = join(DIGITS, "images");
 const INLINE = ["--threads", "0"];
 
 /** Pictures of the run that is killed, and rows of its shards. */
-const [ITEMS, ROWS] = [400, 40];
+const [ITEMS, ROWS] = [200, 20];
 
 test("pictures are embedded as `encode` does, found again by words and by a picture", async () => {
   await withFolder(async (folder) => {
@@ -153,7 +153,7 @@ test("vectors of other models, results and shapes are refused with a sentence", 
       ["embed", DIGITS, picture, "sound.wav", "--out", out],
       /pictures and recordings do not go into one file/,
     );
-    await fails(["embed", DIGITS, "--out", out], /There is nothing to embed; name files, folders or patterns/);
+    await fails(["embed", DIGITS, "--out", out], /No file is named beside the model; add files/);
     await fails(["embed", DIGITS, picture, "--resume"], /--resume and --shard-rows go with --out/);
     await fails(["embed", DIGITS, picture, "--resume", "--out", join(folder, "no", "x.npy")], /there is no folder/);
     await fails(

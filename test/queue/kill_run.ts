@@ -6,14 +6,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import type { Runtime } from "../../mod.ts";
-import {
-  collectResults,
-  embedFiles,
-  enqueueFiles,
-  queueStatus,
-  readVectors,
-  type VectorTable,
-} from "../../runtime/bulk/mod.ts";
+import { collectResults, embedFiles, enqueueFiles, readVectors, type VectorTable } from "../../runtime/bulk/mod.ts";
+import { countJobs, openQueue } from "../../runtime/bulk/queue.ts";
 import { DIGITS, writePictures } from "./pictures.ts";
 import { withRedis } from "./redis.ts";
 
@@ -138,15 +132,16 @@ export async function killRun(options: KillRunOptions): Promise<KillRunReport> {
     const workers = commands.map((command) => ({ command, process: start(command) }));
     const all = workers.map(({ process }) => process);
     const underWay: number[] = [];
+    const queue = await openQueue(place, () => {});
     try {
       for (const [i, what] of kills.entries()) {
         const least = Math.floor((items * (i + 1)) / (kills.length + 2));
-        let counts = await queueStatus(place);
+        let counts = await countJobs(queue);
         while (counts.completed < least || counts.active === 0) {
           if (counts.waiting + counts.active + counts.delayed === 0) throw new Error("the queue was done too soon");
           if (workers.every(({ process }) => !process.running)) throw new Error("all workers ended too soon");
           await pause(25);
-          counts = await queueStatus(place);
+          counts = await countJobs(queue);
         }
         underWay.push(counts.active);
         say(`${counts.completed} of ${items} done: killing ${what}`);
@@ -163,7 +158,7 @@ export async function killRun(options: KillRunOptions): Promise<KillRunReport> {
       }
       const problems = (await Promise.all(all.map((process) => process.end()))).flat();
       const ms = performance.now() - begin;
-      const counts = await queueStatus(place);
+      const counts = await countJobs(queue);
       say(`${counts.completed} of ${items} done`);
       const report = await collectResults(out, { out: join(folder, "all.parquet") });
       const found = await readVectors(join(folder, "all.parquet"));
@@ -180,6 +175,7 @@ export async function killRun(options: KillRunOptions): Promise<KillRunReport> {
         sources: report.sources,
       };
     } finally {
+      await queue.close();
       for (const process of all) if (process.running) await process.kill();
     }
   });

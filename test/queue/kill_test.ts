@@ -19,7 +19,7 @@ test(
       await using runtime = await openRuntime({ threads: 0 });
       const report = await killRun({
         ...{ folder, runtime, items: ITEMS, shardRows: 40, stalledAfterMs: 1000 },
-        commands: [cliCommand(), cliCommand()],
+        commands: [cliCommand()],
         env: { FOVEA_CACHE_DIR: TEST_CACHE },
         kills: ["worker", "redis"],
       });
