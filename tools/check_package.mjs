@@ -40,6 +40,7 @@ export function packageChecks() {
     ["a Bun program imports the package", (p) => program(p, toolCommand("bun"))],
     ["a Deno program imports the package", (p) => program(p, [...toolCommand("deno"), "run", "-A"])],
     ["a server from the package answers", serverProgram],
+    ["a program writes and reads Parquet, and is told of the packages that queues need", bulkProgram],
     ["a TypeScript program compiles against the package", declarations],
     ["the example of an encoder plugin runs on the package alone", encoderPlugin],
     ["every encoder works from a copy outside the repository", encoderCopies],
@@ -264,10 +265,52 @@ async function eagerImports(consumer) {
 
 const NOT_INSTALLED = { problems: ["the package could not be installed, see above."] };
 
+/** Files of vectors with nothing installed but the package: BullMQ is not there. */
+const BULK_PROGRAM = `
+import { queueStatus, readVectors, writeVectors } from "fovea/bulk";
+const head = { model: "m", modelType: "clip", modelDigest: "d", modality: "vision", output: "image_embeds", dtype: "f32" };
+const rows = [{ path: "a.png", digest: "0", size: 1 }, { path: "b.png", digest: "1", size: 2 }];
+await writeVectors("x.parquet", { head, rows, width: 2, vectors: Float32Array.of(1, 2, 3, 4) });
+const read = await readVectors("x.parquet");
+const refusal = await queueStatus({ queue: "redis://127.0.0.1:1" }).catch((error) => error.message);
+console.log(JSON.stringify({ vectors: [...read.vectors], rows: read.rows.length, refusal }));
+`;
+
+/** Bytes that files of vectors, queues and search may take beside \`fovea\`, bundled and minified by Bun. */
+const BULK_LIMIT = 500_000;
+
+async function bulkProgram({ consumer }) {
+  if (consumer === undefined) return NOT_INSTALLED;
+  writeFileSync(join(consumer, "bulk.mjs"), BULK_PROGRAM);
+  const problems = [];
+  for (const command of [toolCommand("bun"), [...toolCommand("deno"), "run", "-A"], [process.execPath]]) {
+    const { code, stdout, output } = await capture([...command, "bulk.mjs"], { cwd: consumer });
+    if (code !== 0) {
+      problems.push(`${command[0]} ended with code ${code}:\n${output.trimEnd()}`);
+      continue;
+    }
+    const { vectors, rows, refusal } = JSON.parse(stdout);
+    if (JSON.stringify(vectors) !== "[1,2,3,4]" || rows !== 2) problems.push(`${command[0]} read ${stdout.trim()}.`);
+    if (!/Install them beside fovea with `npm install bullmq ioredis`/.test(refusal)) {
+      problems.push(`${command[0]} said "${refusal}" of packages that are not there.`);
+    }
+  }
+  const build = [...toolCommand("bun"), "build", "bulk.mjs", "--target=node", "--minify", "--conditions=default"];
+  const { code, stdout, output } = await capture([...build, "--external", "sharp"], { cwd: consumer });
+  if (code !== 0) problems.push(`bundling bulk.mjs ended with code ${code}:\n${output.trimEnd()}`);
+  if (stdout.length > BULK_LIMIT) {
+    problems.push(`fovea/bulk bundles to ${stdout.length} bytes; at most ${BULK_LIMIT} are allowed.`);
+  }
+  return { problems, notes: [`fovea/bulk bundles to ${(stdout.length / 1e3).toFixed(0)} KB`] };
+}
+
 const TYPED_PROGRAM = `
 import { createRuntime, type Runtime } from "fovea";
+import { type EmbedFilesReport, embedFiles, type QueueCounts, queueStatus } from "fovea/bulk";
 const runtime: Runtime = await createRuntime({ device: "wasm", threads: 1 });
 export const bytes: number = runtime.stats().device.bytesInUse;
+export const report: EmbedFilesReport = await embedFiles(runtime, "./clip", ["photos/**"], { out: "x.parquet" });
+export const counts: QueueCounts = await queueStatus({ queue: "redis://localhost" });
 `;
 
 /** The example of an encoder plugin, type-checked and run beside nothing but the package. */

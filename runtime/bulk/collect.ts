@@ -26,16 +26,23 @@ export interface CollectReport {
   readonly written: readonly string[];
 }
 
-interface Source {
-  readonly path: string;
-  readonly read: () => Promise<{ readonly head: VectorHead | undefined; readonly entries: readonly VectorEntry[] }>;
+interface Found {
+  readonly head: VectorHead | undefined;
+  readonly entries: readonly VectorEntry[];
 }
 
+interface Source {
+  readonly path: string;
+  readonly read: () => Promise<Found>;
+}
+
+/** Journals are read before shards are listed: one that becomes a shard meanwhile is then found twice rather than not at all. */
 async function sourcesIn(host: Host, folder: string): Promise<readonly Source[]> {
-  const journals = (await journalsIn(host, folder)).map((path) => ({
-    path,
-    read: async () => (await readJournal(host, path)) ?? { head: undefined, entries: [] },
-  }));
+  const journals: Source[] = [];
+  for (const path of await journalsIn(host, folder)) {
+    const found = (await readJournal(host, path)) ?? { head: undefined, entries: [] };
+    journals.push({ path, read: async () => found });
+  }
   const shards = (await vectorFilesIn(host, folder)).map((path) => ({
     path,
     read: async () => {

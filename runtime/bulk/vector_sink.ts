@@ -81,9 +81,7 @@ export class VectorSink {
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) return reject(this.#failure.error);
       this.#pending.push({ entry: { row, vector }, resolve, reject });
-      this.#working ??= this.#work().finally(() => {
-        this.#working = undefined;
-      });
+      this.#working ??= this.#work();
     });
   }
 
@@ -103,6 +101,8 @@ export class VectorSink {
         for (const { reject } of [...now, ...this.#pending.splice(0)]) reject(error);
       }
     }
+    // In the turn that found nothing waiting: what comes next begins anew.
+    this.#working = undefined;
   }
 
   async #write(entries: readonly VectorEntry[]): Promise<void> {

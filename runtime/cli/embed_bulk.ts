@@ -22,11 +22,15 @@ const USUAL_MODEL = "hf:openai/clip-vit-base-patch32";
 
 const MEDIA = /\.(png|jpe?g|webp|gif|wav|flac|mp3|og[ag])$/i;
 
-/** Whether an argument names a model rather than files. */
-async function isModel(host: Host, text: string): Promise<boolean> {
+/** Whether the first of several arguments names a model rather than files. */
+async function isModel(host: Host, [text, ...rest]: readonly string[]): Promise<boolean> {
   if (text.startsWith("hf:")) return true;
   if (/^[a-z][a-z\d+.-]+:\/\//i.test(text)) return !MEDIA.test(text);
-  return (await host.stat(`${text}/config.json`).catch(() => undefined)) !== undefined;
+  const isThere = async (path: string): Promise<boolean> =>
+    (await host.stat(path).catch(() => undefined)) !== undefined;
+  if (await isThere(`${text}/config.json`)) return true;
+  // A model's path with a mistake in it must not become a file of another model.
+  return rest.length > 0 && !/[*?[{]/.test(text) && !(await isThere(text));
 }
 
 /** The model and the files of a command line whose first argument may be either. */
@@ -35,7 +39,7 @@ async function modelAndFiles(
   given: readonly string[],
   { out, resume }: { readonly out: string; readonly resume: boolean },
 ): Promise<{ readonly model: string; readonly files: readonly string[] }> {
-  if (await isModel(host, given[0])) return { model: given[0], files: given.slice(1) };
+  if (await isModel(host, given)) return { model: given[0], files: given.slice(1) };
   const { findHead } = await import("../bulk/mod.ts");
   const head = resume ? await findHead(out) : undefined;
   if (head !== undefined) return { model: head.model, files: given };

@@ -154,6 +154,7 @@ test("vectors of other models, results and shapes are refused with a sentence", 
       /pictures and recordings do not go into one file/,
     );
     await fails(["embed", DIGITS, "--out", out], /No file is named beside the model; add files/);
+    await fails(["embed", "./nowhere", picture, "--out", out], /There is no model folder \.\/nowhere/);
     await fails(["embed", DIGITS, picture, "--resume"], /--resume and --shard-rows go with --out/);
     await fails(["embed", DIGITS, picture, "--resume", "--out", join(folder, "no", "x.npy")], /there is no folder/);
     await fails(

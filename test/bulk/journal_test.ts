@@ -91,6 +91,17 @@ test("a sink's shards hold so many rows each; what one process left the next tak
   });
 });
 
+test("rows that follow at once on each other's end are all written", async () => {
+  const host = await detectHost();
+  await withFolder(async (folder) => {
+    const out = join(folder, "x.npy");
+    const sink = await VectorSink.open({ host, head: HEAD, pathOf: () => out, first: 0 });
+    for (const { row, vector } of entriesOf(madeUpTable(20, 3))) await sink.append(row, vector);
+    await sink.finish();
+    assert.equal((await readVectors(out)).rows.length, 20);
+  });
+});
+
 test("what cannot be written is told to everyone who waits, and stays so", async () => {
   const host = await detectHost();
   await withFolder(async (folder) => {
