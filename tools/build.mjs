@@ -7,8 +7,9 @@ import { setupOrExit } from "./setup.mjs";
 import { refreshSourceDigests } from "./source_digest.mjs";
 
 const BROWSER_BUNDLE = "tools/browser_bundle.mjs";
+const SHORTEN = "tools/shorten_dist.mjs";
 
-const SETTINGS = ["package.json", "tsconfig.json", BROWSER_BUNDLE, ...listFiles("tools/types", ".d.ts")];
+const SETTINGS = ["package.json", "tsconfig.json", BROWSER_BUNDLE, SHORTEN, ...listFiles("tools/types", ".d.ts")];
 
 const TARGETS = {
   dist: { project: "tsconfig.build.json", roots: SOURCE_ROOTS },
@@ -82,7 +83,11 @@ async function build(folder) {
     const result = await capture([...toolCommand("tsc"), "-p", project, "--outDir", staging, "--noCheck", ...PLAIN]);
     if (result.code !== 0) throw new Error(`compiling ${folder} failed:\n${result.output.trimEnd()}`);
     if (folder === "dist")
-      await Promise.all([bundleCommandLine(`${staging}/cli`), bundleBrowser(`${staging}/browser`)]);
+      await Promise.all([
+        bundleCommandLine(`${staging}/cli`),
+        runBun(SHORTEN, staging),
+        runBun(BROWSER_BUNDLE, `${staging}/browser`),
+      ]);
     replaceFiles(at(staging), at(folder));
   } finally {
     rmSync(at(staging), { recursive: true, force: true });
@@ -103,9 +108,9 @@ async function bundleCommandLine(folder) {
   if (code !== 0) throw new Error(`bundling the command line ended with code ${code}:\n${output.trimEnd()}`);
 }
 
-async function bundleBrowser(folder) {
-  const { code, output } = await capture([...toolCommand("bun"), at(BROWSER_BUNDLE), at(folder)], { cwd: at(".") });
-  if (code !== 0) throw new Error(`bundling for browsers ended with code ${code}:\n${output.trimEnd()}`);
+async function runBun(tool, folder) {
+  const { code, output } = await capture([...toolCommand("bun"), at(tool), at(folder)], { cwd: at(".") });
+  if (code !== 0) throw new Error(`${tool} ended with code ${code}:\n${output.trimEnd()}`);
 }
 
 function replaceFiles(from, to) {

@@ -5,15 +5,18 @@ import { passThrough, plainEnvironment, toolCommand } from "./lib/process.mjs";
 import { at, say } from "./lib/project.mjs";
 import { setupOrExit } from "./setup.mjs";
 
-const PARTS = {
-  queue: "bench/soak_queue.ts",
-};
-
 /** The command line on each runtime: sources on Bun and Deno, compiled on Node. */
 const COMMANDS = {
   bun: [...toolCommand("bun"), at("runtime/cli/main.ts")],
   deno: [...toolCommand("deno"), "run", "-A", "--no-check", at("runtime/cli/main.ts")],
   node: [process.execPath, at("dist/cli/main.js")],
+};
+
+/** Each part's program and what it is told beside the arguments of the command. */
+const PARTS = {
+  fuzz: ["bench/soak/fuzz.ts"],
+  load: ["bench/soak/load.ts"],
+  queue: ["bench/soak/queue.ts", "--commands", JSON.stringify(COMMANDS)],
 };
 
 await setupOrExit();
@@ -28,8 +31,9 @@ if (unknown !== undefined) {
 } else {
   await buildDist();
   for (const name of names.length === 0 ? Object.keys(PARTS) : names) {
-    const program = [...toolCommand("bun"), at(PARTS[name]), "--commands", JSON.stringify(COMMANDS), ...rest];
-    const code = await passThrough(program, { env: plainEnvironment() });
+    const [program, ...told] = PARTS[name];
+    const command = [...toolCommand("bun"), at(program), ...told, ...rest];
+    const code = await passThrough(command, { env: plainEnvironment() });
     if (code !== 0) process.exitCode = 1;
   }
 }

@@ -6,8 +6,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { createRuntime } from "../mod.ts";
-import { killRun } from "../test/queue/kill_run.ts";
+import { createRuntime } from "../../mod.ts";
+import { killRun } from "../../test/queue/kill_run.ts";
 
 const { values } = parseArgs({
   options: {
