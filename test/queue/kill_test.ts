@@ -9,7 +9,8 @@ import { killRun } from "./kill_run.ts";
 
 const ITEMS = 300;
 
-const ON_BUN = "Bun" in globalThis ? {} : { skip: "starts five processes; `npm run soak` has workers on all runtimes" };
+const ON_BUN =
+  "Bun" in globalThis ? {} : { skip: "starts processes to kill; `npm run soak` has workers on all runtimes" };
 
 test(
   "a worker and Redis are killed among 300 pictures: each has one row, with the bits of an undisturbed run",
