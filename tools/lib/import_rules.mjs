@@ -80,7 +80,7 @@ const ROOMS = {
   "plugins/": { name: "plugins", values: ["abi", "nn", "media", "core"] },
   "test/kit": {
     name: "test kit",
-    values: [...LIBRARY, "bulk", "cli", "compile", "kernels", "plugins", "server", "mod.ts"],
+    values: [...LIBRARY, "bulk", "cli", "compile", "foreign", "kernels", "plugins", "server", "mod.ts"],
     packages: ["fast-check"],
   },
   "mod.ts": {
