@@ -63,18 +63,30 @@ function valuesOf({ min, max, multipleOf = 1 }: Interval): readonly number[] {
   return [...new Set([min, min + multipleOf * Math.floor(steps * 0.37), max])];
 }
 
-/** Sizes beside the grid's, all of them at their first, second or last value. */
+/** Corners that are tried of more than three sizes. */
+const MOST_CORNERS = 8;
+
+/** Sizes beside the grid's: the corners of their ranges, and a place between. */
 function pointsOf({ kernel, sizes }: KernelLayout): readonly Sizes[] {
   const names = [...sizes].filter((name) => name !== kernel.grid);
   const values = names.map((name) => valuesOf(intervalOf(kernel.ranges?.[name], LARGEST)));
-  const count = Math.max(1, ...values.map((v) => v.length));
-  return Array.from({ length: count }, (_, i) =>
-    Object.fromEntries(names.map((name, n) => [name, values[n][Math.min(i, values[n].length - 1)]])),
+  const between = names.map((_, n) => values[n][values[n].length >> 1]);
+  const corners = Array.from({ length: Math.min(MOST_CORNERS, 2 ** names.length) }, (_, corner) =>
+    names.map((_, n) => ((corner >> (n % 3)) & 1 ? values[n][values[n].length - 1] : values[n][0])),
   );
+  // The largest last: its times are what is told.
+  const all = [corners[0], between, ...corners.slice(1)];
+  const points = all.map((point) => Object.fromEntries(names.map((name, n) => [name, point[n]])));
+  return [...new Map(points.map((point) => [JSON.stringify(point), point])).values()];
 }
 
 /** The kernel's pattern as a component whose only symbol is the grid's. */
-function componentOf(kernel: KernelManifest, sizes: Sizes, grid: Interval): ComponentInput {
+function componentOf(
+  kernel: KernelManifest,
+  sizes: Sizes,
+  grid: Interval,
+  same: readonly string[] = [],
+): ComponentInput {
   const name = (axis: string): string => axis.replace(/^\.\.\./, "");
   const build = (b: GraphBuilder): void => {
     const shapeOf = (shape: readonly AxisPattern[]) =>
@@ -83,9 +95,10 @@ function componentOf(kernel: KernelManifest, sizes: Sizes, grid: Interval): Comp
       );
     const operands = new Map<string, Node>();
     for (const [operand, { dtype, shape, weight }] of Object.entries(kernel.operands)) {
-      const made =
+      const shared = same.includes(operand) ? operands.get(same[0]) : undefined;
+      const made = (): Node =>
         weight === true ? b.weight(operand, shapeOf(shape)) : b.input(operand, shapeOf(shape), dtype ?? "f32");
-      operands.set(operand, made);
+      operands.set(operand, shared ?? made());
     }
     const nodeOf = (pattern: Pattern): Node => {
       if (typeof pattern === "string") return operands.get(pattern) as Node;
@@ -98,7 +111,8 @@ function componentOf(kernel: KernelManifest, sizes: Sizes, grid: Interval): Comp
     };
     b.output("result", nodeOf(kernel.pattern));
   };
-  return { tag: `check/${kernel.name}`, symbols: kernel.grid === undefined ? {} : { [kernel.grid]: grid }, build };
+  const tag = `check/${kernel.name}${same.length === 0 ? "" : `.${same.join("_")}`}`;
+  return { tag, symbols: kernel.grid === undefined ? {} : { [kernel.grid]: grid }, build };
 }
 
 function tensorOf(shape: readonly number[], dtype: "f32" | "i32" | "u8", seed: number): Tensor {
@@ -165,11 +179,44 @@ async function timeOf(component: CompiledComponent, inputs: Tensors): Promise<nu
   return times.sort((a, b) => a - b)[RUNS >> 1];
 }
 
+/** The first operands that may be one value: of one shape and type, no weights. */
+function alikeOperands({ operands }: KernelManifest): readonly string[] {
+  const groups = new Map<string, string[]>();
+  for (const [name, { dtype = "f32", shape, weight }] of Object.entries(operands)) {
+    if (weight === true) continue;
+    const key = `${dtype} ${shape.join()}`;
+    groups.set(key, [...(groups.get(key) ?? []), name]);
+  }
+  return [...groups.values()].find((names) => names.length > 1) ?? [];
+}
+
 interface Runtimes {
   readonly foreign: Runtime;
   readonly threaded: Runtime;
   readonly builtIn: Runtime;
   readonly reference: Runtime;
+}
+
+/** How far a kernel is off where several of its operands are one value. */
+async function aliasedDifference(
+  kernel: KernelManifest,
+  fixed: Sizes,
+  grid: Interval,
+  { foreign, reference }: Runtimes,
+): Promise<number> {
+  const [first, ...others] = alikeOperands(kernel);
+  if (first === undefined) return 0;
+  const component = componentOf(kernel, fixed, grid, [first, ...others]);
+  const weights = operandsOf(kernel, fixed, true);
+  const sizes = kernel.grid === undefined ? fixed : { ...fixed, [kernel.grid]: grid.min };
+  const inputs = Object.entries(operandsOf(kernel, sizes, false)).filter(([name]) => !others.includes(name));
+  const results: ArrayLike<number>[] = [];
+  for (const runtime of [foreign, reference]) {
+    const opened = await runtime.compile(component, weights);
+    results.push(dataOf(await opened.run(Object.fromEntries(inputs))));
+    opened.close();
+  }
+  return differenceOf(results[0], results[1]);
 }
 
 async function checkOne(layout: KernelLayout, name: string, runtimes: Runtimes): Promise<KernelCheck> {
@@ -213,6 +260,11 @@ async function checkOne(layout: KernelLayout, name: string, runtimes: Runtimes):
         builtIn = await timeOf(own, inputs);
       }
       for (const one of opened) one.close();
+      const aliased = await aliasedDifference(kernel, fixed, grid, runtimes);
+      if (aliased > 1)
+        problems.push(
+          `At ${place.join(", ")} with one value as ${alikeOperands(kernel).join(" and ")} its result is off by ${aliased.toPrecision(3)} times what passes.`,
+        );
     } catch (error) {
       if (!(error instanceof FoveaError)) throw error;
       problems.push(`${place.length === 0 ? "" : `At ${place.join(", ")}: `}${error.message}`);

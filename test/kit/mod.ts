@@ -1,4 +1,6 @@
 /** What plugin authors test with: conformance suites and the small tools below them. */
+export { checkDevice, type DeviceCheck, type DeviceCheckOptions } from "./check_device.ts";
+export { checkEncoder, type DrawSize, type EncoderCheck, type EncoderSuite } from "./check_encoder.ts";
 export { checkKernel, type KernelCheck } from "./check_kernel.ts";
 export { assertCounterDeltas, type Counted, type CounterDeltas } from "./counter_deltas.ts";
 export { type DeviceSuite, testDevice } from "./device_conformance.ts";
