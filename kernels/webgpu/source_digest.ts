@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "8504c617661fb9956950bce397b03e27664a2437da6a8eb582cc661013460166";
+export const SOURCE_DIGEST: string = "be388a6fff356e55c681f5009ed1a617a7f15b2e26be24964af963a84efd4c7e";

@@ -207,7 +207,7 @@ export async function openRuntime(options: CommonOptions, more: RuntimeOptions =
 export interface ConfiguredPlugin {
   readonly plugin: Plugin;
   readonly source: string;
-  readonly form: "built in" | "JavaScript" | "WebAssembly";
+  readonly form: "built in" | "JavaScript" | "WebAssembly" | "WGSL";
 }
 
 /**
@@ -225,7 +225,7 @@ async function addedPlugins(
       if (typeof given !== "string") return [{ plugin: given, source: "configuration", form: "JavaScript" }];
       const opened = await openPlugin(given, { pinned: lock.get(given)?.digest });
       if ("plugins" in opened) return opened.plugins.map((plugin) => ({ plugin, source: given, form: "JavaScript" }));
-      return [{ plugin: opened.plugin, source: given, form: "WebAssembly" }];
+      return [{ plugin: opened.plugin, source: given, form: opened.manifest.form === "wgsl" ? "WGSL" : "WebAssembly" }];
     }),
   );
   return all.flat();

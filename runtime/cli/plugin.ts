@@ -17,13 +17,18 @@ interface CheckOptions {
   readonly json?: boolean;
 }
 
+/** What code of a form may touch. */
+function memoryText({ isolation, manifest }: Foreign): string {
+  if (manifest.form === "wgsl") return "memory: its operands and its result, in place; whatever it reaches is bounded";
+  return isolation === "own-memory"
+    ? "memory: its own; it gets copies of its operands, and its result is copied out"
+    : "memory: not enforced; it is trusted with all of the device's memory";
+}
+
 /** What holds for code of a form, whatever it tries. */
-function enforcedText(isolation: Foreign["isolation"] | undefined): readonly string[] {
-  if (isolation === undefined) return ["enforced: nothing; it is trusted code with all that this process may do"];
-  const memory =
-    isolation === "own-memory"
-      ? "memory: its own; it gets copies of its operands, and its result is copied out"
-      : "memory: not enforced; it is trusted with all of the device's memory";
+function enforcedText(foreign: Foreign | undefined): readonly string[] {
+  if (foreign === undefined) return ["enforced: nothing; it is trusted code with all that this process may do"];
+  const memory = memoryText(foreign);
   return [
     `enforced: ${memory}`,
     "          loops: stopped after what its declared work allows",
@@ -40,6 +45,16 @@ function kernelText({ kernel, points, worst, microseconds, builtIn, problems }: 
   return [`kernel ${kernel}`, ...(problems.length === 0 ? [right, speed] : problems.map((p) => `  wrong: ${p}`))];
 }
 
+const FORMS: Readonly<Record<Foreign["manifest"]["form"], string>> = {
+  wasm: "core WebAssembly with plugin.json",
+  wgsl: "bundle of WGSL with plugin.json",
+};
+
+function filesText({ manifest, modules }: Foreign): readonly string[] {
+  if (manifest.form === "wgsl") return [...modules].map(([file, bytes]) => `shader: ${file}, ${bytes} bytes`);
+  return manifest.builds.map((b) => `build: ${b.file}, ${modules.get(b.file)} bytes, ${features(b.features)}`);
+}
+
 function checkText({ foreign, plugins, kernels }: PluginCheck): string {
   const lines = plugins.map((p) => {
     const brings = [
@@ -50,21 +65,18 @@ function checkText({ foreign, plugins, kernels }: PluginCheck): string {
     return `${p.name} ${p.version}, abi ${p.abi}: ${brings.join(", ") || "nothing"}`;
   });
   if (foreign === undefined) return ["form: JavaScript module", ...lines, ...enforcedText(undefined)].join("\n");
-  const builds = foreign.manifest.builds.map(
-    (b) => `build: ${b.file}, ${foreign.modules.get(b.file)} bytes, ${features(b.features)}`,
-  );
   return [
-    "form: core WebAssembly with plugin.json",
+    `form: ${FORMS[foreign.manifest.form]}`,
     ...lines,
-    ...builds,
-    ...enforcedText(foreign.isolation),
+    ...filesText(foreign),
+    ...enforcedText(foreign),
     ...kernels.flatMap(kernelText),
   ].join("\n");
 }
 
 function checkData({ foreign, plugins, digest, kernels }: PluginCheck): object {
   return {
-    form: foreign === undefined ? "javascript" : "wasm",
+    form: foreign?.manifest.form ?? "javascript",
     isolation: foreign?.isolation ?? null,
     digest,
     plugins: plugins.map(({ name, version, abi }) => ({ name, version, abi })),
@@ -86,7 +98,7 @@ async function add(source: string, { isolation, json }: CheckOptions): Promise<v
   const { digest, plugins, foreign } = found;
   if (isSound) {
     const host = await detectHost();
-    const form = foreign === undefined ? "javascript" : "wasm";
+    const form = foreign?.manifest.form ?? "javascript";
     const entry = { plugins: plugins.map((p) => `${p.name}@${p.version}`), form, digest } as const;
     await writeLock(host, new Map([...(await readLock(host)), [source, entry]]));
   }

@@ -7,6 +7,8 @@ import { inspectModule } from "./inspect.ts";
 import { type Build, foreignKernel, type Isolation } from "./kernel.ts";
 import { type KernelLayout, layoutOf } from "./layout.ts";
 import { checkManifest, type PluginManifest } from "./manifest.ts";
+import { shaderKernel } from "./wgsl/kernel.ts";
+import { type BundleManifest, checkBundle } from "./wgsl/manifest.ts";
 
 /** Where the files of a plugin come from. */
 export interface PluginFiles {
@@ -22,13 +24,13 @@ export const ISOLATIONS: readonly Isolation[] = ["own-memory", "shared-memory"];
 
 /** A plugin of files, checked: what it brings and what its code may touch. */
 export interface ForeignPlugin {
-  readonly manifest: PluginManifest;
+  readonly manifest: PluginManifest | BundleManifest;
   readonly layouts: readonly KernelLayout[];
   readonly isolation: Isolation;
   readonly plugin: Plugin;
   /** SHA-256 of the description, which names those of all modules. */
   readonly digest: string;
-  /** Bytes of each module by file. */
+  /** Bytes of each module or shader by file. */
   readonly modules: ReadonlyMap<string, number>;
 }
 
@@ -44,6 +46,46 @@ function parse(bytes: Uint8Array, file: string): unknown {
   }
 }
 
+/** A file whose digest is what the description says. @throws FoveaError `changed_plugin`, `file.*` */
+async function readPinned(files: PluginFiles, file: string, sha256: string): Promise<Uint8Array> {
+  const bytes = await files.read(file);
+  const digest = digestBytes(bytes);
+  if (digest === sha256) return bytes;
+  throw new FoveaError(
+    "changed_plugin",
+    `${files.name}/${file} has the SHA-256 ${digest}, but its description says ${sha256}; install the plugin again, or write the new digest into ${MANIFEST} if the file is yours.`,
+  );
+}
+
+/** A bundle of shaders: they reach their operands alone, so that there is nothing to choose. */
+async function openBundle(files: PluginFiles, manifest: BundleManifest, isolation: Isolation): Promise<ForeignPlugin> {
+  const place = `${files.name}/${MANIFEST}`;
+  if (isolation === "shared-memory") {
+    throw new FoveaError(
+      "invalid_options",
+      `${files.name} is a bundle of WGSL, which reaches its operands alone; load it without \`isolation: "shared-memory"\`.`,
+    );
+  }
+  const texts = new Map<string, string>();
+  const modules = new Map<string, number>();
+  for (const kernel of manifest.kernels) {
+    for (const shader of [kernel, ...Object.values(kernel.operands).flatMap((o) => o.prepack ?? [])]) {
+      const bytes = await readPinned(files, shader.file, shader.sha256);
+      texts.set(shader.file, new TextDecoder().decode(bytes));
+      modules.set(shader.file, bytes.length);
+    }
+  }
+  const kernels = manifest.kernels.map((kernel) => shaderKernel(manifest, kernel, texts, place));
+  const { name, version, abi } = manifest;
+  const plugin = definePlugin({
+    ...{ name, version, abi },
+    revision: digestJson({ manifest }).slice(0, 16),
+    kernels: kernels.map((k) => k.spec),
+  });
+  const layouts = kernels.map((k) => k.layout);
+  return { manifest, layouts, isolation, plugin, digest: digestJson(manifest), modules };
+}
+
 /**
  * Reads, checks and rewrites a plugin of files. Nothing of it has run or was linked when this returns.
  * @param isolation `own-memory` unless given; `shared-memory` trusts the code with all of the device's memory
@@ -54,7 +96,10 @@ export async function openForeignPlugin(
   isolation: Isolation = "own-memory",
 ): Promise<ForeignPlugin> {
   const place = `${files.name}/${MANIFEST}`;
-  const manifest = checkManifest(parse(await files.read(MANIFEST), place), place);
+  const described = parse(await files.read(MANIFEST), place);
+  if (typeof described === "object" && described !== null && "form" in described && described.form === "wgsl")
+    return openBundle(files, checkBundle(described, place), isolation);
+  const manifest = checkManifest(described, place);
   const { reserved } = manifest.memory;
   if (isolation === "shared-memory" && reserved > 0) {
     throw new FoveaError(
@@ -67,14 +112,7 @@ export async function openForeignPlugin(
   const builds: Build[] = [];
   const modules = new Map<string, number>();
   for (const { file, features, sha256 } of manifest.builds) {
-    const bytes = await files.read(file);
-    const digest = digestBytes(bytes);
-    if (digest !== sha256) {
-      throw new FoveaError(
-        "changed_plugin",
-        `${files.name}/${file} has the SHA-256 ${digest}, but its description says ${sha256}; install the plugin again, or write the new digest into ${MANIFEST} if the file is yours.`,
-      );
-    }
+    const bytes = await readPinned(files, file, sha256);
     modules.set(file, bytes.length);
     builds.push({ features, module: inspectModule(bytes, `${files.name}/${file}`, { reserved, features, entries }) });
   }

@@ -45,6 +45,7 @@ export interface KernelManifest {
   readonly flops: string;
   readonly bytes?: string;
   readonly numerics?: "f32";
+  readonly vectors?: readonly TestVector[];
 }
 
 export interface BuildManifest {
@@ -65,39 +66,58 @@ export interface PluginManifest {
   readonly kernels: readonly KernelManifest[];
 }
 
+/** Values of a test: what a kernel gets, and what it is to compute. */
+export interface TestVector {
+  readonly operands: Readonly<Record<string, TestTensor>>;
+  /** Of names that the pattern binds. */
+  readonly attributes?: Readonly<Record<string, number>>;
+  readonly output: TestTensor;
+}
+
+export interface TestTensor {
+  readonly shape: readonly number[];
+  readonly data: readonly number[];
+}
+
 const found = (value: unknown): string => {
   const text = JSON.stringify(value) ?? String(value);
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 };
 
-const isNot =
-  (expected: string) =>
+/** The end of a message about a value that is not what was expected. */
+export const isNot =
+  (expected: string): ((issue: v.BaseIssue<unknown>) => string) =>
   ({ input }: v.BaseIssue<unknown>): string =>
     `is ${found(input)}; expected ${expected}.`;
 
-function members<E extends v.ObjectEntries>(expected: string, entries: E) {
+/** An object with these members and no others. */
+export function members<T = unknown>(expected: string, entries: v.ObjectEntries): v.GenericSchema<T> {
   const names = Object.keys(entries);
-  return v.strictObject(entries, (issue: v.StrictObjectIssue) => {
+  const schema = v.strictObject(entries, (issue: v.StrictObjectIssue) => {
     if (issue.expected === "Object") return isNot(expected)(issue);
     const name = String(issue.path?.[0].key);
     if (issue.expected !== "never") return "is missing.";
     const meant = nearest(name, names);
     return `has no member "${name}"; it takes ${names.join(", ")}.${meant === undefined ? "" : ` Did you mean "${meant}"?`}`;
   });
+  return schema as unknown as v.GenericSchema<T>;
 }
 
-function text(expected: string, pattern: RegExp) {
+export function text(expected: string, pattern: RegExp): v.GenericSchema<string> {
   return v.pipe(v.string(isNot(expected)), v.regex(pattern, isNot(expected)));
 }
 
-function whole(least: number, most: number) {
+export function whole(least: number, most: number): v.GenericSchema<number> {
   const expected = isNot(`a whole number from ${least} to ${most}`);
   return v.pipe(v.number(expected), v.integer(expected), v.minValue(least, expected), v.maxValue(most, expected));
 }
 
 const LARGEST = 0x7fffffff;
-const NAME = text("a name of letters, digits and _ that begins with a letter", /^[A-Za-z]\w{0,63}$/);
-const SIZE = text("a size such as 4 * rows * width", /\S/);
+export const NAME: v.GenericSchema<string> = text(
+  "a name of letters, digits and _ that begins with a letter",
+  /^[A-Za-z]\w{0,63}$/,
+);
+export const SIZE: v.GenericSchema<string> = text("a size such as 4 * rows * width", /\S/);
 const SHAPE = v.array(
   v.union(
     [text("a name", /^(\.\.\.)?[A-Za-z]\w{0,63}$/), whole(1, LARGEST)],
@@ -109,9 +129,9 @@ const SHAPE = v.array(
 const PATTERN: v.GenericSchema<Pattern> = v.lazy((value) => {
   if (typeof value === "string") return NAME;
   if (typeof value === "object" && value !== null && "constant" in value) {
-    return members('{ "constant": 0.5 }', { constant: v.number(isNot("a number")) });
+    return members<Pattern>('{ "constant": 0.5 }', { constant: v.number(isNot("a number")) });
   }
-  return members('an operand\'s name, { "constant": … } or { "op": "gelu", "inputs": [ … ] }', {
+  return members<Pattern>('an operand\'s name, { "constant": … } or { "op": "gelu", "inputs": [ … ] }', {
     op: text("an op such as matmul", /^[a-z][\w/@.-]{0,63}$/),
     inputs: v.array(PATTERN, isNot("a list of patterns")),
     attributes: v.optional(
@@ -126,19 +146,22 @@ const PATTERN: v.GenericSchema<Pattern> = v.lazy((value) => {
   });
 });
 
-const KERNEL = members("a kernel", {
+const TENSOR = members('values such as { "shape": [2], "data": [0.5, 1] }', {
+  shape: v.array(whole(1, LARGEST), isNot("a list of sizes")),
+  data: v.array(v.number(isNot("a number")), isNot("a list of numbers")),
+});
+
+/** Members of an operand. */
+export const OPERAND_ENTRIES: v.ObjectEntries = {
+  dtype: v.optional(v.picklist(["f32", "i32", "u8"], isNot('"f32", "i32" or "u8"'))),
+  shape: SHAPE,
+  weight: v.optional(v.boolean(isNot("true or false"))),
+};
+
+/** Members of a kernel in every form. */
+export const KERNEL_ENTRIES: v.ObjectEntries = {
   name: NAME,
-  entry: text("the name of an exported function", /^[\w.$]{1,64}$/),
   pattern: PATTERN,
-  operands: v.record(
-    NAME,
-    members('an operand such as { "shape": ["...rows", "width"] }', {
-      dtype: v.optional(v.picklist(["f32", "i32", "u8"], isNot('"f32", "i32" or "u8"'))),
-      shape: SHAPE,
-      weight: v.optional(v.boolean(isNot("true or false"))),
-    }),
-    isNot("operands by name"),
-  ),
   output: SHAPE,
   ranges: v.optional(
     v.record(
@@ -152,23 +175,48 @@ const KERNEL = members("a kernel", {
     ),
   ),
   grid: v.optional(NAME),
-  arguments: v.array(NAME, isNot("names of operands, sizes, attributes, output and scratch, in order")),
-  scratch: v.optional(SIZE),
   flops: SIZE,
   bytes: v.optional(SIZE),
   numerics: v.optional(v.literal("f32", isNot('"f32", the only class there is'))),
+  vectors: v.optional(
+    v.array(
+      members("a test vector", {
+        operands: v.record(NAME, TENSOR, isNot("values by operand")),
+        attributes: v.optional(v.record(NAME, v.number(isNot("a number")), isNot("numbers by attribute"))),
+        output: TENSOR,
+      }),
+      isNot("a list of test vectors"),
+    ),
+  ),
+};
+
+const KERNEL = members("a kernel", {
+  ...KERNEL_ENTRIES,
+  entry: text("the name of an exported function", /^[\w.$]{1,64}$/),
+  operands: v.record(
+    NAME,
+    members('an operand such as { "shape": ["...rows", "width"] }', OPERAND_ENTRIES),
+    isNot("operands by name"),
+  ),
+  arguments: v.array(NAME, isNot("names of operands, sizes, attributes, output and scratch, in order")),
+  scratch: v.optional(SIZE),
 });
 
 const FEATURE = v.picklist(["simd128", "relaxed-simd"] as const, isNot('"simd128" or "relaxed-simd"'));
 
-const PLUGIN = members("the description of a plugin", {
+/** Members of a description in every form. */
+export const PLUGIN_ENTRIES: v.ObjectEntries = {
   $schema: v.optional(v.string()),
   name: text("a package name such as @acme/fast-norm", /^(@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*$/),
   version: text("a semantic version such as 1.0.0", /^\d+\.\d+\.\d+/),
   abi: v.number(isNot(`the number of the contract, ${ABI_VERSION}`)),
-  form: v.literal("wasm", isNot('"wasm", core WebAssembly modules')),
   description: v.optional(v.string()),
   license: v.optional(v.string()),
+};
+
+const PLUGIN = members("the description of a plugin", {
+  ...PLUGIN_ENTRIES,
+  form: v.literal("wasm", isNot('"wasm", core WebAssembly modules, or "wgsl", shaders for WebGPU')),
   memory: members('{ "reserved": 66560 }', { reserved: whole(0, 16 << 20) }),
   builds: v.pipe(
     v.array(
@@ -192,13 +240,13 @@ function placeText(keys: readonly unknown[]): string {
   );
 }
 
-/**
- * Checks what a `plugin.json` holds.
- * @param file its name, for messages
- * @throws FoveaError `invalid_manifest` with the place, what was found and what was expected; `unsupported_abi`
- */
-export function checkManifest(value: unknown, file: string): PluginManifest {
-  const result = v.safeParse(PLUGIN, value, { abortEarly: true });
+/** Holds a description against a schema. @throws FoveaError `invalid_manifest`, `unsupported_abi` */
+export function checkDescription<T extends { readonly abi: number }>(
+  schema: v.GenericSchema,
+  value: unknown,
+  file: string,
+): T {
+  const result = v.safeParse(schema, value, { abortEarly: true });
   if (!result.success) {
     const [issue] = result.issues;
     const keys = (issue.path ?? []).map((item) => item.key);
@@ -209,7 +257,7 @@ export function checkManifest(value: unknown, file: string): PluginManifest {
       `In ${file}, ${place === "" ? "what it holds" : `\`${place}\``} ${issue.message}`,
     );
   }
-  const manifest = result.output as PluginManifest;
+  const manifest = result.output as T;
   if (manifest.abi !== ABI_VERSION) {
     throw new FoveaError(
       "unsupported_abi",
@@ -218,3 +266,11 @@ export function checkManifest(value: unknown, file: string): PluginManifest {
   }
   return manifest;
 }
+
+/**
+ * Checks what a `plugin.json` of WebAssembly modules holds.
+ * @param file its name, for messages
+ * @throws FoveaError `invalid_manifest` with the place, what was found and what was expected; `unsupported_abi`
+ */
+export const checkManifest = (value: unknown, file: string): PluginManifest =>
+  checkDescription<PluginManifest>(PLUGIN, value, file);

@@ -135,7 +135,14 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     // Fetching code makes an engine compile too, so that a sealed runtime does neither.
     if (sealed) throw new SealedError(tag, range);
     for (let cause = demand.cause; ; cause = "proof failed") {
-      const made = await sources.find(order);
+      let made: Awaited<ReturnType<typeof sources.find>>;
+      try {
+        made = await sources.find(order);
+      } catch (error) {
+        // An adapter may refuse a kernel's code.
+        if (!quarantine.stop(error, "when its code was loaded")) throw error;
+        continue;
+      }
       const { artifact, digest, origin, request } = made;
       if (origin !== "pack") await noteUse(store, request, dayOf(options.today()));
       const begin = options.now();

@@ -6,11 +6,12 @@ import type { Interval } from "../core/dim.ts";
 import { uniform } from "../core/random.ts";
 import type { KernelLayout } from "../foreign/layout.ts";
 import type { ForeignPlugin } from "../foreign/load.ts";
-import type { AxisPattern, KernelManifest, Pattern, SizeRange } from "../foreign/manifest.ts";
+import type { AxisPattern, KernelManifest, Pattern, SizeRange, TestTensor, TestVector } from "../foreign/manifest.ts";
 import type { GraphBuilder, Node } from "../ir/builder.ts";
 import { createRuntime } from "../session.ts";
 import type { CompiledComponent } from "./component.ts";
 import { firstPartyPlugins } from "./first_party.ts";
+import type { RuntimeOptions } from "./options.ts";
 import { type LoadPluginOptions, openPlugin, type PluginSource } from "./plugin_files.ts";
 import type { ComponentInput, Runtime } from "./runtime.ts";
 
@@ -86,6 +87,7 @@ function componentOf(
   sizes: Sizes,
   grid: Interval,
   same: readonly string[] = [],
+  bound: Readonly<Record<string, number>> = {},
 ): ComponentInput {
   const name = (axis: string): string => axis.replace(/^\.\.\./, "");
   const build = (b: GraphBuilder): void => {
@@ -105,7 +107,7 @@ function componentOf(
       if ("constant" in pattern) return b.constant(pattern.constant);
       const attributes = Object.entries(pattern.attributes ?? {}).map(([key, value]) => [
         key,
-        typeof value === "object" ? BOUND_ATTRIBUTE : value,
+        typeof value === "object" ? (bound[value.bind] ?? BOUND_ATTRIBUTE) : value,
       ]);
       return b.op(pattern.op, pattern.inputs.map(nodeOf), Object.fromEntries(attributes));
     };
@@ -173,8 +175,10 @@ async function timeOf(component: CompiledComponent, inputs: Tensors): Promise<nu
     }): void => {
       if (kind === "launches") ms += end - begin;
     };
+    const begin = performance.now();
     await component.run(inputs, { trace: { span } });
-    times.push(ms * 1000);
+    // Not every device tells its own time.
+    times.push((ms === 0 ? performance.now() - begin : ms) * 1000);
   }
   return times.sort((a, b) => a - b)[RUNS >> 1];
 }
@@ -191,10 +195,10 @@ function alikeOperands({ operands }: KernelManifest): readonly string[] {
 }
 
 interface Runtimes {
+  readonly reference: Runtime;
   readonly foreign: Runtime;
   readonly threaded: Runtime;
   readonly builtIn: Runtime;
-  readonly reference: Runtime;
 }
 
 /** How far a kernel is off where several of its operands are one value. */
@@ -219,11 +223,71 @@ async function aliasedDifference(
   return differenceOf(results[0], results[1]);
 }
 
+const tensorOfValues = ({ shape, data }: TestTensor, dtype: "f32" | "i32" | "u8" = "f32"): Tensor => {
+  const kinds = { f32: Float32Array, i32: Int32Array, u8: Uint8Array } as const;
+  return { dtype, shape, data: kinds[dtype].from(data) };
+};
+
+/** Sizes of a test vector, by the shapes of its operands; a sentence where they do not fit. */
+function sizesOfVector(kernel: KernelManifest, { operands }: TestVector): Sizes | string {
+  const sizes: Record<string, number> = {};
+  for (const [name, { shape: pattern }] of Object.entries(kernel.operands)) {
+    const shape = operands[name]?.shape;
+    if (shape === undefined) return `it has no values for "${name}".`;
+    if (shape.length !== pattern.length)
+      return `"${name}" has the shape [${shape.join(", ")}]; it takes [${pattern.join(", ")}].`;
+    for (const [i, axis] of pattern.entries()) {
+      const size = typeof axis === "number" ? undefined : axis.replace(/^\.\.\./, "");
+      const known = size === undefined ? (axis as number) : (sizes[size] ?? shape[i]);
+      if (known !== shape[i]) return `"${name}" has ${shape[i]} at axis ${i}; expected ${known}.`;
+      if (size !== undefined) sizes[size] = known;
+    }
+  }
+  return sizes;
+}
+
+/** What is wrong with a test vector: its own values against the reference, then the kernel's. */
+async function vectorProblem(
+  kernel: KernelManifest,
+  vector: TestVector,
+  { foreign, reference }: Runtimes,
+): Promise<string | undefined> {
+  const sizes = sizesOfVector(kernel, vector);
+  if (typeof sizes === "string") return sizes;
+  const { grid } = kernel;
+  const only = grid === undefined ? { min: 1, max: 1 } : { min: sizes[grid], max: sizes[grid] };
+  const component = componentOf(kernel, sizes, only, [], vector.attributes);
+  const tensors = Object.entries(vector.operands).map(
+    ([name, values]) => [name, tensorOfValues(values, kernel.operands[name]?.dtype)] as const,
+  );
+  const isWeight = (name: string): boolean => kernel.operands[name]?.weight === true;
+  const [weights, inputs] = [true, false].map((wanted) =>
+    Object.fromEntries(tensors.filter(([name]) => isWeight(name) === wanted)),
+  );
+  for (const [who, runtime] of [
+    ["the reference evaluator", reference],
+    ["the kernel", foreign],
+  ] as const) {
+    const opened = await runtime.compile(component, weights);
+    const off = differenceOf(dataOf(await opened.run(inputs)), vector.output.data);
+    opened.close();
+    if (!(off <= 1)) return `${who} computes something else, off by ${off.toPrecision(3)} times what passes.`;
+  }
+  return undefined;
+}
+
 async function checkOne(layout: KernelLayout, name: string, runtimes: Runtimes): Promise<KernelCheck> {
   const { kernel } = layout;
   const grid = intervalOf(kernel.grid === undefined ? undefined : kernel.ranges?.[kernel.grid], LARGEST_GRID);
   const problems: string[] = [];
   let [points, worst, microseconds, builtIn] = [0, 0, 0, 0];
+  for (const [i, vector] of (kernel.vectors ?? []).entries()) {
+    const problem = await vectorProblem(kernel, vector, runtimes).catch((error: unknown) => {
+      if (!(error instanceof FoveaError)) throw error;
+      return error.message;
+    });
+    if (problem !== undefined) problems.push(`Test vector ${i}: ${problem}`);
+  }
   for (const fixed of pointsOf(layout)) {
     const component = componentOf(kernel, fixed, grid);
     const weights = operandsOf(kernel, fixed, true);
@@ -232,7 +296,7 @@ async function checkOne(layout: KernelLayout, name: string, runtimes: Runtimes):
       // One after the other: what is wrong shows in the first.
       const opened: CompiledComponent[] = [];
       for (const r of Object.values(runtimes) as Runtime[]) opened.push(await r.compile(component, weights));
-      const [foreign, threaded, own, reference] = opened;
+      const [reference, foreign, threaded, own] = opened;
       if (!foreign.explain().includes(`${name}/`)) {
         problems.push(
           `At ${place.join(", ")} it does not claim its own pattern: \`fovea explain --losers\` tells why.`,
@@ -281,21 +345,28 @@ async function checkOne(layout: KernelLayout, name: string, runtimes: Runtimes):
 export async function checkPlugin(source: PluginSource, options: LoadPluginOptions = {}): Promise<PluginCheck> {
   const opened = await openPlugin(source, options);
   if ("plugins" in opened) return { foreign: undefined, plugins: opened.plugins, digest: opened.digest, kernels: [] };
-  const { plugin, layouts } = opened;
+  const { plugin, layouts, manifest } = opened;
   const firstParty = await firstPartyPlugins();
   const strict = { compile: { strict: true }, plugins: [withFreeClaims(plugin), ...firstParty] };
-  const runtimes: Runtimes = {
-    foreign: await createRuntime({ threads: 0, ...strict }),
-    threaded: await createRuntime({ threads: 2, ...strict }),
-    builtIn: await createRuntime({ threads: 0 }),
-    reference: await createRuntime({ device: "reference" }),
+  const device = manifest.form === "wgsl" ? "webgpu" : "wasm";
+  const runtimes: Runtime[] = [];
+  const open = async (options: RuntimeOptions): Promise<Runtime> => {
+    const runtime = await createRuntime(options);
+    runtimes.push(runtime);
+    return runtime;
   };
   try {
+    const reference = await open({ device: "reference" });
+    const foreign = await open({ device, threads: 0, ...strict });
+    const threaded = device === "wasm" ? await open({ device, threads: 2, ...strict }) : foreign;
+    const builtIn = await open({ device, threads: 0 });
     const kernels: KernelCheck[] = [];
-    for (const layout of layouts)
-      kernels.push(await checkOne(layout, `${plugin.name}/${layout.kernel.name}`, runtimes));
+    for (const layout of layouts) {
+      const name = `${plugin.name}/${layout.kernel.name}`;
+      kernels.push(await checkOne(layout, name, { reference, foreign, threaded, builtIn }));
+    }
     return { foreign: opened, plugins: [plugin], digest: opened.digest, kernels };
   } finally {
-    for (const runtime of Object.values(runtimes) as Runtime[]) await runtime.close();
+    for (const runtime of runtimes) await runtime.close();
   }
 }

@@ -15,10 +15,11 @@ export interface Quarantine {
   /** Names of a device's kernels that were put aside, in order. */
   of(device: string): readonly string[];
   /**
-   * Puts the kernel aside that ended a call.
+   * Puts the kernel aside that ended a call, or the loading of its code.
+   * @param when as words of a sentence; `during a call` unless given
    * @returns whether its calls may be made again: not with `strict`, nor for what is no kernel's failure
    */
-  stop(error: unknown): boolean;
+  stop(error: unknown, when?: string): boolean;
   /** Puts the kernels aside whose proofs failed. @throws ProofError where none is left to put aside, or with `strict` */
   putAside(tag: string, range: string, place: Place, failures: readonly ProofResult[]): void;
 }
@@ -40,13 +41,13 @@ export function createQuarantine({ strict, onProblem }: QuarantineOptions): Quar
     get all() {
       return [...aside.values()].flatMap((kernels) => [...kernels.values()]);
     },
-    stop: (error) => {
+    stop: (error, when = "during a call") => {
       if (strict || !(error instanceof KernelError)) return false;
       const kernel = blamed({ kernel: error.step });
       const own = aside.get(error.device) ?? new Map<string, Quarantined>();
       aside.set(error.device, own);
       if (own.has(kernel)) return true;
-      const reason = `The kernel "${kernel}" was put aside during a call: ${error.reason} (step ${error.step}).`;
+      const reason = `The kernel "${kernel}" was put aside ${when}: ${error.reason} (step ${error.step}).`;
       own.set(kernel, { kernel, reason });
       onProblem(reason);
       return true;

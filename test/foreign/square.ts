@@ -1,6 +1,7 @@
 /** Squares by a foreign kernel beside the built-in ones. */
 import assert from "node:assert/strict";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
+import { webgpuPlugin } from "../../kernels/webgpu/plugin.ts";
 import { createRuntime, loadPlugin, type Plugin, type RuntimeOptions } from "../../mod.ts";
 import type { LoadPluginOptions } from "../../runtime/session/plugin_files.ts";
 
@@ -25,7 +26,7 @@ export async function square(
   const plugin = await loadPlugin(files, how);
   const runtime = await createRuntime({
     threads: 0,
-    plugins: [cheap(plugin), wasmPlugin],
+    plugins: [cheap(plugin), options.device === "webgpu" ? webgpuPlugin : wasmPlugin],
     onProblem: (sentence) => problems.push(sentence),
     ...options,
   });

@@ -1,39 +1,17 @@
-/**
- * Code blobs of this device: a line of JSON that says what the kernel takes, then WGSL. A pointer's memory is written `@0@`,
- * `@1@`, … in the order of the pointers; which of them are one buffer is known when a step is bound, and WebGPU wants one name
- * for one buffer then.
- */
+/** Code blobs of this device, and the modules that they become for the buffers of a step. */
+import { type GpuCode, type GpuHeader, wordName } from "../../../runtime/abi/gpu_code.ts";
 import { FoveaError } from "../../../runtime/core/diagnostics.ts";
 
-/** Types that a kernel may see memory as. */
-export type Element = "f32" | "u32" | "vec4<f32>";
+export type { ArgumentKind, Element, GpuCode, GpuHeader } from "../../../runtime/abi/gpu_code.ts";
+export { encodeCode } from "../../../runtime/abi/gpu_code.ts";
+export { wordName };
 
-export type ArgumentKind = "read" | "write" | "weight" | "word";
-
-export interface GpuHeader {
-  /** What the kernel computes, for people. */
-  readonly name: string;
-  /** Entries of `args` in order: memory that is read or written, a weight, or a word. */
-  readonly args: readonly ArgumentKind[];
-  /** What all memory of the kernel is seen as. */
-  readonly element: Element;
-  /** Invocations of a workgroup. */
-  readonly workgroup: number;
-}
-
-export interface GpuCode extends GpuHeader {
-  readonly wgsl: string;
-}
-
-/** Name of an argument's word in WGSL: a size, or where a pointer begins in bytes. */
-export const wordName = (index: number): string => `W[${index >> 2}u].${"xyzw"[index & 3]}`;
-
-/** Index of the first grid item's word, and of the end of the grid, behind the arguments'. */
-export const gridWords = ({ args }: GpuHeader): readonly [number, number] => [args.length, args.length + 1];
-
-export function encodeCode({ wgsl, ...header }: GpuCode): Uint8Array {
-  return new TextEncoder().encode(`${JSON.stringify(header)}\n${wgsl}`);
-}
+/** Indices of the first grid item's word, of the end of the grid and of the slot of foreign code, behind the arguments'. */
+export const gridWords = ({ args }: GpuHeader): readonly [number, number, number] => [
+  args.length,
+  args.length + 1,
+  args.length + 2,
+];
 
 /** @throws FoveaError `invalid_code` */
 export function decodeCode(digest: string, bytes: Uint8Array): GpuCode {
@@ -72,12 +50,20 @@ export function moduleFor(code: GpuCode, sharing: Sharing): string {
     const written = pointers.some((at, i) => sharing[i] === buffer && code.args[at] === "write");
     return `@group(0) @binding(${buffer}) var<storage, ${written ? "read_write" : "read"}> m${buffer}: array<${code.element}>;`;
   });
-  const words = Math.ceil((code.args.length + 2) / 4);
-  const [first, end] = gridWords(code).map(wordName);
+  const words = Math.ceil((code.args.length + 3) / 4);
+  const [first, end, slot] = gridWords(code).map(wordName);
+  const status =
+    code.sandbox === true
+      ? [
+          `@group(0) @binding(${buffers}) var<storage, read_write> fovea_status: array<atomic<u32>>;`,
+          `fn fovea_slot() -> u32 { return ${slot}; }`,
+        ]
+      : [];
   const body = code.wgsl.replaceAll(/@(\d+)@/g, (_, pointer: string) => `m${sharing[Number(pointer)]}`);
   return [
     ...declarations,
     `@group(1) @binding(0) var<uniform> W: array<vec4<u32>, ${words}>;`,
+    ...status,
     body,
     `@compute @workgroup_size(${code.workgroup})`,
     "fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {",

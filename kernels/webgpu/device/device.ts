@@ -20,6 +20,7 @@ import { Ledger, largestBuffer } from "./ledger.ts";
 import { PassClock } from "./pass_clock.ts";
 import { createPipelines, type Pipelines } from "./pipelines.ts";
 import { ReadBack } from "./read_back.ts";
+import { Stops } from "./stops.ts";
 import { USAGE } from "./usage.ts";
 import { type PlacedWords, WORDS_STRIDE, WordsHeap } from "./words_heap.ts";
 
@@ -32,6 +33,8 @@ interface Command {
   readonly place: number;
   readonly across: number;
   readonly down: number;
+  /** Code from anyone. */
+  readonly isForeign: boolean;
 }
 
 interface Program extends BoundProgram {
@@ -46,14 +49,16 @@ interface Program extends BoundProgram {
 const isAddress = (arg: Address | number): arg is Address => typeof arg === "object";
 
 /** Sizes, offsets and the grid of launches, each at its stride. */
-function wordsOf(launches: readonly Launch[]): Uint32Array<ArrayBuffer> {
+function wordsOf(launches: readonly Launch[], slotOf: (launch: Launch) => number): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array((WORDS_STRIDE / 4) * Math.max(1, launches.length));
-  for (const [i, { args, first = 0, grid, kernel }] of launches.entries()) {
-    if (args.length + 2 > WORDS_STRIDE / 4) internal(`${kernel} takes ${args.length} arguments`);
+  for (const [i, launch] of launches.entries()) {
+    const { args, first = 0, grid, kernel } = launch;
+    if (args.length + 3 > WORDS_STRIDE / 4) internal(`${kernel} takes ${args.length} arguments`);
     const own = words.subarray((i * WORDS_STRIDE) / 4);
     for (const [at, arg] of args.entries()) own[at] = isAddress(arg) ? arg.offset : arg;
     own[args.length] = first;
     own[args.length + 1] = grid;
+    own[args.length + 2] = slotOf(launch);
   }
   return words;
 }
@@ -74,6 +79,7 @@ export class WebGpuDevice implements Device {
   readonly #patcher: BytePatcher;
   readonly #reads: ReadBack;
   readonly #clock: PassClock;
+  readonly #stops: Stops;
   /** Commands that are not submitted yet: runs, or bytes that are put into words. */
   #pending: GPUCommandEncoder | undefined;
   #pendingRuns = false;
@@ -103,11 +109,13 @@ export class WebGpuDevice implements Device {
     this.#pool = new BufferPool({ device: gpu, usage, most, onDestroy: (buffer) => this.#bindings.forget(buffer) });
     this.#patcher = createBytePatcher(gpu);
     this.#clock = new PassClock(gpu);
+    this.#stops = new Stops(gpu);
     this.#reads = new ReadBack({
       device: gpu,
       most,
       encoder: () => this.#encoder(),
       times: (encoder) => this.#clock.take(encoder),
+      stops: () => this.#stops.take(),
       submit: () => {
         this.#submit();
         return Promise.all(this.#judged.splice(0)).then(() => {});
@@ -195,7 +203,7 @@ export class WebGpuDevice implements Device {
       const across = Math.min(count, MOST_ACROSS);
       return [{ ...this.#bindOne(launch), place: i * WORDS_STRIDE, across, down: Math.ceil(count / across) }];
     });
-    const words = this.#words.place(wordsOf(launches));
+    const words = this.#words.place(wordsOf(launches, (launch) => this.#slotOf(launch)));
     const program: Program = {
       launches: launches.length,
       commands,
@@ -213,7 +221,11 @@ export class WebGpuDevice implements Device {
     return program;
   }
 
-  #bindOne({ code, args, kernel }: Launch): Pick<Command, "pipeline" | "group"> {
+  #slotOf({ code, kernel }: Launch): number {
+    return this.#pipelines.code(code).sandbox === true ? this.#stops.slotOf(kernel) : 0;
+  }
+
+  #bindOne({ code, args, kernel }: Launch): Pick<Command, "pipeline" | "group" | "isForeign"> {
     const blob = this.#pipelines.code(code);
     if (blob.args.length !== args.length)
       internal(`${kernel} takes ${blob.args.length} arguments, found ${args.length}`);
@@ -223,9 +235,11 @@ export class WebGpuDevice implements Device {
       const known = buffers.indexOf(buffer);
       return known >= 0 ? known : buffers.push(buffer) - 1;
     });
+    const isForeign = blob.sandbox === true;
     return {
       pipeline: this.#pipelines.get(code, sharing),
-      group: this.#bindings.groupFor(code, sharing, buffers),
+      group: this.#bindings.groupFor(code, sharing, isForeign ? [...buffers, this.#stops.buffer] : buffers),
+      isForeign,
     };
   }
 
@@ -244,6 +258,7 @@ export class WebGpuDevice implements Device {
       program.recorded = undefined;
     }
     program.runs++;
+    if (program.commands.some((c) => c.isForeign)) this.#stops.expect();
     this.#ran.add(program);
     this.#pendingRuns = true;
     this.#runs++;
@@ -303,6 +318,7 @@ export class WebGpuDevice implements Device {
     this.#pool.clear();
     this.#reads.clear();
     this.#clock.clear();
+    this.#stops.clear();
     this.#bindings.clear();
     this.#words.clear();
     this.#opened.gpu.destroy();

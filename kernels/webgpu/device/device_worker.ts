@@ -1,12 +1,14 @@
 /** The worker that a device lives in. Runtime-neutral: the host's worker entry imports this file and calls `start`. */
 import type { BoundProgram, DeviceBuffer, DeviceTime, Launch } from "../../../runtime/abi/device.ts";
-import { FoveaError, internal } from "../../../runtime/core/diagnostics.ts";
+import { FoveaError, internal, KernelError } from "../../../runtime/core/diagnostics.ts";
 import { openGpuDevice } from "./adapter.ts";
 import { WebGpuDevice } from "./device.ts";
 import { largestBuffer } from "./ledger.ts";
 import type { FromWorker, SentError, SentLaunch, ToWorker, WorkerData, WorkerPort } from "./worker_protocol.ts";
 
 function errorOf(error: unknown): SentError {
+  if (error instanceof KernelError)
+    return { code: error.code, message: error.message, stopped: { step: error.step, reason: error.reason } };
   if (error instanceof FoveaError) return { code: error.code, message: error.message };
   return { code: "kernel_failed", message: error instanceof Error ? error.message : String(error) };
 }

@@ -1,5 +1,5 @@
 /** Pipelines by blob and sharing of buffers. Those of usual programs are made at load, all at once; others at their first use. */
-import { FoveaError, internal } from "../../../runtime/core/diagnostics.ts";
+import { FoveaError, internal, KernelError } from "../../../runtime/core/diagnostics.ts";
 import { decodeCode, type GpuCode, moduleFor, pointersOf, type Sharing, usualSharing } from "./code.ts";
 
 export interface Pipelines {
@@ -41,6 +41,8 @@ export function createPipelines(device: GPUDevice): Pipelines {
       const written = pointers.some((at, i) => sharing[i] === binding && code.args[at] === "write");
       return { binding, visibility: COMPUTE, buffer: { type: written ? "storage" : "read-only-storage" } };
     });
+    if (code.sandbox === true)
+      entries.push({ binding: entries.length, visibility: COMPUTE, buffer: { type: "storage" } });
     const layout = device.createBindGroupLayout({ entries });
     const module = device.createShaderModule({ code: moduleFor(code, sharing), label });
     return {
@@ -89,7 +91,8 @@ export function createPipelines(device: GPUDevice): Pipelines {
           } catch (cause) {
             codes.delete(digest);
             const [found] = ((await problem)?.message ?? String(cause)).split("\n");
-            const { name } = decodeCode(digest, blobs.get(digest) as Uint8Array);
+            const { name, sandbox } = decodeCode(digest, blobs.get(digest) as Uint8Array);
+            if (sandbox === true) throw new KernelError("webgpu", name, `the adapter refused it: ${found}`, cause);
             throw new FoveaError(
               "invalid_code",
               `The adapter refused the kernel ${name} (code blob ${digest}): ${found}.`,

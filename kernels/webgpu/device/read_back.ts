@@ -1,6 +1,7 @@
 /** Reads that are asked for together come back through one copy and one wait. */
 import { BufferPool } from "./buffer_pool.ts";
 import type { TimesTaken } from "./pass_clock.ts";
+import type { StopsTaken } from "./stops.ts";
 import { USAGE } from "./usage.ts";
 
 interface Read {
@@ -19,6 +20,8 @@ export interface ReadBackOptions {
   readonly encoder: () => GPUCommandEncoder;
   /** Times of passes that came to be known, which travel along. */
   readonly times: (encoder: GPUCommandEncoder) => TimesTaken | undefined;
+  /** Why code from anyone was stopped, which travels along. */
+  readonly stops: () => StopsTaken | undefined;
   /** Submits what was recorded; rejects with what the device found wrong with it. */
   readonly submit: () => Promise<void>;
   /** Called when the device is at work and the result is waited for. */
@@ -75,11 +78,19 @@ export class ReadBack {
     const times = this.#options.times(encoder);
     const timesAt = Math.ceil(size / 8) * 8;
     if (times !== undefined) size = timesAt + times.bytes;
+    const stops = this.#options.stops();
+    const stopsAt = Math.ceil(size / 8) * 8;
+    if (stops !== undefined) size = stopsAt + stops.bytes;
     const staging = this.#pool.take(size);
+    let stopped: ArrayBuffer | undefined;
     try {
       for (const [i, { source }] of reads.entries())
         encoder.copyBufferToBuffer(source, places[i].first, staging, places[i].at, places[i].bytes);
       if (times !== undefined) encoder.copyBufferToBuffer(times.source, 0, staging, timesAt, times.bytes);
+      if (stops !== undefined) {
+        encoder.copyBufferToBuffer(stops.source, 0, staging, stopsAt, stops.bytes);
+        encoder.clearBuffer(stops.source);
+      }
       const submitted = this.#options.submit();
       this.count++;
       const mapped = staging.mapAsync(READ_MODE, 0, size);
@@ -89,12 +100,14 @@ export class ReadBack {
       for (const [i, { offset, into }] of reads.entries())
         into.set(new Uint8Array(range, places[i].at + offset - places[i].first, into.length));
       times?.deliver(range.slice(timesAt, timesAt + times.bytes));
+      stopped = stops === undefined ? undefined : range.slice(stopsAt, stopsAt + stops.bytes);
       staging.unmap();
       this.#pool.give(staging);
     } catch (error) {
       this.#pool.destroy(staging);
       throw error;
     }
+    if (stopped !== undefined) stops?.deliver(stopped);
   }
 
   clear(): void {

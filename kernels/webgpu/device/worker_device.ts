@@ -11,13 +11,14 @@ import type {
   Unavailable,
   WorkerHandle,
 } from "../../../runtime/abi/device.ts";
-import { FoveaError, internal } from "../../../runtime/core/diagnostics.ts";
+import { FoveaError, internal, KernelError } from "../../../runtime/core/diagnostics.ts";
 import { webgpuCapabilities } from "./capabilities.ts";
 import { Ledger } from "./ledger.ts";
 import type {
   AnswerMessage,
   FromWorker,
   OpenedMessage,
+  SentError,
   SentLaunch,
   SentRead,
   ToWorker,
@@ -42,6 +43,12 @@ interface Program extends BoundProgram {
 
 /** A request before it has its number. */
 type Request = ToWorker extends infer M ? (M extends { readonly request: number } ? Omit<M, "request"> : never) : never;
+
+/** An error as it was in the worker. */
+function errorOf({ code, message, stopped }: SentError): FoveaError {
+  if (stopped !== undefined) return new KernelError("webgpu", stopped.step, stopped.reason);
+  return new FoveaError(code, message);
+}
 
 export class WorkerDevice implements Device {
   readonly kind: string = "webgpu";
@@ -239,7 +246,7 @@ export class WorkerDevice implements Device {
       this.#timed.delete(timed);
     }
     if (message.error === undefined) waiting?.resolve(message.value);
-    else waiting?.reject(new FoveaError(message.error.code, message.error.message));
+    else waiting?.reject(errorOf(message.error));
   }
 
   /** Everything that waits, but for an answer to `close`, is lost. */

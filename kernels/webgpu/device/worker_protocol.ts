@@ -48,6 +48,8 @@ export type ToWorker =
 export interface SentError {
   readonly code: string;
   readonly message: string;
+  /** Of a kernel that was stopped: its step, and why. */
+  readonly stopped?: { readonly step: string; readonly reason: string };
 }
 
 export interface OpenedMessage {

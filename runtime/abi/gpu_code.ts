@@ -1,0 +1,44 @@
+/**
+ * Code blobs of the device "webgpu": a line of JSON that says what the kernel takes, then WGSL with module scope and
+ * `fn run(item: u32, lane: u32)`. A pointer's memory is written `@0@`, `@1@`, … in the order of the pointers; which of them are
+ * one buffer is known when a step is bound, and WebGPU wants one name for one buffer then.
+ */
+
+/** Types that a kernel may see memory as. */
+export type Element = "f32" | "u32" | "vec4<f32>";
+
+export type ArgumentKind = "read" | "write" | "weight" | "word";
+
+export interface GpuHeader {
+  /** What the kernel computes, for people. */
+  readonly name: string;
+  /** Entries of `args` in order: memory that is read or written, a weight, or a word. */
+  readonly args: readonly ArgumentKind[];
+  /** What all memory of the kernel is seen as. */
+  readonly element: Element;
+  /** Invocations of a workgroup. */
+  readonly workgroup: number;
+  /**
+   * True for code from anyone, which was rewritten to stay inside of its operands: the device declares `fovea_status`, atomic
+   * words, and `fovea_slot()`, the one where this kernel leaves why it was stopped: a position in {@link STOPS}.
+   */
+  readonly sandbox?: true;
+}
+
+/** Why code from anyone was stopped, as the end of a sentence; 0 for what was not. */
+export const STOPS: readonly string[] = [
+  "it was not stopped",
+  "it was stopped after the turns of loops that its declared work allows; it may hold a loop without an end",
+  "it wrote outside of its result",
+];
+
+export interface GpuCode extends GpuHeader {
+  readonly wgsl: string;
+}
+
+/** Name of an argument's word in WGSL: a size, or where a pointer begins in bytes. */
+export const wordName = (index: number): string => `W[${index >> 2}u].${"xyzw"[index & 3]}`;
+
+export function encodeCode({ wgsl, ...header }: GpuCode): Uint8Array {
+  return new TextEncoder().encode(`${JSON.stringify(header)}\n${wgsl}`);
+}
