@@ -7,6 +7,7 @@ import { checkPlugin, type KernelCheck, type PluginCheck } from "../session/chec
 import { LOCK_FILE, readLock, writeLock } from "../session/plugin_lock.ts";
 import type { PluginSource } from "../session.ts";
 import { configuredPlugins, oneOf, pluginOption } from "./options.ts";
+import { buildCommand, newCommand } from "./plugin_new.ts";
 import { table } from "./table.ts";
 import { print, printJson, setExitCode } from "./terminal.ts";
 
@@ -201,7 +202,9 @@ function listCommand(): Command {
 
 export function pluginCommand(): Command {
   return new Command("plugin")
-    .description("See and check plugins: kernels, encoders and devices from anyone.")
+    .description("Begin, check and see plugins: kernels, encoders and devices from anyone.")
+    .addCommand(newCommand())
+    .addCommand(buildCommand())
     .addCommand(checkCommand())
     .addCommand(addCommand())
     .addCommand(removeCommand())

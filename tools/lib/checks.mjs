@@ -4,12 +4,14 @@ import { browserCheck } from "../check_browser.mjs";
 import { explainCheck } from "../check_explain.mjs";
 import { checkImports, longFiles, selfTest } from "../check_imports.mjs";
 import { packageChecks } from "../check_package.mjs";
+import { templateChecks } from "../check_templates.mjs";
 import { capture, toolCommand } from "./process.mjs";
 import { readJson } from "./project.mjs";
 
 /**
  * Two lists that run side by side, each in its order: the sources, and what is made of them. `generated` are the problems that
- * were found before setup refreshed the generated sources; with `more` also what needs a browser.
+ * were found before setup refreshed the generated sources; with `more` also what needs a browser, a compiler
+ * or a driver.
  */
 export function projectChecks(generated, more) {
   const sources = [
@@ -27,7 +29,7 @@ export function projectChecks(generated, more) {
     },
   ];
   const built = { name: "build of dist", run: () => buildDist().then(() => [], reason) };
-  const pages = more ? [explainCheck(), browserCheck()] : [];
+  const pages = more ? [...templateChecks(), explainCheck(), browserCheck()] : [];
   return [sources, [built, ...packageChecks(), ...pages]];
 }
 

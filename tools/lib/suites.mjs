@@ -167,7 +167,7 @@ const SOFTWARE_DRIVERS = [
 ];
 
 /** The software driver for WebGPU, the same on every machine that has it, unless the environment names one. */
-function softwareGpu() {
+export function softwareGpu() {
   const driver = SOFTWARE_DRIVERS.find((file) => existsSync(file));
   const { VK_DRIVER_FILES, VK_ICD_FILENAMES, XDG_RUNTIME_DIR = tmpdir() } = process.env;
   if (driver === undefined || VK_DRIVER_FILES !== undefined || VK_ICD_FILENAMES !== undefined) return {};
