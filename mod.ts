@@ -11,7 +11,7 @@ export type {
 } from "./runtime/abi/mod.ts";
 export { ABI_VERSION, definePlugin } from "./runtime/abi/mod.ts";
 export type { TraceBreak, TraceBreakKind } from "./runtime/core/diagnostics.ts";
-export { FoveaError, SealedError, TraceBreakError } from "./runtime/core/diagnostics.ts";
+export { FoveaError, KernelError, SealedError, TraceBreakError } from "./runtime/core/diagnostics.ts";
 export type { Box, Dim, Interval } from "./runtime/core/dim.ts";
 export type { WeightDType } from "./runtime/core/dtype.ts";
 export type { RangeList, RangeSpec } from "./runtime/core/range.ts";

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "1e0238bf3f4cd57a70cb2bfa22988b786efe3d5fd55f82413471086be7213adc";
+export const SOURCE_DIGEST: string = "04f86b26ada6754d49ebd093e822289779cec97a09b3da8c2db3a8b1452a3295";

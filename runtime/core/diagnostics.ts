@@ -131,6 +131,14 @@ export class KernelError extends FoveaError {
   }
 }
 
+// As above: a device from elsewhere may throw that of another copy.
+Object.defineProperty(KernelError, Symbol.hasInstance, {
+  value(this: unknown, value: unknown): boolean {
+    if (this === KernelError && value instanceof FoveaError && value.name === "KernelError") return true;
+    return Function.prototype[Symbol.hasInstance].call(this as () => void, value);
+  },
+});
+
 /** @throws Error always: an invariant of fovea itself does not hold. */
 export function internal(message: string): never {
   throw new Error(`internal: ${message}`);
