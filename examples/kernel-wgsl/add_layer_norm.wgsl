@@ -1,55 +1,54 @@
 // y = layer_norm(x + residual) * scale + bias: a workgroup for each row, whose sum stays in registers.
-struct Sizes { width: u32, eps: f32 }
+struct Sizes { eps: f32 }
 
-@group(0) @binding(0) var<storage, read_write> y: array<f32>;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> residual: array<f32>;
-@group(0) @binding(3) var<storage, read> scale: array<f32>;
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
+@group(0) @binding(0) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> residual: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> scale: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(5) var<uniform> sizes: Sizes;
 
-const LANES = 128u;
-// Values of a row that an invocation holds.
-override HELD: u32 = 8u;
+const LANES = 64u;
+// Vectors of a row, and those that an invocation holds.
+override WIDTH: u32 = 192u;
+override HELD: u32 = 3u;
 
-var<workgroup> partial: array<f32, LANES>;
+var<workgroup> partial: array<vec4<f32>, LANES / 4u>;
 
 // The sum of a value of each invocation, the same for all.
 fn sum_of(lane: u32, value: f32) -> f32 {
   workgroupBarrier();
-  partial[lane] = value;
-  for (var half = LANES / 2u; half > 0u; half = half / 2u) {
-    workgroupBarrier();
-    if (lane < half) { partial[lane] = partial[lane] + partial[lane + half]; }
-  }
+  partial[lane / 4u][lane % 4u] = value;
   workgroupBarrier();
-  return partial[0];
+  var sum = partial[0];
+  for (var i = 1u; i < LANES / 4u; i++) { sum += partial[i]; }
+  return sum.x + sum.y + sum.z + sum.w;
 }
 
 @compute @workgroup_size(LANES)
 fn add_layer_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let width = sizes.width;
-  let row = group.x * width;
-  var held: array<f32, HELD>;
-  var sum = 0.0;
+  let row = group.x * WIDTH;
+  let count = f32(WIDTH * 4u);
+  var held: array<vec4<f32>, HELD>;
+  var sums = vec4<f32>();
   for (var i = 0u; i < HELD; i++) {
     let column = lane + i * LANES;
-    if (column < width) {
+    if (column < WIDTH) {
       held[i] = x[row + column] + residual[row + column];
-      sum += held[i];
+      sums += held[i];
     }
   }
-  let mean = sum_of(lane, sum) / f32(width);
+  let mean = sum_of(lane, dot(sums, vec4<f32>(1.0))) / count;
   var squares = 0.0;
   for (var i = 0u; i < HELD; i++) {
-    if (lane + i * LANES < width) {
+    if (lane + i * LANES < WIDTH) {
       let difference = held[i] - mean;
-      squares += difference * difference;
+      squares += dot(difference, difference);
     }
   }
-  let inverse = inverseSqrt(sum_of(lane, squares) / f32(width) + sizes.eps);
+  let inverse = 1.0 / sqrt(sum_of(lane, squares) / count + sizes.eps);
   for (var i = 0u; i < HELD; i++) {
     let column = lane + i * LANES;
-    if (column < width) { y[row + column] = (held[i] - mean) * inverse * scale[column] + bias[column]; }
+    if (column < WIDTH) { y[row + column] = (held[i] - mean) * inverse * scale[column] + bias[column]; }
   }
 }
