@@ -30,7 +30,7 @@ function missing(template) {
   if (template === "kernel-c" && !["clang-19", "clang"].some(runs))
     return "clang is missing; install Debian's packages clang-19 and lld-19 (apt-get install clang-19 lld-19).";
   if (template === "kernel-rust" && !existsSync(DEBIAN_RUST.RUSTC) && !runs("rustc"))
-    return "Rust is missing; install Debian's packages rustc-web, cargo-web, rust-web-src and lld-19.";
+    return "Rust is missing; install Debian's packages rustc, cargo, libstd-rust-dev-wasm32 and lld-19.";
   return undefined;
 }
 

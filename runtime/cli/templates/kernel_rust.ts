@@ -70,20 +70,18 @@ let root;
 try {
   root = run(process.env.RUSTC ?? "rustc", ["--print", "sysroot"]);
 } catch {
-  console.error("No Rust was found: install it with rustup, or apt-get install rustc-web cargo-web rust-web-src lld-19.");
+  console.error("No Rust was found: install it with rustup, or apt-get install rustc cargo libstd-rust-dev-wasm32 lld-19.");
   process.exit(1);
 }
-const has = existsSync(\`\${root}/lib/rustlib/\${target}\`);
-if (!has && !existsSync(\`\${root}/lib/rustlib/src/rust/library\`)) {
-  console.error(\`This Rust has no \${target}: rustup target add \${target}, or apt-get install rust-web-src.\`);
+if (!existsSync(\`\${root}/lib/rustlib/\${target}\`)) {
+  console.error(\`This Rust has no \${target}: rustup target add \${target}, or apt-get install libstd-rust-dev-wasm32.\`);
   process.exit(1);
 }
+// Debian's Rust has no linker of its own.
+const host = /host: (\\S+)/.exec(run(process.env.RUSTC ?? "rustc", ["-vV"]))?.[1];
+const linker = existsSync(\`\${root}/lib/rustlib/\${host}/bin/rust-lld\`) ? "" : " -Clinker-flavor=wasm-ld -Clinker=wasm-ld-19 -Clink-arg=--no-fatal-warnings";
 const flags = "-Ctarget-feature=+simd128 -Clink-arg=--import-memory -Clink-arg=-zstack-size=0 -Clink-arg=--global-base=0";
-const std = has ? [] : ["-Zbuild-std=core,panic_abort"];
-run(process.env.CARGO ?? "cargo", ["build", "--release", "--offline", "--target", target, ...std], {
-  RUSTFLAGS: flags,
-  ...(has ? {} : { RUSTC_BOOTSTRAP: "1" }),
-});
+run(process.env.CARGO ?? "cargo", ["build", "--release", "--offline", "--target", target], { RUSTFLAGS: flags + linker });
 copyFileSync(\`target/\${target}/release/gate.wasm\`, "gate.wasm");
 `;
 
@@ -102,7 +100,7 @@ export const KERNEL_RUST: Template = {
     "build.mjs": BUILD,
     "plugin.test.mjs": KERNEL_TEST,
     "README.md": kernelReadme(name, "A kernel for fovea in Rust: `x * (x + y)` in one pass.", [
-      "Building needs Rust for wasm32-unknown-unknown: `rustup target add wasm32-unknown-unknown`, or Debian's `apt-get install rustc-web cargo-web rust-web-src lld-19`.",
+      "Building needs Rust for wasm32-unknown-unknown: `rustup target add wasm32-unknown-unknown`, or Debian's `apt-get install rustc cargo libstd-rust-dev-wasm32 lld-19`.",
     ]),
   }),
 };
