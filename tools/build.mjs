@@ -34,7 +34,7 @@ const PLAIN = ["--pretty", "false"];
 /** Folders that compiled files find relative to themselves. */
 const TEST_DATA = [
   ...["test/fixtures", "test/goldens", "examples/models", "examples/images", "examples/config", "docs"],
-  ...["examples/kernel-c", "kernels/plugin.schema.json"],
+  ...["examples/kernel-c", "examples/kernel-wgsl", "kernels/plugin.schema.json", "kernels/bundle.schema.json"],
 ];
 const BENCH_DATA = ["bench/node_modules", "dist", "test/fixtures", "examples/models"];
 
