@@ -243,7 +243,7 @@ export class PoolDevice extends LinearDevice {
 
   #giveUp(reason: string, what: string): void {
     this.#ended = reason;
-    const error = new FoveaError("worker_failed", `${what} Its runs are lost; close the device and open it again.`, {
+    const error = new FoveaError("worker_failed", `${what} It will not be started again: close the device and open it anew.`, {
       exitCode: 1,
     });
     this.interrupt();
