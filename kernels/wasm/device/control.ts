@@ -23,6 +23,9 @@ export const STOP: number = 6 * LINE;
 /** Messages that were posted to every helper. */
 export const MESSAGES: number = 7 * LINE;
 
+/** Changes whenever memory of the device was released: what lies at an address may then be another value. */
+export const EPOCH: number = 7 * LINE + 1;
+
 /** Written by the leader while no helper is active. */
 export const RUN: number = 8 * LINE;
 export const TABLE: number = 8 * LINE + 1;

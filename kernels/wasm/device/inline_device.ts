@@ -37,7 +37,7 @@ export class InlineDevice extends LinearDevice {
   }
 
   protected async install(codes: readonly Code[]): Promise<void> {
-    for (const code of codes) this.#kernels[code.index] = linkKernel(code, this.memory.memory);
+    for (const code of codes) this.#kernels[code.index] = linkKernel(code, this.memory.memory, () => this.epoch);
   }
 
   protected async execute(work: Work): Promise<void> {

@@ -1,7 +1,7 @@
 /** A device with workers: the caller's thread posts one message per run and receives one. */
 import type { DeviceBuffer, DeviceHost, WorkerHandle } from "../../../runtime/abi/device.ts";
 import { FoveaError } from "../../../runtime/core/diagnostics.ts";
-import { createControl, FAILED, failureReason, MESSAGES, RUN, STEP, STOP, WAKE } from "./control.ts";
+import { createControl, EPOCH, FAILED, failureReason, MESSAGES, RUN, STEP, STOP, WAKE } from "./control.ts";
 import { type Code, closedError, kernelFailure, LinearDevice, type Work } from "./linear_device.ts";
 import { LinearMemory } from "./memory.ts";
 import { withSharedMemory } from "./shared_import.ts";
@@ -56,6 +56,10 @@ export class PoolDevice extends LinearDevice {
   /** Shared memory stays in place while it grows. */
   window(buffer: DeviceBuffer, offset: number, bytes: number): Uint8Array {
     return this.view(buffer, offset, bytes);
+  }
+
+  protected override onRelease(): void {
+    Atomics.store(this.#control, EPOCH, this.epoch);
   }
 
   protected prepare(code: Uint8Array): Uint8Array<ArrayBuffer> {
