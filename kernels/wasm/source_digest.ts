@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "f0ed76e0201baa0607be334b0530945cffde2c82ab6a414853e8bd62f3bba94e";
+export const SOURCE_DIGEST: string = "18125fd3ebf41f77e6a0b09142486ed9c1563ffb2b5b91728076228f60b882f1";

@@ -5,6 +5,7 @@ import { FoveaError, internal } from "../core/diagnostics.ts";
 import { digestBytes, digestJson } from "../core/digest.ts";
 import type { Feature } from "./binary/opcodes.ts";
 import { openComponents } from "./component/load.ts";
+import type { TranspileSource } from "./component/transpile.ts";
 import { inspectModule } from "./inspect.ts";
 import { instrument } from "./instrument.ts";
 import { type Build, foreignKernel, type Isolation } from "./kernel.ts";
@@ -65,6 +66,13 @@ async function readBuild(files: PluginFiles, { file, sha256 }: BuildManifest): P
   );
 }
 
+export interface OpenForeignOptions {
+  /** `shared-memory` trusts the code with all of the device's memory. */
+  readonly isolation: Isolation;
+  /** For components that the lean loader does not take. */
+  readonly transpiling: TranspileSource;
+}
+
 /** What a plugin's files come to, whatever their form. */
 interface Opened {
   readonly kernels: readonly KernelManifest[];
@@ -103,7 +111,7 @@ async function openForm(
   manifest: PluginManifest,
   files: ReadonlyMap<string, Uint8Array>,
   folder: string,
-  isolation: Isolation,
+  { isolation, transpiling }: OpenForeignOptions,
 ): Promise<Opened> {
   if (manifest.form === "wasm") return openModules(manifest, files, folder, isolation);
   if (isolation === "shared-memory") {
@@ -112,7 +120,7 @@ async function openForm(
       `${folder} is a component, whose memory is always its own; load it without \`isolation: "shared-memory"\`.`,
     );
   }
-  return openComponents(componentBuilds(manifest, files, folder));
+  return openComponents(componentBuilds(manifest, files, folder), transpiling);
 }
 
 const componentBuilds = ({ builds }: ComponentManifest, files: ReadonlyMap<string, Uint8Array>, folder: string) =>
@@ -125,18 +133,15 @@ const componentBuilds = ({ builds }: ComponentManifest, files: ReadonlyMap<strin
 /**
  * Reads, checks and rewrites a plugin of files. Of a module nothing has run or was linked when this returns; a component was
  * asked what it offers, with nothing but its own memory.
- * @param isolation `own-memory` unless given; `shared-memory` trusts the code with all of the device's memory
- * @throws FoveaError `invalid_manifest`, `unsupported_abi`, `changed_plugin`, `refused_module`, `file.*`
+ * @throws FoveaError `invalid_manifest`, `unsupported_abi`, `changed_plugin`, `refused_module`, `no_jco`, `file.*`
  */
-export async function openForeignPlugin(
-  files: PluginFiles,
-  isolation: Isolation = "own-memory",
-): Promise<ForeignPlugin> {
+export async function openForeignPlugin(files: PluginFiles, options: OpenForeignOptions): Promise<ForeignPlugin> {
   const place = `${files.name}/${MANIFEST}`;
   const manifest = checkManifest(parse(await files.read(MANIFEST), place), place);
   const contents = new Map<string, Uint8Array>();
   for (const build of manifest.builds) contents.set(build.file, await readBuild(files, build));
-  const opened = await openForm(manifest, contents, files.name, isolation);
+  const opened = await openForm(manifest, contents, files.name, options);
+  const { isolation } = options;
   const layouts = opened.kernels.map((kernel) => layoutOf(kernel, place));
   const builds = [...opened.builds].sort((a, b) => strength(b.features) - strength(a.features));
   const { name, version, abi } = manifest;

@@ -2,11 +2,13 @@
 import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { digestBytes } from "../core/digest.ts";
+import type { Store } from "../exec/store/store.ts";
 import type { Isolation } from "../foreign/kernel.ts";
 import type { ForeignPlugin, PluginFiles } from "../foreign/load.ts";
 import { detectHost, type Host } from "../host/mod.ts";
 import { foundText, isObject } from "./check.ts";
 import { isPlugin } from "./plugins.ts";
+import { transpileSource } from "./transpile_source.ts";
 
 /** A folder, a `plugin.json`, a module or an installed package; or the files of a folder by name. */
 export type PluginSource = string | ReadonlyMap<string, Uint8Array>;
@@ -17,6 +19,11 @@ export interface LoadPluginOptions {
    * `shared-memory`, all of the device's memory, for code that is trusted.
    */
   readonly isolation?: Isolation;
+  /**
+   * Where what jco made of a component is kept: a folder or store; the platform's folder for caches unless given, `false` for
+   * nowhere.
+   */
+  readonly cache?: string | Store | false;
 }
 
 const DESCRIPTION = "plugin.json";
@@ -120,7 +127,7 @@ function checkPinned(source: PluginSource, digest: string, pinned: string | unde
 /** A plugin of files with what its description says, or the plugins of a module. @throws FoveaError as {@link loadPlugin} */
 export async function openPlugin(
   source: PluginSource,
-  { isolation, pinned }: OpenPluginOptions = {},
+  { isolation, cache, pinned }: OpenPluginOptions = {},
 ): Promise<ForeignPlugin | ModulePlugins> {
   const open = async (files: PluginFiles): Promise<ForeignPlugin> => {
     const { ISOLATIONS, openForeignPlugin } = await import("../foreign/load.ts");
@@ -130,7 +137,8 @@ export async function openPlugin(
         `The option \`isolation\` of loadPlugin is ${foundText(isolation)}; expected ${ISOLATIONS.map((i) => `"${i}"`).join(" or ")}.`,
       );
     }
-    const opened = await openForeignPlugin(files, isolation);
+    const transpiling = await transpileSource(cache);
+    const opened = await openForeignPlugin(files, { isolation: isolation ?? "own-memory", transpiling });
     checkPinned(source, opened.digest, pinned);
     return opened;
   };
@@ -153,7 +161,7 @@ export async function loadPlugins(source: PluginSource, options: LoadPluginOptio
  * Loads a plugin for `createRuntime({ plugins })`. Code in WebAssembly is checked before it is linked and runs in a sandbox;
  * a module in JavaScript runs with all that this process may do.
  * @param source a folder with `plugin.json`, that file, a module that exports a plugin, an installed package, or files by name
- * @throws FoveaError `bad_plugin`, `invalid_manifest`, `unsupported_abi`, `changed_plugin`, `refused_module`, `file.*`
+ * @throws FoveaError `bad_plugin`, `invalid_manifest`, `unsupported_abi`, `changed_plugin`, `refused_module`, `no_jco`, `file.*`
  */
 export async function loadPlugin(source: PluginSource, options: LoadPluginOptions = {}): Promise<Plugin> {
   const plugins = await loadPlugins(source, options);

@@ -5,7 +5,7 @@ import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
 import { createRuntime, loadPlugin } from "../../mod.ts";
 import { checkKernel } from "../kit/check_kernel.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
-import { componentFiles, squareComponent } from "./component/components.ts";
+import { componentFiles, squareComponent } from "./components.ts";
 import { cheap, square } from "./square.ts";
 
 const EXAMPLE = repositoryPath("examples/kernel-component");

@@ -7,6 +7,7 @@ import type { Sandbox } from "../../../runtime/abi/sandbox.ts";
 import { componentKernel, linkLean } from "./component_kernel.ts";
 import { fuelFor, itemsOfCall, View, WORDS } from "./foreign_call.ts";
 import type { Kernel } from "./run_loop.ts";
+import { linkGlued } from "./transpiled_kernel.ts";
 
 const PAGE = 65536;
 const ALIGNMENT = 64;
@@ -34,7 +35,7 @@ export function linkKernel(
   epoch: () => number,
 ): Kernel {
   if (sandbox === undefined) return new WebAssembly.Instance(module, { e: { m: device } }).exports.f as Kernel;
-  if (sandbox.component !== undefined) return componentKernel(() => linkLean(module), sandbox, device, epoch);
+  if (sandbox.component !== undefined) return componentKernel(() => linkGlued(module) ?? linkLean(module), sandbox, device, epoch);
   return sandbox.memory === "own" ? ownMemoryKernel(module, device, sandbox) : sharedKernel(module, device, sandbox);
 }
 

@@ -1,6 +1,7 @@
 /** From a component to kernels like any other: checked, rewritten, asked what it offers. */
 import { COMPONENT_FUNCTIONS, KERNELS, RESOURCES } from "../../abi/component.ts";
 import { type Sandbox, withSandbox } from "../../abi/sandbox.ts";
+import { transpiledCode } from "../../abi/transpiled.ts";
 import { canonicalJson } from "../../core/canonical_json.ts";
 import { type Module, parseModule } from "../binary/module.ts";
 import type { Feature } from "../binary/opcodes.ts";
@@ -9,8 +10,9 @@ import { checkFeatures, checkValid } from "../inspect.ts";
 import type { Build } from "../kernel.ts";
 import { checkKernel, type KernelManifest } from "../manifest.ts";
 import { countedModule } from "./count.ts";
-import { askOffers, type ComponentOffer } from "./offers.ts";
+import { type Asked, askedLean, askedTranspiled, askOffers, type ComponentOffer } from "./offers.ts";
 import { type ComponentParts, parseComponent } from "./parse.ts";
+import { countedCores, type TranspileSource, transpiled } from "./transpile.ts";
 
 const I32 = 0x7f;
 
@@ -112,11 +114,30 @@ function openLean(parts: ComponentParts, { features, file }: ComponentBuild): Op
   checkFeatures(module, features, refuse);
   checkCore(module, refuse);
   checkValid(module.bytes, features, refuse);
-  const counted = countedModule(module);
+  return asked(countedModule(module), [module.bytes], askedLean, { features, file });
+}
+
+/** The same of one that jco links. */
+async function openTranspiled(
+  { bytes, features, file }: ComponentBuild,
+  source: TranspileSource,
+): Promise<Opened> {
+  const refuse = refuserOf(file);
+  const made = countedCores(await transpiled(bytes, source, refuse), features, refuse);
+  return asked(transpiledCode(made), [...made.cores.values()], askedTranspiled, { features, file });
+}
+
+function asked(
+  code: Uint8Array,
+  cores: readonly Uint8Array[],
+  link: (module: WebAssembly.Module) => Asked,
+  { features, file }: Pick<ComponentBuild, "features" | "file">,
+): Opened {
   // Code for relaxed vectors may be ahead of the engine.
-  const canRun = WebAssembly.validate(counted);
-  const offers = canRun ? askOffers(new WebAssembly.Module(counted), features, file) : undefined;
-  return { offers, code: (sandbox) => withSandbox(counted, sandbox) };
+  const canRun = cores.every((core) => WebAssembly.validate(core as Uint8Array<ArrayBuffer>));
+  const module = (): WebAssembly.Module => new WebAssembly.Module(code as Uint8Array<ArrayBuffer>);
+  const offers = canRun ? askOffers(() => link(module()), features, file) : undefined;
+  return { offers, code: (sandbox) => withSandbox(code, sandbox) };
 }
 
 /**
@@ -125,15 +146,16 @@ function openLean(parts: ComponentParts, { features, file }: ComponentBuild): Op
  */
 export async function openComponents(
   builds: readonly ComponentBuild[],
+  source: TranspileSource,
 ): Promise<{ readonly kernels: readonly KernelManifest[]; readonly builds: readonly Build[] }> {
-  const opened = builds.map((build) => {
+  const opening = builds.map((build) => {
     const refuse = refuserOf(build.file);
     const parts = parseComponent(build.bytes, refuse);
     if (!parts.exports.includes(KERNELS)) refuse(`it does not export the interface ${KERNELS} of kernels/wit.`);
     const why = notLean(parts);
-    if (why !== undefined) refuse(`${why}.`);
-    return openLean(parts, build);
+    return why === undefined ? openLean(parts, build) : openTranspiled(build, source);
   });
+  const opened = await Promise.all(opening);
   const asked = opened.findIndex((o) => o.offers !== undefined);
   const [{ file }] = builds;
   const offers = opened[asked]?.offers;

@@ -1,7 +1,8 @@
 /** What a component offers, asked while it is loaded: the calls `negotiate` and `offers`, lifted to descriptions of kernels. */
-import { type ComponentFunction, LIST_BYTES, LinkedComponent, VALUE_CASES } from "../../abi/component.ts";
+import { LIST_BYTES, LinkedComponent, VALUE_CASES } from "../../abi/component.ts";
 import { ABI_VERSION } from "../../abi/plugin.ts";
-import { FoveaError } from "../../core/diagnostics.ts";
+import { linkTranspiled } from "../../abi/transpiled.ts";
+import { FoveaError, internal } from "../../core/diagnostics.ts";
 
 /** A record `offer` of kernels/wit. */
 export interface ComponentOffer {
@@ -90,41 +91,73 @@ function lowerText(c: LinkedComponent, text: string): readonly [number, number] 
   return [at, bytes.length];
 }
 
+/** A component as it is asked: by the lean loader, or by jco's glue. */
+export interface Asked {
+  /** The version of the contract that it speaks. @throws Error with why there is none */
+  negotiate(features: readonly string[]): number;
+  offers(): readonly ComponentOffer[];
+}
+
+/** @throws Error where it does not link */
+export function askedLean(module: WebAssembly.Module): Asked {
+  const c = new LinkedComponent(module);
+  c.allow(BUDGET);
+  return {
+    negotiate: (features) => {
+      const list = c.allocate(features.length * LIST_BYTES, 4);
+      for (const [i, feature] of features.entries()) {
+        const [at, length] = lowerText(c, feature);
+        c.setWord(list + i * LIST_BYTES, at);
+        c.setWord(list + i * LIST_BYTES + 4, length);
+      }
+      const answer = c.call("negotiate", ABI_VERSION, list, features.length);
+      const abi = c.word(c.succeeded(answer));
+      c.done("negotiate", answer);
+      return abi;
+    },
+    offers: () => {
+      const given = c.call("offers");
+      const { at, length } = c.list(given >>> 0, OFFER_BYTES, 4);
+      const offers = Array.from({ length: checkedCount(length) }, (_, i) => offerAt(c, at + i * OFFER_BYTES));
+      c.done("offers", given);
+      return offers;
+    },
+  };
+}
+
+/** @throws Error where it does not link */
+export function askedTranspiled(module: WebAssembly.Module): Asked {
+  const c = linkTranspiled(module) ?? internal("glue that is none");
+  c.allow(BUDGET);
+  return {
+    negotiate: (features) => c.call(() => c.kernels.negotiate({ abi: ABI_VERSION, features })),
+    offers: () => {
+      const offers = c.call(() => c.kernels.offers()) as readonly ComponentOffer[];
+      checkedCount(offers.length);
+      return offers;
+    },
+  };
+}
+
+const checkedCount = (count: number): number =>
+  count > 0 && count <= MOST_OFFERS ? count : fail(`it gives ${count} offers; expected 1 to ${MOST_OFFERS}`);
+
 /**
- * Links a component and asks what it offers. Nothing but the component's own code runs, and no longer than some milliseconds.
+ * Asks a component what it offers. Nothing but the component's own code runs, and no longer than some milliseconds.
  * @param file its name, for messages
  * @throws FoveaError `refused_module` where it fails, does not end, or speaks no version that fovea speaks
  */
-export function askOffers(
-  module: WebAssembly.Module,
-  features: readonly string[],
-  file: string,
-): readonly ComponentOffer[] {
-  let during: ComponentFunction = "negotiate";
+export function askOffers(link: () => Asked, features: readonly string[], file: string): readonly ComponentOffer[] {
+  let during = "linked";
   try {
-    const c = new LinkedComponent(module);
-    c.allow(BUDGET);
-    const list = c.allocate(features.length * LIST_BYTES, 4);
-    for (const [i, feature] of features.entries()) {
-      const [at, length] = lowerText(c, feature);
-      c.setWord(list + i * LIST_BYTES, at);
-      c.setWord(list + i * LIST_BYTES + 4, length);
-    }
-    const answer = c.call("negotiate", ABI_VERSION, list, features.length);
-    const abi = c.word(c.succeeded(answer));
-    c.done("negotiate", answer);
+    const asked = link();
+    during = "asked for `negotiate`";
+    const abi = asked.negotiate(features);
     if (abi !== ABI_VERSION) fail(`it wants to speak abi ${abi}; this fovea speaks abi ${ABI_VERSION}`);
-    during = "offers";
-    const given = c.call("offers");
-    const { at, length } = c.list(given >>> 0, OFFER_BYTES, 4);
-    if (length === 0 || length > MOST_OFFERS) fail(`it gives ${length} offers; expected 1 to ${MOST_OFFERS}`);
-    const offers = Array.from({ length }, (_, i) => offerAt(c, at + i * OFFER_BYTES));
-    c.done("offers", given);
-    return offers;
+    during = "asked for `offers`";
+    return asked.offers();
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new FoveaError("refused_module", `${file} cannot be used as a kernel: asked for \`${during}\`, ${why}.`, {
-      cause,
-    });
+    throw new FoveaError("refused_module", `${file} cannot be used as a kernel: ${during}, ${why}.`, { cause });
   }
 }
