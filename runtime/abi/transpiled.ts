@@ -30,12 +30,7 @@ export interface TranspiledKernels {
   /** Records as kernels/wit has them. */
   offers(): unknown;
   readonly Weights: {
-    load(
-      kernel: number,
-      sizes: Uint32Array,
-      attributes: Float32Array,
-      values: readonly TaggedValues[],
-    ): LoadedWeights;
+    load(kernel: number, sizes: Uint32Array, attributes: Float32Array, values: readonly TaggedValues[]): LoadedWeights;
   };
 }
 
@@ -108,8 +103,7 @@ const RANDOM_BYTES = 65536;
 
 function randomBytes(length: bigint | number): Uint8Array {
   const bytes = new Uint8Array(Number(length));
-  for (let at = 0; at < bytes.length; at += RANDOM_BYTES)
-    crypto.getRandomValues(bytes.subarray(at, at + RANDOM_BYTES));
+  for (let at = 0; at < bytes.length; at += RANDOM_BYTES) crypto.getRandomValues(bytes.subarray(at, at + RANDOM_BYTES));
   return bytes;
 }
 
@@ -196,7 +190,9 @@ export class TranspiledComponent {
 
 /** `instantiate` of jco's glue. @throws EvalError where code may not be generated */
 function evaluated(glue: string): Instantiate {
-  const body = glue.replace(/^export (?=function|const|let|var|class|async)/gm, "").replace(/^export \{[^}]*\};?/gm, "");
+  const body = glue
+    .replace(/^export (?=function|const|let|var|class|async)/gm, "")
+    .replace(/^export \{[^}]*\};?/gm, "");
   return new Function(`${body}\nreturn instantiate;`)() as Instantiate;
 }
 

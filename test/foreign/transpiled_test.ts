@@ -67,6 +67,10 @@ test("without jco and what it made before, a sentence says what to install; a da
   const files = componentFiles(squareComponent(0, "hosted"));
   for (const cache of [false, store] as const) {
     if (jco !== undefined) assert.equal((await loadPlugin(files, { cache })).kernels?.length, 1);
-    else await assert.rejects(loadPlugin(files, { cache }), { code: "no_jco", message: /npm install @bytecodealliance\/jco/ });
+    else
+      await assert.rejects(loadPlugin(files, { cache }), {
+        code: "no_jco",
+        message: /npm install @bytecodealliance\/jco/,
+      });
   }
 });

@@ -35,7 +35,8 @@ export function linkKernel(
   epoch: () => number,
 ): Kernel {
   if (sandbox === undefined) return new WebAssembly.Instance(module, { e: { m: device } }).exports.f as Kernel;
-  if (sandbox.component !== undefined) return componentKernel(() => linkGlued(module) ?? linkLean(module), sandbox, device, epoch);
+  if (sandbox.component !== undefined)
+    return componentKernel(() => linkGlued(module) ?? linkLean(module), sandbox, device, epoch);
   return sandbox.memory === "own" ? ownMemoryKernel(module, device, sandbox) : sharedKernel(module, device, sandbox);
 }
 

@@ -118,10 +118,7 @@ function openLean(parts: ComponentParts, { features, file }: ComponentBuild): Op
 }
 
 /** The same of one that jco links. */
-async function openTranspiled(
-  { bytes, features, file }: ComponentBuild,
-  source: TranspileSource,
-): Promise<Opened> {
+async function openTranspiled({ bytes, features, file }: ComponentBuild, source: TranspileSource): Promise<Opened> {
   const refuse = refuserOf(file);
   const made = countedCores(await transpiled(bytes, source, refuse), features, refuse);
   return asked(transpiledCode(made), [...made.cores.values()], askedTranspiled, { features, file });

@@ -88,4 +88,3 @@ export function countedCores(made: Transpiled, features: readonly Feature[], ref
   });
   return { ...made, cores: new Map(cores) };
 }
-
