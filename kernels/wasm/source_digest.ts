@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "fd621ed4ee278e85fb440ef3fe2993bbdc4073ec19cc48773d70525b1ed7047f";
+export const SOURCE_DIGEST: string = "94aaac7c5fcf861e7e3bd458df049a33245c4578cc350172c10511e2eebb95a5";

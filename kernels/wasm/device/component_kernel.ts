@@ -1,7 +1,7 @@
 /** Kernels of components: weights go in once, the other operands with each piece of the grid; results are copied out. */
 import { LinkedComponent, VALUE_CASES, VALUES_BYTES } from "../../../runtime/abi/component.ts";
 import type { Sandbox } from "../../../runtime/abi/sandbox.ts";
-import { fuelFor, itemsOfCall, View, WORDS } from "./foreign_call.ts";
+import { fuelFor, itemsOfCall, ReleaseReader, View, WORDS } from "./foreign_call.ts";
 import type { Kernel } from "./run_loop.ts";
 
 /** A place in the device's memory that an operand or the result has in the call at hand. */
@@ -100,15 +100,17 @@ export function linkLean(module: WebAssembly.Module): Component {
 /** What was loaded for the words of a step that are not operands of single calls. */
 interface LoadedWeights {
   readonly words: Int32Array;
+  /** Where the weights lay. */
+  readonly values: readonly Values[];
   readonly loaded: Loaded;
 }
 
-/** A kernel of a component. @param epoch changes whenever memory of the device may have got other owners */
+/** A kernel of a component. @param releases what was released of the device's memory: other values may lie there by now */
 export function componentKernel(
   link: () => Component,
   sandbox: Sandbox,
   memory: WebAssembly.Memory,
-  epoch: () => number,
+  releases: Int32Array,
 ): Kernel {
   const list = sandbox.arguments;
   const device = new View(memory);
@@ -135,7 +137,7 @@ export function componentKernel(
   const last = list.reduce((n, how) => n + WORDS[how.kind], 0);
   let component: Component | undefined;
   let known: LoadedWeights[] = [];
-  let since = 0;
+  const reader = new ReleaseReader(releases);
 
   const valuesOf = (from: readonly Operand[], item: number, count: number): readonly Values[] =>
     from.map(({ type, address, bytes, split }) => ({
@@ -160,7 +162,7 @@ export function componentKernel(
     component.allow(fuelFor(0, FUEL_PER_WEIGHT_BYTE * values.reduce((n, v) => n + v.bytes, 0)));
     const { component: kernel = 0 } = sandbox;
     const loaded = component.load(kernel, Uint32Array.from(numbers(false)), attributes, values, device.bytes);
-    known.push({ words: Int32Array.from(lasting, (at) => words[first + at]), loaded });
+    known.push({ words: Int32Array.from(lasting, (at) => words[first + at]), values, loaded });
     return loaded;
   };
 
@@ -190,10 +192,11 @@ export function componentKernel(
   };
 
   return (args, begin, end) => {
-    const now = epoch();
-    if (now !== since) {
-      // What lies at an address may be another value by now.
-      [known, component, since] = [[], undefined, now];
+    if (reader.isBehind) {
+      // A new instance, since the old one's memory holds what nobody needs any more.
+      if (known.some(({ values }) => values.some((v) => reader.touched(v.address, v.bytes))))
+        [known, component] = [[], undefined];
+      reader.done();
     }
     try {
       work(args, begin, end);

@@ -3,6 +3,8 @@
  * kernels, each on its own cache line.
  */
 
+import { RELEASE_WORDS } from "./foreign_call.ts";
+
 /** Words per cache line. */
 const LINE = 16;
 
@@ -23,9 +25,6 @@ export const STOP: number = 6 * LINE;
 /** Messages that were posted to every helper. */
 export const MESSAGES: number = 7 * LINE;
 
-/** Changes whenever memory of the device was released: what lies at an address may then be another value. */
-export const EPOCH: number = 7 * LINE + 1;
-
 /** Written by the leader while no helper is active. */
 export const RUN: number = 8 * LINE;
 export const TABLE: number = 8 * LINE + 1;
@@ -40,7 +39,10 @@ const REASON_LENGTH = FAILED + 1;
 const REASON = FAILED + 2;
 const REASON_LIMIT = 200;
 
-const CONTROL_WORDS = REASON + REASON_LIMIT;
+/** First word of what was released. */
+export const RELEASES: number = REASON + REASON_LIMIT;
+
+const CONTROL_WORDS = RELEASES + RELEASE_WORDS;
 
 export function createControl(): Int32Array<SharedArrayBuffer> {
   return new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4));

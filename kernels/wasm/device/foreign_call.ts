@@ -52,3 +52,47 @@ export class View {
     this.words = new Int32Array(this.memory.buffer);
   }
 }
+
+/** Releases that are remembered: a count, then address and bytes of the last of them in turn. */
+const REMEMBERED = 64;
+export const RELEASE_WORDS: number = 1 + 2 * REMEMBERED;
+
+/** Notes that memory of the device was released, before anyone else may get it. */
+export function noteRelease(log: Int32Array, address: number, bytes: number): void {
+  const count = log[0];
+  const at = 1 + 2 * ((count >>> 0) % REMEMBERED);
+  log[at] = address;
+  log[at + 1] = bytes;
+  Atomics.store(log, 0, (count + 1) | 0);
+}
+
+/** Tells whether values that were read before may be others by now. */
+export class ReleaseReader {
+  readonly #log: Int32Array;
+  #seen: number;
+
+  constructor(log: Int32Array) {
+    this.#log = log;
+    this.#seen = Atomics.load(log, 0);
+  }
+
+  /** Whether memory from `address` on was released since the last call of `done`. */
+  touched(address: number, bytes: number): boolean {
+    const missed = (Atomics.load(this.#log, 0) - this.#seen) >>> 0;
+    if (missed > REMEMBERED) return true;
+    for (let i = 0; i < missed; i++) {
+      const at = 1 + 2 * (((this.#seen + i) >>> 0) % REMEMBERED);
+      const released = this.#log[at] >>> 0;
+      if (released < address + bytes && address < released + (this.#log[at + 1] >>> 0)) return true;
+    }
+    return false;
+  }
+
+  get isBehind(): boolean {
+    return Atomics.load(this.#log, 0) !== this.#seen;
+  }
+
+  done(): void {
+    this.#seen = Atomics.load(this.#log, 0);
+  }
+}

@@ -68,8 +68,6 @@ export abstract class LinearDevice implements Device {
   readonly capabilities: Capabilities;
   readonly threads: number;
   protected readonly memory: LinearMemory;
-  /** Changes whenever memory was released: what lies at an address may then be another value. */
-  protected epoch: number = 0;
   readonly #index: Map<string, number> = new Map();
   #codes = 0;
   #modulesCompiled = 0;
@@ -100,8 +98,8 @@ export abstract class LinearDevice implements Device {
   protected abstract interrupt(): void;
   /** Launch that the running work is at, or where it stopped. */
   protected abstract position(): number;
-  /** Told when memory was released, before anyone else may get it. */
-  protected onRelease(): void {}
+  /** Told when memory was released, before anyone else may get it, for kernels that keep what they read. */
+  protected abstract released(address: number, bytes: number): void;
   /** Told when work begins to wait and when all is done. */
   protected abstract onBusy(busy: boolean): void;
   protected abstract shutDown(): Promise<void>;
@@ -156,8 +154,7 @@ export abstract class LinearDevice implements Device {
   }
 
   release(buffer: DeviceBuffer): void {
-    this.epoch = (this.epoch + 1) | 0;
-    this.onRelease();
+    this.released(buffer.address, buffer.bytes);
     this.memory.release(buffer.address);
   }
 

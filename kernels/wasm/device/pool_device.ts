@@ -1,7 +1,8 @@
 /** A device with workers: the caller's thread posts one message per run and receives one. */
 import type { DeviceBuffer, DeviceHost, WorkerHandle } from "../../../runtime/abi/device.ts";
 import { FoveaError } from "../../../runtime/core/diagnostics.ts";
-import { createControl, EPOCH, FAILED, failureReason, MESSAGES, RUN, STEP, STOP, WAKE } from "./control.ts";
+import { createControl, FAILED, failureReason, MESSAGES, RELEASES, RUN, STEP, STOP, WAKE } from "./control.ts";
+import { noteRelease } from "./foreign_call.ts";
 import { type Code, closedError, kernelFailure, LinearDevice, type Work } from "./linear_device.ts";
 import { LinearMemory } from "./memory.ts";
 import { withSharedMemory } from "./shared_import.ts";
@@ -58,8 +59,8 @@ export class PoolDevice extends LinearDevice {
     return this.view(buffer, offset, bytes);
   }
 
-  protected override onRelease(): void {
-    Atomics.store(this.#control, EPOCH, this.epoch);
+  protected released(address: number, bytes: number): void {
+    noteRelease(this.#control.subarray(RELEASES), address, bytes);
   }
 
   protected prepare(code: Uint8Array): Uint8Array<ArrayBuffer> {

@@ -27,16 +27,16 @@ const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNM
 
 /**
  * A module over a device's memory, ready to be called on one worker.
- * @param epoch changes whenever memory of the device may have got other owners
+ * @param releases what was released of the device's memory, as `noteRelease` writes it
  */
 export function linkKernel(
   { module, sandbox }: { readonly module: WebAssembly.Module; readonly sandbox?: Sandbox },
   device: WebAssembly.Memory,
-  epoch: () => number,
+  releases: Int32Array,
 ): Kernel {
   if (sandbox === undefined) return new WebAssembly.Instance(module, { e: { m: device } }).exports.f as Kernel;
   if (sandbox.component !== undefined)
-    return componentKernel(() => linkGlued(module) ?? linkLean(module), sandbox, device, epoch);
+    return componentKernel(() => linkGlued(module) ?? linkLean(module), sandbox, device, releases);
   return sandbox.memory === "own" ? ownMemoryKernel(module, device, sandbox) : sharedKernel(module, device, sandbox);
 }
 
