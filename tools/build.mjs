@@ -34,7 +34,13 @@ const PLAIN = ["--pretty", "false"];
 /** Folders that compiled files find relative to themselves. */
 const TEST_DATA = [
   ...["test/fixtures", "test/goldens", "examples/models", "examples/images", "examples/config", "docs"],
-  ...["examples/kernel-c", "kernels/plugin.schema.json"],
+  ...[
+    "examples/kernel-c",
+    "examples/kernel-component",
+    "examples/kernel-rust",
+    "kernels/component.schema.json",
+    "kernels/plugin.schema.json",
+  ],
 ];
 const BENCH_DATA = ["bench/node_modules", "dist", "test/fixtures", "examples/models"];
 

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "db28b70802a9893aeec18c726008c17dd9f87ff1a2e7002c1de9e6a823337e2e";
+export const SOURCE_DIGEST: string = "5585bb2a98c7b448688d5793113a436d187a012bd34e2cb980b366c0749af9a4";

@@ -207,7 +207,7 @@ export async function openRuntime(options: CommonOptions, more: RuntimeOptions =
 export interface ConfiguredPlugin {
   readonly plugin: Plugin;
   readonly source: string;
-  readonly form: "built in" | "JavaScript" | "WebAssembly";
+  readonly form: "built in" | "JavaScript" | "WebAssembly" | "component" | "wasm-pack, trusted glue";
 }
 
 /**
@@ -224,8 +224,12 @@ async function addedPlugins(
     [...new Set([...configured, ...lock.keys(), ...named])].map(async (given): Promise<readonly ConfiguredPlugin[]> => {
       if (typeof given !== "string") return [{ plugin: given, source: "configuration", form: "JavaScript" }];
       const opened = await openPlugin(given, { pinned: lock.get(given)?.digest });
-      if ("plugins" in opened) return opened.plugins.map((plugin) => ({ plugin, source: given, form: "JavaScript" }));
-      return [{ plugin: opened.plugin, source: given, form: "WebAssembly" }];
+      if ("plugins" in opened) {
+        const form = opened.form === "javascript" ? "JavaScript" : "wasm-pack, trusted glue";
+        return opened.plugins.map((plugin) => ({ plugin, source: given, form }));
+      }
+      const form = opened.manifest.form === "component" ? "component" : "WebAssembly";
+      return [{ plugin: opened.plugin, source: given, form }];
     }),
   );
   return all.flat();

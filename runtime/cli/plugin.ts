@@ -18,8 +18,13 @@ interface CheckOptions {
 }
 
 /** What holds for code of a form, whatever it tries. */
-function enforcedText(isolation: Foreign["isolation"] | undefined): readonly string[] {
-  if (isolation === undefined) return ["enforced: nothing; it is trusted code with all that this process may do"];
+function enforcedText(form: PluginCheck["form"], isolation?: Foreign["isolation"]): readonly string[] {
+  if (form === "wasm-pack") {
+    return [
+      "enforced: nothing; its glue is trusted code with all that this process may do, and so is its module behind it",
+    ];
+  }
+  if (form === "javascript") return ["enforced: nothing; it is trusted code with all that this process may do"];
   const memory =
     isolation === "own-memory"
       ? "memory: its own; it gets copies of its operands, and its result is copied out"
@@ -40,31 +45,44 @@ function kernelText({ kernel, points, worst, microseconds, builtIn, problems }: 
   return [`kernel ${kernel}`, ...(problems.length === 0 ? [right, speed] : problems.map((p) => `  wrong: ${p}`))];
 }
 
-function checkText({ foreign, plugins, kernels }: PluginCheck): string {
+const FORMS: Readonly<Record<PluginCheck["form"], string>> = {
+  wasm: "core WebAssembly with plugin.json",
+  component: "WebAssembly component of the world fovea:kernel@1.0.0",
+  "wasm-pack": "package of wasm-pack, with its glue",
+  javascript: "JavaScript module",
+};
+
+function checkText({ form, foreign, plugins, kernels, problems }: PluginCheck): string {
   const lines = plugins.map((p) => {
     const brings = [
       ...(p.kernels ?? []).map((k) => `kernel ${k.name} (${k.device})`),
       ...(p.encoders ?? []).map((e) => `encoder ${e.name}`),
       ...(p.devices ?? []).map((d) => `device ${d.kind}`),
+      ...(p.images ?? []).flatMap((i) => [
+        ...(i.decode === undefined ? [] : ["decoding of pictures"]),
+        ...(i.resize === undefined ? [] : ["resizing of pictures"]),
+      ]),
     ];
     return `${p.name} ${p.version}, abi ${p.abi}: ${brings.join(", ") || "nothing"}`;
   });
-  if (foreign === undefined) return ["form: JavaScript module", ...lines, ...enforcedText(undefined)].join("\n");
+  const wrong = problems.map((p) => `wrong: ${p}`);
+  if (foreign === undefined) return [`form: ${FORMS[form]}`, ...lines, ...enforcedText(form), ...wrong].join("\n");
   const builds = foreign.manifest.builds.map(
     (b) => `build: ${b.file}, ${foreign.modules.get(b.file)} bytes, ${features(b.features)}`,
   );
   return [
-    "form: core WebAssembly with plugin.json",
+    `form: ${FORMS[form]}`,
     ...lines,
     ...builds,
-    ...enforcedText(foreign.isolation),
+    ...enforcedText(form, foreign.isolation),
     ...kernels.flatMap(kernelText),
   ].join("\n");
 }
 
-function checkData({ foreign, plugins, digest, kernels }: PluginCheck): object {
+function checkData({ form, foreign, plugins, digest, kernels, problems }: PluginCheck): object {
   return {
-    form: foreign === undefined ? "javascript" : "wasm",
+    form,
+    problems,
     isolation: foreign?.isolation ?? null,
     digest,
     plugins: plugins.map(({ name, version, abi }) => ({ name, version, abi })),
@@ -72,21 +90,23 @@ function checkData({ foreign, plugins, digest, kernels }: PluginCheck): object {
   };
 }
 
+const isRight = ({ kernels, problems }: PluginCheck): boolean =>
+  problems.length === 0 && kernels.every((k) => k.problems.length === 0);
+
 async function check(source: PluginSource, { isolation, json }: CheckOptions): Promise<void> {
   const found = await checkPlugin(source, isolation === undefined ? {} : { isolation });
   if (json === true) printJson(checkData(found));
   else print(checkText(found));
-  if (found.kernels.some((k) => k.problems.length > 0)) setExitCode(1);
+  if (!isRight(found)) setExitCode(1);
 }
 
 /** Pins what was checked; what has something wrong is not added. */
 async function add(source: string, { isolation, json }: CheckOptions): Promise<void> {
   const found = await checkPlugin(source, isolation === undefined ? {} : { isolation });
-  const isSound = found.kernels.every((k) => k.problems.length === 0);
-  const { digest, plugins, foreign } = found;
+  const isSound = isRight(found);
+  const { digest, form, plugins } = found;
   if (isSound) {
     const host = await detectHost();
-    const form = foreign === undefined ? "javascript" : "wasm";
     const entry = { plugins: plugins.map((p) => `${p.name}@${p.version}`), form, digest } as const;
     await writeLock(host, new Map([...(await readLock(host)), [source, entry]]));
   }
@@ -163,13 +183,15 @@ async function list(options: ListOptions): Promise<void> {
     kernels: plugin.kernels?.length ?? 0,
     encoders: (plugin.encoders ?? []).map((e) => e.name),
     devices: (plugin.devices ?? []).map((d) => d.kind),
+    images: (plugin.images ?? []).map((i) => i.name),
   }));
   if (options.json === true) {
     printJson(rows);
     return;
   }
   const cells = rows.map((r) => {
-    const brings = [...r.devices, ...r.encoders, ...(r.kernels === 0 ? [] : [`${r.kernels} kernels`])];
+    const images = r.images.length === 0 ? [] : ["work on pictures"];
+    const brings = [...r.devices, ...r.encoders, ...(r.kernels === 0 ? [] : [`${r.kernels} kernels`]), ...images];
     return [r.name, r.version, r.form, r.source, brings.join(", ")];
   });
   print(table(["plugin", "version", "form", "from", "brings"], cells));

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "c2154565145ff19a4eb0178172258fada3ff436c5bfc893297f5937483b1aad4";
+export const SOURCE_DIGEST: string = "e914a6e8466d34f1cbd3212ee83cc19b6f40319bbc0e0220591fcfd1c41ab3e8";

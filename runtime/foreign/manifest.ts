@@ -53,17 +53,28 @@ export interface BuildManifest {
   readonly sha256: string;
 }
 
-export interface PluginManifest {
+interface CommonManifest {
   readonly name: string;
   readonly version: string;
   readonly abi: number;
-  readonly form: "wasm";
   readonly description?: string;
   readonly license?: string;
-  readonly memory: { readonly reserved: number };
   readonly builds: readonly BuildManifest[];
+}
+
+/** Core modules, and what they can do. */
+export interface ModuleManifest extends CommonManifest {
+  readonly form: "wasm";
+  readonly memory: { readonly reserved: number };
   readonly kernels: readonly KernelManifest[];
 }
+
+/** Components of the world `fovea:kernel`, which say themselves what they can do. */
+export interface ComponentManifest extends CommonManifest {
+  readonly form: "component";
+}
+
+export type PluginManifest = ModuleManifest | ComponentManifest;
 
 const found = (value: unknown): string => {
   const text = JSON.stringify(value) ?? String(value);
@@ -161,15 +172,15 @@ const KERNEL = members("a kernel", {
 
 const FEATURE = v.picklist(["simd128", "relaxed-simd"] as const, isNot('"simd128" or "relaxed-simd"'));
 
-const PLUGIN = members("the description of a plugin", {
+const FORM = isNot('"wasm", core WebAssembly modules, or "component", components of the world fovea:kernel');
+
+const COMMON = {
   $schema: v.optional(v.string()),
   name: text("a package name such as @acme/fast-norm", /^(@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*$/),
   version: text("a semantic version such as 1.0.0", /^\d+\.\d+\.\d+/),
   abi: v.number(isNot(`the number of the contract, ${ABI_VERSION}`)),
-  form: v.literal("wasm", isNot('"wasm", core WebAssembly modules')),
   description: v.optional(v.string()),
   license: v.optional(v.string()),
-  memory: members('{ "reserved": 66560 }', { reserved: whole(0, 16 << 20) }),
   builds: v.pipe(
     v.array(
       members("a build", {
@@ -181,8 +192,16 @@ const PLUGIN = members("the description of a plugin", {
     ),
     v.minLength(1, "holds no build; one is needed."),
   ),
+};
+
+const MODULES = members("the description of a plugin", {
+  ...COMMON,
+  form: v.literal("wasm", FORM),
+  memory: members('{ "reserved": 66560 }', { reserved: whole(0, 16 << 20) }),
   kernels: v.pipe(v.array(KERNEL, isNot("a list of kernels")), v.minLength(1, "holds no kernel; one is needed.")),
 });
+
+const COMPONENTS = members("the description of a plugin", { ...COMMON, form: v.literal("component", FORM) });
 
 function placeText(keys: readonly unknown[]): string {
   return keys.reduce<string>(
@@ -192,24 +211,32 @@ function placeText(keys: readonly unknown[]): string {
   );
 }
 
+function checked<T>(schema: v.GenericSchema, value: unknown, file: string): T {
+  const result = v.safeParse(schema, value, { abortEarly: true });
+  if (result.success) return result.output as T;
+  const [issue] = result.issues;
+  const keys = (issue.path ?? []).map((item) => item.key);
+  const unknown = issue.type === "strict_object" && issue.expected === "never";
+  const place = placeText(unknown ? keys.slice(0, -1) : keys);
+  throw new FoveaError(
+    "invalid_manifest",
+    `In ${file}, ${place === "" ? "what it holds" : `\`${place}\``} ${issue.message}`,
+  );
+}
+
+/** Checks one kernel's description, which a component gave. @throws FoveaError `invalid_manifest` */
+export function checkKernel(value: unknown, file: string): KernelManifest {
+  return checked(KERNEL, value, file);
+}
+
 /**
  * Checks what a `plugin.json` holds.
  * @param file its name, for messages
  * @throws FoveaError `invalid_manifest` with the place, what was found and what was expected; `unsupported_abi`
  */
 export function checkManifest(value: unknown, file: string): PluginManifest {
-  const result = v.safeParse(PLUGIN, value, { abortEarly: true });
-  if (!result.success) {
-    const [issue] = result.issues;
-    const keys = (issue.path ?? []).map((item) => item.key);
-    const unknown = issue.type === "strict_object" && issue.expected === "never";
-    const place = placeText(unknown ? keys.slice(0, -1) : keys);
-    throw new FoveaError(
-      "invalid_manifest",
-      `In ${file}, ${place === "" ? "what it holds" : `\`${place}\``} ${issue.message}`,
-    );
-  }
-  const manifest = result.output as PluginManifest;
+  const isComponent = typeof value === "object" && value !== null && "form" in value && value.form === "component";
+  const manifest = checked<PluginManifest>(isComponent ? COMPONENTS : MODULES, value, file);
   if (manifest.abi !== ABI_VERSION) {
     throw new FoveaError(
       "unsupported_abi",

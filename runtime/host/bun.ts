@@ -4,7 +4,7 @@ import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
 import { withFileErrors } from "./file_error.ts";
 import { bunGpu } from "./gpu.ts";
 import type { Host, OpenFile } from "./host.ts";
-import { importModule } from "./import_module.ts";
+import { importModule, importPackage } from "./import_module.ts";
 import { NODE_FILES } from "./node_files.ts";
 import { originalPlace } from "./original_place.ts";
 import { packageFileUrl } from "./package_file.ts";
@@ -51,6 +51,7 @@ export function createBunHost(): Host {
     openFile: (path) => withFileErrors("open", path, () => openFile(path)),
     loadPackageFile: async (specifier) => readWhole(NODE_FILES.pathOf(packageFileUrl(specifier))),
     importModule,
+    importPackage,
     originalPlace: (place) => originalPlace(place, readWhole),
     env: (name) => Bun.env[name],
     defaultCacheDir: () => cacheDirectory(process.platform, (name) => Bun.env[name]),

@@ -9,7 +9,7 @@ import { createDigest } from "./digest.ts";
 import { withFileErrors } from "./file_error.ts";
 import { builtInGpu } from "./gpu.ts";
 import type { EntryKind, Host, OpenFile, WritableFile } from "./host.ts";
-import { importModule } from "./import_module.ts";
+import { importModule, importPackage } from "./import_module.ts";
 import { originalPlace } from "./original_place.ts";
 import { packageFileUrl } from "./package_file.ts";
 import { temporaryName } from "./temporary_name.ts";
@@ -122,6 +122,7 @@ export function createDenoHost(): Host {
     createDigest,
     loadPackageFile: async (specifier) => readWhole(fileURLToPath(packageFileUrl(specifier))),
     importModule,
+    importPackage,
     originalPlace: (place) => originalPlace(place, readWhole),
     env: (name) => readEnvironment(name),
     defaultCacheDir: () => cacheDirectory(Deno.build.os, readEnvironment),

@@ -6,7 +6,7 @@ import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
 import { withFileErrors } from "./file_error.ts";
 import { nodeGpu } from "./gpu.ts";
 import type { Host, OpenFile } from "./host.ts";
-import { importModule } from "./import_module.ts";
+import { importModule, importPackage } from "./import_module.ts";
 import { NODE_FILES, readAt } from "./node_files.ts";
 import { originalPlace } from "./original_place.ts";
 import { packageFileUrl } from "./package_file.ts";
@@ -43,6 +43,7 @@ export function createNodeHost(): Host {
     openFile: (path) => withFileErrors("open", path, () => openFile(path)),
     loadPackageFile: async (specifier) => readWhole(NODE_FILES.pathOf(packageFileUrl(specifier))),
     importModule,
+    importPackage,
     originalPlace: (place) => originalPlace(place, readWhole),
     env: (name) => process.env[name],
     defaultCacheDir: () => cacheDirectory(process.platform, (name) => process.env[name]),

@@ -13,6 +13,7 @@ import type { CompiledComponent } from "./component.ts";
 import { firstPartyPlugins } from "./first_party.ts";
 import { type LoadPluginOptions, openPlugin, type PluginSource } from "./plugin_files.ts";
 import type { ComponentInput, Runtime } from "./runtime.ts";
+import { resizeProblem } from "./wasm_pack.ts";
 
 export interface KernelCheck {
   readonly kernel: string;
@@ -28,12 +29,15 @@ export interface KernelCheck {
 }
 
 export interface PluginCheck {
-  /** Nothing for a module in JavaScript, which is trusted code: there is nothing to enforce. */
+  readonly form: "wasm" | "component" | "wasm-pack" | "javascript";
+  /** Nothing for JavaScript, wasm-pack's glue too, which is trusted code: there is nothing to enforce. */
   readonly foreign: ForeignPlugin | undefined;
   /** What `fovea.lock` pins. */
   readonly digest: string;
   readonly plugins: readonly Plugin[];
   readonly kernels: readonly KernelCheck[];
+  /** What is wrong beside kernels, as sentences. */
+  readonly problems: readonly string[];
 }
 
 /** Largest sizes that are tried, so that a check takes seconds. */
@@ -228,7 +232,12 @@ async function checkOne(layout: KernelLayout, name: string, runtimes: Runtimes):
  */
 export async function checkPlugin(source: PluginSource, options: LoadPluginOptions = {}): Promise<PluginCheck> {
   const opened = await openPlugin(source, options);
-  if ("plugins" in opened) return { foreign: undefined, plugins: opened.plugins, digest: opened.digest, kernels: [] };
+  if ("plugins" in opened) {
+    const { form, plugins, digest } = opened;
+    const images = plugins.flatMap((p) => p.images ?? []);
+    const problems = (await Promise.all(images.map(resizeProblem))).flatMap((p) => (p === undefined ? [] : [p]));
+    return { form, foreign: undefined, plugins, digest, kernels: [], problems };
+  }
   const { plugin, layouts } = opened;
   const firstParty = await firstPartyPlugins();
   const strict = { compile: { strict: true }, plugins: [withFreeClaims(plugin), ...firstParty] };
@@ -242,7 +251,8 @@ export async function checkPlugin(source: PluginSource, options: LoadPluginOptio
     const kernels: KernelCheck[] = [];
     for (const layout of layouts)
       kernels.push(await checkOne(layout, `${plugin.name}/${layout.kernel.name}`, runtimes));
-    return { foreign: opened, plugins: [plugin], digest: opened.digest, kernels };
+    const { digest, manifest } = opened;
+    return { form: manifest.form, foreign: opened, plugins: [plugin], digest, kernels, problems: [] };
   } finally {
     for (const runtime of Object.values(runtimes) as Runtime[]) await runtime.close();
   }

@@ -74,7 +74,7 @@ export async function loadModel(
       logitScale,
       logitBias,
       loadMs: host.now() - begin,
-      media: createMediaReader(host),
+      media: createMediaReader(host, parts.plugins),
       cutter,
       deviceStats: () => device.stats(),
       now: () => host.now(),

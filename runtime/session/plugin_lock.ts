@@ -8,8 +8,11 @@ export const LOCK_FILE = "fovea.lock";
 export interface LockedPlugin {
   /** Names of the plugins that it brings, with versions. */
   readonly plugins: readonly string[];
-  readonly form: "wasm" | "javascript";
-  /** SHA-256 of the description, which names the digests of all modules; of a module in JavaScript of that file alone. */
+  readonly form: "wasm" | "component" | "wasm-pack" | "javascript";
+  /**
+   * SHA-256 of the description, which names the digests of all modules; of a module in JavaScript of that file alone, of a
+   * package of wasm-pack of its glue and module.
+   */
   readonly digest: string;
 }
 
@@ -22,7 +25,7 @@ const LOCK = v.strictObject({
     v.string(),
     v.strictObject({
       plugins: v.array(v.string()),
-      form: v.picklist(["wasm", "javascript"]),
+      form: v.picklist(["wasm", "component", "wasm-pack", "javascript"]),
       digest: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
     }),
   ),

@@ -1,11 +1,13 @@
 /** Where models and pictures come from: folders, addresses, memory. */
 import type { AudioClip, PixelImage } from "../abi/encoder.ts";
+import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { type CheckpointFiles, directoryFiles, httpFiles, memoryFiles } from "../exec/weights/checkpoint.ts";
 import { type FolderHandle, type GivenFiles, givenFiles, handleFiles } from "../exec/weights/given_files.ts";
 import { type Host, type JpegDecoder, loadJpegDecoder } from "../host/mod.ts";
 import type { Select } from "../hub/open_hub.ts";
 import { decodeImage } from "../media/decode.ts";
+import { type Image, toRgb } from "../media/image.ts";
 import { foundText, isObject, withMethods } from "./check.ts";
 import { type HubContext, openKeptOrStreamed } from "./hub_source.ts";
 import type { ImageDataLike, MediaReader } from "./inputs.ts";
@@ -168,8 +170,22 @@ function localPath(host: Host, place: unknown): string | undefined {
 const nameOf = (place: unknown, name: string): string =>
   typeof place === "string" || place instanceof URL ? String(place) : name;
 
+/** A picture of a format that fovea does not know, by the first plugin that does; nothing where none does. */
+async function decodedByPlugin(
+  plugins: readonly Plugin[],
+  bytes: Uint8Array,
+  error: unknown,
+): Promise<Image | undefined> {
+  if (!(error instanceof FoveaError) || error.code !== "image.unknown") return undefined;
+  for (const { decode } of plugins.flatMap((p) => p.images ?? [])) {
+    const found = await decode?.(bytes);
+    if (found !== undefined) return toRgb({ ...found, channels: 4 });
+  }
+  return undefined;
+}
+
 /** Readers of pictures, videos and recordings; codecs are compiled once for them. */
-export function createMediaReader(host: Host): MediaReader {
+export function createMediaReader(host: Host, plugins: readonly Plugin[] = []): MediaReader {
   const bytesOf = createByteReader(host);
   const loadCodec = async (specifier: string): Promise<WebAssembly.Module> => {
     const bytes = await host.loadPackageFile(specifier);
@@ -184,7 +200,13 @@ export function createMediaReader(host: Host): MediaReader {
     const bytes = await bytesOf(picture, name, signal);
     return bytes === undefined
       ? checkedPixels(picture, name)
-      : decodeImage(bytes, { loadCodec, decodeJpeg, name: nameOf(picture, name), exif: true });
+      : decodeImage(bytes, { loadCodec, decodeJpeg, name: nameOf(picture, name), exif: true }).catch(
+          async (error: unknown) => {
+            const image = await decodedByPlugin(plugins, bytes, error);
+            if (image === undefined) throw error;
+            return image;
+          },
+        );
   };
   return {
     image,
