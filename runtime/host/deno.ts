@@ -96,7 +96,13 @@ async function remove(path: string): Promise<void> {
   }
 }
 
-const readWhole = (path: string): Promise<Uint8Array> => withFileErrors("read", path, () => Deno.readFile(path));
+/** Bytes up to which waiting for a file takes less than asking another thread for it: a cache is some hundred of such files. */
+const SMALL = 1 << 18;
+
+const readWhole = (path: string): Promise<Uint8Array> =>
+  withFileErrors("read", path, async () =>
+    Deno.statSync(path).size <= SMALL ? Deno.readFileSync(path) : Deno.readFile(path),
+  );
 
 export function createDenoHost(): Host {
   return {
