@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "db28b70802a9893aeec18c726008c17dd9f87ff1a2e7002c1de9e6a823337e2e";
+export const SOURCE_DIGEST: string = "ed8ac618fe93ed128bda35f219a07e53fc77039ecfcb84ec6a3c77f3f84503ff";

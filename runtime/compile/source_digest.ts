@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "d6f9772f9752c91642346768734fb5d4d91066ec12e3a06d5a77d42807d7d04d";
+export const SOURCE_DIGEST: string = "8db824329c0bab4db8dd2d019d0532d2973e3d956e2bc4e9b38185858294bbe9";

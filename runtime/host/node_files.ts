@@ -10,7 +10,17 @@ import { temporaryName } from "./temporary_name.ts";
 
 export type NodeFiles = Pick<
   Host,
-  "readFile" | "openFile" | "listDir" | "stat" | "writeFileAtomic" | "openForWriting" | "rename" | "remove" | "mkdir" | "pathOf" | "createDigest"
+  | "readFile"
+  | "openFile"
+  | "listDir"
+  | "stat"
+  | "writeFileAtomic"
+  | "openForWriting"
+  | "rename"
+  | "remove"
+  | "mkdir"
+  | "pathOf"
+  | "createDigest"
 >;
 
 const kindOf = (entry: { isFile(): boolean; isDirectory(): boolean }): EntryKind =>

@@ -104,7 +104,9 @@ export async function readConfiguration(host: Host, { file, json, off }: ConfigS
   const option = "--compile-config";
   const layers = [
     ...(off === undefined ? [] : [{ name: off, config: { enabled: false } }]),
-    ...(json === undefined ? [] : [{ name: option, config: (await schema()).checkCompileConfig(parse(json, option), option) }]),
+    ...(json === undefined
+      ? []
+      : [{ name: option, config: (await schema()).checkCompileConfig(parse(json, option), option) }]),
     ...(path === undefined || compile === undefined ? [] : [{ name: path, config: compile }]),
   ];
   return { layers, plugins };

@@ -44,8 +44,7 @@ export async function loadModel(
   const wanted = rewrite === undefined ? cutTowers(parts, own, call) : own.map(rewrite);
   const dummy = options.loadFormat === "dummy";
   const stored = await openWeights(parts, files, model, own, dummy);
-  const weights =
-    calibration === undefined ? stored : withCalibration(stored, await calibrationOf(parts, calibration));
+  const weights = calibration === undefined ? stored : withCalibration(stored, await calibrationOf(parts, calibration));
   const towers = new Map<LoadedTower["spec"]["modality"], LoadedTower>();
   let encoder: Encoder | undefined;
   let weightsOpen = true;
