@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "8db824329c0bab4db8dd2d019d0532d2973e3d956e2bc4e9b38185858294bbe9";
+export const SOURCE_DIGEST: string = "9baf280004d24c5cfb7248d0ba63185d0d5aa4dac0dd57e5d4fb65e63e65b343";

@@ -1,7 +1,8 @@
-/** Bun: its own worker entries. */
-import { isatty } from "node:tty";
+/** Bun: its own digests and worker entries. */
+import { useSha256 } from "../core/digest.ts";
 import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
 import { bunGpu } from "./gpu.ts";
+import type { Digest } from "./digest.ts";
 import type { Host } from "./host.ts";
 import { importModule } from "./import_module.ts";
 import { NODE_FILES } from "./node_files.ts";
@@ -10,11 +11,16 @@ import { packageFileUrl } from "./package_file.ts";
 import { spawnThread } from "./thread_worker.ts";
 import { spawnWebWorker } from "./web_worker.ts";
 
-const DESCRIPTORS = { stdin: 0, stdout: 1, stderr: 2 } as const;
+function createDigest(algorithm: "sha1" | "sha256"): Digest {
+  const hasher = new Bun.CryptoHasher(algorithm);
+  return { update: (bytes) => void hasher.update(bytes), hex: () => hasher.digest("hex") };
+}
 
 export function createBunHost(): Host {
+  useSha256((bytes) => Bun.SHA256.hash(bytes, "hex"));
   return {
     ...NODE_FILES,
+    createDigest,
     name: "bun",
     version: Bun.version,
     engine: "JavaScriptCore",
@@ -26,7 +32,7 @@ export function createBunHost(): Host {
     defaultCacheDir: () => cacheDirectory(process.platform, (name) => Bun.env[name]),
     hubTokenPath: () => hubTokenFile((name) => Bun.env[name]),
     now: () => performance.now(),
-    isTerminal: (stream) => isatty(DESCRIPTORS[stream]),
+    isTerminal: (stream) => process[stream].isTTY === true,
     rss: () => process.memoryUsage.rss(),
     // Some libraries, onnxruntime-web for one, put Node's Worker in the place of the global one.
     spawnWorker: (entry, data) =>

@@ -4,8 +4,9 @@
  * counts as unset and never prompts.
  */
 import { fileURLToPath } from "node:url";
+import { useSha256 } from "../core/digest.ts";
 import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
-import { createDigest } from "./digest.ts";
+import { createDigest, sha256 } from "./digest.ts";
 import { withFileErrors } from "./file_error.ts";
 import { builtInGpu } from "./gpu.ts";
 import type { EntryKind, Host, OpenFile, WritableFile } from "./host.ts";
@@ -105,6 +106,7 @@ const readWhole = (path: string): Promise<Uint8Array> =>
   );
 
 export function createDenoHost(): Host {
+  useSha256(sha256);
   return {
     name: "deno",
     version: Deno.version.deno,

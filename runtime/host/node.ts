@@ -1,7 +1,9 @@
 /** Node >= 20. */
 import { availableParallelism } from "node:os";
 import { isatty } from "node:tty";
+import { useSha256 } from "../core/digest.ts";
 import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
+import { createDigest, sha256 } from "./digest.ts";
 import { nodeGpu } from "./gpu.ts";
 import type { Host } from "./host.ts";
 import { importModule } from "./import_module.ts";
@@ -13,8 +15,10 @@ import { spawnThread } from "./thread_worker.ts";
 const DESCRIPTORS = { stdin: 0, stdout: 1, stderr: 2 } as const;
 
 export function createNodeHost(): Host {
+  useSha256(sha256);
   return {
     ...NODE_FILES,
+    createDigest,
     name: "node",
     version: process.versions.node,
     engine: `V8 ${process.versions.v8}`,

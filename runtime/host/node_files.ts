@@ -3,7 +3,6 @@ import { constants, readFileSync, readSync, statSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { createDigest } from "./digest.ts";
 import { withFileErrors } from "./file_error.ts";
 import type { EntryKind, Host, OpenFile, WritableFile } from "./host.ts";
 import { temporaryName } from "./temporary_name.ts";
@@ -20,7 +19,6 @@ export type NodeFiles = Pick<
   | "remove"
   | "mkdir"
   | "pathOf"
-  | "createDigest"
 >;
 
 const kindOf = (entry: { isFile(): boolean; isDirectory(): boolean }): EntryKind =>
@@ -127,5 +125,4 @@ export const NODE_FILES: NodeFiles = {
   remove: (path) => withFileErrors("delete", path, () => rm(path, { force: true })),
   mkdir: (path) => withFileErrors("create", path, () => makeFolder(path, true)),
   pathOf: (url) => fileURLToPath(url),
-  createDigest,
 };
