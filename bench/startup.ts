@@ -109,7 +109,7 @@ export async function startup({ threads, rounds }: BenchOptions): Promise<BenchR
         labels,
         "--cache",
         cache("digits"),
-        ...common,
+        "--json",
       ]);
 
     const nothing = await measure(3, () => runProgram(join(folder, "nothing.mjs"), []));
