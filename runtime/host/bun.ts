@@ -1,8 +1,8 @@
 /** Bun: its own digests and worker entries. */
 import { useSha256 } from "../core/digest.ts";
 import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
-import { bunGpu } from "./gpu.ts";
 import type { Digest } from "./digest.ts";
+import { bunGpu } from "./gpu.ts";
 import type { Host } from "./host.ts";
 import { importModule } from "./import_module.ts";
 import { NODE_FILES } from "./node_files.ts";
