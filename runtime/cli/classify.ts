@@ -2,11 +2,13 @@
 import { Command } from "commander";
 import { checkLabels } from "../session/zero_shot.ts";
 import { classifyImages } from "../session.ts";
+import { oneShot } from "./one_shot.ts";
 import {
   type CalibrationOption,
   type CommonOptions,
   dtypeOption,
   nameList,
+  type Opened,
   weightOptions,
   withCalibrationOption,
   withCommonOptions,
@@ -37,8 +39,10 @@ async function classify(model: string, images: readonly string[], options: Class
   const { labels, template } = options;
   checkLabels(labels, { template });
   await checkPictures(images);
-  await withRuntime(options, async ({ host, runtime, progress }) => {
-    const encoder = await runtime.load(model, { components: ["vision", "text"], ...weightOptions(options) });
+  const once = await oneShot(model, images.length + labels.length, options);
+  const run = async ({ host, runtime, progress }: Opened): Promise<void> => {
+    const wanted = { components: ["vision", "text"] as const, ...weightOptions(options), ...once.load };
+    const encoder = await runtime.load(model, wanted);
     const found = await classifyImages(encoder, images, labels, {
       template,
       onProgress: progress.onEncoded,
@@ -56,5 +60,6 @@ async function classify(model: string, images: readonly string[], options: Class
         results.map((r) => [r.image, r.label, `${(100 * r.probability).toFixed(1)}%`]),
       ),
     );
-  });
+  };
+  await withRuntime(options, run, once.runtime);
 }

@@ -8,6 +8,7 @@ import { didYouMean } from "../session/check.ts";
 import { writeSizes } from "../session/tune_ranges.ts";
 import type { EncodeInputs, Encoder, RecordedSizes, VideoInput } from "../session.ts";
 import { embedBulk } from "./embed_bulk.ts";
+import { oneShot } from "./one_shot.ts";
 import {
   type CalibrationOption,
   type CommonOptions,
@@ -88,6 +89,9 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
   const sizes: RecordedSizes[] = [];
   const trace = traceFile(options);
   const recording = options.record === undefined ? {} : { onSizes: (one: RecordedSizes) => void sizes.push(one) };
+  // A video holds any number of pictures.
+  const inputs = videos.length > 0 ? Number.POSITIVE_INFINITY : files.length + texts.length;
+  const once = await oneShot(model, inputs, options);
   const run = async ({ host, runtime, progress }: Opened): Promise<void> => {
     const given: Readonly<Record<Kind, readonly string[]>> = {
       images: files.filter((f) => !RECORDING.test(f)),
@@ -99,15 +103,19 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
     const encoder = await runtime.load(model, {
       components: [...new Set(kinds.map((kind) => MODALITY_OF[kind]))],
       ...weightOptions(options),
+      ...once.load,
     });
-    const inputs: Readonly<Record<Kind, EncodeInputs[Kind]>> = { ...given, videos: await timed(host, videos, fps) };
+    const timedInputs: Readonly<Record<Kind, EncodeInputs[Kind]>> = {
+      ...given,
+      videos: await timed(host, videos, fps),
+    };
     const wanted = wantedOutputs(encoder, kinds, options.outputs, out?.endsWith(".npy") !== true);
     const tensors: Record<string, Tensor> = {};
     const inputsOf: Record<string, readonly string[]> = {};
     for (const kind of kinds) {
       const outputs = wanted[kind] ?? [];
       if (outputs.length === 0) continue;
-      const result = await encoder.encode({ [kind]: inputs[kind] }, { outputs, onProgress: progress.onEncoded });
+      const result = await encoder.encode({ [kind]: timedInputs[kind] }, { outputs, onProgress: progress.onEncoded });
       for (const [name, tensor] of Object.entries(result as Readonly<Record<string, Tensor>>)) {
         // Towers share names of results; the second to come is told apart by what it was made of.
         const own = name in tensors ? `${PREFIXES[kind]}_${name}` : name;
@@ -135,7 +143,7 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
       print(summary(tensors, inputsOf));
     }
   };
-  await withRuntime(options, run, { ...recording, ...trace.sink });
+  await withRuntime(options, run, { ...recording, ...trace.sink, ...once.runtime });
 }
 
 /** Whether a row for each file is wanted, rather than whole results of a few inputs. */

@@ -4,8 +4,9 @@
  * counts as unset and never prompts.
  */
 import { fileURLToPath } from "node:url";
+import { useSha256 } from "../core/digest.ts";
 import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
-import { createDigest } from "./digest.ts";
+import { createDigest, sha256 } from "./digest.ts";
 import { withFileErrors } from "./file_error.ts";
 import { builtInGpu } from "./gpu.ts";
 import type { EntryKind, Host, OpenFile, WritableFile } from "./host.ts";
@@ -97,9 +98,16 @@ async function remove(path: string): Promise<void> {
   }
 }
 
-const readWhole = (path: string): Promise<Uint8Array> => withFileErrors("read", path, () => Deno.readFile(path));
+/** Bytes up to which waiting for a file takes less than asking another thread for it: a cache is some hundred of such files. */
+const SMALL = 1 << 18;
+
+const readWhole = (path: string): Promise<Uint8Array> =>
+  withFileErrors("read", path, async () =>
+    Deno.statSync(path).size <= SMALL ? Deno.readFileSync(path) : Deno.readFile(path),
+  );
 
 export function createDenoHost(): Host {
+  useSha256(sha256);
   return {
     name: "deno",
     version: Deno.version.deno,

@@ -39,14 +39,12 @@ export async function loadModel(
   const opened = await openModel(files, encoders);
   const { modelType, model, files: modelFiles } = opened;
   const own = wantedTowers(parts, opened, options.components);
-  const call = { ...dtypeOf(options), calibrated: options.calibration !== undefined };
+  const { lazy, calibration } = options;
+  const call = { ...dtypeOf(options), ...(lazy === undefined ? {} : { lazy }), calibrated: calibration !== undefined };
   const wanted = rewrite === undefined ? cutTowers(parts, own, call) : own.map(rewrite);
   const dummy = options.loadFormat === "dummy";
   const stored = await openWeights(parts, files, model, own, dummy);
-  const weights =
-    options.calibration === undefined
-      ? stored
-      : withCalibration(stored, await calibrationOf(parts, options.calibration));
+  const weights = calibration === undefined ? stored : withCalibration(stored, await calibrationOf(parts, calibration));
   const towers = new Map<LoadedTower["spec"]["modality"], LoadedTower>();
   let encoder: Encoder | undefined;
   let weightsOpen = true;

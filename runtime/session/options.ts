@@ -113,6 +113,8 @@ export interface LoadOptions {
   readonly calibration?: string | Readonly<Record<string, Tensor>>;
   /** `dummy` makes seeded normal weights (standard deviation 0.02) and reads `config.json` alone. */
   readonly loadFormat?: "safetensors" | "dummy";
+  /** Compiles a range, and loads its weights, when it is first used, as the setting of this name does; settings by tag are stronger. */
+  readonly lazy?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -204,6 +206,7 @@ const LOAD_OPTIONS: Readonly<Record<keyof LoadOptions, Expected>> = {
   dtype: oneOf(...WEIGHT_DTYPES),
   calibration: { text: "a file, or tensors by name", holds: (v) => TEXT.holds(v) || isObject(v) },
   loadFormat: oneOf("safetensors", "dummy"),
+  lazy: BOOLEAN,
   signal: SIGNAL,
 };
 

@@ -1,5 +1,4 @@
 /** `fovea.lock`: the plugins that were added in a folder, each with the digest of what was checked then. */
-import * as v from "valibot";
 import { FoveaError } from "../core/diagnostics.ts";
 import type { Host } from "../host/mod.ts";
 
@@ -19,18 +18,6 @@ export interface LockedPlugin {
 /** By source: a folder, module or package, as it was added. */
 export type PluginLock = ReadonlyMap<string, LockedPlugin>;
 
-const LOCK = v.strictObject({
-  lock: v.literal(1),
-  plugins: v.record(
-    v.string(),
-    v.strictObject({
-      plugins: v.array(v.string()),
-      form: v.picklist(["wasm", "component", "wasm-pack", "javascript"]),
-      digest: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
-    }),
-  ),
-});
-
 /** What the working directory pins; nothing where it has no lock. @throws FoveaError `invalid_lock` */
 export async function readLock(host: Host): Promise<PluginLock> {
   let text: string;
@@ -41,7 +28,8 @@ export async function readLock(host: Host): Promise<PluginLock> {
     throw error;
   }
   try {
-    return new Map(Object.entries(v.parse(LOCK, JSON.parse(text)).plugins));
+    const { parseLock } = await import("./plugin_lock_schema.ts");
+    return new Map(Object.entries(parseLock(JSON.parse(text))));
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new FoveaError(

@@ -248,9 +248,13 @@ export class PoolDevice extends LinearDevice {
 
   #giveUp(reason: string, what: string): void {
     this.#ended = reason;
-    const error = new FoveaError("worker_failed", `${what} It will not be started again: close the device and open it anew.`, {
-      exitCode: 1,
-    });
+    const error = new FoveaError(
+      "worker_failed",
+      `${what} It will not be started again: close the device and open it anew.`,
+      {
+        exitCode: 1,
+      },
+    );
     this.interrupt();
     for (const waiting of this.#answers.values()) waiting.reject(error);
     this.#answers.clear();
