@@ -6,17 +6,22 @@ import {
   type CalibrationOption,
   type CommonOptions,
   dtypeOption,
+  type JpegOption,
+  jpegOption,
+  jpegReport,
   nameList,
+  sayReduced,
   weightOptions,
   withCalibrationOption,
   withCommonOptions,
+  withJpegOption,
   withRuntime,
 } from "./options.ts";
 import { checkPictures } from "./pictures.ts";
 import { table } from "./table.ts";
 import { print, printJson } from "./terminal.ts";
 
-interface ClassifyOptions extends CommonOptions, CalibrationOption {
+interface ClassifyOptions extends CommonOptions, CalibrationOption, JpegOption {
   readonly labels: readonly string[];
   readonly template: string;
 }
@@ -28,7 +33,7 @@ export function classifyCommand(): Command {
     .argument("<images...>", "PNG, JPEG or WebP files")
     .requiredOption("--labels <list>", "labels, comma-separated", nameList)
     .option("--template <text>", "text around a label; {} stands for it", "a photo of {}");
-  return withCommonOptions(withCalibrationOption(command))
+  return withCommonOptions(withJpegOption(withCalibrationOption(command)))
     .addHelpText("after", "\nExample:\n  fovea classify ./clip *.jpg --labels 'a cat,a dog' --template 'a photo of {}'")
     .action(classify);
 }
@@ -38,16 +43,30 @@ async function classify(model: string, images: readonly string[], options: Class
   checkLabels(labels, { template });
   await checkPictures(images);
   await withRuntime(options, async ({ host, runtime, progress }) => {
-    const encoder = await runtime.load(model, { components: ["vision", "text"], ...weightOptions(options) });
+    const encoder = await runtime.load(model, {
+      components: ["vision", "text"],
+      ...weightOptions(options),
+      ...jpegOption(options),
+    });
     const found = await classifyImages(encoder, images, labels, {
       template,
       onProgress: progress.onEncoded,
     });
     progress.stop();
+    sayReduced(encoder);
     const results = images.map((image, i) => ({ image, ...found[i] }));
     if (options.json === true) {
       const { device, target } = runtime;
-      printJson({ model, runtime: host.name, device, target, ...dtypeOption(options), labels, results });
+      printJson({
+        model,
+        runtime: host.name,
+        device,
+        target,
+        ...dtypeOption(options),
+        ...jpegReport(encoder),
+        labels,
+        results,
+      });
       return;
     }
     print(

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "c2154565145ff19a4eb0178172258fada3ff436c5bfc893297f5937483b1aad4";
+export const SOURCE_DIGEST: string = "a4d8a3e3147870b3b5471ebdaedc1eb6dbdea50149429c185279910843dfd052";
