@@ -91,7 +91,7 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
   await checkPictures(files);
   await checkVideos(videos);
   const sizes: RecordedSizes[] = [];
-  const trace = traceFile(options);
+  const trace = await traceFile(options);
   const recording = options.record === undefined ? {} : { onSizes: (one: RecordedSizes) => void sizes.push(one) };
   const run = async ({ host, runtime, progress }: Opened): Promise<void> => {
     const given: Readonly<Record<Kind, readonly string[]>> = {
@@ -123,7 +123,7 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
     }
     progress.stop();
     sayReduced(encoder);
-    await trace.write(host);
+    await trace.close();
     if (options.record !== undefined) await addSizes(host, options.record, sizes);
     const { device, target } = runtime;
     const head = {

@@ -148,9 +148,9 @@ function startLine(app: ServerApp, url: string, { runtime }: Opened, options: Jp
 
 async function serveModels(models: readonly string[], options: ServeOptions): Promise<void> {
   const served = namedModels(models, options);
-  const trace = traceFile(options);
+  const trace = await traceFile(options);
   const run = async (opened: Opened): Promise<void> => {
-    const { host, runtime, progress } = opened;
+    const { runtime, progress } = opened;
     const { createApp, serve } = await import("../server/mod.ts");
     const write = options.log ? { log: (line: object) => print(JSON.stringify(line)) } : {};
     const app = createApp({ runtime, models: served, ...serverOptions(options), ...write });
@@ -167,7 +167,7 @@ async function serveModels(models: readonly string[], options: ServeOptions): Pr
     say(`fovea: ${signal}: answering what was accepted, then closing`);
     process.off("SIGHUP", reload);
     await server.close();
-    await trace.write(host);
+    await trace.close();
   };
   const { token: _, hubToken, ...common } = options;
   await withRuntime({ ...common, ...(hubToken === undefined ? {} : { token: hubToken }) }, run, trace.sink);
