@@ -51,7 +51,7 @@ function eventOf(span: Span, tid: number): TraceEvent {
     pid: PROCESS,
     tid,
     ts: microseconds(begin),
-    dur: microseconds(end) - microseconds(begin),
+    dur: microseconds(end - begin),
     args: { ...request, ...(tag === undefined ? {} : { tag }), ...dims, ...figures },
   };
 }
