@@ -116,6 +116,7 @@ export async function readPicture(takes: InputTaker, image: ImageInput, options:
 function imageBatches(takes: InputTaker, images: readonly ImageInput[], context: OpenContext): readonly Batch[] {
   const { signal } = context;
   const { processors, cutter } = takes;
+  towerOf(takes, "vision");
   const { pixels } = processors;
   const prepare =
     pixels === undefined
@@ -123,7 +124,6 @@ function imageBatches(takes: InputTaker, images: readonly ImageInput[], context:
       : (decoded: readonly PixelImage[]) => cutter.cut(decoded, pixels(decoded.map(pictureSize)), context.of("pixels"));
   if (prepare === undefined) throw noProcessor(takes.modelType, "images", "preprocessor_config.json", "pixel_values");
   checkList("images", "picture", images);
-  towerOf(takes, "vision");
   return inParts(images, IMAGES_AT_ONCE, async (part, from) => {
     const decoded: PixelImage[] = [];
     for (const [i, image] of part.entries()) {
@@ -153,10 +153,10 @@ function videoBatches(takes: InputTaker, videos: readonly VideoInput[], signal: 
 }
 
 function audioBatches(takes: InputTaker, audio: readonly AudioInput[], signal: AbortSignal): readonly Batch[] {
+  towerOf(takes, "audio");
   const prepare = takes.processors.audio;
   if (prepare === undefined) throw noProcessor(takes.modelType, "audio", "preprocessor_config.json", "input_features");
   checkList("audio", "recording", audio);
-  towerOf(takes, "audio");
   return inParts(audio, CLIPS_AT_ONCE, async (part, from) => {
     const decoded: AudioClip[] = [];
     for (const [i, clip] of part.entries()) {
@@ -168,10 +168,10 @@ function audioBatches(takes: InputTaker, audio: readonly AudioInput[], signal: A
 }
 
 function textBatch(takes: InputTaker, texts: readonly string[]): Batch {
+  towerOf(takes, "text");
   const prepare = takes.processors.texts;
   if (prepare === undefined) throw noProcessor(takes.modelType, "texts", "tokenizer.json", "input_ids");
   checkList("texts", "text", texts);
-  towerOf(takes, "text");
   return () => prepare(texts);
 }
 
