@@ -24,6 +24,8 @@ test("the command line and the server say when pictures may have been read at a 
     assert.equal(JSON.parse(shrunk.stdout).reducedJpegs, 1);
     assert.match(shrunk.stderr, /1 JPEG file was read at a reduced size \(--jpeg-shrink-on-load\)/);
     assert.equal(plain.stderr.includes("reduced"), false);
+    const rows = await runCli(["embed", DIGITS, file, "--out", join(folder, "x.parquet"), "--jpeg-shrink-on-load"]);
+    assert.match(rows.stderr, /--jpeg-shrink-on-load does not go with a row for each file/);
     const labels = ["--labels", "one,two", "--jpeg-shrink-on-load"];
     const classified = await runCli(["classify", DIGITS, file, ...common, ...labels]);
     assert.equal(JSON.parse(classified.stdout).reducedJpegs, 1);
