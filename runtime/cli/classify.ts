@@ -7,18 +7,23 @@ import {
   type CalibrationOption,
   type CommonOptions,
   dtypeOption,
+  type JpegOption,
+  jpegOption,
+  jpegReport,
   nameList,
   type Opened,
+  sayReduced,
   weightOptions,
   withCalibrationOption,
   withCommonOptions,
+  withJpegOption,
   withRuntime,
 } from "./options.ts";
 import { checkPictures } from "./pictures.ts";
 import { table } from "./table.ts";
 import { print, printJson } from "./terminal.ts";
 
-interface ClassifyOptions extends CommonOptions, CalibrationOption {
+interface ClassifyOptions extends CommonOptions, CalibrationOption, JpegOption {
   readonly labels: readonly string[];
   readonly template: string;
 }
@@ -30,7 +35,7 @@ export function classifyCommand(): Command {
     .argument("<images...>", "PNG, JPEG or WebP files")
     .requiredOption("--labels <list>", "labels, comma-separated", nameList)
     .option("--template <text>", "text around a label; {} stands for it", "a photo of {}");
-  return withCommonOptions(withCalibrationOption(command))
+  return withCommonOptions(withJpegOption(withCalibrationOption(command)))
     .addHelpText("after", "\nExample:\n  fovea classify ./clip *.jpg --labels 'a cat,a dog' --template 'a photo of {}'")
     .action(classify);
 }
@@ -41,17 +46,32 @@ async function classify(model: string, images: readonly string[], options: Class
   await checkPictures(images);
   const once = await oneShot(model, images.length + labels.length, options);
   const run = async ({ host, runtime, progress }: Opened): Promise<void> => {
-    const wanted = { components: ["vision", "text"] as const, ...weightOptions(options), ...once.load };
+    const wanted = {
+      components: ["vision", "text"] as const,
+      ...weightOptions(options),
+      ...jpegOption(options),
+      ...once.load,
+    };
     const encoder = await runtime.load(model, wanted);
     const found = await classifyImages(encoder, images, labels, {
       template,
       onProgress: progress.onEncoded,
     });
     progress.stop();
+    sayReduced(encoder);
     const results = images.map((image, i) => ({ image, ...found[i] }));
     if (options.json === true) {
       const { device, target } = runtime;
-      printJson({ model, runtime: host.name, device, target, ...dtypeOption(options), labels, results });
+      printJson({
+        model,
+        runtime: host.name,
+        device,
+        target,
+        ...dtypeOption(options),
+        ...jpegReport(encoder),
+        labels,
+        results,
+      });
       return;
     }
     print(

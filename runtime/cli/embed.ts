@@ -13,13 +13,18 @@ import {
   type CalibrationOption,
   type CommonOptions,
   dtypeOption,
+  type JpegOption,
+  jpegOption,
+  jpegReport,
   nameList,
   nonEmpty,
   type Opened,
+  sayReduced,
   weightOptions,
   wholeNumber,
   withCalibrationOption,
   withCommonOptions,
+  withJpegOption,
   withRuntime,
 } from "./options.ts";
 import { checkPictures, checkVideos, RECORDING } from "./pictures.ts";
@@ -27,7 +32,7 @@ import { oneLine, table } from "./table.ts";
 import { print, printJson, say } from "./terminal.ts";
 import { type TraceOptions, traceFile, withTraceOption } from "./trace_file.ts";
 
-interface EmbedOptions extends CommonOptions, CalibrationOption, TraceOptions {
+interface EmbedOptions extends CommonOptions, CalibrationOption, JpegOption, TraceOptions {
   readonly text?: readonly string[];
   readonly video?: readonly string[];
   readonly fps?: number;
@@ -59,7 +64,7 @@ export function embedCommand(): Command {
     .option("--out <file>", "write x.safetensors, x.json or x.npy, - prints JSON; x.parquet holds a row for each file")
     .option("--resume", "a row for each file: go on with what --out and the journal beside it hold")
     .option("--shard-rows <n>", "a row for each file: rows of x-00000.parquet, x-00001.parquet, …", wholeNumber(1));
-  return withCommonOptions(withCalibrationOption(withTraceOption(command)))
+  return withCommonOptions(withJpegOption(withCalibrationOption(withTraceOption(command))))
     .addHelpText(
       "after",
       "\nExamples:\n  fovea embed ./clip cat.jpg dog.png --out vectors.safetensors\n  fovea embed ./qwen2.5-vl --video clip.gif frames/ --json\n  fovea embed ./clip --text 'a cat' 'a dog' --json\n  fovea embed ./clip 'photos/**' --out photos.parquet --resume",
@@ -87,7 +92,7 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
   await checkPictures(files);
   await checkVideos(videos);
   const sizes: RecordedSizes[] = [];
-  const trace = traceFile(options);
+  const trace = await traceFile(options);
   const recording = options.record === undefined ? {} : { onSizes: (one: RecordedSizes) => void sizes.push(one) };
   // A video holds any number of pictures.
   const inputs = videos.length > 0 ? Number.POSITIVE_INFINITY : files.length + texts.length;
@@ -104,6 +109,7 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
       components: [...new Set(kinds.map((kind) => MODALITY_OF[kind]))],
       ...weightOptions(options),
       ...once.load,
+      ...jpegOption(options),
     });
     const timedInputs: Readonly<Record<Kind, EncodeInputs[Kind]>> = {
       ...given,
@@ -124,10 +130,21 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
       }
     }
     progress.stop();
-    await trace.write(host);
+    sayReduced(encoder);
+    await trace.close();
     if (options.record !== undefined) await addSizes(host, options.record, sizes);
     const { device, target } = runtime;
-    const head = { model, runtime: host.name, device, target, ...dtypeOption(options), files, texts, videos };
+    const head = {
+      model,
+      runtime: host.name,
+      device,
+      target,
+      ...dtypeOption(options),
+      ...jpegReport(encoder),
+      files,
+      texts,
+      videos,
+    };
     if (out !== undefined && out !== "-") {
       await writeOut(host, out, tensors, head);
       if (options.json !== true)

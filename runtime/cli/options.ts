@@ -11,7 +11,7 @@ import { LOG_TOPICS, type LogTopic } from "../session/journal.ts";
 import { type LogOptions, MAX_THREADS } from "../session/options.ts";
 import { openPlugin } from "../session/plugin_files.ts";
 import { readLock } from "../session/plugin_lock.ts";
-import { createRuntime, type HubSettings, type Runtime, type RuntimeOptions } from "../session.ts";
+import { createRuntime, type Encoder, type HubSettings, type Runtime, type RuntimeOptions } from "../session.ts";
 import { type ProgressBar, progressBar, say } from "./terminal.ts";
 
 export interface HubOptions {
@@ -278,6 +278,36 @@ export function withCalibrationOption(command: Command): Command {
 export function weightOptions(options: CommonOptions & CalibrationOption): CalibrationOption & { dtype?: WeightDType } {
   const { calibration } = options;
   return { ...dtypeOption(options), ...(calibration === undefined ? {} : { calibration }) };
+}
+
+/** Of commands that encode pictures. */
+export interface JpegOption {
+  readonly jpegShrinkOnLoad?: true;
+}
+
+export function withJpegOption(command: Command): Command {
+  return command.option(
+    "--jpeg-shrink-on-load",
+    "read JPEG files at a reduced size where the model's own is far smaller: faster, other pixels than the reference (needs sharp)",
+  );
+}
+
+/** How JPEG files are read, as an option of `load` and for what is printed. */
+export function jpegOption({ jpegShrinkOnLoad }: JpegOption): JpegOption {
+  return jpegShrinkOnLoad === undefined ? {} : { jpegShrinkOnLoad };
+}
+
+/** What JSON says of reading JPEG files at a reduced size; nothing where that was not asked for. */
+export function jpegReport(encoder: Encoder): { readonly reducedJpegs?: number } {
+  return encoder.jpegShrinkOnLoad ? { reducedJpegs: encoder.stats().reducedJpegs } : {};
+}
+
+/** Says on stderr that pictures have other pixels than the reference's. */
+export function sayReduced(encoder: Encoder): void {
+  const { reducedJpegs } = encoder.stats();
+  if (reducedJpegs === 0) return;
+  const [files, were] = reducedJpegs === 1 ? ["file", "was"] : ["files", "were"];
+  say(`fovea: ${reducedJpegs} JPEG ${files} ${were} read at a reduced size (--jpeg-shrink-on-load)`);
 }
 
 /** The type of weights that was asked for, as an option of `load`. */

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "0a0cc5f86ec21183a9e100a23d63080b5695657a3e9356fe0818e002ebe1e7be";
+export const SOURCE_DIGEST: string = "8fa45bb14f4b2458a4fa5c07b6609a366d1f7db8949978247537e1b005bebbf6";

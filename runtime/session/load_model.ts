@@ -64,6 +64,13 @@ export async function loadModel(
     const readLogit = (scalar: CheckpointScalar): Promise<number> => readScalar(scalar, dummy ? undefined : weights);
     const logitScale = model.logitScale === undefined ? undefined : exp(await readLogit(model.logitScale));
     const logitBias = model.logitBias === undefined ? 0 : await readLogit(model.logitBias);
+    const { onProblem } = parts.options;
+    const shrinks = options.jpegShrinkOnLoad === true;
+    if (shrinks && processors.images !== undefined && processors.pixels === undefined) {
+      onProblem?.(
+        `jpegShrinkOnLoad has no effect on this ${modelType} model: its processor states no plan of cuts, so that JPEG files are decoded whole.`,
+      );
+    }
     const made = new Encoder({
       model,
       modelType,
@@ -72,7 +79,8 @@ export async function loadModel(
       logitScale,
       logitBias,
       loadMs: host.now() - begin,
-      media: createMediaReader(host, parts.plugins),
+      media: createMediaReader(host, { onProblem, plugins: parts.plugins }),
+      ...(shrinks ? { jpegs: { reduced: 0 } } : {}),
       cutter,
       deviceStats: () => device.stats(),
       now: () => host.now(),

@@ -69,7 +69,7 @@ test("a decoder of a bundler's package is asked for pictures of a format that fo
     const names = { name: "own", version: "0.1.0", type: "module", main: "own.js" };
     writeFileSync(join(folder, "package.json"), JSON.stringify(names));
     const plugin = await loadPlugin(folder);
-    const media = createMediaReader(await detectHost(), [plugin]);
+    const media = createMediaReader(await detectHost(), { plugins: [plugin] });
     const file = Uint8Array.of(0x46, 0x56, 9, 8, 0, 0, 0, 0, 0, 0, 0, 0);
     assert.deepEqual((await media.image(file)).data, Uint8Array.of(9, 0, 0, 0, 0, 8));
     await assert.rejects(media.image(Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8)), { code: "image.unknown" });
