@@ -2,12 +2,13 @@
 import sharp from "sharp";
 import { wasmPlugin } from "../kernels/wasm/plugin.ts";
 import { qwenVlPlugin } from "../plugins/qwen_vl/plugin.ts";
-import type { PixelImage } from "../runtime/abi/encoder.ts";
-import { cutSize } from "../runtime/core/pixel_cut.ts";
+import type { PixelImage, PixelSize } from "../runtime/abi/encoder.ts";
+import { cutSize, type Reduction } from "../runtime/core/pixel_cut.ts";
 import { detectHost } from "../runtime/host/mod.ts";
 import { decodeImage } from "../runtime/media/decode.ts";
+import { jpegReduction } from "../runtime/media/jpeg_reduction.ts";
 import { deviceHost, openDevice } from "../runtime/session/devices.ts";
-import { createPixelCutter } from "../runtime/session/pixels.ts";
+import { createPixelCutter, pictureSize } from "../runtime/session/pixels.ts";
 import { createMediaReader } from "../runtime/session/source.ts";
 import { openArtifacts } from "../test/kit/artifacts.ts";
 import { callContext } from "../test/kit/call_context.ts";
@@ -57,7 +58,11 @@ export async function jpegToPatches({ threads, rounds, runs }: BenchOptions): Pr
     if (plan === undefined || bytes === undefined) throw new Error("This processor states no plan.");
     const image: PixelImage = await media.image(file);
     const { width, height } = cutSize(plan([image]).cuts[0]);
-    const patches = async (decoded: PixelImage): Promise<unknown> => cutter.cut([decoded], plan([decoded]), context);
+    const patches = async (decoded: PixelImage): Promise<unknown> =>
+      cutter.cut([decoded], plan([pictureSize(decoded)]), context);
+    const reduceJpeg = (size: PixelSize): Reduction | 1 => jpegReduction(size, plan([size]).cuts);
+    const shrinkOnLoad = (): Promise<PixelImage> => media.image(file, { reduceJpeg });
+    const reduced = await shrinkOnLoad();
     const { pixel_values } = await cutter.cut([image], plan([image]), context);
     if (bytes([image]).pixel_values.data.some((v, i) => v !== pixel_values.data[i]))
       throw new Error("The bits differ.");
@@ -71,6 +76,13 @@ export async function jpegToPatches({ threads, rounds, runs }: BenchOptions): Pr
         run: () => sharp(file).extract(cropped).resize(width, height, fill).raw().toBuffer(),
       },
       { name: "fovea", run: async () => patches(await media.image(file)) },
+      ...(reduced.reducedFrom === undefined
+        ? []
+        : [
+            { name: "fovea, jpegShrinkOnLoad", run: async () => patches(await shrinkOnLoad()) },
+            { name: "  decode, jpegShrinkOnLoad", run: shrinkOnLoad },
+            { name: "  resize and cut, jpegShrinkOnLoad", run: () => patches(reduced) },
+          ]),
       { name: "  decode, sharp", run: () => media.image(file) },
       { name: "  resize and cut", run: () => patches(image) },
       { name: "fovea without sharp", run: async () => patches(await decodeImage(file, { loadCodec })) },

@@ -22,6 +22,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   jpeg_to_embedding: async (options) => (await import("./jpeg_to_embedding.ts")).jpegToEmbedding(options),
   neighbours: async (options) => (await import("./neighbours.ts")).neighbours(options),
   long_sequences: async (options) => (await import("./long_sequences.ts")).longSequences(options),
+  foreign_calls: async (options) => (await import("./foreign_calls.ts")).foreignCalls(options),
   tight_range: async (options) => (await import("./tight_range.ts")).tightRange(options),
 };
 

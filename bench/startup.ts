@@ -101,16 +101,7 @@ export async function startup({ threads, rounds }: BenchOptions): Promise<BenchR
     const picture = join(DIGITS, "images", "000-2.png");
     const labels = Array.from({ length: 10 }, (_, i) => String(i)).join(",");
     const classify = (): Promise<Ended> =>
-      runProgram(COMMAND_LINE, [
-        "classify",
-        DIGITS,
-        picture,
-        "--labels",
-        labels,
-        "--cache",
-        cache("digits"),
-        ...common,
-      ]);
+      runProgram(COMMAND_LINE, ["classify", DIGITS, picture, "--labels", labels, "--cache", cache("digits"), "--json"]);
 
     const nothing = await measure(3, () => runProgram(join(folder, "nothing.mjs"), []));
     const cold = await measure(rounds, load, loadMs);

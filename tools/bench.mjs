@@ -38,6 +38,7 @@ const BY = {
   jpeg_to_patches: ["threads"],
   neighbours: [],
   long_sequences: ["threads"],
+  foreign_calls: [],
   tight_range: [],
 };
 

@@ -2,7 +2,8 @@
 // the main modules of workers, each whole, and the WASM of the picture codecs. Runs on Bun alone, by tools/build.mjs.
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { at, readJson } from "./lib/project.mjs";
+import { licencesOf } from "./lib/licences.mjs";
+import { at } from "./lib/project.mjs";
 
 /** Workers are files of their own, which bundlers copy without looking inside. */
 const WORKERS = [
@@ -79,18 +80,6 @@ async function bundle(entrypoints, options) {
   );
 }
 
-function licences() {
-  return LICENCES.map((name) => {
-    const folder = `node_modules/${name}`;
-    const { version, license } = readJson(`${folder}/package.json`);
-    const file = ["LICENSE", "LICENSE.md", "LICENSE.txt", "license"].find(
-      (f) => Bun.file(at(`${folder}/${f}`)).size > 0,
-    );
-    const text = file === undefined ? "" : `\n\n${readFileSync(at(`${folder}/${file}`), "utf8").trim()}`;
-    return `${name} ${version}, ${license}${text}`;
-  }).join("\n\n----\n\n");
-}
-
 async function write(folder) {
   const [main, workers] = await Promise.all([
     bundle(["mod.ts"], { splitting: true, naming: { entry: "fovea.[ext]", chunk: "[name]-[hash].[ext]" } }),
@@ -100,7 +89,7 @@ async function write(folder) {
   for (const { name, text } of [...main, ...workers]) writeFileSync(join(folder, name), text);
   for (const file of CODECS)
     copyFileSync(at(`node_modules/${file}`), join(folder, file.slice(file.lastIndexOf("/") + 1)));
-  writeFileSync(join(folder, "LICENSES.txt"), `${licences()}\n`);
+  writeFileSync(join(folder, "LICENSES.txt"), `${licencesOf(LICENCES)}\n`);
 }
 
 await write(process.argv[2]);

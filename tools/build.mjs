@@ -1,8 +1,18 @@
 // Compiles the package into dist (`npm run build`) and the tests with their sources into .build/node, when stale.
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
+import { licencesOf } from "./lib/licences.mjs";
 import { capture, toolCommand } from "./lib/process.mjs";
-import { at, digestOf, isMain, listFiles, SOURCE_ROOTS, say, writeAtomic } from "./lib/project.mjs";
+import { at, digestOf, isMain, listFiles, readJson, SOURCE_ROOTS, say, writeAtomic } from "./lib/project.mjs";
 import { setupOrExit } from "./setup.mjs";
 import { refreshSourceDigests } from "./source_digest.mjs";
 
@@ -26,6 +36,10 @@ const COMMAND_LINE = [
   ...["kernels/wasm/device/pool_worker.ts", "kernels/webgpu/device/device_worker.ts"],
 ];
 
+/** Packages of many small files that most commands need: bundled with them, and what is in them by the folder of its licence. */
+const INSIDE = ["commander", "fast-png"];
+const INSIDE_LICENCES = [...INSIDE, "fflate", "iobuffer"];
+
 /** Bundled packages, which tools/vendor.mjs writes. */
 const VENDOR = `vendor${sep}`;
 
@@ -34,7 +48,15 @@ const PLAIN = ["--pretty", "false"];
 /** Folders that compiled files find relative to themselves. */
 const TEST_DATA = [
   ...["test/fixtures", "test/goldens", "examples/models", "examples/images", "examples/config", "docs"],
-  ...["examples/kernel-c", "examples/kernel-wgsl", "kernels/plugin.schema.json", "kernels/bundle.schema.json"],
+  ...[
+    "examples/kernel-c",
+    "examples/kernel-component",
+    "examples/kernel-rust",
+    "examples/kernel-wgsl",
+    "kernels/bundle.schema.json",
+    "kernels/component.schema.json",
+    "kernels/plugin.schema.json",
+  ],
 ];
 const BENCH_DATA = ["bench/node_modules", "dist", "test/fixtures", "examples/models"];
 
@@ -98,7 +120,12 @@ async function build(folder) {
 
 async function bundleCommandLine(folder) {
   const naming = ["--entry-naming=[name].[ext]", "--chunk-naming=[name]-[hash].[ext]"];
-  const form = ["--target=node", "--splitting", "--packages=external", "--minify", ...naming];
+  const { dependencies, peerDependencies, imports } = readJson("package.json");
+  const outside = [dependencies, peerDependencies, imports]
+    .flatMap((names) => Object.keys(names))
+    .filter((name) => !INSIDE.includes(name))
+    .flatMap((name) => [`--external=${name}`, `--external=${name}/*`]);
+  const form = ["--target=node", "--splitting", "--minify", ...outside, ...naming];
   const { code, output } = await capture(
     [...toolCommand("bun"), "build", ...COMMAND_LINE, ...form, "--outdir", folder],
     {
@@ -106,6 +133,7 @@ async function bundleCommandLine(folder) {
     },
   );
   if (code !== 0) throw new Error(`bundling the command line ended with code ${code}:\n${output.trimEnd()}`);
+  writeFileSync(at(`${folder}/LICENSES.txt`), `${licencesOf(INSIDE_LICENCES)}\n`);
 }
 
 async function runBun(tool, folder) {

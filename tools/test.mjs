@@ -32,6 +32,8 @@ const SLOW_LIMITS = { suite: 600_000, test: 300_000 };
 const SHOWN_LINES = 60;
 
 const IDENTITY_PASSES = "test/compile/insert_identity_passes.ts";
+/** Run with such passes as well where all checks are asked for, on one runtime: two seconds. */
+const IDENTITY_PART = ["test/modernbert", "test/vit"];
 
 const total = { passed: 0, failed: 0 };
 
@@ -110,6 +112,18 @@ async function report(runtime, files, run, times) {
   return { runtime, cases, complete };
 }
 
+/** What failed of a part of the tests whose components were compiled through passes that change nothing. */
+async function identityPart(runtime, turn) {
+  const files = listTests({ slow: false, more: true }).filter((file) =>
+    IDENTITY_PART.some((path) => within(file, path)),
+  );
+  const { cases } = await runSuite(runtime, files, USUAL_LIMITS, { first: IDENTITY_PASSES, turn });
+  if (!cases.some(({ outcome }) => outcome === "passed")) return [`${files.join(", ")} ran no test`];
+  return cases
+    .filter(({ outcome }) => outcome === "failed")
+    .map(({ file, name, message }) => `${file}: ${name}\n${message}`);
+}
+
 function printTimes(cases) {
   const spent = new Map();
   for (const { file, ms } of cases) spent.set(file, (spent.get(file) ?? 0) + (ms ?? 0));
@@ -162,6 +176,9 @@ async function main() {
   const results = [];
   for (const [at, runtime] of runtimes.entries()) results.push(await report(runtime, hands[at], runs[at], times));
   printSkipped(results);
+  if (checks && more && first === undefined) {
+    await runCheck({ name: "passes that change nothing change nothing", run: () => identityPart(runtimes[0], turn) });
+  }
   if (everywhere && results.length > 1 && results.every(({ complete }) => complete)) {
     await runCheck({ name: "the same tests ran on every runtime", run: async () => differences(results) });
   }

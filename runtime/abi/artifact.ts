@@ -65,6 +65,8 @@ export interface WeightUse {
    * itself, one behind the other.
    */
   readonly sources: readonly { readonly name: string; readonly shape: readonly number[] }[];
+  /** The prologue's one input and its output are the weight itself: sources are read to where they are packed. */
+  readonly inPlace?: boolean;
   /** Step list that turns the sources (its inputs, f32) into the packed form (its output). */
   readonly prologue?: StepList;
 }

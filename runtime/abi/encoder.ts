@@ -1,7 +1,7 @@
 /** The encoder contract: components with tags and ranges, a pure plan, preprocessing. */
 import type { Bindings, Box } from "../core/dim.ts";
 import type { DType } from "../core/dtype.ts";
-import type { PixelInput } from "../core/pixel_cut.ts";
+import type { PictureSize, PixelInput } from "../core/pixel_cut.ts";
 import type { RangeSpec } from "../core/range.ts";
 import type { Relation } from "../core/relation.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
@@ -141,12 +141,12 @@ export interface PixelImage {
   readonly height: number;
   readonly channels: 3;
   readonly data: Uint8Array;
+  /** The picture that was read at a reduced size, of which these are the pixels; only where that was asked for. */
+  readonly reducedFrom?: PixelSize;
 }
 
-export interface PixelSize {
-  readonly width: number;
-  readonly height: number;
-}
+/** What a plan sees of a picture. Its `reduction` is for `pixelCut` alone; sizes of results follow from the sides. */
+export type PixelSize = PictureSize;
 
 /** Decoded audio: one array of samples per channel, all of one length, full scale at -1 and 1. */
 export interface AudioClip {

@@ -114,6 +114,8 @@ export interface PackedLayout {
   readonly dense?: boolean;
   /** Worth keeping between loads: it is much smaller than the value, or packing takes long. */
   readonly keep?: boolean;
+  /** True where `pack` may be given one buffer as both: the dense value at its start becomes the layout. */
+  readonly inPlace?: boolean;
   /** The step that writes the layout from the dense f32 value. */
   readonly pack: (source: Place, destination: Place) => EmittedStep;
 }

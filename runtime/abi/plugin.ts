@@ -3,6 +3,7 @@ import { FoveaError } from "../core/diagnostics.ts";
 import type { OpRow } from "../ir/node.ts";
 import type { DeviceSpec } from "./device.ts";
 import type { EncoderSpec } from "./encoder.ts";
+import type { ImageSpec } from "./image.ts";
 import type { KernelSpec } from "./kernel.ts";
 
 /** Version of this contract. A plugin states the one it was written for. */
@@ -18,6 +19,8 @@ export interface Plugin {
   readonly kernels?: readonly KernelSpec[];
   readonly encoders?: readonly EncoderSpec[];
   readonly ops?: Readonly<Record<string, OpRow>>;
+  /** Work on whole pictures: decoding more formats, resizing. */
+  readonly images?: readonly ImageSpec[];
 }
 
 /**

@@ -7,13 +7,20 @@ import { canonicalJson } from "../core/canonical_json.ts";
 /**
  * What an entry gets as the words of its table, in order.
  * - `pointer`: an operand or the result. The step's words: address, then bytes, of one grid item where it is `split`.
+ *   Components get the values of those that are `weight` once, and the others with each call.
  * - `word`: a word of the step as it is.
  * - `count`: grid items of the call; no word of the step.
  * - `scratch`: a pointer to bytes that live for one call. The step's word: how many.
  */
 export type SandboxArgument =
-  | { readonly kind: "pointer"; readonly mode: "read" | "write"; readonly split: boolean }
-  | { readonly kind: "word" }
+  | {
+      readonly kind: "pointer";
+      readonly mode: "read" | "write";
+      readonly split: boolean;
+      readonly dtype: "f32" | "i32" | "u8";
+      readonly weight: boolean;
+    }
+  | { readonly kind: "word"; readonly isAttribute: boolean }
   | { readonly kind: "count" }
   | { readonly kind: "scratch" };
 
@@ -21,6 +28,8 @@ export type SandboxArgument =
 export interface Sandbox {
   /** `own`: a memory of its own, operands are copied in and results out. `shared`: the device's memory, in place. */
   readonly memory: "own" | "shared";
+  /** Of a component: the position of the kernel in its offers. Its memory is always its own. */
+  readonly component?: number;
   /** Bytes at the bottom of its own memory that belong to the module: static data and stack. */
   readonly reserved: number;
   readonly arguments: readonly SandboxArgument[];

@@ -49,7 +49,7 @@ const quantile = (sorted: readonly number[], share: number): number =>
   sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)];
 
 async function bench(model: string, options: BenchOptions): Promise<void> {
-  const trace = traceFile(options);
+  const trace = await traceFile(options);
   const run = async ({ host, runtime, progress }: Opened): Promise<void> => {
     const { modalities } = await runtime.inspect(model);
     const modality = (options.component as Modality | undefined) ?? modalities[0];
@@ -68,7 +68,7 @@ async function bench(model: string, options: BenchOptions): Promise<void> {
       if (run >= 0) times.push(tower.stats.modelMs);
       else checkFinite(result as Readonly<Record<string, { readonly data: ArrayLike<number> }>>);
     }
-    await trace.write(host);
+    await trace.close();
     times.sort((a, b) => a - b);
     const median = quantile(times, 0.5);
     const { counters } = runtime.stats();

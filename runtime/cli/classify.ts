@@ -2,21 +2,28 @@
 import { Command } from "commander";
 import { checkLabels } from "../session/zero_shot.ts";
 import { classifyImages } from "../session.ts";
+import { oneShot } from "./one_shot.ts";
 import {
   type CalibrationOption,
   type CommonOptions,
   dtypeOption,
+  type JpegOption,
+  jpegOption,
+  jpegReport,
   nameList,
+  type Opened,
+  sayReduced,
   weightOptions,
   withCalibrationOption,
   withCommonOptions,
+  withJpegOption,
   withRuntime,
 } from "./options.ts";
 import { checkPictures } from "./pictures.ts";
 import { table } from "./table.ts";
 import { print, printJson } from "./terminal.ts";
 
-interface ClassifyOptions extends CommonOptions, CalibrationOption {
+interface ClassifyOptions extends CommonOptions, CalibrationOption, JpegOption {
   readonly labels: readonly string[];
   readonly template: string;
 }
@@ -28,7 +35,7 @@ export function classifyCommand(): Command {
     .argument("<images...>", "PNG, JPEG or WebP files")
     .requiredOption("--labels <list>", "labels, comma-separated", nameList)
     .option("--template <text>", "text around a label; {} stands for it", "a photo of {}");
-  return withCommonOptions(withCalibrationOption(command))
+  return withCommonOptions(withJpegOption(withCalibrationOption(command)))
     .addHelpText("after", "\nExample:\n  fovea classify ./clip *.jpg --labels 'a cat,a dog' --template 'a photo of {}'")
     .action(classify);
 }
@@ -37,17 +44,34 @@ async function classify(model: string, images: readonly string[], options: Class
   const { labels, template } = options;
   checkLabels(labels, { template });
   await checkPictures(images);
-  await withRuntime(options, async ({ host, runtime, progress }) => {
-    const encoder = await runtime.load(model, { components: ["vision", "text"], ...weightOptions(options) });
+  const once = await oneShot(model, images.length + labels.length, options);
+  const run = async ({ host, runtime, progress }: Opened): Promise<void> => {
+    const wanted = {
+      components: ["vision", "text"] as const,
+      ...weightOptions(options),
+      ...jpegOption(options),
+      ...once.load,
+    };
+    const encoder = await runtime.load(model, wanted);
     const found = await classifyImages(encoder, images, labels, {
       template,
       onProgress: progress.onEncoded,
     });
     progress.stop();
+    sayReduced(encoder);
     const results = images.map((image, i) => ({ image, ...found[i] }));
     if (options.json === true) {
       const { device, target } = runtime;
-      printJson({ model, runtime: host.name, device, target, ...dtypeOption(options), labels, results });
+      printJson({
+        model,
+        runtime: host.name,
+        device,
+        target,
+        ...dtypeOption(options),
+        ...jpegReport(encoder),
+        labels,
+        results,
+      });
       return;
     }
     print(
@@ -56,5 +80,6 @@ async function classify(model: string, images: readonly string[], options: Class
         results.map((r) => [r.image, r.label, `${(100 * r.probability).toFixed(1)}%`]),
       ),
     );
-  });
+  };
+  await withRuntime(options, run, once.runtime);
 }

@@ -8,17 +8,23 @@ import { didYouMean } from "../session/check.ts";
 import { writeSizes } from "../session/tune_ranges.ts";
 import type { EncodeInputs, Encoder, RecordedSizes, VideoInput } from "../session.ts";
 import { embedBulk } from "./embed_bulk.ts";
+import { oneShot } from "./one_shot.ts";
 import {
   type CalibrationOption,
   type CommonOptions,
   dtypeOption,
+  type JpegOption,
+  jpegOption,
+  jpegReport,
   nameList,
   nonEmpty,
   type Opened,
+  sayReduced,
   weightOptions,
   wholeNumber,
   withCalibrationOption,
   withCommonOptions,
+  withJpegOption,
   withRuntime,
 } from "./options.ts";
 import { checkPictures, checkVideos, RECORDING } from "./pictures.ts";
@@ -26,7 +32,7 @@ import { oneLine, table } from "./table.ts";
 import { print, printJson, say } from "./terminal.ts";
 import { type TraceOptions, traceFile, withTraceOption } from "./trace_file.ts";
 
-interface EmbedOptions extends CommonOptions, CalibrationOption, TraceOptions {
+interface EmbedOptions extends CommonOptions, CalibrationOption, JpegOption, TraceOptions {
   readonly text?: readonly string[];
   readonly video?: readonly string[];
   readonly fps?: number;
@@ -58,7 +64,7 @@ export function embedCommand(): Command {
     .option("--out <file>", "write x.safetensors, x.json or x.npy, - prints JSON; x.parquet holds a row for each file")
     .option("--resume", "a row for each file: go on with what --out and the journal beside it hold")
     .option("--shard-rows <n>", "a row for each file: rows of x-00000.parquet, x-00001.parquet, …", wholeNumber(1));
-  return withCommonOptions(withCalibrationOption(withTraceOption(command)))
+  return withCommonOptions(withJpegOption(withCalibrationOption(withTraceOption(command))))
     .addHelpText(
       "after",
       "\nExamples:\n  fovea embed ./clip cat.jpg dog.png --out vectors.safetensors\n  fovea embed ./qwen2.5-vl --video clip.gif frames/ --json\n  fovea embed ./clip --text 'a cat' 'a dog' --json\n  fovea embed ./clip 'photos/**' --out photos.parquet --resume",
@@ -86,8 +92,11 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
   await checkPictures(files);
   await checkVideos(videos);
   const sizes: RecordedSizes[] = [];
-  const trace = traceFile(options);
+  const trace = await traceFile(options);
   const recording = options.record === undefined ? {} : { onSizes: (one: RecordedSizes) => void sizes.push(one) };
+  // A video holds any number of pictures.
+  const inputs = videos.length > 0 ? Number.POSITIVE_INFINITY : files.length + texts.length;
+  const once = await oneShot(model, inputs, options);
   const run = async ({ host, runtime, progress }: Opened): Promise<void> => {
     const given: Readonly<Record<Kind, readonly string[]>> = {
       images: files.filter((f) => !RECORDING.test(f)),
@@ -99,15 +108,20 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
     const encoder = await runtime.load(model, {
       components: [...new Set(kinds.map((kind) => MODALITY_OF[kind]))],
       ...weightOptions(options),
+      ...once.load,
+      ...jpegOption(options),
     });
-    const inputs: Readonly<Record<Kind, EncodeInputs[Kind]>> = { ...given, videos: await timed(host, videos, fps) };
+    const timedInputs: Readonly<Record<Kind, EncodeInputs[Kind]>> = {
+      ...given,
+      videos: await timed(host, videos, fps),
+    };
     const wanted = wantedOutputs(encoder, kinds, options.outputs, out?.endsWith(".npy") !== true);
     const tensors: Record<string, Tensor> = {};
     const inputsOf: Record<string, readonly string[]> = {};
     for (const kind of kinds) {
       const outputs = wanted[kind] ?? [];
       if (outputs.length === 0) continue;
-      const result = await encoder.encode({ [kind]: inputs[kind] }, { outputs, onProgress: progress.onEncoded });
+      const result = await encoder.encode({ [kind]: timedInputs[kind] }, { outputs, onProgress: progress.onEncoded });
       for (const [name, tensor] of Object.entries(result as Readonly<Record<string, Tensor>>)) {
         // Towers share names of results; the second to come is told apart by what it was made of.
         const own = name in tensors ? `${PREFIXES[kind]}_${name}` : name;
@@ -116,10 +130,21 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
       }
     }
     progress.stop();
-    await trace.write(host);
+    sayReduced(encoder);
+    await trace.close();
     if (options.record !== undefined) await addSizes(host, options.record, sizes);
     const { device, target } = runtime;
-    const head = { model, runtime: host.name, device, target, ...dtypeOption(options), files, texts, videos };
+    const head = {
+      model,
+      runtime: host.name,
+      device,
+      target,
+      ...dtypeOption(options),
+      ...jpegReport(encoder),
+      files,
+      texts,
+      videos,
+    };
     if (out !== undefined && out !== "-") {
       await writeOut(host, out, tensors, head);
       if (options.json !== true)
@@ -135,7 +160,7 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
       print(summary(tensors, inputsOf));
     }
   };
-  await withRuntime(options, run, { ...recording, ...trace.sink });
+  await withRuntime(options, run, { ...recording, ...trace.sink, ...once.runtime });
 }
 
 /** Whether a row for each file is wanted, rather than whole results of a few inputs. */

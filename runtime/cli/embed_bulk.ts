@@ -13,6 +13,7 @@ export interface BulkOptions extends CommonOptions, CalibrationOption {
   readonly outputs?: readonly string[];
   readonly record?: string;
   readonly trace?: string;
+  readonly jpegShrinkOnLoad?: true;
   readonly resume?: boolean;
   readonly shardRows?: number;
 }
@@ -53,11 +54,13 @@ function checkBulk(options: BulkOptions): { readonly out: string; readonly outpu
   if (out === undefined || out === "-") {
     throw new FoveaError("bad_usage", "--resume and --shard-rows go with --out x.parquet, x.safetensors or x.npy.");
   }
-  const odd = (["text", "video", "record", "trace"] as const).find((name) => options[name] !== undefined);
+  const odd = (["text", "video", "record", "trace", "jpegShrinkOnLoad"] as const).find(
+    (name) => options[name] !== undefined,
+  );
   if (odd !== undefined) {
     throw new FoveaError(
       "bad_usage",
-      `--${odd} does not go with a row for each file; leave it out, or leave out --resume, --shard-rows and .parquet.`,
+      `--${odd === "jpegShrinkOnLoad" ? "jpeg-shrink-on-load" : odd} does not go with a row for each file; leave it out, or leave out --resume, --shard-rows and .parquet.`,
     );
   }
   if (outputs === undefined) return { out };

@@ -11,7 +11,7 @@ import { LOG_TOPICS, type LogTopic } from "../session/journal.ts";
 import { type LogOptions, MAX_THREADS } from "../session/options.ts";
 import { openPlugin } from "../session/plugin_files.ts";
 import { readLock } from "../session/plugin_lock.ts";
-import { createRuntime, type HubSettings, type Runtime, type RuntimeOptions } from "../session.ts";
+import { createRuntime, type Encoder, type HubSettings, type Runtime, type RuntimeOptions } from "../session.ts";
 import { type ProgressBar, progressBar, say } from "./terminal.ts";
 
 export interface HubOptions {
@@ -203,11 +203,13 @@ export async function openRuntime(options: CommonOptions, more: RuntimeOptions =
   return { host, runtime, progress };
 }
 
+const FORMS = { wasm: "WebAssembly", component: "component", wgsl: "WGSL" } as const;
+
 /** A plugin that commands use, and where it comes from. */
 export interface ConfiguredPlugin {
   readonly plugin: Plugin;
   readonly source: string;
-  readonly form: "built in" | "JavaScript" | "WebAssembly" | "WGSL";
+  readonly form: "built in" | "JavaScript" | "WebAssembly" | "component" | "wasm-pack, trusted glue" | "WGSL";
 }
 
 /**
@@ -224,8 +226,11 @@ async function addedPlugins(
     [...new Set([...configured, ...lock.keys(), ...named])].map(async (given): Promise<readonly ConfiguredPlugin[]> => {
       if (typeof given !== "string") return [{ plugin: given, source: "configuration", form: "JavaScript" }];
       const opened = await openPlugin(given, { pinned: lock.get(given)?.digest });
-      if ("plugins" in opened) return opened.plugins.map((plugin) => ({ plugin, source: given, form: "JavaScript" }));
-      return [{ plugin: opened.plugin, source: given, form: opened.manifest.form === "wgsl" ? "WGSL" : "WebAssembly" }];
+      if ("plugins" in opened) {
+        const form = opened.form === "javascript" ? "JavaScript" : "wasm-pack, trusted glue";
+        return opened.plugins.map((plugin) => ({ plugin, source: given, form }));
+      }
+      return [{ plugin: opened.plugin, source: given, form: FORMS[opened.manifest.form] }];
     }),
   );
   return all.flat();
@@ -274,6 +279,36 @@ export function withCalibrationOption(command: Command): Command {
 export function weightOptions(options: CommonOptions & CalibrationOption): CalibrationOption & { dtype?: WeightDType } {
   const { calibration } = options;
   return { ...dtypeOption(options), ...(calibration === undefined ? {} : { calibration }) };
+}
+
+/** Of commands that encode pictures. */
+export interface JpegOption {
+  readonly jpegShrinkOnLoad?: true;
+}
+
+export function withJpegOption(command: Command): Command {
+  return command.option(
+    "--jpeg-shrink-on-load",
+    "read JPEG files at a reduced size where the model's own is far smaller: faster, other pixels than the reference (needs sharp)",
+  );
+}
+
+/** How JPEG files are read, as an option of `load` and for what is printed. */
+export function jpegOption({ jpegShrinkOnLoad }: JpegOption): JpegOption {
+  return jpegShrinkOnLoad === undefined ? {} : { jpegShrinkOnLoad };
+}
+
+/** What JSON says of reading JPEG files at a reduced size; nothing where that was not asked for. */
+export function jpegReport(encoder: Encoder): { readonly reducedJpegs?: number } {
+  return encoder.jpegShrinkOnLoad ? { reducedJpegs: encoder.stats().reducedJpegs } : {};
+}
+
+/** Says on stderr that pictures have other pixels than the reference's. */
+export function sayReduced(encoder: Encoder): void {
+  const { reducedJpegs } = encoder.stats();
+  if (reducedJpegs === 0) return;
+  const [files, were] = reducedJpegs === 1 ? ["file", "was"] : ["files", "were"];
+  say(`fovea: ${reducedJpegs} JPEG ${files} ${were} read at a reduced size (--jpeg-shrink-on-load)`);
 }
 
 /** The type of weights that was asked for, as an option of `load`. */

@@ -26,15 +26,27 @@ function memoryText({ isolation, manifest }: Foreign): string {
     : "memory: not enforced; it is trusted with all of the device's memory";
 }
 
+/** What code of a form may ask of the host. */
+function hostText({ manifest }: Foreign): string {
+  return manifest.form === "component"
+    ? "no files, network or environment; clocks and randomness alone, where jco links it"
+    : "no imports, so no files, network, clock or environment";
+}
+
 /** What holds for code of a form, whatever it tries. */
-function enforcedText(foreign: Foreign | undefined): readonly string[] {
-  if (foreign === undefined) return ["enforced: nothing; it is trusted code with all that this process may do"];
-  const memory = memoryText(foreign);
+function enforcedText(form: PluginCheck["form"], foreign: Foreign | undefined): readonly string[] {
+  if (foreign === undefined) {
+    return [
+      form === "wasm-pack"
+        ? "enforced: nothing; its glue is trusted code with all that this process may do, and so is its module behind it"
+        : "enforced: nothing; it is trusted code with all that this process may do",
+    ];
+  }
   return [
-    `enforced: ${memory}`,
+    `enforced: ${memoryText(foreign)}`,
     "          loops: stopped after what its declared work allows",
     "          numbers: compared with the reference at sampled sizes and elements before it serves",
-    "          host: no imports, so no files, network, clock or environment",
+    `          host: ${hostText(foreign)}`,
   ];
 }
 
@@ -46,9 +58,12 @@ function kernelText({ kernel, points, worst, microseconds, builtIn, problems }: 
   return [`kernel ${kernel}`, ...(problems.length === 0 ? [right, speed] : problems.map((p) => `  wrong: ${p}`))];
 }
 
-const FORMS: Readonly<Record<Foreign["manifest"]["form"], string>> = {
+const FORMS: Readonly<Record<PluginCheck["form"], string>> = {
   wasm: "core WebAssembly with plugin.json",
+  component: "WebAssembly component of the world fovea:kernel@1.0.0",
+  "wasm-pack": "package of wasm-pack, with its glue",
   wgsl: "bundle of WGSL with plugin.json",
+  javascript: "JavaScript module",
 };
 
 function filesText({ manifest, modules }: Foreign): readonly string[] {
@@ -56,28 +71,33 @@ function filesText({ manifest, modules }: Foreign): readonly string[] {
   return manifest.builds.map((b) => `build: ${b.file}, ${modules.get(b.file)} bytes, ${features(b.features)}`);
 }
 
-function checkText({ foreign, plugins, kernels }: PluginCheck): string {
+function checkText({ form, foreign, plugins, kernels, problems }: PluginCheck): string {
   const lines = plugins.map((p) => {
     const brings = [
       ...(p.kernels ?? []).map((k) => `kernel ${k.name} (${k.device})`),
       ...(p.encoders ?? []).map((e) => `encoder ${e.name}`),
       ...(p.devices ?? []).map((d) => `device ${d.kind}`),
+      ...(p.images ?? []).flatMap((i) => [
+        ...(i.decode === undefined ? [] : ["decoding of pictures"]),
+        ...(i.resize === undefined ? [] : ["resizing of pictures"]),
+      ]),
     ];
     return `${p.name} ${p.version}, abi ${p.abi}: ${brings.join(", ") || "nothing"}`;
   });
-  if (foreign === undefined) return ["form: JavaScript module", ...lines, ...enforcedText(undefined)].join("\n");
   return [
-    `form: ${FORMS[foreign.manifest.form]}`,
+    `form: ${FORMS[form]}`,
     ...lines,
-    ...filesText(foreign),
-    ...enforcedText(foreign),
+    ...(foreign === undefined ? [] : filesText(foreign)),
+    ...enforcedText(form, foreign),
+    ...problems.map((p) => `wrong: ${p}`),
     ...kernels.flatMap(kernelText),
   ].join("\n");
 }
 
-function checkData({ foreign, plugins, digest, kernels }: PluginCheck): object {
+function checkData({ form, foreign, plugins, digest, kernels, problems }: PluginCheck): object {
   return {
-    form: foreign?.manifest.form ?? "javascript",
+    form,
+    problems,
     isolation: foreign?.isolation ?? null,
     digest,
     plugins: plugins.map(({ name, version, abi }) => ({ name, version, abi })),
@@ -85,21 +105,23 @@ function checkData({ foreign, plugins, digest, kernels }: PluginCheck): object {
   };
 }
 
+const isRight = ({ kernels, problems }: PluginCheck): boolean =>
+  problems.length === 0 && kernels.every((k) => k.problems.length === 0);
+
 async function check(source: PluginSource, { isolation, json }: CheckOptions): Promise<void> {
   const found = await checkPlugin(source, isolation === undefined ? {} : { isolation });
   if (json === true) printJson(checkData(found));
   else print(checkText(found));
-  if (found.kernels.some((k) => k.problems.length > 0)) setExitCode(1);
+  if (!isRight(found)) setExitCode(1);
 }
 
 /** Pins what was checked; what has something wrong is not added. */
 async function add(source: string, { isolation, json }: CheckOptions): Promise<void> {
   const found = await checkPlugin(source, isolation === undefined ? {} : { isolation });
-  const isSound = found.kernels.every((k) => k.problems.length === 0);
-  const { digest, plugins, foreign } = found;
+  const isSound = isRight(found);
+  const { digest, form, plugins } = found;
   if (isSound) {
     const host = await detectHost();
-    const form = foreign?.manifest.form ?? "javascript";
     const entry = { plugins: plugins.map((p) => `${p.name}@${p.version}`), form, digest } as const;
     await writeLock(host, new Map([...(await readLock(host)), [source, entry]]));
   }
@@ -176,13 +198,15 @@ async function list(options: ListOptions): Promise<void> {
     kernels: plugin.kernels?.length ?? 0,
     encoders: (plugin.encoders ?? []).map((e) => e.name),
     devices: (plugin.devices ?? []).map((d) => d.kind),
+    images: (plugin.images ?? []).map((i) => i.name),
   }));
   if (options.json === true) {
     printJson(rows);
     return;
   }
   const cells = rows.map((r) => {
-    const brings = [...r.devices, ...r.encoders, ...(r.kernels === 0 ? [] : [`${r.kernels} kernels`])];
+    const images = r.images.length === 0 ? [] : ["work on pictures"];
+    const brings = [...r.devices, ...r.encoders, ...(r.kernels === 0 ? [] : [`${r.kernels} kernels`]), ...images];
     return [r.name, r.version, r.form, r.source, brings.join(", ")];
   });
   print(table(["plugin", "version", "form", "from", "brings"], cells));

@@ -1,26 +1,31 @@
 /** The command line as a function, for the program that a user starts and for others that call it. */
 import { Command, CommanderError } from "commander";
 import { VERSION } from "../core/version.ts";
-import { benchCommand } from "./bench.ts";
-import { buildCommand } from "./build.ts";
-import { cacheCommand } from "./cache.ts";
-import { classifyCommand } from "./classify.ts";
-import { doctorCommand } from "./doctor.ts";
-import { embedCommand } from "./embed.ts";
-import { enqueueCommand } from "./enqueue.ts";
-import { explainCommand } from "./explain.ts";
-import { pluginCommand } from "./plugin.ts";
-import { pullCommand } from "./pull.ts";
-import { queueCommand } from "./queue.ts";
-import { reportCommand } from "./report.ts";
-import { searchCommand } from "./search.ts";
-import { serveCommand } from "./serve.ts";
 import { exitCode, fail, print, type Streams, say, setExitCode, writeTo } from "./terminal.ts";
-import { tuneCommand } from "./tune.ts";
-import { verifyCommand } from "./verify.ts";
-import { workerCommand } from "./worker.ts";
 
-function createProgram(): Command {
+/** All commands in the order of the help, each with what its module needs and no other: most take longer to load than to run. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  embed: async () => (await import("./embed.ts")).embedCommand(),
+  search: async () => (await import("./search.ts")).searchCommand(),
+  classify: async () => (await import("./classify.ts")).classifyCommand(),
+  verify: async () => (await import("./verify.ts")).verifyCommand(),
+  bench: async () => (await import("./bench.ts")).benchCommand(),
+  explain: async () => (await import("./explain.ts")).explainCommand(),
+  tune: async () => (await import("./tune.ts")).tuneCommand(),
+  build: async () => (await import("./build.ts")).buildCommand(),
+  cache: async () => (await import("./cache.ts")).cacheCommand(),
+  pull: async () => (await import("./pull.ts")).pullCommand(),
+  plugin: async () => (await import("./plugin.ts")).pluginCommand(),
+  doctor: async () => (await import("./doctor.ts")).doctorCommand(),
+  report: async () => (await import("./report.ts")).reportCommand(),
+  serve: async () => (await import("./serve.ts")).serveCommand(),
+  enqueue: async () => (await import("./enqueue.ts")).enqueueCommand(),
+  worker: async () => (await import("./worker.ts")).workerCommand(),
+  queue: async () => (await import("./queue.ts")).queueCommand(),
+};
+
+/** @param name of the one command that is wanted; help and hints for what is no command need all */
+async function createProgram(name: string | undefined): Promise<Command> {
   const program = new Command("fovea")
     .description("Compiles and runs the vision, audio and text encoders of multimodal models.")
     .version(VERSION)
@@ -28,26 +33,9 @@ function createProgram(): Command {
       "after",
       "\nExamples:\n  fovea embed ./clip photo.jpg --text 'a cat'\n  fovea classify ./clip *.png --labels 'cat,dog'\n  fovea pull hf:openai/clip-vit-base-patch32\n  fovea doctor",
     );
-  const commands = [
-    embedCommand,
-    searchCommand,
-    classifyCommand,
-    verifyCommand,
-    benchCommand,
-    explainCommand,
-    tuneCommand,
-    buildCommand,
-    cacheCommand,
-    pullCommand,
-    pluginCommand,
-    doctorCommand,
-    reportCommand,
-    serveCommand,
-    enqueueCommand,
-    workerCommand,
-    queueCommand,
-  ];
-  for (const create of commands) program.addCommand(create());
+  const isCommand = name !== undefined && Object.hasOwn(COMMANDS, name);
+  const wanted = isCommand ? [COMMANDS[name]] : Object.values(COMMANDS);
+  for (const create of wanted) program.addCommand(await create());
   // exitOverride is not inherited by commands that were made on their own.
   for (const command of withSubcommands(program)) {
     command
@@ -73,7 +61,7 @@ function withSubcommands(command: Command): readonly Command[] {
 export async function runProgram(args: readonly string[], streams: Streams): Promise<number> {
   writeTo(streams);
   try {
-    await createProgram().parseAsync([...args], { from: "user" });
+    await (await createProgram(args[0])).parseAsync([...args], { from: "user" });
   } catch (error) {
     if (error instanceof CommanderError) setExitCode(error.exitCode === 0 ? 0 : 2);
     else fail(error, args.includes("--verbose"));

@@ -9,6 +9,8 @@ import {
   type CalibrationOption,
   CONFIG_FILE,
   type CommonOptions,
+  type JpegOption,
+  jpegOption,
   MODALITIES,
   nameList,
   nonEmpty,
@@ -17,12 +19,13 @@ import {
   wholeNumber,
   withCalibrationOption,
   withCommonOptions,
+  withJpegOption,
   withRuntime,
 } from "./options.ts";
 import { print, say } from "./terminal.ts";
 import { type TraceOptions, traceFile, withTraceOption } from "./trace_file.ts";
 
-interface ServeOptions extends Omit<CommonOptions, "token">, CalibrationOption, TraceOptions {
+interface ServeOptions extends Omit<CommonOptions, "token">, CalibrationOption, JpegOption, TraceOptions {
   readonly port: number;
   readonly host: string;
   readonly components?: readonly string[];
@@ -63,7 +66,7 @@ export function serveCommand(): Command {
     .option("--cors <origins>", "origins whose pages may ask, comma-separated; * is everybody", nameList)
     .option("--allow-images-from <hosts>", "hosts that pictures are fetched from, comma-separated", nameList)
     .option("--no-log", "no line about each request");
-  return withCommonOptions(withCalibrationOption(withTraceOption(command)), CONFIG_FILE, HUB_TOKEN)
+  return withCommonOptions(withJpegOption(withCalibrationOption(withTraceOption(command))), CONFIG_FILE, HUB_TOKEN)
     .addHelpText(
       "after",
       "\nStdout has a line of JSON for each request; SIGHUP loads the models again, SIGINT and SIGTERM answer what was accepted and end.\n" +
@@ -96,11 +99,12 @@ function nameOf(model: string): string {
 /** Models by name. @throws FoveaError `bad_usage` */
 function namedModels(
   models: readonly string[],
-  { components, dtype, calibration }: ServeOptions,
+  { components, dtype, calibration, jpegShrinkOnLoad }: ServeOptions,
 ): Readonly<Record<string, { readonly source: string } & ServedModel>> {
   const load = {
     ...(dtype === undefined ? {} : { dtype }),
     ...(calibration === undefined ? {} : { calibration }),
+    ...jpegOption({ jpegShrinkOnLoad }),
     ...(components === undefined ? {} : { components: components as ("vision" | "text" | "audio")[] }),
   };
   const named = new Map<string, { source: string } & ServedModel>();
@@ -129,7 +133,7 @@ function serverOptions(options: ServeOptions): Partial<ServerOptions> {
 }
 
 /** The line that says what is served. */
-function startLine(app: ServerApp, url: string, { runtime }: Opened): string {
+function startLine(app: ServerApp, url: string, { runtime }: Opened, options: JpegOption): string {
   const models = app
     .served()
     .map(({ name, modelType, modalities }) => `${name} (${modelType}: ${modalities.join(", ")})`);
@@ -137,15 +141,16 @@ function startLine(app: ServerApp, url: string, { runtime }: Opened): string {
   const workers = runtime.threads === 0 ? "no workers" : `${runtime.threads} workers`;
   return (
     `fovea: serving ${models.join(", ")} at ${url} on ${runtime.device} (${runtime.target}, ${workers}); ` +
-    `sealed with ${compiled + cacheHits} artifacts, ${cacheHits} of them from the cache`
+    `sealed with ${compiled + cacheHits} artifacts, ${cacheHits} of them from the cache` +
+    (options.jpegShrinkOnLoad === true ? "; JPEG files may be read at a reduced size" : "")
   );
 }
 
 async function serveModels(models: readonly string[], options: ServeOptions): Promise<void> {
   const served = namedModels(models, options);
-  const trace = traceFile(options);
+  const trace = await traceFile(options);
   const run = async (opened: Opened): Promise<void> => {
-    const { host, runtime, progress } = opened;
+    const { runtime, progress } = opened;
     const { createApp, serve } = await import("../server/mod.ts");
     const write = options.log ? { log: (line: object) => print(JSON.stringify(line)) } : {};
     const app = createApp({ runtime, models: served, ...serverOptions(options), ...write });
@@ -157,12 +162,12 @@ async function serveModels(models: readonly string[], options: ServeOptions): Pr
       app.reload().catch((error: unknown) => say(`fovea: ${error instanceof Error ? error.message : String(error)}`));
     };
     process.on("SIGHUP", reload);
-    say(startLine(app, server.url, opened));
+    say(startLine(app, server.url, opened, options));
     const signal = await ended;
     say(`fovea: ${signal}: answering what was accepted, then closing`);
     process.off("SIGHUP", reload);
     await server.close();
-    await trace.write(host);
+    await trace.close();
   };
   const { token: _, hubToken, ...common } = options;
   await withRuntime({ ...common, ...(hubToken === undefined ? {} : { token: hubToken }) }, run, trace.sink);

@@ -2,13 +2,16 @@
 import { Command } from "commander";
 import { FoveaError } from "../core/diagnostics.ts";
 import { readSizes } from "../session/tune_ranges.ts";
-import type { TunedComponent } from "../session.ts";
-import { type CommonOptions, nonEmpty, wholeNumber, withCommonOptions, withRuntime } from "./options.ts";
+import type { EncodeInputs, RecordedSizes, Runtime, TunedComponent } from "../session.ts";
+import { type CommonOptions, nonEmpty, type Opened, wholeNumber, withCommonOptions, withRuntime } from "./options.ts";
+import { checkPictures, RECORDING } from "./pictures.ts";
 import { table } from "./table.ts";
 import { print, printJson, say } from "./terminal.ts";
 
 interface TuneRangesCommandOptions extends CommonOptions {
-  readonly fromTrace: string;
+  readonly fromTrace?: string;
+  readonly record?: readonly string[];
+  readonly text?: readonly string[];
   readonly budget?: number;
   readonly measure?: boolean;
   readonly out?: string;
@@ -18,18 +21,20 @@ export function rangesCommand(): Command {
   const command = new Command("ranges")
     .description("Learn each component's compile ranges from recorded sizes; write them as a configuration.")
     .argument("<model>", "model folder; config.json is enough")
-    .requiredOption(
+    .option(
       "--from-trace <file>",
       "sizes as JSON lines, as `fovea embed --record` and `onSizes` give them",
       nonEmpty("a file"),
     )
+    .option("--record <files...>", "instead: pictures and recordings, encoded one by one to learn from their sizes")
+    .option("--text <texts...>", "texts to encode with, or in place of, --record")
     .option("--budget <n>", "most artifacts of a component; its maxArtifacts unless given", wholeNumber(1))
     .option("--measure", "compile both divisions and run the sizes that take the most time with each, in turns")
     .option("--out <file>", "write the configuration there, such as fovea.config.json; it is printed otherwise");
   return withCommonOptions(command)
     .addHelpText(
       "after",
-      "\nExamples:\n  fovea embed ./clip --text 'a cat' --record sizes.jsonl\n  fovea tune ranges ./clip --from-trace sizes.jsonl --measure --out fovea.config.json",
+      "\nExamples:\n  fovea embed ./clip --text 'a cat' --record sizes.jsonl\n  fovea tune ranges ./clip --from-trace sizes.jsonl --measure --out fovea.config.json\n  fovea tune ranges ./qwen2.5-vl --record *.jpg --budget 6",
     )
     .action(tuneRangesOf);
 }
@@ -44,9 +49,23 @@ async function tuneRangesOf(model: string, options: TuneRangesCommandOptions): P
   if (options.out !== undefined && !options.out.endsWith(".json")) {
     throw new FoveaError("bad_usage", `--out ${options.out} must end in .json, such as fovea.config.json.`);
   }
-  await withRuntime(options, async ({ host, runtime, progress }) => {
-    const lines = new TextDecoder().decode(await host.readFile(options.fromTrace));
-    const sizes = readSizes(lines, options.fromTrace);
+  const { fromTrace, record = [], text: texts = [] } = options;
+  const inputs = inputsOf(record, texts);
+  if ((fromTrace === undefined) === (inputs.length === 0)) {
+    throw new FoveaError(
+      "bad_usage",
+      "Sizes come from one place: give either --from-trace with a file of them, or inputs to encode as --record and --text.",
+    );
+  }
+  await checkPictures(record);
+  const recorded: RecordedSizes[] = [];
+  const onSizes = (one: RecordedSizes): void => void recorded.push(one);
+  const run = async ({ host, runtime, progress }: Opened): Promise<void> => {
+    if (fromTrace === undefined) await encodeEach(runtime, model, inputs);
+    const sizes =
+      fromTrace === undefined
+        ? [...recorded]
+        : readSizes(new TextDecoder().decode(await host.readFile(fromTrace)), fromTrace);
     const tuned = await runtime.tuneRanges(model, sizes, {
       ...(options.budget === undefined ? {} : { budget: options.budget }),
       ...(options.measure === undefined ? {} : { measure: options.measure }),
@@ -64,7 +83,28 @@ async function tuneRangesOf(model: string, options: TuneRangesCommandOptions): P
     print(comparison(tuned));
     if (options.out === undefined) print(`\n${JSON.stringify(config, null, 2)}`);
     else say(`wrote ${options.out}`);
-  });
+  };
+  await withRuntime(options, run, fromTrace === undefined ? { onSizes } : {});
+}
+
+/** Each file and text as a call of its own. */
+function inputsOf(files: readonly string[], texts: readonly string[]): readonly EncodeInputs[] {
+  const ofFile = (file: string): EncodeInputs => (RECORDING.test(file) ? { audio: [file] } : { images: [file] });
+  return [...files.map(ofFile), ...texts.map((text) => ({ texts: [text] }))];
+}
+
+const MODALITY_OF = { images: "vision", audio: "audio", texts: "text" } as const;
+
+/** Runs what the runtime's `onSizes` is told of. */
+async function encodeEach(runtime: Runtime, model: string, inputs: readonly EncodeInputs[]): Promise<void> {
+  const kinds = Object.keys(MODALITY_OF) as (keyof typeof MODALITY_OF)[];
+  const components = kinds.filter((kind) => inputs.some((input) => input[kind] !== undefined));
+  const encoder = await runtime.load(model, { components: components.map((kind) => MODALITY_OF[kind]) });
+  try {
+    for (const input of inputs) await encoder.encode(input);
+  } finally {
+    encoder.close();
+  }
 }
 
 /** Milliseconds now and tuned, and what is saved. */

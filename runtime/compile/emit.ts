@@ -150,10 +150,12 @@ function weightUse(node: Node, layout: PackedLayout | undefined, options: EmitOp
     outputs: [{ name: "w", node: value }],
   };
   const keep = layout?.keep === true ? { keep: true } : {};
+  const inPlace = layout?.inPlace === true && graph.inputs.length === 1 && options.view(value).base.op === "input";
   const use = {
     bytes,
     ...stored,
     ...keep,
+    ...(inPlace ? { inPlace } : {}),
     sources,
     prologue: lowerPrologue(graph, { ...options, opByOp: false }, layout, box),
   };

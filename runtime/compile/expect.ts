@@ -3,14 +3,15 @@ import type { Expectation } from "../abi/artifact.ts";
 import { encodeFloats } from "../core/base64.ts";
 import { type Bindings, type Box, type Dim, evaluate, type Interval } from "../core/dim.ts";
 import { DTYPE_BYTES, type DType } from "../core/dtype.ts";
-import { type Fill, type FillReader, fillReader, nameSeed } from "../core/fill.ts";
+import { type FillReader, fillReader, nameSeed } from "../core/fill.ts";
 import { hash32 } from "../core/random.ts";
 import { createSampler } from "../ir/evaluate/sample.ts";
 import type { Reader } from "../ir/evaluate/sample_reader.ts";
 import { createWeightReaders, isComputed } from "../ir/evaluate/sample_weights.ts";
-import { type Graph, nodesOf, topological, weightOnly } from "../ir/graph.ts";
+import { topological, weightOnly } from "../ir/graph.ts";
 import type { Node, OpKind, OpTable } from "../ir/node.ts";
 import type { StepGroup } from "./emit.ts";
+import { fillFor, weightFill } from "./fills.ts";
 import { createViewResolver } from "./views.ts";
 
 /** How much is sampled and what it may cost; all in counts, so that equal graphs have equal expectations everywhere. */
@@ -54,9 +55,6 @@ const COLUMNS_AT_ENDS = 8;
 /** Share of the values' root mean square: several times what f32 sums of some thousand terms lose. */
 const TOLERANCE = 1e-5;
 
-/** Squares of smaller values come near to where f32 loses bits. */
-const SMALLEST_SCALE = 2 ** -20;
-
 /** Vectors and register tiles are divisors of this: sizes that it does not divide have tails. */
 const TILE = 16;
 
@@ -94,66 +92,6 @@ function nearer(box: Box, from: Bindings): Bindings {
 
 const sameDims = (a: Bindings, b: Bindings): boolean => Object.keys(a).every((name) => a[name] === b[name]);
 
-const RESAMPLING: readonly string[] = ["resample_columns", "resample_rows"];
-
-/** A resampling's starts, weights whose sums lie in the middle of the range on average, and fraction bits. */
-function tableFill(at: number, node: Node, size: (node: Node, axis: number) => number, seed: number): Fill {
-  const [x, , weights] = node.inputs;
-  const bits = node.attributes.narrow === true ? 14 : 22;
-  if (at === 1) return { kind: "index", seed, below: size(x, node.op === "resample_rows" ? 0 : 1) };
-  if (at === 2) return { kind: "index", seed, below: Math.max(1, Math.floor(2 ** (bits + 1) / size(weights, 1))) };
-  return { kind: "same", value: bits };
-}
-
-/** Ops that take some of their operands for places. */
-const INDEXED: ReadonlySet<string> = new Set(["gather", "take_row", "attention", ...RESAMPLING]);
-
-/** How a buffer is filled, by what ops read in it. */
-function fillFor(
-  base: Node,
-  covers: readonly Node[],
-  view: (node: Node) => { base: Node },
-  seed: number,
-  dims: Bindings,
-): Fill {
-  const size = (node: Node, axis: number): number => evaluate(node.shape[axis], dims);
-  // Where the cover put a dense copy before the claim, the claim's own nodes still name what was copied.
-  const copied = base.op === "contiguous" ? base.inputs[0] : undefined;
-  for (const node of covers) {
-    if (!INDEXED.has(node.op)) continue;
-    const [x] = node.inputs;
-    const at = node.inputs.findIndex((i) => view(i).base === base || i === copied);
-    if (at === 1 && node.op === "gather") return { kind: "index", seed, below: size(x, 0) };
-    if (at === 1 && node.op === "take_row") return { kind: "index", seed, below: size(x, 1) };
-    if (at > 0 && RESAMPLING.includes(node.op)) return tableFill(at, node, size, seed);
-    if (at > 2 && node.op === "attention") {
-      const keys = size(node.inputs[1], 1);
-      if (at === 3 && node.attributes.key_mask === true) return { kind: "mask", seed, row: keys };
-      return { kind: "offsets", count: size(node.inputs[at], 0), total: keys };
-    }
-  }
-  if (base.dtype === "u8") return { kind: "bytes", seed };
-  if (base.dtype !== "f32") return { kind: "index", seed, below: 128 };
-  return { kind: "uniform", seed, scale: uniformScale(covers) };
-}
-
-/** Contents for a graph's inputs by name, such as its ops can read: for runs whose results nobody needs. */
-export function inputFills(graph: Graph, dims: Bindings, table: OpTable): Readonly<Record<string, Fill>> {
-  const view = createViewResolver(table);
-  const covers = nodesOf(graph);
-  const fills = graph.inputs.map((node, i) => [node.attributes.name, fillFor(node, covers, view, i + 1, dims)]);
-  return Object.fromEntries(fills);
-}
-
-/** Values as small as the square root of an epsilon, where a claim has one: larger ones would hide a wrong epsilon. */
-function uniformScale(covers: readonly Node[]): number {
-  const epsilons = covers.flatMap(({ attributes: { eps } }) => (typeof eps === "number" ? [eps] : []));
-  const least = Math.min(1, ...epsilons);
-  let scale = 1;
-  while (scale * scale > least && scale > SMALLEST_SCALE) scale /= 2;
-  return scale;
-}
-
 /** `count` of `below` positions: some at either end, and runs of neighbours drawn between, since few tiles hold those. */
 function draw(count: number, below: number, seed: number, ends: number, run: number): readonly number[] {
   if (below <= count) return [...Array(below).keys()];
@@ -173,6 +111,24 @@ function crossings({ width, height }: Rows, samples: number, seed: number): Pick
   return { columns, rows: draw(Math.ceil(samples / columns.length), height, 2 * seed + 1, ROWS_AT_ENDS, 1) };
 }
 
+/** Positions of all crossings, row by row. Like all that is done for every element, a plain loop: cold engines call slowly. */
+function crossed(rows: readonly number[], columns: readonly number[], width: number): number[] {
+  const positions: number[] = [];
+  for (const row of rows) for (const column of columns) positions.push(row * width + column);
+  return positions;
+}
+
+/** Mean square of what is finite; 0 where nothing is. */
+function meanSquare(values: Float32Array): number {
+  let [sum, finite] = [0, 0];
+  for (let i = 0; i < values.length; i++) {
+    if (!Number.isFinite(values[i])) continue;
+    sum += values[i] * values[i];
+    finite++;
+  }
+  return sum / Math.max(1, finite);
+}
+
 /** Launches with less work, and fewer elements in their results, run whole. */
 const WHOLE_FLOPS = 1e7;
 const WHOLE_ELEMENTS = 2 ** 16;
@@ -187,8 +143,7 @@ function itemsOf(
   const isSmall =
     evaluate(claim.cost.flops, dims) < WHOLE_FLOPS && elementsOf(claim.output.shape, dims) < WHOLE_ELEMENTS;
   if (itemOf === undefined || isSmall) return undefined;
-  const itemAt = itemOf(dims);
-  const items = new Set(rows.flatMap((row) => columns.map((column) => itemAt(row * width + column))));
+  const items = new Set(crossed(rows, columns, width).map(itemOf(dims)));
   const runs: [number, number][] = [];
   for (const item of [...items].sort((a, b) => a - b)) {
     const last = runs[runs.length - 1];
@@ -366,14 +321,7 @@ export function expectationsOf(
       const { width } = size;
       const { rows, columns } = crossings(size, effort.samples[point === 0 ? 0 : 1], index);
       const items = itemsOf(group, dims, width, { rows, columns });
-      const values = new Float32Array(
-        sample(
-          group.claim.output,
-          rows.flatMap((row) => columns.map((column) => row * width + column)),
-        ),
-      );
-      const finite = values.filter((v) => Number.isFinite(v));
-      const square = finite.reduce((sum, v) => sum + v * v, 0) / Math.max(1, finite.length);
+      const values = new Float32Array(sample(group.claim.output, crossed(rows, columns, width)));
       return {
         steps: group.steps,
         dims,
@@ -387,7 +335,7 @@ export function expectationsOf(
         rows,
         columns,
         values: encodeFloats(values),
-        tolerance: TOLERANCE * Math.sqrt(square) + 1e-7,
+        tolerance: TOLERANCE * Math.sqrt(meanSquare(values)) + 1e-7,
         ...(items === undefined ? {} : { items }),
       };
     });
@@ -396,9 +344,3 @@ export function expectationsOf(
 
 const integerType = (dtype: DType): Pick<Expectation, "outputType"> =>
   dtype === "i32" || dtype === "u8" ? { outputType: dtype } : {};
-
-const weightFill = (node: Node): Fill => ({
-  kind: "uniform",
-  seed: nameSeed(node.attributes.name as string),
-  scale: 1,
-});

@@ -113,9 +113,21 @@ function compress(state: Int32Array, w: Int32Array, bytes: Uint8Array, at: numbe
   state[7] += h;
 }
 
+let native: ((bytes: Uint8Array) => string) | undefined;
+
+/**
+ * Puts a runtime's own SHA-256 in the place of the one above, which takes ten times as long until an engine has optimised it.
+ * @param sha256 64 lower-case hexadecimal digits of bytes that nobody shares
+ */
+export function useSha256(sha256: (bytes: Uint8Array) => string): void {
+  native = sha256;
+}
+
 /** SHA-256 of the bytes (a string counts as UTF-8), 64 lower-case hexadecimal digits. */
 export function digestBytes(data: Uint8Array | string): string {
-  return new Sha256().update(data).hex();
+  const bytes = typeof data === "string" ? ENCODER.encode(data) : data;
+  if (native !== undefined && bytes.buffer instanceof ArrayBuffer) return native(bytes);
+  return new Sha256().update(bytes).hex();
 }
 
 /** SHA-256 of the canonical JSON text of plain data. */

@@ -49,11 +49,14 @@ function narrowBf16(bits: number): number {
 
 let widened: Uint32Array | undefined;
 
-/** f32 bits of all f16 values; 256 KiB, built at first use. */
+/** As many values as there are of f16: what the table costs once. */
+const TABLE_SIZE = 65536;
+
+/** f32 bits of all f16 values; 256 KiB, built when there is as much to widen. */
 function widenTable(): Uint32Array {
   if (widened === undefined) {
-    widened = new Uint32Array(65536);
-    for (let half = 0; half < 65536; half++) widened[half] = widenF16(half);
+    widened = new Uint32Array(TABLE_SIZE);
+    for (let half = 0; half < TABLE_SIZE; half++) widened[half] = widenF16(half);
   }
   return widened;
 }
@@ -84,8 +87,12 @@ export function numberToBf16(value: number): number {
 
 /** Writes the values of f16 bits to the start of `into`, which is at least as long. */
 export function f16ToF32(source: Uint16Array, into: Float32Array): void {
-  const table = widenTable();
   const bits = bitsOf(into);
+  if (source.length < TABLE_SIZE && widened === undefined) {
+    for (let i = 0; i < source.length; i++) bits[i] = widenF16(source[i]);
+    return;
+  }
+  const table = widenTable();
   for (let i = 0; i < source.length; i++) bits[i] = table[source[i]];
 }
 

@@ -1,5 +1,24 @@
 /** How decoded pixels become the bytes of a tower's input, as plain data that a processor states and a device carries out. */
 
+/** How many pixels along a side a JPEG decoder makes one of. */
+export type Reduction = 2 | 4 | 8;
+
+/** A picture's size in pixels. */
+export interface PictureSize {
+  readonly width: number;
+  readonly height: number;
+  /**
+   * For a JPEG file that was read at a reduced size: how many pixels along a side one of those stands for that were decoded.
+   * A rest at the end of a side, less than one of them, is not there.
+   */
+  readonly reduction?: Reduction;
+}
+
+/** Pixels that were decoded along a side. */
+export function decodedSide(side: number, reduction: Reduction | 1 = 1): number {
+  return Math.floor(side / reduction);
+}
+
 /**
  * How one axis is resampled: output `i` is `(half + sum over k of source[starts[i] + k] * weights[i * taps + k]) >> bits`,
  * clamped to 0..255, where half is `2 ** (bits - 1)` and `k` is `0..taps - 1`. Sources behind the axis' end have weight 0; an
@@ -43,6 +62,11 @@ export interface PixelCut {
   readonly at: number;
   /** Position of its picture in the request; that of the cut in its plan unless given. */
   readonly picture?: number;
+  /**
+   * Sides of the whole picture after its resize, where that averages neighbours: what tells whether a JPEG file may be read at
+   * a reduced size. A picture with a cut that does not say it is read whole.
+   */
+  readonly resized?: Omit<PictureSize, "reduction">;
 }
 
 /** A u8 input that is filled by cuts. */

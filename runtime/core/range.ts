@@ -57,6 +57,25 @@ function refuse(tag: string, problem: string): never {
   throw new FoveaError("invalid_range", `The compile ranges of component "${tag}" are invalid: ${problem}`);
 }
 
+const FORMS = ["ends", "boxes", "exact"];
+
+/** Of callers that no type checker saw. */
+function checkForm(tag: string, spec: unknown): void {
+  if (spec === "open") return;
+  const expected = 'expected "open", or an object with `ends` or `boxes`, and `exact`';
+  if (typeof spec !== "object" || spec === null || Array.isArray(spec)) {
+    refuse(tag, `they are ${JSON.stringify(spec)}; ${expected}.`);
+  }
+  const odd = Object.keys(spec).find((name) => !FORMS.includes(name));
+  if (odd !== undefined) refuse(tag, `they have a field "${odd}"; ${expected}.`);
+  const { ends, boxes, exact } = spec as Readonly<Record<string, unknown>>;
+  for (const [name, list] of Object.entries({ boxes, exact, ...(ends as object | undefined) })) {
+    if (list === undefined || Array.isArray(list)) continue;
+    const what = name === "boxes" || name === "exact" ? `\`${name}\`` : `the ends of "${name}"`;
+    refuse(tag, `${what} must be a list; found ${JSON.stringify(list)}.`);
+  }
+}
+
 function checkInterval(tag: string, name: string, i: Interval): void {
   const step = i.multipleOf ?? 1;
   if (!Number.isSafeInteger(i.min) || !Number.isSafeInteger(i.max) || i.min < 0)
@@ -229,6 +248,7 @@ function writtenBoxes({ tag, symbols, relations = [] }: Definition, given: reado
  */
 export function splitRanges(symbols: Box, spec: RangeSpec, options: RangeOptions): readonly Box[] {
   const { tag, relations = [] } = options;
+  checkForm(tag, spec);
   const list: RangeList = spec === "open" ? {} : spec;
   const definition: Definition = { ...options, symbols: wholeBox(symbols, spec) };
   for (const [name, i] of Object.entries(definition.symbols)) checkInterval(tag, name, i);

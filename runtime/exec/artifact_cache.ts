@@ -55,12 +55,24 @@ function decodeRecords(bytes: Uint8Array | undefined): readonly CacheRecord[] {
   }
 }
 
-/** The cached artifact for a request on a device with these capabilities, or nothing. Damaged entries count as absent. */
+/** An artifact of a store, with what its bytes say: they need not be written again to know it. */
+export interface CachedArtifact extends CompiledArtifact {
+  /** Digest of its bytes. */
+  readonly digest: string;
+  /** Bytes of the encoded artifact. */
+  readonly bytes: number;
+}
+
+/**
+ * The cached artifact for a request on a device with these capabilities, or nothing. Damaged entries count as absent.
+ * @param readCode gives the verified bytes of a code blob, in place of the store
+ */
 export async function lookup(
   store: Store,
   digest: string,
   capabilities: Capabilities,
-): Promise<CompiledArtifact | undefined> {
+  readCode: (digest: string) => Promise<Uint8Array | undefined> = (d) => getVerified(store, blobKey(d), d),
+): Promise<CachedArtifact | undefined> {
   const records = decodeRecords(await store.get(requestKey(digest)));
   const record = records.find((r) => Object.entries(r.reads).every(([k, v]) => capabilities[k] === v));
   if (record === undefined) return undefined;
@@ -70,11 +82,11 @@ export async function lookup(
     const artifact = decodeArtifact(bytes);
     const code = new Map<string, Uint8Array>();
     for (const d of codeDigests(artifact)) {
-      const blob = await getVerified(store, blobKey(d), d);
+      const blob = await readCode(d);
       if (blob === undefined) return undefined;
       code.set(d, blob);
     }
-    return { artifact, code };
+    return { artifact, code, digest: record.artifact, bytes: bytes.length };
   } catch {
     return undefined;
   }

@@ -65,9 +65,10 @@ const portBytes = ({ shape, dtype }: Port): number =>
   shape.reduce<number>((n, d) => n * (d as number), DTYPE_BYTES[dtype]);
 
 /** Device bytes that loading a weight takes for a while, beside those that it keeps. */
-export function stagingBytes({ prologue }: WeightUse): number {
+export function stagingBytes({ prologue, inPlace }: WeightUse): number {
   if (prologue === undefined) return 0;
-  return [...prologue.inputs.map(portBytes), ...slotBytes(prologue, {})].reduce((a, b) => a + b, 0);
+  const inputs = inPlace === true ? [] : prologue.inputs.map(portBytes);
+  return [...inputs, ...slotBytes(prologue, {})].reduce((a, b) => a + b, 0);
 }
 
 /** How weights are read, and where they pass through. */
@@ -135,7 +136,7 @@ async function runPrologue(way: Way, use: WeightUse, destination: DeviceBuffer):
       taken.push(buffer);
       return buffer;
     };
-    const inputs = list.inputs.map((p) => stage(portBytes(p)));
+    const inputs = use.inPlace === true ? [destination] : list.inputs.map((p) => stage(portBytes(p)));
     const slots = slotBytes(list, {}).map((n) => stage(n));
     await nested.load(list.weights, read, signal);
     const weights = nested.resolve(list.weights);

@@ -114,14 +114,9 @@ export function inspectModule(bytes: Uint8Array, file: string, promised: Promise
   const refuse: Refuse = refuserOf(file);
   if (bytes.length > MOST_BYTES) refuse(`it has ${bytes.length} bytes, more than the ${MOST_BYTES} of any kernel.`);
   const module = parseModule(bytes, refuse);
-  const missing = [...module.features].find((f) => !promised.features.includes(f));
-  if (missing !== undefined) {
-    refuse(
-      `it uses ${missing}, which its description does not list; a build for ${promised.features.join(" and ") || "plain WebAssembly"} may not need more.`,
-    );
-  }
+  checkFeatures(module, promised.features, refuse);
   for (const one of module.imports) checkImport(one, promised, refuse);
-  if (module.definesMemory)
+  if (module.memories.length > 0)
     refuse('it brings a memory of its own; link it so that it imports "env.memory" (wasm-ld --import-memory).');
   if (module.starts)
     refuse("it has a start function, which would run before anything is checked; link it without one.");
@@ -130,12 +125,25 @@ export function inspectModule(bytes: Uint8Array, file: string, promised: Promise
   }
   checkExports(module, promised, refuse);
   checkMemory(module, promised, refuse);
-  // Last, since engines without a declared feature refuse what others take.
-  const isOld = promised.features.includes("relaxed-simd") && !hasRelaxed();
+  checkValid(bytes, promised.features, refuse);
+  return module;
+}
+
+/** Refuses instructions beyond the features that a description lists. */
+export function checkFeatures(module: Module, features: readonly Feature[], refuse: Refuse): void {
+  const missing = [...module.features].find((f) => !features.includes(f));
+  if (missing === undefined) return;
+  refuse(
+    `it uses ${missing}, which its description does not list; a build for ${features.join(" and ") || "plain WebAssembly"} may not need more.`,
+  );
+}
+
+/** Refuses what the engine refuses. Comes last, since engines without a declared feature refuse what others take. */
+export function checkValid(bytes: Uint8Array, features: readonly Feature[], refuse: Refuse): void {
+  const isOld = features.includes("relaxed-simd") && !hasRelaxed();
   if (!isOld && !WebAssembly.validate(Uint8Array.from(bytes))) {
     refuse("this engine finds it invalid: its code or its types do not fit together.");
   }
-  return module;
 }
 
 /** Whether the engine takes `i8x16.relaxed_swizzle`. */

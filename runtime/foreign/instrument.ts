@@ -27,7 +27,7 @@ const I32 = 0x7f;
 /** Name of the exported global, i32. */
 export const FUEL = "fuel";
 
-function unsigned(value: number): number[] {
+export function unsigned(value: number): number[] {
   return value < 128 ? [value] : [(value % 128) | 128, ...unsigned(Math.floor(value / 128))];
 }
 
@@ -38,8 +38,8 @@ function signed(value: number): number[] {
   return ends ? [low] : [low | 128, ...signed(rest)];
 }
 
-const text = (value: string): number[] => [value.length, ...[...value].map((c) => c.charCodeAt(0))];
-const constant = (value: number): number[] => [0x41, ...signed(value)];
+export const text = (value: string): number[] => [value.length, ...[...value].map((c) => c.charCodeAt(0))];
+export const constant = (value: number): number[] => [0x41, ...signed(value)];
 const getLocal = (index: number): number[] => [0x20, ...unsigned(index)];
 const setLocal = (index: number): number[] => [0x21, ...unsigned(index)];
 const teeLocal = (index: number): number[] => [0x22, ...unsigned(index)];
@@ -278,7 +278,8 @@ class BodyWriter {
   }
 }
 
-function rewrittenBody(module: Module, body: FunctionBody, fuel: number): number[] {
+/** A function with counting in it, as it stands in the code section. @param fuel index of the global that counts down */
+export function rewrittenBody(module: Module, body: FunctionBody, fuel: number): number[] {
   const parameters = module.types[body.type].parameters.length;
   const left = body.locals.reduce((n, l) => n + l.count, parameters);
   const groups = [...body.locals, { count: 2, type: I32 }];
@@ -291,9 +292,13 @@ function rewrittenBody(module: Module, body: FunctionBody, fuel: number): number
   return writer.out;
 }
 
-const section = (id: number, content: readonly number[]): number[] => [id, ...unsigned(content.length), ...content];
+export const section = (id: number, content: readonly number[]): number[] => [
+  id,
+  ...unsigned(content.length),
+  ...content,
+];
 
-const vector = (items: readonly (readonly number[])[]): number[] => [...unsigned(items.length), ...items.flat()];
+export const vector = (items: readonly (readonly number[])[]): number[] => [...unsigned(items.length), ...items.flat()];
 
 export interface InstrumentOptions {
   /** Export that becomes the module's only function to be called, `f`. */

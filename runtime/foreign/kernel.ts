@@ -1,23 +1,22 @@
 /** A described kernel as a kernel like any other: it claims what its pattern matches and emits its rewritten module. */
 import { pointer, type Source, sourcesOf } from "../abi/claims/operands.ts";
 import type { Arg, ClaimContext, EmitContext, KernelSpec, Offer } from "../abi/kernel.ts";
-import { type SandboxArgument, withSandbox } from "../abi/sandbox.ts";
+import type { SandboxArgument } from "../abi/sandbox.ts";
 import { add, bounds, ceilDiv, type Dim, evaluate, floorDiv, mul, product } from "../core/dim.ts";
 import { DTYPE_BYTES } from "../core/dtype.ts";
 import { substitute } from "../core/substitute.ts";
 import type { Node } from "../ir/node.ts";
-import type { Module } from "./binary/module.ts";
 import type { Feature } from "./binary/opcodes.ts";
-import { instrument } from "./instrument.ts";
 import type { KernelLayout, NamedArgument } from "./layout.ts";
 import { type Match, matchKernel } from "./match.ts";
 
 export type Isolation = "own-memory" | "shared-memory";
 
-/** A checked module, and what it needs. */
+/** A checked module or component, and what it needs. */
 export interface Build {
   readonly features: readonly Feature[];
-  readonly module: Module;
+  /** Rewritten, with the sandbox of a kernel. */
+  readonly code: (layout: KernelLayout) => Uint8Array;
 }
 
 /** Most operations of one grid item: what a call may do is counted in 31 bits, and it must stop soon when it never ends. */
@@ -30,7 +29,6 @@ export interface ForeignKernelOptions {
   readonly layout: KernelLayout;
   /** The most demanding first. */
   readonly builds: readonly Build[];
-  readonly reserved: number;
   readonly isolation: Isolation;
 }
 
@@ -59,16 +57,14 @@ function pieceBytes(node: Node, items: Dim | undefined): Dim {
 }
 
 export function foreignKernel(options: ForeignKernelOptions): KernelSpec {
-  const { plugin, layout, builds, reserved, isolation } = options;
+  const { plugin, layout, builds, isolation } = options;
   const { kernel } = layout;
   const name = `${plugin}/${kernel.name}`;
   const codes = new Map<Build, Uint8Array>();
   const codeOf = (build: Build): Uint8Array => {
     const known = codes.get(build);
     if (known !== undefined) return known;
-    const memory = isolation === "own-memory" ? "own" : "shared";
-    const rewritten = instrument(build.module, { entry: kernel.entry, reserved });
-    const code = withSandbox(rewritten, { memory, reserved, arguments: layout.sandbox });
+    const code = build.code(layout);
     codes.set(build, code);
     return code;
   };

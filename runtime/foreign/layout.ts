@@ -96,9 +96,15 @@ export function layoutOf(kernel: KernelManifest, file: string): KernelLayout {
   if (takesScratch !== (kernel.scratch !== undefined)) problem("needs both a `scratch` size and a `scratch` argument.");
   const sandbox = named.map((a): SandboxArgument => {
     if (a.kind === "scratch") return { kind: "scratch" };
-    if (a.kind === "operand") return { kind: "pointer", mode: "read", split: isSplit(kernel.operands[a.name].shape) };
-    if (a.kind === "output") return { kind: "pointer", mode: "write", split: isSplit(kernel.output) };
-    return a.kind === "size" && a.name === grid ? { kind: "count" } : { kind: "word" };
+    if (a.kind === "operand") {
+      const { shape, dtype = "f32", weight = false } = kernel.operands[a.name];
+      return { kind: "pointer", mode: "read", split: isSplit(shape), dtype, weight };
+    }
+    if (a.kind === "output") {
+      return { kind: "pointer", mode: "write", split: isSplit(kernel.output), dtype: "f32", weight: false };
+    }
+    if (a.kind === "size" && a.name === grid) return { kind: "count" };
+    return { kind: "word", isAttribute: a.kind === "attribute" };
   });
   const sizeText = (what: string, text: string, names: ReadonlySet<string>): Dim => {
     try {

@@ -1,12 +1,23 @@
 /** From a folder with `plugin.json` and its modules to a plugin like any other. */
 import { definePlugin, type Plugin } from "../abi/plugin.ts";
-import { FoveaError } from "../core/diagnostics.ts";
+import { withSandbox } from "../abi/sandbox.ts";
+import { FoveaError, internal } from "../core/diagnostics.ts";
 import { digestBytes, digestJson } from "../core/digest.ts";
 import type { Feature } from "./binary/opcodes.ts";
+import { openComponents } from "./component/load.ts";
+import type { TranspileSource } from "./component/transpile.ts";
 import { inspectModule } from "./inspect.ts";
+import { instrument } from "./instrument.ts";
 import { type Build, foreignKernel, type Isolation } from "./kernel.ts";
 import { type KernelLayout, layoutOf } from "./layout.ts";
-import { checkManifest, type PluginManifest } from "./manifest.ts";
+import {
+  type BuildManifest,
+  type ComponentManifest,
+  checkManifest,
+  type KernelManifest,
+  type ModuleManifest,
+  type PluginManifest,
+} from "./manifest.ts";
 import { shaderKernel } from "./wgsl/kernel.ts";
 import { type BundleManifest, checkBundle } from "./wgsl/manifest.ts";
 
@@ -47,7 +58,7 @@ function parse(bytes: Uint8Array, file: string): unknown {
 }
 
 /** A file whose digest is what the description says. @throws FoveaError `changed_plugin`, `file.*` */
-async function readPinned(files: PluginFiles, file: string, sha256: string): Promise<Uint8Array> {
+async function readPinned(files: PluginFiles, { file, sha256 }: Omit<BuildManifest, "features">): Promise<Uint8Array> {
   const bytes = await files.read(file);
   const digest = digestBytes(bytes);
   if (digest === sha256) return bytes;
@@ -55,6 +66,13 @@ async function readPinned(files: PluginFiles, file: string, sha256: string): Pro
     "changed_plugin",
     `${files.name}/${file} has the SHA-256 ${digest}, but its description says ${sha256}; install the plugin again, or write the new digest into ${MANIFEST} if the file is yours.`,
   );
+}
+
+export interface OpenForeignOptions {
+  /** `shared-memory` trusts the code with all of the device's memory. */
+  readonly isolation: Isolation;
+  /** For components that the lean loader does not take. */
+  readonly transpiling: TranspileSource;
 }
 
 /** A bundle of shaders: they reach their operands alone, so that there is nothing to choose. */
@@ -70,7 +88,7 @@ async function openBundle(files: PluginFiles, manifest: BundleManifest, isolatio
   const modules = new Map<string, number>();
   for (const kernel of manifest.kernels) {
     for (const shader of [kernel, ...Object.values(kernel.operands).flatMap((o) => o.prepack ?? [])]) {
-      const bytes = await readPinned(files, shader.file, shader.sha256);
+      const bytes = await readPinned(files, shader);
       texts.set(shader.file, new TextDecoder().decode(bytes));
       modules.set(shader.file, bytes.length);
     }
@@ -86,44 +104,88 @@ async function openBundle(files: PluginFiles, manifest: BundleManifest, isolatio
   return { manifest, layouts, isolation, plugin, digest: digestJson(manifest), modules };
 }
 
-/**
- * Reads, checks and rewrites a plugin of files. Nothing of it has run or was linked when this returns.
- * @param isolation `own-memory` unless given; `shared-memory` trusts the code with all of the device's memory
- * @throws FoveaError `invalid_manifest`, `unsupported_abi`, `changed_plugin`, `refused_module`, `file.*`
- */
-export async function openForeignPlugin(
-  files: PluginFiles,
-  isolation: Isolation = "own-memory",
-): Promise<ForeignPlugin> {
-  const place = `${files.name}/${MANIFEST}`;
-  const described = parse(await files.read(MANIFEST), place);
-  if (typeof described === "object" && described !== null && "form" in described && described.form === "wgsl")
-    return openBundle(files, checkBundle(described, place), isolation);
-  const manifest = checkManifest(described, place);
-  const { reserved } = manifest.memory;
+/** What a plugin's modules or components come to. */
+interface Opened {
+  readonly kernels: readonly KernelManifest[];
+  readonly builds: readonly Build[];
+}
+
+function openModules(
+  { memory: { reserved }, kernels, builds }: ModuleManifest,
+  files: ReadonlyMap<string, Uint8Array>,
+  folder: string,
+  isolation: Isolation,
+): Opened {
   if (isolation === "shared-memory" && reserved > 0) {
     throw new FoveaError(
       "invalid_manifest",
-      `${place} reserves ${reserved} bytes of memory for data and stack, which only its own memory has; a kernel in the device's memory has none.`,
+      `${folder}/${MANIFEST} reserves ${reserved} bytes of memory for data and stack, which only its own memory has; a kernel in the device's memory has none.`,
     );
   }
-  const layouts = manifest.kernels.map((kernel) => layoutOf(kernel, place));
-  const entries = [...new Set(manifest.kernels.map((k) => k.entry))];
-  const builds: Build[] = [];
-  const modules = new Map<string, number>();
-  for (const { file, features, sha256 } of manifest.builds) {
-    const bytes = await readPinned(files, file, sha256);
-    modules.set(file, bytes.length);
-    builds.push({ features, module: inspectModule(bytes, `${files.name}/${file}`, { reserved, features, entries }) });
+  const entries = [...new Set(kernels.map((k) => k.entry))];
+  const memory = isolation === "own-memory" ? "own" : "shared";
+  return {
+    kernels,
+    builds: builds.map(({ file, features }) => {
+      const bytes = files.get(file) ?? internal(`no file ${file}`);
+      const module = inspectModule(bytes, `${folder}/${file}`, { reserved, features, entries });
+      return {
+        features,
+        code: ({ kernel, sandbox }) =>
+          withSandbox(instrument(module, { entry: kernel.entry, reserved }), { memory, reserved, arguments: sandbox }),
+      };
+    }),
+  };
+}
+
+async function openForm(
+  manifest: PluginManifest,
+  files: ReadonlyMap<string, Uint8Array>,
+  folder: string,
+  { isolation, transpiling }: OpenForeignOptions,
+): Promise<Opened> {
+  if (manifest.form === "wasm") return openModules(manifest, files, folder, isolation);
+  if (isolation === "shared-memory") {
+    throw new FoveaError(
+      "invalid_options",
+      `${folder} is a component, whose memory is always its own; load it without \`isolation: "shared-memory"\`.`,
+    );
   }
-  builds.sort((a, b) => strength(b.features) - strength(a.features));
+  return openComponents(componentBuilds(manifest, files, folder), transpiling);
+}
+
+const componentBuilds = ({ builds }: ComponentManifest, files: ReadonlyMap<string, Uint8Array>, folder: string) =>
+  builds.map(({ file, features }) => ({
+    features,
+    bytes: files.get(file) ?? internal(`no file ${file}`),
+    file: `${folder}/${file}`,
+  }));
+
+/**
+ * Reads, checks and rewrites a plugin of files. Of a module or shader nothing has run or was linked when this returns; a component was
+ * asked what it offers, with nothing but its own memory.
+ * @throws FoveaError `invalid_manifest`, `unsupported_abi`, `changed_plugin`, `refused_module`, `no_jco`, `file.*`
+ */
+export async function openForeignPlugin(files: PluginFiles, options: OpenForeignOptions): Promise<ForeignPlugin> {
+  const place = `${files.name}/${MANIFEST}`;
+  const described = parse(await files.read(MANIFEST), place);
+  if (typeof described === "object" && described !== null && "form" in described && described.form === "wgsl")
+    return openBundle(files, checkBundle(described, place), options.isolation);
+  const manifest = checkManifest(described, place);
+  const contents = new Map<string, Uint8Array>();
+  for (const build of manifest.builds) contents.set(build.file, await readPinned(files, build));
+  const opened = await openForm(manifest, contents, files.name, options);
+  const { isolation } = options;
+  const layouts = opened.kernels.map((kernel) => layoutOf(kernel, place));
+  const builds = [...opened.builds].sort((a, b) => strength(b.features) - strength(a.features));
   const { name, version, abi } = manifest;
   const plugin = definePlugin({
     name,
     version,
     abi,
     revision: digestJson({ manifest, isolation }).slice(0, 16),
-    kernels: layouts.map((layout) => foreignKernel({ plugin: name, layout, builds, reserved, isolation })),
+    kernels: layouts.map((layout) => foreignKernel({ plugin: name, layout, builds, isolation })),
   });
+  const modules = new Map([...contents].map(([file, bytes]) => [file, bytes.length]));
   return { manifest, layouts, isolation, plugin, digest: digestJson(manifest), modules };
 }

@@ -54,15 +54,19 @@ export interface BuildManifest {
   readonly sha256: string;
 }
 
-export interface PluginManifest {
+interface CommonManifest {
   readonly name: string;
   readonly version: string;
   readonly abi: number;
-  readonly form: "wasm";
   readonly description?: string;
   readonly license?: string;
-  readonly memory: { readonly reserved: number };
   readonly builds: readonly BuildManifest[];
+}
+
+/** Core modules, and what they can do. */
+export interface ModuleManifest extends CommonManifest {
+  readonly form: "wasm";
+  readonly memory: { readonly reserved: number };
   readonly kernels: readonly KernelManifest[];
 }
 
@@ -78,6 +82,13 @@ export interface TestTensor {
   readonly shape: readonly number[];
   readonly data: readonly number[];
 }
+
+/** Components of the world `fovea:kernel`, which say themselves what they can do. */
+export interface ComponentManifest extends CommonManifest {
+  readonly form: "component";
+}
+
+export type PluginManifest = ModuleManifest | ComponentManifest;
 
 const found = (value: unknown): string => {
   const text = JSON.stringify(value) ?? String(value);
@@ -214,10 +225,12 @@ export const PLUGIN_ENTRIES: v.ObjectEntries = {
   license: v.optional(v.string()),
 };
 
-const PLUGIN = members("the description of a plugin", {
+const FORM = isNot(
+  '"wasm", core WebAssembly modules, "component", components of the world fovea:kernel, or "wgsl", shaders for WebGPU',
+);
+
+const BUILT = {
   ...PLUGIN_ENTRIES,
-  form: v.literal("wasm", isNot('"wasm", core WebAssembly modules, or "wgsl", shaders for WebGPU')),
-  memory: members('{ "reserved": 66560 }', { reserved: whole(0, 16 << 20) }),
   builds: v.pipe(
     v.array(
       members("a build", {
@@ -229,8 +242,16 @@ const PLUGIN = members("the description of a plugin", {
     ),
     v.minLength(1, "holds no build; one is needed."),
   ),
+};
+
+const MODULES = members("the description of a plugin", {
+  ...BUILT,
+  form: v.literal("wasm", FORM),
+  memory: members('{ "reserved": 66560 }', { reserved: whole(0, 16 << 20) }),
   kernels: v.pipe(v.array(KERNEL, isNot("a list of kernels")), v.minLength(1, "holds no kernel; one is needed.")),
 });
+
+const COMPONENTS = members("the description of a plugin", { ...BUILT, form: v.literal("component", FORM) });
 
 function placeText(keys: readonly unknown[]): string {
   return keys.reduce<string>(
@@ -240,24 +261,32 @@ function placeText(keys: readonly unknown[]): string {
   );
 }
 
+/** @throws FoveaError `invalid_manifest` with the place, what was found and what was expected */
+function checked<T>(schema: v.GenericSchema, value: unknown, file: string): T {
+  const result = v.safeParse(schema, value, { abortEarly: true });
+  if (result.success) return result.output as T;
+  const [issue] = result.issues;
+  const keys = (issue.path ?? []).map((item) => item.key);
+  const unknown = issue.type === "strict_object" && issue.expected === "never";
+  const place = placeText(unknown ? keys.slice(0, -1) : keys);
+  throw new FoveaError(
+    "invalid_manifest",
+    `In ${file}, ${place === "" ? "what it holds" : `\`${place}\``} ${issue.message}`,
+  );
+}
+
+/** Checks one kernel's description, which a component gave. @throws FoveaError `invalid_manifest` */
+export function checkKernel(value: unknown, file: string): KernelManifest {
+  return checked(KERNEL, value, file);
+}
+
 /** Holds a description against a schema. @throws FoveaError `invalid_manifest`, `unsupported_abi` */
 export function checkDescription<T extends { readonly abi: number }>(
   schema: v.GenericSchema,
   value: unknown,
   file: string,
 ): T {
-  const result = v.safeParse(schema, value, { abortEarly: true });
-  if (!result.success) {
-    const [issue] = result.issues;
-    const keys = (issue.path ?? []).map((item) => item.key);
-    const unknown = issue.type === "strict_object" && issue.expected === "never";
-    const place = placeText(unknown ? keys.slice(0, -1) : keys);
-    throw new FoveaError(
-      "invalid_manifest",
-      `In ${file}, ${place === "" ? "what it holds" : `\`${place}\``} ${issue.message}`,
-    );
-  }
-  const manifest = result.output as T;
+  const manifest = checked<T>(schema, value, file);
   if (manifest.abi !== ABI_VERSION) {
     throw new FoveaError(
       "unsupported_abi",
@@ -268,9 +297,11 @@ export function checkDescription<T extends { readonly abi: number }>(
 }
 
 /**
- * Checks what a `plugin.json` of WebAssembly modules holds.
+ * Checks what a `plugin.json` of modules or components holds.
  * @param file its name, for messages
  * @throws FoveaError `invalid_manifest` with the place, what was found and what was expected; `unsupported_abi`
  */
-export const checkManifest = (value: unknown, file: string): PluginManifest =>
-  checkDescription<PluginManifest>(PLUGIN, value, file);
+export function checkManifest(value: unknown, file: string): PluginManifest {
+  const isComponent = typeof value === "object" && value !== null && "form" in value && value.form === "component";
+  return checkDescription(isComponent ? COMPONENTS : MODULES, value, file);
+}

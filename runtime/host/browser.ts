@@ -52,6 +52,7 @@ export function createBrowserHost(): Host {
       const { href } = new URL(path, base);
       return import(/* @vite-ignore */ /* webpackIgnore: true */ href) as Promise<Readonly<Record<string, unknown>>>;
     },
+    importPackage: (name) => import(/* @vite-ignore */ /* webpackIgnore: true */ name),
     originalPlace: async () => undefined,
     env: () => undefined,
     defaultCacheDir: () => undefined,

@@ -1,62 +1,39 @@
-/** Bun: its own file and worker entries. */
-import { isatty } from "node:tty";
+/** Bun: its own digests and worker entries. */
+import { useSha256 } from "../core/digest.ts";
 import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
-import { withFileErrors } from "./file_error.ts";
+import type { Digest } from "./digest.ts";
 import { bunGpu } from "./gpu.ts";
-import type { Host, OpenFile } from "./host.ts";
-import { importModule } from "./import_module.ts";
+import type { Host } from "./host.ts";
+import { importModule, importPackage } from "./import_module.ts";
 import { NODE_FILES } from "./node_files.ts";
 import { originalPlace } from "./original_place.ts";
 import { packageFileUrl } from "./package_file.ts";
 import { spawnThread } from "./thread_worker.ts";
 import { spawnWebWorker } from "./web_worker.ts";
 
-const DESCRIPTORS = { stdin: 0, stdout: 1, stderr: 2 } as const;
-
-/** Bytes of one slice: bounds what a read holds beside its destination. */
-const SLICE = 1 << 23;
-
-const readWhole = (path: string): Promise<Uint8Array> => withFileErrors("read", path, () => Bun.file(path).bytes());
-
-async function openFile(path: string): Promise<OpenFile> {
-  const file = Bun.file(path);
-  const found = await file.stat();
-  if (found.isDirectory()) throw Object.assign(new Error("is a folder"), { code: "EISDIR" });
-  return {
-    size: found.size,
-    read: (into, position) =>
-      withFileErrors("read", path, async () => {
-        let done = 0;
-        while (done < into.length) {
-          const from = position + done;
-          const part = await file.slice(from, Math.min(from + SLICE, position + into.length)).bytes();
-          if (part.length === 0) break;
-          into.set(part, done);
-          done += part.length;
-        }
-        return done;
-      }),
-    close: async () => undefined,
-  };
+function createDigest(algorithm: "sha1" | "sha256"): Digest {
+  const hasher = new Bun.CryptoHasher(algorithm);
+  return { update: (bytes) => void hasher.update(bytes), hex: () => hasher.digest("hex") };
 }
 
 export function createBunHost(): Host {
+  useSha256((bytes) => Bun.SHA256.hash(bytes, "hex"));
   return {
     ...NODE_FILES,
+    createDigest,
     name: "bun",
     version: Bun.version,
     engine: "JavaScriptCore",
     cores: navigator.hardwareConcurrency,
-    readFile: readWhole,
-    openFile: (path) => withFileErrors("open", path, () => openFile(path)),
-    loadPackageFile: async (specifier) => readWhole(NODE_FILES.pathOf(packageFileUrl(specifier))),
+    loadPackageFile: async (specifier) => NODE_FILES.readFile(NODE_FILES.pathOf(packageFileUrl(specifier))),
     importModule,
-    originalPlace: (place) => originalPlace(place, readWhole),
+    importPackage,
+    originalPlace: (place) => originalPlace(place, NODE_FILES.readFile),
     env: (name) => Bun.env[name],
     defaultCacheDir: () => cacheDirectory(process.platform, (name) => Bun.env[name]),
     hubTokenPath: () => hubTokenFile((name) => Bun.env[name]),
     now: () => performance.now(),
-    isTerminal: (stream) => isatty(DESCRIPTORS[stream]),
+    isTerminal: (stream) => process[stream].isTTY === true,
     rss: () => process.memoryUsage.rss(),
     // Some libraries, onnxruntime-web for one, put Node's Worker in the place of the global one.
     spawnWorker: (entry, data) =>

@@ -4,12 +4,13 @@
  * counts as unset and never prompts.
  */
 import { fileURLToPath } from "node:url";
+import { useSha256 } from "../core/digest.ts";
 import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
-import { createDigest } from "./digest.ts";
+import { createDigest, sha256 } from "./digest.ts";
 import { withFileErrors } from "./file_error.ts";
 import { builtInGpu } from "./gpu.ts";
 import type { EntryKind, Host, OpenFile, WritableFile } from "./host.ts";
-import { importModule } from "./import_module.ts";
+import { importModule, importPackage } from "./import_module.ts";
 import { originalPlace } from "./original_place.ts";
 import { packageFileUrl } from "./package_file.ts";
 import { temporaryName } from "./temporary_name.ts";
@@ -97,9 +98,16 @@ async function remove(path: string): Promise<void> {
   }
 }
 
-const readWhole = (path: string): Promise<Uint8Array> => withFileErrors("read", path, () => Deno.readFile(path));
+/** Bytes up to which waiting for a file takes less than asking another thread for it: a cache is some hundred of such files. */
+const SMALL = 1 << 18;
+
+const readWhole = (path: string): Promise<Uint8Array> =>
+  withFileErrors("read", path, async () =>
+    Deno.statSync(path).size <= SMALL ? Deno.readFileSync(path) : Deno.readFile(path),
+  );
 
 export function createDenoHost(): Host {
+  useSha256(sha256);
   return {
     name: "deno",
     version: Deno.version.deno,
@@ -122,6 +130,7 @@ export function createDenoHost(): Host {
     createDigest,
     loadPackageFile: async (specifier) => readWhole(fileURLToPath(packageFileUrl(specifier))),
     importModule,
+    importPackage,
     originalPlace: (place) => originalPlace(place, readWhole),
     env: (name) => readEnvironment(name),
     defaultCacheDir: () => cacheDirectory(Deno.build.os, readEnvironment),

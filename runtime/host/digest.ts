@@ -1,4 +1,4 @@
-/** Digests of downloads; files of many gigabytes need the runtime's own. */
+/** Digests of `node:crypto`. Downloads are files of many gigabytes, and a process that begins has optimised no other. */
 import { createHash } from "node:crypto";
 
 export interface Digest {
@@ -6,6 +6,8 @@ export interface Digest {
   /** Lower-case hexadecimal digits; ends the digest. */
   hex(): string;
 }
+
+export const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
 export function createDigest(algorithm: "sha1" | "sha256"): Digest {
   const hash = createHash(algorithm);

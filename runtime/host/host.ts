@@ -80,6 +80,9 @@ export interface Host {
   /** What a JavaScript module exports, or where the runtime reads it a TypeScript one. Throws what the engine throws. */
   importModule(path: string): Promise<Readonly<Record<string, unknown>>>;
 
+  /** What an installed package exports. Throws what the engine throws where it is not installed. */
+  importPackage(name: string): Promise<Readonly<Record<string, unknown>>>;
+
   /** Where a place in compiled code comes from, by the source map beside the file; nothing when there is none. */
   originalPlace(place: SourcePlace): Promise<SourcePlace | undefined>;
 

@@ -6,3 +6,8 @@ import { pathToFileURL } from "node:url";
 export function importModule(path: string): Promise<Readonly<Record<string, unknown>>> {
   return import(pathToFileURL(resolve(path)).href) as Promise<Readonly<Record<string, unknown>>>;
 }
+
+/** A package that stands beside fovea, such as an optional peer. */
+export function importPackage(name: string): Promise<Readonly<Record<string, unknown>>> {
+  return import(name) as Promise<Readonly<Record<string, unknown>>>;
+}

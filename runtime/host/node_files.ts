@@ -1,16 +1,24 @@
-/** Folder and writing functions on `node:fs`, shared by Node and Bun. */
-import { constants } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+/** File functions on `node:fs`, shared by Node and Bun. */
+import { constants, readFileSync, readSync, statSync } from "node:fs";
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { createDigest } from "./digest.ts";
 import { withFileErrors } from "./file_error.ts";
-import type { EntryKind, Host, WritableFile } from "./host.ts";
+import type { EntryKind, Host, OpenFile, WritableFile } from "./host.ts";
 import { temporaryName } from "./temporary_name.ts";
 
 export type NodeFiles = Pick<
   Host,
-  "listDir" | "stat" | "writeFileAtomic" | "openForWriting" | "rename" | "remove" | "mkdir" | "pathOf" | "createDigest"
+  | "readFile"
+  | "openFile"
+  | "listDir"
+  | "stat"
+  | "writeFileAtomic"
+  | "openForWriting"
+  | "rename"
+  | "remove"
+  | "mkdir"
+  | "pathOf"
 >;
 
 const kindOf = (entry: { isFile(): boolean; isDirectory(): boolean }): EntryKind =>
@@ -31,12 +39,38 @@ async function makeFolder(path: string, withParents: boolean): Promise<void> {
   }
 }
 
+/** Bytes up to which waiting for a file takes less than asking another thread for it: a cache is some hundred of such files. */
+const SMALL = 1 << 18;
+
+const readWhole = (path: string): Promise<Uint8Array> =>
+  withFileErrors("read", path, async () => (statSync(path).size <= SMALL ? readFileSync(path) : readFile(path)));
+
+async function openFile(path: string): Promise<OpenFile> {
+  const file = await open(path, "r");
+  try {
+    const found = await file.stat();
+    if (found.isDirectory()) throw Object.assign(new Error("is a folder"), { code: "EISDIR" });
+    return {
+      size: found.size,
+      read: (into, position) => readAt(file, path, into, position),
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
 /** Fills `into` from a position, as far as the file goes. */
-export function readAt(file: FileHandle, path: string, into: Uint8Array, position: number): Promise<number> {
+function readAt(file: FileHandle, path: string, into: Uint8Array, position: number): Promise<number> {
   return withFileErrors("read", path, async () => {
     let done = 0;
     while (done < into.length) {
-      const { bytesRead } = await file.read(into, done, into.length - done, position + done);
+      const missing = into.length - done;
+      const bytesRead =
+        missing <= SMALL
+          ? readSync(file.fd, into, done, missing, position + done)
+          : (await file.read(into, done, missing, position + done)).bytesRead;
       if (bytesRead === 0) break;
       done += bytesRead;
     }
@@ -62,6 +96,8 @@ async function openForWriting(path: string): Promise<WritableFile> {
 }
 
 export const NODE_FILES: NodeFiles = {
+  readFile: readWhole,
+  openFile: (path) => withFileErrors("open", path, () => openFile(path)),
   listDir: (path) =>
     withFileErrors("list", path, async () => {
       const entries = await readdir(path, { withFileTypes: true });
@@ -90,5 +126,4 @@ export const NODE_FILES: NodeFiles = {
   remove: (path) => withFileErrors("delete", path, () => rm(path, { force: true })),
   mkdir: (path) => withFileErrors("create", path, () => makeFolder(path, true)),
   pathOf: (url) => fileURLToPath(url),
-  createDigest,
 };

@@ -1,9 +1,10 @@
 /** Image files to pixels. The format is told by the first bytes; its codec is loaded when first needed. */
 import { FoveaError } from "../core/diagnostics.ts";
+import { decodedSide, type Reduction } from "../core/pixel_cut.ts";
 import type { CodecLoader } from "./codec.ts";
 import { type Image, orient } from "./image.ts";
 import { type DecodeLimits, type ImageHeader, noCodec, sniffImage, subject } from "./image_header.ts";
-import type { FastJpeg } from "./jpeg.ts";
+import type { ChooseReduction, FastJpeg } from "./jpeg.ts";
 
 export type { CodecLoader } from "./codec.ts";
 
@@ -21,6 +22,11 @@ export interface DecodeOptions {
    * what it does not take.
    */
   readonly decodeJpeg?: FastJpeg;
+  /**
+   * Lets `decodeJpeg` read a file at a reduced size, which gives other pixels than a whole decode and a resize: the result says
+   * of what they are a reduction.
+   */
+  readonly reduceJpeg?: ChooseReduction;
   /** Most pixels that an image may promise; checked before pixels are allocated. */
   readonly maxPixels?: number;
   /** What error messages call the image, such as its file name. */
@@ -40,25 +46,32 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}
     name: options.name ?? "the image",
     maxPixels: options.maxPixels ?? DEFAULT_MAX_PIXELS,
   };
-  const { image, header } = await decodeFormat(bytes, limits, options);
-  if (image.width !== header.width || image.height !== header.height) {
+  const { image, header, reduction } = await decodeFormat(bytes, limits, options);
+  const { width, height } = header;
+  if (image.width !== decodedSide(width, reduction) || image.height !== decodedSide(height, reduction)) {
     throw new FoveaError(
       "image.damaged",
-      `${subject(limits)} declares ${header.width}x${header.height} pixels and holds ${image.width}x${image.height}.`,
+      `${subject(limits)} declares ${width}x${height} pixels and holds ${image.width}x${image.height}.`,
     );
   }
-  return options.exif === true ? orient(image, header.orientation) : image;
+  const turned = options.exif === true ? orient(image, header.orientation) : image;
+  if (reduction === undefined) return turned;
+  const whole = options.exif === true && header.orientation >= 5 ? { width: height, height: width } : { width, height };
+  return { ...turned, reducedFrom: { ...whole, reduction } };
 }
 
 async function decodeFormat(
   bytes: Uint8Array,
   limits: DecodeLimits,
-  { loadCodec, decodeJpeg: fast }: DecodeOptions,
-): Promise<{ image: Image; header: ImageHeader }> {
+  { loadCodec, decodeJpeg: fast, reduceJpeg: reduce, exif: turned }: DecodeOptions,
+): Promise<{ image: Image; header: ImageHeader; reduction?: Reduction }> {
   const format = sniffImage(bytes, limits);
   if (format === "png") return (await import("./png.ts")).decodePng(bytes, limits);
   if (format === "gif") return (await import("./gif.ts")).decodeGif(bytes, limits);
   if (loadCodec === undefined) throw noCodec(limits, format === "jpeg" ? "JPEG" : "WebP");
-  if (format === "jpeg") return (await import("./jpeg.ts")).decodeJpeg(bytes, limits, loadCodec, fast);
+  if (format === "jpeg") {
+    const { decodeJpeg } = await import("./jpeg.ts");
+    return decodeJpeg(bytes, limits, loadCodec, { fast, reduce, ...(turned === undefined ? {} : { turned }) });
+  }
   return (await import("./webp.ts")).decodeWebp(bytes, limits, loadCodec);
 }

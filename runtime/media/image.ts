@@ -1,5 +1,6 @@
 /** Decoded pixels, and the conversions to 8-bit RGB that Pillow's `convert("RGB")` makes. */
 import { FoveaError } from "../core/diagnostics.ts";
+import type { PictureSize } from "../core/pixel_cut.ts";
 
 /** 8-bit RGB pixels, rows from the top, `data[(y * width + x) * 3 + channel]`. */
 export interface Image {
@@ -7,6 +8,8 @@ export interface Image {
   readonly height: number;
   readonly channels: 3;
   readonly data: Uint8Array;
+  /** The picture that was read at a reduced size, of which these are the pixels. */
+  readonly reducedFrom?: PictureSize;
 }
 
 /** Samples as a codec leaves them: interleaved, 8 or 16 bits each. */
@@ -98,6 +101,11 @@ export function paletteToRgb(width: number, height: number, indices: Uint8Array,
   return rgbImage(width, height, out);
 }
 
+/** Which sides of stored pixels an EXIF orientation turns round. */
+export function mirroredSides(orientation: number): { readonly x: boolean; readonly y: boolean } {
+  return { x: [2, 3, 7, 8].includes(orientation), y: [3, 4, 6, 7].includes(orientation) };
+}
+
 /**
  * Turns pixels the way up that an EXIF orientation states.
  * @param orientation 1 to 8 (TIFF 6.0, tag 274)
@@ -109,8 +117,7 @@ export function orient(image: Image, orientation: number): Image {
   const outWidth = swap ? height : width;
   const outHeight = swap ? width : height;
   const out = new Uint8Array(data.length);
-  const mirrorX = orientation === 2 || orientation === 3 || orientation === 7 || orientation === 8;
-  const mirrorY = orientation === 3 || orientation === 4 || orientation === 6 || orientation === 7;
+  const { x: mirrorX, y: mirrorY } = mirroredSides(orientation);
   for (let y = 0, to = 0; y < outHeight; y++) {
     for (let x = 0; x < outWidth; x++, to += 3) {
       const u = swap ? y : x;

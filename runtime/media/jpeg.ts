@@ -1,7 +1,8 @@
 /** JPEG files (ITU-T T.81): frame header, scans and end are checked here, MozJPEG's decoder does the rest. */
+import { decodedSide, type PictureSize, type Reduction } from "../core/pixel_cut.ts";
 import { type CodecLoader, type CodecSpec, runCodec } from "./codec.ts";
 import { exifOrientation, withoutExifPrefix } from "./exif.ts";
-import { type Image, toRgb } from "./image.ts";
+import { type Image, mirroredSides, toRgb } from "./image.ts";
 import { checkSize, type DecodeLimits, damaged, type ImageHeader, truncated, unsupported } from "./image_header.ts";
 
 const CODEC: CodecSpec = {
@@ -95,36 +96,75 @@ function checkScans(bytes: Uint8Array, from: number, limits: DecodeLimits): void
   throw truncated(limits, "JPEG", ENDS_EARLY);
 }
 
-/** Samples of a JPEG file, 1 or 3 channels of 8 bits, or nothing for files that it does not take. */
+/**
+ * Samples of a JPEG file, 1 or 3 channels of 8 bits, or nothing for files that it does not take.
+ * @param reduction reads the file at a reduced size, sides rounded down
+ */
 export type FastJpeg = (
   bytes: Uint8Array,
+  reduction?: Reduction,
 ) => Promise<
   { readonly width: number; readonly height: number; readonly channels: number; readonly data: Uint8Array } | undefined
 >;
 
+/** The reduction that a picture of a size, turned as EXIF says where that is done, may be read with. */
+export type ChooseReduction = (size: PictureSize) => Reduction | 1;
+
+/** How a JPEG file is decoded. */
+export interface JpegOptions {
+  /** Asked first; what it does not take is the codec's. */
+  readonly fast?: FastJpeg | undefined;
+  /** Of the fast decoder alone; whole unless given. */
+  readonly reduce?: ChooseReduction | undefined;
+  /** The picture will be turned as EXIF says. */
+  readonly turned?: boolean;
+}
+
 /** What a fast decoder makes of a file whose header was read. */
-async function decodeFast(bytes: Uint8Array, header: ImageHeader, fast: FastJpeg): Promise<Image | undefined> {
-  const found = await fast(bytes);
-  if (found === undefined || found.width !== header.width || found.height !== header.height) return undefined;
+async function decodeFast(
+  bytes: Uint8Array,
+  header: ImageHeader,
+  fast: FastJpeg,
+  reduction: Reduction | 1,
+): Promise<Image | undefined> {
+  const found = await (reduction === 1 ? fast(bytes) : fast(bytes, reduction));
+  if (found === undefined) return undefined;
   const { width, height, channels, data } = found;
-  return channels === 1 || channels === 3 ? toRgb({ width, height, channels, data }) : undefined;
+  const fits = width === decodedSide(header.width, reduction) && height === decodedSide(header.height, reduction);
+  return fits && (channels === 1 || channels === 3) ? toRgb({ width, height, channels, data }) : undefined;
+}
+
+/** The wanted reduction, or the largest below it that leaves no rest where a turned picture begins. */
+function reductionOf({ width, height, orientation }: ImageHeader, { reduce, turned }: JpegOptions): Reduction | 1 {
+  if (reduce === undefined) return 1;
+  const own = turned === true ? orientation : 1;
+  const mirrored = mirroredSides(own);
+  const wanted = reduce(own >= 5 ? { width: height, height: width } : { width, height });
+  const fits = (by: number): boolean => !(mirrored.x && width % by > 0) && !(mirrored.y && height % by > 0);
+  return ([8, 4, 2] as const).find((by) => by <= wanted && fits(by)) ?? 1;
 }
 
 /**
  * Decodes a JPEG file to RGB.
- * @param fast asked first; what it does not take is the codec's
+ * @returns also the reduction that it was read with
  * @throws FoveaError `image.truncated`, `image.damaged`, `image.too_large`, `image.unsupported`
  */
 export async function decodeJpeg(
   bytes: Uint8Array,
   limits: DecodeLimits,
   loader: CodecLoader,
-  fast?: FastJpeg,
-): Promise<{ image: Image; header: ImageHeader }> {
+  options: JpegOptions = {},
+): Promise<{ image: Image; header: ImageHeader; reduction?: Reduction }> {
   const header = readJpegHeader(bytes, limits);
   checkScans(bytes, header.end, limits);
-  const quick = fast === undefined ? undefined : await decodeFast(bytes, header, fast);
-  if (quick !== undefined) return { image: quick, header };
+  const { fast } = options;
+  if (fast !== undefined) {
+    const reduction = reductionOf(header, options);
+    const small = reduction === 1 ? undefined : await decodeFast(bytes, header, fast, reduction);
+    if (small !== undefined && reduction !== 1) return { image: small, header, reduction };
+    const whole = await decodeFast(bytes, header, fast, 1);
+    if (whole !== undefined) return { image: whole, header };
+  }
   const { pixels, thrown, complaints } = await runCodec(CODEC, loader, bytes);
   if (complaints.some((c) => /premature end of jpeg file/i.test(c))) throw truncated(limits, "JPEG", ENDS_EARLY);
   // Stray bytes before a marker lose no pixels; every other corruption does.

@@ -2,6 +2,7 @@
 import { FoveaError, internal } from "../core/diagnostics.ts";
 import {
   cutBytes,
+  type PictureSize,
   type PixelCut,
   type PixelInput,
   type PixelLayout,
@@ -49,18 +50,20 @@ function padded(table: ResampleTable, before: number, total: number): ResampleTa
  * The cut of a picture of size `from`.
  * @throws FoveaError `image.shape` for sizes that are not positive integers, `image.region` for a region outside
  */
-export function pixelCut(from: Size, options: CutOptions): PixelCut {
+export function pixelCut(from: PictureSize, options: CutOptions): PixelCut {
   const { size, filter, arithmetic, layout = {}, at = 0 } = options;
   checkResize(from, size.width, size.height, options.region);
   const { x, y, width, height } = options.region ?? { x: 0, y: 0, ...size };
   const canvas = options.canvas ?? { width, height, left: 0, top: 0 };
-  const columns = resampleTable(filter, from.width, size.width, x, width, arithmetic);
-  const rows = resampleTable(filter, from.height, size.height, y, height, arithmetic);
+  const { reduction } = from;
+  const columns = resampleTable(filter, from.width, size.width, x, width, arithmetic, reduction);
+  const rows = resampleTable(filter, from.height, size.height, y, height, arithmetic, reduction);
   return {
     columns: padded(columns, canvas.left, canvas.width),
     rows: padded(rows, canvas.top, canvas.height),
     layout,
     at,
+    ...(filter === "nearest" ? {} : { resized: { width: size.width, height: size.height } }),
   };
 }
 

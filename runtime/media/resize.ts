@@ -5,7 +5,7 @@
  */
 import { FoveaError } from "../core/diagnostics.ts";
 import { cos, sin } from "../core/math.ts";
-import { type ResampleTable, sourceSpan, TAPS_AT_ONCE } from "../core/pixel_cut.ts";
+import { decodedSide, type Reduction, type ResampleTable, sourceSpan, TAPS_AT_ONCE } from "../core/pixel_cut.ts";
 import { type Image, rgbImage } from "./image.ts";
 
 export type ResizeFilter = "nearest" | "box" | "bilinear" | "hamming" | "bicubic" | "lanczos";
@@ -85,14 +85,24 @@ function greatestDivisor(a: number, b: number): number {
   return b === 0 ? a : greatestDivisor(b, a % b);
 }
 
-/** Normalised weights of output `i` into `row`; returns the first source, the count is `end - start`. */
-function rowWeights(kernel: Kernel, from: number, to: number, i: number, row: Float64Array): readonly [number, number] {
+/**
+ * Normalised weights of output `i` into `row`; returns the first source, the count is `end - start`.
+ * @param sources that are there, fewer than `from` where that is not whole
+ */
+function rowWeights(
+  kernel: Kernel,
+  from: number,
+  to: number,
+  i: number,
+  row: Float64Array,
+  sources: number = from,
+): readonly [number, number] {
   const scale = from / to;
   const stretch = Math.max(scale, 1);
   const support = kernel.support * stretch;
   const center = (i + 0.5) * scale;
   const start = Math.max(Math.trunc(center - support + 0.5), 0);
-  const end = Math.min(Math.trunc(center + support + 0.5), from);
+  const end = Math.min(Math.trunc(center + support + 0.5), sources);
   const inverse = 1 / stretch;
   let sum = 0;
   for (let x = start; x < end; x++) {
@@ -121,13 +131,14 @@ export function antialiasedWeights(
 }
 
 /** Largest weight over all outputs of the axis; away from the edges the weights repeat with the scale's period. */
-function largestWeight(kernel: Kernel, from: number, to: number, row: Float64Array): number {
+function largestWeight(kernel: Kernel, side: number, reduction: number, to: number, row: Float64Array): number {
+  const from = side / reduction;
   let largest = 0;
   const look = (i: number): void => {
-    const [start, end] = rowWeights(kernel, from, to, i, row);
+    const [start, end] = rowWeights(kernel, from, to, i, row, Math.floor(from));
     for (let x = 0; x < end - start; x++) if (row[x] > largest) largest = row[x];
   };
-  const period = to / greatestDivisor(from, to);
+  const period = (to * reduction) / greatestDivisor(side, to * reduction);
   const edge = Math.ceil(((kernel.support + 1) * Math.max(from / to, 1) * to) / from) + 1;
   const head = Math.min(to, edge + Math.min(period, PERIOD_LIMIT));
   for (let i = 0; i < head; i++) look(i);
@@ -150,32 +161,36 @@ function copyTable(count: number, arithmetic: ResizeArithmetic, source: (i: numb
 }
 
 /**
- * The table of outputs `first..first + count - 1` of an axis of `from` samples that becomes one of `to`.
+ * The table of outputs `first..first + count - 1` of an axis of `side` samples that becomes one of `to`.
  * @param arithmetic `torchvision` has weights of 16 bits
+ * @param reduction samples that one source stands for
  */
 export function resampleTable(
   filter: ResizeFilter,
-  from: number,
+  side: number,
   to: number,
   first: number,
   count: number,
   arithmetic: ResizeArithmetic,
+  reduction: Reduction | 1 = 1,
 ): ResampleTable {
   const own = arithmeticOf(filter, arithmetic);
+  const from = side / reduction;
+  const sources = decodedSide(side, reduction);
   if (from === to) return copyTable(count, own, (i) => first + i);
   if (filter === "nearest") {
-    return copyTable(count, own, (i) => Math.min(Math.trunc((first + i + 0.5) * (from / to)), from - 1));
+    return copyTable(count, own, (i) => Math.min(Math.trunc((first + i + 0.5) * (from / to)), sources - 1));
   }
   const kernel = KERNELS[filter];
   const stride = Math.ceil(kernel.support * Math.max(from / to, 1)) * 2 + 1;
   const row = new Float64Array(stride);
-  const bits = own === "pillow" ? FIXED_BITS : int16Bits(largestWeight(kernel, from, to, row));
+  const bits = own === "pillow" ? FIXED_BITS : int16Bits(largestWeight(kernel, side, reduction, to, row));
   const one = 2 ** bits;
   const starts = new Int32Array(count);
   const wide = new Int32Array(count * stride);
   let needed = 0;
   for (let i = 0; i < count; i++) {
-    const [start, end] = rowWeights(kernel, from, to, first + i, row);
+    const [start, end] = rowWeights(kernel, from, to, first + i, row, sources);
     starts[i] = start;
     needed = Math.max(needed, end - start);
     for (let x = 0; x < end - start; x++) wide[i * stride + x] = Math.trunc(row[x] * one + (row[x] < 0 ? -0.5 : 0.5));
@@ -184,7 +199,7 @@ export function resampleTable(
   const weights = new Int32Array(count * taps);
   for (let i = 0; i < count; i++) {
     // Kernels are fastest where all taps lie inside the axis, those with weight 0 as well.
-    const back = Math.min(Math.max(starts[i] + taps - from, 0), starts[i], taps - needed);
+    const back = Math.min(Math.max(starts[i] + taps - sources, 0), starts[i], taps - needed);
     weights.set(wide.subarray(i * stride, i * stride + needed), i * taps + back);
     starts[i] -= back;
   }

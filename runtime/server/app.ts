@@ -175,6 +175,7 @@ function addRoutes(app: Hono<ServerEnv>, service: Service): void {
       owned_by: "fovea",
       model_type: encoder.modelType,
       modalities: encoder.modalities,
+      ...(encoder.jpegShrinkOnLoad ? { jpeg_shrink_on_load: true } : {}),
       outputs: Object.fromEntries(
         encoder.modalities.map((m) => {
           const { outputs, layout = [] } = encoder.tower(m).spec;

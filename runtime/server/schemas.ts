@@ -258,6 +258,7 @@ export const MODELS_ANSWER: v.GenericSchema = v.object({
       owned_by: v.string(),
       model_type: v.string(),
       modalities: v.array(v.string()),
+      jpeg_shrink_on_load: v.optional(v.literal(true)),
       outputs: v.record(v.string(), v.array(v.string())),
     }),
   ),

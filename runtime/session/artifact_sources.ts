@@ -1,14 +1,14 @@
 /** Where an artifact comes from before it is proven: a pack, the store, or the compiler, which loads on the first miss. */
 import type { CompiledArtifact } from "../abi/artifact.ts";
 import type { ComponentSpec } from "../abi/encoder.ts";
-import { digestBytes } from "../core/digest.ts";
 import type { Box } from "../core/dim.ts";
 import { boxText } from "../core/range.ts";
 import type { TraceSink } from "../core/trace.ts";
-import { type CompileRequest, lookup, requestDigest, save } from "../exec/artifact_cache.ts";
+import { type CachedArtifact, type CompileRequest, lookup, requestDigest, save } from "../exec/artifact_cache.ts";
 import { describe } from "../exec/cache_entries.ts";
 import { encodeArtifact } from "../exec/codec.ts";
 import type { Pack } from "../exec/pack.ts";
+import { blobKey, getVerified } from "../exec/store/content.ts";
 import type { Store } from "../exec/store/store.ts";
 import { type Graph, graphToData } from "../ir/graph.ts";
 import { createInterner, type OpTable } from "../ir/node.ts";
@@ -99,9 +99,14 @@ export async function createArtifactSources(
   });
   const requestOf = ({ graph, settings, place }: Order): string => requestDigest(requestFor(graph, settings, place));
 
-  const found = (compiled: CompiledArtifact, request: string, origin: Origin, place: Place): Found => {
-    const encoded = encodeArtifact(compiled.artifact);
-    const [digest, bytes, blobs] = [digestBytes(encoded), encoded.length, blobSizes(compiled)];
+  const found = (
+    compiled: CompiledArtifact,
+    { digest, bytes }: Pick<CachedArtifact, "digest" | "bytes">,
+    request: string,
+    origin: Origin,
+    place: Place,
+  ): Found => {
+    const blobs = blobSizes(compiled);
     const fragile = place.kernels.filter((k) => k.mayFail === true).map((k) => k.name);
     const mayFail = usesAny(compiled.artifact, fragile);
     return { artifact: compiled.artifact, digest, request, origin, bytes, blobs, compileMs: 0, mayFail };
@@ -123,24 +128,39 @@ export async function createArtifactSources(
       if (usesAny(compiled.artifact, quarantine.of(place.device.kind))) continue;
       await place.device.load(compiled.code);
       counters.packHits++;
-      return found(compiled, request, "pack", place);
+      const identity = { digest: entry.artifact, bytes: pack.manifest.blobs[entry.artifact] };
+      return found(compiled, identity, request, "pack", place);
     }
     return undefined;
   };
 
+  /** Code that was read: ranges share most of theirs. */
+  const codes = new Map<string, Uint8Array>();
+  const readCode = async (digest: string): Promise<Uint8Array | undefined> => {
+    const blob = codes.get(digest) ?? (await getVerified(store, blobKey(digest), digest));
+    if (blob !== undefined) codes.set(digest, blob);
+    return blob;
+  };
+
   const fromStore = async ({ place }: Order, request: string): Promise<Found | undefined> => {
-    const compiled = await lookup(store, request, place.capabilities);
+    const compiled = await lookup(store, request, place.capabilities, readCode);
     if (compiled === undefined) return undefined;
     await place.device.load(compiled.code);
     counters.cacheHits++;
-    return found(compiled, request, "cache", place);
+    return found(compiled, compiled, request, "cache", place);
   };
 
   /** Keeps what was compiled, with what people want to know about it. */
-  const keep = async (order: Order, request: string, traced: Graph, compiled: CompiledArtifact): Promise<string> => {
+  const keep = async (
+    order: Order,
+    request: string,
+    traced: Graph,
+    compiled: CompiledArtifact,
+  ): Promise<Pick<CachedArtifact, "digest" | "bytes">> => {
     const { spec, settings, place, box } = order;
     const artifact = await save(store, request, compiled, place.reads);
-    const blobs = { ...Object.fromEntries(blobSizes(compiled)), [artifact]: encodeArtifact(compiled.artifact).length };
+    const bytes = encodeArtifact(compiled.artifact).length;
+    const blobs = { ...Object.fromEntries(blobSizes(compiled)), [artifact]: bytes };
     counters.storedBytes += Object.values(blobs).reduce((a, b) => a + b, 0);
     await describe(store, request, {
       tag: spec.tag,
@@ -151,7 +171,7 @@ export async function createArtifactSources(
       artifact,
       blobs,
     });
-    return artifact;
+    return { digest: artifact, bytes };
   };
 
   const compile = async (order: Order, request: string): Promise<Found> => {
@@ -179,8 +199,8 @@ export async function createArtifactSources(
     counters.compiled++;
     counters.compileMs += compileMs;
     await place.device.load(compiled.code);
-    const digest = await keep(order, request, traced, compiled satisfies CompiledArtifact);
-    return { ...found(compiled, request, "compiled", place), digest, compileMs, report };
+    const identity = await keep(order, request, traced, compiled satisfies CompiledArtifact);
+    return { ...found(compiled, identity, request, "compiled", place), compileMs, report };
   };
 
   return {

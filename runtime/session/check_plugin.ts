@@ -13,7 +13,9 @@ import type { CompiledComponent } from "./component.ts";
 import { firstPartyPlugins } from "./first_party.ts";
 import type { RuntimeOptions } from "./options.ts";
 import { type LoadPluginOptions, openPlugin, type PluginSource } from "./plugin_files.ts";
+import type { PluginForm } from "./plugin_lock.ts";
 import type { ComponentInput, Runtime } from "./runtime.ts";
+import { resizeProblem } from "./wasm_pack.ts";
 
 export interface KernelCheck {
   readonly kernel: string;
@@ -29,12 +31,15 @@ export interface KernelCheck {
 }
 
 export interface PluginCheck {
-  /** Nothing for a module in JavaScript, which is trusted code: there is nothing to enforce. */
+  readonly form: PluginForm;
+  /** Nothing for JavaScript, wasm-pack's glue too, which is trusted code: there is nothing to enforce. */
   readonly foreign: ForeignPlugin | undefined;
   /** What `fovea.lock` pins. */
   readonly digest: string;
   readonly plugins: readonly Plugin[];
   readonly kernels: readonly KernelCheck[];
+  /** What is wrong beside kernels, as sentences. */
+  readonly problems: readonly string[];
 }
 
 /** Largest sizes that are tried, so that a check takes seconds. */
@@ -344,8 +349,13 @@ async function checkOne(layout: KernelLayout, name: string, runtimes: Runtimes):
  */
 export async function checkPlugin(source: PluginSource, options: LoadPluginOptions = {}): Promise<PluginCheck> {
   const opened = await openPlugin(source, options);
-  if ("plugins" in opened) return { foreign: undefined, plugins: opened.plugins, digest: opened.digest, kernels: [] };
-  const { plugin, layouts, manifest } = opened;
+  if ("plugins" in opened) {
+    const { form, plugins, digest } = opened;
+    const images = plugins.flatMap((p) => p.images ?? []);
+    const problems = (await Promise.all(images.map(resizeProblem))).flatMap((p) => (p === undefined ? [] : [p]));
+    return { form, foreign: undefined, plugins, digest, kernels: [], problems };
+  }
+  const { plugin, layouts, manifest, digest } = opened;
   const firstParty = await firstPartyPlugins();
   const strict = { compile: { strict: true }, plugins: [withFreeClaims(plugin), ...firstParty] };
   const device = manifest.form === "wgsl" ? "webgpu" : "wasm";
@@ -365,7 +375,7 @@ export async function checkPlugin(source: PluginSource, options: LoadPluginOptio
       const name = `${plugin.name}/${layout.kernel.name}`;
       kernels.push(await checkOne(layout, name, { reference, foreign, threaded, builtIn }));
     }
-    return { foreign: opened, plugins: [plugin], digest: opened.digest, kernels };
+    return { form: manifest.form, foreign: opened, plugins: [plugin], digest, kernels, problems: [] };
   } finally {
     for (const runtime of runtimes) await runtime.close();
   }

@@ -2,8 +2,10 @@
 import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import type { Host } from "../host/mod.ts";
-import { checkCompileConfig, checkConfig } from "./config_schema.ts";
 import type { FoveaConfig, NamedCompileConfig } from "./settings.ts";
+
+/** The schema library loads only where there is something to check. */
+const schema = (): Promise<typeof import("./config_schema.ts")> => import("./config_schema.ts");
 
 /** Names that are looked for in the working directory. */
 export const CONFIG_FILES: readonly string[] = [
@@ -75,7 +77,7 @@ export async function readConfigFile(host: Host, path: string): Promise<FoveaCon
   const value = path.endsWith(".json")
     ? parse(new TextDecoder().decode(await host.readFile(path)), path)
     : await readModule(host, path);
-  return checkConfig(value, path);
+  return (await schema()).checkConfig(value, path);
 }
 
 export interface ConfigSources {
@@ -102,7 +104,9 @@ export async function readConfiguration(host: Host, { file, json, off }: ConfigS
   const option = "--compile-config";
   const layers = [
     ...(off === undefined ? [] : [{ name: off, config: { enabled: false } }]),
-    ...(json === undefined ? [] : [{ name: option, config: checkCompileConfig(parse(json, option), option) }]),
+    ...(json === undefined
+      ? []
+      : [{ name: option, config: (await schema()).checkCompileConfig(parse(json, option), option) }]),
     ...(path === undefined || compile === undefined ? [] : [{ name: path, config: compile }]),
   ];
   return { layers, plugins };

@@ -65,6 +65,8 @@ export interface EncoderStats {
   readonly loadMs: number;
   readonly preprocessMs: number;
   readonly encodes: number;
+  /** JPEG files that were read at a reduced size: none unless the encoder was loaded with `jpegShrinkOnLoad`. */
+  readonly reducedJpegs: number;
   readonly device: DeviceStats;
 }
 
@@ -96,6 +98,8 @@ export class Encoder {
   readonly logitBias: number;
   /** Whether probabilities of labels are made of all of them together, or of each alone. */
   readonly scoring: Scoring;
+  /** True where JPEG files may be read at a reduced size: see {@link EncoderStats.reducedJpegs} for whether any was. */
+  readonly jpegShrinkOnLoad: boolean;
   readonly #context: EncoderContext;
   #encodes = 0;
   #preprocessMs = 0;
@@ -108,6 +112,7 @@ export class Encoder {
     this.logitScale = context.logitScale;
     this.logitBias = context.logitBias;
     this.scoring = context.model.scoring ?? "softmax";
+    this.jpegShrinkOnLoad = context.jpegs !== undefined;
   }
 
   /**
@@ -228,6 +233,7 @@ export class Encoder {
       loadMs: this.#context.loadMs,
       preprocessMs: this.#preprocessMs,
       encodes: this.#encodes,
+      reducedJpegs: this.#context.jpegs?.reduced ?? 0,
       device: this.#context.deviceStats(),
     };
   }

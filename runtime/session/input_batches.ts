@@ -2,9 +2,10 @@
 import type { AudioClip, Modality, PixelImage, Processors, Tensor, Tensors } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import type { OpenContext } from "../exec/forward_context.ts";
+import { jpegReduction } from "../media/jpeg_reduction.ts";
 import { didYouMean, foundText, isObject } from "./check.ts";
 import type { AudioInput, EncodeInputs, ImageInput, MediaReader, ReadOptions, VideoInput } from "./inputs.ts";
-import type { PixelCutter } from "./pixels.ts";
+import { type PixelCutter, pictureSize } from "./pixels.ts";
 import type { LoadedTower } from "./tower.ts";
 
 /** The part of an encoder that takes inputs. */
@@ -15,6 +16,8 @@ export interface InputTaker {
   readonly processors: Processors;
   readonly media: MediaReader;
   readonly cutter: PixelCutter;
+  /** Where JPEG files may be read at a reduced size: how many were. */
+  readonly jpegs?: { reduced: number };
 }
 
 const isTensor = (value: unknown): value is Tensor =>
@@ -97,22 +100,35 @@ export function inputBatches(
   return given;
 }
 
+/** Reads a picture, a JPEG file at a reduced size where that is allowed and the processor's plan leaves room for it. */
+export async function readPicture(takes: InputTaker, image: ImageInput, options: ReadOptions): Promise<PixelImage> {
+  const { pixels } = takes.processors;
+  const { jpegs, media } = takes;
+  if (jpegs === undefined || pixels === undefined) return media.image(image, options);
+  const decoded = await media.image(image, {
+    ...options,
+    reduceJpeg: (size) => jpegReduction(size, pixels([size]).cuts),
+  });
+  if (decoded.reducedFrom !== undefined) jpegs.reduced++;
+  return decoded;
+}
+
 function imageBatches(takes: InputTaker, images: readonly ImageInput[], context: OpenContext): readonly Batch[] {
   const { signal } = context;
   const { processors, cutter } = takes;
+  towerOf(takes, "vision");
   const { pixels } = processors;
   const prepare =
     pixels === undefined
       ? processors.images
-      : (decoded: readonly PixelImage[]) => cutter.cut(decoded, pixels(decoded), context.of("pixels"));
+      : (decoded: readonly PixelImage[]) => cutter.cut(decoded, pixels(decoded.map(pictureSize)), context.of("pixels"));
   if (prepare === undefined) throw noProcessor(takes.modelType, "images", "preprocessor_config.json", "pixel_values");
   checkList("images", "picture", images);
-  towerOf(takes, "vision");
   return inParts(images, IMAGES_AT_ONCE, async (part, from) => {
     const decoded: PixelImage[] = [];
     for (const [i, image] of part.entries()) {
       signal.throwIfAborted();
-      decoded.push(await takes.media.image(image, readOptions("picture", "images", from + i, signal)));
+      decoded.push(await readPicture(takes, image, readOptions("picture", "images", from + i, signal)));
     }
     return prepare(decoded);
   });
@@ -137,10 +153,10 @@ function videoBatches(takes: InputTaker, videos: readonly VideoInput[], signal: 
 }
 
 function audioBatches(takes: InputTaker, audio: readonly AudioInput[], signal: AbortSignal): readonly Batch[] {
+  towerOf(takes, "audio");
   const prepare = takes.processors.audio;
   if (prepare === undefined) throw noProcessor(takes.modelType, "audio", "preprocessor_config.json", "input_features");
   checkList("audio", "recording", audio);
-  towerOf(takes, "audio");
   return inParts(audio, CLIPS_AT_ONCE, async (part, from) => {
     const decoded: AudioClip[] = [];
     for (const [i, clip] of part.entries()) {
@@ -152,10 +168,10 @@ function audioBatches(takes: InputTaker, audio: readonly AudioInput[], signal: A
 }
 
 function textBatch(takes: InputTaker, texts: readonly string[]): Batch {
+  towerOf(takes, "text");
   const prepare = takes.processors.texts;
   if (prepare === undefined) throw noProcessor(takes.modelType, "texts", "tokenizer.json", "input_ids");
   checkList("texts", "text", texts);
-  towerOf(takes, "text");
   return () => prepare(texts);
 }
 

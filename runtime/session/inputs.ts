@@ -1,5 +1,6 @@
 /** What callers may give an encoder, and who reads it. */
-import type { AudioClip, PixelImage, Tensor, VideoProcessor } from "../abi/encoder.ts";
+import type { AudioClip, PixelImage, PixelSize, Tensor, VideoProcessor } from "../abi/encoder.ts";
+import type { Reduction } from "../core/pixel_cut.ts";
 
 /** The Web's `ImageData`: RGBA, of which alpha is dropped. */
 export interface ImageDataLike {
@@ -54,9 +55,14 @@ export interface ReadOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface ReadImageOptions extends ReadOptions {
+  /** How a JPEG file of a size may be read at a reduced one; whole unless given. */
+  readonly reduceJpeg?: (size: PixelSize) => Reduction | 1;
+}
+
 /** Reads pictures, videos and recordings, wherever they are. */
 export interface MediaReader {
-  readonly image: (image: ImageInput, options?: ReadOptions) => Promise<PixelImage>;
+  readonly image: (image: ImageInput, options?: ReadImageOptions) => Promise<PixelImage>;
   readonly audio: (audio: AudioInput, options?: ReadOptions) => Promise<AudioClip>;
   /** The sampled frames of a video, all of one size. */
   readonly video: (

@@ -3,8 +3,9 @@ import type { Modality, PixelImage, Tensor, Tensors } from "../abi/encoder.ts";
 import { FoveaError, internal } from "../core/diagnostics.ts";
 import type { OpenContext } from "../exec/forward_context.ts";
 import { concatRows } from "./batching.ts";
-import { type InputTaker, inputBatches, towerOf } from "./input_batches.ts";
+import { type InputTaker, inputBatches, readPicture, towerOf } from "./input_batches.ts";
 import type { AudioInput, EncodeInputs, ImageInput } from "./inputs.ts";
+import { pictureSize } from "./pixels.ts";
 
 /** One picture, text or recording, or the rows of given tensors, read and ready to be encoded beside others of its form. */
 export interface EncodeItem {
@@ -56,10 +57,10 @@ function itemOf(modality: Modality, tensors: Tensors): ReadItem {
 }
 
 async function imageItem(takes: InputTaker, image: ImageInput, context: OpenContext, name: string): Promise<ReadItem> {
-  const decoded = await takes.media.image(image, { name, signal: context.signal });
+  const decoded = await readPicture(takes, image, { name, signal: context.signal });
   const { pixels } = takes.processors;
   if (pixels === undefined) return itemOf("vision", await tensorsOf(takes, { images: [decoded] }, "vision", context));
-  const { input, shape, tensors } = pixels([decoded]);
+  const { input, shape, tensors } = pixels([pictureSize(decoded)]);
   const shapes = { [input]: shape, ...shapesOf(tensors) };
   return {
     modality: "vision",

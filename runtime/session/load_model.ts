@@ -39,14 +39,12 @@ export async function loadModel(
   const opened = await openModel(files, encoders);
   const { modelType, model, files: modelFiles } = opened;
   const own = wantedTowers(parts, opened, options.components);
-  const call = { ...dtypeOf(options), calibrated: options.calibration !== undefined };
+  const { lazy, calibration } = options;
+  const call = { ...dtypeOf(options), ...(lazy === undefined ? {} : { lazy }), calibrated: calibration !== undefined };
   const wanted = rewrite === undefined ? cutTowers(parts, own, call) : own.map(rewrite);
   const dummy = options.loadFormat === "dummy";
   const stored = await openWeights(parts, files, model, own, dummy);
-  const weights =
-    options.calibration === undefined
-      ? stored
-      : withCalibration(stored, await calibrationOf(parts, options.calibration));
+  const weights = calibration === undefined ? stored : withCalibration(stored, await calibrationOf(parts, calibration));
   const towers = new Map<LoadedTower["spec"]["modality"], LoadedTower>();
   let encoder: Encoder | undefined;
   let weightsOpen = true;
@@ -66,6 +64,13 @@ export async function loadModel(
     const readLogit = (scalar: CheckpointScalar): Promise<number> => readScalar(scalar, dummy ? undefined : weights);
     const logitScale = model.logitScale === undefined ? undefined : exp(await readLogit(model.logitScale));
     const logitBias = model.logitBias === undefined ? 0 : await readLogit(model.logitBias);
+    const { onProblem } = parts.options;
+    const shrinks = options.jpegShrinkOnLoad === true;
+    if (shrinks && processors.images !== undefined && processors.pixels === undefined) {
+      onProblem?.(
+        `jpegShrinkOnLoad has no effect on this ${modelType} model: its processor states no plan of cuts, so that JPEG files are decoded whole.`,
+      );
+    }
     const made = new Encoder({
       model,
       modelType,
@@ -74,7 +79,8 @@ export async function loadModel(
       logitScale,
       logitBias,
       loadMs: host.now() - begin,
-      media: createMediaReader(host),
+      media: createMediaReader(host, { onProblem, plugins: parts.plugins }),
+      ...(shrinks ? { jpegs: { reduced: 0 } } : {}),
       cutter,
       deviceStats: () => device.stats(),
       now: () => host.now(),

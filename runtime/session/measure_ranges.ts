@@ -87,7 +87,7 @@ async function openSide(spec: ComponentSpec, ranges: RangeSpec, { artifacts, now
 
 /** Made-up inputs of a component at a size. */
 async function inputsFor(spec: ComponentSpec, { component }: Side, dims: Bindings, ops: OpTable): Promise<Tensors> {
-  const { inputFills } = await import("../compile/expect.ts");
+  const { inputFills } = await import("../compile/fills.ts");
   const { boxes, slots } = component;
   const at = dispatch(spec.tag, boxes, dims, spec.relations);
   const fills = inputFills(traceComponent(spec, boxes[at], createInterner(ops)), dims, ops);

@@ -4,6 +4,7 @@ import type {
   ComponentSpec,
   PixelImage,
   PixelPlan,
+  PixelSize,
   Plan,
   Processors,
   Tensor,
@@ -83,6 +84,9 @@ export function cutComponents(pixels: NonNullable<Processors["pixels"]>): readon
   const specs = pixels([TYPICAL]).cuts.flatMap(specsOf);
   return [...new Map(specs.map((spec) => [spec.tag, spec])).values()];
 }
+
+/** What a plan is to see of a picture. */
+export const pictureSize = (image: PixelImage): PixelSize => image.reducedFrom ?? image;
 
 export interface PixelCutter {
   /** Compiles what a processor's plans need, so that a sealed runtime can carry them out. */

@@ -2,11 +2,14 @@
 import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { digestBytes } from "../core/digest.ts";
+import type { Store } from "../exec/store/store.ts";
 import type { Isolation } from "../foreign/kernel.ts";
 import type { ForeignPlugin, PluginFiles } from "../foreign/load.ts";
 import { detectHost, type Host } from "../host/mod.ts";
 import { foundText, isObject } from "./check.ts";
 import { isPlugin } from "./plugins.ts";
+import { transpileSource } from "./transpile_source.ts";
+import { findWasmPack, openWasmPack, type WasmPackFiles, wasmPackDigest } from "./wasm_pack.ts";
 
 /** A folder, a `plugin.json`, a module or an installed package; or the files of a folder by name. */
 export type PluginSource = string | ReadonlyMap<string, Uint8Array>;
@@ -17,6 +20,11 @@ export interface LoadPluginOptions {
    * `shared-memory`, all of the device's memory, for code that is trusted.
    */
   readonly isolation?: Isolation;
+  /**
+   * Where what jco made of a component is kept: a folder or store; the platform's folder for caches unless given, `false` for
+   * nowhere.
+   */
+  readonly cache?: string | Store | false;
 }
 
 const DESCRIPTION = "plugin.json";
@@ -52,8 +60,11 @@ async function mainOf(host: Host, folder: string): Promise<string> {
   return `${folder}/${typeof entry === "string" ? entry : typeof main === "string" ? main : "index.js"}`;
 }
 
-/** Where a source lies: a folder with a description, or a module. */
-async function find(host: Host, source: string): Promise<{ readonly folder: string } | { readonly module: string }> {
+/** Where a source lies: a folder with a description, a package of wasm-pack, or a module. */
+async function find(
+  host: Host,
+  source: string,
+): Promise<{ readonly folder: string } | { readonly module: string } | { readonly pack: WasmPackFiles }> {
   for (const path of [source, `node_modules/${source}`]) {
     const kind = await kindOf(host, path);
     if (kind === "file") {
@@ -66,10 +77,12 @@ async function find(host: Host, source: string): Promise<{ readonly folder: stri
     }
     if (kind !== "directory") continue;
     if ((await kindOf(host, `${path}/${DESCRIPTION}`)) === "file") return { folder: path };
+    const pack = await findWasmPack(host, path);
+    if (pack !== undefined) return { pack };
     if ((await kindOf(host, `${path}/package.json`)) === "file") return { module: await mainOf(host, path) };
     throw new FoveaError(
       "bad_plugin",
-      `The folder ${path} is no plugin: it holds neither ${DESCRIPTION} nor package.json.`,
+      `The folder ${path} is no plugin: it holds neither ${DESCRIPTION} nor package.json, nor what wasm-pack writes.`,
     );
   }
   throw new FoveaError(
@@ -96,11 +109,13 @@ function givenFiles(files: ReadonlyMap<string, Uint8Array>): PluginFiles {
   };
 }
 
-/** Plugins of a module in JavaScript. */
+/** Plugins of a module in JavaScript, or of a package of wasm-pack with its glue: code that is trusted. */
 export interface ModulePlugins {
+  readonly form: "javascript" | "wasm-pack";
+  /** The module, or the package's folder. */
   readonly module: string;
   readonly plugins: readonly Plugin[];
-  /** SHA-256 of that file. */
+  /** SHA-256 of that file; of a package of wasm-pack, of its glue and module. */
   readonly digest: string;
 }
 
@@ -120,7 +135,7 @@ function checkPinned(source: PluginSource, digest: string, pinned: string | unde
 /** A plugin of files with what its description says, or the plugins of a module. @throws FoveaError as {@link loadPlugin} */
 export async function openPlugin(
   source: PluginSource,
-  { isolation, pinned }: OpenPluginOptions = {},
+  { isolation, cache, pinned }: OpenPluginOptions = {},
 ): Promise<ForeignPlugin | ModulePlugins> {
   const open = async (files: PluginFiles): Promise<ForeignPlugin> => {
     const { ISOLATIONS, openForeignPlugin } = await import("../foreign/load.ts");
@@ -130,7 +145,8 @@ export async function openPlugin(
         `The option \`isolation\` of loadPlugin is ${foundText(isolation)}; expected ${ISOLATIONS.map((i) => `"${i}"`).join(" or ")}.`,
       );
     }
-    const opened = await openForeignPlugin(files, isolation);
+    const transpiling = await transpileSource(cache);
+    const opened = await openForeignPlugin(files, { isolation: isolation ?? "own-memory", transpiling });
     checkPinned(source, opened.digest, pinned);
     return opened;
   };
@@ -138,9 +154,16 @@ export async function openPlugin(
   const host = await detectHost();
   const found = await find(host, source);
   if ("folder" in found) return open(filesOf(host, found.folder));
+  if ("pack" in found) {
+    const digest = await wasmPackDigest(host, found.pack);
+    checkPinned(source, digest, pinned);
+    const plugins = [await openWasmPack(host, found.pack)];
+    return { form: "wasm-pack", module: found.pack.folder, plugins, digest };
+  }
   const digest = digestBytes(await host.readFile(found.module));
   checkPinned(source, digest, pinned);
-  return { module: found.module, plugins: await modulePlugins(host, found.module), digest };
+  const plugins = await modulePlugins(host, found.module);
+  return { form: "javascript", module: found.module, plugins, digest };
 }
 
 /** All plugins of a source. @throws FoveaError as {@link loadPlugin} */
@@ -151,9 +174,10 @@ export async function loadPlugins(source: PluginSource, options: LoadPluginOptio
 
 /**
  * Loads a plugin for `createRuntime({ plugins })`. Code in WebAssembly is checked before it is linked and runs in a sandbox;
- * a module in JavaScript runs with all that this process may do.
- * @param source a folder with `plugin.json`, that file, a module that exports a plugin, an installed package, or files by name
- * @throws FoveaError `bad_plugin`, `invalid_manifest`, `unsupported_abi`, `changed_plugin`, `refused_module`, `file.*`
+ * a module in JavaScript, and the glue of a package of wasm-pack, run with all that this process may do.
+ * @param source a folder with `plugin.json`, that file, a module that exports a plugin, an installed package, what wasm-pack
+ * wrote, or files by name
+ * @throws FoveaError `bad_plugin`, `invalid_manifest`, `unsupported_abi`, `changed_plugin`, `refused_module`, `no_jco`, `file.*`
  */
 export async function loadPlugin(source: PluginSource, options: LoadPluginOptions = {}): Promise<Plugin> {
   const plugins = await loadPlugins(source, options);

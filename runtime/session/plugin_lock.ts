@@ -1,32 +1,25 @@
 /** `fovea.lock`: the plugins that were added in a folder, each with the digest of what was checked then. */
-import * as v from "valibot";
 import { FoveaError } from "../core/diagnostics.ts";
 import type { Host } from "../host/mod.ts";
 
 export const LOCK_FILE = "fovea.lock";
 
+/** How a plugin comes. */
+export type PluginForm = "wasm" | "component" | "wasm-pack" | "wgsl" | "javascript";
+
 export interface LockedPlugin {
   /** Names of the plugins that it brings, with versions. */
   readonly plugins: readonly string[];
-  readonly form: "wasm" | "wgsl" | "javascript";
-  /** SHA-256 of the description, which names the digests of all modules; of a module in JavaScript of that file alone. */
+  readonly form: PluginForm;
+  /**
+   * SHA-256 of the description, which names the digests of all modules and shaders; of a module in JavaScript of that file alone,
+   * of a package of wasm-pack of its glue and module.
+   */
   readonly digest: string;
 }
 
 /** By source: a folder, module or package, as it was added. */
 export type PluginLock = ReadonlyMap<string, LockedPlugin>;
-
-const LOCK = v.strictObject({
-  lock: v.literal(1),
-  plugins: v.record(
-    v.string(),
-    v.strictObject({
-      plugins: v.array(v.string()),
-      form: v.picklist(["wasm", "wgsl", "javascript"]),
-      digest: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
-    }),
-  ),
-});
 
 /** What the working directory pins; nothing where it has no lock. @throws FoveaError `invalid_lock` */
 export async function readLock(host: Host): Promise<PluginLock> {
@@ -38,7 +31,8 @@ export async function readLock(host: Host): Promise<PluginLock> {
     throw error;
   }
   try {
-    return new Map(Object.entries(v.parse(LOCK, JSON.parse(text)).plugins));
+    const { parseLock } = await import("./plugin_lock_schema.ts");
+    return new Map(Object.entries(parseLock(JSON.parse(text))));
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new FoveaError(

@@ -41,7 +41,7 @@ export async function openMediaProcessor(source: ModelSource, plugins?: readonly
   const files = await openModelSource(source, host, { hub: { settings: {} } });
   const config = ((await readJson(files, "preprocessor_config.json")) ?? {}) as ProcessorConfig;
   const all = plugins ?? (await firstPartyPlugins());
-  const media = createMediaReader(host);
+  const media = createMediaReader(host, { plugins: all });
   const images = tableOf(all, "imageProcessors");
   const makeImages = entry(images, String(config.image_processor_type).replace(/Fast$/, ""));
   if (makeImages !== undefined) {

@@ -119,7 +119,7 @@ export function placeText({ name }: CompileLayers[number], place: string): strin
 }
 
 /** What one call of `load` or `compile` asks for: weaker than the first configuration's settings by tag, stronger than its base. */
-export interface CallSettings extends Pick<CompileSettings, "dtype"> {
+export interface CallSettings extends Pick<CompileSettings, "dtype" | "lazy"> {
   /** A calibration comes with the weights. */
   readonly calibrated?: boolean;
 }

@@ -1,11 +1,14 @@
 /** Where models and pictures come from: folders, addresses, memory. */
 import type { AudioClip, PixelImage } from "../abi/encoder.ts";
+import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError } from "../core/diagnostics.ts";
+import { decodedSide } from "../core/pixel_cut.ts";
 import { type CheckpointFiles, directoryFiles, httpFiles, memoryFiles } from "../exec/weights/checkpoint.ts";
 import { type FolderHandle, type GivenFiles, givenFiles, handleFiles } from "../exec/weights/given_files.ts";
 import { type Host, type JpegDecoder, loadJpegDecoder } from "../host/mod.ts";
 import type { Select } from "../hub/open_hub.ts";
 import { decodeImage } from "../media/decode.ts";
+import { type Image, toRgb } from "../media/image.ts";
 import { foundText, isObject, withMethods } from "./check.ts";
 import { type HubContext, openKeptOrStreamed } from "./hub_source.ts";
 import type { ImageDataLike, MediaReader } from "./inputs.ts";
@@ -168,23 +171,69 @@ function localPath(host: Host, place: unknown): string | undefined {
 const nameOf = (place: unknown, name: string): string =>
   typeof place === "string" || place instanceof URL ? String(place) : name;
 
+/** A picture of a format that fovea does not know, by the first plugin that does; nothing where none does. */
+async function decodedByPlugin(
+  plugins: readonly Plugin[],
+  bytes: Uint8Array,
+  error: unknown,
+): Promise<Image | undefined> {
+  if (!(error instanceof FoveaError) || error.code !== "image.unknown") return undefined;
+  for (const { decode } of plugins.flatMap((p) => p.images ?? [])) {
+    const found = await decode?.(bytes);
+    if (found !== undefined) return toRgb({ ...found, channels: 4 });
+  }
+  return undefined;
+}
+
+const NO_SHARP =
+  "the optional package sharp is not installed or does not load here. JPEG files are decoded whole; install sharp.";
+const NO_REDUCTION =
+  "sharp did not read a JPEG file at a reduced size, for which it needs a temporary file. JPEG files are decoded whole; see that the folder for temporary files can be written to.";
+
+export interface MediaReaderOptions {
+  /** Asked for pictures of formats that fovea does not know. */
+  readonly plugins?: readonly Plugin[];
+  /** Told once when a JPEG file that may be read at a reduced size is not. */
+  readonly onProblem?: ((sentence: string) => void) | undefined;
+  /** The native decoder of JPEG files, or nothing where there is none; the host's unless given. */
+  readonly loadDecoder?: () => Promise<JpegDecoder | undefined>;
+}
+
 /** Readers of pictures, videos and recordings; codecs are compiled once for them. */
-export function createMediaReader(host: Host): MediaReader {
+export function createMediaReader(
+  host: Host,
+  { plugins = [], onProblem, loadDecoder = loadJpegDecoder }: MediaReaderOptions = {},
+): MediaReader {
   const bytesOf = createByteReader(host);
   const loadCodec = async (specifier: string): Promise<WebAssembly.Module> => {
     const bytes = await host.loadPackageFile(specifier);
     return WebAssembly.compile(bytes as Uint8Array<ArrayBuffer>);
   };
   let native: Promise<JpegDecoder | undefined> | undefined;
-  const decodeJpeg: JpegDecoder = async (bytes) => {
-    native ??= loadJpegDecoder();
-    return (await native)?.(bytes);
+  let told = false;
+  const tellWhole = (decoder: JpegDecoder | undefined): void => {
+    if (!told) onProblem?.(`jpegShrinkOnLoad has no effect: ${decoder === undefined ? NO_SHARP : NO_REDUCTION}`);
+    told = true;
   };
-  const image: MediaReader["image"] = async (picture, { name = "The picture", signal } = {}) => {
+  const image: MediaReader["image"] = async (picture, { name = "The picture", signal, reduceJpeg } = {}) => {
     const bytes = await bytesOf(picture, name, signal);
-    return bytes === undefined
-      ? checkedPixels(picture, name)
-      : decodeImage(bytes, { loadCodec, decodeJpeg, name: nameOf(picture, name), exif: true });
+    if (bytes === undefined) return checkedPixels(picture, name);
+    let reduces = false;
+    const decodeJpeg: JpegDecoder = async (file, reduction) => {
+      native ??= loadDecoder();
+      reduces ||= reduction !== undefined;
+      return (await native)?.(file, reduction);
+    };
+    const decoded = await decodeImage(bytes, {
+      ...{ loadCodec, decodeJpeg, name: nameOf(picture, name), exif: true },
+      ...(reduceJpeg === undefined ? {} : { reduceJpeg }),
+    }).catch(async (error: unknown) => {
+      const other = await decodedByPlugin(plugins, bytes, error);
+      if (other === undefined) throw error;
+      return other;
+    });
+    if (reduces && decoded.reducedFrom === undefined) tellWhole(await native);
+    return decoded;
   };
   return {
     image,
@@ -221,7 +270,7 @@ function checkedPixels(image: unknown, name: string): PixelImage {
       `${name} must be a path, a URL, bytes, a blob, or pixels { width, height, channels: 3, data }; found ${foundText(image)}.`,
     );
   }
-  const { width, height, channels, data } = withoutAlpha(image) as unknown as PixelImage;
+  const { width, height, channels, data, reducedFrom } = withoutAlpha(image) as unknown as PixelImage;
   const isBytes = data instanceof Uint8Array || (data as unknown) instanceof Uint8ClampedArray;
   if (channels !== 3 || !(width >= 1) || !(height >= 1) || !isBytes || data.length !== width * height * 3) {
     throw new FoveaError(
@@ -229,7 +278,16 @@ function checkedPixels(image: unknown, name: string): PixelImage {
       `${name} has pixels that are not RGB in 3 x width x height bytes: found ${data?.length} values in ${foundText(data)} for ${width}x${height} with ${channels} channels.`,
     );
   }
-  return { width, height, channels, data };
+  if (reducedFrom === undefined) return { width, height, channels, data };
+  const { reduction, ...whole } = reducedFrom;
+  const known = reduction === 2 || reduction === 4 || reduction === 8;
+  if (known && [width, height].every((side, i) => side === decodedSide([whole.width, whole.height][i], reduction))) {
+    return { width, height, channels, data, reducedFrom: { ...whole, reduction } };
+  }
+  throw new FoveaError(
+    "invalid_input",
+    `${name} has ${width}x${height} pixels and says that they are a reduction of ${whole.width}x${whole.height} by ${reduction}; expected a reduction by 2, 4 or 8, sides rounded down.`,
+  );
 }
 
 /** RGB of an `ImageData`, whose alpha is dropped like that of files; other objects as they are. */

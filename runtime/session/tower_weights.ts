@@ -86,7 +86,7 @@ function hasRoom(all: readonly ReadyComponent[]): boolean {
   });
 }
 
-/** Loads all weights that no lazy range waits with, in their order, into `weights`. */
+/** Loads all weights that no lazy range waits with into `weights`. */
 export async function loadWeights(
   components: ReadonlyMap<string, ReadyComponent>,
   weights: Map<string, InstanceWeights>,
@@ -97,7 +97,9 @@ export async function loadWeights(
   const roomy = hasRoom(all);
   const staging = new Map(all.map(({ device }) => [device, new Staging(device, roomy)]));
   const loads: { readonly tag: string; readonly instance: string; readonly own: InstanceWeights; left: number }[] = [];
-  const jobs: (() => Promise<void>)[] = [];
+  // Weights that pass through staging come first, so that those after them lie where it was.
+  const staged: (() => Promise<void>)[] = [];
+  const direct: (() => Promise<void>)[] = [];
   let told = 0;
   let begin = now();
   // Weights overlap by one, so that an instance may end before the one in front of it.
@@ -123,7 +125,7 @@ export async function loadWeights(
       const load = { tag, instance, own, left: uses.length };
       loads.push(load);
       for (const use of uses) {
-        jobs.push(async () => {
+        (stagingBytes(use) > 0 ? staged : direct).push(async () => {
           await own.load([use], read, signal, staging.get(component.device));
           load.left--;
           tell();
@@ -132,7 +134,10 @@ export async function loadWeights(
     }
   }
   try {
-    await runOverlapped(jobs, roomy ? WEIGHTS_AT_ONCE : 1);
+    for (const jobs of [staged, direct]) {
+      await runOverlapped(jobs, roomy ? WEIGHTS_AT_ONCE : 1);
+      for (const s of staging.values()) s.release();
+    }
     tell();
   } finally {
     for (const s of staging.values()) s.release();

@@ -97,3 +97,19 @@ test("sizes are recorded while embedding, and ranges are learnt from them", asyn
     await rm(folder, { recursive: true });
   }
 });
+
+test("ranges are learnt from inputs that are encoded one by one", async () => {
+  const inputs = ["--record", join(DIGITS, "images", "000-2.png"), "--text", "one", "two words"];
+  const { code, stdout, stderr } = await runCli(["tune", "ranges", DIGITS, ...inputs, "--threads", "0", "--json"]);
+  assert.equal(code, 0, stderr);
+  const { components } = JSON.parse(stdout) as { readonly components: readonly { tag: string; calls: number }[] };
+  const calls = Object.fromEntries(components.map((c) => [c.tag, c.calls]));
+  assert.deepEqual([calls["clip/vision.block"], calls["clip/text.block"], calls["clip/text.project"]], [1, 2, 2]);
+  for (const args of [[], [...inputs, "--from-trace", "sizes.jsonl"]]) {
+    const refused = await runCli(["tune", "ranges", DIGITS, ...args]);
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /Sizes come from one place: give either --from-trace with a file of them, or inputs/);
+  }
+  const missing = await runCli(["tune", "ranges", DIGITS, "--record", "no_such.png"]);
+  assert.match(missing.stderr, /Cannot read no_such\.png: it does not exist/);
+});

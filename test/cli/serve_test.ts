@@ -1,6 +1,9 @@
 /** `fovea serve`: the start line, requests, an interrupt, and what it refuses. */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { repositoryPath, runCli } from "../kit/run_cli.ts";
@@ -45,7 +48,10 @@ function start(args: readonly string[]): Promise<Started> {
 }
 
 test("serve says what it serves, answers, logs, and ends at an interrupt with what it accepted", async () => {
-  const { child, url, line, ended } = await start([`digits=${DIGITS}`, "--token", "sesame", "--threads", "0"]);
+  const folder = await mkdtemp(join(tmpdir(), "fovea-serve-"));
+  const trace = join(folder, "trace.json");
+  const args = [`digits=${DIGITS}`, "--token", "sesame", "--threads", "0", "--trace", trace];
+  const { child, url, line, ended } = await start(args);
   assert.match(
     line,
     /serving digits \(clip: vision, text\) at http:\/\/127\.0\.0\.1:\d+ on wasm \(wasm-.*, no workers\)/,
@@ -75,6 +81,14 @@ test("serve says what it serves, answers, logs, and ends at an interrupt with wh
     [200, 401, 200, 200, 200, 200],
   );
   assert.doesNotMatch(stdout, /seven|sesame/);
+  const events = JSON.parse(await readFile(trace, "utf8")) as readonly {
+    readonly cat?: string;
+    readonly tid: number;
+  }[];
+  await rm(folder, { recursive: true });
+  assert.ok(events.some(({ cat, tid }) => cat === "load" && tid === 1));
+  const calls = events.filter(({ cat }) => cat === "request");
+  assert.ok(calls.length >= 5 && calls.every(({ tid }) => tid > 1));
 });
 
 const REFUSED: readonly (readonly [readonly string[], RegExp])[] = [

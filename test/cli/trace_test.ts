@@ -1,9 +1,10 @@
 /** `--trace` on the command line: a file that says where loading and calls spent their time. */
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { traceFile } from "../../runtime/cli/trace_file.ts";
 import { repositoryPath, runCli } from "../kit/run_cli.ts";
 
 const DIGITS = repositoryPath("examples/models/digits-clip");
@@ -24,7 +25,7 @@ async function traced(args: readonly string[]): Promise<readonly Event[]> {
     const { code, stderr } = await runCli([...args, "--threads", "0", "--trace", file]);
     assert.equal(code, 0, stderr);
     assert.match(stderr, /wrote \d+ spans to /);
-    return JSON.parse(await readFile(file, "utf8")).traceEvents.filter((e: Event) => e.ph === "X");
+    return JSON.parse(await readFile(file, "utf8")).filter((e: Event) => e.ph === "X");
   } finally {
     await rm(folder, { recursive: true });
   }
@@ -54,4 +55,53 @@ test("bench traces each run", async () => {
   // Two runs warm up.
   assert.equal(of(events, "request").length, 4);
   assert.equal(of(events, "plan").length, 1);
+});
+
+test("a long trace is written while it goes on, in files of a limited size, of which the last two are kept", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "fovea-trace-"));
+  const [file, older] = [join(folder, "a.b.json"), join(folder, "a.b.1.json")];
+  const limit = 2 ** 20;
+  try {
+    const { sink, close } = await traceFile({ trace: file, traceLimit: limit });
+    const span = (i: number, begin: number): void =>
+      sink.trace?.span({ kind: "request", name: "encode", requestId: `${i}`, begin, end: begin + 0.5 });
+    let [sizes, i] = [0, 0];
+    for (let round = 0; round < 300; round++) {
+      for (let n = 0; n < 100; n++, i++) span(i, i);
+      if (round % 10 !== 0) continue;
+      // The disk has its turn.
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      // Between two files there is none.
+      const size = await stat(file).then(
+        (found) => found.size,
+        () => 0,
+      );
+      sizes = Math.max(sizes, size);
+    }
+    assert.ok(sizes > 2 ** 16 && sizes <= limit + 2 ** 18, `${sizes} bytes before the end`);
+    await close();
+    const [before, last] = await Promise.all(
+      [older, file].map(async (path) => JSON.parse(await readFile(path, "utf8")) as Event[]),
+    );
+    for (const events of [before, last]) {
+      assert.deepEqual(events[0], { name: "process_name", ph: "M", pid: 1, tid: 1, args: { name: "fovea" } });
+    }
+    const requests = [...before, ...last].filter((e) => e.ph === "X").map((e) => Number(e.args.request));
+    assert.deepEqual(
+      requests,
+      Array.from({ length: requests.length }, (_, n) => i - requests.length + n),
+    );
+    assert.ok(requests.length < i, "older ones are gone");
+    assert.ok((await stat(older)).size <= limit + 2 ** 18);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("a trace that cannot be written is refused before anything is computed", async () => {
+  const nowhere = join(tmpdir(), "fovea-no-such-folder", "trace.json");
+  const { code, stderr, stdout } = await runCli(["embed", DIGITS, "--text", "a", "--threads", "0", "--trace", nowhere]);
+  assert.notEqual(code, 0);
+  assert.equal(stdout, "");
+  assert.match(stderr, /fovea-no-such-folder/);
 });

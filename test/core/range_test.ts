@@ -78,6 +78,12 @@ test("ranges: every mistake has its sentence", () => {
       t: { min: 5, max: 2 },
     },
   );
+  const odd = (spec: unknown): RangeSpec => spec as RangeSpec;
+  refused(/they are "opne"; expected "open", or an object with `ends` or `boxes`, and `exact`\./, odd("opne"));
+  refused(/they are \[\{"tokens":\[1,64\]\}\]; expected/, odd([{ tokens: [1, 64] }]));
+  refused(/they have a field "end"; expected/, odd({ end: { tokens: [64] } }));
+  refused(/`boxes` must be a list; found \{"tokens":1\}\./, odd({ boxes: { tokens: 1 } }));
+  refused(/the ends of "tokens" must be a list; found 64\./, odd({ ends: { tokens: 64 } }));
   refused(/symbol "t" needs whole bounds >= 0, found -1\.\.4\./, {}, { t: { min: -1, max: 4 } });
   refused(/symbol "t" needs whole bounds >= 0, found 1\.\.2\.5\./, {}, { t: { min: 1, max: 2.5 } });
   refused(/symbol "t" needs a whole `multipleOf` >= 1, found 0\./, {}, { t: { min: 1, max: 4, multipleOf: 0 } });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { BufferRef, StepList, WeightUse } from "../../runtime/abi/artifact.ts";
-import { createInstanceWeights, type TensorReader } from "../../runtime/exec/instance_weights.ts";
+import { createInstanceWeights, stagingBytes, type TensorReader } from "../../runtime/exec/instance_weights.ts";
 import { createFakeDevice, type FakeCode, type FakeDevice, floats } from "./fake_device.ts";
 
 const ref = (space: BufferRef["space"], index = 0): BufferRef => ({ space, index, offset: 0 });
@@ -63,6 +63,9 @@ const CODES: Readonly<Record<string, FakeCode>> = {
     floats(scratch, 4).set(floats(a, 4));
     floats(to, 4).set(floats(b, 4).map((v, i) => v + floats(scratch, 4)[i]));
   },
+  swap: ([to, a]) => {
+    floats(to, 4).set([...floats(a, 4)].reverse());
+  },
   five: ([to]) => {
     floats(to, 4).fill(5);
   },
@@ -117,6 +120,21 @@ test("weights: tensors as they are, prologues run, staging is given back", async
   assert.deepEqual([device.live.size, device.bound.size, weights.bytes], [3, 0, 48]);
   weights.release();
   assert.deepEqual([device.live.size, weights.bytes], [0, 0]);
+});
+
+test("weights: what is packed in place takes no memory beside its own", async () => {
+  const device = createFakeDevice(CODES);
+  const weights = createInstanceWeights(device);
+  const { read } = reader();
+  const inPlace: WeightUse = {
+    ...{ key: "in place", bytes: 32, sources: [source("a")], inPlace: true },
+    prologue: prologue("swap", [ref("output"), ref("input")], ["a"]),
+  };
+  await weights.load([inPlace], read);
+  const [buffer] = weights.resolve([inPlace]);
+  assert.deepEqual(valuesOf(device, buffer), [4, 3, 2, 1]);
+  assert.deepEqual([device.allocations, stagingBytes(inPlace)], [[32], 0]);
+  weights.release();
 });
 
 test("weights: several tensors fill a weight or an input one behind the other", async () => {

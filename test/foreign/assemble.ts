@@ -65,11 +65,16 @@ export function moduleBytes(parts: ModuleParts): Uint8Array {
 /** A module as a device gets it: two operands of rows, how many, and their width. */
 export function emittedCode(module: Uint8Array): Uint8Array {
   const rewritten = instrument(parseModule(module, refuserOf("a module")), { entry: "run", reserved: 0 });
-  const rows = { kind: "pointer", split: true } as const;
+  const rows = { kind: "pointer", split: true, dtype: "f32", weight: false } as const;
   return withSandbox(rewritten, {
     memory: "own",
     reserved: 0,
-    arguments: [{ ...rows, mode: "write" }, { ...rows, mode: "read" }, { kind: "count" }, { kind: "word" }],
+    arguments: [
+      { ...rows, mode: "write" },
+      { ...rows, mode: "read" },
+      { kind: "count" },
+      { kind: "word", isAttribute: false },
+    ],
   });
 }
 

@@ -1,13 +1,14 @@
 /** The conformance check of kernels, on the worked example and on wrong ones, as a function and on the command line. */
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { f32 } from "../../kernels/wasm/asm/code.ts";
+import { checkPlugin } from "../../runtime/session/check_plugin.ts";
 import { checkKernel } from "../kit/check_kernel.ts";
 import { withFolder } from "../kit/folder.ts";
 import { repositoryPath, runCli } from "../kit/run_cli.ts";
-import { moduleBytes, pluginFiles } from "./assemble.ts";
+import { moduleBytes, pluginFiles, SQUARE } from "./assemble.ts";
 import { SINS, squaring } from "./kernels.ts";
 
 const EXAMPLE = repositoryPath("examples/kernel-c");
@@ -35,6 +36,43 @@ test("wrong kernels fail with what is wrong", async () => {
     ...{ output: ["n", 1], arguments: ["output", "x", "n"], flops: "n" },
   });
   await assert.rejects(checkKernel(unclaimed), /square: At n 1 it does not claim its own pattern/);
+});
+
+test("test vectors hold for the reference evaluator first, then for the kernel", async () => {
+  const files = new Map(
+    readdirSync(EXAMPLE)
+      .filter((name) => /\.(wasm|json)$/.test(name))
+      .map((name) => [name, new Uint8Array(readFileSync(join(EXAMPLE, name)))]),
+  );
+  const described = JSON.parse(new TextDecoder().decode(files.get("plugin.json")));
+  const [{ vectors }] = described.kernels;
+  const [{ operands, output, attributes }] = vectors;
+  const { x, ...others } = operands;
+  const [first, ...rest] = output.data;
+  described.kernels[0].vectors = [
+    { attributes, operands, output: { ...output, data: [first + 0.01, ...rest] } },
+    { attributes, operands: { ...operands, scale: { shape: [7], data: [1, 1, 1, 1, 1, 1, 1] } }, output },
+    { attributes, operands: { ...others, x: { shape: [8], data: x.data } }, output },
+    { attributes, operands: others, output },
+    ...vectors,
+  ];
+  files.set("plugin.json", new TextEncoder().encode(JSON.stringify(described)));
+  const wrong = await checkPlugin(files);
+  assert.deepEqual(
+    wrong.kernels[0].problems.map((p) => p.replace(/ [\d.e+]+ times/, " … times")),
+    [
+      "Test vector 0: the reference evaluator computes something else, off by … times what passes.",
+      'Test vector 1: "scale" has 7 at axis 0; expected 8.',
+      'Test vector 2: "x" has the shape [8]; it takes [...rows, width].',
+      'Test vector 3: it has no values for "x".',
+    ],
+  );
+  const x4 = { shape: [1, 4], data: [1, 2, -3, 0.5] };
+  const clamped = pluginFiles(moduleBytes({ code: squaring((v) => f32.min(v, f32.of(2))) }), {
+    ...SQUARE,
+    vectors: [{ operands: { x: x4 }, output: { shape: [1, 4], data: [1, 4, 9, 0.25] } }],
+  });
+  await assert.rejects(checkKernel(clamped), /Test vector 0: the kernel computes something else, off by \d/);
 });
 
 function writePlugin(folder: string, files: ReadonlyMap<string, Uint8Array>): void {

@@ -91,7 +91,10 @@ const MODULES: Readonly<Record<string, readonly [Uint8Array, RegExp]>> = {
   ],
   "types that do not fit": [moduleBytes({ code: [0x42, 0] }), /this engine finds it invalid/],
   "half a module": [moduleBytes({ code: squaring() }).slice(0, 60), /it ends early/],
-  "a component": [Uint8Array.from([0, 0x61, 0x73, 0x6d, 0x0d, 0, 1, 0]), /it is a component; core modules are taken/],
+  "a component": [
+    Uint8Array.from([0, 0x61, 0x73, 0x6d, 0x0d, 0, 1, 0]),
+    /it is a component; its description says `"form": "component"`/,
+  ],
   "another file": [new TextEncoder().encode("kernel"), /it is no WebAssembly module/],
 };
 

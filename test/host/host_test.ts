@@ -6,6 +6,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import type { WorkerHandle } from "../../runtime/abi/device.ts";
+import { digestBytes, Sha256 } from "../../runtime/core/digest.ts";
 import { cacheDirectory } from "../../runtime/host/cache_dir.ts";
 import { fileError } from "../../runtime/host/file_error.ts";
 import { detectHost } from "../../runtime/host/mod.ts";
@@ -222,4 +223,13 @@ test("the death of a worker is reported once, with its reason", async () => {
     host.spawnWorker(new URL("./no_such_worker.ts", ECHO), {}).onEnd(resolve);
   });
   assert.match(await missing, /no_such_worker/);
+});
+
+test("digests of a runtime's own are those of the code that every runtime has", async () => {
+  await detectHost();
+  const shared = new Uint8Array(new SharedArrayBuffer(200)).fill(7);
+  const inside = new Uint8Array(300).fill(9).subarray(11, 211);
+  for (const data of ["", "a lone \ud800 surrogate", new Uint8Array(0), inside, shared]) {
+    assert.equal(digestBytes(data), new Sha256().update(data).hex());
+  }
 });

@@ -8,6 +8,7 @@ import { benchCommand } from "../../runtime/cli/bench.ts";
 import { checkFinite, compare } from "../../runtime/cli/compare.ts";
 import { embedCommand } from "../../runtime/cli/embed.ts";
 import { explainCommand } from "../../runtime/cli/explain.ts";
+import { newCommand } from "../../runtime/cli/plugin_new.ts";
 import { fail, print, writeTo } from "../../runtime/cli/terminal.ts";
 import { rangesCommand } from "../../runtime/cli/tune_ranges.ts";
 import { verifyCommand } from "../../runtime/cli/verify.ts";
@@ -75,6 +76,23 @@ test("explain names the components that a model has", () =>
       /^This clip model has no component "clip\/vision\.blok"; it has .*Did you mean "clip\/vision\.block"\?$/,
     ),
   ));
+
+test("a plugin's project is begun by a known template, in a folder that is not there and names the package", () =>
+  withFolder(async (folder) => {
+    await refused(
+      newCommand(),
+      ["kernel-go", join(folder, "one")],
+      "bad_usage",
+      /There is no template "kernel-go"; there are kernel-c, /,
+    );
+    await refused(newCommand(), ["kernel-c", folder], "bad_usage", /is there already; name a folder that is not\./);
+    await refused(
+      newCommand(),
+      ["kernel-c", join(folder, "_")],
+      "bad_usage",
+      /gives the package no name; name it after the plugin\./,
+    );
+  }));
 
 test("an empty cache says so, and one that has no place is asked for", () =>
   withFolder(async (folder) => {

@@ -36,8 +36,8 @@ function filesBelow(folder: string): readonly string[] {
     .sort();
 }
 
-/** What is described there is no refusal. */
-const DESCRIPTIONS = /^runtime\/server\/(describe|metrics|schemas)\.ts$/;
+/** What is described there, and what a new project's files say, is no refusal. */
+const DESCRIPTIONS = /^runtime\/(server\/(describe|metrics|schemas)\.ts$|cli\/templates\/)/;
 
 const sources = [...SOURCES.flatMap(filesBelow), ...FILES]
   .filter((path) => !DESCRIPTIONS.test(path))

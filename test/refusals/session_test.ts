@@ -70,6 +70,16 @@ test("an encoder names the towers that it was loaded with, and that it was close
     () => encoder.tower("vision"),
     hasCode("no_component", /This clip model was loaded with text; it has no "vision" component here\./),
   );
+  // Not that a file of a processor is missing.
+  for (const [inputs, tower] of [
+    [{ images: ["cat.png"] }, "vision"],
+    [{ audio: ["cat.wav"] }, "audio"],
+  ] as const) {
+    await assert.rejects(
+      encoder.encode(inputs),
+      hasCode("no_component", new RegExp(`loaded with text; it has no "${tower}" component here`)),
+    );
+  }
   await assert.rejects(
     encoder.encode({}, { outputs: 3 as unknown as string[] }),
     hasCode("invalid_options", /The option `outputs` of encode is .*; expected a list of names\./),

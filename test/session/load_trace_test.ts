@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createRuntime, type JournalEvent, type Span } from "../../mod.ts";
 import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
-import { chromeTrace } from "../../runtime/session/chrome_trace.ts";
+import { createTraceEvents } from "../../runtime/session/chrome_trace.ts";
 import { LOG_TOPICS } from "../../runtime/session/journal.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 
@@ -37,8 +37,8 @@ test("a load is one span around its compiles, proofs and weights; passes lie in 
   assert.ok(blocks.length > 1 && blocks.every((s) => (s.figures?.bytes ?? 0) > 0));
 });
 
-test("the file is in the Trace Event Format: whole spans in microseconds, a thread for loading and for each call", () => {
-  const call: Span = {
+test("events are in the Trace Event Format: spans in microseconds, a track for loading, calls when they end", () => {
+  const part: Span = {
     kind: "launches",
     name: "x",
     begin: 1.25,
@@ -47,16 +47,60 @@ test("the file is in the Trace Event Format: whole spans in microseconds, a thre
     tag: "t",
     dims: { batch: 2 },
   };
-  const load: Span = { kind: "load", name: "m", begin: 1, end: 2 };
-  assert.deepEqual(chromeTrace([call, load]).traceEvents, [
-    { name: "process_name", ph: "M", pid: 1, tid: 1, args: { name: "fovea" } },
-    { name: "thread_name", ph: "M", pid: 1, tid: 1, args: { name: "loading" } },
-    { name: "thread_name", ph: "M", pid: 1, tid: 2, args: { name: "request 7" } },
-    { name: "load m", cat: "load", ph: "X", pid: 1, tid: 1, ts: 0, dur: 1000, args: {} },
-    { name: "x", cat: "launches", ph: "X", pid: 1, tid: 2, ts: 250, dur: 2250, args: { tag: "t", batch: 2 } },
+  const trace = createTraceEvents();
+  trace.span({ kind: "load", name: "m", begin: 1, end: 2 });
+  trace.span(part);
+  assert.deepEqual(trace.take(), [
+    { name: "load m", cat: "load", ph: "X", pid: 1, tid: 1, ts: 1000, dur: 1000, args: {} },
   ]);
-  const { traceEvents } = JSON.parse(JSON.stringify(chromeTrace(spans)));
-  assert.equal(traceEvents.length, spans.length + 2);
+  const call: Span = { kind: "request", name: "encode", begin: 1.25, end: 4, requestId: "7" };
+  trace.span(call);
+  const args = { request: "7" };
+  assert.deepEqual(trace.take(), [
+    { name: "thread_name", ph: "M", pid: 1, tid: 2, args: { name: "calls 1" } },
+    { name: "request encode", cat: "request", ph: "X", pid: 1, tid: 2, ts: 1250, dur: 2750, args },
+    {
+      ...{ name: "x", cat: "launches", ph: "X", pid: 1, tid: 2, ts: 1250, dur: 2250 },
+      args: { ...args, tag: "t", batch: 2 },
+    },
+  ]);
+  // One that overlaps is beside it, one that begins later takes its place.
+  trace.span({ ...call, requestId: "8", begin: 3, end: 5 });
+  trace.span({ ...call, requestId: "9", begin: 4, end: 6 });
+  assert.deepEqual(
+    trace.take().map(({ ph, tid }) => [ph, tid]),
+    [
+      ["M", 3],
+      ["X", 3],
+      ["X", 2],
+    ],
+  );
+  const { length } = trace.names();
+  assert.equal(length, 4);
+});
+
+test("events of a process that goes on take bounded memory: ended calls are handed out, endless ones as well", () => {
+  const trace = createTraceEvents();
+  let most = 0;
+  for (let call = 0; call < 20_000; call++) {
+    const requestId = String(call);
+    trace.span({ kind: "launches", name: "x", begin: call, end: call + 0.5, requestId });
+    // Every other call never ends.
+    if (call % 2 === 0) trace.span({ kind: "request", name: "encode", begin: call, end: call + 1, requestId });
+    const handed = trace.take().filter(({ ph }) => ph === "X");
+    most = Math.max(most, handed.length);
+  }
+  assert.ok(most <= 4);
+  assert.ok(trace.names().length < 8, "tracks are used again");
+  const left = trace.take(true);
+  assert.equal(left.filter(({ ph }) => ph === "X").length, 10_000);
+  const many = createTraceEvents();
+  let handed = 0;
+  for (let i = 0; i < 50_000; i++) {
+    many.span({ kind: "launches", name: "x", begin: i, end: i + 1, requestId: String(i) });
+    handed += many.take().filter(({ ph }) => ph === "X").length;
+  }
+  assert.equal(handed, 50_000 - 16_384);
 });
 
 test("the journal tells passes, claims, ranges and the cache of each component", () => {

@@ -105,8 +105,11 @@ test("workers that end again and again take the device along", async () => {
   }
   await host.workers[host.workers.length - 1].terminate();
   await delay(20);
-  await assert.rejects(device.run(program, {}), { code: "worker_failed", message: /Worker 1 .* open it again/ });
-  assert.throws(() => device.allocate(1), /open it again/);
+  await assert.rejects(device.run(program, {}), {
+    code: "worker_failed",
+    message: /Worker 1 .* It will not be started again: close the device/,
+  });
+  assert.throws(() => device.allocate(1), /open it anew/);
   await device.close();
 });
 

@@ -44,6 +44,11 @@ export type KernelFunction = (args: number, begin: number, end: number, scratch:
 
 const memory = new WebAssembly.Memory({ initial: 8, maximum: 65536 });
 
+/** Copies bytes inside the test memory, as a kernel of its own might. */
+export function copyBytes(to: number, from: number, bytes: number): void {
+  new Uint8Array(memory.buffer).copyWithin(to, from, from + bytes);
+}
+
 /** Links a kernel to the test memory; a module is compiled once for all its runs. */
 export function instantiate(bytes: Uint8Array): KernelFunction {
   const module = new WebAssembly.Module(Uint8Array.from(bytes));

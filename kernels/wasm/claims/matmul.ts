@@ -150,13 +150,17 @@ function packedB(
   const words = (values: Readonly<Record<string, Dim>>): { readonly size: Dim }[] =>
     PACK_ARGUMENTS.slice(2).map((name) => ({ size: values[name] }));
   if (b === undefined) {
+    // Panels of whole rows have the size of their rows.
+    const inPlace = transposed && half === undefined;
+    const packing = inPlace ? { ...options, inPlace: evaluate(k, {}) } : options;
     const layout: PackedLayout = {
       name: `panels of ${columns} columns${transposed ? ", transposed" : ""}${half === undefined ? "" : `, ${half.dtype}`}`,
       bytes: 4 * (half === undefined ? evaluate(elements, {}) : halfPackedWords(evaluate(n, {}), half.k, columns)),
       ...(half === undefined ? {} : { dtype: half.dtype }),
+      ...(inPlace ? { inPlace } : {}),
       pack: (source, destination) => ({
         name: "pack",
-        code: packKernel(options).bytes,
+        code: packKernel(packing).bytes,
         args: [
           { place: destination, offset: 0, mode: "write" },
           { place: source, offset: 0, mode: "read" },
@@ -164,7 +168,7 @@ function packedB(
         ],
         grid: packGrid(n, 1, columns),
         flops: 0,
-        workerScratch: packScratch(options),
+        workerScratch: packScratch(packing),
       }),
     };
     return { place: e.weight(stored?.value ?? node.inputs[1], layout), batchStride: 0 };

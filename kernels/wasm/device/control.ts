@@ -3,6 +3,8 @@
  * kernels, each on its own cache line.
  */
 
+import { RELEASE_WORDS } from "./foreign_call.ts";
+
 /** Words per cache line. */
 const LINE = 16;
 
@@ -37,7 +39,10 @@ const REASON_LENGTH = FAILED + 1;
 const REASON = FAILED + 2;
 const REASON_LIMIT = 200;
 
-const CONTROL_WORDS = REASON + REASON_LIMIT;
+/** First word of what was released. */
+export const RELEASES: number = REASON + REASON_LIMIT;
+
+const CONTROL_WORDS = RELEASES + RELEASE_WORDS;
 
 export function createControl(): Int32Array<SharedArrayBuffer> {
   return new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4));

@@ -1,5 +1,6 @@
 /** A device without workers: kernels run on the caller's thread, in slices. */
 
+import { noteRelease, RELEASE_WORDS } from "./foreign_call.ts";
 import { RECORD_WORDS } from "./launch_table.ts";
 import { type Code, kernelFailure, LinearDevice, type Work } from "./linear_device.ts";
 import { LinearMemory } from "./memory.ts";
@@ -23,6 +24,7 @@ function turn(): Promise<void> {
 
 export class InlineDevice extends LinearDevice {
   readonly #kernels: Kernel[] = [];
+  readonly #releases = new Int32Array(RELEASE_WORDS);
   /** Milliseconds of work since the event loop last turned for us: many short runs in a row must yield too. */
   #worked = 0;
   #interrupted = false;
@@ -37,7 +39,7 @@ export class InlineDevice extends LinearDevice {
   }
 
   protected async install(codes: readonly Code[]): Promise<void> {
-    for (const code of codes) this.#kernels[code.index] = linkKernel(code, this.memory.memory);
+    for (const code of codes) this.#kernels[code.index] = linkKernel(code, this.memory.memory, this.#releases);
   }
 
   protected async execute(work: Work): Promise<void> {
@@ -58,6 +60,10 @@ export class InlineDevice extends LinearDevice {
       await turn();
       this.#worked = 0;
     }
+  }
+
+  protected released(address: number, bytes: number): void {
+    noteRelease(this.#releases, address, bytes);
   }
 
   protected interrupt(): void {

@@ -98,6 +98,8 @@ export abstract class LinearDevice implements Device {
   protected abstract interrupt(): void;
   /** Launch that the running work is at, or where it stopped. */
   protected abstract position(): number;
+  /** Told when memory was released, before anyone else may get it, for kernels that keep what they read. */
+  protected abstract released(address: number, bytes: number): void;
   /** Told when work begins to wait and when all is done. */
   protected abstract onBusy(busy: boolean): void;
   protected abstract shutDown(): Promise<void>;
@@ -152,6 +154,7 @@ export abstract class LinearDevice implements Device {
   }
 
   release(buffer: DeviceBuffer): void {
+    this.released(buffer.address, buffer.bytes);
     this.memory.release(buffer.address);
   }
 

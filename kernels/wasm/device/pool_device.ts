@@ -1,7 +1,8 @@
 /** A device with workers: the caller's thread posts one message per run and receives one. */
 import type { DeviceBuffer, DeviceHost, WorkerHandle } from "../../../runtime/abi/device.ts";
 import { FoveaError } from "../../../runtime/core/diagnostics.ts";
-import { createControl, FAILED, failureReason, MESSAGES, RUN, STEP, STOP, WAKE } from "./control.ts";
+import { createControl, FAILED, failureReason, MESSAGES, RELEASES, RUN, STEP, STOP, WAKE } from "./control.ts";
+import { noteRelease } from "./foreign_call.ts";
 import { type Code, closedError, kernelFailure, LinearDevice, type Work } from "./linear_device.ts";
 import { LinearMemory } from "./memory.ts";
 import { withSharedMemory } from "./shared_import.ts";
@@ -56,6 +57,10 @@ export class PoolDevice extends LinearDevice {
   /** Shared memory stays in place while it grows. */
   window(buffer: DeviceBuffer, offset: number, bytes: number): Uint8Array {
     return this.view(buffer, offset, bytes);
+  }
+
+  protected released(address: number, bytes: number): void {
+    noteRelease(this.#control.subarray(RELEASES), address, bytes);
   }
 
   protected prepare(code: Uint8Array): Uint8Array<ArrayBuffer> {
@@ -243,9 +248,13 @@ export class PoolDevice extends LinearDevice {
 
   #giveUp(reason: string, what: string): void {
     this.#ended = reason;
-    const error = new FoveaError("worker_failed", `${what} Its runs are lost; close the device and open it again.`, {
-      exitCode: 1,
-    });
+    const error = new FoveaError(
+      "worker_failed",
+      `${what} It will not be started again: close the device and open it anew.`,
+      {
+        exitCode: 1,
+      },
+    );
     this.interrupt();
     for (const waiting of this.#answers.values()) waiting.reject(error);
     this.#answers.clear();

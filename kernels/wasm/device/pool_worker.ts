@@ -1,4 +1,5 @@
 /** The entry of a pool's workers. Runtime-neutral: the host's worker entry imports this file and calls `start`. */
+import { RELEASES } from "./control.ts";
 import { PoolLoop } from "./run_loop.ts";
 import { linkKernel } from "./sandbox.ts";
 import type { FromWorker, LoadMessage, ToWorker, WorkerData, WorkerPort } from "./worker_protocol.ts";
@@ -14,7 +15,7 @@ export function start(port: WorkerPort): void {
 
   const load = ({ request, codes }: LoadMessage): void => {
     try {
-      for (const code of codes) loop.kernels[code.index] = linkKernel(code, memory);
+      for (const code of codes) loop.kernels[code.index] = linkKernel(code, memory, control.subarray(RELEASES));
       post({ type: "loaded", request });
     } catch (error) {
       post({ type: "loaded", request, error: error instanceof Error ? error.message : String(error) });

@@ -2,24 +2,17 @@
  * Foreign kernels: modules that may touch copies of their operands and nothing else, for as long as their declared work
  * allows. To the loops that call kernels they are kernels like others.
  */
+import { endedBy } from "../../../runtime/abi/component.ts";
 import type { Sandbox } from "../../../runtime/abi/sandbox.ts";
+import { componentKernel, linkLean } from "./component_kernel.ts";
+import { fuelFor, itemsOfCall, View, WORDS } from "./foreign_call.ts";
 import type { Kernel } from "./run_loop.ts";
+import { linkGlued } from "./transpiled_kernel.ts";
 
 const PAGE = 65536;
 const ALIGNMENT = 64;
 /** 256 MiB: larger pieces of operands are no kernel's. */
 const MOST_PAGES = 4096;
-
-/** What a call does at most beside what it declares, in instructions: half a millisecond. */
-const BASE_FUEL = 2 ** 19;
-/** Instructions for each declared operation: what scalar code that computes its addresses anew takes. */
-const FUEL_PER_FLOP = 16;
-const MOST_FUEL = 2 ** 31 - 1;
-
-/** A call gets as many items as do this much, 15 us or so, so that one that never ends stops within milliseconds, */
-const CALL_FLOPS = 5e5;
-/** or as fit into a cache beside each other. */
-const CALL_BYTES = 1 << 18;
 
 /** Written behind every operand, and looked at after every call. */
 const GUARD = 0xa5;
@@ -32,51 +25,22 @@ interface Entry {
 
 const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 
-/** Views of a memory that may grow, shared or not. */
-class View {
-  readonly memory: WebAssembly.Memory;
-  bytes: Uint8Array;
-  words: Int32Array;
-
-  constructor(memory: WebAssembly.Memory) {
-    this.memory = memory;
-    this.bytes = new Uint8Array(memory.buffer);
-    this.words = new Int32Array(memory.buffer);
-  }
-
-  /** Makes sure that the views reach an address. */
-  reach(end: number): void {
-    if (end <= this.bytes.length) return;
-    // Growing by nothing makes every engine hand out a buffer of the present length; of memory that is not shared, which has it
-    // anyway, it would take away the views of others.
-    if (!(this.memory.buffer instanceof ArrayBuffer)) this.memory.grow(0);
-    this.bytes = new Uint8Array(this.memory.buffer);
-    this.words = new Int32Array(this.memory.buffer);
-  }
-}
-
-/** A module over a device's memory, ready to be called on one worker. */
+/**
+ * A module over a device's memory, ready to be called on one worker.
+ * @param releases what was released of the device's memory, as `noteRelease` writes it
+ */
 export function linkKernel(
   { module, sandbox }: { readonly module: WebAssembly.Module; readonly sandbox?: Sandbox },
   device: WebAssembly.Memory,
+  releases: Int32Array,
 ): Kernel {
   if (sandbox === undefined) return new WebAssembly.Instance(module, { e: { m: device } }).exports.f as Kernel;
+  if (sandbox.component !== undefined)
+    return componentKernel(() => linkGlued(module) ?? linkLean(module), sandbox, device, releases);
   return sandbox.memory === "own" ? ownMemoryKernel(module, device, sandbox) : sharedKernel(module, device, sandbox);
 }
 
-/** Words of a step for each kind of argument. */
-const WORDS: Readonly<Record<Sandbox["arguments"][number]["kind"], number>> = {
-  pointer: 2,
-  word: 1,
-  count: 0,
-  scratch: 1,
-};
-
 const tableBytes = ({ arguments: list }: Sandbox): number => aligned(list.length * 4);
-
-function fuelFor(flops: number, bytes: number): number {
-  return Math.min(MOST_FUEL, BASE_FUEL + FUEL_PER_FLOP * flops + bytes);
-}
 
 /** Calls an entry that may end in any way. @throws Error that says how it misbehaved */
 function callEntry({ f, fuel }: Entry, table: number, budget: number): void {
@@ -85,12 +49,7 @@ function callEntry({ f, fuel }: Entry, table: number, budget: number): void {
   try {
     status = f(table);
   } catch (cause) {
-    if ((fuel.value as number) < 0) {
-      throw new Error(
-        `it was stopped after the ${budget} instructions that its declared work allows: a loop without an end, or \`flops\` says too little`,
-      );
-    }
-    throw new Error(`it trapped: ${cause instanceof Error ? cause.message : String(cause)}`);
+    throw endedBy(cause, fuel.value as number, budget);
   }
   if (status !== 0) throw new Error(`it returned the status ${status}`);
 }
@@ -156,8 +115,7 @@ class OwnMemory {
       word += WORDS[kind];
     }
     const flops = words[word];
-    const most = Math.min(Math.floor(CALL_FLOPS / Math.max(1, flops)), Math.floor(CALL_BYTES / Math.max(1, itemBytes)));
-    const items = Math.max(1, Math.min(end - begin, most));
+    const items = itemsOfCall(end - begin, flops, itemBytes);
     const view = this.#place(items, scratch, args, words);
     this.#entry ??= new WebAssembly.Instance(this.#module, { e: { m: view.memory } }).exports as unknown as Entry;
     for (const own of this.#pointers) if (own.isRead && !own.split) this.#copyIn(view, own, 0, own.bytes);
@@ -252,7 +210,7 @@ function sharedKernel(module: WebAssembly.Module, device: WebAssembly.Memory, sa
     let last = args >> 2;
     for (const how of list) last += WORDS[how.kind];
     const flops = words[last];
-    const items = Math.max(1, Math.min(end - begin, Math.floor(CALL_FLOPS / Math.max(1, flops))));
+    const items = itemsOfCall(end - begin, flops, 0);
     const table = scratch >> 2;
     for (let item = begin; item < end; item += items) {
       const count = Math.min(items, end - item);

@@ -5,7 +5,7 @@ import { type Code, f32x4, get, i32, type Local, set, v128 } from "../asm/code.t
 import { type KernelFrame, type KernelModule, kernelModule } from "../asm/module.ts";
 import { remembered } from "../asm/remember.ts";
 import { narrowPairs, pairedWords } from "./half.ts";
-import { forItems, word, wordBytes } from "./loops.ts";
+import { copyRun, forItems, word, wordBytes } from "./loops.ts";
 import { type Panel, packRuns, packTransposed } from "./panel.ts";
 import { ceilDivision, smaller, wordsAfter } from "./size.ts";
 
@@ -16,6 +16,11 @@ export interface PackOptions {
   readonly transposed: boolean;
   /** Rounds to a two-byte type, whose panels are kept as {@link pairedWords}; f32 unless given. */
   readonly half?: HalfPanels;
+  /**
+   * Steps of K where the output may be the source: with that many elements to a row and nothing between rows, a panel's columns
+   * lie where it is written, so that each is copied aside and packed from there.
+   */
+  readonly inPlace?: number;
 }
 
 /** Panels of two-byte numbers. */
@@ -47,13 +52,14 @@ export function halfPackedWords(n: number, k: number, columns: number): number {
 }
 
 /** Bytes of private scratch: a panel of f32 and, for pairs, a vector of zeros behind it. */
-export function packScratch({ columns, half }: PackOptions): number {
+export function packScratch({ columns, half, inPlace }: PackOptions): number {
+  if (inPlace !== undefined) return 4 * columns * inPlace;
   return half === undefined ? 0 : 4 * columns * half.k + 16;
 }
 
 /** Writes B as [batch, ceil(N / columns), K, columns]; columns beyond N are 0. See {@link PACK_ARGUMENTS}. */
 export const packKernel: (options: PackOptions) => KernelModule = remembered((options) => {
-  const { columns, transposed, half } = options;
+  const { columns, transposed, half, inPlace } = options;
   return kernelModule((frame) => {
     const argument = (name: string): Code => word(frame, PACK_ARGUMENTS.indexOf(name));
     const [item, n, k, panels, rowBytes] = frame.locals("i32", 5);
@@ -75,6 +81,7 @@ export const packKernel: (options: PackOptions) => KernelModule = remembered((op
         set(width, smaller(i32.of(columns), i32.sub(get(n), get(first)))),
         set(source, i32.add(argument("b"), wordBytes(i32.mul(argument("batch_stride"), get(batch))))),
         set(source, i32.add(get(source), i32.mul(get(first), across))),
+        inPlace === undefined ? [] : setAside(frame, source, i32.mul(get(width), get(k))),
         half === undefined
           ? [set(output, wordsAfter(argument("output"), i32.mul(get(item), i32.mul(get(k), i32.of(columns))))), pack]
           : packHalf(frame, half, { columns, item, panel: output, output: argument("output"), pack }),
@@ -82,6 +89,12 @@ export const packKernel: (options: PackOptions) => KernelModule = remembered((op
     ];
   });
 });
+
+/** Copies words to scratch and turns to them there. */
+function setAside(frame: KernelFrame, source: Local, words: Code): Code {
+  const [counter, to] = frame.locals("i32", 2);
+  return [set(to, get(frame.scratch)), copyRun(counter, words, source, to), set(source, get(frame.scratch))];
+}
 
 interface HalfPack {
   readonly columns: number;

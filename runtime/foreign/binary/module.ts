@@ -29,6 +29,8 @@ export interface Import {
   readonly kind: ExternalKind;
   readonly limits?: Limits;
   readonly global?: GlobalType;
+  /** Of a function: its type by index. */
+  readonly type?: number;
   /** Of a table: its type's bytes, which may stand in the table section as they are. */
   readonly bytes?: Uint8Array;
 }
@@ -74,8 +76,9 @@ export interface Module {
   readonly exports: readonly Export[];
   readonly data: readonly DataSegment[];
   readonly functions: readonly FunctionBody[];
-  /** True where the module has a memory of its own, or a start function. */
-  readonly definesMemory: boolean;
+  /** Memories of its own. */
+  readonly memories: readonly Limits[];
+  /** True where it has a start function. */
   readonly starts: boolean;
   /** Contents of sections by number, of those that are kept as they are. */
   readonly sections: ReadonlyMap<number, Uint8Array>;
@@ -90,8 +93,10 @@ export const SECTION = {
   import: 2,
   function: 3,
   table: 4,
+  memory: 5,
   global: 6,
   export: 7,
+  start: 8,
   element: 9,
   code: 10,
   data: 11,
@@ -129,7 +134,7 @@ function imported(r: Reader): Import {
   const kind =
     KINDS[r.byte()] ?? r.refuse(`it imports "${module}.${name}", which is no function, table, memory or global.`);
   const from = r.at;
-  if (kind === "function") r.u32();
+  if (kind === "function") return { module, name, kind, type: r.u32() };
   if (kind === "table") {
     r.byte();
     limits(r);
@@ -170,14 +175,14 @@ function dataSegment(r: Reader): DataSegment {
   return { offset, size };
 }
 
-function functionBody(r: Reader, type: number, features: Set<Feature>): FunctionBody {
+function functionBody(r: Reader, type: number, features: Set<Feature>, grows: boolean): FunctionBody {
   const locals = list(r, (x) => ({ count: x.u32(), type: x.byte() }));
   if (locals.reduce((n, l) => n + l.count, 0) > MOST_LOCALS)
     r.refuse("a function has more locals than any kernel needs.");
   const from = r.at;
   const instructions: Instruction[] = [];
   while (!r.done) {
-    const instruction = readInstruction(r);
+    const instruction = readInstruction(r, grows);
     instructions.push(instruction);
     const feature = featureOf(instruction.op);
     if (feature !== undefined) features.add(feature);
@@ -185,13 +190,18 @@ function functionBody(r: Reader, type: number, features: Set<Feature>): Function
   return { type, locals, instructions, from, to: r.at };
 }
 
-/** Takes a module apart. Refuses what it cannot read, unknown instructions and sections among it. */
-export function parseModule(bytes: Uint8Array, refuse: Refuse): Module {
+/**
+ * Takes a module apart. Refuses what it cannot read, unknown instructions and sections among it.
+ * @param grows true where its memory is its own, so that it may grow
+ */
+export function parseModule(bytes: Uint8Array, refuse: Refuse, grows: boolean = false): Module {
   const r = new Reader(bytes, refuse);
   const magic = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
   if (bytes.length < 8 || magic.some((b, i) => bytes[i] !== b)) {
     const component = bytes.length >= 8 && bytes[4] === 0x0d;
-    refuse(component ? "it is a component; core modules are taken." : "it is no WebAssembly module.");
+    refuse(
+      component ? 'it is a component; its description says `"form": "component"`.' : "it is no WebAssembly module.",
+    );
   }
   r.skip(8);
   const sections = new Map<number, Reader>();
@@ -224,7 +234,7 @@ export function parseModule(bytes: Uint8Array, refuse: Refuse): Module {
   let total = 0;
   let next = 0;
   const functions = items(SECTION.code, (x) => {
-    const body = functionBody(x.part(x.u32()), typeOf[next++], features);
+    const body = functionBody(x.part(x.u32()), typeOf[next++], features, grows);
     total += body.instructions.length;
     if (total > MOST_INSTRUCTIONS) refuse(`it has more than ${MOST_INSTRUCTIONS} instructions.`);
     return body;
@@ -238,7 +248,7 @@ export function parseModule(bytes: Uint8Array, refuse: Refuse): Module {
     exports,
     data: items(SECTION.data, dataSegment),
     functions,
-    definesMemory: sections.has(5) && list(sections.get(5) as Reader, limits).length > 0,
+    memories: items(SECTION.memory, limits),
     starts: sections.has(8),
     sections: kept,
     features,

@@ -36,13 +36,14 @@ const MISC = 0xfc0000;
 const VECTOR = 0xfd0000;
 
 export const OP: Readonly<
-  Record<"block" | "loop" | "if" | "else" | "end" | "memoryInit" | "memoryCopy" | "memoryFill", number>
+  Record<"block" | "loop" | "if" | "else" | "end" | "memoryGrow" | "memoryInit" | "memoryCopy" | "memoryFill", number>
 > = {
   block: 0x02,
   loop: 0x03,
   if: 0x04,
   else: 0x05,
   end: 0x0b,
+  memoryGrow: 0x40,
   memoryInit: MISC + 8,
   memoryCopy: MISC + 10,
   memoryFill: MISC + 11,
@@ -50,7 +51,7 @@ export const OP: Readonly<
 
 /** Instructions that engines know and kernels may not use. */
 const FORBIDDEN: Readonly<Record<number, string>> = {
-  64: "memory.grow, but memory is the host's",
+  [OP.memoryGrow]: "memory.grow, but memory is the host's",
   [MISC + 12]: "table.init, but tables stay as they are",
   [MISC + 13]: "elem.drop, but tables stay as they are",
   [MISC + 14]: "table.copy, but tables stay as they are",
@@ -73,7 +74,7 @@ function plainImmediate(op: number): Immediate | undefined {
   if (op === 0x1c) return "types";
   if (op >= 0x20 && op <= 0x25) return "u32";
   if (op >= 0x28 && op <= 0x3e) return "memory";
-  if (op === 0x3f) return "u32";
+  if (op === 0x3f || op === OP.memoryGrow) return "u32";
   if (op === 0x41) return "i32";
   if (op === 0x42) return "i64";
   if (op === 0x43) return "4 bytes";
@@ -109,13 +110,18 @@ export function featureOf(op: number): Feature | undefined {
 const opText = (op: number): string =>
   op < MISC ? `0x${op.toString(16)}` : `0x${(op >>> 16).toString(16)} ${op & 0xffff}`;
 
-/** Reads one instruction, of which nobody has read anything. Refuses what is unknown or forbidden. */
-export function readInstruction(r: Reader): Instruction {
+/**
+ * Reads one instruction, of which nobody has read anything. Refuses what is unknown or forbidden.
+ * @param grows true where the module's memory is its own, so that it may grow
+ */
+export function readInstruction(r: Reader, grows: boolean = false): Instruction {
   const at = r.at;
   const first = r.byte();
   const op = first === 0xfc || first === 0xfd ? first * 65536 + r.u32() : first;
   const forbidden = FORBIDDEN[op];
-  if (forbidden !== undefined) r.refuse(`byte ${at} is the instruction ${forbidden}.`);
+  if (forbidden !== undefined && !(grows && op === OP.memoryGrow)) {
+    r.refuse(`byte ${at} is the instruction ${forbidden}.`);
+  }
   const immediate = immediateOf(op);
   if (immediate === undefined) {
     const what = first === 0xfe ? "an atomic instruction" : first >= 0x06 && first <= 0x1f ? "an exception" : "unknown";

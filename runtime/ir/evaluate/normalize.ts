@@ -20,7 +20,10 @@ function requireParameter(op: string, name: string, x: RefTensor, parameter: Ref
 
 function meanOfSquares(row: Row, centre: number): number {
   let sum = 0;
-  for (let i = 0; i < row.length; i++) sum += (row[i] - centre) * (row[i] - centre);
+  for (let i = 0; i < row.length; i++) {
+    const difference = row[i] - centre;
+    sum += difference * difference;
+  }
   return sum / row.length;
 }
 
@@ -31,13 +34,15 @@ function meanOfSquares(row: Row, centre: number): number {
 export function layerNorm(x: RefTensor, weight: RefTensor, bias: RefTensor | undefined, eps: number): RefTensor {
   requireParameter("layer_norm", "a weight", x, weight);
   if (bias !== undefined) requireParameter("layer_norm", "a bias", x, bias);
+  const scales = weight.data;
+  const shifts = bias?.data;
   return overRows("layer_norm", x, (row, out) => {
     let sum = 0;
     for (let i = 0; i < row.length; i++) sum += row[i];
     const mean = sum / row.length;
     const inverse = 1 / Math.sqrt(meanOfSquares(row, mean) + eps);
     for (let i = 0; i < row.length; i++) {
-      out[i] = (row[i] - mean) * inverse * weight.data[i] + (bias === undefined ? 0 : bias.data[i]);
+      out[i] = (row[i] - mean) * inverse * scales[i] + (shifts === undefined ? 0 : shifts[i]);
     }
   });
 }
@@ -45,9 +50,10 @@ export function layerNorm(x: RefTensor, weight: RefTensor, bias: RefTensor | und
 /** x / sqrt(mean(x^2) + eps) * weight: Zhang and Sennrich 2019. weight: [width]. */
 export function rmsNorm(x: RefTensor, weight: RefTensor, eps: number): RefTensor {
   requireParameter("rms_norm", "a weight", x, weight);
+  const scales = weight.data;
   return overRows("rms_norm", x, (row, out) => {
     const inverse = 1 / Math.sqrt(meanOfSquares(row, 0) + eps);
-    for (let i = 0; i < row.length; i++) out[i] = row[i] * inverse * weight.data[i];
+    for (let i = 0; i < row.length; i++) out[i] = row[i] * inverse * scales[i];
   });
 }
 

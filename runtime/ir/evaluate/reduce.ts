@@ -50,7 +50,10 @@ function sumRows({ dtype, shape, data }: RefTensor, keepDims: boolean): RefTenso
   const width = shape[outer.length];
   const sums = allocate(dtype, elementCount(outer));
   for (let row = 0; row < sums.length; row++) {
-    for (let i = row * width; i < (row + 1) * width; i++) sums[row] += data[i];
+    const end = (row + 1) * width;
+    let sum = 0;
+    for (let i = end - width; i < end; i++) sum += data[i];
+    sums[row] = sum;
   }
   return { dtype, shape: keepDims ? [...outer, 1] : outer, data: sums };
 }

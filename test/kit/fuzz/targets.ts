@@ -12,6 +12,7 @@ import { detectHost } from "../../../runtime/host/mod.ts";
 import { decodeAudio } from "../../../runtime/media/audio/decode.ts";
 import { decodeImage } from "../../../runtime/media/decode.ts";
 import { createApp, type ServerApp } from "../../../runtime/server/mod.ts";
+import { transpileSource } from "../../../runtime/session/transpile_source.ts";
 import { filesBelow, withFolder } from "../folder.ts";
 import { repositoryPath } from "../run_cli.ts";
 import { TEST_CACHE } from "../test_cache.ts";
@@ -197,8 +198,12 @@ export async function openFuzzTargets(): Promise<FuzzTargets> {
   await app.ready;
   const kernel = repositoryPath("examples/kernel-c");
   const module = "add_layer_norm.simd128.wasm";
+  const transpiling = await transpileSource(false);
   const plugin = (changed: Readonly<Record<string, Uint8Array>>) =>
-    openForeignPlugin({ name: "a plugin", read: async (file) => changed[file] ?? read(join(kernel, file)) });
+    openForeignPlugin(
+      { name: "a plugin", read: async (file) => changed[file] ?? read(join(kernel, file)) },
+      { isolation: "own-memory", transpiling },
+    );
   const manifest = read(join(kernel, "plugin.json"));
   const good = digestBytes(read(join(kernel, module)));
   const wholeConfig = read(join(DIGITS, "config.json"));

@@ -1,9 +1,16 @@
 /** Packing into panels: both orders of the source, all widths of the last panel. */
-import { type PackOptions, packedElements, packGrid, packKernel } from "../../../kernels/wasm/emit/pack_b.ts";
+import {
+  type PackOptions,
+  packedElements,
+  packGrid,
+  packKernel,
+  packScratch,
+} from "../../../kernels/wasm/emit/pack_b.ts";
 import { encodeFromF32, type HalfDType } from "../../../runtime/core/dtype.ts";
 import { hashStream } from "../../../runtime/core/random.ts";
 import {
   compare,
+  copyBytes,
   guarded,
   instantiate,
   type KernelCase,
@@ -81,6 +88,34 @@ export function packCheck(options: PackOptions, sizes: PackSizes): Check {
   };
 }
 
+/** Each panel is packed where its columns lie. */
+function inPlaceCheck(columns: number, n: number, k: number): Check {
+  const options: PackOptions = { columns, transposed: true, inPlace: k };
+  const source = normals(n + 31 * k, n * k);
+  const expected = packed(source, options, { n, k, batch: 1, gap: 0 });
+  let [to, from] = [0, 0];
+  const run: KernelRun = {
+    inputs: [source],
+    outputLength: packedElements(n, k, columns) as number,
+    args: (output, [b]) => {
+      [to, from] = [output, b];
+      return [output, output, n, k, k, 0];
+    },
+    grid: packGrid(n, 1, columns) as number,
+    scratch: packScratch(options),
+    misaligned: (n + k) % 4,
+  };
+  return (kernel) => {
+    const readAndPack: KernelFunction = (args, begin, end, scratch) => {
+      const [first, behind] = [begin * columns, Math.min(n, end * columns)].map((column) => 4 * k * column);
+      copyBytes(to + first, from + first, behind - first);
+      kernel(args, begin, end, scratch);
+    };
+    const wrong = compare(runKernel(readAndPack, run), expected, 0, 0);
+    return wrong === undefined ? undefined : `n ${n}, k ${k}: ${wrong}`;
+  };
+}
+
 /** Sizes around the width of a panel and the fours of K. */
 const sizesAround = (columns: number): readonly PackSizes[] => [
   { n: 1, k: 1, batch: 1, gap: 0 },
@@ -109,7 +144,13 @@ export function checkAll(prepare: () => readonly Check[]): KernelCase["check"] {
 }
 
 export function packCases(): readonly KernelCase[] {
-  return [4, 8, 12, 16].flatMap((columns) =>
+  // The size of K is a constant of scratch alone: one module packs all.
+  const inPlace = [8, 16].map((columns) => ({
+    name: `pack_b ${columns} columns in place`,
+    module: packKernel({ columns, transposed: true, inPlace: 9 }),
+    check: checkAll(() => sizesAround(columns).map(({ n, k }) => inPlaceCheck(columns, n, k))),
+  }));
+  const apart = [4, 8, 12, 16].flatMap((columns) =>
     [false, true].map((transposed) => {
       const options = { columns, transposed };
       return {
@@ -119,4 +160,5 @@ export function packCases(): readonly KernelCase[] {
       };
     }),
   );
+  return [...apart, ...inPlace];
 }

@@ -1,0 +1,20 @@
+/** What `fovea.lock` may hold. */
+import * as v from "valibot";
+import type { LockedPlugin } from "./plugin_lock.ts";
+
+const LOCK = v.strictObject({
+  lock: v.literal(1),
+  plugins: v.record(
+    v.string(),
+    v.strictObject({
+      plugins: v.array(v.string()),
+      form: v.picklist(["wasm", "component", "wasm-pack", "wgsl", "javascript"]),
+      digest: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+    }),
+  ),
+});
+
+/** Pins by source. @throws what the schema says of anything else */
+export function parseLock(value: unknown): Readonly<Record<string, LockedPlugin>> {
+  return v.parse(LOCK, value).plugins;
+}
