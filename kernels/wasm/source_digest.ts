@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "db28b70802a9893aeec18c726008c17dd9f87ff1a2e7002c1de9e6a823337e2e";
+export const SOURCE_DIGEST: string = "75758f158f16f49a8bec217ee789091b17fffd14ce91dd127c1df2ba2c2e452d";
