@@ -9,6 +9,7 @@ import { doctorCommand } from "./doctor.ts";
 import { embedCommand } from "./embed.ts";
 import { enqueueCommand } from "./enqueue.ts";
 import { explainCommand } from "./explain.ts";
+import { freezeCommand } from "./freeze.ts";
 import { pluginCommand } from "./plugin.ts";
 import { pullCommand } from "./pull.ts";
 import { queueCommand } from "./queue.ts";
@@ -37,6 +38,7 @@ function createProgram(): Command {
     explainCommand,
     tuneCommand,
     buildCommand,
+    freezeCommand,
     cacheCommand,
     pullCommand,
     pluginCommand,

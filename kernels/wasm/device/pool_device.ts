@@ -1,6 +1,7 @@
 /** A device with workers: the caller's thread posts one message per run and receives one. */
 import type { DeviceBuffer, DeviceHost, WorkerHandle } from "../../../runtime/abi/device.ts";
 import { FoveaError } from "../../../runtime/core/diagnostics.ts";
+import { codeCompiler } from "./compile_code.ts";
 import { createControl, FAILED, failureReason, MESSAGES, RUN, STEP, STOP, WAKE } from "./control.ts";
 import { type Code, closedError, kernelFailure, LinearDevice, type Work } from "./linear_device.ts";
 import { LinearMemory } from "./memory.ts";
@@ -48,7 +49,7 @@ export class PoolDevice extends LinearDevice {
    * of one that does not start.
    */
   constructor(spawn: SpawnWorker, target: string, threads: number, bound: number) {
-    super(target, threads, new LinearMemory(bound, true));
+    super(target, threads, new LinearMemory(bound, true), codeCompiler(withSharedMemory));
     this.#spawn = spawn;
     this.#ready = this.#whenReady(this.#startAll());
   }
@@ -56,10 +57,6 @@ export class PoolDevice extends LinearDevice {
   /** Shared memory stays in place while it grows. */
   window(buffer: DeviceBuffer, offset: number, bytes: number): Uint8Array {
     return this.view(buffer, offset, bytes);
-  }
-
-  protected prepare(code: Uint8Array): Uint8Array<ArrayBuffer> {
-    return withSharedMemory(code);
   }
 
   protected async install(codes: readonly Code[]): Promise<void> {
