@@ -20,6 +20,7 @@ import { Runtime } from "./session/runtime.ts";
 import { compileLayers, strictly } from "./session/settings.ts";
 import { keepTuning, type MeasuredTuning, readTuning } from "./session/tuning.ts";
 
+export type { FreezeOptions, FrozenFolder, FrozenIntervals, FrozenMemory } from "./freeze/options.ts";
 export type { Uncompiled } from "./session/artifacts.ts";
 export { findBreaks } from "./session/breaks.ts";
 export type { CacheMiss, EntryCheck } from "./session/cache_admin.ts";
@@ -27,7 +28,6 @@ export type { CompiledComponent } from "./session/component.ts";
 export type { DeviceReport } from "./session/devices.ts";
 export type { EncodeOptions, EncodeResult, EncoderStats, TowerOutput } from "./session/encoder.ts";
 export { Encoder } from "./session/encoder.ts";
-export type { FreezeOptions, FrozenFolder, FrozenIntervals, FrozenMemory } from "./freeze/options.ts";
 export type { AudioInput, EncodeInputs, ImageInput, VideoFrames, VideoInput } from "./session/inputs.ts";
 export type { EncodeItem } from "./session/items.ts";
 export type { CompileCause, JournalEvent, LogTopic, Recompile } from "./session/journal.ts";

@@ -28,7 +28,8 @@ const EVALUATION_MS = 50;
 const UNFROZEN_LIMIT = 1e6;
 
 /** What places without code generation refuse, or do not have. */
-const FORBIDDEN = /WebAssembly\.(compile|instantiate|validate)|new WebAssembly\.Module|new Function|\beval\(|new Worker|SharedArrayBuffer|from ?"node:|import\("node:/;
+const FORBIDDEN =
+  /WebAssembly\.(compile|instantiate|validate)|new WebAssembly\.Module|new Function|\beval\(|new Worker|SharedArrayBuffer|from ?"node:|import\("node:/;
 
 const notes = [];
 
@@ -58,7 +59,12 @@ function checkCode(folder) {
   const entry = ["encoder.js", "hosts/workerd.js"].map((name) => join(folder, name));
   const code = [...library.filter((name) => !codecs.includes(name)).map((name) => join(folder, "lib", name)), ...entry];
   const alone = gzipped([...code, ...kernels.map((name) => join(folder, "wasm", name))]);
-  const whole = alone + gzipped([...codecs.map((n) => join(folder, "lib", n)), ...wasm.filter((n) => !kernels.includes(n)).map((n) => join(folder, "wasm", n))]);
+  const whole =
+    alone +
+    gzipped([
+      ...codecs.map((n) => join(folder, "lib", n)),
+      ...wasm.filter((n) => !kernels.includes(n)).map((n) => join(folder, "wasm", n)),
+    ]);
   notes.push(`code ${(alone / 1e3).toFixed(1)} KB, with JPEG, PNG and WebP ${(whole / 1e3).toFixed(1)} KB (gzip)`);
   const problems = [];
   if (alone > CODE_LIMIT) problems.push(`the code is ${alone} bytes, compressed; at most ${CODE_LIMIT} are allowed.`);
@@ -92,7 +98,10 @@ function recognised(pictures, words) {
 }
 
 async function ask(url, path, body, type) {
-  const response = await fetch(new URL(path, url), body === undefined ? {} : { method: "POST", body, headers: { "content-type": type } });
+  const response = await fetch(
+    new URL(path, url),
+    body === undefined ? {} : { method: "POST", body, headers: { "content-type": type } },
+  );
   const answer = await response.json();
   if (!response.ok) throw new Error(`${path} answered with status ${response.status}: ${JSON.stringify(answer)}`);
   return answer;
@@ -164,7 +173,11 @@ async function unfrozen() {
     };
     const words = [];
     for (const text of TEXTS) words.push([...(await encoder.encode({ texts: [text] })).text_embeds.data]);
-    return { pictures: await vectors(PICTURES.map((n) => at(`${MODEL}/images/${n}`))), encoded: await vectors(ENCODED), words };
+    return {
+      pictures: await vectors(PICTURES.map((n) => at(`${MODEL}/images/${n}`))),
+      encoded: await vectors(ENCODED),
+      words,
+    };
   } finally {
     await runtime.close();
   }
@@ -258,14 +271,25 @@ async function unfrozenOnEdges(expected) {
   const problems = [];
   const { url, stop } = await serveFolder(at(MODEL));
   try {
-    for (const [name, module] of [["Deno Deploy", "dist/mod.js"], ["the bundle alone", "dist/browser/fovea.js"]]) {
+    for (const [name, module] of [
+      ["Deno Deploy", "dist/mod.js"],
+      ["the bundle alone", "dist/browser/fovea.js"],
+    ]) {
       const file = join(at(FOLDER), "unfrozen.mjs");
       writeFileSync(file, `import { createRuntime } from ${JSON.stringify(at(module))};\n${UNFROZEN}`);
-      const permissions = ["run", "--no-prompt", "--no-check", "--allow-net=127.0.0.1", "--location", "http://edge.invalid/"];
+      const permissions = [
+        "run",
+        "--no-prompt",
+        "--no-check",
+        "--allow-net=127.0.0.1",
+        "--location",
+        "http://edge.invalid/",
+      ];
       const command = [...toolCommand("deno"), ...permissions, file, url, `${url}images/${PICTURES[0]}`];
       const { code, stdout, output } = await capture(command, { cwd: at(".") });
       if (code !== 0) problems.push(`unfrozen, as on ${name}, it ended with code ${code}:\n${output.trimEnd()}`);
-      else if (stdout.trim() !== JSON.stringify(expected)) problems.push(`unfrozen, as on ${name}, it computes other bits.`);
+      else if (stdout.trim() !== JSON.stringify(expected))
+        problems.push(`unfrozen, as on ${name}, it computes other bits.`);
     }
   } finally {
     stop();
@@ -273,7 +297,8 @@ async function unfrozenOnEdges(expected) {
   const bundle = readdirSync(at("dist/browser")).filter((name) => name.endsWith(".js"));
   const bytes = gzipped(bundle.map((name) => at(`dist/browser/${name}`)));
   notes.push(`unfrozen, all of the bundle: ${(bytes / 1e3).toFixed(0)} KB (gzip)`);
-  if (bytes > UNFROZEN_LIMIT) problems.push(`the bundle is ${bytes} bytes, compressed; at most ${UNFROZEN_LIMIT} are allowed.`);
+  if (bytes > UNFROZEN_LIMIT)
+    problems.push(`the bundle is ${bytes} bytes, compressed; at most ${UNFROZEN_LIMIT} are allowed.`);
   return problems;
 }
 

@@ -58,7 +58,11 @@ async function write(folder) {
   const sources = mkdtempSync(at(".build/edge_"));
   try {
     for (const [name, text] of entries) writeFileSync(join(sources, `${name}.ts`), text);
-    await bundle([...entries.keys()].map((name) => join(sources, `${name}.ts`)), folder, all);
+    await bundle(
+      [...entries.keys()].map((name) => join(sources, `${name}.ts`)),
+      folder,
+      all,
+    );
   } finally {
     rmSync(sources, { recursive: true, force: true });
   }
@@ -83,7 +87,9 @@ async function bundle(entrypoints, folder, all) {
         .sort(),
     ]),
   );
-  const wrong = Object.values(modules).flat().filter((path) => FORBIDDEN.test(path));
+  const wrong = Object.values(modules)
+    .flat()
+    .filter((path) => FORBIDDEN.test(path));
   if (wrong.length > 0) throw new Error(`the code of frozen folders reaches ${[...new Set(wrong)].join(", ")}`);
   const files = (name) => [...closure(known, `${name}.js`)].sort();
   const description = {

@@ -55,7 +55,12 @@ export function freezeCommand(): Command {
     .option("--components <names>", `of ${MODALITIES.join(", ")}, comma-separated; all unless given`, nameList)
     .option("--ranges <symbol=intervals>", "sizes to freeze, such as batch=1..4; may be repeated", rangesOption)
     .option("--formats <names>", "decoders to add: png (for vision), jpeg, webp, gif, wav", nameList)
-    .option("--weights <how>", "fetched from beside the code, or bundled with it", oneOf(["fetched", "bundled"]), "fetched")
+    .option(
+      "--weights <how>",
+      "fetched from beside the code, or bundled with it",
+      oneOf(["fetched", "bundled"]),
+      "fetched",
+    )
     .option("--load-format <format>", "safetensors, or dummy for made-up weights", oneOf(["safetensors", "dummy"]))
     .option("--name <name>", "name of the deployment", nonEmpty("a name"))
     .requiredOption("--out <folder>", "where the folder goes", nonEmpty("a folder"));

@@ -32,7 +32,12 @@ export interface FrozenInputs {
   readonly images?: readonly FrozenImage[];
   readonly texts?: readonly string[];
   readonly audio?: readonly FrozenAudio[];
-  readonly [tensor: string]: readonly FrozenImage[] | readonly string[] | readonly FrozenAudio[] | FrozenTensor | undefined;
+  readonly [tensor: string]:
+    | readonly FrozenImage[]
+    | readonly string[]
+    | readonly FrozenAudio[]
+    | FrozenTensor
+    | undefined;
 }
 
 export interface FrozenEncodeOptions {

@@ -70,7 +70,12 @@ function readyArtifact(model: FrozenModel, at: number): ReadyArtifact {
   };
 }
 
-const NO_PORTS = { inputs: [], outputs: [], request: needsCompiler, examine: async (): Promise<never> => needsCompiler() };
+const NO_PORTS = {
+  inputs: [],
+  outputs: [],
+  request: needsCompiler,
+  examine: async (): Promise<never> => needsCompiler(),
+};
 
 /** Of a component that was left out: a call of it says so. */
 const leftOutSlot = ({ tag, symbols }: FrozenComponent): RangeSlot => ({
@@ -124,7 +129,8 @@ export function createFrozenComponents(
         for (const [i, { artifact, digest }] of component.artifacts.entries()) {
           const { attestation, ms } = await proofs.attest(artifact, digest, "pack", scope, signal);
           const [failure] = attestation.failures;
-          if (failure !== undefined) throw new ProofError(spec.tag, boxText(component.boxes[i]) || "no symbols", failure);
+          if (failure !== undefined)
+            throw new ProofError(spec.tag, boxText(component.boxes[i]) || "no symbols", failure);
           count.artifacts++;
           count.compared += attestation.proven.length;
           count.of += attestation.of;

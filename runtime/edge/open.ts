@@ -1,14 +1,15 @@
 /** A frozen folder becomes an encoder: its plan is read, its weights are streamed into place, its artifacts are proven. */
-import type { Plugin } from "../abi/plugin.ts";
-import type { EncoderModel, Modality, TowerSpec } from "../abi/encoder.ts";
-import { FoveaError, internal } from "../core/diagnostics.ts";
+
 import { openEdgeDevice } from "../../kernels/wasm/edge.ts";
+import type { EncoderModel, Modality, TowerSpec } from "../abi/encoder.ts";
+import type { Plugin } from "../abi/plugin.ts";
+import { FoveaError, internal } from "../core/diagnostics.ts";
 import { Encoder, type EncoderContext } from "../session/encoder.ts";
 import { createPixelCutter } from "../session/pixels.ts";
 import { type LoadedTower, loadTower } from "../session/tower.ts";
 import type { FrozenEncoder, FrozenHost, FrozenReport } from "./api.ts";
-import { createFrozenComponents } from "./frozen_components.ts";
 import { FROZEN_FORMAT, type FrozenModel } from "./frozen.ts";
+import { createFrozenComponents } from "./frozen_components.ts";
 import { type FrozenFormats, frozenMedia } from "./media.ts";
 import { type AssetOpener, frozenWeights } from "./weight_stream.ts";
 

@@ -92,7 +92,12 @@ function checkDevice({ device }: RuntimeParts): void {
   );
 }
 
-async function withLogits(frozen: FrozenModel, { opened }: ModelToFreeze, weights: TensorSource, dummy: boolean): Promise<FrozenModel> {
+async function withLogits(
+  frozen: FrozenModel,
+  { opened }: ModelToFreeze,
+  weights: TensorSource,
+  dummy: boolean,
+): Promise<FrozenModel> {
   const { logitScale, logitBias } = await readLogits(opened.model, dummy ? undefined : weights);
   return { ...frozen, ...(logitScale === undefined ? {} : { logitScale }), logitBias };
 }
@@ -129,7 +134,6 @@ export async function freezeModel(
   const config = (await readJson(files, "config.json")) as ModelFiles;
   const given: ModelToFreeze = { opened, towers: wantedTowers(parts, opened, options.components), config };
   const formats = options.formats ?? (given.towers.some((t) => t.modality === "vision") ? ["png"] : []);
-  const chosen = await chooseCode(host, opened.plugin, formats);
   const call = { ...dtypeOf(options), calibrated: options.calibration !== undefined };
   const model = await compileModel(parts, given, options, call);
   const accounted = accountMemory(parts, model, options.memory ?? MEMORY);
@@ -137,6 +141,7 @@ export async function freezeModel(
   if (memory.total > memory.limit) {
     throw tooLarge(opened.modelType, memory, await remedies(parts, given, options, { model, accounted }, call));
   }
+  const chosen = await chooseCode(host, opened.plugin, formats);
   await proveAll(parts, model);
   const write = writer(parts, folder);
   const weights = await openCalibrated(parts, { files, model: opened.model, towers: given.towers }, options);
@@ -155,9 +160,9 @@ export async function freezeModel(
   };
   const texts = [
     ...folderFiles(request),
-    ...[
-      ...hostFiles({ wasm: [...wasm.keys()], bundled: bundled ? frozen.shards.map((s) => s.name) : undefined }),
-    ].map(([name, text]) => [`hosts/${name}`, text] as const),
+    ...[...hostFiles({ wasm: [...wasm.keys()], bundled: bundled ? frozen.shards.map((s) => s.name) : undefined })].map(
+      ([name, text]) => [`hosts/${name}`, text] as const,
+    ),
     ["assets/plan.json", JSON.stringify(frozen)] as const,
   ];
   for (const [name, bytes] of chosen.files) await write(`lib/${name}`, bytes);
@@ -180,4 +185,3 @@ function writer({ host }: RuntimeParts, folder: string): (name: string, bytes: U
     await host.writeFileAtomic(path, bytes);
   };
 }
-

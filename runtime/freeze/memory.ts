@@ -21,8 +21,8 @@ const PLAN_TIMES = 4;
 const GROWTH = 2 ** 20;
 /** While a weight is placed, a copy of it and a piece of its shard are held. */
 const PIECE_BYTES = 2 ** 20;
-/** A picture of one megapixel is to be decoded in any case. */
-const LEAST_PIXELS = 2 ** 20;
+/** A picture of 512 x 512 is to be decoded in any case. */
+const LEAST_PIXELS = 2 ** 18;
 /** Bytes of a pixel while it is decoded, as RGB, and on the device. */
 const PIXEL_BYTES = 16 + 3 + 8;
 
@@ -59,7 +59,9 @@ export function accountMemory(parts: RuntimeParts, model: CompiledModel, limit: 
     scratchBytes(model) +
     Math.max(
       0,
-      ...towers.map(({ tower, ready }) => limitRuns(tower, ready, Number.POSITIVE_INFINITY)?.bytes ?? cornerBytes(ready)),
+      ...towers.map(
+        ({ tower, ready }) => limitRuns(tower, ready, Number.POSITIVE_INFINITY)?.bytes ?? cornerBytes(ready),
+      ),
     );
   const weights = sum(towers.flatMap(({ ready }) => [...ready.values()].map(weightBytesOf)));
   const largest = Math.max(0, ...frozen.artifacts.flatMap((a) => a.weights.map((w) => w.bytes)));
@@ -97,7 +99,7 @@ export const memoryText = ({ code, weights, run, picture }: FrozenMemory): strin
     `${bytesText(code)} of code and plan`,
     `${bytesText(weights)} of weights`,
     `${bytesText(run)} for the largest run`,
-    ...(picture === 0 ? [] : [`${bytesText(picture)} for a picture of a megapixel`]),
+    ...(picture === 0 ? [] : [`${bytesText(picture)} for a picture of 512 x 512`]),
   ].join(", ");
 
 /** What would fit instead: an option and its total. */

@@ -15,7 +15,9 @@ function narrowed(name: string, own: Interval, wanted: FrozenIntervals): Interva
   for (const [i, [from, to]] of wanted.entries()) {
     if (from > to) refuse(`${from}..${to} of "${name}" is empty; swap its ends.`);
     if (i > 0 && from !== wanted[i - 1][1] + 1) {
-      refuse(`${from}..${to} of "${name}" does not follow ${intervalText({ min: wanted[i - 1][0], max: wanted[i - 1][1] })}.`);
+      refuse(
+        `${from}..${to} of "${name}" does not follow ${intervalText({ min: wanted[i - 1][0], max: wanted[i - 1][1] })}.`,
+      );
     }
   }
   if (min < own.min || max > own.max) {

@@ -66,9 +66,14 @@ export async function writeWeights(
   const packOne = async (instance: string, use: WeightUse): Promise<Uint8Array> => {
     const own = createInstanceWeights(device, instance);
     try {
-      await own.load([use], (name, shape, _, into) => {
-        return source.read(tensorName(instance, name), shape, into === undefined ? {} : { into });
-      }, undefined, staging);
+      await own.load(
+        [use],
+        (name, shape, _, into) => {
+          return source.read(tensorName(instance, name), shape, into === undefined ? {} : { into });
+        },
+        undefined,
+        staging,
+      );
       const packed = new Uint8Array(use.bytes);
       await device.read(own.resolve([use])[0], 0, packed);
       return packed;
@@ -99,4 +104,3 @@ export async function writeWeights(
   }
   return { weights, shards: out.shards };
 }
-

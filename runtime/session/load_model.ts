@@ -127,7 +127,11 @@ function loadOne(
 /** The checkpoint's tensors, with the calibration that the options give. */
 export async function openCalibrated(
   parts: RuntimeParts,
-  { files, model, towers }: { readonly files: SourceFiles; readonly model: EncoderModel; readonly towers: readonly TowerSpec[] },
+  {
+    files,
+    model,
+    towers,
+  }: { readonly files: SourceFiles; readonly model: EncoderModel; readonly towers: readonly TowerSpec[] },
   { loadFormat, calibration }: Pick<LoadOptions, "loadFormat" | "calibration">,
 ): Promise<TensorSource> {
   const stored = await openWeights(parts, files, model, towers, loadFormat === "dummy");

@@ -29,7 +29,8 @@ export async function dryRun(folder, out) {
   const env = { ...process.env, WRANGLER_SEND_METRICS: "false", CI: "1", NO_COLOR: "1", HOME: at(TOOLS) };
   const command = [process.execPath, wrangler, "deploy", "--dry-run", "--outdir", out];
   const { code, output } = await capture(command, { cwd: folder, env });
-  if (code !== 0) throw new Error(`wrangler deploy --dry-run in ${folder} ended with code ${code}:\n${output.trimEnd()}`);
+  if (code !== 0)
+    throw new Error(`wrangler deploy --dry-run in ${folder} ended with code ${code}:\n${output.trimEnd()}`);
   return output;
 }
 
@@ -82,7 +83,9 @@ function workerdProcesses() {
 
 /** Milliseconds of processor time and bytes of resident memory of a process, where the system tells. */
 export function processUse(pid) {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /, "").split(" ");
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+    .replace(/^.*\) /, "")
+    .split(" ");
   const rss = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
   return { cpuMs: 10 * (Number(fields[11]) + Number(fields[12])), rssBytes: 1024 * Number(rss[1]) };
 }
