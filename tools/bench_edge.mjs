@@ -1,11 +1,11 @@
 // What a frozen encoder costs in workerd beside the same folder in Node: processor time of each process over the same requests,
-// in turns A B A B, and resident memory. `node tools/bench_edge.mjs [config folder] [dtype] [freeze options ...]`; weights are made
-// up. docs/edge.md has the figures.
+// in turns A B A B, and resident memory. `node tools/bench_edge.mjs [config folder] [dtype] [target] [freeze options ...]`; weights are
+// made up, and Node, which may have no relaxed SIMD, always runs the folder for plain `edge`. docs/edge.md has the figures.
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildDist } from "./build.mjs";
-import { capture } from "./lib/process.mjs";
+import { capture, toolCommand } from "./lib/process.mjs";
 import { at, say } from "./lib/project.mjs";
 import { dryRun, installWorkerd, processUse, startWorkerd } from "./lib/workerd.mjs";
 import { setupOrExit } from "./setup.mjs";
@@ -15,7 +15,7 @@ const PICTURE = "examples/models/digits-clip/images/006-1.png";
 const TURNS = 5;
 const REQUESTS = 10;
 
-const [model = "test/fixtures/configs/dinov2-small", dtype = "f32", ...rest] = process.argv.slice(2);
+const [model = "test/fixtures/configs/dinov2-small", dtype = "f32", target = "edge", ...rest] = process.argv.slice(2);
 
 /** The example's worker behind Node's own server. */
 const SERVER = `
@@ -63,16 +63,26 @@ await installWorkerd();
 const out = at(`${FOLDER}/folder`);
 rmSync(at(FOLDER), { recursive: true, force: true });
 mkdirSync(at(FOLDER), { recursive: true });
-const options = ["--target", "edge", "--load-format", "dummy", "--components", "vision", "--dtype", dtype, "--no-cache"];
-const frozen = await capture([process.execPath, at("dist/cli/main.js"), "freeze", at(model), ...options, "--out", out, ...rest]);
-if (frozen.code !== 0) throw new Error(frozen.output);
-say(frozen.stdout.trim());
+const options = ["--load-format", "dummy", "--components", "vision", "--dtype", dtype, "--no-cache", ...rest];
+
+/** Deno has relaxed SIMD, which freezing for it needs. */
+async function freeze(folder, kind) {
+  const runtime = kind === "edge" ? [process.execPath] : [...toolCommand("deno"), "run", "-A", "--no-check"];
+  const command = [...runtime, at("dist/cli/main.js"), "freeze", at(model), "--target", kind, "--out", folder];
+  const { code, stdout, output } = await capture([...command, ...options]);
+  if (code !== 0) throw new Error(output);
+  say(stdout.trim());
+}
+
+await freeze(out, target);
+const plain = target === "edge" ? out : at(`${FOLDER}/plain`);
+if (plain !== out) await freeze(plain, "edge");
 await dryRun(out, at(`${FOLDER}/out`));
 const empty = await startWorkerd();
 const idle = empty.use();
 await empty.stop();
 const workerd = await startWorkerd(at(`${FOLDER}/out`), join(out, "assets"));
-const node = await startNode(out);
+const node = await startNode(plain);
 try {
   for (const server of [workerd, node]) await requests(server, REQUESTS);
   const [ours, theirs] = [[], []];
@@ -83,7 +93,9 @@ try {
   const ratio = median(ours.map((v, i) => v / theirs[i]));
   const report = await fetch(new URL("/healthz", workerd.url)).then((r) => r.json());
   const mib = (use) => `${(use.rssBytes / 2 ** 20).toFixed(0)} MiB`;
-  say(`CPU of a request: workerd ${median(ours).toFixed(1)} ms, Node ${median(theirs).toFixed(1)} ms, ratio ${ratio.toFixed(2)}`);
+  say(
+    `CPU of a request: workerd ${median(ours).toFixed(1)} ms, Node ${median(theirs).toFixed(1)} ms, ratio ${ratio.toFixed(2)}`,
+  );
   say(`resident: workerd ${mib(workerd.use())} (empty ${mib(idle)}), Node ${mib(node.use())}`);
   say(`load ${report.loadMs.toFixed(0)} ms, of which proofs ${report.proofs.ms.toFixed(0)} ms`);
 } finally {
