@@ -20,6 +20,7 @@ import { Runtime } from "./session/runtime.ts";
 import { compileLayers, strictly } from "./session/settings.ts";
 import { keepTuning, type MeasuredTuning, readTuning } from "./session/tuning.ts";
 
+export type { FreezeOptions, FrozenFolder, FrozenIntervals, FrozenMemory } from "./freeze/options.ts";
 export type { Uncompiled } from "./session/artifacts.ts";
 export { findBreaks } from "./session/breaks.ts";
 export type { CacheMiss, EntryCheck } from "./session/cache_admin.ts";

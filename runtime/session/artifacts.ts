@@ -97,6 +97,9 @@ export interface Artifacts {
   readonly sealed: boolean;
 }
 
+/** What towers and pictures ask for their components, wherever those come from. */
+export type ComponentProvider = Pick<Artifacts, "idle" | "quarantined" | "surviving" | "prepare">;
+
 export async function createArtifacts(options: ArtifactsOptions): Promise<Artifacts> {
   const { places, store, ops, layers, journal } = options;
   const counters: ArtifactCounters = {

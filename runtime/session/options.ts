@@ -4,6 +4,7 @@ import type { Plugin } from "../abi/plugin.ts";
 import { WEIGHT_DTYPES, type WeightDType } from "../core/dtype.ts";
 import type { TraceSink } from "../core/trace.ts";
 import type { Store } from "../exec/store/store.ts";
+import type { FreezeOptions } from "../freeze/options.ts";
 import type { EntryCheck } from "./cache_admin.ts";
 import {
   CALL_OPTIONS,
@@ -285,6 +286,29 @@ export function checkLoadOptions(options: LoadOptions): void {
 /** @throws FoveaError `invalid_options` */
 export function checkPrepareOptions(options: PrepareModelOptions): void {
   checkOptions("prepare", options, PREPARE_OPTIONS);
+}
+
+const isIntervals = (v: unknown): boolean =>
+  Array.isArray(v) && v.every((i) => Array.isArray(i) && i.length === 2 && i.every((n) => Number.isSafeInteger(n)));
+
+const FREEZE_OPTIONS: Readonly<Record<keyof FreezeOptions, Expected>> = {
+  components: TEXTS,
+  ranges: {
+    text: "intervals by symbol, such as { batch: [[1, 4]] }",
+    holds: (v) => isObject(v) && Object.values(v).every(isIntervals),
+  },
+  dtype: LOAD_OPTIONS.dtype,
+  calibration: LOAD_OPTIONS.calibration,
+  loadFormat: LOAD_OPTIONS.loadFormat,
+  formats: { text: "a list of formats", holds: (v) => Array.isArray(v) && v.every(TEXT.holds) },
+  memory: RUNTIME_OPTIONS.memory,
+  weights: oneOf("fetched", "bundled"),
+  name: TEXT,
+};
+
+/** @throws FoveaError `invalid_options` */
+export function checkFreezeOptions(options: FreezeOptions): void {
+  checkOptions("freeze", options, FREEZE_OPTIONS);
 }
 
 const BUILD_PACK_OPTIONS: Readonly<Record<keyof BuildPackOptions, Expected>> = { components: TEXTS, targets: TEXTS };
