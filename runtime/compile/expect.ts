@@ -133,6 +133,7 @@ function fillFor(
     }
   }
   if (base.dtype === "u8") return { kind: "bytes", seed };
+  if (base.dtype === "f16") return { kind: "halves", seed, scale: uniformScale(covers) };
   if (base.dtype !== "f32") return { kind: "index", seed, below: 128 };
   return { kind: "uniform", seed, scale: uniformScale(covers) };
 }
@@ -382,20 +383,24 @@ export function expectationsOf(
           return { buffer, elements, fill, ...(runs === undefined ? {} : { runs }) };
         }),
         output: group.output,
-        ...integerType(group.claim.output.dtype),
+        ...outputType(group.claim.output.dtype),
         width,
         rows,
         columns,
         values: encodeFloats(values),
-        tolerance: TOLERANCE * Math.sqrt(square) + 1e-7,
+        tolerance: TOLERANCE * Math.sqrt(square) + 1e-7 + roundingOf(group.claim.output.dtype, finite),
         ...(items === undefined ? {} : { items }),
       };
     });
   });
 }
 
-const integerType = (dtype: DType): Pick<Expectation, "outputType"> =>
-  dtype === "i32" || dtype === "u8" ? { outputType: dtype } : {};
+const outputType = (dtype: DType): Pick<Expectation, "outputType"> =>
+  dtype === "i32" || dtype === "u8" || dtype === "f16" ? { outputType: dtype } : {};
+
+/** The step between the largest numbers of f16: two ways to a sum round to neighbours. */
+const roundingOf = (dtype: DType, values: Float32Array): number =>
+  dtype === "f16" ? 2 ** -10 * values.reduce((most, v) => Math.max(most, Math.abs(v)), 0) : 0;
 
 const weightFill = (node: Node): Fill => ({
   kind: "uniform",

@@ -7,7 +7,7 @@ import { FoveaError } from "../../../runtime/core/diagnostics.ts";
  * every index; `launchSeconds` is what a dispatch costs inside a pass.
  */
 const TARGETS: Readonly<Record<string, Capabilities>> = {
-  "webgpu-core": { flopsPerSecond: 5e12, bytesPerSecond: 1e12, launchSeconds: 5e-6 },
+  "webgpu-core": { flopsPerSecond: 5e12, bytesPerSecond: 1e12, launchSeconds: 5e-6, halves: true },
 };
 
 /** Target names that can be pinned, best first. */
