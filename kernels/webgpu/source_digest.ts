@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "99585a8945f200e5797ba686fa6f1b9babc54a3b65bee11e32dea3a3095cbe38";
+export const SOURCE_DIGEST: string = "889b81dd436e601defc561de7f8307ca3ccfd49e49c03d99c0944da8232fcc6d";
