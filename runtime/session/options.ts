@@ -184,7 +184,8 @@ const RUNTIME_OPTIONS: Readonly<Record<keyof RuntimeOptions, Expected>> = {
   memory: { text: "a number of bytes above 0", holds: (v) => Number.isFinite(v) && (v as number) > 0 },
   webgpu: {
     text: "an object such as { unsafe: true }",
-    holds: (v) => isObject(v) && Object.entries(v).every(([key, value]) => key === "unsafe" && typeof value === "boolean"),
+    holds: (v) =>
+      isObject(v) && Object.entries(v).every(([key, value]) => key === "unsafe" && typeof value === "boolean"),
   },
   onProgress: FUNCTION,
   onProblem: FUNCTION,

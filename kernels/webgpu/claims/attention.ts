@@ -1,10 +1,29 @@
 /** Attention of queries, keys and values that are read in place. */
-import { bytesOf, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
+import { bytesOf, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import type { ClaimContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
-import { add, type Dim, dimEquals, evaluate, mul, product } from "../../../runtime/core/dim.ts";
+import { add, type Dim, dimEquals, divisorOf, evaluate, mul, product } from "../../../runtime/core/dim.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import { type AttentionOptions, attentionBlocks, attentionGrid, attentionKernel } from "../emit/attention.ts";
+import { matrixAttentionGrid, matrixAttentionKernel, matrixAttentionKeys } from "../emit/attention_matrix.ts";
+import { isHalf } from "../emit/kernel.ts";
+import { MATRIX_DIALECTS } from "../emit/matrix_dialect.ts";
 import { beforeNarrow, kindOf, outOf, pointerTo } from "./kinds.ts";
+
+/** Numbers that subgroup matrices are read by. */
+const UNIT = 8;
+
+/** How the device spells subgroup matrices, where it has them and an attention's operands are f16 that they can read. */
+function matrixDialect(
+  { capabilities, box }: ClaimContext,
+  { headDim, kinds }: AttentionOptions,
+  sources: readonly Source[],
+): string | undefined {
+  const { subgroupMatrix } = capabilities;
+  if (typeof subgroupMatrix !== "string" || !Object.hasOwn(MATRIX_DIALECTS, subgroupMatrix)) return undefined;
+  if (matrixAttentionKeys(headDim) === undefined || !kinds.slice(0, 3).every(isHalf)) return undefined;
+  const steps = sources.flatMap(({ offset, strides }) => [offset, ...strides.slice(0, 3)]);
+  return steps.every((d) => divisorOf(d, box) % UNIT === 0) ? subgroupMatrix : undefined;
+}
 
 function claimAttention(context: ClaimContext, output: Node): readonly Offer[] {
   const node = beforeNarrow(output);
@@ -46,15 +65,19 @@ function claimAttention(context: ClaimContext, output: Node): readonly Offer[] {
           ...found.slice(0, 3).flatMap(({ strides }) => strides.slice(0, 3)),
           ...(options.segments ? [add(inputs[inputs.length - 1].shape[0], -1)] : []),
         ];
+        const dialect = matrixDialect(context, options, found.slice(0, 3));
         e.step({
           name: "attention",
-          code: attentionKernel(options),
+          code: dialect === undefined ? attentionKernel(options) : matrixAttentionKernel({ ...options, dialect }),
           args: [
             { place: e.output, offset: 0, mode: "write" },
             ...found.map((s, i) => pointerTo(s, inputs[i], options.kinds[i])),
             ...words.map((size) => ({ size })),
           ],
-          grid: attentionGrid(q.shape[0], q.shape[2], q.shape[1], options.headDim),
+          grid:
+            dialect === undefined
+              ? attentionGrid(q.shape[0], q.shape[2], q.shape[1], options.headDim)
+              : matrixAttentionGrid(q.shape[0], q.shape[2], q.shape[1]),
           flops,
         });
       },
@@ -62,4 +85,9 @@ function claimAttention(context: ClaimContext, output: Node): readonly Offer[] {
   ];
 }
 
-export const ATTENTION_KERNEL: KernelSpec = { name: "attention", device: "webgpu", reads: [], claim: claimAttention };
+export const ATTENTION_KERNEL: KernelSpec = {
+  name: "attention",
+  device: "webgpu",
+  reads: ["subgroupMatrix"],
+  claim: claimAttention,
+};
