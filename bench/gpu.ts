@@ -137,7 +137,7 @@ interface Model {
   readonly input: string;
   /** Without the batch. */
   readonly shape: readonly number[];
-  readonly output: "last_hidden_state";
+  readonly output: "last_hidden_state" | "pooler_output";
   readonly more?: Readonly<Record<string, Tensor>>;
 }
 
@@ -159,7 +159,7 @@ const WHISPER_LARGE: Model = { ...WHISPER, folder: "whisper-large-v3", shape: [1
 /** One picture of 644 x 896: 46 x 64 patches. */
 const QWEN: Model = {
   ...{ folder: "qwen2.5-vl-7b", component: "vision", large: true },
-  ...{ input: "pixel_values", shape: [1176], output: "last_hidden_state" },
+  ...{ input: "pixel_values", shape: [1176], output: "pooler_output" },
   more: { image_grid_thw: { dtype: "i32", shape: [1, 3], data: Int32Array.of(1, 46, 64) } },
 };
 

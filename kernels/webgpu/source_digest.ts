@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "a193d3811c16a07cfa9cfc3d9022e201bb4b4826668398b70b6b2c535084dea5";
+export const SOURCE_DIGEST: string = "100966ddd5b29a64696f0cf276e492ee40ccac7a80426e65cf8fafa8db3c3e8a";

@@ -2,6 +2,7 @@
  * Values as f16 where that is safe: what products and attention read is kept in two bytes where no input can make a number of it
  * larger than f16 holds. What nothing bounds, such as the sums that go from block to block, stays f32.
  */
+import { magnitudesName } from "../core/calibration.ts";
 import { type Dim, dimEquals } from "../core/dim.ts";
 import type { WeightFacts } from "../core/weight_facts.ts";
 import { type Graph, nodesOf, usersOf, weightOnly } from "../ir/graph.ts";
@@ -14,6 +15,9 @@ const LARGEST = 65504;
 
 /** Sums in f32 and rounded weights are a little larger than what was found for exact ones. */
 const SLACK = 1.01;
+
+/** Inputs may make values larger than those of a calibration did. */
+const CALIBRATION_MARGIN = 8;
 
 /** Rows begin at whole words in twos. */
 const MULTIPLE = 4;
@@ -51,6 +55,13 @@ const READS: Readonly<Record<string, readonly number[]>> = {
 const describe = ({ op, shape }: Node): string =>
   `${op} [${shape.map((d) => (typeof d === "number" ? d : "?")).join(", ")}]`;
 
+/** A product's weight in the checkpoint; of stacked ones the first, since all multiply the same. */
+function firstTensor(weight: Node): string | undefined {
+  if (weight.op === "weight") return String(weight.attributes.name);
+  const [first] = weight.inputs;
+  return (weight.op === "stored_as" || weight.op === "concat") && first !== undefined ? firstTensor(first) : undefined;
+}
+
 /** Whether what a view shows begins at multiples of four numbers, with its rows in one piece. */
 function keepsFours({ op, attributes, shape, inputs: [x] }: Node): boolean {
   const isFours = (d: Dim): boolean => typeof d === "number" && d % MULTIPLE === 0;
@@ -84,13 +95,24 @@ export function narrowValues(graph: Graph, { make, table, facts, onValue }: Narr
   const takes = ([user, at]: readonly [Node, number], ops: typeof READS): boolean =>
     ops[user.op]?.includes(at) === true;
 
+  /** What a calibration saw, several times over; infinite without one. */
+  const calibrated = (value: Node): number => {
+    const seen = readersOf(value).flatMap((r) => {
+      const weight = r?.[0].op === "matmul" && r[1] === 0 ? firstTensor(r[0].inputs[1]) : undefined;
+      const fact = weight === undefined ? undefined : facts[magnitudesName(weight)];
+      return fact === undefined ? [] : [CALIBRATION_MARGIN * fact.largest];
+    });
+    return Math.min(Number.POSITIVE_INFINITY, ...seen);
+  };
+  const largestOf = (value: Node): number => Math.min(boundOf(value).largest, calibrated(value));
+
   const isCandidate = (value: Node): boolean => {
     if (value.dtype !== "f32" || weights.has(value) || isView(value) || table.get(value.op)?.kind === "source")
       return false;
     return readersOf(value).some((r) => r !== undefined && takes(r, GAINS));
   };
   const reasonAgainst = (value: Node): string | undefined => {
-    const { largest } = boundOf(value);
+    const largest = largestOf(value);
     if (largest === Number.POSITIVE_INFINITY) return "nothing bounds it";
     if (largest * SLACK > LARGEST) return `f16 holds at most ${LARGEST}`;
     const last = value.shape[value.shape.length - 1];
@@ -110,7 +132,7 @@ export function narrowValues(graph: Graph, { make, table, facts, onValue }: Narr
     onValue({
       value: describe(value),
       kept: reason === undefined ? "f16" : "f32",
-      bound: boundOf(value).largest,
+      bound: largestOf(value),
       ...(reason === undefined ? {} : { reason }),
       ...(value.source === undefined ? {} : { source: value.source }),
     });

@@ -269,7 +269,9 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       const asksFacts = own.dtype.value === "f16" && own.enabled.value && place.capabilities.halves === true;
       const graphs = ranges.map(({ graph }) => graph);
       const facts =
-        asksFacts && weights !== undefined ? await readWeightFacts(spec, graphs, weights, signal) : undefined;
+        asksFacts && weights !== undefined
+          ? await readWeightFacts(spec, graphs, weights, call?.calibrated === true, signal)
+          : undefined;
       const settings = facts === undefined ? own : { ...own, facts };
       const slots = ranges.map((range) => slot(spec, settings, place, range));
       const structure = slots.map((s) => s.graph);
