@@ -31,7 +31,7 @@ export type { AudioInput, EncodeInputs, ImageInput, VideoFrames, VideoInput } fr
 export type { EncodeItem } from "./session/items.ts";
 export type { CompileCause, JournalEvent, LogTopic, Recompile } from "./session/journal.ts";
 export type { ModelIdentity } from "./session/model_identity.ts";
-export type { CallNumerics, Deviation, NumericsReport } from "./session/numerics.ts";
+export type { CallNumerics, Deviation, NumericsReport, ValueNumerics } from "./session/numerics.ts";
 export type {
   BuildPackOptions,
   CompileOptions,

@@ -1,7 +1,12 @@
 /** Kernels that read and write f16, each alone at odd sizes between poison; models with values of f16; uploads that stay mapped. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { attentionGrid, attentionKernel, attentionNames } from "../../kernels/webgpu/emit/attention.ts";
+import {
+  type AttentionOptions,
+  attentionGrid,
+  attentionKernel,
+  attentionNames,
+} from "../../kernels/webgpu/emit/attention.ts";
 import { elementwiseKernel } from "../../kernels/webgpu/emit/elementwise.ts";
 import { matmulKernel, TILES } from "../../kernels/webgpu/emit/matmul.ts";
 import { directKernel } from "../../kernels/webgpu/emit/matmul_direct.ts";
@@ -147,10 +152,11 @@ test("rotary positions and elementwise chains of f16", async () => {
 test("attention of f16 gives f16", async () => {
   const [batch, tokens, heads, headDim] = [2, 37, 2, 4];
   const [q, k, v] = [11, 12, 13].map((seed) => halves(seed, batch * tokens * heads * headDim));
-  const options = {
+  const options: AttentionOptions = {
     ...{ headDim, scale: 0.31, causal: false, window: 0, keyMask: false, segments: false, group: 1 },
-    ...{ kinds: ["read16", "read16", "read16"], out: "write16" },
-  } as const;
+    kinds: ["read16", "read16", "read16"],
+    out: "write16",
+  };
   const words: Record<string, number> = { heads, queries: tokens, keys: tokens };
   for (const name of ["q", "k", "v"]) {
     words[`${name}_batch`] = tokens * heads * headDim;
