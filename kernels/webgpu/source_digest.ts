@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "8504c617661fb9956950bce397b03e27664a2437da6a8eb582cc661013460166";
+export const SOURCE_DIGEST: string = "100966ddd5b29a64696f0cf276e492ee40ccac7a80426e65cf8fafa8db3c3e8a";

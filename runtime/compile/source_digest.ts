@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "8fa45bb14f4b2458a4fa5c07b6609a366d1f7db8949978247537e1b005bebbf6";
+export const SOURCE_DIGEST: string = "ed45598280f1fcdbfe0b0b8ce05f594c94fc56eec39cc4a6af70acfdd333a4f6";

@@ -86,6 +86,7 @@ export interface RuntimeOptions {
   readonly target?: string;
   /** Most device memory in bytes. */
   readonly memory?: number;
+  readonly webgpu?: WebGpuOptions;
   readonly onProgress?: (progress: Progress) => void;
   /** Told once about each thing that was worked around, such as a cache folder that cannot be written. */
   readonly onProblem?: (sentence: string) => void;
@@ -95,6 +96,12 @@ export interface RuntimeOptions {
   readonly onSizes?: (sizes: RecordedSizes) => void;
   /** Told what happens of these topics: ranges that split, cache hits and misses, compiles after load. */
   readonly log?: LogOptions;
+}
+
+/** What the device `webgpu` may use. */
+export interface WebGpuOptions {
+  /** Features that are no standard yet: subgroup matrices, for `dtype: "f16"`, where the adapter has them; `target` says so then. */
+  readonly unsafe?: boolean;
 }
 
 export interface LoadOptions {
@@ -184,6 +191,11 @@ const RUNTIME_OPTIONS: Readonly<Record<keyof RuntimeOptions, Expected>> = {
   },
   cacheLimit: { text: "a number of bytes above 0", holds: (v) => Number.isFinite(v) && (v as number) > 0 },
   memory: { text: "a number of bytes above 0", holds: (v) => Number.isFinite(v) && (v as number) > 0 },
+  webgpu: {
+    text: "an object such as { unsafe: true }",
+    holds: (v) =>
+      isObject(v) && Object.entries(v).every(([key, value]) => key === "unsafe" && typeof value === "boolean"),
+  },
   onProgress: FUNCTION,
   onProblem: FUNCTION,
   trace: CALL_OPTIONS.trace,

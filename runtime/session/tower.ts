@@ -105,7 +105,8 @@ export async function loadTower(spec: TowerSpec, options: TowerOptions): Promise
     weights.clear();
   };
   try {
-    const { components } = await prepareTower(spec, { ...options, onPrepared: options.progress.compile });
+    const how = { ...options, weights: options.reader, onPrepared: options.progress.compile };
+    const { components } = await prepareTower(spec, how);
     checkRoom(spec, components);
     await loadWeights(components, weights, { ...options, onLoaded: options.progress.weights });
     return new Tower(spec, components, weights, options, release);

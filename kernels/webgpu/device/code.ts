@@ -6,7 +6,7 @@
 import { FoveaError } from "../../../runtime/core/diagnostics.ts";
 
 /** Types that a kernel may see memory as. */
-export type Element = "f32" | "u32" | "vec4<f32>";
+export type Element = "f32" | "u32" | "vec2<u32>" | "vec4<u32>";
 
 export type ArgumentKind = "read" | "write" | "weight" | "word";
 
@@ -19,6 +19,8 @@ export interface GpuHeader {
   readonly element: Element;
   /** Invocations of a workgroup. */
   readonly workgroup: number;
+  /** Extensions of WGSL that it needs; none where absent. */
+  readonly enables?: readonly string[];
 }
 
 export interface GpuCode extends GpuHeader {
@@ -76,6 +78,7 @@ export function moduleFor(code: GpuCode, sharing: Sharing): string {
   const [first, end] = gridWords(code).map(wordName);
   const body = code.wgsl.replaceAll(/@(\d+)@/g, (_, pointer: string) => `m${sharing[Number(pointer)]}`);
   return [
+    ...(code.enables ?? []),
     ...declarations,
     `@group(1) @binding(0) var<uniform> W: array<vec4<u32>, ${words}>;`,
     body,
