@@ -10,6 +10,8 @@ import { webgpuPlugin } from "../kernels/webgpu/plugin.ts";
 import { createRuntime, type Span, type Tensor } from "../mod.ts";
 import type { Device } from "../runtime/abi/device.ts";
 import { compileGraph } from "../runtime/compile/compile.ts";
+import { encodeFromF32 } from "../runtime/core/dtype.ts";
+import { roundToHalf } from "../runtime/core/half.ts";
 import { fillNormal, hash32 } from "../runtime/core/random.ts";
 import { createInstanceWeights } from "../runtime/exec/instance_weights.ts";
 import { linkPlan } from "../runtime/exec/linker.ts";
@@ -31,6 +33,8 @@ interface Row {
   readonly name: string;
   /** Largest difference over the standard deviation of what is expected. */
   readonly difference: number;
+  /** {@link TOLERANCE} unless given. */
+  readonly tolerance?: number;
   /** Medians in milliseconds: of a call, and of the device's part of it where that can be told. */
   readonly wallMs: number;
   readonly deviceMs?: number;
@@ -45,32 +49,44 @@ function normals(seed: number, count: number): Float32Array<ArrayBuffer> {
   return data;
 }
 
-async function openDevice(): Promise<Device> {
+async function openDevice(unsafe: boolean): Promise<Device> {
   const [spec] = webgpuPlugin.devices ?? [];
-  return spec.open(deviceHost(await detectHost()), {});
+  const host = deviceHost(await detectHost(), unsafe);
+  const found = await spec.probe(host);
+  if ("unavailable" in found) throw new Error(found.unavailable);
+  return spec.open(host, { target: found.target });
 }
 
-/** C [m, n] = A [m, k] B [n, k] transposed, checked at 256 places. The device's time is that of many runs in one submit. */
-async function product(m: number, n: number, k: number): Promise<Row> {
-  const device = await openDevice();
+/** Numbers that f16 holds. */
+const asHalves = (values: Float32Array<ArrayBuffer>): Float32Array<ArrayBuffer> =>
+  values.map((v) => roundToHalf("f16", v));
+
+/**
+ * C [m, n] = A [m, k] B [n, k] transposed, checked at 256 places. The device's time is that of many runs in one submit.
+ * @param half A and B are f16, for subgroup matrices where there are some
+ */
+async function product(m: number, n: number, k: number, half: boolean): Promise<Row> {
+  const device = await openDevice(half);
   const interner = createInterner(OP_TABLE);
   const b = createGraphBuilder({ symbols: {}, interner });
-  b.output("c", b.matmul(b.input("a", [m, k]), b.weight("b", [n, k]), { transposeB: true }));
+  const a = b.input("a", [m, k], half ? "f16" : "f32");
+  b.output("c", b.matmul(half ? b.op("widen", [a]) : a, b.weight("b", [n, k]), { transposeB: true }));
   const { artifact, code } = compileGraph(b.finish(), {
-    ...{ interner, enabled: true },
+    ...{ interner, enabled: true, dtype: half ? "f16" : "f32" },
     ...{ kernels: webgpuPlugin.kernels ?? [], target: device.target, capabilities: device.capabilities },
   });
   await device.load(code);
-  const [left, right] = [normals(1, m * k), normals(2, n * k)];
+  const drawn = [normals(1, m * k), normals(2, n * k)];
+  const [left, right] = half ? drawn.map(asHalves) : drawn;
   const weights = createInstanceWeights(device);
   await weights.load(artifact.weights, async () => right);
-  const a: Tensor = { dtype: "f32", shape: [m, k], data: left };
+  const given = { a: { dtype: half ? "f16" : "f32", shape: [m, k], data: left } as Tensor };
   const call = { tag: "bench/product", instance: "", dims: {}, inputs: { a: "a" }, outputs: { c: "c" } };
   const plan = { key: "product", calls: [call], constants: {}, results: { c: "c" } };
-  const program = linkPlan(plan, { a }, () => ({ artifact, weights: weights.resolve(artifact.weights) }));
+  const program = linkPlan(plan, given, () => ({ artifact, weights: weights.resolve(artifact.weights) }));
   const arena = device.allocate(program.arenaBytes);
   const bound = device.bind(program.launches(arena));
-  device.write(arena, program.values.a.offset, new Uint8Array(left.buffer));
+  device.write(arena, program.values.a.offset, encodeFromF32(half ? "f16" : "f32", left));
   device.write(arena, program.values.c.offset, new Uint8Array(m * n * 4).fill(0xff));
   const results = new Float32Array(m * n);
   await device.run(bound, {});
@@ -97,7 +113,7 @@ async function product(m: number, n: number, k: number): Promise<Row> {
   for (let i = 0; i < (QUICK ? 1 : 7); i++) pairs.push([await timed(1), await timed(many)]);
   await device.close();
   return {
-    name: `product ${m} x ${n} x ${k} f32`,
+    name: `product ${m} x ${n} x ${k} ${half ? `f16 ${device.target}` : "f32"}`,
     difference: worst / Math.sqrt(k),
     wallMs: 1000 * median(pairs.map(([one]) => one)),
     deviceMs: (1000 * median(pairs.map(([one, all]) => all - one))) / (many - 1),
@@ -105,13 +121,24 @@ async function product(m: number, n: number, k: number): Promise<Row> {
   };
 }
 
+/** How a model is computed. */
+interface How {
+  readonly batch: number;
+  readonly dtype: "f32" | "f16";
+  /** With subgroup matrices, where the adapter has them. */
+  readonly unsafe?: boolean;
+}
+
 interface Model {
+  /** f32 on the same device is what it is compared with: wasm would take a minute. */
+  readonly large?: boolean;
   readonly folder: string;
   readonly component: "vision" | "text" | "audio";
   readonly input: string;
   /** Without the batch. */
   readonly shape: readonly number[];
-  readonly output: "last_hidden_state";
+  readonly output: "last_hidden_state" | "pooler_output";
+  readonly more?: Readonly<Record<string, Tensor>>;
 }
 
 const SIGLIP: Model = {
@@ -127,6 +154,15 @@ const WHISPER: Model = {
   ...{ input: "input_features", shape: [80, 3000], output: "last_hidden_state" },
 };
 
+const SO400M: Model = { ...SIGLIP, folder: "siglip-so400m-patch14-384", shape: [3, 384, 384], large: true };
+const WHISPER_LARGE: Model = { ...WHISPER, folder: "whisper-large-v3", shape: [128, 3000], large: true };
+/** One picture of 644 x 896: 46 x 64 patches. */
+const QWEN: Model = {
+  ...{ folder: "qwen2.5-vl-7b", component: "vision", large: true },
+  ...{ input: "pixel_values", shape: [1176], output: "pooler_output" },
+  more: { image_grid_thw: { dtype: "i32", shape: [1, 3], data: Int32Array.of(1, 46, 64) } },
+};
+
 function inputOf({ input, shape }: Model, batch: number): Tensor {
   const whole = [batch, ...shape];
   const count = whole.reduce((x, y) => x * y);
@@ -135,20 +171,23 @@ function inputOf({ input, shape }: Model, batch: number): Tensor {
   return { dtype: "f32", shape: whole, data: normals(7, count) };
 }
 
-/** A tower with made-up weights against the same on wasm. */
-async function model(name: string, spec: Model, batch: number): Promise<Row> {
+/** A tower with made-up weights against the same on wasm, or in f32. */
+async function model(name: string, spec: Model, { batch, dtype, unsafe = false }: How): Promise<Row> {
   const folder = fileURLToPath(new URL(`../test/fixtures/configs/${spec.folder}/`, import.meta.url));
-  const given = { [spec.input]: inputOf(spec, batch) };
+  const given = { [spec.input]: inputOf(spec, batch), ...spec.more };
   const first: Float32Array[] = [];
   const times: number[] = [];
   const deviceTimes: number[] = [];
-  for (const device of ["wasm", "webgpu"]) {
-    const runtime = await createRuntime({ device });
-    const encoder = await runtime.load(folder, { loadFormat: "dummy", components: [spec.component] });
+  for (const turn of ["compared", "timed"]) {
+    const isTimed = turn === "timed";
+    const device = isTimed || spec.large === true ? "webgpu" : "wasm";
+    const runtime = await createRuntime({ device, webgpu: { unsafe: isTimed && unsafe } });
+    const kept = { dtype: isTimed ? dtype : "f32" } as const;
+    const encoder = await runtime.load(folder, { loadFormat: "dummy", components: [spec.component], ...kept });
     const encode = async (): Promise<Float32Array> =>
       (await encoder.encode(given, { outputs: [spec.output] }))[spec.output]?.data as Float32Array;
     first.push(await encode());
-    if (device === "webgpu") {
+    if (isTimed) {
       const warm = performance.now() + WARM_MS;
       do await encode();
       while (performance.now() < warm);
@@ -164,7 +203,7 @@ async function model(name: string, spec: Model, batch: number): Promise<Row> {
         const own = spans.filter(({ kind }) => kind === "device");
         if (own.length > 0) deviceTimes.push(own.reduce((sum, { begin, end }) => sum + end - begin, 0));
       }
-      console.log(`${name}: ${JSON.stringify(runtime.stats().device.details)}`);
+      console.log(`${name} on ${runtime.target}: ${JSON.stringify(runtime.stats().device.details)}`);
     }
     await runtime.close();
   }
@@ -178,7 +217,8 @@ async function model(name: string, spec: Model, batch: number): Promise<Row> {
   }
   const deviation = Math.sqrt(squares / expected.length - (sum / expected.length) ** 2);
   const deviceMs = deviceTimes.length === 0 ? {} : { deviceMs: median(deviceTimes) };
-  return { name, difference: worst / deviation, wallMs: median(times), ...deviceMs };
+  const difference = worst / deviation;
+  return { name, difference, wallMs: median(times), ...deviceMs, ...(dtype === "f16" ? { tolerance: HALF } : {}) };
 }
 
 /** Ten thousand calls of changing sizes: what is off is the growth of bytes and of buffers. */
@@ -204,30 +244,46 @@ async function steady(): Promise<Row> {
   return { name: `${CALLS} calls of 1 to 128 tokens`, difference, wallMs };
 }
 
-const MODELS: readonly (readonly [string, Model, number])[] = [
-  ["siglip-base f32 batch 1", SIGLIP, 1],
-  ["siglip-base f32 batch 8", SIGLIP, 8],
-  ["minilm-l6 128 tokens batch 1", MINILM, 1],
-  ["whisper-base f32 batch 1", WHISPER, 1],
+const MATRICES = { dtype: "f16", unsafe: true } as const;
+const MODELS: readonly (readonly [string, Model, How])[] = [
+  ["siglip-base f32 batch 1", SIGLIP, { batch: 1, dtype: "f32" }],
+  ["siglip-base f32 batch 8", SIGLIP, { batch: 8, dtype: "f32" }],
+  ["minilm-l6 128 tokens f32", MINILM, { batch: 1, dtype: "f32" }],
+  ["whisper-base f32", WHISPER, { batch: 1, dtype: "f32" }],
+  ["siglip-base f16 batch 8, plain", SIGLIP, { batch: 8, dtype: "f16" }],
+  ["siglip-base f16 batch 8", SIGLIP, { batch: 8, ...MATRICES }],
+  ["siglip-so400m-384 f16", SO400M, { batch: 1, ...MATRICES }],
+  ["whisper-large-v3 f16", WHISPER_LARGE, { batch: 1, ...MATRICES }],
+  ["qwen2.5-vl-7b f16 2944 patches", QWEN, { batch: 46 * 64, ...MATRICES }],
 ];
-const PRODUCTS: readonly (readonly [number, number, number])[] = QUICK
+/** Rows, columns, sums, and whether f16. */
+const PRODUCTS: readonly (readonly [number, number, number, boolean])[] = QUICK
   ? [
-      [130, 70, 40],
-      [196, 128, 96],
+      [130, 70, 40, false],
+      [196, 128, 96, false],
+      [130, 72, 40, true],
     ]
   : [
-      [4096, 4096, 4096],
-      [1568, 3072, 768],
-      [196, 3072, 768],
-      [196, 768, 3072],
+      [4096, 4096, 4096, false],
+      [1568, 3072, 768, false],
+      [196, 3072, 768, false],
+      [196, 768, 3072, false],
+      [4096, 4096, 4096, true],
+      [2944, 3840, 1280, true],
+      [1500, 1280, 1280, true],
+      [196, 768, 3072, true],
     ];
 
-/** What a case may be off, as `fovea verify` has it for f32 four times over. */
+/** What a case may be off, as `fovea verify` has it for f32 four times over, and for f16. */
 const TOLERANCE = 8e-5;
+const HALF = 2e-2;
 
 const cases: (readonly [string, () => Promise<Row>])[] = [
-  ...PRODUCTS.map(([m, n, k]) => [`product ${m} x ${n} x ${k}`, () => product(m, n, k)] as const),
-  ...(QUICK ? [] : MODELS.map(([name, spec, batch]) => [name, () => model(name, spec, batch)] as const)),
+  ...PRODUCTS.map(([m, n, k, half]) => {
+    const name = `product ${m} x ${n} x ${k} ${half ? "f16" : "f32"}`;
+    return [name, () => product(m, n, k, half)] as const;
+  }),
+  ...(QUICK ? [] : MODELS.map(([name, spec, how]) => [name, () => model(name, spec, how)] as const)),
   ...(QUICK ? [] : [["calls", steady] as const]),
 ];
 const host = await detectHost();
@@ -239,15 +295,15 @@ for (const [name, run] of cases) {
   try {
     const row = await run();
     rows.push(row);
-    if (!(row.difference <= TOLERANCE)) process.exitCode = 1;
+    if (!(row.difference <= (row.tolerance ?? TOLERANCE))) process.exitCode = 1;
   } catch (error) {
     process.exitCode = 1;
     console.log(`${name}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 console.log(["case".padEnd(34), "off by", "wall ms", "device ms", "TFLOP/s"].join("\t"));
-for (const { name, difference, wallMs, deviceMs, flops } of rows) {
+for (const { name, difference, tolerance = TOLERANCE, wallMs, deviceMs, flops } of rows) {
   const rate = deviceMs === undefined || flops === undefined ? "" : (flops / deviceMs / 1e9).toFixed(2);
-  const verdict = difference <= TOLERANCE ? difference.toExponential(1) : `${difference.toExponential(1)} WRONG`;
+  const verdict = difference <= tolerance ? difference.toExponential(1) : `${difference.toExponential(1)} WRONG`;
   console.log([name.padEnd(34), verdict, wallMs.toFixed(2), deviceMs?.toFixed(3) ?? "", rate].join("\t"));
 }

@@ -20,6 +20,7 @@ import { Runtime } from "./session/runtime.ts";
 import { compileLayers, strictly } from "./session/settings.ts";
 import { keepTuning, type MeasuredTuning, readTuning } from "./session/tuning.ts";
 
+export type { FreezeOptions, FrozenFolder, FrozenIntervals, FrozenMemory } from "./freeze/options.ts";
 export type { Uncompiled } from "./session/artifacts.ts";
 export { findBreaks } from "./session/breaks.ts";
 export type { CacheMiss, EntryCheck } from "./session/cache_admin.ts";
@@ -31,7 +32,7 @@ export type { AudioInput, EncodeInputs, ImageInput, VideoFrames, VideoInput } fr
 export type { EncodeItem } from "./session/items.ts";
 export type { CompileCause, JournalEvent, LogTopic, Recompile } from "./session/journal.ts";
 export type { ModelIdentity } from "./session/model_identity.ts";
-export type { CallNumerics, Deviation, NumericsReport } from "./session/numerics.ts";
+export type { CallNumerics, Deviation, NumericsReport, ValueNumerics } from "./session/numerics.ts";
 export type {
   BuildPackOptions,
   CompileOptions,
@@ -99,9 +100,10 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
   const packed = packs.flatMap((pack) => pack.manifest.entries);
   const store = openStore(options, host);
   const tuning: TuningSource = (kind, engine) => readTuning(store, kind, engine);
-  const device = await openFirst(kinds, plugins, deviceHost(host), open, packed, tuning);
+  const devicesOf = deviceHost(host, options.webgpu?.unsafe === true);
+  const device = await openFirst(kinds, plugins, devicesOf, open, packed, tuning);
   const journal = createJournal(options.log?.topics, options.log?.write);
-  const places = createPlaces({ device, plugins, host: deviceHost(host) });
+  const places = createPlaces({ device, plugins, host: devicesOf });
   const artifacts = await createArtifacts({
     places,
     ops,

@@ -22,11 +22,21 @@ const LICENCES = [
   ...["fast-png", "fflate", "iobuffer", "valibot"],
 ];
 
+const NO_FREEZING = `
+import { FoveaError } from ${JSON.stringify(at("runtime/core/diagnostics.ts"))};
+export const freezeModel = async () => {
+  throw new FoveaError("not_freezable", "A page cannot freeze a model; run the command fovea freeze on Bun, Deno or Node.");
+};
+`;
+
 /** The host of browsers takes the place of the choice among hosts, and what is bundled for others is bundled anew. */
 const PLACES = {
   name: "places",
   setup(build) {
     build.onResolve({ filter: /\/host\/mod\.ts$/ }, () => ({ path: at("runtime/host/browser_mod.ts") }));
+    // Pages have no folders to write into.
+    build.onResolve({ filter: /\/freeze\/freeze\.ts$/ }, () => ({ path: "freeze", namespace: "absent" }));
+    build.onLoad({ filter: /.*/, namespace: "absent" }, () => ({ contents: NO_FREEZING, loader: "ts" }));
     build.onResolve({ filter: /^#hub$/ }, () => ({ path: at("tools/vendor/hub.ts") }));
     // Bun would bundle its own imitations of them.
     build.onResolve({ filter: /^(node|bun):/ }, ({ path, importer }) => {

@@ -17,9 +17,17 @@ import { setupOrExit } from "./setup.mjs";
 import { refreshSourceDigests } from "./source_digest.mjs";
 
 const BROWSER_BUNDLE = "tools/browser_bundle.mjs";
+const EDGE_BUNDLE = "tools/edge_bundle.mjs";
 const SHORTEN = "tools/shorten_dist.mjs";
 
-const SETTINGS = ["package.json", "tsconfig.json", BROWSER_BUNDLE, SHORTEN, ...listFiles("tools/types", ".d.ts")];
+const SETTINGS = [
+  "package.json",
+  "tsconfig.json",
+  BROWSER_BUNDLE,
+  EDGE_BUNDLE,
+  SHORTEN,
+  ...listFiles("tools/types", ".d.ts"),
+];
 
 const TARGETS = {
   dist: { project: "tsconfig.build.json", roots: SOURCE_ROOTS },
@@ -109,6 +117,7 @@ async function build(folder) {
         bundleCommandLine(`${staging}/cli`),
         runBun(SHORTEN, staging),
         runBun(BROWSER_BUNDLE, `${staging}/browser`),
+        runBun(EDGE_BUNDLE, `${staging}/edge`),
       ]);
     replaceFiles(at(staging), at(folder));
   } finally {

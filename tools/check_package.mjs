@@ -105,7 +105,7 @@ async function contents({ files, size }) {
   const missing = [...new Set(promised)].filter((path) => !present.has(path));
   const orphans = files.filter(
     (path) =>
-      /^dist\/(?!vendor\/|cli\/|browser\/).*\.js$/.test(path) &&
+      /^dist\/(?!vendor\/|cli\/|browser\/|edge\/).*\.js$/.test(path) &&
       !present.has(path.replace(/^dist\/(.*)\.js$/, "$1.ts")),
   );
   const personal = files.filter(

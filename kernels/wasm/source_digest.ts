@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "82aab758af3b884a20f061195414d4b2c180ff958b9c1263b2215b641e66e820";
+export const SOURCE_DIGEST: string = "207e48645cae76cbd7adf5c5608fb5c0b7a3628c1b6fd85128b3e3bcaa143c33";

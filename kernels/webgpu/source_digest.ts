@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "be388a6fff356e55c681f5009ed1a617a7f15b2e26be24964af963a84efd4c7e";
+export const SOURCE_DIGEST: string = "86353d2cb0fdf5c0abb7f8605bd0fa16ad20f015d6b997b5d7d36e0ebffc2490";

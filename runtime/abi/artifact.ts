@@ -116,7 +116,7 @@ export interface Expectation {
   readonly fills: readonly ExpectationFill[];
   readonly output: BufferName;
   /** f32 unless given. */
-  readonly outputType?: "i32" | "u8";
+  readonly outputType?: "i32" | "u8" | "f16";
   /** Elements of the output's last axis. */
   readonly width: number;
   /** Rows (all axes but the last taken as one) and columns of the output whose crossings are compared. */

@@ -104,6 +104,8 @@ export interface DeviceHost {
   readonly unshared?: string;
   /** The host's WebGPU, or why there is none. */
   readonly gpu?: () => Promise<GPU | Unavailable>;
+  /** Its features that are no standard yet may be used, and `gpu` has them. */
+  readonly experimentalGpu?: boolean;
   /** Waiting for the GPU holds up the thread here: its devices live in workers, whose port has `gpu` too. */
   readonly gpuInWorker?: boolean;
 }

@@ -5,7 +5,7 @@
  */
 
 /** Types that a kernel may see memory as. */
-export type Element = "f32" | "u32" | "vec4<f32>";
+export type Element = "f32" | "u32" | "vec4<f32>" | "vec2<u32>" | "vec4<u32>";
 
 export type ArgumentKind = "read" | "write" | "weight" | "word";
 
@@ -18,6 +18,8 @@ export interface GpuHeader {
   readonly element: Element;
   /** Invocations of a workgroup. */
   readonly workgroup: number;
+  /** Extensions of WGSL that it needs; none where absent. */
+  readonly enables?: readonly string[];
   /**
    * True for code from anyone, which was rewritten to stay inside of its operands: the device declares `fovea_status`, atomic
    * words, and `fovea_slot()`, the one where this kernel leaves why it was stopped: a position in {@link STOPS}.

@@ -1,5 +1,5 @@
 /** `fovea explain --numerics`: what the types of weights cost in precision, call by call. */
-import type { CallNumerics, Deviation, NumericsReport, PreparedModel, Runtime } from "../session.ts";
+import type { CallNumerics, Deviation, NumericsReport, PreparedModel, Runtime, ValueNumerics } from "../session.ts";
 import { type ExampleInputs, knownSizes } from "./example_inputs.ts";
 import { type CommonOptions, dtypeOption } from "./options.ts";
 import { table } from "./table.ts";
@@ -13,13 +13,17 @@ export async function numericsOf(
 ): Promise<readonly NumericsReport[]> {
   const reports: NumericsReport[] = [];
   for (const [modality, { spec, components }] of towers) {
-    const { calls } = await runtime.numerics(source, {
+    const { calls, values } = await runtime.numerics(source, {
       component: modality,
       loadFormat: options.loadFormat,
       ...dtypeOption(options),
       example: { batch: options.batch, ...knownSizes(spec, options) },
     });
-    reports.push({ modality, calls: calls.filter(({ tag }) => components.has(tag)) });
+    reports.push({
+      modality,
+      calls: calls.filter(({ tag }) => components.has(tag)),
+      values: values.filter(({ tag }) => components.has(tag)),
+    });
   }
   return reports;
 }
@@ -34,8 +38,18 @@ const row = ({ tag, instance, output, dtype, alone, soFar }: CallNumerics): read
 
 const HEAD = ["component", "instance", "output", "weights", "cosine alone", "error", "cosine so far", "error"];
 
-/** A table for each tower. */
+const VALUES_HEAD = ["component", "value", "kept", "at most", "why"];
+
+const valueRow = ({ tag, value, kept, bound, reason = "" }: ValueNumerics): readonly string[] => [
+  ...[tag, value, kept, Number.isFinite(bound) ? bound.toPrecision(3) : "any"],
+  reason,
+];
+
+/** A table for each tower, and one of values where some could be f16. */
 export function numericsText(reports: readonly NumericsReport[]): string {
-  const parts = reports.map(({ modality, calls }) => `${modality}\n${table(HEAD, calls.map(row))}`);
+  const parts = reports.flatMap(({ modality, calls, values }) => [
+    `${modality}\n${table(HEAD, calls.map(row))}`,
+    ...(values.length === 0 ? [] : [table(VALUES_HEAD, values.map(valueRow))]),
+  ]);
   return `${parts.join("\n\n")}\n\nalone: from the inputs that f32 weights give. error: root mean square of the differences over that of the values.`;
 }

@@ -27,6 +27,7 @@ export interface CommonOptions extends HubOptions {
   readonly target?: string;
   readonly threads?: number;
   readonly memory?: number;
+  readonly unsafeWebgpu?: boolean;
   readonly compile: boolean;
   readonly pack?: readonly string[];
   readonly plugin?: readonly string[];
@@ -132,6 +133,7 @@ export function withCommonOptions(command: Command, config: Option = CONFIG_FILE
     .option("--target <name>", "pin a target, such as wasm-simd128")
     .option("--threads <n>", "workers that compute; 0 computes on the main thread", wholeNumber(0, MAX_THREADS))
     .option("--memory <size>", "most device memory, such as 512m or 2g", byteSize)
+    .option("--unsafe-webgpu", "let webgpu use features that are no standard yet: subgroup matrices")
     .option(
       "--cache <folder>",
       "where compiled artifacts and models of the hub are kept (also FOVEA_CACHE_DIR)",
@@ -198,6 +200,7 @@ export async function openRuntime(options: CommonOptions, more: RuntimeOptions =
     ...(options.target === undefined ? {} : { target: options.target }),
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     ...(options.memory === undefined ? {} : { memory: options.memory }),
+    ...(options.unsafeWebgpu === true ? { webgpu: { unsafe: true } } : {}),
     ...more,
   });
   return { host, runtime, progress };

@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   explain: async () => (await import("./explain.ts")).explainCommand(),
   tune: async () => (await import("./tune.ts")).tuneCommand(),
   build: async () => (await import("./build.ts")).buildCommand(),
+  freeze: async () => (await import("./freeze.ts")).freezeCommand(),
   cache: async () => (await import("./cache.ts")).cacheCommand(),
   pull: async () => (await import("./pull.ts")).pullCommand(),
   plugin: async () => (await import("./plugin.ts")).pluginCommand(),

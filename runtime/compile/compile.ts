@@ -11,6 +11,7 @@ import type { Capabilities } from "../abi/device.ts";
 import type { KernelSpec } from "../abi/kernel.ts";
 import { type Bindings, type Box, bounds, type DimData, dimFromData, dimKey } from "../core/dim.ts";
 import { DTYPE_BYTES, type KeptDType } from "../core/dtype.ts";
+import type { WeightFacts } from "../core/weight_facts.ts";
 import type { Graph } from "../ir/graph.ts";
 import type { Interner } from "../ir/node.ts";
 import { printGraph, typeText } from "../ir/print.ts";
@@ -21,6 +22,7 @@ import { type EmitOptions, emitCover, type StepGroup } from "./emit.ts";
 import { type ExpectationEffort, expectationsOf } from "./expect.ts";
 import { proveIndices } from "./index_proof.ts";
 import { legalize } from "./legalize.ts";
+import type { ValueWidth } from "./narrow_values.ts";
 import { createPassClock, type PassClock, type PassReport } from "./pass_clock.ts";
 import { allRules, type Pass, PIPELINE } from "./passes.ts";
 import { SOURCE_DIGEST } from "./source_digest.ts";
@@ -35,6 +37,8 @@ export interface CompileOptions {
   readonly enabled: boolean;
   /** Type that large weights are kept in; f32 unless given. */
   readonly dtype?: KeptDType;
+  /** What is known of the weights' sizes, for values as f16; nothing unless given. */
+  readonly facts?: WeightFacts;
   /** How much expectations state; what a build can afford unless given. */
   readonly effort?: ExpectationEffort;
   /** Milliseconds on a clock that never goes back, for the times of passes; nothing of it reaches an artifact. */
@@ -52,6 +56,8 @@ export interface CompileReport {
   readonly refusals: readonly { readonly kernel: string; readonly op: string; readonly reason: string }[];
   readonly losing: readonly { readonly kernel: string; readonly output: string; readonly seconds: number }[];
   readonly rules: Readonly<Record<string, number>>;
+  /** Values that could be f16, and what they are; empty where f16 was not asked for. */
+  readonly widths: readonly ValueWidth[];
   readonly passes: readonly PassReport[];
   /** The graph as it was cut, where it was asked for. */
   readonly details?: CompileDetails;
@@ -102,19 +108,23 @@ interface Chosen {
   readonly emit: EmitOptions;
   /** How often each rule was applied. */
   readonly rules: ReadonlyMap<string, number>;
+  readonly widths: readonly ValueWidth[];
 }
 
 function chooseCover(traced: Graph, options: CompileOptions, clock: PassClock, pipeline: readonly Pass[]): Chosen {
   const { make, table } = options.interner;
-  const { enabled, kernels, capabilities, dtype = "f32" } = options;
+  const { enabled, kernels, capabilities, dtype = "f32", facts = {} } = options;
   clock.run("verify", () => verifyGraph(traced, table, "trace"));
 
   // Rewrite: canonical spelling, merged products, types of large weights.
   const counts = new Map<string, number>();
+  const widths: ValueWidth[] = [];
+  const onValue = (value: ValueWidth): void => void widths.push(value);
   let canonical = traced;
   for (const { name, run } of pipeline) {
     canonical = clock.run(name, () => {
-      const graph = run(canonical, { make, table, rules: allRules(table), counts, enabled, dtype });
+      const halves = capabilities.halves === true ? { halves: { facts, onValue } } : {};
+      const graph = run(canonical, { make, table, rules: allRules(table), counts, enabled, dtype, ...halves });
       verifyGraph(graph, table, name);
       return graph;
     });
@@ -139,7 +149,7 @@ function chooseCover(traced: Graph, options: CompileOptions, clock: PassClock, p
 
   // The cheapest cover.
   const cover = clock.run("cover", () => coverGraph(offers, emit));
-  return { canonical, graph: offers.graph, cover, emit, rules: counts };
+  return { canonical, graph: offers.graph, cover, emit, rules: counts, widths };
 }
 
 /** All of a compiled graph but its expectations. */
@@ -188,6 +198,7 @@ export function lowerGraph(
       refusals: cover.refusals.map((r) => ({ kernel: r.kernel, op: r.node.op, reason: r.reason })),
       losing: cover.losing.map((l) => ({ kernel: l.kernel, output: l.output.op, seconds: l.seconds })),
       rules: Object.fromEntries(rules),
+      widths: chosen.widths,
       passes: clock.passes,
       ...(options.details === true ? { details: detailsOf(traced, { ...chosen, groups }) } : {}),
     },

@@ -55,6 +55,12 @@ const COLUMNS_AT_ENDS = 8;
 /** Share of the values' root mean square: several times what f32 sums of some thousand terms lose. */
 const TOLERANCE = 1e-5;
 
+/**
+ * The same where operands are f16: units that multiply matrices of them cut off what they add to, and the weights of an attention
+ * are rounded to f16 before they multiply.
+ */
+const HALF_TOLERANCE = 2e-4;
+
 /** Vectors and register tiles are divisors of this: sizes that it does not divide have tails. */
 const TILE = 16;
 
@@ -289,6 +295,7 @@ export function expectationsOf(
   };
   return groups.flatMap((group, index) => {
     const local = isLocal(group, table);
+    const share = group.operands.some(({ base }) => base.dtype === "f16") ? HALF_TOLERANCE : TOLERANCE;
     const own = ways.get(group.box) ?? waysOf(group.box, effort);
     ways.set(group.box, own);
     return pointsFor(group, own, effort).map((dims, point): Expectation => {
@@ -330,17 +337,25 @@ export function expectationsOf(
           return { buffer, elements, fill, ...(runs === undefined ? {} : { runs }) };
         }),
         output: group.output,
-        ...integerType(group.claim.output.dtype),
+        ...outputType(group.claim.output.dtype),
         width,
         rows,
         columns,
         values: encodeFloats(values),
-        tolerance: TOLERANCE * Math.sqrt(meanSquare(values)) + 1e-7,
+        tolerance: share * Math.sqrt(meanSquare(values)) + 1e-7 + roundingOf(group.claim.output.dtype, values),
         ...(items === undefined ? {} : { items }),
       };
     });
   });
 }
 
-const integerType = (dtype: DType): Pick<Expectation, "outputType"> =>
-  dtype === "i32" || dtype === "u8" ? { outputType: dtype } : {};
+const outputType = (dtype: DType): Pick<Expectation, "outputType"> =>
+  dtype === "i32" || dtype === "u8" || dtype === "f16" ? { outputType: dtype } : {};
+
+/** The step between the largest numbers of f16: two ways to a sum round to neighbours. */
+function roundingOf(dtype: DType, values: Float32Array): number {
+  if (dtype !== "f16") return 0;
+  let most = 0;
+  for (const value of values) if (Number.isFinite(value)) most = Math.max(most, Math.abs(value));
+  return 2 ** -10 * most;
+}

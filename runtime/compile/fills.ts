@@ -47,6 +47,7 @@ export function fillFor(
     }
   }
   if (base.dtype === "u8") return { kind: "bytes", seed };
+  if (base.dtype === "f16") return { kind: "halves", seed, scale: uniformScale(covers) };
   if (base.dtype !== "f32") return { kind: "index", seed, below: 128 };
   return { kind: "uniform", seed, scale: uniformScale(covers) };
 }

@@ -4,6 +4,7 @@ import type { Graph } from "../ir/graph.ts";
 import type { Interner } from "../ir/node.ts";
 import { constantRules } from "./fold_constants.ts";
 import { mergeSiblingProducts } from "./merge_products.ts";
+import { type NarrowOptions, narrowValues } from "./narrow_values.ts";
 import { quantizeProducts } from "./quantize_products.ts";
 import { applyRules, type Rule } from "./rewrite.ts";
 import { CANONICAL_RULES } from "./rules.ts";
@@ -18,6 +19,8 @@ export interface PassContext extends Interner {
   readonly dtype: KeptDType;
   /** False where every op is to be covered alone. */
   readonly enabled: boolean;
+  /** How values become f16, where the device keeps them so. */
+  readonly halves?: Pick<NarrowOptions, "facts" | "onValue">;
 }
 
 export interface Pass {
@@ -49,5 +52,11 @@ export const PIPELINE: readonly Pass[] = [
       if (dtype === "f16" || dtype === "bf16") return storeWeights(graph, dtype, make);
       return quantizeProducts(graph, make, dtype === "int8-calibrated");
     },
+  },
+  // Values that products and attention read, as f16 where nothing in them can be too large for it.
+  {
+    name: "narrow values",
+    run: (graph, { make, table, dtype, enabled, halves }) =>
+      enabled && dtype === "f16" && halves !== undefined ? narrowValues(graph, { make, table, ...halves }) : graph,
   },
 ];

@@ -59,6 +59,8 @@ function through(node: Node, v: View): View | undefined {
       const strides = isDense(v) ? denseStrides(node.shape) : reshapeStrides(v.shape, v.strides, node.shape);
       return strides && { ...v, shape: node.shape, strides };
     }
+    case "widen":
+      return v;
     case "transpose": {
       const perm = a.perm as readonly number[];
       return { ...v, shape: node.shape, strides: perm.map((p) => v.strides[p]) };

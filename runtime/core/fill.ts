@@ -1,9 +1,12 @@
 /** Made-up contents of buffers, the same on every engine: what a proof runs a kernel on. */
+import { f32ToF16, roundToHalf } from "./half.ts";
 import { fillHash, hashStream } from "./random.ts";
 
 export type Fill =
   /** f32, evenly distributed over -scale..scale. */
   | { readonly kind: "uniform"; readonly seed: number; readonly scale: number }
+  /** f16, the nearest to what `uniform` is. */
+  | { readonly kind: "halves"; readonly seed: number; readonly scale: number }
   /** i32 in 0..below-1. */
   | { readonly kind: "index"; readonly seed: number; readonly below: number }
   /** i32, one number everywhere. */
@@ -45,13 +48,13 @@ function streamOf(seed: number): Uint32Array {
 /** One period of drawn contents; nothing for contents that follow a rule. */
 function drawn(fill: Fill): Float32Array | Int32Array | Uint8Array | undefined {
   if (fill.kind === "same") return new Int32Array(PERIOD).fill(fill.value);
-  if (fill.kind === "uniform") {
+  if (fill.kind === "uniform" || fill.kind === "halves") {
     const numbers = streamOf(fill.seed);
     // The middles of 2^32 equal steps.
     const step = (2 * fill.scale) / 4294967296;
     const values = new Float32Array(PERIOD);
     for (let i = 0; i < PERIOD; i++) values[i] = (numbers[i] + 0.5) * step - fill.scale;
-    return values;
+    return fill.kind === "halves" ? values.map((v) => roundToHalf("f16", v)) : values;
   }
   if (fill.kind === "bytes") return new Uint8Array(streamOf(fill.seed));
   if (fill.kind !== "index") return undefined;
@@ -163,12 +166,25 @@ export function fillReader(fill: Fill): FillReader {
   return Object.assign(at, { run, many: (positions: readonly number[]) => new Float64Array(positions.map(at)) });
 }
 
+/** Contents as they lie in memory: f16 as its bits. */
+type Filled = Float32Array | Int32Array | Uint8Array | Uint16Array;
+
+/** Room for values; those of f16 are written as f32 first. */
 function storageFor({ kind }: Fill, elements: number): Float32Array | Int32Array | Uint8Array {
   if (kind === "bytes") return new Uint8Array(elements);
-  return kind === "uniform" || kind === "mask" ? new Float32Array(elements) : new Int32Array(elements);
+  return kind === "uniform" || kind === "halves" || kind === "mask"
+    ? new Float32Array(elements)
+    : new Int32Array(elements);
 }
 
-/** A whole buffer: u8 for bytes, f32 for values and masks, else i32. */
+function asStored({ kind }: Fill, values: Float32Array | Int32Array | Uint8Array): Filled {
+  if (kind !== "halves") return values;
+  const bits = new Uint16Array(values.length);
+  f32ToF16(values as Float32Array, bits);
+  return bits;
+}
+
+/** A whole buffer: u8 for bytes, f32 for values and masks, and for what is f16 in memory, else i32. */
 export function fillBuffer(fill: Fill, elements: number): Float32Array | Int32Array | Uint8Array {
   const data = storageFor(fill, elements);
   const table = drawn(fill);
@@ -185,20 +201,21 @@ export function fillBuffer(fill: Fill, elements: number): Float32Array | Int32Ar
 }
 
 /** Some elements of a buffer, one behind the other. */
-export function fillRun(fill: Fill, first: number, count: number): Float32Array | Int32Array | Uint8Array {
+export function fillRun(fill: Fill, first: number, count: number): Filled {
   const read = fillReader(fill);
   const data = storageFor(fill, count);
   data.set(read.run(first, 1, count));
-  return data;
+  return asStored(fill, data);
 }
 
 /** Whole periods, few enough to stay in a cache. */
 const PIECE = 32 * PERIOD;
 
 /** The same buffer in pieces, one behind the other: large ones need no memory of their size, since equal pieces are one. */
-export function fillPieces(fill: Fill, elements: number): readonly (Float32Array | Int32Array | Uint8Array)[] {
-  if (elements <= PIECE || fill.kind === "mask" || fill.kind === "offsets") return [fillBuffer(fill, elements)];
-  const piece = fillBuffer(fill, PIECE);
+export function fillPieces(fill: Fill, elements: number): readonly Filled[] {
+  if (elements <= PIECE || fill.kind === "mask" || fill.kind === "offsets")
+    return [asStored(fill, fillBuffer(fill, elements))];
+  const piece = asStored(fill, fillBuffer(fill, PIECE));
   const rest = elements % PIECE;
   return [...Array(Math.floor(elements / PIECE)).fill(piece), ...(rest === 0 ? [] : [piece.subarray(0, rest)])];
 }

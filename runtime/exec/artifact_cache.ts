@@ -4,6 +4,7 @@ import type { Capabilities, CapabilityValue } from "../abi/device.ts";
 import { canonicalJson } from "../core/canonical_json.ts";
 import { digestBytes, digestJson } from "../core/digest.ts";
 import type { KeptDType } from "../core/dtype.ts";
+import type { WeightFacts } from "../core/weight_facts.ts";
 import { codeDigests, decodeArtifact, encodeArtifact } from "./codec.ts";
 import { blobKey, getVerified } from "./store/content.ts";
 import type { Store } from "./store/store.ts";
@@ -16,6 +17,8 @@ export interface CompileRequest {
   readonly enabled: boolean;
   /** Type that large weights are kept in. */
   readonly dtype: KeptDType;
+  /** What is known of the weights' sizes, where that decides about values. */
+  readonly facts?: WeightFacts;
   /** `name@version+revision` of every plugin that may claim. */
   readonly plugins: readonly string[];
   readonly compiler: string;

@@ -206,6 +206,7 @@ function stepList(symbols: ReadonlySet<string>): Check {
 const SEED = whole(0);
 const FILLS: Readonly<Record<string, Check>> = {
   uniform: record({ seed: SEED, scale: NUMBER }),
+  halves: record({ seed: SEED, scale: NUMBER }),
   index: record({ seed: SEED, below: whole(1) }),
   same: record({ value: whole(-(2 ** 31), 2 ** 31 - 1) }),
   bytes: record({ seed: SEED }),
@@ -226,7 +227,7 @@ function expectation(artifact: Fields, symbols: ReadonlySet<string>): Check {
     dims: record(Object.fromEntries([...symbols].map((name) => [name, COUNT]))),
     fills: list(record({ buffer, elements: whole(0, MOST_ELEMENTS), fill, runs: optional(runs) })),
     output: buffer,
-    outputType: optional(oneOf("i32", "u8")),
+    outputType: optional(oneOf("i32", "u8", "f16")),
     width: whole(1, MOST_ELEMENTS),
     rows: list(COUNT),
     columns: list(COUNT),

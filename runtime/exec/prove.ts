@@ -6,6 +6,7 @@ import { FoveaError, KernelError } from "../core/diagnostics.ts";
 import { type Bindings, evaluateData } from "../core/dim.ts";
 import { DTYPE_BYTES } from "../core/dtype.ts";
 import { type Fill, fillBuffer, fillPieces, fillRun, nameSeed } from "../core/fill.ts";
+import { f16ToF32 } from "../core/half.ts";
 import { createInstanceWeights, type InstanceWeights, stagingBytes } from "./instance_weights.ts";
 import { ARENA_ALIGNMENT, bindSteps, slotBytes } from "./linker.ts";
 
@@ -155,6 +156,11 @@ async function readRows(
     ),
   );
   if (outputType === "u8") return found;
+  if (outputType === "f16") {
+    const values = new Float32Array(found.length / 2);
+    f16ToF32(new Uint16Array(found.buffer), values);
+    return values;
+  }
   return outputType === "i32" ? new Int32Array(found.buffer) : new Float32Array(found.buffer);
 }
 

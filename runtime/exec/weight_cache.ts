@@ -18,7 +18,7 @@ export const WEIGHT_USES = "weight-uses/";
 const CHECKSUM_BYTES = 4;
 
 /** Multiplies and mixes words of 32 bits: tells damage, not intent. */
-function checksum(bytes: Uint8Array): number {
+export function checksum(bytes: Uint8Array): number {
   const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
   const words = new Uint32Array(aligned.buffer, aligned.byteOffset, aligned.length >> 2);
   let hash = bytes.length;

@@ -49,8 +49,14 @@ function once(load: () => Promise<GPU | Unavailable>): () => Promise<GPU | Unava
   };
 }
 
-export const nodeGpu = (): (() => Promise<GPU | Unavailable>) =>
-  once(() => loadPeer<NodePeer>("webgpu", ({ create }) => create([])));
+/** Dawn's own switches: subgroup matrices, f16 on cards where it is held back, and the memory model that both want. */
+const EXPERIMENTAL = "enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia,use_vulkan_memory_model";
+
+export function nodeGpu(): (experimental?: boolean) => Promise<GPU | Unavailable> {
+  const usual = once(() => loadPeer<NodePeer>("webgpu", ({ create }) => create([])));
+  const whole = once(() => loadPeer<NodePeer>("webgpu", ({ create }) => create([EXPERIMENTAL])));
+  return (experimental = false) => (experimental ? whole() : usual());
+}
 
 export const bunGpu = (): (() => Promise<GPU | Unavailable>) =>
   once(() => loadPeer<BunPeer>("bun-webgpu", ({ createGPUInstance }) => createGPUInstance()));

@@ -100,8 +100,8 @@ export interface Host {
   spawnWorker(entry: URL, data: unknown): WorkerHandle;
   /** Why workers cannot share memory; absent where they can. */
   readonly unshared?: string;
-  /** The runtime's WebGPU, or why there is none. */
-  gpu(): Promise<GPU | Unavailable>;
+  /** The runtime's WebGPU, or why there is none. @param experimental with features that are no standard yet, where that has to be asked for */
+  gpu(experimental?: boolean): Promise<GPU | Unavailable>;
   /** Waiting for the GPU holds up the thread, so that its devices live in workers. */
   readonly gpuInWorker: boolean;
 }

@@ -58,6 +58,7 @@ export type OpName =
   | "transpose"
   | "slice"
   | "broadcast_to"
+  | "widen"
   | "windows"
   | "contiguous"
   | "reduce_sum"
@@ -77,6 +78,7 @@ export type OpName =
   | "patchify"
   | "concat"
   | "stored_as"
+  | "narrow"
   | "resample_columns"
   | "resample_rows";
 
@@ -90,6 +92,13 @@ const CAST: OpRow = {
     dtype === FLOAT && !isFloat(x.dtype)
       ? { shape: x.shape, dtype: FLOAT }
       : `it makes f32 of integers, found ${String(dtype)} of ${x.dtype}.`,
+};
+
+/** The f16 nearest to every f32. */
+const NARROW: OpRow = {
+  kind: "elementwise",
+  arity: [1, 1],
+  infer: ([x]) => (x.dtype === FLOAT ? { shape: x.shape, dtype: "f16" } : `it rounds f32 to f16, found ${x.dtype}.`),
 };
 
 function elementwise(arity: number, expand?: OpRow["expand"], result?: DType): OpRow {
@@ -204,6 +213,7 @@ const OPS: Readonly<Record<OpName, OpRow>> = {
   eq: elementwise(2, undefined, FLOAT),
   where: elementwise(3),
   cast: CAST,
+  narrow: NARROW,
 
   reshape: view(([x], a) => {
     const shape = a.shape as Shape;
@@ -239,6 +249,10 @@ const OPS: Readonly<Record<OpName, OpRow>> = {
       ? { shape, dtype: x.dtype }
       : `${shapeText(x.shape)} does not broadcast to ${shapeText(shape)}.`;
   }),
+  // f16 as f32, the same numbers: whoever reads it reads the f16.
+  widen: view(([x]) =>
+    x.dtype === "f16" ? { shape: x.shape, dtype: FLOAT } : `it reads f16 as f32, found ${x.dtype}.`,
+  ),
   windows: view(inferWindows),
   contiguous: { kind: "assembly", arity: [1, 1], infer: ([x]) => ({ shape: x.shape, dtype: x.dtype }) },
 

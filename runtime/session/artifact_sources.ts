@@ -93,6 +93,7 @@ export async function createArtifactSources(
     target: place.target,
     enabled: settings.enabled.value,
     dtype: settings.dtype.value,
+    ...(settings.facts === undefined ? {} : { facts: settings.facts }),
     plugins: place.plugins,
     compiler: compiler ?? "none",
     without: quarantine.of(place.device.kind),
@@ -189,6 +190,7 @@ export async function createArtifactSources(
       capabilities: place.capabilities,
       enabled: settings.enabled.value,
       dtype: settings.dtype.value,
+      ...(settings.facts === undefined ? {} : { facts: settings.facts }),
       now: options.now,
     });
     const compileMs = options.now() - begin;

@@ -6,6 +6,7 @@ import { digestJson } from "../core/digest.ts";
 import { boxText } from "../core/range.ts";
 import { dayOf, noteUse } from "../exec/cache_entries.ts";
 import { createIdleMemory, type IdleMemory } from "../exec/idle_memory.ts";
+import type { TensorReader } from "../exec/instance_weights.ts";
 import { joinShared, type Shared } from "../exec/shared_work.ts";
 import { graphToData } from "../ir/graph.ts";
 import {
@@ -27,6 +28,7 @@ import type { RangeSlot, ReadyArtifact, ReadyComponent } from "./ready_component
 import { type CallSettings, type CompileLayers, type ComponentSettings, resolveSettings } from "./settings.ts";
 import { createTagRegister } from "./tag_register.ts";
 import { type PlaceFinder, splitText, type TracedRange, traceRanges } from "./trace.ts";
+import { readWeightFacts } from "./weight_facts.ts";
 
 export interface ArtifactCounters extends SourceCounters {
   /** Structures that an earlier component of this runtime had ready. */
@@ -67,6 +69,8 @@ export interface PrepareOptions {
   readonly over?: CompileLayers[number];
   /** Compiles nothing: every range waits for its first use, whatever the settings say. */
   readonly defer?: boolean;
+  /** Reader of an instance's tensors: what they tell decides which values are f16 on devices that keep some so. */
+  readonly weights?: (instance: string) => TensorReader;
   /** Looked at between artifacts, and inside proofs. */
   readonly signal?: AbortSignal;
 }
@@ -96,6 +100,9 @@ export interface Artifacts {
   seal(): void;
   readonly sealed: boolean;
 }
+
+/** What towers and pictures ask for their components, wherever those come from. */
+export type ComponentProvider = Pick<Artifacts, "idle" | "quarantined" | "surviving" | "prepare">;
 
 export async function createArtifacts(options: ArtifactsOptions): Promise<Artifacts> {
   const { places, store, ops, layers, journal } = options;
@@ -252,13 +259,13 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     seal: () => {
       sealed = true;
     },
-    prepare: async (spec, { plugin, call, over, defer = false, signal } = {}) => {
+    prepare: async (spec, { plugin, call, over, defer = false, weights, signal } = {}) => {
       const wanted = resolveSettings(spec, over === undefined ? layers : [over, ...layers], places.home, call);
       const place = await places.find(wanted);
-      const settings = gated(spec, wanted, place);
-      const { ranges, splits } = await traceRanges(spec, boxesOf(spec, settings), ops, {
+      const own = gated(spec, wanted, place);
+      const { ranges, splits } = await traceRanges(spec, boxesOf(spec, own), ops, {
         find: options.findPlace,
-        maxArtifacts: settings.maxArtifacts.value,
+        maxArtifacts: own.maxArtifacts.value,
       }).catch((error: unknown) => {
         if (error instanceof TraceBreakError)
           journal.tell({ topic: "breaks", tag: spec.tag, text: traceBreakText(error.info) });
@@ -269,6 +276,13 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       }
       const boxes = ranges.map((r) => r.box);
       journal.tell({ topic: "ranges", tag: spec.tag, text: boxes.map((b) => boxText(b) || "no symbols").join("; ") });
+      const asksFacts = own.dtype.value === "f16" && own.enabled.value && place.capabilities.halves === true;
+      const graphs = ranges.map(({ graph }) => graph);
+      const facts =
+        asksFacts && weights !== undefined
+          ? await readWeightFacts(spec, graphs, weights, call?.calibrated === true, signal)
+          : undefined;
+      const settings = facts === undefined ? own : { ...own, facts };
       const slots = ranges.map((range) => slot(spec, settings, place, range));
       const structure = slots.map((s) => s.graph);
       if (plugin !== undefined) tags.claim(spec.tag, plugin, structure);

@@ -13,7 +13,7 @@ import { compilerDigest, loadCompiler } from "./compiler.ts";
 import { gated } from "./gate.ts";
 import { type CompileTarget, compileTarget } from "./places.ts";
 import { boxesOf } from "./ranges.ts";
-import { type CompileLayers, type Home, resolveSettings } from "./settings.ts";
+import { type CallSettings, type CompileLayers, type Home, resolveSettings } from "./settings.ts";
 import { type PlaceFinder, traceAgain, traceRanges } from "./trace.ts";
 
 export interface PackRequest {
@@ -23,6 +23,8 @@ export interface PackRequest {
   readonly ops: OpTable;
   readonly layers: CompileLayers;
   readonly home: Home;
+  /** What the call asks for; nothing for packs of all that a configuration says. */
+  readonly call?: CallSettings;
   /** Reads source maps, for the lines that messages name. */
   readonly findPlace: PlaceFinder;
   readonly onCompiled: (done: number, total: number, tag: string) => void;
@@ -54,7 +56,7 @@ export async function packItems(request: PackRequest): Promise<readonly PackItem
   const items: PackItem[] = [];
 
   const add = async (spec: ComponentSpec, at: NamedTarget): Promise<void> => {
-    const settings = gated(spec, resolveSettings(spec, layers, home), at);
+    const settings = gated(spec, resolveSettings(spec, layers, home, request.call), at);
     const { ranges } = await traceRanges(spec, boxesOf(spec, settings), ops, {
       find: request.findPlace,
       maxArtifacts: settings.maxArtifacts.value,

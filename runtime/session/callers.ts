@@ -7,21 +7,23 @@ import type { PlaceFinder } from "./trace.ts";
 /** `file:line` of whoever called, read and mapped when it is asked for; nothing when the stack does not tell. */
 export type Caller = () => Promise<string | undefined>;
 
-const HERE = new URL(import.meta.url);
-
 /** A pattern of the folder that lies there from this file. */
 const folder = (path: string): string =>
-  decodeURIComponent(new URL(path, HERE).pathname).replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  decodeURIComponent(new URL(path, import.meta.url).pathname).replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 
-const ROOT = folder("../../");
 /** In a bundle all of fovea's files lie beside this one. */
-const OWN_FILES = new RegExp(`${ROOT}(runtime|kernels|plugins)/|${ROOT}mod\\.[jt]s|${folder("./")}[^/]*$`);
+function ownFiles(): RegExp {
+  const root = folder("../../");
+  return new RegExp(`${root}(runtime|kernels|plugins)/|${root}mod\\.[jt]s|${folder("./")}[^/]*$`);
+}
 
 /** Notes the stack as it is now, which engines do fast; its text is made only when the caller is wanted. */
 export function noteCaller(find: PlaceFinder): Caller {
   const noted = new Error();
   return async () => {
-    const place = placeInStack(noted.stack ?? "", OWN_FILES);
+    // Some bundlers leave a module without an address.
+    if (!URL.canParse(import.meta.url)) return undefined;
+    const place = placeInStack(noted.stack ?? "", ownFiles());
     return place === undefined ? undefined : placeText((await find(place)) ?? place);
   };
 }

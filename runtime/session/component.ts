@@ -100,7 +100,7 @@ export interface ComponentOptions {
 
 /** Compiles all ranges of a component with one instance and loads its weights. */
 export async function compileComponent(spec: ComponentSpec, options: ComponentOptions): Promise<CompiledComponent> {
-  const component = await options.artifacts.prepare(spec, { call: options.call });
+  const component = await options.artifacts.prepare(spec, { call: options.call, weights: options.reader });
   const { device } = component;
   const [instance = ""] = spec.instances;
   const weights = createInstanceWeights(device, instance);

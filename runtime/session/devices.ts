@@ -20,15 +20,16 @@ export type DeviceReport =
     }
   | { readonly kind: string; readonly unavailable: string };
 
-/** What devices may use of the host. */
-export function deviceHost(host: Host): DeviceHost {
+/** What devices may use of the host. @param experimentalGpu with WebGPU's features that are no standard yet */
+export function deviceHost(host: Host, experimentalGpu = false): DeviceHost {
   return {
     name: `${host.name} ${host.version}`,
     engine: host.engine,
     cores: host.cores,
     spawnWorker: (entry, data) => host.spawnWorker(entry, data),
     ...(host.unshared === undefined ? {} : { unshared: host.unshared }),
-    gpu: () => host.gpu(),
+    gpu: () => host.gpu(experimentalGpu),
+    ...(experimentalGpu ? { experimentalGpu } : {}),
     gpuInWorker: host.gpuInWorker,
   };
 }

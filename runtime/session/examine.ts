@@ -19,7 +19,7 @@ export interface Examination {
   readonly spec: ComponentSpec;
   readonly box: Box;
   readonly place: Place;
-  readonly settings: Pick<ComponentSettings, "enabled" | "dtype">;
+  readonly settings: Pick<ComponentSettings, "enabled" | "dtype" | "facts">;
   /** Kernels that were put aside. */
   readonly without: readonly string[];
   readonly ops: OpTable;
@@ -60,6 +60,7 @@ export async function examine(what: Examination): Promise<Examined> {
     capabilities: place.capabilities,
     enabled: settings.enabled.value,
     dtype: settings.dtype.value,
+    ...(settings.facts === undefined ? {} : { facts: settings.facts }),
     now,
     details: true,
   });

@@ -1,19 +1,19 @@
 /** Loading: a model's towers with their weights and its processors become an encoder. */
-import type { CheckpointScalar, Tensors, TowerSpec } from "../abi/encoder.ts";
-import { exp } from "../core/math.ts";
+import type { EncoderModel, Tensors, TowerSpec } from "../abi/encoder.ts";
 import { tensorName } from "../exec/instance_weights.ts";
 import type { TensorSource } from "../exec/weights/tensor_source.ts";
 import { readAllTensors } from "../exec/weights/writer.ts";
 import { withCalibration } from "./calibrated_weights.ts";
 import { Encoder } from "./encoder.ts";
 import type { KeptWeights } from "./kept_weights.ts";
+import { readLogits } from "./logits.ts";
 import { cutTowers, openFiles, openWeights, progressTeller, wantedTowers } from "./model_access.ts";
 import { openModel } from "./model_files.ts";
 import type { LoadOptions } from "./options.ts";
 import type { PixelCutter } from "./pixels.ts";
 import type { RuntimeParts } from "./runtime_parts.ts";
 import { type CallSettings, dtypeOf } from "./settings.ts";
-import { createMediaReader, type ModelSource } from "./source.ts";
+import { createMediaReader, type ModelSource, type SourceFiles } from "./source.ts";
 import { type LoadedTower, loadTower } from "./tower.ts";
 
 export interface LoadContext {
@@ -43,8 +43,7 @@ export async function loadModel(
   const call = { ...dtypeOf(options), ...(lazy === undefined ? {} : { lazy }), calibrated: calibration !== undefined };
   const wanted = rewrite === undefined ? cutTowers(parts, own, call) : own.map(rewrite);
   const dummy = options.loadFormat === "dummy";
-  const stored = await openWeights(parts, files, model, own, dummy);
-  const weights = calibration === undefined ? stored : withCalibration(stored, await calibrationOf(parts, calibration));
+  const weights = await openCalibrated(parts, { files, model, towers: own }, options);
   const towers = new Map<LoadedTower["spec"]["modality"], LoadedTower>();
   let encoder: Encoder | undefined;
   let weightsOpen = true;
@@ -61,9 +60,7 @@ export async function loadModel(
     }
     const processors = dummy ? {} : model.processors(modelFiles);
     if (processors.pixels !== undefined && towers.has("vision")) await cutter.prepare(processors.pixels);
-    const readLogit = (scalar: CheckpointScalar): Promise<number> => readScalar(scalar, dummy ? undefined : weights);
-    const logitScale = model.logitScale === undefined ? undefined : exp(await readLogit(model.logitScale));
-    const logitBias = model.logitBias === undefined ? 0 : await readLogit(model.logitBias);
+    const { logitScale, logitBias } = await readLogits(model, dummy ? undefined : weights);
     const { onProblem } = parts.options;
     const shrinks = options.jpegShrinkOnLoad === true;
     if (shrinks && processors.images !== undefined && processors.pixels === undefined) {
@@ -136,13 +133,20 @@ function loadOne(
   });
 }
 
-async function calibrationOf({ host }: RuntimeParts, given: NonNullable<LoadOptions["calibration"]>): Promise<Tensors> {
-  return typeof given === "string" ? readAllTensors(await host.readFile(given), given) : given;
+/** The checkpoint's tensors, with the calibration that the options give. */
+export async function openCalibrated(
+  parts: RuntimeParts,
+  {
+    files,
+    model,
+    towers,
+  }: { readonly files: SourceFiles; readonly model: EncoderModel; readonly towers: readonly TowerSpec[] },
+  { loadFormat, calibration }: Pick<LoadOptions, "loadFormat" | "calibration">,
+): Promise<TensorSource> {
+  const stored = await openWeights(parts, files, model, towers, loadFormat === "dummy");
+  return calibration === undefined ? stored : withCalibration(stored, await calibrationOf(parts, calibration));
 }
 
-/** Checkpoints store a number as a tensor without axes or with one of size 1. */
-async function readScalar({ name, fallback }: CheckpointScalar, weights: TensorSource | undefined): Promise<number> {
-  if (weights === undefined || !weights.has(name)) return fallback;
-  const shape = weights.shapeOf(name)?.length === 1 ? [1] : [];
-  return (await weights.read(name, shape))[0];
+async function calibrationOf({ host }: RuntimeParts, given: NonNullable<LoadOptions["calibration"]>): Promise<Tensors> {
+  return typeof given === "string" ? readAllTensors(await host.readFile(given), given) : given;
 }

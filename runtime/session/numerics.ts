@@ -1,5 +1,6 @@
 /** What the types of weights cost in precision: every component call of a plan against the same call with f32 weights. */
 import type { ComponentCall, ExampleOptions, Modality, Plan, Tensor, Tensors, TowerSpec } from "../abi/encoder.ts";
+import type { ValueWidth } from "../compile/narrow_values.ts";
 import { internal } from "../core/diagnostics.ts";
 import { openContext } from "../exec/forward_context.ts";
 import type { TensorReader } from "../exec/instance_weights.ts";
@@ -32,10 +33,17 @@ export interface CallNumerics {
   readonly soFar: Deviation;
 }
 
+/** A value that could be kept as f16, and what it is kept in. */
+export interface ValueNumerics extends ValueWidth {
+  readonly tag: string;
+}
+
 export interface NumericsReport {
   readonly modality: Modality;
   /** Calls in order. */
   readonly calls: readonly CallNumerics[];
+  /** Values inside of components that were asked about for f16, by component; none on devices that keep values in f32. */
+  readonly values: readonly ValueNumerics[];
 }
 
 export interface NumericsParts {
@@ -138,5 +146,12 @@ export async function measureNumerics(
       };
     }),
   );
-  return { modality: tower.modality, calls };
+  const values: ValueNumerics[] = [];
+  for (const [tag, { settings, slots }] of loaded.components) {
+    const slot = settings.facts === undefined ? undefined : slots.find(({ ready }) => ready !== undefined);
+    if (slot === undefined) continue;
+    const { report } = await slot.examine();
+    for (const { source: _, ...width } of report.widths) values.push({ tag, ...width });
+  }
+  return { modality: tower.modality, calls, values };
 }

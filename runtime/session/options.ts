@@ -4,6 +4,7 @@ import type { Plugin } from "../abi/plugin.ts";
 import { WEIGHT_DTYPES, type WeightDType } from "../core/dtype.ts";
 import type { TraceSink } from "../core/trace.ts";
 import type { Store } from "../exec/store/store.ts";
+import type { FreezeOptions } from "../freeze/options.ts";
 import type { EntryCheck } from "./cache_admin.ts";
 import {
   CALL_OPTIONS,
@@ -85,6 +86,7 @@ export interface RuntimeOptions {
   readonly target?: string;
   /** Most device memory in bytes. */
   readonly memory?: number;
+  readonly webgpu?: WebGpuOptions;
   readonly onProgress?: (progress: Progress) => void;
   /** Told once about each thing that was worked around, such as a cache folder that cannot be written. */
   readonly onProblem?: (sentence: string) => void;
@@ -94,6 +96,12 @@ export interface RuntimeOptions {
   readonly onSizes?: (sizes: RecordedSizes) => void;
   /** Told what happens of these topics: ranges that split, cache hits and misses, compiles after load. */
   readonly log?: LogOptions;
+}
+
+/** What the device `webgpu` may use. */
+export interface WebGpuOptions {
+  /** Features that are no standard yet: subgroup matrices, for `dtype: "f16"`, where the adapter has them; `target` says so then. */
+  readonly unsafe?: boolean;
 }
 
 export interface LoadOptions {
@@ -183,6 +191,11 @@ const RUNTIME_OPTIONS: Readonly<Record<keyof RuntimeOptions, Expected>> = {
   },
   cacheLimit: { text: "a number of bytes above 0", holds: (v) => Number.isFinite(v) && (v as number) > 0 },
   memory: { text: "a number of bytes above 0", holds: (v) => Number.isFinite(v) && (v as number) > 0 },
+  webgpu: {
+    text: "an object such as { unsafe: true }",
+    holds: (v) =>
+      isObject(v) && Object.entries(v).every(([key, value]) => key === "unsafe" && typeof value === "boolean"),
+  },
   onProgress: FUNCTION,
   onProblem: FUNCTION,
   trace: CALL_OPTIONS.trace,
@@ -285,6 +298,29 @@ export function checkLoadOptions(options: LoadOptions): void {
 /** @throws FoveaError `invalid_options` */
 export function checkPrepareOptions(options: PrepareModelOptions): void {
   checkOptions("prepare", options, PREPARE_OPTIONS);
+}
+
+const isIntervals = (v: unknown): boolean =>
+  Array.isArray(v) && v.every((i) => Array.isArray(i) && i.length === 2 && i.every((n) => Number.isSafeInteger(n)));
+
+const FREEZE_OPTIONS: Readonly<Record<keyof FreezeOptions, Expected>> = {
+  components: TEXTS,
+  ranges: {
+    text: "intervals by symbol, such as { batch: [[1, 4]] }",
+    holds: (v) => isObject(v) && Object.values(v).every(isIntervals),
+  },
+  dtype: LOAD_OPTIONS.dtype,
+  calibration: LOAD_OPTIONS.calibration,
+  loadFormat: LOAD_OPTIONS.loadFormat,
+  formats: { text: "a list of formats", holds: (v) => Array.isArray(v) && v.every(TEXT.holds) },
+  memory: RUNTIME_OPTIONS.memory,
+  weights: oneOf("fetched", "bundled"),
+  name: TEXT,
+};
+
+/** @throws FoveaError `invalid_options` */
+export function checkFreezeOptions(options: FreezeOptions): void {
+  checkOptions("freeze", options, FREEZE_OPTIONS);
 }
 
 const BUILD_PACK_OPTIONS: Readonly<Record<keyof BuildPackOptions, Expected>> = { components: TEXTS, targets: TEXTS };

@@ -17,7 +17,7 @@ import type { ForwardContext } from "../exec/forward_context.ts";
 import type { ResolvedCall } from "../exec/linker.ts";
 import { blockSide, checkBlocks } from "../media/pixel_cut.ts";
 import { orderedPatches, orderedPlanes, resizedPixels } from "../nn/mod.ts";
-import type { Artifacts } from "./artifacts.ts";
+import type { ComponentProvider } from "./artifacts.ts";
 import { withSlot } from "./call_slot.ts";
 import type { ReadyComponent } from "./ready_component.ts";
 import { createSegmentRunner, linkSegments, partitionPlan } from "./segments.ts";
@@ -98,7 +98,7 @@ export interface PixelCutter {
   cut(images: readonly PixelImage[], plan: PixelPlan, context: ForwardContext): Promise<Tensors>;
 }
 
-export function createPixelCutter(artifacts: Artifacts): PixelCutter {
+export function createPixelCutter(artifacts: ComponentProvider): PixelCutter {
   const ready = new Map<string, Promise<ReadyComponent>>();
   const prepare = (spec: ComponentSpec): Promise<ReadyComponent> => {
     const known = ready.get(spec.tag) ?? artifacts.prepare(spec);

@@ -15,6 +15,8 @@ export interface RunLimit {
   readonly interval: Interval;
   /** Largest size of one run, within the interval. */
   readonly size: number;
+  /** Bytes of that run beside the weights. */
+  readonly bytes: number;
   /** Bytes that were left beside the weights. */
   readonly room: number;
   /** Where the interval's end comes from. */
@@ -117,7 +119,8 @@ export function limitRuns(
     if (runBytes(ready, growth, middle * step) <= room) low = middle;
     else high = middle - 1;
   }
-  return { symbol: growth.symbol, interval, size: low * step, room, bound: growth.bound };
+  const size = low * step;
+  return { symbol: growth.symbol, interval, size, bytes: runBytes(ready, growth, size), room, bound: growth.bound };
 }
 
 /** One line for `explain`. */

@@ -6,6 +6,7 @@ import type { SourcePlace } from "../core/source_place.ts";
 import { VERSION } from "../core/version.ts";
 import { cacheEntries, noteGrowth } from "../exec/cache_entries.ts";
 import type { PackManifest } from "../exec/pack.ts";
+import type { FreezeOptions, FrozenFolder } from "../freeze/options.ts";
 import type { ArtifactCounters, Uncompiled } from "./artifacts.ts";
 import type { CacheMiss, EntryCheck } from "./cache_admin.ts";
 import { type CompiledComponent, compileComponent } from "./component.ts";
@@ -24,6 +25,7 @@ import {
   type CompileOptions,
   checkBuildPackOptions,
   checkCompileOptions,
+  checkFreezeOptions,
   checkLoadOptions,
   checkNumericsOptions,
   checkPrepareOptions,
@@ -202,6 +204,18 @@ export class Runtime {
       onCompiled: (done, total, item) => own.onProgress?.({ phase: "compile", modality: "", done, total, item }),
     });
     return writePack(packFolder(host, folder), items, { fovea: VERSION, model: opened.modelType });
+  }
+
+  /**
+   * Writes a model into a folder of ES modules that runs where no code may be made: edges, and every other runtime. The
+   * runtime's target is the one that it is frozen for.
+   * @throws FoveaError `too_large` with figures and what would fit, `not_freezable`, `invalid_range`, and what {@link load} throws
+   */
+  async freeze(source: ModelSource, folder: string, options: FreezeOptions = {}): Promise<FrozenFolder> {
+    this.#checkOpen();
+    checkFreezeOptions(options);
+    const { freezeModel } = await import("../freeze/freeze.ts");
+    return freezeModel(this.#parts, source, folder, options);
   }
 
   /**

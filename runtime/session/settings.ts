@@ -3,6 +3,7 @@ import type { ComponentSpec } from "../abi/encoder.ts";
 import type { Plugin } from "../abi/plugin.ts";
 import type { KeptDType, WeightDType } from "../core/dtype.ts";
 import { DEFAULT_MAX_ARTIFACTS, type RangeSpec } from "../core/range.ts";
+import type { WeightFacts } from "../core/weight_facts.ts";
 import type { CutComponent } from "./cut_component.ts";
 
 /** How large a component is: every op alone, as the encoder has it, that many consecutive blocks, or all of the tower's calls. */
@@ -79,6 +80,8 @@ export interface ComponentSettings {
   readonly target: Resolved<string | undefined>;
   readonly lazy: Resolved<boolean>;
   readonly maxArtifacts: Resolved<number>;
+  /** What is known of the weights that the component is compiled for. */
+  readonly facts?: WeightFacts;
 }
 
 /** What the runtime itself computes on. */

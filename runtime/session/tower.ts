@@ -5,7 +5,7 @@ import { evaluate } from "../core/dim.ts";
 import type { ForwardContext } from "../exec/forward_context.ts";
 import type { InstanceWeights } from "../exec/instance_weights.ts";
 import type { ResolvedCall } from "../exec/linker.ts";
-import type { Artifacts, PrepareOptions } from "./artifacts.ts";
+import type { ComponentProvider, PrepareOptions } from "./artifacts.ts";
 import { concatRows, sliceRows } from "./batching.ts";
 import { withSlot } from "./call_slot.ts";
 import { type Caller, firstUse } from "./callers.ts";
@@ -74,12 +74,12 @@ export interface LoadedTower extends PreparedTower {
 }
 
 export interface PrepareTowerOptions extends PrepareOptions {
-  readonly artifacts: Artifacts;
+  readonly artifacts: ComponentProvider;
   readonly onPrepared?: (done: number, total: number, tag: string) => void;
 }
 
 export interface TowerOptions extends PrepareOptions, Omit<WeightOptions, "onLoaded"> {
-  readonly artifacts: Artifacts;
+  readonly artifacts: ComponentProvider;
   readonly progress: TowerProgress;
   readonly onSizes?: ((sizes: RecordedSizes) => void) | undefined;
 }
@@ -105,7 +105,8 @@ export async function loadTower(spec: TowerSpec, options: TowerOptions): Promise
     weights.clear();
   };
   try {
-    const { components } = await prepareTower(spec, { ...options, onPrepared: options.progress.compile });
+    const how = { ...options, weights: options.reader, onPrepared: options.progress.compile };
+    const { components } = await prepareTower(spec, how);
     checkRoom(spec, components);
     await loadWeights(components, weights, { ...options, onLoaded: options.progress.weights });
     return new Tower(spec, components, weights, options, release);

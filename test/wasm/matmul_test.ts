@@ -1,16 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { matmulGrid, matmulKernel } from "../../kernels/wasm/emit/matmul.ts";
+import { matmulGrid, matmulKernel, matmulScratch } from "../../kernels/wasm/emit/matmul.ts";
 import { packGrid } from "../../kernels/wasm/emit/pack_b.ts";
 import { dimKey, evaluate, symbol } from "../../runtime/core/dim.ts";
 import { hash32 } from "../../runtime/core/random.ts";
-import { byteMatmulCases, matmulCases, matmulCheck, moreMatmulCases } from "./cases/matmul_cases.ts";
+import { byteMatmulCases, matmulCases, matmulCheck, moreMatmulCases, spreadMatmulCases } from "./cases/matmul_cases.ts";
 import { packCases } from "./cases/pack_b_cases.ts";
-import { instantiate, testCases } from "./emit_kit.ts";
+import { instantiate, normals, runKernel, testCases } from "./emit_kit.ts";
 
 testCases([
   ...packCases(),
-  ...[false, true].flatMap((madd) => [...matmulCases(madd), ...byteMatmulCases(madd), ...moreMatmulCases(madd)]),
+  ...[false, true].flatMap((madd) => [
+    ...[...matmulCases(madd), ...byteMatmulCases(madd)],
+    ...[...spreadMatmulCases(madd), ...moreMatmulCases(madd)],
+  ]),
 ]);
 
 test("matmul is right for random sizes and tiles", () => {
@@ -19,7 +22,7 @@ test("matmul is right for random sizes and tiles", () => {
     const [rows, columns] = [pick(8, 0), 4 * pick(4, 1)];
     const sizes = {
       m: pick(80, 2),
-      n: pick(seed % 4 === 1 ? 200 : 40, 3),
+      n: pick(seed % 4 !== 0 ? 200 : 40, 3),
       k: pick(seed % 8 === 0 ? 900 : 40, 4),
       batch: pick(3, 5),
       gap: pick(3, 6) - 1,
@@ -35,7 +38,8 @@ test("matmul is right for random sizes and tiles", () => {
       operands: [(["row", "full", "column", "scalar"] as const)[pick(4, 10) - 1]],
       madd: false,
       turn: pick(4, 11),
-      aBytes: seed % 2 === 1,
+      aBytes: seed % 3 === 1,
+      spread: seed % 3 === 2,
     } as const;
     assert.equal(matmulCheck(options, sizes)(instantiate(matmulKernel(options).bytes)), undefined, `seed ${seed}`);
   }
@@ -55,6 +59,25 @@ test("turns of several steps are right, whatever rest they leave", () => {
       }
     }
   }
+});
+
+test("spread numbers give the bits of numbers that are read where they are", () => {
+  const [m, n, k] = [15, 200, 401];
+  const [a, b] = [normals(1, m * k), normals(2, n * k)];
+  const [plain, spread] = [false, true].map((spread) => {
+    const options = {
+      ...{ rows: 6, columns: 8, n, k, aRowStride: k, madd: false, spread },
+      ...{ epilogue: { input: 0 }, operands: [] },
+    };
+    return runKernel(instantiate(matmulKernel(options).bytes), {
+      inputs: [a, b],
+      outputLength: m * n,
+      args: (output, [pointerA, pointerB]) => [output, pointerA, pointerB, m, 0, 0],
+      grid: Number(matmulGrid(m, n, 1, options)),
+      scratch: matmulScratch(options),
+    });
+  });
+  assert.deepEqual(spread, plain);
 });
 
 test("equal options give equal bytes", () => {

@@ -21,7 +21,7 @@ const EQUIVALENT: readonly Equivalent[] = [
     ...{ kernel: "exp", index, constant: "i32 1" },
     reason: "it splits 2^n in two factors, and any split serves whose parts are normal numbers",
   })),
-  { kernel: "gelu", index: 1, constant: "v128 10", reason: "erfc is 0 in f32 from 10 on, and from 20 on as well" },
+  { kernel: "gelu", index: 2, constant: "v128 10", reason: "erfc is 0 in f32 from 10 on, and from 20 on as well" },
   { kernel: "i32 one per row, u8", index: 28, constant: "lane 0", reason: "a single u8 is loaded into all lanes" },
   { kernel: "layer_norm", index: 2, constant: "f32 0", reason: FIRST_MEAN },
   { kernel: "layer_norm", index: 4, constant: "offset 20", reason: FIRST_MEAN },

@@ -18,7 +18,7 @@ const EQUIVALENT: readonly Equivalent[] = [
   ...group("channel_scales", "the way of few columns serves 16 as well", "6: i32 16"),
   ...["dot", "pairs"].flatMap((form) => [
     ...group(`pack_codes ${form}, 8 columns, n 17, k 39`, EITHER_WAY, "30: i32 17"),
-    ...group(`matmul 6x8, n 17, k 37, integers, ${form}`, WHOLE_OR_NOT, "162: i32 17", "164: i32 17"),
+    ...group(`matmul 6x8, n 17, k 37, integers, ${form}`, WHOLE_OR_NOT, "192: i32 17", "194: i32 17"),
   ]),
 ];
 

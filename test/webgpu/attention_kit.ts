@@ -36,10 +36,10 @@ export function testAttention(given: AttentionCase, device: () => Promise<Device
       words[`${name}_head`] = headDim;
     }
     const found = await runKernel(await device(), {
-      code: attentionKernel({ ...options, kinds }),
+      code: attentionKernel({ ...options, kinds, out: "write" }),
       inputs: [q, k, v, ...more],
       outputLength: q.length,
-      words: attentionNames({ ...options, kinds }).map((name) => words[name]),
+      words: attentionNames({ ...options, kinds, out: "write" }).map((name) => words[name]),
       grid: attentionGrid(batch, heads, tokens, headDim) as number,
     });
     const tensor = (x: Float32Array, count: number): RefTensor => refTensor("f32", [batch, tokens, count, headDim], x);

@@ -37,7 +37,7 @@ testTile(1, device);
 test("parts of a product are added, with what follows", async () => {
   const [m, n, count] = [5, 17, 3];
   const [parts, other, row] = [normals(1, count * 2 * m * n), normals(2, 2 * m * n), normals(3, n)];
-  const kinds = { a: "read", b: "read", operands: ["read", "weight"] } as const;
+  const kinds = { out: "write", operands: ["read", "weight"] } as const;
   const sum = { op: "add", args: [{ input: 0 }, { input: 1 }] } as const;
   const found = await runKernel(await device(), {
     code: sumKernel({ epilogue: { op: "mul", args: [sum, { input: 2 }] }, kinds }),
@@ -56,7 +56,7 @@ test("parts of a product are added, with what follows", async () => {
 test("products of few numbers, both ways of B", async () => {
   const [m, n, k] = [5, 17, 37];
   const [a, b, row] = [normals(1, 2 * m * k), normals(2, 2 * n * k), normals(3, n)];
-  const kinds = { a: "read", b: "read", operands: ["weight"] } as const;
+  const kinds = { out: "write", a: "read", b: "read", operands: ["weight"] } as const;
   const epilogue = { op: "mul", args: [{ input: 0 }, { input: 1 }] } as const;
   for (const transposed of [true, false]) {
     const found = await runKernel(await device(), {
@@ -229,7 +229,7 @@ test("rotary positions, both orders of pairs", async () => {
   const kinds = ["read", "read", "read"] as const;
   for (const interleaved of [true, false]) {
     const found = await runKernel(await device(), {
-      code: rotaryKernel({ headDim, pairs, interleaved, kinds }),
+      code: rotaryKernel({ headDim, pairs, interleaved, kinds, out: "write" }),
       inputs: [x, cos, sin],
       outputLength: x.length,
       words: [x.length, tokens, heads, tokens * heads * headDim, heads * headDim, headDim, tokens * pairs],

@@ -24,7 +24,7 @@ export function testTile(at: number, device: () => Promise<Device>): void {
   const transposed = at % 2 === 0;
   const [m, n, k] = [tile.rows + 3, tile.columns + 5, 37];
   const [a, b, row] = [normals(1, 2 * m * k), normals(2, n * k), normals(3, n)];
-  const kinds = { a: "read", b: "weight", operands: ["weight"] } as const;
+  const kinds = { out: "write", a: "read", b: "weight", operands: ["weight"] } as const;
   const grid = 2 * Math.ceil(m / tile.rows) * Math.ceil(n / tile.columns);
   const sizes = [m, n, k, m * k, k, 0, transposed ? k : n];
   const expected = (first: number, end: number): readonly number[] =>

@@ -1,6 +1,7 @@
 // The checks of `npm test` besides the tests: `{ name, run }`, where run resolves to the problems found (none: passed).
 import { buildDist, checkTypes } from "../build.mjs";
 import { browserCheck } from "../check_browser.mjs";
+import { edgeCheck } from "../check_edge.mjs";
 import { explainCheck } from "../check_explain.mjs";
 import { checkImports, longFiles, selfTest } from "../check_imports.mjs";
 import { packageChecks } from "../check_package.mjs";
@@ -10,8 +11,8 @@ import { readJson } from "./project.mjs";
 
 /**
  * Two lists that run side by side, each in its order: the sources, and what is made of them. `generated` are the problems that
- * were found before setup refreshed the generated sources; with `more` also what needs a browser, a compiler
- * or a driver.
+ * were found before setup refreshed the generated sources; with `more` also what needs a browser, a compiler, a driver, or
+ * Cloudflare's tools.
  */
 export function projectChecks(generated, more) {
   const sources = [
@@ -29,8 +30,8 @@ export function projectChecks(generated, more) {
     },
   ];
   const built = { name: "build of dist", run: () => buildDist().then(() => [], reason) };
-  const pages = more ? [...templateChecks(), explainCheck(), browserCheck()] : [];
-  return [sources, [built, ...packageChecks(), ...pages]];
+  const heavy = more ? [...templateChecks(), explainCheck(), browserCheck(), edgeCheck()] : [];
+  return [sources, [built, ...packageChecks(), ...heavy]];
 }
 
 /** Modules that Deno's registry offers. */

@@ -20,6 +20,16 @@ export const IMPORT_CASES = [
   { file: "runtime/exec/a.ts", source: `import { a } from "../ir/node.ts";`, finds: "only its types" },
   { file: "runtime/exec/a.ts", source: `import { type A } from "../ir/node.ts";`, finds: "only its types" },
   { file: "runtime/exec/a.ts", source: `import type { A } from "../ir/node.ts";` },
+  { file: "runtime/edge/a.ts", source: `import { a } from "../../kernels/wasm/edge.ts";` },
+  { file: "runtime/edge/a.ts", source: `import { a } from "../../kernels/wasm/plugin.ts";`, finds: "only edge.ts" },
+  {
+    file: "runtime/edge/a.ts",
+    source: `import { a } from "../compile/cover.ts";`,
+    finds: "edge may not import compile",
+  },
+  { file: "runtime/edge/a.ts", source: `import { a } from "../host/mod.ts";`, finds: "edge may not import host" },
+  { file: "runtime/session/a.ts", source: `await import("../freeze/freeze.ts");` },
+  { file: "runtime/session/a.ts", source: `import { a } from "../freeze/freeze.ts";`, finds: "only by import()" },
   {
     file: "runtime/exec/a.ts",
     source: `import type { A } from "../compile/cover.ts";`,

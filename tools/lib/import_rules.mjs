@@ -41,9 +41,13 @@ const ROOMS = {
   "runtime/session": {
     name: "session",
     values: LIBRARY,
-    lazy: ["compile", "foreign", "hub", "kernels", "plugins"],
+    lazy: ["compile", "foreign", "freeze", "hub", "kernels", "plugins"],
     packages: ["valibot"],
   },
+  // What a frozen folder runs: no compiler, no host, no package but those of its formats.
+  "runtime/edge": { name: "edge", values: ["session", "exec", "media", "core", "kernels"], types: ["abi"] },
+  // Lazy for everyone: who freezes nothing loads nothing of it.
+  "runtime/freeze": { name: "freeze", values: ["session", "edge", "host", "exec", "media", "abi", "core"] },
   // Lazy for everyone: the layout library loads only where a page is drawn.
   "runtime/explain": { name: "explain", values: ["core"], types: ["session"], packages: ["#layout"] },
   "runtime/server": {
@@ -197,8 +201,10 @@ function badImport(file, room, { specifier, kind }) {
   if (to !== undefined && to.folder === room?.folder) return undefined;
   // Tests and benchmarks look inside; everyone else sees a plugin by its front door.
   const inside = /^(test|bench)\//.test(file) && room === undefined;
-  if (!inside && /^(kernels|plugins)$/.test(to?.name ?? "") && target !== `${to.folder}/plugin.ts`) {
-    return `imports ${target}; of ${to.folder} only plugin.ts is for others.`;
+  // The device alone, for code that was compiled elsewhere.
+  const door = room?.name === "edge" ? "edge.ts" : "plugin.ts";
+  if (!inside && /^(kernels|plugins)$/.test(to?.name ?? "") && target !== `${to.folder}/${door}`) {
+    return `imports ${target}; of ${to.folder} only ${door} is for others.`;
   }
   if (room === undefined) return undefined;
   if (to === undefined) return `imports ${target}, which is no part of the package.`;

@@ -11,7 +11,17 @@ import type {
   PackedLayout,
   Place,
 } from "../../../runtime/abi/kernel.ts";
-import { add, type Dim, dimEquals, divisorOf, evaluate, mul, product, type Shape } from "../../../runtime/core/dim.ts";
+import {
+  add,
+  bounds,
+  type Dim,
+  dimEquals,
+  divisorOf,
+  evaluate,
+  mul,
+  product,
+  type Shape,
+} from "../../../runtime/core/dim.ts";
 import { denseStrides } from "../../../runtime/core/strides.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import { exprFlops } from "../emit/expr.ts";
@@ -76,7 +86,12 @@ interface Product {
   readonly copiesA: boolean;
   /** The right-hand side where it is a weight of two-byte numbers. */
   readonly stored: StoredWeight | undefined;
+  /** Numbers of A are spread in scratch. */
+  readonly spread: boolean;
 }
+
+/** Columns from which on spreading the left-hand side's numbers costs less than it saves. */
+const SPREAD_COLUMNS = 64;
 
 /** Batches of the right-hand side: one matrix for all, or one for each of the result's. */
 function batchesOfB(b: Node, lead: Shape): "one" | "each" | undefined {
@@ -127,12 +142,16 @@ function analyze(context: ClaimContext, node: Node, left: LeftSide, epilogue: Ep
   const found = inPlace ? formFor(view.strides) : undefined;
   const form = found ?? formFor(dense);
   if (form === undefined) return "what it reads cannot be walked as batches of rows.";
-  const { tileRows, tileColumns, tileTurn, relaxedMadd } = context.capabilities;
-  const rows = rowsOfTile(tileRows as number, hintOf(form.rows, context.box));
+  const { tileRows, tileColumns, tileTurn, tileSpread, relaxedMadd } = context.capabilities;
+  const mHint = hintOf(form.rows, context.box);
+  const rows = rowsOfTile(tileRows as number, mHint);
   const tile = { rows, columns: tileColumns as number, madd: relaxedMadd === true, turn: tileTurn as number };
   // Products of bytes read panels of f32.
   const stored = left.value.dtype === "u8" ? undefined : storedWeight(context, b);
-  return { node, left, epilogue, tile, n, k, transposed, form, copiesA: found === undefined, stored };
+  const isPlain = left.value.dtype === "f32" && stored === undefined;
+  const isLarge = (mHint.exact ?? mHint.most ?? rows + 1) > rows && bounds(n, context.box).min >= SPREAD_COLUMNS;
+  const spread = tileSpread === true && isPlain && isLarge;
+  return { node, left, epilogue, tile, n, k, transposed, form, copiesA: found === undefined, stored, spread };
 }
 
 /** Right-hand side in panels, packed once when it is a weight, else before every product. */
@@ -208,6 +227,7 @@ function emit(e: EmitContext, p: Product, a: Source, b: Source | undefined, oper
     epilogue: epilogue.expr,
     operands: access,
     ...(p.stored === undefined ? {} : { half: p.stored.dtype }),
+    ...(p.spread ? { spread: true } : {}),
   };
   const packed = packedB(e, p, b);
   const sizes: Record<string, Dim> = {
@@ -289,7 +309,7 @@ function offersFor(context: ClaimContext, node: Node, epilogue: Epilogue): reado
 export const MATMUL_KERNEL: KernelSpec = {
   name: NAME,
   device: "wasm",
-  reads: ["tileRows", "tileColumns", "tileTurn", "relaxedMadd"],
+  reads: ["tileRows", "tileColumns", "tileTurn", "tileSpread", "relaxedMadd"],
   claim: (context, node) => {
     if (node.op === "matmul")
       return offersFor(context, node, { expr: { input: 0 }, operands: [], covers: [], output: node });

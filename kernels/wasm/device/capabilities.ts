@@ -15,6 +15,7 @@ const SIMD128: Capabilities = {
   tileRows: 2,
   tileColumns: 16,
   tileTurn: 1,
+  tileSpread: false,
   integerRows: 2,
   integerColumns: 16,
   flopsPerSecond: 54e9,
@@ -30,6 +31,8 @@ const SIMD128: Capabilities = {
  *   other relaxed instructions, of which `i32x4.relaxed_dot_i8x16_i7x16_add_s` is used where all engines agree.
  * - `tileRows` x `tileColumns`: register tile of the matrix product that runs fastest.
  * - `tileTurn`: steps of K in a turn of its inner loop.
+ * - `tileSpread`: each number of the left-hand side of large products of f32 is stored four times side by side, in scratch, so
+ *   that the inner loop loads vectors from one pointer.
  * - `integerRows` x `integerColumns`: as `tileRows` x `tileColumns`, for products of integers.
  * - `blockBytes`: memory that the values inside of an MLP may take, which is then run over some rows at a time (absent: any).
  * - `flopsPerSecond`, `bytesPerSecond`: one thread of a 2026 server core; `launchSeconds`: cost of starting a step.
@@ -41,6 +44,7 @@ const TARGETS: Readonly<Record<string, Capabilities>> = {
     tileRows: 6,
     tileColumns: 8,
     tileTurn: 4,
+    tileSpread: false,
     integerRows: 6,
     integerColumns: 8,
     flopsPerSecond: 60e9,
@@ -49,7 +53,7 @@ const TARGETS: Readonly<Record<string, Capabilities>> = {
     blockBytes: BLOCK_BYTES,
   },
   "wasm-simd128": SIMD128,
-  "wasm-simd128-6x8": { ...SIMD128, tileRows: 6, tileColumns: 8 },
+  "wasm-simd128-6x8": { ...SIMD128, tileRows: 6, tileColumns: 8, tileSpread: true },
 };
 
 /**

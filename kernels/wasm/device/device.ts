@@ -11,6 +11,7 @@ import { sandboxOf } from "../../../runtime/abi/sandbox.ts";
 import { FoveaError } from "../../../runtime/core/diagnostics.ts";
 import { disassemble } from "../asm/disassemble.ts";
 import { TUNED, WASM_TARGETS, wasmCapabilities } from "./capabilities.ts";
+import { compileUnshared } from "./compile_code.ts";
 import { InlineDevice } from "./inline_device.ts";
 import { MEMORY_LIMIT } from "./memory.ts";
 import { PoolDevice } from "./pool_device.ts";
@@ -73,7 +74,7 @@ async function open(host: DeviceHost, options: OpenOptions): Promise<Device> {
   }
   const threads = checkedThreads(host, options.threads);
   const memory = checkedMemory(options.memory);
-  if (threads === 0) return new InlineDevice(target, memory);
+  if (threads === 0) return new InlineDevice(target, memory, compileUnshared);
   const { spawnWorker } = host;
   const absent = noWorkers(host);
   if (spawnWorker === undefined || absent !== undefined) {

@@ -2,12 +2,12 @@
 
 import { noteRelease, RELEASE_WORDS } from "./foreign_call.ts";
 import { RECORD_WORDS } from "./launch_table.ts";
-import { type Code, kernelFailure, LinearDevice, type Work } from "./linear_device.ts";
+import { type Code, type CompileCode, kernelFailure, LinearDevice, type Work } from "./linear_device.ts";
 import { LinearMemory } from "./memory.ts";
 import { InlineLoop, type Kernel } from "./run_loop.ts";
 import { linkKernel } from "./sandbox.ts";
 
-/** Work between two turns of the event loop; a timer waits for at most a few of them. */
+/** Work between two turns of the event loop unless told otherwise; a timer waits for at most a few of them. */
 const SLICE_MS = 5;
 
 /**
@@ -28,14 +28,12 @@ export class InlineDevice extends LinearDevice {
   /** Milliseconds of work since the event loop last turned for us: many short runs in a row must yield too. */
   #worked = 0;
   #interrupted = false;
+  readonly #sliceMs: number;
   #loop: InlineLoop | undefined;
 
-  constructor(target: string, bound: number) {
-    super(target, 0, new LinearMemory(bound, false));
-  }
-
-  protected prepare(code: Uint8Array): Uint8Array<ArrayBuffer> {
-    return code.buffer instanceof ArrayBuffer ? (code as Uint8Array<ArrayBuffer>) : Uint8Array.from(code);
+  constructor(target: string, bound: number, compile: CompileCode, sliceMs: number = SLICE_MS) {
+    super(target, 0, new LinearMemory(bound, false), compile);
+    this.#sliceMs = sliceMs;
   }
 
   protected async install(codes: readonly Code[]): Promise<void> {
@@ -51,7 +49,7 @@ export class InlineDevice extends LinearDevice {
       const begin = performance.now();
       let done: boolean;
       try {
-        done = loop.advance(begin + Math.max(0, SLICE_MS - this.#worked));
+        done = loop.advance(begin + Math.max(0, this.#sliceMs - this.#worked));
       } catch (cause) {
         throw kernelFailure(work.kernels[loop.step], cause instanceof Error ? cause.message : String(cause), cause);
       }

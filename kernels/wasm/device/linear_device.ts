@@ -8,14 +8,11 @@ import type {
   Launch,
   RunOptions,
 } from "../../../runtime/abi/device.ts";
-import { type Sandbox, sandboxOf } from "../../../runtime/abi/sandbox.ts";
+import type { Sandbox } from "../../../runtime/abi/sandbox.ts";
 import { FoveaError, internal, KernelError } from "../../../runtime/core/diagnostics.ts";
 import { wasmCapabilities } from "./capabilities.ts";
 import { tableWords, writeTable } from "./launch_table.ts";
 import type { LinearMemory } from "./memory.ts";
-
-/** Engines limit synchronous compilation on a page's main thread to modules of this size. */
-const SYNCHRONOUS_BYTES = 4096;
 
 export interface Code {
   readonly index: number;
@@ -23,6 +20,9 @@ export interface Code {
   /** Of foreign code: how it is run. */
   readonly sandbox?: Sandbox;
 }
+
+/** Makes a module of a blob. @throws FoveaError `invalid_code`, `no_compiler` */
+export type CompileCode = (digest: string, code: Uint8Array) => Promise<Omit<Code, "index">>;
 
 /** A bound launch list; `pending` counts runs that are queued or under way. */
 interface Program extends BoundProgram {
@@ -82,15 +82,16 @@ export abstract class LinearDevice implements Device {
   #busy = false;
   #failure: FoveaError | undefined;
 
-  protected constructor(target: string, threads: number, memory: LinearMemory) {
+  readonly #compile: CompileCode;
+
+  protected constructor(target: string, threads: number, memory: LinearMemory, compile: CompileCode) {
+    this.#compile = compile;
     this.target = target;
     this.capabilities = wasmCapabilities(target);
     this.threads = threads;
     this.memory = memory;
   }
 
-  /** Module bytes as this mode compiles them, for code that imports the device's memory. */
-  protected abstract prepare(code: Uint8Array): Uint8Array<ArrayBuffer>;
   /** Makes kernels callable wherever they may run. */
   protected abstract install(codes: readonly Code[]): Promise<void>;
   /** Runs to the end, or to where `interrupt` stops it. @throws KernelError */
@@ -115,33 +116,19 @@ export abstract class LinearDevice implements Device {
     this.#check();
     if (fresh.length === 0) return 0;
     const modules = await Promise.all(fresh.map(([digest, bytes]) => this.#compile(digest, bytes)));
-    this.#check();
-    const first = this.#codes;
-    // Indices of a failed installation are not used again: some workers may have it.
-    this.#codes += fresh.length;
-    await this.install(modules.map((code, i) => ({ index: first + i, ...code })));
-    fresh.forEach(([digest], i) => {
-      this.#index.set(digest, first + i);
-    });
-    this.#modulesCompiled += fresh.length;
+    await this.adopt(new Map(fresh.map(([digest], i) => [digest, modules[i]])));
     return fresh.length;
   }
 
-  async #compile(digest: string, code: Uint8Array): Promise<Omit<Code, "index">> {
-    try {
-      const sandbox = sandboxOf(code);
-      const bytes = sandbox?.memory === "own" ? Uint8Array.from(code) : this.prepare(code);
-      const module =
-        bytes.length <= SYNCHRONOUS_BYTES ? new WebAssembly.Module(bytes) : await WebAssembly.compile(bytes);
-      return { module, ...(sandbox === undefined ? {} : { sandbox }) };
-    } catch (cause) {
-      if (cause instanceof FoveaError) throw cause;
-      throw new FoveaError(
-        "invalid_code",
-        `The engine refused the code blob ${digest}: ${cause instanceof Error ? cause.message : String(cause)}`,
-        { cause },
-      );
-    }
+  /** Takes code that was compiled already, as this mode compiles it, under digests that it does not have yet. */
+  async adopt(code: ReadonlyMap<string, Omit<Code, "index">>): Promise<void> {
+    this.#check();
+    const first = this.#codes;
+    // Indices of a failed installation are not used again: some workers may have it.
+    this.#codes += code.size;
+    await this.install([...code.values()].map((one, i) => ({ ...one, index: first + i })));
+    for (const [i, digest] of [...code.keys()].entries()) this.#index.set(digest, first + i);
+    this.#modulesCompiled += code.size;
   }
 
   has(code: string): boolean {

@@ -1,6 +1,7 @@
 /** A device with workers: the caller's thread posts one message per run and receives one. */
 import type { DeviceBuffer, DeviceHost, WorkerHandle } from "../../../runtime/abi/device.ts";
 import { FoveaError } from "../../../runtime/core/diagnostics.ts";
+import { codeCompiler } from "./compile_code.ts";
 import { createControl, FAILED, failureReason, MESSAGES, RELEASES, RUN, STEP, STOP, WAKE } from "./control.ts";
 import { noteRelease } from "./foreign_call.ts";
 import { type Code, closedError, kernelFailure, LinearDevice, type Work } from "./linear_device.ts";
@@ -49,7 +50,7 @@ export class PoolDevice extends LinearDevice {
    * of one that does not start.
    */
   constructor(spawn: SpawnWorker, target: string, threads: number, bound: number) {
-    super(target, threads, new LinearMemory(bound, true));
+    super(target, threads, new LinearMemory(bound, true), codeCompiler(withSharedMemory));
     this.#spawn = spawn;
     this.#ready = this.#whenReady(this.#startAll());
   }
@@ -61,10 +62,6 @@ export class PoolDevice extends LinearDevice {
 
   protected released(address: number, bytes: number): void {
     noteRelease(this.#control.subarray(RELEASES), address, bytes);
-  }
-
-  protected prepare(code: Uint8Array): Uint8Array<ArrayBuffer> {
-    return withSharedMemory(code);
   }
 
   protected async install(codes: readonly Code[]): Promise<void> {

@@ -54,27 +54,47 @@ function fromCodes(sum: Local, [rowScale, zero, columnScale, columnSum]: readonl
 const BROADCAST: ReadonlySet<EpilogueAccess> = new Set(["column", "scalar"]);
 const BY_ROW: ReadonlySet<EpilogueAccess> = new Set(["full", "column"]);
 
+/** What is done to a part of a row. */
+interface RowPart {
+  readonly load: Code;
+  readonly steps: readonly Code[];
+  readonly store: Code;
+}
+
+/** Steps of all parts in turn: each is a long chain of dependent instructions, and a core finds the next one's only nearby. */
+function sideBySide(parts: readonly RowPart[]): Code {
+  return [
+    parts.map(({ load }) => load),
+    parts[0].steps.map((_, i) => parts.map(({ steps }) => steps[i])),
+    parts.map(({ store }) => store),
+  ];
+}
+
 /** Applies `expr` to input 0, the sums, and 1.., the operands, and stores what exists; nothing beyond is touched. */
 export function storeBlock(frame: KernelFrame, block: EpilogueBlock, expr: ScalarExpr, madd: boolean): Code {
   const { columns, width, tail, operands } = block;
-  const inputs = frame.locals("v128", operands.length + 1);
-  const [sum, ...values] = inputs;
+  const inputs = [0, 1].map(() => frame.locals("v128", operands.length + 1));
 
   /** One vector, or one number in the first lane; `at` turns a row's pointer into an address. */
-  const apply = (single: boolean, at: (row: Local) => Code, offset: number): Code => {
+  const part = (single: boolean, at: (row: Local) => Code, offset: number, locals: readonly Local[]): RowPart => {
+    const [sum, ...values] = locals;
     const load = single ? v128.load32Zero : v128.load;
-    const { code, result } = lowerExpr(frame, expr, inputs, madd);
+    const { code, result } = lowerExpr(frame, expr, locals, madd);
     const address = at(block.output);
-    return [
-      set(sum, load(at(block.sums), offset)),
-      operands.map(({ access, pointer }, i) =>
-        set(values[i], BROADCAST.has(access) ? v128.load32Splat(get(pointer)) : load(at(pointer), offset)),
-      ),
-      block.integers ? fromCodes(sum, values.slice(-4)) : [],
-      code,
-      single ? v128.store32Lane(address, get(result), 0, offset) : v128.store(address, get(result), offset),
-    ];
+    return {
+      load: [
+        set(sum, load(at(block.sums), offset)),
+        operands.map(({ access, pointer }, i) =>
+          set(values[i], BROADCAST.has(access) ? v128.load32Splat(get(pointer)) : load(at(pointer), offset)),
+        ),
+        block.integers ? fromCodes(sum, values.slice(-4)) : [],
+      ],
+      steps: code,
+      store: single ? v128.store32Lane(address, get(result), 0, offset) : v128.store(address, get(result), offset),
+    };
   };
+  const apply = (single: boolean, at: (row: Local) => Code, offset: number): Code =>
+    sideBySide([part(single, at, offset, inputs[0])]);
 
   const eachRow = (row: Code): Code =>
     countDown(block.rows, [
@@ -84,7 +104,11 @@ export function storeBlock(frame: KernelFrame, block: EpilogueBlock, expr: Scala
       operands.filter((o) => BY_ROW.has(o.access)).map((o) => advance(o.pointer, get(o.rowBytes))),
     ]);
 
-  const vectors = (count: number): Code => Array.from({ length: count }, (_, v) => apply(false, get, 16 * v));
+  const vectors = (count: number): Code =>
+    Array.from({ length: Math.ceil(count / 2) }, (_, pair) => {
+      const both = inputs.map((locals, i) => part(false, get, 32 * pair + 16 * i, locals));
+      return sideBySide(both.slice(0, count - 2 * pair));
+    });
   const whole = eachRow(vectors(columns / 4));
   const setUp = (code: Code): Code => {
     const hoisted = hoistConstants(frame, code);

@@ -12,6 +12,8 @@ import {
   geluTanh,
   log,
   type MathScope,
+  magnitude,
+  negated,
   sigmoid,
   sigmoidUnit,
   tanh,
@@ -37,8 +39,8 @@ const vector = (flops: number, f: VectorFunction): OpCode => ({ arity: 1, flops,
 const truth = (mask: Code): Code => v128.and(mask, f32x4.of(1));
 
 const OPS: Readonly<Record<ElementwiseOp, OpCode>> = {
-  neg: plain(1, f32x4.neg),
-  abs: plain(1, f32x4.abs),
+  neg: plain(1, negated),
+  abs: plain(1, magnitude),
   sqrt: plain(1, f32x4.sqrt),
   rsqrt: plain(1, (x) => f32x4.div(f32x4.of(1), f32x4.sqrt(x))),
   relu: plain(1, (x) => f32x4.max(x, f32x4.of(0))),
@@ -85,14 +87,15 @@ function localPool(frame: KernelFrame): { take: () => Local; give: (locals: read
 
 /**
  * Code that computes the expression for four elements. `inputs` are v128 locals of 4 lanes and stay as they are;
- * `result` holds the value after `code` ran (it is the input itself when the expression is one).
+ * `code` is a statement after the other;
+ * `result` holds the value after it ran (it is the input itself when the expression is one).
  */
 export function lowerExpr(
   frame: KernelFrame,
   expr: ScalarExpr,
   inputs: readonly Local[],
   madd: boolean,
-): { readonly code: Code; readonly result: Local } {
+): { readonly code: readonly Code[]; readonly result: Local } {
   const code: Code[] = [];
   const pool = localPool(frame);
   const reads = countReads(expr);

@@ -13,6 +13,7 @@ import { pairedWords } from "./half.ts";
 import { advance, countDown, forItems, word, wordBytes } from "./loops.ts";
 import { blockSteps, multiplyBlock } from "./matmul_block.ts";
 import { ceilDivision, remainders, type Size, type SizeHint, sizeValue, smaller, wordsAfter } from "./size.ts";
+import { multiplySpread, panelsOfSpread, spreadBytes } from "./spread_block.ts";
 import { stepBytes, type TileShape } from "./tile.ts";
 
 export interface MatmulOptions {
@@ -37,6 +38,8 @@ export interface MatmulOptions {
   readonly madd: boolean;
   /** Steps of K in one turn of the inner loop; 1 unless given. */
   readonly turn?: number;
+  /** A item's numbers of A are spread in scratch for many columns (see spread_block.ts): A and B hold f32. */
+  readonly spread?: boolean;
   /** B is one matrix, packed in panels of this type; K is then a constant. f32 unless given. */
   readonly half?: HalfDType;
   /**
@@ -51,20 +54,27 @@ const BLOCK_ROWS = 64;
 /** More where a panel is widened for every item. */
 const HALF_BLOCK_ROWS = 128;
 
-type Blocking = Pick<MatmulOptions, "rows" | "columns" | "half" | "aBytes">;
+type Blocking = Pick<MatmulOptions, "rows" | "columns" | "half" | "aBytes" | "spread" | "mHint"> &
+  Partial<Pick<MatmulOptions, "n" | "k">>;
 
 const blockRows = ({ rows, half }: Blocking): number =>
   Math.ceil((half === undefined ? BLOCK_ROWS : HALF_BLOCK_ROWS) / rows) * rows;
 
-/** Bytes of a block's sums. */
-function sumsBytes(options: Blocking & Pick<MatmulOptions, "mHint">): number {
+/** Bytes of a block's sums, of one panel. */
+function sumsBytes(options: Blocking): number {
   const { rows, columns, mHint = {} } = options;
   const most = Math.ceil((mHint.exact ?? mHint.most ?? Number.POSITIVE_INFINITY) / rows) * rows;
   return Math.min(blockRows(options), most) * columns * 4;
 }
 
 /** Panels of B that a grid item multiplies. */
-const itemPanels = ({ columns, aBytes }: Blocking): number => (aBytes === true ? panelsAtOnce(columns) : 1);
+function itemPanels(options: Blocking): number {
+  const { columns, aBytes, spread, n = "argument", k = "argument", mHint = {} } = options;
+  if (aBytes === true) return panelsAtOnce(columns);
+  const rows = blockRows(options);
+  const blocks = Math.ceil((mHint.exact ?? 1) / rows);
+  return spread === true ? panelsOfSpread({ columns, n, k, blockRows: rows, blocks }) : 1;
+}
 
 /** Grid items of C [batch, m, n]. */
 export function matmulGrid(m: Dim, n: Dim, batch: Dim, options: Blocking): Dim {
@@ -86,8 +96,9 @@ export function matmulItem(m: number, n: number, options: Blocking): (element: n
 }
 
 /** Bytes of private scratch: sums and, for a widened block of K, a panel with a vector that completes its last pair. */
-export function matmulScratch(options: Blocking & Pick<MatmulOptions, "k" | "mHint">): number {
-  const { columns, half, aBytes } = options;
+export function matmulScratch(options: Blocking & Pick<MatmulOptions, "k">): number {
+  const { columns, half, aBytes, spread } = options;
+  if (spread === true) return itemPanels(options) * sumsBytes(options) + spreadBytes(options);
   if (aBytes === true) return byteBlockScratch(blockRows(options), columns);
   if (half === undefined) return sumsBytes(options);
   return sumsBytes(options) + 4 * columns * Math.min(constantK(options), blockSteps({ columns })) + 16;
@@ -197,7 +208,9 @@ export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered
     ];
 
     const bytes = options.aBytes === true;
-    const [panelsHere, panelSums, rowsHere] = frame.locals("i32", bytes ? 3 : 0);
+    const spread = options.spread === true;
+    const [panelsHere, panelSums, rowsHere] = frame.locals("i32", bytes || spread ? 3 : 0);
+    const panelBytes = bytes ? panelSumBytes(blockRows(options), columns) : sumsBytes(options);
     const aFirst: [Code, Code] = [i32.mul(get(batch), argument("a_batch_stride")), i32.mul(get(row), aRow.read)];
     const panelWords =
       options.half === undefined
@@ -207,12 +220,18 @@ export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered
     const multiplyPanels = (): Code => [
       set(panel, i32.mul(get(panel), i32.of(itemPanels(options)))),
       set(panelsHere, smaller(i32.of(itemPanels(options)), i32.sub(n.ceilDiv(columns), get(panel)))),
-      set(a, i32.add(argument("a"), i32.add(...aFirst))),
+      set(a, bytes ? i32.add(argument("a"), i32.add(...aFirst)) : wordsAfter(argument("a"), ...aFirst)),
       set(b, wordsAfter(argument("b"), ...bFirst)),
-      multiplyBytes(frame, {
-        ...{ tile: options, blockRows: blockRows(options), height, rests: remainders(mHint, rows), most },
-        ...{ a, aRow, b, panels: panelsHere, k: options.k, kSteps: k },
-      }),
+      bytes
+        ? multiplyBytes(frame, {
+            ...{ tile: options, blockRows: blockRows(options), height, rests: remainders(mHint, rows), most },
+            ...{ a, aRow, b, panels: panelsHere, k: options.k, kSteps: k },
+          })
+        : multiplySpread(frame, {
+            ...{ tile: options, height, rests: remainders(mHint, rows), sumBytes: panelBytes },
+            ...{ a, aRow, b, panels: panelsHere, k: options.k, kSteps: k },
+            spread: i32.add(get(frame.scratch), i32.of(itemPanels(options) * panelBytes)),
+          }),
     ];
     const multiplyPanel = (): Code => [
       set(a, wordsAfter(argument("a"), ...aFirst)),
@@ -226,7 +245,7 @@ export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered
         ...(options.half === undefined ? {} : { half: { dtype: options.half, at: sumsBytes(options) } }),
       }),
     ];
-    const multiply = bytes ? multiplyPanels() : multiplyPanel();
+    const multiply = bytes || spread ? multiplyPanels() : multiplyPanel();
 
     const first = { column: get(column), row: get(row), batch: get(batch) };
     const { operands, place: placeOperands } = placedOperands(frame, options.operands, first, argument);
@@ -254,11 +273,11 @@ export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered
       countDown(panelsHere, [
         finish(get(panelSums)),
         set(height, get(rowsHere)),
-        advance(panelSums, i32.of(panelSumBytes(blockRows(options), columns))),
+        advance(panelSums, i32.of(panelBytes)),
         advance(panel, i32.of(1)),
       ]),
     ];
-    const work = [multiply, bytes ? finishPanels() : finish(get(frame.scratch))];
+    const work = [multiply, bytes || spread ? finishPanels() : finish(get(frame.scratch))];
     // Even heights may leave nothing for the last block.
     return [setup, forItems(frame, item, [place, oneBlock ? work : when(i32.gtS(get(height), i32.of(0)), work)])];
   });

@@ -31,6 +31,9 @@ export interface TileShape {
 export const stepBytes = ({ integers, pairs }: Pick<TileShape, "integers" | "pairs">): number =>
   integers === "pairs" || pairs !== undefined ? 2 : 4;
 
+/** Steps in one turn of the inner loop over spread numbers: what two engines run fastest, more gain nothing. */
+const SPREAD_TURN = 2;
+
 /** Registers that tiles of one kernel share, whatever their number of rows. */
 export interface TileRegisters {
   readonly shape: TileShape;
@@ -60,6 +63,8 @@ export interface TileOperands {
    * factor in three instructions instead of one.
    */
   readonly a: readonly Local[];
+  /** Rows, where `a` is a single pointer to spread numbers (see spread_block.ts): vectors of one number of A, all rows of a step together. */
+  readonly spreadRows?: number;
   /** Moves through the panel, which has `columns` numbers per step of K. */
   readonly b: Local;
   /** `b` after the last step. */
@@ -119,11 +124,16 @@ export function multiplyTileMasked(registers: TileRegisters, operands: TileOpera
 
 function overSteps(
   { shape, sums, panel, factor, lastTurn }: TileRegisters,
-  { a, b, end, multipleOf = 1 }: TileOperands,
+  { a, b, end, spreadRows, multipleOf = 1 }: TileOperands,
   add: (factor: Code, panel: Code, sum: Code) => Code,
   // Few rows have little to spread a longer loop over.
-  turn = a.length < shape.rows ? 1 : (shape.turn ?? 1),
+  turn = spreadRows !== undefined ? SPREAD_TURN : a.length < shape.rows ? 1 : (shape.turn ?? 1),
 ): Code {
+  const rows = spreadRows ?? a.length;
+  const loadFactor = (step: number, r: number): Code =>
+    spreadRows === undefined
+      ? v128.load32Splat(get(a[r]), 4 * step)
+      : v128.load(get(a[0]), 16 * (step * spreadRows + r));
   const load = shape.integers === "pairs" ? v128.load8x8s : v128.load;
   const bytes = stepBytes(shape) * shape.columns;
   const loadPanel = (step: number): Code =>
@@ -133,12 +143,14 @@ function overSteps(
   const steps = (count: number): Code => [
     Array.from({ length: count }, (_, step) => [
       loadPanel(step),
-      a.map((pointer, r) => [
-        set(factor, v128.load32Splat(get(pointer), 4 * step)),
-        sums[r].map((sum, v) => set(sum, add(get(factor), get(panel[v]), get(sum)))),
-      ]),
+      sums
+        .slice(0, rows)
+        .map((row, r) => [
+          set(factor, loadFactor(step, r)),
+          row.map((sum, v) => set(sum, add(get(factor), get(panel[v]), get(sum)))),
+        ]),
     ]),
-    a.map((pointer) => advance(pointer, i32.of(4 * count))),
+    a.map((pointer) => advance(pointer, i32.of((spreadRows === undefined ? 4 : 16 * spreadRows) * count))),
     advance(b, i32.of(count * bytes)),
   ];
   const more = i32.ne(get(b), get(end));

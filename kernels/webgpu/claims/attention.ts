@@ -1,15 +1,37 @@
 /** Attention of queries, keys and values that are read in place. */
-import { bytesOf, pointer, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
+import { bytesOf, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import type { ClaimContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
-import { add, type Dim, dimEquals, evaluate, mul, product } from "../../../runtime/core/dim.ts";
+import { add, type Dim, dimEquals, divisorOf, evaluate, mul, product } from "../../../runtime/core/dim.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import { type AttentionOptions, attentionBlocks, attentionGrid, attentionKernel } from "../emit/attention.ts";
-import { kindOf } from "./kinds.ts";
+import { matrixAttentionGrid, matrixAttentionKernel, matrixAttentionKeys } from "../emit/attention_matrix.ts";
+import { isHalf } from "../emit/kernel.ts";
+import { MATRIX_DIALECTS } from "../emit/matrix_dialect.ts";
+import { beforeNarrow, kindOf, outOf, pointerTo } from "./kinds.ts";
 
-function claimAttention(context: ClaimContext, node: Node): readonly Offer[] {
+/** Numbers that subgroup matrices are read by. */
+const UNIT = 8;
+
+/** How the device spells subgroup matrices, where it has them and an attention's operands are f16 that they can read. */
+function matrixDialect(
+  { capabilities, box }: ClaimContext,
+  { headDim, kinds }: AttentionOptions,
+  sources: readonly Source[],
+): string | undefined {
+  const { subgroupMatrix } = capabilities;
+  if (typeof subgroupMatrix !== "string" || !Object.hasOwn(MATRIX_DIALECTS, subgroupMatrix)) return undefined;
+  if (matrixAttentionKeys(headDim) === undefined || !kinds.slice(0, 3).every(isHalf)) return undefined;
+  const steps = sources.flatMap(({ offset, strides }) => [offset, ...strides.slice(0, 3)]);
+  return steps.every((d) => divisorOf(d, box) % UNIT === 0) ? subgroupMatrix : undefined;
+}
+
+function claimAttention(context: ClaimContext, output: Node): readonly Offer[] {
+  const node = beforeNarrow(output);
   if (node.op !== "attention") return [];
   const { attributes, inputs } = node;
   const [q, k, v] = inputs;
+  const inPlace = (n: Node): boolean => context.isWeight(n) || dimEquals(context.view(n).strides[3], 1);
+  const access = inputs.map((n, i) => (i < 3 && inPlace(n) ? ("strided" as const) : ("dense" as const)));
   const options: AttentionOptions = {
     headDim: evaluate(q.shape[3], {}),
     scale: attributes.scale as number,
@@ -18,28 +40,24 @@ function claimAttention(context: ClaimContext, node: Node): readonly Offer[] {
     keyMask: attributes.key_mask === true,
     segments: attributes.segments === true,
     group: evaluate(q.shape[2], {}) / evaluate(k.shape[2], {}),
-    kinds: inputs.map((n) => kindOf(context, n)),
+    kinds: inputs.map((n, i) => kindOf(context, n, access[i])),
+    out: outOf(output),
   };
   const odd = [q, k, v, ...(options.keyMask ? [inputs[3]] : [])].find((n) => n.dtype !== "f32");
   if (odd !== undefined)
     return [{ kernel: "attention", node, reason: `it computes in f32, and an operand is ${odd.dtype}.` }];
   if (attentionBlocks(options.headDim) === undefined)
     return [{ kernel: "attention", node, reason: `heads of ${options.headDim} do not fit into workgroup memory.` }];
-  const inPlace = (n: Node): boolean => context.isWeight(n) || dimEquals(context.view(n).strides[3], 1);
-  const sources = sourcesOf(
-    context,
-    inputs,
-    inputs.map((n, i) => (i < 3 && inPlace(n) ? "strided" : "dense")),
-  );
+  const sources = sourcesOf(context, inputs, access);
   const flops = mul(4, product(node.shape), (attributes.longest_segment as Dim | undefined) ?? k.shape[1]);
   return [
     {
       kernel: "attention",
-      covers: [node],
-      output: node,
+      covers: output === node ? [node] : [node, output],
+      output,
       operands: sources.operands,
       weights: sources.weights,
-      cost: { flops, bytes: add(bytesOf(node), ...inputs.map(bytesOf)), launches: 1 },
+      cost: { flops, bytes: add(bytesOf(output), ...inputs.map(bytesOf)), launches: 1 },
       emit: (e) => {
         const found = inputs.map((_, i) => sources.source(e, i));
         const words: readonly Dim[] = [
@@ -47,15 +65,19 @@ function claimAttention(context: ClaimContext, node: Node): readonly Offer[] {
           ...found.slice(0, 3).flatMap(({ strides }) => strides.slice(0, 3)),
           ...(options.segments ? [add(inputs[inputs.length - 1].shape[0], -1)] : []),
         ];
+        const dialect = matrixDialect(context, options, found.slice(0, 3));
         e.step({
           name: "attention",
-          code: attentionKernel(options),
+          code: dialect === undefined ? attentionKernel(options) : matrixAttentionKernel({ ...options, dialect }),
           args: [
             { place: e.output, offset: 0, mode: "write" },
-            ...found.map((s, i) => pointer(s, inputs[i])),
+            ...found.map((s, i) => pointerTo(s, inputs[i], options.kinds[i])),
             ...words.map((size) => ({ size })),
           ],
-          grid: attentionGrid(q.shape[0], q.shape[2], q.shape[1], options.headDim),
+          grid:
+            dialect === undefined
+              ? attentionGrid(q.shape[0], q.shape[2], q.shape[1], options.headDim)
+              : matrixAttentionGrid(q.shape[0], q.shape[2], q.shape[1]),
           flops,
         });
       },
@@ -63,4 +85,9 @@ function claimAttention(context: ClaimContext, node: Node): readonly Offer[] {
   ];
 }
 
-export const ATTENTION_KERNEL: KernelSpec = { name: "attention", device: "webgpu", reads: [], claim: claimAttention };
+export const ATTENTION_KERNEL: KernelSpec = {
+  name: "attention",
+  device: "webgpu",
+  reads: ["subgroupMatrix"],
+  claim: claimAttention,
+};

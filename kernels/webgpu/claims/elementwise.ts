@@ -2,14 +2,14 @@
 import { type CollapsedAxes, collapseAxes } from "../../../runtime/abi/claims/axes.ts";
 import { exprKey, type ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
 import { grow } from "../../../runtime/abi/claims/grow.ts";
-import { bytesOf, pointer, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
+import { bytesOf, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import type { Arg, Claim, ClaimContext, EmitContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
 import { add, type Dim, mul, product } from "../../../runtime/core/dim.ts";
 import { broadcastStrides, denseStrides } from "../../../runtime/core/strides.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import { type ElementwiseOptions, elementwiseGrid, elementwiseKernel, type OperandType } from "../emit/elementwise.ts";
 import { computes, exprFlops } from "../emit/expr.ts";
-import { kindOf, tooManyBuffers } from "./kinds.ts";
+import { kindOf, outOf, pointerTo, tooManyBuffers } from "./kinds.ts";
 
 const READABLE: readonly string[] = ["f32", "i32", "u8"];
 
@@ -26,7 +26,13 @@ export function emitPass(
   context: ClaimContext,
   expr: ScalarExpr | undefined,
   read: readonly { readonly node: Node; readonly source: Source }[],
-  to: { readonly shape: Node["shape"]; readonly strides: readonly Dim[]; readonly offset: Dim },
+  to: {
+    readonly shape: Node["shape"];
+    readonly strides: readonly Dim[];
+    readonly offset: Dim;
+    /** f16 for what is dense, and even. */
+    readonly out?: "write" | "write16";
+  },
 ): void {
   const strides = read.map(({ source }) => broadcastStrides(source.shape, source.strides, to.shape));
   const axes = collapseAxes(to.shape, [to.strides, ...strides]);
@@ -36,10 +42,15 @@ export function emitPass(
   }));
   e.step({
     name,
-    code: elementwiseKernel({ expr, operands, outer: axes.outer.length }),
+    code: elementwiseKernel({
+      expr,
+      operands,
+      outer: axes.outer.length,
+      ...(to.out === undefined ? {} : { out: to.out }),
+    }),
     args: [
       { place: e.output, offset: mul(to.offset, 4), mode: "write" },
-      ...read.map(({ node, source }) => pointer(source, node)),
+      ...read.map(({ node, source }) => pointerTo(source, node, kindOf(context, node))),
       ...wordsOf(axes),
     ],
     grid: elementwiseGrid([axes.inner, ...axes.outer]),
@@ -68,7 +79,7 @@ function claimChain(
     },
     emit: (e) => {
       const read = leaves.map((node, i) => ({ node, source: sources.source(e, i) }));
-      const to = { shape: root.shape, strides: denseStrides(root.shape), offset: 0 };
+      const to = { shape: root.shape, strides: denseStrides(root.shape), offset: 0, out: outOf(root) };
       emitPass(e, covers.map((n) => n.op).join("_"), context, expr, read, to);
     },
   };
@@ -83,8 +94,9 @@ export const ELEMENTWISE_KERNEL: KernelSpec = {
       return [claimChain(context, node, { constant: node.attributes.value as number }, [], [node])];
     if (context.kind(node) !== "elementwise") return [];
     const alone = grow(context, node, { fuse: false });
-    const odd = [node, ...alone.leaves].find((n) => !READABLE.includes(n.dtype));
-    if (odd !== undefined || node.dtype !== "f32" || !computes(node.op)) {
+    const odd = [...(node.op === "narrow" ? [] : [node]), ...alone.leaves].find((n) => !READABLE.includes(n.dtype));
+    const isComputed = (node.dtype === "f32" || node.op === "narrow") && computes(node.op);
+    if (odd !== undefined || !isComputed) {
       const reason = `it computes f32 from f32, i32 and u8, not ${(odd ?? node).dtype}.`;
       return [{ kernel: "elementwise", node, reason }];
     }

@@ -2,7 +2,7 @@
 import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
 import { exprKey } from "../../../runtime/abi/claims/expr.ts";
 import { type Grown, grow } from "../../../runtime/abi/claims/grow.ts";
-import { bytesOf, pointer, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
+import { bytesOf, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import { type ProductForm, productForm } from "../../../runtime/abi/claims/product_form.ts";
 import type { Arg, Claim, ClaimContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
 import {
@@ -23,10 +23,13 @@ import {
 import { broadcastStrides, denseStrides } from "../../../runtime/core/strides.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import { exprFlops } from "../emit/expr.ts";
+import { isHalf } from "../emit/kernel.ts";
 import { type GpuTile, matmulGrid, matmulKernel, TILES } from "../emit/matmul.ts";
 import { directGrid, directKernel } from "../emit/matmul_direct.ts";
+import { MATRIX_TILE, type MatrixTile, matrixMatmulKernel } from "../emit/matmul_matrix.ts";
 import { sumGrid, sumKernel } from "../emit/matmul_sum.ts";
-import { kindOf, tooManyBuffers } from "./kinds.ts";
+import { MATRIX_DIALECTS } from "../emit/matrix_dialect.ts";
+import { halfWeight, isHalfWeight, kindOf, outOf, pointerTo, tooManyBuffers } from "./kinds.ts";
 
 const NAME = "matmul";
 
@@ -42,9 +45,18 @@ const LEAST_CHUNK = 128;
 
 const [USUAL, LOW] = TILES;
 
+/** Workgroups of products by subgroup matrices that a large card computes at once. */
+const MATRICES_AT_ONCE = 132;
+
+interface Tiling {
+  readonly rows: number;
+  readonly columns: number;
+  readonly depth: number;
+}
+
 /** How a product is dealt out: a launch over whole K, or one of parts of K and one that adds them. */
-interface Deal {
-  readonly tile: GpuTile;
+interface Deal<T extends Tiling> {
+  readonly tile: T;
   /** 1 where a call's size takes this way, else 0. */
   readonly when: Dim;
   readonly grid: Dim;
@@ -63,26 +75,75 @@ const ceilOf = (a: Dim, b: Dim): Dim => floorDiv(add(a, b, -1), b);
  * The largest tile of which there are enough, else parts of K. Where a range holds sizes on both sides, each way has its
  * launches, and the size of a call gives those of one a grid.
  */
-function dealsFor({ rows, batch }: ProductForm, n: Dim, k: Dim, box: Box): readonly Deal[] {
-  const isLow = bounds(rows, box).max <= LOW.rows || bounds(n, box).max <= LOW.columns;
-  const tile = isLow ? LOW : USUAL;
+function dealsFor<T extends Tiling>(
+  tile: T,
+  atOnce: number,
+  { rows, batch }: ProductForm,
+  n: Dim,
+  k: Dim,
+  box: Box,
+): readonly Deal<T>[] {
   const grid = matmulGrid(rows, n, batch, tile);
   const { min: least, max: most } = bounds(grid, box);
   // From a third of what is computed at once, thirds or fifths in two turns beat halves in one; from two thirds, the whole does.
-  const [third, enough] = [1, 2].map((thirds) => min(1, floorDiv(grid, (thirds * AT_ONCE) / 3 + 1)));
-  const when = least > (2 * AT_ONCE) / 3 ? 1 : most <= (2 * AT_ONCE) / 3 ? 0 : enough;
-  const parts = floorDiv(add(AT_ONCE, mul(AT_ONCE, third)), max(1, grid));
+  const [third, enough] = [1, 2].map((thirds) => min(1, floorDiv(grid, (thirds * atOnce) / 3 + 1)));
+  const when = least > (2 * atOnce) / 3 ? 1 : most <= (2 * atOnce) / 3 ? 0 : enough;
+  const parts = floorDiv(add(atOnce, mul(atOnce, third)), max(1, grid));
   const wanted = max(1, min(parts, floorDiv(k, LEAST_CHUNK)));
   const chunk = mul(tile.depth, ceilOf(k, mul(wanted, tile.depth)));
   const count = ceilOf(k, chunk);
   if (bounds(count, box).max === 1) return [{ tile, when: 1, grid }];
   const others = sub(1, when);
   // What a range needs at most is known from the parts that there can be, whatever its sizes.
-  const bytes = min(mul(4, others, count, batch, rows, n), 8 * AT_ONCE * tile.rows * tile.columns);
+  const bytes = min(mul(4, others, count, batch, rows, n), 8 * atOnce * tile.rows * tile.columns);
   return [
     { tile, when, grid },
     { tile, when: others, grid: mul(grid, count), split: { chunk, count, bytes } },
   ].filter((deal) => deal.when !== 0);
+}
+
+interface MatrixQuery {
+  readonly form: ProductForm;
+  readonly n: Dim;
+  readonly kinds: MatmulKinds;
+  readonly places: readonly Source[];
+}
+
+type MatmulKinds = Parameters<typeof matmulKernel>[0]["kinds"];
+
+/**
+ * Words that subgroup matrices of a product are read by, where the device has them and both sides are f16 whose lines begin at
+ * multiples of 4 or 2 words; nothing otherwise.
+ */
+function matrixUnit(
+  { capabilities, box }: ClaimContext,
+  { form, n, k, kinds, transposed, places }: MatrixQuery & { readonly k: Dim; readonly transposed: boolean },
+): 2 | 4 | undefined {
+  const { subgroupMatrix } = capabilities;
+  if (typeof subgroupMatrix !== "string" || !Object.hasOwn(MATRIX_DIALECTS, subgroupMatrix)) return undefined;
+  if (!transposed || !isHalf(kinds.a) || !isHalf(kinds.b)) return undefined;
+  if (bounds(form.rows, box).max <= LOW.rows) return undefined;
+  const [ofA, ...others] = form.strides;
+  const batchB = others.length > places.length - 2 ? last(others).batch : 0;
+  const steps = [k, ofA.batch, ofA.row, batchB, places[0].offset, places[1].offset];
+  const fits = (halves: number): boolean => steps.every((d) => divisorOf(d, box) % halves === 0);
+  const columns = divisorOf(n, box);
+  if (fits(8) && columns % (isHalf(kinds.out) ? 8 : 4) === 0) return 4;
+  return fits(4) && columns % 4 === 0 ? 2 : undefined;
+}
+
+/** What the kernel of subgroup matrices takes beside its tile. */
+function matrixOptions(
+  { capabilities, box }: ClaimContext,
+  { form, n, unit, kinds, places, epilogue }: MatrixQuery & { readonly unit: 2 | 4; readonly epilogue: Epilogue },
+): Pick<Parameters<typeof matrixMatmulKernel>[0], "dialect" | "unit" | "kinds"> {
+  const operands = epilogue.operands.map((o, i) => {
+    const { strides, offset } = places[i + 2];
+    const steps = [form.strides[i + 1].batch, form.strides[i + 1].row, offset];
+    const whole = dimEquals(columnStep(o.shape, strides, n), 1) && steps.every((d) => divisorOf(d, box) % unit === 0);
+    return { kind: kinds.operands[i], whole };
+  });
+  return { dialect: capabilities.subgroupMatrix as string, unit, kinds: { ...kinds, operands } };
 }
 
 interface Epilogue {
@@ -152,17 +213,20 @@ function claimProduct(context: ClaimContext, node: Node, epilogue: Epilogue): Of
     weights: sources.weights,
     cost: { flops, bytes: add(bytesOf(epilogue.output), ...read.map(bytesOf)), launches: 1 },
     emit: (e) => {
-      const places = read.map((_, i) => sources.source(e, i));
+      const isHalfB = isHalfWeight(context, b);
+      const places = read.map((x, i): Source => {
+        if (i !== 1 || !isHalfB) return sources.source(e, i);
+        return { place: halfWeight(e, b), offset: 0, shape: x.shape, strides: denseStrides(x.shape) };
+      });
       const transposed = node.attributes.transpose_b === true;
-      const options = {
-        transposed,
-        epilogue: epilogue.expr,
-        kinds: {
-          a: kindOf(context, a),
-          b: kindOf(context, b),
-          operands: epilogue.operands.map((o) => kindOf(context, o)),
-        },
+      const operandKinds = epilogue.operands.map((o) => kindOf(context, o));
+      const kinds = {
+        out: outOf(epilogue.output),
+        a: kindOf(context, a, dense ? "dense" : "strided"),
+        b: isHalfB ? ("weight16" as const) : kindOf(context, b, "dense"),
+        operands: operandKinds,
       };
+      const options = { transposed, epilogue: epilogue.expr, kinds };
       const [ofA, ...others] = form.strides;
       const batchB = others.length > epilogue.operands.length ? last(others).batch : 0;
       const sizes = [form.rows, n, k, ofA.batch, ofA.row, batchB, transposed ? k : n];
@@ -172,7 +236,8 @@ function claimProduct(context: ClaimContext, node: Node, epilogue: Epilogue): Of
       });
       const elements = product(node.shape);
       const name = epilogue.covers.map((c) => c.op).join("_");
-      const pointers = places.map((place, i) => pointer(place, read[i]));
+      const all = [kinds.a, kinds.b, ...operandKinds];
+      const pointers = places.map((place, i) => pointerTo(place, read[i], all[i]));
       const out: Arg = { place: e.output, offset: 0, mode: "write" };
       const inWords = (dims: readonly Dim[]): readonly Arg[] => dims.map((size) => ({ size }));
       if (bounds(elements, context.box).max <= FEW_ELEMENTS && bounds(k, context.box).max <= SHORT) {
@@ -180,18 +245,36 @@ function claimProduct(context: ClaimContext, node: Node, epilogue: Epilogue): Of
         e.step({ name, code: directKernel(options), args, grid: directGrid(elements), flops });
         return;
       }
-      for (const { tile, when, grid, split } of dealsFor(form, n, k, context.box)) {
+      const unit = matrixUnit(context, { form, n, k, kinds, transposed, places });
+      const matrix =
+        unit === undefined ? undefined : matrixOptions(context, { form, unit, kinds, places, epilogue, n });
+      const isLow = bounds(form.rows, context.box).max <= LOW.rows || bounds(n, context.box).max <= LOW.columns;
+      const deals: readonly Deal<GpuTile | MatrixTile>[] =
+        matrix === undefined
+          ? dealsFor(isLow ? LOW : USUAL, AT_ONCE, form, n, k, context.box)
+          : dealsFor(MATRIX_TILE, MATRICES_AT_ONCE, form, n, k, context.box);
+      for (const { tile, when, grid, split } of deals) {
         const whole = divisorOf(k, context.box) % tile.depth === 0;
         const own = { name, grid: mul(when, grid), flops: mul(when, flops) };
         if (split === undefined) {
           const args = [out, ...pointers, ...inWords([...sizes, ...ofOperands])];
-          e.step({ ...own, code: matmulKernel({ ...options, whole, tile }), args });
+          const code =
+            matrix === undefined
+              ? matmulKernel({ ...options, whole, tile: tile as GpuTile })
+              : matrixMatmulKernel({ ...matrix, epilogue: epilogue.expr, whole, tile: tile as MatrixTile });
+          e.step({ ...own, code, args });
           continue;
         }
         const parts = e.scratch(split.bytes);
-        const kinds = { ...options.kinds, operands: [] };
-        const partial = matmulKernel({ transposed, kinds, epilogue: undefined, whole, tile });
-        const [ofParts, all] = (["write", "read"] as const).map((mode): Arg => ({ place: parts, offset: 0, mode }));
+        const partKinds = { out: "write" as const, a: kinds.a, b: kinds.b, operands: [] };
+        const part = { epilogue: undefined, whole, kinds: partKinds };
+        const partial =
+          matrix === undefined
+            ? matmulKernel({ ...part, transposed, tile: tile as GpuTile })
+            : matrixMatmulKernel({ ...matrix, ...part, tile: tile as MatrixTile });
+        const [ofParts, allParts] = (["write", "read"] as const).map(
+          (mode): Arg => ({ place: parts, offset: 0, mode }),
+        );
         e.step({
           ...own,
           code: partial,
@@ -200,7 +283,10 @@ function claimProduct(context: ClaimContext, node: Node, epilogue: Epilogue): Of
         e.step({
           name: `${name}_sum`,
           code: sumKernel(options),
-          args: [...[out, all, ...pointers.slice(2)], ...inWords([form.rows, n, split.count, elements, ...ofOperands])],
+          args: [
+            ...[out, allParts, ...pointers.slice(2)],
+            ...inWords([form.rows, n, split.count, elements, ...ofOperands]),
+          ],
           grid: mul(when, sumGrid(elements)),
           flops: 0,
         });
@@ -225,11 +311,11 @@ function epilogueOf(grown: Grown, node: Node, output: Node): Epilogue | undefine
 export const MATMUL_KERNEL: KernelSpec = {
   name: NAME,
   device: "webgpu",
-  reads: [],
+  reads: ["subgroupMatrix"],
   claim: (context, node): readonly Offer[] => {
     if (node.op === "matmul")
       return [claimProduct(context, node, { expr: { input: 0 }, operands: [], covers: [node], output: node })];
-    if (context.kind(node) !== "elementwise" || node.dtype !== "f32") return [];
+    if (context.kind(node) !== "elementwise" || (node.dtype !== "f32" && node.op !== "narrow")) return [];
     const fused = grow(context, node, { fuse: true });
     return fused.leaves.flatMap((leaf): readonly Offer[] => {
       const own =

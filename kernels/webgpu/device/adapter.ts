@@ -49,11 +49,43 @@ const LIMITS: readonly string[] = [
 /** What is used where there is: the device's own clock. */
 const OPTIONAL: readonly GPUFeatureName[] = ["timestamp-query"];
 
-/** The adapter's own values of {@link LIMITS}, as far as it knows them. */
-function largestLimits({ limits }: GPUAdapter): Record<string, number> {
+/** What kernels of subgroup matrices need beside. */
+const MATRIX_FEATURES: readonly string[] = ["shader-f16", "subgroups", "chromium-experimental-subgroup-matrix"];
+const MATRIX_LIMITS: readonly string[] = ["maxComputeWorkgroupStorageSize", "maxComputeInvocationsPerWorkgroup"];
+
+/** Bytes of workgroup memory of the largest kernel. */
+const MATRIX_STORAGE = 48 * 1024;
+
+/** As Dawn has them; types of WebGPU do not know them yet. */
+interface MatrixInfo {
+  readonly subgroupMinSize?: number;
+  readonly subgroupMaxSize?: number;
+  readonly subgroupMatrixConfigs?: Iterable<{
+    readonly componentType: string;
+    readonly resultComponentType: string;
+    readonly M: number;
+    readonly N: number;
+    readonly K: number;
+  }>;
+}
+
+/** Whether an adapter has what the kernels of subgroup matrices are written for. */
+function hasMatrices({ features, info, limits }: GPUAdapter): boolean {
+  const { subgroupMinSize, subgroupMaxSize, subgroupMatrixConfigs = [] } = info as MatrixInfo;
+  const isKnown = [...subgroupMatrixConfigs].some(
+    ({ componentType, resultComponentType, M, N, K }) =>
+      componentType === "f16" && resultComponentType === "f32" && M === 16 && N === 16 && K === 16,
+  );
+  const has = MATRIX_FEATURES.every((name) => features.has(name as GPUFeatureName));
+  const fits = limits.maxComputeWorkgroupStorageSize >= MATRIX_STORAGE;
+  return has && isKnown && fits && subgroupMinSize === 32 && subgroupMaxSize === 32;
+}
+
+/** The adapter's own values of limits, as far as it knows them. */
+function largestLimits({ limits }: GPUAdapter, names: readonly string[]): Record<string, number> {
   const found = limits as unknown as Readonly<Record<string, number | undefined>>;
   return Object.fromEntries(
-    LIMITS.flatMap((name) => {
+    names.flatMap((name) => {
       const value = found[name];
       return value === undefined ? [] : [[name, value]];
     }),
@@ -64,22 +96,29 @@ export interface OpenedGpu {
   readonly gpu: GPUDevice;
   /** What the adapter adds to its target's capabilities. */
   readonly capabilities: Capabilities;
+  /** It has subgroup matrices, and they were asked for. */
+  readonly matrices: boolean;
   /** What the device came from: some bindings free it with its object, device or not. */
   readonly origin: readonly [GPU, GPUAdapter];
 }
 
-/** A device of the best adapter, with its largest limits. */
-export async function openGpuDevice(find: () => Promise<GPU | Unavailable>): Promise<OpenedGpu | Unavailable> {
+/** A device of the best adapter, with its largest limits. @param experimental with subgroup matrices, where it has them */
+export async function openGpuDevice(
+  find: () => Promise<GPU | Unavailable>,
+  experimental = false,
+): Promise<OpenedGpu | Unavailable> {
   const gpu = await find();
   if ("unavailable" in gpu) return gpu;
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (adapter === null) return { unavailable: "no adapter was found; is a graphics driver installed?" };
+  const matrices = experimental && hasMatrices(adapter);
+  const usual = OPTIONAL.filter((name) => adapter.features.has(name));
   const device = await adapter.requestDevice({
-    requiredLimits: largestLimits(adapter),
-    requiredFeatures: OPTIONAL.filter((name) => adapter.features.has(name)),
+    requiredLimits: largestLimits(adapter, matrices ? [...LIMITS, ...MATRIX_LIMITS] : LIMITS),
+    requiredFeatures: [...usual, ...((matrices ? MATRIX_FEATURES : []) as GPUFeatureName[])],
   });
   if (await computes(device))
-    return { gpu: device, capabilities: adapterCapabilities(adapter), origin: [gpu, adapter] };
+    return { gpu: device, capabilities: adapterCapabilities(adapter), matrices, origin: [gpu, adapter] };
   device.destroy();
   const name = [adapter.info.vendor, adapter.info.architecture].filter((text) => text !== "").join(" ");
   return { unavailable: `the adapter (${name || "without a name"}) answers and computes nothing` };

@@ -2,15 +2,23 @@
 import type { Capabilities } from "../../../runtime/abi/device.ts";
 import { FoveaError } from "../../../runtime/core/diagnostics.ts";
 
+export const CORE_TARGET = "webgpu-core";
+
+/** With subgroup matrices, spelled as the capability says. */
+export const MATRIX_TARGET = "webgpu-matrix";
+
 /**
  * `webgpu-core` needs nothing beside WebGPU's defaults. The figures are those of a card of 2026 whose shader compiler guards
- * every index; `launchSeconds` is what a dispatch costs inside a pass.
+ * every index; `launchSeconds` is what a dispatch costs inside a pass, `halves` says that kernels read and write values of f16.
  */
+const CORE: Capabilities = { flopsPerSecond: 5e12, bytesPerSecond: 1e12, launchSeconds: 5e-6, halves: true };
+
 const TARGETS: Readonly<Record<string, Capabilities>> = {
-  "webgpu-core": { flopsPerSecond: 5e12, bytesPerSecond: 1e12, launchSeconds: 5e-6 },
+  [CORE_TARGET]: CORE,
+  [MATRIX_TARGET]: { ...CORE, subgroupMatrix: "chromium" },
 };
 
-/** Target names that can be pinned, best first. */
+/** Target names that can be pinned. */
 export const WEBGPU_TARGETS: readonly string[] = Object.keys(TARGETS);
 
 /** Adapters that compute on the processor, by what they call themselves. */

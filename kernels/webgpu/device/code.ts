@@ -61,6 +61,7 @@ export function moduleFor(code: GpuCode, sharing: Sharing): string {
       : [];
   const body = code.wgsl.replaceAll(/@(\d+)@/g, (_, pointer: string) => `m${sharing[Number(pointer)]}`);
   return [
+    ...(code.enables ?? []),
     ...declarations,
     `@group(1) @binding(0) var<uniform> W: array<vec4<u32>, ${words}>;`,
     ...status,

@@ -21,6 +21,7 @@ import { PassClock } from "./pass_clock.ts";
 import { createPipelines, type Pipelines } from "./pipelines.ts";
 import { ReadBack } from "./read_back.ts";
 import { Stops } from "./stops.ts";
+import { Uploads } from "./uploads.ts";
 import { USAGE } from "./usage.ts";
 import { type PlacedWords, WORDS_STRIDE, WordsHeap } from "./words_heap.ts";
 
@@ -77,6 +78,7 @@ export class WebGpuDevice implements Device {
   readonly #bindings: Bindings;
   readonly #words: WordsHeap;
   readonly #patcher: BytePatcher;
+  readonly #uploads: Uploads;
   readonly #reads: ReadBack;
   readonly #clock: PassClock;
   readonly #stops: Stops;
@@ -110,6 +112,7 @@ export class WebGpuDevice implements Device {
     this.#patcher = createBytePatcher(gpu);
     this.#clock = new PassClock(gpu);
     this.#stops = new Stops(gpu);
+    this.#uploads = new Uploads(gpu);
     this.#reads = new ReadBack({
       device: gpu,
       most,
@@ -175,6 +178,11 @@ export class WebGpuDevice implements Device {
     const overlaps = this.#pendingPatches.some((p) => p.gpu === gpu && p.first < end && offset < p.end);
     // What was recorded reads what was there before, and writes before this.
     if (this.#pendingRuns || overlaps) this.#submit();
+    if (whole === data.length && this.#uploads.write(() => this.#encoder(), gpu, offset, data)) {
+      // What is written there next comes behind this copy.
+      this.#pendingPatches.push({ gpu, first: offset, end });
+      return;
+    }
     if (whole > 0) this.#gpu.queue.writeBuffer(gpu, offset, data as Uint8Array<ArrayBuffer>, 0, whole);
     if (whole === data.length) return;
     const first = offset + whole;
@@ -303,7 +311,7 @@ export class WebGpuDevice implements Device {
       details: {
         pipelines: this.#pipelines.made,
         bindGroups: this.#bindings.made + this.#words.made,
-        buffers: this.#pool.made + this.#words.made + this.#reads.buffersMade,
+        buffers: this.#pool.made + this.#words.made + this.#reads.buffersMade + this.#uploads.made,
         submits: this.#submits,
         readBacks: this.#reads.count,
       },
@@ -317,6 +325,7 @@ export class WebGpuDevice implements Device {
     this.#buffers.clear();
     this.#pool.clear();
     this.#reads.clear();
+    this.#uploads.clear();
     this.#clock.clear();
     this.#stops.clear();
     this.#bindings.clear();
@@ -344,6 +353,7 @@ export class WebGpuDevice implements Device {
     this.#gpu.pushErrorScope("validation");
     this.#finish();
     this.#gpu.queue.submit(this.#finished.splice(0));
+    this.#uploads.submitted();
     this.#pendingRuns = false;
     this.#pendingPatches = [];
     this.#submits++;

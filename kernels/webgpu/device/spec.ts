@@ -9,12 +9,11 @@ import type {
 } from "../../../runtime/abi/device.ts";
 import { FoveaError } from "../../../runtime/core/diagnostics.ts";
 import { openGpuDevice } from "./adapter.ts";
-import { WEBGPU_TARGETS, webgpuCapabilities } from "./capabilities.ts";
+import { CORE_TARGET, MATRIX_TARGET, WEBGPU_TARGETS, webgpuCapabilities } from "./capabilities.ts";
 import { WebGpuDevice } from "./device.ts";
 import { WorkerDevice } from "./worker_device.ts";
 
 const KIND = "webgpu";
-const [TARGET] = WEBGPU_TARGETS;
 
 const gpuOf =
   ({ gpu }: DeviceHost): (() => Promise<GPU | Unavailable>) =>
@@ -28,10 +27,11 @@ async function probe(
   host: DeviceHost,
 ): Promise<{ readonly target: string; readonly capabilities: Capabilities } | Unavailable> {
   try {
-    const opened = await openGpuDevice(gpuOf(host));
+    const opened = await openGpuDevice(gpuOf(host), host.experimentalGpu);
     if ("unavailable" in opened) return opened;
     opened.gpu.destroy();
-    return { target: TARGET, capabilities: { ...webgpuCapabilities(TARGET), ...opened.capabilities } };
+    const target = opened.matrices ? MATRIX_TARGET : CORE_TARGET;
+    return { target, capabilities: { ...webgpuCapabilities(target), ...opened.capabilities } };
   } catch (error) {
     return {
       unavailable: `the adapter could not be opened: ${error instanceof Error ? error.message : String(error)}`,
@@ -41,7 +41,7 @@ async function probe(
 
 /** @throws FoveaError `unknown_target`, `device_unavailable`, `invalid_options` */
 async function open(host: DeviceHost, options: OpenOptions): Promise<Device> {
-  const target = options.target ?? TARGET;
+  const target = options.target ?? CORE_TARGET;
   webgpuCapabilities(target);
   if (options.threads !== undefined && options.threads !== 0) {
     const found = `found \`threads\` ${options.threads}, expected 0`;
@@ -51,14 +51,20 @@ async function open(host: DeviceHost, options: OpenOptions): Promise<Device> {
     );
   }
   const budget = options.memory ?? Number.MAX_SAFE_INTEGER;
-  const { spawnWorker, gpuInWorker } = host;
+  const { spawnWorker, gpuInWorker, experimentalGpu } = host;
   if (gpuInWorker === true && spawnWorker !== undefined) {
     const device = await WorkerDevice.open(spawnWorker, target, budget);
     if (!("unavailable" in device)) return device;
     throw unavailable(device);
   }
-  const opened = await openGpuDevice(gpuOf(host));
+  const opened = await openGpuDevice(gpuOf(host), experimentalGpu);
   if ("unavailable" in opened) throw unavailable(opened);
+  if (target === MATRIX_TARGET && !opened.matrices) {
+    opened.gpu.destroy();
+    throw unavailable({
+      unavailable: `its target "${target}" needs an adapter with subgroup matrices of 16 x 16 x 16 of f16, and webgpu: { unsafe: true }`,
+    });
+  }
   return new WebGpuDevice(opened, target, budget);
 }
 

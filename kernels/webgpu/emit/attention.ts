@@ -5,8 +5,7 @@
  */
 import { internal } from "../../../runtime/core/diagnostics.ts";
 import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
-import type { ArgumentKind } from "../device/code.ts";
-import { f32, gpuKernel, type KernelScope, LOWEST, pointer, words } from "./kernel.ts";
+import { f32, gpuKernel, type KernelScope, LOWEST, type Memory, pointer, words } from "./kernel.ts";
 
 /** Parts of a block's keys, each with invocations of its own for all queries, so that neighbours read the same keys. */
 const PARTS = 4;
@@ -42,7 +41,9 @@ export interface AttentionOptions {
   readonly segments: boolean;
   /** Query heads for each key head. */
   readonly group: number;
-  readonly kinds: readonly Exclude<ArgumentKind, "word">[];
+  readonly kinds: readonly Memory[];
+  /** f16 for heads of a multiple of 4. */
+  readonly out: "write" | "write16";
 }
 
 export const attentionPointers = ({ keyMask, segments }: AttentionOptions): readonly string[] => [
@@ -67,15 +68,15 @@ const range = (count: number): readonly number[] => Array.from({ length: count }
 const COMPONENTS = ["x", "y", "z", "w"] as const;
 
 /** Own segment of a query, looked for among the offsets, which are integers in memory that holds f32. */
-const segmentOf = ({ word, at }: KernelScope): string => `
+const segmentOf = ({ word, load }: KernelScope): string => `
   for (var s = 0u; s < ${word("segments")}; s++) {
-    let a = bitcast<u32>(${at("offsets", "s")});
-    let b = bitcast<u32>(${at("offsets", "s + 1u")});
+    let a = bitcast<u32>(${load("offsets", "s")});
+    let b = bitcast<u32>(${load("offsets", "s + 1u")});
     if (token >= a && token < b) { first = a; end = min(end, b); }
   }`;
 
 export function attentionKernel(options: AttentionOptions): Uint8Array {
-  const { headDim, scale, causal, window, keyMask, segments, group, kinds } = options;
+  const { headDim, scale, causal, window, keyMask, segments, group, kinds, out } = options;
   const { queries, keys } = blocksOf(headDim);
   const fours = Math.ceil(headDim / 4);
   const invocations = queries * PARTS;
@@ -93,22 +94,21 @@ export function attentionKernel(options: AttentionOptions): Uint8Array {
   return gpuKernel({
     name: "attention",
     args: [
-      pointer("out", "write"),
+      pointer("out", out),
       ...attentionPointers(options).map((name, i) => pointer(name, kinds[i])),
       ...words(...attentionNames(options)),
     ],
     element: "f32",
     workgroup: invocations,
     write: (scope) => {
-      const { word, at } = scope;
+      const { word, load, load4, store, storePair } = scope;
       /** Four numbers of a line; what lies behind the last number is 0. */
       const four = (from: string, start: string, d: string): string =>
-        `vec4<f32>(${range(4)
-          .map((c) => {
-            const value = at(from, `${start} + ${c}u`);
-            return headDim % 4 === 0 ? value : `select(0.0f, ${value}, ${d} + ${c}u < ${headDim}u)`;
-          })
-          .join(", ")})`;
+        headDim % 4 === 0
+          ? load4(from, start)
+          : `vec4<f32>(${range(4)
+              .map((c) => `select(0.0f, ${load(from, `${start} + ${c}u`)}, ${d} + ${c}u < ${headDim}u)`)
+              .join(", ")})`;
       const place = (i: number): string => `(lane + ${i * invocations}u)`;
       const inside = (i: number): string =>
         (i + 1) * invocations > keys * fours ? `if (${place(i)} < ${keys * fours}u) ` : "";
@@ -131,7 +131,7 @@ export function attentionKernel(options: AttentionOptions): Uint8Array {
       });
       const seen = (j: number): string => {
         const mask = keyMask
-          ? ` && ${at("mask", `batch * ${word("keys")} + min(key${j}, ${word("keys")} - 1u)`)} != 0.0f`
+          ? ` && ${load("mask", `batch * ${word("keys")} + min(key${j}, ${word("keys")} - 1u)`)} != 0.0f`
           : "";
         return `let key${j} = block + part * ${ownKeys.length}u + ${j}u;
     let s${j} = select(${LOWEST}, (d${j}.x + d${j}.y + d${j}.z + d${j}.w) * ${f32(scale)}, key${j} >= first && key${j} < end${mask});`;
@@ -140,11 +140,16 @@ export function attentionKernel(options: AttentionOptions): Uint8Array {
         const own = range(Math.min(PARTS, fours - chunk * PARTS));
         const f = `${chunk * PARTS}u + part`;
         const guard = own.length < PARTS ? ` && part < ${own.length}u` : "";
-        const stores = COMPONENTS.map((component, c) => {
+        const pairs = [0, 2].map((c) => {
+          const [first, second] = [COMPONENTS[c], COMPONENTS[c + 1]];
+          return storePair("out", `line + (${f}) * 4u + ${c}u`, `sum.${first}`, `sum.${second}`);
+        });
+        const singles = COMPONENTS.map((component, c) => {
           const d = `(${f}) * 4u + ${c}u`;
           const within = (chunk + 1) * PARTS * 4 > headDim ? `if (${d} < ${headDim}u) ` : "";
-          return `${within}{ ${at("out", `line + ${d}`)} = sum.${component}; }`;
+          return `${within}{ ${store("out", `line + ${d}`, `sum.${component}`)} }`;
         });
+        const stores = out === "write16" ? pairs : singles;
         return `workgroupBarrier();
   ${own.map((i) => `${flat(`(part * ${PARTS}u + ${i}u) * ${queries}u + own`)} = acc${chunk * PARTS + i} * share;`).join(" ")}
   workgroupBarrier();

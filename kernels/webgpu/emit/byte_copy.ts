@@ -1,9 +1,6 @@
 /** Bytes in another order, and bytes put between others. */
-import type { ArgumentKind } from "../device/code.ts";
-import { pointer, words } from "./kernel.ts";
+import { type Memory, pointer, words } from "./kernel.ts";
 import { byteKernel, moveKernel } from "./move.ts";
-
-type Memory = Exclude<ArgumentKind, "word">;
 
 const range = (count: number): readonly number[] => Array.from({ length: count }, (_, i) => i);
 

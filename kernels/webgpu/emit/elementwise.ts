@@ -1,9 +1,8 @@
 /** One pass over strided operands: a scalar expression, or a copy of words. */
 import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
 import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
-import type { ArgumentKind } from "../device/code.ts";
 import { lowerExpr, mathFor } from "./expr.ts";
-import { gpuKernel, type KernelArgument, pointer, words } from "./kernel.ts";
+import { gpuKernel, isHalf, type KernelArgument, type Memory, pointer, words } from "./kernel.ts";
 
 const WORKGROUP = 256;
 
@@ -12,7 +11,9 @@ export type OperandType = "f32" | "i32" | "u8";
 export interface ElementwiseOptions {
   /** What is computed; nothing copies the only operand's bits. */
   readonly expr: ScalarExpr | undefined;
-  readonly operands: readonly { readonly dtype: OperandType; readonly kind: Exclude<ArgumentKind, "word"> }[];
+  readonly operands: readonly { readonly dtype: OperandType; readonly kind: Memory }[];
+  /** f16 for an output that is dense and of an even size. */
+  readonly out?: "write" | "write16";
   /** Axes outside of the innermost one. */
   readonly outer: number;
 }
@@ -33,25 +34,30 @@ export const elementwiseNames = ({ operands, outer }: ElementwiseOptions): reado
 export const elementwiseGrid = (sizes: readonly Dim[]): Dim => ceilDiv(mul(...sizes), WORKGROUP);
 
 export function elementwiseKernel(options: ElementwiseOptions): Uint8Array {
-  const { expr, operands, outer } = options;
+  const { expr, operands, outer, out = "write" } = options;
   const args: KernelArgument[] = [
-    pointer("out", "write"),
+    pointer("out", out),
     ...operands.map(({ kind }, i) => pointer(`in${i}`, kind)),
     ...words(...elementwiseNames(options)),
   ];
   // Bits that are copied may be no f32, and other types have no memory of their own.
-  const asWords = expr === undefined || operands.some(({ dtype }) => dtype !== "f32");
+  const hasHalves = isHalf(out) || operands.some(({ kind }) => isHalf(kind));
+  const asWords = hasHalves || expr === undefined || operands.some(({ dtype }) => dtype !== "f32");
   return gpuKernel({
     name: expr === undefined ? "copy" : "elementwise",
     args,
-    element: asWords ? "u32" : "f32",
+    element: asWords && !hasHalves ? "u32" : "f32",
     workgroup: WORKGROUP,
-    write: ({ word, at, byte }) => {
+    write: ({ word, at, byte, load: loadNumber, storePair }) => {
       const place = (operand: number): string =>
         [`x * ${word(`step${operand}`)}`, ...range(outer).map((a) => `i${a} * ${word(`stride${operand}_${a}`)}`)].join(
           " + ",
         );
-      const load = ({ dtype }: ElementwiseOptions["operands"][number], i: number): string => {
+      const load = ({ dtype, kind }: ElementwiseOptions["operands"][number], i: number): string => {
+        if (isHalf(kind)) {
+          const value = loadNumber(`in${i}`, `p${i + 1}`);
+          return expr === undefined ? `bitcast<u32>(${value})` : value;
+        }
         if (dtype !== "u8") {
           const value = at(`in${i}`, `p${i + 1}`);
           return !asWords || expr === undefined
@@ -68,18 +74,30 @@ export function elementwiseKernel(options: ElementwiseOptions): Uint8Array {
         .map((a) => `let i${a} = rest % ${word(`size${a}`)};\n  rest = rest / ${word(`size${a}`)};`);
       const values = operands.map((_, i) => `a${i}`);
       const { code, result } = expr === undefined ? { code: "", result: "a0" } : lowerExpr(expr, values);
-      return `${expr === undefined ? "" : mathFor(1)}
-fn run(item: u32, lane: u32) {
-  let element = item * ${WORKGROUP}u + lane;
-  if (element >= ${total}) { return; }
-  let x = element % ${word("inner")};
+      const body = `let x = element % ${word("inner")};
   var rest = element / ${word("inner")};
   ${split.join("\n  ")}
   ${range(operands.length + 1)
     .map((i) => `let p${i} = ${place(i)};`)
     .join("\n  ")}
   ${operands.map((operand, i) => `let a${i} = ${load(operand, i)};`).join("\n  ")}
-  ${code}
+  ${code}`;
+      if (isHalf(out))
+        return `${mathFor(1)}
+fn number_at(element: u32) -> f32 {
+  ${body}
+  return ${result};
+}
+fn run(item: u32, lane: u32) {
+  let element = (item * ${WORKGROUP}u + lane) * 2u;
+  if (element >= ${total}) { return; }
+  ${storePair("out", "element", "number_at(element)", "number_at(element + 1u)")}
+}`;
+      return `${expr === undefined ? "" : mathFor(1)}
+fn run(item: u32, lane: u32) {
+  let element = item * ${WORKGROUP}u + lane;
+  if (element >= ${total}) { return; }
+  ${body}
   ${at("out", "p0")} = ${asWords && expr !== undefined ? `bitcast<u32>(${result})` : result};
 }`;
     },

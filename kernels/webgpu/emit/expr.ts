@@ -66,6 +66,8 @@ const OPS: Readonly<Record<string, Spelling>> = {
   le: (of, a, b) => `select(${of(0)}, ${of(1)}, ${a} <= ${b})`,
   eq: (of, a, b) => `select(${of(0)}, ${of(1)}, ${a} == ${b})`,
   cast: (_, x) => x,
+  // Rounded as it is written.
+  narrow: (_, x) => x,
   where: (of, c, a, b) => `select(${b}, ${a}, ${c} != ${of(0)})`,
 };
 

@@ -1,9 +1,6 @@
 /** Rows found by an index: `gather` (rows of a table) and `take_row` (one row of each batch); patches of pictures. */
-import type { ArgumentKind } from "../device/code.ts";
-import { pointer, words } from "./kernel.ts";
+import { type Memory, pointer, words } from "./kernel.ts";
 import { type MovedBytes, moveKernel } from "./move.ts";
-
-type Memory = Exclude<ArgumentKind, "word">;
 
 /** Arguments: output, rows, indices; elements of the output, width, elements from entry to entry of an index, and from row to row. */
 export function lookupKernel(bytes: MovedBytes, rows: Memory, indices: Memory): Uint8Array {

@@ -4,9 +4,8 @@
  */
 import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
 import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
-import type { ArgumentKind } from "../device/code.ts";
 import { lowerExpr, mathFor } from "./expr.ts";
-import { gpuKernel, type KernelScope, pointer, words } from "./kernel.ts";
+import { gpuKernel, type KernelScope, type Memory, pointer, words } from "./kernel.ts";
 
 /** Rows and columns of C by a workgroup, and of each of its invocations; multiples of 4. */
 export interface GpuTile {
@@ -25,8 +24,6 @@ export const TILES: readonly [GpuTile, GpuTile] = [
   { rows: 16, columns: 32, ownRows: 4, ownColumns: 4, depth: 16, unrolled: 4 },
 ];
 
-type Memory = Exclude<ArgumentKind, "word">;
-
 export interface MatmulOptions {
   readonly tile: GpuTile;
   readonly transposed: boolean;
@@ -37,17 +34,28 @@ export interface MatmulOptions {
    * of the parts before, for `sumKernel` to add.
    */
   readonly epilogue: ScalarExpr | undefined;
-  readonly kinds: { readonly a: Memory; readonly b: Memory; readonly operands: readonly Memory[] };
+  readonly kinds: {
+    /** f16 where N is even. */
+    readonly out: "write" | "write16";
+    readonly a: Memory;
+    readonly b: Memory;
+    readonly operands: readonly Memory[];
+  };
 }
 
 /** `chunk`: steps of K of a part, a multiple of what is staged; `elements`: those of C. */
-export const matmulNames = ({ kinds, epilogue }: Pick<MatmulOptions, "kinds" | "epilogue">): readonly string[] => [
+export const matmulNames = ({
+  kinds,
+  epilogue,
+}: Pick<MatmulOptions, "epilogue"> & {
+  readonly kinds: { readonly operands: readonly unknown[] };
+}): readonly string[] => [
   ...["m", "n", "k", "a_batch", "a_row", "b_batch", "b_row"],
   ...(epilogue === undefined ? ["chunk", "elements"] : []),
   ...kinds.operands.flatMap((_, i) => [`o${i}_batch`, `o${i}_row`, `o${i}_column`]),
 ];
 
-export const matmulGrid = (m: Dim, n: Dim, batch: Dim, { rows, columns }: GpuTile): Dim =>
+export const matmulGrid = (m: Dim, n: Dim, batch: Dim, { rows, columns }: Pick<GpuTile, "rows" | "columns">): Dim =>
   mul(batch, ceilDiv(m, rows), ceilDiv(n, columns));
 
 const range = (count: number): readonly number[] => Array.from({ length: count }, (_, i) => i);
@@ -79,7 +87,7 @@ function staging(
   { depth: staged, unrolled }: GpuTile,
   invocations: number,
   whole: boolean,
-  { at }: KernelScope,
+  { load }: KernelScope,
 ): readonly [string, string, string] {
   const { name, lines, count, first, alongK, batch, step, base } = side;
   const fours = lines / 4;
@@ -100,7 +108,7 @@ function staging(
       const line = `min(${first} + ${four} * 4u + ${p}u, ${count} - 1u)`;
       const place = alongK ? `${line} * ${step} + ${depth}` : `${depth} * ${step} + ${line}`;
       declare.push(`let ${name}_at${i}_${p} = ${batch} + ${place};`);
-      const read = at(name, `${name}_at${i}_${p} + at_k${alongK ? "" : ` * ${step}`}`);
+      const read = load(name, `${name}_at${i}_${p} + at_k${alongK ? "" : ` * ${step}`}`);
       return `${name}${i}.${part} = ${whole ? read : `select(0.0f, ${read}, at_k + ${depth} < end_k)`};`;
     });
     const guard = (i + 1) * invocations > entries ? `if (${s} < ${entries}u) ` : "";
@@ -124,7 +132,7 @@ export function matmulKernel(options: MatmulOptions): Uint8Array {
   return gpuKernel({
     name: "matmul",
     args: [
-      pointer("out", "write"),
+      pointer("out", kinds.out),
       pointer("a", kinds.a),
       pointer("b", kinds.b),
       ...kinds.operands.map((kind, i) => pointer(`o${i}`, kind)),
@@ -133,7 +141,7 @@ export function matmulKernel(options: MatmulOptions): Uint8Array {
     element: "f32",
     workgroup: invocations,
     write: (scope) => {
-      const { word, at } = scope;
+      const { word, load, storePair, store: storeOne } = scope;
       const sides: readonly Side[] = [
         {
           ...{ name: "a", lines: rows, count: word("m"), first: "row0", alongK: true },
@@ -164,12 +172,19 @@ export function matmulKernel(options: MatmulOptions): Uint8Array {
           const { code, result } = lowerExpr(epilogue ?? { input: 0 }, inputs, 4);
           const reads = kinds.operands.map((_, o) => {
             const from = `batch * ${word(`o${o}_batch`)} + r * ${word(`o${o}_row`)}`;
-            const values = PARTS.map((part) => at(`o${o}`, `p${o} + c.${part} * ${word(`o${o}_column`)}`));
+            const values = PARTS.map((part) => load(`o${o}`, `p${o} + c.${part} * ${word(`o${o}_column`)}`));
             return `let p${o} = ${from}; let e${o} = vec4<f32>(${values.join(", ")});`;
           });
-          const stores = PARTS.map(
-            (part, p) => `if (first + ${p}u < ${word("n")}) { ${at("out", `line + first + ${p}u`)} = result.${part}; }`,
-          );
+          const stores =
+            kinds.out === "write16"
+              ? [0, 2].map((p) => {
+                  const pair = storePair("out", `line + first + ${p}u`, `result.${PARTS[p]}`, `result.${PARTS[p + 1]}`);
+                  return `if (first + ${p}u < ${word("n")}) { ${pair} }`;
+                })
+              : PARTS.map((part, p) => {
+                  const one = storeOne("out", `line + first + ${p}u`, `result.${part}`);
+                  return `if (first + ${p}u < ${word("n")}) { ${one} }`;
+                });
           return `{ let first = column + ${f * across * 4}u;
       let c = min(vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(${word("n")} - 1u));
       ${reads.join("\n      ")}

@@ -1,22 +1,44 @@
 /** What kernels with an invocation for each number of a product share. */
+import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
+import { lowerExpr, mathFor } from "./expr.ts";
 import type { KernelScope } from "./kernel.ts";
 import type { MatmulOptions } from "./matmul.ts";
 
-/** Which number of the result an invocation computes: `element`, and with it `batch`, row `r` and column `c`. */
-export const elementPlace = (
-  { word }: KernelScope,
+/**
+ * Module scope and `run`: each invocation computes a number of the result, or two neighbours where they are a word.
+ * @param sum statements that define `sum` at `batch`, row `r` and column `c` of `element`
+ */
+export function elementRun(
+  scope: KernelScope,
+  { out, operands }: Pick<MatmulOptions["kinds"], "out" | "operands">,
+  epilogue: ScalarExpr,
   workgroup: number,
-): string => `let element = item * ${workgroup}u + lane;
-  if (element >= ${word("elements")}) { return; }
+  sum: string,
+): string {
+  const { word, load, store, storePair } = scope;
+  const { code, result } = lowerExpr(epilogue, ["sum", ...operands.map((_, o) => `e${o}`)]);
+  const reads = operands.map((_, o) => {
+    const place = `batch * ${word(`o${o}_batch`)} + r * ${word(`o${o}_row`)} + c * ${word(`o${o}_column`)}`;
+    return `let e${o} = ${load(`o${o}`, place)};`;
+  });
+  const each = out === "write16" ? 2 : 1;
+  return `${mathFor(1)}
+fn number_at(element: u32) -> f32 {
   let c = element % ${word("n")};
   let r = (element / ${word("n")}) % ${word("m")};
-  let batch = element / (${word("n")} * ${word("m")});`;
-
-/** The epilogue's operands at that place: `e0` and on. */
-export const operandReads = ({ word, at }: KernelScope, { operands }: MatmulOptions["kinds"]): string =>
-  operands
-    .map((_, o) => {
-      const place = `batch * ${word(`o${o}_batch`)} + r * ${word(`o${o}_row`)} + c * ${word(`o${o}_column`)}`;
-      return `let e${o} = ${at(`o${o}`, place)};`;
-    })
-    .join("\n  ");
+  let batch = element / (${word("n")} * ${word("m")});
+  ${sum}
+  ${reads.join("\n  ")}
+  ${code}
+  return ${result};
+}
+fn run(item: u32, lane: u32) {
+  let element = (item * ${workgroup}u + lane) * ${each}u;
+  if (element >= ${word("elements")}) { return; }
+  ${
+    each === 1
+      ? store("out", "element", "number_at(element)")
+      : storePair("out", "element", "number_at(element)", "number_at(element + 1u)")
+  }
+}`;
+}

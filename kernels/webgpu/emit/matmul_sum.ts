@@ -1,15 +1,15 @@
 /** Adds what the parts of K of a product gave, and computes what follows from it. */
 import { ceilDiv, type Dim } from "../../../runtime/core/dim.ts";
-import { lowerExpr, mathFor } from "./expr.ts";
 import { gpuKernel, pointer, words } from "./kernel.ts";
 import type { MatmulOptions } from "./matmul.ts";
-import { elementPlace, operandReads } from "./matmul_element.ts";
+import { elementRun } from "./matmul_element.ts";
 
 const WORKGROUP = 128;
 
 export const sumGrid = (elements: Dim): Dim => ceilDiv(elements, WORKGROUP);
 
-export interface SumOptions extends Pick<MatmulOptions, "kinds"> {
+export interface SumOptions {
+  readonly kinds: Pick<MatmulOptions["kinds"], "out" | "operands">;
   /** Input 0 is the product; the others are the operands. */
   readonly epilogue: NonNullable<MatmulOptions["epilogue"]>;
 }
@@ -26,7 +26,7 @@ export function sumKernel(options: SumOptions): Uint8Array {
   return gpuKernel({
     name: "matmul_sum",
     args: [
-      pointer("out", "write"),
+      pointer("out", kinds.out),
       pointer("parts", "read"),
       ...kinds.operands.map((kind, i) => pointer(`o${i}`, kind)),
       ...words(...sumNames(options)),
@@ -34,17 +34,15 @@ export function sumKernel(options: SumOptions): Uint8Array {
     element: "f32",
     workgroup: WORKGROUP,
     write: (scope) => {
-      const { word, at } = scope;
-      const { code, result } = lowerExpr(epilogue, ["sum", ...kinds.operands.map((_, o) => `e${o}`)]);
-      return `${mathFor(1)}
-fn run(item: u32, lane: u32) {
-  ${elementPlace(scope, WORKGROUP)}
-  ${operandReads(scope, kinds)}
-  var sum = 0.0f;
-  for (var part = 0u; part < ${word("count")}; part++) { sum += ${at("parts", `element + part * ${word("elements")}`)}; }
-  ${code}
-  ${at("out", "element")} = ${result};
-}`;
+      const part = scope.load("parts", `element + part * ${scope.word("elements")}`);
+      return elementRun(
+        scope,
+        kinds,
+        epilogue,
+        WORKGROUP,
+        `var sum = 0.0f;
+  for (var part = 0u; part < ${scope.word("count")}; part++) { sum += ${part}; }`,
+      );
     },
   });
 }

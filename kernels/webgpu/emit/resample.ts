@@ -1,6 +1,5 @@
 /** Fixed-point resampling of bytes along one axis. */
-import type { ArgumentKind } from "../device/code.ts";
-import { pointer, words } from "./kernel.ts";
+import { type Memory, pointer, words } from "./kernel.ts";
 import { byteKernel } from "./move.ts";
 
 export interface ResampleOptions {
@@ -9,7 +8,7 @@ export interface ResampleOptions {
   /** Weights are the low 16 bits, signed. */
   readonly narrow: boolean;
   /** x, starts, weights, bits. */
-  readonly kinds: readonly Exclude<ArgumentKind, "word">[];
+  readonly kinds: readonly Memory[];
 }
 
 /** Arguments: output, x, starts, weights, bits; elements of the output, outputs, length, taps, width (of lines). */

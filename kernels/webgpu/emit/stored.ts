@@ -1,8 +1,7 @@
 /** f32 rounded to the nearest f16 or bf16, ties to even, in integers: WGSL leaves the rounding of its own conversions open. */
 import { ceilDiv, type Dim } from "../../../runtime/core/dim.ts";
 import type { HalfDType } from "../../../runtime/core/dtype.ts";
-import type { ArgumentKind } from "../device/code.ts";
-import { gpuKernel, pointer, words } from "./kernel.ts";
+import { gpuKernel, type Memory, pointer, words } from "./kernel.ts";
 
 const WORKGROUP = 256;
 
@@ -31,7 +30,7 @@ const ROUND: Readonly<Record<HalfDType, string>> = {
 };
 
 /** Arguments: output, values; their count. */
-export function storedKernel(dtype: HalfDType, values: Exclude<ArgumentKind, "word">): Uint8Array {
+export function storedKernel(dtype: HalfDType, values: Memory): Uint8Array {
   return gpuKernel({
     name: "stored_as",
     args: [pointer("out", "write"), pointer("values", values), ...words("count")],
@@ -42,6 +41,33 @@ fn run(item: u32, lane: u32) {
   let element = item * ${WORKGROUP}u + lane;
   if (element >= ${word("count")}) { return; }
   ${at("out", "element")} = rounded(${at("values", "element")});
+}`,
+  });
+}
+
+/** Two f16 a word. Arguments: output, values, f32; their count. */
+export function packedHalfKernel(): Uint8Array {
+  return gpuKernel({
+    name: "stored_as",
+    args: [pointer("out", "write"), pointer("values", "read"), ...words("count")],
+    element: "u32",
+    workgroup: WORKGROUP,
+    write: ({ word, at }) => `${ROUND.f16}
+fn half_of(bits: u32) -> u32 {
+  let size = rounded(bits) & 0x7fffffffu;
+  let sign = (bits >> 16u) & 0x8000u;
+  if (size > 0x7f800000u) { return sign | 0x7e00u; }
+  if (size == 0x7f800000u) { return sign | 0x7c00u; }
+  if (size >= 0x38800000u) { return sign | ((size - 0x38000000u) >> 13u); }
+  return sign | u32(bitcast<f32>(size) * 16777216.0f);
+}
+fn run(item: u32, lane: u32) {
+  let pair = item * ${WORKGROUP}u + lane;
+  let first = 2u * pair;
+  if (first >= ${word("count")}) { return; }
+  var second = 0u;
+  if (first + 1u < ${word("count")}) { second = half_of(${at("values", "first + 1u")}); }
+  ${at("out", "pair")} = half_of(${at("values", "first")}) | (second << 16u);
 }`,
   });
 }

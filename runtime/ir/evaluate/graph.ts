@@ -55,6 +55,7 @@ export const EVALUATORS: Readonly<Record<ComputedOp, Evaluate>> = {
   eq: ([a, b]) => elementwise.eq(a, b),
   where: ([c, a, b]) => elementwise.where(c, a, b),
   cast: ([x]) => refTensor("f32", x.shape, x.data),
+  narrow: ([x]) => ({ ...storedAs(x, "f16"), dtype: "f16" }),
 
   reshape: ([x], a, at) => reshape(x, sizes(a.shape, at)),
   transpose: ([x], a) => transpose(x, a.perm as readonly number[]),
@@ -67,6 +68,7 @@ export const EVALUATORS: Readonly<Record<ComputedOp, Evaluate>> = {
     );
   },
   broadcast_to: ([x], a, at) => broadcastTo(x, sizes(a.shape, at)),
+  widen: ([x]) => ({ ...x, dtype: "f32" }),
   windows: ([x], a) => windows(x, a.axis as number, a.size as number, a.step as number),
   contiguous: ([x]) => x,
 

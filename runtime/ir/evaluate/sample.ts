@@ -114,7 +114,7 @@ export function createReaders(options: SampleOptions): (node: Node) => Reader {
     const [x] = node.inputs;
     const read = readerOf(x);
     const a = node.attributes;
-    if (node.op === "reshape" || node.op === "contiguous") return read;
+    if (node.op === "reshape" || node.op === "contiguous" || node.op === "widen") return read;
     const shape = shapeOf(node);
     const own = stridesOf(shapeOf(x));
     const axis = a.axis as number;

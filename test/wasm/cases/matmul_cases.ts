@@ -178,6 +178,28 @@ const ROWS: readonly Row[] = [
   },
 ];
 
+/** Spread numbers of A: panels in groups, K in parts, whole and not. */
+const SPREAD_ROWS: readonly Row[] = [
+  {
+    name: "spread, 6x8, sizes as arguments, every access",
+    options: { rows: 6, columns: 8, spread: true, ...dynamic, ...every },
+    sizes: [
+      ...heights(6, { n: 9, k: 5, batch: 1, gap: 0 }),
+      { m: 7, n: 193, k: 193, batch: 2, gap: 3 },
+      { m: 67, n: 97, k: 384, batch: 1, gap: 1 },
+      { m: 11, n: 96, k: 389, batch: 2, gap: 0, sharedB: true },
+    ],
+  },
+  {
+    name: "spread, 4x12, sizes baked, bias",
+    options: {
+      ...{ rows: 4, columns: 12, spread: true, n: 131, k: 291, aRowStride: 293, mHint: { most: 70 } },
+      ...{ epilogue: LINEAR, operands: ["row"] },
+    },
+    sizes: [1, 2, 3, 4, 7, 65, 70].map((m) => ({ m, n: 131, k: 291, batch: 2, gap: 2 })),
+  },
+];
+
 /** A of bytes: K and panels in parts, whole and not. */
 const BYTE_ROWS: readonly Row[] = [
   {
@@ -238,5 +260,7 @@ const casesOf = (rows: readonly Row[], madd: boolean): readonly KernelCase[] =>
 export const matmulCases = (madd: boolean): readonly KernelCase[] => casesOf(ROWS, madd);
 
 export const byteMatmulCases = (madd: boolean): readonly KernelCase[] => casesOf(BYTE_ROWS, madd);
+
+export const spreadMatmulCases = (madd: boolean): readonly KernelCase[] => casesOf(SPREAD_ROWS, madd);
 
 export const moreMatmulCases = (madd: boolean): readonly KernelCase[] => casesOf(MORE_ROWS, madd);

@@ -1,0 +1,147 @@
+/**
+ * A block of rows of A times several panels of B. A tile's rows are spread for a few steps of K: each number stands four times
+ * side by side in scratch, so that all panels read factors as plain vectors from one pointer.
+ */
+import { type Code, f32, f32x4, get, i32, type Local, set, v128, when, whileLoop } from "../asm/code.ts";
+import type { KernelFrame } from "../asm/module.ts";
+import { advance, countDown, inFours, repeatWhile, wordBytes } from "./loops.ts";
+import { clearSums } from "./matmul_block.ts";
+import { gcd, type Size, type SizeValue, smaller } from "./size.ts";
+import { clearTile, loadTile, multiplyTile, placeRows, storeTile, type TileShape, tileRegisters } from "./tile.ts";
+
+/** Bytes of a tile's spread numbers: with a panel of as many steps they stay in the first-level cache. */
+const SPREAD_BYTES = 18432;
+
+/** Spreading a tile costs about what its product with one panel does, so that a few panels would spread for themselves. */
+const LEAST_COLUMNS = 96;
+const MOST_COLUMNS = 256;
+
+/** Items of a product for threads to share, where panels suffice. */
+const ITEMS = 16;
+
+/** Most operations of an item: some milliseconds on slow machines. */
+const ITEM_FLOPS = 5e7;
+
+/** Steps of K that are spread at once. */
+const spreadSteps = ({ rows }: Pick<TileShape, "rows">): number => Math.floor(SPREAD_BYTES / (16 * rows));
+
+/** What the panels of a grid item follow from. */
+export interface SpreadSizes {
+  readonly columns: number;
+  readonly n: Size;
+  readonly k: Size;
+  /** Rows of a block at most. */
+  readonly blockRows: number;
+  /** Blocks of rows, where they are known, else 1. */
+  readonly blocks: number;
+}
+
+/** Panels of a grid item. */
+export function panelsOfSpread({ columns, n, k, blockRows, blocks }: SpreadSizes): number {
+  const least = Math.ceil(LEAST_COLUMNS / columns);
+  if (n === "argument" || k === "argument") return least;
+  const panels = Math.ceil(n / columns);
+  const most = Math.min(MOST_COLUMNS / columns, ITEM_FLOPS / (2 * k * blockRows * columns), (panels * blocks) / ITEMS);
+  const groups = Math.ceil(panels / Math.max(least, Math.floor(most)));
+  return Math.ceil(panels / groups);
+}
+
+/** Bytes of the numbers of one tile. */
+export const spreadBytes = (tile: Pick<TileShape, "rows">): number => 16 * tile.rows * spreadSteps(tile);
+
+export interface SpreadBlock {
+  readonly tile: TileShape;
+  /** First element of the block's rows of A. Moves. */
+  readonly a: Local;
+  /** Elements between rows of A. */
+  readonly aRow: SizeValue;
+  /** The first panel; panels lie one behind the other. Moves. */
+  readonly b: Local;
+  /** Panels of the block, at least one. */
+  readonly panels: Local;
+  /** Bytes between the sums of two panels. */
+  readonly sumBytes: number;
+  /** Where spread numbers go. */
+  readonly spread: Code;
+  readonly k: Size;
+  readonly kSteps: SizeValue;
+  /** Rows of the block. */
+  readonly height: Local;
+  /** Rows that may be left behind whole tiles. */
+  readonly rests: readonly number[];
+}
+
+/** Spreads `left` steps of the rows at `pointers`, which move. */
+function spreadRows(pointers: readonly Local[], to: Local, counter: Local, left: Code): Code {
+  const steps = (count: number): Code => [
+    pointers.map((pointer, r) =>
+      Array.from({ length: count }, (_, s) =>
+        v128.store(get(to), f32x4.splat(f32.load(get(pointer), 4 * s)), 16 * (s * pointers.length + r)),
+      ),
+    ),
+    pointers.map((pointer) => advance(pointer, i32.of(4 * count))),
+    advance(to, i32.of(16 * pointers.length * count)),
+  ];
+  return inFours(counter, left, steps(4), steps(1));
+}
+
+/** Leaves the sums of every panel in scratch, one panel's behind the other's. Every sum is one chain in ascending K. */
+export function multiplySpread(frame: KernelFrame, block: SpreadBlock): Code {
+  const { tile, a, aRow, b, panels, sumBytes, k, kSteps, height, rests } = block;
+  const { rows, columns } = tile;
+  const most = spreadSteps(tile);
+  const atOnce = k !== "argument" && k <= most;
+  const multipleOf = k === "argument" ? 1 : atOnce ? k : gcd(k, most);
+  const registers = tileRegisters(frame, tile);
+  const [steps, stepsLeft, aTile, left, tileSums] = frame.locals("i32", 5);
+  const [to, counter, panel, panelsLeft, sums] = frame.locals("i32", 5);
+  const [factors, at, end] = frame.locals("i32", 3);
+  const pointers = frame.locals("i32", rows);
+
+  const multiply = (count: number): Code => [
+    placeRows(pointers.slice(0, count), get(aTile), aRow.times(4)),
+    set(to, get(factors)),
+    spreadRows(pointers.slice(0, count), to, counter, get(steps)),
+    set(panel, get(b)),
+    set(sums, get(tileSums)),
+    set(panelsLeft, get(panels)),
+    countDown(panelsLeft, [
+      set(at, get(panel)),
+      set(to, get(factors)),
+      set(end, i32.add(get(panel), i32.mul(get(steps), i32.of(4 * columns)))),
+      atOnce ? clearTile(registers, count) : loadTile(registers, count, sums, 4 * columns),
+      multiplyTile(registers, { a: [to], spreadRows: count, b: at, end, multipleOf }),
+      storeTile(registers, count, sums, 4 * columns),
+      advance(panel, kSteps.times(4 * columns)),
+      advance(sums, i32.of(sumBytes)),
+    ]),
+  ];
+  const allRows = [
+    set(aTile, get(a)),
+    set(tileSums, get(frame.scratch)),
+    set(left, get(height)),
+    whileLoop(i32.geS(get(left), i32.of(rows)), [
+      multiply(rows),
+      advance(aTile, aRow.times(4 * rows)),
+      advance(tileSums, i32.of(4 * columns * rows)),
+      advance(left, i32.of(-rows)),
+    ]),
+    rests.map((count) => when(i32.eq(get(left), i32.of(count)), multiply(count))),
+  ];
+  const begin = set(factors, block.spread);
+  if (atOnce) return [begin, set(steps, kSteps.read), allRows];
+  return [
+    begin,
+    set(sums, get(frame.scratch)),
+    set(panelsLeft, get(panels)),
+    countDown(panelsLeft, [clearSums(registers, at, left, get(sums), get(height)), advance(sums, i32.of(sumBytes))]),
+    set(stepsLeft, kSteps.read),
+    repeatWhile(get(stepsLeft), [
+      set(steps, smaller(i32.of(most), get(stepsLeft))),
+      allRows,
+      advance(a, wordBytes(get(steps))),
+      advance(b, i32.mul(get(steps), i32.of(4 * columns))),
+      set(stepsLeft, i32.sub(get(stepsLeft), get(steps))),
+    ]),
+  ];
+}

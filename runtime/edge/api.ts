@@ -1,0 +1,110 @@
+/** Types of a frozen folder's encoder. Imports nothing: this file is copied beside the folder's code. */
+
+/** Dense host data. */
+export interface FrozenTensor {
+  readonly dtype: "f32" | "f16" | "bf16" | "i64" | "i32" | "u8" | "i8" | "bool";
+  readonly shape: readonly number[];
+  readonly data: Float32Array | Int32Array | Uint8Array;
+}
+
+/** Decoded pixels: RGB, row-major. */
+export interface FrozenPixels {
+  readonly width: number;
+  readonly height: number;
+  readonly channels: 3;
+  readonly data: Uint8Array;
+}
+
+/** A picture: a file's bytes, in a format that the folder was frozen with, or pixels. */
+export type FrozenImage = Uint8Array | ArrayBuffer | Blob | FrozenPixels;
+
+/** Samples of a recording: one array for each channel, full scale at -1 and 1. */
+export interface FrozenSamples {
+  readonly sampleRate: number;
+  readonly channels: readonly Float32Array[];
+}
+
+/** A recording: a WAV file's bytes, where the folder was frozen with them, or samples. */
+export type FrozenAudio = Uint8Array | ArrayBuffer | Blob | FrozenSamples;
+
+/** What to encode, each kind by its own tower; or a tower's own tensors by their Hugging Face names. */
+export interface FrozenInputs {
+  readonly images?: readonly FrozenImage[];
+  readonly texts?: readonly string[];
+  readonly audio?: readonly FrozenAudio[];
+  readonly [tensor: string]:
+    | readonly FrozenImage[]
+    | readonly string[]
+    | readonly FrozenAudio[]
+    | FrozenTensor
+    | undefined;
+}
+
+export interface FrozenEncodeOptions {
+  /** Names of the results that are wanted; all unless given. */
+  readonly outputs?: readonly string[];
+  readonly signal?: AbortSignal;
+  /** Milliseconds from now, or a time. */
+  readonly deadline?: number | Date;
+}
+
+/** Results under the names that Hugging Face uses. */
+export interface FrozenResult {
+  /** [batch, projection], not normalised. */
+  readonly image_embeds?: FrozenTensor;
+  /** [batch, projection], not normalised. */
+  readonly text_embeds?: FrozenTensor;
+  /** [batch, tokens, width] */
+  readonly last_hidden_state?: FrozenTensor;
+  /** [batch, width] */
+  readonly pooler_output?: FrozenTensor;
+  /** [batch, width] */
+  readonly sentence_embedding?: FrozenTensor;
+}
+
+/** What loading did. */
+export interface FrozenReport {
+  readonly modelType: string;
+  /** Version of fovea that froze the model. */
+  readonly fovea: string;
+  readonly target: string;
+  /** Bytes of weights on the device. */
+  readonly weightBytes: number;
+  /** Most bytes of device memory. */
+  readonly memoryBytes: number;
+  /** Most pixels of a picture. */
+  readonly maxPixels: number;
+  /** Artifacts whose results were compared with their expectations, the values compared of those there are, and how long it took. */
+  readonly proofs: { readonly artifacts: number; readonly compared: number; readonly of: number; readonly ms: number };
+  readonly loadMs: number;
+}
+
+/** A frozen encoder. Calls may overlap; they run one after another. */
+export interface FrozenEncoder {
+  /** `model_type` of the configuration. */
+  readonly modelType: string;
+  /** Factor of image-text similarities, for models that have one. */
+  readonly logitScale: number | undefined;
+  /** Added to scaled image-text similarities. */
+  readonly logitBias: number;
+  /** Whether probabilities of labels are made of all of them together, or of each alone. */
+  readonly scoring: "softmax" | "sigmoid";
+  readonly report: FrozenReport;
+  encode(inputs: FrozenInputs, options?: FrozenEncodeOptions): Promise<FrozenResult>;
+  /** Gives weights and memory back. */
+  close(): void;
+}
+
+export type FrozenAsset = ReadableStream<Uint8Array> | ArrayBuffer | Uint8Array | { readonly format: number };
+
+/** What a folder's host file gives: its modules and its files. */
+export interface FrozenHost {
+  /** Name of the runtime, for proofs and messages. */
+  readonly name: string;
+  /** Compiled code by its digest, and picture codecs by their file's name. */
+  readonly modules: Readonly<Record<string, WebAssembly.Module>>;
+  /** Milliseconds of work between two turns of the event loop. */
+  readonly sliceMs: number;
+  /** A file of the folder `assets`; a plan that came with the code is there as an object. */
+  open(name: string, env: unknown): Promise<FrozenAsset>;
+}

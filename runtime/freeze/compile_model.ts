@@ -1,0 +1,110 @@
+/** A model's components compiled for freezing: the frozen model without its weights, and its code. */
+import type { Artifact } from "../abi/artifact.ts";
+import type { EncoderModel, ModelFiles, TowerSpec } from "../abi/encoder.ts";
+import { type Sandbox, sandboxOf } from "../abi/sandbox.ts";
+import { FoveaError } from "../core/diagnostics.ts";
+import { digestBytes } from "../core/digest.ts";
+import type { KeptDType } from "../core/dtype.ts";
+import { VERSION } from "../core/version.ts";
+import { FROZEN_FORMAT, type FrozenComponent, type FrozenModel } from "../edge/frozen.ts";
+import { codeDigests, encodeArtifact } from "../exec/codec.ts";
+import type { PackItem } from "../exec/pack.ts";
+import { packItems } from "../session/build_pack.ts";
+import { firstPartyPlugins } from "../session/first_party.ts";
+import type { OpenedModel } from "../session/model_files.ts";
+import { cutComponents } from "../session/pixels.ts";
+import type { RuntimeParts } from "../session/runtime_parts.ts";
+import { type CallSettings, compileLayers, resolveSettings } from "../session/settings.ts";
+import { narrowTowers } from "./narrow.ts";
+import type { FreezeOptions } from "./options.ts";
+
+export interface CompiledModel {
+  readonly towers: readonly TowerSpec[];
+  readonly frozen: FrozenModel;
+  /** By digest. */
+  readonly code: ReadonlyMap<string, Uint8Array>;
+}
+
+export interface ModelToFreeze {
+  readonly opened: OpenedModel;
+  readonly towers: readonly TowerSpec[];
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+/** Small files that the towers have no use for are left out: tokenizers are larger than plans. */
+function filesFor(files: ModelFiles, towers: readonly TowerSpec[]): ModelFiles {
+  const readsText = towers.some((t) => t.modality === "text");
+  return Object.fromEntries(Object.entries(files).filter(([name]) => readsText || !/^tokenizer/.test(name)));
+}
+
+/** What packing takes of each weight: its packed form is what a frozen folder keeps. */
+const keepAll = (artifact: Artifact): Artifact => ({
+  ...artifact,
+  weights: artifact.weights.map((use) => ({ ...use, keep: true })),
+});
+
+function pixelComponents(model: EncoderModel, files: ModelFiles, towers: readonly TowerSpec[]) {
+  const { pixels } = towers.some((t) => t.modality === "vision") ? model.processors(files) : {};
+  return pixels === undefined ? [] : cutComponents(pixels);
+}
+
+/** @throws FoveaError `invalid_range`, `not_freezable`, and what tracing and compiling throw */
+export async function compileModel(
+  parts: RuntimeParts,
+  { opened, towers: whole, config }: ModelToFreeze,
+  options: Pick<FreezeOptions, "ranges">,
+  call: CallSettings,
+): Promise<CompiledModel> {
+  const { places, ops, host, device, options: own } = parts;
+  const layers = compileLayers(own.compile);
+  const plugins = own.plugins === undefined ? await firstPartyPlugins() : parts.plugins;
+  const towers = narrowTowers(whole, options.ranges);
+  const files = filesFor(opened.files, towers);
+  const specs = [...towers.flatMap((t) => t.components), ...pixelComponents(opened.model, files, towers)];
+  const settings = new Map(specs.map((spec) => [spec.tag, resolveSettings(spec, layers, places.home, call)]));
+  for (const [tag, { device: kind, granularity }] of settings) {
+    if (kind.value === device.kind && granularity.value === "block") continue;
+    throw new FoveaError(
+      "not_freezable",
+      `The component "${tag}" is configured with ${kind.value === device.kind ? `granularity ${granularity.value}` : `the device "${kind.value}"`} (${granularity.from}); a frozen model has its encoder's own components on the device "${device.kind}". Leave that setting out.`,
+    );
+  }
+  const wanted = specs.filter((spec) => settings.get(spec.tag)?.lazy.value === false);
+  const items = await packItems({
+    ...{ components: wanted, targets: [device.target], plugins, ops, layers, home: places.home, call },
+    findPlace: (place) => host.originalPlace(place),
+    onCompiled: (done, total, item) => own.onProgress?.({ phase: "compile", modality: "", done, total, item }),
+  });
+  const code = new Map(items.flatMap(({ compiled }) => [...compiled.code]));
+  const artifacts: Artifact[] = [];
+  const positions = new Map<string, number>();
+  const place = ({ compiled }: PackItem): number => {
+    const artifact = keepAll(compiled.artifact);
+    const digest = digestBytes(encodeArtifact(artifact));
+    const known = positions.get(digest) ?? artifacts.push(artifact) - 1;
+    positions.set(digest, known);
+    return known;
+  };
+  const components = specs.map(
+    ({ tag, symbols }): FrozenComponent => ({
+      ...{ tag, symbols },
+      dtype: settings.get(tag)?.dtype.value as KeptDType,
+      ranges: items.filter((i) => i.tag === tag).map((item) => ({ box: item.box, artifact: place(item) })),
+    }),
+  );
+  const needed = [...new Set(artifacts.flatMap((artifact) => codeDigests(artifact)))].sort();
+  const sandboxes = needed.flatMap((digest): [string, Sandbox][] => {
+    const sandbox = sandboxOf(code.get(digest) ?? new Uint8Array());
+    return sandbox === undefined ? [] : [[digest, sandbox]];
+  });
+  return {
+    towers,
+    code: new Map(needed.map((digest) => [digest, code.get(digest) as Uint8Array])),
+    frozen: {
+      ...{ format: FROZEN_FORMAT, fovea: VERSION, modelType: opened.modelType, config, files },
+      modalities: towers.map((t) => t.modality),
+      ...{ target: device.target, deviceBytes: 0, maxPixels: 0, logitBias: 0 },
+      ...{ components, artifacts, code: needed, sandboxes: Object.fromEntries(sandboxes), weights: [], shards: [] },
+    },
+  };
+}

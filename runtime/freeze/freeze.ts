@@ -1,0 +1,187 @@
+/** `runtime.freeze`: a model as a folder that runs where no code may be made. */
+import type { ModelFiles } from "../abi/encoder.ts";
+import { FoveaError } from "../core/diagnostics.ts";
+import { boxText } from "../core/range.ts";
+import type { FrozenModel } from "../edge/frozen.ts";
+import { ProofError, proveArtifact } from "../exec/prove.ts";
+import type { TensorSource } from "../exec/weights/tensor_source.ts";
+import { openCalibrated } from "../session/load_model.ts";
+import { readLogits } from "../session/logits.ts";
+import { openFiles, wantedTowers } from "../session/model_access.ts";
+import { openModel, readJson } from "../session/model_files.ts";
+import type { RuntimeParts } from "../session/runtime_parts.ts";
+import { type CallSettings, dtypeOf } from "../session/settings.ts";
+import type { ModelSource } from "../session/source.ts";
+import { type CompiledModel, compileModel, type ModelToFreeze } from "./compile_model.ts";
+import { type ChosenCode, chooseCode } from "./edge_code.ts";
+import { folderFiles } from "./folder_files.ts";
+import { hostFiles, type WasmFile } from "./host_files.ts";
+import { type Accounted, accountMemory, fittingRanges, type Remedy, tooLarge } from "./memory.ts";
+import type { FreezeOptions, FrozenFolder } from "./options.ts";
+import { writeWeights } from "./weight_shards.ts";
+
+/** What Cloudflare Workers have. */
+const MEMORY = 128 * 2 ** 20;
+/** Letters of a digest that name a file. */
+const NAME_LETTERS = 16;
+
+/** A compiled model whose memory is known. */
+interface Sized {
+  readonly model: CompiledModel;
+  readonly accounted: Accounted;
+}
+
+/** Tries what would take less memory. */
+async function remedies(
+  parts: RuntimeParts,
+  given: ModelToFreeze,
+  options: FreezeOptions,
+  sized: Sized,
+  call: CallSettings,
+): Promise<readonly Remedy[]> {
+  const { limit } = sized.accounted.memory;
+  const found: Remedy[] = [];
+  const ranged = (model: CompiledModel, accounted: Accounted, before: string): void => {
+    const { total } = accounted.memory;
+    if (total <= limit) {
+      if (before !== "") found.push({ option: before, total });
+      return;
+    }
+    const fits = fittingRanges(parts, model, accounted);
+    if (fits === undefined) return;
+    const text = [...new Set(fits.map(([symbol, min, max]) => `--ranges ${symbol}=${min}..${max}`))].join(" ");
+    found.push({ option: before === "" ? text : `${before} ${text}`, total: limit });
+  };
+  ranged(sized.model, sized.accounted, "");
+  const ends = Object.entries(options.ranges ?? {}).filter(([, own]) => own.length > 1);
+  if (ends.length > 0) {
+    const whole = Object.fromEntries(
+      Object.entries(options.ranges ?? {}).map(([name, own]) => [name, [[own[0][0], own.at(-1)?.[1] ?? own[0][1]]]]),
+    ) as FreezeOptions["ranges"] & object;
+    const fewer = await compileModel(parts, given, { ranges: whole }, call);
+    const accounted = accountMemory(parts, fewer, limit);
+    if (accounted.memory.total <= limit) {
+      found.push({ option: `one range of ${ends.map(([name]) => name).join(" and ")}`, total: accounted.memory.total });
+    }
+  }
+  if (call.dtype !== "int8") {
+    const small = await compileModel(parts, given, options, { ...call, dtype: "int8" });
+    ranged(small, accountMemory(parts, small, limit), "--dtype int8");
+  }
+  return found;
+}
+
+/** What is frozen was proven in full on the machine that froze it. @throws ProofError */
+async function proveAll({ device }: RuntimeParts, { frozen, code }: CompiledModel): Promise<void> {
+  await device.load(code);
+  for (const { tag, ranges } of frozen.components) {
+    for (const { box, artifact } of ranges) {
+      const { results } = await proveArtifact(device, frozen.artifacts[artifact]);
+      const failure = [...results.values()].find((r) => !r.pass);
+      if (failure !== undefined) throw new ProofError(tag, boxText(box) || "no symbols", failure);
+    }
+  }
+}
+
+/** Places without code generation have the device that code is compiled for, on one thread. */
+function checkDevice({ device }: RuntimeParts): void {
+  if (device.kind === "wasm") return;
+  throw new FoveaError(
+    "not_freezable",
+    `A runtime on the device "${device.kind}" cannot freeze; create it with device: "wasm".`,
+  );
+}
+
+async function withLogits(
+  frozen: FrozenModel,
+  { opened }: ModelToFreeze,
+  weights: TensorSource,
+  dummy: boolean,
+): Promise<FrozenModel> {
+  const { logitScale, logitBias } = await readLogits(opened.model, dummy ? undefined : weights);
+  return { ...frozen, ...(logitScale === undefined ? {} : { logitScale }), logitBias };
+}
+
+/** Names of files by digest, and the codecs'. */
+function wasmFiles(model: CompiledModel, code: ChosenCode): ReadonlyMap<WasmFile, Uint8Array> {
+  return new Map([
+    ...[...model.code].map(([key, bytes]): [WasmFile, Uint8Array] => [
+      { key, file: `${key.slice(0, NAME_LETTERS)}.wasm` },
+      bytes,
+    ]),
+    ...[...code.codecs].map(([key, bytes]): [WasmFile, Uint8Array] => [{ key, file: key }, bytes]),
+  ]);
+}
+
+const usualName = (modelType: string): string => `${modelType.replace(/[^a-z0-9]+/gi, "-").toLowerCase()}-encoder`;
+
+/**
+ * Writes a model as a folder of ES modules: WebAssembly files, plan, shards of weights, the code that runs them, and an example.
+ * @throws FoveaError `too_large` with figures and what would fit, `not_freezable`, `invalid_range`, `bad_usage`, and what
+ * loading a model throws
+ */
+export async function freezeModel(
+  parts: RuntimeParts,
+  source: ModelSource,
+  folder: string,
+  options: FreezeOptions,
+): Promise<FrozenFolder> {
+  checkDevice(parts);
+  const { host } = parts;
+  const dummy = options.loadFormat === "dummy";
+  const files = await openFiles(parts, source);
+  const opened = await openModel(files, parts.encoders);
+  const config = (await readJson(files, "config.json")) as ModelFiles;
+  const given: ModelToFreeze = { opened, towers: wantedTowers(parts, opened, options.components), config };
+  const formats = options.formats ?? (given.towers.some((t) => t.modality === "vision") ? ["png"] : []);
+  const call = { ...dtypeOf(options), calibrated: options.calibration !== undefined };
+  const model = await compileModel(parts, given, options, call);
+  const accounted = accountMemory(parts, model, options.memory ?? MEMORY);
+  const { memory, deviceBytes, maxPixels } = accounted;
+  if (memory.total > memory.limit) {
+    throw tooLarge(opened.modelType, memory, await remedies(parts, given, options, { model, accounted }, call));
+  }
+  const chosen = await chooseCode(host, opened.plugin, formats);
+  await proveAll(parts, model);
+  const write = writer(parts, folder);
+  const weights = await openCalibrated(parts, { files, model: opened.model, towers: given.towers }, options);
+  let frozen: FrozenModel;
+  try {
+    const placed = await writeWeights(parts, model, weights, (name, bytes) => write(`assets/${name}`, bytes));
+    frozen = await withLogits({ ...model.frozen, deviceBytes, maxPixels, ...placed }, given, weights, dummy);
+  } finally {
+    await weights.close?.();
+  }
+  const bundled = options.weights === "bundled";
+  const wasm = wasmFiles(model, chosen);
+  const request = {
+    ...{ name: options.name ?? usualName(opened.modelType), frozen, memory, formats, bundled },
+    ...{ entry: chosen.entry, types: chosen.types },
+  };
+  const texts = [
+    ...folderFiles(request),
+    ...[...hostFiles({ wasm: [...wasm.keys()], bundled: bundled ? frozen.shards.map((s) => s.name) : undefined })].map(
+      ([name, text]) => [`hosts/${name}`, text] as const,
+    ),
+    ["assets/plan.json", JSON.stringify(frozen)] as const,
+  ];
+  for (const [name, bytes] of chosen.files) await write(`lib/${name}`, bytes);
+  for (const [{ file }, bytes] of wasm) await write(`wasm/${file}`, bytes);
+  for (const [name, text] of texts) await write(name, new TextEncoder().encode(text));
+  return {
+    ...{ folder, target: frozen.target, modules: model.code.size, shards: frozen.shards.length, memory, maxPixels },
+  };
+}
+
+/** Writes below a folder, making folders as they are needed. */
+function writer({ host }: RuntimeParts, folder: string): (name: string, bytes: Uint8Array) => Promise<void> {
+  const root = folder.replace(/(?<=.)[/\\]+$/, "");
+  const made = new Set<string>();
+  return async (name, bytes) => {
+    const path = `${root}/${name}`;
+    const above = path.slice(0, path.lastIndexOf("/"));
+    if (!made.has(above)) await host.mkdir(above);
+    made.add(above);
+    await host.writeFileAtomic(path, bytes);
+  };
+}

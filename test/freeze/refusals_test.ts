@@ -1,0 +1,68 @@
+/** What `runtime.freeze` refuses before it writes anything, with figures and what would fit. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { FoveaError, type FreezeOptions } from "../../mod.ts";
+import { repositoryPath } from "../kit/run_cli.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
+
+const MODEL = repositoryPath("examples/models/digits-clip");
+const NOWHERE = "/nowhere/at/all";
+
+async function refusal(options: FreezeOptions, model: string | Map<string, Uint8Array> = MODEL): Promise<FoveaError> {
+  await using runtime = await openRuntime({ target: "wasm-simd128", threads: 0 });
+  const error = await runtime.freeze(model, NOWHERE, options).catch((e: unknown) => e);
+  assert.ok(error instanceof FoveaError, String(error));
+  return error;
+}
+
+/** CLIP B/32's sizes without its weights. */
+const CLIP = new Map([
+  [
+    "config.json",
+    new TextEncoder().encode(
+      JSON.stringify({
+        model_type: "clip_vision_model",
+        hidden_size: 768,
+        intermediate_size: 3072,
+        num_hidden_layers: 12,
+        num_attention_heads: 12,
+        image_size: 224,
+        patch_size: 32,
+        projection_dim: 512,
+      }),
+    ),
+  ],
+]);
+
+test("a model that is too large is refused with figures, and int8 with smaller runs would fit", async () => {
+  const { code, message } = await refusal({ loadFormat: "dummy", formats: [] }, CLIP);
+  assert.equal(code, "too_large");
+  assert.match(
+    message,
+    /^This clip_vision_model model needs \d+(\.\d+)? MiB and the place gives 128 MiB: [\d.]+ MiB of code and plan, 333.6 MiB of weights, [\d.]+ MiB for the largest run, 6.8 MiB for a picture of 512 x 512\. What would fit: --dtype int8 --ranges batch=1\.\.\d \(128 MiB\)/,
+  );
+});
+
+test("a smaller interval is named where that alone helps", async () => {
+  const { code, message } = await refusal({ components: ["vision"], memory: 35 * 2 ** 20, formats: [] });
+  assert.equal(code, "too_large");
+  assert.match(message, /What would fit: --ranges batch=1\.\.\d+ \(35 MiB\)/);
+});
+
+test("where nothing helps that is said", async () => {
+  const { code, message } = await refusal({ components: ["vision"], memory: 2 ** 20, formats: [] });
+  assert.equal(code, "too_large");
+  assert.match(message, /Neither int8 nor smaller ranges would fit; take a smaller model/);
+});
+
+test("options and devices that cannot be are refused", async () => {
+  assert.equal((await refusal({ ranges: { tokens: [[1, 4]] }, components: ["vision"] })).code, "invalid_range");
+  assert.equal((await refusal({ formatz: [] } as FreezeOptions)).code, "invalid_options");
+  await using runtime = await openRuntime({ device: "reference" });
+  await assert.rejects(runtime.freeze(MODEL, NOWHERE), {
+    code: "not_freezable",
+    message: /A runtime on the device "reference" cannot freeze/,
+  });
+  await using op = await openRuntime({ target: "wasm-simd128", compile: { base: { granularity: "tower" } } });
+  await assert.rejects(op.freeze(MODEL, NOWHERE), { code: "not_freezable", message: /granularity tower/ });
+});

@@ -1,0 +1,343 @@
+// The bundled model, frozen, in workerd through miniflare (real requests), in Deno, Bun and Node: all 100 digits, the same bits
+// everywhere, kernels of files included; sizes, what the code may not use, and fovea itself without a file system. One check of
+// `npm test`; `node tools/check_edge.mjs` runs it alone.
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { buildDist } from "./build.mjs";
+import { capture, toolCommand } from "./lib/process.mjs";
+import { at, isMain, say } from "./lib/project.mjs";
+import { dryRun, installWorkerd, startWorkerd } from "./lib/workerd.mjs";
+import { setupOrExit } from "./setup.mjs";
+
+const MODEL = "examples/models/digits-clip";
+const FOLDER = ".build/edge";
+const WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
+const TEXTS = WORDS.map((word) => `a photo of the digit ${word}`);
+const PICTURES = readdirSync(at(`${MODEL}/images`)).filter((name) => name.endsWith(".png"));
+/** Formats whose codecs are WebAssembly. */
+const ENCODED = ["baseline.jpg", "lossy.webp"].map((name) => at(`test/fixtures/preprocess/decode/${name}`));
+
+/** Most bytes, compressed: code without weights and codecs, and with JPEG, PNG and WebP. */
+const CODE_LIMIT = 100e3;
+const CODECS_LIMIT = 300e3;
+/** Most milliseconds that a worker's modules may take before the first request; of several starts the quickest counts. */
+const EVALUATION_MS = 50;
+/** Functions of 1 MB, compressed, are the smallest that edges take. */
+const UNFROZEN_LIMIT = 1e6;
+
+/** What places without code generation refuse, or do not have. */
+const FORBIDDEN =
+  /WebAssembly\.(compile|instantiate|validate)|new WebAssembly\.Module|new Function|\beval\(|new Worker|SharedArrayBuffer|from ?"node:|import\("node:/;
+
+const notes = [];
+
+/** Milliseconds that modules took to evaluate, for each start. */
+const evaluations = [];
+
+const gzipped = (paths) => paths.reduce((sum, path) => sum + gzipSync(readFileSync(path)).length, 0);
+
+async function freeze(name, ...options) {
+  const out = at(`${FOLDER}/${name}`);
+  rmSync(out, { recursive: true, force: true });
+  const command = [process.execPath, at("dist/cli/main.js"), "freeze", at(MODEL), "--target", "edge", "--out", out];
+  const { code, output } = await capture([...command, "--no-cache", "--json", ...options], { cwd: at(FOLDER) });
+  if (code !== 0) throw new Error(`fovea freeze ended with code ${code}:\n${output.trimEnd()}`);
+  return out;
+}
+
+/** Sizes of a folder's code, and what it may not use. */
+function checkCode(folder) {
+  const { formats, modules } = JSON.parse(readFileSync(at("dist/edge/files.json"), "utf8"));
+  const library = readdirSync(join(folder, "lib"));
+  const own = new Set(["png", "jpeg", "webp"].flatMap((name) => formats[name].files));
+  const shared = new Set(JSON.parse(readFileSync(at("dist/edge/files.json"), "utf8")).encoder);
+  const codecs = library.filter((name) => own.has(name) && !shared.has(name));
+  const wasm = readdirSync(join(folder, "wasm"));
+  const kernels = wasm.filter((name) => !name.endsWith("_dec.wasm"));
+  const entry = ["encoder.js", "hosts/workerd.js"].map((name) => join(folder, name));
+  const code = [...library.filter((name) => !codecs.includes(name)).map((name) => join(folder, "lib", name)), ...entry];
+  const alone = gzipped([...code, ...kernels.map((name) => join(folder, "wasm", name))]);
+  const whole =
+    alone +
+    gzipped([
+      ...codecs.map((n) => join(folder, "lib", n)),
+      ...wasm.filter((n) => !kernels.includes(n)).map((n) => join(folder, "wasm", n)),
+    ]);
+  notes.push(`code ${(alone / 1e3).toFixed(1)} KB, with JPEG, PNG and WebP ${(whole / 1e3).toFixed(1)} KB (gzip)`);
+  const problems = [];
+  if (alone > CODE_LIMIT) problems.push(`the code is ${alone} bytes, compressed; at most ${CODE_LIMIT} are allowed.`);
+  if (whole > CODECS_LIMIT) problems.push(`with codecs it is ${whole} bytes; at most ${CODECS_LIMIT} are allowed.`);
+  for (const name of library) {
+    // Glue of the codecs could make code, and is given their modules instead.
+    if (modules[name].some((path) => path.includes("@jsquash/"))) continue;
+    const found = FORBIDDEN.exec(readFileSync(join(folder, "lib", name), "utf8"));
+    if (found !== null) problems.push(`lib/${name} has "${found[0]}".`);
+  }
+  const inside = library.flatMap((name) => modules[name]);
+  const compiler = inside.filter((path) => /^(runtime\/(compile|ir)|kernels\/wasm\/(asm|emit|claims))\//.test(path));
+  if (inside.length < 50) problems.push(`the bundle lists ${inside.length} modules, which cannot be all.`);
+  if (compiler.length > 0) problems.push(`the compiler is in the bundle: ${compiler.join(", ")}.`);
+  return problems;
+}
+
+const unit = (data) => {
+  const length = Math.hypot(...data);
+  return data.map((v) => v / length);
+};
+
+/** Digits that are recognised, from vectors of pictures and of their words. */
+function recognised(pictures, words) {
+  const labels = words.map(unit);
+  return PICTURES.filter((name, i) => {
+    const vector = unit(pictures[i]);
+    const scores = labels.map((label) => label.reduce((sum, v, at) => sum + v * vector[at], 0));
+    return scores.indexOf(Math.max(...scores)) === Number(name.slice(name.indexOf("-") + 1, -4));
+  }).length;
+}
+
+async function ask(url, path, body, type) {
+  const response = await fetch(
+    new URL(path, url),
+    body === undefined ? {} : { method: "POST", body, headers: { "content-type": type } },
+  );
+  const answer = await response.json();
+  if (!response.ok) throw new Error(`${path} answered with status ${response.status}: ${JSON.stringify(answer)}`);
+  return answer;
+}
+
+/** Vectors of all pictures, of the encoded ones and of all words, by requests. */
+async function askAll(url) {
+  const embed = async (body, type) => (await ask(url, "/embed", body, type)).embedding;
+  const pictures = [];
+  for (const name of PICTURES) pictures.push(await embed(readFileSync(at(`${MODEL}/images/${name}`)), "image/png"));
+  const encoded = [];
+  for (const path of ENCODED) encoded.push(await embed(readFileSync(path), "application/octet-stream"));
+  const words = [];
+  for (const text of TEXTS) words.push(await embed(text, "text/plain"));
+  return { pictures, encoded, words };
+}
+
+/** The same by a program on a runtime, which prints them with what loading and importing took. */
+const PROGRAM = `
+import { readFileSync } from "node:fs";
+const [, , module, request] = process.argv;
+const { pictures, encoded, texts } = JSON.parse(readFileSync(request, "utf8"));
+const { createEncoder } = await import(module);
+const encoder = await createEncoder();
+const vectors = async (paths) => {
+  const found = [];
+  for (const path of paths) found.push([...(await encoder.encode({ images: [readFileSync(path)] })).image_embeds.data]);
+  return found;
+};
+const words = [];
+for (const text of texts) words.push([...(await encoder.encode({ texts: [text] })).text_embeds.data]);
+const refused = await encoder
+  .encode({ pixel_values: { dtype: "f32", shape: [1, 3, 32, 32], data: new Float32Array(3072) } })
+  .catch((error) => error.code);
+const answer = { report: encoder.report, pictures: await vectors(pictures), encoded: await vectors(encoded), words, refused };
+encoder.close();
+console.log(JSON.stringify(answer));
+`;
+
+async function runProgram(runtime, folder) {
+  const file = join(at(FOLDER), "program.mjs");
+  const request = join(at(FOLDER), "request.json");
+  writeFileSync(file, PROGRAM);
+  writeFileSync(
+    request,
+    JSON.stringify({ pictures: PICTURES.map((n) => at(`${MODEL}/images/${n}`)), encoded: ENCODED, texts: TEXTS }),
+  );
+  const options = runtime === "deno" ? ["run", "-A", "--no-check"] : [];
+  const command = [...toolCommand(runtime), ...options, file, join(folder, `hosts/${runtime}.js`), request];
+  const { code, stdout, output } = await capture(command, { cwd: at(FOLDER) });
+  if (code !== 0) throw new Error(`the frozen folder on ${runtime} ended with code ${code}:\n${output.trimEnd()}`);
+  return JSON.parse(stdout);
+}
+
+/** The bits of a list of vectors of f32. */
+const bits = ({ pictures, encoded, words }) =>
+  Buffer.from(Float32Array.from([...pictures, ...encoded, ...words].flat()).buffer).toString("base64");
+
+/** What the runtime itself finds for the same target. */
+async function unfrozen() {
+  const { createRuntime } = await import(at("dist/mod.js"));
+  const runtime = await createRuntime({ target: "wasm-simd128" });
+  try {
+    const encoder = await runtime.load(at(MODEL));
+    const vectors = async (paths) => {
+      const found = [];
+      for (const path of paths) found.push([...(await encoder.encode({ images: [path] })).image_embeds.data]);
+      return found;
+    };
+    const words = [];
+    for (const text of TEXTS) words.push([...(await encoder.encode({ texts: [text] })).text_embeds.data]);
+    return {
+      pictures: await vectors(PICTURES.map((n) => at(`${MODEL}/images/${n}`))),
+      encoded: await vectors(ENCODED),
+      words,
+    };
+  } finally {
+    await runtime.close();
+  }
+}
+
+function judge(where, found, truth) {
+  const problems = [];
+  const right = recognised(found.pictures, found.words);
+  if (right !== PICTURES.length) problems.push(`${where} recognises ${right} of ${PICTURES.length} digits.`);
+  if (truth !== undefined && bits(found) !== truth) problems.push(`${where} computes other bits than fovea on Node.`);
+  const { proofs } = found.report;
+  if (!(proofs.artifacts >= 10 && proofs.compared >= proofs.artifacts)) {
+    problems.push(`${where} proved ${JSON.stringify(proofs)} while it loaded.`);
+  }
+  return problems;
+}
+
+async function onWorkerd(name, folder, truth) {
+  const out = at(`${FOLDER}/${name}_out`);
+  rmSync(out, { recursive: true, force: true });
+  const upload = /gzip: ([\d.]+ \w+)/.exec(await dryRun(folder, out))?.[1];
+  const fetched = /"binding": "ASSETS"/.test(readFileSync(join(folder, "wrangler.jsonc"), "utf8"));
+  const server = await startWorkerd(out, fetched ? join(folder, "assets") : undefined);
+  try {
+    const started = server.use();
+    const timed = async (path) => {
+      const begin = performance.now();
+      await ask(server.url, path);
+      return performance.now() - begin;
+    };
+    await timed("/nothing");
+    const request = await timed("/nothing");
+    evaluations.push((await timed("/evaluation")) - request);
+    const report = await ask(server.url, "/healthz");
+    const found = { ...(await askAll(server.url)), report };
+    const used = server.use();
+    const problems = judge(`${name} on workerd`, found, truth);
+    const statusOf = (path, init) => fetch(new URL(path, server.url), init).then((response) => response.status);
+    const hidden = await statusOf("/plan.json");
+    if (hidden !== 404) problems.push(`${name} on workerd gives its plan to anyone: status ${hidden}.`);
+    const broken = await statusOf("/embed", { method: "POST", body: new Uint8Array(100) });
+    if (broken !== 400) problems.push(`${name} on workerd answers a broken picture with status ${broken}.`);
+    const resident = [started, used].map((use) => (use === undefined ? "?" : (use.rssBytes / 2 ** 20).toFixed(0)));
+    notes.push(
+      `${name} on workerd: upload ${upload} (gzip), modules ${evaluations.at(-1).toFixed(0)} ms, load ${report.loadMs.toFixed(0)} ms with proofs of ` +
+        `${report.proofs.ms.toFixed(0)}, resident ${resident[0]} MiB at first and ${resident[1]} MiB after ${PICTURES.length} pictures`,
+    );
+    return problems;
+  } finally {
+    await server.stop();
+  }
+}
+
+/** A folder's files by http, as an edge reads a model. */
+function serveFolder(folder) {
+  const server = createServer((request, response) => {
+    try {
+      response.end(readFileSync(join(folder, new URL(request.url, "http://x").pathname)));
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  return new Promise((resolve) => {
+    server.listen(0, "127.0.0.1", () =>
+      resolve({ url: `http://127.0.0.1:${server.address().port}/`, stop: () => server.close() }),
+    );
+  });
+}
+
+/** The example's kernel with claims that cost nothing: in its own memory the cover has better ones for small models. */
+const CHEAP = `
+import { loadPlugin } from ${JSON.stringify(at("dist/mod.js"))};
+const plugin = await loadPlugin(${JSON.stringify(at("examples/kernel-c"))});
+const free = (offer) => ("cost" in offer ? { ...offer, cost: { flops: 0, bytes: 0, launches: 0 } } : offer);
+const kernels = plugin.kernels.map((kernel) => ({ ...kernel, claim: (...given) => kernel.claim(...given).map(free) }));
+export const cheap = { ...plugin, kernels };
+`;
+
+/** fovea itself, compiler and all, where nothing may be read, written, started or asked of the system. */
+const UNFROZEN = `
+const [model, picture] = Deno.args;
+const runtime = await createRuntime({ target: "wasm-simd128", threads: 0, cache: false });
+const encoder = await runtime.load(model, { components: ["vision"] });
+const bytes = new Uint8Array(await (await fetch(picture)).arrayBuffer());
+const { image_embeds } = await encoder.encode({ images: [bytes] });
+await runtime.close();
+console.log(JSON.stringify([...image_embeds.data]));
+`;
+
+async function unfrozenOnEdges(expected) {
+  const problems = [];
+  const { url, stop } = await serveFolder(at(MODEL));
+  try {
+    for (const [name, module] of [
+      ["Deno Deploy", "dist/mod.js"],
+      ["the bundle alone", "dist/browser/fovea.js"],
+    ]) {
+      const file = join(at(FOLDER), "unfrozen.mjs");
+      writeFileSync(file, `import { createRuntime } from ${JSON.stringify(at(module))};\n${UNFROZEN}`);
+      const permissions = [
+        "run",
+        "--no-prompt",
+        "--no-check",
+        "--allow-net=127.0.0.1",
+        "--location",
+        "http://edge.invalid/",
+      ];
+      const command = [...toolCommand("deno"), ...permissions, file, url, `${url}images/${PICTURES[0]}`];
+      const { code, stdout, output } = await capture(command, { cwd: at(".") });
+      if (code !== 0) problems.push(`unfrozen, as on ${name}, it ended with code ${code}:\n${output.trimEnd()}`);
+      else if (stdout.trim() !== JSON.stringify(expected))
+        problems.push(`unfrozen, as on ${name}, it computes other bits.`);
+    }
+  } finally {
+    stop();
+  }
+  const bundle = readdirSync(at("dist/browser")).filter((name) => name.endsWith(".js"));
+  const bytes = gzipped(bundle.map((name) => at(`dist/browser/${name}`)));
+  notes.push(`unfrozen, all of the bundle: ${(bytes / 1e3).toFixed(0)} KB (gzip)`);
+  if (bytes > UNFROZEN_LIMIT)
+    problems.push(`the bundle is ${bytes} bytes, compressed; at most ${UNFROZEN_LIMIT} are allowed.`);
+  return problems;
+}
+
+export async function checkEdge() {
+  await buildDist();
+  mkdirSync(at(FOLDER), { recursive: true });
+  await installWorkerd();
+  const truth = await unfrozen();
+  const digits = await freeze("digits", "--formats", "png,jpeg,webp");
+  const problems = checkCode(digits);
+  const plain = bits(truth);
+  for (const runtime of ["node", "deno", "bun"]) {
+    const found = await runProgram(runtime, digits);
+    problems.push(...judge(`the frozen folder on ${runtime}`, found, plain));
+    if (found.refused !== "not_frozen") problems.push(`${runtime} answers what was left out with ${found.refused}.`);
+  }
+  problems.push(...(await onWorkerd("digits", digits, plain)));
+  // A kernel of a file, rewritten for its sandbox, and weights inside of the worker.
+  writeFileSync(at(`${FOLDER}/cheap.mjs`), CHEAP);
+  const options = ["--formats", "png,jpeg,webp", "--weights", "bundled", "--plugin", at(`${FOLDER}/cheap.mjs`)];
+  const foreign = await freeze("foreign", ...options);
+  const plan = JSON.parse(readFileSync(join(foreign, "assets/plan.json"), "utf8"));
+  if (Object.keys(plan.sandboxes).length === 0) problems.push("no kernel of a file was frozen.");
+  problems.push(...(await onWorkerd("foreign", foreign)));
+  const evaluation = Math.min(...evaluations);
+  if (!(evaluation <= EVALUATION_MS)) {
+    problems.push(`a worker's modules take ${evaluation} ms to evaluate; at most ${EVALUATION_MS} are allowed.`);
+  }
+  problems.push(...(await unfrozenOnEdges(truth.pictures[0])));
+  return problems;
+}
+
+export function edgeCheck() {
+  return { name: "a frozen model on workerd, Deno, Bun and Node", run: checkEdge, notes: () => notes.splice(0) };
+}
+
+if (isMain(import.meta.url)) {
+  await setupOrExit();
+  const problems = await checkEdge();
+  for (const line of [...problems, ...notes]) say(line);
+  process.exitCode = problems.length > 0 ? 1 : 0;
+}

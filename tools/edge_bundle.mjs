@@ -1,0 +1,105 @@
+// The code of frozen folders: `bun tools/edge_bundle.mjs FOLDER` writes encoder.js, a file for each encoder family and each format,
+// the chunks that they share, types, and files.json, which says what belongs together and which modules are inside. Runs on Bun
+// alone, by tools/build.mjs. The compiler, code emitters, workers and modules of Node's must not be reached.
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { at } from "./lib/project.mjs";
+
+const FORMATS = ["png", "jpeg", "webp", "gif", "wav"];
+
+/** WebAssembly of a format's codec, by its package. */
+const CODECS = {
+  jpeg: ["@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm"],
+  webp: ["@jsquash/webp/codec/dec/webp_dec.wasm"],
+};
+
+/** Rooms whose modules would make code, or need what edges do not have. */
+const FORBIDDEN =
+  /^(runtime\/(compile|ir|host|hub|foreign|server|cli|explain|freeze)\/|kernels\/(?!wasm\/(edge\.ts|device\/))|kernels\/wasm\/device\/(pool_|probe))/;
+
+const REFUSALS = {
+  name: "refusals",
+  setup(build) {
+    build.onResolve({ filter: /^(node|bun):/ }, ({ path, importer }) => {
+      throw new Error(`${importer} imports ${path}, which edges do not have`);
+    });
+  },
+};
+
+/** `{ name, key, plugin }` of each family: its folder, what exports the plugin, and the plugin's own name. */
+async function families() {
+  const found = [];
+  for (const name of readdirSync(at("plugins")).sort()) {
+    const exported = Object.entries(await import(at(`plugins/${name}/plugin.ts`)));
+    const [key, plugin] = exported.find(([, value]) => value?.encoders?.length > 0);
+    found.push({ name, key, plugin: plugin.name });
+  }
+  return found;
+}
+
+/** Files that a file needs: itself and what it imports, sooner or later. */
+function closure(outputs, file, found = new Set()) {
+  if (found.has(file)) return found;
+  found.add(file);
+  for (const { path } of outputs.get(file).imports) closure(outputs, basename(path), found);
+  return found;
+}
+
+async function write(folder) {
+  const all = await families();
+  const entries = new Map([
+    ["encoder", `export * from ${JSON.stringify(at("runtime/edge/mod.ts"))};`],
+    ...all.map(({ name, key }) => [
+      name,
+      `export { ${key} as plugin } from ${JSON.stringify(at(`plugins/${name}/plugin.ts`))};`,
+    ]),
+    ...FORMATS.map((name) => [name, `export * from ${JSON.stringify(at(`runtime/edge/formats/${name}.ts`))};`]),
+  ]);
+  const sources = mkdtempSync(at(".build/edge_"));
+  try {
+    for (const [name, text] of entries) writeFileSync(join(sources, `${name}.ts`), text);
+    await bundle(
+      [...entries.keys()].map((name) => join(sources, `${name}.ts`)),
+      folder,
+      all,
+    );
+  } finally {
+    rmSync(sources, { recursive: true, force: true });
+  }
+}
+
+async function bundle(entrypoints, folder, all) {
+  const { success, outputs, logs, metafile } = await Bun.build({
+    entrypoints,
+    ...{ target: "browser", format: "esm", minify: true, splitting: true, metafile: true },
+    naming: { entry: "[name].[ext]", chunk: "chunk-[hash].[ext]" },
+    plugins: [REFUSALS],
+  });
+  if (!success) throw new Error(logs.map(String).join("\n"));
+  mkdirSync(folder, { recursive: true });
+  for (const file of outputs) writeFileSync(join(folder, basename(file.path)), await file.text());
+  const known = new Map(Object.entries(metafile.outputs).map(([path, output]) => [basename(path), output]));
+  const modules = Object.fromEntries(
+    [...known].map(([file, { inputs }]) => [
+      file,
+      Object.keys(inputs)
+        .filter((path) => !path.startsWith(".build/"))
+        .sort(),
+    ]),
+  );
+  const wrong = Object.values(modules)
+    .flat()
+    .filter((path) => FORBIDDEN.test(path));
+  if (wrong.length > 0) throw new Error(`the code of frozen folders reaches ${[...new Set(wrong)].join(", ")}`);
+  const files = (name) => [...closure(known, `${name}.js`)].sort();
+  const description = {
+    encoder: files("encoder"),
+    families: Object.fromEntries(all.map(({ name, plugin }) => [plugin, { entry: `${name}.js`, files: files(name) }])),
+    formats: Object.fromEntries(FORMATS.map((name) => [name, { files: files(name), wasm: CODECS[name] ?? [] }])),
+    modules,
+  };
+  writeFileSync(join(folder, "files.json"), `${JSON.stringify(description)}\n`);
+  copyFileSync(at("runtime/edge/api.ts"), join(folder, "encoder_types.ts"));
+}
+
+await write(process.argv[2]);
