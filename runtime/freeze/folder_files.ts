@@ -39,7 +39,7 @@ export declare function createEncoder(env?: unknown): Promise<FrozenEncoder>;
 const ENV_FETCHED = `  /** Static assets: wrangler.jsonc binds the folder \`assets\`. Other runtimes read it from beside the code. */
   readonly ASSETS?: { fetch(request: Request): Promise<Response> };
   /** Address of a copy of the folder \`assets\`, with a slash at its end, instead of the binding. */
-  readonly FOVEA_ASSETS_URL?: string;
+  readonly ASSETS_URL?: string;
 `;
 
 const index = ({ bundled }: FolderRequest): string => `/** The frozen encoder, with its types. */

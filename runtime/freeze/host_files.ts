@@ -39,7 +39,7 @@ const open = async (file) => assets[file];
   }
   return `${head}
 async function open(file, env) {
-  const base = env?.FOVEA_ASSETS_URL;
+  const base = env?.ASSETS_URL;
   const response =
     base === undefined
       ? await env.ASSETS.fetch(new Request(\`https://assets.invalid/\${file}\`))

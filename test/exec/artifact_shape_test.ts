@@ -71,7 +71,7 @@ test("what makes no sense is told by its place", () => {
   says((a) => a.expectations[0].rows.push(0), /values is ".*; expected \d+ characters for \d+ rows/);
   says((a) => (a.expectations[0].dims = []), /dims is \[\]; expected an object/);
   says((a) => (a.expectations[0].fills[0].elements = -1), /elements is -1; expected a whole number from 0/);
-  says((a) => (a.expectations[0].fills[0].fill.kind = "lava"), /kind is "lava"; expected uniform, index/);
+  says((a) => (a.expectations[0].fills[0].fill.kind = "lava"), /kind is "lava"; expected uniform, halves, index/);
   const prologue = good.weights.findIndex((w: { prologue?: unknown }) => w.prologue !== undefined);
   says((a) => (a.weights[prologue].prologue.steps[0].args = 1), /prologue\.steps\[0\]\.args is 1; expected a list/);
 });

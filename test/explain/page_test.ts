@@ -118,7 +118,7 @@ test("figures of a range add up", () => {
     details.passes.map((p) => p.name),
     [
       ...["trace", "verify", "canonicalize", "merge products", "canonicalize merged", "store weights"],
-      ...["legalize and claims", "cover", "emit", "expectations"],
+      ...["narrow values", "legalize and claims", "cover", "emit", "expectations"],
     ],
   );
   assert.equal(details.proof.proven.length, details.proof.of);

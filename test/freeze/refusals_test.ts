@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FoveaError, type FreezeOptions } from "../../mod.ts";
+import { rangesOption } from "../../runtime/cli/freeze.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
 
@@ -65,4 +66,16 @@ test("options and devices that cannot be are refused", async () => {
   });
   await using op = await openRuntime({ target: "wasm-simd128", compile: { base: { granularity: "tower" } } });
   await assert.rejects(op.freeze(MODEL, NOWHERE), { code: "not_freezable", message: /granularity tower/ });
+});
+
+test("ranges of the command line that say nothing are told what they may be", () => {
+  assert.deepEqual(rangesOption("batch=1,2..8", { tokens: [[1, 4]] }), {
+    tokens: [[1, 4]],
+    batch: [
+      [1, 1],
+      [2, 8],
+    ],
+  });
+  assert.throws(() => rangesOption("batch=one"), /Expected intervals such as batch=1\.\.4 or batch=1,2\.\.8/);
+  assert.throws(() => rangesOption("1..4"), /Expected a symbol and its intervals, such as batch=1\.\.4/);
 });

@@ -115,3 +115,10 @@ test("ops: sizes follow symbols", () => {
   const value = refTensor("f32", [2, 3, 24, 16], new Float64Array(2 * 3 * 24 * 16));
   assert.deepEqual(evaluateNode(patches, [value], at).shape, [2, 6, 192]);
 });
+
+test("ops: f32 is rounded to f16, and f16 read as f32", () => {
+  const graph = (build: (b: GraphBuilder) => Node) => () => buildGraph({}, (b) => b.output("y", build(b)));
+  const of = (op: string, dtype: "i32" | "f32") => graph((b) => b.op(op, [b.input("x", [4], dtype)]));
+  assert.throws(of("narrow", "i32"), /it rounds f32 to f16, found i32/);
+  assert.throws(of("widen", "f32"), /it reads f16 as f32, found f32/);
+});
