@@ -146,6 +146,18 @@ test("a device that is closed while its workers start ends them", async () => {
   await Promise.all([ended, load]);
 });
 
+test("a device that is closed before its workers can answer settles what waits for them", async () => {
+  // Workers that never come to their entry.
+  const host = createHost(
+    () => new URL(`data:text/javascript,${encodeURIComponent("await new Promise(() => setInterval(() => {}, 1000))")}`),
+  );
+  const device = await openDevice({ threads: 2 }, host);
+  const load = assert.rejects(device.load(CODE), { code: "device_closed" });
+  await delay(20);
+  await device.close();
+  await load;
+});
+
 test("closing rejects what waits, is repeatable, and ends the workers", async () => {
   const host = createHost();
   const device = await openDevice({ threads: 2 }, host);

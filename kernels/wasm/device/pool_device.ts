@@ -121,6 +121,9 @@ export class PoolDevice extends LinearDevice {
       clearTimeout(timer);
     }
     await Promise.all([this.#leaving, ...this.#workers.map((worker) => worker.terminate())]);
+    // Of workers that were cut off before they answered, be it that they are ready.
+    for (const waiting of this.#answers.values()) waiting.reject(closedError());
+    this.#answers.clear();
   }
 
   /** Work may begin once this resolves; its failure is told to whoever waits for it. */
