@@ -96,17 +96,13 @@ async function contents({ files, size }) {
     ...[...targets, ...Object.values(manifest.bin), Object.values(manifest.imports).map((i) => i.default)]
       .flat()
       .map((path) => path.replace("./", "")),
-    ...sources.flatMap((path) => [
-      path,
-      `dist/${path.replace(/\.ts$/, ".js")}`,
-      `dist/${path.replace(/\.ts$/, ".d.ts")}`,
-    ]),
+    ...sources.flatMap((path) => [`dist/${path.replace(/\.ts$/, ".js")}`, `dist/${path.replace(/\.ts$/, ".d.ts")}`]),
   ];
   const missing = [...new Set(promised)].filter((path) => !present.has(path));
   const orphans = files.filter(
     (path) =>
       /^dist\/(?!vendor\/|cli\/|browser\/|edge\/).*\.js$/.test(path) &&
-      !present.has(path.replace(/^dist\/(.*)\.js$/, "$1.ts")),
+      !existsSync(at(path.replace(/^dist\/(.*)\.js$/, "$1.ts"))),
   );
   const personal = files.filter(
     (path) => existsSync(at(path)) && readFileSync(at(path)).includes(ROOT.replace(/[/\\]$/, "")),

@@ -9,7 +9,7 @@
 // and the comparison of what ran where, counted as one.
 import { spawnSync } from "node:child_process";
 import { parseArgs } from "node:util";
-import { buildTests } from "./build.mjs";
+import { buildDist, buildTests } from "./build.mjs";
 import { projectChecks } from "./lib/checks.mjs";
 import { ROOT } from "./lib/project.mjs";
 import {
@@ -161,7 +161,11 @@ async function main() {
   const { runtimes, files, everywhere, checks, more, limits, first, times } = options();
   const generated = staleDigests();
   await setup();
-  if (runtimes.includes("node")) await buildTests();
+  if (runtimes.includes("node")) {
+    // What imports the package by its name gets what is built.
+    if (files.some((file) => file.startsWith("test/kits/"))) await buildDist();
+    await buildTests();
+  }
   const turn = takeTurns();
   const inOrder = async (checks) => {
     for (const check of checks) await runCheck(check);

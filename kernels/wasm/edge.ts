@@ -32,7 +32,7 @@ const refuse: CompileCode = async (digest) => {
 
 /** @throws FoveaError `unknown_target`, `out_of_memory` */
 export async function openEdgeDevice({ target, memory, code, sliceMs }: EdgeDeviceOptions): Promise<Device> {
-  const device = new InlineDevice(target, memory, refuse, sliceMs);
+  const device = new InlineDevice(target, memory, refuse, { sliceMs });
   await device.adopt(code);
   return device;
 }

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "220f9874cad13a5eaec8125aab89bda1c2da2453e6c6e14fbcc705a7932919ad";
+export const SOURCE_DIGEST: string = "8bdf913ba7db9d6b653b4c8270d6088704c7f9b1f01c5e07de86ba9c2ea2acc5";

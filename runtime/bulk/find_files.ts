@@ -33,11 +33,16 @@ async function mediaBelow(host: Host, folder: string): Promise<readonly string[]
 
 const plain = (path: string): string => path.replace(/^(\.\/)+/, "");
 
+/** What Deno's types of the package leave out. */
+interface PatternBase {
+  scan(pattern: string): { readonly base: string };
+}
+
 /** @throws FoveaError `no_files` */
 async function matching(host: Host, pattern: string): Promise<readonly string[]> {
   const { default: picomatch } = await import("#glob");
   const own = plain(pattern);
-  const { base } = picomatch.scan(own);
+  const { base } = (picomatch as unknown as PatternBase).scan(own);
   const folder = base === "" ? "." : base;
   const there = await host.stat(folder).catch(() => undefined);
   const matches = picomatch(own);

@@ -16,6 +16,7 @@ import { InlineDevice } from "./inline_device.ts";
 import { MEMORY_LIMIT } from "./memory.ts";
 import { PoolDevice } from "./pool_device.ts";
 import { hasSimd128, relaxedMultiplyAdd } from "./probe.ts";
+import { linkGlued } from "./transpiled_kernel.ts";
 
 const NO_SIMD = "this engine's WebAssembly has no 128-bit vectors (simd128)";
 
@@ -74,7 +75,7 @@ async function open(host: DeviceHost, options: OpenOptions): Promise<Device> {
   }
   const threads = checkedThreads(host, options.threads);
   const memory = checkedMemory(options.memory);
-  if (threads === 0) return new InlineDevice(target, memory, compileUnshared);
+  if (threads === 0) return new InlineDevice(target, memory, compileUnshared, { glued: linkGlued });
   const { spawnWorker } = host;
   const absent = noWorkers(host);
   if (spawnWorker === undefined || absent !== undefined) {

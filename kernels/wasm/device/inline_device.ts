@@ -5,7 +5,7 @@ import { RECORD_WORDS } from "./launch_table.ts";
 import { type Code, type CompileCode, kernelFailure, LinearDevice, type Work } from "./linear_device.ts";
 import { LinearMemory } from "./memory.ts";
 import { InlineLoop, type Kernel } from "./run_loop.ts";
-import { linkKernel } from "./sandbox.ts";
+import { type LinkGlued, linkKernel } from "./sandbox.ts";
 
 /** Work between two turns of the event loop unless told otherwise; a timer waits for at most a few of them. */
 const SLICE_MS = 5;
@@ -22,6 +22,12 @@ function turn(): Promise<void> {
   });
 }
 
+export interface InlineOptions {
+  readonly sliceMs?: number;
+  /** Links components by glue, which makes code; such components are refused without it. */
+  readonly glued?: LinkGlued;
+}
+
 export class InlineDevice extends LinearDevice {
   readonly #kernels: Kernel[] = [];
   readonly #releases = new Int32Array(RELEASE_WORDS);
@@ -29,15 +35,18 @@ export class InlineDevice extends LinearDevice {
   #worked = 0;
   #interrupted = false;
   readonly #sliceMs: number;
+  readonly #glued: LinkGlued | undefined;
   #loop: InlineLoop | undefined;
 
-  constructor(target: string, bound: number, compile: CompileCode, sliceMs: number = SLICE_MS) {
+  constructor(target: string, bound: number, compile: CompileCode, { sliceMs = SLICE_MS, glued }: InlineOptions = {}) {
     super(target, 0, new LinearMemory(bound, false), compile);
     this.#sliceMs = sliceMs;
+    this.#glued = glued;
   }
 
   protected async install(codes: readonly Code[]): Promise<void> {
-    for (const code of codes) this.#kernels[code.index] = linkKernel(code, this.memory.memory, this.#releases);
+    for (const code of codes)
+      this.#kernels[code.index] = linkKernel(code, this.memory.memory, this.#releases, this.#glued);
   }
 
   protected async execute(work: Work): Promise<void> {

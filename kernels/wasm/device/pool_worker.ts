@@ -2,6 +2,7 @@
 import { RELEASES } from "./control.ts";
 import { PoolLoop } from "./run_loop.ts";
 import { linkKernel } from "./sandbox.ts";
+import { linkGlued } from "./transpiled_kernel.ts";
 import type { FromWorker, LoadMessage, ToWorker, WorkerData, WorkerPort } from "./worker_protocol.ts";
 
 /** Answers messages until the worker is ended. A helper spends the time between messages in its loop. */
@@ -15,7 +16,8 @@ export function start(port: WorkerPort): void {
 
   const load = ({ request, codes }: LoadMessage): void => {
     try {
-      for (const code of codes) loop.kernels[code.index] = linkKernel(code, memory, control.subarray(RELEASES));
+      for (const code of codes)
+        loop.kernels[code.index] = linkKernel(code, memory, control.subarray(RELEASES), linkGlued);
       post({ type: "loaded", request });
     } catch (error) {
       post({ type: "loaded", request, error: error instanceof Error ? error.message : String(error) });

@@ -4,10 +4,9 @@
  */
 import { endedBy } from "../../../runtime/abi/component.ts";
 import type { Sandbox } from "../../../runtime/abi/sandbox.ts";
-import { componentKernel, linkLean } from "./component_kernel.ts";
+import { type Component, componentKernel, linkLean } from "./component_kernel.ts";
 import { fuelFor, itemsOfCall, View, WORDS } from "./foreign_call.ts";
 import type { Kernel } from "./run_loop.ts";
-import { linkGlued } from "./transpiled_kernel.ts";
 
 const PAGE = 65536;
 const ALIGNMENT = 64;
@@ -25,6 +24,9 @@ interface Entry {
 
 const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 
+/** Links components whose glue is code of its own; nothing for others. */
+export type LinkGlued = (module: WebAssembly.Module) => Component | undefined;
+
 /**
  * A module over a device's memory, ready to be called on one worker.
  * @param releases what was released of the device's memory, as `noteRelease` writes it
@@ -33,10 +35,11 @@ export function linkKernel(
   { module, sandbox }: { readonly module: WebAssembly.Module; readonly sandbox?: Sandbox },
   device: WebAssembly.Memory,
   releases: Int32Array,
+  glued?: LinkGlued,
 ): Kernel {
   if (sandbox === undefined) return new WebAssembly.Instance(module, { e: { m: device } }).exports.f as Kernel;
   if (sandbox.component !== undefined)
-    return componentKernel(() => linkGlued(module) ?? linkLean(module), sandbox, device, releases);
+    return componentKernel(() => glued?.(module) ?? linkLean(module), sandbox, device, releases);
   return sandbox.memory === "own" ? ownMemoryKernel(module, device, sandbox) : sharedKernel(module, device, sandbox);
 }
 

@@ -102,10 +102,27 @@ export interface OpenedGpu {
   readonly origin: readonly [GPU, GPUAdapter];
 }
 
+/** bun-webgpu 0.1.5 hands lists of features over by their address and may have let go of them before they are read. */
+const LOST_LIST = /Invalid feature required: Value \d+ is invalid/;
+const TRIES = 4;
+
 /** A device of the best adapter, with its largest limits. @param experimental with subgroup matrices, where it has them */
 export async function openGpuDevice(
   find: () => Promise<GPU | Unavailable>,
   experimental = false,
+): Promise<OpenedGpu | Unavailable> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await openOnce(find, experimental);
+    } catch (error) {
+      if (tries === TRIES || !(error instanceof Error) || !LOST_LIST.test(error.message)) throw error;
+    }
+  }
+}
+
+async function openOnce(
+  find: () => Promise<GPU | Unavailable>,
+  experimental: boolean,
 ): Promise<OpenedGpu | Unavailable> {
   const gpu = await find();
   if ("unavailable" in gpu) return gpu;
