@@ -8,7 +8,7 @@ import { capture, plainEnvironment, toolCommand } from "./process.mjs";
 import { at, listFiles, ROOT, readJson, readText, writeAtomic } from "./project.mjs";
 
 /** Even numbers of groups that take about equally long, so that the two that run at once end together. */
-const GROUPS = { bun: 16, deno: 16, node: 16 };
+const GROUPS = { bun: 40, deno: 16, node: 16 };
 /** Seconds of processor time of files that take longer than most, on Node; rough shares are enough to deal files out. */
 const COSTS = readJson("tools/lib/test_costs.json");
 const USUAL_COST = 0.4;
