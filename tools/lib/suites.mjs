@@ -8,7 +8,7 @@ import { capture, plainEnvironment, toolCommand } from "./process.mjs";
 import { at, listFiles, ROOT, readJson, readText, writeAtomic } from "./project.mjs";
 
 /** Even numbers of groups that take about equally long, so that the two that run at once end together. */
-const GROUPS = { bun: 40, deno: 16, node: 16 };
+const GROUPS = { bun: 32, deno: 16, node: 16 };
 /** Seconds of processor time of files that take longer than most, on Node; rough shares are enough to deal files out. */
 const COSTS = readJson("tools/lib/test_costs.json");
 const USUAL_COST = 0.4;
@@ -63,9 +63,16 @@ const OWN_TO_RUNTIMES = [
   "webgpu",
 ];
 
-/** The files of each of `runtimes`: those of `OWN_TO_RUNTIMES` on all of them, the others dealt out, each to one. */
-export function dealt(files, runtimes) {
-  const own = files.filter((file) => OWN_TO_RUNTIMES.some((folder) => file.startsWith(`test/${folder}/`)));
+/** What only engines can tell apart, and what continuous integration has on all of them too. */
+const TOLD_BY_ENGINES = ["compile", "kits", "queue"];
+
+/**
+ * The files of each of `runtimes`: those of `OWN_TO_RUNTIMES` on all of them, with `more` those of `TOLD_BY_ENGINES` too, the others
+ * dealt out, each to one.
+ */
+export function dealt(files, runtimes, more) {
+  const folders = more ? [...OWN_TO_RUNTIMES, ...TOLD_BY_ENGINES] : OWN_TO_RUNTIMES;
+  const own = files.filter((file) => folders.some((folder) => file.startsWith(`test/${folder}/`)));
   const hands = groupsOf(
     files.filter((file) => !own.includes(file)),
     runtimes.length,
