@@ -2,8 +2,9 @@
 //
 //   node tools/test.mjs [--ci] [--all] [--only bun|deno|node] [--no-checks] [--times] [--identity-pass] [path ...]
 //
-// Tests of what a runtime brings run on all three, others on one each. `--ci` runs all on all and adds what needs more than npm
-// installs (a browser, a driver for WebGPU, Redis); `--all` adds test/slow to that. `--times` lists the files that took longest,
+// Tests of what a runtime brings run on all three, others on one each. `--ci` adds what needs more than npm installs (a browser, a
+// driver for WebGPU, Redis, compilers of C and Rust) and runs the compiler's tests on all three; `--all` runs all on all, with
+// test/slow. `--times` lists the files that took longest,
 // `--identity-pass` compiles through passes that change nothing. Paths (files, or folders below test) select tests, for every
 // runtime named, and leave the checks out. The last line is `N passed, N failed`: the sum over the runtimes, with each check,
 // and the comparison of what ran where, counted as one.
@@ -27,7 +28,7 @@ import { setup } from "./setup.mjs";
 import { checkSourceDigests } from "./source_digest.mjs";
 
 /** Milliseconds for a whole run on a runtime and for one test. */
-const USUAL_LIMITS = { suite: 300_000, test: 240_000 };
+const USUAL_LIMITS = { suite: 480_000, test: 240_000 };
 const SLOW_LIMITS = { suite: 600_000, test: 300_000 };
 const SHOWN_LINES = 60;
 
@@ -67,7 +68,7 @@ function options() {
   const checks = values["no-checks"] !== true && wanted.length === 0;
   const first = values["identity-pass"] === true ? IDENTITY_PASSES : undefined;
   const limits = values.all === true || first !== undefined ? SLOW_LIMITS : USUAL_LIMITS;
-  const everywhere = more || values.only !== undefined;
+  const everywhere = values.all === true || wanted.length > 0 || values.only !== undefined;
   return { runtimes, files: selected, everywhere, checks, more, limits, first, times: values.times === true };
 }
 
@@ -174,7 +175,7 @@ async function main() {
   const lists = checks ? projectChecks(generated, more) : [];
   const checked = Promise.all(lists.map((list) => turn(() => inOrder(list))));
   // What is free of the checks begins with the tests.
-  const hands = everywhere ? runtimes.map(() => files) : dealt(files, runtimes);
+  const hands = everywhere ? runtimes.map(() => files) : dealt(files, runtimes, more);
   const runs = runtimes.map((runtime, at) => runSuite(runtime, hands[at], limits, { first, turn }));
   await checked;
   const results = [];
