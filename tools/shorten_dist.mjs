@@ -1,5 +1,5 @@
 // Takes comments out of compiled modules, and indentation out of those whose lines nobody is told of: `bun tools/shorten_dist.mjs
-// FOLDER`. The package brings the sources and declarations, which keep them; messages name lines of encoders. Runs on Bun alone, by
+// FOLDER`. Declarations keep them; messages name lines of encoders. Runs on Bun alone, by
 // tools/build.mjs.
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -4,9 +4,8 @@
 //
 // Tests of what a runtime brings run on all three, others on one each. `--ci` adds what needs more than npm installs (a browser, a
 // driver for WebGPU, Redis, compilers of C and Rust) and runs the compiler's tests on all three; `--all` runs all on all, with
-// test/slow. `--times` lists the files that took longest,
-// `--identity-pass` compiles through passes that change nothing. Paths (files, or folders below test) select tests, for every
-// runtime named, and leave the checks out. The last line is `N passed, N failed`: the sum over the runtimes, with each check,
+// test/slow. `--times` lists the files that took longest, `--identity-pass` compiles through passes that change nothing. Paths
+// (files, or folders below test) select tests, for every runtime named, and leave the checks out. The last line is `N passed, N failed`: the sum over the runtimes, with each check,
 // and the comparison of what ran where, counted as one.
 import { spawnSync } from "node:child_process";
 import { parseArgs } from "node:util";
