@@ -3,10 +3,10 @@
 //   node tools/test.mjs [--ci] [--all] [--only bun|deno|node] [--no-checks] [--times] [--identity-pass] [path ...]
 //
 // Tests of what a runtime brings run on all three, others on one each. `--ci` adds what needs more than npm installs (a browser, a
-// driver for WebGPU, Redis, compilers of C and Rust) and runs the compiler's tests on all three; `--all` runs all on all, with
-// test/slow. `--times` lists the files that took longest, `--identity-pass` compiles through passes that change nothing. Paths
-// (files, or folders below test) select tests, for every runtime named, and leave the checks out. The last line is `N passed, N failed`: the sum over the runtimes, with each check,
-// and the comparison of what ran where, counted as one.
+// driver for WebGPU, Redis, compilers of C and Rust); `--all` runs all on all, with test/slow. `--times` lists the files that took
+// longest, `--identity-pass` compiles through passes that change nothing. Paths (files, or folders below test) select tests, for
+// every runtime named, and leave the checks out. The last line is `N passed, N failed`: the sum over the runtimes, with each
+// check, and the comparison of what ran where, counted as one.
 import { spawnSync } from "node:child_process";
 import { parseArgs } from "node:util";
 import { buildDist, buildTests } from "./build.mjs";
@@ -174,7 +174,7 @@ async function main() {
   const lists = checks ? projectChecks(generated, more) : [];
   const checked = Promise.all(lists.map((list) => turn(() => inOrder(list))));
   // What is free of the checks begins with the tests.
-  const hands = everywhere ? runtimes.map(() => files) : dealt(files, runtimes, more);
+  const hands = everywhere ? runtimes.map(() => files) : dealt(files, runtimes);
   const runs = runtimes.map((runtime, at) => runSuite(runtime, hands[at], limits, { first, turn }));
   await checked;
   const results = [];

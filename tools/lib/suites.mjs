@@ -8,7 +8,7 @@ import { capture, plainEnvironment, toolCommand } from "./process.mjs";
 import { at, listFiles, ROOT, readJson, readText, writeAtomic } from "./project.mjs";
 
 /** Even numbers of groups that take about equally long, so that the two that run at once end together. */
-const GROUPS = { bun: 32, deno: 16, node: 16 };
+const GROUPS = { bun: 20, deno: 16, node: 16 };
 /** Seconds of processor time of files that take longer than most, on Node; rough shares are enough to deal files out. */
 const COSTS = readJson("tools/lib/test_costs.json");
 const USUAL_COST = 0.4;
@@ -45,34 +45,17 @@ export function listTests({ slow, more }) {
   );
 }
 
-/** Folders whose tests are about what a runtime brings: its files, processes, workers, codecs, and the code that it compiles. */
-const OWN_TO_RUNTIMES = [
-  "bench",
-  "bulk",
-  "cli",
-  "exec",
-  "foreign",
-  "host",
-  "hub",
-  "media",
-  "pixels",
-  "queue",
-  "server",
-  "session",
-  "wasm",
-  "webgpu",
-];
+/** Folders whose tests are about what a runtime brings: its files, processes, workers, and the code that it compiles. */
+const OWN_TO_RUNTIMES = ["bench", "bulk", "cli", "exec", "foreign", "host", "hub", "queue", "server", "wasm", "webgpu"];
+/** So are these of the tests of sessions. */
+const OWN_SESSION =
+  /^test\/session\/(abort|bit_equal|cache|call_options|encode|load|no_compiler|other_runtimes|packs|places|responsiveness)/;
 
-/** What only engines can tell apart, and what continuous integration has on all of them too. */
-const TOLD_BY_ENGINES = ["compile", "kits", "queue"];
-
-/**
- * The files of each of `runtimes`: those of `OWN_TO_RUNTIMES` on all of them, with `more` those of `TOLD_BY_ENGINES` too, the others
- * dealt out, each to one.
- */
-export function dealt(files, runtimes, more) {
-  const folders = more ? [...OWN_TO_RUNTIMES, ...TOLD_BY_ENGINES] : OWN_TO_RUNTIMES;
-  const own = files.filter((file) => folders.some((folder) => file.startsWith(`test/${folder}/`)));
+/** The files of each of `runtimes`: those about what runtimes bring on all of them, the others dealt out, each to one. */
+export function dealt(files, runtimes) {
+  const own = files.filter(
+    (file) => OWN_SESSION.test(file) || OWN_TO_RUNTIMES.some((folder) => file.startsWith(`test/${folder}/`)),
+  );
   const hands = groupsOf(
     files.filter((file) => !own.includes(file)),
     runtimes.length,
