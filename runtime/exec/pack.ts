@@ -94,8 +94,21 @@ function parseManifest(bytes: Uint8Array, where: string): PackManifest {
   }
   if (!Array.isArray(value.entries) || typeof value.blobs !== "object" || value.blobs === null)
     throw damaged(where, `its ${MANIFEST} lists no entries and blobs.`);
+  const wrong = value.entries.findIndex((entry) => !isEntry(entry));
+  if (wrong >= 0) throw damaged(where, `entry ${wrong} of its ${MANIFEST} lacks what an artifact is found by.`);
   return value as PackManifest;
 }
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const FOUND_BY: readonly (keyof PackEntry)[] = ["structure", "device", "target", "dtype", "request", "artifact"];
+
+const isEntry = (entry: unknown): boolean =>
+  isRecord(entry) &&
+  isRecord(entry.reads) &&
+  isRecord(entry.box) &&
+  FOUND_BY.every((name) => typeof entry[name] === "string");
 
 /** @throws FoveaError `damaged_pack` */
 function readArtifact(where: string, digest: string, bytes: Uint8Array): Artifact {

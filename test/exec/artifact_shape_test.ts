@@ -79,7 +79,8 @@ test("what makes no sense is told by its place", () => {
 test("a pack that vouches for a plan without sense is damaged", async () => {
   const plan = new TextEncoder().encode(JSON.stringify({ format: ARTIFACT_FORMAT, steps: [] }));
   const artifact = digestBytes(plan);
-  const entry = { artifact, tag: "x", reads: {} };
+  const found = { structure: "s", device: "wasm", target: TARGET, dtype: "f32", request: "r" };
+  const entry = { artifact, tag: "x", reads: {}, box: {}, ...found };
   const manifest = { format: 1, entries: [entry], blobs: { [artifact]: plan.length } };
   const pack = await openPack({
     description: "over there",
@@ -91,5 +92,11 @@ test("a pack that vouches for a plan without sense is damaged", async () => {
       "damaged_pack",
       /over there cannot be used: its blob [\da-f]{64} is no plan\. The artifact makes no sense: target/,
     ),
+  );
+  const without = { ...manifest, entries: [entry, { ...entry, reads: null }] };
+  const read = async (): Promise<Uint8Array> => new TextEncoder().encode(JSON.stringify(without));
+  await assert.rejects(
+    openPack({ description: "over there", read }),
+    hasCode("damaged_pack", /entry 1 of its manifest\.json lacks what an artifact is found by/),
   );
 });

@@ -201,7 +201,10 @@ export async function openFuzzTargets(): Promise<FuzzTargets> {
   const transpiling = await transpileSource(false);
   const plugin = (changed: Readonly<Record<string, Uint8Array>>) =>
     openForeignPlugin(
-      { name: "a plugin", read: async (file) => changed[file] ?? read(join(kernel, file)) },
+      {
+        name: "a plugin",
+        read: (file) => (file in changed ? Promise.resolve(changed[file]) : host.readFile(join(kernel, file))),
+      },
       { isolation: "own-memory", transpiling },
     );
   const manifest = read(join(kernel, "plugin.json"));
