@@ -3,12 +3,12 @@
  * larger than f16 holds. What nothing bounds, such as the sums that go from block to block, stays f32.
  */
 import { magnitudesName } from "../core/calibration.ts";
-import { type Dim, dimEquals } from "../core/dim.ts";
 import type { WeightFacts } from "../core/weight_facts.ts";
 import { type Graph, nodesOf, usersOf, weightOnly } from "../ir/graph.ts";
 import type { Interner, Node } from "../ir/node.ts";
+import { createBounds } from "../ir/value_bounds.ts";
+import { multipliedWeight } from "./multiplied_weight.ts";
 import { makeFor, mapGraph } from "./rewrite.ts";
-import { createBounds } from "./value_bounds.ts";
 
 /** The largest number of f16. */
 const LARGEST = 65504;
@@ -40,37 +40,8 @@ export interface NarrowOptions extends Interner {
   readonly onValue: (value: ValueWidth) => void;
 }
 
-/** Ops that gain from operands of two bytes, by their positions. */
-const GAINS: Readonly<Record<string, readonly number[]>> = { matmul: [0, 1], attention: [0, 1, 2] };
-
-/** Operands that may be f16, beside those of elementwise ops. */
-const READS: Readonly<Record<string, readonly number[]>> = {
-  ...GAINS,
-  rotary: [0],
-  layer_norm: [0],
-  rms_norm: [0],
-  softmax: [0],
-};
-
 const describe = ({ op, shape }: Node): string =>
   `${op} [${shape.map((d) => (typeof d === "number" ? d : "?")).join(", ")}]`;
-
-/** A product's weight in the checkpoint; of stacked ones the first, since all multiply the same. */
-function firstTensor(weight: Node): string | undefined {
-  if (weight.op === "weight") return String(weight.attributes.name);
-  const [first] = weight.inputs;
-  return (weight.op === "stored_as" || weight.op === "concat") && first !== undefined ? firstTensor(first) : undefined;
-}
-
-/** Whether what a view shows begins at multiples of four numbers, with its rows in one piece. */
-function keepsFours({ op, attributes, shape, inputs: [x] }: Node): boolean {
-  const isFours = (d: Dim): boolean => typeof d === "number" && d % MULTIPLE === 0;
-  if (op === "reshape") return isFours(shape[shape.length - 1]);
-  if (op === "broadcast_to") return dimEquals(shape[shape.length - 1], x.shape[x.shape.length - 1]);
-  if (op === "transpose") return (attributes.perm as readonly number[])[shape.length - 1] === shape.length - 1;
-  if (op !== "slice") return false;
-  return attributes.axis !== shape.length - 1 || [attributes.start, attributes.end].every((d) => isFours(d as Dim));
-}
 
 /** Puts `widen(narrow(v))` into the place of every such value. */
 export function narrowValues(graph: Graph, { make, table, facts, onValue }: NarrowOptions): Graph {
@@ -87,18 +58,20 @@ export function narrowValues(graph: Graph, { make, table, facts, onValue }: Narr
       ? [undefined]
       : (users.get(value) ?? []).flatMap((user) =>
           isView(user)
-            ? keepsFours(user)
+            ? table.get(user.op)?.keepsRows?.(user, MULTIPLE) === true
               ? readersOf(user)
               : [[user, 0] as const]
             : user.inputs.flatMap((x, i) => (x === value ? [[user, i] as const] : [])),
         );
-  const takes = ([user, at]: readonly [Node, number], ops: typeof READS): boolean =>
-    ops[user.op]?.includes(at) === true;
+  const takes = ([user, at]: readonly [Node, number]): boolean =>
+    table.get(user.op)?.kind === "elementwise" || table.get(user.op)?.halves?.operands.includes(at) === true;
+  const gains = (reader: readonly [Node, number]): boolean =>
+    table.get(reader[0].op)?.halves?.gains === true && takes(reader);
 
   /** What a calibration saw, several times over; infinite without one. */
   const calibrated = (value: Node): number => {
     const seen = readersOf(value).flatMap((r) => {
-      const weight = r?.[0].op === "matmul" && r[1] === 0 ? firstTensor(r[0].inputs[1]) : undefined;
+      const weight = r === undefined ? undefined : multipliedWeight(...r);
       const fact = weight === undefined ? undefined : facts[magnitudesName(weight)];
       return fact === undefined ? [] : [CALIBRATION_MARGIN * fact.largest];
     });
@@ -109,7 +82,7 @@ export function narrowValues(graph: Graph, { make, table, facts, onValue }: Narr
   const isCandidate = (value: Node): boolean => {
     if (value.dtype !== "f32" || weights.has(value) || isView(value) || table.get(value.op)?.kind === "source")
       return false;
-    return readersOf(value).some((r) => r !== undefined && takes(r, GAINS));
+    return readersOf(value).some((r) => r !== undefined && gains(r));
   };
   const reasonAgainst = (value: Node): string | undefined => {
     const largest = largestOf(value);
@@ -117,9 +90,7 @@ export function narrowValues(graph: Graph, { make, table, facts, onValue }: Narr
     if (largest * SLACK > LARGEST) return `f16 holds at most ${LARGEST}`;
     const last = value.shape[value.shape.length - 1];
     if (typeof last !== "number" || last % MULTIPLE !== 0) return `its rows are no multiple of ${MULTIPLE} long`;
-    const other = readersOf(value).find(
-      (r) => r === undefined || (!takes(r, READS) && table.get(r[0].op)?.kind !== "elementwise"),
-    );
+    const other = readersOf(value).find((r) => r === undefined || !takes(r));
     if (other !== undefined) return `${other[0].op} reads it as f32`;
     return readersOf(value).includes(undefined) ? "it is a result" : undefined;
   };

@@ -2,6 +2,7 @@
 import { magnitudesName } from "../core/calibration.ts";
 import { type Graph, nodesOf, topological, weightOnly } from "../ir/graph.ts";
 import type { Make, Node } from "../ir/node.ts";
+import { firstTensor } from "./multiplied_weight.ts";
 import { makeFor, mapGraph } from "./rewrite.ts";
 
 /** Products with fewer rows of weights, or shorter ones, gain nothing. */
@@ -22,11 +23,10 @@ function normMagnitudes(x: Node, make: Make): Node | undefined {
 
 /** Magnitudes of the columns that a checkpoint's own weights multiply, as a calibration has them. */
 function calibratedMagnitudes(w: Node, make: Make): Node | undefined {
-  // Of stacked weights the first: all multiply the same.
-  const first = w.op === "concat" ? w.inputs[0] : w;
-  if (first.op !== "weight") return undefined;
+  const first = firstTensor(w);
+  if (first === undefined) return undefined;
   return make("weight", [], {
-    name: magnitudesName(String(first.attributes.name)),
+    name: magnitudesName(first),
     shape: [w.shape[1]],
     dtype: "f32",
   });

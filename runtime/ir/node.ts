@@ -42,6 +42,13 @@ export interface OpRow {
   readonly kind: OpKind;
   /** Of contractions: a row of the result depends on the same row of the first operand, and on the others as a whole. */
   readonly rowWise?: true;
+  /**
+   * Operands that may be f16 with the same meaning, by position, beside any of an elementwise op; `gains` where it is read faster
+   * so.
+   */
+  readonly halves?: { readonly operands: readonly number[]; readonly gains?: true };
+  /** Of views: rows (last axis) stay in one piece and begin at multiples of `multiple` elements where those of the operand do. */
+  readonly keepsRows?: (view: Node, multiple: number) => boolean;
   /** Fewest and most inputs. */
   readonly arity: readonly [number, number];
   /** Result type, or a sentence that says what is wrong. */

@@ -137,9 +137,14 @@ function source(fixed: boolean): OpRow {
   };
 }
 
-function view(infer: OpRow["infer"]): OpRow {
-  return { kind: "view", arity: [1, 1], infer };
+function view(infer: OpRow["infer"], keepsRows?: OpRow["keepsRows"]): OpRow {
+  return { kind: "view", arity: [1, 1], infer, ...(keepsRows === undefined ? {} : { keepsRows }) };
 }
+
+const isMultiple = (d: Dim, multiple: number): boolean => typeof d === "number" && d % multiple === 0;
+
+/** Of ops that read their first operand as f32 whether it is f16 or not. */
+const READS_HALVES: Pick<OpRow, "halves"> = { halves: { operands: [0] } };
 
 function lastAxis(inputs: readonly Node[]): Dim {
   const s = inputs[0].shape;
@@ -215,40 +220,53 @@ const OPS: Readonly<Record<OpName, OpRow>> = {
   cast: CAST,
   narrow: NARROW,
 
-  reshape: view(([x], a) => {
-    const shape = a.shape as Shape;
-    const problem = sizesProblem(shape);
-    if (problem !== undefined) return problem;
-    return dimEquals(product(x.shape), product(shape))
-      ? { shape, dtype: x.dtype }
-      : `${dimKey(product(x.shape))} elements cannot become ${shapeText(shape)}.`;
-  }),
-  transpose: view(([x], a) => {
-    const perm = a.perm as readonly number[];
-    const valid = perm.length === x.shape.length && [...perm].sort((p, q) => p - q).every((p, i) => p === i);
-    return valid
-      ? { shape: perm.map((p) => x.shape[p]), dtype: x.dtype }
-      : `[${perm.join(", ")}] is no order of its ${x.shape.length} axes.`;
-  }),
-  slice: view(([x], a) => {
-    const axis = a.axis as number;
-    if (axis < 0 || axis >= x.shape.length) return `axis ${axis} is outside of 0..${x.shape.length - 1}.`;
-    const [start, end] = [a.start, a.end] as readonly Dim[];
-    const size = sub(end, start);
-    // What only some values of a symbol rule out is the builder's to find: it knows the intervals.
-    if (![start, size, sub(x.shape[axis], end)].every(isSize))
-      return `${dimKey(start)}..${dimKey(end)} does not lie inside of axis ${axis}, which has size ${dimKey(x.shape[axis])}.`;
-    return { shape: x.shape.map((d, i) => (i === axis ? size : d)), dtype: x.dtype };
-  }),
-  broadcast_to: view(([x], a) => {
-    const shape = a.shape as Shape;
-    const problem = sizesProblem(shape);
-    if (problem !== undefined) return problem;
-    const both = broadcastShapes([x.shape, shape]);
-    return typeof both !== "string" && shapeEquals(both, shape)
-      ? { shape, dtype: x.dtype }
-      : `${shapeText(x.shape)} does not broadcast to ${shapeText(shape)}.`;
-  }),
+  reshape: view(
+    ([x], a) => {
+      const shape = a.shape as Shape;
+      const problem = sizesProblem(shape);
+      if (problem !== undefined) return problem;
+      return dimEquals(product(x.shape), product(shape))
+        ? { shape, dtype: x.dtype }
+        : `${dimKey(product(x.shape))} elements cannot become ${shapeText(shape)}.`;
+    },
+    ({ shape }, multiple) => isMultiple(shape[shape.length - 1], multiple),
+  ),
+  transpose: view(
+    ([x], a) => {
+      const perm = a.perm as readonly number[];
+      const valid = perm.length === x.shape.length && [...perm].sort((p, q) => p - q).every((p, i) => p === i);
+      return valid
+        ? { shape: perm.map((p) => x.shape[p]), dtype: x.dtype }
+        : `[${perm.join(", ")}] is no order of its ${x.shape.length} axes.`;
+    },
+    ({ attributes, shape }) => (attributes.perm as readonly number[])[shape.length - 1] === shape.length - 1,
+  ),
+  slice: view(
+    ([x], a) => {
+      const axis = a.axis as number;
+      if (axis < 0 || axis >= x.shape.length) return `axis ${axis} is outside of 0..${x.shape.length - 1}.`;
+      const [start, end] = [a.start, a.end] as readonly Dim[];
+      const size = sub(end, start);
+      // What only some values of a symbol rule out is the builder's to find: it knows the intervals.
+      if (![start, size, sub(x.shape[axis], end)].every(isSize))
+        return `${dimKey(start)}..${dimKey(end)} does not lie inside of axis ${axis}, which has size ${dimKey(x.shape[axis])}.`;
+      return { shape: x.shape.map((d, i) => (i === axis ? size : d)), dtype: x.dtype };
+    },
+    ({ attributes: { axis, start, end }, shape }, multiple) =>
+      axis !== shape.length - 1 || [start, end].every((d) => isMultiple(d as Dim, multiple)),
+  ),
+  broadcast_to: view(
+    ([x], a) => {
+      const shape = a.shape as Shape;
+      const problem = sizesProblem(shape);
+      if (problem !== undefined) return problem;
+      const both = broadcastShapes([x.shape, shape]);
+      return typeof both !== "string" && shapeEquals(both, shape)
+        ? { shape, dtype: x.dtype }
+        : `${shapeText(x.shape)} does not broadcast to ${shapeText(shape)}.`;
+    },
+    ({ shape, inputs: [x] }) => dimEquals(shape[shape.length - 1], x.shape[x.shape.length - 1]),
+  ),
   // f16 as f32, the same numbers: whoever reads it reads the f16.
   widen: view(([x]) =>
     x.dtype === "f16" ? { shape: x.shape, dtype: FLOAT } : `it reads f16 as f32, found ${x.dtype}.`,
@@ -259,18 +277,35 @@ const OPS: Readonly<Record<OpName, OpRow>> = {
   reduce_sum: reduction(),
   reduce_mean: reduction(),
   reduce_max: reduction(),
-  layer_norm: normalization(2, (inputs, a, make) => layerNorm(make, inputs, a.eps as number)),
-  rms_norm: normalization(1, (inputs, a, make) => rmsNorm(make, inputs, a.eps as number)),
-  softmax: normalization(0, ([x], _, make) => {
-    const e = make("exp", [make("sub", [x, make("reduce_max", [x])])]);
-    return make("div", [e, make("reduce_sum", [e])]);
-  }),
+  layer_norm: {
+    ...normalization(2, (inputs, a, make) => layerNorm(make, inputs, a.eps as number)),
+    ...READS_HALVES,
+  },
+  rms_norm: { ...normalization(1, (inputs, a, make) => rmsNorm(make, inputs, a.eps as number)), ...READS_HALVES },
+  softmax: {
+    ...normalization(0, ([x], _, make) => {
+      const e = make("exp", [make("sub", [x, make("reduce_max", [x])])]);
+      return make("div", [e, make("reduce_sum", [e])]);
+    }),
+    ...READS_HALVES,
+  },
   l2_normalize: normalization(0, ([x], _, make) =>
     make("mul", [x, make("rsqrt", [make("reduce_sum", [make("mul", [x, x])])])]),
   ),
 
-  matmul: { kind: "contraction", rowWise: true, arity: [2, 2], infer: inferMatmul },
-  attention: { kind: "contraction", arity: [3, 5], infer: inferAttention },
+  matmul: {
+    kind: "contraction",
+    rowWise: true,
+    halves: { operands: [0, 1], gains: true },
+    arity: [2, 2],
+    infer: inferMatmul,
+  },
+  attention: {
+    kind: "contraction",
+    halves: { operands: [0, 1, 2], gains: true },
+    arity: [3, 5],
+    infer: inferAttention,
+  },
   quantized_matmul: QUANTIZED_MATMUL,
   channel_scales: CHANNEL_SCALES,
 
@@ -293,7 +328,7 @@ const OPS: Readonly<Record<OpName, OpRow>> = {
         : `it takes [batch, tokens, width] and indices [batch], found ${shapeText(x.shape)} and ${shapeText(at.shape)}.`;
     },
   },
-  rotary: { kind: "assembly", arity: [3, 3], infer: inferRotary, expand: expandRotary },
+  rotary: { kind: "assembly", arity: [3, 3], infer: inferRotary, expand: expandRotary, ...READS_HALVES },
   patchify: {
     kind: "assembly",
     arity: [1, 1],

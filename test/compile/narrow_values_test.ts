@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { narrowValues, type ValueWidth } from "../../runtime/compile/narrow_values.ts";
-import { createBounds } from "../../runtime/compile/value_bounds.ts";
 import { magnitudesName } from "../../runtime/core/calibration.ts";
 import { normal } from "../../runtime/core/random.ts";
 import { factOf, roundedUp, type WeightFacts } from "../../runtime/core/weight_facts.ts";
@@ -11,6 +10,7 @@ import { evaluateGraph, type RefTensor, refTensor } from "../../runtime/ir/evalu
 import { nodesOf } from "../../runtime/ir/graph.ts";
 import { createInterner } from "../../runtime/ir/node.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
+import { createBounds } from "../../runtime/ir/value_bounds.ts";
 
 const [ROWS, WIDTH, INNER] = [3, 16, 32];
 

@@ -5,7 +5,16 @@
  */
 import { internal } from "../../../runtime/core/diagnostics.ts";
 import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
-import { f32, gpuKernel, type KernelScope, LOWEST, type Memory, pointer, words } from "./kernel.ts";
+import {
+  f32,
+  gpuKernel,
+  type KernelArgument,
+  type KernelScope,
+  LOWEST,
+  type Memory,
+  pointer,
+  words,
+} from "./kernel.ts";
 
 /** Parts of a block's keys, each with invocations of its own for all queries, so that neighbours read the same keys. */
 const PARTS = 4;
@@ -58,6 +67,13 @@ export const attentionNames = ({ segments }: AttentionOptions): readonly string[
   ...(segments ? ["segments"] : []),
 ];
 
+/** Arguments of a kernel in the order in which claims give them. */
+export const attentionArguments = (options: AttentionOptions): readonly KernelArgument[] => [
+  pointer("out", options.out),
+  ...attentionPointers(options).map((name, i) => pointer(name, options.kinds[i])),
+  ...words(...attentionNames(options)),
+];
+
 const blocksOf = (headDim: number): Blocks =>
   attentionBlocks(headDim) ?? internal(`no block of attention holds heads of ${headDim}`);
 
@@ -76,7 +92,7 @@ const segmentOf = ({ word, load }: KernelScope): string => `
   }`;
 
 export function attentionKernel(options: AttentionOptions): Uint8Array {
-  const { headDim, scale, causal, window, keyMask, segments, group, kinds, out } = options;
+  const { headDim, scale, causal, window, keyMask, segments, group, out } = options;
   const { queries, keys } = blocksOf(headDim);
   const fours = Math.ceil(headDim / 4);
   const invocations = queries * PARTS;
@@ -93,11 +109,7 @@ export function attentionKernel(options: AttentionOptions): Uint8Array {
     `tile[(${i}) / ${keys * fours}u][((${i}) / ${ownKeys.length * fours}u) % ${PARTS}u][((${i}) / ${fours}u) % ${ownKeys.length}u][(${i}) % ${fours}u]`;
   return gpuKernel({
     name: "attention",
-    args: [
-      pointer("out", out),
-      ...attentionPointers(options).map((name, i) => pointer(name, kinds[i])),
-      ...words(...attentionNames(options)),
-    ],
+    args: attentionArguments(options),
     element: "f32",
     workgroup: invocations,
     write: (scope) => {

@@ -4,8 +4,8 @@
  * sums stay in matrices, and are made smaller only where a row's largest score grew by much.
  */
 import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
-import { type AttentionOptions, attentionNames, attentionPointers } from "./attention.ts";
-import { f32, gpuKernel, isHalf, type KernelScope, LOWEST, pointer, words } from "./kernel.ts";
+import { type AttentionOptions, attentionArguments } from "./attention.ts";
+import { f32, gpuKernel, isHalf, type KernelScope, LOWEST } from "./kernel.ts";
 import { MATRIX_DIALECTS } from "./matrix_dialect.ts";
 
 const SIDE = 16;
@@ -48,7 +48,7 @@ export interface MatrixAttentionOptions extends AttentionOptions {
 
 /** Queries, keys and values are f16, of heads of a multiple of 8 that begin at multiples of 8 numbers. Arguments as `attentionKernel`'s. */
 export function matrixAttentionKernel(options: MatrixAttentionOptions): Uint8Array {
-  const { headDim, scale, causal, window, keyMask, segments, group, kinds, out, dialect } = options;
+  const { headDim, scale, causal, window, keyMask, segments, group, out, dialect } = options;
   const spelling = MATRIX_DIALECTS[dialect];
   const keys = matrixAttentionKeys(headDim) as number;
   const eights = headDim / 8;
@@ -68,11 +68,7 @@ export function matrixAttentionKernel(options: MatrixAttentionOptions): Uint8Arr
   const strip = "score_tile[subgroup]";
   return gpuKernel({
     name: "attention",
-    args: [
-      pointer("out", out),
-      ...attentionPointers(options).map((name, i) => pointer(name, kinds[i])),
-      ...words(...attentionNames(options)),
-    ],
+    args: attentionArguments(options),
     element: "vec4<u32>",
     workgroup: INVOCATIONS,
     enables: ["enable subgroups;", ...spelling.enables],

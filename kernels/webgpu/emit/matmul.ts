@@ -55,6 +55,27 @@ export const matmulNames = ({
   ...kinds.operands.flatMap((_, i) => [`o${i}_batch`, `o${i}_row`, `o${i}_column`]),
 ];
 
+/** WGSL: the tile of C that an item is, `row0` and `column0` in its `batch`, and its steps of K, of a `part` or all of them. */
+export const tilePlace = (
+  { word }: KernelScope,
+  { rows, columns }: Pick<GpuTile, "rows" | "columns">,
+  isPart: boolean,
+): string => `let panels = (${word("n")} + ${columns - 1}u) / ${columns}u;
+  let blocks = (${word("m")} + ${rows - 1}u) / ${rows}u;
+  ${
+    isPart
+      ? `let batches = ${word("elements")} / (${word("m")} * ${word("n")});
+  let part = item / (panels * blocks * batches);
+  let batch = (item / (panels * blocks)) % batches;
+  let first_k = part * ${word("chunk")};
+  let end_k = min(${word("k")}, first_k + ${word("chunk")});`
+      : `let batch = item / (panels * blocks);
+  let first_k = 0u;
+  let end_k = ${word("k")};`
+  }
+  let column0 = (item % panels) * ${columns}u;
+  let row0 = ((item / panels) % blocks) * ${rows}u;`;
+
 export const matmulGrid = (m: Dim, n: Dim, batch: Dim, { rows, columns }: Pick<GpuTile, "rows" | "columns">): Dim =>
   mul(batch, ceilDiv(m, rows), ceilDiv(n, columns));
 
@@ -198,21 +219,7 @@ export function matmulKernel(options: MatmulOptions): Uint8Array {
       return `${mathFor(4)}
 var<workgroup> tile: array<array<array<vec4<f32>, ${pitch(rows) + pitch(columns)}>, ${unrolled}>, ${depth / unrolled}>;
 fn run(item: u32, lane: u32) {
-  let panels = (${word("n")} + ${columns - 1}u) / ${columns}u;
-  let blocks = (${word("m")} + ${rows - 1}u) / ${rows}u;
-  ${
-    epilogue === undefined
-      ? `let batches = ${word("elements")} / (${word("m")} * ${word("n")});
-  let part = item / (panels * blocks * batches);
-  let batch = (item / (panels * blocks)) % batches;
-  let first_k = part * ${word("chunk")};
-  let end_k = min(${word("k")}, first_k + ${word("chunk")});`
-      : `let batch = item / (panels * blocks);
-  let first_k = 0u;
-  let end_k = ${word("k")};`
-  }
-  let column0 = (item % panels) * ${columns}u;
-  let row0 = ((item / panels) % blocks) * ${rows}u;
+  ${tilePlace(scope, tile, epilogue === undefined)}
   let a_own = (lane / ${across}u) * ${ownRows / 4}u;
   let b_own = lane % ${across}u + ${pitch(rows)}u;
   ${sums.map((sum) => `var ${sum} = vec4<f32>();`).join(" ")}

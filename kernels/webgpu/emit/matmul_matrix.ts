@@ -7,7 +7,7 @@
 import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
 import { lowerExpr, mathFor } from "./expr.ts";
 import { gpuKernel, isHalf, type KernelScope, type Memory, pointer, words } from "./kernel.ts";
-import { type MatmulOptions, matmulNames } from "./matmul.ts";
+import { type MatmulOptions, matmulNames, tilePlace } from "./matmul.ts";
 import { MATRIX_DIALECTS } from "./matrix_dialect.ts";
 
 /** Sides of a subgroup's multiplication. */
@@ -208,21 +208,7 @@ var<workgroup> a_tile: array<array<array<${vector}, ${ownRows * pitch}>, ${rows 
 var<workgroup> b_tile: array<array<array<${vector}, ${ownColumns * pitch}>, ${across}>, ${double ? 2 : 1}>;
 var<workgroup> out_tile: array<array<${vector}, ${SIDE * outPitch}>, ${invocations / SUBGROUP}>;
 fn run(item: u32, lane: u32) {
-  let panels = (${word("n")} + ${columns - 1}u) / ${columns}u;
-  let blocks = (${word("m")} + ${rows - 1}u) / ${rows}u;
-  ${
-    epilogue === undefined
-      ? `let batches = ${word("elements")} / (${word("m")} * ${word("n")});
-  let part = item / (panels * blocks * batches);
-  let batch = (item / (panels * blocks)) % batches;
-  let first_k = part * ${word("chunk")};
-  let end_k = min(${word("k")}, first_k + ${word("chunk")});`
-      : `let batch = item / (panels * blocks);
-  let first_k = 0u;
-  let end_k = ${word("k")};`
-  }
-  let column0 = (item % panels) * ${columns}u;
-  let row0 = ((item / panels) % blocks) * ${rows}u;
+  ${tilePlace(scope, tile, epilogue === undefined)}
   let subgroup = lane / ${SUBGROUP}u;
   let down = subgroup / ${across}u;
   let along = subgroup % ${across}u;

@@ -1,14 +1,5 @@
 /** A kernel in C. */
-import {
-  GATE_PATTERN,
-  GATE_WORK,
-  json,
-  KERNEL_TEST,
-  kernelReadme,
-  packageJson,
-  type Template,
-  UNBUILT,
-} from "./project.ts";
+import { kernelReadme, moduleFiles, type Template } from "./project.ts";
 
 const SOURCE = `// output = x * (x + y)
 #include <stdint.h>
@@ -62,15 +53,9 @@ export const KERNEL_C: Template = {
   name: "kernel-c",
   makes: "a kernel in C, as core WebAssembly",
   files: (name) => ({
-    "package.json": packageJson(name, "node build.mjs && fovea plugin build .", "node --test plugin.test.mjs"),
-    "plugin.json": json({
-      ...{ name, version: "0.1.0", abi: 1, form: "wasm", memory: { reserved: 0 } },
-      builds: [{ features: ["simd128"], file: "gate.wasm", sha256: UNBUILT }],
-      kernels: [{ ...GATE_PATTERN, entry: "gate", arguments: ["output", "x", "y", "rows", "width"], ...GATE_WORK }],
-    }),
+    ...moduleFiles(name),
     "gate.c": SOURCE,
     "build.mjs": BUILD,
-    "plugin.test.mjs": KERNEL_TEST,
     "README.md": kernelReadme(name, "A kernel for fovea in C: `x * (x + y)` in one pass.", [
       "Building needs clang and lld for WebAssembly: `apt-get install clang-19 lld-19`, or `npm install --save-dev @yowasp/clang`.",
     ]),

@@ -1,14 +1,5 @@
 /** A kernel in Rust. */
-import {
-  GATE_PATTERN,
-  GATE_WORK,
-  json,
-  KERNEL_TEST,
-  kernelReadme,
-  packageJson,
-  type Template,
-  UNBUILT,
-} from "./project.ts";
+import { kernelReadme, moduleFiles, type Template } from "./project.ts";
 
 const SOURCE = `//! output = x * (x + y)
 #![no_std]
@@ -89,16 +80,10 @@ export const KERNEL_RUST: Template = {
   name: "kernel-rust",
   makes: "a kernel in Rust, as core WebAssembly",
   files: (name) => ({
-    "package.json": packageJson(name, "node build.mjs && fovea plugin build .", "node --test plugin.test.mjs"),
-    "plugin.json": json({
-      ...{ name, version: "0.1.0", abi: 1, form: "wasm", memory: { reserved: 0 } },
-      builds: [{ features: ["simd128"], file: "gate.wasm", sha256: UNBUILT }],
-      kernels: [{ ...GATE_PATTERN, entry: "gate", arguments: ["output", "x", "y", "rows", "width"], ...GATE_WORK }],
-    }),
+    ...moduleFiles(name),
     "gate.rs": SOURCE,
     "Cargo.toml": CARGO,
     "build.mjs": BUILD,
-    "plugin.test.mjs": KERNEL_TEST,
     "README.md": kernelReadme(name, "A kernel for fovea in Rust: `x * (x + y)` in one pass.", [
       "Building needs Rust for wasm32-unknown-unknown: `rustup target add wasm32-unknown-unknown`, or Debian's `apt-get install rustc cargo libstd-rust-dev-wasm32 lld-19`.",
     ]),
