@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "8bdf913ba7db9d6b653b4c8270d6088704c7f9b1f01c5e07de86ba9c2ea2acc5";
+export const SOURCE_DIGEST: string = "b31f7e1db83385b9f17d2017d8c976fab9fb5473b53db1abcdede06074d3e1d1";

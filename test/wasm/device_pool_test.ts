@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { DeviceHost } from "../../runtime/abi/device.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
 import { detectHost } from "../../runtime/host/mod.ts";
 import { CODE, counterLaunch, createHost, delay, openDevice, readWords, zeroWords } from "./device_kit.ts";
@@ -156,6 +157,46 @@ test("a device that is closed before its workers can answer settles what waits f
   await delay(20);
   await device.close();
   await load;
+});
+
+test("workers that answer only after they were cut off are waited for", async () => {
+  const host = createHost();
+  const calls: string[] = [];
+  const late: DeviceHost = {
+    ...host,
+    spawnWorker: (entry, data) => {
+      const worker = host.spawnWorker!(entry, data);
+      let heard = (): void => {};
+      const answered = new Promise<void>((resolve) => {
+        heard = resolve;
+      });
+      return {
+        ...worker,
+        // An answer to closing arrives when the device has given up waiting for it.
+        onMessage: (listener) =>
+          worker.onMessage((message) => {
+            if ((message as { readonly type: string }).type !== "closed") return listener(message);
+            setTimeout(() => {
+              listener(message);
+              setTimeout(heard, 1);
+            }, 700);
+          }),
+        terminate: async () => {
+          calls.push("terminate");
+          await answered;
+          await worker.terminate();
+        },
+        unref: () => {
+          calls.push("unref");
+          worker.unref();
+        },
+      };
+    },
+  };
+  const device = await openDevice({ threads: 2 }, late);
+  await device.load(CODE);
+  await device.close();
+  assert.deepEqual(calls.slice(calls.indexOf("terminate")), ["terminate", "terminate"]);
 });
 
 test("closing rejects what waits, is repeatable, and ends the workers", async () => {

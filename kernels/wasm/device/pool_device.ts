@@ -109,6 +109,8 @@ export class PoolDevice extends LinearDevice {
   protected async shutDown(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
+    // For good: workers that are ended keep the process alive until they are gone, whatever they still answer meanwhile.
+    this.onBusy(true);
     if (this.#workers.length > 0 && this.#ended === undefined) {
       // Workers that leave by themselves end at once on every runtime; one that computes for long is cut off.
       let timer: ReturnType<typeof setTimeout> | undefined;
