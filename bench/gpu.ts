@@ -35,8 +35,12 @@ interface Row {
   readonly difference: number;
   /** {@link TOLERANCE} unless given. */
   readonly tolerance?: number;
-  /** Medians in milliseconds: of a call, and of the device's part of it where that can be told. */
+  /**
+   * Medians in milliseconds: of a call, of one whose results are put into memory that was used before, and of the device's part
+   * where that can be told.
+   */
   readonly wallMs: number;
+  readonly intoMs?: number;
   readonly deviceMs?: number;
   readonly flops?: number;
 }
@@ -177,6 +181,7 @@ async function model(name: string, spec: Model, { batch, dtype, unsafe = false }
   const given = { [spec.input]: inputOf(spec, batch), ...spec.more };
   const first: Float32Array[] = [];
   const times: number[] = [];
+  const timesInto: number[] = [];
   const deviceTimes: number[] = [];
   for (const turn of ["compared", "timed"]) {
     const isTimed = turn === "timed";
@@ -191,10 +196,15 @@ async function model(name: string, spec: Model, { batch, dtype, unsafe = false }
       const warm = performance.now() + WARM_MS;
       do await encode();
       while (performance.now() < warm);
-      for (let i = 0; i < RUNS; i++) {
+      const timed = async (work: () => Promise<unknown>): Promise<number> => {
         const begin = performance.now();
-        await encode();
-        times.push(performance.now() - begin);
+        await work();
+        return performance.now() - begin;
+      };
+      const into = { [spec.output]: await encode() };
+      for (let i = 0; i < RUNS; i++) {
+        times.push(await timed(encode));
+        timesInto.push(await timed(() => encoder.encode(given, { outputs: [spec.output], into })));
       }
       for (let i = 0; i < RUNS; i++) {
         const spans: Span[] = [];
@@ -218,7 +228,8 @@ async function model(name: string, spec: Model, { batch, dtype, unsafe = false }
   const deviation = Math.sqrt(squares / expected.length - (sum / expected.length) ** 2);
   const deviceMs = deviceTimes.length === 0 ? {} : { deviceMs: median(deviceTimes) };
   const difference = worst / deviation;
-  return { name, difference, wallMs: median(times), ...deviceMs, ...(dtype === "f16" ? { tolerance: HALF } : {}) };
+  const wall = { wallMs: median(times), intoMs: median(timesInto) };
+  return { name, difference, ...wall, ...deviceMs, ...(dtype === "f16" ? { tolerance: HALF } : {}) };
 }
 
 /** Ten thousand calls of changing sizes: what is off is the growth of bytes and of buffers. */
@@ -301,9 +312,13 @@ for (const [name, run] of cases) {
     console.log(`${name}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
-console.log(["case".padEnd(34), "off by", "wall ms", "device ms", "TFLOP/s"].join("\t"));
-for (const { name, difference, tolerance = TOLERANCE, wallMs, deviceMs, flops } of rows) {
+console.log(["case".padEnd(34), "off by", "wall ms", "into ms", "device ms", "TFLOP/s"].join("\t"));
+for (const { name, difference, tolerance = TOLERANCE, wallMs, intoMs, deviceMs, flops } of rows) {
   const rate = deviceMs === undefined || flops === undefined ? "" : (flops / deviceMs / 1e9).toFixed(2);
   const verdict = difference <= tolerance ? difference.toExponential(1) : `${difference.toExponential(1)} WRONG`;
-  console.log([name.padEnd(34), verdict, wallMs.toFixed(2), deviceMs?.toFixed(3) ?? "", rate].join("\t"));
+  console.log(
+    [name.padEnd(34), verdict, wallMs.toFixed(2), intoMs?.toFixed(2) ?? "", deviceMs?.toFixed(3) ?? "", rate].join(
+      "\t",
+    ),
+  );
 }

@@ -2,10 +2,10 @@
 import type { BoundProgram, Device, DeviceBuffer, DeviceTime, RunOptions } from "../abi/device.ts";
 import type { Tensor, Tensors } from "../abi/encoder.ts";
 import { FoveaError, internal } from "../core/diagnostics.ts";
-import type { DType } from "../core/dtype.ts";
 import { dimsText, type ForwardContext, inRequest } from "./forward_context.ts";
 import { createIdleMemory, type IdleMemory } from "./idle_memory.ts";
 import type { LinkedCall, LinkedProgram } from "./linker.ts";
+import { memoryFor, type ResultMemory } from "./result_memory.ts";
 
 interface Arena {
   readonly buffer: DeviceBuffer;
@@ -27,12 +27,6 @@ const isLost = (error: unknown): boolean => error instanceof FoveaError && error
 const ALMOST = 7 / 8;
 
 const bytesOf = (data: Tensor["data"]): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-
-/** Storage of a result. */
-function storageOf(dtype: DType, bytes: number): Tensor["data"] {
-  if (dtype === "u8") return new Uint8Array(bytes);
-  return dtype === "i32" ? new Int32Array(bytes / 4) : new Float32Array(bytes / 4);
-}
 
 /** The component call that a launch belongs to, in words. */
 function callText(calls: readonly LinkedCall[], position = 0): string {
@@ -83,13 +77,14 @@ async function repeated<T>(work: () => Promise<T>): Promise<T> {
 export interface ProgramRunner {
   /**
    * @throws the context's reason to stop; FoveaErrors that name the request, the component and its dims; `out_of_memory`
-   * before anything runs
+   * before anything runs; `invalid_input` for memory that does not fit its result
    */
   run(
     program: LinkedProgram,
     inputs: Tensors,
     results: Readonly<Record<string, string>>,
     context: ForwardContext,
+    into?: ResultMemory,
   ): Promise<Tensors>;
   release(): void;
 }
@@ -226,8 +221,10 @@ export function createProgramRunner(device: Device, memory: IdleMemory = createI
     context.span({ kind: "write", name: context.tag, begin, figures: { bytes: written } });
   };
   return {
-    run: async (program, inputs, results, context) => {
+    run: async (program, inputs, results, context, into) => {
       context.check();
+      for (const name of Object.keys(into ?? {}))
+        if (Object.hasOwn(results, name)) memoryFor(name, program.values[results[name]], into);
       const arena = acquire(program);
       try {
         const tellTimes = await repeated(async () => {
@@ -242,7 +239,7 @@ export function createProgramRunner(device: Device, memory: IdleMemory = createI
         const reads = Promise.all(
           Object.entries(results).map(([name, value]) => {
             const place = program.values[value];
-            const data = storageOf(place.dtype, place.bytes);
+            const data = memoryFor(name, place, into);
             out[name] = { dtype: place.dtype, shape: place.shape, data };
             read += place.bytes;
             return device.read(arena.buffer, place.offset, bytesOf(data));

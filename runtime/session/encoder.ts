@@ -5,9 +5,10 @@ import { FoveaError } from "../core/diagnostics.ts";
 import type { KeptDType } from "../core/dtype.ts";
 import type { TraceSink } from "../core/trace.ts";
 import { type CallOptions, type OpenContext, openContext } from "../exec/forward_context.ts";
+import { movedInto, type ResultMemory } from "../exec/result_memory.ts";
 import { concatRows } from "./batching.ts";
 import { noteCaller } from "./callers.ts";
-import { CALL_OPTIONS, checkOptions, didYouMean, type Expected, FUNCTION, TEXTS } from "./check.ts";
+import { CALL_OPTIONS, checkOptions, didYouMean, type Expected, FUNCTION, isObject, TEXTS } from "./check.ts";
 import { explainEncoder } from "./explain.ts";
 import { type InputTaker, inputBatches, towerOf } from "./input_batches.ts";
 import type { EncodeInputs } from "./inputs.ts";
@@ -18,13 +19,27 @@ import type { PlaceFinder } from "./trace.ts";
 export interface EncodeOptions extends CallOptions {
   /** Names of the results that are wanted; all unless given. */
   readonly outputs?: readonly string[];
+  /**
+   * Memory for results, by name: typed arrays of each result's type and number of numbers, such as the `data` of an earlier
+   * call's, which then are the results' `data`. For callers that encode often and are done with one call's results before the
+   * next. Not for pictures and texts at once. After an error they may hold anything.
+   */
+  readonly into?: ResultMemory;
   /** Told after each batch of pictures, and after texts. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
+const RESULT_MEMORY: Expected = {
+  text: "typed arrays (Float32Array, Int32Array) by the names of results",
+  holds: (v) => isObject(v) && !Array.isArray(v) && Object.values(v).every(isNumbers),
+};
+
+const isNumbers = (value: unknown): boolean => value instanceof Float32Array || value instanceof Int32Array;
+
 const ENCODE_OPTIONS: Readonly<Record<keyof EncodeOptions, Expected>> = {
   ...CALL_OPTIONS,
   outputs: TEXTS,
+  into: RESULT_MEMORY,
   onProgress: FUNCTION,
 };
 
@@ -86,6 +101,20 @@ export interface EncoderContext extends InputTaker {
 const pick = (tensors: Tensors, isWanted: (name: string) => boolean): Tensors =>
   Object.fromEntries(Object.entries(tensors).filter(([name]) => isWanted(name)));
 
+/** @throws FoveaError `invalid_input` for memory that is for no result of this call */
+function checkMemory(into: ResultMemory | undefined, wanted: ReadonlyMap<Modality, readonly string[]>): void {
+  if (into === undefined) return;
+  if (wanted.size > 1) {
+    throw new FoveaError("invalid_input", "`into` is for the results of one tower: encode pictures and texts apart.");
+  }
+  const names = [...wanted.values()].flat();
+  for (const name of Object.keys(into)) {
+    if (names.includes(name)) continue;
+    const made = `this call makes ${names.join(", ")}`;
+    throw new FoveaError("invalid_input", `\`into\` has memory for "${name}"; ${made}.${didYouMean(name, names)}`);
+  }
+}
+
 /** Made by `runtime.load`. Calls may overlap; each has memory of its own. */
 export class Encoder {
   /** `model_type` of the configuration. */
@@ -141,6 +170,8 @@ export class Encoder {
     const given = inputBatches(this.#context, inputs, context);
     const wanted = this.#outputs([...given.keys()], options.outputs);
     const total = [...given.values()].reduce((n, batches) => n + batches.length, 0);
+    const { into } = options;
+    checkMemory(into, wanted);
     const results = new Map<Modality, Tensors>();
     let done = 0;
     for (const [modality, batches] of given) {
@@ -158,7 +189,8 @@ export class Encoder {
         const outputs = wanted.get(modality) ?? [];
         const computed = outputs.filter((name) => !layout.includes(name));
         const own = pick(tensors, (name) => names.includes(name) || !layout.includes(name));
-        const request = { inputs: own, outputs: computed, context: context.of(modality), ...caller };
+        const memory = total === 1 ? { into } : {};
+        const request = { inputs: own, outputs: computed, context: context.of(modality), ...memory, ...caller };
         parts.push({
           ...(computed.length === 0 ? {} : await tower.run(request)),
           ...pick(tensors, (name) => layout.includes(name) && outputs.includes(name)),
@@ -167,7 +199,10 @@ export class Encoder {
       }
       results.set(modality, parts.length === 1 ? parts[0] : concatRows(parts, this.tower(modality).spec.joinAxes));
     }
-    if (results.size === 1) return [...results.values()][0];
+    if (results.size === 1) {
+      const [only] = results.values();
+      return into === undefined ? only : movedInto(only, into);
+    }
     const [vision, text] = [results.get("vision"), results.get("text")];
     return {
       ...(vision?.image_embeds === undefined ? {} : { image_embeds: vision.image_embeds }),

@@ -6,6 +6,7 @@ import type { ForwardContext } from "../exec/forward_context.ts";
 import type { IdleMemory } from "../exec/idle_memory.ts";
 import { type LinkedProgram, linkPlan, type ResolvedCall } from "../exec/linker.ts";
 import { createProgramRunner, type ProgramRunner } from "../exec/program_runner.ts";
+import type { ResultMemory } from "../exec/result_memory.ts";
 
 /** Consecutive calls of a plan that run on one device. */
 export interface Segment {
@@ -91,12 +92,16 @@ export interface SegmentsRun {
 }
 
 export interface SegmentRunner {
-  /** @param results result name -> value name, of the whole plan */
+  /**
+   * @param results result name -> value name, of the whole plan
+   * @param into used where one segment makes all results
+   */
   run(
     segments: readonly LinkedSegment[],
     inputs: Tensors,
     results: Readonly<Record<string, string>>,
     context: ForwardContext,
+    into?: ResultMemory,
   ): Promise<SegmentsRun>;
   release(): void;
 }
@@ -110,10 +115,10 @@ export function createSegmentRunner(memory: IdleMemory): SegmentRunner {
     return runner;
   };
   return {
-    run: async (segments, inputs, results, context) => {
+    run: async (segments, inputs, results, context, into) => {
       if (segments.length === 1) {
         const [{ device, linked, plan }] = segments;
-        const out = await runnerOf(device).run(linked, { ...inputs, ...plan.constants }, results, context);
+        const out = await runnerOf(device).run(linked, { ...inputs, ...plan.constants }, results, context, into);
         return { results: out, crossedBytes: 0 };
       }
       const values: Record<string, Tensors[string]> = { ...inputs };

@@ -5,6 +5,7 @@ import { evaluate } from "../core/dim.ts";
 import type { ForwardContext } from "../exec/forward_context.ts";
 import type { InstanceWeights } from "../exec/instance_weights.ts";
 import type { ResolvedCall } from "../exec/linker.ts";
+import type { ResultMemory } from "../exec/result_memory.ts";
 import type { ComponentProvider, PrepareOptions } from "./artifacts.ts";
 import { concatRows, sliceRows } from "./batching.ts";
 import { withSlot } from "./call_slot.ts";
@@ -36,6 +37,8 @@ export interface RunRequest {
   readonly inputs: Tensors;
   readonly outputs: readonly string[];
   readonly context: ForwardContext;
+  /** Memory for results, used where one run makes them. */
+  readonly into?: ResultMemory | undefined;
   /** `file:line` of whoever asked, for what is compiled after loading. */
   readonly caller?: Caller;
 }
@@ -123,6 +126,8 @@ const isOutOfMemory = (error: unknown): boolean => error instanceof FoveaError &
 /** What does not fit at once may fit in two runs. */
 const halfOf = (rows: number): number => Math.ceil(rows / 2);
 
+const withoutMemory = (request: RunRequest): RunRequest => ({ ...request, into: undefined });
+
 const mostRows = (tensors: Tensors): number => Math.max(...Object.values(tensors).map((t) => t.shape[0]));
 
 interface Program {
@@ -198,7 +203,7 @@ class Tower implements LoadedTower {
       const size = Math.min(this.#rowLimit, rows - from);
       const part = size === rows ? prepared : sliceRows(prepared, from, from + size);
       try {
-        results.push(await this.#runPart(part, request));
+        results.push(await this.#runPart(part, part === prepared ? request : withoutMemory(request)));
         from += size;
       } catch (error) {
         // Without a batch, rows of different tensors do not belong together.
@@ -212,11 +217,13 @@ class Tower implements LoadedTower {
   /** Packed layouts have no batch to slice: the tower says where a request may be cut. */
   async #runPacks(request: RunRequest, split: NonNullable<TowerSpec["split"]>): Promise<Tensors> {
     const waiting = [...split(request.inputs, this.#rowLimit)];
+    const isWhole = waiting.length === 1;
     const results: Tensors[] = [];
     for (let pack = waiting.shift(); pack !== undefined; pack = waiting.shift()) {
       const prepared = this.spec.prepare(pack);
       try {
-        results.push(await this.#runPart(prepared, request));
+        const whole = isWhole && waiting.length === 0 && results.length === 0;
+        results.push(await this.#runPart(prepared, whole ? request : withoutMemory(request)));
       } catch (error) {
         if (!isOutOfMemory(error)) throw error;
         const limit = halfOf(mostRows(prepared));
@@ -243,7 +250,8 @@ class Tower implements LoadedTower {
     if (this.#options.onSizes !== undefined)
       tellSizes(plan, (tag) => this.#componentOf(tag).spec, this.#options.onSizes);
     const begin = this.#options.now();
-    const { results, crossedBytes } = await this.#runner.run(segments, inputs, plan.results, request.context);
+    const { context, into } = request;
+    const { results, crossedBytes } = await this.#runner.run(segments, inputs, plan.results, context, into);
     this.stats.modelMs = this.#options.now() - begin;
     this.stats.flops = sum(segments.map((s) => s.linked.flops));
     this.stats.arenaBytes = sum(segments.map((s) => s.linked.arenaBytes));

@@ -4,7 +4,15 @@ import { FoveaError, internal, KernelError } from "../../../runtime/core/diagnos
 import { openGpuDevice } from "./adapter.ts";
 import { WebGpuDevice } from "./device.ts";
 import { largestBuffer } from "./ledger.ts";
-import type { FromWorker, SentError, SentLaunch, ToWorker, WorkerData, WorkerPort } from "./worker_protocol.ts";
+import type {
+  AnswerMessage,
+  FromWorker,
+  SentError,
+  SentLaunch,
+  ToWorker,
+  WorkerData,
+  WorkerPort,
+} from "./worker_protocol.ts";
 
 function errorOf(error: unknown): SentError {
   if (error instanceof KernelError)
@@ -42,7 +50,7 @@ class Served {
   }
 
   /** Resolves to an answer's value. */
-  async handle(message: ToWorker): Promise<number | readonly Uint8Array[] | undefined> {
+  async handle(message: ToWorker): Promise<AnswerMessage["value"]> {
     const device = this.#device;
     switch (message.type) {
       case "load":
@@ -73,11 +81,11 @@ class Served {
         return undefined;
       }
       case "read": {
-        const found = message.reads.map(({ bytes }) => new Uint8Array(bytes));
+        const found = message.reads.map(({ bytes, into }) => into ?? new Uint8Array(bytes));
         await Promise.all(
           message.reads.map(({ buffer, offset }, i) => device.read(this.#buffer(buffer), offset, found[i])),
         );
-        return found;
+        return message.reads.map(({ into }, i) => (into === undefined ? found[i] : undefined));
       }
       case "close":
         await device.close();

@@ -2,6 +2,7 @@
 import { BufferPool } from "./buffer_pool.ts";
 import type { TimesTaken } from "./pass_clock.ts";
 import type { StopsTaken } from "./stops.ts";
+import { touchPages } from "./touch_pages.ts";
 import { USAGE } from "./usage.ts";
 
 interface Read {
@@ -95,6 +96,7 @@ export class ReadBack {
       this.count++;
       const mapped = staging.mapAsync(READ_MODE, 0, size);
       this.#options.submitted();
+      for (const { into } of reads) touchPages(into);
       await Promise.all([submitted, mapped]);
       const range = staging.getMappedRange(0, size);
       for (const [i, { offset, into }] of reads.entries())

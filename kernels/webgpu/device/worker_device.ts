@@ -14,6 +14,8 @@ import type {
 import { FoveaError, internal, KernelError } from "../../../runtime/core/diagnostics.ts";
 import { webgpuCapabilities } from "./capabilities.ts";
 import { Ledger } from "./ledger.ts";
+import { SharedStaging } from "./shared_staging.ts";
+import { touchPages } from "./touch_pages.ts";
 import type {
   AnswerMessage,
   FromWorker,
@@ -62,6 +64,9 @@ export class WorkerDevice implements Device {
   readonly #codes: Set<string> = new Set();
   readonly #waiting: Map<number, Waiting> = new Map();
   readonly #timed: Map<number, NonNullable<RunOptions["onTime"]>> = new Map();
+  readonly #staging: SharedStaging = new SharedStaging();
+  /** Shared memory that the worker reads before it answers any request from the given one on. */
+  #written: { readonly shared: Uint8Array; readonly before: number }[] = [];
   #reads: { readonly reads: Read[]; readonly done: Promise<void> } | undefined;
   #last = 0;
   #runs = 0;
@@ -139,12 +144,18 @@ export class WorkerDevice implements Device {
 
   write(buffer: DeviceBuffer, offset: number, data: Uint8Array): void {
     this.#check();
-    this.#post({ type: "write", buffer: this.#of(buffer), offset, data });
+    const shared = this.#staging.take(data.length);
+    shared?.set(data);
+    this.#post({ type: "write", buffer: this.#of(buffer), offset, data: shared ?? data });
+    if (shared !== undefined) this.#written.push({ shared, before: this.#last + 1 });
   }
 
   read(buffer: DeviceBuffer, offset: number, into: Uint8Array): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    const read: Read = { sent: { buffer: this.#of(buffer), offset, bytes: into.length }, into };
+    const bytes = into.length;
+    const shared = this.#staging.take(bytes);
+    const sent = { buffer: this.#of(buffer), offset, bytes, ...(shared === undefined ? {} : { into: shared }) };
+    const read: Read = { sent, into };
     // Those that are asked for together travel together.
     this.#reads ??= this.#collect();
     this.#reads.reads.push(read);
@@ -155,8 +166,14 @@ export class WorkerDevice implements Device {
     const reads: Read[] = [];
     const done = Promise.resolve().then(async () => {
       this.#reads = undefined;
-      const found = (await this.#ask({ type: "read", reads: reads.map((r) => r.sent) })) as readonly Uint8Array[];
-      for (const [i, { into }] of reads.entries()) into.set(found[i]);
+      const answer = this.#ask({ type: "read", reads: reads.map((r) => r.sent) });
+      for (const { into } of reads) touchPages(into);
+      // After an error the worker may still write there: such memory is not used again.
+      const found = (await answer) as readonly (Uint8Array | undefined)[];
+      for (const [i, { sent, into }] of reads.entries()) {
+        into.set(found[i] ?? (sent.into as Uint8Array));
+        if (sent.into !== undefined) this.#staging.give(sent.into);
+      }
     });
     return { reads, done };
   }
@@ -241,6 +258,8 @@ export class WorkerDevice implements Device {
     this.#waiting.delete(message.request);
     if (this.#waiting.size === 0) this.#worker.unref();
     this.#details = message.stats.details;
+    for (const { shared, before } of this.#written) if (before <= message.request) this.#staging.give(shared);
+    this.#written = this.#written.filter(({ before }) => before > message.request);
     for (const [timed, time] of message.times ?? []) {
       this.#timed.get(timed)?.(time);
       this.#timed.delete(timed);

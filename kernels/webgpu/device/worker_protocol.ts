@@ -27,6 +27,8 @@ export interface SentRead {
   readonly buffer: number;
   readonly offset: number;
   readonly bytes: number;
+  /** Shared memory for them; without it they come with the answer. */
+  readonly into?: Uint8Array;
 }
 
 /** Those with `request` are answered, in any order; all others are carried out as they come. */
@@ -69,8 +71,8 @@ export interface AnswerMessage {
   readonly type: "answer";
   readonly request: number;
   readonly error?: SentError;
-  /** Blobs that `load` compiled, or the bytes of a read. */
-  readonly value?: number | readonly Uint8Array[];
+  /** Blobs that `load` compiled, or the bytes of a read, of each part that has no shared memory. */
+  readonly value?: number | readonly (Uint8Array | undefined)[];
   readonly stats: DeviceStats;
   /** Times of runs that came to be known, by the runs' numbers. */
   readonly times?: readonly (readonly [number, DeviceTime])[];
