@@ -1,0 +1,40 @@
+/** Where results are put: new memory, or what the caller gave to be used again. */
+import type { Tensor } from "../abi/encoder.ts";
+import { FoveaError } from "../core/diagnostics.ts";
+import type { DType } from "../core/dtype.ts";
+
+/** Memory for results by name, of the results' types and sizes. After an error it may hold anything. */
+export type ResultMemory = Readonly<Record<string, Tensor["data"]>>;
+
+interface Result {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+}
+
+function arrayOf(dtype: DType): typeof Float32Array | typeof Int32Array | typeof Uint8Array {
+  if (dtype === "u8") return Uint8Array;
+  return dtype === "i32" ? Int32Array : Float32Array;
+}
+
+/** @throws FoveaError `invalid_input` for given memory of another type or size */
+export function memoryFor(name: string, { dtype, shape }: Result, into: ResultMemory = {}): Tensor["data"] {
+  const count = shape.reduce((a, b) => a * b, 1);
+  const array = arrayOf(dtype);
+  if (!Object.hasOwn(into, name)) return new array(count);
+  const given = into[name];
+  if (given instanceof array && given.length === count) return given;
+  throw new FoveaError(
+    "invalid_input",
+    `\`into\` has ${given.length} numbers of a ${given.constructor.name} for "${name}"; this call's result is a ${array.name} of ${count} numbers, [${shape.join(", ")}].`,
+  );
+}
+
+/** The results in the memory that was given for them. */
+export function movedInto(results: Readonly<Record<string, Tensor>>, into: ResultMemory): Record<string, Tensor> {
+  const moved = Object.entries(results).map(([name, tensor]): [string, Tensor] => {
+    const data = memoryFor(name, tensor, { [name]: Object.hasOwn(into, name) ? into[name] : tensor.data });
+    if (data !== tensor.data) data.set(tensor.data);
+    return [name, { ...tensor, data }];
+  });
+  return Object.fromEntries(moved);
+}
