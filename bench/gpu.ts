@@ -300,25 +300,27 @@ const cases: (readonly [string, () => Promise<Row>])[] = [
 const host = await detectHost();
 const found = await webgpuPlugin.devices?.[0].probe(deviceHost(host));
 console.log(`${host.name} ${host.version}: ${JSON.stringify(found)}`);
-const rows: Row[] = [];
+const HEADINGS = ["case".padEnd(34), "off by", "wall ms", "into ms", "device ms", "TFLOP/s"].join("\t");
+
+function rowText({ name, difference, tolerance = TOLERANCE, wallMs, intoMs, deviceMs, flops }: Row): string {
+  const rate = deviceMs === undefined || flops === undefined ? "" : (flops / deviceMs / 1e9).toFixed(2);
+  const verdict = difference <= tolerance ? difference.toExponential(1) : `${difference.toExponential(1)} WRONG`;
+  const times = [wallMs.toFixed(2), intoMs?.toFixed(2) ?? "", deviceMs?.toFixed(3) ?? ""];
+  return [name.padEnd(34), verdict, ...times, rate].join("\t");
+}
+
+const texts: string[] = [];
 for (const [name, run] of cases) {
   if (WANTED.length > 0 && !WANTED.some((part) => name.includes(part))) continue;
   try {
     const row = await run();
-    rows.push(row);
+    const text = rowText(row);
+    console.log(text);
+    texts.push(text);
     if (!(row.difference <= (row.tolerance ?? TOLERANCE))) process.exitCode = 1;
   } catch (error) {
     process.exitCode = 1;
     console.log(`${name}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
-console.log(["case".padEnd(34), "off by", "wall ms", "into ms", "device ms", "TFLOP/s"].join("\t"));
-for (const { name, difference, tolerance = TOLERANCE, wallMs, intoMs, deviceMs, flops } of rows) {
-  const rate = deviceMs === undefined || flops === undefined ? "" : (flops / deviceMs / 1e9).toFixed(2);
-  const verdict = difference <= tolerance ? difference.toExponential(1) : `${difference.toExponential(1)} WRONG`;
-  console.log(
-    [name.padEnd(34), verdict, wallMs.toFixed(2), intoMs?.toFixed(2) ?? "", deviceMs?.toFixed(3) ?? "", rate].join(
-      "\t",
-    ),
-  );
-}
+console.log(["", HEADINGS, ...texts].join("\n"));
