@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "fe553a003a88ed4d619bad1f1391b53e9800c85613067895e3730116f4eba7e3";
+export const SOURCE_DIGEST: string = "249d27834fdd5f14f739efcd64848906d87f34093309d603e438cab0d5b9889e";
