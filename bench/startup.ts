@@ -63,21 +63,39 @@ function runProgram(program: string, args: readonly string[]): Promise<Ended> {
   });
 }
 
-/** Runs something several times; the time is the whole process's, or what it says itself. */
+interface Measured {
+  readonly name: string;
+  readonly run: (round: number) => Promise<Ended>;
+  /** The whole process's time unless given. */
+  readonly timeOf?: (ended: Ended) => number;
+}
+
+/** Runs all of them in turns, several times. */
 async function measure(
   rounds: number,
-  run: (round: number) => Promise<Ended>,
-  timeOf: (ended: Ended) => number = ({ ms }) => ms,
-): Promise<{ readonly times: readonly number[]; readonly peakMiB: number | undefined }> {
-  const times: number[] = [];
-  const peaks: number[] = [];
-  for (let round = 0; round < rounds; round++) {
-    const ended = await run(round);
-    times.push(timeOf(ended));
-    if (ended.peakMiB !== undefined) peaks.push(ended.peakMiB);
-  }
-  return { times, peakMiB: peaks.length === 0 ? undefined : median(peaks) };
+  all: readonly Measured[],
+): Promise<ReadonlyMap<string, { readonly times: readonly number[]; readonly peakMiB: number | undefined }>> {
+  const ended = new Map(all.map(({ name }): [string, Ended[]] => [name, []]));
+  for (let round = 0; round < rounds; round++) for (const { name, run } of all) ended.get(name)?.push(await run(round));
+  return new Map(
+    all.map(({ name, timeOf = ({ ms }) => ms }) => {
+      const own = ended.get(name) ?? [];
+      const peaks = own.flatMap(({ peakMiB }) => (peakMiB === undefined ? [] : [peakMiB]));
+      return [name, { times: own.map(timeOf), peakMiB: peaks.length === 0 ? undefined : median(peaks) }];
+    }),
+  );
 }
+
+/** The least that loading costs: a file's bytes read into a memory that nothing has touched. Prints the milliseconds. */
+const READ_PROGRAM = `import { fstatSync, openSync, readSync } from "node:fs";
+const file = openSync(process.argv[2], "r");
+const { size } = fstatSync(file);
+const pages = Math.ceil(size / 65536);
+const begin = performance.now();
+const bytes = new Uint8Array(new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }).buffer);
+for (let at = 0; at < size; ) at += readSync(file, bytes, at, Math.min(4 << 20, size - at), at);
+console.log(JSON.stringify({ loadMs: performance.now() - begin }));
+`;
 
 /** Of `fovea bench --json`. */
 const loadMs = ({ stdout }: Ended): number => (JSON.parse(stdout) as { readonly loadMs: number }).loadMs;
@@ -90,8 +108,12 @@ export async function startup({ threads, rounds }: BenchOptions): Promise<BenchR
     const { tower, config } = await openModel("siglip-base", 1);
     await mkdir(model);
     await writeFile(join(model, "config.json"), JSON.stringify(config));
-    await writeFile(join(model, WEIGHTS_FILE), makeCheckpoint(tower).bytes);
+    const weights = join(model, WEIGHTS_FILE);
+    await writeFile(weights, makeCheckpoint(tower).bytes);
     await writeFile(join(folder, "nothing.mjs"), "setTimeout(() => {}, 200);\n");
+    await writeFile(join(folder, "end.mjs"), "");
+    await writeFile(join(folder, "read.mjs"), READ_PROGRAM);
+    const program = (name: string, ...args: string[]): Promise<Ended> => runProgram(join(folder, name), args);
 
     const common = ["--threads", String(threads), "--json"];
     const load = (name: string | number): Promise<Ended> => {
@@ -103,27 +125,27 @@ export async function startup({ threads, rounds }: BenchOptions): Promise<BenchR
     const classify = (): Promise<Ended> =>
       runProgram(COMMAND_LINE, ["classify", DIGITS, picture, "--labels", labels, "--cache", cache("digits"), "--json"]);
 
-    const nothing = await measure(3, () => runProgram(join(folder, "nothing.mjs"), []));
-    const cold = await measure(rounds, load, loadMs);
     await load("kept");
-    const cached = await measure(rounds, () => load("kept"), loadMs);
     await classify();
-    const digit = await measure(rounds, classify);
-    const first = median(cold.times);
-    const row = (name: string, { times, peakMiB }: Awaited<ReturnType<typeof measure>>): BenchRow => {
+    const cold = "load of siglip-base vision, all ranges compiled";
+    const nothing = "a process that does nothing for 0.2 s";
+    const found = await measure(rounds, [
+      { name: "its weights' bytes into fresh memory", run: () => program("read.mjs", weights), timeOf: loadMs },
+      { name: cold, run: load, timeOf: loadMs },
+      { name: "load of siglip-base vision, cached", run: () => load("kept"), timeOf: loadMs },
+      { name: nothing, run: () => program("nothing.mjs") },
+      { name: "a process that ends at once", run: () => program("end.mjs") },
+      { name: "fovea classify, one digit, start to end, cached", run: classify },
+    ]);
+    const first = median(found.get(cold)?.times ?? []);
+    const least = found.get(nothing)?.peakMiB;
+    const rows = [...found].flatMap(([name, { times, peakMiB }]): BenchRow[] => {
+      if (name === nothing) return [];
       const ms = median(times);
-      const beyond =
-        peakMiB === undefined || nothing.peakMiB === undefined ? {} : { peakMiB: peakMiB - nothing.peakMiB };
-      return { name, ms, min: Math.min(...times), ...beyond, ratio: first / ms };
-    };
-    return {
-      settings: { model: "siglip-base", threads },
-      rows: [
-        row("load of siglip-base vision, all ranges compiled", cold),
-        row("load of siglip-base vision, cached", cached),
-        row("fovea classify, one digit, start to end, cached", digit),
-      ],
-    };
+      const beyond = peakMiB === undefined || least === undefined ? {} : { peakMiB: peakMiB - least };
+      return [{ name, ms, min: Math.min(...times), ...beyond, ratio: first / ms }];
+    });
+    return { settings: { model: "siglip-base", threads }, rows };
   } finally {
     await rm(folder, { recursive: true });
   }
