@@ -3,7 +3,7 @@ import type { BoundProgram, Device, DeviceBuffer, DeviceTime, RunOptions } from 
 import type { Tensor, Tensors } from "../abi/encoder.ts";
 import { FoveaError, internal } from "../core/diagnostics.ts";
 import type { DType } from "../core/dtype.ts";
-import { dimsText, type ForwardContext, inRequest } from "./forward_context.ts";
+import { dimsText, type ForwardContext, inRequest, untilStopped } from "./forward_context.ts";
 import { createIdleMemory, type IdleMemory } from "./idle_memory.ts";
 import type { LinkedCall, LinkedProgram } from "./linker.ts";
 
@@ -44,29 +44,6 @@ function callText(calls: readonly LinkedCall[], position = 0): string {
     return `component "${tag}"${of}${dimsText(dims)}, call ${at + 1} of ${calls.length}`;
   }
   return "a program without calls";
-}
-
-/**
- * Waits for what a device was given until there is a reason to stop. The device then goes on for a while; what it is given
- * later, be it in the same memory, comes behind that.
- * @throws the context's reason to stop
- */
-async function untilStopped(work: Promise<unknown>, { signal, check }: ForwardContext): Promise<void> {
-  let stop = (): void => {};
-  const stopped = new Promise<void>((resolve) => {
-    stop = resolve;
-  });
-  signal.addEventListener("abort", stop, { once: true });
-  try {
-    check();
-    await Promise.race([work, stopped]);
-    if (!signal.aborted) return;
-    // Nobody waits for it any more.
-    work.catch(() => {});
-    check();
-  } finally {
-    signal.removeEventListener("abort", stop);
-  }
 }
 
 /** Does work that begins with its inputs again where the device lost it. */

@@ -18,14 +18,20 @@ import {
 } from "./artifact_sources.ts";
 import { examine } from "./examine.ts";
 import { gated } from "./gate.ts";
-import type { Demand } from "./journal.ts";
+import type { CompileCause, Demand } from "./journal.ts";
 import type { Place, Places } from "./places.ts";
 import { portsOf } from "./ports.ts";
 import { createProofs, type ProofScope, type Proofs } from "./proofs.ts";
 import { createQuarantine, type Quarantined } from "./quarantine.ts";
 import { boxesOf } from "./ranges.ts";
 import type { RangeSlot, ReadyArtifact, ReadyComponent } from "./ready_component.ts";
-import { type CallSettings, type CompileLayers, type ComponentSettings, resolveSettings } from "./settings.ts";
+import {
+  type CallSettings,
+  type CompileLayers,
+  type ComponentSettings,
+  type Home,
+  resolveSettings,
+} from "./settings.ts";
 import { createTagRegister } from "./tag_register.ts";
 import { type PlaceFinder, splitText, type TracedRange, traceRanges } from "./trace.ts";
 import { readWeightFacts } from "./weight_facts.ts";
@@ -65,6 +71,10 @@ export interface PrepareOptions {
   readonly plugin?: string;
   /** What the call asks for. */
   readonly call?: CallSettings;
+  /** Device that computes what no setting places elsewhere; the runtime's own unless given. */
+  readonly home?: Home;
+  /** Why it is prepared; `load` unless given. */
+  readonly cause?: CompileCause;
   /** Stronger than everything that was configured. */
   readonly over?: CompileLayers[number];
   /** Compiles nothing: every range waits for its first use, whatever the settings say. */
@@ -140,7 +150,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     const { tag } = order.spec;
     const range = boxText(order.box) || "no symbols";
     // Fetching code makes an engine compile too, so that a sealed runtime does neither.
-    if (sealed) throw new SealedError(tag, range);
+    if (sealed && demand.cause !== "handover") throw new SealedError(tag, range);
     for (let cause = demand.cause; ; cause = "proof failed") {
       let made: Awaited<ReturnType<typeof sources.find>>;
       try {
@@ -157,7 +167,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       if (ms > 0) options.trace?.span({ kind: "proof", name: `${tag} ${range}`, tag, begin, end: options.now() });
       if (ms > 0) counters.proven++;
       counters.proofMs += ms;
-      if (cause !== "load") journal.recompiled({ tag, ...demand, cause });
+      if (cause !== "load" && cause !== "handover") journal.recompiled({ tag, ...demand, cause });
       if (attestation.failures.length === 0) return { ...made, attestation };
       quarantine.putAside(tag, range, order.place, attestation.failures);
     }
@@ -259,8 +269,9 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     seal: () => {
       sealed = true;
     },
-    prepare: async (spec, { plugin, call, over, defer = false, weights, signal } = {}) => {
-      const wanted = resolveSettings(spec, over === undefined ? layers : [over, ...layers], places.home, call);
+    prepare: async (spec, how = {}) => {
+      const { plugin, call, home = places.home, cause = "load", over, defer = false, weights, signal } = how;
+      const wanted = resolveSettings(spec, over === undefined ? layers : [over, ...layers], home, call);
       const place = await places.find(wanted);
       const own = gated(spec, wanted, place);
       const { ranges, splits } = await traceRanges(spec, boxesOf(spec, own), ops, {
@@ -291,7 +302,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       if (!settings.lazy.value && !defer) {
         const scope = proofsOf(place).scope();
         try {
-          for (const one of slots) await one.obtain({ cause: "load" }, signal, scope);
+          for (const one of slots) await one.obtain({ cause }, signal, scope);
         } finally {
           scope.release();
         }

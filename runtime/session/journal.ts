@@ -2,7 +2,7 @@
 import type { Bindings } from "../core/dim.ts";
 
 /** Why a compile was asked for. */
-export type CompileCause = "load" | "first use" | "proof failed" | "kernel failed";
+export type CompileCause = "load" | "handover" | "first use" | "proof failed" | "kernel failed";
 
 /** What made a component's range necessary. */
 export interface Demand {

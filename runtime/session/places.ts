@@ -94,14 +94,16 @@ export function compileTarget(
 export interface PlacesOptions {
   /** The runtime's own device. */
   readonly device: Device;
+  /** Open as well. */
+  readonly beside?: readonly Device[];
   readonly plugins: readonly Plugin[];
   readonly host: DeviceHost;
 }
 
-export function createPlaces({ device: own, plugins, host }: PlacesOptions): Places {
+export function createPlaces({ device: own, beside = [], plugins, host }: PlacesOptions): Places {
   const home: Home = { device: own.kind, target: own.target };
-  const others = new Map<string, Device>();
-  const opening = new Map<string, Promise<Device>>();
+  const others = new Map(beside.map((device) => [device.kind, device]));
+  const opening = new Map(beside.map((device) => [device.kind, Promise.resolve(device)]));
   const known = new Map<string, Place>();
 
   const open = async (kind: string): Promise<Device> => {

@@ -16,7 +16,7 @@ import { firstPartyPlugins } from "./first_party.ts";
 import type { EncodeInputs } from "./inputs.ts";
 import type { Recompile } from "./journal.ts";
 import { createKeptWeights, type KeptWeights } from "./kept_weights.ts";
-import { loadModel } from "./load_model.ts";
+import { type LoadContext, loadModel, type Opened } from "./load_model.ts";
 import { cutTowers, openConfigured, progressTeller, wantedTowers, withTower } from "./model_access.ts";
 import type { ModelIdentity } from "./model_identity.ts";
 import type { NumericsReport } from "./numerics.ts";
@@ -87,23 +87,30 @@ export class Runtime {
   /** Name of the JavaScript runtime: `bun`, `deno`, `node` or `browser`. */
   readonly host: string;
   readonly device: string;
+  /** Kind of the device that answers for encoders until they are ready on `device`; nothing unless encoders are handed over. */
+  readonly interim: string | undefined;
   readonly target: string;
   /** Workers that compute; 0 when the caller's thread does. */
   readonly threads: number;
   readonly #parts: RuntimeParts;
   readonly #cutter: PixelCutter;
+  readonly #interimCutter: PixelCutter | undefined;
   readonly #kept: KeptWeights;
-  readonly #open = new Set<{ close(): void }>();
+  readonly #open = new Set<Opened>();
   #closed = false;
   /** Bytes in the cache that its limit was held against. */
   #tidied = 0;
 
   constructor(parts: RuntimeParts) {
     this.#parts = parts;
-    this.#cutter = createPixelCutter(parts.artifacts);
+    const { artifacts, interim } = parts;
+    this.#cutter = createPixelCutter(artifacts);
+    if (interim !== undefined)
+      this.#interimCutter = createPixelCutter(artifacts, { device: interim.kind, target: interim.target });
     this.#kept = createKeptWeights(parts.store, parts.options.cache);
     this.host = parts.host.name;
     this.device = parts.device.kind;
+    this.interim = parts.interim?.kind;
     this.target = parts.device.target;
     this.threads = parts.device.threads;
   }
@@ -165,7 +172,7 @@ export class Runtime {
     this.#checkOpen();
     checkLoadOptions(options);
     try {
-      const context = { cutter: this.#cutter, open: this.#open, kept: this.#kept };
+      const context = { ...this.#loading(), interimCutter: this.#interimCutter };
       const encoder = await loadModel(this.#parts, source, options, context);
       await this.#tidy();
       return encoder;
@@ -282,8 +289,13 @@ export class Runtime {
     this.#checkOpen();
     checkLoadOptions(options);
     const { collectMagnitudes, watchTower } = await import("./calibrate.ts");
-    const context = { cutter: this.#cutter, open: this.#open, kept: this.#kept, rewrite: watchTower };
-    const encoder = await loadModel(this.#parts, source, { ...options, dtype: "f32" }, context);
+    const context = { ...this.#loading(), rewrite: watchTower };
+    const encoder = await loadModel(
+      { ...this.#parts, interim: undefined },
+      source,
+      { ...options, dtype: "f32" },
+      context,
+    );
     const known = new Map<string, Float32Array>();
     try {
       for (const one of inputs)
@@ -408,13 +420,19 @@ export class Runtime {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    for (const one of [...this.#open]) one.close();
+    const opened = [...this.#open];
+    for (const one of opened) one.close();
+    await Promise.all(opened.map((one) => one.ended?.()));
     await this.#parts.places.close();
     await this.#parts.device.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #loading(): LoadContext {
+    return { cutter: this.#cutter, open: this.#open, kept: this.#kept };
   }
 
   #checkOpen(): void {

@@ -17,6 +17,8 @@ export interface RuntimeParts {
   readonly plugins: readonly Plugin[];
   readonly encoders: EncoderPlugins;
   readonly device: Device;
+  /** Answers for encoders until they are ready on `device`, where they are handed over. */
+  readonly interim?: Device | undefined;
   readonly places: Places;
   readonly artifacts: Artifacts;
   readonly store: Store;
