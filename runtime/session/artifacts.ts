@@ -18,7 +18,7 @@ import {
 } from "./artifact_sources.ts";
 import { examine } from "./examine.ts";
 import { gated } from "./gate.ts";
-import type { CompileCause, Demand } from "./journal.ts";
+import { type CompileCause, type Demand, LOADING } from "./journal.ts";
 import type { Place, Places } from "./places.ts";
 import { portsOf } from "./ports.ts";
 import { createProofs, type ProofScope, type Proofs } from "./proofs.ts";
@@ -150,7 +150,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     const { tag } = order.spec;
     const range = boxText(order.box) || "no symbols";
     // Fetching code makes an engine compile too, so that a sealed runtime does neither.
-    if (sealed && demand.cause !== "handover") throw new SealedError(tag, range);
+    if (sealed && (demand.cause === "load" || !LOADING.includes(demand.cause))) throw new SealedError(tag, range);
     for (let cause = demand.cause; ; cause = "proof failed") {
       let made: Awaited<ReturnType<typeof sources.find>>;
       try {
@@ -167,7 +167,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       if (ms > 0) options.trace?.span({ kind: "proof", name: `${tag} ${range}`, tag, begin, end: options.now() });
       if (ms > 0) counters.proven++;
       counters.proofMs += ms;
-      if (cause !== "load" && cause !== "handover") journal.recompiled({ tag, ...demand, cause });
+      if (!LOADING.includes(cause)) journal.recompiled({ tag, ...demand, cause });
       if (attestation.failures.length === 0) return { ...made, attestation };
       quarantine.putAside(tag, range, order.place, attestation.failures);
     }
@@ -179,7 +179,8 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     scope: ProofScope,
     signal: AbortSignal | undefined,
   ): Promise<ReadyArtifact> => {
-    const key = `${order.place.device.kind} ${sources.requestOf(order)}`;
+    const { kind, generation = 0 } = order.place.device;
+    const key = `${kind} ${generation} ${sources.requestOf(order)}`;
     const there = known.get(key);
     if (there !== undefined || underWay.has(key)) counters.shared++;
     if (there !== undefined) return there;
@@ -197,8 +198,14 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
   ): RangeSlot => {
     const graph = digestJson(graphToData(traced));
     let made: ReadyArtifact | undefined;
+    let generation = place.device.generation;
     let failed = false;
+    let reopened = false;
     const current = (): ReadyArtifact | undefined => {
+      if (made !== undefined && generation !== place.device.generation) {
+        made = undefined;
+        reopened = true;
+      }
       if (made === undefined || !usesAny(made.artifact, quarantine.of(place.device.kind))) return made;
       made = undefined;
       failed = true;
@@ -209,7 +216,9 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       if (ready !== undefined) return ready;
       const scope = given ?? proofsOf(place).scope();
       try {
-        const why: Demand = failed ? { ...demand, cause: "kernel failed" } : demand;
+        const cause = failed ? "kernel failed" : reopened ? "device reopened" : demand.cause;
+        const why: Demand = { ...demand, cause };
+        generation = place.device.generation;
         made = await shared({ spec, settings, place, box, graph }, why, scope, signal);
         return made;
       } finally {

@@ -13,10 +13,12 @@ export interface HandoverOptions extends Pick<HandoverStats, "from" | "to"> {
   readonly onDone: () => void;
 }
 
-/** A handover that can be given up. */
+/** A handover that can be given up, and begun again. */
 export interface RunningHandover extends Handover {
   /** Ends it where the encoder is; resolves when nothing of it is left. */
   stop(): Promise<void>;
+  /** Begins again, where it did not end on the other device. */
+  again(): Promise<void>;
 }
 
 const sentenceOf = (error: unknown): string => {
@@ -40,7 +42,7 @@ async function catchUp(last: Resident, next: Resident, signal: AbortSignal): Pro
 
 export function beginHandover(options: HandoverOptions): RunningHandover {
   const { from, to, residence, load, strict, onProblem, onDone } = options;
-  const stopped = new AbortController();
+  let stopped = new AbortController();
   let state: HandoverState = "pending";
   let problem: string | undefined;
 
@@ -78,21 +80,37 @@ export function beginHandover(options: HandoverOptions): RunningHandover {
     }
   };
 
-  const ended = work();
-  // Calls of the encoder tell it as well.
-  ended.catch(() => {});
+  const begin = (): Promise<"done" | "stayed"> => {
+    const begun = work();
+    // Calls of the encoder tell it as well.
+    begun.catch(() => {});
+    return begun;
+  };
+  let ended = begin();
+  const stop = async (): Promise<void> => {
+    if (state === "pending")
+      stopped.abort(new FoveaError("closed", "The encoder was closed while it was handed over."));
+    await ended.catch(() => {});
+  };
   return {
-    ...{ from, to, ended },
+    ...{ from, to, stop },
+    again: async () => {
+      await stop();
+      if (state === "done") return;
+      stopped = new AbortController();
+      state = "pending";
+      problem = undefined;
+      residence.recover();
+      ended = begin();
+    },
+    get ended() {
+      return ended;
+    },
     get state() {
       return state;
     },
     get problem() {
       return problem as string;
-    },
-    stop: async () => {
-      if (state === "pending")
-        stopped.abort(new FoveaError("closed", "The encoder was closed while it was handed over."));
-      await ended.catch(() => {});
     },
   };
 }

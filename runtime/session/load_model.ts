@@ -1,5 +1,6 @@
 /** Loading: a model's towers with their weights and its processors become an encoder. */
 import type { TowerSpec } from "../abi/encoder.ts";
+import { FoveaError } from "../core/diagnostics.ts";
 import { Encoder } from "./encoder.ts";
 import { beginHandover, type RunningHandover } from "./handover.ts";
 import type { KeptWeights } from "./kept_weights.ts";
@@ -8,24 +9,20 @@ import { openFiles, wantedTowers } from "./model_access.ts";
 import { openModel } from "./model_files.ts";
 import type { LoadOptions } from "./options.ts";
 import type { PixelCutter } from "./pixels.ts";
-import { Residence } from "./residence.ts";
+import type { ReloadableEntry } from "./reopen.ts";
+import { Residence, type Resident } from "./residence.ts";
 import type { RuntimeParts } from "./runtime_parts.ts";
 import { compileLayers, dtypeOf, strictly } from "./settings.ts";
 import { createMediaReader, type ModelSource } from "./source.ts";
-
-/** What a runtime closes with itself. */
-export interface Opened {
-  close(): void;
-  /** Resolves when nothing of it is at work any more. */
-  readonly ended?: () => Promise<void>;
-}
 
 export interface LoadContext {
   /** For pictures on the runtime's own device. */
   readonly cutter: PixelCutter;
   /** For pictures on the device that answers first, where encoders are handed over. */
   readonly interimCutter?: PixelCutter | undefined;
-  readonly open: Set<Opened>;
+  readonly open: Set<ReloadableEntry>;
+  /** Fires when the runtime closes. */
+  readonly closing: AbortSignal;
   readonly kept: KeptWeights;
   /** What takes the place of each tower; the configured granularity's components unless given. */
   readonly rewrite?: (tower: TowerSpec) => TowerSpec;
@@ -57,7 +54,7 @@ export async function loadModel(
   context: LoadContext,
 ): Promise<Encoder> {
   const { host, artifacts, interim } = parts;
-  const { cutter, interimCutter = cutter, open } = context;
+  const { cutter, interimCutter = cutter, open, closing } = context;
   const begin = host.now();
   artifacts.begin();
   const wanted = await want(parts, source, options, context);
@@ -88,10 +85,40 @@ export async function loadModel(
       if (handover === undefined) open.delete(entry);
     },
   });
-  const entry: Opened = { close: () => made.close(), ended: async () => handover?.stop() };
+  const on = (kind: string): boolean =>
+    [...residence.current.towers.values()].some((t) => [...t.components.values()].some((c) => c.device.kind === kind));
+  const entry: ReloadableEntry = {
+    close: () => made.close(),
+    ended: async () => handover?.stop(),
+    uses: (kind) => on(kind) || handover?.to === kind,
+    hold: (kind, work) => {
+      if (on(kind)) residence.hold(work);
+      // It would fail with the device.
+      else void handover?.stop();
+    },
+    reload: async (kind) => {
+      if (on(kind)) {
+        const place = residence.current.device === first.device ? first : own;
+        await reloadOn(residence, () =>
+          loadResident(parts, wanted, { ...place, cause: "device reopened", signal: closing }),
+        );
+      }
+      if (handover?.to === kind) await handover.again();
+    },
+  };
   open.add(entry);
   trace?.span({ kind: "load", name: modelType, begin, end: host.now() });
   return made;
+}
+
+/** Loads an encoder's towers once more, in the place of those that went with their device. */
+async function reloadOn(residence: Residence, load: () => Promise<{ readonly resident: Resident }>): Promise<void> {
+  try {
+    residence.move((await load()).resident);
+  } catch (error) {
+    if (error instanceof FoveaError) residence.fail(error);
+    throw error;
+  }
 }
 
 /** Begins to make an encoder's towers ready on the runtime's own device. */

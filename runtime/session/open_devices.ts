@@ -1,17 +1,17 @@
 /** The devices that a runtime computes on. */
-import type { Device, OpenOptions } from "../abi/device.ts";
+import type { OpenOptions, ReopenableDevice } from "../abi/device.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import type { RuntimeOptions } from "./options.ts";
 
 export interface RuntimeDevices {
   /** What encoders end on. */
-  readonly device: Device;
+  readonly device: ReopenableDevice;
   /** What answers for them until then. */
-  readonly interim?: Device;
+  readonly interim?: ReopenableDevice;
 }
 
 /** Opens the first of several kinds that is available. */
-export type OpenFirst = (kinds: readonly string[], options: OpenOptions) => Promise<Device>;
+export type OpenFirst = (kinds: readonly string[], options: OpenOptions) => Promise<ReopenableDevice>;
 
 export interface OpenDevicesOptions extends Pick<RuntimeOptions, "handover"> {
   readonly kinds: readonly string[];

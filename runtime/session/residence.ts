@@ -2,7 +2,8 @@
 import type { Device } from "../abi/device.ts";
 import type { Modality } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
-import { type ForwardContext, untilStopped } from "../exec/forward_context.ts";
+import type { ForwardContext } from "../exec/forward_context.ts";
+import { Hold } from "./hold.ts";
 import type { PixelCutter } from "./pixels.ts";
 import type { LoadedTower } from "./tower.ts";
 
@@ -22,8 +23,7 @@ export interface Resident {
 export class Residence {
   #current: Resident;
   readonly #calls = new Map<Resident, number>();
-  /** What calls wait for before they begin. */
-  #moving: Promise<void> | undefined;
+  readonly #hold = new Hold();
   #failure: FoveaError | undefined;
   #closed = false;
 
@@ -43,10 +43,7 @@ export class Residence {
 
   /** Runs a call on the current resident. @throws what {@link fail} was given; the context's reason to stop */
   async during<T>(context: ForwardContext, call: (resident: Resident) => Promise<T>): Promise<T> {
-    while (this.#moving !== undefined) {
-      context.doing(() => "waiting for the device to be opened anew");
-      await untilStopped(this.#moving, context);
-    }
+    if (this.#hold.isOn) await this.#hold.pass(context);
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#closed) throw new FoveaError("closed", "This encoder was closed; load the model again to encode.");
     const own = this.#current;
@@ -74,22 +71,18 @@ export class Residence {
   }
 
   /** Calls that would begin wait until `work` has ended, whatever comes of it. */
-  async hold<T>(work: Promise<T>): Promise<T> {
-    const before = this.#moving;
-    const moving = work.then(
-      () => before,
-      () => before,
-    );
-    this.#moving = moving;
-    void moving.then(() => {
-      if (this.#moving === moving) this.#moving = undefined;
-    });
-    return work;
+  hold(work: Promise<unknown>): void {
+    this.#hold.on(work);
   }
 
   /** Calls that begin from now on end with this error. */
   fail(error: FoveaError): void {
     this.#failure = error;
+  }
+
+  /** The current resident answers again. */
+  recover(): void {
+    this.#failure = undefined;
   }
 
   /** Gives everything back; calls that run end as their device says. */

@@ -9,14 +9,14 @@ import type { PackManifest } from "../exec/pack.ts";
 import type { FreezeOptions, FrozenFolder } from "../freeze/options.ts";
 import type { ArtifactCounters, Uncompiled } from "./artifacts.ts";
 import type { CacheMiss, EntryCheck } from "./cache_admin.ts";
-import { type CompiledComponent, compileComponent } from "./component.ts";
+import { type CompiledComponent, compileComponent, type OpenedComponent } from "./component.ts";
 import { findDevice } from "./devices.ts";
 import type { Encoder } from "./encoder.ts";
 import { firstPartyPlugins } from "./first_party.ts";
 import type { EncodeInputs } from "./inputs.ts";
 import type { Recompile } from "./journal.ts";
 import { createKeptWeights, type KeptWeights } from "./kept_weights.ts";
-import { type LoadContext, loadModel, type Opened } from "./load_model.ts";
+import { type LoadContext, loadModel } from "./load_model.ts";
 import { cutTowers, openConfigured, progressTeller, wantedTowers, withTower } from "./model_access.ts";
 import type { ModelIdentity } from "./model_identity.ts";
 import type { NumericsReport } from "./numerics.ts";
@@ -39,6 +39,7 @@ import {
 } from "./options.ts";
 import { createPixelCutter, cutComponents, type PixelCutter } from "./pixels.ts";
 import type { Quarantined } from "./quarantine.ts";
+import { openedDevice, type ReloadableEntry, reopenDevice } from "./reopen.ts";
 import type { RuntimeParts } from "./runtime_parts.ts";
 import { compileLayers, dtypeOf, resolveSettings } from "./settings.ts";
 import type { ModelSource } from "./source.ts";
@@ -96,7 +97,9 @@ export class Runtime {
   readonly #cutter: PixelCutter;
   readonly #interimCutter: PixelCutter | undefined;
   readonly #kept: KeptWeights;
-  readonly #open = new Set<Opened>();
+  readonly #open = new Set<ReloadableEntry>();
+  readonly #closing = new AbortController();
+  #reopening: Promise<void> = Promise.resolve();
   #closed = false;
   /** Bytes in the cache that its limit was held against. */
   #tidied = 0;
@@ -335,7 +338,7 @@ export class Runtime {
     checkCompileOptions(options);
     const { host, artifacts, options: own } = this.#parts;
     artifacts.begin();
-    const made: CompiledComponent = await compileComponent(
+    const made: OpenedComponent = await compileComponent(
       { instances: [""], ...component },
       {
         artifacts,
@@ -349,7 +352,7 @@ export class Runtime {
       },
     );
     this.#open.add(made);
-    return made;
+    return made.component;
   }
 
   /**
@@ -411,6 +414,24 @@ export class Runtime {
     this.#parts.artifacts.seal();
   }
 
+  /**
+   * Opens a device anew, whether it was lost (`device_lost`, `worker_failed`) or not, and loads again what was on it: code from
+   * the cache, weights from where models were loaded. Encoders and components then compute as before. Calls under way end with
+   * `device_lost`, or as the loss ended them; calls that begin meanwhile wait. Sealed runtimes may do it.
+   * @param kind the runtime's own device unless given
+   * @throws FoveaError `unknown_device`, `device_unavailable`, and what loading throws; it may be tried again
+   */
+  async reopen(kind: string = this.device): Promise<void> {
+    this.#checkOpen();
+    const { device, places, artifacts } = this.#parts;
+    const wanted = openedDevice(kind, device, places.others);
+    artifacts.begin();
+    // One after the other: what is loaded again may lie on several devices.
+    const reopened = reopenDevice(wanted, this.#open, this.#reopening);
+    this.#reopening = reopened.catch(() => {});
+    return reopened;
+  }
+
   /** True after {@link seal}. */
   get sealed(): boolean {
     return this.#parts.artifacts.sealed;
@@ -420,9 +441,11 @@ export class Runtime {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#closing.abort(new FoveaError("closed", "This runtime was closed while its device was opened anew."));
     const opened = [...this.#open];
     for (const one of opened) one.close();
     await Promise.all(opened.map((one) => one.ended?.()));
+    await this.#reopening;
     await this.#parts.places.close();
     await this.#parts.device.close();
   }
@@ -432,7 +455,7 @@ export class Runtime {
   }
 
   #loading(): LoadContext {
-    return { cutter: this.#cutter, open: this.#open, kept: this.#kept };
+    return { cutter: this.#cutter, open: this.#open, kept: this.#kept, closing: this.#closing.signal };
   }
 
   #checkOpen(): void {

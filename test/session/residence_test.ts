@@ -74,7 +74,7 @@ test("calls wait while the device is opened anew, until they are given up", asyn
   const work = new Promise<void>((resolve) => {
     end = resolve;
   });
-  const held = residence.hold(work);
+  residence.hold(work);
   const order: string[] = [];
   const waits = residence.during(contextOf(), async ({ device }) => void order.push(device.kind));
   const stop = new AbortController();
@@ -85,7 +85,6 @@ test("calls wait while the device is opened anew, until they are given up", asyn
   order.push("opened");
   residence.move(resident("b", []));
   end();
-  await held;
   await waits;
   assert.deepEqual(order, ["opened", "b"]);
 });
