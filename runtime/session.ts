@@ -6,10 +6,18 @@ import type { Store } from "./exec/store/store.ts";
 import { detectHost, type Host } from "./host/mod.ts";
 import { allOps } from "./session/all_ops.ts";
 import { createArtifacts } from "./session/artifacts.ts";
-import { type DeviceReport, deviceHost, openFirst, reportDevices, type TuningSource } from "./session/devices.ts";
+import {
+  type DeviceReport,
+  deviceHost,
+  findDevice,
+  openFirst,
+  reportDevices,
+  type TuningSource,
+} from "./session/devices.ts";
 import { encodersOf } from "./session/encoder_plugins.ts";
 import { configuredDevices, devicePlugins, FIRST_PARTY_ENCODERS } from "./session/first_party.ts";
 import { createJournal } from "./session/journal.ts";
+import { openDevices } from "./session/open_devices.ts";
 import { checkRuntimeOptions, type RuntimeOptions } from "./session/options.ts";
 import { openPackSource } from "./session/pack_source.ts";
 import { createPatternWatch } from "./session/patterns.ts";
@@ -21,6 +29,7 @@ import { compileLayers, strictly } from "./session/settings.ts";
 import { keepTuning, type MeasuredTuning, readTuning } from "./session/tuning.ts";
 
 export type { FreezeOptions, FrozenFolder, FrozenIntervals, FrozenMemory } from "./freeze/options.ts";
+export { deviceOf } from "./session/answered_by.ts";
 export type { Uncompiled } from "./session/artifacts.ts";
 export { findBreaks } from "./session/breaks.ts";
 export type { CacheMiss, EntryCheck } from "./session/cache_admin.ts";
@@ -28,6 +37,7 @@ export type { CompiledComponent } from "./session/component.ts";
 export type { DeviceReport } from "./session/devices.ts";
 export type { EncodeOptions, EncodeResult, EncoderStats, TowerOutput } from "./session/encoder.ts";
 export { Encoder } from "./session/encoder.ts";
+export type { Handover, HandoverState, HandoverStats } from "./session/handover_state.ts";
 export type { AudioInput, EncodeInputs, ImageInput, VideoFrames, VideoInput } from "./session/inputs.ts";
 export type { EncodeItem } from "./session/items.ts";
 export type { CompileCause, JournalEvent, LogTopic, Recompile } from "./session/journal.ts";
@@ -101,17 +111,24 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
   const store = openStore(options, host);
   const tuning: TuningSource = (kind, engine) => readTuning(store, kind, engine);
   const devicesOf = deviceHost(host, options.webgpu?.unsafe === true);
-  const device = await openFirst(kinds, plugins, devicesOf, open, packed, tuning);
+  const onProblem = (sentence: string): void => options.onProblem?.(sentence);
+  const strict = strictly(layers);
+  const { device, interim } = await openDevices(
+    { kinds, handover: options.handover === true, open, strict, onProblem },
+    (kind) => findDevice(kind, plugins).targets,
+    (some, how) => openFirst(some, plugins, devicesOf, how, packed, tuning),
+  );
   const journal = createJournal(options.log?.topics, options.log?.write);
-  const places = createPlaces({ device, plugins, host: devicesOf });
+  const beside = interim === undefined ? [] : [interim];
+  const places = createPlaces({ device, beside, plugins, host: devicesOf });
   const artifacts = await createArtifacts({
     places,
     ops,
     layers,
-    strict: strictly(layers),
+    strict,
     journal,
     engine: `${host.name} ${host.version} (${host.engine})`,
-    onProblem: (sentence) => options.onProblem?.(sentence),
+    onProblem,
     store,
     packs,
     now: () => host.now(),
@@ -119,8 +136,10 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
     findPlace: (place) => host.originalPlace(place),
     today: () => Date.now(),
   });
-  const patterns = createPatternWatch(layers, (sentence) => options.onProblem?.(sentence));
-  return new Runtime({ host, plugins, encoders, device, places, artifacts, store, ops, patterns, journal, options });
+  const patterns = createPatternWatch(layers, onProblem);
+  return new Runtime({
+    ...{ host, plugins, encoders, device, interim, places, artifacts, store, ops, patterns, journal, options },
+  });
 }
 
 /**

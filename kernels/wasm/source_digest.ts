@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "b31f7e1db83385b9f17d2017d8c976fab9fb5473b53db1abcdede06074d3e1d1";
+export const SOURCE_DIGEST: string = "2b47f1f6118ea42bbc6f3d7ccbd7fac2c7f1e05026f22e1d55d8297e392eeb59";

@@ -72,6 +72,8 @@ export interface DeviceStats {
 export interface Device {
   readonly kind: string;
   readonly target: string;
+  /** Times that it was opened anew: memory, code and programs of an earlier time are gone. Left out: it never is. */
+  readonly generation?: number;
   readonly capabilities: Capabilities;
   /** Workers that compute; 0 when the caller's thread does. */
   readonly threads: number;
@@ -90,6 +92,20 @@ export interface Device {
   run(program: BoundProgram, options: RunOptions): Promise<void>;
   stats(): DeviceStats;
   close(): Promise<void>;
+}
+
+/**
+ * A device that can be opened anew under its holders: the one contract for every kind, whether it was lost, its workers ended, or
+ * nothing is wrong with it. It is made of `DeviceSpec.open` and `Device.close`, so that a plugin's device needs nothing more.
+ */
+export interface ReopenableDevice extends Device {
+  readonly generation: number;
+  /**
+   * Closes what is open, lost or not, and opens it again for the same target. Runs and reads under way, and whatever is asked of
+   * memory and programs from before, end with `device_lost`; releasing them does nothing. Calls while it is under way join it.
+   * @throws FoveaError `device_unavailable`, and what opening throws; it may be tried again
+   */
+  reopen(): Promise<void>;
 }
 
 /** What a device may use of its host; `runtime/host` supplies it. */

@@ -35,7 +35,16 @@ export function doctorCommand(): Command {
           : [d.kind, targetText(d), capabilityText(d.capabilities)],
       );
       print(table(["device", "target", "capabilities"], rows));
+      print(handoverText(devices));
     });
+}
+
+/** Whether `--device webgpu,wasm --handover` can be asked for here. */
+function handoverText(devices: readonly DeviceReport[]): string {
+  const absent = devices.find((d) => ["webgpu", "wasm"].includes(d.kind) && "unavailable" in d);
+  return absent === undefined
+    ? "\nhandover: encoders can answer on wasm until webgpu is ready (--device webgpu,wasm --handover)"
+    : `\nhandover: none here, for ${absent.kind} is absent`;
 }
 
 function targetText({ target, chosen, found }: Extract<DeviceReport, { target: string }>): string {

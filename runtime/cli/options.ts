@@ -24,6 +24,7 @@ export interface CommonOptions extends HubOptions {
   readonly json?: boolean;
   readonly verbose?: boolean;
   readonly device?: string;
+  readonly handover?: boolean;
   readonly target?: string;
   readonly threads?: number;
   readonly memory?: number;
@@ -130,6 +131,10 @@ export function withCommonOptions(command: Command, config: Option = CONFIG_FILE
       "device to compute on: wasm, webgpu or reference; the first available of several with commas",
       "wasm",
     )
+    .option(
+      "--handover",
+      "with two devices: answer on the second until the first is ready, such as --device webgpu,wasm",
+    )
     .option("--target <name>", "pin a target, such as wasm-simd128")
     .option("--threads <n>", "workers that compute; 0 computes on the main thread", wholeNumber(0, MAX_THREADS))
     .option("--memory <size>", "most device memory, such as 512m or 2g", byteSize)
@@ -197,6 +202,7 @@ export async function openRuntime(options: CommonOptions, more: RuntimeOptions =
     onProgress: progress.onProgress,
     onProblem: (sentence) => say(`fovea: ${sentence}`),
     ...logOption(host.env("FOVEA_LOG")),
+    ...(options.handover === true ? { handover: true } : {}),
     ...(options.target === undefined ? {} : { target: options.target }),
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     ...(options.memory === undefined ? {} : { memory: options.memory }),

@@ -138,9 +138,10 @@ function startLine(app: ServerApp, url: string, { runtime }: Opened, options: Jp
     .served()
     .map(({ name, modelType, modalities }) => `${name} (${modelType}: ${modalities.join(", ")})`);
   const { compiled, cacheHits } = runtime.stats().counters;
+  const interim = runtime.interim === undefined ? "" : `, until it is ready on ${runtime.interim}`;
   const workers = runtime.threads === 0 ? "no workers" : `${runtime.threads} workers`;
   return (
-    `fovea: serving ${models.join(", ")} at ${url} on ${runtime.device} (${runtime.target}, ${workers}); ` +
+    `fovea: serving ${models.join(", ")} at ${url} on ${runtime.device} (${runtime.target}, ${workers})${interim}; ` +
     `sealed with ${compiled + cacheHits} artifacts, ${cacheHits} of them from the cache` +
     (options.jpegShrinkOnLoad === true ? "; JPEG files may be read at a reduced size" : "")
   );

@@ -85,6 +85,7 @@ const LABELS: Readonly<Record<Progress["phase"], string>> = {
   compile: "compiling",
   weights: "loading weights",
   download: "fetching",
+  handover: "handed over",
 };
 
 /** Characters of a file's name beside the bar. */
@@ -116,7 +117,7 @@ export async function progressBar(host: Host, quiet: boolean): Promise<ProgressB
     shown = true;
   };
   return {
-    onProgress: ({ phase, modality, done, total, item }) =>
+    onProgress: ({ phase, modality, done, total, item, device }) =>
       phase === "download"
         ? show(
             `${LABELS[phase]} ${oneLine(item, ITEM_WIDTH)}`,
@@ -124,7 +125,7 @@ export async function progressBar(host: Host, quiet: boolean): Promise<ProgressB
             total,
             `${bytesText(done)} of ${bytesText(total)}`,
           )
-        : show(`${LABELS[phase]} (${modality})`, done, total),
+        : show(`${LABELS[phase]} (${device ?? modality})`, done, total),
     onEncoded: (done, total) => show("encoding", done, total),
     onFiles: (done, total, amount) => show("encoding", done, total, amount),
     stop: () => {

@@ -6,6 +6,7 @@ import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError, internal } from "../core/diagnostics.ts";
 import { Encoder, type EncoderContext } from "../session/encoder.ts";
 import { createPixelCutter } from "../session/pixels.ts";
+import { Residence } from "../session/residence.ts";
 import { type LoadedTower, loadTower } from "../session/tower.ts";
 import type { FrozenEncoder, FrozenHost, FrozenReport } from "./api.ts";
 import { FROZEN_FORMAT, type FrozenModel } from "./frozen.ts";
@@ -95,21 +96,23 @@ export async function openFrozen({ host, env, plugin, formats }: FrozenParts): P
     const name = CODEC_FILE.exec(specifier)?.[0] ?? specifier;
     return host.modules[name] ?? internal(`the folder has no codec ${name}`);
   };
+  const release = (): void => {
+    for (const tower of towers.values()) tower.release();
+    void device.close();
+  };
   const context: EncoderContext = {
     model,
     modelType: frozen.modelType,
-    towers,
+    residence: new Residence({ device, towers, cutter, release }),
     processors,
     logitScale: frozen.logitScale,
     logitBias: frozen.logitBias,
     loadMs,
     media: frozenMedia(formats, frozen.maxPixels, loadCodec),
-    cutter,
-    deviceStats: () => device.stats(),
     now,
     trace: undefined,
     findPlace: async () => undefined,
-    onClose: () => void device.close(),
+    onClose: () => undefined,
   };
   return new FrozenTowerEncoder(context, {
     modelType: frozen.modelType,

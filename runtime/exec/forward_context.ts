@@ -135,3 +135,26 @@ export function inRequest(error: unknown, { requestId, tag, signal }: ForwardCon
   if (signal.aborted && error === signal.reason) return error;
   return error instanceof FoveaError ? error.adding(`This was request ${requestId} (${tag}), ${where}.`) : error;
 }
+
+/**
+ * Waits for work until there is a reason to stop. The work then goes on for a while: what a device is given later, be it in the
+ * same memory, comes behind that.
+ * @throws the context's reason to stop
+ */
+export async function untilStopped(work: Promise<unknown>, { signal, check }: ForwardContext): Promise<void> {
+  let stop = (): void => {};
+  const stopped = new Promise<void>((resolve) => {
+    stop = resolve;
+  });
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    check();
+    await Promise.race([work, stopped]);
+    if (!signal.aborted) return;
+    // Nobody waits for it any more.
+    work.catch(() => {});
+    check();
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}

@@ -1,7 +1,7 @@
 /** Weights of one component instance on a device, packed once and shared by all ranges. */
 import type { Port, WeightUse } from "../abi/artifact.ts";
 import type { Device, DeviceBuffer } from "../abi/device.ts";
-import { internal } from "../core/diagnostics.ts";
+import { FoveaError, internal } from "../core/diagnostics.ts";
 import { countElements, DTYPE_BYTES, encodeFromF32, type HalfDType } from "../core/dtype.ts";
 import { bindSteps, slotBytes } from "./linker.ts";
 import { holdsNonFinite, overflow } from "./overflow.ts";
@@ -182,6 +182,17 @@ async function checkStored(
   }
 }
 
+/** Memory of a weight. @throws FoveaError `out_of_memory` that names its tensors and their shapes */
+function allocateFor(device: Device, { bytes, sources }: WeightUse, instance: string | undefined): DeviceBuffer {
+  try {
+    return device.allocate(bytes);
+  } catch (error) {
+    if (!(error instanceof FoveaError) || instance === undefined || sources.length === 0) throw error;
+    const tensors = sources.map(({ name, shape }) => `"${tensorName(instance, name)}" [${shape.join(", ")}]`);
+    throw error.adding(`It was for the weight ${tensors.join(" with ")}, which lies in one buffer.`);
+  }
+}
+
 /**
  * @param instance prefix of the tensors' names; numbers that the type of a weight cannot hold are then refused. Made-up
  * tensors have none.
@@ -192,7 +203,7 @@ export function createInstanceWeights(device: Device, instance?: string, cache?:
   /** Overlapping loads of one weight wait for the first. */
   const loading = new Map<string, Shared<void>>();
   const loadOne = async (use: WeightUse, way: Way): Promise<void> => {
-    const buffer = device.allocate(use.bytes);
+    const buffer = allocateFor(device, use, instance);
     const kept = use.keep === true ? cache : undefined;
     try {
       const known = await kept?.get(use);

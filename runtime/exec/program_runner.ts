@@ -2,7 +2,7 @@
 import type { BoundProgram, Device, DeviceBuffer, DeviceTime, RunOptions } from "../abi/device.ts";
 import type { Tensor, Tensors } from "../abi/encoder.ts";
 import { FoveaError, internal } from "../core/diagnostics.ts";
-import { dimsText, type ForwardContext, inRequest } from "./forward_context.ts";
+import { dimsText, type ForwardContext, inRequest, untilStopped } from "./forward_context.ts";
 import { createIdleMemory, type IdleMemory } from "./idle_memory.ts";
 import type { LinkedCall, LinkedProgram } from "./linker.ts";
 import { memoryFor, type ResultMemory } from "./result_memory.ts";
@@ -40,26 +40,12 @@ function callText(calls: readonly LinkedCall[], position = 0): string {
   return "a program without calls";
 }
 
-/**
- * Waits for what a device was given until there is a reason to stop. The device then goes on for a while; what it is given
- * later, be it in the same memory, comes behind that.
- * @throws the context's reason to stop
- */
-async function untilStopped(work: Promise<unknown>, { signal, check }: ForwardContext): Promise<void> {
-  let stop = (): void => {};
-  const stopped = new Promise<void>((resolve) => {
-    stop = resolve;
-  });
-  signal.addEventListener("abort", stop, { once: true });
+/** Does work; what it throws goes to `otherwise`. */
+function orElse<T>(work: () => T, otherwise: (error: unknown) => never): T {
   try {
-    check();
-    await Promise.race([work, stopped]);
-    if (!signal.aborted) return;
-    // Nobody waits for it any more.
-    work.catch(() => {});
-    check();
-  } finally {
-    signal.removeEventListener("abort", stop);
+    return work();
+  } catch (error) {
+    return otherwise(error);
   }
 }
 
@@ -72,6 +58,27 @@ async function repeated<T>(work: () => Promise<T>): Promise<T> {
       if (left === 0 || !isLost(error)) throw error;
     }
   }
+}
+
+/** Kernels that a message names; a program may have more. */
+const NAMED_KERNELS = 12;
+
+/** For addresses that nobody reads. */
+const NOWHERE: DeviceBuffer = { bytes: 0, address: 0 };
+
+/** What a whole program computes: its components, and the kernels of its launches. */
+function programText({ calls, launches }: LinkedProgram): string {
+  const [first] = calls;
+  if (first === undefined) return callText(calls);
+  const of = first.instance === "" ? "" : ` ("${first.instance}")`;
+  const tags = [...new Set(calls.map(({ tag }) => tag))].filter((tag) => tag !== first.tag);
+  const others = tags.map((tag) => `, "${tag}"`).join("");
+  const kernels = [...new Set(launches(NOWHERE).map(({ kernel }) => kernel))];
+  const left = kernels.length - NAMED_KERNELS;
+  const more = left > 0 ? ` and ${left} more` : "";
+  const count = calls.length === 1 ? "1 call" : `${calls.length} calls`;
+  const named = kernels.slice(0, NAMED_KERNELS).join(", ");
+  return `component "${first.tag}"${of}${dimsText(first.dims)}${others}, ${count} with the kernels ${named}${more}`;
 }
 
 export interface ProgramRunner {
@@ -163,7 +170,12 @@ export function createProgramRunner(device: Device, memory: IdleMemory = createI
     return started;
   };
   const computeAll = async (arena: Arena, program: LinkedProgram, context: ForwardContext): Promise<undefined> => {
-    const bound = boundIn(arena, program);
+    const bound = orElse(
+      () => boundIn(arena, program),
+      (error) => {
+        throw inRequest(error, context, programText(program));
+      },
+    );
     const where = (): string => callText(program.calls, bound.position);
     try {
       await compute(bound, where, context);
@@ -225,10 +237,13 @@ export function createProgramRunner(device: Device, memory: IdleMemory = createI
       context.check();
       for (const name of Object.keys(into ?? {}))
         if (Object.hasOwn(results, name)) memoryFor(name, program.values[results[name]], into);
-      const arena = acquire(program);
+      const named = (error: unknown): never => {
+        throw inRequest(error, context, programText(program));
+      };
+      const arena = orElse(() => acquire(program), named);
       try {
         const tellTimes = await repeated(async () => {
-          writeInputs(arena, program, inputs, context);
+          orElse(() => writeInputs(arena, program, inputs, context), named);
           return (context.traced ? computeTraced : computeAll)(arena, program, context);
         });
         context.doing(() => "reading its results back");
@@ -245,7 +260,8 @@ export function createProgramRunner(device: Device, memory: IdleMemory = createI
             return device.read(arena.buffer, place.offset, bytesOf(data));
           }),
         );
-        await untilStopped(reads, context);
+        // Devices that are given all work at once tell here what became of it.
+        await untilStopped(reads, context).catch(named);
         context.span({ kind: "read", name: context.tag, begin: reading, figures: { bytes: read } });
         tellTimes?.(context.now());
         return out;

@@ -5,7 +5,7 @@ import { boxText } from "../core/range.ts";
 import type { FrozenModel } from "../edge/frozen.ts";
 import { ProofError, proveArtifact } from "../exec/prove.ts";
 import type { TensorSource } from "../exec/weights/tensor_source.ts";
-import { openCalibrated } from "../session/load_model.ts";
+import { openCalibrated } from "../session/load_resident.ts";
 import { readLogits } from "../session/logits.ts";
 import { openFiles, wantedTowers } from "../session/model_access.ts";
 import { openModel, readJson } from "../session/model_files.ts";

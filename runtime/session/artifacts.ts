@@ -18,14 +18,20 @@ import {
 } from "./artifact_sources.ts";
 import { examine } from "./examine.ts";
 import { gated } from "./gate.ts";
-import type { Demand } from "./journal.ts";
+import { type CompileCause, type Demand, LOADING } from "./journal.ts";
 import type { Place, Places } from "./places.ts";
 import { portsOf } from "./ports.ts";
 import { createProofs, type ProofScope, type Proofs } from "./proofs.ts";
 import { createQuarantine, type Quarantined } from "./quarantine.ts";
 import { boxesOf } from "./ranges.ts";
 import type { RangeSlot, ReadyArtifact, ReadyComponent } from "./ready_component.ts";
-import { type CallSettings, type CompileLayers, type ComponentSettings, resolveSettings } from "./settings.ts";
+import {
+  type CallSettings,
+  type CompileLayers,
+  type ComponentSettings,
+  type Home,
+  resolveSettings,
+} from "./settings.ts";
 import { createTagRegister } from "./tag_register.ts";
 import { type PlaceFinder, splitText, type TracedRange, traceRanges } from "./trace.ts";
 import { readWeightFacts } from "./weight_facts.ts";
@@ -65,6 +71,10 @@ export interface PrepareOptions {
   readonly plugin?: string;
   /** What the call asks for. */
   readonly call?: CallSettings;
+  /** Device that computes what no setting places elsewhere; the runtime's own unless given. */
+  readonly home?: Home;
+  /** Why it is prepared; `load` unless given. */
+  readonly cause?: CompileCause;
   /** Stronger than everything that was configured. */
   readonly over?: CompileLayers[number];
   /** Compiles nothing: every range waits for its first use, whatever the settings say. */
@@ -140,7 +150,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     const { tag } = order.spec;
     const range = boxText(order.box) || "no symbols";
     // Fetching code makes an engine compile too, so that a sealed runtime does neither.
-    if (sealed) throw new SealedError(tag, range);
+    if (sealed && (demand.cause === "load" || !LOADING.includes(demand.cause))) throw new SealedError(tag, range);
     for (let cause = demand.cause; ; cause = "proof failed") {
       let made: Awaited<ReturnType<typeof sources.find>>;
       try {
@@ -157,7 +167,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       if (ms > 0) options.trace?.span({ kind: "proof", name: `${tag} ${range}`, tag, begin, end: options.now() });
       if (ms > 0) counters.proven++;
       counters.proofMs += ms;
-      if (cause !== "load") journal.recompiled({ tag, ...demand, cause });
+      if (!LOADING.includes(cause)) journal.recompiled({ tag, ...demand, cause });
       if (attestation.failures.length === 0) return { ...made, attestation };
       quarantine.putAside(tag, range, order.place, attestation.failures);
     }
@@ -169,7 +179,8 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     scope: ProofScope,
     signal: AbortSignal | undefined,
   ): Promise<ReadyArtifact> => {
-    const key = `${order.place.device.kind} ${sources.requestOf(order)}`;
+    const { kind, generation = 0 } = order.place.device;
+    const key = `${kind} ${generation} ${sources.requestOf(order)}`;
     const there = known.get(key);
     if (there !== undefined || underWay.has(key)) counters.shared++;
     if (there !== undefined) return there;
@@ -187,8 +198,14 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
   ): RangeSlot => {
     const graph = digestJson(graphToData(traced));
     let made: ReadyArtifact | undefined;
+    let generation = place.device.generation;
     let failed = false;
+    let reopened = false;
     const current = (): ReadyArtifact | undefined => {
+      if (made !== undefined && generation !== place.device.generation) {
+        made = undefined;
+        reopened = true;
+      }
       if (made === undefined || !usesAny(made.artifact, quarantine.of(place.device.kind))) return made;
       made = undefined;
       failed = true;
@@ -199,7 +216,9 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       if (ready !== undefined) return ready;
       const scope = given ?? proofsOf(place).scope();
       try {
-        const why: Demand = failed ? { ...demand, cause: "kernel failed" } : demand;
+        const cause = failed ? "kernel failed" : reopened ? "device reopened" : demand.cause;
+        const why: Demand = { ...demand, cause };
+        generation = place.device.generation;
         made = await shared({ spec, settings, place, box, graph }, why, scope, signal);
         return made;
       } finally {
@@ -259,8 +278,9 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     seal: () => {
       sealed = true;
     },
-    prepare: async (spec, { plugin, call, over, defer = false, weights, signal } = {}) => {
-      const wanted = resolveSettings(spec, over === undefined ? layers : [over, ...layers], places.home, call);
+    prepare: async (spec, how = {}) => {
+      const { plugin, call, home = places.home, cause = "load", over, defer = false, weights, signal } = how;
+      const wanted = resolveSettings(spec, over === undefined ? layers : [over, ...layers], home, call);
       const place = await places.find(wanted);
       const own = gated(spec, wanted, place);
       const { ranges, splits } = await traceRanges(spec, boxesOf(spec, own), ops, {
@@ -291,7 +311,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       if (!settings.lazy.value && !defer) {
         const scope = proofsOf(place).scope();
         try {
-          for (const one of slots) await one.obtain({ cause: "load" }, signal, scope);
+          for (const one of slots) await one.obtain({ cause }, signal, scope);
         } finally {
           scope.release();
         }

@@ -5,15 +5,18 @@ import { type Bindings, evaluate, symbolsOf } from "../core/dim.ts";
 import { soleSymbol } from "../core/substitute.ts";
 import type { TraceSink } from "../core/trace.ts";
 import { type CallOptions, type ForwardContext, openContext } from "../exec/forward_context.ts";
-import { createInstanceWeights, type TensorReader } from "../exec/instance_weights.ts";
+import { createInstanceWeights, type InstanceWeights, type TensorReader } from "../exec/instance_weights.ts";
 import { linkPlan } from "../exec/linker.ts";
-import { createProgramRunner } from "../exec/program_runner.ts";
+import { createProgramRunner, type ProgramRunner } from "../exec/program_runner.ts";
 import type { Artifacts } from "./artifacts.ts";
 import { withSlot } from "./call_slot.ts";
 import { type Caller, firstUse, noteCaller } from "./callers.ts";
 import { CALL_OPTIONS, checkOptions } from "./check.ts";
 import { explainComponent } from "./explain.ts";
+import { Hold } from "./hold.ts";
+import type { CompileCause } from "./journal.ts";
 import type { ReadyComponent } from "./ready_component.ts";
+import type { ReloadableEntry } from "./reopen.ts";
 import type { CallSettings } from "./settings.ts";
 import type { PlaceFinder } from "./trace.ts";
 import type { RecordedSizes } from "./tune_ranges.ts";
@@ -29,6 +32,11 @@ export interface CompiledComponent {
   explain(): string;
   close(): void;
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** A component and what its runtime asks of it. */
+export interface OpenedComponent extends ReloadableEntry {
+  readonly component: CompiledComponent;
 }
 
 /** Values of all symbols from the inputs' shapes. */
@@ -98,25 +106,49 @@ export interface ComponentOptions {
   readonly trace: TraceSink | undefined;
 }
 
-/** Compiles all ranges of a component with one instance and loads its weights. */
-export async function compileComponent(spec: ComponentSpec, options: ComponentOptions): Promise<CompiledComponent> {
-  const component = await options.artifacts.prepare(spec, { call: options.call, weights: options.reader });
-  const { device } = component;
-  const [instance = ""] = spec.instances;
-  const weights = createInstanceWeights(device, instance);
-  const read = options.reader(instance);
+/** A component with its weights on a device. */
+interface LoadedComponent {
+  readonly component: ReadyComponent;
+  readonly weights: InstanceWeights;
+  readonly runner: ProgramRunner;
+  release(): void;
+}
+
+async function loadComponent(
+  spec: ComponentSpec,
+  instance: string,
+  { artifacts, call, reader }: ComponentOptions,
+  cause: CompileCause,
+): Promise<LoadedComponent> {
+  const component = await artifacts.prepare(spec, { call, cause, weights: reader });
+  const weights = createInstanceWeights(component.device, instance);
+  const read = reader(instance);
   try {
     for (const range of component.artifacts) await weights.load(range.artifact.weights, read);
   } catch (error) {
     weights.release();
     throw error;
   }
-  const runner = createProgramRunner(device, options.artifacts.idle);
+  const runner = createProgramRunner(component.device, artifacts.idle);
+  const release = (): void => {
+    runner.release();
+    weights.release();
+  };
+  return { component, weights, runner, release };
+}
+
+/** Compiles all ranges of a component with one instance and loads its weights. */
+export async function compileComponent(spec: ComponentSpec, options: ComponentOptions): Promise<OpenedComponent> {
+  const [instance = ""] = spec.instances;
+  const read = options.reader(instance);
+  const hold = new Hold();
+  let loaded = await loadComponent(spec, instance, options, "load");
   let requests = 0;
   let closed = false;
 
   const runIn = async (context: ForwardContext, inputs: Tensors, caller: Caller | undefined): Promise<Tensors> => {
     const begin = context.now();
+    const { component, weights, runner } = loaded;
     const dims = bindSymbols(component, inputs);
     options.onSizes?.({ tag: spec.tag, dims });
     const called = planOfCall(component, instance, dims);
@@ -135,30 +167,42 @@ export async function compileComponent(spec: ComponentSpec, options: ComponentOp
   const close = (): void => {
     if (closed) return;
     closed = true;
-    runner.release();
-    weights.release();
+    loaded.release();
     options.onClose();
   };
-  return {
+  const made: CompiledComponent = {
     tag: spec.tag,
     run: async (inputs, call = {}) => {
       if (closed) throw new FoveaError("closed", `The component "${spec.tag}" was closed; compile it again to run it.`);
       checkOptions("run", call, CALL_OPTIONS);
-      const isComplete = component.slots.every((s) => s.ready !== undefined);
+      const isComplete = loaded.component.slots.every((s) => s.ready !== undefined);
       const caller = isComplete ? undefined : noteCaller(options.findPlace);
       const defaults = { requestId: String(++requests), now: options.now, trace: options.trace };
       const context = openContext(spec.tag, call, defaults);
       const begin = context.now();
       try {
         context.check();
+        if (hold.isOn) await hold.pass(context);
         return await options.artifacts.surviving(() => runIn(context, inputs, caller));
       } finally {
         context.span({ kind: "request", name: spec.tag, begin });
         context.close();
       }
     },
-    explain: () => `${explainComponent(component)}\n`,
+    explain: () => `${explainComponent(loaded.component)}\n`,
     close,
     [Symbol.asyncDispose]: async () => close(),
+  };
+  return {
+    component: made,
+    close,
+    uses: (kind) => loaded.component.device.kind === kind,
+    hold: (_kind, work) => hold.on(work),
+    reload: async () => {
+      const next = await loadComponent(spec, instance, options, "device reopened");
+      const last = loaded;
+      loaded = next;
+      (closed ? next : last).release();
+    },
   };
 }

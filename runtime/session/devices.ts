@@ -1,7 +1,8 @@
 /** Choosing and opening a device among the plugins'. */
-import type { Capabilities, Device, DeviceHost, DeviceSpec, OpenOptions } from "../abi/device.ts";
+import type { Capabilities, DeviceHost, DeviceSpec, OpenOptions, ReopenableDevice } from "../abi/device.ts";
 import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError } from "../core/diagnostics.ts";
+import { openReopenable } from "../exec/reopenable_device.ts";
 import type { Host } from "../host/mod.ts";
 import { didYouMean } from "./check.ts";
 import type { MeasuredTuning } from "./tuning.ts";
@@ -117,7 +118,7 @@ export async function openFirst(
   options: OpenOptions,
   packed: readonly Packed[],
   tuning: TuningSource = untuned,
-): Promise<Device> {
+): Promise<ReopenableDevice> {
   const reasons: FoveaError[] = [];
   for (const kind of kinds) findDevice(kind, plugins);
   for (const kind of kinds) {
@@ -140,10 +141,16 @@ export async function openDevice(
   host: DeviceHost,
   options: OpenOptions,
   tuning: TuningSource = untuned,
-): Promise<Device> {
+): Promise<ReopenableDevice> {
   const spec = findDevice(kind, plugins);
-  const probed = await probeDevice(spec, host, tuning);
-  if ("unavailable" in probed)
-    throw new FoveaError("device_unavailable", `The device "${kind}" is not available: ${probed.unavailable}.`);
-  return spec.open(host, { target: probed.target, ...options });
+  let pinned: Pick<OpenOptions, "target"> = {};
+  return openReopenable(async () => {
+    const probed = await probeDevice(spec, host, tuning);
+    if ("unavailable" in probed)
+      throw new FoveaError("device_unavailable", `The device "${kind}" is not available: ${probed.unavailable}.`);
+    const device = await spec.open(host, { target: probed.target, ...options, ...pinned });
+    // What was compiled is for the target that was found first.
+    pinned = { target: device.target };
+    return device;
+  });
 }

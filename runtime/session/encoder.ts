@@ -6,13 +6,16 @@ import type { KeptDType } from "../core/dtype.ts";
 import type { TraceSink } from "../core/trace.ts";
 import { type CallOptions, type OpenContext, openContext } from "../exec/forward_context.ts";
 import { movedInto, type ResultMemory } from "../exec/result_memory.ts";
+import { answeredBy } from "./answered_by.ts";
 import { concatRows } from "./batching.ts";
-import { noteCaller } from "./callers.ts";
+import { type Caller, noteCaller } from "./callers.ts";
 import { CALL_OPTIONS, checkOptions, didYouMean, type Expected, FUNCTION, isObject, TEXTS } from "./check.ts";
 import { explainEncoder } from "./explain.ts";
+import { type Handover, type HandoverStats, handoverStats, handoverText } from "./handover_state.ts";
 import { type InputTaker, inputBatches, towerOf } from "./input_batches.ts";
 import type { EncodeInputs } from "./inputs.ts";
 import { type EncodeItem, inputsOf, readItems, sharesOf } from "./items.ts";
+import type { Residence, Resident } from "./residence.ts";
 import type { LoadedTower, RunStats } from "./tower.ts";
 import type { PlaceFinder } from "./trace.ts";
 
@@ -61,7 +64,7 @@ export interface TowerOutput {
   readonly [name: string]: Tensor | undefined;
 }
 
-/** With one kind of input its tower's results; with both, the embeddings and each tower's results under its name. */
+/** `deviceOf` tells which device it is from. With one kind of input its tower's results; with both, the embeddings and each tower's results under its name. */
 export interface EncodeResult extends TowerResults {
   readonly vision_model_output?: TowerOutput;
   readonly text_model_output?: TowerOutput;
@@ -82,16 +85,20 @@ export interface EncoderStats {
   readonly encodes: number;
   /** JPEG files that were read at a reduced size: none unless the encoder was loaded with `jpegShrinkOnLoad`. */
   readonly reducedJpegs: number;
+  /** Of the device that answers. */
   readonly device: DeviceStats;
+  /** Where the encoder was loaded to be handed over. */
+  readonly handover?: HandoverStats;
 }
 
 /** What an encoder needs of the runtime that loaded it. */
-export interface EncoderContext extends InputTaker {
+export interface EncoderContext extends Omit<InputTaker, "towers" | "cutter"> {
+  readonly residence: Residence;
+  readonly handover?: Handover | undefined;
   readonly model: EncoderModel;
   readonly logitScale: number | undefined;
   readonly logitBias: number;
   readonly loadMs: number;
-  readonly deviceStats: () => DeviceStats;
   readonly now: () => number;
   readonly trace: TraceSink | undefined;
   readonly findPlace: PlaceFinder;
@@ -137,7 +144,7 @@ export class Encoder {
   constructor(context: EncoderContext) {
     this.#context = context;
     this.modelType = context.modelType;
-    this.modalities = [...context.towers.keys()];
+    this.modalities = [...context.residence.current.towers.keys()];
     this.logitScale = context.logitScale;
     this.logitBias = context.logitBias;
     this.scoring = context.model.scoring ?? "softmax";
@@ -155,19 +162,33 @@ export class Encoder {
     const { now, trace } = this.#context;
     const context = openContext("encode", options, { requestId: String(++this.#encodes), now, trace });
     const begin = now();
+    const { residence } = this.#context;
+    const isComplete = [...residence.current.towers.values()].every((t) => t.complete);
+    const caller = isComplete ? {} : { caller: noteCaller(this.#context.findPlace) };
     try {
       context.check();
-      return await this.#encode(inputs, options, context);
+      return await residence.during(context, async (resident) => {
+        const result = await this.#encode(this.#taker(resident), inputs, options, { context, ...caller });
+        return answeredBy(resident.device.kind, result);
+      });
     } finally {
       context.span({ kind: "request", name: "encode", begin });
       context.close();
     }
   }
 
-  async #encode(inputs: EncodeInputs, options: EncodeOptions, context: OpenContext): Promise<EncodeResult> {
-    const isComplete = [...this.#context.towers.values()].every((t) => t.complete);
-    const caller = isComplete ? {} : { caller: noteCaller(this.#context.findPlace) };
-    const given = inputBatches(this.#context, inputs, context);
+  /** What takes inputs where a call was let in. */
+  #taker({ towers, cutter }: Resident): InputTaker {
+    return { ...this.#context, towers, cutter };
+  }
+
+  async #encode(
+    takes: InputTaker,
+    inputs: EncodeInputs,
+    options: EncodeOptions,
+    { context, ...caller }: { readonly context: OpenContext; readonly caller?: Caller },
+  ): Promise<EncodeResult> {
+    const given = inputBatches(takes, inputs, context);
     const wanted = this.#outputs([...given.keys()], options.outputs);
     const total = [...given.values()].reduce((n, batches) => n + batches.length, 0);
     const { into } = options;
@@ -184,7 +205,7 @@ export class Encoder {
         context.span({ kind: "prepare", name: modality, begin });
         context.check();
         this.#checkOpen();
-        const tower = this.tower(modality);
+        const tower = towerOf(takes, modality);
         const { layout = [], inputs: names } = tower.spec;
         const outputs = wanted.get(modality) ?? [];
         const computed = outputs.filter((name) => !layout.includes(name));
@@ -197,7 +218,7 @@ export class Encoder {
         });
         options.onProgress?.(++done, total);
       }
-      results.set(modality, parts.length === 1 ? parts[0] : concatRows(parts, this.tower(modality).spec.joinAxes));
+      results.set(modality, parts.length === 1 ? parts[0] : concatRows(parts, towerOf(takes, modality).spec.joinAxes));
     }
     if (results.size === 1) {
       const [only] = results.values();
@@ -226,7 +247,9 @@ export class Encoder {
     const begin = now();
     try {
       context.check();
-      return await readItems(this.#context, inputs, context, name);
+      return await this.#context.residence.during(context, (resident) =>
+        readItems(this.#taker(resident), inputs, context, name),
+      );
     } finally {
       context.span({ kind: "prepare", name: "items", begin });
       context.close();
@@ -252,16 +275,30 @@ export class Encoder {
     );
   }
 
+  /** Kind of the device that answers calls that begin now. */
+  get device(): string {
+    return this.#context.residence.current.device.kind;
+  }
+
+  /** The move from one device to another, on runtimes with `handover`. */
+  get handover(): Handover | undefined {
+    return this.#context.handover;
+  }
+
   /** Text: components, ranges, artifacts with their origin, and the steps of each. */
   explain(): string {
-    return explainEncoder(this.modelType, this.#context.towers);
+    const { handover, residence } = this.#context;
+    const head = handover === undefined ? "" : `${handoverText(handover)}\n`;
+    return `${head}${explainEncoder(this.modelType, residence.current.towers)}`;
   }
 
   stats(): EncoderStats {
-    const towers = [...this.#context.towers.entries()];
+    const { residence, handover } = this.#context;
+    const towers = [...residence.current.towers.entries()];
+    const held = residence.held.flatMap((resident) => [...resident.towers.values()]);
     return {
       towers: Object.fromEntries(towers.map(([modality, t]) => [modality, { ...t.stats }])),
-      weightBytes: towers.reduce((n, [, t]) => n + t.weightBytes, 0),
+      weightBytes: held.reduce((n, t) => n + t.weightBytes, 0),
       dtypes: Object.fromEntries(
         towers.flatMap(([, t]) => [...t.components].map(([tag, c]) => [tag, c.settings.dtype.value])),
       ),
@@ -269,20 +306,21 @@ export class Encoder {
       preprocessMs: this.#preprocessMs,
       encodes: this.#encodes,
       reducedJpegs: this.#context.jpegs?.reduced ?? 0,
-      device: this.#context.deviceStats(),
+      device: residence.current.device.stats(),
+      ...(handover === undefined ? {} : { handover: handoverStats(handover) }),
     };
   }
 
   /** A tower, for benchmarks and `explain`. @throws FoveaError `no_component` that lists the loaded ones. */
   tower(modality: Modality): LoadedTower {
-    return towerOf(this.#context, modality);
+    return towerOf(this.#taker(this.#context.residence.current), modality);
   }
 
   /** Gives weights and buffers back. Later calls of `encode` fail. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const tower of this.#context.towers.values()) tower.release();
+    this.#context.residence.close();
     this.#context.onClose();
   }
 

@@ -2,7 +2,10 @@
 import type { Bindings } from "../core/dim.ts";
 
 /** Why a compile was asked for. */
-export type CompileCause = "load" | "first use" | "proof failed" | "kernel failed";
+export type CompileCause = "load" | "handover" | "device reopened" | "first use" | "proof failed" | "kernel failed";
+
+/** Causes that are part of loading: no compile after it, and none that sealing forbids. */
+export const LOADING: readonly CompileCause[] = ["load", "handover", "device reopened"];
 
 /** What made a component's range necessary. */
 export interface Demand {

@@ -1,28 +1,49 @@
 /** Loading: a model's towers with their weights and its processors become an encoder. */
-import type { EncoderModel, Tensors, TowerSpec } from "../abi/encoder.ts";
-import { tensorName } from "../exec/instance_weights.ts";
-import type { TensorSource } from "../exec/weights/tensor_source.ts";
-import { readAllTensors } from "../exec/weights/writer.ts";
-import { withCalibration } from "./calibrated_weights.ts";
+import type { TowerSpec } from "../abi/encoder.ts";
+import { FoveaError } from "../core/diagnostics.ts";
 import { Encoder } from "./encoder.ts";
+import { beginHandover, type RunningHandover } from "./handover.ts";
 import type { KeptWeights } from "./kept_weights.ts";
-import { readLogits } from "./logits.ts";
-import { cutTowers, openFiles, openWeights, progressTeller, wantedTowers } from "./model_access.ts";
+import { type LoadPlace, loadResident, type WantedModel } from "./load_resident.ts";
+import { openFiles, wantedTowers } from "./model_access.ts";
 import { openModel } from "./model_files.ts";
 import type { LoadOptions } from "./options.ts";
 import type { PixelCutter } from "./pixels.ts";
+import type { ReloadableEntry } from "./reopen.ts";
+import { Residence, type Resident } from "./residence.ts";
 import type { RuntimeParts } from "./runtime_parts.ts";
-import { type CallSettings, dtypeOf } from "./settings.ts";
-import { createMediaReader, type ModelSource, type SourceFiles } from "./source.ts";
-import { type LoadedTower, loadTower } from "./tower.ts";
+import { compileLayers, dtypeOf, strictly } from "./settings.ts";
+import { createMediaReader, type ModelSource } from "./source.ts";
 
 export interface LoadContext {
+  /** For pictures on the runtime's own device. */
   readonly cutter: PixelCutter;
-  /** What the runtime closes with itself. */
-  readonly open: Set<{ close(): void }>;
+  /** For pictures on the device that answers first, where encoders are handed over. */
+  readonly interimCutter?: PixelCutter | undefined;
+  readonly open: Set<ReloadableEntry>;
+  /** Fires when the runtime closes. */
+  readonly closing: AbortSignal;
   readonly kept: KeptWeights;
   /** What takes the place of each tower; the configured granularity's components unless given. */
   readonly rewrite?: (tower: TowerSpec) => TowerSpec;
+}
+
+/** A turn of the event loop. */
+const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
+
+async function want(
+  parts: RuntimeParts,
+  source: ModelSource,
+  options: LoadOptions,
+  { kept, rewrite }: LoadContext,
+): Promise<WantedModel> {
+  const files = await openFiles(parts, source, options.signal);
+  const opened = await openModel(files, parts.encoders);
+  const towers = wantedTowers(parts, opened, options.components);
+  const { lazy, calibration, loadFormat } = options;
+  const call = { ...dtypeOf(options), ...(lazy === undefined ? {} : { lazy }), calibrated: calibration !== undefined };
+  const processors = loadFormat === "dummy" ? {} : opened.model.processors(opened.files);
+  return { ...{ files, opened, towers, processors, options, call, kept, rewrite } };
 }
 
 /** @throws FoveaError that says what is missing or wrong; nothing stays behind then */
@@ -30,123 +51,90 @@ export async function loadModel(
   parts: RuntimeParts,
   source: ModelSource,
   options: LoadOptions,
-  { cutter, open, kept, rewrite }: LoadContext,
+  context: LoadContext,
 ): Promise<Encoder> {
-  const { host, encoders, device, artifacts } = parts;
+  const { host, artifacts, interim } = parts;
+  const { cutter, interimCutter = cutter, open, closing } = context;
   const begin = host.now();
   artifacts.begin();
-  const files = await openFiles(parts, source, options.signal);
-  const opened = await openModel(files, encoders);
-  const { modelType, model, files: modelFiles } = opened;
-  const own = wantedTowers(parts, opened, options.components);
-  const { lazy, calibration } = options;
-  const call = { ...dtypeOf(options), ...(lazy === undefined ? {} : { lazy }), calibrated: calibration !== undefined };
-  const wanted = rewrite === undefined ? cutTowers(parts, own, call) : own.map(rewrite);
-  const dummy = options.loadFormat === "dummy";
-  const weights = await openCalibrated(parts, { files, model, towers: own }, options);
-  const towers = new Map<LoadedTower["spec"]["modality"], LoadedTower>();
-  let encoder: Encoder | undefined;
-  let weightsOpen = true;
-  const closeWeights = async (): Promise<void> => {
-    if (weightsOpen) await weights.close?.();
-    weightsOpen = false;
+  const wanted = await want(parts, source, options, context);
+  const { model, modelType } = wanted.opened;
+  const { processors } = wanted;
+  const own: LoadPlace = { device: parts.device, cutter, cause: "load", signal: options.signal };
+  const first: LoadPlace = interim === undefined ? own : { ...own, device: interim, cutter: interimCutter };
+  const { resident, logits } = await loadResident(parts, wanted, first);
+  const residence = new Residence(resident);
+  const { onProblem, trace } = parts.options;
+  const shrinks = options.jpegShrinkOnLoad === true;
+  if (shrinks && processors.images !== undefined && processors.pixels === undefined) {
+    onProblem?.(
+      `jpegShrinkOnLoad has no effect on this ${modelType} model: its processor states no plan of cuts, so that JPEG files are decoded whole.`,
+    );
+  }
+  const handover = interim === undefined ? undefined : handOver(parts, wanted, residence, own);
+  const made = new Encoder({
+    ...{ model, modelType, residence, processors, ...logits, handover },
+    loadMs: host.now() - begin,
+    media: createMediaReader(host, { onProblem, plugins: parts.plugins }),
+    ...(shrinks ? { jpegs: { reduced: 0 } } : {}),
+    now: () => host.now(),
+    findPlace: (place) => host.originalPlace(place),
+    trace,
+    onClose: () => {
+      void handover?.stop().finally(() => open.delete(entry));
+      if (handover === undefined) open.delete(entry);
+    },
+  });
+  const on = (kind: string): boolean =>
+    [...residence.current.towers.values()].some((t) => [...t.components.values()].some((c) => c.device.kind === kind));
+  const entry: ReloadableEntry = {
+    close: () => made.close(),
+    ended: async () => handover?.stop(),
+    uses: (kind) => on(kind) || handover?.to === kind,
+    hold: (kind, work) => {
+      if (on(kind)) residence.hold(work);
+      // It would fail with the device.
+      else void handover?.stop();
+    },
+    reload: async (kind) => {
+      if (on(kind)) {
+        const place = residence.current.device === first.device ? first : own;
+        await reloadOn(residence, () =>
+          loadResident(parts, wanted, { ...place, cause: "device reopened", signal: closing }),
+        );
+      }
+      if (handover?.to === kind) await handover.again();
+    },
   };
+  open.add(entry);
+  trace?.span({ kind: "load", name: modelType, begin, end: host.now() });
+  return made;
+}
+
+/** Loads an encoder's towers once more, in the place of those that went with their device. */
+async function reloadOn(residence: Residence, load: () => Promise<{ readonly resident: Resident }>): Promise<void> {
   try {
-    for (const tower of wanted) {
-      towers.set(
-        tower.modality,
-        await loadOne(parts, tower, { plugin: opened.plugin, call, weights, kept }, options.signal),
-      );
-    }
-    const processors = dummy ? {} : model.processors(modelFiles);
-    if (processors.pixels !== undefined && towers.has("vision")) await cutter.prepare(processors.pixels);
-    const { logitScale, logitBias } = await readLogits(model, dummy ? undefined : weights);
-    const { onProblem } = parts.options;
-    const shrinks = options.jpegShrinkOnLoad === true;
-    if (shrinks && processors.images !== undefined && processors.pixels === undefined) {
-      onProblem?.(
-        `jpegShrinkOnLoad has no effect on this ${modelType} model: its processor states no plan of cuts, so that JPEG files are decoded whole.`,
-      );
-    }
-    const made = new Encoder({
-      model,
-      modelType,
-      towers,
-      processors,
-      logitScale,
-      logitBias,
-      loadMs: host.now() - begin,
-      media: createMediaReader(host, { onProblem, plugins: parts.plugins }),
-      ...(shrinks ? { jpegs: { reduced: 0 } } : {}),
-      cutter,
-      deviceStats: () => device.stats(),
-      now: () => host.now(),
-      findPlace: (place) => host.originalPlace(place),
-      trace: parts.options.trace,
-      onClose: () => {
-        open.delete(made);
-        void closeWeights();
-      },
-    });
-    encoder = made;
-    open.add(made);
-    parts.options.trace?.span({ kind: "load", name: modelType, begin, end: host.now() });
-    return made;
-  } finally {
-    // Lazy ranges read their weights later.
-    if (encoder === undefined || [...towers.values()].every((t) => t.complete)) await closeWeights();
-    if (encoder === undefined) for (const tower of towers.values()) tower.release();
+    residence.move((await load()).resident);
+  } catch (error) {
+    if (error instanceof FoveaError) residence.fail(error);
+    throw error;
   }
 }
 
-interface TowerSource {
-  readonly plugin: string;
-  readonly call: CallSettings;
-  readonly weights: TensorSource;
-  readonly kept: KeptWeights;
-}
-
-function loadOne(
-  parts: RuntimeParts,
-  tower: TowerSpec,
-  { plugin, call, weights, kept }: TowerSource,
-  signal: AbortSignal | undefined,
-): Promise<LoadedTower> {
-  const { host, artifacts } = parts;
-  const { modality } = tower;
-  return loadTower(tower, {
-    ...{ artifacts, plugin, call },
-    reader: (instance) => (name, shape, giveUp, into) =>
-      weights.read(tensorName(instance, name), shape, {
-        ...(giveUp === undefined ? {} : { signal: giveUp }),
-        ...(into === undefined ? {} : { into }),
-      }),
-    kept: kept.of(weights),
-    progress: {
-      compile: progressTeller(parts, modality, "compile"),
-      weights: progressTeller(parts, modality, "weights"),
+/** Begins to make an encoder's towers ready on the runtime's own device. */
+function handOver(parts: RuntimeParts, wanted: WantedModel, residence: Residence, own: LoadPlace): RunningHandover {
+  const { onProgress, onProblem, compile } = parts.options;
+  const from = residence.current.device.kind;
+  const to = parts.device.kind;
+  return beginHandover({
+    ...{ from, to, residence },
+    strict: strictly(compileLayers(compile)),
+    load: async (signal) => {
+      await turn();
+      const { resident } = await loadResident(parts, wanted, { ...own, cause: "handover", turn, signal });
+      return resident;
     },
-    now: () => host.now(),
-    trace: parts.options.trace,
-    onSizes: parts.options.onSizes,
-    ...(signal === undefined ? {} : { signal }),
+    onProblem: (sentence) => onProblem?.(sentence),
+    onDone: () => onProgress?.({ phase: "handover", modality: "", done: 1, total: 1, item: to, device: to }),
   });
-}
-
-/** The checkpoint's tensors, with the calibration that the options give. */
-export async function openCalibrated(
-  parts: RuntimeParts,
-  {
-    files,
-    model,
-    towers,
-  }: { readonly files: SourceFiles; readonly model: EncoderModel; readonly towers: readonly TowerSpec[] },
-  { loadFormat, calibration }: Pick<LoadOptions, "loadFormat" | "calibration">,
-): Promise<TensorSource> {
-  const stored = await openWeights(parts, files, model, towers, loadFormat === "dummy");
-  return calibration === undefined ? stored : withCalibration(stored, await calibrationOf(parts, calibration));
-}
-
-async function calibrationOf({ host }: RuntimeParts, given: NonNullable<LoadOptions["calibration"]>): Promise<Tensors> {
-  return typeof given === "string" ? readAllTensors(await host.readFile(given), given) : given;
 }

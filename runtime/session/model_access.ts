@@ -8,7 +8,7 @@ import { cutAsConfigured } from "./granularity.ts";
 import { checkComponents, type OpenedModel, openModel } from "./model_files.ts";
 import type { LoadOptions, Progress } from "./options.ts";
 import type { RuntimeParts } from "./runtime_parts.ts";
-import { type CallSettings, compileLayers } from "./settings.ts";
+import { type CallSettings, compileLayers, type Home } from "./settings.ts";
 import { type ModelSource, openModelSource, type SourceFiles } from "./source.ts";
 
 /** A model's files. @throws FoveaError `bad_source`, and what the hub's downloads throw */
@@ -41,8 +41,9 @@ export function cutTowers(
   { options, places, ops }: RuntimeParts,
   towers: readonly TowerSpec[],
   call: CallSettings,
+  home: Home = places.home,
 ): readonly TowerSpec[] {
-  const cut = { layers: compileLayers(options.compile), home: places.home, call, ops };
+  const cut = { layers: compileLayers(options.compile), home, call, ops };
   return towers.map((tower) => cutAsConfigured(tower, cut));
 }
 
@@ -88,11 +89,13 @@ export async function withTower<T>(
   }
 }
 
-/** Tells the runtime's `onProgress` of one phase of a tower. */
+/** Tells the runtime's `onProgress` of one phase of a tower. @param device that it is for, where encoders are handed over */
 export function progressTeller(
   parts: RuntimeParts,
   modality: Modality,
   phase: Progress["phase"],
+  device?: string,
 ): (done: number, total: number, item: string) => void {
-  return (done, total, item) => parts.options.onProgress?.({ phase, modality, done, total, item });
+  const where = parts.interim === undefined || device === undefined ? {} : { device };
+  return (done, total, item) => parts.options.onProgress?.({ phase, modality, done, total, item, ...where });
 }

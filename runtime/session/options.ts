@@ -1,6 +1,7 @@
 /** What `createRuntime` takes, and what it tells while it works. */
 import type { Tensor } from "../abi/encoder.ts";
 import type { Plugin } from "../abi/plugin.ts";
+import { FoveaError } from "../core/diagnostics.ts";
 import { WEIGHT_DTYPES, type WeightDType } from "../core/dtype.ts";
 import type { TraceSink } from "../core/trace.ts";
 import type { Store } from "../exec/store/store.ts";
@@ -27,13 +28,15 @@ import type { RecordedSizes, TuneRangesOptions } from "./tune_ranges.ts";
 
 /** Progress of a load: `done` of `total` steps of a phase, bytes of a download. */
 export interface Progress {
-  readonly phase: "compile" | "weights" | "download";
+  readonly phase: "compile" | "weights" | "download" | "handover";
   /** Empty for downloads, which may serve several. */
   readonly modality: string;
   readonly done: number;
   readonly total: number;
-  /** The component or instance that was finished, or the file that is being fetched. */
+  /** The component or instance that was finished, the file that is being fetched, or the device that has taken over. */
   readonly item: string;
+  /** Device that it is for, on runtimes with `handover`: loading for the second ends before that for the first. */
+  readonly device?: string;
 }
 
 /** How models of the Hugging Face hub (`hf:organisation/name`) are reached and kept. */
@@ -60,6 +63,12 @@ export interface LogOptions {
 export interface RuntimeOptions {
   /** Device kind, or several, of which the first that is available is opened; `wasm` unless given. */
   readonly device?: string | readonly string[];
+  /**
+   * With two devices, encoders answer on the second as soon as they are loaded there, and on the first once it is ready: `load`
+   * returns after the former, and `encoder.handover` tells the latter. Weights lie on both until then. `threads` are the second's.
+   * Results name the device that answered; they differ as far as those of two devices may.
+   */
+  readonly handover?: boolean;
   /**
    * Kernels, devices, encoders and ops; a text names a folder, a module or a package, as for `loadPlugin`. First-party plugins
    * are used when left out.
@@ -169,6 +178,7 @@ const RUNTIME_OPTIONS: Readonly<Record<keyof RuntimeOptions, Expected>> = {
     text: "a text, or a list of names",
     holds: (v) => TEXT.holds(v) || TEXTS.holds(v),
   },
+  handover: { text: "true or false", holds: (v) => typeof v === "boolean" },
   plugins: {
     text: "a list of plugins, as definePlugin makes them, or of their folders",
     holds: (v) => Array.isArray(v) && v.every((p) => TEXT.holds(p) || (isObject(p) && TEXT.holds(p.name))),
@@ -264,8 +274,20 @@ export function checkNumericsOptions(options: MeasureNumericsOptions): void {
 }
 
 /** @throws FoveaError `invalid_options` */
+function checkHandover({ device = "wasm", handover = false }: RuntimeOptions): void {
+  if (!handover) return;
+  const kinds = typeof device === "string" ? [device] : device;
+  if (kinds.length === 2 && kinds[0] !== kinds[1]) return;
+  throw new FoveaError(
+    "invalid_options",
+    `createRuntime's \`handover\` needs two devices, the one to end on and the one that answers until it is ready, such as device: ["webgpu", "wasm"]; found ${JSON.stringify(device)}.`,
+  );
+}
+
+/** @throws FoveaError `invalid_options` */
 export async function checkRuntimeOptions(options: RuntimeOptions): Promise<void> {
   checkOptions("createRuntime", options, RUNTIME_OPTIONS);
+  checkHandover(options);
   if (options.hub !== undefined) checkHubSettings(options.hub);
   if (options.log !== undefined) checkOptions("createRuntime's `log`", options.log, LOG_OPTIONS);
   // The schema library loads only where there is something to check.

@@ -21,6 +21,7 @@ import type { ComponentProvider } from "./artifacts.ts";
 import { withSlot } from "./call_slot.ts";
 import type { ReadyComponent } from "./ready_component.ts";
 import { createSegmentRunner, linkSegments, partitionPlan } from "./segments.ts";
+import type { Home } from "./settings.ts";
 
 /** Longest side of a picture, before and after: what a JPEG header can say. */
 const MAX_SIDE = 65535;
@@ -98,10 +99,11 @@ export interface PixelCutter {
   cut(images: readonly PixelImage[], plan: PixelPlan, context: ForwardContext): Promise<Tensors>;
 }
 
-export function createPixelCutter(artifacts: ComponentProvider): PixelCutter {
+/** @param home device that its components are for; the runtime's own unless given */
+export function createPixelCutter(artifacts: ComponentProvider, home?: Home): PixelCutter {
   const ready = new Map<string, Promise<ReadyComponent>>();
   const prepare = (spec: ComponentSpec): Promise<ReadyComponent> => {
-    const known = ready.get(spec.tag) ?? artifacts.prepare(spec);
+    const known = ready.get(spec.tag) ?? artifacts.prepare(spec, home === undefined ? {} : { home });
     ready.set(spec.tag, known);
     known.catch(() => ready.delete(spec.tag));
     return known;

@@ -1,5 +1,5 @@
 /** Where components are compiled for and run: devices, opened when first needed, and the targets of each. */
-import type { Capabilities, Device, DeviceHost, DeviceSpec } from "../abi/device.ts";
+import type { Capabilities, Device, DeviceHost, DeviceSpec, ReopenableDevice } from "../abi/device.ts";
 import type { KernelSpec } from "../abi/kernel.ts";
 import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError } from "../core/diagnostics.ts";
@@ -31,7 +31,7 @@ export interface Places {
    */
   find(settings: Pick<ComponentSettings, "device" | "target">): Promise<Place>;
   /** Devices beside the runtime's own that components are placed on, by kind. */
-  readonly others: ReadonlyMap<string, Device>;
+  readonly others: ReadonlyMap<string, ReopenableDevice>;
   /** Closes the others; the runtime's own device is its owner's. */
   close(): Promise<void>;
 }
@@ -94,14 +94,16 @@ export function compileTarget(
 export interface PlacesOptions {
   /** The runtime's own device. */
   readonly device: Device;
+  /** Open as well. */
+  readonly beside?: readonly ReopenableDevice[];
   readonly plugins: readonly Plugin[];
   readonly host: DeviceHost;
 }
 
-export function createPlaces({ device: own, plugins, host }: PlacesOptions): Places {
+export function createPlaces({ device: own, beside = [], plugins, host }: PlacesOptions): Places {
   const home: Home = { device: own.kind, target: own.target };
-  const others = new Map<string, Device>();
-  const opening = new Map<string, Promise<Device>>();
+  const others = new Map(beside.map((device) => [device.kind, device]));
+  const opening = new Map<string, Promise<Device>>(beside.map((device) => [device.kind, Promise.resolve(device)]));
   const known = new Map<string, Place>();
 
   const open = async (kind: string): Promise<Device> => {

@@ -9,14 +9,14 @@ import type { PackManifest } from "../exec/pack.ts";
 import type { FreezeOptions, FrozenFolder } from "../freeze/options.ts";
 import type { ArtifactCounters, Uncompiled } from "./artifacts.ts";
 import type { CacheMiss, EntryCheck } from "./cache_admin.ts";
-import { type CompiledComponent, compileComponent } from "./component.ts";
+import { type CompiledComponent, compileComponent, type OpenedComponent } from "./component.ts";
 import { findDevice } from "./devices.ts";
 import type { Encoder } from "./encoder.ts";
 import { firstPartyPlugins } from "./first_party.ts";
 import type { EncodeInputs } from "./inputs.ts";
 import type { Recompile } from "./journal.ts";
 import { createKeptWeights, type KeptWeights } from "./kept_weights.ts";
-import { loadModel } from "./load_model.ts";
+import { type LoadContext, loadModel } from "./load_model.ts";
 import { cutTowers, openConfigured, progressTeller, wantedTowers, withTower } from "./model_access.ts";
 import type { ModelIdentity } from "./model_identity.ts";
 import type { NumericsReport } from "./numerics.ts";
@@ -39,6 +39,7 @@ import {
 } from "./options.ts";
 import { createPixelCutter, cutComponents, type PixelCutter } from "./pixels.ts";
 import type { Quarantined } from "./quarantine.ts";
+import { openedDevice, type ReloadableEntry, reopenDevice } from "./reopen.ts";
 import type { RuntimeParts } from "./runtime_parts.ts";
 import { compileLayers, dtypeOf, resolveSettings } from "./settings.ts";
 import type { ModelSource } from "./source.ts";
@@ -87,23 +88,32 @@ export class Runtime {
   /** Name of the JavaScript runtime: `bun`, `deno`, `node` or `browser`. */
   readonly host: string;
   readonly device: string;
+  /** Kind of the device that answers for encoders until they are ready on `device`; nothing unless encoders are handed over. */
+  readonly interim: string | undefined;
   readonly target: string;
   /** Workers that compute; 0 when the caller's thread does. */
   readonly threads: number;
   readonly #parts: RuntimeParts;
   readonly #cutter: PixelCutter;
+  readonly #interimCutter: PixelCutter | undefined;
   readonly #kept: KeptWeights;
-  readonly #open = new Set<{ close(): void }>();
+  readonly #open = new Set<ReloadableEntry>();
+  readonly #closing = new AbortController();
+  #reopening: Promise<void> = Promise.resolve();
   #closed = false;
   /** Bytes in the cache that its limit was held against. */
   #tidied = 0;
 
   constructor(parts: RuntimeParts) {
     this.#parts = parts;
-    this.#cutter = createPixelCutter(parts.artifacts);
+    const { artifacts, interim } = parts;
+    this.#cutter = createPixelCutter(artifacts);
+    if (interim !== undefined)
+      this.#interimCutter = createPixelCutter(artifacts, { device: interim.kind, target: interim.target });
     this.#kept = createKeptWeights(parts.store, parts.options.cache);
     this.host = parts.host.name;
     this.device = parts.device.kind;
+    this.interim = parts.interim?.kind;
     this.target = parts.device.target;
     this.threads = parts.device.threads;
   }
@@ -165,7 +175,7 @@ export class Runtime {
     this.#checkOpen();
     checkLoadOptions(options);
     try {
-      const context = { cutter: this.#cutter, open: this.#open, kept: this.#kept };
+      const context = { ...this.#loading(), interimCutter: this.#interimCutter };
       const encoder = await loadModel(this.#parts, source, options, context);
       await this.#tidy();
       return encoder;
@@ -282,8 +292,13 @@ export class Runtime {
     this.#checkOpen();
     checkLoadOptions(options);
     const { collectMagnitudes, watchTower } = await import("./calibrate.ts");
-    const context = { cutter: this.#cutter, open: this.#open, kept: this.#kept, rewrite: watchTower };
-    const encoder = await loadModel(this.#parts, source, { ...options, dtype: "f32" }, context);
+    const context = { ...this.#loading(), rewrite: watchTower };
+    const encoder = await loadModel(
+      { ...this.#parts, interim: undefined },
+      source,
+      { ...options, dtype: "f32" },
+      context,
+    );
     const known = new Map<string, Float32Array>();
     try {
       for (const one of inputs)
@@ -323,7 +338,7 @@ export class Runtime {
     checkCompileOptions(options);
     const { host, artifacts, options: own } = this.#parts;
     artifacts.begin();
-    const made: CompiledComponent = await compileComponent(
+    const made: OpenedComponent = await compileComponent(
       { instances: [""], ...component },
       {
         artifacts,
@@ -337,7 +352,7 @@ export class Runtime {
       },
     );
     this.#open.add(made);
-    return made;
+    return made.component;
   }
 
   /**
@@ -399,6 +414,24 @@ export class Runtime {
     this.#parts.artifacts.seal();
   }
 
+  /**
+   * Opens a device anew, whether it was lost (`device_lost`, `worker_failed`) or not, and loads again what was on it: code from
+   * the cache, weights from where models were loaded. Encoders and components then compute as before. Calls under way end with
+   * `device_lost`, or as the loss ended them; calls that begin meanwhile wait. Sealed runtimes may do it.
+   * @param kind the runtime's own device unless given
+   * @throws FoveaError `unknown_device`, `device_unavailable`, and what loading throws; it may be tried again
+   */
+  async reopen(kind: string = this.device): Promise<void> {
+    this.#checkOpen();
+    const { device, places, artifacts } = this.#parts;
+    const wanted = openedDevice(kind, device, places.others);
+    artifacts.begin();
+    // One after the other: what is loaded again may lie on several devices.
+    const reopened = reopenDevice(wanted, this.#open, this.#reopening);
+    this.#reopening = reopened.catch(() => {});
+    return reopened;
+  }
+
   /** True after {@link seal}. */
   get sealed(): boolean {
     return this.#parts.artifacts.sealed;
@@ -408,13 +441,21 @@ export class Runtime {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    for (const one of [...this.#open]) one.close();
+    this.#closing.abort(new FoveaError("closed", "This runtime was closed while its device was opened anew."));
+    const opened = [...this.#open];
+    for (const one of opened) one.close();
+    await Promise.all(opened.map((one) => one.ended?.()));
+    await this.#reopening;
     await this.#parts.places.close();
     await this.#parts.device.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #loading(): LoadContext {
+    return { cutter: this.#cutter, open: this.#open, kept: this.#kept, closing: this.#closing.signal };
   }
 
   #checkOpen(): void {

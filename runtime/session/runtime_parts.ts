@@ -1,5 +1,5 @@
 /** What a runtime is composed of. */
-import type { Device } from "../abi/device.ts";
+import type { ReopenableDevice } from "../abi/device.ts";
 import type { Plugin } from "../abi/plugin.ts";
 import type { Store } from "../exec/store/store.ts";
 import type { Host } from "../host/mod.ts";
@@ -16,7 +16,9 @@ export interface RuntimeParts {
   /** The caller's; of the first-party ones those whose devices may be needed. */
   readonly plugins: readonly Plugin[];
   readonly encoders: EncoderPlugins;
-  readonly device: Device;
+  readonly device: ReopenableDevice;
+  /** Answers for encoders until they are ready on `device`, where they are handed over. */
+  readonly interim?: ReopenableDevice | undefined;
   readonly places: Places;
   readonly artifacts: Artifacts;
   readonly store: Store;

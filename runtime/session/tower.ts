@@ -79,20 +79,24 @@ export interface LoadedTower extends PreparedTower {
 export interface PrepareTowerOptions extends PrepareOptions {
   readonly artifacts: ComponentProvider;
   readonly onPrepared?: (done: number, total: number, tag: string) => void;
+  /** Called before each component. */
+  readonly turn?: (() => Promise<void>) | undefined;
 }
 
 export interface TowerOptions extends PrepareOptions, Omit<WeightOptions, "onLoaded"> {
   readonly artifacts: ComponentProvider;
+  readonly turn?: (() => Promise<void>) | undefined;
   readonly progress: TowerProgress;
   readonly onSizes?: ((sizes: RecordedSizes) => void) | undefined;
 }
 
 /** Traces a tower's components and compiles those that are not lazy. @throws what preparing a component throws */
 export async function prepareTower(spec: TowerSpec, options: PrepareTowerOptions): Promise<PreparedTower> {
-  const { artifacts, onPrepared, ...how } = options;
+  const { artifacts, onPrepared, turn, ...how } = options;
   const components = new Map<string, ReadyComponent>();
   for (const component of spec.components) {
     if (components.has(component.tag)) twoComponents(component.tag);
+    await turn?.();
     how.signal?.throwIfAborted();
     components.set(component.tag, await artifacts.prepare(component, how));
     onPrepared?.(components.size, spec.components.length, component.tag);

@@ -108,9 +108,9 @@ test("workers that end again and again take the device along", async () => {
   await delay(20);
   await assert.rejects(device.run(program, {}), {
     code: "worker_failed",
-    message: /Worker 1 .* It will not be started again: close the device/,
+    message: /Worker 1 .* It will not be started again: call `reopen\(\)`/,
   });
-  assert.throws(() => device.allocate(1), /open it anew/);
+  assert.throws(() => device.allocate(1), /`reopen\(\)` of the runtime to open the device anew/);
   await device.close();
 });
 

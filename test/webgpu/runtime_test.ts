@@ -4,6 +4,7 @@ import { after, test } from "node:test";
 import { openGpuDevice } from "../../kernels/webgpu/device/adapter.ts";
 import { encodeCode } from "../../kernels/webgpu/device/code.ts";
 import { WebGpuDevice } from "../../kernels/webgpu/device/device.ts";
+import { Ledger } from "../../kernels/webgpu/device/ledger.ts";
 import { createRuntime, type Runtime, type Span } from "../../mod.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { detectHost } from "../../runtime/host/mod.ts";
@@ -170,7 +171,7 @@ test("a lost device says so in whatever it is asked, and others go on", async ()
   const buffer = lost.allocate(64);
   found.gpu.destroy();
   await found.gpu.lost;
-  const isLost = hasCode("device_lost", /Make a new runtime/);
+  const isLost = hasCode("device_lost", /`reopen\(\)` of the runtime/);
   await assert.rejects(lost.read(buffer, 0, new Uint8Array(4)), isLost);
   assert.throws(() => lost.allocate(4), isLost);
   await assert.rejects(lost.load(new Map()), isLost);
@@ -181,6 +182,28 @@ test("a lost device says so in whatever it is asked, and others go on", async ()
   await other.read(own, 0, back);
   assert.deepEqual([...back], [1, 2, 3, 4, 5, 6, 7, 8]);
   await other.close();
+});
+
+test("a weight without room, or larger than one buffer of the adapter, is refused with its tensor, its size and the limit", async () => {
+  await runtime();
+  const own = await createRuntime({ device: "webgpu", memory: 100_000 });
+  const large = {
+    tag: "test/large",
+    symbols: { rows: { min: 1, max: 2 } },
+    build: (b: GraphBuilder) =>
+      b.output("y", b.matmul(b.input("x", [b.dims.rows, 200]), b.weight("table", [200, 200]), { transposeB: true })),
+  };
+  const table = { dtype: "f32" as const, shape: [200, 200], data: new Float32Array(40_000) };
+  await assert.rejects(
+    own.compile(large, { table }),
+    hasCode("out_of_memory", /156\.3 KiB: .* of 97\.7 KiB are left\. It was for the weight "table" \[200, 200\]/),
+  );
+  assert.equal(own.stats().device.bytesInUse, 0);
+  await own.close();
+  assert.throws(
+    () => new Ledger(2 ** 40, 2 ** 27).take(2 ** 28),
+    hasCode("out_of_memory", /no room for 256 MiB: one buffer of this adapter holds 128 MiB\./),
+  );
 });
 
 test("what the device refuses is told with its kernel, and the device goes on", async () => {

@@ -252,7 +252,7 @@ export class PoolDevice extends LinearDevice {
     this.#ended = reason;
     const error = new FoveaError(
       "worker_failed",
-      `${what} It will not be started again: close the device and open it anew.`,
+      `${what} It will not be started again: call \`reopen()\` of the runtime to open the device anew.`,
       {
         exitCode: 1,
       },

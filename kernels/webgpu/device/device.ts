@@ -130,9 +130,11 @@ export class WebGpuDevice implements Device {
       this.#failure ??= new FoveaError("kernel_failed", `The device "webgpu" refused a command: ${message}`);
     });
     gpu.lost.then(({ message }) => {
-      this.#failure ??= new FoveaError(
+      if (this.#failure?.code === "device_closed") return;
+      // What commands met before belongs to the loss.
+      this.#failure = new FoveaError(
         "device_lost",
-        `The device "webgpu" was lost${message === "" ? "" : `: ${message}`}. Make a new runtime to go on.`,
+        `The device "webgpu" was lost${message === "" ? "" : `: ${message.replace(/\.$/, "")}`}. Call \`reopen()\` of the runtime to open another.`,
       );
     });
   }
@@ -195,8 +197,8 @@ export class WebGpuDevice implements Device {
     try {
       await this.#reads.read(this.#of(buffer), offset, into);
     } catch (error) {
-      // Where the device is lost or closed, that is why the read failed.
-      await Promise.resolve();
+      // Where the device is lost or closed, that is why the read failed; some adapters tell a turn later.
+      await new Promise((resolve) => setTimeout(resolve, 0));
       this.#check();
       throw error;
     }

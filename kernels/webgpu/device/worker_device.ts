@@ -83,7 +83,7 @@ export class WorkerDevice implements Device {
       this.#fail(
         new FoveaError(
           "worker_failed",
-          `The worker of the device "webgpu" ended: ${reason}. Its runs are lost; close the device and open it again.`,
+          `The worker of the device "webgpu" ended: ${reason}. Its runs are lost; call \`reopen()\` of the runtime to open the device anew.`,
           { exitCode: 1 },
         ),
       ),
