@@ -56,20 +56,21 @@ const OWN_SESSION =
  */
 const ABOVE_THE_HOST = [
   /^test\/cli\/(bad_inputs|cache|explain|hub_refusals|jpeg_shrink_on_load|options|ranges|report|trace|tune|usage|videos)_test/,
-  /^test\/exec\/(artifact_\w+|dummy|forward_context|instance_weights|safetensors|tensor_reading|whole_models)_test/,
+  /^test\/exec\/(artifact_\w+|dummy|forward_context|instance_weights|read_ahead|safetensors|tensor_reading|whole_models)_test/,
   /^test\/foreign\/(encoder|match|refusals|schema)_test/,
   /^test\/hub\/(pull|refusals)_test/,
   /^test\/server\/(addresses|items|refusals|torch_file)_test/,
 ];
-/** What the engine alone decides, by the code that it makes of a module: JavaScriptCore's and V8's. */
+/** What the engine alone decides, by the code that it makes of a module: on JavaScriptCore and on one V8. */
 const OWN_TO_ENGINES = [
-  /^test\/foreign\/(bundle|component|corpus|instrument|sandbox|transpiled)_test/,
-  /^test\/session\/encode_test/,
-  /^test\/wasm\/(?!device_)/,
+  // Node 20 has no relaxed SIMD, for which these compile as well.
+  { files: /^test\/wasm\/(?!device_)/, runtimes: ["bun", "deno"] },
+  {
+    files:
+      /^test\/(foreign\/(bundle|check|component|corpus|instrument|sandbox|transpiled)|session\/(encode|load_trace|packs|places))_test/,
+    runtimes: ["bun", "node"],
+  },
 ];
-const V8 = ["deno", "node"];
-
-const matches = (patterns, file) => patterns.some((pattern) => pattern.test(file));
 
 /**
  * The files of each of `runtimes`: those about what runtimes bring on all of them, those about engines on each engine, the
@@ -78,19 +79,16 @@ const matches = (patterns, file) => patterns.some((pattern) => pattern.test(file
 export function dealt(files, runtimes) {
   const isOwn = (file) =>
     (OWN_SESSION.test(file) || OWN_TO_RUNTIMES.some((folder) => file.startsWith(`test/${folder}/`))) &&
-    !matches(ABOVE_THE_HOST, file);
-  const engines = files.filter((file) => matches(OWN_TO_ENGINES, file));
-  const own = files.filter((file) => isOwn(file) && !engines.includes(file));
-  const v8 = runtimes.filter((runtime) => V8.includes(runtime));
-  const shares = groupsOf(engines, v8.length);
+    !ABOVE_THE_HOST.some((pattern) => pattern.test(file));
+  const enginesOf = (file) => OWN_TO_ENGINES.find((kind) => kind.files.test(file))?.runtimes;
+  const on = (file) => enginesOf(file) ?? (isOwn(file) ? runtimes : []);
   const hands = groupsOf(
-    files.filter((file) => !own.includes(file) && !engines.includes(file)),
+    files.filter((file) => on(file).length === 0),
     runtimes.length,
   );
-  return runtimes.map((runtime, at) => {
-    const share = v8.includes(runtime) ? (shares[v8.indexOf(runtime)] ?? []) : engines;
-    return [...own, ...share, ...(hands[at] ?? [])].sort();
-  });
+  return runtimes.map((runtime, at) =>
+    [...files.filter((file) => on(file).includes(runtime)), ...(hands[at] ?? [])].sort(),
+  );
 }
 
 /** Version that a runtime prints about itself. */
