@@ -94,7 +94,9 @@ export async function loadQueuePeer(): Promise<QueuePeer> {
 
 /** Why the packages did not load: they are missing, or Deno did not permit them. */
 export function queuePeerError(cause: unknown): FoveaError {
-  const why = (cause instanceof Error ? cause.message : String(cause)).split("\n")[0].replace(/\.$/, "");
+  const [line] = (cause instanceof Error ? cause.message : String(cause)).split("\n");
+  // Where fovea itself lies helps nobody.
+  const why = line.replace(/ (imported )?from .*/, "").replace(/\.$/, "");
   const flag = /--allow-[a-z]+/.exec(why)?.[0];
   const then =
     flag === undefined

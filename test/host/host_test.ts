@@ -171,7 +171,7 @@ test("errors of all three runtimes become the same codes", () => {
 });
 
 test("packages for queues that are missing, or that Deno may not load, are named with what to do", () => {
-  const missing = queuePeerError(new Error("Cannot find package 'bullmq'.\nRequire stack: …"));
+  const missing = queuePeerError(new Error("Cannot find package 'bullmq' imported from /a/b.js\nRequire stack: …"));
   assert.equal(missing.code, "missing_package");
   assert.match(
     missing.message,
