@@ -13,8 +13,8 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { homedir, tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { buildDist } from "./build.mjs";
 import { copyEncoders, copyFixtures, encoderPlugins, VERIFY_COPIES } from "./lib/encoder_copies.mjs";
 import { capture, npmCommand, plainEnvironment, toolCommand } from "./lib/process.mjs";
@@ -414,28 +414,14 @@ async function declarations({ consumer }) {
   return { problems: code === 0 ? [] : [output.trimEnd()] };
 }
 
-async function npx({ tarball, folder }) {
-  const cwd = emptyFolder(folder, "npx");
-  const env = plainEnvironment({ npm_config_loglevel: "error", npm_config_prefer_offline: "true" });
-  const run = await capture([...npmCommand("npx"), "--yes", `--package=${tarball}`, "fovea", "doctor", "--json"], {
-    cwd,
-    env,
-  });
-  await forgetNpx(tarball);
-  return doctor(run, "node");
-}
-
-/** npx keeps what it installed for ever; this file is never asked for again. */
-async function forgetNpx(tarball) {
-  const { code, stdout } = await capture([...npmCommand(), "config", "get", "cache"]);
-  const cache = join(code === 0 ? stdout.trim() : join(homedir(), ".npm"), "_npx");
-  if (!existsSync(cache)) return;
-  for (const name of readdirSync(cache)) {
-    const manifest = join(cache, name, "package.json");
-    if (!existsSync(manifest)) continue;
-    const ours = readFileSync(manifest, "utf8").includes(basename(tarball));
-    if (ours) rmSync(join(cache, name), { recursive: true, force: true });
-  }
+/** As users run it beside what they installed; `installed` has shown that the packed file installs. */
+async function npx({ consumer }) {
+  if (consumer === undefined) return NOT_INSTALLED;
+  const env = plainEnvironment({ npm_config_loglevel: "error" });
+  return doctor(
+    await capture([...npmCommand("npx"), "--no", "fovea", "doctor", "--json"], { cwd: consumer, env }),
+    "node",
+  );
 }
 
 async function bunx({ tarball, folder }) {

@@ -2,11 +2,11 @@
 //
 //   node tools/test.mjs [--ci] [--all] [--only bun|deno|node] [--no-checks] [--times] [--identity-pass] [path ...]
 //
-// Tests of what a runtime brings run on all three, others on one each. `--ci` adds what needs more than npm installs (a browser, a
-// driver for WebGPU, Redis, compilers of C and Rust); `--all` runs all on all, with test/slow. `--times` lists the files that took
-// longest, `--identity-pass` compiles through passes that change nothing. Paths (files, or folders below test) select tests, for
-// every runtime named, and leave the checks out. The last line is `N passed, N failed`: the sum over the runtimes, with each
-// check, and the comparison of what ran where, counted as one.
+// Tests of what a runtime brings run on all three, of what an engine makes of code on each engine, others on one each. `--ci`
+// adds what needs more than npm installs (a browser, a driver for WebGPU, Redis, compilers of C and Rust); `--all` runs all on
+// all, with test/slow. `--times` lists the files that took longest, `--identity-pass` compiles through passes that change
+// nothing. Paths (files, or folders below test) select tests, for every runtime named, and leave the checks out. The last line
+// is `N passed, N failed`: the sum over the runtimes, with each check, and the comparison of what ran where, counted as one.
 import { spawnSync } from "node:child_process";
 import { parseArgs } from "node:util";
 import { buildDist, buildTests } from "./build.mjs";

@@ -19,6 +19,10 @@ export async function checkPictures(files: readonly string[]): Promise<void> {
       throw isLabel ? new FoveaError("bad_usage", hint, { cause: error }) : error;
     });
     if (kind === "directory") {
+      const holdsModel = await host.stat(`${file}/config.json`).then(Boolean, () => false);
+      if (holdsModel) {
+        throw new FoveaError("bad_usage", `${file} is a model's folder; name the model before the pictures.`);
+      }
       throw new FoveaError(
         "bad_usage",
         `${file} is a folder; name the pictures in it, such as ${file}/*.png, or give it as a video where the command takes one.`,

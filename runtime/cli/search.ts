@@ -43,7 +43,7 @@ async function search(vectors: string, text: string | undefined, options: Search
   if ((text === undefined) === (image === undefined)) {
     throw new FoveaError(
       "bad_usage",
-      'Name what to look for: a text, such as "a red bicycle", or --image with a picture.',
+      'Name one thing to look for: a text, such as "a red bicycle", or --image with a picture.',
     );
   }
   if (image !== undefined) await checkPictures([image]);

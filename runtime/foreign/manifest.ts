@@ -269,10 +269,7 @@ function checked<T>(schema: v.GenericSchema, value: unknown, file: string): T {
   const keys = (issue.path ?? []).map((item) => item.key);
   const unknown = issue.type === "strict_object" && issue.expected === "never";
   const place = placeText(unknown ? keys.slice(0, -1) : keys);
-  throw new FoveaError(
-    "invalid_manifest",
-    `In ${file}, ${place === "" ? "what it holds" : `\`${place}\``} ${issue.message}`,
-  );
+  throw new FoveaError("invalid_manifest", `${place === "" ? file : `In ${file}, \`${place}\``} ${issue.message}`);
 }
 
 /** Checks one kernel's description, which a component gave. @throws FoveaError `invalid_manifest` */

@@ -28,6 +28,16 @@ const KINDS: readonly Kind[] = [
   },
 ];
 
+/** Where there is more to say than of every error of its kind. */
+function ownText(kind: Kind | undefined, action: string, path: string, message = ""): string | undefined {
+  const folder = /^(.*)[/\\]/.exec(path)?.[1] ?? "";
+  if (kind?.code === "file.not_found" && action === "write" && folder !== "") {
+    return `there is no folder ${folder}. Create it first`;
+  }
+  const flag = /--allow-[a-z]+/.exec(message)?.[0];
+  return kind?.code === "file.denied" && flag !== undefined ? `that is not permitted. Deno needs ${flag}` : undefined;
+}
+
 /** @param action such as `read` */
 export function fileError(action: string, path: string, cause: unknown): FoveaError {
   if (cause instanceof FoveaError) return cause;
@@ -35,7 +45,7 @@ export function fileError(action: string, path: string, cause: unknown): FoveaEr
   const kind =
     KINDS.find((k) => code !== undefined && k.names.includes(code)) ??
     KINDS.find((k) => name !== undefined && k.names.includes(name));
-  const text = kind?.text ?? `the system says "${message ?? String(cause)}"`;
+  const text = ownText(kind, action, path, message) ?? kind?.text ?? `the system says "${message ?? String(cause)}"`;
   return new FoveaError(kind?.code ?? "file.failed", `Cannot ${action} ${path}: ${text}.`, { cause });
 }
 

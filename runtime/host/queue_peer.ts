@@ -88,11 +88,19 @@ export async function loadQueuePeer(): Promise<QueuePeer> {
     const { Queue, Worker, UnrecoverableError } = bullmq as Omit<QueuePeer, "Redis">;
     return { Queue, Worker, UnrecoverableError, Redis: (ioredis as Pick<QueuePeer, "Redis">).Redis };
   } catch (cause) {
-    const why = (cause instanceof Error ? cause.message : String(cause)).split("\n")[0].replace(/\.$/, "");
-    throw new FoveaError(
-      "missing_package",
-      `Queues need the packages bullmq and ioredis, which do not load here: ${why}. Install them beside fovea with \`npm install bullmq ioredis\`.`,
-      { cause },
-    );
+    throw queuePeerError(cause);
   }
+}
+
+/** Why the packages did not load: they are missing, or Deno did not permit them. */
+export function queuePeerError(cause: unknown): FoveaError {
+  const [line] = (cause instanceof Error ? cause.message : String(cause)).split("\n");
+  // Where fovea itself lies helps nobody.
+  const why = line.replace(/ (imported )?from .*/, "").replace(/\.$/, "");
+  const flag = /--allow-[a-z]+/.exec(why)?.[0];
+  const then =
+    flag === undefined
+      ? `do not load here: ${why}. Install them beside fovea with \`npm install bullmq ioredis\``
+      : `were not permitted to load. Deno needs ${flag}`;
+  return new FoveaError("missing_package", `Queues need the packages bullmq and ioredis, which ${then}.`, { cause });
 }

@@ -56,6 +56,7 @@ export async function classify(c: ServerContext, service: Service): Promise<Resp
     room: service.room,
     signal,
     requestId,
+    nameOf: (i) => (i < labels.length ? `The label at position ${i}` : `The picture at position ${i - labels.length}`),
     outputs: (modality) => [modality === "text" ? "text_embeds" : "image_embeds"],
   });
   const found = scoreLabels(

@@ -27,6 +27,8 @@ export interface WorkContext {
   readonly requestId: string;
   /** Results that are wanted of each tower. */
   readonly outputs: (modality: Modality) => readonly string[];
+  /** What errors call an input, by its position among the inputs; `The input at position 3` unless given. */
+  readonly nameOf?: (index: number) => string;
   /** Lets one input at a time be read while others' decoded pixels fill the memory. */
   readonly room: <T>(read: () => Promise<T>) => Promise<T>;
 }
@@ -52,9 +54,9 @@ function inputsFor(input: WorkInput): EncodeInputs {
 async function readInput(
   input: WorkInput,
   index: number,
-  { lease, signal, requestId, room }: WorkContext,
+  { lease, signal, requestId, room, nameOf }: WorkContext,
 ): Promise<EncodeItem> {
-  const name = `The input at position ${index}`;
+  const name = nameOf?.(index) ?? `The input at position ${index}`;
   const [item] = await room(() => lease.encoder.readItems(inputsFor(input), { signal, requestId }, name));
   return item;
 }

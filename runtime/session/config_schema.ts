@@ -130,10 +130,7 @@ function check<S extends v.GenericSchema>(schema: S, value: unknown, source: str
   // What is unknown is named by the sentence itself; its place is what holds it.
   const unknown = issue.type === "strict_object" && issue.expected === "never";
   const place = pathText(root, unknown ? keys.slice(0, -1) : keys);
-  throw new FoveaError(
-    "invalid_options",
-    `In ${source}, ${place === "" ? "what it holds" : `\`${place}\``} ${issue.message}`,
-  );
+  throw new FoveaError("invalid_options", `${place === "" ? source : `In ${source}, \`${place}\``} ${issue.message}`);
 }
 
 /**

@@ -209,6 +209,6 @@ function checkList(name: string, item: string, list: unknown): void {
 function noProcessor(modelType: string, input: string, file: string, tensor: string): FoveaError {
   return new FoveaError(
     "invalid_input",
-    `This ${modelType} model cannot take \`${input}\`: its folder has no ${file}, or it was loaded from a configuration alone. Give \`${tensor}\` instead.`,
+    `This ${modelType} model cannot take \`${input}\`: its folder has no ${file}, or it was loaded from a configuration alone. Add that file, or give \`${tensor}\` instead.`,
   );
 }

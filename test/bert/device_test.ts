@@ -46,9 +46,8 @@ async function withModel(
 }
 
 const FOLDERS: readonly (readonly [string, string])[] = [
-  ...["bert", "modernbert"].flatMap((name) => [[name, "wasm"] as const, [name, "reference"] as const]),
-  ...["bert-legacy", "modernbert-long"].map((name) => [name, "wasm"] as const),
-  ...["sentence-minilm", "sentence-unigram", "sentence-modernbert"].map((name) => [name, "wasm"] as const),
+  ...["bert", "sentence-modernbert"].flatMap((name) => [[name, "wasm"] as const, [name, "reference"] as const]),
+  ...["bert-legacy", "modernbert-long", "sentence-minilm", "sentence-unigram"].map((name) => [name, "wasm"] as const),
 ];
 
 for (const [name, device] of FOLDERS) {

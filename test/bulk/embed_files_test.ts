@@ -161,7 +161,8 @@ test("vectors of other models, results and shapes are refused with a sentence", 
       ["embed", DIGITS, picture, "--resume", "--out", "x.json"],
       /x\.json has no known format; files of vectors end in/,
     );
-    await fails(["search", out], /Name what to look for/);
+    await fails(["search", out], /Name one thing to look for/);
+    await fails(["search", out, "two", "--image", picture], /Name one thing to look for/);
     const vit = repositoryPath("test/fixtures/vit");
     await fails(["search", out, "two", "--model", vit], /it has no text tower\. Search with a picture/);
     await fails(

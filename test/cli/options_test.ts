@@ -8,6 +8,7 @@ import { byteSize, nameList, nonEmpty, oneOf, wholeNumber } from "../../runtime/
 import { checkPictures } from "../../runtime/cli/pictures.ts";
 import { oneLine, table } from "../../runtime/cli/table.ts";
 import { hasCode } from "../kit/assertions.ts";
+import { repositoryPath } from "../kit/run_cli.ts";
 
 test("whole numbers are digits within the interval", () => {
   assert.equal(wholeNumber(0)("12"), 12);
@@ -50,6 +51,10 @@ test("paths of pictures are checked before anything is loaded", async () => {
   const folder = mkdtempSync(join(tmpdir(), "fovea-pictures-"));
   try {
     await assert.rejects(checkPictures([folder]), hasCode("bad_usage", /is a folder; name the pictures in it/));
+    await assert.rejects(
+      checkPictures([repositoryPath("examples/models/digits-clip")]),
+      hasCode("bad_usage", /digits-clip is a model's folder; name the model before the pictures\.$/),
+    );
     await assert.rejects(
       checkPictures([""]),
       hasCode("bad_usage", /A picture's name is empty; give paths or addresses\./),

@@ -98,3 +98,9 @@ test(
     }
   },
 );
+
+test("a reader that closes the pipe early ends the command quietly", async () => {
+  const { code, stderr } = await runCli(["embed", DIGITS, PICTURE, "--json"], { closeStdout: true });
+  assert.equal(stderr, "");
+  assert.equal(code, 0);
+});

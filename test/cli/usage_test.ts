@@ -117,9 +117,3 @@ test("help names every command and shows examples", async () => {
   assert.equal(embed.code, 0);
   assert.match(embed.stdout, /Examples:/);
 });
-
-test("a reader that closes the pipe early ends the command quietly", async () => {
-  const { code, stderr } = await runCli(["embed", DIGITS, PICTURE, "--json"], { closeStdout: true });
-  assert.equal(stderr, "");
-  assert.equal(code, 0);
-});

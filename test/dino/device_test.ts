@@ -33,7 +33,7 @@ async function withModel(
 }
 
 const FOLDERS = [
-  ...["vit", "vit-nobias", "vit-classifier", "dinov2", "dinov2-swiglu", "dinov2-registers", "dinov2-outliers"],
+  ...["vit", "vit-nobias", "vit-classifier", "dinov2", "dinov2-registers", "dinov2-outliers"],
   ...["dinov2-ragged", "dinov2-registers-ragged", "dinov3", "dinov3-gated"],
 ];
 

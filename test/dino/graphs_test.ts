@@ -22,7 +22,7 @@ import {
 } from "../kit/tower_fixtures.ts";
 
 for (const name of [
-  ...["dinov2", "dinov2-swiglu", "dinov2-registers", "dinov2-outliers", "dinov3"],
+  ...["dinov2", "dinov2-registers", "dinov2-outliers", "dinov3"],
   ...["dinov2-ragged", "dinov2-registers-ragged", "dinov3-gated"],
 ]) {
   testTowerFixture(dinoPlugin, name, "vision");

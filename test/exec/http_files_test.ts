@@ -98,7 +98,7 @@ test("http: refusals and dead servers are sentences", async () => {
   });
   await assert.rejects(httpFiles(dead, (url, init) => fetch(url, init)).list(), {
     code: "fetch_failed",
-    message: /cannot be reached/,
+    message: /\/m\/config\.json\?key=1 cannot be reached/,
   });
   const down = httpFiles(dead, async () => new Response(null, { status: 503 }));
   await assert.rejects(down.open("config.json"), { code: "fetch_failed", message: /answered with status 503/ });

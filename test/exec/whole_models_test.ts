@@ -59,6 +59,13 @@ const LAYOUTS: readonly Layout[] = [
     config: part("vision_config", "clip_vision_model"),
   },
   {
+    fixture: "clip-eos2",
+    modality: "text",
+    prefix: "",
+    own: ["text_model.", "text_projection."],
+    beside: ["vision_model.x"],
+  },
+  {
     fixture: "siglip",
     modality: "text",
     prefix: "",
@@ -145,7 +152,13 @@ const LAYOUTS: readonly Layout[] = [
     config: (config) => ({ model_type: "qwen2_audio", audio_config: config }),
   },
   { fixture: "bert", modality: "text", prefix: "bert.", own: [""], beside: ["cls.predictions.decoder.weight"] },
-  { fixture: "modernbert", modality: "text", prefix: "model.", own: [""], beside: ["decoder.weight", "head.x"] },
+  {
+    fixture: "sentence-modernbert",
+    modality: "text",
+    prefix: "model.",
+    own: [""],
+    beside: ["decoder.weight", "head.x"],
+  },
 ];
 
 const bf16 = (shape: readonly number[], data: ArrayLike<number>): RawTensor => ({

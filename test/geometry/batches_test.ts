@@ -31,7 +31,7 @@ const CASES: readonly (readonly [string, Modality, fc.Arbitrary<Sizes>])[] = [
   ["llama4", "vision", whole],
   ["internvl", "vision", pixels(14)],
   ["bert", "text", tokens],
-  ["modernbert", "text", tokens],
+  ["sentence-modernbert", "text", tokens],
 ];
 
 for (const [name, modality, sizes] of CASES) {

@@ -160,7 +160,7 @@ for (const name of ["clip", "siglip", "vit"]) {
 /** Lengths of texts of a batch, and the side of their padding. */
 const lengths = fc.tuple(fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 1, maxLength: 5 }), fc.boolean());
 
-for (const name of ["bert", "modernbert", "clip", "siglip"]) {
+for (const name of ["bert", "sentence-modernbert", "clip", "siglip"]) {
   const tower = fixtureTower(name, "text");
   test(`${name} texts: random lengths, padded on either side, are masked where they end`, () => {
     holds<[[number[], boolean]]>([lengths], ([texts, left]) => {
@@ -183,7 +183,7 @@ for (const name of ["bert", "modernbert", "clip", "siglip"]) {
           Array.from({ length: tokens }, (_, t) => t),
         );
       }
-      if (name !== "modernbert") return;
+      if (name !== "sentence-modernbert") return;
       for (const [kind, theta] of [
         ["full_attention", 160000],
         ["sliding_attention", 10000],

@@ -10,6 +10,7 @@ import { digestBytes, Sha256 } from "../../runtime/core/digest.ts";
 import { cacheDirectory } from "../../runtime/host/cache_dir.ts";
 import { fileError } from "../../runtime/host/file_error.ts";
 import { detectHost } from "../../runtime/host/mod.ts";
+import { queuePeerError } from "../../runtime/host/queue_peer.ts";
 
 const EXTENSION = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
 const ECHO = new URL(`./echo_worker${EXTENSION}`, import.meta.url);
@@ -160,6 +161,24 @@ test("errors of all three runtimes become the same codes", () => {
   const other = fileError("write", "p", coded("EIO"));
   assert.equal(other.code, "file.failed");
   assert.equal(other.message, 'Cannot write p: the system says "x".');
+  const messageOf = (action: string, path: string, cause: Error): string => fileError(action, path, cause).message;
+  assert.equal(messageOf("write", "a/b", coded("ENOENT")), "Cannot write a/b: there is no folder a. Create it first.");
+  assert.equal(messageOf("read", "a/b", coded("ENOENT")), "Cannot read a/b: it does not exist. Check the path.");
+  const asked = Object.assign(new Error('Requires read access to "p", run again with the --allow-read flag'), {
+    name: "NotCapable",
+  });
+  assert.equal(messageOf("read", "p", asked), "Cannot read p: that is not permitted. Deno needs --allow-read.");
+});
+
+test("packages for queues that are missing, or that Deno may not load, are named with what to do", () => {
+  const missing = queuePeerError(new Error("Cannot find package 'bullmq' imported from /a/b.js\nRequire stack: …"));
+  assert.equal(missing.code, "missing_package");
+  assert.match(
+    missing.message,
+    /do not load here: Cannot find package 'bullmq'\. Install them beside fovea with `npm /,
+  );
+  const denied = queuePeerError(new Error('Requires env access to "X", run again with the --allow-env flag'));
+  assert.match(denied.message, /ioredis, which were not permitted to load\. Deno needs --allow-env\.$/);
 });
 
 test("the cache folder follows FOVEA_CACHE_DIR, then the platform", () => {

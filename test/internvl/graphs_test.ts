@@ -18,7 +18,7 @@ import {
   towerOf,
 } from "../kit/tower_fixtures.ts";
 
-const FOLDERS = ["internvl", "internvl-qknorm", "internvl-sizes", "internvl-placeless", "internvl-projector"];
+const FOLDERS = ["internvl", "internvl-sizes", "internvl-placeless", "internvl-projector"];
 
 for (const name of FOLDERS) {
   testTowerFixture(internVLPlugin, name, "vision");

@@ -31,9 +31,12 @@ test("modernbert config: absent fields are those of the base model", () => {
 });
 
 test("modernbert config: both generations spell layers and frequencies", () => {
-  const fixture = readModernBertConfig(readJson(join(FIXTURES, "modernbert/config.json")));
-  assert.deepEqual(fixture.layerTypes, ["full_attention", "sliding_attention", "sliding_attention", "full_attention"]);
-  assert.equal(fixture.window, 4);
+  const fixture = readModernBertConfig(readJson(join(FIXTURES, "sentence-modernbert/config.json")));
+  assert.deepEqual(fixture.layerTypes, ["full_attention", "sliding_attention"]);
+  assert.equal(fixture.window, 8);
+  // Every third layer unless told otherwise.
+  const third = ["full_attention", "sliding_attention", "sliding_attention", "full_attention"];
+  assert.deepEqual(read({ num_hidden_layers: 4 }).layerTypes, third);
   assert.deepEqual(read({ global_rope_theta: 5, local_rope_theta: 3 }).theta, {
     full_attention: 5,
     sliding_attention: 3,

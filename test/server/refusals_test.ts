@@ -257,6 +257,9 @@ const CASES: readonly Refused[] = [
       { model, images: [], labels: ["a"] },
       "images",
     ),
+    wrong("image.unknown", /^The picture at position 1 is not an image: it begins with/, {
+      ...{ model, images: [picture, "data:image/png;base64,AAAA"], labels: ["a", "b"] },
+    }),
     wrong("invalid_input", /The label "a" is given twice/, { model, images: [picture], labels: ["a", "a"] }),
     wrong("invalid_input", /has no \{\} in the place of the label/, {
       model,

@@ -15,7 +15,7 @@ const FOLDERS = [
   "dinov3",
   "internvl-projector",
   "llama4",
-  "modernbert",
+  "modernbert-long",
   "pixtral",
   "pixtral-merge",
   "qwen2_5_vl",

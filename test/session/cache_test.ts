@@ -10,6 +10,8 @@ import { modulesCompiled } from "../kit/modules_compiled.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 
 const CLIP = repositoryPath("test/fixtures/clip");
+/** One tower of it, where what two would show is the same. */
+const TEXT = { components: ["text"] } as const;
 
 async function inFolder(work: (folder: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "fovea-cache-"));
@@ -73,19 +75,19 @@ test("the second runtime takes everything from the cache, and every module that 
 
 test("damaged entries are noticed and compiled again", () =>
   inFolder(async (cache) => {
-    await withRuntime({ cache }, async (runtime) => void (await runtime.load(CLIP)));
+    await withRuntime({ cache }, async (runtime) => void (await runtime.load(CLIP, TEXT)));
     for (const file of filesBelow(cache)) {
       const bytes = readFileSync(file);
       bytes[bytes.length >> 1] ^= 0x55;
       writeFileSync(file, bytes);
     }
     await withRuntime({ cache }, async (runtime) => {
-      await runtime.load(CLIP);
+      await runtime.load(CLIP, TEXT);
       assert.ok(runtime.stats().counters.compiled > 0);
       assert.equal(runtime.stats().counters.cacheHits, 0);
     });
     await withRuntime({ cache }, async (runtime) => {
-      await runtime.load(CLIP);
+      await runtime.load(CLIP, TEXT);
       assert.equal(runtime.stats().counters.compiled, 0);
     });
   }));
@@ -96,7 +98,7 @@ test("a cache folder that cannot be used is worked around and told once", () =>
     writeFileSync(file, "not a folder");
     const told: string[] = [];
     await withRuntime({ cache: join(file, "cache"), onProblem: (s) => told.push(s) }, async (runtime) => {
-      const encoder = await runtime.load(CLIP);
+      const encoder = await runtime.load(CLIP, TEXT);
       assert.deepEqual(
         (await encoder.encode({ input_ids: { dtype: "i32", shape: [1, 2], data: Int32Array.of(1, 2) } })).text_embeds
           ?.shape,
@@ -109,9 +111,11 @@ test("a cache folder that cannot be used is worked around and told once", () =>
 
 test("two runtimes that fill one cache at once leave a whole one", () =>
   inFolder(async (cache) => {
-    await Promise.all([1, 2].map(() => withRuntime({ cache }, async (runtime) => void (await runtime.load(CLIP)))));
+    await Promise.all(
+      [1, 2].map(() => withRuntime({ cache }, async (runtime) => void (await runtime.load(CLIP, TEXT)))),
+    );
     await withRuntime({ cache }, async (runtime) => {
-      await runtime.load(CLIP);
+      await runtime.load(CLIP, TEXT);
       assert.equal(runtime.stats().counters.compiled, 0);
     });
   }));

@@ -341,7 +341,7 @@ function checkEqual(cuts: readonly (typeof MEASURED)[]): void {
 for (const [fixture, cut, example] of [
   ["qwen2_5_vl", "tower", { grid: [1, 8, 12] }],
   ["dinov2", "tower", { size: [28, 42] }],
-  ["modernbert", 2, { tokens: 9 }],
+  ["modernbert-long", 2, { tokens: 9 }],
 ] as const) {
   test(`${fixture} cut otherwise (${cut}): equal results and no more weights`, async () => {
     const { cuts } = await tune(fixture, { cuts: [cut], example });

@@ -23,7 +23,7 @@ async function withRuntime<T>(options: RuntimeOptions, work: (runtime: Runtime) 
 }
 
 async function build(targets: readonly string[], folder: string): Promise<PackManifest> {
-  return withRuntime({}, (runtime) => runtime.buildPack(CLIP, folder, { targets }));
+  return withRuntime({}, (runtime) => runtime.buildPack(CLIP, folder, { targets, components: ["text"] }));
 }
 
 function inMemory(folder: string): Map<string, Uint8Array> {
@@ -37,7 +37,7 @@ interface BuiltPack {
 
 let portable: Promise<BuiltPack> | undefined;
 
-/** The pack of CLIP for the portable target, built once. */
+/** The pack of CLIP's text tower for the portable target, built once. */
 function portablePack(): Promise<BuiltPack> {
   portable ??= withFolder(async (folder) => ({
     manifest: await build(["wasm-simd128"], folder),

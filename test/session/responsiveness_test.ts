@@ -11,8 +11,8 @@ const TOKENS = 196;
 const INNER = 3072;
 const TICK_MS = 5;
 const LATE_MS = 20;
-/** Long enough for a hundred ticks. */
-const RUN_MS = 600;
+/** Long enough for sixty ticks and several blocks. */
+const RUN_MS = 300;
 const ROUNDS = 40;
 
 const BLOCK: ComponentInput = {

@@ -13,7 +13,7 @@ import { readSafetensors } from "../kit/read_safetensors.ts";
 import { buildGraph, maxDifference, tensorOf } from "../kit/run_graph.ts";
 import { f32, firstTokens, i32, openSiglip, randomCheckpoint, rowsOf, smallConfig } from "./model_kit.ts";
 
-for (const name of ["siglip", "siglip2", "siglip2-text"]) {
+for (const name of ["siglip", "siglip2"]) {
   const folder = join(FIXTURES, name);
   for (const file of readdirSync(folder).filter((f) => f.startsWith("case-"))) {
     test(`siglip: the graphs of ${name} give the outputs of ${file}`, () => {

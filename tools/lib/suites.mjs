@@ -8,7 +8,7 @@ import { capture, plainEnvironment, toolCommand } from "./process.mjs";
 import { at, listFiles, ROOT, readJson, readText, writeAtomic } from "./project.mjs";
 
 /** Even numbers of groups that take about equally long, so that the two that run at once end together. */
-const GROUPS = { bun: 20, deno: 16, node: 16 };
+const GROUPS = { bun: 16, deno: 12, node: 12 };
 /** Seconds of processor time of files that take longer than most, on Node; rough shares are enough to deal files out. */
 const COSTS = readJson("tools/lib/test_costs.json");
 const USUAL_COST = 0.4;
@@ -45,22 +45,50 @@ export function listTests({ slow, more }) {
   );
 }
 
-/** Folders whose tests are about what a runtime brings: its files, processes, workers, and the code that it compiles. */
+/** Folders whose tests are about what a runtime brings: its files, network, processes, workers and timers. */
 const OWN_TO_RUNTIMES = ["bench", "bulk", "cli", "exec", "foreign", "host", "hub", "queue", "server", "wasm", "webgpu"];
 /** So are these of the tests of sessions. */
 const OWN_SESSION =
   /^test\/session\/(abort|bit_equal|cache|call_options|encode|load|no_compiler|other_runtimes|packs|places|responsiveness)/;
+/**
+ * What those folders also hold: sentences, options and results that are made above the host's interface, in the tests'
+ * process. Other files of the same folders show the files, requests and processes beneath on all runtimes.
+ */
+const ABOVE_THE_HOST = [
+  /^test\/cli\/(bad_inputs|cache|explain|hub_refusals|jpeg_shrink_on_load|options|ranges|report|trace|tune|usage|videos)_test/,
+  /^test\/exec\/(artifact_\w+|dummy|forward_context|instance_weights|read_ahead|safetensors|tensor_reading|whole_models)_test/,
+  /^test\/foreign\/(encoder|match|refusals|schema)_test/,
+  /^test\/hub\/(pull|refusals)_test/,
+  /^test\/server\/(addresses|items|refusals|torch_file)_test/,
+];
+/** What the engine alone decides, by the code that it makes of a module: on JavaScriptCore and on one V8. */
+const OWN_TO_ENGINES = [
+  // Node 20 has no relaxed SIMD, for which these compile as well.
+  { files: /^test\/wasm\/(?!device_)/, runtimes: ["bun", "deno"] },
+  {
+    files:
+      /^test\/(foreign\/(bundle|check|component|corpus|instrument|sandbox|transpiled)|session\/(encode|load_trace|packs|places))_test/,
+    runtimes: ["bun", "node"],
+  },
+];
 
-/** The files of each of `runtimes`: those about what runtimes bring on all of them, the others dealt out, each to one. */
+/**
+ * The files of each of `runtimes`: those about what runtimes bring on all of them, those about engines on each engine, the
+ * others dealt out, each to one.
+ */
 export function dealt(files, runtimes) {
-  const own = files.filter(
-    (file) => OWN_SESSION.test(file) || OWN_TO_RUNTIMES.some((folder) => file.startsWith(`test/${folder}/`)),
-  );
+  const isOwn = (file) =>
+    (OWN_SESSION.test(file) || OWN_TO_RUNTIMES.some((folder) => file.startsWith(`test/${folder}/`))) &&
+    !ABOVE_THE_HOST.some((pattern) => pattern.test(file));
+  const enginesOf = (file) => OWN_TO_ENGINES.find((kind) => kind.files.test(file))?.runtimes;
+  const on = (file) => enginesOf(file) ?? (isOwn(file) ? runtimes : []);
   const hands = groupsOf(
-    files.filter((file) => !own.includes(file)),
+    files.filter((file) => on(file).length === 0),
     runtimes.length,
   );
-  return runtimes.map((_, at) => [...own, ...(hands[at] ?? [])].sort());
+  return runtimes.map((runtime, at) =>
+    [...files.filter((file) => on(file).includes(runtime)), ...(hands[at] ?? [])].sort(),
+  );
 }
 
 /** Version that a runtime prints about itself. */

@@ -11,10 +11,10 @@ import { INDEX_FILE, readIndex, SINGLE_FILE } from "./weight_index.ts";
 /** The runtime's `fetch`, or one that adds credentials. */
 export type Fetch = (url: string, init?: { readonly headers?: Record<string, string> }) => Promise<Response>;
 
-/** Names that are tried. */
+/** Names that are tried; an error names the first that failed. */
 const KNOWN_NAMES: readonly string[] = [
-  "1_Pooling/config.json",
   "config.json",
+  "1_Pooling/config.json",
   "merges.txt",
   "modules.json",
   "preprocessor_config.json",
@@ -148,7 +148,11 @@ export function httpFiles(base: URL, fetch: Fetch): CheckpointFiles {
   };
 
   const list = async (): Promise<readonly string[]> => {
-    const results = await Promise.all(KNOWN_NAMES.map(async (name) => ({ name, probe: await probeOnce(name) })));
+    const tried = await Promise.allSettled(KNOWN_NAMES.map(async (name) => ({ name, probe: await probeOnce(name) })));
+    const results = tried.map((one) => {
+      if (one.status === "rejected") throw one.reason;
+      return one.value;
+    });
     const names = new Set(results.filter((r) => r.probe.found).map((r) => r.name));
     if (names.size === 0 && results.some((r) => !r.probe.found && r.probe.status === 403)) {
       fail(`${base.href} denies access to its files (status 403).`);
