@@ -4,12 +4,16 @@ type Transferring = ArrayBuffer & { readonly transfer?: (length: number) => Arra
 
 /**
  * Detaches a buffer, which frees its memory; what lies over it is empty from then on. Allocators hand the same pages out again
- * then, so that the next picture of a size touches none for the first time.
+ * then, so that the next picture of a size touches none for the first time. Never fails.
  */
 export async function freeBuffer(buffer: ArrayBuffer): Promise<void> {
   const { transfer } = buffer as Transferring;
-  if (transfer !== undefined) transfer.call(buffer, 0);
-  else await freeByStream(buffer);
+  try {
+    if (transfer !== undefined) transfer.call(buffer, 0);
+    else await freeByStream(buffer);
+  } catch {
+    // An engine may keep what native code allocated from being detached: its collector frees it then, as it would have anyway.
+  }
 }
 
 /**
