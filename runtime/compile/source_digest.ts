@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "82067bf99224fb9a454bf8ea6f270574887e0b6c1375c9b2b7dde228396cdff0";
+export const SOURCE_DIGEST: string = "d2a6ea55150e403bc7710a40488144fc4a6b71df49c1d9e2082075ce34abf673";

@@ -18,10 +18,11 @@ export type Fill =
   /** i32, `count` ascending offsets from 0 to `total`. */
   | { readonly kind: "offsets"; readonly count: number; readonly total: number };
 
-/** Elements of a filled buffer by position, many at even steps, many at any places. What is handed out is not written to. */
+/** Elements of a filled buffer by position, many at even steps, several such runs, many at any places. What is handed out is not written to. */
 export interface FillReader {
   (position: number): number;
   run(start: number, step: number, count: number): Float64Array;
+  runs?(start: number, between: number, number: number, step: number, count: number): Float64Array[];
   many(positions: readonly number[]): Float64Array;
 }
 
@@ -134,17 +135,21 @@ function readDrawn({ period, walks }: Drawn): FillReader {
     for (let i = 0; i < values.length; i++) values[i] = period[positions[i] % PERIOD];
     return values;
   };
+  /** Nothing where runs are copied. */
+  const walkOf = (stride: number, count: number): Walk | undefined => {
+    if (count > MOST_KEPT || stride === 0) return undefined;
+    let walk = walks.get(stride);
+    if (walk === undefined) {
+      walk = new Walk(period, stride);
+      walks.set(stride, walk);
+    }
+    return walk;
+  };
   const run = (start: number, step: number, count: number): Float64Array => {
     const stride = step % PERIOD;
     let from = start % PERIOD;
-    if (count <= MOST_KEPT && stride !== 0) {
-      let walk = walks.get(stride);
-      if (walk === undefined) {
-        walk = new Walk(period, stride);
-        walks.set(stride, walk);
-      }
-      return walk.run(from, count);
-    }
+    const walk = walkOf(stride, count);
+    if (walk !== undefined) return walk.run(from, count);
     const values = new Float64Array(count);
     for (let i = 0; i < count; i++) {
       values[i] = period[from];
@@ -153,7 +158,16 @@ function readDrawn({ period, walks }: Drawn): FillReader {
     }
     return values;
   };
-  return Object.assign(at, { run, many });
+  const runs = (start: number, between: number, number: number, step: number, count: number): Float64Array[] => {
+    const found: Float64Array[] = [];
+    const walk = walkOf(step % PERIOD, count);
+    for (let i = 0; i < number; i++) {
+      const first = start + i * between;
+      found.push(walk === undefined ? run(first, step, count) : walk.run(first % PERIOD, count));
+    }
+    return found;
+  };
+  return Object.assign(at, { run, runs, many });
 }
 
 /** The elements of a filled buffer. */

@@ -1,5 +1,6 @@
 /** JPEG files through `sharp`, an optional peer: the pixels of the WASM codec, decoded outside of the caller's thread. */
 import type { Reduction } from "../core/pixel_cut.ts";
+import { freeBuffer } from "./free_buffer.ts";
 
 /** 8-bit samples of a JPEG file, not turned by its EXIF orientation. */
 export interface JpegSamples {
@@ -7,7 +8,12 @@ export interface JpegSamples {
   readonly height: number;
   readonly channels: number;
   readonly data: Uint8Array;
+  /** Gives their memory back at once, not when a garbage collector comes; there are no samples then. */
+  readonly release?: () => Promise<void>;
 }
+
+/** Smaller pictures lie in memory that allocators keep. */
+const RELEASED_BYTES = 2 ** 20;
 
 /**
  * Nothing for files that it does not take as they are; the WASM codec then says what is wrong with them.
@@ -43,7 +49,10 @@ export async function loadJpegDecoder(): Promise<JpegDecoder | undefined> {
   }
   const decode = async (file: Uint8Array | string): Promise<JpegSamples> => {
     const { data, info } = await sharp(file, OPTIONS).raw().toBuffer({ resolveWithObject: true });
-    return { width: info.width, height: info.height, channels: info.channels, data };
+    const samples = { width: info.width, height: info.height, channels: info.channels, data };
+    const { buffer } = data;
+    const isLarge = data.byteLength >= RELEASED_BYTES && data.byteLength === buffer.byteLength;
+    return isLarge && buffer instanceof ArrayBuffer ? { ...samples, release: () => freeBuffer(buffer) } : samples;
   };
   return async (bytes, reduction) => {
     try {

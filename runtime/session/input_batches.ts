@@ -115,13 +115,17 @@ export async function readPicture(takes: InputTaker, image: ImageInput, options:
 
 function imageBatches(takes: InputTaker, images: readonly ImageInput[], context: OpenContext): readonly Batch[] {
   const { signal } = context;
-  const { processors, cutter } = takes;
+  const { processors, cutter, media } = takes;
   towerOf(takes, "vision");
   const { pixels } = processors;
   const prepare =
     pixels === undefined
       ? processors.images
-      : (decoded: readonly PixelImage[]) => cutter.cut(decoded, pixels(decoded.map(pictureSize)), context.of("pixels"));
+      : async (decoded: readonly PixelImage[]) => {
+          const tensors = await cutter.cut(decoded, pixels(decoded.map(pictureSize)), context.of("pixels"));
+          await Promise.all(decoded.map((image) => media.release?.(image)));
+          return tensors;
+        };
   if (prepare === undefined) throw noProcessor(takes.modelType, "images", "preprocessor_config.json", "pixel_values");
   checkList("images", "picture", images);
   return inParts(images, IMAGES_AT_ONCE, async (part, from) => {

@@ -70,4 +70,6 @@ export interface MediaReader {
     sample: VideoProcessor["sample"],
     options?: ReadOptions,
   ) => Promise<readonly PixelImage[]>;
+  /** Gives the memory of a picture that was read back at once; its pixels are gone then. Those that callers gave stay. */
+  readonly release?: (image: PixelImage) => Promise<void>;
 }

@@ -1,4 +1,5 @@
 /** Where models and pictures come from: folders, addresses, memory. */
+import type { PixelImage } from "../abi/encoder.ts";
 import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { type CheckpointFiles, directoryFiles, httpFiles, memoryFiles } from "../exec/weights/checkpoint.ts";
@@ -209,6 +210,8 @@ export function createMediaReader(
     return WebAssembly.compile(bytes as Uint8Array<ArrayBuffer>);
   };
   let native: Promise<JpegDecoder | undefined> | undefined;
+  /** Of pictures that were read here, where the native decoder holds their pixels. Those that callers give are other objects. */
+  const releases = new WeakMap<PixelImage, () => Promise<void>>();
   let told = false;
   const tellWhole = (decoder: JpegDecoder | undefined): void => {
     if (!told) onProblem?.(`jpegShrinkOnLoad has no effect: ${decoder === undefined ? NO_SHARP : NO_REDUCTION}`);
@@ -218,10 +221,12 @@ export function createMediaReader(
     const bytes = await bytesOf(picture, name, signal);
     if (bytes === undefined) return checkedPixels(picture, name);
     let reduces = false;
+    let samples: Awaited<ReturnType<JpegDecoder>>;
     const decodeJpeg: JpegDecoder = async (file, reduction) => {
       native ??= loadDecoder();
       reduces ||= reduction !== undefined;
-      return (await native)?.(file, reduction);
+      samples = await (await native)?.(file, reduction);
+      return samples;
     };
     const decoded = await decodeImage(bytes, {
       ...{ loadCodec, decodeJpeg, name: nameOf(picture, name), exif: true },
@@ -231,11 +236,18 @@ export function createMediaReader(
       if (other === undefined) throw error;
       return other;
     });
+    const release = samples?.data.buffer === decoded.data.buffer ? samples?.release : undefined;
+    if (release !== undefined) releases.set(decoded, release);
     if (reduces && decoded.reducedFrom === undefined) tellWhole(await native);
     return decoded;
   };
   return {
     image,
+    release: async (picture) => {
+      const free = releases.get(picture);
+      releases.delete(picture);
+      await free?.();
+    },
     video: createVideoReader({ host, bytesOf, image, loadCodec, nameOf, pathOf: (place) => localPath(host, place) }),
     audio: async (audio, { name = "The recording", signal } = {}) => {
       const bytes = await bytesOf(audio, name, signal);

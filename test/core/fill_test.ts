@@ -44,6 +44,9 @@ test("fills: a run at any step and elements at any places are what single reads 
       const expected = places.map((place) => read(place));
       assert.deepEqual([...read.run(start, step, count)], expected, `${fill.kind} ${start} ${step}`);
       assert.deepEqual([...read.many(places)], expected);
+      const runs = read.runs?.(start, 37, 3, step, count).map((run) => [...run]);
+      const apart = [0, 37, 74].map((more) => places.map((place) => read(place + more)));
+      if (fill.kind !== "mask" && fill.kind !== "offsets") assert.deepEqual(runs, apart);
     }
   }
 });

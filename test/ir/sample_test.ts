@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { fillReader } from "../../runtime/core/fill.ts";
 import { exp } from "../../runtime/core/math.ts";
 import { createGraphBuilder } from "../../runtime/ir/builder.ts";
 import { evaluateGraph, type RefTensor } from "../../runtime/ir/evaluate/mod.ts";
@@ -86,6 +87,23 @@ test("sample: attention in segments and windows with fewer key heads, masked", (
   };
   const expected = evaluateGraph(graph, {}, inputs, randomWeights(1));
   checkAll(graph, samplerOver(inputs, randomWeights(1), { bindings: {} }), expected, "segments");
+});
+
+test("sample: attention over parts of one value reads the same in runs as element by element", () => {
+  const b = createGraphBuilder({ symbols: {} });
+  const packed = b.reshape(b.input("packed", [2, 70, 36]), [2, 70, 3, 4, 3]);
+  const [q, k, v] = [0, 1, 2].map((i) => b.reshape(b.slice(packed, 2, i, i + 1), [2, 70, 4, 3]));
+  // The second reads rows of keys along an axis that lies elsewhere in what is given.
+  const turned = b.transpose(b.input("turned", [2, 3, 4, 70]), [0, 3, 2, 1]);
+  b.output("sliced", b.attention(q, k, v));
+  b.output("turned", b.attention(q, turned, v, { causal: true }));
+  const graph = b.finish();
+  const fill = fillReader({ kind: "uniform", seed: 3, scale: 1 });
+  const [inRuns, oneByOne] = [fill, (position: number) => fill(position)].map((reader) =>
+    createSampler({ bindings: {}, given: (node) => (node.op === "input" ? reader : undefined) }),
+  );
+  const all = [...Array(2 * 70 * 12).keys()];
+  for (const { node } of graph.outputs) assert.deepEqual(inRuns(node, all), oneByOne(node, all));
 });
 
 test("sample: products broadcast batches of either side", () => {

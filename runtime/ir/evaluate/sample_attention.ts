@@ -1,6 +1,6 @@
 /** Single elements of attention: weights of a row and columns of a head, which several elements share, are computed once. */
 import { exp } from "../../core/math.ts";
-import { inFours, type Reader, remember, setUpToFour, vector } from "./sample_reader.ts";
+import { dots, inFours, type Reader, remember, setUpToFour, vector, vectors } from "./sample_reader.ts";
 
 interface Operands {
   readonly q: Reader;
@@ -23,33 +23,8 @@ interface Operands {
 interface Weights {
   readonly first: number;
   readonly shares: Float64Array;
-}
-
-/** Adds products with columns to the sums, four columns in a turn, in their order. */
-function addProducts(sums: Float64Array, factors: Float64Array, columnAt: (i: number) => Float64Array): void {
-  let i = 0;
-  for (; i + 4 <= factors.length; i += 4) {
-    const b = columnAt(i);
-    const c = columnAt(i + 1);
-    const d = columnAt(i + 2);
-    const e = columnAt(i + 3);
-    const x = factors[i];
-    const y = factors[i + 1];
-    const z = factors[i + 2];
-    const w = factors[i + 3];
-    for (let j = 0; j < sums.length; j++) {
-      let sum = sums[j];
-      sum += x * b[j];
-      sum += y * c[j];
-      sum += z * d[j];
-      sums[j] = sum + w * e[j];
-    }
-  }
-  for (; i < factors.length; i++) {
-    const x = factors[i];
-    const column = columnAt(i);
-    for (let j = 0; j < sums.length; j++) sums[j] += x * column[j];
-  }
+  /** How they meet values. */
+  readonly dots: typeof dotsOfSeen;
 }
 
 function scaleBy(values: Float64Array, scale: number): void {
@@ -72,8 +47,8 @@ function softmax(shares: Float64Array): void {
   for (let j = 0; j < shares.length; j++) shares[j] /= total;
 }
 
-/** Sums of products of shares with columns, four side by side. Nothing reaches what is not seen, were it infinite. */
-function mix(shares: Float64Array, columns: readonly Float64Array[], out: Float64Array, at: number): void {
+/** As {@link dots}, where some shares are 0: nothing reaches what is not seen, were it infinite. */
+function dotsOfSeen(shares: Float64Array, columns: readonly Float64Array[], out: Float64Array, at: number): void {
   const b = columns[0];
   const c = columns[1] ?? b;
   const d = columns[2] ?? b;
@@ -93,6 +68,19 @@ function mix(shares: Float64Array, columns: readonly Float64Array[], out: Float6
   setUpToFour(out, at, columns.length, first, second, third, fourth);
 }
 
+/** `count` rows that lie `step` apart, in as few reads as there are ways to. */
+function rowsOf(read: Reader, start: number, step: number, count: number, width: number): readonly Float64Array[] {
+  if (read.runs !== undefined || count <= width) return vectors(read, start, step, count, 1, width);
+  const columns = vectors(read, start, 1, width, step, count);
+  const rows: Float64Array[] = [];
+  for (let j = 0; j < count; j++) {
+    const row = new Float64Array(width);
+    for (let d = 0; d < width; d++) row[d] = columns[d][j];
+    rows.push(row);
+  }
+  return rows;
+}
+
 /** Elements of `attention`. */
 export function sampleAttention(options: Operands): Reader {
   const { q, k, v, shapeQ, shapeK, scale, causal, window, masked, offsets } = options;
@@ -103,10 +91,10 @@ export function sampleAttention(options: Operands): Reader {
   const batchOf = (row: number): number => Math.floor(row / (heads * queries));
   const keyAt = (row: number, j: number): number =>
     ((batchOf(row) * keys + j) * keyHeads + Math.floor((row % heads) / group)) * width;
-  /** Columns of keys and values over `count` tokens from a position on: rows of one head share them. */
-  const columnsOf = (read: Reader): ((count: number) => (start: number) => Float64Array) =>
-    remember((count) => remember((start) => vector(read, start, keyHeads * width, count)));
-  const [keyColumns, valueColumns] = [columnsOf(k), columnsOf(v)];
+  // Over `count` tokens from a position on: rows of one head share them.
+  const step = keyHeads * width;
+  const keyRows = remember((count) => remember((start) => rowsOf(k, start, step, count, width)));
+  const valueColumns = remember((count) => remember((start) => vector(v, start, step, count)));
 
   const weights = remember((row): Weights => {
     const query = Math.floor(row / heads) % queries;
@@ -116,24 +104,24 @@ export function sampleAttention(options: Operands): Reader {
     if (window > 0) [first, end] = [Math.max(first, query - window), Math.min(end, query + window + 1)];
     const shares = new Float64Array(end - first);
     const own = vector(q, row * width, 1, width);
-    const [start, columns] = [keyAt(row, first), keyColumns(shares.length)];
-    addProducts(shares, own, (d) => columns(start + d));
+    const seen = keyRows(shares.length)(keyAt(row, first));
+    for (let j = 0; j < seen.length; j += 4) dots(own, seen, shares, j, j);
     scaleBy(shares, scale);
     if (causal) shares.fill(Number.NEGATIVE_INFINITY, Math.max(0, query + 1 - first));
     const mask = masked && vector(masked, batchOf(row) * keys + first, 1, shares.length);
-    mask?.forEach((seen, j) => {
-      if (seen === 0) shares[j] = Number.NEGATIVE_INFINITY;
+    mask?.forEach((isSeen, j) => {
+      if (isSeen === 0) shares[j] = Number.NEGATIVE_INFINITY;
     });
     softmax(shares);
-    return { first, shares };
+    return { first, shares, dots: shares.includes(0) ? dotsOfSeen : dots };
   });
 
   const many = (positions: readonly number[]): Float64Array => {
     const values = new Float64Array(positions.length);
     inFours(positions, width, (row, offsets, i) => {
-      const { first, shares } = weights(row);
+      const { first, shares, dots: meet } = weights(row);
       const [start, columns] = [keyAt(row, first), valueColumns(shares.length)];
-      mix(
+      meet(
         shares,
         offsets.map((d) => columns(start + d)),
         values,

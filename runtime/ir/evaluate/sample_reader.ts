@@ -2,12 +2,13 @@
 import { type RefTensor, sameShape, stridesOf } from "./tensor.ts";
 
 /**
- * Elements by row-major position; `run` reads many at even steps and `many` at any places where that is faster than one by
- * one. Nobody writes to what they hand out.
+ * Elements by row-major position; `run` reads many at even steps, `runs` several of these whose starts lie `between` apart, and
+ * `many` at any places, where that is faster than one by one. Nobody writes to what they hand out.
  */
 export interface Reader {
   (position: number): number;
   readonly run?: (start: number, step: number, count: number) => Float64Array;
+  readonly runs?: (start: number, between: number, number: number, step: number, count: number) => Float64Array[];
   readonly many?: (positions: readonly number[]) => Float64Array;
 }
 
@@ -59,21 +60,32 @@ export function strided(read: Reader, shape: readonly number[], strides: readonl
   const width = shape[shape.length - 1] ?? 1;
   const across = strides[strides.length - 1] ?? 0;
   const at = (position: number): number => read(place(position));
-  return Object.assign(at, {
-    run: (start: number, step: number, count: number): Float64Array => {
-      const axis = own.indexOf(step);
-      const isInside = axis >= 0 && (Math.floor(start / step) % shape[axis]) + count <= shape[axis];
-      if (isInside) return vector(read, place(start), strides[axis], count);
-      const values = new Float64Array(count);
-      if (step !== 1) for (let i = 0; i < count; i++) values[i] = at(start + i * step);
-      else {
-        for (let done = 0; done < count; ) {
-          const part = Math.min(count - done, width - ((start + done) % width));
-          values.set(vector(read, place(start + done), across, part), done);
-          done += part;
-        }
+  /** The axis that `count` elements at even steps lie on, or -1. */
+  const axisOf = (start: number, step: number, count: number): number => {
+    const axis = own.indexOf(step);
+    return axis >= 0 && (Math.floor(start / step) % shape[axis]) + count <= shape[axis] ? axis : -1;
+  };
+  const run = (start: number, step: number, count: number): Float64Array => {
+    const axis = axisOf(start, step, count);
+    if (axis >= 0) return vector(read, place(start), strides[axis], count);
+    const values = new Float64Array(count);
+    if (step !== 1) for (let i = 0; i < count; i++) values[i] = at(start + i * step);
+    else {
+      for (let done = 0; done < count; ) {
+        const part = Math.min(count - done, width - ((start + done) % width));
+        values.set(vector(read, place(start + done), across, part), done);
+        done += part;
       }
-      return values;
+    }
+    return values;
+  };
+  return Object.assign(at, {
+    run,
+    runs: (start: number, between: number, number: number, step: number, count: number): Float64Array[] => {
+      const down = axisOf(start, between, number);
+      const along = axisOf(start, step, count);
+      if (down < 0 || along < 0 || down === along) return runByRun(run, start, between, number, step, count);
+      return vectors(read, place(start), strides[down], number, strides[along], count);
     },
     many: (positions: readonly number[]): Float64Array => several(read, positions.map(place)),
   });
@@ -114,6 +126,32 @@ export function vector(read: Reader, start: number, step: number, count: number)
   const values = new Float64Array(count);
   for (let i = 0; i < count; i++) values[i] = read(start + i * step);
   return values;
+}
+
+function runByRun(
+  run: (start: number, step: number, count: number) => Float64Array,
+  start: number,
+  between: number,
+  number: number,
+  step: number,
+  count: number,
+): Float64Array[] {
+  const found: Float64Array[] = [];
+  for (let i = 0; i < number; i++) found.push(run(start + i * between, step, count));
+  return found;
+}
+
+/** `number` vectors whose starts lie `between` apart. */
+export function vectors(
+  read: Reader,
+  start: number,
+  between: number,
+  number: number,
+  step: number,
+  count: number,
+): Float64Array[] {
+  if (read.runs !== undefined) return read.runs(start, between, number, step, count);
+  return runByRun((first) => vector(read, first, step, count), start, between, number, step, count);
 }
 
 export function several(read: Reader, positions: readonly number[]): Float64Array {
@@ -162,12 +200,12 @@ export function setUpToFour(
   if (count > 3) out[at + 3] = fourth;
 }
 
-/** Writes sums of products of `a` with up to four others, side by side: one alone waits for each of its additions. */
-export function dots(a: Float64Array, others: readonly Float64Array[], out: Float64Array, at: number): void {
-  const b = others[0];
-  const c = others[1] ?? b;
-  const d = others[2] ?? b;
-  const e = others[3] ?? b;
+/** Writes sums of products of `a` with up to four others, those at `from` and behind it, side by side: one alone waits for each of its additions. */
+export function dots(a: Float64Array, others: readonly Float64Array[], out: Float64Array, at: number, from = 0): void {
+  const b = others[from];
+  const c = others[from + 1] ?? b;
+  const d = others[from + 2] ?? b;
+  const e = others[from + 3] ?? b;
   let first = 0;
   let second = 0;
   let third = 0;
@@ -179,5 +217,5 @@ export function dots(a: Float64Array, others: readonly Float64Array[], out: Floa
     third += x * d[i];
     fourth += x * e[i];
   }
-  setUpToFour(out, at, others.length, first, second, third, fourth);
+  setUpToFour(out, at, others.length - from, first, second, third, fourth);
 }
