@@ -262,6 +262,7 @@ export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered
         {
           ...{ sums, output, outputRowBytes: n.times(4), rows: height, columns, operands },
           ...{ width, tail, integers: options.integers !== undefined },
+          rowsInTurn: spread && columns % 8 === 0 ? 2 : 1,
         },
         options.epilogue,
         options.madd,

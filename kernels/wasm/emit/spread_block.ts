@@ -71,8 +71,8 @@ export interface SpreadBlock {
   readonly rests: readonly number[];
 }
 
-/** Spreads `left` steps of the rows at `pointers`, which move. */
-function spreadRows(pointers: readonly Local[], to: Local, counter: Local, left: Code): Code {
+/** Spreads `left` steps of the rows at `pointers`, which move, as `to` does. */
+export function spreadRows(pointers: readonly Local[], to: Local, counter: Local, left: Code): Code {
   const steps = (count: number): Code => [
     pointers.map((pointer, r) =>
       Array.from({ length: count }, (_, s) =>
