@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "da782fcfbbd587a0fdf721861bc8b8575bb65f3b5c60d5f9a054e2fb027b6a11";
+export const SOURCE_DIGEST: string = "3fc0be25ab1decbb93aa8a5e56d94e5644601ee1e9f8605dddf1aed2216d973d";
