@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "2b47f1f6118ea42bbc6f3d7ccbd7fac2c7f1e05026f22e1d55d8297e392eeb59";
+export const SOURCE_DIGEST: string = "41654be8c67a9b864c8dacd6ade42ad0ccbdd26c56261c67d45ae57b7bb6cf15";

@@ -7,7 +7,7 @@ import { hash32 } from "../../runtime/core/random.ts";
 import { type AttentionSizes, attentionCases, attentionCheck, attentionRun } from "./cases/attention_cases.ts";
 import { firstDifference, instantiate, runKernel, testCases } from "./emit_kit.ts";
 
-testCases([...attentionCases(false), ...attentionCases(true)]);
+testCases([...attentionCases(false), ...attentionCases(true), ...attentionCases(false, true)]);
 
 const DENSE: AttentionOptions = {
   headDim: 8,
@@ -26,10 +26,12 @@ function check(options: AttentionOptions, sizes: AttentionSizes): void {
 
 test("attention of the head widths of published models", () => {
   for (const headDim of [32, 64, 72, 80, 88, 128]) {
-    check(
-      { ...DENSE, headDim, scale: 1 / Math.sqrt(headDim) },
-      { batch: 1, heads: 2, queries: 50, keys: 50, merged: true },
-    );
+    for (const spread of [false, true]) {
+      check(
+        { ...DENSE, headDim, scale: 1 / Math.sqrt(headDim), spread },
+        { batch: 1, heads: 2, queries: 50, keys: 50, merged: true },
+      );
+    }
   }
 });
 
@@ -46,6 +48,7 @@ test("attention is right for random sizes and options", () => {
       turn: 1 + pick(4, 14),
       partKeys: 0,
     };
+    const spread = options.window === 0 && pick(2, 15) === 0;
     const square = options.causal || options.segments || options.window > 0;
     const queries = 1 + pick(options.window > 0 ? 300 : 90, 4);
     const keys = square ? queries : 1 + pick(200, 5);
@@ -55,7 +58,7 @@ test("attention is right for random sizes and options", () => {
       ...{ batch: 1 + pick(2, 8), heads: 1 + pick(3, 9), queries, keys, merged: queries === keys && pick(2, 10) === 0 },
       ...{ ends: [Math.floor(cut / 2), cut, keys], mask: (_: number, key: number) => pick(5, 100 + key) < kept },
     };
-    check(options, sizes);
+    check({ ...options, spread }, sizes);
   }
 });
 
@@ -68,6 +71,7 @@ test("attention in parts has the bits of attention in one call", () => {
       causal: pick(3, 1) === 0,
       keyMask: pick(3, 2) === 0,
       segments: pick(2, 3) === 0,
+      spread: pick(2, 20) === 0,
     };
     const keys = 1 + pick(700, 4);
     const queries = options.causal || options.segments ? keys : 1 + pick(150, 5);
@@ -101,6 +105,28 @@ test("a NaN reaches the rows that see it, infinite scores become NaN, and -Infin
     q.fill(1);
     k.fill(-Infinity);
   });
+});
+
+test("spread numbers give the bits of numbers that are read where they are", () => {
+  for (let seed = 0; seed < 24; seed++) {
+    const pick = (of: number, index: number): number => hash32(seed, index) % of;
+    const options = {
+      ...DENSE,
+      ...{ headDim: 1 + pick(40, 3), causal: pick(2, 4) === 0, segments: pick(2, 5) === 0, partKeys: 128 * pick(2, 2) },
+      keyMask: pick(2, 6) === 0,
+    };
+    const tokens = 1 + pick(300, 7);
+    const cut = pick(tokens + 1, 8);
+    const sizes = {
+      ...{ batch: 1 + pick(2, 9), heads: 1 + pick(2, 10), queries: tokens, keys: tokens, spread: 1 + pick(5, 11) },
+      ...{ ends: [cut, tokens], mask: (_: number, key: number) => pick(5, 100 + key) < 1 + pick(4, 12) },
+    };
+    const [plain, spread] = [false, true].map((spread) => {
+      const own = { ...options, spread };
+      return runKernel(instantiate(attentionKernel(own).bytes), attentionRun(own, sizes).run);
+    });
+    assert.equal(firstDifference(spread, plain), -1, `seed ${seed}`);
+  }
 });
 
 test("scratch does not depend on the number of keys, nor the grid", () => {

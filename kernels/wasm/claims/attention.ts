@@ -29,6 +29,9 @@ import {
 
 const NAME = "attention";
 
+/** Queries from more than which on spreading them costs less than it saves. */
+const SPREAD_ROWS = 6;
+
 /** 0 where every token of the range lies within the window. */
 function windowOf(context: ClaimContext, node: Node): number {
   const window = (node.attributes.window as number | undefined) ?? 0;
@@ -60,16 +63,21 @@ function partsOf(context: ClaimContext, node: Node, options: AttentionOptions): 
 
 function optionsOf(context: ClaimContext, node: Node, headDim: number): AttentionOptions {
   const a = node.attributes;
+  const mostQueries = Math.max(1, bounds(node.inputs[0].shape[1], context.box).max);
+  const window = windowOf(context, node);
+  // A tile of queries at most, such as that of a pooling head, is not worth spreading.
+  const spread = context.capabilities.tileSpread === true && window === 0 && mostQueries > SPREAD_ROWS;
   return {
     headDim,
     scale: a.scale as number,
     causal: a.causal === true,
     keyMask: a.key_mask === true,
     segments: a.segments === true,
-    window: windowOf(context, node),
+    window,
     madd: context.capabilities.relaxedMadd === true,
     turn: context.capabilities.tileTurn as number,
-    mostQueries: Math.max(1, bounds(node.inputs[0].shape[1], context.box).max),
+    ...(spread ? { spread } : {}),
+    mostQueries,
     mostKeys: Math.max(1, bounds(reachableKeys(node), context.box).max),
     partKeys: 0,
   };
@@ -147,4 +155,9 @@ function claim(context: ClaimContext, node: Node): readonly Offer[] {
   return [offer];
 }
 
-export const ATTENTION_KERNEL: KernelSpec = { name: NAME, device: "wasm", reads: ["relaxedMadd", "tileTurn"], claim };
+export const ATTENTION_KERNEL: KernelSpec = {
+  name: NAME,
+  device: "wasm",
+  reads: ["relaxedMadd", "tileTurn", "tileSpread"],
+  claim,
+};

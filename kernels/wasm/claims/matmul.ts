@@ -148,7 +148,8 @@ function analyze(context: ClaimContext, node: Node, left: LeftSide, epilogue: Ep
   const tile = { rows, columns: tileColumns as number, madd: relaxedMadd === true, turn: tileTurn as number };
   // Products of bytes read panels of f32.
   const stored = left.value.dtype === "u8" ? undefined : storedWeight(context, b);
-  const isPlain = left.value.dtype === "f32" && stored === undefined;
+  // Pairs of other panels belong to two steps.
+  const isPlain = left.value.dtype === "f32" && (stored === undefined || tile.columns % 8 === 0);
   const isLarge = (mHint.exact ?? mHint.most ?? rows + 1) > rows && bounds(n, context.box).min >= SPREAD_COLUMNS;
   const spread = tileSpread === true && isPlain && isLarge;
   return { node, left, epilogue, tile, n, k, transposed, form, copiesA: found === undefined, stored, spread };

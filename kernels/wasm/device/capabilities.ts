@@ -31,8 +31,8 @@ const SIMD128: Capabilities = {
  *   other relaxed instructions, of which `i32x4.relaxed_dot_i8x16_i7x16_add_s` is used where all engines agree.
  * - `tileRows` x `tileColumns`: register tile of the matrix product that runs fastest.
  * - `tileTurn`: steps of K in a turn of its inner loop.
- * - `tileSpread`: each number of the left-hand side of large products of f32 is stored four times side by side, in scratch, so
- *   that the inner loop loads vectors from one pointer.
+ * - `tileSpread`: each number of the f32 left-hand side of large products, and of queries and weights in attention, is stored
+ *   four times side by side, in scratch, so that the inner loop loads vectors from one pointer.
  * - `integerRows` x `integerColumns`: as `tileRows` x `tileColumns`, for products of integers.
  * - `blockBytes`: memory that the values inside of an MLP may take, which is then run over some rows at a time (absent: any).
  * - `flopsPerSecond`, `bytesPerSecond`: one thread of a 2026 server core; `launchSeconds`: cost of starting a step.

@@ -2,9 +2,11 @@
 import { type Code, get, i32, type Local, set, when, whileLoop } from "../asm/code.ts";
 import { type KernelFrame, type KernelModule, kernelModule } from "../asm/module.ts";
 import { remembered } from "../asm/remember.ts";
-import { attendBlock, inScratch, packBlock, type ScratchLayout } from "./attention_block.ts";
+import { attendBlock, packBlock } from "./attention_block.ts";
 import { type AttentionOptions, attentionArguments, attentionLayout } from "./attention_grid.ts";
+import { inScratch, type ScratchLayout } from "./attention_layout.ts";
 import { finishQueries, startQueries } from "./attention_queries.ts";
+import { spreadAttention } from "./attention_spread.ts";
 import { advance, forItems, repeatWhile, word, wordBytes } from "./loops.ts";
 import { ceilDivision, smaller, wordsAfter } from "./size.ts";
 
@@ -131,7 +133,9 @@ function attend(
     set(query, token(head.query, head.queryBytes, get(job.first))),
     set(output, token(head.output, head.outputBytes, get(job.first))),
   ];
-  const start = startQueries(frame, layout, options.scale, rows, query, head.queryBytes);
+  const scale = startQueries(frame, layout, options.scale, rows, query, head.queryBytes);
+  const spread = layout.spread === undefined ? undefined : spreadAttention(frame, block, layout.spread);
+  const start = [scale, spread?.start ?? []];
   const meet = (until: Code): Code =>
     repeatWhile(i32.ltU(get(job.key), until), [
       take,
@@ -142,7 +146,7 @@ function attend(
           (index) => token(head.key, head.keyBytes, position(index)),
           (index) => token(head.value, head.valueBytes, position(index)),
         ),
-        attendBlock(frame, block),
+        spread?.attend ?? attendBlock(frame, block),
       ]),
     ]);
   const finish = (): Code => finishQueries(frame, layout, rows, output, head.outputBytes);

@@ -1,6 +1,6 @@
 /** What a caller must know of attention to launch it: options, argument words, scratch, grid and the parts of long items. */
 import { add, ceilDiv, type Dim, min, mul } from "../../../runtime/core/dim.ts";
-import { type ScratchLayout, scratchLayout } from "./attention_block.ts";
+import { type ScratchLayout, scratchLayout } from "./attention_layout.ts";
 import { exprFlops } from "./expr.ts";
 
 export interface AttentionOptions {
@@ -21,6 +21,11 @@ export interface AttentionOptions {
   /** Steps of a product in one turn of its inner loop; 1 unless given. */
   readonly turn?: number;
   /**
+   * Queries and weights are spread in scratch for the products (see attention_spread.ts). Needs a `window` of 0: where blocks of
+   * keys begin would follow from the tile's rows, and bits with it.
+   */
+  readonly spread?: boolean;
+  /**
    * Keys of a part, a multiple of the keys of a block: a block of queries meets its keys in as many calls as it has parts, in
    * order and with the same scratch, so that no call is long. 0 computes it in one call. Needs a `window` of 0.
    */
@@ -34,7 +39,7 @@ export interface AttentionOptions {
 /** What the size of scratch and grid depends on. */
 export type AttentionLayoutOptions = Pick<
   AttentionOptions,
-  "headDim" | "window" | "madd" | "turn" | "partKeys" | "mostQueries" | "mostKeys"
+  "headDim" | "window" | "madd" | "turn" | "spread" | "partKeys" | "mostQueries" | "mostKeys"
 >;
 
 /**

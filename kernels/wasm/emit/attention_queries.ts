@@ -1,7 +1,7 @@
 /** Begin and end of a block of queries: scaled into scratch, and their sums divided into the output. */
 import { type Code, f32, f32x4, get, i32, type Local, set, v128 } from "../asm/code.ts";
 import type { KernelFrame } from "../asm/module.ts";
-import { inScratch, type ScratchLayout } from "./attention_block.ts";
+import { inScratch, type ScratchLayout } from "./attention_layout.ts";
 import { advance, repeatWhile, wordBytes } from "./loops.ts";
 
 /** Calls `vector` for whole vectors of a head and `lane` for each element that is left, with `at` bytes into the head. */

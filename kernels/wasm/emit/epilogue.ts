@@ -4,7 +4,7 @@ import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
 import { type Code, f32x4, get, i32, i32x4, type Local, set, v128, when, whileLoop } from "../asm/code.ts";
 import { hoistConstants } from "../asm/hoist.ts";
 import type { KernelFrame } from "../asm/module.ts";
-import { lowerExpr } from "./expr.ts";
+import { exprFlops, lowerExpr } from "./expr.ts";
 import { advance, countDown, wordBytes } from "./loops.ts";
 
 /**
@@ -43,6 +43,8 @@ export interface EpilogueBlock {
    * codes of a column.
    */
   readonly integers: boolean;
+  /** Rows that are computed in turn where an element takes many operations; `columns` is then a multiple of 8. */
+  readonly rowsInTurn: 1 | 2;
 }
 
 /** `(sum - zero * column's sum) * (row's scale * column's scale)`: exact until it becomes f32. */
@@ -70,22 +72,43 @@ function sideBySide(parts: readonly RowPart[]): Code {
   ];
 }
 
+/** Where a row begins. */
+interface RowPlace {
+  readonly sums: Local;
+  readonly output: Local;
+  /** By operand. */
+  readonly pointers: readonly Local[];
+}
+
+/** Operations of an element from which on two rows are worth twice the code. */
+const LONG_CHAIN = 20;
+
 /** Applies `expr` to input 0, the sums, and 1.., the operands, and stores what exists; nothing beyond is touched. */
 export function storeBlock(frame: KernelFrame, block: EpilogueBlock, expr: ScalarExpr, madd: boolean): Code {
   const { columns, width, tail, operands } = block;
   const inputs = [0, 1].map(() => frame.locals("v128", operands.length + 1));
+  const first: RowPlace = { sums: block.sums, output: block.output, pointers: operands.map(({ pointer }) => pointer) };
 
   /** One vector, or one number in the first lane; `at` turns a row's pointer into an address. */
-  const part = (single: boolean, at: (row: Local) => Code, offset: number, locals: readonly Local[]): RowPart => {
+  const part = (
+    single: boolean,
+    at: (row: Local) => Code,
+    offset: number,
+    locals: readonly Local[],
+    row: RowPlace = first,
+  ): RowPart => {
     const [sum, ...values] = locals;
     const load = single ? v128.load32Zero : v128.load;
     const { code, result } = lowerExpr(frame, expr, locals, madd);
-    const address = at(block.output);
+    const address = at(row.output);
     return {
       load: [
-        set(sum, load(at(block.sums), offset)),
-        operands.map(({ access, pointer }, i) =>
-          set(values[i], BROADCAST.has(access) ? v128.load32Splat(get(pointer)) : load(at(pointer), offset)),
+        set(sum, load(at(row.sums), offset)),
+        row.pointers.map((pointer, i) =>
+          set(
+            values[i],
+            BROADCAST.has(operands[i].access) ? v128.load32Splat(get(pointer)) : load(at(pointer), offset),
+          ),
         ),
         block.integers ? fromCodes(sum, values.slice(-4)) : [],
       ],
@@ -96,20 +119,47 @@ export function storeBlock(frame: KernelFrame, block: EpilogueBlock, expr: Scala
   const apply = (single: boolean, at: (row: Local) => Code, offset: number): Code =>
     sideBySide([part(single, at, offset, inputs[0])]);
 
-  const eachRow = (row: Code): Code =>
-    countDown(block.rows, [
-      row,
-      advance(block.sums, i32.of(4 * columns)),
-      advance(block.output, block.outputRowBytes),
-      operands.filter((o) => BY_ROW.has(o.access)).map((o) => advance(o.pointer, get(o.rowBytes))),
-    ]);
+  const nextRow = [
+    advance(block.sums, i32.of(4 * columns)),
+    advance(block.output, block.outputRowBytes),
+    operands.filter((o) => BY_ROW.has(o.access)).map((o) => advance(o.pointer, get(o.rowBytes))),
+  ];
+  const eachRow = (row: Code): Code => countDown(block.rows, [row, nextRow]);
 
   const vectors = (count: number): Code =>
     Array.from({ length: Math.ceil(count / 2) }, (_, pair) => {
       const both = inputs.map((locals, i) => part(false, get, 32 * pair + 16 * i, locals));
       return sideBySide(both.slice(0, count - 2 * pair));
     });
-  const whole = eachRow(vectors(columns / 4));
+  const whole = block.rowsInTurn === 2 && exprFlops(expr) >= LONG_CHAIN ? inTwos() : eachRow(vectors(columns / 4));
+  /** Two rows in turn, as far as there are two. */
+  function inTwos(): Code {
+    const second: RowPlace = {
+      sums: frame.local("i32"),
+      output: frame.local("i32"),
+      pointers: operands.map(({ access, pointer }) => (BY_ROW.has(access) ? frame.local("i32") : pointer)),
+    };
+    const own = inputs.map(() => frame.locals("v128", operands.length + 1));
+    const pairs = Array.from({ length: columns / 8 }, (_, pair) =>
+      sideBySide(
+        [first, second].flatMap((row, r) =>
+          [inputs, own][r].map((locals, i) => part(false, get, 32 * pair + 16 * i, locals, row)),
+        ),
+      ),
+    );
+    const twoRows = [
+      set(second.sums, i32.add(get(first.sums), i32.of(4 * columns))),
+      set(second.output, i32.add(get(first.output), block.outputRowBytes)),
+      operands.map(({ access, rowBytes }, i) =>
+        BY_ROW.has(access) ? set(second.pointers[i], i32.add(get(first.pointers[i]), get(rowBytes))) : [],
+      ),
+      pairs,
+      nextRow,
+      nextRow,
+      set(block.rows, i32.sub(get(block.rows), i32.of(2))),
+    ];
+    return [whileLoop(i32.gtS(get(block.rows), i32.of(1)), twoRows), eachRow(vectors(columns / 4))];
+  }
   const setUp = (code: Code): Code => {
     const hoisted = hoistConstants(frame, code);
     return [hoisted.setup, hoisted.code];

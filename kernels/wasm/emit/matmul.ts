@@ -11,9 +11,16 @@ import { byteBlockScratch, multiplyBytes, panelSumBytes, panelsAtOnce } from "./
 import { type EpilogueAccess, type EpilogueOperand, storeBlock } from "./epilogue.ts";
 import { pairedWords } from "./half.ts";
 import { advance, countDown, forItems, word, wordBytes } from "./loops.ts";
-import { blockSteps, multiplyBlock } from "./matmul_block.ts";
+import { blockSteps, fewRows, multiplyBlock, multiplyPairs } from "./matmul_block.ts";
 import { ceilDivision, remainders, type Size, type SizeHint, sizeValue, smaller, wordsAfter } from "./size.ts";
-import { multiplySpread, panelsOfSpread, spreadBytes } from "./spread_block.ts";
+import {
+  multiplySpread,
+  type PairedPanels,
+  panelsOfSpread,
+  type SpreadBlock,
+  spreadBytes,
+  widenedBytes,
+} from "./spread_block.ts";
 import { stepBytes, type TileShape } from "./tile.ts";
 
 export interface MatmulOptions {
@@ -38,7 +45,7 @@ export interface MatmulOptions {
   readonly madd: boolean;
   /** Steps of K in one turn of the inner loop; 1 unless given. */
   readonly turn?: number;
-  /** A item's numbers of A are spread in scratch for many columns (see spread_block.ts): A and B hold f32. */
+  /** A item's numbers of A are spread in scratch for many columns (see spread_block.ts): A holds f32, and B f32 or, in columns that are a multiple of 8, pairs. */
   readonly spread?: boolean;
   /** B is one matrix, packed in panels of this type; K is then a constant. f32 unless given. */
   readonly half?: HalfDType;
@@ -98,7 +105,10 @@ export function matmulItem(m: number, n: number, options: Blocking): (element: n
 /** Bytes of private scratch: sums and, for a widened block of K, a panel with a vector that completes its last pair. */
 export function matmulScratch(options: Blocking & Pick<MatmulOptions, "k">): number {
   const { columns, half, aBytes, spread } = options;
-  if (spread === true) return itemPanels(options) * sumsBytes(options) + spreadBytes(options);
+  if (spread === true) {
+    const widened = half === undefined ? 0 : widenedBytes(options, constantK(options));
+    return itemPanels(options) * (sumsBytes(options) + widened) + spreadBytes(options);
+  }
   if (aBytes === true) return byteBlockScratch(blockRows(options), columns);
   if (half === undefined) return sumsBytes(options);
   return sumsBytes(options) + 4 * columns * Math.min(constantK(options), blockSteps({ columns })) + 16;
@@ -227,12 +237,35 @@ export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered
             ...{ tile: options, blockRows: blockRows(options), height, rests: remainders(mHint, rows), most },
             ...{ a, aRow, b, panels: panelsHere, k: options.k, kSteps: k },
           })
-        : multiplySpread(frame, {
-            ...{ tile: options, height, rests: remainders(mHint, rows), sumBytes: panelBytes },
-            ...{ a, aRow, b, panels: panelsHere, k: options.k, kSteps: k },
-            spread: i32.add(get(frame.scratch), i32.of(itemPanels(options) * panelBytes)),
-          }),
+        : multiplySpreadPanels(),
     ];
+    const afterSums = itemPanels(options) * panelBytes;
+    const spreadBlock = (): SpreadBlock => ({
+      ...{ tile: options, height, rests: remainders(mHint, rows), sumBytes: panelBytes },
+      ...{ a, aRow, b, panels: panelsHere, k: options.k, kSteps: k },
+      spread: i32.add(get(frame.scratch), i32.of(afterSums)),
+    });
+    const multiplySpreadPanels = (): Code => {
+      const { half: dtype } = options;
+      if (dtype === undefined) return multiplySpread(frame, spreadBlock());
+      const half: PairedPanels = {
+        ...{ dtype, panelBytes: 4 * pairedWords(constantK(options) * columns) },
+        at: i32.add(get(frame.scratch), i32.of(afterSums + spreadBytes(options))),
+        widened: widenedBytes(options, constantK(options)),
+      };
+      const panelsLeft = frame.local("i32");
+      const few = [
+        set(panelSums, get(frame.scratch)),
+        set(panelsLeft, get(panelsHere)),
+        countDown(panelsLeft, [
+          multiplyPairs(frame, spreadBlock(), dtype, fewRows(options, dtype), get(panelSums)),
+          advance(panelSums, i32.of(panelBytes)),
+          advance(b, i32.of(half.panelBytes)),
+        ]),
+      ];
+      const many = multiplySpread(frame, { ...spreadBlock(), half });
+      return when(i32.leS(get(height), i32.of(fewRows(options, dtype))), few, many);
+    };
     const multiplyPanel = (): Code => [
       set(a, wordsAfter(argument("a"), ...aFirst)),
       set(b, wordsAfter(argument("b"), ...bFirst)),
@@ -262,6 +295,7 @@ export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered
         {
           ...{ sums, output, outputRowBytes: n.times(4), rows: height, columns, operands },
           ...{ width, tail, integers: options.integers !== undefined },
+          rowsInTurn: spread && columns % 8 === 0 ? 2 : 1,
         },
         options.epilogue,
         options.madd,

@@ -126,21 +126,32 @@ export function multiplyBlock(frame: KernelFrame, block: ProductBlock): Code {
   const { tile, half, height, most } = block;
   // Pairs of other panels belong to two steps.
   if (half === undefined || tile.columns % 8 !== 0) return multiplyBlocksOfK(frame, block);
-  const rows = tile.rows * TILES_IN_REGISTERS[half.dtype];
-  if (most !== undefined && most <= rows) return multiplyPairs(frame, block, half.dtype, most);
-  const few = multiplyPairs(frame, block, half.dtype, rows);
+  const rows = fewRows(tile, half.dtype);
+  const sums = get(frame.scratch);
+  if (most !== undefined && most <= rows) return multiplyPairs(frame, block, half.dtype, most, sums);
+  const few = multiplyPairs(frame, block, half.dtype, rows, sums);
   return when(i32.leS(get(height), i32.of(rows)), few, multiplyBlocksOfK(frame, block));
 }
 
-/** Few rows read each number of the panel once or twice: it is widened in registers every time. */
-function multiplyPairs(frame: KernelFrame, block: ProductBlock, pairs: HalfDType, most: number): Code {
+/** Rows up to which {@link multiplyPairs} is the quicker way. */
+export const fewRows = (tile: Pick<TileShape, "rows">, dtype: HalfDType): number =>
+  tile.rows * TILES_IN_REGISTERS[dtype];
+
+/**
+ * Few rows read each number of the panel once or twice: it is widened in registers every time. `a` and `b` stay.
+ * @param sums address of the block's sums
+ */
+export function multiplyPairs(
+  frame: KernelFrame,
+  block: Pick<ProductBlock, "tile" | "a" | "b" | "height" | "aRow" | "kSteps" | "rests">,
+  pairs: HalfDType,
+  most: number,
+  sums: Code,
+): Code {
   const { a, b, height, aRow, kSteps, rests } = block;
   const tile = { ...block.tile, pairs, turn: 1 };
   const { end, run } = tilePass(frame, { tile, aRow, clears: true, rests, most, multipleOf: 1 });
-  return [
-    set(end, i32.add(get(b), kSteps.times(stepBytes(tile) * tile.columns))),
-    run({ a, b, sums: get(frame.scratch), height }),
-  ];
+  return [set(end, i32.add(get(b), kSteps.times(stepBytes(tile) * tile.columns))), run({ a, b, sums, height })];
 }
 
 function multiplyBlocksOfK(frame: KernelFrame, block: ProductBlock): Code {

@@ -2,8 +2,10 @@
  * A block of rows of A times several panels of B. A tile's rows are spread for a few steps of K: each number stands four times
  * side by side in scratch, so that all panels read factors as plain vectors from one pointer.
  */
+import type { HalfDType } from "../../../runtime/core/dtype.ts";
 import { type Code, f32, f32x4, get, i32, type Local, set, v128, when, whileLoop } from "../asm/code.ts";
 import type { KernelFrame } from "../asm/module.ts";
+import { widenPairs } from "./half.ts";
 import { advance, countDown, inFours, repeatWhile, wordBytes } from "./loops.ts";
 import { clearSums } from "./matmul_block.ts";
 import { gcd, type Size, type SizeValue, smaller } from "./size.ts";
@@ -46,6 +48,10 @@ export function panelsOfSpread({ columns, n, k, blockRows, blocks }: SpreadSizes
   return Math.ceil(panels / groups);
 }
 
+/** Bytes of the steps of a panel that are widened at once. */
+export const widenedBytes = (tile: Pick<TileShape, "rows" | "columns">, k: number): number =>
+  4 * tile.columns * Math.min(k, spreadSteps(tile));
+
 /** Bytes of the numbers of one tile. */
 export const spreadBytes = (tile: Pick<TileShape, "rows">): number => 16 * tile.rows * spreadSteps(tile);
 
@@ -63,6 +69,8 @@ export interface SpreadBlock {
   readonly sumBytes: number;
   /** Where spread numbers go. */
   readonly spread: Code;
+  /** Panels are kept as pairs, and steps of all of them are widened before rows pass; `columns` is then a multiple of 8. */
+  readonly half?: PairedPanels;
   readonly k: Size;
   readonly kSteps: SizeValue;
   /** Rows of the block. */
@@ -71,8 +79,41 @@ export interface SpreadBlock {
   readonly rests: readonly number[];
 }
 
-/** Spreads `left` steps of the rows at `pointers`, which move. */
-function spreadRows(pointers: readonly Local[], to: Local, counter: Local, left: Code): Code {
+export interface PairedPanels {
+  readonly dtype: HalfDType;
+  /** Bytes between panels as they are kept. */
+  readonly panelBytes: number;
+  /** Where {@link widenedBytes} of each panel go. */
+  readonly at: Code;
+  /** Bytes between them there. */
+  readonly widened: number;
+}
+
+/** Widens `steps` steps of every panel from `b` on. */
+function widenPanels(
+  frame: KernelFrame,
+  { dtype, panelBytes, at, widened }: PairedPanels,
+  { b, panels, tile }: Pick<SpreadBlock, "b" | "panels" | "tile">,
+  steps: Local,
+): Code {
+  const [from, to, source, target, end, left] = frame.locals("i32", 6);
+  return [
+    set(from, get(b)),
+    set(to, at),
+    set(left, get(panels)),
+    countDown(left, [
+      set(source, get(from)),
+      set(target, get(to)),
+      set(end, i32.add(get(to), i32.mul(get(steps), i32.of(4 * tile.columns)))),
+      widenPairs(frame, dtype, source, target, end),
+      advance(from, i32.of(panelBytes)),
+      advance(to, i32.of(widened)),
+    ]),
+  ];
+}
+
+/** Spreads `left` steps of the rows at `pointers`, which move, as `to` does. */
+export function spreadRows(pointers: readonly Local[], to: Local, counter: Local, left: Code): Code {
   const steps = (count: number): Code => [
     pointers.map((pointer, r) =>
       Array.from({ length: count }, (_, s) =>
@@ -87,7 +128,7 @@ function spreadRows(pointers: readonly Local[], to: Local, counter: Local, left:
 
 /** Leaves the sums of every panel in scratch, one panel's behind the other's. Every sum is one chain in ascending K. */
 export function multiplySpread(frame: KernelFrame, block: SpreadBlock): Code {
-  const { tile, a, aRow, b, panels, sumBytes, k, kSteps, height, rests } = block;
+  const { tile, a, aRow, b, panels, sumBytes, k, kSteps, height, rests, half } = block;
   const { rows, columns } = tile;
   const most = spreadSteps(tile);
   const atOnce = k !== "argument" && k <= most;
@@ -98,11 +139,12 @@ export function multiplySpread(frame: KernelFrame, block: SpreadBlock): Code {
   const [factors, at, end] = frame.locals("i32", 3);
   const pointers = frame.locals("i32", rows);
 
+  const widen = half === undefined ? [] : widenPanels(frame, half, block, steps);
   const multiply = (count: number): Code => [
     placeRows(pointers.slice(0, count), get(aTile), aRow.times(4)),
     set(to, get(factors)),
     spreadRows(pointers.slice(0, count), to, counter, get(steps)),
-    set(panel, get(b)),
+    set(panel, half?.at ?? get(b)),
     set(sums, get(tileSums)),
     set(panelsLeft, get(panels)),
     countDown(panelsLeft, [
@@ -112,7 +154,7 @@ export function multiplySpread(frame: KernelFrame, block: SpreadBlock): Code {
       atOnce ? clearTile(registers, count) : loadTile(registers, count, sums, 4 * columns),
       multiplyTile(registers, { a: [to], spreadRows: count, b: at, end, multipleOf }),
       storeTile(registers, count, sums, 4 * columns),
-      advance(panel, kSteps.times(4 * columns)),
+      advance(panel, half === undefined ? kSteps.times(4 * columns) : i32.of(half.widened)),
       advance(sums, i32.of(sumBytes)),
     ]),
   ];
@@ -129,7 +171,7 @@ export function multiplySpread(frame: KernelFrame, block: SpreadBlock): Code {
     rests.map((count) => when(i32.eq(get(left), i32.of(count)), multiply(count))),
   ];
   const begin = set(factors, block.spread);
-  if (atOnce) return [begin, set(steps, kSteps.read), allRows];
+  if (atOnce) return [begin, set(steps, kSteps.read), widen, allRows];
   return [
     begin,
     set(sums, get(frame.scratch)),
@@ -138,9 +180,10 @@ export function multiplySpread(frame: KernelFrame, block: SpreadBlock): Code {
     set(stepsLeft, kSteps.read),
     repeatWhile(get(stepsLeft), [
       set(steps, smaller(i32.of(most), get(stepsLeft))),
+      widen,
       allRows,
       advance(a, wordBytes(get(steps))),
-      advance(b, i32.mul(get(steps), i32.of(4 * columns))),
+      advance(b, i32.mul(get(steps), i32.of((half === undefined ? 4 : 2) * columns))),
       set(stepsLeft, i32.sub(get(stepsLeft), get(steps))),
     ]),
   ];

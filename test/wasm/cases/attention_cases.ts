@@ -304,8 +304,9 @@ const ROWS: readonly Row[] = [
   },
 ];
 
-export function attentionCases(madd: boolean): readonly KernelCase[] {
-  return ROWS.map(({ name, options, sizes }) => {
+/** @param spread queries and weights stand four times side by side in scratch, without windows */
+export function attentionCases(madd: boolean, spread = false): readonly KernelCase[] {
+  return ROWS.filter(({ options }) => !spread || (options.window ?? 0) === 0).map(({ name, options, sizes }) => {
     const all = {
       scale: 0.3,
       causal: false,
@@ -315,9 +316,10 @@ export function attentionCases(madd: boolean): readonly KernelCase[] {
       partKeys: 0,
       ...options,
       madd,
+      spread,
     };
     return {
-      name: `attention ${name}${madd ? ", relaxed" : ""}`,
+      name: `attention ${name}${madd ? ", relaxed" : ""}${spread ? ", spread" : ""}`,
       relaxed: madd,
       module: attentionKernel(all),
       check: checkAll(() => sizes.map((s) => attentionCheck(all, s))),

@@ -228,6 +228,8 @@ interface HalfProduct {
   readonly ms: readonly number[];
   /** The kernel knows the largest of `ms`. */
   readonly few?: boolean;
+  /** Numbers of A are spread. */
+  readonly spread?: boolean;
 }
 
 /** Odd numbers of vectors and of steps, several blocks of K, edges of a block of rows. */
@@ -243,20 +245,22 @@ const PRODUCTS: readonly HalfProduct[] = [
   { rows: 3, columns: 12, n: 20, k: 515, ms: [1, 2, 3, 4, 5, 129, 130, 258] },
   { rows: 1, columns: 4, n: 5, k: 1539, ms: [1, 2] },
   { rows: 8, columns: 4, n: 6, k: 5, ms: [8, 9, 137] },
+  { rows: 6, columns: 8, n: 107, k: 389, ms: [1, 6, 7, 12, 13, 133], spread: true },
+  { rows: 6, columns: 8, n: 203, k: 11, ms: [1, 6, 7, 12, 13, 20], few: true, spread: true },
 ];
 
 export function halfMatmulCases(madd: boolean, products: readonly HalfProduct[] = PRODUCTS): readonly KernelCase[] {
   return HALVES.flatMap((half) =>
-    products.map(({ rows, columns, n, k, ms, few = false }) => {
+    products.map(({ rows, columns, n, k, ms, few = false, spread = false }) => {
       const options: HalfOptions = {
-        ...{ rows, columns, n, k, aRowStride: k + 1, madd, half },
+        ...{ rows, columns, n, k, aRowStride: k + 1, madd, half, spread },
         ...(few ? { mHint: { most: Math.max(...ms) } } : {}),
         epilogue: { op: "add", args: [{ input: 0 }, { input: 1 }] },
         operands: ["row"],
       };
       const sizes = ms.map((m): MatmulSizes => ({ m, n, k, batch: 2, gap: 1, sharedB: true }));
       return {
-        name: `matmul ${rows}x${columns}, ${few ? `m up to ${Math.max(...ms)}, ` : ""}n ${n}, k ${k}, ${half}${madd ? ", relaxed" : ""}`,
+        name: `matmul ${rows}x${columns}, ${few ? `m up to ${Math.max(...ms)}, ` : ""}n ${n}, k ${k}, ${half}${spread ? ", spread" : ""}${madd ? ", relaxed" : ""}`,
         relaxed: madd,
         module: matmulKernel(options),
         check: checkAll(() => [

@@ -178,6 +178,12 @@ const ROWS: readonly Row[] = [
   },
 ];
 
+/** Four signs turned and operands added six times, which is exact and long enough for two rows in turn. */
+export const LONG_EPILOGUE: ScalarExpr = Array.from({ length: 6 }).reduce<ScalarExpr>(
+  (sum) => [1, 2, 3, 4].reduce<ScalarExpr>((x, operand) => op("add", op("neg", x), input(operand)), sum),
+  input(0),
+);
+
 /** Spread numbers of A: panels in groups, K in parts, whole and not. */
 const SPREAD_ROWS: readonly Row[] = [
   {
@@ -197,6 +203,14 @@ const SPREAD_ROWS: readonly Row[] = [
       ...{ epilogue: LINEAR, operands: ["row"] },
     },
     sizes: [1, 2, 3, 4, 7, 65, 70].map((m) => ({ m, n: 131, k: 291, batch: 2, gap: 2 })),
+  },
+  {
+    name: "spread, 6x8, two rows in turn, every access",
+    options: {
+      ...{ rows: 6, columns: 8, spread: true, ...dynamic },
+      ...{ epilogue: LONG_EPILOGUE, operands: ["column", "row", "full", "scalar"] },
+    },
+    sizes: [1, 2, 3, 6, 13, 65].map((m) => ({ m, n: 107, k: 11, batch: 2, gap: 3 })),
   },
 ];
 
