@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "b31f7e1db83385b9f17d2017d8c976fab9fb5473b53db1abcdede06074d3e1d1";
+export const SOURCE_DIGEST: string = "41e6a431c910c0a554eede3eb091f911c11f0ef89f7b870cdc11b718790886e2";

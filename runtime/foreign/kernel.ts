@@ -10,7 +10,11 @@ import type { Feature } from "./binary/opcodes.ts";
 import type { KernelLayout, NamedArgument } from "./layout.ts";
 import { type Match, matchKernel } from "./match.ts";
 
-export type Isolation = "own-memory" | "shared-memory";
+/**
+ * What code of files may touch, the least first. `worker`: copies of its operands, in a worker of its own. `own-memory`: copies
+ * in a memory of its own, on the device's threads. `shared-memory`: all of the device's memory.
+ */
+export type Isolation = "worker" | "own-memory" | "shared-memory";
 
 /** A checked module or component, and what it needs. */
 export interface Build {
@@ -22,7 +26,7 @@ export interface Build {
 /** Most operations of one grid item: what a call may do is counted in 31 bits, and it must stop soon when it never ends. */
 const MOST_FLOPS = 2 ** 26;
 /** Launches of a built-in kernel that calling across and copying cost. */
-const LAUNCHES = 2;
+const LAUNCHES: Readonly<Record<Isolation, number>> = { worker: 24, "own-memory": 2, "shared-memory": 2 };
 
 export interface ForeignKernelOptions {
   readonly plugin: string;
@@ -132,7 +136,7 @@ export function foreignKernel(options: ForeignKernelOptions): KernelSpec {
     const nodes = names.map((n) => match.operands[n]);
     const sources = sourcesOf(context, nodes, "dense");
     const moved = [node, ...nodes].map(bytesOf);
-    const copied = isolation === "own-memory" ? moved : [];
+    const copied = isolation === "shared-memory" ? [] : moved;
     return [
       {
         kernel: name,
@@ -143,7 +147,7 @@ export function foreignKernel(options: ForeignKernelOptions): KernelSpec {
         cost: {
           flops,
           bytes: add(layout.bytes === undefined ? add(...moved) : sizeOf(layout.bytes), ...copied),
-          launches: LAUNCHES,
+          launches: LAUNCHES[isolation],
         },
         emit: (e) => {
           const places = new Map(names.map((n, i) => [n, sources.source(e, i)]));

@@ -31,7 +31,10 @@ export interface PluginFiles {
 
 export const MANIFEST = "plugin.json";
 
-export const ISOLATIONS: readonly Isolation[] = ["own-memory", "shared-memory"];
+/** The least trusting first. */
+export const ISOLATIONS: readonly Isolation[] = ["worker", "own-memory", "shared-memory"];
+
+const MEMORY = { worker: "worker", "own-memory": "own", "shared-memory": "shared" } as const;
 
 /** A plugin of files, checked: what it brings and what its code may touch. */
 export interface ForeignPlugin {
@@ -78,10 +81,10 @@ export interface OpenForeignOptions {
 /** A bundle of shaders: they reach their operands alone, so that there is nothing to choose. */
 async function openBundle(files: PluginFiles, manifest: BundleManifest, isolation: Isolation): Promise<ForeignPlugin> {
   const place = `${files.name}/${MANIFEST}`;
-  if (isolation === "shared-memory") {
+  if (isolation !== "own-memory") {
     throw new FoveaError(
       "invalid_options",
-      `${files.name} is a bundle of WGSL, which reaches its operands alone; load it without \`isolation: "shared-memory"\`.`,
+      `${files.name} is a bundle of WGSL, which reaches its operands alone on the GPU; load it without \`isolation: "${isolation}"\`.`,
     );
   }
   const texts = new Map<string, string>();
@@ -123,7 +126,7 @@ function openModules(
     );
   }
   const entries = [...new Set(kernels.map((k) => k.entry))];
-  const memory = isolation === "own-memory" ? "own" : "shared";
+  const memory = MEMORY[isolation];
   return {
     kernels,
     builds: builds.map(({ file, features }) => {
@@ -151,7 +154,7 @@ async function openForm(
       `${folder} is a component, whose memory is always its own; load it without \`isolation: "shared-memory"\`.`,
     );
   }
-  return openComponents(componentBuilds(manifest, files, folder), transpiling);
+  return openComponents(componentBuilds(manifest, files, folder), MEMORY[isolation], transpiling);
 }
 
 const componentBuilds = ({ builds }: ComponentManifest, files: ReadonlyMap<string, Uint8Array>, folder: string) =>

@@ -22,8 +22,17 @@ export async function square(
   how: LoadPluginOptions = {},
   value: (index: number) => number = (index) => (index % 11) - 4,
 ): Promise<Outcome> {
+  return squareBy(await loadPlugin(files, how), rows, options, value);
+}
+
+/** The same with a plugin that was loaded. */
+export async function squareBy(
+  plugin: Plugin,
+  rows: number,
+  options: RuntimeOptions = {},
+  value: (index: number) => number = (index) => (index % 11) - 4,
+): Promise<Outcome> {
   const problems: string[] = [];
-  const plugin = await loadPlugin(files, how);
   const runtime = await createRuntime({
     threads: 0,
     plugins: [cheap(plugin), options.device === "webgpu" ? webgpuPlugin : wasmPlugin],

@@ -143,6 +143,7 @@ function asked(
  */
 export async function openComponents(
   builds: readonly ComponentBuild[],
+  memory: "own" | "worker",
   source: TranspileSource,
 ): Promise<{ readonly kernels: readonly KernelManifest[]; readonly builds: readonly Build[] }> {
   const opening = builds.map((build) => {
@@ -167,7 +168,7 @@ export async function openComponents(
       features: builds[i].features,
       code: ({ kernel, sandbox }) =>
         code({
-          ...{ memory: "own", reserved: 0, arguments: sandbox },
+          ...{ memory, reserved: 0, arguments: sandbox },
           component: kernels.findIndex((k) => k.name === kernel.name),
         }),
     })),
