@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "9d83d64ae9532e2dcb133a80237c4440dfec7bdd532cc9383d63ebdd0c13b110";
+export const SOURCE_DIGEST: string = "f09f4fea11b9324c90a8e4b124527dbc8f2fdb090f889ebc103b515cce04ed7f";

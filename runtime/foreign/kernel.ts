@@ -1,5 +1,6 @@
 /** A described kernel as a kernel like any other: it claims what its pattern matches and emits its rewritten module. */
 import { pointer, type Source, sourcesOf } from "../abi/claims/operands.ts";
+import type { Isolation } from "../abi/isolation.ts";
 import type { Arg, ClaimContext, EmitContext, KernelSpec, Offer } from "../abi/kernel.ts";
 import type { SandboxArgument } from "../abi/sandbox.ts";
 import { add, bounds, ceilDiv, type Dim, evaluate, floorDiv, mul, product } from "../core/dim.ts";
@@ -9,12 +10,6 @@ import type { Node } from "../ir/node.ts";
 import type { Feature } from "./binary/opcodes.ts";
 import type { KernelLayout, NamedArgument } from "./layout.ts";
 import { type Match, matchKernel } from "./match.ts";
-
-/**
- * What code of files may touch, the least first. `worker`: copies of its operands, in a worker of its own. `own-memory`: copies
- * in a memory of its own, on the device's threads. `shared-memory`: all of the device's memory.
- */
-export type Isolation = "worker" | "own-memory" | "shared-memory";
 
 /** A checked module or component, and what it needs. */
 export interface Build {

@@ -145,5 +145,6 @@ export async function openDevice(
   const probed = await probeDevice(spec, host, tuning);
   if ("unavailable" in probed)
     throw new FoveaError("device_unavailable", `The device "${kind}" is not available: ${probed.unavailable}.`);
-  return spec.open(host, { target: probed.target, ...options });
+  const links = new Map(plugins.flatMap((p) => [...(p.links ?? [])]));
+  return spec.open(host, { target: probed.target, ...(links.size === 0 ? {} : { links }), ...options });
 }

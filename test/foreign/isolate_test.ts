@@ -11,7 +11,7 @@ import { CODE, counterLaunch, createHost, openDevice, readWords, zeroWords } fro
 import { i32At, moduleBytes, pluginFiles, rowsSandbox, uncountedModule } from "./assemble.ts";
 import { componentFiles, recordedCache, squareComponent } from "./components.ts";
 import { argument, SINS, squaring } from "./kernels.ts";
-import { square, squareBy } from "./square.ts";
+import { square, squareBy, withCode } from "./square.ts";
 
 const ISOLATED = { isolation: "worker" } as const;
 const SERVES = { kernels: ["@test/foreign/square"], problems: [], recompiles: [] };
@@ -52,21 +52,6 @@ const HANGS = uncountedModule([
   ...[f32.load(argument(1)), f32.of(1000), 0x5b, 0x04, 0x40, FOREVER.slice(0, 5), 0x0b],
   squaring(),
 ]);
-
-/** A plugin whose steps carry other code. */
-function withCode(plugin: Plugin, code: Uint8Array): Plugin {
-  const kernels = plugin.kernels?.map((kernel) => ({
-    ...kernel,
-    claim: (...args: Parameters<typeof kernel.claim>) =>
-      kernel.claim(...args).map((offer) => {
-        if ("reason" in offer) return offer;
-        const emit: typeof offer.emit = (e) =>
-          offer.emit(Object.create(e, { step: { value: (step: object) => e.step({ ...step, code } as never) } }));
-        return { ...offer, emit };
-      }),
-  }));
-  return { ...plugin, ...(kernels === undefined ? {} : { kernels }) };
-}
 
 const hanging = async (): Promise<Plugin> => {
   const plugin = await loadPlugin(pluginFiles(moduleBytes({ code: squaring() })), ISOLATED);

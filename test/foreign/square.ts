@@ -75,3 +75,18 @@ export function cheap(plugin: Plugin): Plugin {
   }));
   return { ...plugin, ...(kernels === undefined ? {} : { kernels }) };
 }
+
+/** A plugin whose steps carry other code. */
+export function withCode(plugin: Plugin, code: Uint8Array): Plugin {
+  const kernels = plugin.kernels?.map((kernel) => ({
+    ...kernel,
+    claim: (...args: Parameters<typeof kernel.claim>) =>
+      kernel.claim(...args).map((offer) => {
+        if ("reason" in offer) return offer;
+        const emit: typeof offer.emit = (e) =>
+          offer.emit(Object.create(e, { step: { value: (step: object) => e.step({ ...step, code } as never) } }));
+        return { ...offer, emit };
+      }),
+  }));
+  return { ...plugin, ...(kernels === undefined ? {} : { kernels }) };
+}

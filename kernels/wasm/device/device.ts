@@ -80,7 +80,10 @@ async function open(host: DeviceHost, options: OpenOptions): Promise<Device> {
   const { spawnWorker } = host;
   const absent = noWorkers(host);
   if (threads === 0)
-    return new InlineDevice(target, memory, compileUnshared, { glued: linkGlued, isolates: isolatesOf(host) });
+    return new InlineDevice(target, memory, compileUnshared, {
+      glued: (module) => linkGlued(module, options.links),
+      isolates: isolatesOf(host),
+    });
   if (spawnWorker === undefined || absent !== undefined) {
     throw new FoveaError("no_workers", `${threads} threads were asked for, but ${absent}; use threads: 0.`);
   }

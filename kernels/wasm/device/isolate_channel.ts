@@ -36,11 +36,6 @@ const DEADLINE_MS = 2000;
 /** Of a unit of work; code that no engine has optimised yet takes a few nanoseconds. */
 const UNIT_MS = 1e-5;
 
-/** How long both spin before they sleep; waking up costs 8 to 26 us, and what spins takes a core from what works. */
-const CALLER_SPIN_MS = 0.02;
-const WORKER_SPIN_MS = 0.05;
-const LOADS_PER_CLOCK = 64;
-
 /** Whether the thread that asks may wait for others: main threads of browsers may not. */
 export function mayWait(): boolean {
   try {
@@ -53,14 +48,6 @@ export function mayWait(): boolean {
 
 export function createChannel(memory: WebAssembly.Memory): Channel {
   return { control: new Int32Array(new SharedArrayBuffer((ASKED + 1 + ASKED_LIMIT) * 4)), memory };
-}
-
-function spins(control: Int32Array<SharedArrayBuffer>, word: number, value: number, ms: number): boolean {
-  const end = performance.now() + ms;
-  do {
-    for (let i = 0; i < LOADS_PER_CLOCK; i++) if (Atomics.load(control, word) !== value) return true;
-  } while (performance.now() < end);
-  return false;
 }
 
 function writeReason(control: Int32Array<SharedArrayBuffer>, reason: string): void {
@@ -105,11 +92,10 @@ export function ask(channel: Channel, budget: number, words: ArrayLike<number>):
   const request = before + 1;
   Atomics.store(control, REQUEST, request);
   Atomics.notify(control, REQUEST);
-  if (!spins(control, ANSWER, before, CALLER_SPIN_MS)) {
-    const most = DEADLINE_MS + budget * UNIT_MS;
-    if (Atomics.wait(control, ANSWER, before, most) === "timed-out" && Atomics.load(control, ANSWER) === before)
-      markGone(channel, `it did not answer within ${Math.round(most)} ms`);
-  }
+  const most = DEADLINE_MS + budget * UNIT_MS;
+  // Sleeps at once: it has nothing else to do, and a caller that spins takes the core that its worker could have.
+  if (Atomics.wait(control, ANSWER, before, most) === "timed-out" && Atomics.load(control, ANSWER) === before)
+    markGone(channel, `it did not answer within ${Math.round(most)} ms`);
   if (Atomics.load(control, ANSWER) === GONE) throw new Error(`${readReason(control)}; its worker was ended`);
   if (control[FAILED] === 1) throw new Error(readReason(control));
   return control[RESULT];
@@ -118,9 +104,7 @@ export function ask(channel: Channel, budget: number, words: ArrayLike<number>):
 /** Answers requests until the worker is asked to leave. @param work gets the words of a request; what it throws is told */
 export function serve({ control }: Channel, work: (words: Int32Array) => number): void {
   for (let done = 0; ; done++) {
-    while (Atomics.load(control, REQUEST) === done) {
-      if (!spins(control, REQUEST, done, WORKER_SPIN_MS)) Atomics.wait(control, REQUEST, done);
-    }
+    while (Atomics.load(control, REQUEST) === done) Atomics.wait(control, REQUEST, done);
     if (Atomics.load(control, REQUEST) === LEAVE) return;
     try {
       control[RESULT] = work(control.slice(ASKED + 1, ASKED + 1 + control[ASKED]));
