@@ -60,6 +60,7 @@ const TEST_DATA = [
   ...[
     "examples/kernel-c",
     "examples/kernel-component",
+    "examples/kernel-mish",
     "examples/kernel-rust",
     "examples/kernel-wgsl",
     "kernels/bundle.schema.json",

@@ -26,7 +26,10 @@ const REASON_LIMIT = 400;
 const ASKED = REASON + REASON_LIMIT;
 const ASKED_LIMIT = 4096;
 
-/** As an answer: the worker was ended, or ended by itself. No request has this number. */
+/** Requests are counted in 31 bits: none has the number of what is below. */
+const following = (request: number): number => (request + 1) & 0x7fffffff;
+
+/** As an answer: the worker was ended, or ended by itself. */
 const GONE = -1;
 /** As a request: the worker leaves its loop. */
 const LEAVE = -1;
@@ -89,8 +92,7 @@ export function ask(channel: Channel, budget: number, words: ArrayLike<number>):
     throw new Error(`it takes ${words.length} words of arguments; most are ${ASKED_LIMIT}`);
   control[ASKED] = words.length;
   control.set(words, ASKED + 1);
-  const request = before + 1;
-  Atomics.store(control, REQUEST, request);
+  Atomics.store(control, REQUEST, following(before));
   Atomics.notify(control, REQUEST);
   const most = DEADLINE_MS + budget * UNIT_MS;
   // Sleeps at once: it has nothing else to do, and a caller that spins takes the core that its worker could have.
@@ -103,7 +105,7 @@ export function ask(channel: Channel, budget: number, words: ArrayLike<number>):
 
 /** Answers requests until the worker is asked to leave. @param work gets the words of a request; what it throws is told */
 export function serve({ control }: Channel, work: (words: Int32Array) => number): void {
-  for (let done = 0; ; done++) {
+  for (let done = 0; ; done = following(done)) {
     while (Atomics.load(control, REQUEST) === done) Atomics.wait(control, REQUEST, done);
     if (Atomics.load(control, REQUEST) === LEAVE) return;
     try {
@@ -115,7 +117,7 @@ export function serve({ control }: Channel, work: (words: Int32Array) => number)
       writeReason(control, error instanceof Error ? error.message : String(error));
       control[FAILED] = 1;
     }
-    if (Atomics.compareExchange(control, ANSWER, done, done + 1) !== done) return;
+    if (Atomics.compareExchange(control, ANSWER, done, following(done)) !== done) return;
     Atomics.notify(control, ANSWER);
   }
 }
