@@ -1,7 +1,7 @@
 /** Plugins as users list them: made, named, or named with what they trust them with. */
 import { ISOLATIONS, type Isolation } from "../abi/isolation.ts";
 import type { Plugin } from "../abi/plugin.ts";
-import { FoveaError } from "../core/diagnostics.ts";
+import { FoveaError, nearest } from "../core/diagnostics.ts";
 import { didYouMean, foundText, isObject } from "./check.ts";
 import { isPlugin } from "./plugins.ts";
 
@@ -34,10 +34,14 @@ export const isolationProblem = (value: unknown): string | undefined =>
     ? undefined
     : `is ${foundText(value)}; expected ${ISOLATION_TEXT}.`;
 
+/** Whether an object has a member of a choice, or one that is spelled nearly so. */
+const isMeantAsChoice = (value: object): boolean =>
+  Object.keys(value).some((name) => MEMBERS.includes(name) || nearest(name, MEMBERS) !== undefined);
+
 /** What is wrong with an entry of a list of plugins: its member, and the end of a sentence about it. */
 export function pluginProblem(value: unknown): { readonly member?: string; readonly message: string } | undefined {
   if (typeof value === "string" ? value.trim() !== "" : isPlugin(value)) return undefined;
-  if (!isObject(value) || Array.isArray(value) || "abi" in value)
+  if (!isObject(value) || Array.isArray(value) || !isMeantAsChoice(value))
     return {
       message: `is ${foundText(value)}; expected a plugin, as definePlugin makes it, the folder, module or package of one, or { plugin: "its folder", isolation: "worker" }.`,
     };
