@@ -95,6 +95,7 @@ export async function foreignCalls({ rounds, runs }: BenchOptions): Promise<Benc
     await open("built in", undefined),
     await open("core module, shared memory", await loadPlugin(core, { isolation: "shared-memory" })),
     await open("core module, own memory", await loadPlugin(core)),
+    await open("core module, worker", await loadPlugin(core, { isolation: "worker" })),
     await open("component, lean loader", await loadPlugin(filesOf("component", file("square.wasm")))),
     await open("component, jco", await loadPlugin(filesOf("component", hosted), { cache })),
   ];

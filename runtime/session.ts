@@ -57,6 +57,7 @@ export type {
   VerifyCacheOptions,
 } from "./session/options.ts";
 export type { PackSource } from "./session/pack_source.ts";
+export type { GivenPlugin, PluginChoice } from "./session/plugin_choice.ts";
 export { type LoadPluginOptions, loadPlugin, type PluginSource } from "./session/plugin_files.ts";
 export { type MediaProcessor, openMediaProcessor } from "./session/processor.ts";
 export { type PulledModel, type PullOptions, pullModel } from "./session/pull.ts";

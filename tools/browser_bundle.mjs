@@ -8,7 +8,7 @@ import { at } from "./lib/project.mjs";
 /** Workers are files of their own, which bundlers copy without looking inside. */
 const WORKERS = [
   ...["runtime/host/browser_worker_entry.ts", "kernels/wasm/device/pool_worker.ts"],
-  "kernels/webgpu/device/device_worker.ts",
+  ...["kernels/wasm/device/isolate_worker.ts", "kernels/webgpu/device/device_worker.ts"],
 ];
 
 const CODECS = ["@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm", "@jsquash/webp/codec/dec/webp_dec.wasm"];

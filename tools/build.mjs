@@ -41,7 +41,8 @@ const TARGETS = {
  */
 const COMMAND_LINE = [
   ...["runtime/cli/main.ts", "runtime/host/worker_entry.ts"],
-  ...["kernels/wasm/device/pool_worker.ts", "kernels/webgpu/device/device_worker.ts"],
+  ...["kernels/wasm/device/pool_worker.ts", "kernels/wasm/device/isolate_worker.ts"],
+  "kernels/webgpu/device/device_worker.ts",
 ];
 
 /** Packages of many small files that most commands need: bundled with them, and what is in them by the folder of its licence. */
@@ -59,6 +60,7 @@ const TEST_DATA = [
   ...[
     "examples/kernel-c",
     "examples/kernel-component",
+    "examples/kernel-mish",
     "examples/kernel-rust",
     "examples/kernel-wgsl",
     "kernels/bundle.schema.json",

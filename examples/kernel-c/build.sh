@@ -1,12 +1,10 @@
 #!/bin/sh
-# Builds both modules and writes their digests into plugin.json. Needs clang-19 and lld-19 (apt-get install clang-19 lld-19).
+# Builds both modules and writes their digests into plugin.json. Needs clang-19, lld-19 (apt-get install clang-19 lld-19) and fovea;
+# inside of its repository: FOVEA="bun ../../runtime/cli/main.ts" sh build.sh
 set -e
 cd "$(dirname "$0")"
 flags="--target=wasm32 -O3 -std=c11 -ffreestanding -nostdlib -fno-builtin-memset -Wall -Wextra
   -Wl,--no-entry -Wl,--import-memory -Wl,--strip-all -Wl,-z,stack-size=0 -Wl,--global-base=0"
 clang-19 $flags -msimd128 -o add_layer_norm.simd128.wasm add_layer_norm.c
 clang-19 $flags -msimd128 -mrelaxed-simd -o add_layer_norm.relaxed.wasm add_layer_norm.c
-for file in *.wasm; do
-  digest=$(sha256sum "$file" | cut -d ' ' -f 1)
-  sed -i "s/\(\"file\": \"$file\", \"sha256\": \"\)[0-9a-f]*/\1$digest/" plugin.json
-done
+${FOVEA:-npx fovea} plugin build .

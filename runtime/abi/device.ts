@@ -1,5 +1,7 @@
 /** The device interface: it moves bytes and launches executables, and knows no ops. */
 
+import type { GlueLinks } from "./transpiled.ts";
+
 /** Documented facts about a device; only a probe (or a pinned target) fills them in. */
 export type CapabilityValue = boolean | number | string;
 export type Capabilities = Readonly<Record<string, CapabilityValue>>;
@@ -143,6 +145,8 @@ export interface OpenOptions {
   readonly threads?: number;
   /** Upper bound of device memory, bytes. */
   readonly memory?: number;
+  /** Glue of the plugins' components that was imported already; code of others is text. */
+  readonly links?: GlueLinks;
 }
 
 /** A target that was measured to be faster on an engine than the one that the probe finds. */

@@ -5,6 +5,7 @@ import type { DeviceSpec } from "./device.ts";
 import type { EncoderSpec } from "./encoder.ts";
 import type { ImageSpec } from "./image.ts";
 import type { KernelSpec } from "./kernel.ts";
+import type { GlueLinks } from "./transpiled.ts";
 
 /** Version of this contract. A plugin states the one it was written for. */
 export const ABI_VERSION = 1;
@@ -21,6 +22,8 @@ export interface Plugin {
   readonly ops?: Readonly<Record<string, OpRow>>;
   /** Work on whole pictures: decoding more formats, resizing. */
   readonly images?: readonly ImageSpec[];
+  /** Glue of components that was imported with the plugin, for the threads that load it. */
+  readonly links?: GlueLinks;
 }
 
 /**

@@ -26,9 +26,12 @@ export type SandboxArgument =
 
 /** How foreign code is run. The step's last word, after those of the arguments, says the operations of one grid item. */
 export interface Sandbox {
-  /** `own`: a memory of its own, operands are copied in and results out. `shared`: the device's memory, in place. */
-  readonly memory: "own" | "shared";
-  /** Of a component: the position of the kernel in its offers. Its memory is always its own. */
+  /**
+   * `own`: a memory of its own, operands are copied in and results out. `worker`: the same, in a worker of its own.
+   * `shared`: the device's memory, in place.
+   */
+  readonly memory: "own" | "worker" | "shared";
+  /** Of a component: the position of the kernel in its offers. Its memory is never the device's. */
   readonly component?: number;
   /** Bytes at the bottom of its own memory that belong to the module: static data and stack. */
   readonly reserved: number;

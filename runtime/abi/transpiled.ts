@@ -2,6 +2,7 @@
  * Components as jco's glue links them: JavaScript that jco wrote, the component's core modules, counted, and of the host only
  * clocks and randomness. Everything else that a component asks for has nothing or is refused.
  */
+import { digestBytes } from "../core/digest.ts";
 import { COMPONENT_FUEL, endedBy, KERNELS } from "./component.ts";
 
 /** What jco makes of a component. */
@@ -34,7 +35,8 @@ export interface TranspiledKernels {
   };
 }
 
-const SECTION = "fovea.transpiled";
+/** Custom section of a code blob that holds glue and core modules. */
+export const TRANSPILED_SECTION = "fovea.transpiled";
 const EMPTY_MODULE = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
 
 interface Head {
@@ -53,7 +55,7 @@ export function transpiledCode({ glue, cores, imports }: Transpiled): Uint8Array
   const encoder = new TextEncoder();
   const head: Head = { glue, imports, cores: [...cores].map(([name, bytes]) => [name, bytes.length]) };
   const text = encoder.encode(JSON.stringify(head));
-  const name = encoder.encode(SECTION);
+  const name = encoder.encode(TRANSPILED_SECTION);
   const parts = [text, ...cores.values()];
   const prefix = [...unsigned(name.length), ...name, ...unsigned(text.length)];
   const size = parts.reduce((n, p) => n + p.length, prefix.length);
@@ -70,7 +72,7 @@ export function transpiledCode({ glue, cores, imports }: Transpiled): Uint8Array
 
 /** The inverse of {@link transpiledCode}; nothing for other modules. */
 export function transpiledParts(module: WebAssembly.Module): Transpiled | undefined {
-  const [section] = WebAssembly.Module.customSections(module, SECTION);
+  const [section] = WebAssembly.Module.customSections(module, TRANSPILED_SECTION);
   if (section === undefined) return undefined;
   const bytes = new Uint8Array(section);
   let [at, length] = [0, 0];
@@ -144,11 +146,17 @@ function shim(name: string): Functions {
   });
 }
 
-type Instantiate = (
+/** `instantiate` of jco's glue. */
+export type Instantiate = (
   core: (name: string) => WebAssembly.Module,
   imports: Readonly<Record<string, Functions>>,
   link: (module: WebAssembly.Module, imports: WebAssembly.Imports) => WebAssembly.Instance,
 ) => Readonly<Record<string, unknown>>;
+
+/** Glue that was imported as modules, by the digest of its text: linking by it makes no code of text. */
+export type GlueLinks = ReadonlyMap<string, Instantiate>;
+
+export const glueDigest = (glue: string): string => digestBytes(new TextEncoder().encode(glue));
 
 /** A component that jco's glue links, with what its code may do counted over all of its core modules. */
 export class TranspiledComponent {
@@ -188,20 +196,28 @@ export class TranspiledComponent {
   }
 }
 
-/** `instantiate` of jco's glue. @throws EvalError where code may not be generated */
+/** `instantiate` of glue as text. @throws Error where code may not be generated */
 function evaluated(glue: string): Instantiate {
   const body = glue
     .replace(/^export (?=function|const|let|var|class|async)/gm, "")
     .replace(/^export \{[^}]*\};?/gm, "");
-  return new Function(`${body}\nreturn instantiate;`)() as Instantiate;
+  try {
+    return new Function(`${body}\nreturn instantiate;`)() as Instantiate;
+  } catch (cause) {
+    if (!(cause instanceof EvalError)) throw cause;
+    throw new Error(
+      "its glue is JavaScript as text, and no code may be made of text here; build the plugin ahead with `fovea plugin build`, load it with `trustGlue: true` and compute with `threads: 0`",
+      { cause },
+    );
+  }
 }
 
 /** The component in a code blob; nothing for other code. @throws Error where it does not link */
-export function linkTranspiled(module: WebAssembly.Module): TranspiledComponent | undefined {
+export function linkTranspiled(module: WebAssembly.Module, links?: GlueLinks): TranspiledComponent | undefined {
   const parts = transpiledParts(module);
   if (parts === undefined) return undefined;
   const { glue, cores, imports } = parts;
   const core = (name: string): WebAssembly.Module =>
     new WebAssembly.Module((cores.get(name) ?? new Uint8Array()) as Uint8Array<ArrayBuffer>);
-  return new TranspiledComponent(evaluated(glue), core, imports);
+  return new TranspiledComponent(links?.get(glueDigest(glue)) ?? evaluated(glue), core, imports);
 }

@@ -1,5 +1,6 @@
 /** Options that commands share, and the runtime that they ask for. */
 import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Isolation } from "../abi/isolation.ts";
 import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { WEIGHT_DTYPES, type WeightDType } from "../core/dtype.ts";
@@ -9,7 +10,8 @@ import { readConfiguration } from "../session/config_file.ts";
 import { firstPartyPlugins } from "../session/first_party.ts";
 import { LOG_TOPICS, type LogTopic } from "../session/journal.ts";
 import { type LogOptions, MAX_THREADS } from "../session/options.ts";
-import { openPlugin } from "../session/plugin_files.ts";
+import { type GivenPlugin, isChoice } from "../session/plugin_choice.ts";
+import { openPlugin, trustOf } from "../session/plugin_files.ts";
 import { readLock } from "../session/plugin_lock.ts";
 import { createRuntime, type Encoder, type HubSettings, type Runtime, type RuntimeOptions } from "../session.ts";
 import { type ProgressBar, progressBar, say } from "./terminal.ts";
@@ -218,28 +220,44 @@ const FORMS = { wasm: "WebAssembly", component: "component", wgsl: "WGSL" } as c
 export interface ConfiguredPlugin {
   readonly plugin: Plugin;
   readonly source: string;
-  readonly form: "built in" | "JavaScript" | "WebAssembly" | "component" | "wasm-pack, trusted glue" | "WGSL";
+  readonly form:
+    | "built in"
+    | "JavaScript"
+    | "WebAssembly"
+    | "component"
+    | "component, trusted glue"
+    | "wasm-pack, trusted glue"
+    | "WGSL";
+  /** What its code may touch, of plugins of files. */
+  readonly isolation?: Isolation;
 }
 
 /**
  * Plugins beside fovea's own: those of the configuration, of `fovea.lock` and of `--plugin`, in this order. What the lock pins
- * must be what was added. @throws FoveaError `changed_plugin`, and what loading them throws
+ * must be what was added. What its code may touch says the configuration, else the lock, else its description.
+ * @throws FoveaError `changed_plugin`, and what loading them throws
  */
 async function addedPlugins(
   host: Host,
-  configured: readonly (Plugin | string)[],
+  configured: readonly GivenPlugin[],
   named: readonly string[] = [],
 ): Promise<readonly ConfiguredPlugin[]> {
   const lock = await readLock(host);
+  const chosen = new Map(configured.flatMap((p) => (isChoice(p) ? [[p.plugin, trustOf(p)] as const] : [])));
+  const listed = configured.map((p) => (isChoice(p) ? p.plugin : p));
   const all = await Promise.all(
-    [...new Set([...configured, ...lock.keys(), ...named])].map(async (given): Promise<readonly ConfiguredPlugin[]> => {
+    [...new Set([...listed, ...lock.keys(), ...named])].map(async (given): Promise<readonly ConfiguredPlugin[]> => {
       if (typeof given !== "string") return [{ plugin: given, source: "configuration", form: "JavaScript" }];
-      const opened = await openPlugin(given, { pinned: lock.get(given)?.digest });
+      const pin = lock.get(given);
+      const trust = { ...trustOf(pin ?? {}), ...chosen.get(given) };
+      const opened = await openPlugin(given, { pinned: pin?.digest, ...trust });
       if ("plugins" in opened) {
         const form = opened.form === "javascript" ? "JavaScript" : "wasm-pack, trusted glue";
         return opened.plugins.map((plugin) => ({ plugin, source: given, form }));
       }
-      return [{ plugin: opened.plugin, source: given, form: FORMS[opened.manifest.form] }];
+      const { plugin, manifest, isolation, trustsGlue } = opened;
+      const form = trustsGlue ? "component, trusted glue" : FORMS[manifest.form];
+      return [{ plugin, source: given, form, isolation }];
     }),
   );
   return all.flat();

@@ -1,9 +1,12 @@
 /** `fovea plugin`: what plugins bring, what is enforced about them, and whether their kernels are right. */
-import { Command } from "commander";
+import { Command, Option } from "commander";
+import type { Isolation } from "../abi/isolation.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { detectHost } from "../host/mod.ts";
 import { didYouMean } from "../session/check.ts";
 import { checkPlugin, type KernelCheck, type PluginCheck } from "../session/check_plugin.ts";
+import { ISOLATION_NAMES } from "../session/plugin_choice.ts";
+import { trustOf } from "../session/plugin_files.ts";
 import { LOCK_FILE, readLock, writeLock } from "../session/plugin_lock.ts";
 import type { PluginSource } from "../session.ts";
 import { configuredPlugins, oneOf, pluginOption } from "./options.ts";
@@ -14,20 +17,28 @@ import { print, printJson, setExitCode } from "./terminal.ts";
 type Foreign = NonNullable<PluginCheck["foreign"]>;
 
 interface CheckOptions {
-  readonly isolation?: "own-memory" | "shared-memory";
+  readonly isolation?: Isolation;
+  readonly trustGlue?: boolean;
   readonly json?: boolean;
 }
 
 /** What code of a form may touch. */
 function memoryText({ isolation, manifest }: Foreign): string {
   if (manifest.form === "wgsl") return "memory: its operands and its result, in place; whatever it reaches is bounded";
-  return isolation === "own-memory"
-    ? "memory: its own; it gets copies of its operands, and its result is copied out"
-    : "memory: not enforced; it is trusted with all of the device's memory";
+  const own = "memory: its own; it gets copies of its operands, and its result is copied out";
+  if (isolation === "shared-memory") return "memory: not enforced; it is trusted with all of the device's memory";
+  return isolation === "worker" ? `${own}; a worker of its own runs it, and is ended where it does not answer` : own;
+}
+
+/** What its description asks for and did not get. */
+function askedText({ isolation, asked }: Foreign): readonly string[] {
+  if (asked === undefined || asked === isolation) return [];
+  return [`isolation: ${isolation}; its plugin.json asks for ${asked}, which \`--isolation ${asked}\` gives it`];
 }
 
 /** What code of a form may ask of the host. */
-function hostText({ manifest }: Foreign): string {
+function hostText({ manifest, trustsGlue }: Foreign): string {
+  if (trustsGlue) return "not enforced; the glue that it brings is trusted code with all that this process may do";
   return manifest.form === "component"
     ? "no files, network or environment; clocks and randomness alone, where jco links it"
     : "no imports, so no files, network, clock or environment";
@@ -88,6 +99,7 @@ function checkText({ form, foreign, plugins, kernels, problems }: PluginCheck): 
     `form: ${FORMS[form]}`,
     ...lines,
     ...(foreign === undefined ? [] : filesText(foreign)),
+    ...(foreign === undefined ? [] : askedText(foreign)),
     ...enforcedText(form, foreign),
     ...problems.map((p) => `wrong: ${p}`),
     ...kernels.flatMap(kernelText),
@@ -99,6 +111,7 @@ function checkData({ form, foreign, plugins, digest, kernels, problems }: Plugin
     form,
     problems,
     isolation: foreign?.isolation ?? null,
+    asked: foreign?.asked ?? null,
     digest,
     plugins: plugins.map(({ name, version, abi }) => ({ name, version, abi })),
     kernels: kernels.map((k) => ({ ...k, worst: Number.isFinite(k.worst) ? k.worst : null })),
@@ -108,21 +121,24 @@ function checkData({ form, foreign, plugins, digest, kernels, problems }: Plugin
 const isRight = ({ kernels, problems }: PluginCheck): boolean =>
   problems.length === 0 && kernels.every((k) => k.problems.length === 0);
 
-async function check(source: PluginSource, { isolation, json }: CheckOptions): Promise<void> {
-  const found = await checkPlugin(source, isolation === undefined ? {} : { isolation });
+async function check(source: PluginSource, options: CheckOptions): Promise<void> {
+  const { json } = options;
+  const found = await checkPlugin(source, trustOf(options));
   if (json === true) printJson(checkData(found));
   else print(checkText(found));
   if (!isRight(found)) setExitCode(1);
 }
 
 /** Pins what was checked; what has something wrong is not added. */
-async function add(source: string, { isolation, json }: CheckOptions): Promise<void> {
-  const found = await checkPlugin(source, isolation === undefined ? {} : { isolation });
+async function add(source: string, options: CheckOptions): Promise<void> {
+  const { json } = options;
+  const found = await checkPlugin(source, trustOf(options));
   const isSound = isRight(found);
   const { digest, form, plugins } = found;
   if (isSound) {
     const host = await detectHost();
-    const entry = { plugins: plugins.map((p) => `${p.name}@${p.version}`), form, digest } as const;
+    const names = plugins.map((p) => `${p.name}@${p.version}`);
+    const entry = { plugins: names, form, digest, ...trustOf(options) } as const;
     await writeLock(host, new Map([...(await readLock(host)), [source, entry]]));
   }
   if (json === true) printJson({ ...checkData(found), added: isSound });
@@ -144,15 +160,32 @@ async function remove(source: string): Promise<void> {
   print(`${source} is no longer in ${LOCK_FILE}`);
 }
 
+const GLUE = new Option(
+  "--trust-glue",
+  "run glue that a component's folder brings, JavaScript with all that this process may do; without it jco makes glue anew",
+);
+
+/** @param what becomes of the choice */
+const isolationOption = (what: string): Option =>
+  new Option(
+    "--isolation <kind>",
+    `what its code may touch, which ${what}: worker (copies of its operands, in a worker of its own), own-memory (copies, the default) or shared-memory, which trusts it with the device's memory`,
+  ).argParser(oneOf(ISOLATION_NAMES));
+
 function addCommand(): Command {
   return new Command("add")
     .description(
       `Check a plugin and pin it in ${LOCK_FILE}: commands in this folder use it as long as it does not change.`,
     )
     .argument("<plugin>", "folder with plugin.json, module that exports plugins, or installed package")
+    .addOption(isolationOption("is remembered"))
+    .addOption(GLUE)
     .option("--json", "print one JSON document on stdout and nothing else")
     .option("--verbose", "stack traces with errors")
-    .addHelpText("after", "\nExamples:\n  fovea plugin add ./my-kernel\n  fovea plugin add @acme/fast-norm")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  fovea plugin add ./my-kernel\n  fovea plugin add @acme/fast-norm --isolation worker",
+    )
     .action(add);
 }
 
@@ -171,11 +204,8 @@ function checkCommand(): Command {
       "Check a plugin: its form, what is enforced, and each kernel against the reference and the built-in ones.",
     )
     .argument("<plugin>", "folder with plugin.json, module that exports plugins, or installed package")
-    .option(
-      "--isolation <kind>",
-      "own-memory (the default) or shared-memory, which trusts the code with the device's memory",
-      oneOf(["own-memory", "shared-memory"]),
-    )
+    .addOption(isolationOption("holds for this check"))
+    .addOption(GLUE)
     .option("--json", "print one JSON document on stdout and nothing else")
     .option("--verbose", "stack traces with errors")
     .addHelpText("after", "\nExamples:\n  fovea plugin check ./my-kernel\n  fovea plugin check @acme/fast-norm --json")
@@ -190,10 +220,11 @@ interface ListOptions {
 
 async function list(options: ListOptions): Promise<void> {
   const all = await configuredPlugins(options);
-  const rows = all.map(({ plugin, source, form }) => ({
+  const rows = all.map(({ plugin, source, form, isolation }) => ({
     name: plugin.name,
     version: plugin.version,
     form,
+    isolation: isolation ?? null,
     source,
     kernels: plugin.kernels?.length ?? 0,
     encoders: (plugin.encoders ?? []).map((e) => e.name),
@@ -207,9 +238,9 @@ async function list(options: ListOptions): Promise<void> {
   const cells = rows.map((r) => {
     const images = r.images.length === 0 ? [] : ["work on pictures"];
     const brings = [...r.devices, ...r.encoders, ...(r.kernels === 0 ? [] : [`${r.kernels} kernels`]), ...images];
-    return [r.name, r.version, r.form, r.source, brings.join(", ")];
+    return [r.name, r.version, r.form, r.isolation ?? "", r.source, brings.join(", ")];
   });
-  print(table(["plugin", "version", "form", "from", "brings"], cells));
+  print(table(["plugin", "version", "form", "isolation", "from", "brings"], cells));
 }
 
 function listCommand(): Command {

@@ -1,8 +1,8 @@
 /** `fovea plugin new` and `fovea plugin build`: a plugin's project, and the digests in its description. */
 import { Command } from "commander";
 import { FoveaError } from "../core/diagnostics.ts";
-import { digestBytes } from "../core/digest.ts";
 import { detectHost, type Host } from "../host/mod.ts";
+import { buildPlugin } from "../session/build_plugin.ts";
 import { didYouMean } from "../session/check.ts";
 import { DEVICE_TS } from "./templates/device_ts.ts";
 import { ENCODER_TS } from "./templates/encoder_ts.ts";
@@ -14,8 +14,6 @@ import type { Template } from "./templates/project.ts";
 import { print } from "./terminal.ts";
 
 const TEMPLATES: readonly Template[] = [KERNEL_C, KERNEL_RUST, KERNEL_TS, KERNEL_WGSL, ENCODER_TS, DEVICE_TS];
-
-const DESCRIPTION = "plugin.json";
 
 async function isThere(host: Host, path: string): Promise<boolean> {
   try {
@@ -49,47 +47,9 @@ async function create(kind: string, folder: string): Promise<void> {
   print("README.md says how it is built and tested");
 }
 
-interface Described {
-  file: string;
-  sha256: string;
-}
-
-const isDescribed = (value: unknown): value is Described =>
-  typeof value === "object" && value !== null && "file" in value && "sha256" in value;
-
-/** Every object with a file and its digest, at any depth. */
-function describedIn(value: unknown): readonly Described[] {
-  if (typeof value !== "object" || value === null) return [];
-  return [...(isDescribed(value) ? [value] : []), ...Object.values(value).flatMap(describedIn)];
-}
-
-/** Writes the digests of a description's files into it. @throws FoveaError `invalid_manifest`, `file.*` */
 async function build(folder: string): Promise<void> {
-  const host = await detectHost();
-  const path = `${folder}/${DESCRIPTION}`;
-  const text = new TextDecoder().decode(await host.readFile(path));
-  let described: unknown;
-  try {
-    described = JSON.parse(text);
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new FoveaError("invalid_manifest", `${path} is not valid JSON: ${why}.`, { cause });
-  }
-  let written = text;
-  for (const { file, sha256 } of describedIn(described)) {
-    const digest = digestBytes(await host.readFile(`${folder}/${file}`));
-    // In place, so that the author's own layout stays.
-    const entry = new RegExp(
-      `("file":\\s*${escaped(JSON.stringify(file))},\\s*"sha256":\\s*")${escaped(sha256)}"`,
-      "g",
-    );
-    written = written.replace(entry, `$1${digest}"`);
-    print(`${file} ${digest}`);
-  }
-  if (written !== text) await host.writeFileAtomic(path, new TextEncoder().encode(written));
+  for (const [file, digest] of await buildPlugin(await detectHost(), folder)) print(`${file} ${digest}`);
 }
-
-const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 
 export function newCommand(): Command {
   return new Command("new")
@@ -106,7 +66,9 @@ export function newCommand(): Command {
 
 export function buildCommand(): Command {
   return new Command("build")
-    .description(`Write the digests of a plugin's files into its ${DESCRIPTION}.`)
+    .description(
+      "Link components ahead that jco links, so that they load without it, and write the digests of a plugin's files into its plugin.json.",
+    )
     .argument("[folder]", "folder with plugin.json; the working directory unless given", ".")
     .option("--verbose", "stack traces with errors")
     .addHelpText("after", "\nExamples:\n  fovea plugin build ./my-kernel")

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "d2a6ea55150e403bc7710a40488144fc4a6b71df49c1d9e2082075ce34abf673";
+export const SOURCE_DIGEST: string = "0e5577527614cd9cd56070142d2bee633c2f15620c8d9d0f6ac01f09b75b6abb";

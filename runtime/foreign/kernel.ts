@@ -1,5 +1,6 @@
 /** A described kernel as a kernel like any other: it claims what its pattern matches and emits its rewritten module. */
 import { pointer, type Source, sourcesOf } from "../abi/claims/operands.ts";
+import type { Isolation } from "../abi/isolation.ts";
 import type { Arg, ClaimContext, EmitContext, KernelSpec, Offer } from "../abi/kernel.ts";
 import type { SandboxArgument } from "../abi/sandbox.ts";
 import { add, bounds, ceilDiv, type Dim, evaluate, floorDiv, mul, product } from "../core/dim.ts";
@@ -9,8 +10,6 @@ import type { Node } from "../ir/node.ts";
 import type { Feature } from "./binary/opcodes.ts";
 import type { KernelLayout, NamedArgument } from "./layout.ts";
 import { type Match, matchKernel } from "./match.ts";
-
-export type Isolation = "own-memory" | "shared-memory";
 
 /** A checked module or component, and what it needs. */
 export interface Build {
@@ -22,7 +21,7 @@ export interface Build {
 /** Most operations of one grid item: what a call may do is counted in 31 bits, and it must stop soon when it never ends. */
 const MOST_FLOPS = 2 ** 26;
 /** Launches of a built-in kernel that calling across and copying cost. */
-const LAUNCHES = 2;
+const LAUNCHES: Readonly<Record<Isolation, number>> = { worker: 24, "own-memory": 2, "shared-memory": 2 };
 
 export interface ForeignKernelOptions {
   readonly plugin: string;
@@ -132,7 +131,7 @@ export function foreignKernel(options: ForeignKernelOptions): KernelSpec {
     const nodes = names.map((n) => match.operands[n]);
     const sources = sourcesOf(context, nodes, "dense");
     const moved = [node, ...nodes].map(bytesOf);
-    const copied = isolation === "own-memory" ? moved : [];
+    const copied = isolation === "shared-memory" ? [] : moved;
     return [
       {
         kernel: name,
@@ -143,7 +142,7 @@ export function foreignKernel(options: ForeignKernelOptions): KernelSpec {
         cost: {
           flops,
           bytes: add(layout.bytes === undefined ? add(...moved) : sizeOf(layout.bytes), ...copied),
-          launches: LAUNCHES,
+          launches: LAUNCHES[isolation],
         },
         emit: (e) => {
           const places = new Map(names.map((n, i) => [n, sources.source(e, i)]));

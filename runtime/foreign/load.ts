@@ -1,20 +1,23 @@
 /** From a folder with `plugin.json` and its modules to a plugin like any other. */
+import { DEFAULT_ISOLATION, grantedIsolation, type Isolation } from "../abi/isolation.ts";
 import { definePlugin, type Plugin } from "../abi/plugin.ts";
 import { withSandbox } from "../abi/sandbox.ts";
+import type { GlueLinks, Instantiate } from "../abi/transpiled.ts";
 import { FoveaError, internal } from "../core/diagnostics.ts";
 import { digestBytes, digestJson } from "../core/digest.ts";
 import type { Feature } from "./binary/opcodes.ts";
-import { openComponents } from "./component/load.ts";
+import { type ComponentBuild, type LinkedAhead, openComponents } from "./component/load.ts";
 import type { TranspileSource } from "./component/transpile.ts";
 import { inspectModule } from "./inspect.ts";
 import { instrument } from "./instrument.ts";
-import { type Build, foreignKernel, type Isolation } from "./kernel.ts";
+import { type Build, foreignKernel } from "./kernel.ts";
 import { type KernelLayout, layoutOf } from "./layout.ts";
 import {
   type BuildManifest,
   type ComponentManifest,
   checkManifest,
   type KernelManifest,
+  type LinkedManifest,
   type ModuleManifest,
   type PluginManifest,
 } from "./manifest.ts";
@@ -27,17 +30,23 @@ export interface PluginFiles {
   readonly name: string;
   /** @throws FoveaError `file.*` */
   read(file: string): Promise<Uint8Array>;
+  /** What a file exports as a module, where it lies in a folder. */
+  importModule?(file: string): Promise<Readonly<Record<string, unknown>>>;
 }
 
 export const MANIFEST = "plugin.json";
 
-export const ISOLATIONS: readonly Isolation[] = ["own-memory", "shared-memory"];
+const MEMORY = { worker: "worker", "own-memory": "own", "shared-memory": "shared" } as const;
 
 /** A plugin of files, checked: what it brings and what its code may touch. */
 export interface ForeignPlugin {
   readonly manifest: PluginManifest | BundleManifest;
   readonly layouts: readonly KernelLayout[];
   readonly isolation: Isolation;
+  /** What its description asks for. */
+  readonly asked: Isolation | undefined;
+  /** Whether JavaScript of its own links it, which the user trusts. */
+  readonly trustsGlue: boolean;
   readonly plugin: Plugin;
   /** SHA-256 of the description, which names those of all modules. */
   readonly digest: string;
@@ -69,19 +78,25 @@ async function readPinned(files: PluginFiles, { file, sha256 }: Omit<BuildManife
 }
 
 export interface OpenForeignOptions {
-  /** `shared-memory` trusts the code with all of the device's memory. */
-  readonly isolation: Isolation;
+  /** What the user chose; nothing where nobody did. */
+  readonly isolation: Isolation | undefined;
+  /** Runs glue that came with a component, with all that this process may do. */
+  readonly trustGlue: boolean;
   /** For components that the lean loader does not take. */
   readonly transpiling: TranspileSource;
 }
 
 /** A bundle of shaders: they reach their operands alone, so that there is nothing to choose. */
-async function openBundle(files: PluginFiles, manifest: BundleManifest, isolation: Isolation): Promise<ForeignPlugin> {
+async function openBundle(
+  files: PluginFiles,
+  manifest: BundleManifest,
+  isolation: Isolation = DEFAULT_ISOLATION,
+): Promise<ForeignPlugin> {
   const place = `${files.name}/${MANIFEST}`;
-  if (isolation === "shared-memory") {
+  if (isolation !== "own-memory") {
     throw new FoveaError(
       "invalid_options",
-      `${files.name} is a bundle of WGSL, which reaches its operands alone; load it without \`isolation: "shared-memory"\`.`,
+      `${files.name} is a bundle of WGSL, which reaches its operands alone on the GPU; load it without \`isolation: "${isolation}"\`.`,
     );
   }
   const texts = new Map<string, string>();
@@ -101,13 +116,23 @@ async function openBundle(files: PluginFiles, manifest: BundleManifest, isolatio
     kernels: kernels.map((k) => k.spec),
   });
   const layouts = kernels.map((k) => k.layout);
-  return { manifest, layouts, isolation, plugin, digest: digestJson(manifest), modules };
+  return {
+    manifest,
+    layouts,
+    isolation,
+    asked: undefined,
+    trustsGlue: false,
+    plugin,
+    digest: digestJson(manifest),
+    modules,
+  };
 }
 
 /** What a plugin's modules or components come to. */
 interface Opened {
   readonly kernels: readonly KernelManifest[];
   readonly builds: readonly Build[];
+  readonly links?: GlueLinks;
 }
 
 function openModules(
@@ -123,7 +148,7 @@ function openModules(
     );
   }
   const entries = [...new Set(kernels.map((k) => k.entry))];
-  const memory = isolation === "own-memory" ? "own" : "shared";
+  const memory = MEMORY[isolation];
   return {
     kernels,
     builds: builds.map(({ file, features }) => {
@@ -140,26 +165,62 @@ function openModules(
 
 async function openForm(
   manifest: PluginManifest,
-  files: ReadonlyMap<string, Uint8Array>,
-  folder: string,
-  { isolation, transpiling }: OpenForeignOptions,
+  files: PluginFiles,
+  contents: ReadonlyMap<string, Uint8Array>,
+  isolation: Isolation,
+  { transpiling, trustGlue }: OpenForeignOptions,
 ): Promise<Opened> {
-  if (manifest.form === "wasm") return openModules(manifest, files, folder, isolation);
+  const folder = files.name;
+  if (manifest.form === "wasm") return openModules(manifest, contents, folder, isolation);
   if (isolation === "shared-memory") {
     throw new FoveaError(
       "invalid_options",
       `${folder} is a component, whose memory is always its own; load it without \`isolation: "shared-memory"\`.`,
     );
   }
-  return openComponents(componentBuilds(manifest, files, folder), transpiling);
+  const builds = manifest.builds.map(async ({ file, features, linked }): Promise<ComponentBuild> => {
+    const bytes = contents.get(file) ?? internal(`no file ${file}`);
+    const build = { features, bytes, file: `${folder}/${file}` };
+    if (linked === undefined) return build;
+    return { ...build, linked: trustGlue ? await linkedAhead(files, linked, contents) : "untrusted" };
+  });
+  return openComponents(await Promise.all(builds), MEMORY[isolation], transpiling);
 }
 
-const componentBuilds = ({ builds }: ComponentManifest, files: ReadonlyMap<string, Uint8Array>, folder: string) =>
-  builds.map(({ file, features }) => ({
-    features,
-    bytes: files.get(file) ?? internal(`no file ${file}`),
-    file: `${folder}/${file}`,
-  }));
+const hasGlue = ({ form, builds }: PluginManifest): boolean =>
+  form === "component" && (builds as ComponentManifest["builds"]).some((b) => b.linked !== undefined);
+
+/** All files that a description names, with their digests. */
+function filesOf(manifest: PluginManifest): readonly Omit<BuildManifest, "features">[] {
+  if (manifest.form === "wasm") return manifest.builds;
+  return manifest.builds.flatMap((build) => [
+    build,
+    ...(build.linked === undefined ? [] : [build.linked.glue, ...build.linked.cores]),
+  ]);
+}
+
+const nameOf = (file: string): string => file.slice(file.lastIndexOf("/") + 1);
+
+/** Glue that the user trusts: imported where it lies in a folder, else kept as text. */
+async function linkedAhead(
+  files: PluginFiles,
+  { glue, cores, imports }: LinkedManifest,
+  contents: ReadonlyMap<string, Uint8Array>,
+): Promise<LinkedAhead> {
+  const bytes = ({ file }: { readonly file: string }): Uint8Array => contents.get(file) ?? internal(`no file ${file}`);
+  const made = {
+    glue: new TextDecoder().decode(bytes(glue)),
+    cores: new Map(cores.map((core) => [nameOf(core.file), bytes(core)])),
+    imports,
+  };
+  if (files.importModule === undefined) return { made };
+  const { instantiate } = await files.importModule(glue.file);
+  if (typeof instantiate === "function") return { made, instantiate: instantiate as Instantiate };
+  throw new FoveaError(
+    "invalid_manifest",
+    `${files.name}/${glue.file} exports no function \`instantiate\`; write it anew with \`fovea plugin build\`.`,
+  );
+}
 
 /**
  * Reads, checks and rewrites a plugin of files. Of a module or shader nothing has run or was linked when this returns; a component was
@@ -173,9 +234,10 @@ export async function openForeignPlugin(files: PluginFiles, options: OpenForeign
     return openBundle(files, checkBundle(described, place), options.isolation);
   const manifest = checkManifest(described, place);
   const contents = new Map<string, Uint8Array>();
-  for (const build of manifest.builds) contents.set(build.file, await readPinned(files, build));
-  const opened = await openForm(manifest, contents, files.name, options);
-  const { isolation } = options;
+  for (const file of filesOf(manifest)) contents.set(file.file, await readPinned(files, file));
+  const isolation = grantedIsolation(options.isolation, manifest.isolation);
+  const opened = await openForm(manifest, files, contents, isolation, options);
+  const trustsGlue = options.trustGlue && hasGlue(manifest);
   const layouts = opened.kernels.map((kernel) => layoutOf(kernel, place));
   const builds = [...opened.builds].sort((a, b) => strength(b.features) - strength(a.features));
   const { name, version, abi } = manifest;
@@ -183,9 +245,19 @@ export async function openForeignPlugin(files: PluginFiles, options: OpenForeign
     name,
     version,
     abi,
-    revision: digestJson({ manifest, isolation }).slice(0, 16),
+    revision: digestJson({ manifest, isolation, ...(trustsGlue ? { trustsGlue } : {}) }).slice(0, 16),
+    ...(opened.links === undefined || opened.links.size === 0 ? {} : { links: opened.links }),
     kernels: layouts.map((layout) => foreignKernel({ plugin: name, layout, builds, isolation })),
   });
   const modules = new Map([...contents].map(([file, bytes]) => [file, bytes.length]));
-  return { manifest, layouts, isolation, plugin, digest: digestJson(manifest), modules };
+  return {
+    manifest,
+    layouts,
+    isolation,
+    asked: manifest.isolation,
+    trustsGlue,
+    plugin,
+    digest: digestJson(manifest),
+    modules,
+  };
 }

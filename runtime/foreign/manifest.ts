@@ -1,5 +1,6 @@
 /** `plugin.json`: the published description of a plugin of foreign kernels, checked by one schema. */
 import * as v from "valibot";
+import { ISOLATIONS, type Isolation } from "../abi/isolation.ts";
 import { ABI_VERSION } from "../abi/plugin.ts";
 import { FoveaError, nearest } from "../core/diagnostics.ts";
 import type { Feature } from "./binary/opcodes.ts";
@@ -54,18 +55,33 @@ export interface BuildManifest {
   readonly sha256: string;
 }
 
+/** Glue that jco wrote ahead, and the core modules that it links, by the names of their files. */
+export interface LinkedManifest {
+  readonly glue: Omit<BuildManifest, "features">;
+  readonly cores: readonly Omit<BuildManifest, "features">[];
+  /** Interfaces that it asks the host for. */
+  readonly imports: readonly string[];
+}
+
+export interface ComponentBuildManifest extends BuildManifest {
+  /** Of components that the lean loader does not take, where `fovea plugin build` linked them ahead. */
+  readonly linked?: LinkedManifest;
+}
+
 interface CommonManifest {
   readonly name: string;
   readonly version: string;
   readonly abi: number;
   readonly description?: string;
   readonly license?: string;
-  readonly builds: readonly BuildManifest[];
+  /** What it asks for; more trust than the default has only a user gives. */
+  readonly isolation?: Isolation;
 }
 
 /** Core modules, and what they can do. */
 export interface ModuleManifest extends CommonManifest {
   readonly form: "wasm";
+  readonly builds: readonly BuildManifest[];
   readonly memory: { readonly reserved: number };
   readonly kernels: readonly KernelManifest[];
 }
@@ -86,6 +102,7 @@ export interface TestTensor {
 /** Components of the world `fovea:kernel`, which say themselves what they can do. */
 export interface ComponentManifest extends CommonManifest {
   readonly form: "component";
+  readonly builds: readonly ComponentBuildManifest[];
 }
 
 export type PluginManifest = ModuleManifest | ComponentManifest;
@@ -101,6 +118,14 @@ export const isNot =
   ({ input }: v.BaseIssue<unknown>): string =>
     `is ${found(input)}; expected ${expected}.`;
 
+/** What is no list: libraries take lists for objects. */
+const isNoList = (expected: string) => v.custom<object>((value) => !Array.isArray(value), isNot(expected));
+
+/** An object with values of one kind under names of one kind. */
+export function record(name: v.GenericSchema<string>, value: v.GenericSchema, expected: string): v.GenericSchema {
+  return v.pipe(isNoList(expected), v.record(name, value, isNot(expected)));
+}
+
 /** An object with these members and no others. */
 export function members<T = unknown>(expected: string, entries: v.ObjectEntries): v.GenericSchema<T> {
   const names = Object.keys(entries);
@@ -111,7 +136,7 @@ export function members<T = unknown>(expected: string, entries: v.ObjectEntries)
     const meant = nearest(name, names);
     return `has no member "${name}"; it takes ${names.join(", ")}.${meant === undefined ? "" : ` Did you mean "${meant}"?`}`;
   });
-  return schema as unknown as v.GenericSchema<T>;
+  return v.pipe(isNoList(expected), schema) as unknown as v.GenericSchema<T>;
 }
 
 export function text(expected: string, pattern: RegExp): v.GenericSchema<string> {
@@ -146,12 +171,13 @@ const PATTERN: v.GenericSchema<Pattern> = v.lazy((value) => {
     op: text("an op such as matmul", /^[a-z][\w/@.-]{0,63}$/),
     inputs: v.array(PATTERN, isNot("a list of patterns")),
     attributes: v.optional(
-      v.record(
+      record(
         v.string(),
         v.union(
           [v.number(), v.string(), v.boolean(), members('{ "bind": "eps" }', { bind: NAME })],
           isNot('a value or { "bind": "name" }'),
         ),
+        "attributes by name",
       ),
     ),
   });
@@ -175,14 +201,14 @@ export const KERNEL_ENTRIES: v.ObjectEntries = {
   pattern: PATTERN,
   output: SHAPE,
   ranges: v.optional(
-    v.record(
+    record(
       NAME,
       members('an interval such as { "min": 1, "max": 4096 }', {
         min: v.optional(whole(0, LARGEST)),
         max: v.optional(whole(1, LARGEST)),
         multipleOf: v.optional(whole(1, LARGEST)),
       }),
-      isNot("intervals by size"),
+      "intervals by size",
     ),
   ),
   grid: v.optional(NAME),
@@ -192,8 +218,8 @@ export const KERNEL_ENTRIES: v.ObjectEntries = {
   vectors: v.optional(
     v.array(
       members("a test vector", {
-        operands: v.record(NAME, TENSOR, isNot("values by operand")),
-        attributes: v.optional(v.record(NAME, v.number(isNot("a number")), isNot("numbers by attribute"))),
+        operands: record(NAME, TENSOR, "values by operand"),
+        attributes: v.optional(record(NAME, v.number(isNot("a number")), "numbers by attribute")),
         output: TENSOR,
       }),
       isNot("a list of test vectors"),
@@ -204,10 +230,10 @@ export const KERNEL_ENTRIES: v.ObjectEntries = {
 const KERNEL = members("a kernel", {
   ...KERNEL_ENTRIES,
   entry: text("the name of an exported function", /^[\w.$]{1,64}$/),
-  operands: v.record(
+  operands: record(
     NAME,
     members('an operand such as { "shape": ["...rows", "width"] }', OPERAND_ENTRIES),
-    isNot("operands by name"),
+    "operands by name",
   ),
   arguments: v.array(NAME, isNot("names of operands, sizes, attributes, output and scratch, in order")),
   scratch: v.optional(SIZE),
@@ -229,29 +255,48 @@ const FORM = isNot(
   '"wasm", core WebAssembly modules, "component", components of the world fovea:kernel, or "wgsl", shaders for WebGPU',
 );
 
+const INSIDE = "a file inside of the plugin's folder";
+const WASM = /^(?!\/)(?!.*\.\.)[\w./-]+\.wasm$/;
+const SHA256 = text("64 hexadecimal digits", /^[0-9a-f]{64}$/);
+
 const BUILT = {
   ...PLUGIN_ENTRIES,
-  builds: v.pipe(
-    v.array(
-      members("a build", {
-        features: v.array(FEATURE, isNot("a list of features")),
-        file: text("a file inside of the plugin's folder", /^(?!\/)(?!.*\.\.)[\w./-]+\.wasm$/),
-        sha256: text("64 hexadecimal digits", /^[0-9a-f]{64}$/),
-      }),
-      isNot("a list of builds"),
-    ),
-    v.minLength(1, "holds no build; one is needed."),
-  ),
+  isolation: v.optional(v.picklist(ISOLATIONS, isNot(ISOLATIONS.map((i) => JSON.stringify(i)).join(" or ")))),
 };
+
+const BUILD = { features: v.array(FEATURE, isNot("a list of features")), file: text(INSIDE, WASM), sha256: SHA256 };
+
+const builds = (entries: v.ObjectEntries) =>
+  v.pipe(
+    v.array(members("a build", entries), isNot("a list of builds")),
+    v.minLength(1, "holds no build; one is needed."),
+  );
+
+const LINKED = members("what `fovea plugin build` linked ahead", {
+  glue: members("a file with its digest", {
+    file: text(INSIDE, /^(?!\/)(?!.*\.\.)[\w./-]+\.js$/),
+    sha256: SHA256,
+  }),
+  cores: v.array(
+    members("a file with its digest", { file: text(INSIDE, WASM), sha256: SHA256 }),
+    isNot("a list of core modules"),
+  ),
+  imports: v.array(text("an interface", /^[\w:/.@-]+$/), isNot("a list of interfaces")),
+});
 
 const MODULES = members("the description of a plugin", {
   ...BUILT,
+  builds: builds(BUILD),
   form: v.literal("wasm", FORM),
   memory: members('{ "reserved": 66560 }', { reserved: whole(0, 16 << 20) }),
   kernels: v.pipe(v.array(KERNEL, isNot("a list of kernels")), v.minLength(1, "holds no kernel; one is needed.")),
 });
 
-const COMPONENTS = members("the description of a plugin", { ...BUILT, form: v.literal("component", FORM) });
+const COMPONENTS = members("the description of a plugin", {
+  ...BUILT,
+  builds: builds({ ...BUILD, linked: v.optional(LINKED) }),
+  form: v.literal("component", FORM),
+});
 
 function placeText(keys: readonly unknown[]): string {
   return keys.reduce<string>(

@@ -1,7 +1,8 @@
 /** A model's components compiled for freezing: the frozen model without its weights, and its code. */
-import type { Artifact } from "../abi/artifact.ts";
+import type { Artifact, Step, StepList } from "../abi/artifact.ts";
 import type { EncoderModel, ModelFiles, TowerSpec } from "../abi/encoder.ts";
 import { type Sandbox, sandboxOf } from "../abi/sandbox.ts";
+import { TRANSPILED_SECTION } from "../abi/transpiled.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { digestBytes } from "../core/digest.ts";
 import type { KeptDType } from "../core/dtype.ts";
@@ -46,6 +47,31 @@ const keepAll = (artifact: Artifact): Artifact => ({
 function pixelComponents(model: EncoderModel, files: ModelFiles, towers: readonly TowerSpec[]) {
   const { pixels } = towers.some((t) => t.modality === "vision") ? model.processors(files) : {};
   return pixels === undefined ? [] : cutComponents(pixels);
+}
+
+/** Foreign code that a frozen folder cannot run. @throws FoveaError `not_freezable` that names its kernel */
+function checkFreezable(digest: string, artifacts: readonly Artifact[], code: Uint8Array): void {
+  const sandbox = sandboxOf(code);
+  if (sandbox === undefined) return;
+  const stepsOf = ({ steps, weights }: StepList): readonly Step[] => [
+    ...steps,
+    ...weights.flatMap(({ prologue }) => (prologue === undefined ? [] : stepsOf(prologue))),
+  ];
+  const kernel = artifacts.flatMap(stepsOf).find((step) => step.code === digest)?.kernel ?? digest;
+  const refuse = (why: string): never => {
+    throw new FoveaError("not_freezable", `The kernel "${kernel}" of a plugin cannot be frozen: ${why}`);
+  };
+  if (sandbox.memory === "worker")
+    refuse(
+      'it is to run in a worker of its own, and a frozen model runs where there are none. Load its plugin with isolation "own-memory".',
+    );
+  if (
+    WebAssembly.Module.customSections(new WebAssembly.Module(code as Uint8Array<ArrayBuffer>), TRANSPILED_SECTION)
+      .length > 0
+  )
+    refuse(
+      "it is a component that jco's glue links, JavaScript that a frozen folder does not carry. Build it as one core module without imports, or leave its plugin out.",
+    );
 }
 
 /** @throws FoveaError `invalid_range`, `not_freezable`, and what tracing and compiling throw */
@@ -93,6 +119,7 @@ export async function compileModel(
     }),
   );
   const needed = [...new Set(artifacts.flatMap((artifact) => codeDigests(artifact)))].sort();
+  for (const digest of needed) checkFreezable(digest, artifacts, code.get(digest) ?? new Uint8Array());
   const sandboxes = needed.flatMap((digest): [string, Sandbox][] => {
     const sandbox = sandboxOf(code.get(digest) ?? new Uint8Array());
     return sandbox === undefined ? [] : [[digest, sandbox]];

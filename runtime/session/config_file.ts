@@ -1,7 +1,7 @@
 /** Configuration files (`fovea.config.ts`, `.js`, `.mjs`, `.json`) and configurations given as JSON. */
-import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import type { Host } from "../host/mod.ts";
+import type { GivenPlugin } from "./plugin_choice.ts";
 import type { FoveaConfig, NamedCompileConfig } from "./settings.ts";
 
 /** The schema library loads only where there is something to check. */
@@ -94,7 +94,7 @@ export interface Configuration {
   /** How components are compiled, the strongest first: switched off altogether, JSON, file. */
   readonly layers: readonly NamedCompileConfig[];
   /** Those of the file. */
-  readonly plugins: readonly (Plugin | string)[];
+  readonly plugins: readonly GivenPlugin[];
 }
 
 /** @throws FoveaError `invalid_options` */

@@ -1,11 +1,10 @@
 /** What configurations may hold: one schema for `createRuntime`, configuration files and the command line. */
 import * as v from "valibot";
-import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { WEIGHT_DTYPES } from "../core/dtype.ts";
 import type { RangeSpec } from "../core/range.ts";
 import { didYouMean, foundText, isObject } from "./check.ts";
-import { isPlugin } from "./plugins.ts";
+import { type GivenPlugin, pluginProblem } from "./plugin_choice.ts";
 import type { CompileConfig, CompileSettings, FoveaConfig, Granularity } from "./settings.ts";
 
 /** A value of another kind than `expected`; the place is told by whoever reports it. */
@@ -96,11 +95,17 @@ const COMPILE = members("an object such as { base: { lazy: true } }", {
   strict: v.optional(BOOLEAN),
 } satisfies Record<keyof CompileConfig, v.GenericSchema>);
 
-/** A plugin made by whichever copy of the package, or where it is found. */
-const PLUGIN = v.custom<Plugin | string>(
-  (value) => (typeof value === "string" ? value.trim() !== "" : isPlugin(value)),
-  isNot("a plugin, as definePlugin makes it, or the folder, module or package of one"),
-);
+/** A plugin made by whichever copy of the package, or where it is found, and what it is trusted with. */
+const PLUGIN = v.pipe(
+  v.unknown(),
+  v.rawCheck(({ dataset, addIssue }) => {
+    const problem = pluginProblem(dataset.value);
+    if (problem === undefined) return;
+    const { member, message } = problem;
+    const at = { type: "unknown", origin: "value", input: dataset.value, key: member, value: undefined } as const;
+    addIssue({ message, ...(member === undefined ? {} : { path: [at] }) });
+  }),
+) as unknown as v.GenericSchema<unknown, GivenPlugin>;
 
 const CONFIG = members("an object such as { compile: { base: { lazy: true } } }", {
   compile: v.optional(COMPILE),

@@ -143,12 +143,14 @@ export async function openDevice(
   tuning: TuningSource = untuned,
 ): Promise<ReopenableDevice> {
   const spec = findDevice(kind, plugins);
+  const links = new Map(plugins.flatMap((p) => [...(p.links ?? [])]));
+  const linked = links.size === 0 ? {} : { links };
   let pinned: Pick<OpenOptions, "target"> = {};
   return openReopenable(async () => {
     const probed = await probeDevice(spec, host, tuning);
     if ("unavailable" in probed)
       throw new FoveaError("device_unavailable", `The device "${kind}" is not available: ${probed.unavailable}.`);
-    const device = await spec.open(host, { target: probed.target, ...options, ...pinned });
+    const device = await spec.open(host, { target: probed.target, ...linked, ...options, ...pinned });
     // What was compiled is for the target that was found first.
     pinned = { target: device.target };
     return device;

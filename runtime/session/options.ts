@@ -1,6 +1,5 @@
 /** What `createRuntime` takes, and what it tells while it works. */
 import type { Tensor } from "../abi/encoder.ts";
-import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { WEIGHT_DTYPES, type WeightDType } from "../core/dtype.ts";
 import type { TraceSink } from "../core/trace.ts";
@@ -22,6 +21,7 @@ import {
 import { type JournalEvent, LOG_TOPICS, type LogTopic } from "./journal.ts";
 import type { NumericsOptions } from "./numerics.ts";
 import type { PackSource } from "./pack_source.ts";
+import { checkPluginsOption, type GivenPlugin } from "./plugin_choice.ts";
 import type { CompileConfig, NamedCompileConfig } from "./settings.ts";
 import type { GranularityOptions } from "./tune_granularity.ts";
 import type { RecordedSizes, TuneRangesOptions } from "./tune_ranges.ts";
@@ -70,10 +70,10 @@ export interface RuntimeOptions {
    */
   readonly handover?: boolean;
   /**
-   * Kernels, devices, encoders and ops; a text names a folder, a module or a package, as for `loadPlugin`. First-party plugins
-   * are used when left out.
+   * Kernels, devices, encoders and ops; a text names a folder, a module or a package, as for `loadPlugin`, and so does
+   * `{ plugin, isolation }`, with what its code may touch. First-party plugins are used when left out.
    */
-  readonly plugins?: readonly (Plugin | string)[];
+  readonly plugins?: readonly GivenPlugin[];
   /**
    * Where artifacts are kept: a folder (in browsers its name among what Cache storage keeps), a store of one's own, or `false`
    * for this process alone (the default).
@@ -181,7 +181,7 @@ const RUNTIME_OPTIONS: Readonly<Record<keyof RuntimeOptions, Expected>> = {
   handover: { text: "true or false", holds: (v) => typeof v === "boolean" },
   plugins: {
     text: "a list of plugins, as definePlugin makes them, or of their folders",
-    holds: (v) => Array.isArray(v) && v.every((p) => TEXT.holds(p) || (isObject(p) && TEXT.holds(p.name))),
+    holds: Array.isArray,
   },
   cache: {
     text: "a folder's path, a store (get, put and delete), or false",
@@ -288,6 +288,7 @@ function checkHandover({ device = "wasm", handover = false }: RuntimeOptions): v
 export async function checkRuntimeOptions(options: RuntimeOptions): Promise<void> {
   checkOptions("createRuntime", options, RUNTIME_OPTIONS);
   checkHandover(options);
+  if (options.plugins !== undefined) checkPluginsOption(options.plugins);
   if (options.hub !== undefined) checkHubSettings(options.hub);
   if (options.log !== undefined) checkOptions("createRuntime's `log`", options.log, LOG_OPTIONS);
   // The schema library loads only where there is something to check.

@@ -1,12 +1,13 @@
 /** Plugins that are named by a path or a package: folders with `plugin.json`, and modules that export plugins. */
+import type { Isolation } from "../abi/isolation.ts";
 import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { digestBytes } from "../core/digest.ts";
 import type { Store } from "../exec/store/store.ts";
-import type { Isolation } from "../foreign/kernel.ts";
 import type { ForeignPlugin, PluginFiles } from "../foreign/load.ts";
 import { detectHost, type Host } from "../host/mod.ts";
-import { foundText, isObject } from "./check.ts";
+import { isObject } from "./check.ts";
+import { type GivenPlugin, isChoice, isolationProblem, type Trust } from "./plugin_choice.ts";
 import { isPlugin } from "./plugins.ts";
 import { transpileSource } from "./transpile_source.ts";
 import { findWasmPack, openWasmPack, type WasmPackFiles, wasmPackDigest } from "./wasm_pack.ts";
@@ -16,10 +17,16 @@ export type PluginSource = string | ReadonlyMap<string, Uint8Array>;
 
 export interface LoadPluginOptions {
   /**
-   * What code in WebAssembly may touch: `own-memory`, copies of its operands in a memory of its own (unless given), or
-   * `shared-memory`, all of the device's memory, for code that is trusted.
+   * What code in WebAssembly may touch: `worker`, copies of its operands in a worker of its own; `own-memory`, copies in a
+   * memory of its own; `shared-memory`, all of the device's memory, for code that is trusted. Unless given, what its
+   * description asks for, which is `own-memory` at most.
    */
   readonly isolation?: Isolation;
+  /**
+   * Runs glue that a component's folder brings (`fovea plugin build` makes it), JavaScript with all that this process may do.
+   * Without it jco makes glue anew. False unless given.
+   */
+  readonly trustGlue?: boolean;
   /**
    * Where what jco made of a component is kept: a folder or store; the platform's folder for caches unless given, `false` for
    * nowhere.
@@ -92,7 +99,11 @@ async function find(
 }
 
 function filesOf(host: Host, folder: string): PluginFiles {
-  return { name: folder, read: (file) => host.readFile(`${folder}/${file}`) };
+  return {
+    name: folder,
+    read: (file) => host.readFile(`${folder}/${file}`),
+    importModule: (file) => host.importModule(`${folder}/${file}`),
+  };
 }
 
 function givenFiles(files: ReadonlyMap<string, Uint8Array>): PluginFiles {
@@ -135,25 +146,26 @@ function checkPinned(source: PluginSource, digest: string, pinned: string | unde
 /** A plugin of files with what its description says, or the plugins of a module. @throws FoveaError as {@link loadPlugin} */
 export async function openPlugin(
   source: PluginSource,
-  { isolation, cache, pinned }: OpenPluginOptions = {},
+  { isolation, trustGlue = false, cache, pinned }: OpenPluginOptions = {},
 ): Promise<ForeignPlugin | ModulePlugins> {
   const open = async (files: PluginFiles): Promise<ForeignPlugin> => {
-    const { ISOLATIONS, openForeignPlugin } = await import("../foreign/load.ts");
-    if (isolation !== undefined && !ISOLATIONS.includes(isolation)) {
-      throw new FoveaError(
-        "invalid_options",
-        `The option \`isolation\` of loadPlugin is ${foundText(isolation)}; expected ${ISOLATIONS.map((i) => `"${i}"`).join(" or ")}.`,
-      );
-    }
+    const { openForeignPlugin } = await import("../foreign/load.ts");
     const transpiling = await transpileSource(cache);
-    const opened = await openForeignPlugin(files, { isolation: isolation ?? "own-memory", transpiling });
+    const opened = await openForeignPlugin(files, { isolation, trustGlue, transpiling });
     checkPinned(source, opened.digest, pinned);
     return opened;
   };
+  const wrong = isolationProblem(isolation);
+  if (wrong !== undefined) throw new FoveaError("invalid_options", `The option \`isolation\` of loadPlugin ${wrong}`);
   if (typeof source !== "string") return open(givenFiles(source));
   const host = await detectHost();
   const found = await find(host, source);
   if ("folder" in found) return open(filesOf(host, found.folder));
+  if (isolation !== undefined)
+    throw new FoveaError(
+      "invalid_options",
+      `The plugin ${source} is JavaScript, trusted code with all that this process may do, so that there is no isolation to choose; leave \`isolation: "${isolation}"\` out, or do not load it.`,
+    );
   if ("pack" in found) {
     const digest = await wasmPackDigest(host, found.pack);
     checkPinned(source, digest, pinned);
@@ -165,6 +177,12 @@ export async function openPlugin(
   const plugins = await modulePlugins(host, found.module);
   return { form: "javascript", module: found.module, plugins, digest };
 }
+
+/** What a user trusts a plugin with, as options of {@link loadPlugin}. */
+export const trustOf = ({ isolation, trustGlue }: Trust): Trust => ({
+  ...(isolation === undefined ? {} : { isolation }),
+  ...(trustGlue === undefined ? {} : { trustGlue }),
+});
 
 /** All plugins of a source. @throws FoveaError as {@link loadPlugin} */
 export async function loadPlugins(source: PluginSource, options: LoadPluginOptions = {}): Promise<readonly Plugin[]> {
@@ -189,7 +207,12 @@ export async function loadPlugin(source: PluginSource, options: LoadPluginOption
 }
 
 /** Plugins as they are given: those that are named by a path or package are loaded. @throws FoveaError as {@link loadPlugin} */
-export async function givenPlugins(given: readonly (Plugin | string)[]): Promise<readonly Plugin[]> {
-  const lists = await Promise.all(given.map((p) => (typeof p === "string" ? loadPlugins(p) : [p])));
+export async function givenPlugins(given: readonly GivenPlugin[]): Promise<readonly Plugin[]> {
+  const lists = await Promise.all(
+    given.map((p) => {
+      if (typeof p === "string") return loadPlugins(p);
+      return isChoice(p) ? loadPlugins(p.plugin, trustOf(p)) : [p];
+    }),
+  );
   return lists.flat();
 }

@@ -1,13 +1,15 @@
 /** `fovea.lock`: the plugins that were added in a folder, each with the digest of what was checked then. */
 import { FoveaError } from "../core/diagnostics.ts";
 import type { Host } from "../host/mod.ts";
+import type { Trust } from "./plugin_choice.ts";
 
 export const LOCK_FILE = "fovea.lock";
 
 /** How a plugin comes. */
 export type PluginForm = "wasm" | "component" | "wasm-pack" | "wgsl" | "javascript";
 
-export interface LockedPlugin {
+/** The trust that it was added with, which commands keep to, is among its members. */
+export interface LockedPlugin extends Trust {
   /** Names of the plugins that it brings, with versions. */
   readonly plugins: readonly string[];
   readonly form: PluginForm;

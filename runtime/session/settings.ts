@@ -1,10 +1,10 @@
 /** How components are compiled: what a runtime was given, resolved for each component, with where each value came from. */
 import type { ComponentSpec } from "../abi/encoder.ts";
-import type { Plugin } from "../abi/plugin.ts";
 import type { KeptDType, WeightDType } from "../core/dtype.ts";
 import { DEFAULT_MAX_ARTIFACTS, type RangeSpec } from "../core/range.ts";
 import type { WeightFacts } from "../core/weight_facts.ts";
 import type { CutComponent } from "./cut_component.ts";
+import type { GivenPlugin } from "./plugin_choice.ts";
 
 /** How large a component is: every op alone, as the encoder has it, that many consecutive blocks, or all of the tower's calls. */
 export type Granularity = "op" | "block" | "tower" | number;
@@ -45,8 +45,11 @@ export interface CompileConfig extends Pick<CompileSettings, "enabled"> {
 /** What a configuration file holds. */
 export interface FoveaConfig {
   readonly compile?: CompileConfig;
-  /** What the command line uses beside the first-party plugins: plugins of a module, and folders, modules or packages by name. */
-  readonly plugins?: readonly (Plugin | string)[];
+  /**
+   * What the command line uses beside the first-party plugins: plugins of a module, folders, modules or packages by name, and
+   * `{ plugin, isolation }` with what their code may touch.
+   */
+  readonly plugins?: readonly GivenPlugin[];
 }
 
 /** The configuration as it is, with its type: for `fovea.config.ts` and editors. */

@@ -1,6 +1,6 @@
 /** Plugins of foreign kernels assembled by hand, so that tests need no compiler. */
 import { type Code, type Local, unsigned } from "../../kernels/wasm/asm/code.ts";
-import { withSandbox } from "../../runtime/abi/sandbox.ts";
+import { type Sandbox, withSandbox } from "../../runtime/abi/sandbox.ts";
 import { digestBytes } from "../../runtime/core/digest.ts";
 import { parseModule } from "../../runtime/foreign/binary/module.ts";
 import { refuserOf } from "../../runtime/foreign/binary/reader.ts";
@@ -62,12 +62,11 @@ export function moduleBytes(parts: ModuleParts): Uint8Array {
   return Uint8Array.from([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, ...content]);
 }
 
-/** A module as a device gets it: two operands of rows, how many, and their width. */
-export function emittedCode(module: Uint8Array): Uint8Array {
-  const rewritten = instrument(parseModule(module, refuserOf("a module")), { entry: "run", reserved: 0 });
+/** How a device runs modules of two operands of rows: how many there are, and their width. */
+export function rowsSandbox(memory: Sandbox["memory"]): Sandbox {
   const rows = { kind: "pointer", split: true, dtype: "f32", weight: false } as const;
-  return withSandbox(rewritten, {
-    memory: "own",
+  return {
+    memory,
     reserved: 0,
     arguments: [
       { ...rows, mode: "write" },
@@ -75,7 +74,13 @@ export function emittedCode(module: Uint8Array): Uint8Array {
       { kind: "count" },
       { kind: "word", isAttribute: false },
     ],
-  });
+  };
+}
+
+/** A module as a device gets it. */
+export function emittedCode(module: Uint8Array): Uint8Array {
+  const rewritten = instrument(parseModule(module, refuserOf("a module")), { entry: "run", reserved: 0 });
+  return withSandbox(rewritten, rowsSandbox("own"));
 }
 
 /** Description of a kernel that squares: `mul(x, x)`, rows over the grid. */
@@ -109,5 +114,19 @@ export function pluginFiles(
   return new Map([
     ["plugin.json", new TextEncoder().encode(JSON.stringify(manifest))],
     ["kernel.wasm", module],
+  ]);
+}
+
+/** A module as a device gets it, but with nothing counted: what it does without an end is seen by nobody. */
+export function uncountedModule(code: Code): Uint8Array {
+  const body = [3, ...[4, 0x7f], ...[4, 0x7d], ...[2, 0x7b], ...flat(code), 0x0b];
+  return Uint8Array.from([
+    ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+    ...section(1, [1, 0x60, 1, 0x7f, 1, 0x7f]),
+    ...section(2, [1, ...text("e"), ...text("m"), 2, 1, 1, ...unsigned(65536)]),
+    ...section(3, [1, 0]),
+    ...section(6, [1, 0x7f, 1, 0x41, 0, 0x0b]),
+    ...section(7, [2, ...text("f"), 0, 0, ...text("fuel"), 3, 0]),
+    ...section(10, [1, ...unsigned(body.length), ...body]),
   ]);
 }

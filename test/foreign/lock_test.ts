@@ -30,7 +30,7 @@ test("add pins a sound plugin, commands use it until it changes, remove takes it
       plugins: { kernel: { plugins: ["@test/foreign@1.0.0"], form: "wasm", digest } },
     });
     const used = await runCli(["plugin", "ls"], { cwd });
-    assert.match(used.stdout, /^@test\/foreign +1\.0\.0 +WebAssembly +kernel +1 kernels$/m);
+    assert.match(used.stdout, /^@test\/foreign +1\.0\.0 +WebAssembly +own-memory +kernel +1 kernels$/m);
 
     // Another module, with a description that fits it.
     write(join(cwd, "kernel"), pluginFiles(moduleBytes({ code: [squaring()], locals: [4, 4, 3] })));

@@ -22,8 +22,17 @@ export async function square(
   how: LoadPluginOptions = {},
   value: (index: number) => number = (index) => (index % 11) - 4,
 ): Promise<Outcome> {
+  return squareBy(await loadPlugin(files, how), rows, options, value);
+}
+
+/** The same with a plugin that was loaded. */
+export async function squareBy(
+  plugin: Plugin,
+  rows: number,
+  options: RuntimeOptions = {},
+  value: (index: number) => number = (index) => (index % 11) - 4,
+): Promise<Outcome> {
   const problems: string[] = [];
-  const plugin = await loadPlugin(files, how);
   const runtime = await createRuntime({
     threads: 0,
     plugins: [cheap(plugin), options.device === "webgpu" ? webgpuPlugin : wasmPlugin],
@@ -63,6 +72,21 @@ export function cheap(plugin: Plugin): Plugin {
       kernel
         .claim(...args)
         .map((offer) => ("cost" in offer ? { ...offer, cost: { flops: 0, bytes: 0, launches: 0 } } : offer)),
+  }));
+  return { ...plugin, ...(kernels === undefined ? {} : { kernels }) };
+}
+
+/** A plugin whose steps carry other code. */
+export function withCode(plugin: Plugin, code: Uint8Array): Plugin {
+  const kernels = plugin.kernels?.map((kernel) => ({
+    ...kernel,
+    claim: (...args: Parameters<typeof kernel.claim>) =>
+      kernel.claim(...args).map((offer) => {
+        if ("reason" in offer) return offer;
+        const emit: typeof offer.emit = (e) =>
+          offer.emit(Object.create(e, { step: { value: (step: object) => e.step({ ...step, code } as never) } }));
+        return { ...offer, emit };
+      }),
   }));
   return { ...plugin, ...(kernels === undefined ? {} : { kernels }) };
 }

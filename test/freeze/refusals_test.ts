@@ -1,8 +1,15 @@
 /** What `runtime.freeze` refuses before it writes anything, with figures and what would fit. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FoveaError, type FreezeOptions } from "../../mod.ts";
+import { f32, forRange, get, i32, set } from "../../kernels/wasm/asm/code.ts";
+import { FoveaError, type FreezeOptions, loadPlugin, type Plugin } from "../../mod.ts";
+import { withSandbox } from "../../runtime/abi/sandbox.ts";
+import { transpiledCode } from "../../runtime/abi/transpiled.ts";
 import { rangesOption } from "../../runtime/cli/freeze.ts";
+import { firstPartyPlugins } from "../../runtime/session/first_party.ts";
+import { i32At, moduleBytes, pluginFiles, rowsSandbox } from "../foreign/assemble.ts";
+import { argument } from "../foreign/kernels.ts";
+import { cheap, withCode } from "../foreign/square.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
 
@@ -78,4 +85,44 @@ test("ranges of the command line that say nothing are told what they may be", ()
   });
   assert.throws(() => rangesOption("batch=one"), /Expected intervals such as batch=1\.\.4 or batch=1,2\.\.8/);
   assert.throws(() => rangesOption("1..4"), /Expected a symbol and its intervals, such as batch=1\.\.4/);
+});
+
+/** A kernel that adds, taken wherever two values of one shape are added. */
+async function adding(isolation: "own-memory" | "worker"): Promise<Plugin> {
+  const [at, count] = [i32At(1), i32At(2)];
+  const byteOf = (base: number) => i32.add(argument(base), i32.shl(get(at), i32.of(2)));
+  const sum = f32.add(f32.load(byteOf(1)), f32.load(byteOf(2)));
+  const code = [
+    set(count, i32.mul(argument(3), argument(4))),
+    forRange(at, i32.of(0), get(count), 1, f32.store(byteOf(0), sum)),
+    i32.of(0),
+  ];
+  const shape = ["...rows", "width"];
+  const kernel = {
+    ...{ name: "adding", entry: "run", pattern: { op: "add", inputs: ["x", "y"] } },
+    ...{ operands: { x: { shape }, y: { shape } }, output: shape, grid: "rows", flops: "rows * width" },
+    arguments: ["output", "x", "y", "rows", "width"],
+  };
+  return cheap(await loadPlugin(pluginFiles(moduleBytes({ code }), kernel), { isolation }));
+}
+
+test("kernels of plugins that want a worker, or glue of JavaScript, are refused by their names", async () => {
+  const message = async (plugin: Plugin): Promise<string> => {
+    const plugins = [plugin, ...(await firstPartyPlugins())];
+    await using runtime = await openRuntime({ target: "wasm-simd128", threads: 0, plugins });
+    const error = await runtime.freeze(MODEL, NOWHERE, { components: ["vision"] }).catch((e: unknown) => e);
+    assert.ok(error instanceof FoveaError, String(error));
+    assert.equal(error.code, "not_freezable");
+    return error.message;
+  };
+  assert.match(
+    await message(await adding("worker")),
+    /^The kernel "@test\/foreign\/adding\/run" of a plugin cannot be frozen: it is to run in a worker of its own, .* isolation "own-memory"\.$/,
+  );
+  const glued = transpiledCode({ glue: "export function instantiate() {}", cores: new Map(), imports: [] });
+  const component = withSandbox(glued, { ...rowsSandbox("own"), component: 0 });
+  assert.match(
+    await message(withCode(await adding("own-memory"), component)),
+    /^The kernel "@test\/foreign\/adding\/run" of a plugin cannot be frozen: it is a component that jco's glue links, /,
+  );
 });

@@ -30,7 +30,8 @@ const RUNTIME_OPTIONS: readonly (readonly [unknown, RegExp])[] = [
   [{ cache: "" }, /`cache`.*""; expected a folder's path/],
   [{ compile: false }, /`compile`.*false; expected an object/],
   [{ compile: { enable: false } }, /`compile` has no setting "enable".*Did you mean "enabled"/s],
-  [{ plugins: [null] }, /`plugins`.*expected a list of plugins/],
+  [{ plugins: "x" }, /`plugins`.*expected a list of plugins/],
+  [{ plugins: [null] }, /`plugins\[0\]` is null; expected a plugin, as definePlugin makes it, the folder/],
   [{ onProgress: "x" }, /`onProgress`.*expected a function/],
   [null, /options of createRuntime must be an object; found null/],
 ];

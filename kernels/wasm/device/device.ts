@@ -13,6 +13,8 @@ import { disassemble } from "../asm/disassemble.ts";
 import { TUNED, WASM_TARGETS, wasmCapabilities } from "./capabilities.ts";
 import { compileUnshared } from "./compile_code.ts";
 import { InlineDevice } from "./inline_device.ts";
+import { mayWait } from "./isolate_channel.ts";
+import { Isolates } from "./isolates.ts";
 import { MEMORY_LIMIT } from "./memory.ts";
 import { PoolDevice } from "./pool_device.ts";
 import { hasSimd128, relaxedMultiplyAdd } from "./probe.ts";
@@ -75,20 +77,35 @@ async function open(host: DeviceHost, options: OpenOptions): Promise<Device> {
   }
   const threads = checkedThreads(host, options.threads);
   const memory = checkedMemory(options.memory);
-  if (threads === 0) return new InlineDevice(target, memory, compileUnshared, { glued: linkGlued });
   const { spawnWorker } = host;
   const absent = noWorkers(host);
+  if (threads === 0)
+    return new InlineDevice(target, memory, compileUnshared, {
+      glued: (module) => linkGlued(module, options.links),
+      isolates: isolatesOf(host),
+    });
   if (spawnWorker === undefined || absent !== undefined) {
     throw new FoveaError("no_workers", `${threads} threads were asked for, but ${absent}; use threads: 0.`);
   }
   return new PoolDevice(spawnWorker, target, threads, memory);
 }
 
+/** For kernels that the caller's thread hands to workers of their own, or why it cannot. */
+function isolatesOf(host: DeviceHost): Isolates | string {
+  const { spawnWorker } = host;
+  const absent = noWorkers(host);
+  if (spawnWorker === undefined || absent !== undefined) return absent ?? "there are no workers";
+  return mayWait()
+    ? new Isolates(spawnWorker)
+    : `this thread of ${host.name} may not wait for a worker, which \`threads\` of 1 or more leave to others`;
+}
+
 /** Code of kernels as text; of foreign ones what they may do, since their authors have the source. */
 function describeCode(code: Uint8Array): readonly string[] {
   const sandbox = sandboxOf(code);
   if (sandbox === undefined) return disassemble(code);
-  const memory = sandbox.memory === "own" ? "copies of its operands in a memory of its own" : "the device's memory";
+  const own = "copies of its operands in a memory of its own";
+  const memory = { own, worker: `${own}, in a worker of its own`, shared: "the device's memory" }[sandbox.memory];
   return [`foreign module of ${code.length} bytes with counted loops; it works on ${memory}`];
 }
 

@@ -1,5 +1,10 @@
 /** What calls of foreign code have in common: how much a call gets and may do, and views of a memory that grows. */
+import { endedBy } from "../../../runtime/abi/component.ts";
 import type { Sandbox } from "../../../runtime/abi/sandbox.ts";
+
+export const PAGE = 65536;
+/** 256 MiB: larger pieces of operands are no kernel's. */
+export const OWN_MEMORY_PAGES = 4096;
 
 /** What a call does at most beside what it declares, in instructions: half a millisecond. */
 const BASE_FUEL = 2 ** 19;
@@ -51,6 +56,33 @@ export class View {
     this.bytes = new Uint8Array(this.memory.buffer);
     this.words = new Int32Array(this.memory.buffer);
   }
+}
+
+/** Makes a memory and its views reach an address. @throws Error where that is more than a memory of its own holds */
+export function growTo(view: View, end: number): void {
+  const pages = Math.ceil(end / PAGE);
+  if (pages > OWN_MEMORY_PAGES) throw new Error(`its operands take ${end} bytes, more than a memory of its own holds`);
+  const missing = pages - view.bytes.length / PAGE;
+  if (missing > 0) view.memory.grow(missing);
+  view.reach(end);
+}
+
+/** The exports of a rewritten module. */
+export interface Entry {
+  readonly f: (table: number) => number;
+  readonly fuel: WebAssembly.Global;
+}
+
+/** Calls an entry that may end in any way. @throws Error that says how it misbehaved */
+export function callEntry({ f, fuel }: Entry, table: number, budget: number): void {
+  fuel.value = budget;
+  let status: number;
+  try {
+    status = f(table);
+  } catch (cause) {
+    throw endedBy(cause, fuel.value as number, budget);
+  }
+  if (status !== 0) throw new Error(`it returned the status ${status}`);
 }
 
 /** Releases that are remembered: a count, then address and bytes of the last of them in turn. */

@@ -1,6 +1,9 @@
 /** A device without workers: kernels run on the caller's thread, in slices. */
 
 import { noteRelease, RELEASE_WORDS } from "./foreign_call.ts";
+import type { Channel } from "./isolate_channel.ts";
+import { noIsolates } from "./isolate_refusal.ts";
+import type { Isolates } from "./isolates.ts";
 import { RECORD_WORDS } from "./launch_table.ts";
 import { type Code, type CompileCode, kernelFailure, LinearDevice, type Work } from "./linear_device.ts";
 import { LinearMemory } from "./memory.ts";
@@ -26,6 +29,8 @@ export interface InlineOptions {
   readonly sliceMs?: number;
   /** Links components by glue, which makes code; such components are refused without it. */
   readonly glued?: LinkGlued;
+  /** Workers of their own for kernels that want them, or why there are none. */
+  readonly isolates?: Isolates | string;
 }
 
 export class InlineDevice extends LinearDevice {
@@ -36,17 +41,36 @@ export class InlineDevice extends LinearDevice {
   #interrupted = false;
   readonly #sliceMs: number;
   readonly #glued: LinkGlued | undefined;
+  readonly #isolates: Isolates | string;
   #loop: InlineLoop | undefined;
 
-  constructor(target: string, bound: number, compile: CompileCode, { sliceMs = SLICE_MS, glued }: InlineOptions = {}) {
+  constructor(
+    target: string,
+    bound: number,
+    compile: CompileCode,
+    { sliceMs = SLICE_MS, glued, isolates = "there are no workers here" }: InlineOptions = {},
+  ) {
     super(target, 0, new LinearMemory(bound, false), compile);
     this.#sliceMs = sliceMs;
     this.#glued = glued;
+    this.#isolates = isolates;
   }
 
   protected async install(codes: readonly Code[]): Promise<void> {
-    for (const code of codes)
-      this.#kernels[code.index] = linkKernel(code, this.memory.memory, this.#releases, this.#glued);
+    const isolates = this.#isolates;
+    for (const { index, module, sandbox } of codes) {
+      const link = (isolate?: Channel): Kernel =>
+        linkKernel(
+          { module, ...(sandbox === undefined ? {} : { sandbox }) },
+          this.memory.memory,
+          this.#releases,
+          this.#glued,
+          isolate,
+        );
+      if (sandbox?.memory !== "worker") this.#kernels[index] = link();
+      else if (typeof isolates === "string") throw noIsolates(isolates);
+      else this.#kernels[index] = link((await isolates.start({ module, sandbox }, 1))[0]);
+    }
   }
 
   protected async execute(work: Work): Promise<void> {
@@ -60,6 +84,7 @@ export class InlineDevice extends LinearDevice {
       try {
         done = loop.advance(begin + Math.max(0, this.#sliceMs - this.#worked));
       } catch (cause) {
+        if (typeof this.#isolates !== "string") this.#isolates.reap();
         throw kernelFailure(work.kernels[loop.step], cause instanceof Error ? cause.message : String(cause), cause);
       }
       this.#worked += performance.now() - begin;
@@ -85,5 +110,6 @@ export class InlineDevice extends LinearDevice {
 
   protected async shutDown(): Promise<void> {
     this.#kernels.length = 0;
+    if (typeof this.#isolates !== "string") await this.#isolates.end();
   }
 }

@@ -4,6 +4,8 @@ import { FoveaError } from "../../../runtime/core/diagnostics.ts";
 import { codeCompiler } from "./compile_code.ts";
 import { createControl, FAILED, failureReason, MESSAGES, RELEASES, RUN, STEP, STOP, WAKE } from "./control.ts";
 import { noteRelease } from "./foreign_call.ts";
+import type { Channel } from "./isolate_channel.ts";
+import { Isolates } from "./isolates.ts";
 import { type Code, closedError, kernelFailure, LinearDevice, type Work } from "./linear_device.ts";
 import { LinearMemory } from "./memory.ts";
 import { withSharedMemory } from "./shared_import.ts";
@@ -24,6 +26,8 @@ const RESTARTS_MS = 60_000;
 
 export class PoolDevice extends LinearDevice {
   readonly #spawn: SpawnWorker;
+  /** Workers of foreign kernels that have their own. */
+  readonly #isolates: Isolates;
   #control: Int32Array<SharedArrayBuffer> = createControl();
   #workers: WorkerHandle[] = [];
   /** All code that workers have, or are about to have. */
@@ -52,6 +56,7 @@ export class PoolDevice extends LinearDevice {
   constructor(spawn: SpawnWorker, target: string, threads: number, bound: number) {
     super(target, threads, new LinearMemory(bound, true), codeCompiler(withSharedMemory));
     this.#spawn = spawn;
+    this.#isolates = new Isolates(spawn);
     this.#ready = this.#whenReady(this.#startAll());
   }
 
@@ -70,11 +75,23 @@ export class PoolDevice extends LinearDevice {
     await this.#send(codes);
   }
 
-  #send(codes: readonly Code[]): Promise<void> {
+  async #send(codes: readonly Code[]): Promise<void> {
+    const isolated = await Promise.all(codes.map((code) => this.#isolated(code)));
     const request = ++this.#request;
     const loaded = this.#expect(`loaded ${request}`);
-    this.#broadcast({ type: "load", request, codes });
+    this.#broadcast({ type: "load", request, codes: isolated });
     return loaded;
+  }
+
+  async #isolated(code: Code): Promise<Code & { readonly isolates?: readonly Channel[] }> {
+    const { module, sandbox } = code;
+    if (sandbox?.memory !== "worker") return code;
+    this.onBusy(true);
+    try {
+      return { ...code, isolates: await this.#isolates.start({ module, sandbox }, this.threads) };
+    } finally {
+      this.onBusy(false);
+    }
   }
 
   protected async execute(work: Work): Promise<void> {
@@ -122,7 +139,7 @@ export class PoolDevice extends LinearDevice {
       await Promise.race([left, late]);
       clearTimeout(timer);
     }
-    await Promise.all([this.#leaving, ...this.#workers.map((worker) => worker.terminate())]);
+    await Promise.all([this.#leaving, this.#isolates.end(), ...this.#workers.map((worker) => worker.terminate())]);
     // Of workers that were cut off before they answered, be it that they are ready.
     for (const waiting of this.#answers.values()) waiting.reject(closedError());
     this.#answers.clear();
@@ -204,7 +221,10 @@ export class PoolDevice extends LinearDevice {
     this.#current = undefined;
     const failed = Atomics.load(this.#control, FAILED);
     if (failed === 0) current?.resolve();
-    else current?.reject(kernelFailure(this.#currentKernels[failed - 1], failureReason(this.#control)));
+    else {
+      this.#isolates.reap();
+      current?.reject(kernelFailure(this.#currentKernels[failed - 1], failureReason(this.#control)));
+    }
   }
 
   /** A worker ended that nobody asked to end: what ran is lost, and what waits runs on new workers. */
@@ -224,7 +244,8 @@ export class PoolDevice extends LinearDevice {
     this.#isReady = false;
     const loads = [...this.#answers.values()];
     this.#answers.clear();
-    this.#leaving = Promise.all(workers.map((one) => one.terminate()));
+    // A kernel may be under way in a worker of its own; nobody waits for its answer any more.
+    this.#leaving = Promise.all([this.#isolates.end(), ...workers.map((one) => one.terminate())]);
     this.#ready = this.#whenReady(this.#restart());
     // Loads that were under way are among what is loaded again.
     for (const { resolve, reject } of loads) this.#ready.then(() => resolve(), reject);

@@ -16,8 +16,10 @@ export function start(port: WorkerPort): void {
 
   const load = ({ request, codes }: LoadMessage): void => {
     try {
-      for (const code of codes)
-        loop.kernels[code.index] = linkKernel(code, memory, control.subarray(RELEASES), linkGlued);
+      for (const code of codes) {
+        const isolate = code.isolates?.[worker];
+        loop.kernels[code.index] = linkKernel(code, memory, control.subarray(RELEASES), linkGlued, isolate);
+      }
       post({ type: "loaded", request });
     } catch (error) {
       post({ type: "loaded", request, error: error instanceof Error ? error.message : String(error) });

@@ -2,25 +2,31 @@
  * Foreign kernels: modules that may touch copies of their operands and nothing else, for as long as their declared work
  * allows. To the loops that call kernels they are kernels like others.
  */
-import { endedBy } from "../../../runtime/abi/component.ts";
 import type { Sandbox } from "../../../runtime/abi/sandbox.ts";
 import { type Component, componentKernel, linkLean } from "./component_kernel.ts";
-import { fuelFor, itemsOfCall, View, WORDS } from "./foreign_call.ts";
+import {
+  callEntry,
+  type Entry,
+  fuelFor,
+  growTo,
+  itemsOfCall,
+  OWN_MEMORY_PAGES,
+  PAGE,
+  View,
+  WORDS,
+} from "./foreign_call.ts";
+import { ask, type Channel } from "./isolate_channel.ts";
+import { linkIsolated } from "./isolated_component.ts";
 import type { Kernel } from "./run_loop.ts";
 
-const PAGE = 65536;
 const ALIGNMENT = 64;
-/** 256 MiB: larger pieces of operands are no kernel's. */
-const MOST_PAGES = 4096;
 
 /** Written behind every operand, and looked at after every call. */
 const GUARD = 0xa5;
 const GUARD_BYTES = 32;
 
-interface Entry {
-  readonly f: (table: number) => number;
-  readonly fuel: WebAssembly.Global;
-}
+/** Calls a module's entry with its table and what it may do. @throws Error that says how it misbehaved */
+type Call = (table: number, budget: number) => void;
 
 const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 
@@ -30,32 +36,27 @@ export type LinkGlued = (module: WebAssembly.Module) => Component | undefined;
 /**
  * A module over a device's memory, ready to be called on one worker.
  * @param releases what was released of the device's memory, as `noteRelease` writes it
+ * @param isolate where the worker is that runs it, of kernels that have one
  */
 export function linkKernel(
   { module, sandbox }: { readonly module: WebAssembly.Module; readonly sandbox?: Sandbox },
   device: WebAssembly.Memory,
   releases: Int32Array,
   glued?: LinkGlued,
+  isolate?: Channel,
 ): Kernel {
   if (sandbox === undefined) return new WebAssembly.Instance(module, { e: { m: device } }).exports.f as Kernel;
   if (sandbox.component !== undefined)
-    return componentKernel(() => glued?.(module) ?? linkLean(module), sandbox, device, releases);
-  return sandbox.memory === "own" ? ownMemoryKernel(module, device, sandbox) : sharedKernel(module, device, sandbox);
+    return componentKernel(() => linkComponent(module, glued, isolate), sandbox, device, releases);
+  if (sandbox.memory === "shared") return sharedKernel(module, device, sandbox);
+  const own = new OwnMemory(module, device, sandbox, isolate);
+  return (args, begin, end) => own.run(args, begin, end);
 }
+
+const linkComponent = (module: WebAssembly.Module, glued?: LinkGlued, isolate?: Channel): Component =>
+  isolate === undefined ? (glued?.(module) ?? linkLean(module)) : linkIsolated(isolate);
 
 const tableBytes = ({ arguments: list }: Sandbox): number => aligned(list.length * 4);
-
-/** Calls an entry that may end in any way. @throws Error that says how it misbehaved */
-function callEntry({ f, fuel }: Entry, table: number, budget: number): void {
-  fuel.value = budget;
-  let status: number;
-  try {
-    status = f(table);
-  } catch (cause) {
-    throw endedBy(cause, fuel.value as number, budget);
-  }
-  if (status !== 0) throw new Error(`it returned the status ${status}`);
-}
 
 /** Bits of the words that stand at both ends of a result before a call; no kernel writes this NaN. */
 const UNWRITTEN = 0xffc0f0ea | 0;
@@ -74,7 +75,7 @@ interface Pointer {
   at: number;
 }
 
-/** A kernel in a memory of its own: operands are copied in, results out, piece by piece of the grid. */
+/** A kernel in a memory of its own: operands are copied in, results out, piece by piece of the grid. A worker of its own may run it. */
 class OwnMemory {
   readonly #module: WebAssembly.Module;
   readonly #sandbox: Sandbox;
@@ -82,11 +83,13 @@ class OwnMemory {
   readonly #pointers: readonly Pointer[];
   /** Address of the table in its memory. */
   readonly #table: number;
+  readonly #isolate: Channel | undefined;
   #inside: View | undefined;
-  #entry: Entry | undefined;
+  #entry: Call | undefined;
 
-  constructor(module: WebAssembly.Module, device: WebAssembly.Memory, sandbox: Sandbox) {
+  constructor(module: WebAssembly.Module, device: WebAssembly.Memory, sandbox: Sandbox, isolate?: Channel) {
     this.#module = module;
+    this.#isolate = isolate;
     this.#sandbox = sandbox;
     this.#device = new View(device);
     this.#table = aligned(sandbox.reserved);
@@ -120,7 +123,7 @@ class OwnMemory {
     const flops = words[word];
     const items = itemsOfCall(end - begin, flops, itemBytes);
     const view = this.#place(items, scratch, args, words);
-    this.#entry ??= new WebAssembly.Instance(this.#module, { e: { m: view.memory } }).exports as unknown as Entry;
+    this.#entry ??= this.#link(view.memory);
     for (const own of this.#pointers) if (own.isRead && !own.split) this.#copyIn(view, own, 0, own.bytes);
     const budget = fuelFor(flops * items, wholeBytes + itemBytes * items);
     for (let item = begin; item < end; item += items) {
@@ -133,6 +136,13 @@ class OwnMemory {
         throw error;
       }
     }
+  }
+
+  #link(memory: WebAssembly.Memory): Call {
+    const isolate = this.#isolate;
+    if (isolate !== undefined) return (table, budget) => void ask(isolate, budget, [budget, table]);
+    const entry = new WebAssembly.Instance(this.#module, { e: { m: memory } }).exports as unknown as Entry;
+    return (table, budget) => callEntry(entry, table, budget);
   }
 
   /** Places operands, result and scratch for so many items, and writes the table. */
@@ -156,13 +166,11 @@ class OwnMemory {
   }
 
   #room(end: number): View {
-    const pages = Math.ceil(end / PAGE);
-    if (pages > MOST_PAGES) throw new Error(`its operands take ${end} bytes, more than a memory of its own holds`);
     const least = Math.ceil(this.#sandbox.reserved / PAGE) + 1;
-    this.#inside ??= new View(new WebAssembly.Memory({ initial: Math.max(pages, least), maximum: MOST_PAGES }));
-    const missing = pages - this.#inside.bytes.length / PAGE;
-    if (missing > 0) this.#inside.memory.grow(missing);
-    this.#inside.reach(end);
+    this.#inside ??= new View(
+      this.#isolate?.memory ?? new WebAssembly.Memory({ initial: least, maximum: OWN_MEMORY_PAGES }),
+    );
+    growTo(this.#inside, end);
     return this.#inside;
   }
 
@@ -172,7 +180,7 @@ class OwnMemory {
     view.bytes.set(this.#device.bytes.subarray(from, from + bytes), at);
   }
 
-  #call(view: View, entry: Entry, item: number, count: number, budget: number): void {
+  #call(view: View, entry: Call, item: number, count: number, budget: number): void {
     const { bytes: memory, words } = view;
     const list = this.#sandbox.arguments;
     for (let i = 0; i < list.length; i++) if (list[i].kind === "count") words[(this.#table >> 2) + i] = count;
@@ -182,7 +190,7 @@ class OwnMemory {
       if (!own.isRead && size >= 4) words[own.at >> 2] = words[(own.at + size - 4) >> 2] = UNWRITTEN;
       memory.fill(GUARD, own.at + size, own.at + size + GUARD_BYTES);
     }
-    callEntry(entry, this.#table, budget);
+    entry(this.#table, budget);
     for (const own of this.#pointers) {
       const size = own.split ? own.bytes * count : own.bytes;
       for (let guard = own.at + size; guard < own.at + size + GUARD_BYTES; guard++) {
@@ -196,11 +204,6 @@ class OwnMemory {
       this.#device.bytes.set(memory.subarray(own.at, own.at + size), to);
     }
   }
-}
-
-function ownMemoryKernel(module: WebAssembly.Module, device: WebAssembly.Memory, sandbox: Sandbox): Kernel {
-  const own = new OwnMemory(module, device, sandbox);
-  return (args, begin, end) => own.run(args, begin, end);
 }
 
 function sharedKernel(module: WebAssembly.Module, device: WebAssembly.Memory, sandbox: Sandbox): Kernel {

@@ -1,6 +1,6 @@
 /** Components that jco's glue links, for what calls kernels: values are copied out of the device's memory, results into it. */
 import { VALUE_CASES } from "../../../runtime/abi/component.ts";
-import { linkTranspiled, type TaggedValues } from "../../../runtime/abi/transpiled.ts";
+import { type GlueLinks, linkTranspiled, type TaggedValues } from "../../../runtime/abi/transpiled.ts";
 import type { Component, Values } from "./component_kernel.ts";
 
 const ARRAYS = { f32: Float32Array, i32: Int32Array, u8: Uint8Array } as const;
@@ -13,9 +13,9 @@ function tagged(values: readonly Values[], device: Uint8Array): readonly TaggedV
   });
 }
 
-/** The component in a code blob; nothing for other code. */
-export function linkGlued(module: WebAssembly.Module): Component | undefined {
-  const component = linkTranspiled(module);
+/** The component in a code blob; nothing for other code. @param links glue that needs no code made of text */
+export function linkGlued(module: WebAssembly.Module, links?: GlueLinks): Component | undefined {
+  const component = linkTranspiled(module, links);
   if (component === undefined) return undefined;
   return {
     allow: (budget) => component.allow(budget),

@@ -1,5 +1,6 @@
 /** Messages between the caller's thread and the workers of a pool. */
 import type { Sandbox } from "../../../runtime/abi/sandbox.ts";
+import type { Channel } from "./isolate_channel.ts";
 
 /** A worker's side of its messages; the host's worker entry supplies it. */
 export interface WorkerPort {
@@ -23,6 +24,8 @@ export interface LoadMessage {
     readonly index: number;
     readonly module: WebAssembly.Module;
     readonly sandbox?: Sandbox;
+    /** Of a kernel that runs in workers of its own: one for each worker of the pool. */
+    readonly isolates?: readonly Channel[];
   }[];
 }
 

@@ -1,8 +1,9 @@
 /** From a component to kernels like any other: checked, rewritten, asked what it offers. */
 import { COMPONENT_FUNCTIONS, KERNELS, RESOURCES } from "../../abi/component.ts";
 import { type Sandbox, withSandbox } from "../../abi/sandbox.ts";
-import { transpiledCode } from "../../abi/transpiled.ts";
+import { type GlueLinks, glueDigest, type Instantiate, type Transpiled, transpiledCode } from "../../abi/transpiled.ts";
 import { canonicalJson } from "../../core/canonical_json.ts";
+import { FoveaError } from "../../core/diagnostics.ts";
 import { type Module, parseModule } from "../binary/module.ts";
 import type { Feature } from "../binary/opcodes.ts";
 import { type Refuse, refuserOf } from "../binary/reader.ts";
@@ -96,12 +97,22 @@ export interface ComponentBuild {
   readonly features: readonly Feature[];
   readonly bytes: Uint8Array;
   readonly file: string;
+  /** What was linked ahead: trusted by the user, or there and not trusted. */
+  readonly linked?: LinkedAhead | "untrusted";
+}
+
+/** Glue and core modules that came with a plugin. */
+export interface LinkedAhead {
+  readonly made: Transpiled;
+  /** Of the glue, where it was imported as a module. */
+  readonly instantiate?: Instantiate;
 }
 
 /** A component that can be asked and linked on this engine, or only built into code for others. */
 interface Opened {
   readonly offers: readonly ComponentOffer[] | undefined;
   readonly code: (sandbox: Sandbox) => Uint8Array;
+  readonly links?: GlueLinks;
 }
 
 /**
@@ -117,11 +128,34 @@ function openLean(parts: ComponentParts, { features, file }: ComponentBuild): Op
   return asked(countedModule(module), [module.bytes], askedLean, { features, file });
 }
 
-/** The same of one that jco links. */
-async function openTranspiled({ bytes, features, file }: ComponentBuild, source: TranspileSource): Promise<Opened> {
+/** The same of one that jco's glue links: glue that came with it and is trusted, else glue that jco makes here. */
+async function openTranspiled(build: ComponentBuild, source: TranspileSource): Promise<Opened> {
+  const { features, file, linked } = build;
   const refuse = refuserOf(file);
-  const made = countedCores(await transpiled(bytes, source, refuse), features, refuse);
-  return asked(transpiledCode(made), [...made.cores.values()], askedTranspiled, { features, file });
+  const ahead = typeof linked === "object" ? linked : { made: await madeHere(build, source, refuse) };
+  const links: GlueLinks = new Map(
+    ahead.instantiate === undefined ? [] : [[glueDigest(ahead.made.glue), ahead.instantiate]],
+  );
+  const made = countedCores(ahead.made, features, refuse);
+  const link = (module: WebAssembly.Module): Asked => askedTranspiled(module, links);
+  return { ...asked(transpiledCode(made), [...made.cores.values()], link, { features, file }), links };
+}
+
+async function madeHere(
+  { bytes, file, linked }: ComponentBuild,
+  source: TranspileSource,
+  refuse: Refuse,
+): Promise<Transpiled> {
+  try {
+    return await transpiled(bytes, source, refuse);
+  } catch (cause) {
+    if (!(cause instanceof FoveaError) || cause.code !== "no_jco" || linked !== "untrusted") throw cause;
+    throw new FoveaError(
+      "no_jco",
+      `${file} is a component that jco links, and jco is not installed. The plugin brings glue that was made ahead, JavaScript that would run with all that this process may do: trust it with \`trustGlue: true\` or \`--trust-glue\`, or install jco, which makes its own: npm install @bytecodealliance/jco.`,
+      { cause },
+    );
+  }
 }
 
 function asked(
@@ -143,8 +177,13 @@ function asked(
  */
 export async function openComponents(
   builds: readonly ComponentBuild[],
+  memory: "own" | "worker",
   source: TranspileSource,
-): Promise<{ readonly kernels: readonly KernelManifest[]; readonly builds: readonly Build[] }> {
+): Promise<{
+  readonly kernels: readonly KernelManifest[];
+  readonly builds: readonly Build[];
+  readonly links: GlueLinks;
+}> {
   const opening = builds.map((build) => {
     const refuse = refuserOf(build.file);
     const parts = parseComponent(build.bytes, refuse);
@@ -163,11 +202,12 @@ export async function openComponents(
   const kernels = offers.map((offer) => describedKernel(offer, file));
   return {
     kernels,
+    links: new Map(opened.flatMap((o) => [...(o.links ?? [])])),
     builds: opened.map(({ code }, i) => ({
       features: builds[i].features,
       code: ({ kernel, sandbox }) =>
         code({
-          ...{ memory: "own", reserved: 0, arguments: sandbox },
+          ...{ memory, reserved: 0, arguments: sandbox },
           component: kernels.findIndex((k) => k.name === kernel.name),
         }),
     })),

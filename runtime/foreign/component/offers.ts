@@ -1,7 +1,7 @@
 /** What a component offers, asked while it is loaded: the calls `negotiate` and `offers`, lifted to descriptions of kernels. */
 import { LIST_BYTES, LinkedComponent, VALUE_CASES } from "../../abi/component.ts";
 import { ABI_VERSION } from "../../abi/plugin.ts";
-import { linkTranspiled } from "../../abi/transpiled.ts";
+import { type GlueLinks, linkTranspiled } from "../../abi/transpiled.ts";
 import { FoveaError, internal } from "../../core/diagnostics.ts";
 
 /** A record `offer` of kernels/wit. */
@@ -126,8 +126,8 @@ export function askedLean(module: WebAssembly.Module): Asked {
 }
 
 /** @throws Error where it does not link */
-export function askedTranspiled(module: WebAssembly.Module): Asked {
-  const c = linkTranspiled(module) ?? internal("glue that is none");
+export function askedTranspiled(module: WebAssembly.Module, links?: GlueLinks): Asked {
+  const c = linkTranspiled(module, links) ?? internal("glue that is none");
   c.allow(BUDGET);
   return {
     negotiate: (features) => c.call(() => c.kernels.negotiate({ abi: ABI_VERSION, features })),

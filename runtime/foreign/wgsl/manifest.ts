@@ -10,6 +10,7 @@ import {
   OPERAND_ENTRIES,
   type OperandPattern,
   PLUGIN_ENTRIES,
+  record,
   SIZE,
   text,
   whole,
@@ -82,7 +83,7 @@ const SHADER = {
   sha256: text("64 hexadecimal digits", /^[0-9a-f]{64}$/),
   entry: text("the name of a function", /^[A-Za-z]\w{0,63}$/),
   bindings: v.array(BINDING, isNot("a list of bindings")),
-  overrides: v.optional(v.record(NAME, SIZE, isNot("sizes or attributes by override"))),
+  overrides: v.optional(record(NAME, SIZE, "sizes or attributes by override")),
   dispatch: v.pipe(
     v.array(SIZE, isNot('workgroups along each axis, such as ["rows"]')),
     v.minLength(1, "is empty; it takes one to three sizes."),
@@ -96,9 +97,7 @@ const BUNDLE = members("the description of a plugin", {
   requires: v.optional(
     members("what it needs", {
       features: v.optional(WORDS),
-      limits: v.optional(
-        v.record(text("a limit of WebGPU", /^max\w+$/), whole(0, 2 ** 31 - 1), isNot("limits by name")),
-      ),
+      limits: v.optional(record(text("a limit of WebGPU", /^max\w+$/), whole(0, 2 ** 31 - 1), "limits by name")),
       dialect: v.optional(WORDS),
     }),
   ),
@@ -107,13 +106,13 @@ const BUNDLE = members("the description of a plugin", {
       members("a kernel", {
         ...KERNEL_ENTRIES,
         ...SHADER,
-        operands: v.record(
+        operands: record(
           NAME,
           members('an operand such as { "shape": ["...rows", "width"] }', {
             ...OPERAND_ENTRIES,
             prepack: v.optional(members("a prepack", { ...SHADER, elements: SIZE })),
           }),
-          isNot("operands by name"),
+          "operands by name",
         ),
       }),
       isNot("a list of kernels"),

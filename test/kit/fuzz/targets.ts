@@ -205,7 +205,7 @@ export async function openFuzzTargets(): Promise<FuzzTargets> {
         name: "a plugin",
         read: (file) => (file in changed ? Promise.resolve(changed[file]) : host.readFile(join(kernel, file))),
       },
-      { isolation: "own-memory", transpiling },
+      { isolation: "own-memory", trustGlue: false, transpiling },
     );
   const manifest = read(join(kernel, "plugin.json"));
   const good = digestBytes(read(join(kernel, module)));
