@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "b31f7e1db83385b9f17d2017d8c976fab9fb5473b53db1abcdede06074d3e1d1";
+export const SOURCE_DIGEST: string = "bafbe725198a532e321061d78bff986577415ff0f77d823fb4742df4b4883c44";
