@@ -80,25 +80,21 @@ export function blankLiterals(text: string): string {
   return out.join("");
 }
 
-const STATEMENT = /(?<![.\w$])(import|export)\s*((?:[\w$*,\s{}]|["'][^"']*["'](?=\s*as))*?)(\bfrom\s*)?(["'])/g;
+/** Behind names, which may be texts as well; literals are blank by then. */
+const FROM = /(?<![.\w$])(?:import|export)\s*(?:[\w$*,\s{}]|(["'])\s*\1)*?\bfrom\s*(["'])/g;
+const ALONE = /(?<![.\w$])import\s*(["'])/g;
 const CALL = /(?<![.\w$])import\s*\(\s*(["']?)/g;
 
 /** All imports and re-exports of a module, calls of `import()` included, in no order. */
 export function moduleImports(text: string): readonly ModuleImport[] {
   const code = blankLiterals(text);
-  const literal = (begin: number, quote: string): ModuleImport => {
-    const end = code.indexOf(quote, begin);
-    return { specifier: text.slice(begin, end), begin, end };
-  };
-  const found: ModuleImport[] = [];
-  for (const { 0: whole, 1: keyword, 2: names, 3: from, 4: quote, index } of code.matchAll(STATEMENT)) {
-    const isImport =
-      from !== undefined ? keyword === "import" || /[{*]/.test(names) : keyword === "import" && names === "";
-    if (isImport) found.push(literal(index + whole.length, quote));
-  }
-  for (const { 0: whole, 1: quote, index } of code.matchAll(CALL)) {
-    const begin = index + whole.length;
-    found.push(quote === "" ? { specifier: undefined, begin, end: begin } : literal(begin, quote));
-  }
-  return found;
+  const imports = (pattern: RegExp): ModuleImport[] =>
+    [...code.matchAll(pattern)].map((match) => {
+      const begin = match.index + match[0].length;
+      const quote = match.at(-1) ?? "";
+      if (quote === "") return { specifier: undefined, begin, end: begin };
+      const end = code.indexOf(quote, begin);
+      return { specifier: text.slice(begin, end), begin, end };
+    });
+  return [...imports(FROM), ...imports(ALONE), ...imports(CALL)];
 }

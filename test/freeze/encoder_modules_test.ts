@@ -28,7 +28,7 @@ const l = (name) => import(name);
 `;
   const found = ["./a.js", "./b.js", "fovea/nn", "./g.js", "./h.js", "./i.js", "./j.js", undefined];
   assert.deepEqual(specifiers(text), found);
-  assert.equal(text.slice(moduleImports(text)[0].begin, moduleImports(text)[0].end), "./a.js");
+  for (const { specifier, begin, end } of moduleImports(text)) assert.equal(text.slice(begin, end), specifier ?? "");
 });
 
 const LIBRARIES = new Map([
