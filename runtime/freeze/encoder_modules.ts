@@ -87,7 +87,7 @@ function replaced(text: string, replacements: readonly Replacement[]): string {
  * @throws FoveaError `not_freezable` for what edges cannot import: other packages, Node's modules, computed names, TypeScript
  */
 export async function encoderModules(host: Host, path: string, libraries: Libraries): Promise<EncoderModules> {
-  const begin = path.replaceAll("\\", "/").replace(/^(\.\/)+/, "");
+  const begin = path.replaceAll("\\", "/").replaceAll(/(?<=^|\/)(?:\.\/)+/g, "");
   const texts = new Map<string, string>();
   const used = new Set<string>();
   const read = async (file: string): Promise<void> => {

@@ -57,7 +57,7 @@ test("modules keep their places, and parts of fovea are imported from beside the
     async (folder) => {
       const { files, entry, libraries } = await encoderModules(
         await detectHost(),
-        `${folder}/dist/plugin.js`,
+        `${folder}/./dist/./plugin.js`,
         LIBRARIES,
       );
       assert.equal(entry, "dist/plugin.js");
