@@ -1,11 +1,12 @@
 // The bundled model, frozen, in workerd through miniflare (real requests), in Deno, Bun and Node: all 100 digits, the same bits
-// everywhere, kernels of files included; sizes, what the code may not use, and fovea itself without a file system. One check of
-// `npm test`; `node tools/check_edge.mjs` runs it alone.
+// everywhere, kernels of files and an encoder of someone else included; sizes, what the code may not use, and fovea itself within the limits of
+// such places. One check of `npm test`; `node tools/check_edge.mjs` runs it alone.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { buildDist } from "./build.mjs";
+import { checkOwnEncoder } from "./lib/edge_own_encoder.mjs";
+import { checkUnfrozen } from "./lib/edge_unfrozen.mjs";
 import { capture, toolCommand } from "./lib/process.mjs";
 import { at, isMain, say } from "./lib/project.mjs";
 import { dryRun, installWorkerd, startWorkerd } from "./lib/workerd.mjs";
@@ -24,8 +25,6 @@ const CODE_LIMIT = 100e3;
 const CODECS_LIMIT = 300e3;
 /** Most milliseconds that a worker's modules may take before the first request; of several starts the quickest counts. */
 const EVALUATION_MS = 50;
-/** Functions of 1 MB, compressed, are the smallest that edges take. */
-const UNFROZEN_LIMIT = 1e6;
 
 /** What places without code generation refuse, or do not have. */
 const FORBIDDEN =
@@ -231,22 +230,6 @@ async function onWorkerd(name, folder, truth) {
   }
 }
 
-/** A folder's files by http, as an edge reads a model. */
-function serveFolder(folder) {
-  const server = createServer((request, response) => {
-    try {
-      response.end(readFileSync(join(folder, new URL(request.url, "http://x").pathname)));
-    } catch {
-      response.writeHead(404).end();
-    }
-  });
-  return new Promise((resolve) => {
-    server.listen(0, "127.0.0.1", () =>
-      resolve({ url: `http://127.0.0.1:${server.address().port}/`, stop: () => server.close() }),
-    );
-  });
-}
-
 /** The example's kernel with claims that cost nothing: in its own memory the cover has better ones for small models. */
 const CHEAP = `
 import { loadPlugin } from ${JSON.stringify(at("dist/mod.js"))};
@@ -255,52 +238,6 @@ const free = (offer) => ("cost" in offer ? { ...offer, cost: { flops: 0, bytes: 
 const kernels = plugin.kernels.map((kernel) => ({ ...kernel, claim: (...given) => kernel.claim(...given).map(free) }));
 export const cheap = { ...plugin, kernels };
 `;
-
-/** fovea itself, compiler and all, where nothing may be read, written, started or asked of the system. */
-const UNFROZEN = `
-const [model, picture] = Deno.args;
-const runtime = await createRuntime({ target: "wasm-simd128", threads: 0, cache: false });
-const encoder = await runtime.load(model, { components: ["vision"] });
-const bytes = new Uint8Array(await (await fetch(picture)).arrayBuffer());
-const { image_embeds } = await encoder.encode({ images: [bytes] });
-await runtime.close();
-console.log(JSON.stringify([...image_embeds.data]));
-`;
-
-async function unfrozenOnEdges(expected) {
-  const problems = [];
-  const { url, stop } = await serveFolder(at(MODEL));
-  try {
-    for (const [name, module] of [
-      ["Deno Deploy", "dist/mod.js"],
-      ["the bundle alone", "dist/browser/fovea.js"],
-    ]) {
-      const file = join(at(FOLDER), "unfrozen.mjs");
-      writeFileSync(file, `import { createRuntime } from ${JSON.stringify(at(module))};\n${UNFROZEN}`);
-      const permissions = [
-        "run",
-        "--no-prompt",
-        "--no-check",
-        "--allow-net=127.0.0.1",
-        "--location",
-        "http://edge.invalid/",
-      ];
-      const command = [...toolCommand("deno"), ...permissions, file, url, `${url}images/${PICTURES[0]}`];
-      const { code, stdout, output } = await capture(command, { cwd: at(".") });
-      if (code !== 0) problems.push(`unfrozen, as on ${name}, it ended with code ${code}:\n${output.trimEnd()}`);
-      else if (stdout.trim() !== JSON.stringify(expected))
-        problems.push(`unfrozen, as on ${name}, it computes other bits.`);
-    }
-  } finally {
-    stop();
-  }
-  const bundle = readdirSync(at("dist/browser")).filter((name) => name.endsWith(".js"));
-  const bytes = gzipped(bundle.map((name) => at(`dist/browser/${name}`)));
-  notes.push(`unfrozen, all of the bundle: ${(bytes / 1e3).toFixed(0)} KB (gzip)`);
-  if (bytes > UNFROZEN_LIMIT)
-    problems.push(`the bundle is ${bytes} bytes, compressed; at most ${UNFROZEN_LIMIT} are allowed.`);
-  return problems;
-}
 
 export async function checkEdge() {
   await buildDist();
@@ -327,8 +264,11 @@ export async function checkEdge() {
   if (!(evaluation <= EVALUATION_MS)) {
     problems.push(`a worker's modules take ${evaluation} ms to evaluate; at most ${EVALUATION_MS} are allowed.`);
   }
-  problems.push(...(await unfrozenOnEdges(truth.pictures[0])));
-  return problems;
+  problems.push(...(await checkOwnEncoder(at(`${FOLDER}/own`))));
+  const picture = at(`${MODEL}/images/${PICTURES[0]}`);
+  const whole = await checkUnfrozen({ folder: at(FOLDER), model: MODEL, picture, expected: truth.pictures[0] });
+  notes.push(...whole.notes);
+  return [...problems, ...whole.problems];
 }
 
 export function edgeCheck() {

@@ -1,9 +1,13 @@
 // The code of frozen folders: `bun tools/edge_bundle.mjs FOLDER` writes encoder.js, a file for each encoder family and each format,
-// the chunks that they share, types, and files.json, which says what belongs together and which modules are inside. Runs on Bun
-// alone, by tools/build.mjs. The compiler, code emitters, workers and modules of Node's must not be reached.
+// the chunks that they share, types, and files.json, which says what belongs together and which modules are inside. The folder
+// `own` below it has the same for encoders of others: instead of families, what they may import of the package. Runs on Bun alone,
+// by tools/build.mjs. The compiler, code emitters, workers and modules of Node's must not be reached.
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { at } from "./lib/project.mjs";
+
+/** What encoders of others may import of the package, by subpath. */
+const LIBRARIES = { abi: "runtime/abi/mod.ts", core: "runtime/core/mod.ts", nn: "runtime/nn/mod.ts" };
 
 const FORMATS = ["png", "jpeg", "webp", "gif", "wav"];
 
@@ -45,30 +49,48 @@ function closure(outputs, file, found = new Set()) {
   return found;
 }
 
+const exportAll = (path) => `export * from ${JSON.stringify(at(path))};`;
+
 async function write(folder) {
   const all = await families();
-  const entries = new Map([
-    ["encoder", `export * from ${JSON.stringify(at("runtime/edge/mod.ts"))};`],
-    ...all.map(({ name, key }) => [
-      name,
-      `export { ${key} as plugin } from ${JSON.stringify(at(`plugins/${name}/plugin.ts`))};`,
-    ]),
-    ...FORMATS.map((name) => [name, `export * from ${JSON.stringify(at(`runtime/edge/formats/${name}.ts`))};`]),
+  const shared = [["encoder", exportAll("runtime/edge/mod.ts")]];
+  const formats = FORMATS.map((name) => [name, exportAll(`runtime/edge/formats/${name}.ts`)]);
+  const own = all.map(({ name, key }) => [
+    name,
+    `export { ${key} as plugin } from ${JSON.stringify(at(`plugins/${name}/plugin.ts`))};`,
   ]);
+  await bundle([...shared, ...own, ...formats], folder, (files) => ({
+    families: Object.fromEntries(all.map(({ name, plugin }) => [plugin, { entry: `${name}.js`, files: files(name) }])),
+  }));
+  const libraries = Object.entries(LIBRARIES);
+  await bundle(
+    [...shared, ...libraries.map(([name, path]) => [name, exportAll(path)]), ...formats],
+    join(folder, "own"),
+    (files) => ({
+      libraries: Object.fromEntries(
+        libraries.map(([name]) => [`fovea/${name}`, { entry: `${name}.js`, files: files(name) }]),
+      ),
+    }),
+  );
+  copyFileSync(at("runtime/edge/api.ts"), join(folder, "encoder_types.ts"));
+}
+
+/** Bundles entries, `[name, text]`, into a folder. */
+async function bundle(entries, folder, describe) {
   const sources = mkdtempSync(at(".build/edge_"));
   try {
     for (const [name, text] of entries) writeFileSync(join(sources, `${name}.ts`), text);
-    await bundle(
-      [...entries.keys()].map((name) => join(sources, `${name}.ts`)),
+    await bundleFiles(
+      entries.map(([name]) => join(sources, `${name}.ts`)),
       folder,
-      all,
+      describe,
     );
   } finally {
     rmSync(sources, { recursive: true, force: true });
   }
 }
 
-async function bundle(entrypoints, folder, all) {
+async function bundleFiles(entrypoints, folder, describe) {
   const { success, outputs, logs, metafile } = await Bun.build({
     entrypoints,
     ...{ target: "browser", format: "esm", minify: true, splitting: true, metafile: true },
@@ -94,12 +116,11 @@ async function bundle(entrypoints, folder, all) {
   const files = (name) => [...closure(known, `${name}.js`)].sort();
   const description = {
     encoder: files("encoder"),
-    families: Object.fromEntries(all.map(({ name, plugin }) => [plugin, { entry: `${name}.js`, files: files(name) }])),
+    ...describe(files),
     formats: Object.fromEntries(FORMATS.map((name) => [name, { files: files(name), wasm: CODECS[name] ?? [] }])),
     modules,
   };
   writeFileSync(join(folder, "files.json"), `${JSON.stringify(description)}\n`);
-  copyFileSync(at("runtime/edge/api.ts"), join(folder, "encoder_types.ts"));
 }
 
 await write(process.argv[2]);

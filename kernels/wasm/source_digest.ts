@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "16af3d9064b3ee88185e0e0552dcdd1753e49736567a17556897ba207afc8caf";
+export const SOURCE_DIGEST: string = "5fc2a2c9a5cab1e75a2b0699f8a8836b2f074f670c6902a6fb1765165fb9a1d9";

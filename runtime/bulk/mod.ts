@@ -11,10 +11,14 @@ export {
 export { type EnqueueOptions, type EnqueueReport, enqueueFiles } from "./enqueue.ts";
 export type { QueueCounts, QueuePlace } from "./queue.ts";
 export {
+  type CleanOptions,
+  type CleanReport,
+  cleanQueue,
   type DeadLetter,
   deadLetters,
   type QueueOptions,
   queueStatus,
+  removeQueue,
   retryDeadLetters,
   type WatchOptions,
   watchQueue,

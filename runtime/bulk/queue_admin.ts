@@ -1,8 +1,10 @@
-/** Looking after a queue: how far it is, its dead letters. */
+/** Looking after a queue: how far it is, its dead letters, what of it is no longer wanted. */
 
+import { FoveaError } from "../core/diagnostics.ts";
 import type { BulkProgress } from "./embed_files.ts";
 import type { OpenedQueue } from "./queue.ts";
 import { countJobs, openQueue, type QueueCounts, type QueuePlace, totalJobs } from "./queue.ts";
+import { headsKey } from "./queue_protocol.ts";
 
 export interface QueueOptions extends QueuePlace {
   readonly onProblem?: (sentence: string) => void;
@@ -50,6 +52,65 @@ export function retryDeadLetters(options: QueueOptions): Promise<number> {
     const failed = await jobs.getFailed(0, -1);
     for (const job of failed) await job.retry("failed", { resetAttemptsMade: true, resetAttemptsStarted: false });
     return failed.length;
+  });
+}
+
+export interface CleanOptions extends QueueOptions {
+  /** Removes done jobs; true unless given. */
+  readonly done?: boolean;
+  /** Removes dead letters; false unless given. */
+  readonly failed?: boolean;
+  /** Keeps jobs that ended within so many milliseconds; 0 unless given. */
+  readonly olderThanMs?: number;
+}
+
+export interface CleanReport {
+  readonly done: number;
+  readonly failed: number;
+}
+
+/** Jobs that are removed at once: the queue's server answers nobody else meanwhile. */
+const REMOVED_AT_ONCE = 1000;
+
+/**
+ * Removes what is over from a queue; results stay. A file whose job was removed can be enqueued again, and is not encoded
+ * again where its vector is in the folder of results.
+ * @throws FoveaError `missing_package`, `queue_unreachable`, `bad_usage`
+ */
+export function cleanQueue(options: CleanOptions): Promise<CleanReport> {
+  const { done = true, failed = false, olderThanMs = 0 } = options;
+  return withQueue(options, async ({ jobs }) => {
+    const remove = async (type: "completed" | "failed"): Promise<number> => {
+      for (let removed = 0; ; ) {
+        const { length } = await jobs.clean(olderThanMs, REMOVED_AT_ONCE, type);
+        removed += length;
+        if (length < REMOVED_AT_ONCE) return removed;
+      }
+    };
+    return { done: done ? await remove("completed") : 0, failed: failed ? await remove("failed") : 0 };
+  });
+}
+
+/**
+ * Removes a queue with everything that it has in Redis; results stay.
+ * @param options with `force` jobs that are not done go as well
+ * @returns what became of its jobs
+ * @throws FoveaError `queue_busy` where jobs are not done, `missing_package`, `queue_unreachable`, `bad_usage`
+ */
+export function removeQueue(options: QueueOptions & { readonly force?: boolean }): Promise<QueueCounts> {
+  const { force = false } = options;
+  return withQueue(options, async (queue) => {
+    const counts = await countJobs(queue);
+    const left = counts.waiting + counts.active + counts.delayed;
+    if (left > 0 && !force) {
+      throw new FoveaError(
+        "queue_busy",
+        `The queue "${queue.name}" has ${left} jobs that are not done; wait for them (\`fovea queue status --watch\`), or end its workers and remove it with --force.`,
+      );
+    }
+    await queue.jobs.obliterate({ force });
+    await queue.connection.del(headsKey(queue.name));
+    return counts;
   });
 }
 

@@ -10,6 +10,7 @@ import {
   nameList,
   nonEmpty,
   oneOf,
+  pluginModules,
   weightOptions,
   withCalibrationOption,
   withCommonOptions,
@@ -27,8 +28,12 @@ interface Options extends CommonOptions, CalibrationOption {
   readonly out: string;
 }
 
-/** What `--target` means here: the kernels' target. */
-const TARGETS: Readonly<Record<string, string>> = { edge: "wasm-simd128", "edge-relaxed": "wasm-relaxed" };
+/** What `--target` means here: the kernels' target. Edges test the bounds of memory in code. */
+const TARGETS: Readonly<Record<string, string>> = {
+  edge: "wasm-simd128-3x12",
+  "edge-guarded": "wasm-simd128",
+  "edge-relaxed": "wasm-relaxed",
+};
 
 function interval(text: string): readonly [number, number] {
   const found = /^(\d+)(?:\.\.(\d+))?$/.exec(text.trim());
@@ -67,7 +72,7 @@ export function freezeCommand(): Command {
   return withCalibrationOption(withCommonOptions(command))
     .addHelpText(
       "after",
-      "\n--target is edge (wasm-simd128, which runs everywhere) or edge-relaxed (workerd and Deno, faster); --memory is what the place\ngives to code, weights and runs together, 128m unless given.\n\nExamples:\n  fovea freeze ./clip --components vision --dtype int8 --target edge --out edge\n  fovea freeze ./clip --ranges batch=1..2 --formats png,jpeg,webp --out edge && cd edge && npx wrangler deploy",
+      "\n--target is edge (the same bits everywhere, for engines that test the bounds of memory in code: workerd, Deno), edge-guarded\n(the same bits, faster on Node and Bun) or edge-relaxed (workerd and Deno, faster); --memory is what the place gives to code,\nweights and runs together, 128m unless given.\n\nExamples:\n  fovea freeze ./clip --components vision --dtype int8 --target edge --out edge\n  fovea freeze ./clip --ranges batch=1..2 --formats png,jpeg,webp --out edge && cd edge && npx wrangler deploy",
     )
     .action(freeze);
 }
@@ -77,7 +82,7 @@ function targetOf(name: string | undefined): string {
   if (target !== undefined) return target;
   throw new FoveaError(
     "bad_usage",
-    `\`fovea freeze\` has the targets ${Object.keys(TARGETS).join(" and ")}, and no "${name}".`,
+    `\`fovea freeze\` has the targets ${Object.keys(TARGETS).join(", ")}, and no "${name}".`,
   );
 }
 
@@ -93,6 +98,7 @@ async function freeze(model: string, options: Options): Promise<void> {
       ...(formats === undefined ? {} : { formats }),
       ...(loadFormat === undefined ? {} : { loadFormat }),
       ...(name === undefined ? {} : { name }),
+      pluginSources: await pluginModules(options),
     });
     progress.stop();
     if (options.json === true) printJson(frozen);

@@ -214,6 +214,9 @@ export async function openRuntime(options: CommonOptions, more: RuntimeOptions =
   return { host, runtime, progress };
 }
 
+/** Source of plugins that the configuration gives as objects. */
+const CONFIGURED = "configuration";
+
 const FORMS = { wasm: "WebAssembly", component: "component", wgsl: "WGSL" } as const;
 
 /** A plugin that commands use, and where it comes from. */
@@ -247,7 +250,7 @@ async function addedPlugins(
   const listed = configured.map((p) => (isChoice(p) ? p.plugin : p));
   const all = await Promise.all(
     [...new Set([...listed, ...lock.keys(), ...named])].map(async (given): Promise<readonly ConfiguredPlugin[]> => {
-      if (typeof given !== "string") return [{ plugin: given, source: "configuration", form: "JavaScript" }];
+      if (typeof given !== "string") return [{ plugin: given, source: CONFIGURED, form: "JavaScript" }];
       const pin = lock.get(given);
       const trust = { ...trustOf(pin ?? {}), ...chosen.get(given) };
       const opened = await openPlugin(given, { pinned: pin?.digest, ...trust });
@@ -272,6 +275,12 @@ export async function configuredPlugins(
   const { plugins } = await readConfiguration(host, file);
   const own = (await firstPartyPlugins()).map((plugin) => ({ plugin, source: "fovea", form: "built in" as const }));
   return [...own, ...(await addedPlugins(host, plugins, options.plugin))];
+}
+
+/** Where plugins in JavaScript lie that are named, each once. */
+export async function pluginModules(options: Pick<CommonOptions, "config" | "plugin">): Promise<readonly string[]> {
+  const named = (await configuredPlugins(options)).filter((p) => p.form === "JavaScript" && p.source !== CONFIGURED);
+  return [...new Set(named.map((p) => p.source))];
 }
 
 /** Runs `work` with a runtime and closes it, also when it fails. */

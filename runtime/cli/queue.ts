@@ -1,5 +1,5 @@
-/** `fovea queue`: how far a queue is, its dead letters, its workers' results. */
-import { Command } from "commander";
+/** `fovea queue`: how far a queue is, its dead letters, its workers' results, what of it is no longer wanted. */
+import { Command, InvalidArgumentError } from "commander";
 import { detectHost } from "../host/mod.ts";
 import { fileProgress } from "./file_progress.ts";
 import { nonEmpty, wholeNumber } from "./options.ts";
@@ -17,6 +17,18 @@ interface FailedOptions extends QueueOptions {
   readonly most: number;
 }
 
+interface CleanOptions extends QueueOptions {
+  readonly json?: boolean;
+  readonly done?: boolean;
+  readonly failed?: boolean;
+  readonly olderThan?: number;
+}
+
+interface RemoveOptions extends QueueOptions {
+  readonly json?: boolean;
+  readonly force?: boolean;
+}
+
 interface CollectOptions {
   readonly json?: boolean;
   readonly out: string;
@@ -26,8 +38,19 @@ interface CollectOptions {
 const JSON_OPTION = ["--json", "print one JSON document on stdout and nothing else"] as const;
 const VERBOSE = ["--verbose", "stack traces with errors"] as const;
 
+const UNIT_MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** Milliseconds of `90s`, `15m`, `12h` or `7d`. */
+export function duration(text: string): number {
+  const [, count, unit] = /^(\d+)([smhd])$/.exec(text.trim()) ?? [];
+  if (unit === undefined) throw new InvalidArgumentError("Expected a time such as 90s, 15m, 12h or 7d.");
+  return Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS];
+}
+
 export function queueCommand(): Command {
-  const queue = new Command("queue").description("How far a queue is, its dead letters, and its workers' results.");
+  const queue = new Command("queue").description(
+    "How far a queue is, its dead letters, its workers' results, and removing what is over.",
+  );
   const about = (name: string, text: string): Command =>
     withQueueOptions(new Command(name).description(text))
       .option(...JSON_OPTION)
@@ -44,6 +67,18 @@ export function queueCommand(): Command {
   );
   queue.addCommand(about("retry", "Give dead letters all their attempts again.").action(retry));
   queue.addCommand(
+    about("clean", "Remove done jobs from the queue, or dead letters; results stay.")
+      .option("--done", "done jobs, which is meant unless --failed is given alone")
+      .option("--failed", "dead letters")
+      .option("--older-than <time>", "only those that ended so long ago, such as 12h or 7d", duration)
+      .action(clean),
+  );
+  queue.addCommand(
+    about("remove", "Remove the queue with everything that it has in Redis; results stay.")
+      .option("--force", "also when jobs are not done")
+      .action(remove),
+  );
+  queue.addCommand(
     new Command("collect")
       .description("Make one file, or shards, of what workers wrote into a folder: each content once.")
       .argument("<folder>", "the workers' --out")
@@ -55,7 +90,7 @@ export function queueCommand(): Command {
   );
   return queue.addHelpText(
     "after",
-    "\nExamples:\n  fovea queue status --queue redis://localhost:6379 --watch\n  fovea queue failed --queue redis://localhost:6379\n  fovea queue collect vectors --out photos.parquet",
+    "\nExamples:\n  fovea queue status --queue redis://localhost:6379 --watch\n  fovea queue failed --queue redis://localhost:6379\n  fovea queue clean --queue redis://localhost:6379 --older-than 7d\n  fovea queue collect vectors --out photos.parquet",
   );
 }
 
@@ -88,6 +123,25 @@ async function retry(options: StatusOptions): Promise<void> {
   const count = await retryDeadLetters(queuePlace(options));
   if (options.json === true) printJson({ retried: count });
   else say(`${count} jobs will be tried again`);
+}
+
+async function clean(options: CleanOptions): Promise<void> {
+  const { cleanQueue } = await import("../bulk/mod.ts");
+  const { done, failed = false, olderThan } = options;
+  const removed = await cleanQueue({
+    ...queuePlace(options),
+    ...{ done: done ?? !failed, failed },
+    ...(olderThan === undefined ? {} : { olderThanMs: olderThan }),
+  });
+  if (options.json === true) printJson(removed);
+  else say(`removed ${removed.done} done jobs and ${removed.failed} dead letters`);
+}
+
+async function remove(options: RemoveOptions): Promise<void> {
+  const { removeQueue } = await import("../bulk/mod.ts");
+  const counts = await removeQueue({ ...queuePlace(options), ...(options.force === true ? { force: true } : {}) });
+  if (options.json === true) printJson(counts);
+  else say(`removed the queue: ${countsText(counts)}`);
 }
 
 async function collect(folder: string, options: CollectOptions): Promise<void> {

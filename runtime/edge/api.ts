@@ -48,7 +48,7 @@ export interface FrozenEncodeOptions {
   readonly deadline?: number | Date;
 }
 
-/** Results under the names that Hugging Face uses. */
+/** Results under the names that Hugging Face uses; encoders that do not come with fovea may have others beside these. */
 export interface FrozenResult {
   /** [batch, projection], not normalised. */
   readonly image_embeds?: FrozenTensor;

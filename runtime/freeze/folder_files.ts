@@ -60,8 +60,11 @@ export function createEncoder(env: Env = {}): Promise<FrozenEncoder> {
 }
 `;
 
-const WORKER = `/** An example: POST a picture, or a text as text/plain, to /embed; GET /healthz says what was loaded and proven. */
-import { createEncoder, type Env, type FrozenEncoder, type FrozenResult } from "./index.ts";
+const WORKER = `/**
+ * An example: POST a picture, a text as text/plain, or a tower's own tensors as JSON ({ "name": { "shape", "data" } }) to /embed;
+ * GET /healthz says what was loaded and proven.
+ */
+import { createEncoder, type Env, type FrozenEncoder, type FrozenInputs, type FrozenResult, type FrozenTensor } from "./index.ts";
 
 let opening: Promise<FrozenEncoder> | undefined;
 
@@ -76,18 +79,32 @@ function encoderOf(env: Env): Promise<FrozenEncoder> {
   return opening;
 }
 
-const EMBEDDINGS = ["image_embeds", "text_embeds", "sentence_embedding", "pooler_output", "last_hidden_state"] as const;
+const EMBEDDINGS = ["image_embeds", "text_embeds", "sentence_embedding", "pooler_output", "last_hidden_state"];
 
 function answer(result: FrozenResult): Response {
-  const name = EMBEDDINGS.find((n) => result[n] !== undefined);
-  const tensor = name === undefined ? undefined : result[name];
+  const tensors = new Map<string, FrozenTensor>(Object.entries(result));
+  const name = [...EMBEDDINGS, ...tensors.keys()].find((n) => tensors.has(n)) ?? "";
+  const tensor = tensors.get(name);
   return Response.json({ output: name, shape: tensor?.shape, embedding: Array.from(tensor?.data ?? []) });
 }
 
+/** Tensors of f32, or of i64 where that is said. */
+function inputsOf(given: Record<string, { dtype?: "i64"; shape: number[]; data: number[] }>): FrozenInputs {
+  return Object.fromEntries(
+    Object.entries(given).map(([name, { dtype, shape, data }]) => [
+      name,
+      dtype === "i64"
+        ? { dtype, shape, data: Int32Array.from(data) }
+        : { dtype: "f32" as const, shape, data: Float32Array.from(data) },
+    ]),
+  );
+}
+
 async function embed(request: Request, encoder: FrozenEncoder): Promise<Response> {
-  const isText = request.headers.get("content-type")?.startsWith("text/") === true;
+  const type = request.headers.get("content-type") ?? "";
   try {
-    if (isText) return answer(await encoder.encode({ texts: [await request.text()] }));
+    if (type.startsWith("text/")) return answer(await encoder.encode({ texts: [await request.text()] }));
+    if (type.startsWith("application/json")) return answer(await encoder.encode(inputsOf(await request.json())));
     return answer(await encoder.encode({ images: [await request.arrayBuffer()] }));
   } catch (error) {
     const { code, message } = error as { readonly code?: string; readonly message: string };

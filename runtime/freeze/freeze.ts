@@ -92,6 +92,11 @@ function checkDevice({ device }: RuntimeParts): void {
   );
 }
 
+/** Where plugins of others lie, as far as that was said. */
+function sourcesOf({ options: own }: RuntimeParts, { pluginSources = [] }: FreezeOptions): readonly string[] {
+  return [...pluginSources, ...(own.plugins ?? []).filter((given) => typeof given === "string")];
+}
+
 async function withLogits(
   frozen: FrozenModel,
   { opened }: ModelToFreeze,
@@ -141,7 +146,7 @@ export async function freezeModel(
   if (memory.total > memory.limit) {
     throw tooLarge(opened.modelType, memory, await remedies(parts, given, options, { model, accounted }, call));
   }
-  const chosen = await chooseCode(host, opened.plugin, formats);
+  const chosen = await chooseCode(host, opened.plugin, sourcesOf(parts, options), formats);
   await proveAll(parts, model);
   const write = writer(parts, folder);
   const weights = await openCalibrated(parts, { files, model: opened.model, towers: given.towers }, options);

@@ -22,6 +22,11 @@ export interface FreezeOptions {
   readonly memory?: number;
   /** Fetched from beside the code, or part of it. */
   readonly weights?: "fetched" | "bundled";
+  /**
+   * Where plugins lie that the runtime was given as objects: modules or packages, as for `loadPlugin`. The modules of an encoder
+   * of others go into the folder.
+   */
+  readonly pluginSources?: readonly string[];
   /** Name of the deployment; made of the model's kind unless given. */
   readonly name?: string;
 }

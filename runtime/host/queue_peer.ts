@@ -9,6 +9,7 @@ export interface RedisClient {
   on(event: "error", listener: (error: Error) => void): unknown;
   hset(key: string, field: string, value: string): Promise<number>;
   hget(key: string, field: string): Promise<string | null>;
+  del(key: string): Promise<number>;
 }
 
 /** A job as the queue keeps it. */
@@ -35,6 +36,10 @@ export interface JobQueue<Data> {
   addBulk(jobs: readonly { readonly name: string; readonly data: Data; readonly opts: JobOptions }[]): Promise<unknown>;
   getJobCounts(...states: readonly string[]): Promise<Readonly<Record<string, number>>>;
   getFailed(from: number, to: number): Promise<readonly QueueJob<Data>[]>;
+  /** Removes at most `limit` jobs that ended `grace` milliseconds ago or earlier; resolves to their names. */
+  clean(grace: number, limit: number, type: "completed" | "failed"): Promise<readonly string[]>;
+  /** Removes the queue with all its jobs; without `force` it fails where jobs are under way. */
+  obliterate(options: { readonly force: boolean }): Promise<void>;
   on(event: "error", listener: (error: Error) => void): unknown;
   close(): Promise<void>;
 }

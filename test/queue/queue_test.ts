@@ -4,6 +4,7 @@ import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { readVectors } from "../../runtime/bulk/mod.ts";
+import { loadQueuePeer, type RedisClient } from "../../runtime/host/mod.ts";
 import { withFolder } from "../kit/folder.ts";
 import { runCli } from "../kit/run_cli.ts";
 import { DIGITS } from "./pictures.ts";
@@ -12,7 +13,7 @@ import { withRedis } from "./redis.ts";
 const IMAGES = join(DIGITS, "images");
 const INLINE = ["--threads", "0"];
 
-test("jobs are added once, tried again, kept as dead letters, retried; results are collected", async () => {
+test("jobs are added once, tried again, kept as dead letters, retried, removed; results are collected", async () => {
   await withFolder(async (folder) => {
     const photos = join(folder, "photos");
     mkdirSync(photos);
@@ -82,6 +83,38 @@ test("jobs are added once, tried again, kept as dead letters, retried; results a
         rows.map(({ path }) => path),
         names.map((name) => join(photos, name)),
       );
+      const keys = async (): Promise<readonly string[]> => {
+        const { Redis } = await loadQueuePeer();
+        const client = new Redis(url, { maxRetriesPerRequest: null, lazyConnect: true }) as RedisClient & {
+          keys(pattern: string): Promise<readonly string[]>;
+        };
+        await client.connect();
+        const found = await client.keys("*");
+        client.disconnect();
+        return found;
+      };
+      const jobKeys = async (): Promise<number> =>
+        (await keys()).filter((key) => /^bull:test:f[0-9a-f]{40}$/.test(key)).length;
+      const clean = (...more: string[]): Promise<object> => json(0, "queue", "clean", ...place, ...more);
+      assert.equal(await jobKeys(), 11);
+      assert.deepEqual(await clean("--older-than", "1d", "--done", "--failed"), { done: 0, failed: 0 });
+      assert.deepEqual(await clean(), { done: 8, failed: 0 });
+      assert.deepEqual(await counts(), { waiting: 0, active: 0, delayed: 0, completed: 0, failed: 3 });
+      assert.deepEqual(await clean("--failed"), { done: 0, failed: 3 });
+      assert.equal(await jobKeys(), 0);
+      // What was removed can be enqueued again, and is found in the folder of results.
+      assert.equal((await json(0, ...enqueue)).added, 11);
+      const busy = await runCli(["queue", "remove", ...place]);
+      assert.equal(busy.code, 2);
+      assert.match(busy.stderr, /The queue "test" has 11 jobs that are not done; wait for them/);
+      const again = await json(0, ...work);
+      assert.deepEqual([again.encoded, again.skipped], [0, 8]);
+      await json(0, "queue", "remove", ...place);
+      assert.deepEqual(await keys(), []);
+      await json(0, ...enqueue);
+      assert.equal((await json(0, "queue", "remove", ...place, "--force")).waiting, 11);
+      assert.deepEqual(await keys(), []);
+
       const parted = await json(0, "queue", "collect", out, "--out", all, "--shard-rows", "5");
       assert.deepEqual(
         parted.written,

@@ -25,7 +25,9 @@ const SIMD128: Capabilities = {
 };
 
 /**
- * Capabilities by target, best target first.
+ * Capabilities by target, best target first. `wasm-simd128-6x8` is for engines whose splat loads cost an instruction more,
+ * `wasm-simd128-3x12` for places where the engine tests the bounds of memory in code, which adds an instruction to every load:
+ * it has fewest loads for a multiplication of those tiles whose sums stay in registers.
  * - `simd128`: 128-bit vectors.
  * - `relaxedMadd`: `f32x4.relaxed_madd` exists, with which results may differ in the last bits between engines, and with it the
  *   other relaxed instructions, of which `i32x4.relaxed_dot_i8x16_i7x16_add_s` is used where all engines agree.
@@ -54,6 +56,7 @@ const TARGETS: Readonly<Record<string, Capabilities>> = {
   },
   "wasm-simd128": SIMD128,
   "wasm-simd128-6x8": { ...SIMD128, tileRows: 6, tileColumns: 8, tileSpread: true },
+  "wasm-simd128-3x12": { ...SIMD128, tileRows: 3, tileColumns: 12, tileTurn: 2, integerRows: 3, integerColumns: 12 },
 };
 
 /**
