@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "b31f7e1db83385b9f17d2017d8c976fab9fb5473b53db1abcdede06074d3e1d1";
+export const SOURCE_DIGEST: string = "82bc78c3e6a123cf6bf790f6716955f56f6c0dbf978bf2a88c6dcc5df871a819";
