@@ -102,25 +102,30 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
   const tuning: TuningSource = (kind, engine) => readTuning(store, kind, engine);
   const devicesOf = deviceHost(host, options.webgpu?.unsafe === true);
   const device = await openFirst(kinds, plugins, devicesOf, open, packed, tuning);
-  const journal = createJournal(options.log?.topics, options.log?.write);
-  const places = createPlaces({ device, plugins, host: devicesOf });
-  const artifacts = await createArtifacts({
-    places,
-    ops,
-    layers,
-    strict: strictly(layers),
-    journal,
-    engine: `${host.name} ${host.version} (${host.engine})`,
-    onProblem: (sentence) => options.onProblem?.(sentence),
-    store,
-    packs,
-    now: () => host.now(),
-    trace: options.trace,
-    findPlace: (place) => host.originalPlace(place),
-    today: () => Date.now(),
-  });
-  const patterns = createPatternWatch(layers, (sentence) => options.onProblem?.(sentence));
-  return new Runtime({ host, plugins, encoders, device, places, artifacts, store, ops, patterns, journal, options });
+  try {
+    const journal = createJournal(options.log?.topics, options.log?.write);
+    const places = createPlaces({ device, plugins, host: devicesOf });
+    const artifacts = await createArtifacts({
+      places,
+      ops,
+      layers,
+      strict: strictly(layers),
+      journal,
+      engine: `${host.name} ${host.version} (${host.engine})`,
+      onProblem: (sentence) => options.onProblem?.(sentence),
+      store,
+      packs,
+      now: () => host.now(),
+      trace: options.trace,
+      findPlace: (place) => host.originalPlace(place),
+      today: () => Date.now(),
+    });
+    const patterns = createPatternWatch(layers, (sentence) => options.onProblem?.(sentence));
+    return new Runtime({ host, plugins, encoders, device, places, artifacts, store, ops, patterns, journal, options });
+  } catch (error) {
+    await device.close().catch(() => undefined);
+    throw error;
+  }
 }
 
 /**

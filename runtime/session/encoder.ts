@@ -130,6 +130,8 @@ export class Encoder {
       context.check();
       return await this.#encode(inputs, options, context);
     } finally {
+      // The memory of its weights may hold anything by now.
+      if (!context.signal.aborted) this.#checkOpen();
       context.span({ kind: "request", name: "encode", begin });
       context.close();
     }
@@ -243,7 +245,7 @@ export class Encoder {
     return towerOf(this.#context, modality);
   }
 
-  /** Gives weights and buffers back. Later calls of `encode` fail. */
+  /** Gives weights and buffers back. Calls of `encode` that are under way, and later ones, reject with `closed`. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

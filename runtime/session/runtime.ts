@@ -38,6 +38,7 @@ import {
   type VerifyCacheOptions,
 } from "./options.ts";
 import { createPixelCutter, cutComponents, type PixelCutter } from "./pixels.ts";
+import { closeAll } from "./places.ts";
 import type { Quarantined } from "./quarantine.ts";
 import type { RuntimeParts } from "./runtime_parts.ts";
 import { compileLayers, dtypeOf, resolveSettings } from "./settings.ts";
@@ -94,7 +95,7 @@ export class Runtime {
   readonly #cutter: PixelCutter;
   readonly #kept: KeptWeights;
   readonly #open = new Set<{ close(): void }>();
-  #closed = false;
+  #closing: Promise<void> | undefined;
   /** Bytes in the cache that its limit was held against. */
   #tidied = 0;
 
@@ -168,10 +169,13 @@ export class Runtime {
       const context = { cutter: this.#cutter, open: this.#open, kept: this.#kept };
       const encoder = await loadModel(this.#parts, source, options, context);
       await this.#tidy();
+      if (this.#closing !== undefined) encoder.close();
+      this.#checkOpen();
       return encoder;
     } catch (error) {
-      // Whatever an abort broke off, the reason of the abort is what the caller waits for.
+      // Whatever an abort or a close broke off, that is the reason which the caller is told.
       options.signal?.throwIfAborted();
+      this.#checkOpen();
       throw error;
     }
   }
@@ -337,6 +341,8 @@ export class Runtime {
       },
     );
     this.#open.add(made);
+    if (this.#closing !== undefined) made.close();
+    this.#checkOpen();
     return made;
   }
 
@@ -404,13 +410,16 @@ export class Runtime {
     return this.#parts.artifacts.sealed;
   }
 
-  /** Closes encoders, components, workers and memory. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+  /** Closes encoders, components, workers and memory. Who calls it again waits for the same. */
+  close(): Promise<void> {
+    this.#closing ??= this.#closeAll();
+    return this.#closing;
+  }
+
+  async #closeAll(): Promise<void> {
     for (const one of [...this.#open]) one.close();
-    await this.#parts.places.close();
-    await this.#parts.device.close();
+    const { places, device } = this.#parts;
+    await closeAll([places, device]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -418,6 +427,6 @@ export class Runtime {
   }
 
   #checkOpen(): void {
-    if (this.#closed) throw new FoveaError("closed", "This runtime was closed; create another one.");
+    if (this.#closing !== undefined) throw new FoveaError("closed", "This runtime was closed; create another one.");
   }
 }
