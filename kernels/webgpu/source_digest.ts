@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "817f832a9117e87264ac5659cd1d0edfcdb857efccd4fa8123b9b01283a963cd";
+export const SOURCE_DIGEST: string = "a292395f45fba667a6e31eca2414de0c7a31bf57213baae5c27b06fcdff4e514";

@@ -141,6 +141,11 @@ export interface KernelSpec {
   readonly reads: readonly string[];
   /** True for code that may end a call at any time: what loading without it takes, such as the weights' source, stays open. */
   readonly mayFail?: boolean;
+  /**
+   * True for a kernel that reads values where they lie as f16 (`view(node).base.dtype`, on devices with the capability
+   * `halves`). All others are given a dense copy of such a value, as f32 like the node that they asked for.
+   */
+  readonly readsHalves?: boolean;
   /** Offers for subgraphs anchored at `node`. An empty list means "not my op". */
   claim(context: ClaimContext, node: Node): readonly Offer[];
 }

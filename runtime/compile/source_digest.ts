@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "c775df7f63d05d5d8c2768a1f025a6b392dfd668525b171c279a0a91cfa1266f";
+export const SOURCE_DIGEST: string = "4134c37ecb6c4c441d247400d60a20fbd5db3993f44ad92aa055af8c8ceacf37";

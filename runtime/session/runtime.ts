@@ -3,16 +3,15 @@ import type { DeviceStats } from "../abi/device.ts";
 import type { ComponentSpec, Modality, Tensor } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import type { SourcePlace } from "../core/source_place.ts";
-import { VERSION } from "../core/version.ts";
-import { cacheEntries, noteGrowth } from "../exec/cache_entries.ts";
+import { cacheEntries } from "../exec/cache_entries.ts";
 import type { PackManifest } from "../exec/pack.ts";
 import type { FreezeOptions, FrozenFolder } from "../freeze/options.ts";
 import type { ArtifactCounters, Uncompiled } from "./artifacts.ts";
 import type { CacheMiss, EntryCheck } from "./cache_admin.ts";
+import { createCacheLimit } from "./cache_limit.ts";
 import { type CompiledComponent, compileComponent } from "./component.ts";
 import { findDevice } from "./devices.ts";
 import type { Encoder } from "./encoder.ts";
-import { firstPartyPlugins } from "./first_party.ts";
 import type { EncodeInputs } from "./inputs.ts";
 import type { Recompile } from "./journal.ts";
 import { createKeptWeights, type KeptWeights } from "./kept_weights.ts";
@@ -37,7 +36,7 @@ import {
   type TuneGranularityOptions,
   type VerifyCacheOptions,
 } from "./options.ts";
-import { createPixelCutter, cutComponents, type PixelCutter } from "./pixels.ts";
+import { createPixelCutter, type PixelCutter } from "./pixels.ts";
 import { closeAll } from "./places.ts";
 import type { Quarantined } from "./quarantine.ts";
 import type { RuntimeParts } from "./runtime_parts.ts";
@@ -78,11 +77,6 @@ export interface PreparedModel {
 /** A component as `runtime.compile` takes it: tag, symbols and build; ranges and instances have defaults. */
 export type ComponentInput = Pick<ComponentSpec, "tag" | "symbols" | "build"> & Partial<ComponentSpec>;
 
-/** Most bytes of a cache unless the caller gives another number. */
-const CACHE_LIMIT = 512 * 2 ** 20;
-/** Packed weights may take this many times as much. */
-const KEPT_WEIGHTS = 8;
-
 /** A device with everything that runs on it. Made by `createRuntime`. */
 export class Runtime {
   /** Name of the JavaScript runtime: `bun`, `deno`, `node` or `browser`. */
@@ -94,15 +88,16 @@ export class Runtime {
   readonly #parts: RuntimeParts;
   readonly #cutter: PixelCutter;
   readonly #kept: KeptWeights;
+  /** Keeps the cache within its limit after something was added. */
+  readonly #tidy: () => Promise<void>;
   readonly #open = new Set<{ close(): void }>();
   #closing: Promise<void> | undefined;
-  /** Bytes in the cache that its limit was held against. */
-  #tidied = 0;
 
   constructor(parts: RuntimeParts) {
     this.#parts = parts;
     this.#cutter = createPixelCutter(parts.artifacts);
     this.#kept = createKeptWeights(parts.store, parts.options.cache);
+    this.#tidy = createCacheLimit(parts, this.#kept);
     this.host = parts.host.name;
     this.device = parts.device.kind;
     this.target = parts.device.target;
@@ -188,26 +183,8 @@ export class Runtime {
   async buildPack(source: ModelSource, folder: string, options: BuildPackOptions = {}): Promise<PackManifest> {
     this.#checkOpen();
     checkBuildPackOptions(options);
-    const { host, ops, places, options: own } = this.#parts;
-    const plugins = own.plugins === undefined ? await firstPartyPlugins() : this.#parts.plugins;
-    const opened = await openConfigured(this.#parts, source);
-    const [{ packItems }, { packFolder }, { writePack }] = await Promise.all([
-      import("./build_pack.ts"),
-      import("./pack_source.ts"),
-      import("../exec/pack.ts"),
-    ]);
-    const towers = cutTowers(this.#parts, wantedTowers(this.#parts, opened, options.components), {});
-    const { pixels } = towers.some((t) => t.modality === "vision") ? opened.model.processors(opened.files) : {};
-    const items = await packItems({
-      components: [...towers.flatMap((t) => t.components), ...(pixels === undefined ? [] : cutComponents(pixels))],
-      targets: options.targets ?? [this.target],
-      layers: compileLayers(own.compile),
-      home: places.home,
-      ...{ plugins, ops },
-      findPlace: (place) => host.originalPlace(place),
-      onCompiled: (done, total, item) => own.onProgress?.({ phase: "compile", modality: "", done, total, item }),
-    });
-    return writePack(packFolder(host, folder), items, { fovea: VERSION, model: opened.modelType });
+    const { buildModelPack } = await import("./model_pack.ts");
+    return buildModelPack(this.#parts, source, folder, options);
   }
 
   /**
@@ -245,17 +222,6 @@ export class Runtime {
       options.onChecked?.(check);
     }
     return checks;
-  }
-
-  /** Keeps the cache within its limit after something was added. */
-  async #tidy(): Promise<void> {
-    const { store, artifacts, options } = this.#parts;
-    const limit = options.cacheLimit ?? CACHE_LIMIT;
-    await this.#kept.tidy(limit * KEPT_WEIGHTS);
-    const added = artifacts.counters.storedBytes - this.#tidied;
-    if (added === 0) return;
-    this.#tidied += added;
-    await noteGrowth(store, added, limit);
   }
 
   /**

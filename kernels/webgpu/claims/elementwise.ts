@@ -89,6 +89,7 @@ export const ELEMENTWISE_KERNEL: KernelSpec = {
   name: "elementwise",
   device: "webgpu",
   reads: [],
+  readsHalves: true,
   claim: (context, node): readonly Offer[] => {
     if (node.op === "constant" && context.isOutput(node))
       return [claimChain(context, node, { constant: node.attributes.value as number }, [], [node])];

@@ -293,6 +293,7 @@ export const MATMUL_KERNEL: KernelSpec = {
   name: NAME,
   device: "webgpu",
   reads: ["subgroupMatrix"],
+  readsHalves: true,
   claim: (context, node): readonly Offer[] => {
     if (node.op === "matmul") return [claimProduct(context, withoutEpilogue(node))];
     if (context.kind(node) !== "elementwise" || (node.dtype !== "f32" && node.op !== "narrow")) return [];
