@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "4134c37ecb6c4c441d247400d60a20fbd5db3993f44ad92aa055af8c8ceacf37";
+export const SOURCE_DIGEST: string = "e15709b931cdb44ef6b132fc34cbb9a12ec6129b23a6737f21a8593bda3a7e87";
