@@ -21,7 +21,7 @@ import { openDevices } from "./session/open_devices.ts";
 import { checkRuntimeOptions, type RuntimeOptions } from "./session/options.ts";
 import { openPackSource } from "./session/pack_source.ts";
 import { createPatternWatch } from "./session/patterns.ts";
-import { createPlaces } from "./session/places.ts";
+import { closeAll, createPlaces } from "./session/places.ts";
 import { givenPlugins } from "./session/plugin_files.ts";
 import { checkPlugins } from "./session/plugins.ts";
 import { Runtime } from "./session/runtime.ts";
@@ -119,28 +119,33 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
     (kind) => findDevice(kind, plugins).targets,
     (some, how) => openFirst(some, plugins, devicesOf, how, packed, tuning),
   );
-  const journal = createJournal(options.log?.topics, options.log?.write);
   const beside = interim === undefined ? [] : [interim];
-  const places = createPlaces({ device, beside, plugins, host: devicesOf });
-  const artifacts = await createArtifacts({
-    places,
-    ops,
-    layers,
-    strict,
-    journal,
-    engine: `${host.name} ${host.version} (${host.engine})`,
-    onProblem,
-    store,
-    packs,
-    now: () => host.now(),
-    trace: options.trace,
-    findPlace: (place) => host.originalPlace(place),
-    today: () => Date.now(),
-  });
-  const patterns = createPatternWatch(layers, onProblem);
-  return new Runtime({
-    ...{ host, plugins, encoders, device, interim, places, artifacts, store, ops, patterns, journal, options },
-  });
+  try {
+    const journal = createJournal(options.log?.topics, options.log?.write);
+    const places = createPlaces({ device, beside, plugins, host: devicesOf });
+    const artifacts = await createArtifacts({
+      places,
+      ops,
+      layers,
+      strict,
+      journal,
+      engine: `${host.name} ${host.version} (${host.engine})`,
+      onProblem,
+      store,
+      packs,
+      now: () => host.now(),
+      trace: options.trace,
+      findPlace: (place) => host.originalPlace(place),
+      today: () => Date.now(),
+    });
+    const patterns = createPatternWatch(layers, onProblem);
+    return new Runtime({
+      ...{ host, plugins, encoders, device, interim, places, artifacts, store, ops, patterns, journal, options },
+    });
+  } catch (error) {
+    await closeAll([device, ...beside]).catch(() => undefined);
+    throw error;
+  }
 }
 
 /**

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "5fc2a2c9a5cab1e75a2b0699f8a8836b2f074f670c6902a6fb1765165fb9a1d9";
+export const SOURCE_DIGEST: string = "be5e60cd47c5c84fdead075789e67a43fa2b1f7a35d9757bc078513f7012727d";

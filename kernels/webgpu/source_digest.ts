@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "05cf5742a7dd210c6ac81104b785d17a503a5d4b1f3d05c1af7e099c1d416e5f";
+export const SOURCE_DIGEST: string = "b93f1cdea758ef7f969d7b8d4273eeeba9507c332caff91e8fd85dca90875f05";

@@ -4,6 +4,7 @@ import type { DType, HalfDType } from "../core/dtype.ts";
 import type { Fill } from "../core/fill.ts";
 import type { RowBlocks } from "../core/row_blocks.ts";
 
+/** Number of the format that artifacts are written in. */
 export const ARTIFACT_FORMAT = 1;
 
 /** Where a step's operand lies: a port, a prepacked weight, or a scratch slot of the arena. */

@@ -1,6 +1,7 @@
 /** Reading `config.json`: typed fields with defaults; every error names the field, what it holds and what was expected. */
 import { FoveaError } from "../core/diagnostics.ts";
 
+/** Bounds of a number in a configuration, inclusive. */
 export interface NumberBounds {
   readonly min?: number;
   readonly max?: number;

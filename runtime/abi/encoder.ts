@@ -17,6 +17,7 @@ export interface Tensor {
   readonly data: Float32Array | Int32Array | Uint8Array;
 }
 
+/** Tensors by name. */
 export type Tensors = Readonly<Record<string, Tensor>>;
 
 /** How a component would be compiled: the settings that were resolved for it. */
@@ -77,6 +78,7 @@ export interface Plan {
   readonly results: Readonly<Record<string, string>>;
 }
 
+/** What a tower encodes. */
 export type Modality = "vision" | "text" | "audio";
 
 /** What the memory of a run grows with. */
@@ -122,8 +124,10 @@ export interface TowerSpec {
   readonly example: (options: ExampleOptions) => Tensors;
 }
 
+/** A size of an example. */
 export type ExampleSize = "size" | "grid" | "tokens" | "seconds";
 
+/** What an example is asked to be. */
 export interface ExampleOptions {
   readonly batch: number;
   /** Pixels: height, width. */
@@ -162,6 +166,7 @@ export interface VideoTiming {
   readonly fps?: number;
 }
 
+/** What turns videos into the inputs of the vision tower. */
 export interface VideoProcessor {
   /** Indices of the frames that the model looks at, ascending; the others are not kept. */
   readonly sample: (timing: VideoTiming) => readonly number[];
@@ -174,6 +179,7 @@ export interface PixelPlan extends PixelInput {
   readonly tensors: Tensors;
 }
 
+/** What turns pictures, recordings, videos and texts into tensors. */
 export interface Processors {
   /** Pixels to the vision tower's inputs, computed on the caller's thread. */
   readonly images?: (images: readonly PixelImage[]) => Tensors;
@@ -199,6 +205,7 @@ export interface CheckpointScalar {
 /** How image-text logits become probabilities: over all labels together, or for each label by itself. */
 export type Scoring = "softmax" | "sigmoid";
 
+/** A model of an encoder, by its configuration. */
 export interface EncoderModel {
   readonly towers: readonly TowerSpec[];
   /** Prefixes under which published checkpoints keep the encoder's tensors; "" first. */
@@ -214,6 +221,7 @@ export interface EncoderModel {
   readonly scoring?: Scoring;
 }
 
+/** An encoder: which models it is for, and what they are made of. */
 export interface EncoderSpec {
   readonly name: string;
   /** `model_type` values served. */

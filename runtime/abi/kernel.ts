@@ -18,6 +18,7 @@ export interface View {
   readonly strides: readonly Dim[];
 }
 
+/** What a kernel may ask about the graph while it claims. */
 export interface ClaimContext {
   readonly graph: Graph;
   readonly box: Box;
@@ -30,6 +31,7 @@ export interface ClaimContext {
   view(node: Node): View;
 }
 
+/** A value that a claim reads, and how. */
 export interface Operand {
   readonly node: Node;
   readonly access: Access;
@@ -42,6 +44,7 @@ export interface Cost {
   readonly launches: number;
 }
 
+/** What a kernel would do for a subgraph, and its cost. */
 export interface Claim {
   readonly kernel: string;
   /** Covered nodes; all but `output` must have no user outside. */
@@ -54,6 +57,7 @@ export interface Claim {
   readonly emit: (e: EmitContext) => void;
 }
 
+/** Why a kernel does not take a node, as a sentence. */
 export interface Refusal {
   readonly kernel: string;
   readonly node: Node;
@@ -61,8 +65,10 @@ export interface Refusal {
   readonly reason: string;
 }
 
+/** A kernel's answer for a node. */
 export type Offer = Claim | Refusal;
 
+/** Tells refusals from claims. */
 export function isRefusal(offer: Offer): offer is Refusal {
   return "reason" in offer;
 }
@@ -72,6 +78,7 @@ export interface Place {
   readonly id: number;
 }
 
+/** Where an operand lies while its claim is emitted: strides and offset in elements. */
 export interface OperandPlace {
   readonly place: Place;
   /** Elements. */
@@ -80,10 +87,12 @@ export interface OperandPlace {
   readonly strides: readonly Dim[];
 }
 
+/** An argument word of a step: an address, or a size. */
 export type Arg =
   | { readonly place: Place /** Bytes. */; readonly offset: Dim; readonly mode: "read" | "write" }
   | { readonly size: Dim };
 
+/** One launch of code. */
 export interface EmittedStep {
   readonly name: string;
   readonly code: Uint8Array;
@@ -120,6 +129,7 @@ export interface PackedLayout {
   readonly pack: (source: Place, destination: Place) => EmittedStep;
 }
 
+/** What a claim is given while it is emitted. */
 export interface EmitContext {
   readonly box: Box;
   /** Operand by position in `claim.operands`. */
@@ -133,6 +143,7 @@ export interface EmitContext {
   step(step: EmittedStep): void;
 }
 
+/** A kernel: what it claims on a kind of device. */
 export interface KernelSpec {
   readonly name: string;
   /** Device kind. */
@@ -141,6 +152,11 @@ export interface KernelSpec {
   readonly reads: readonly string[];
   /** True for code that may end a call at any time: what loading without it takes, such as the weights' source, stays open. */
   readonly mayFail?: boolean;
+  /**
+   * True for a kernel that reads values where they lie as f16 (`view(node).base.dtype`, on devices with the capability
+   * `halves`). All others are given a dense copy of such a value, as f32 like the node that they asked for.
+   */
+  readonly readsHalves?: boolean;
   /** Offers for subgraphs anchored at `node`. An empty list means "not my op". */
   claim(context: ClaimContext, node: Node): readonly Offer[];
 }

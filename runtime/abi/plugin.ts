@@ -10,6 +10,7 @@ import type { GlueLinks } from "./transpiled.ts";
 /** Version of this contract. A plugin states the one it was written for. */
 export const ABI_VERSION = 1;
 
+/** What a package brings: devices, kernels, encoders, ops, and work on whole pictures. */
 export interface Plugin {
   readonly name: string;
   readonly version: string;

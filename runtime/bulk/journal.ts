@@ -105,7 +105,12 @@ export async function openJournal(host: Host, path: string, head: VectorHead, at
     await file.sync();
     end += bytes.length;
   };
-  if (at === 0) await write([frameOf(host, headText(head), new Float32Array())]);
+  try {
+    if (at === 0) await write([frameOf(host, headText(head), new Float32Array())]);
+  } catch (error) {
+    await file.close().catch(() => undefined);
+    throw error;
+  }
   return {
     append: (entries) => write(entries.map(({ row, vector }) => frameOf(host, JSON.stringify(row), vector))),
     close: () => file.close(),

@@ -1,4 +1,5 @@
 /** Where vectors go as they come: a journal first, from which files of vectors are made. */
+import { FoveaError } from "../core/diagnostics.ts";
 import type { Host } from "../host/mod.ts";
 import { isThere } from "./durable.ts";
 import { writeVectors } from "./formats/format.ts";
@@ -47,6 +48,7 @@ export class VectorSink {
   #journal: JournalWriter | undefined;
   #working: Promise<void> | undefined;
   #failure: { readonly error: unknown } | undefined;
+  #closed = false;
   readonly #written: string[] = [];
 
   private constructor(options: VectorSinkOptions, entries: readonly VectorEntry[], journalBytes: number) {
@@ -76,10 +78,15 @@ export class VectorSink {
     return this.#written;
   }
 
-  /** Resolves when the vector would survive a power cut. @throws FoveaError `file.no_space` and others of files */
+  /**
+   * Resolves when the vector would survive a power cut.
+   * @throws FoveaError `file.no_space` and others of files; `closed` after {@link finish} and {@link close}
+   */
   append(row: FileRow, vector: Float32Array): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) return reject(this.#failure.error);
+      // Its journal would be begun anew, over what lies in it.
+      if (this.#closed) return reject(new FoveaError("closed", `${row.path} was encoded after its run had ended.`));
       this.#pending.push({ entry: { row, vector }, resolve, reject });
       this.#working ??= this.#work();
     });
@@ -131,6 +138,7 @@ export class VectorSink {
 
   /** Makes the last file. Nothing may be appended afterwards. */
   async finish(): Promise<void> {
+    this.#closed = true;
     await this.#working;
     if (this.#failure !== undefined) throw this.#failure.error;
     const { host, pathOf } = this.#options;
@@ -140,6 +148,7 @@ export class VectorSink {
 
   /** Leaves the journal for the next run, or deletes an empty one. */
   async close(empty = false): Promise<void> {
+    this.#closed = true;
     await this.#working;
     await this.#journal?.close();
     this.#journal = undefined;

@@ -215,8 +215,13 @@ class BulkWorker {
     const encoder = await openFileEncoder(this.#runtime, head, calibration === undefined ? {} : { calibration });
     const own = `${folder}/${crypto.randomUUID()}.${format}`;
     const pathOf = (number: number): string => shardPath(own, number);
-    const sink = await VectorSink.open({ host: this.#host, head, pathOf, first: 0, shardRows });
-    return { encoder, sink, known };
+    try {
+      const sink = await VectorSink.open({ host: this.#host, head, pathOf, first: 0, shardRows });
+      return { encoder, sink, known };
+    } catch (error) {
+      encoder.close();
+      throw error;
+    }
   }
 
   async #opened(): Promise<readonly Target[]> {

@@ -48,6 +48,8 @@ export interface Offers {
   claimsFor(node: Node): readonly Claim[];
   /** True when a claim covers the node, alone or with others. */
   isCovered(node: Node): boolean;
+  /** True for a claim whose kernel reads values where they lie as f16. */
+  readsHalves(claim: Claim): boolean;
   readonly refusals: readonly Refusal[];
 }
 
@@ -104,12 +106,16 @@ export function collectOffers(graph: Graph, options: CoverOptions): Offers {
   const context = createClaimContext(graph, options);
   const byOutput = new Map<Node, Claim[]>();
   const covered = new Set<Node>();
+  const halves = new Set<Claim>();
   const asked = new Set<Node>();
   const refusals: Refusal[] = [];
   const isFree = (n: Node): boolean => n.op === "input" || (context.isWeight(n) && !context.isOutput(n));
   const ask = (node: Node): void => {
     asked.add(node);
-    for (const offer of options.kernels.flatMap((k) => k.claim(context, node))) {
+    const offered = options.kernels.flatMap((kernel) =>
+      kernel.claim(context, node).map((offer) => ({ kernel, offer })),
+    );
+    for (const { kernel, offer } of offered) {
       if (isRefusal(offer)) {
         refusals.push(offer);
         continue;
@@ -121,6 +127,7 @@ export function collectOffers(graph: Graph, options: CoverOptions): Offers {
       }
       const list = byOutput.get(offer.output) ?? [];
       list.push(offer);
+      if (kernel.readsHalves === true) halves.add(offer);
       byOutput.set(offer.output, list);
       for (const n of offer.covers) covered.add(n);
     }
@@ -135,6 +142,7 @@ export function collectOffers(graph: Graph, options: CoverOptions): Offers {
       return byOutput.get(node) ?? [];
     },
     isCovered: (node) => covered.has(node),
+    readsHalves: (claim) => halves.has(claim),
     refusals,
   };
 }
@@ -167,8 +175,10 @@ export function coverGraph(offers: Offers, options: CoverOptions): Cover {
   const below = postDominated(nodes, context.users, context.isOutput);
 
   const operandNode = (claim: Claim, i: number): Node => {
-    const o = claim.operands[i];
-    return o.access === "dense" && !isDense(view(o.node)) ? options.contiguous(o.node) : o.node;
+    const { access, node } = claim.operands[i];
+    const seen = view(node);
+    const isWide = seen.base.dtype === node.dtype || offers.readsHalves(claim);
+    return isWide && (access === "strided" || isDense(seen)) ? node : options.contiguous(node);
   };
   const predicted = (claim: Claim): number => predictSeconds(claim, graph.symbols, options.capabilities);
   const copySeconds = (claim: Claim): number => {

@@ -1,6 +1,7 @@
 /** The errors that users see, and the one for invariants of our own. */
 import { placeText, type SourcePlace } from "./source_place.ts";
 
+/** What an error says beside its code and sentence. */
 export interface FoveaErrorOptions {
   readonly cause?: unknown;
   /** What the command line exits with: 1 a check failed, 2 bad usage or input (the default). */

@@ -18,6 +18,7 @@ export type Box = Readonly<Record<string, Interval>>;
 /** Values by symbol name. */
 export type Bindings = Readonly<Record<string, number>>;
 
+/** What an atom is: a symbol, or an integer function of two dims. */
 export type AtomKind = "symbol" | "floor_div" | "mod" | "max" | "min";
 
 /** An indivisible factor of a term. For `symbol`, `name` is set; for the others `a` and `b`. */
@@ -41,7 +42,9 @@ export interface DimExpression {
   readonly key: string;
 }
 
+/** A size: a whole number, or a canonical expression over symbols. */
 export type Dim = number | DimExpression;
+/** Sizes of all axes, outermost first. */
 export type Shape = readonly Dim[];
 
 const atomsKey = (atoms: readonly Atom[]): string => atoms.map((a) => a.key).join("*");
@@ -51,10 +54,12 @@ export function dimKey(d: Dim): string {
   return typeof d === "number" ? String(d) : d.key;
 }
 
+/** Whether two dims are equal for all values of their symbols. */
 export function dimEquals(a: Dim, b: Dim): boolean {
   return a === b || dimKey(a) === dimKey(b);
 }
 
+/** Whether two shapes have as many axes and equal sizes. */
 export function shapeEquals(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((d, i) => dimEquals(d, b[i]));
 }
@@ -96,11 +101,13 @@ export function symbol(name: string): Dim {
   return fromAtom({ kind: "symbol", name, key: name });
 }
 
+/** The sum, canonical; of nothing 0. */
 export function add(...dims: readonly Dim[]): Dim {
   if (dims.every((d) => typeof d === "number")) return dims.reduce((a, b) => a + b, 0);
   return fromTerms(dims.flatMap((d) => termsOf(d)));
 }
 
+/** The product, canonical; of nothing 1. */
 export function mul(...dims: readonly Dim[]): Dim {
   let factor = 1;
   const symbolic: DimExpression[] = [];
@@ -124,6 +131,7 @@ export function mul(...dims: readonly Dim[]): Dim {
   return fromTerms(terms);
 }
 
+/** a - b. */
 export function sub(a: Dim, b: Dim): Dim {
   return add(a, mul(-1, b));
 }
@@ -181,16 +189,19 @@ function symmetricAtom(kind: "max" | "min", a: Dim, b: Dim): Dim {
   return dimKey(a) < dimKey(b) ? binaryAtom(kind, a, b) : binaryAtom(kind, b, a);
 }
 
+/** The larger of two dims. */
 export function max(a: Dim, b: Dim): Dim {
   if (typeof a === "number" && typeof b === "number") return Math.max(a, b);
   return dimEquals(a, b) ? a : symmetricAtom("max", a, b);
 }
 
+/** The smaller of two dims. */
 export function min(a: Dim, b: Dim): Dim {
   if (typeof a === "number" && typeof b === "number") return Math.min(a, b);
   return dimEquals(a, b) ? a : symmetricAtom("min", a, b);
 }
 
+/** Number of elements of a shape; of a scalar 1. */
 export function product(shape: Shape): Dim {
   return mul(...shape);
 }
@@ -341,6 +352,7 @@ export function symbolsOf(d: Dim, into: Set<string> = new Set()): Set<string> {
 /** Plain data form: a number, or terms of `[coefficient, ...atoms]`; an atom is a name or `[kind, a, b]`. */
 export type DimData = number | readonly (readonly (number | string | readonly [string, DimData, DimData])[])[];
 
+/** A dim as plain data, for artifacts; {@link dimFromData} is the inverse. */
 export function dimToData(d: Dim): DimData {
   if (typeof d === "number") return d;
   return d.terms.map((t) => [
@@ -367,6 +379,7 @@ export function evaluateData(data: DimData, bindings: Bindings): number {
   return sum;
 }
 
+/** The inverse of {@link dimToData}. */
 export function dimFromData(data: DimData): Dim {
   if (typeof data === "number") return data;
   const terms = data.map((row) => {

@@ -2,6 +2,7 @@
 import { internal } from "./diagnostics.ts";
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "./half.ts";
 
+/** Types of elements. */
 export type DType = "f32" | "f16" | "bf16" | "i64" | "i32" | "u8" | "i8" | "bool";
 
 /** Float types of two bytes. */
@@ -13,6 +14,7 @@ export type WeightDType = "f32" | HalfDType | "int8";
 /** How the weights of a component are kept: `int8` also with what a calibration tells of the other side. */
 export type KeptDType = WeightDType | "int8-calibrated";
 
+/** Types that weights can be kept in. */
 export const WEIGHT_DTYPES: readonly WeightDType[] = ["f32", "f16", "bf16", "int8"];
 
 /** Bytes of one element. */
@@ -42,6 +44,7 @@ export interface DTypeArrays {
   readonly bool: Uint8Array;
 }
 
+/** Arrays of elements by type. */
 export type DTypeArray = DTypeArrays[DType];
 
 const VIEWS: { readonly [T in DType]: new (b: ArrayBufferLike, at: number, length: number) => DTypeArrays[T] } = {

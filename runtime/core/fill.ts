@@ -2,6 +2,7 @@
 import { f32ToF16, roundToHalf } from "./half.ts";
 import { fillHash, hashStream } from "./random.ts";
 
+/** Made-up contents that follow from a seed. */
 export type Fill =
   /** f32, evenly distributed over -scale..scale. */
   | { readonly kind: "uniform"; readonly seed: number; readonly scale: number }

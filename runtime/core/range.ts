@@ -20,6 +20,7 @@ export interface RangeList {
 /** A division, or `"open"`: one range in which every symbol is 1..2^31 - 1. */
 export type RangeSpec = RangeList | "open";
 
+/** How ranges become boxes. */
 export interface RangeOptions {
   readonly tag: string;
   readonly maxArtifacts?: number;
@@ -27,6 +28,7 @@ export interface RangeOptions {
   readonly relations?: readonly Relation[];
 }
 
+/** Most artifacts of a component and target unless raised. */
 export const DEFAULT_MAX_ARTIFACTS = 8;
 
 /** Largest size of an open range: what a 32-bit integer holds. */
@@ -40,6 +42,7 @@ export function wholeBox(symbols: Box, spec: RangeSpec): Box {
   );
 }
 
+/** An interval as `min..max`, with its step where there is one; a single value as a number. */
 export function intervalText(i: Interval): string {
   const step = i.multipleOf !== undefined && i.multipleOf > 1 ? ` step ${i.multipleOf}` : "";
   return i.min === i.max ? String(i.min) : `${i.min}..${i.max}${step}`;

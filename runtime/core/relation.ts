@@ -16,6 +16,7 @@ export function slackOf([left, , right]: Relation): Dim {
   return sub(dimOf(right), dimOf(left));
 }
 
+/** Names of the symbols that a relation speaks of. */
 export function symbolsOfRelation([left, , right]: Relation): ReadonlySet<string> {
   return symbolsOf(dimOf(right), symbolsOf(dimOf(left)));
 }

@@ -1,5 +1,6 @@
 /** Lines of an author's source, read from stack traces. */
 
+/** A place in a source file. */
 export interface SourcePlace {
   /** Path or `file:` URL, as the engine names it. */
   readonly file: string;

@@ -40,6 +40,7 @@ export interface InstanceWeights {
   /**
    * Loads the uses that are not resident.
    * @param shared what several such calls pass their weights through; each has its own unless given
+   * @throws FoveaError `closed` after {@link release}, also where that came while they were loaded; what reading throws
    */
   load(uses: readonly WeightUse[], read: TensorReader, signal?: AbortSignal, shared?: Staging): Promise<void>;
   /** Whether a use is resident. */
@@ -202,6 +203,11 @@ export function createInstanceWeights(device: Device, instance?: string, cache?:
   const resident = new Map<string, DeviceBuffer>();
   /** Overlapping loads of one weight wait for the first. */
   const loading = new Map<string, Shared<void>>();
+  let released = false;
+  const checkKept = (): void => {
+    if (released)
+      throw new FoveaError("closed", "The weights were given back while they were still wanted; load the model again.");
+  };
   const loadOne = async (use: WeightUse, way: Way): Promise<void> => {
     const buffer = allocateFor(device, use, instance);
     const kept = use.keep === true ? cache : undefined;
@@ -217,6 +223,7 @@ export function createInstanceWeights(device: Device, instance?: string, cache?:
         await device.read(buffer, 0, packed);
         await kept.put(use, packed);
       }
+      checkKept();
     } catch (error) {
       device.release(buffer);
       throw error;
@@ -232,6 +239,7 @@ export function createInstanceWeights(device: Device, instance?: string, cache?:
         for (const use of uses) {
           if (resident.has(use.key)) continue;
           signal?.throwIfAborted();
+          checkKept();
           await joinShared(loading, use.key, signal, () => loadOne(use, { device, staging, read, signal }));
         }
       } finally {
@@ -244,6 +252,7 @@ export function createInstanceWeights(device: Device, instance?: string, cache?:
       return n;
     },
     release: () => {
+      released = true;
       for (const b of resident.values()) device.release(b);
       resident.clear();
     },

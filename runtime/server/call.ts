@@ -58,8 +58,10 @@ export class Call {
     );
   }
 
-  /** Borrows a model until the call ends. @throws HttpError as {@link Models.lend} */
+  /** Borrows a model until the call ends. @throws HttpError as {@link Models.lend}; the signal's reason once it ended */
   lend(models: Models, name: string | undefined): Lease {
+    // Nobody would give it back.
+    this.signal.throwIfAborted();
     const lease = models.lend(name);
     this.#leases.push(lease);
     this.model = lease.name;

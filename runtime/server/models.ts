@@ -1,4 +1,5 @@
 /** The models that are served: loaded, lent to requests, replaced while requests run. */
+import { FoveaError } from "../core/diagnostics.ts";
 import { didYouMean } from "../session/check.ts";
 import type { Encoder, LoadOptions, ModelSource, Runtime } from "../session.ts";
 import { HttpError } from "./http_error.ts";
@@ -33,6 +34,8 @@ export class Models {
   readonly #specs: ReadonlyMap<string, ServedModel>;
   readonly #loaded = new Map<string, Loaded>();
   #generation = 0;
+  /** Ends loads that are under way. */
+  readonly #closing = new AbortController();
 
   constructor(runtime: Runtime, specs: Readonly<Record<string, ServedModel>>) {
     this.#runtime = runtime;
@@ -51,7 +54,7 @@ export class Models {
     });
   }
 
-  /** Loads every model. @throws what loading throws */
+  /** Loads every model. @throws what loading throws; FoveaError `closed` where they were closed meanwhile */
   async load(): Promise<void> {
     for (const name of this.names) await this.#open(name);
   }
@@ -81,7 +84,8 @@ export class Models {
 
   async #open(name: string): Promise<void> {
     const spec = this.#spec(name);
-    const encoder = "encoder" in spec ? spec.encoder : await this.#runtime.load(spec.source, spec.load);
+    this.#checkOpen();
+    const encoder = "encoder" in spec ? spec.encoder : await this.#load(spec);
     const before = this.#loaded.get(name);
     this.#loaded.set(name, {
       encoder,
@@ -94,6 +98,19 @@ export class Models {
     if (before === undefined) return;
     before.replaced = true;
     if (before.leases === 0 && before.own) before.encoder.close();
+  }
+
+  async #load({ source, load }: Extract<ServedModel, { readonly source: ModelSource }>): Promise<Encoder> {
+    const closing = this.#closing.signal;
+    const signal = load?.signal === undefined ? closing : AbortSignal.any([load.signal, closing]);
+    const encoder = await this.#runtime.load(source, { ...load, signal });
+    if (closing.aborted) encoder.close();
+    this.#checkOpen();
+    return encoder;
+  }
+
+  #checkOpen(): void {
+    if (this.#closing.signal.aborted) throw this.#closing.signal.reason;
   }
 
   /**
@@ -124,8 +141,9 @@ export class Models {
     return { name: wanted, generation: loaded.generation, encoder: loaded.encoder, release };
   }
 
-  /** Closes the models that were loaded here. */
+  /** Closes the models that were loaded here, and those that are being loaded. */
   close(): void {
+    this.#closing.abort(new FoveaError("closed", "The server was closed while its models were loaded."));
     for (const { encoder, own } of this.#loaded.values()) if (own) encoder.close();
     this.#loaded.clear();
   }

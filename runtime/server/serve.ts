@@ -23,9 +23,12 @@ export async function serve(app: ServerApp, options: Partial<ListenOptions> = {}
   const listener = await listen((request, peer) => app.fetch(request, peer), { hostname, port });
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
-    await app.drain();
-    await listener.close();
-    app.close();
+    try {
+      await app.drain();
+      await listener.close();
+    } finally {
+      app.close();
+    }
   };
   return {
     port: listener.port,

@@ -26,10 +26,12 @@ export interface CompiledComponent {
   readonly tag: string;
   /**
    * Runs the graph on dense tensors by input name; sizes of symbols follow from their shapes.
-   * @throws FoveaError `invalid_input`, `outside_ranges`, `out_of_memory`, `deadline_exceeded`; the signal's reason on abort
+   * @throws FoveaError `invalid_input`, `outside_ranges`, `out_of_memory`, `deadline_exceeded`, `closed`; the signal's reason on
+   * abort
    */
   run(inputs: Tensors, options?: CallOptions): Promise<Tensors>;
   explain(): string;
+  /** Gives weights and buffers back. Runs that are under way, and later ones, reject with `closed`. */
   close(): void;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -164,6 +166,9 @@ export async function compileComponent(spec: ComponentSpec, options: ComponentOp
     context.span({ kind: "link", name: spec.tag, begin, tag: spec.tag, dims });
     return runner.run(linked, taken, plan.results, context);
   };
+  const checkOpen = (): void => {
+    if (closed) throw new FoveaError("closed", `The component "${spec.tag}" was closed; compile it again to run it.`);
+  };
   const close = (): void => {
     if (closed) return;
     closed = true;
@@ -173,7 +178,7 @@ export async function compileComponent(spec: ComponentSpec, options: ComponentOp
   const made: CompiledComponent = {
     tag: spec.tag,
     run: async (inputs, call = {}) => {
-      if (closed) throw new FoveaError("closed", `The component "${spec.tag}" was closed; compile it again to run it.`);
+      checkOpen();
       checkOptions("run", call, CALL_OPTIONS);
       const isComplete = loaded.component.slots.every((s) => s.ready !== undefined);
       const caller = isComplete ? undefined : noteCaller(options.findPlace);
@@ -185,6 +190,8 @@ export async function compileComponent(spec: ComponentSpec, options: ComponentOp
         if (hold.isOn) await hold.pass(context);
         return await options.artifacts.surviving(() => runIn(context, inputs, caller));
       } finally {
+        // The memory of its weights may hold anything by now.
+        if (!context.signal.aborted) checkOpen();
         context.span({ kind: "request", name: spec.tag, begin });
         context.close();
       }

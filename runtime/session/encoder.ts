@@ -172,6 +172,8 @@ export class Encoder {
         return answeredBy(resident.device.kind, result);
       });
     } finally {
+      // The memory of its weights may hold anything by now.
+      if (!context.signal.aborted) this.#checkOpen();
       context.span({ kind: "request", name: "encode", begin });
       context.close();
     }
@@ -316,7 +318,7 @@ export class Encoder {
     return towerOf(this.#taker(this.#context.residence.current), modality);
   }
 
-  /** Gives weights and buffers back. Later calls of `encode` fail. */
+  /** Gives weights and buffers back. Calls of `encode` that are under way, and later ones, reject with `closed`. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

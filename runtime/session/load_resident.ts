@@ -125,8 +125,10 @@ export async function openCalibrated(
   }: { readonly files: SourceFiles; readonly model: EncoderModel; readonly towers: readonly TowerSpec[] },
   { loadFormat, calibration }: Pick<LoadOptions, "loadFormat" | "calibration">,
 ): Promise<TensorSource> {
+  // First, so that no weights are left open where it cannot be read.
+  const columns = calibration === undefined ? undefined : await calibrationOf(parts, calibration);
   const stored = await openWeights(parts, files, model, towers, loadFormat === "dummy");
-  return calibration === undefined ? stored : withCalibration(stored, await calibrationOf(parts, calibration));
+  return columns === undefined ? stored : withCalibration(stored, columns);
 }
 
 async function calibrationOf({ host }: RuntimeParts, given: NonNullable<LoadOptions["calibration"]>): Promise<Tensors> {

@@ -27,12 +27,13 @@ export interface Places {
   readonly home: Home;
   /**
    * The place that settings name; opens its device on the first call.
-   * @throws FoveaError `unknown_device`, `device_unavailable`, `unknown_target`, `unsupported_target`
+   * @throws FoveaError `unknown_device`, `device_unavailable`, `unknown_target`, `unsupported_target`; `closed` for a device
+   * that was not open when they were closed
    */
   find(settings: Pick<ComponentSettings, "device" | "target">): Promise<Place>;
   /** Devices beside the runtime's own that components are placed on, by kind. */
   readonly others: ReadonlyMap<string, ReopenableDevice>;
-  /** Closes the others; the runtime's own device is its owner's. */
+  /** Closes the others, and those that are being opened; the runtime's own device is its owner's. */
   close(): Promise<void>;
 }
 
@@ -91,6 +92,12 @@ export function compileTarget(
   };
 }
 
+/** Closes devices, each whatever becomes of the others. @throws what closing the first of those that failed throws */
+export async function closeAll(devices: readonly Pick<Device, "close">[]): Promise<void> {
+  const closed = await Promise.allSettled(devices.map((device) => device.close()));
+  for (const one of closed) if (one.status === "rejected") throw one.reason;
+}
+
 export interface PlacesOptions {
   /** The runtime's own device. */
   readonly device: Device;
@@ -106,8 +113,11 @@ export function createPlaces({ device: own, beside = [], plugins, host }: Places
   const opening = new Map<string, Promise<Device>>(beside.map((device) => [device.kind, Promise.resolve(device)]));
   const known = new Map<string, Place>();
 
+  let closed = false;
   const open = async (kind: string): Promise<Device> => {
     if (kind === own.kind) return own;
+    if (closed)
+      throw new FoveaError("closed", `The device "${kind}" is not opened any more: its runtime was closed meanwhile.`);
     const device = await openDevice(kind, plugins, host, {});
     others.set(kind, device);
     return device;
@@ -154,7 +164,9 @@ export function createPlaces({ device: own, beside = [], plugins, host }: Places
       }
     },
     close: async () => {
-      for (const device of others.values()) await device.close();
+      closed = true;
+      await Promise.allSettled(opening.values());
+      await closeAll([...others.values()]);
     },
   };
 }

@@ -3,16 +3,15 @@ import type { DeviceStats } from "../abi/device.ts";
 import type { ComponentSpec, Modality, Tensor } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import type { SourcePlace } from "../core/source_place.ts";
-import { VERSION } from "../core/version.ts";
-import { cacheEntries, noteGrowth } from "../exec/cache_entries.ts";
+import { cacheEntries } from "../exec/cache_entries.ts";
 import type { PackManifest } from "../exec/pack.ts";
 import type { FreezeOptions, FrozenFolder } from "../freeze/options.ts";
 import type { ArtifactCounters, Uncompiled } from "./artifacts.ts";
 import type { CacheMiss, EntryCheck } from "./cache_admin.ts";
+import { createCacheLimit } from "./cache_limit.ts";
 import { type CompiledComponent, compileComponent, type OpenedComponent } from "./component.ts";
 import { findDevice } from "./devices.ts";
 import type { Encoder } from "./encoder.ts";
-import { firstPartyPlugins } from "./first_party.ts";
 import type { EncodeInputs } from "./inputs.ts";
 import type { Recompile } from "./journal.ts";
 import { createKeptWeights, type KeptWeights } from "./kept_weights.ts";
@@ -37,7 +36,8 @@ import {
   type TuneGranularityOptions,
   type VerifyCacheOptions,
 } from "./options.ts";
-import { createPixelCutter, cutComponents, type PixelCutter } from "./pixels.ts";
+import { createPixelCutter, type PixelCutter } from "./pixels.ts";
+import { closeAll } from "./places.ts";
 import type { Quarantined } from "./quarantine.ts";
 import { openedDevice, type ReloadableEntry, reopenDevice } from "./reopen.ts";
 import type { RuntimeParts } from "./runtime_parts.ts";
@@ -78,11 +78,6 @@ export interface PreparedModel {
 /** A component as `runtime.compile` takes it: tag, symbols and build; ranges and instances have defaults. */
 export type ComponentInput = Pick<ComponentSpec, "tag" | "symbols" | "build"> & Partial<ComponentSpec>;
 
-/** Most bytes of a cache unless the caller gives another number. */
-const CACHE_LIMIT = 512 * 2 ** 20;
-/** Packed weights may take this many times as much. */
-const KEPT_WEIGHTS = 8;
-
 /** A device with everything that runs on it. Made by `createRuntime`. */
 export class Runtime {
   /** Name of the JavaScript runtime: `bun`, `deno`, `node` or `browser`. */
@@ -97,12 +92,12 @@ export class Runtime {
   readonly #cutter: PixelCutter;
   readonly #interimCutter: PixelCutter | undefined;
   readonly #kept: KeptWeights;
+  /** Keeps the cache within its limit after something was added. */
+  readonly #tidy: () => Promise<void>;
   readonly #open = new Set<ReloadableEntry>();
   readonly #closing = new AbortController();
   #reopening: Promise<void> = Promise.resolve();
-  #closed = false;
-  /** Bytes in the cache that its limit was held against. */
-  #tidied = 0;
+  #closed: Promise<void> | undefined;
 
   constructor(parts: RuntimeParts) {
     this.#parts = parts;
@@ -111,6 +106,7 @@ export class Runtime {
     if (interim !== undefined)
       this.#interimCutter = createPixelCutter(artifacts, { device: interim.kind, target: interim.target });
     this.#kept = createKeptWeights(parts.store, parts.options.cache);
+    this.#tidy = createCacheLimit(parts, this.#kept);
     this.host = parts.host.name;
     this.device = parts.device.kind;
     this.interim = parts.interim?.kind;
@@ -178,10 +174,13 @@ export class Runtime {
       const context = { ...this.#loading(), interimCutter: this.#interimCutter };
       const encoder = await loadModel(this.#parts, source, options, context);
       await this.#tidy();
+      if (this.#closed !== undefined) encoder.close();
+      this.#checkOpen();
       return encoder;
     } catch (error) {
-      // Whatever an abort broke off, the reason of the abort is what the caller waits for.
+      // Whatever an abort or a close broke off, that is the reason which the caller is told.
       options.signal?.throwIfAborted();
+      this.#checkOpen();
       throw error;
     }
   }
@@ -194,26 +193,8 @@ export class Runtime {
   async buildPack(source: ModelSource, folder: string, options: BuildPackOptions = {}): Promise<PackManifest> {
     this.#checkOpen();
     checkBuildPackOptions(options);
-    const { host, ops, places, options: own } = this.#parts;
-    const plugins = own.plugins === undefined ? await firstPartyPlugins() : this.#parts.plugins;
-    const opened = await openConfigured(this.#parts, source);
-    const [{ packItems }, { packFolder }, { writePack }] = await Promise.all([
-      import("./build_pack.ts"),
-      import("./pack_source.ts"),
-      import("../exec/pack.ts"),
-    ]);
-    const towers = cutTowers(this.#parts, wantedTowers(this.#parts, opened, options.components), {});
-    const { pixels } = towers.some((t) => t.modality === "vision") ? opened.model.processors(opened.files) : {};
-    const items = await packItems({
-      components: [...towers.flatMap((t) => t.components), ...(pixels === undefined ? [] : cutComponents(pixels))],
-      targets: options.targets ?? [this.target],
-      layers: compileLayers(own.compile),
-      home: places.home,
-      ...{ plugins, ops },
-      findPlace: (place) => host.originalPlace(place),
-      onCompiled: (done, total, item) => own.onProgress?.({ phase: "compile", modality: "", done, total, item }),
-    });
-    return writePack(packFolder(host, folder), items, { fovea: VERSION, model: opened.modelType });
+    const { buildModelPack } = await import("./model_pack.ts");
+    return buildModelPack(this.#parts, source, folder, options);
   }
 
   /**
@@ -251,17 +232,6 @@ export class Runtime {
       options.onChecked?.(check);
     }
     return checks;
-  }
-
-  /** Keeps the cache within its limit after something was added. */
-  async #tidy(): Promise<void> {
-    const { store, artifacts, options } = this.#parts;
-    const limit = options.cacheLimit ?? CACHE_LIMIT;
-    await this.#kept.tidy(limit * KEPT_WEIGHTS);
-    const added = artifacts.counters.storedBytes - this.#tidied;
-    if (added === 0) return;
-    this.#tidied += added;
-    await noteGrowth(store, added, limit);
   }
 
   /**
@@ -352,6 +322,8 @@ export class Runtime {
       },
     );
     this.#open.add(made);
+    if (this.#closed !== undefined) made.close();
+    this.#checkOpen();
     return made.component;
   }
 
@@ -437,17 +409,20 @@ export class Runtime {
     return this.#parts.artifacts.sealed;
   }
 
-  /** Closes encoders, components, workers and memory. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+  /** Closes encoders, components, workers and memory. Who calls it again waits for the same. */
+  close(): Promise<void> {
+    this.#closed ??= this.#closeAll();
+    return this.#closed;
+  }
+
+  async #closeAll(): Promise<void> {
     this.#closing.abort(new FoveaError("closed", "This runtime was closed while its device was opened anew."));
     const opened = [...this.#open];
     for (const one of opened) one.close();
     await Promise.all(opened.map((one) => one.ended?.()));
     await this.#reopening;
-    await this.#parts.places.close();
-    await this.#parts.device.close();
+    const { places, device } = this.#parts;
+    await closeAll([places, device]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -459,6 +434,6 @@ export class Runtime {
   }
 
   #checkOpen(): void {
-    if (this.#closed) throw new FoveaError("closed", "This runtime was closed; create another one.");
+    if (this.#closed !== undefined) throw new FoveaError("closed", "This runtime was closed; create another one.");
   }
 }

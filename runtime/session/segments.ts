@@ -109,9 +109,12 @@ export interface SegmentRunner {
 /** @param memory shared with all runners of the devices */
 export function createSegmentRunner(memory: IdleMemory): SegmentRunner {
   const runners = new Map<Device, ProgramRunner>();
+  let released = false;
   const runnerOf = (device: Device): ProgramRunner => {
     const runner = runners.get(device) ?? createProgramRunner(device, memory);
     runners.set(device, runner);
+    // A run that outlives this one keeps nothing on the devices that it comes to.
+    if (released) runner.release();
     return runner;
   };
   return {
@@ -140,6 +143,7 @@ export function createSegmentRunner(memory: IdleMemory): SegmentRunner {
       return { results: Object.fromEntries(found), crossedBytes };
     },
     release: () => {
+      released = true;
       for (const runner of runners.values()) runner.release();
     },
   };

@@ -8,7 +8,9 @@ import { readVectors } from "../../runtime/bulk/mod.ts";
 import { shardPath } from "../../runtime/bulk/shards.ts";
 import { VectorSink } from "../../runtime/bulk/vector_sink.ts";
 import { entriesOf, type VectorEntry } from "../../runtime/bulk/vectors.ts";
-import { detectHost } from "../../runtime/host/mod.ts";
+import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import { detectHost, type Host } from "../../runtime/host/mod.ts";
+import { hasCode } from "../kit/assertions.ts";
 import { withFolder } from "../kit/folder.ts";
 import { HEAD, madeUpTable } from "./vectors.ts";
 
@@ -116,4 +118,43 @@ test("what cannot be written is told to everyone who waits, and stays so", async
     await assert.rejects(sink.append(one.row, one.vector), /does not exist/);
     await assert.rejects(sink.finish(), /does not exist/);
   });
+});
+
+test("a closed sink takes nothing more, so that what is in its journal stays", async () => {
+  const host = await detectHost();
+  await withFolder(async (folder) => {
+    const out = join(folder, "x.parquet");
+    const entries = entriesOf(madeUpTable(4, 3));
+    const options = { host, head: HEAD, pathOf: () => out, first: 0 };
+    const sink = await VectorSink.open(options);
+    for (const { row, vector } of entries.slice(0, 3)) await sink.append(row, vector);
+    await sink.close();
+    // A file that was still being encoded when another one ended the run.
+    const [late] = await Promise.allSettled([sink.append(entries[3].row, entries[3].vector)]);
+    assert.equal(late.status, "rejected");
+    assert.deepEqual(names((await VectorSink.open(options)).entries), names(entries.slice(0, 3)));
+  });
+});
+
+test("a journal that cannot be begun leaves no open file", async () => {
+  const host = await detectHost();
+  let open = 0;
+  const full: Host = Object.create(host, {
+    openForWriting: {
+      value: async () => {
+        open++;
+        return {
+          write: async () => {
+            throw new FoveaError("file.no_space", "The disk is full.");
+          },
+          sync: async () => {},
+          close: async () => {
+            open--;
+          },
+        };
+      },
+    },
+  });
+  await assert.rejects(openJournal(full, "x.journal", HEAD, 0), hasCode("file.no_space", /The disk is full/));
+  assert.equal(open, 0);
 });

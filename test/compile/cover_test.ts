@@ -243,6 +243,34 @@ test("cover: dense operands read a copy, one for all; its price counts", () => {
   );
 });
 
+test("cover: a kernel that does not read f16 is given a copy, which counts; one that does reads in place", () => {
+  const interner = createInterner(OP_TABLE);
+  const b = createGraphBuilder({ symbols: {}, interner });
+  const narrow = b.op("narrow", [b.input("x", [4])]);
+  const wide = b.op("widen", [narrow]);
+  const result = b.unary("abs", wide);
+  b.output("y", result);
+  const graph = b.finish();
+  const claims = (kernel: string, node: Node, seconds: number) => table(fakeClaim(kernel, [node], seconds, isFree));
+  const rounds = kernelOf("round", claims("round", narrow, 1));
+  const copy: KernelSpec = {
+    ...{ name: "copy", device: "fake", reads: [], readsHalves: true },
+    claim: (_, n) => (n.op === "contiguous" ? [fakeClaim("copy", [n], 5, isFree)] : []),
+  };
+  const names = (aware: number): readonly string[] => {
+    const plain = kernelOf("plain", claims("plain", result, 1));
+    const reader = { ...kernelOf("reader", claims("reader", result, aware)), readsHalves: true };
+    const cover = coverOf(graph, interner, [rounds, copy, plain, reader]);
+    for (const { kernel, operands } of cover.claims) {
+      if (kernel === "plain") assert.deepEqual([operands[0].node.op, operands[0].node.dtype], ["contiguous", "f32"]);
+      if (kernel === "reader") assert.equal(operands[0].node, wide);
+    }
+    return cover.claims.map((c) => c.kernel);
+  };
+  assert.deepEqual(names(5), ["round", "reader"]);
+  assert.deepEqual(names(7), ["round", "copy", "plain"]);
+});
+
 test("cover: prices follow the roofline at the upper corner", () => {
   const claim = {
     ...fakeClaim("k", [diamond().at.neg], 1, isFree),

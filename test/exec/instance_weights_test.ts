@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { BufferRef, StepList, WeightUse } from "../../runtime/abi/artifact.ts";
 import { createInstanceWeights, stagingBytes, type TensorReader } from "../../runtime/exec/instance_weights.ts";
+import { hasCode } from "../kit/assertions.ts";
 import { createFakeDevice, type FakeCode, type FakeDevice, floats } from "./fake_device.ts";
 
 const ref = (space: BufferRef["space"], index = 0): BufferRef => ({ space, index, offset: 0 });
@@ -220,4 +221,27 @@ test("weights: aborts and full memory leave nothing half loaded", async () => {
   const full = createInstanceWeights(small);
   await assert.rejects(full.load([SUM], read), { code: "out_of_memory" });
   assert.equal(small.live.size, 0);
+});
+
+test("weights that were given back while one was read keep nothing of it", async () => {
+  const device = createFakeDevice({});
+  const weights = createInstanceWeights(device, "layers.0.");
+  let arrive = (): void => {};
+  const arrived = new Promise<void>((resolve) => {
+    arrive = resolve;
+  });
+  const loading = weights.load([plain("a")], async () => {
+    await arrived;
+    return new Float32Array(4);
+  });
+  weights.release();
+  arrive();
+  await assert.rejects(loading, hasCode("closed", /given back while/));
+  assert.equal(device.live.size, 0);
+  assert.equal(weights.bytes, 0);
+  await assert.rejects(
+    weights.load([plain("a")], async () => new Float32Array(4)),
+    hasCode("closed", /given back/),
+  );
+  assert.equal(device.live.size, 0);
 });

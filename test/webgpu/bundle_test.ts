@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { webgpuPlugin } from "../../kernels/webgpu/plugin.ts";
-import { createRuntime, loadPlugin } from "../../mod.ts";
+import { createRuntime, loadPlugin, type Tensor } from "../../mod.ts";
 import { digestBytes } from "../../runtime/core/digest.ts";
 import { ProofError } from "../../runtime/exec/prove.ts";
 import { type BundleParts, bundleFiles } from "../foreign/bundles.ts";
@@ -143,6 +143,44 @@ fn pack(@builtin(global_invocation_id) id: vec3<u32>) { if (id.x < arrayLength(&
       y.data,
       x.map((v, i) => v * w[i % 24]),
     );
+  } finally {
+    await runtime.close();
+  }
+});
+
+test("a bundle that takes f32 is given f32 where the value lies as f16", async () => {
+  const problems: string[] = [];
+  const runtime = await createRuntime({
+    ...{ ...OURS, plugins: [cheap(await loadPlugin(bundleFiles({}))), webgpuPlugin] },
+    onProblem: (sentence) => problems.push(sentence),
+  });
+  try {
+    const [rows, width] = [5, 32];
+    const build = (b: Parameters<Parameters<typeof runtime.compile>[0]["build"]>[0]): void => {
+      const x = b.input("x", [b.dims.rows, width]);
+      const normed = b.op("layer_norm", [x, b.weight("scale", [width]), b.weight("shift", [width])], { eps: 1e-5 });
+      // What a product reads becomes f16, for the square as well.
+      b.output("product", b.matmul(normed, b.weight("w", [width, width])));
+      b.output("square", b.mul(normed, normed));
+    };
+    const filled = (shape: readonly number[], value: (i: number) => number): Tensor => ({
+      ...{ dtype: "f32", shape },
+      data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => value(i)),
+    });
+    const weights = {
+      scale: filled([width], () => 1),
+      shift: filled([width], () => 0),
+      w: filled([width, width], (i) => (i % (width + 1) === 0 ? 1 : 0)),
+    };
+    const spec = { tag: "test/squares", symbols: { rows: { min: 1, max: 9 } }, build };
+    const component = await runtime.compile(spec, weights, { dtype: "f16" });
+    const { product, square: found } = await component.run({ x: filled([rows, width], (i) => ((i * 37) % 101) - 50) });
+    const text = component.explain();
+    assert.match(text, /layer_norm_narrow|narrow/);
+    assert.match(text, /@test\/shaders\/square\//);
+    assert.deepEqual(problems, []);
+    // The identity's product is the value itself.
+    for (const [i, v] of product.data.entries()) assert.ok(Math.abs(found.data[i] - v * v) <= 1e-6 * (1 + v * v));
   } finally {
     await runtime.close();
   }

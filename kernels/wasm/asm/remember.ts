@@ -1,23 +1,15 @@
 /** Kernels that were written before: the ranges of a component, and components of one shape, ask for the same code again. */
+import { structureKey } from "../../../runtime/core/structure_key.ts";
 import type { KernelModule } from "./module.ts";
 
 /** Modules are some kilobytes each. */
 const MOST = 512;
 
-/** Plain data as text; numbers that JSON has no spelling for differ as well. */
-function keyOf(options: unknown): string {
-  return JSON.stringify(options, (_, value: unknown) =>
-    typeof value === "number" && (!Number.isFinite(value) || Object.is(value, -0))
-      ? `number ${Object.is(value, -0) ? "-0" : value}`
-      : value,
-  );
-}
-
 /** `write`, with the modules of up to 512 options kept. Options are plain data, and a module follows from them alone. */
 export function remembered<O>(write: (options: O) => KernelModule): (options: O) => KernelModule {
   const known = new Map<string, KernelModule>();
   return (options) => {
-    const key = keyOf(options);
+    const key = structureKey(options);
     const before = known.get(key);
     if (before !== undefined) return before;
     if (known.size >= MOST) known.clear();

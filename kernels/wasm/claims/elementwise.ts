@@ -1,7 +1,6 @@
 /** Chains of elementwise ops as one pass. */
 
 import { collapseAxes } from "../../../runtime/abi/claims/axes.ts";
-import { exprKey } from "../../../runtime/abi/claims/expr.ts";
 import { type Grown, grow } from "../../../runtime/abi/claims/grow.ts";
 import { bytesOf, pointer, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import type { Claim, ClaimContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
@@ -78,6 +77,6 @@ export const ELEMENTWISE_KERNEL: KernelSpec = {
     }
     const fused = grow(context, node, { fuse: true });
     const single = claimChain(context, node, alone);
-    return exprKey(fused.expr) === exprKey(alone.expr) ? [single] : [claimChain(context, node, fused), single];
+    return fused.covers.length === 1 ? [single] : [claimChain(context, node, fused), single];
   },
 };

@@ -1,5 +1,13 @@
 /** Matrix products with what follows them, element by element, in their epilogue. */
 
+import {
+  type Epilogue,
+  leadStrides,
+  type ProductWithEpilogue,
+  productsUnder,
+  seen,
+  withoutEpilogue,
+} from "../../../runtime/abi/claims/epilogue.ts";
 import { bytesOf, pointer, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import { type ProductForm, productForm } from "../../../runtime/abi/claims/product_form.ts";
 import type {
@@ -42,16 +50,7 @@ import {
   packKernel,
   packScratch,
 } from "../emit/pack_b.ts";
-import {
-  accessOf,
-  axisFromEnd,
-  columnStride,
-  type Epilogue,
-  leadStrides,
-  offersForRoot,
-  rowsOfTile,
-  seen,
-} from "./epilogue.ts";
+import { accessOf, axisFromEnd, columnStride, rowsOfTile } from "./epilogue.ts";
 import { hintOf, sizeOf } from "./sizes.ts";
 import { type StoredWeight, storedWeight } from "./stored.ts";
 
@@ -296,11 +295,14 @@ function claimProduct(context: ClaimContext, p: Product): Claim {
   };
 }
 
-function offersFor(context: ClaimContext, node: Node, epilogue: Epilogue): readonly Offer[] {
-  const bytes = bytesOnTheLeft(context, node);
-  const sides: readonly LeftSide[] = [{ value: node.inputs[0], covers: [] }, ...(bytes === undefined ? [] : [bytes])];
+function offersFor(context: ClaimContext, { product, epilogue }: ProductWithEpilogue): readonly Offer[] {
+  const bytes = bytesOnTheLeft(context, product);
+  const sides: readonly LeftSide[] = [
+    { value: product.inputs[0], covers: [] },
+    ...(bytes === undefined ? [] : [bytes]),
+  ];
   return sides.map((left) => {
-    const found = analyze(context, node, left, epilogue);
+    const found = analyze(context, product, left, epilogue);
     return typeof found === "string"
       ? { kernel: NAME, node: epilogue.output, reason: found }
       : claimProduct(context, found);
@@ -312,9 +314,8 @@ export const MATMUL_KERNEL: KernelSpec = {
   device: "wasm",
   reads: ["tileRows", "tileColumns", "tileTurn", "tileSpread", "relaxedMadd"],
   claim: (context, node) => {
-    if (node.op === "matmul")
-      return offersFor(context, node, { expr: { input: 0 }, operands: [], covers: [], output: node });
-    const offers = (product: Node, epilogue: Epilogue): readonly Offer[] => offersFor(context, product, epilogue);
-    return context.kind(node) === "elementwise" ? offersForRoot(context, node, "matmul", offers) : [];
+    if (node.op === "matmul") return offersFor(context, withoutEpilogue(node));
+    if (context.kind(node) !== "elementwise") return [];
+    return productsUnder(context, node, "matmul").flatMap((found) => offersFor(context, found));
   },
 };

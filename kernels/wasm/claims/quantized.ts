@@ -1,5 +1,13 @@
 /** Products of integers: rows are quantised into scratch, weights once at load; what follows is in the epilogue. */
 
+import {
+  type Epilogue,
+  leadStrides,
+  type ProductWithEpilogue,
+  productsUnder,
+  seen,
+  withoutEpilogue,
+} from "../../../runtime/abi/claims/epilogue.ts";
 import { bytesOf, pointer, rowStride, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import { type ProductForm, productForm } from "../../../runtime/abi/claims/product_form.ts";
 import type { Claim, ClaimContext, EmitContext, KernelSpec, Offer, PackedLayout } from "../../../runtime/abi/kernel.ts";
@@ -23,16 +31,7 @@ import {
   ROW_PARAMETER_BYTES,
 } from "../emit/quantize_rows.ts";
 import type { IntegerForm } from "../emit/tile.ts";
-import {
-  accessOf,
-  axisFromEnd,
-  columnStride,
-  type Epilogue,
-  leadStrides,
-  offersForRoot,
-  rowsOfTile,
-  seen,
-} from "./epilogue.ts";
+import { accessOf, axisFromEnd, columnStride, rowsOfTile } from "./epilogue.ts";
 import { hintOf } from "./sizes.ts";
 
 const NAME = "quantized_matmul";
@@ -212,7 +211,7 @@ function claimProduct(context: ClaimContext, p: Product): Claim {
   };
 }
 
-function offersFor(context: ClaimContext, node: Node, epilogue: Epilogue): readonly Offer[] {
+function offersFor(context: ClaimContext, { product: node, epilogue }: ProductWithEpilogue): readonly Offer[] {
   const found = analyze(context, node, epilogue);
   return [
     typeof found === "string" ? { kernel: NAME, node: epilogue.output, reason: found } : claimProduct(context, found),
@@ -224,9 +223,8 @@ export const QUANTIZED_KERNEL: KernelSpec = {
   device: "wasm",
   reads: ["integerRows", "integerColumns", "relaxedMadd"],
   claim: (context, node) => {
-    if (node.op === NAME)
-      return offersFor(context, node, { expr: { input: 0 }, operands: [], covers: [], output: node });
-    const offers = (found: Node, epilogue: Epilogue): readonly Offer[] => offersFor(context, found, epilogue);
-    return context.kind(node) === "elementwise" ? offersForRoot(context, node, NAME, offers) : [];
+    if (node.op === NAME) return offersFor(context, withoutEpilogue(node));
+    if (context.kind(node) !== "elementwise") return [];
+    return productsUnder(context, node, NAME).flatMap((found) => offersFor(context, found));
   },
 };

@@ -89,5 +89,6 @@ export const ATTENTION_KERNEL: KernelSpec = {
   name: "attention",
   device: "webgpu",
   reads: ["subgroupMatrix"],
+  readsHalves: true,
   claim: claimAttention,
 };

@@ -88,6 +88,7 @@ export const COPY_KERNEL: KernelSpec = {
   name: "copy",
   device: "webgpu",
   reads: [],
+  readsHalves: true,
   claim: (context, node) => {
     if (node.op === "contiguous") return claimCopies(context, node, node.inputs, 0);
     if (node.op === "concat") return claimCopies(context, node, node.inputs, node.attributes.axis as number);

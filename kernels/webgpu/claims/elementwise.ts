@@ -1,6 +1,6 @@
 /** Chains of elementwise ops as one pass. */
 import { type CollapsedAxes, collapseAxes } from "../../../runtime/abi/claims/axes.ts";
-import { exprKey, type ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
+import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
 import { grow } from "../../../runtime/abi/claims/grow.ts";
 import { bytesOf, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import type { Arg, Claim, ClaimContext, EmitContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
@@ -89,6 +89,7 @@ export const ELEMENTWISE_KERNEL: KernelSpec = {
   name: "elementwise",
   device: "webgpu",
   reads: [],
+  readsHalves: true,
   claim: (context, node): readonly Offer[] => {
     if (node.op === "constant" && context.isOutput(node))
       return [claimChain(context, node, { constant: node.attributes.value as number }, [], [node])];
@@ -102,7 +103,7 @@ export const ELEMENTWISE_KERNEL: KernelSpec = {
     }
     const fused = grow(context, node, { fuse: true });
     const single = claimChain(context, node, alone.expr, alone.leaves, alone.covers);
-    if (exprKey(fused.expr) === exprKey(alone.expr) || tooManyBuffers(context, fused.leaves)) return [single];
+    if (fused.covers.length === 1 || tooManyBuffers(context, fused.leaves)) return [single];
     return [claimChain(context, node, fused.expr, fused.leaves, fused.covers), single];
   },
 };

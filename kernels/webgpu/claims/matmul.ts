@@ -1,7 +1,13 @@
 /** Matrix products with what is computed from their results. */
-import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
-import { exprKey } from "../../../runtime/abi/claims/expr.ts";
-import { type Grown, grow } from "../../../runtime/abi/claims/grow.ts";
+
+import {
+  type Epilogue,
+  leadStrides,
+  type ProductWithEpilogue,
+  productsUnder,
+  seen,
+  withoutEpilogue,
+} from "../../../runtime/abi/claims/epilogue.ts";
 import { bytesOf, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import { type ProductForm, productForm } from "../../../runtime/abi/claims/product_form.ts";
 import type { Arg, Claim, ClaimContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
@@ -146,21 +152,7 @@ function matrixOptions(
   return { dialect: capabilities.subgroupMatrix as string, unit, kinds: { ...kinds, operands } };
 }
 
-interface Epilogue {
-  readonly expr: ScalarExpr;
-  /** What is combined with the product. */
-  readonly operands: readonly Node[];
-  readonly covers: readonly Node[];
-  readonly output: Node;
-}
-
-const seen = (context: ClaimContext, node: Node): { readonly shape: Shape; readonly strides: readonly Dim[] } =>
-  context.isWeight(node) ? { shape: node.shape, strides: denseStrides(node.shape) } : context.view(node);
-
 const last = <T>(list: readonly T[], from = 1): T => list[list.length - from];
-
-const lead = (shape: Shape, strides: readonly Dim[], to: Shape): readonly Dim[] =>
-  broadcastStrides(shape.slice(0, -1), strides.slice(0, -1), to);
 
 /** An operand's step along the columns. */
 const columnStep = (shape: Shape, strides: readonly Dim[], n: Dim): Dim =>
@@ -175,11 +167,11 @@ function formOf(
   const to = node.shape.slice(0, -1);
   const one = b.shape.slice(0, -2).every((d) => dimEquals(d, 1));
   const views = operands.map((x) => seen(context, x));
-  const ofOperands = views.map((v) => lead(v.shape, v.strides, to));
+  const ofOperands = views.map((v) => leadStrides(v.shape, v.strides, to));
   const view = seen(context, a);
   const ofB = one ? [] : [broadcastStrides(b.shape.slice(0, -2), denseStrides(b.shape).slice(0, -2), to.slice(0, -1))];
   const formFor = (strides: readonly Dim[]): ProductForm | undefined =>
-    productForm(to, [lead(a.shape, strides, to), ...ofOperands, ...ofB.map((s) => [...s, 0])], one);
+    productForm(to, [leadStrides(a.shape, strides, to), ...ofOperands, ...ofB.map((s) => [...s, 0])], one);
   const inPlace = dimEquals(last(view.strides), 1) ? formFor(view.strides) : undefined;
   const form = inPlace ?? formFor(denseStrides(a.shape));
   return form === undefined
@@ -187,9 +179,10 @@ function formOf(
     : { form, dense: inPlace === undefined };
 }
 
-function claimProduct(context: ClaimContext, node: Node, epilogue: Epilogue): Offer {
+function claimProduct(context: ClaimContext, { product: node, epilogue }: ProductWithEpilogue): Offer {
   const refuse = (reason: string): Offer => ({ kernel: NAME, node, reason });
   const [a, b] = node.inputs;
+  const covers = [node, ...epilogue.covers];
   const odd = [a, b, ...epilogue.operands].find((x) => x.dtype !== "f32");
   if (odd !== undefined) return refuse(`it multiplies f32, and an operand is ${odd.dtype}.`);
   if (tooManyBuffers(context, [a, b, ...epilogue.operands]))
@@ -207,7 +200,7 @@ function claimProduct(context: ClaimContext, node: Node, epilogue: Epilogue): Of
   const flops = mul(add(mul(2, k), exprFlops(epilogue.expr)), product(node.shape));
   const claim: Claim = {
     kernel: NAME,
-    covers: epilogue.covers,
+    covers,
     output: epilogue.output,
     operands: sources.operands,
     weights: sources.weights,
@@ -235,7 +228,7 @@ function claimProduct(context: ClaimContext, node: Node, epilogue: Epilogue): Of
         return [others[i].batch, others[i].row, columnStep(o.shape, strides, n)];
       });
       const elements = product(node.shape);
-      const name = epilogue.covers.map((c) => c.op).join("_");
+      const name = covers.map((c) => c.op).join("_");
       const all = [kinds.a, kinds.b, ...operandKinds];
       const pointers = places.map((place, i) => pointerTo(place, read[i], all[i]));
       const out: Arg = { place: e.output, offset: 0, mode: "write" };
@@ -296,37 +289,14 @@ function claimProduct(context: ClaimContext, node: Node, epilogue: Epilogue): Of
   return claim;
 }
 
-/** The product under a chain of elementwise ops, where it is the chain's only product and as large as its result. */
-function epilogueOf(grown: Grown, node: Node, output: Node): Epilogue | undefined {
-  const at = grown.leaves.indexOf(node);
-  if (at < 0) return undefined;
-  const operands = grown.leaves.filter((_, i) => i !== at);
-  const renamed = (expr: ScalarExpr): ScalarExpr => {
-    if ("input" in expr) return { input: expr.input === at ? 0 : expr.input < at ? expr.input + 1 : expr.input };
-    return "op" in expr ? { op: expr.op, args: expr.args.map(renamed) } : expr;
-  };
-  return { expr: renamed(grown.expr), operands, covers: [node, ...grown.covers], output };
-}
-
 export const MATMUL_KERNEL: KernelSpec = {
   name: NAME,
   device: "webgpu",
   reads: ["subgroupMatrix"],
+  readsHalves: true,
   claim: (context, node): readonly Offer[] => {
-    if (node.op === "matmul")
-      return [claimProduct(context, node, { expr: { input: 0 }, operands: [], covers: [node], output: node })];
+    if (node.op === "matmul") return [claimProduct(context, withoutEpilogue(node))];
     if (context.kind(node) !== "elementwise" || (node.dtype !== "f32" && node.op !== "narrow")) return [];
-    const fused = grow(context, node, { fuse: true });
-    return fused.leaves.flatMap((leaf): readonly Offer[] => {
-      const own =
-        leaf.op === "matmul" &&
-        leaf.shape.length === node.shape.length &&
-        leaf.shape.every((d, i) => dimEquals(d, node.shape[i])) &&
-        !context.isOutput(leaf) &&
-        !context.isWeight(leaf) &&
-        context.users(leaf).every((u) => fused.covers.includes(u));
-      const epilogue = own ? epilogueOf(fused, leaf, node) : undefined;
-      return epilogue === undefined || exprKey(epilogue.expr) === "$0" ? [] : [claimProduct(context, leaf, epilogue)];
-    });
+    return productsUnder(context, node, "matmul").map((found) => claimProduct(context, found));
   },
 };

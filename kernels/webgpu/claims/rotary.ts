@@ -11,6 +11,7 @@ export const ROTARY_KERNEL: KernelSpec = {
   name: NAME,
   device: "webgpu",
   reads: [],
+  readsHalves: true,
   claim: (context, output) => {
     const node = beforeNarrow(output);
     if (node.op !== NAME) return [];

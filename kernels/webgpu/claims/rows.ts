@@ -49,4 +49,4 @@ function claim(context: ClaimContext, output: Node): readonly Offer[] {
   ];
 }
 
-export const ROWS_KERNEL: KernelSpec = { name: "rows", device: "webgpu", reads: [], claim };
+export const ROWS_KERNEL: KernelSpec = { name: "rows", device: "webgpu", reads: [], readsHalves: true, claim };

@@ -97,9 +97,32 @@ export function lowerExpr(
   return { code: lines.join("\n  "), result };
 }
 
-/** f32 operations per element, roughly: a transcendental counts as eight. */
+const CHEAP: readonly string[] = [
+  "neg",
+  "abs",
+  "relu",
+  "add",
+  "sub",
+  "mul",
+  "max",
+  "min",
+  "lt",
+  "le",
+  "eq",
+  "cast",
+  "where",
+];
+
+/** f32 operations per element, roughly: a transcendental counts as eight. Shared sub-expressions count once. */
 export function exprFlops(expr: ScalarExpr): number {
-  if (!("op" in expr)) return 0;
-  const cheap = ["neg", "abs", "relu", "add", "sub", "mul", "max", "min", "lt", "le", "eq", "cast", "where"];
-  return expr.args.reduce((n, a) => n + exprFlops(a), cheap.includes(expr.op) ? 1 : 8);
+  const counted = new Set<ScalarExpr>();
+  let flops = 0;
+  const visit = (e: ScalarExpr): void => {
+    if (!("op" in e) || counted.has(e)) return;
+    counted.add(e);
+    flops += CHEAP.includes(e.op) ? 1 : 8;
+    e.args.forEach(visit);
+  };
+  visit(expr);
+  return flops;
 }

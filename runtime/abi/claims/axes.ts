@@ -13,6 +13,7 @@ export interface CollapsedStrides {
   readonly inner: Dim;
 }
 
+/** Loops over the elements of operands of one shape. */
 export interface CollapsedAxes {
   /** Sizes of the outer axes, outermost first. */
   readonly outer: readonly Dim[];

@@ -6,10 +6,3 @@ export type ScalarExpr =
   | { readonly input: number }
   | { readonly constant: number }
   | { readonly op: ElementwiseOp; readonly args: readonly ScalarExpr[] };
-
-/** Canonical text: equal expressions have equal keys. */
-export function exprKey(expr: ScalarExpr): string {
-  if ("input" in expr) return `$${expr.input}`;
-  if ("constant" in expr) return Object.is(expr.constant, -0) ? "-0" : String(expr.constant);
-  return `${expr.op}(${expr.args.map(exprKey).join(", ")})`;
-}

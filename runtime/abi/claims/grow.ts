@@ -6,6 +6,7 @@ import type { ElementwiseOp } from "../../ir/ops.ts";
 import type { ClaimContext } from "../kernel.ts";
 import type { ScalarExpr } from "./expr.ts";
 
+/** What one pass covers. */
 export interface Grown {
   /** The covered ops as one expression; its inputs are `leaves` by position. */
   readonly expr: ScalarExpr;
@@ -15,6 +16,7 @@ export interface Grown {
   readonly covers: readonly Node[];
 }
 
+/** What {@link grow} may cover. */
 export interface GrowOptions {
   /** Nodes that stay leaves even where they could be covered. */
   readonly stop?: (node: Node) => boolean;

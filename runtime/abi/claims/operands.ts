@@ -5,6 +5,7 @@ import { denseStrides } from "../../core/strides.ts";
 import type { Node } from "../../ir/node.ts";
 import type { ClaimContext, EmitContext, EmittedStep, Operand, OperandPlace, Place } from "../kernel.ts";
 
+/** Bytes of all elements of a value. */
 export const bytesOf = (node: Node): Dim => mul(product(node.shape), DTYPE_BYTES[node.dtype]);
 
 /** The item that writes an element, where each item writes a row of the last axis. */

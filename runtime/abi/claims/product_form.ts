@@ -7,6 +7,7 @@ export interface FormStrides {
   readonly row: Dim;
 }
 
+/** A product as batches of rows. */
 export interface ProductForm {
   readonly batch: Dim;
   readonly rows: Dim;

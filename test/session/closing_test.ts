@@ -1,0 +1,190 @@
+/** What is closed while something is under way: nothing stays behind, and nobody gets numbers of memory that was given back. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
+import {
+  ABI_VERSION,
+  createRuntime,
+  definePlugin,
+  FoveaError,
+  type Plugin,
+  type Tensor,
+  type TraceSink,
+} from "../../mod.ts";
+import type { Device } from "../../runtime/abi/device.ts";
+import { createIdleMemory } from "../../runtime/exec/idle_memory.ts";
+import { type CheckpointFiles, directoryFiles } from "../../runtime/exec/weights/checkpoint.ts";
+import { detectHost } from "../../runtime/host/mod.ts";
+import { createPlaces } from "../../runtime/session/places.ts";
+import { createSegmentRunner, type LinkedSegment } from "../../runtime/session/segments.ts";
+import { createFakeDevice } from "../exec/fake_device.ts";
+import { hasCode } from "../kit/assertions.ts";
+import { callContext } from "../kit/call_context.ts";
+import { repositoryPath } from "../kit/run_cli.ts";
+import { BARE_HOST } from "../kit/run_graph.ts";
+import { openRuntime } from "../kit/test_runtime.ts";
+
+const DIGITS = repositoryPath("examples/models/digits-clip");
+
+interface Opened {
+  open: number;
+  closed: number;
+}
+
+/** A device that tells how often it was opened and closed; it opens when `until` lets it. */
+function countingPlugin(kind: string, counts: Opened, until: Promise<void> = Promise.resolve()): Plugin {
+  return definePlugin({
+    name: `test/${kind}`,
+    version: "1.0.0",
+    abi: ABI_VERSION,
+    devices: [
+      {
+        kind,
+        targets: [kind],
+        probe: async () => ({ target: kind, capabilities: {} }),
+        targetCapabilities: () => ({}),
+        open: async (): Promise<Device> => {
+          counts.open++;
+          await until;
+          const close = async (): Promise<void> => {
+            await new Promise((resolve) => setTimeout(resolve, 5));
+            counts.closed++;
+          };
+          return { ...createFakeDevice({}), kind, target: kind, close };
+        },
+      },
+    ],
+  });
+}
+
+const pixels: { readonly pixel_values: Tensor } = {
+  pixel_values: { dtype: "f32", shape: [4, 3, 32, 32], data: new Float32Array(4 * 3 * 32 * 32).fill(0.5) },
+};
+
+for (const threads of [0, 2]) {
+  test(`threads ${threads}: a call whose encoder is closed meanwhile says so, and gives no numbers`, async () => {
+    const runtime = await openRuntime({ threads });
+    const encoder = await runtime.load(DIGITS, { components: ["vision"] });
+    // What is left of the call is a run on memory that is given back here.
+    const closes: TraceSink = { span: ({ kind }) => kind === "write" && encoder.close() };
+    await assert.rejects(
+      encoder.encode(pixels, { trace: closes }),
+      hasCode("closed", /encoder was closed; load the model again/),
+    );
+    const component = await runtime.compile({
+      tag: "test/double",
+      symbols: { n: { min: 1, max: 64 } },
+      build: (b) => b.output("y", b.add(b.input("x", [b.dims.n], "f32"), b.input("x2", [b.dims.n], "f32"))),
+    });
+    const x: Tensor = { dtype: "f32", shape: [64], data: new Float32Array(64) };
+    const running = component.run({ x, x2: x });
+    component.close();
+    await assert.rejects(running, hasCode("closed", /component "test\/double" was closed/));
+    assert.equal(runtime.stats().device.bytesInUse, 0);
+    await runtime.close();
+  });
+}
+
+test("a device that is opened while places are closed is closed too, and so is every other", async () => {
+  const counts: Opened = { open: 0, closed: 0 };
+  let go = (): void => {};
+  const opens = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  const device: Device = { ...createFakeDevice({}), kind: "home", target: "home" };
+  const plugins = [countingPlugin("home", { open: 0, closed: 0 }), countingPlugin("away", counts, opens)];
+  const places = createPlaces({ device, plugins, host: BARE_HOST });
+  const setting = { value: "away", from: "a test" };
+  const finding = places.find({ device: setting, target: { value: undefined, from: "a test" } } as never);
+  const found = finding.catch((error: unknown) => error);
+  const closing = places.close();
+  go();
+  await closing;
+  assert.equal((await found) instanceof FoveaError, false);
+  const late = { device: { value: "other", from: "a test" }, target: { value: undefined, from: "a test" } };
+  await assert.rejects(places.find(late as never), hasCode("closed", /is not opened any more/));
+  assert.deepEqual(counts, { open: 1, closed: 1 });
+});
+
+test("a runtime that cannot be made closes the device that was opened for it", async () => {
+  const counts: Opened = { open: 0, closed: 0 };
+  const kernel = { name: "same", device: "counted", reads: [], claim: () => [] };
+  const other = definePlugin({ name: "test/other", version: "1.0.0", abi: ABI_VERSION, kernels: [kernel] });
+  const plugins = [{ ...countingPlugin("counted", counts), kernels: [kernel] }, other];
+  await assert.rejects(createRuntime({ device: "counted", plugins }), hasCode("invalid_plugin", /both bring a kernel/));
+  assert.deepEqual(counts, { open: 1, closed: 1 });
+});
+
+test("everybody who closes a runtime waits until it is closed", async () => {
+  const counts: Opened = { open: 0, closed: 0 };
+  const runtime = await createRuntime({ device: "counted", plugins: [countingPlugin("counted", counts), wasmPlugin] });
+  const first = runtime.close();
+  await runtime.close();
+  assert.equal(counts.closed, 1);
+  await first;
+  assert.equal(counts.closed, 1);
+});
+
+test("a model that is loaded while its runtime is closed is closed with it", async () => {
+  const runtime = await openRuntime({ threads: 0 });
+  const loading = runtime.load(DIGITS, { components: ["vision"] });
+  const outcome = assert.rejects(loading, hasCode("closed", /runtime was closed/));
+  await runtime.close();
+  await outcome;
+  assert.equal(runtime.stats().device.bytesInUse, 0);
+});
+
+test("a calibration that is not there leaves no weights open", async () => {
+  const runtime = await openRuntime({ threads: 0 });
+  const closed: string[] = [];
+  const opened: string[] = [];
+  const files = directoryFiles(await detectHost(), DIGITS);
+  const watched: CheckpointFiles = {
+    ...files,
+    open: async (name) => {
+      const source = await files.open(name);
+      opened.push(name);
+      return {
+        ...source,
+        close: async () => {
+          closed.push(name);
+          await source.close();
+        },
+      };
+    },
+  };
+  const load = runtime.load(watched, {
+    components: ["vision"],
+    dtype: "int8",
+    calibration: repositoryPath("test/fixtures/absent.safetensors"),
+  });
+  await assert.rejects(load, hasCode("file.not_found", /absent\.safetensors/));
+  assert.deepEqual([...closed].sort(), [...opened].sort());
+  await runtime.close();
+});
+
+test("a run over several devices that outlives its runner keeps no memory", async () => {
+  const [one, two] = [createFakeDevice({ k: () => {} }), createFakeDevice({ k: () => {} })];
+  const memory = createIdleMemory();
+  const runner = createSegmentRunner(memory);
+  const segment = (device: Device, first: number): LinkedSegment => ({
+    device,
+    first,
+    plan: { key: `#${first}`, calls: [], constants: {}, results: {} },
+    linked: {
+      key: `#${first}`,
+      calls: [],
+      arenaBytes: 64,
+      flops: 0,
+      values: {},
+      launches: (buffer) => [
+        { kernel: "k", code: "k", args: [{ buffer, offset: 0 }], grid: 1, flops: 0, workerScratch: 0 },
+      ],
+    },
+  });
+  const running = runner.run([segment(one, 0), segment(two, 1)], {}, {}, callContext());
+  runner.release();
+  await running;
+  assert.equal(one.live.size + two.live.size, 0);
+  assert.equal(memory.reclaim(two), false);
+});
