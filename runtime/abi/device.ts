@@ -173,6 +173,6 @@ export interface DeviceSpec {
   /** Why this machine cannot run a target's code, in words; nothing when it can. Left out: it runs all of `targets`. */
   targetProblem?(target: string): string | undefined;
   open(host: DeviceHost, options: OpenOptions): Promise<Device>;
-  /** Code of this device's kernels as text, a line a statement, for people. */
-  describeCode?(code: Uint8Array): readonly string[];
+  /** Code of this device's kernels as text, a line a statement, for people; what makes it may load only then. */
+  describeCode?(code: Uint8Array): readonly string[] | Promise<readonly string[]>;
 }

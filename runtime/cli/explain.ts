@@ -169,7 +169,7 @@ async function writePage(
   { host, runtime }: Opened,
 ): Promise<void> {
   const { explainPage } = await import("../explain/page.ts");
-  const page = explainPage({
+  const page = await explainPage({
     title,
     modelType,
     place: `${host.name}, ${runtime.device} (${runtime.target})`,

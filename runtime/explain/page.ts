@@ -21,7 +21,7 @@ export interface Page {
   /** One geometry of each tower. */
   readonly programs: readonly { readonly name: string; readonly program: ProgramExplanation }[];
   /** Code of a device's kernels as text, where the device tells. */
-  readonly describe: (device: string, code: Uint8Array) => readonly string[] | undefined;
+  readonly describe: (device: string, code: Uint8Array) => Promise<readonly string[] | undefined>;
 }
 
 const slug = (text: string): string => text.replaceAll(/[^A-Za-z0-9]+/g, "-");
@@ -50,14 +50,14 @@ function componentHtml(component: ComponentExplanation, hueOf: (kernel: string) 
 }
 
 /** Every code blob once, for the inspectors to show. */
-function codeTemplates({ components, describe }: Page): readonly string[] {
+async function codeTemplates({ components, describe }: Page): Promise<readonly string[]> {
   const found = new Map<string, string>();
   for (const { device, ranges } of components) {
     for (const { details } of ranges) {
       const shown = new Set(details?.groups.flatMap((g) => g.launchList.map((s) => s.code)));
       for (const [digest, code] of details?.code ?? []) {
         if (found.has(digest) || !shown.has(digest)) continue;
-        const lines = describe(device, code) ?? ["This device does not print its code."];
+        const lines = (await describe(device, code)) ?? ["This device does not print its code."];
         found.set(digest, codeTemplate(digest, code.length, lines));
       }
     }
@@ -80,7 +80,7 @@ function summary({ components }: Page): string {
 }
 
 /** The page as text. It refers to nothing outside of itself. */
-export function explainPage(page: Page): string {
+export async function explainPage(page: Page): Promise<string> {
   const hueOf = createColors();
   const towers = [...new Set(page.components.map((c) => c.modality))];
   const links = towers.map((modality) => {
@@ -103,7 +103,7 @@ export function explainPage(page: Page): string {
       ? ""
       : `<section class="component" id="programs"><h3>Programs</h3>${programs.join("")}</section>`,
     `<footer>fovea ${escapeHtml(page.version)}. Figures are those of each range's upper corner; times are predicted by the target's roofline.</footer></main>`,
-    ...codeTemplates(page),
+    ...(await codeTemplates(page)),
     `<script>${SCRIPT}</script></body></html>\n`,
   ].join("\n");
 }

@@ -2,7 +2,7 @@
 import type { TowerSpec } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { Encoder } from "./encoder.ts";
-import { beginHandover, type RunningHandover } from "./handover.ts";
+import type { RunningHandover } from "./handover.ts";
 import type { KeptWeights } from "./kept_weights.ts";
 import { type LoadPlace, loadResident, type WantedModel } from "./load_resident.ts";
 import { openFiles, wantedTowers } from "./model_access.ts";
@@ -71,7 +71,7 @@ export async function loadModel(
       `jpegShrinkOnLoad has no effect on this ${modelType} model: its processor states no plan of cuts, so that JPEG files are decoded whole.`,
     );
   }
-  const handover = interim === undefined ? undefined : handOver(parts, wanted, residence, own);
+  const handover = interim === undefined ? undefined : await handOver(parts, wanted, residence, own);
   const made = new Encoder({
     ...{ model, modelType, residence, processors, ...logits, handover },
     loadMs: host.now() - begin,
@@ -122,7 +122,13 @@ async function reloadOn(residence: Residence, load: () => Promise<{ readonly res
 }
 
 /** Begins to make an encoder's towers ready on the runtime's own device. */
-function handOver(parts: RuntimeParts, wanted: WantedModel, residence: Residence, own: LoadPlace): RunningHandover {
+async function handOver(
+  parts: RuntimeParts,
+  wanted: WantedModel,
+  residence: Residence,
+  own: LoadPlace,
+): Promise<RunningHandover> {
+  const { beginHandover } = await import("./handover.ts");
   const { onProgress, onProblem, compile } = parts.options;
   const from = residence.current.device.kind;
   const to = parts.device.kind;

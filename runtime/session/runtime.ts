@@ -361,7 +361,7 @@ export class Runtime {
   }
 
   /** Code of a device's kernels as text, a line a statement; nothing where the device does not tell. */
-  describeCode(device: string, code: Uint8Array): readonly string[] | undefined {
+  async describeCode(device: string, code: Uint8Array): Promise<readonly string[] | undefined> {
     return findDevice(device, this.#parts.plugins).describeCode?.(code);
   }
 

@@ -115,8 +115,8 @@ test("what cannot be written is told to everyone who waits, and stays so", async
       both.map(({ status }) => status),
       ["rejected", "rejected"],
     );
-    await assert.rejects(sink.append(one.row, one.vector), /does not exist/);
-    await assert.rejects(sink.finish(), /does not exist/);
+    await assert.rejects(sink.append(one.row, one.vector), /there is no folder/);
+    await assert.rejects(sink.finish(), /there is no folder/);
   });
 });
 

@@ -28,7 +28,7 @@ const details = known.get(block) ?? assert.fail();
 
 test("the page nests, loads nothing, and shows every component, range, group and blob of code once", async () => {
   const program = await explainProgram(tower, tower.spec.example({ batch: 2, seed: 1 }));
-  const page = explainPage({
+  const page = await explainPage({
     title: "<digits>",
     modelType,
     place: "here",

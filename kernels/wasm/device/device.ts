@@ -9,7 +9,6 @@ import type {
 } from "../../../runtime/abi/device.ts";
 import { sandboxOf } from "../../../runtime/abi/sandbox.ts";
 import { FoveaError } from "../../../runtime/core/diagnostics.ts";
-import { disassemble } from "../asm/disassemble.ts";
 import { TUNED, WASM_TARGETS, wasmCapabilities } from "./capabilities.ts";
 import { compileUnshared } from "./compile_code.ts";
 import { InlineDevice } from "./inline_device.ts";
@@ -101,9 +100,12 @@ function isolatesOf(host: DeviceHost): Isolates | string {
 }
 
 /** Code of kernels as text; of foreign ones what they may do, since their authors have the source. */
-function describeCode(code: Uint8Array): readonly string[] {
+async function describeCode(code: Uint8Array): Promise<readonly string[]> {
   const sandbox = sandboxOf(code);
-  if (sandbox === undefined) return disassemble(code);
+  if (sandbox === undefined) {
+    const { disassemble } = await import("../asm/disassemble.ts");
+    return disassemble(code);
+  }
   const own = "copies of its operands in a memory of its own";
   const memory = { own, worker: `${own}, in a worker of its own`, shared: "the device's memory" }[sandbox.memory];
   return [`foreign module of ${code.length} bytes with counted loops; it works on ${memory}`];
