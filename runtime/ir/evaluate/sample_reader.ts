@@ -202,10 +202,26 @@ export function setUpToFour(
 
 /** Writes sums of products of `a` with up to four others, those at `from` and behind it, side by side: one alone waits for each of its additions. */
 export function dots(a: Float64Array, others: readonly Float64Array[], out: Float64Array, at: number, from = 0): void {
+  const last = others.length - 1;
   const b = others[from];
-  const c = others[from + 1] ?? b;
-  const d = others[from + 2] ?? b;
-  const e = others[from + 3] ?? b;
+  const c = others[Math.min(from + 1, last)];
+  const d = others[Math.min(from + 2, last)];
+  const e = others[Math.min(from + 3, last)];
+  fourDots(a, b, c, d, e, SUMS);
+  setUpToFour(out, at, others.length - from, SUMS[0], SUMS[1], SUMS[2], SUMS[3]);
+}
+
+const SUMS = new Float64Array(4);
+
+/** A loop over vectors alone, which engines make fast code of at its first calls. */
+function fourDots(
+  a: Float64Array,
+  b: Float64Array,
+  c: Float64Array,
+  d: Float64Array,
+  e: Float64Array,
+  sums: Float64Array,
+): void {
   let first = 0;
   let second = 0;
   let third = 0;
@@ -217,5 +233,8 @@ export function dots(a: Float64Array, others: readonly Float64Array[], out: Floa
     third += x * d[i];
     fourth += x * e[i];
   }
-  setUpToFour(out, at, others.length - from, first, second, third, fourth);
+  sums[0] = first;
+  sums[1] = second;
+  sums[2] = third;
+  sums[3] = fourth;
 }
