@@ -1,6 +1,6 @@
 // What a frozen encoder costs in workerd beside the same folder in Node: processor time of each process over the same requests,
 // in turns A B A B, and resident memory. `node tools/bench_edge.mjs [config folder] [dtype] [target] [freeze options ...]`; weights are
-// made up, and Node always runs the folder that suits it, `edge-guarded`. docs/edge.md has the figures.
+// made up, and Node always runs the folder that suits it, `edge`. docs/edge.md has the figures.
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -63,7 +63,15 @@ await installWorkerd();
 const out = at(`${FOLDER}/folder`);
 rmSync(at(FOLDER), { recursive: true, force: true });
 mkdirSync(at(FOLDER), { recursive: true });
-const options = ["--load-format", "dummy", "--components", "vision", "--dtype", dtype, "--no-cache", ...rest];
+const memory = rest.includes("--memory") ? [] : ["--memory", "2g"];
+const options = [
+  ...["--load-format", "dummy", "--components", "vision"],
+  "--dtype",
+  dtype,
+  "--no-cache",
+  ...memory,
+  ...rest,
+];
 
 /** Deno has relaxed SIMD, which freezing for it needs. */
 async function freeze(folder, kind) {
@@ -75,8 +83,8 @@ async function freeze(folder, kind) {
 }
 
 await freeze(out, target);
-const plain = target === "edge-guarded" ? out : at(`${FOLDER}/plain`);
-if (plain !== out) await freeze(plain, "edge-guarded");
+const plain = target === "edge" ? out : at(`${FOLDER}/plain`);
+if (plain !== out) await freeze(plain, "edge");
 await dryRun(out, at(`${FOLDER}/out`));
 const empty = await startWorkerd();
 const idle = empty.use();

@@ -28,10 +28,10 @@ interface Options extends CommonOptions, CalibrationOption {
   readonly out: string;
 }
 
-/** What `--target` means here: the kernels' target. Edges test the bounds of memory in code. */
+/** What `--target` means here: the kernels' target. Edges may test the bounds of memory in code. */
 const TARGETS: Readonly<Record<string, string>> = {
-  edge: "wasm-simd128-3x12",
-  "edge-guarded": "wasm-simd128",
+  edge: "wasm-simd128",
+  "edge-guarded": "wasm-simd128-3x12",
   "edge-relaxed": "wasm-relaxed",
 };
 
@@ -72,7 +72,7 @@ export function freezeCommand(): Command {
   return withCalibrationOption(withCommonOptions(command))
     .addHelpText(
       "after",
-      "\n--target is edge (the same bits everywhere, for engines that test the bounds of memory in code: workerd, Deno), edge-guarded\n(the same bits, faster on Node and Bun) or edge-relaxed (workerd and Deno, faster); --memory is what the place gives to code,\nweights and runs together, 128m unless given.\n\nExamples:\n  fovea freeze ./clip --components vision --dtype int8 --target edge --out edge\n  fovea freeze ./clip --ranges batch=1..2 --formats png,jpeg,webp --out edge && cd edge && npx wrangler deploy",
+      "\n--target is edge (the same bits everywhere), edge-guarded (the same bits, in tiles for engines that test the bounds of memory in\ncode, as Deno does) or edge-relaxed (workerd and Deno, faster); --memory is what the place gives to code,\nweights and runs together, 128m unless given.\n\nExamples:\n  fovea freeze ./clip --components vision --dtype int8 --target edge --out edge\n  fovea freeze ./clip --ranges batch=1..2 --formats png,jpeg,webp --out edge && cd edge && npx wrangler deploy",
     )
     .action(freeze);
 }
