@@ -65,7 +65,12 @@ test("memory that does not fit is refused before anything is computed", () =>
       /has 5 numbers of a Float32Array for "text_embeds"; this call's result is a Float32Array of \d+ numbers, \[2, \d+\]/,
     );
     await refused(words(2), { text_embeds: new Int32Array(128) }, "invalid_input", /of a Int32Array for "text_embeds"/);
-    await refused(words(2), { text_embed: new Float32Array(5) }, "invalid_input", /`into` has memory for "text_embed"; .* Did you mean "text_embeds"\?/);
+    await refused(
+      words(2),
+      { text_embed: new Float32Array(5) },
+      "invalid_input",
+      /`into` has memory for "text_embed"; .* Did you mean "text_embeds"\?/,
+    );
     await refused(
       words(2),
       { text_embeds: [1, 2] },
