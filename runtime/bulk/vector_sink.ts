@@ -98,8 +98,11 @@ export class VectorSink {
     // Those that come in the same turn go together.
     await Promise.resolve();
     while (this.#pending.length > 0) {
-      const now = this.#pending.splice(0, Math.max(1, shardRows - this.#entries.length));
+      let now: readonly Pending[] = [];
       try {
+        // A run that was killed may have left a journal that is full.
+        if (this.#entries.length >= shardRows) await this.#finishFile();
+        now = this.#pending.splice(0, shardRows - this.#entries.length);
         await this.#write(now.map(({ entry }) => entry));
         for (const { resolve } of now) resolve();
         if (this.#entries.length >= shardRows) await this.#finishFile();

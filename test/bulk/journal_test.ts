@@ -104,6 +104,29 @@ test("rows that follow at once on each other's end are all written", async () =>
   });
 });
 
+test("a journal that a kill left full is a file of its own, of no more rows than others", async () => {
+  const host = await detectHost();
+  await withFolder(async (folder) => {
+    const pathOf = (number: number): string => shardPath(join(folder, "x.parquet"), number);
+    const entries = entriesOf(madeUpTable(5, 3));
+    const killed = await VectorSink.open({ host, head: HEAD, pathOf, first: 0 });
+    for (const { row, vector } of entries.slice(0, 2)) await killed.append(row, vector);
+    await killed.close();
+    const sink = await VectorSink.open({ host, head: HEAD, pathOf, first: 0, shardRows: 2 });
+    for (const { row, vector } of entries.slice(2)) await sink.append(row, vector);
+    await sink.finish();
+    const tables = await Promise.all([0, 1, 2].map((n) => readVectors(pathOf(n))));
+    assert.deepEqual(
+      tables.map(({ rows }) => rows.length),
+      [2, 2, 1],
+    );
+    assert.deepEqual(
+      tables.flatMap(({ rows }) => rows),
+      entries.map(({ row }) => row),
+    );
+  });
+});
+
 test("what cannot be written is told to everyone who waits, and stays so", async () => {
   const host = await detectHost();
   await withFolder(async (folder) => {

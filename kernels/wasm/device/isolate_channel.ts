@@ -92,7 +92,9 @@ export function ask(channel: Channel, budget: number, words: ArrayLike<number>):
     throw new Error(`it takes ${words.length} words of arguments; most are ${ASKED_LIMIT}`);
   control[ASKED] = words.length;
   control.set(words, ASKED + 1);
-  Atomics.store(control, REQUEST, following(before));
+  // One that was asked to leave meanwhile is asked for nothing more.
+  if (Atomics.compareExchange(control, REQUEST, before, following(before)) !== before)
+    throw new Error(`its worker was ended: ${readReason(control)}`);
   Atomics.notify(control, REQUEST);
   const most = DEADLINE_MS + budget * UNIT_MS;
   // Sleeps at once: it has nothing else to do, and a caller that spins takes the core that its worker could have.

@@ -11,6 +11,9 @@ interface Isolate {
   readonly handle: WorkerHandle;
 }
 
+/** How long ending workers are waited for. */
+const END_MS = 500;
+
 export class Isolates {
   readonly #spawn: NonNullable<DeviceHost["spawnWorker"]>;
   #all: Isolate[] = [];
@@ -62,6 +65,12 @@ export class Isolates {
       markGone(channel, "the device ended it");
       leave(channel);
     }
-    await Promise.all(all.map(({ handle }) => handle.terminate()));
+    // JavaScriptCore never ends a thread whose WebAssembly loops without end: nobody waits for that.
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, END_MS);
+    });
+    await Promise.race([Promise.all(all.map(({ handle }) => handle.terminate())), late]);
+    clearTimeout(timer);
   }
 }
