@@ -63,6 +63,8 @@ const ABOVE_THE_HOST = [
 ];
 /** What the engine alone decides, by the code that it makes of a module: on JavaScriptCore and on one V8. */
 const OWN_TO_ENGINES = [
+  // JavaScriptCore cannot end the threads that these leave looping, which then take the cores of all others; `--all` runs them there.
+  { files: /^test\/foreign\/isolate_test/, runtimes: ["deno", "node"] },
   // What may be f16 is decided before any engine; half a minute of a driver on the processor.
   { files: /^test\/webgpu\/outliers_test/, runtimes: ["node"] },
   // Node 20 has no relaxed SIMD, for which these compile as well.
