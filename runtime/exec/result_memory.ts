@@ -32,7 +32,8 @@ export function memoryFor(name: string, { dtype, shape }: Result, into: ResultMe
 /** The results in the memory that was given for them. */
 export function movedInto(results: Readonly<Record<string, Tensor>>, into: ResultMemory): Record<string, Tensor> {
   const moved = Object.entries(results).map(([name, tensor]): [string, Tensor] => {
-    const data = memoryFor(name, tensor, { [name]: Object.hasOwn(into, name) ? into[name] : tensor.data });
+    if (!Object.hasOwn(into, name)) return [name, tensor];
+    const data = memoryFor(name, tensor, into);
     if (data !== tensor.data) data.set(tensor.data);
     return [name, { ...tensor, data }];
   });
