@@ -1,11 +1,10 @@
 // What a frozen encoder costs in workerd beside the same folder in Node: processor time of each process over the same requests,
 // in turns A B A B, and resident memory. `node tools/bench_edge.mjs [config folder] [dtype] [target] [freeze options ...]`; weights are
 // made up, and Node always runs the folder that suits it, `edge`. docs/edge.md has the figures.
-import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildDist } from "./build.mjs";
-import { capture, toolCommand } from "./lib/process.mjs";
+import { capture, startServer, toolCommand } from "./lib/process.mjs";
 import { at, say } from "./lib/project.mjs";
 import { dryRun, installWorkerd, processUse, startWorkerd } from "./lib/workerd.mjs";
 import { setupOrExit } from "./setup.mjs";
@@ -34,15 +33,10 @@ const server = createServer(async (request, response) => {
 server.listen(0, "127.0.0.1", () => console.log("http://127.0.0.1:" + server.address().port + "/"));
 `;
 
-function startNode(folder) {
+async function startNode(folder) {
   writeFileSync(join(folder, "server.mjs"), SERVER);
-  const child = spawn(process.execPath, [join(folder, "server.mjs")], { stdio: ["ignore", "pipe", "inherit"] });
-  return new Promise((resolve, reject) => {
-    child.on("exit", (code) => reject(new Error(`the server on Node ended with code ${code}`)));
-    child.stdout.once("data", (text) =>
-      resolve({ url: String(text).trim(), use: () => processUse(child.pid), stop: () => child.kill() }),
-    );
-  });
+  const { url, pid, stop } = await startServer([process.execPath, join(folder, "server.mjs")]);
+  return { url, use: () => processUse(pid), stop };
 }
 
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];

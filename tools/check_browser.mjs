@@ -1,14 +1,13 @@
 // The page of examples/browser in Debian's Chromium without a window, on WebGPU and on WebAssembly with and without threads: it
 // loads the bundled model through the published bundle and must find what Node finds. One check of `npm test`;
 // `node tools/check_browser.mjs` runs it alone. Screenshots go to .build/browser.
-import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
 import { buildDist } from "./build.mjs";
-import { toolCommand } from "./lib/process.mjs";
+import { startServer, toolCommand } from "./lib/process.mjs";
 import { at, isMain, say } from "./lib/project.mjs";
 import { barsDrawn, decodePicture, distinctColours } from "./lib/screenshot.mjs";
 import { setupOrExit } from "./setup.mjs";
@@ -37,21 +36,8 @@ const notes = [];
 /** `{ url, stop }` of the example's server on a runtime. */
 function serve(runtime, ...args) {
   const permissions = runtime === "deno" ? ["run", "-A", "--no-check"] : [];
-  const [file, ...leading] = toolCommand(runtime);
-  const child = spawn(file, [...leading, ...permissions, at("examples/browser/serve.mjs"), "--port", "0", ...args], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  return new Promise((resolve, reject) => {
-    let output = "";
-    const read = (text) => {
-      output += text;
-      const url = /^http:\S+$/m.exec(output)?.[0];
-      if (url !== undefined) resolve({ url, stop: () => child.kill() });
-    };
-    child.stdout.on("data", read);
-    child.stderr.on("data", read);
-    child.on("exit", (code) => reject(new Error(`serve.mjs on ${runtime} ended with code ${code}:\n${output}`)));
-  });
+  const program = at("examples/browser/serve.mjs");
+  return startServer([...toolCommand(runtime), ...permissions, program, "--port", "0", ...args]);
 }
 
 /** What Node finds: rows of image vectors, and for each picture its labels with probabilities. */

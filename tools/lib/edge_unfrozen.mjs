@@ -2,12 +2,11 @@
 // Vercel's Edge runtime (web globals alone, no code from text, no workers, no files), and as functions on Node (files are read
 // and not written). The runtimes hold the limits, by permissions and flags, and each answer says which it met.
 
-import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { plainEnvironment, toolCommand } from "./process.mjs";
+import { startServer, toolCommand } from "./process.mjs";
 import { at } from "./project.mjs";
 
 /** Functions of 1 MB, compressed, are the smallest that edges take. */
@@ -65,7 +64,7 @@ server.listen(0, "127.0.0.1", () => console.log("http://127.0.0.1:" + server.add
 const DENO = ["run", "--no-prompt", "--no-check", "--allow-net=127.0.0.1", "--location", "http://edge.invalid/"];
 
 /** Each place: the program's parts, how it starts, and what must have been refused. */
-const PLACES = [
+const places = () => [
   {
     ...{ name: "Deno Deploy", module: "dist/mod.js", serve: SERVE, program: ON_DENO },
     command: [...toolCommand("deno"), ...DENO],
@@ -99,31 +98,8 @@ function serveFolder(folder) {
   });
 }
 
-/** Starts a program that says where it listens; resolves to what `use` does with the address. */
-async function whileServing(command, use) {
-  const [file, ...args] = command;
-  const child = spawn(file, args, { cwd: at("."), env: plainEnvironment(), stdio: ["ignore", "pipe", "pipe"] });
-  let output = "";
-  child.stderr.setEncoding("utf8").on("data", (text) => {
-    output += text;
-  });
-  try {
-    const url = await new Promise((resolve, reject) => {
-      child
-        .on("error", reject)
-        .on("exit", (code) => reject(new Error(`it ended with code ${code}:\n${output.trimEnd()}`)));
-      child.stdout.setEncoding("utf8").on("data", (text) => {
-        if (text.includes("http://")) resolve(text.trim());
-      });
-    });
-    return await use(url);
-  } finally {
-    child.kill("SIGKILL");
-  }
-}
-
 /** What a place answers to a picture. @param url the model's address */
-function askPlace(place, { folder, model, picture, url }) {
+async function askPlace(place, { folder, model, picture, url }) {
   const files = join(folder, place.name.replaceAll(/\W+/g, "_").toLowerCase());
   mkdirSync(files, { recursive: true });
   const imported = place.serve === undefined ? "" : `import { args, serve } from "./serve.mjs";\n`;
@@ -131,12 +107,15 @@ function askPlace(place, { folder, model, picture, url }) {
   const runtime = `import { createRuntime } from ${JSON.stringify(at(place.module))};\n`;
   writeFileSync(join(files, "main.mjs"), imported + runtime + SHARED + place.program);
   const source = place.readsFiles ? at(model) : url;
-  return whileServing([...place.command, join(files, "main.mjs"), source, join(files, "cache")], async (address) => {
-    const response = await fetch(address, { method: "POST", body: readFileSync(picture) });
+  const server = await startServer([...place.command, join(files, "main.mjs"), source, join(files, "cache")]);
+  try {
+    const response = await fetch(server.url, { method: "POST", body: readFileSync(picture) });
     const text = await response.text();
     if (!response.ok) throw new Error(`status ${response.status}: ${text}`);
     return JSON.parse(text);
-  });
+  } finally {
+    server.stop();
+  }
 }
 
 /**
@@ -147,7 +126,7 @@ export async function checkUnfrozen({ folder, model, picture, expected }) {
   const problems = [];
   const { url, stop } = await serveFolder(at(model));
   try {
-    for (const place of PLACES) {
+    for (const place of places()) {
       const where = `unfrozen, as on ${place.name},`;
       try {
         const { embedding, limits } = await askPlace(place, { folder, model, picture, url });

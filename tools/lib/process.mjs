@@ -83,6 +83,34 @@ export function capture(command, { cwd = ROOT, env = plainEnvironment(), timeout
   });
 }
 
+/**
+ * Starts a server, which prints its address (`http://...`, alone on a line), and resolves to `{ url, pid, stop }` once it has;
+ * `stop` ends it with everything that it started. Rejects, with what it printed, when it ends before.
+ */
+export function startServer(command, { cwd = ROOT, env = plainEnvironment() } = {}) {
+  const [file, ...args] = command;
+  const child = spawn(file, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"], detached: !WINDOWS });
+  track(child);
+  const stop = () => {
+    untrack(child);
+    stopTree(child);
+  };
+  return new Promise((resolve, reject) => {
+    let output = "";
+    const read = (text) => {
+      output += text;
+      const url = /^http:\S+$/m.exec(output)?.[0];
+      if (url !== undefined) resolve({ url, pid: child.pid, stop });
+    };
+    child.stdout.setEncoding("utf8").on("data", read);
+    child.stderr.setEncoding("utf8").on("data", read);
+    child.on("error", reject).on("exit", (code) => {
+      untrack(child);
+      reject(new Error(`${args.join(" ")} ended with code ${code}:\n${output.trimEnd()}`));
+    });
+  });
+}
+
 /** Runs a program with this one's input and output, passes signals on, and resolves to its exit code. */
 export function passThrough(command, { cwd = process.cwd(), env = process.env, stdio = "inherit" } = {}) {
   return new Promise((resolve) => {
