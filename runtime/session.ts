@@ -28,21 +28,31 @@ import { Runtime } from "./session/runtime.ts";
 import { compileLayers, strictly } from "./session/settings.ts";
 import { keepTuning, type MeasuredTuning, readTuning } from "./session/tuning.ts";
 
+export type { Isolation } from "./abi/isolation.ts";
+export type { Difference } from "./exec/first_difference.ts";
+export type { CallOptions } from "./exec/forward_context.ts";
+export type { PackEntry, PackManifest } from "./exec/pack.ts";
+export type { ResultMemory } from "./exec/result_memory.ts";
+export type { Store } from "./exec/store/store.ts";
+export type { ByteSource, CheckpointFiles } from "./exec/weights/checkpoint.ts";
+export type { FolderHandle, GivenFile, GivenFiles } from "./exec/weights/given_files.ts";
 export type { FreezeOptions, FrozenFolder, FrozenIntervals, FrozenMemory } from "./freeze/options.ts";
 export { deviceOf } from "./session/answered_by.ts";
-export type { Uncompiled } from "./session/artifacts.ts";
+export type { SourceCounters } from "./session/artifact_sources.ts";
+export type { ArtifactCounters, Uncompiled } from "./session/artifacts.ts";
 export { findBreaks } from "./session/breaks.ts";
-export type { CacheMiss, EntryCheck } from "./session/cache_admin.ts";
+export type { CacheMiss, CheckedEntry, EntryCheck } from "./session/cache_admin.ts";
 export type { CompiledComponent } from "./session/component.ts";
 export type { DeviceReport } from "./session/devices.ts";
 export type { EncodeOptions, EncodeResult, EncoderStats, TowerOutput } from "./session/encoder.ts";
 export { Encoder } from "./session/encoder.ts";
 export type { Handover, HandoverState, HandoverStats } from "./session/handover_state.ts";
-export type { AudioInput, EncodeInputs, ImageInput, VideoFrames, VideoInput } from "./session/inputs.ts";
+export type { AudioInput, EncodeInputs, ImageDataLike, ImageInput, VideoFrames, VideoInput } from "./session/inputs.ts";
 export type { EncodeItem } from "./session/items.ts";
-export type { CompileCause, JournalEvent, LogTopic, Recompile } from "./session/journal.ts";
+export type { CompileCause, Demand, JournalEvent, LogTopic, Recompile } from "./session/journal.ts";
+export type { MeasuredRanges } from "./session/measure_ranges.ts";
 export type { ModelIdentity } from "./session/model_identity.ts";
-export type { CallNumerics, Deviation, NumericsReport, ValueNumerics } from "./session/numerics.ts";
+export type { CallNumerics, Deviation, NumericsOptions, NumericsReport, ValueNumerics } from "./session/numerics.ts";
 export type {
   BuildPackOptions,
   CompileOptions,
@@ -55,19 +65,19 @@ export type {
   RuntimeOptions,
   TuneGranularityOptions,
   VerifyCacheOptions,
+  WebGpuOptions,
 } from "./session/options.ts";
 export type { PackSource } from "./session/pack_source.ts";
-export type { GivenPlugin, PluginChoice } from "./session/plugin_choice.ts";
+export type { GivenPlugin, PluginChoice, Trust } from "./session/plugin_choice.ts";
 export { type LoadPluginOptions, loadPlugin, type PluginSource } from "./session/plugin_files.ts";
+export type { PreparedModel } from "./session/prepared_model.ts";
 export { type MediaProcessor, openMediaProcessor } from "./session/processor.ts";
 export { type PulledModel, type PullOptions, pullModel } from "./session/pull.ts";
-export {
-  type ComponentInput,
-  type ModelDescription,
-  type PreparedModel,
-  Runtime,
-  type RuntimeStats,
-} from "./session/runtime.ts";
+export type { Quarantined } from "./session/quarantine.ts";
+export type { RunLimit } from "./session/run_limit.ts";
+export { type ComponentInput, type ModelDescription, Runtime } from "./session/runtime.ts";
+export type { RuntimeStats } from "./session/runtime_stats.ts";
+export type { SegmentReport } from "./session/segments.ts";
 export {
   type CompileConfig,
   type CompileSettings,
@@ -77,8 +87,10 @@ export {
   type NamedCompileConfig,
 } from "./session/settings.ts";
 export type { ModelSource } from "./session/source.ts";
-export type { CutReport, GranularityReport } from "./session/tune_granularity.ts";
+export type { EncoderTower, ModelTower, RunStats } from "./session/tower_facts.ts";
+export type { CutReport, GranularityOptions, GranularityReport } from "./session/tune_granularity.ts";
 export type { RecordedSizes, TunedComponent, TuneRangesOptions } from "./session/tune_ranges.ts";
+export type { MeasuredTuning } from "./session/tuning.ts";
 export { type Classification, type ClassifyOptions, classifyImages } from "./session/zero_shot.ts";
 
 function openStore(options: RuntimeOptions, host: Host): Store {

@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { bytesText, FoveaError } from "../core/diagnostics.ts";
 import { boxText } from "../core/range.ts";
 import { VERSION } from "../core/version.ts";
-import { bytesOfEntries, type CacheEntry, cacheEntries, clear, collect, dayOf } from "../exec/cache_entries.ts";
+import { bytesOfEntries, cacheEntries, clear, collect, dayOf } from "../exec/cache_entries.ts";
 import { entriesAsItems, importPack } from "../exec/cache_pack.ts";
 import { writePack } from "../exec/pack.ts";
 import { createDirectoryStore } from "../exec/store/directory_store.ts";
@@ -11,7 +11,7 @@ import type { Store } from "../exec/store/store.ts";
 import { collectWeights, keptWeights } from "../exec/weight_cache.ts";
 import { detectHost, type Host } from "../host/mod.ts";
 import { openPackSource, packFolder } from "../session/pack_source.ts";
-import type { LoadOptions } from "../session.ts";
+import type { CheckedEntry, LoadOptions } from "../session.ts";
 import {
   byteSize,
   type CommonOptions,
@@ -55,7 +55,7 @@ const withPlace = (command: Command): Command =>
     .option("--verbose", "stack traces with errors");
 
 /** An entry for people and programs. */
-function entryData({ key, tag, box, device, request, artifact, blobs, usedOn }: CacheEntry): Record<string, unknown> {
+function entryData({ key, tag, box, device, request, artifact, blobs, usedOn }: CheckedEntry): Record<string, unknown> {
   const bytes = Object.values(blobs).reduce((a, b) => a + b, 0);
   const { target, enabled } = request;
   return { key, tag, range: boxText(box), device, target, enabled, artifact, bytes, usedOn: usedOn || null };

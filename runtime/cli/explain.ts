@@ -5,10 +5,10 @@ import { VERSION } from "../core/version.ts";
 import { didYouMean } from "../session/check.ts";
 import { type ComponentExplanation, type DetailsOf, explainEncoder, explanations } from "../session/explain.ts";
 import { explainInFull, type RangeDetails, STAGES, type Stage } from "../session/explain_range.ts";
+import { type TracedModel, tracedModel } from "../session/prepared_model.ts";
 import { explainProgram, type ProgramExplanation, programText } from "../session/program_stage.ts";
 import type { RangeSlot } from "../session/ready_component.ts";
 import { tagMatches } from "../session/settings.ts";
-import type { PreparedModel } from "../session.ts";
 import { type ExampleInputs, knownSizes, withExampleInputs } from "./example_inputs.ts";
 import { explainBreaks } from "./explain_breaks.ts";
 import { numericsOf, numericsText } from "./explain_numerics.ts";
@@ -81,7 +81,8 @@ async function explain(source: string, options: ExplainOptions): Promise<void> {
   }
   await withRuntime(options, async (opened) => {
     const { host, runtime, progress } = opened;
-    const model = chosen(await runtime.prepare(source, { compile: false, ...dtypeOption(options) }), options.component);
+    const prepared = await runtime.prepare(source, { compile: false, ...dtypeOption(options) });
+    const model = chosen(tracedModel(prepared), options.component);
     if (options.numerics === true) {
       const reports = await numericsOf(runtime, source, model, options);
       progress.stop();
@@ -117,7 +118,7 @@ const nameOf = (source: string): string =>
     .at(-1) || "model";
 
 /** The towers and components that were named. @throws FoveaError `bad_usage` that lists what there is */
-function chosen(model: PreparedModel, name: string | undefined): PreparedModel {
+function chosen(model: TracedModel, name: string | undefined): TracedModel {
   if (name === undefined) return model;
   const kept = [...model.towers].map(([modality, tower]) => {
     const components = [...tower.components].filter(([tag]) => modality === name || tagMatches(name, tag));
@@ -134,7 +135,7 @@ function chosen(model: PreparedModel, name: string | undefined): PreparedModel {
 }
 
 /** Compiles what is shown beside the cache, with everything about it. */
-async function examineAll({ towers }: PreparedModel): Promise<ReadonlyMap<RangeSlot, RangeDetails>> {
+async function examineAll({ towers }: TracedModel): Promise<ReadonlyMap<RangeSlot, RangeDetails>> {
   const known = new Map<RangeSlot, RangeDetails>();
   for (const { components } of towers.values()) {
     for (const { slots } of components.values()) {
@@ -150,7 +151,7 @@ interface NamedProgram {
 }
 
 /** One geometry of every tower that is shown whole. */
-async function programsOf({ towers }: PreparedModel, options: ExplainOptions): Promise<readonly NamedProgram[]> {
+async function programsOf({ towers }: TracedModel, options: ExplainOptions): Promise<readonly NamedProgram[]> {
   const programs: NamedProgram[] = [];
   for (const [name, tower] of towers) {
     if (tower.components.size < tower.spec.components.length) continue;
@@ -199,7 +200,7 @@ function stageText(components: readonly ComponentExplanation[], stage: Stage): s
     .join("\n");
 }
 
-function settingsText({ towers }: PreparedModel): string {
+function settingsText({ towers }: TracedModel): string {
   return explanations(towers)
     .map(({ tag, settings }) => {
       const rows = Object.entries(settings).map(([name, { value, from }]) => [

@@ -1,5 +1,6 @@
 /** `fovea explain --numerics`: what the types of weights cost in precision, call by call. */
-import type { CallNumerics, Deviation, NumericsReport, PreparedModel, Runtime, ValueNumerics } from "../session.ts";
+import type { TracedModel } from "../session/prepared_model.ts";
+import type { CallNumerics, Deviation, NumericsReport, Runtime, ValueNumerics } from "../session.ts";
 import { type ExampleInputs, knownSizes } from "./example_inputs.ts";
 import { type CommonOptions, dtypeOption } from "./options.ts";
 import { table } from "./table.ts";
@@ -8,7 +9,7 @@ import { table } from "./table.ts";
 export async function numericsOf(
   runtime: Runtime,
   source: string,
-  { towers }: PreparedModel,
+  { towers }: TracedModel,
   options: CommonOptions & ExampleInputs,
 ): Promise<readonly NumericsReport[]> {
   const reports: NumericsReport[] = [];

@@ -3,9 +3,10 @@ import { Command } from "commander";
 import { VERSION } from "../core/version.ts";
 import { explanations } from "../session/explain.ts";
 import { explainInFull, type RangeDetails } from "../session/explain_range.ts";
+import { type PreparedModel, tracedModel } from "../session/prepared_model.ts";
 import type { RangeSlot } from "../session/ready_component.ts";
 import { redact } from "../session/redact.ts";
-import { type PreparedModel, probeDevices } from "../session.ts";
+import { probeDevices } from "../session.ts";
 import { environmentOf } from "./environment.ts";
 import { type CommonOptions, dtypeOption, nonEmpty, type Opened, withCommonOptions, withRuntime } from "./options.ts";
 import { print, say } from "./terminal.ts";
@@ -29,7 +30,8 @@ export function reportCommand(): Command {
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Everything about a model's ranges; what fails is told in its place. */
-async function modelReport(model: PreparedModel): Promise<object> {
+async function modelReport(prepared: PreparedModel): Promise<object> {
+  const model = tracedModel(prepared);
   const known = new Map<RangeSlot, RangeDetails>();
   const problems: string[] = [];
   for (const { components } of model.towers.values()) {

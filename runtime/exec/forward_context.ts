@@ -3,13 +3,14 @@ import { FoveaError } from "../core/diagnostics.ts";
 import type { Bindings } from "../core/dim.ts";
 import type { Span, TraceSink } from "../core/trace.ts";
 
-/** When a call must be done: so many milliseconds from now, or a point in time. */
+/** When a call must be done: so many milliseconds from its begin, or a point in time. */
 export type Deadline = number | Date;
 
 /** What a caller may say about a call. */
 export interface CallOptions {
+  /** Ends the call within about 20 ms, wherever it is; the call rejects with the signal's reason. */
   readonly signal?: AbortSignal;
-  /** Name of the call in errors and traces; a counter's number unless given. */
+  /** Name of the call in errors and traces; the number of the call unless given. */
   readonly requestId?: string;
   /** Work that is not done by then ends with `deadline_exceeded`; work that waits by then never starts. */
   readonly deadline?: Deadline;
@@ -48,12 +49,14 @@ export interface OpenContext extends ForwardContext {
 
 /** The deadline of a call passed. */
 export class DeadlineError extends FoveaError {
+  /** Name of the call. */
   readonly requestId: string;
   /** Tower, component or call that was being worked for. */
   readonly tag: string;
   /** Milliseconds from the call's begin until it was stopped. */
   readonly ranMs: number;
 
+  /** @param doing what the call was at, in words that continue "it was ..." */
   constructor(requestId: string, tag: string, ranMs: number, allowedMs: number, doing: string) {
     super(
       "deadline_exceeded",

@@ -55,6 +55,7 @@ export interface SourceCounters {
   cacheHits: number;
   /** Structures found in packs. */
   packHits: number;
+  /** Milliseconds of compiling, tracing included. */
   compileMs: number;
   /** Bytes that were put into the store. */
   storedBytes: number;

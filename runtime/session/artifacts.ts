@@ -36,17 +36,21 @@ import { createTagRegister } from "./tag_register.ts";
 import { type PlaceFinder, splitText, type TracedRange, traceRanges } from "./trace.ts";
 import { readWeightFacts } from "./weight_facts.ts";
 
+/** Where a runtime's artifacts came from, and what they cost. Artifacts are counted by structure: equal components share one. */
 export interface ArtifactCounters extends SourceCounters {
   /** Structures that an earlier component of this runtime had ready. */
   shared: number;
   /** Artifacts of which something was proven on this device; others were attested before. */
   proven: number;
+  /** Milliseconds of all proofs. */
   proofMs: number;
 }
 
 /** A component that is not compiled, and why. */
 export interface Uncompiled {
+  /** Component. */
   readonly tag: string;
+  /** Where the setting stands, such as `compile.enabled`, or what the encoder's gate says. */
   readonly reason: string;
 }
 

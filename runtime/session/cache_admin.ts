@@ -1,5 +1,6 @@
 /** Questions to a compile cache that need a device or the compiler: why something missed, and whether what it holds is right. */
 import type { Artifact } from "../abi/artifact.ts";
+import type { Box } from "../core/dim.ts";
 import { boxText } from "../core/range.ts";
 import { lookup, requestDigest } from "../exec/artifact_cache.ts";
 import { type CacheEntry, cacheEntries, entryProblem } from "../exec/cache_entries.ts";
@@ -14,10 +15,13 @@ import type { ReadyComponent } from "./ready_component.ts";
 
 /** How the cache stands to one range of a component. */
 export interface CacheMiss {
+  /** Component. */
   readonly tag: string;
+  /** In words, such as `batch 2..8, tokens 50`; `no symbols` for a component without any. */
   readonly range: string;
+  /** True where the cache has it; all else is about misses. */
   readonly hit: boolean;
-  /** On a miss: the most similar entry of the same component, and the first leaf in which it differs. */
+  /** The most similar entry of the same component by its request's digest, and the first leaf in which it differs. */
   readonly nearest?: { readonly request: string; readonly difference: Difference };
 }
 
@@ -51,9 +55,30 @@ export async function cacheMisses(store: Store, components: readonly ReadyCompon
   return found;
 }
 
+/** An entry of a cache: one artifact for one request. */
+export interface CheckedEntry {
+  /** Digest of the request. */
+  readonly key: string;
+  /** Component that asked first. */
+  readonly tag: string;
+  /** Kind of the device that it was compiled for. */
+  readonly device: string;
+  /** Range that it was compiled for. */
+  readonly box: Box;
+  /** What was asked for: the target, and whether ops are fused. */
+  readonly request: { readonly target: string; readonly enabled: boolean };
+  /** Digest of the artifact. */
+  readonly artifact: string;
+  /** Bytes by digest: the artifact's and its code's. */
+  readonly blobs: Readonly<Record<string, number>>;
+  /** Day of the last use, counted from 1970; 0 where none was noted. */
+  readonly usedOn: number;
+}
+
 /** What checking an entry found. */
 export interface EntryCheck {
-  readonly entry: CacheEntry;
+  /** The entry that was checked. */
+  readonly entry: CheckedEntry;
   /** A sentence; nothing when all is right. */
   readonly problem?: string;
   /** Expectations that were compared; 0 where its device or target is not the runtime's. */

@@ -2,6 +2,11 @@
 import type { ComponentSpec, GraphBuilder, Node, Tensor, TowerSpec } from "../abi/encoder.ts";
 import { isMagnitudesName, magnitudesName } from "../core/calibration.ts";
 import { product } from "../core/dim.ts";
+import type { EncodeInputs } from "./inputs.ts";
+import { type LoadContext, loadModel } from "./load_model.ts";
+import type { LoadOptions } from "./options.ts";
+import type { RuntimeParts } from "./runtime_parts.ts";
+import type { ModelSource } from "./source.ts";
 
 /** Sizes of the columns' magnitudes by port, for a component. */
 type Ports = Map<string, number>;
@@ -36,7 +41,7 @@ function watched(spec: ComponentSpec, ports: Ports): ComponentSpec {
 }
 
 /** A tower whose results hold the magnitudes as well, each under the name that belongs to its weight. */
-export function watchTower(tower: TowerSpec): TowerSpec {
+function watchTower(tower: TowerSpec): TowerSpec {
   const ports = new Map<string, Ports>();
   const components = tower.components.map((spec) => {
     if (spec.precise === true) return spec;
@@ -66,11 +71,33 @@ export function watchTower(tower: TowerSpec): TowerSpec {
   };
 }
 
+/**
+ * Encodes inputs with the f32 model, and gives the columns' largest magnitudes by the names of weights.
+ * @throws FoveaError as `load` and `encode` do
+ */
+export async function calibrateModel(
+  parts: RuntimeParts,
+  source: ModelSource,
+  inputs: readonly EncodeInputs[],
+  options: Pick<LoadOptions, "components" | "signal">,
+  loading: LoadContext,
+): Promise<Readonly<Record<string, Tensor>>> {
+  const context = { ...loading, rewrite: watchTower };
+  const encoder = await loadModel({ ...parts, interim: undefined }, source, { ...options, dtype: "f32" }, context);
+  const known = new Map<string, Float32Array>();
+  try {
+    for (const one of inputs) collectMagnitudes(known, (await encoder.encode(one)) as Results);
+  } finally {
+    encoder.close();
+  }
+  return Object.fromEntries([...known].map(([name, data]) => [name, { dtype: "f32", shape: [data.length], data }]));
+}
+
 /** What `encode` returns: tensors by name, of each tower by itself where there are two. */
 type Results = Readonly<Record<string, Tensor | Readonly<Record<string, Tensor>>>>;
 
 /** Folds the magnitudes among some results into those known so far; runs in parts give several one behind the other. */
-export function collectMagnitudes(known: Map<string, Float32Array>, results: Results): void {
+function collectMagnitudes(known: Map<string, Float32Array>, results: Results): void {
   for (const [name, value] of Object.entries(results)) {
     if (!("data" in value)) {
       collectMagnitudes(known, value as Results);

@@ -17,14 +17,17 @@ import type { PluginForm } from "./plugin_lock.ts";
 import type { ComponentInput, Runtime } from "./runtime.ts";
 import { resizeProblem } from "./wasm_pack.ts";
 
+/** What checking one kernel of a plugin of files found. */
 export interface KernelCheck {
+  /** Its name in the description. */
   readonly kernel: string;
   /** Sizes at which its results were compared. */
   readonly points: number;
   /** Largest difference to the reference, as a share of what passes. */
   readonly worst: number;
-  /** Microseconds of a call at the largest sizes, and of the built-in kernels for the same graph. */
+  /** Microseconds of a call at the largest sizes, the median of several. */
   readonly microseconds: number;
+  /** Microseconds that the built-in kernels take for the same graph. */
   readonly builtIn: number;
   /** Sentences; none for a sound kernel. */
   readonly problems: readonly string[];

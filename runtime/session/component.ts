@@ -23,6 +23,7 @@ import type { RecordedSizes } from "./tune_ranges.ts";
 
 /** A component of one instance, ready to run. */
 export interface CompiledComponent {
+  /** As it was given to `runtime.compile`. */
   readonly tag: string;
   /**
    * Runs the graph on dense tensors by input name; sizes of symbols follow from their shapes.
@@ -30,9 +31,11 @@ export interface CompiledComponent {
    * abort
    */
   run(inputs: Tensors, options?: CallOptions): Promise<Tensors>;
+  /** Text: its ranges with their artifacts, where those came from, and the steps of each. */
   explain(): string;
   /** Gives weights and buffers back. Runs that are under way, and later ones, reject with `closed`. */
   close(): void;
+  /** As {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 

@@ -16,11 +16,15 @@ import { type InputTaker, inputBatches, towerOf } from "./input_batches.ts";
 import type { EncodeInputs } from "./inputs.ts";
 import { type EncodeItem, inputsOf, readItems, sharesOf } from "./items.ts";
 import type { Residence, Resident } from "./residence.ts";
-import type { LoadedTower, RunStats } from "./tower.ts";
+import type { EncoderTower, RunStats } from "./tower_facts.ts";
 import type { PlaceFinder } from "./trace.ts";
 
+/** What `encode` takes beside inputs. */
 export interface EncodeOptions extends CallOptions {
-  /** Names of the results that are wanted; all unless given. */
+  /**
+   * Names of the results that are wanted; all unless given. Others are not read back. Of pictures and texts at once, each tower
+   * gives those of them that it has.
+   */
   readonly outputs?: readonly string[];
   /**
    * Memory for results, by name: typed arrays of each result's type and number of numbers, such as the `data` of an earlier
@@ -28,7 +32,10 @@ export interface EncodeOptions extends CallOptions {
    * next. Not for pictures and texts at once. After an error they may hold anything.
    */
   readonly into?: ResultMemory;
-  /** Told after each batch of pictures, and after texts. */
+  /**
+   * Told after each batch that was encoded, with the number of batches: up to 32 pictures, up to 4 recordings, one video, all
+   * texts, or the tensors of a tower.
+   */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -61,27 +68,38 @@ export interface TowerOutput {
   readonly text_embeds?: Tensor;
   /** [batch, width], as the model folder's sentence-transformers files say. */
   readonly sentence_embedding?: Tensor;
+  /** What else a tower gives, as `encoder.tower(modality).spec` lists it in `outputs` and `layout`. */
   readonly [name: string]: Tensor | undefined;
 }
 
-/** `deviceOf` tells which device it is from. With one kind of input its tower's results; with both, the embeddings and each tower's results under its name. */
-export interface EncodeResult extends TowerResults {
+/**
+ * Of inputs for one tower its results by name, those of the tower that are not listed here included. Of pictures and texts at once
+ * the embeddings of both, and each tower's results under its own name. `deviceOf` tells which device it is from.
+ */
+export interface EncodeResult
+  extends Pick<
+    TowerOutput,
+    "last_hidden_state" | "pooler_output" | "image_embeds" | "text_embeds" | "sentence_embedding"
+  > {
+  /** All results of the pictures, where texts were given as well. */
   readonly vision_model_output?: TowerOutput;
+  /** All results of the texts, where pictures were given as well. */
   readonly text_model_output?: TowerOutput;
 }
 
-type TowerResults = Pick<
-  TowerOutput,
-  "last_hidden_state" | "pooler_output" | "image_embeds" | "text_embeds" | "sentence_embedding"
->;
-
+/** Figures of an encoder, as of when they were asked for. */
 export interface EncoderStats {
+  /** About the last run of each tower that was loaded. */
   readonly towers: Readonly<Partial<Record<Modality, Readonly<RunStats>>>>;
+  /** Bytes of weights that answer calls; those of a device that was left count until its last call ended. */
   readonly weightBytes: number;
   /** Type that each component's large weights are kept in, by tag. */
   readonly dtypes: Readonly<Record<string, KeptDType>>;
+  /** Milliseconds that loading took, with compiling or reading the cache. */
   readonly loadMs: number;
+  /** Milliseconds of preparing the last batch: reading, decoding, cutting or tokenising it. */
   readonly preprocessMs: number;
+  /** Calls of `encode` and `readItems` so far, those that failed included. */
   readonly encodes: number;
   /** JPEG files that were read at a reduced size: none unless the encoder was loaded with `jpegShrinkOnLoad`. */
   readonly reducedJpegs: number;
@@ -122,7 +140,7 @@ function checkMemory(into: ResultMemory | undefined, wanted: ReadonlyMap<Modalit
   }
 }
 
-/** Made by `runtime.load`. Calls may overlap; each has memory of its own. */
+/** A loaded model, made by `runtime.load`. Calls may overlap; each has memory of its own. */
 export class Encoder {
   /** `model_type` of the configuration. */
   readonly modelType: string;
@@ -141,6 +159,10 @@ export class Encoder {
   #preprocessMs = 0;
   #closed = false;
 
+  /**
+   * Encoders are made by `runtime.load`.
+   * @internal
+   */
   constructor(context: EncoderContext) {
     this.#context = context;
     this.modelType = context.modelType;
@@ -152,9 +174,12 @@ export class Encoder {
   }
 
   /**
-   * Encodes pictures, texts or tensors.
-   * @throws FoveaError `invalid_input` for what the towers cannot take, `out_of_memory`, `deadline_exceeded`, `closed`; the
-   * signal's reason on abort. What broke inside the call names its request, component and sizes.
+   * Encodes pictures, videos, texts, recordings or tensors. What is more than one run takes goes in several, whose results are
+   * put together in the order of the inputs.
+   * @throws FoveaError `invalid_input` for what the towers cannot take, `no_component` for inputs of a tower that was not loaded,
+   * `invalid_options`, `out_of_memory`, `deadline_exceeded`, `closed`, `device_lost`, and what reading pictures and recordings
+   * throws (`image.*`, `audio.*`, `file.*`, `fetch_failed`); the signal's reason on abort. What broke inside the call names its
+   * request, component and sizes.
    */
   async encode(inputs: EncodeInputs, options: EncodeOptions = {}): Promise<EncodeResult> {
     this.#checkOpen();
@@ -294,6 +319,7 @@ export class Encoder {
     return `${head}${explainEncoder(this.modelType, residence.current.towers)}`;
   }
 
+  /** Figures as of now; taking them costs no time of the device. */
   stats(): EncoderStats {
     const { residence, handover } = this.#context;
     const towers = [...residence.current.towers.entries()];
@@ -313,8 +339,11 @@ export class Encoder {
     };
   }
 
-  /** A tower, for benchmarks and `explain`. @throws FoveaError `no_component` that lists the loaded ones. */
-  tower(modality: Modality): LoadedTower {
+  /**
+   * A tower where it answers now: what it takes and gives, and figures of its runs.
+   * @throws FoveaError `no_component` that lists the loaded ones
+   */
+  tower(modality: Modality): EncoderTower {
     return towerOf(this.#taker(this.#context.residence.current), modality);
   }
 
@@ -326,6 +355,7 @@ export class Encoder {
     this.#context.onClose();
   }
 
+  /** As {@link close}, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
   }

@@ -4,8 +4,11 @@ import type { Reduction } from "../core/pixel_cut.ts";
 
 /** The Web's `ImageData`: RGBA, of which alpha is dropped. */
 export interface ImageDataLike {
+  /** Pixels of a row. */
   readonly width: number;
+  /** Rows. */
   readonly height: number;
+  /** [height, width, 4] */
   readonly data: Uint8ClampedArray;
 }
 
@@ -18,8 +21,9 @@ export type ImageInput = string | URL | Uint8Array | ArrayBuffer | Blob | PixelI
 /** A recording: a path, a file or http(s) URL, a WAV, FLAC, MP3 or Ogg file as bytes or as a blob, or samples. */
 export type AudioInput = string | URL | Uint8Array | ArrayBuffer | Blob | AudioClip;
 
-/** The frames of a video one by one, in order of time and of one size, or the path or file URL of their folder. */
+/** A video as its frames, with their rate where it is known. */
 export interface VideoFrames {
+  /** In order of time and of one size, or the path or file URL of their folder, read in the natural order of names. */
   readonly frames: readonly ImageInput[] | string | URL;
   /** Frames per second; without it a model that samples by time takes every frame. */
   readonly fps?: number;
@@ -31,15 +35,20 @@ export interface VideoFrames {
  */
 export type VideoInput = string | URL | Uint8Array | ArrayBuffer | Blob | readonly ImageInput[] | VideoFrames;
 
-/**
- * What to encode: pictures, videos, texts, recordings, or a tower's own tensors by their Hugging Face names (`pixel_values` f32
- * or u8 [batch, 3, height, width], `input_ids` i32 [batch, tokens], `attention_mask` i32 [batch, tokens]).
- */
+/** What to encode: pictures, videos, texts or recordings, or a tower's own tensors in their place. */
 export interface EncodeInputs {
+  /** For the vision tower, of any sizes; its processor prepares them. */
   readonly images?: readonly ImageInput[];
+  /** For vision towers whose model has a processor of videos. */
   readonly videos?: readonly VideoInput[];
+  /** For the text tower, whose tokenizer cuts and pads them as the model is used to. */
   readonly texts?: readonly string[];
+  /** For the audio tower. */
   readonly audio?: readonly AudioInput[];
+  /**
+   * Tensors by their Hugging Face names: `pixel_values` f32 or u8 [batch, 3, height, width], `input_ids` i32 [batch, tokens],
+   * `attention_mask` i32 [batch, tokens], and what else the tower takes (`encoder.tower(modality).spec.inputs`).
+   */
   readonly [tensor: string]:
     | readonly ImageInput[]
     | readonly VideoInput[]

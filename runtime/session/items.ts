@@ -9,6 +9,7 @@ import { pictureSize } from "./pixels.ts";
 
 /** One picture, text or recording, or the rows of given tensors, read and ready to be encoded beside others of its form. */
 export interface EncodeItem {
+  /** Tower that encodes it. */
   readonly modality: Modality;
   /** Items of equal form share a call without padding: the sizes of their tensors but for the rows. */
   readonly form: string;
@@ -16,7 +17,7 @@ export interface EncodeItem {
   readonly rows: number;
   /** Tokens of a text, padding left out; 0 for all else. */
   readonly tokens: number;
-  /** Memory that it holds. */
+  /** Memory that it holds, in bytes. */
   readonly bytes: number;
 }
 

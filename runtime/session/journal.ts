@@ -9,6 +9,7 @@ export const LOADING: readonly CompileCause[] = ["load", "handover", "device reo
 
 /** What made a component's range necessary. */
 export interface Demand {
+  /** What needed it. */
   readonly cause: CompileCause;
   /** Dims of the call; nothing while loading. */
   readonly dims?: Bindings;
@@ -18,18 +19,26 @@ export interface Demand {
 
 /** A compile after its component was loaded. */
 export interface Recompile extends Demand {
+  /** Component. */
   readonly tag: string;
 }
 
+/**
+ * What can be told: `passes` of the compiler with their times, `claims` of kernels taken and not, `ranges` and their splits, hits
+ * and misses of the `cache`, trace `breaks`, and `recompiles`, which are compiles after load.
+ */
+export type LogTopic = "passes" | "claims" | "ranges" | "cache" | "breaks" | "recompiles";
+
 /** Topics that `FOVEA_LOG` may name. */
-export const LOG_TOPICS = ["passes", "claims", "ranges", "cache", "breaks", "recompiles"] as const;
-export type LogTopic = (typeof LOG_TOPICS)[number];
+export const LOG_TOPICS: readonly LogTopic[] = ["passes", "claims", "ranges", "cache", "breaks", "recompiles"];
 
 /** One thing that happened, as a sentence for people and as data. */
 export interface JournalEvent {
+  /** One of those that were asked for. */
   readonly topic: LogTopic;
   /** Component, where there is one. */
   readonly tag?: string;
+  /** What happened, without the component's name; one line. */
   readonly text: string;
 }
 

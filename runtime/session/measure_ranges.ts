@@ -22,10 +22,14 @@ export interface MeasureParts {
   readonly now: () => number;
 }
 
-/** Seconds that the measured calls take: with the present ranges by medians of one call at each size, with the tuned ones by medians of their share of it in the same round. */
+/** Present and learnt ranges side by side at the recorded sizes that take the most time. */
 export interface MeasuredRanges {
   /** Recorded calls that have one of the measured sizes. */
   readonly calls: number;
+  /**
+   * Seconds that those calls take: with the present ranges by medians of one call at each size, with the learnt ones by medians
+   * of their share of it in the same round.
+   */
   readonly seconds: { readonly now: number; readonly tuned: number };
 }
 

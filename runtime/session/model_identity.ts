@@ -8,6 +8,7 @@ import { openModel, readJson } from "./model_files.ts";
 import type { RuntimeParts } from "./runtime_parts.ts";
 import { addressOf, type ModelSource } from "./source.ts";
 
+/** What tells a model from others: of equal digests configuration, processors and weights are the same. */
 export interface ModelIdentity {
   /** `model_type` of the configuration. */
   readonly modelType: string;

@@ -1,6 +1,5 @@
 /** What the types of weights cost in precision: every component call of a plan against the same call with f32 weights. */
 import type { ComponentCall, ExampleOptions, Modality, Plan, Tensor, Tensors, TowerSpec } from "../abi/encoder.ts";
-import type { ValueWidth } from "../compile/narrow_values.ts";
 import { internal } from "../core/diagnostics.ts";
 import { openContext } from "../exec/forward_context.ts";
 import type { TensorReader } from "../exec/instance_weights.ts";
@@ -8,13 +7,15 @@ import type { Artifacts } from "./artifacts.ts";
 import type { CallSettings, CompileConfig } from "./settings.ts";
 import { type LoadedTower, loadTower } from "./tower.ts";
 
+/** What is measured on. */
 export interface NumericsOptions {
-  /** Sizes of the made-up inputs. */
+  /** Sizes of the made-up inputs: batch 1 and the tower's own unless given. */
   readonly example?: Partial<ExampleOptions>;
 }
 
 /** How far values are from those with f32 weights. */
 export interface Deviation {
+  /** Of the angle between both, over all numbers of the value: 1 where nothing was lost. */
   readonly cosine: number;
   /** Root mean square of the differences over that of the values. */
   readonly error: number;
@@ -22,10 +23,13 @@ export interface Deviation {
 
 /** One output of one component call. */
 export interface CallNumerics {
+  /** Component. */
   readonly tag: string;
+  /** Prefix of its weights' names in the checkpoint, such as `encoder.layers.3.`; it may be empty. */
   readonly instance: string;
+  /** Which of the component's outputs. */
   readonly output: string;
-  /** What the component's large weights were kept in. */
+  /** Type that the component's large weights were kept in. */
   readonly dtype: string;
   /** From exact inputs: what this call adds. */
   readonly alone: Deviation;
@@ -34,11 +38,22 @@ export interface CallNumerics {
 }
 
 /** A value that could be kept as f16, and what it is kept in. */
-export interface ValueNumerics extends ValueWidth {
+export interface ValueNumerics {
+  /** Component. */
   readonly tag: string;
+  /** The op that makes it, and its shape in words. */
+  readonly value: string;
+  /** Type that it has on the device. */
+  readonly kept: "f16" | "f32";
+  /** No number of it can be larger; infinite where nothing is known. */
+  readonly bound: number;
+  /** Why it stays f32, as the end of a sentence. */
+  readonly reason?: string;
 }
 
+/** What types of weights cost one tower in precision. */
 export interface NumericsReport {
+  /** Tower that was measured. */
   readonly modality: Modality;
   /** Calls in order. */
   readonly calls: readonly CallNumerics[];

@@ -26,12 +26,15 @@ import type { CompileConfig, NamedCompileConfig } from "./settings.ts";
 import type { GranularityOptions } from "./tune_granularity.ts";
 import type { RecordedSizes, TuneRangesOptions } from "./tune_ranges.ts";
 
-/** Progress of a load: `done` of `total` steps of a phase, bytes of a download. */
+/** How far a load, a pull or a build of a pack is. */
 export interface Progress {
+  /** What is counted: components compiled or found, instances of weights loaded, bytes fetched, or encoders handed over. */
   readonly phase: "compile" | "weights" | "download" | "handover";
-  /** Empty for downloads, which may serve several. */
+  /** Tower that it is for; empty where it is for all: in downloads, packs and handovers. */
   readonly modality: string;
+  /** Of `total`, in the unit of the phase. */
   readonly done: number;
+  /** Components, instances or bytes; 1 for a handover. */
   readonly total: number;
   /** The component or instance that was finished, the file that is being fetched, or the device that has taken over. */
   readonly item: string;
@@ -56,10 +59,13 @@ export interface HubSettings {
 
 /** What is told while a runtime works, and to whom. */
 export interface LogOptions {
+  /** What is told; texts of other topics are not made. */
   readonly topics: readonly LogTopic[];
+  /** Called at once for each event, while the work that it tells of goes on. */
   readonly write: (event: JournalEvent) => void;
 }
 
+/** What `createRuntime` takes; all of it may be left out. */
 export interface RuntimeOptions {
   /** Device kind, or several, of which the first that is available is opened; `wasm` unless given. */
   readonly device?: string | readonly string[];
@@ -88,14 +94,17 @@ export interface RuntimeOptions {
   readonly packs?: readonly PackSource[];
   /** Most bytes of compiled artifacts in the cache; those used longest ago go first. 512 MiB unless given. Quantised weights may take eight times as much. */
   readonly cacheLimit?: number;
+  /** For models that are named `hf:organisation/name`. */
   readonly hub?: HubSettings;
-  /** Workers that compute; 0 computes on the caller's thread. One per core unless given. */
+  /** Workers that compute; 0 computes on the caller's thread. One per core unless given, 0 where workers can share no memory. */
   readonly threads?: number;
   /** Pins a target, such as `wasm-simd128` for bit-equal results everywhere; the best one that the engine has otherwise. */
   readonly target?: string;
-  /** Most device memory in bytes. */
+  /** Most device memory in bytes; all that the device can address unless given. */
   readonly memory?: number;
+  /** For the device `webgpu` alone. */
   readonly webgpu?: WebGpuOptions;
+  /** Told after each step of loading, preparing, building packs and downloading. */
   readonly onProgress?: (progress: Progress) => void;
   /** Told once about each thing that was worked around, such as a cache folder that cannot be written. */
   readonly onProblem?: (sentence: string) => void;
@@ -113,6 +122,7 @@ export interface WebGpuOptions {
   readonly unsafe?: boolean;
 }
 
+/** How a model is loaded. */
 export interface LoadOptions {
   /** Towers to load; all that the configuration has unless given. */
   readonly components?: readonly ("vision" | "text" | "audio")[];
@@ -138,19 +148,23 @@ export interface LoadOptions {
   readonly loadFormat?: "safetensors" | "dummy";
   /** Compiles a range, and loads its weights, when it is first used, as the setting of this name does; settings by tag are stronger. */
   readonly lazy?: boolean;
+  /** Ends downloads, reading, packing and proofs, and compiling between two artifacts; `load` rejects with its reason. */
   readonly signal?: AbortSignal;
 }
 
+/** What `runtime.prepare` takes. */
 export interface PrepareModelOptions extends Pick<LoadOptions, "components" | "dtype"> {
   /** False compiles nothing: components are traced, their ranges and settings known. */
   readonly compile?: boolean;
 }
 
+/** What `runtime.buildPack` takes. */
 export interface BuildPackOptions extends Pick<LoadOptions, "components"> {
   /** Targets to compile for, whether this machine has them or not; the runtime's own unless given. */
   readonly targets?: readonly string[];
 }
 
+/** What `runtime.verifyCache` takes. */
 export interface VerifyCacheOptions {
   /** Compiles entries again from their recorded graphs, with the true corners of their ranges and far more elements. */
   readonly full?: boolean;
@@ -158,11 +172,13 @@ export interface VerifyCacheOptions {
   readonly onChecked?: (check: EntryCheck) => void;
 }
 
+/** What `runtime.tuneGranularity` takes. */
 export interface TuneGranularityOptions extends Pick<LoadOptions, "loadFormat" | "dtype">, GranularityOptions {
   /** Tower; the model's first unless given. */
   readonly component?: "vision" | "text" | "audio";
 }
 
+/** What `runtime.numerics` takes. */
 export interface MeasureNumericsOptions extends Pick<LoadOptions, "loadFormat" | "dtype">, NumericsOptions {
   /** Tower; the model's first unless given. */
   readonly component?: "vision" | "text" | "audio";

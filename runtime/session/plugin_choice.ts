@@ -7,14 +7,15 @@ import { isPlugin } from "./plugins.ts";
 
 /** What a user trusts a plugin with, whatever its description asks for. */
 export interface Trust {
-  /** What its code may touch. */
+  /** What its code in WebAssembly may touch; what its description asks for unless given, `own-memory` at most. */
   readonly isolation?: Isolation;
-  /** Whether glue that its folder brings may run, JavaScript with all that this process may do. */
+  /** Whether glue that its folder brings may run, JavaScript with all that this process may do; false unless given. */
   readonly trustGlue?: boolean;
 }
 
 /** A plugin by its folder, module or package, and what it is trusted with. */
 export interface PluginChoice extends Trust {
+  /** As for `loadPlugin`: a folder with `plugin.json`, that file, a module, or an installed package. */
   readonly plugin: string;
 }
 

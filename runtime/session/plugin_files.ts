@@ -15,6 +15,7 @@ import { findWasmPack, openWasmPack, type WasmPackFiles, wasmPackDigest } from "
 /** A folder, a `plugin.json`, a module or an installed package; or the files of a folder by name. */
 export type PluginSource = string | ReadonlyMap<string, Uint8Array>;
 
+/** How a plugin of files is loaded. */
 export interface LoadPluginOptions {
   /**
    * What code in WebAssembly may touch: `worker`, copies of its operands in a worker of its own; `own-memory`, copies in a

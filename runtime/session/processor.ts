@@ -7,11 +7,13 @@ import { firstPartyPlugins } from "./first_party.ts";
 import { readJson } from "./model_files.ts";
 import { createMediaReader, type ModelSource, openModelSource } from "./source.ts";
 
+/** What a model does to pictures or recordings before they are encoded. */
 export interface MediaProcessor {
+  /** What `run` reads. */
   readonly kind: "images" | "audio";
   /** Divisors of the normalised channels; 1 for audio. */
   readonly std: readonly number[];
-  /** A picture or recording by its path. */
+  /** The tensors of one picture or recording, by its path or address, under their Hugging Face names; pixels are f32. */
   readonly run: (file: string) => Promise<Tensors>;
 }
 

@@ -12,11 +12,13 @@ import { checkComponents, openModel } from "./model_files.ts";
 import { checkHubSettings, type HubSettings, type Progress } from "./options.ts";
 import { createSelect } from "./select_tensors.ts";
 
+/** What is fetched of a model, and where to. */
 export interface PullOptions {
   /** Towers to fetch the weights of; all that the configuration has unless given. */
   readonly components?: readonly Modality[];
   /** The model's own folder, instead of one among the pulled models: it can be loaded by its path then. */
   readonly to?: string;
+  /** How the hub is reached, and where pulled models lie. */
   readonly hub?: HubSettings;
   /** The cache's folder, in whose `hub` models are pulled; the platform's unless given. */
   readonly cache?: string;
@@ -26,17 +28,25 @@ export interface PullOptions {
   readonly also?: (name: string) => boolean;
   /** Encoders; first-party plugins are used when left out. */
   readonly plugins?: readonly Plugin[];
+  /** Told of bytes as they come. */
   readonly onProgress?: (progress: Progress) => void;
+  /** Ends the download; what came so far is kept, and the next pull goes on from there. */
   readonly signal?: AbortSignal;
 }
 
 /** What is in a model's folder now. */
 export interface PulledModel {
+  /** `organisation/name`. */
   readonly repository: string;
+  /** Branch, tag or commit that was asked for. */
   readonly revision: string;
+  /** Commit that the revision stands for. */
   readonly commit: string;
+  /** Path that `load` takes. */
   readonly folder: string;
+  /** `model_type` of the configuration. */
   readonly modelType: string;
+  /** Towers whose weights are there. */
   readonly components: readonly Modality[];
   /** Name and bytes of each file. */
   readonly files: readonly { readonly name: string; readonly bytes: number }[];

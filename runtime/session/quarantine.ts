@@ -5,6 +5,7 @@ import type { Place } from "./places.ts";
 
 /** A kernel that was put aside, and why. */
 export interface Quarantined {
+  /** As its plugin names it; of plugins of files `plugin/kernel`. */
   readonly kernel: string;
   /** A sentence. */
   readonly reason: string;

@@ -10,6 +10,7 @@ import type { ReadyComponent } from "./ready_component.ts";
 
 /** The largest run, and why it is no larger. */
 export interface RunLimit {
+  /** Size that grows with a request, such as `batch` or `patches`. */
   readonly symbol: string;
   /** What the components' intervals have in common. */
   readonly interval: Interval;
@@ -19,7 +20,7 @@ export interface RunLimit {
   readonly bytes: number;
   /** Bytes that were left beside the weights. */
   readonly room: number;
-  /** Where the interval's end comes from. */
+  /** Where the interval's end comes from, in words, where the encoder says so. */
   readonly bound: string | undefined;
 }
 

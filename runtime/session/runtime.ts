@@ -1,22 +1,19 @@
 /** The runtime: what callers do with a device and everything that runs on it. */
-import type { DeviceStats } from "../abi/device.ts";
 import type { ComponentSpec, Modality, Tensor } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import type { SourcePlace } from "../core/source_place.ts";
 import { cacheEntries } from "../exec/cache_entries.ts";
 import type { PackManifest } from "../exec/pack.ts";
 import type { FreezeOptions, FrozenFolder } from "../freeze/options.ts";
-import type { ArtifactCounters, Uncompiled } from "./artifacts.ts";
 import type { CacheMiss, EntryCheck } from "./cache_admin.ts";
 import { createCacheLimit } from "./cache_limit.ts";
 import { type CompiledComponent, compileComponent, type OpenedComponent } from "./component.ts";
 import { findDevice } from "./devices.ts";
 import type { Encoder } from "./encoder.ts";
 import type { EncodeInputs } from "./inputs.ts";
-import type { Recompile } from "./journal.ts";
 import { createKeptWeights, type KeptWeights } from "./kept_weights.ts";
 import { type LoadContext, loadModel } from "./load_model.ts";
-import { cutTowers, openConfigured, progressTeller, wantedTowers, withTower } from "./model_access.ts";
+import { openConfigured, withTower } from "./model_access.ts";
 import type { ModelIdentity } from "./model_identity.ts";
 import type { NumericsReport } from "./numerics.ts";
 import {
@@ -38,41 +35,22 @@ import {
 } from "./options.ts";
 import { createPixelCutter, type PixelCutter } from "./pixels.ts";
 import { closeAll } from "./places.ts";
-import type { Quarantined } from "./quarantine.ts";
+import { type PreparedModel, prepareModel, tracedModel } from "./prepared_model.ts";
 import { openedDevice, type ReloadableEntry, reopenDevice } from "./reopen.ts";
 import type { RuntimeParts } from "./runtime_parts.ts";
+import { type RuntimeStats, statsOf } from "./runtime_stats.ts";
 import { compileLayers, dtypeOf, resolveSettings } from "./settings.ts";
 import type { ModelSource } from "./source.ts";
 import { tensorReader } from "./tensor_reader.ts";
-import { type PreparedTower, prepareTower } from "./tower.ts";
 import { type GranularityReport, tuneGranularity } from "./tune_granularity.ts";
 import { type RecordedSizes, type TunedComponent, type TuneRangesOptions, tuneRanges } from "./tune_ranges.ts";
-
-export interface RuntimeStats {
-  readonly counters: Readonly<ArtifactCounters>;
-  /** Kernels whose proofs failed on this device. */
-  readonly quarantined: readonly Quarantined[];
-  /** Compiles after their component was loaded, oldest first. */
-  readonly recompiles: readonly Recompile[];
-  /** Components that run op by op, and what says so: a setting, or the encoder's own gate. */
-  readonly uncompiled: readonly Uncompiled[];
-  readonly device: DeviceStats;
-  /** Devices beside the runtime's own that components were placed on, by kind. */
-  readonly otherDevices: Readonly<Record<string, DeviceStats>>;
-}
 
 /** A model's kind and what it encodes. */
 export interface ModelDescription {
   /** `model_type` of the configuration. */
   readonly modelType: string;
+  /** Towers that the configuration has: `vision`, `text`, `audio`. */
   readonly modalities: readonly Modality[];
-}
-
-/** A model's towers, traced and, unless lazy, compiled; no weights. */
-export interface PreparedModel {
-  /** `model_type` of the configuration. */
-  readonly modelType: string;
-  readonly towers: ReadonlyMap<Modality, PreparedTower>;
 }
 
 /** A component as `runtime.compile` takes it: tag, symbols and build; ranges and instances have defaults. */
@@ -82,9 +60,11 @@ export type ComponentInput = Pick<ComponentSpec, "tag" | "symbols" | "build"> & 
 export class Runtime {
   /** Name of the JavaScript runtime: `bun`, `deno`, `node` or `browser`. */
   readonly host: string;
+  /** Kind of its own device, which computes what no setting places elsewhere: `wasm`, `webgpu`, `reference` or a plugin's. */
   readonly device: string;
   /** Kind of the device that answers for encoders until they are ready on `device`; nothing unless encoders are handed over. */
   readonly interim: string | undefined;
+  /** Target that code for that device is generated for, such as `wasm-simd128`. */
   readonly target: string;
   /** Workers that compute; 0 when the caller's thread does. */
   readonly threads: number;
@@ -99,6 +79,10 @@ export class Runtime {
   #reopening: Promise<void> = Promise.resolve();
   #closed: Promise<void> | undefined;
 
+  /**
+   * Runtimes are made by `createRuntime`.
+   * @internal
+   */
   constructor(parts: RuntimeParts) {
     this.#parts = parts;
     const { artifacts, interim } = parts;
@@ -142,22 +126,7 @@ export class Runtime {
   async prepare(source: ModelSource, options: PrepareModelOptions = {}): Promise<PreparedModel> {
     this.#checkOpen();
     checkPrepareOptions(options);
-    const { artifacts } = this.#parts;
-    artifacts.begin();
-    const opened = await openConfigured(this.#parts, source);
-    const towers = new Map<Modality, PreparedTower>();
-    const call = dtypeOf(options);
-    for (const tower of cutTowers(this.#parts, wantedTowers(this.#parts, opened, options.components), call)) {
-      const prepared = await prepareTower(tower, {
-        artifacts,
-        plugin: opened.plugin,
-        onPrepared: progressTeller(this.#parts, tower.modality, "compile"),
-        call,
-        defer: options.compile === false,
-      });
-      towers.set(tower.modality, prepared);
-    }
-    return { modelType: opened.modelType, towers };
+    return prepareModel(this.#parts, source, options);
   }
 
   /**
@@ -214,7 +183,7 @@ export class Runtime {
    * thing in which it differs from what the cache has.
    */
   async cacheMisses(source: ModelSource, options: Pick<LoadOptions, "components"> = {}): Promise<readonly CacheMiss[]> {
-    const { towers } = await this.prepare(source, { ...options, compile: false });
+    const { towers } = tracedModel(await this.prepare(source, { ...options, compile: false }));
     const components = [...towers.values()].flatMap((t) => [...t.components.values()]);
     const { cacheMisses } = await import("./cache_admin.ts");
     return cacheMisses(this.#parts.store, components);
@@ -261,22 +230,8 @@ export class Runtime {
   ): Promise<Readonly<Record<string, Tensor>>> {
     this.#checkOpen();
     checkLoadOptions(options);
-    const { collectMagnitudes, watchTower } = await import("./calibrate.ts");
-    const context = { ...this.#loading(), rewrite: watchTower };
-    const encoder = await loadModel(
-      { ...this.#parts, interim: undefined },
-      source,
-      { ...options, dtype: "f32" },
-      context,
-    );
-    const known = new Map<string, Float32Array>();
-    try {
-      for (const one of inputs)
-        collectMagnitudes(known, (await encoder.encode(one)) as Parameters<typeof collectMagnitudes>[1]);
-    } finally {
-      encoder.close();
-    }
-    return Object.fromEntries([...known].map(([name, data]) => [name, { dtype: "f32", shape: [data.length], data }]));
+    const { calibrateModel } = await import("./calibrate.ts");
+    return calibrateModel(this.#parts, source, inputs, options, this.#loading());
   }
 
   /**
@@ -365,16 +320,9 @@ export class Runtime {
     return findDevice(device, this.#parts.plugins).describeCode?.(code);
   }
 
+  /** Figures as of now, of everything that was loaded so far. */
   stats(): RuntimeStats {
-    const { artifacts, journal, device, places } = this.#parts;
-    return {
-      counters: { ...artifacts.counters },
-      quarantined: artifacts.quarantined,
-      recompiles: [...journal.recompiles],
-      uncompiled: [...artifacts.uncompiled.values()],
-      device: device.stats(),
-      otherDevices: Object.fromEntries([...places.others].map(([kind, other]) => [kind, other.stats()])),
-    };
+    return statsOf(this.#parts);
   }
 
   /**
@@ -425,6 +373,7 @@ export class Runtime {
     await closeAll([places, device]);
   }
 
+  /** As {@link close}, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

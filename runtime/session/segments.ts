@@ -22,9 +22,11 @@ export interface LinkedSegment extends Segment {
   readonly linked: LinkedProgram;
 }
 
-/** A part of a run, for people: which device, and how many calls. */
+/** A part of a run that one device computed. */
 export interface SegmentReport {
+  /** Its kind. */
   readonly device: string;
+  /** Component calls. */
   readonly calls: number;
 }
 

@@ -11,7 +11,7 @@ export type Granularity = "op" | "block" | "tower" | number;
 
 /** Settings of components; what is left out is inherited. */
 export interface CompileSettings {
-  /** False runs every op alone, on the same kernels: the debugging mode. */
+  /** False runs every op alone, on the same kernels: the debugging mode. True unless given. */
   readonly enabled?: boolean;
   /**
    * Joins consecutive calls to larger components: a number of blocks from 2 on, or all of a tower. `op` is `enabled: false`, and
@@ -24,11 +24,11 @@ export interface CompileSettings {
   readonly dtype?: WeightDType;
   /** Kind of the device that runs the component, such as `reference`; it is opened when first needed. */
   readonly device?: string;
-  /** Target of that device that code is generated for. */
+  /** Target of that device that code is generated for; the runtime's on its own device, the best of another unless given. */
   readonly target?: string;
-  /** Compiles a range when it is first used instead of at load. */
+  /** Compiles a range when it is first used instead of at load; false unless given. */
   readonly lazy?: boolean;
-  /** Most artifacts of a component. */
+  /** Most artifacts of a component, one for each range; the component's own limit, or 8, unless given. */
   readonly maxArtifacts?: number;
 }
 
@@ -44,6 +44,7 @@ export interface CompileConfig extends Pick<CompileSettings, "enabled"> {
 
 /** What a configuration file holds. */
 export interface FoveaConfig {
+  /** How components are compiled; `--compile-config` and other options of the command line are stronger. */
   readonly compile?: CompileConfig;
   /**
    * What the command line uses beside the first-party plugins: plugins of a module, folders, modules or packages by name, and
@@ -59,7 +60,9 @@ export function defineConfig(config: FoveaConfig): FoveaConfig {
 
 /** A configuration and whose it is, for people: `--compile-config`, or a file's name. */
 export interface NamedCompileConfig {
+  /** Where it stands, for messages and `explain`. */
   readonly name: string;
+  /** What it says. */
   readonly config: CompileConfig;
 }
 

@@ -19,9 +19,9 @@ import {
   type LinkedSegment,
   linkSegments,
   partitionPlan,
-  type SegmentReport,
   type SegmentRunner,
 } from "./segments.ts";
+import type { EncoderTower, ModelTower, RunStats } from "./tower_facts.ts";
 import { checkRoom, loadWeights, type WeightOptions, weightKey } from "./tower_weights.ts";
 import type { RecordedSizes } from "./tune_ranges.ts";
 
@@ -43,33 +43,13 @@ export interface RunRequest {
   readonly caller?: Caller;
 }
 
-export interface RunStats {
-  /** Geometries planned and linked. */
-  planned: number;
-  planMs: number;
-  /** Model time of the last run, without preparing and reading back. */
-  modelMs: number;
-  /** Floating-point operations of the last run. */
-  flops: number;
-  /** Memory of the last run beside weights, over all its devices. */
-  arenaBytes: number;
-  /** The last run's parts in order: one, unless components are placed on other devices. */
-  segments: readonly SegmentReport[];
-  /** Bytes that the last run carried from device to device through host memory. */
-  crossedBytes: number;
-}
-
 /** A tower whose components are traced and, unless lazy, compiled; weights are not read. */
-export interface PreparedTower {
-  readonly spec: TowerSpec;
+export interface PreparedTower extends ModelTower {
   readonly components: ReadonlyMap<string, ReadyComponent>;
-  /** Largest run as of loading, where that is known before anything runs. */
   readonly limit?: RunLimit | undefined;
 }
 
-export interface LoadedTower extends PreparedTower {
-  readonly weightBytes: number;
-  readonly stats: Readonly<RunStats>;
+export interface LoadedTower extends PreparedTower, EncoderTower {
   /** False while a range waits for its first use or may have to be replaced: the weights' source is needed until then. */
   readonly complete: boolean;
   run(request: RunRequest): Promise<Tensors>;

@@ -13,6 +13,7 @@ import { type LoadedTower, loadTower } from "./tower.ts";
 
 export const DEFAULT_CUTS: readonly Granularity[] = ["op", "block", 2, 4, "tower"];
 
+/** What is measured, and how often. */
 export interface GranularityOptions {
   /** Op, block, 2 and 4 blocks, and tower unless given. */
   readonly cuts?: readonly Granularity[];
@@ -46,11 +47,15 @@ export type CutReport =
     }
   | { readonly cut: string; readonly problem: string };
 
+/** How a tower is best cut into components on this device. */
 export interface GranularityReport {
+  /** Tower that was measured. */
   readonly modality: Modality;
+  /** In the order in which they were asked for; the plugin's own, `block`, is always among them. */
   readonly cuts: readonly CutReport[];
   /** The cut to take. */
   readonly recommended: string;
+  /** How the others compare with it, as a sentence. */
   readonly why: string;
   /** How to take it, as a sentence. */
   readonly how: string;

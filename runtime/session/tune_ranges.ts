@@ -15,17 +15,23 @@ import { type PlaceFinder, traceComponent, traceRanges } from "./trace.ts";
 
 /** Dims of one call of a component. */
 export interface RecordedSizes {
+  /** The encoder's own component, whatever granularity it ran in. */
   readonly tag: string;
+  /** Values of its symbols. */
   readonly dims: Bindings;
 }
 
 /** What was learnt for one component. */
 export interface TunedComponent {
+  /** Component. */
   readonly tag: string;
-  /** Calls that were recorded, and those of them with sizes that the component does not take. */
+  /** Calls that were recorded. */
   readonly calls: number;
+  /** Those of them with sizes that the component does not take, which were left out. */
   readonly outside: number;
+  /** What to give as the component's `ranges` setting; its present ones where no recorded size fits it. */
   readonly ranges: RangeList;
+  /** Artifacts with the present and with the learnt ranges. */
   readonly artifacts: { readonly now: number; readonly tuned: number };
   /** Expected seconds of all recorded calls, by the target's roofline. */
   readonly seconds: { readonly now: number; readonly tuned: number };
@@ -33,6 +39,7 @@ export interface TunedComponent {
   readonly measured?: MeasuredRanges;
 }
 
+/** How ranges are learnt. */
 export interface TuneRangesOptions {
   /** Most artifacts of a component; its own limit unless given. */
   readonly budget?: number;

@@ -7,16 +7,19 @@ import { CALL_OPTIONS, checkOptions, type Expected, FUNCTION, foundText, TEXT } 
 import type { Encoder } from "./encoder.ts";
 import type { ImageInput } from "./inputs.ts";
 
+/** What one picture was taken for. */
 export interface Classification {
+  /** The most probable of the labels, without the template's text. */
   readonly label: string;
   /** Of `label`. */
   readonly probability: number;
-  /** Of every label, in their order. They sum to 1, unless the model judges each label by itself (`encoder.scoring`). */
+  /** Of every label, in the order in which they were given. They sum to 1, unless the model judges each label by itself (`encoder.scoring`). */
   readonly probabilities: readonly number[];
 }
 
+/** What `classifyImages` takes beside pictures and labels. */
 export interface ClassifyOptions extends CallOptions {
-  /** Text around a label; `{}` stands for it. */
+  /** Text around a label, which `{}` stands for; `a photo of {}` unless given. */
   readonly template?: string;
   /** Told after each batch of pictures, and after the labels. */
   readonly onProgress?: (done: number, total: number) => void;

@@ -1,4 +1,5 @@
 /** The page of `fovea explain --html`: whole, self-contained, and true to the data. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { drawGraph } from "../../runtime/explain/drawing.ts";
@@ -6,6 +7,7 @@ import { groupGraph } from "../../runtime/explain/group_graph.ts";
 import { explainPage } from "../../runtime/explain/page.ts";
 import { explanations } from "../../runtime/session/explain.ts";
 import { explainInFull, type RangeDetails } from "../../runtime/session/explain_range.ts";
+import { tracedModel } from "../../runtime/session/prepared_model.ts";
 import { explainProgram } from "../../runtime/session/program_stage.ts";
 import type { RangeSlot } from "../../runtime/session/ready_component.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
@@ -15,7 +17,7 @@ import { badNesting, outsideLinks } from "./html_kit.ts";
 const DIGITS = repositoryPath("examples/models/digits-clip");
 // What is compiled here and now is proven in full; what comes from a cache, as far as a load has time for.
 const runtime = await openRuntime({ threads: 0, target: "wasm-simd128", cache: false });
-const { modelType, towers } = await runtime.prepare(DIGITS, { compile: false, components: ["text"] });
+const { modelType, towers } = tracedModel(await runtime.prepare(DIGITS, { compile: false, components: ["text"] }));
 const known = new Map<RangeSlot, RangeDetails>();
 const tower = towers.get("text") ?? assert.fail();
 const tags = ["clip/text.embed", "clip/text.block", "clip/text.final", "clip/text.pool", "clip/text.project"];

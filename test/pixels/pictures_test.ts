@@ -1,4 +1,5 @@
 /** Pictures take the way of bytes, and nothing is compiled for the other form. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Encoder, Tensor } from "../../mod.ts";
@@ -14,6 +15,7 @@ import { vitImageProcessor } from "../../plugins/vit/preprocess.ts";
 import type { PixelProcessor } from "../../runtime/abi/pixels.ts";
 import type { ValueSteps } from "../../runtime/core/value_steps.ts";
 import { apart, normalized, TOLERANCE, withProcessor } from "../kit/byte_towers.ts";
+import { loadedTower } from "../kit/loaded_tower.ts";
 import { picture } from "../media/processor_kit.ts";
 
 interface Family {
@@ -70,7 +72,7 @@ const FAMILIES: readonly Family[] = [
 ];
 
 const isReady = (encoder: Encoder, tag: string): boolean =>
-  encoder.tower("vision").components.get(tag)?.artifacts.length !== 0;
+  loadedTower(encoder, "vision").components.get(tag)?.artifacts.length !== 0;
 
 /** Largest and mean difference of values from those that `steps` make of bytes, in samples. */
 function levelsApart(found: Tensor, wanted: Tensor, { rescaleFactor = 1, std = [1, 1, 1] }: ValueSteps): number[] {

@@ -1,4 +1,5 @@
 /** Videos as callers give them, through a small model in memory. */
+
 import assert from "node:assert/strict";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -19,6 +20,7 @@ import { naturalOrder } from "../../runtime/session/video.ts";
 import type { Json } from "../clip/model_kit.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { apart, TOLERANCE } from "../kit/byte_towers.ts";
+import { loadedTower } from "../kit/loaded_tower.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
 import { fixture, loadCodec, noise } from "../media/media_kit.ts";
@@ -105,7 +107,7 @@ test("videos go as bytes where pictures and videos are normalised by the same nu
   withModel("qwen2_vl", async (encoder) => {
     const config = parseQwenVideoProcessor(VIDEOS, "qwen2_vl");
     const isReady = (part: string): boolean =>
-      encoder.tower("vision").components.get(`qwen2_vl/vision.${part}`)?.artifacts.length !== 0;
+      loadedTower(encoder, "vision").components.get(`qwen2_vl/vision.${part}`)?.artifacts.length !== 0;
     const found = await encodeVideos(encoder, FRAMES);
     assert.deepEqual([isReady("embed_frames_u8"), isReady("embed")], [true, false]);
     const bytes = { ...qwenVideoBytes([FRAMES], config) };

@@ -1,10 +1,12 @@
 /** Digests that must be the same on every engine for the pinned portable target. */
+
 import { readFileSync } from "node:fs";
 import type { Tensor } from "../../mod.ts";
 import { digestBytes } from "../../runtime/core/digest.ts";
 import type { WeightDType } from "../../runtime/core/dtype.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { readAllTensors } from "../../runtime/exec/weights/writer.ts";
+import { loadedTower } from "../kit/loaded_tower.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
 
@@ -55,7 +57,7 @@ export async function bitDigests(threads: number, dtype: WeightDType): Promise<B
       await run(name, Object.fromEntries(inputs));
     }
     await run("bytes", { pixel_values: samples() });
-    const components = encoder.modalities.flatMap((m) => [...encoder.tower(m).components.values()]);
+    const components = encoder.modalities.flatMap((m) => [...loadedTower(encoder, m).components.values()]);
     const artifacts = components.map((c) => [c.spec.tag, c.artifacts.map((a) => a.digest)] as const);
     return { artifacts: Object.fromEntries(artifacts), outputs };
   } finally {

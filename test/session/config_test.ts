@@ -1,4 +1,5 @@
 /** Configurations: what the schema refuses and in which words, files of every kind, precedence. */
+
 import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -9,6 +10,7 @@ import type { ComponentSpec } from "../../runtime/abi/encoder.ts";
 import { detectHost } from "../../runtime/host/mod.ts";
 import { readConfigFile, readConfiguration } from "../../runtime/session/config_file.ts";
 import { checkCompileConfig, checkConfig } from "../../runtime/session/config_schema.ts";
+import { tracedModel } from "../../runtime/session/prepared_model.ts";
 import { resolveSettings } from "../../runtime/session/settings.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
@@ -80,7 +82,7 @@ test("createRuntime takes one configuration, or several with their names", async
   const strong = { name: "strong", config: { base: { lazy: true } } };
   const weak = { name: "weak.json", config: { components: { "clip/vision.block": { lazy: false, maxArtifacts: 5 } } } };
   const runtime = await openRuntime({ threads: 0, compile: [strong, weak] });
-  const { towers } = await runtime.prepare(DIGITS, { components: ["vision"] });
+  const { towers } = tracedModel(await runtime.prepare(DIGITS, { components: ["vision"] }));
   assert.equal(runtime.stats().counters.compiled, 0);
   const { settings } = towers.get("vision")?.components.get("clip/vision.block") ?? assert.fail();
   // A stronger configuration's base beats a weaker one's pattern.

@@ -1,9 +1,12 @@
 /** What loading, encoding, new geometries and lazy ranges cost, by exact counts. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createRuntime } from "../../mod.ts";
 import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
+import { tracedModel } from "../../runtime/session/prepared_model.ts";
 import { assertCounterDeltas } from "../kit/counter_deltas.ts";
+import { loadedTower } from "../kit/loaded_tower.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 
 const DIGITS = repositoryPath("examples/models/digits-clip");
@@ -24,13 +27,13 @@ test("a load compiles each structure once, a second load nothing, another runtim
   const runtime = await createRuntime({ threads: 0, cache, target: "wasm-simd128" });
   const before = runtime.stats().device.modulesCompiled;
   const blobs = new Set<string>();
-  const { towers } = await runtime.prepare(DIGITS, { components: ["text"], compile: false });
+  const { towers } = tracedModel(await runtime.prepare(DIGITS, { components: ["text"], compile: false }));
   assert.equal(
     [...(towers.get("text")?.components.values() ?? [])].reduce((n, c) => n + c.slots.length, 0),
     RANGES,
   );
   const encoder = await runtime.load(DIGITS, TEXT);
-  for (const { artifacts } of encoder.tower("text").components.values()) {
+  for (const { artifacts } of loadedTower(encoder, "text").components.values()) {
     for (const { blobs: own } of artifacts) for (const digest of own.keys()) blobs.add(digest);
   }
   const { counters, device } = runtime.stats();

@@ -1,8 +1,10 @@
 /** Components that `granularity` joined give the same results for all sizes. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Granularity, Tensors } from "../../mod.ts";
 import type { ExampleOptions } from "../../runtime/abi/encoder.ts";
+import { loadedTower } from "../kit/loaded_tower.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
 
@@ -11,7 +13,7 @@ async function results(name: string, granularity: Granularity, sizes: readonly P
   const compile = { base: { granularity } };
   const runtime = await openRuntime({ threads: 0, target: "wasm-simd128", compile });
   const encoder = await runtime.load(repositoryPath(`test/fixtures/${name}`));
-  const tower = encoder.tower(encoder.modalities[0]);
+  const tower = loadedTower(encoder, encoder.modalities[0]);
   const values: Tensors[] = [];
   for (const more of sizes) {
     values.push((await encoder.encode(tower.spec.example({ batch: 1, seed: 3, ...more }))) as Tensors);

@@ -1,7 +1,9 @@
 /** `granularity` as a setting: what it says of components, from packs and sealed, and what it cannot join. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type CompileConfig, createRuntime, type Runtime, SealedError, type Tensors } from "../../mod.ts";
+import { tracedModel } from "../../runtime/session/prepared_model.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { withFolder } from "../kit/folder.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
@@ -21,7 +23,7 @@ test("op is op by op, block the components as they are, and what differs in a se
       components: { "clip/vision.*": { granularity: 4 }, "clip/vision.pool": { granularity: "block" } },
     },
   });
-  const { towers } = await runtime.prepare(DIGITS, { compile: false });
+  const { towers } = tracedModel(await runtime.prepare(DIGITS, { compile: false }));
   const settings = [...towers.values()].flatMap((t) => [...t.components].map(([tag, c]) => [tag, c.settings] as const));
   const of = Object.fromEntries(settings);
   assert.deepEqual(of["clip/text.block"].enabled, { value: false, from: "compile.base" });
@@ -43,7 +45,7 @@ test("op is op by op, block the components as they are, and what differs in a se
     threads: 0,
     compile: { base: { granularity: "tower" }, components: { "clip/vision.pool": { dtype: "f16" } } },
   });
-  const { towers: parts } = await apart.prepare(DIGITS, { components: ["vision"], compile: false });
+  const { towers: parts } = tracedModel(await apart.prepare(DIGITS, { components: ["vision"], compile: false }));
   assert.deepEqual(
     [...(parts.get("vision")?.components.keys() ?? [])].filter((tag) => tag.includes(" ")),
     ["clip/vision.embed_u8 to clip/vision.block (5)"],
@@ -56,7 +58,7 @@ test("equal groups of blocks share one structure, and their settings follow the 
     threads: 0,
     compile: { components: { "clip/vision.block": { granularity: 2, ranges: { ends: { batch: [4] } }, lazy: true } } },
   });
-  const { towers } = await runtime.prepare(DIGITS, { components: ["vision"], compile: false });
+  const { towers } = tracedModel(await runtime.prepare(DIGITS, { components: ["vision"], compile: false }));
   const pairs = towers.get("vision")?.components.get("clip/vision.block x 2") ?? assert.fail();
   assert.equal(pairs.spec.instances.length, 2);
   assert.deepEqual(
@@ -72,7 +74,7 @@ test("equal groups of blocks share one structure, and their settings follow the 
 
 test("nothing is joined where compiling is switched off", async () => {
   const runtime = await openRuntime({ threads: 0, compile: { enabled: false, ...tagged(2) } });
-  const { towers } = await runtime.prepare(DIGITS, { components: ["vision"], compile: false });
+  const { towers } = tracedModel(await runtime.prepare(DIGITS, { components: ["vision"], compile: false }));
   const tags = [...(towers.get("vision")?.components.keys() ?? [])];
   assert.ok(tags.length > 0 && tags.every((tag) => !tag.includes(" x ")), tags.join());
   await runtime.close();

@@ -1,10 +1,12 @@
 /** What docs/compile.md shows is what the schema takes, the example holds and the command prints. */
+
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { detectHost } from "../../runtime/host/mod.ts";
 import { readConfigFile } from "../../runtime/session/config_file.ts";
 import { checkCompileConfig, checkConfig } from "../../runtime/session/config_schema.ts";
+import { tracedModel } from "../../runtime/session/prepared_model.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
 
@@ -34,7 +36,7 @@ test("the page's configuration file is the example, and does what the page says"
   assert.ok(compile);
   const told: string[] = [];
   const runtime = await openRuntime({ threads: 0, compile, onProblem: (sentence) => told.push(sentence) });
-  const { towers } = await runtime.prepare(DIGITS, { compile: false });
+  const { towers } = tracedModel(await runtime.prepare(DIGITS, { compile: false }));
   assert.deepEqual(told, [], "the example's patterns match nothing");
   const of = (tower: "vision" | "text", tag: string) => towers.get(tower)?.components.get(tag) ?? assert.fail(tag);
   assert.deepEqual(
@@ -56,7 +58,7 @@ test("the page's table names every setting, with its default", async () => {
   const [settingsPart] = DOC.split("\n## Ranges");
   const rows = [...settingsPart.matchAll(/^\| `(\w+)` \| .* \| (.+) \|$/gm)];
   const runtime = await openRuntime({ threads: 0 });
-  const { towers } = await runtime.prepare(DIGITS, { compile: false, components: ["vision"] });
+  const { towers } = tracedModel(await runtime.prepare(DIGITS, { compile: false, components: ["vision"] }));
   const { settings } = towers.get("vision")?.components.get("clip/vision.embed") ?? assert.fail();
   assert.deepEqual(
     rows.map((m) => m[1]),

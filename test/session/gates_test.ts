@@ -1,4 +1,5 @@
 /** Encoders' own gates, tags that two plugins claim, and towers that compile without each other. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
@@ -6,6 +7,7 @@ import { createRuntime, definePlugin, type Plugin, type Tensor } from "../../mod
 import { clipPlugin } from "../../plugins/clip/plugin.ts";
 import type { ComponentSpec, EncoderSpec, TowerSpec } from "../../runtime/abi/encoder.ts";
 import { hasCode } from "../kit/assertions.ts";
+import { loadedTower } from "../kit/loaded_tower.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 
 const DIGITS = repositoryPath("examples/models/digits-clip");
@@ -90,7 +92,7 @@ test("a gate's reason runs its component op by op, with the same numbers, shown 
   const x = rowsOf(3);
   assert.deepEqual(((await a.encode({ x })) as { y?: Tensor }).y, ((await b.encode({ x })) as { y?: Tensor }).y);
   const steps = (e: typeof a) =>
-    e.tower("vision").components.get("tiny/vision.block")?.artifacts[0].artifact.steps.length;
+    loadedTower(e, "vision").components.get("tiny/vision.block")?.artifacts[0].artifact.steps.length;
   assert.equal(steps(b), 1);
   assert.equal(steps(a), 3);
   assert.deepEqual(closed.stats().uncompiled, [
@@ -237,7 +239,9 @@ test("towers compile without each other, one after the other or at once, to the 
     const encoders = await Promise.all(components.map((c) => runtime.load(DIGITS, { components: c })));
     const digests = encoders.flatMap((encoder) =>
       encoder.modalities.flatMap((m) =>
-        [...encoder.tower(m).components.values()].flatMap((c) => c.artifacts.map((a) => `${c.spec.tag} ${a.digest}`)),
+        [...loadedTower(encoder, m).components.values()].flatMap((c) =>
+          c.artifacts.map((a) => `${c.spec.tag} ${a.digest}`),
+        ),
       ),
     );
     const { counters } = runtime.stats();

@@ -1,12 +1,15 @@
 /** Components on other targets and devices: named, counted, and with the numbers that they have at home. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { relaxedMultiplyAdd } from "../../kernels/wasm/device/probe.ts";
 import type { Tensor } from "../../mod.ts";
 import type { Device } from "../../runtime/abi/device.ts";
 import type { Plan } from "../../runtime/abi/encoder.ts";
+import { tracedModel } from "../../runtime/session/prepared_model.ts";
 import { partitionPlan } from "../../runtime/session/segments.ts";
 import { hasCode } from "../kit/assertions.ts";
+import { loadedTower } from "../kit/loaded_tower.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
 
@@ -42,7 +45,7 @@ test("blocks on the reference device run in segments of their own, told in stats
     assert.ok(difference > 0 && difference < 1e-4, `${name} differs by ${difference}`);
   }
   const { vision } = encoder.stats().towers;
-  const calls = encoder.tower("vision").components.get("clip/vision.block")?.spec.instances.length;
+  const calls = loadedTower(encoder, "vision").components.get("clip/vision.block")?.spec.instances.length;
   assert.deepEqual(vision?.segments, [
     { device: "wasm", calls: 1 },
     { device: "reference", calls },
@@ -95,8 +98,8 @@ test("a component's own target generates its code from that target's capabilitie
   const other = relaxedMultiplyAdd() === "absent" ? undefined : "wasm-relaxed";
   const pinned = await openRuntime(SIMD);
   const ready = async (runtime: typeof pinned) =>
-    (await runtime.prepare(DIGITS, { components: ["vision"] })).towers
-      .get("vision")
+    tracedModel(await runtime.prepare(DIGITS, { components: ["vision"] }))
+      .towers.get("vision")
       ?.components.get("clip/vision.block");
   const [own] = (await ready(pinned))?.artifacts ?? assert.fail();
   if (other === undefined) {
@@ -120,7 +123,7 @@ test("a component's own target generates its code from that target's capabilitie
     assert.equal(component?.artifacts[0].artifact.target, "wasm-simd128");
     const encoder = await runtime.load(DIGITS, { components: ["vision"] });
     assert.match(encoder.explain(), /vision\.block .*for the target wasm-simd128 \(compile\.components/);
-    assert.equal(encoder.tower("vision").components.get("clip/vision.embed")?.target, other);
+    assert.equal(loadedTower(encoder, "vision").components.get("clip/vision.embed")?.target, other);
     await encoder.encode(pixels(1));
     assert.equal(encoder.stats().towers.vision?.segments.length, 1, "another target is no other device");
     await runtime.close();

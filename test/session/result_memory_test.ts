@@ -1,8 +1,10 @@
 /** Results in memory that the caller brings: the same numbers, whatever the call is cut into, and nothing that does not fit. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { EncodeInputs, Encoder, Tensor } from "../../mod.ts";
 import { hasCode } from "../kit/assertions.ts";
+import { loadedTower } from "../kit/loaded_tower.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
 
@@ -39,7 +41,7 @@ test("results are put into the memory that is given, call by call", () =>
 
 test("so are those of calls that are cut into batches", () =>
   withEncoder("clip", async (encoder) => {
-    const { batch } = [...encoder.tower("text").components.values()][0].spec.symbols;
+    const { batch } = [...loadedTower(encoder, "text").components.values()][0].spec.symbols;
     await compare(encoder, words(batch.max + 3), ["text_embeds"]);
   }));
 

@@ -1,4 +1,5 @@
 /** What memory holds is known before anything runs: it lowers the interval of a run, and `explain` says so. */
+
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -9,6 +10,7 @@ import { limitRuns } from "../../runtime/session/run_limit.ts";
 import { FIXTURES } from "../clip/model_kit.ts";
 import { withProcessor } from "../kit/byte_towers.ts";
 import { callContext } from "../kit/call_context.ts";
+import { loadedTower } from "../kit/loaded_tower.ts";
 import { maxDifference } from "../kit/run_graph.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
 import { asRef } from "../kit/tower_device.ts";
@@ -30,7 +32,7 @@ async function withEncoder(name: string, memory: number | undefined, work: (enco
   }
 }
 
-const towerOf = (encoder: Encoder) => encoder.tower(encoder.modalities[0]);
+const towerOf = (encoder: Encoder) => loadedTower(encoder, encoder.modalities[0]);
 
 /** Bytes of the arena of one example. */
 async function arenaOf(encoder: Encoder, sizes: Partial<ExampleOptions>): Promise<number> {
@@ -115,7 +117,7 @@ test("the component of a second form that waits for its first use leaves the lim
   };
   for (const [name, processor] of Object.entries(sizes)) {
     await withProcessor(name, processor, async (encoder) => {
-      const { spec, components, limit } = encoder.tower("vision");
+      const { spec, components, limit } = loadedTower(encoder, "vision");
       const waiting = [...components.values()].filter((c) => c.artifacts.length === 0).map((c) => c.spec.tag);
       assert.ok(waiting.includes(`${name}/vision.embed`), waiting.join());
       assert.ok(limit !== undefined && limit.size > 1);

@@ -14,18 +14,12 @@ export interface GivenFiles {
   readonly files: Iterable<GivenFile> | ArrayLike<GivenFile>;
 }
 
-interface FileHandle {
-  readonly kind: "file";
-  readonly name: string;
-  getFile(): Promise<Blob>;
-}
-
 /** The Web's `FileSystemDirectoryHandle`, as far as it is used. */
 export interface FolderHandle {
   readonly kind: "directory";
   readonly name: string;
   values(): AsyncIterable<{ readonly kind: "file" | "directory"; readonly name: string }>;
-  getFileHandle(name: string): Promise<Pick<FileHandle, "getFile">>;
+  getFileHandle(name: string): Promise<{ getFile(): Promise<Blob> }>;
   getDirectoryHandle(name: string): Promise<FolderHandle>;
 }
 
