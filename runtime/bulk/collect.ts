@@ -1,28 +1,32 @@
 /** Making one file, or shards, of what workers wrote: each content once, killed workers' journals included. */
 import { FoveaError } from "../core/diagnostics.ts";
 import { detectHost, type Host } from "../host/mod.ts";
-import { checkOut } from "./embed_files.ts";
 import { vectorFilesIn } from "./find_vectors.ts";
-import { readVectors, writeVectors } from "./formats/format.ts";
+import { checkOut, readVectors, writeVectors } from "./formats/format.ts";
 import { readJournal } from "./journal.ts";
 import { journalsIn } from "./known_rows.ts";
 import { findShards, shardPath } from "./shards.ts";
 import { checkSameModel, entriesOf, keyOf, tableOf, type VectorEntry, type VectorHead } from "./vectors.ts";
 
+/** What is written of a folder of results. */
 export interface CollectOptions {
   /** `x.parquet`, `x.safetensors` or `x.npy`. */
   readonly out: string;
-  /** Rows of a file; there are then `x-00000.parquet`, … */
+  /** Rows of a file; there are then `x-00000.parquet`, …; one file with all unless given. */
   readonly shardRows?: number;
 }
 
+/** What was collected. */
 export interface CollectReport {
+  /** What made the vectors. */
   readonly head: VectorHead;
+  /** Rows that were written. */
   readonly rows: number;
   /** Rows that were there more than once, of jobs that were done twice. */
   readonly repeated: number;
   /** Shards and journals that were read. */
   readonly sources: number;
+  /** Paths of the files that were written. */
   readonly written: readonly string[];
 }
 

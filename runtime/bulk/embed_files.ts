@@ -7,7 +7,7 @@ import { readContent } from "./content.ts";
 import { isThere } from "./durable.ts";
 import { describeVectors, type FileEncoder, openFileEncoder } from "./file_encoder.ts";
 import { findFiles, isRecording } from "./find_files.ts";
-import { formatOf, readVectors, VECTOR_FORMATS } from "./formats/format.ts";
+import { checkOut, readVectors } from "./formats/format.ts";
 import { journalOf, refuseJournal } from "./journal.ts";
 import { findShards, shardPath } from "./shards.ts";
 import { VectorSink, type VectorSinkOptions } from "./vector_sink.ts";
@@ -15,38 +15,49 @@ import { checkSameModel, entriesOf, keyOf, type VectorHead } from "./vectors.ts"
 
 /** How far a run is. */
 export interface BulkProgress {
+  /** Files, or jobs of a queue. */
   readonly total: number;
   /** Files that are done with, for whatever reason. */
   readonly done: number;
+  /** Files that got a vector. */
   readonly encoded: number;
   /** Files whose content had a vector already. */
   readonly skipped: number;
+  /** Files that could not be read or encoded. */
   readonly failed: number;
 }
 
+/** How the model is loaded, and where vectors go. */
 export interface EmbedFilesOptions extends Pick<LoadOptions, "dtype" | "calibration" | "signal"> {
   /** `x.parquet`, `x.safetensors` or `x.npy`. */
   readonly out: string;
-  /** Goes on with what is there: files whose path and content have a vector are not encoded again. */
+  /** Goes on with what is there: files whose path and content have a vector are not encoded again. False unless given. */
   readonly resume?: boolean;
-  /** Rows of a file; there are then `x-00000.parquet`, `x-00001.parquet`, … */
+  /** Rows of a file; there are then `x-00000.parquet`, `x-00001.parquet`, …; one file, of 1 GiB of vectors at most, unless given. */
   readonly shardRows?: number;
   /** Result that the vectors are; the model's embedding unless given. */
   readonly output?: string;
+  /** Told at the begin and after each file. */
   readonly onProgress?: (progress: BulkProgress) => void;
 }
 
 /** A file that has no vector, and why. */
 export interface FailedFile {
+  /** As it was found, or given. */
   readonly path: string;
+  /** What was wrong, as a sentence. */
   readonly message: string;
 }
 
+/** What a run did. */
 export interface EmbedFilesReport extends BulkProgress {
+  /** What made the vectors. */
   readonly head: VectorHead;
+  /** Files without a vector, in the order in which they failed. */
   readonly failures: readonly FailedFile[];
   /** Files of vectors that were written. */
   readonly written: readonly string[];
+  /** Milliseconds of the whole, loading included. */
   readonly ms: number;
 }
 
@@ -67,19 +78,6 @@ export function modalityOfFiles(files: readonly string[]): Modality {
     );
   }
   return recording === undefined ? "vision" : "audio";
-}
-
-/** @throws FoveaError `bad_usage` for a name of no known format or a folder that is not there */
-export async function checkOut(host: Host, out: string): Promise<void> {
-  if (formatOf(out) === undefined) {
-    throw new FoveaError(
-      "bad_usage",
-      `${out} has no known format; files of vectors end in ${VECTOR_FORMATS.join(", ")}.`,
-    );
-  }
-  const folder = /^(.*)\//.exec(out)?.[1] ?? "";
-  if (folder === "" || (await host.stat(folder).catch(() => undefined))?.kind === "directory") return;
-  throw new FoveaError("bad_usage", `${out} cannot be written: there is no folder ${folder}. Create it first.`);
 }
 
 interface Begun {

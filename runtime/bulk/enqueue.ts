@@ -1,32 +1,42 @@
 /** Putting files into a queue as jobs. */
 import { FoveaError } from "../core/diagnostics.ts";
 import { detectHost, type Host } from "../host/mod.ts";
-import type { Runtime } from "../session.ts";
+import type { LoadOptions, Runtime } from "../session.ts";
 import { readContent } from "./content.ts";
 import { type BulkProgress, type FailedFile, modalityOfFiles } from "./embed_files.ts";
-import { describeVectors, type VectorChoice } from "./file_encoder.ts";
+import { describeVectors } from "./file_encoder.ts";
 import { findFiles } from "./find_files.ts";
 import { countJobs, openQueue, type QueueCounts, type QueuePlace, totalJobs } from "./queue.ts";
 import { type EncodeJob, JOB_NAME, jobName, modelName } from "./queue_protocol.ts";
 import type { VectorHead } from "./vectors.ts";
 
-export interface EnqueueOptions extends QueuePlace, Partial<Omit<VectorChoice, "modality">> {
+/** Which queue, and what its jobs are to make. */
+export interface EnqueueOptions extends QueuePlace, Pick<LoadOptions, "dtype"> {
+  /** Result that the vectors are; the model's embedding unless given. */
+  readonly output?: string;
   /** Attempts before a job is a dead letter; 5 unless given. */
   readonly attempts?: number;
   /** Milliseconds before the second attempt, doubled with each further one; 1000 unless given. */
   readonly backoffMs?: number;
+  /** Ends reading and adding; jobs that were added stay. */
   readonly signal?: AbortSignal;
+  /** Told after every 500 files at most; `encoded` are those that have a job. */
   readonly onProgress?: (progress: BulkProgress) => void;
+  /** Told while the queue does not answer, every 5 seconds at most. */
   readonly onProblem?: (sentence: string) => void;
 }
 
+/** What was enqueued. */
 export interface EnqueueReport {
+  /** What the vectors will say of themselves. */
   readonly head: VectorHead;
+  /** Files that were named, each once. */
   readonly files: number;
   /** Jobs that the queue did not have. */
   readonly added: number;
   /** Files that could not be read, and have no job. */
   readonly failures: readonly FailedFile[];
+  /** Jobs of the queue when all were added. */
   readonly counts: QueueCounts;
 }
 

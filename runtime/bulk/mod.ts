@@ -1,8 +1,10 @@
-/** `fovea/bulk`: vectors of many files, on one machine or by workers of a queue, and searching them. */
+/**
+ * `fovea/bulk`: vectors of many files, on one machine or by workers of a queue, and searching them.
+ * @module
+ */
 export { type CollectOptions, type CollectReport, collectResults } from "./collect.ts";
 export {
   type BulkProgress,
-  checkOut,
   type EmbedFilesOptions,
   type EmbedFilesReport,
   embedFiles,
@@ -24,6 +26,6 @@ export {
   watchQueue,
 } from "./queue_admin.ts";
 export { type SearchHit, type SearchOptions, type SearchQuery, type SearchResult, searchVectors } from "./search.ts";
-export { findHead, readVectors, writeVectors } from "./vector_files.ts";
+export { checkOut, findHead, readVectors, writeVectors } from "./vector_files.ts";
 export type { FileRow, VectorHead, VectorTable } from "./vectors.ts";
 export { runWorker, type WorkerOptions, type WorkerProgress, type WorkerReport } from "./worker.ts";

@@ -4,6 +4,7 @@ import { type JobQueue, loadQueuePeer, type QueuePeer, type RedisClient } from "
 import { type EncodeJob, headsKey } from "./queue_protocol.ts";
 import { headText, parseHead, type VectorHead } from "./vectors.ts";
 
+/** Where a queue is. */
 export interface QueuePlace {
   /** `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS. */
   readonly queue: string;
@@ -98,9 +99,11 @@ const PROBLEM_MS = 5000;
 export interface QueueCounts {
   /** Not begun yet. */
   readonly waiting: number;
+  /** Worked on now, or by a worker that has not been missed yet. */
   readonly active: number;
   /** Failed and waiting for the next attempt. */
   readonly delayed: number;
+  /** Done, with a vector on the disk, and not cleaned away. */
   readonly completed: number;
   /** Dead letters: no attempt is left. */
   readonly failed: number;

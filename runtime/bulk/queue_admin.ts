@@ -6,17 +6,23 @@ import type { OpenedQueue } from "./queue.ts";
 import { countJobs, openQueue, type QueueCounts, type QueuePlace, totalJobs } from "./queue.ts";
 import { headsKey } from "./queue_protocol.ts";
 
+/** Which queue. */
 export interface QueueOptions extends QueuePlace {
+  /** Told while the queue does not answer, every 5 seconds at most. */
   readonly onProblem?: (sentence: string) => void;
 }
 
 /** A job that no attempt is left for. */
 export interface DeadLetter {
+  /** Name of the job in the queue. */
   readonly id: string;
+  /** Path or address of its file. */
   readonly path: string;
+  /** SHA-256 that the file had when it was enqueued. */
   readonly digest: string;
   /** Attempts that were made. */
   readonly attempts: number;
+  /** What the last attempt failed for. */
   readonly reason: string;
 }
 
@@ -29,12 +35,16 @@ async function withQueue<T>(options: QueueOptions, work: (queue: OpenedQueue) =>
   }
 }
 
-/** @throws FoveaError `missing_package`, `queue_unreachable`, `bad_usage` */
+/** How many jobs are in which state. @throws FoveaError `missing_package`, `queue_unreachable`, `bad_usage` */
 export function queueStatus(options: QueueOptions): Promise<QueueCounts> {
   return withQueue(options, countJobs);
 }
 
-/** Dead letters, the last that failed first. @param most how many of them */
+/**
+ * Dead letters, the last that failed first.
+ * @param options with `most` no more than so many; all unless given
+ * @throws FoveaError as {@link queueStatus}
+ */
 export function deadLetters(options: QueueOptions & { readonly most?: number }): Promise<readonly DeadLetter[]> {
   const { most = Number.POSITIVE_INFINITY } = options;
   return withQueue(options, async ({ jobs }) => {
@@ -46,7 +56,11 @@ export function deadLetters(options: QueueOptions & { readonly most?: number }):
   });
 }
 
-/** Gives dead letters all their attempts again. @returns how many there were */
+/**
+ * Gives dead letters all their attempts again.
+ * @returns how many there were
+ * @throws FoveaError as {@link queueStatus}
+ */
 export function retryDeadLetters(options: QueueOptions): Promise<number> {
   return withQueue(options, async ({ jobs }) => {
     const failed = await jobs.getFailed(0, -1);
@@ -55,6 +69,7 @@ export function retryDeadLetters(options: QueueOptions): Promise<number> {
   });
 }
 
+/** What is removed of a queue. */
 export interface CleanOptions extends QueueOptions {
   /** Removes done jobs; true unless given. */
   readonly done?: boolean;
@@ -64,8 +79,11 @@ export interface CleanOptions extends QueueOptions {
   readonly olderThanMs?: number;
 }
 
+/** Jobs that were removed. */
 export interface CleanReport {
+  /** Done ones. */
   readonly done: number;
+  /** Dead letters. */
   readonly failed: number;
 }
 
@@ -114,16 +132,22 @@ export function removeQueue(options: QueueOptions & { readonly force?: boolean }
   });
 }
 
+/** How a queue is watched. */
 export interface WatchOptions extends QueueOptions {
+  /** Ends watching, at the next look; `watchQueue` resolves all the same. */
   readonly signal?: AbortSignal;
   /** Milliseconds between two looks; 500 unless given. */
   readonly everyMs?: number;
+  /** Told at each look. */
   readonly onProgress?: (progress: BulkProgress) => void;
 }
 
 const LOOK_MS = 500;
 
-/** Resolves when a queue has nothing left to do, or at the signal, with what became of its jobs. */
+/**
+ * Resolves when a queue has nothing left to do, or at the signal, with what became of its jobs.
+ * @throws FoveaError as {@link queueStatus}
+ */
 export function watchQueue(options: WatchOptions): Promise<QueueCounts> {
   return withQueue(options, async (queue) => {
     for (;;) {

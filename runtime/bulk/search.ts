@@ -7,8 +7,10 @@ import { findVectorFiles } from "./find_vectors.ts";
 import { readVectors } from "./formats/format.ts";
 import { checkSameModel, type FileRow, type VectorHead, type VectorTable } from "./vectors.ts";
 
+/** What is looked for: a text, of models with a space that texts and pictures share, or a picture. */
 export type SearchQuery = { readonly text: string } | { readonly image: ImageInput };
 
+/** How the model is loaded, and what is returned. */
 export interface SearchOptions extends Pick<LoadOptions, "dtype" | "calibration" | "signal"> {
   /** Most results, the nearest first; 10 unless given. */
   readonly top?: number;
@@ -16,15 +18,19 @@ export interface SearchOptions extends Pick<LoadOptions, "dtype" | "calibration"
   readonly model?: string;
 }
 
+/** A file that was found. */
 export interface SearchHit extends FileRow {
   /** Cosine of the angle between both vectors, -1..1. */
   readonly score: number;
 }
 
+/** What a search found. */
 export interface SearchResult {
+  /** What made the vectors. */
   readonly head: VectorHead;
   /** Vectors that were compared. */
   readonly rows: number;
+  /** The nearest first; `top` of them at most. */
   readonly hits: readonly SearchHit[];
 }
 

@@ -18,6 +18,14 @@ export async function writeVectors(path: string, table: VectorTable): Promise<vo
   return format.writeVectors(await detectHost(), path, table);
 }
 
+/**
+ * Looks whether a file of vectors could be written, before the work whose result it would hold.
+ * @throws FoveaError `bad_usage` for a name of no known format or a folder that is not there
+ */
+export async function checkOut(path: string): Promise<void> {
+  return format.checkOut(await detectHost(), path);
+}
+
 /** What made the vectors of a file, or of the run that is to write it; nothing where neither is there. */
 export async function findHead(path: string): Promise<VectorHead | undefined> {
   const host = await detectHost();

@@ -23,6 +23,7 @@ export interface VectorHead {
   readonly modelDigest: string;
   /** `organisation/name@commit` of models of the hub. */
   readonly revision?: string;
+  /** Tower that made them. */
   readonly modality: Modality;
   /** Result that the vectors are, such as `image_embeds`. */
   readonly output: string;
@@ -39,10 +40,13 @@ export interface VectorEntry {
 
 /** Rows in order, with their vectors below each other. */
 export interface VectorTable {
+  /** What made the vectors. */
   readonly head: VectorHead;
+  /** Files by row. */
   readonly rows: readonly FileRow[];
+  /** Numbers of a vector; 0 where there is no row. */
   readonly width: number;
-  /** [rows, width] */
+  /** [rows, width], not normalised. */
   readonly vectors: Float32Array;
 }
 

@@ -12,6 +12,7 @@ import { shardPath } from "./shards.ts";
 import { VectorSink } from "./vector_sink.ts";
 import { checkSameModel, keyOf } from "./vectors.ts";
 
+/** Which queue a worker serves, and how. */
 export interface WorkerOptions extends QueuePlace, Pick<LoadOptions, "calibration"> {
   /** Folder of results, made when it is not there. */
   readonly out: string;
@@ -31,10 +32,13 @@ export interface WorkerOptions extends QueuePlace, Pick<LoadOptions, "calibratio
   readonly drain?: boolean;
   /** Finishes the jobs that were begun and ends. */
   readonly signal?: AbortSignal;
+  /** Told after each attempt at a job. */
   readonly onProgress?: (progress: WorkerProgress) => void;
+  /** Told while the queue does not answer, every 5 seconds at most. */
   readonly onProblem?: (sentence: string) => void;
 }
 
+/** How far a worker is. */
 export interface WorkerProgress {
   /** Jobs of this worker's that were encoded. */
   readonly encoded: number;
@@ -44,6 +48,7 @@ export interface WorkerProgress {
   readonly failed: number;
 }
 
+/** What a worker did until it ended. */
 export interface WorkerReport extends WorkerProgress {
   /** Files of vectors that were written. */
   readonly written: readonly string[];

@@ -91,7 +91,7 @@ export async function embedBulk(first: string, rest: readonly string[], options:
   const { out, output } = checkBulk(options);
   const host = await detectHost();
   const { checkOut, embedFiles } = await import("../bulk/mod.ts");
-  await checkOut(host, out);
+  await checkOut(out);
   const { model, files } = await modelAndFiles(host, [first, ...rest], { out, resume: options.resume === true });
   if (files.length === 0) {
     throw new FoveaError(

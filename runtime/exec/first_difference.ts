@@ -1,11 +1,13 @@
 /** The first place in which two values of plain data differ, in canonical order: why one request is not another. */
 import { canonicalJson } from "../core/canonical_json.ts";
 
+/** A place in which two values of plain data differ, and what is there in each. */
 export interface Difference {
   /** Such as `graph.nodes[3]`. */
   readonly path: string;
-  /** JSON texts; nothing on the side that has no such place. */
+  /** JSON of the first value there, such as a cache's entry; nothing where it has no such place. */
   readonly before: string | undefined;
+  /** JSON of the second, such as what was wanted. */
   readonly after: string | undefined;
 }
 

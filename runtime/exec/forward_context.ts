@@ -56,7 +56,10 @@ export class DeadlineError extends FoveaError {
   /** Milliseconds from the call's begin until it was stopped. */
   readonly ranMs: number;
 
-  /** @param doing what the call was at, in words that continue "it was ..." */
+  /**
+   * Made where a call is stopped.
+   * @param doing what it was at, in words that continue "it was ..."
+   */
   constructor(requestId: string, tag: string, ranMs: number, allowedMs: number, doing: string) {
     super(
       "deadline_exceeded",

@@ -17,11 +17,15 @@ const MANIFEST = "manifest.json";
 
 /** What an artifact of a pack was compiled from and for. */
 export interface PackEntry {
+  /** Component. */
   readonly tag: string;
+  /** Range that it serves. */
   readonly box: Box;
   /** Digest of the traced graph. */
   readonly structure: string;
+  /** Kind of the device that it is for. */
   readonly device: string;
+  /** Target of that device. */
   readonly target: string;
   /** False where every op runs alone. */
   readonly enabled: boolean;
@@ -37,12 +41,15 @@ export interface PackEntry {
   readonly description?: string;
 }
 
+/** What a pack says of itself: its `manifest.json`. */
 export interface PackManifest {
+  /** 1; packs of other formats are refused. */
   readonly format: number;
   /** Version of fovea that wrote it. */
   readonly fovea: string;
   /** `model_type` of the model that it was built for; nothing for a cache. */
   readonly model?: string;
+  /** One for each artifact and target. */
   readonly entries: readonly PackEntry[];
   /** Bytes by digest. */
   readonly blobs: Readonly<Record<string, number>>;

@@ -9,6 +9,7 @@ export interface Peer {
 
 export type RequestHandler = (request: Request, peer: Peer) => Response | Promise<Response>;
 
+/** Where a server listens. */
 export interface ListenOptions {
   /** 0 takes any that is free. */
   readonly port: number;

@@ -14,7 +14,7 @@ import { notReady } from "./models.ts";
 import { checkServerOptions, type ServerOptions } from "./options.ts";
 import { type ServerContext, type ServerEnv, Service } from "./service.ts";
 
-/** What serves, beside its routes. */
+/** What an application has beside its routes. */
 export interface ServerControls {
   /** Resolves when all models are loaded and the runtime is sealed; rejects with what loading throws. */
   readonly ready: Promise<void>;
@@ -23,7 +23,7 @@ export interface ServerControls {
    * @throws HttpError `model_not_found`, and what loading throws; the old model stays then
    */
   reload(name?: string): Promise<void>;
-  /** What is loaded, in the order in which it was named. */
+  /** What is loaded by now, in the order in which it was named. */
   served(): readonly { readonly name: string; readonly modelType: string; readonly modalities: readonly string[] }[];
   /** Takes no more requests and resolves when those that were accepted are answered. */
   drain(): Promise<void>;
@@ -31,8 +31,8 @@ export interface ServerControls {
   close(): void;
 }
 
-/** A hono application: mount it, or give it to {@link serve}, `Bun.serve` or `Deno.serve`. */
-export type ServerApp = Hono<ServerEnv> & ServerControls;
+/** A hono application: mount it in another, or give it to {@link serve}, `Bun.serve` or `Deno.serve`. */
+export type ServerApp = Hono & ServerControls;
 
 /** Methods of each route. */
 const ROUTES: Readonly<Record<string, string>> = {
@@ -46,7 +46,11 @@ const ROUTES: Readonly<Record<string, string>> = {
   "/openapi.json": "GET",
 };
 
-/** Begins loading at once. @throws FoveaError `invalid_options` */
+/**
+ * A server of models as an application with its routes (docs/serving.md). Loading begins at once; until `ready` resolves requests
+ * are refused with 503.
+ * @throws FoveaError `invalid_options`
+ */
 export function createApp(options: ServerOptions): ServerApp {
   const settings = checkServerOptions(options);
   const service = new Service(settings, { resolve: resolveName, request: requestFrom });
@@ -59,7 +63,8 @@ export function createApp(options: ServerOptions): ServerApp {
   });
   // Who waits for it hears of it; a server that nobody waits for says it is not ready.
   ready.catch((error: unknown) => service.log({ level: "error", event: "load_failed", message: messageOf(error) }));
-  return Object.assign(app, {
+  // What middleware leaves for routes is for these alone.
+  return Object.assign(app as unknown as Hono, {
     ready,
     reload: async (name?: string) => {
       await service.models.reload(name);

@@ -18,11 +18,17 @@ export interface ErrorBody {
 
 /** A refusal with its status. */
 export class HttpError extends FoveaError {
+  /** Status of the answer; 499 where the client left before it. */
   readonly status: ErrorStatus;
+  /** The field or header of the request that is wrong, where it is one. */
   readonly param: string | undefined;
   /** Seconds after which another try may go well. */
   readonly retryAfter: number | undefined;
 
+  /**
+   * A refusal that clients read.
+   * @param message what failed, what was found, what to do next
+   */
   constructor(
     status: ErrorStatus,
     code: string,

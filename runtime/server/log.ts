@@ -1,22 +1,30 @@
 /** Lines about requests: what happened and how long it took, nothing of what they hold. */
 
+/** One thing that happened, ready to be written as JSON. What is about requests is left out elsewhere. */
 export interface LogLine {
-  /** ISO 8601. */
+  /** When, in ISO 8601. */
   readonly time: string;
+  /** Of a request: `error` from status 500 on, `warn` from 400 on. */
   readonly level: "info" | "warn" | "error";
+  /** `request`, `reloaded` or `load_failed`. */
   readonly event: string;
   /** Of a request: its id, as the answer's header `X-Request-Id` has it. */
   readonly request?: string;
+  /** Of HTTP. */
   readonly method?: string;
   /** The route's pattern, or `unknown`: paths are the clients' to choose. */
   readonly route?: string;
+  /** Of the answer. */
   readonly status?: number;
+  /** Milliseconds until the answer, or the begin of a stream. */
   readonly ms?: number;
+  /** Name of the model that was asked for, or loaded again. */
   readonly model?: string;
+  /** Inputs of the request. */
   readonly items?: number;
   /** Code of a refusal. */
   readonly code?: string;
-  /** What an error of the server's own says. */
+  /** What an error of the server's own says, which clients do not hear. */
   readonly message?: string;
 }
 

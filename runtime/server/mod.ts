@@ -1,6 +1,12 @@
-/** `fovea/server`: encoders over HTTP. */
+/**
+ * `fovea/server`: encoders over HTTP.
+ * @module
+ */
+export type { Hono } from "hono";
+export type { RawTensor } from "../exec/weights/writer.ts";
+export type { ListenOptions } from "../host/listen.ts";
 export { createApp, type ServerApp, type ServerControls } from "./app.ts";
-export { HttpError } from "./http_error.ts";
+export { type ErrorStatus, HttpError } from "./http_error.ts";
 export type { LogLine } from "./log.ts";
 export type { ServedModel } from "./models.ts";
 export type { ServerOptions } from "./options.ts";

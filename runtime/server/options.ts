@@ -1,13 +1,13 @@
-/** What `createApp` takes. */
-
+/** What a server is asked to serve, and within which limits. */
 import { FoveaError } from "../core/diagnostics.ts";
 import { checkOptions, type Expected, FUNCTION, isObject, TEXT, TEXTS } from "../session/check.ts";
 import type { Runtime } from "../session.ts";
 import type { LogLine } from "./log.ts";
 import type { ServedModel } from "./models.ts";
-import type { RemoteImageOptions } from "./remote_images.ts";
 
+/** What `createApp` takes. */
 export interface ServerOptions {
+  /** Loads the models and computes; it stays the caller's to close. */
   readonly runtime: Runtime;
   /** What is served, by the names that requests use. */
   readonly models: Readonly<Record<string, ServedModel>>;
@@ -23,14 +23,17 @@ export interface ServerOptions {
   readonly maxBody?: number;
   /** Bytes of decoded pictures that may wait; reading pauses beyond. 256 MiB unless given. */
   readonly maxWaitingBytes?: number;
-  /** Bearer tokens, any of which opens all routes but health checks. None: everybody may ask. */
+  /** Bearer tokens, any of which opens `/v1/*` and `/metrics`. Everybody may ask unless given. */
   readonly tokens?: readonly string[];
   /** Most requests of a client, told apart by its address, in a window of milliseconds. None unless given. */
   readonly rateLimit?: { readonly requests: number; readonly windowMs: number };
   /** Origins whose pages may ask; none unless given. `*` is everybody. */
   readonly cors?: readonly string[];
-  /** Hosts that pictures are fetched from; none unless given. */
-  readonly allowImagesFrom?: RemoteImageOptions["hosts"];
+  /**
+   * Hosts that pictures are fetched from: `images.example.com`, or `*.example.com` for all below it, with `:port` for another than
+   * 80 and 443; none unless given.
+   */
+  readonly allowImagesFrom?: readonly string[];
   /** Of pictures that are fetched: most bytes (16 MiB) and milliseconds (10,000). */
   readonly remoteImages?: { readonly maxBytes?: number; readonly timeoutMs?: number };
   /** Seals the runtime when all models are loaded; true unless given. */

@@ -2,8 +2,11 @@
 import { type Listener, type ListenOptions, listen } from "../host/listen.ts";
 import type { ServerApp } from "./app.ts";
 
+/** A server that listens. */
 export interface RunningServer {
+  /** Port that it got, where any was asked for. */
   readonly port: number;
+  /** As it was asked for. */
   readonly hostname: string;
   /** `http://host:port`. */
   readonly url: string;

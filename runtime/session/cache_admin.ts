@@ -10,8 +10,10 @@ import type { Store } from "../exec/store/store.ts";
 import { graphFromData } from "../ir/graph_data.ts";
 import { createInterner, type OpTable } from "../ir/node.ts";
 import { loadCompiler } from "./compiler.ts";
+import type { VerifyCacheOptions } from "./options.ts";
 import type { Place, Places } from "./places.ts";
 import type { ReadyComponent } from "./ready_component.ts";
+import type { RuntimeParts } from "./runtime_parts.ts";
 
 /** How the cache stands to one range of a component. */
 export interface CacheMiss {
@@ -105,8 +107,22 @@ async function compiledAgain(entry: CacheEntry, place: Place, ops: OpTable): Pro
   return artifact;
 }
 
+/** Checks all entries of a runtime's cache, one after the other. */
+export async function verifyEntries(
+  { store, places, ops }: RuntimeParts,
+  { full = false, onChecked }: VerifyCacheOptions,
+): Promise<readonly EntryCheck[]> {
+  const checks: EntryCheck[] = [];
+  for (const entry of await cacheEntries(store)) {
+    const check = await checkEntry(entry, { store, places, ops, full });
+    checks.push(check);
+    onChecked?.(check);
+  }
+  return checks;
+}
+
 /** Checks every byte of an entry and proves it on the runtime's device: all that it expects, or with `full` far more. */
-export async function checkEntry(
+async function checkEntry(
   entry: CacheEntry,
   options: { readonly store: Store; readonly places: Places; readonly ops: OpTable; readonly full: boolean },
 ): Promise<EntryCheck> {

@@ -1,8 +1,6 @@
 /** The runtime: what callers do with a device and everything that runs on it. */
 import type { ComponentSpec, Modality, Tensor } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
-import type { SourcePlace } from "../core/source_place.ts";
-import { cacheEntries } from "../exec/cache_entries.ts";
 import type { PackManifest } from "../exec/pack.ts";
 import type { FreezeOptions, FrozenFolder } from "../freeze/options.ts";
 import type { CacheMiss, EntryCheck } from "./cache_admin.ts";
@@ -39,11 +37,11 @@ import { type PreparedModel, prepareModel, tracedModel } from "./prepared_model.
 import { openedDevice, type ReloadableEntry, reopenDevice } from "./reopen.ts";
 import type { RuntimeParts } from "./runtime_parts.ts";
 import { type RuntimeStats, statsOf } from "./runtime_stats.ts";
-import { compileLayers, dtypeOf, resolveSettings } from "./settings.ts";
+import { dtypeOf } from "./settings.ts";
 import type { ModelSource } from "./source.ts";
 import { tensorReader } from "./tensor_reader.ts";
 import { type GranularityReport, tuneGranularity } from "./tune_granularity.ts";
-import { type RecordedSizes, type TunedComponent, type TuneRangesOptions, tuneRanges } from "./tune_ranges.ts";
+import { type RecordedSizes, type TunedComponent, type TuneRangesOptions, tuneModelRanges } from "./tune_ranges.ts";
 
 /** A model's kind and what it encodes. */
 export interface ModelDescription {
@@ -192,15 +190,8 @@ export class Runtime {
   /** Checks every byte of the cache, and proves what it holds for this runtime's target. */
   async verifyCache(options: VerifyCacheOptions = {}): Promise<readonly EntryCheck[]> {
     this.#checkOpen();
-    const { store, places, ops } = this.#parts;
-    const { checkEntry } = await import("./cache_admin.ts");
-    const checks: EntryCheck[] = [];
-    for (const entry of await cacheEntries(store)) {
-      const check = await checkEntry(entry, { store, places, ops, full: options.full === true });
-      checks.push(check);
-      options.onChecked?.(check);
-    }
-    return checks;
+    const { verifyEntries } = await import("./cache_admin.ts");
+    return verifyEntries(this.#parts, options);
   }
 
   /**
@@ -295,24 +286,7 @@ export class Runtime {
   ): Promise<readonly TunedComponent[]> {
     this.#checkOpen();
     checkTuneRangesOptions(options);
-    const { host, plugins, device, places, artifacts, ops, options: own } = this.#parts;
-    artifacts.begin();
-    const { model } = await openConfigured(this.#parts, source);
-    const context = {
-      ops,
-      kernels: plugins.flatMap((p) => p.kernels ?? []).filter((k) => k.device === device.kind),
-      target: device.target,
-      capabilities: device.capabilities,
-      settings: (spec: ComponentSpec) => resolveSettings(spec, compileLayers(own.compile), places.home),
-      findPlace: (place: SourcePlace) => host.originalPlace(place),
-      parts: { artifacts, ops, now: () => host.now() },
-    };
-    return tuneRanges(
-      model.towers.flatMap((t) => t.components),
-      sizes,
-      context,
-      options,
-    );
+    return tuneModelRanges(this.#parts, source, sizes, options);
   }
 
   /** Code of a device's kernels as text, a line a statement; nothing where the device does not tell. */

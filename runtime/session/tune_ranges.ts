@@ -10,7 +10,10 @@ import { createInterner, type OpTable } from "../ir/node.ts";
 import { isObject } from "./check.ts";
 import { type CallCost, learnRanges, type SizeSample, secondsUnder } from "./learn_ranges.ts";
 import { type MeasuredRanges, type MeasureParts, measureRanges } from "./measure_ranges.ts";
-import type { ComponentSettings } from "./settings.ts";
+import { openConfigured } from "./model_access.ts";
+import type { RuntimeParts } from "./runtime_parts.ts";
+import { type ComponentSettings, compileLayers, resolveSettings } from "./settings.ts";
+import type { ModelSource } from "./source.ts";
 import { type PlaceFinder, traceComponent, traceRanges } from "./trace.ts";
 
 /** Dims of one call of a component. */
@@ -76,7 +79,7 @@ export function writeSizes(sizes: readonly RecordedSizes[]): string {
   return sizes.map(({ tag, dims }) => `${JSON.stringify({ tag, dims })}\n`).join("");
 }
 
-export interface TuneContext {
+interface TuneContext {
   readonly ops: OpTable;
   readonly kernels: readonly KernelSpec[];
   readonly target: string;
@@ -97,8 +100,31 @@ function samplesOf(sizes: readonly RecordedSizes[]): readonly SizeSample[] {
   return [...counts.values()];
 }
 
+/** Ranges of a model's components on a runtime's own device. @throws as {@link tuneRanges}, and what opening a model throws */
+export async function tuneModelRanges(
+  parts: RuntimeParts,
+  source: ModelSource,
+  sizes: readonly RecordedSizes[],
+  options: TuneRangesOptions,
+): Promise<readonly TunedComponent[]> {
+  const { host, plugins, device, places, artifacts, ops, options: own } = parts;
+  artifacts.begin();
+  const { model } = await openConfigured(parts, source);
+  const components = model.towers.flatMap((t) => t.components);
+  const context: TuneContext = {
+    ops,
+    kernels: plugins.flatMap((p) => p.kernels ?? []).filter((k) => k.device === device.kind),
+    target: device.target,
+    capabilities: device.capabilities,
+    settings: (spec) => resolveSettings(spec, compileLayers(own.compile), places.home),
+    findPlace: (place) => host.originalPlace(place),
+    parts: { artifacts, ops, now: () => host.now() },
+  };
+  return tuneRanges(components, sizes, context, options);
+}
+
 /** @throws FoveaError `no_sizes` when nothing was recorded for any of the components */
-export async function tuneRanges(
+async function tuneRanges(
   components: readonly ComponentSpec[],
   sizes: readonly RecordedSizes[],
   context: TuneContext,

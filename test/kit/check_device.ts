@@ -13,11 +13,13 @@ import { judges, limitFor } from "./noise.ts";
 import { growRandomGraph, RANDOM_SYMBOLS, randomBindings, randomInputs, randomWeights } from "./random_graph.ts";
 import { buildGraph, maxDifference, type OpenGraph, openGraph } from "./run_graph.ts";
 
+/** Which device is checked, and how much of it. */
 export interface DeviceCheckOptions {
   /** Which of the plugin's devices; its first unless given. */
   readonly kind?: string;
-  /** How devices are opened, and what they may use; those of this runtime unless given. */
+  /** How devices are opened; with their own defaults unless given. */
   readonly open?: OpenOptions;
+  /** What they may use of the JavaScript runtime; all that this one has unless given. */
   readonly host?: DeviceHost;
   /** Plugins that bring its kernels, where its own does not. */
   readonly kernels?: readonly Plugin[];
@@ -31,9 +33,11 @@ export interface DeviceCheckOptions {
 
 /** What was checked. */
 export interface DeviceCheck {
+  /** Kind of the device. */
   readonly kind: string;
+  /** Target that it was opened for. */
   readonly target: string;
-  /** Graphs whose results were compared with the reference evaluator's. */
+  /** Results of graphs that were compared with the reference evaluator's. */
   readonly compared: number;
   /** Largest difference, as a share of what passes. */
   readonly worst: number;

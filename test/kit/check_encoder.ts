@@ -27,7 +27,9 @@ import { seededCheckpoint } from "./seeded_checkpoint.ts";
 /** A whole number from `least` to `most`, from a seed. */
 export type DrawSize = (least: number, most: number) => number;
 
+/** An encoder and the small model that it is checked on. */
 export interface EncoderSuite {
+  /** Brings the encoder. */
   readonly plugin: Plugin;
   /** A small model's `config.json`. */
   readonly config: Readonly<Record<string, unknown>>;
@@ -47,8 +49,11 @@ export interface EncoderSuite {
 
 /** What was checked. */
 export interface EncoderCheck {
+  /** Its name. */
   readonly encoder: string;
+  /** Tags of the components of all its towers. */
   readonly components: readonly string[];
+  /** Geometries of each tower whose plans were checked. */
   readonly plans: number;
   /** Results that were compared with the reference evaluator's. */
   readonly compared: number;

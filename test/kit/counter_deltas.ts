@@ -4,10 +4,13 @@ import type { Encoder, RuntimeStats } from "../../runtime/session.ts";
 
 /** What is counted; times and bytes are not. */
 export interface CounterDeltas {
-  /** Structures compiled, and taken from the cache, from packs, and from what this runtime had ready. */
+  /** Structures that were compiled. */
   readonly compiled: number;
+  /** Structures that were taken from the cache. */
   readonly cacheHits: number;
+  /** Structures that were taken from packs. */
   readonly packHits: number;
+  /** Structures that an earlier component of the runtime had ready. */
   readonly shared: number;
   /** Artifacts of which something was proven. */
   readonly proven: number;
@@ -17,14 +20,17 @@ export interface CounterDeltas {
   readonly quarantined: number;
   /** Code blobs that engines compiled, on all devices. */
   readonly modulesCompiled: number;
-  /** Calls of `encode`, and geometries that were planned and linked. */
+  /** Calls of `encode` and `readItems`. */
   readonly encodes: number;
+  /** Geometries that towers planned and linked. */
   readonly planned: number;
 }
 
-/** What is counted: a runtime and, for `encodes` and `planned`, encoders. */
+/** Whose counters are compared. */
 export interface Counted {
+  /** A runtime, or anything with its figures. */
   readonly runtime: { stats(): RuntimeStats };
+  /** For `encodes` and `planned`, which stay 0 without any. */
   readonly encoders?: readonly Pick<Encoder, "stats">[];
 }
 

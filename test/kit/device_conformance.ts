@@ -1,10 +1,10 @@
 /** The conformance suite of devices: whatever a kernel plugin claims must equal the reference evaluator. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { CompiledArtifact } from "../../runtime/abi/artifact.ts";
 import type { Device } from "../../runtime/abi/device.ts";
 import type { ComponentSpec } from "../../runtime/abi/encoder.ts";
 import type { Plugin } from "../../runtime/abi/plugin.ts";
-import type { CompileResult } from "../../runtime/compile/compile.ts";
 import { BUILD_EFFORT, type ExpectationEffort } from "../../runtime/compile/expect.ts";
 import { storeWeights } from "../../runtime/compile/store_weights.ts";
 import { type Bindings, evaluate } from "../../runtime/core/dim.ts";
@@ -29,11 +29,13 @@ import { buildGraph, maxDifference, runGraph } from "./run_graph.ts";
 /** Share of the random graphs that must be able to judge a device. */
 const JUDGES = 0.8;
 
+/** What {@link testDevice} makes tests of. */
 export interface DeviceSuite {
   /** What the tests' names begin with. */
   readonly label: string;
   /** Brings the kernels. */
   readonly plugin: Plugin;
+  /** Opens the device; called for each test that needs one, which closes it. */
   readonly open: () => Promise<Device>;
   /** Largest difference, as a share of 1 + the largest magnitude of a result. */
   readonly tolerance: number;
@@ -139,7 +141,7 @@ function refusalOf({ refuses }: DeviceSuite, graph: Graph): RegExp | undefined {
 }
 
 /** Loads what was compiled and lets it prove itself. */
-async function proveAll(what: string, device: Device, { code, artifact }: CompileResult): Promise<void> {
+async function proveAll(what: string, device: Device, { code, artifact }: CompiledArtifact): Promise<void> {
   await device.load(code);
   for (const proof of (await proveArtifact(device, artifact)).results.values())
     assert.ok(proof.pass, `${what}: ${JSON.stringify(proof)}`);

@@ -1,4 +1,5 @@
 /** Compiles one graph for a device and runs it there: the shortest way from a graph to values. */
+import type { CompiledArtifact } from "../../runtime/abi/artifact.ts";
 import type { Device, DeviceHost } from "../../runtime/abi/device.ts";
 import type { Tensor } from "../../runtime/abi/encoder.ts";
 import type { Plugin } from "../../runtime/abi/plugin.ts";
@@ -26,32 +27,44 @@ export function buildGraph(symbols: Box, build: (b: GraphBuilder) => void, table
   return b.finish();
 }
 
+/** A graph, and how it is compiled and where it runs. */
 export interface OpenGraphOptions {
+  /** Runs it; it stays open. */
   readonly device: Device;
   /** Plugins whose kernels may claim. */
   readonly plugins: readonly Plugin[];
+  /** Range that it is compiled for. */
   readonly symbols: Box;
+  /** Declares it. */
   readonly build: (b: GraphBuilder) => void;
+  /** Values of its weights. */
   readonly weights: WeightValues;
   /** False covers every op alone; true unless given. */
   readonly enabled?: boolean;
+  /** Ops that it may use; the built-in ones unless given. */
   readonly ops?: OpTable;
   /** Type that large weights are kept in; f32 unless given. */
   readonly dtype?: WeightDType;
   /** How much is sampled for expectations; as at build unless given. */
   readonly effort?: ExpectationEffort;
-  /** Memory of a row block's inner values; the device's capability unless given. */
+  /** Bytes of a row block's inner values; the device's capability unless given. */
   readonly blockBytes?: number;
 }
 
+/** A graph and one call of it. */
 export interface RunGraphOptions extends OpenGraphOptions {
+  /** Sizes within the range. */
   readonly bindings: Bindings;
+  /** Values of all inputs by name. */
   readonly inputs: Readonly<Record<string, RefTensor>>;
 }
 
+/** What a graph gave, and what it was compiled to. */
 export interface RunGraphResult {
+  /** Results by name. */
   readonly outputs: Readonly<Record<string, RefTensor>>;
-  readonly compiled: CompileResult;
+  /** Steps and code. */
+  readonly compiled: CompiledArtifact;
 }
 
 /** A compiled graph with its weights on a device. */

@@ -50,3 +50,16 @@ export async function readVectors(
 export async function writeVectors(host: Host, path: string, table: VectorTable): Promise<void> {
   return knownFormat(path).write(host, path, table);
 }
+
+/** @throws FoveaError `bad_usage` for a name of no known format or a folder that is not there */
+export async function checkOut(host: Host, out: string): Promise<void> {
+  if (formatOf(out) === undefined) {
+    throw new FoveaError(
+      "bad_usage",
+      `${out} has no known format; files of vectors end in ${VECTOR_FORMATS.join(", ")}.`,
+    );
+  }
+  const folder = /^(.*)\//.exec(out)?.[1] ?? "";
+  if (folder === "" || (await host.stat(folder).catch(() => undefined))?.kind === "directory") return;
+  throw new FoveaError("bad_usage", `${out} cannot be written: there is no folder ${folder}. Create it first.`);
+}

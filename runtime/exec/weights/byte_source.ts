@@ -1,6 +1,7 @@
 /** Bytes that can be read at any position: a file, a download, memory. */
 import { FoveaError } from "../../core/diagnostics.ts";
 
+/** A file that is open, wherever it lies. */
 export interface ByteSource {
   /** For messages: a path, an address or a name. */
   readonly name: string;
@@ -10,6 +11,7 @@ export interface ByteSource {
   read(into: Uint8Array, position: number): Promise<number>;
   /** Tells this version of the bytes from any other; absent where nothing does without reading them. */
   readonly identity?: string;
+  /** Called once when nothing more is read. */
   close(): Promise<void>;
 }
 

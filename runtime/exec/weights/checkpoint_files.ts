@@ -2,12 +2,16 @@
 import { FoveaError } from "../../core/diagnostics.ts";
 import { type ByteSource, blobSource, memorySource } from "./byte_source.ts";
 
+/** A model's files where a caller keeps them by itself: what `load` asks for, and nothing more. */
 export interface CheckpointFiles {
   /** For messages: a folder, an address. */
   readonly description: string;
   /** Names of the files, sorted. */
   list(): Promise<readonly string[]>;
-  /** @throws FoveaError `file.not_found` and others that say why the file cannot be read */
+  /**
+   * Opens a file by its name, which may have slashes (`1_Pooling/config.json`).
+   * @throws FoveaError `file.not_found` and others that say why the file cannot be read
+   */
   open(name: string): Promise<ByteSource>;
 }
 

@@ -5,21 +5,29 @@ import { type CheckpointFiles, memoryFiles } from "./checkpoint_files.ts";
 
 /** A `File`, of which a folder's have their path in `webkitRelativePath`. */
 export interface GivenFile extends Blob {
+  /** Its name in its folder. */
   readonly name: string;
+  /** Its path from the folder that was chosen, that one included; empty for single files. */
   readonly webkitRelativePath?: string;
 }
 
 /** What `<input type="file" webkitdirectory>` has, or any other list of `File` objects. */
 export interface GivenFiles {
+  /** In any order; the first folder that holds a `config.json` is the model's. */
   readonly files: Iterable<GivenFile> | ArrayLike<GivenFile>;
 }
 
 /** The Web's `FileSystemDirectoryHandle`, as far as it is used. */
 export interface FolderHandle {
+  /** What tells it from a file's handle. */
   readonly kind: "directory";
+  /** For messages. */
   readonly name: string;
+  /** What is in it. */
   values(): AsyncIterable<{ readonly kind: "file" | "directory"; readonly name: string }>;
+  /** A file in it; rejects with a `NotFoundError` where there is none. */
   getFileHandle(name: string): Promise<{ getFile(): Promise<Blob> }>;
+  /** A folder in it; rejects as {@link getFileHandle}. */
   getDirectoryHandle(name: string): Promise<FolderHandle>;
 }
 

@@ -12,10 +12,13 @@ import {
 } from "../../core/dtype.ts";
 import { parseSafetensors, readableDType, STORED_NAMES, type StoredTensor } from "./safetensors.ts";
 
-/** Dense, row-major; the array holds the elements as their type is stored. */
+/** A tensor as files hold it. */
 export interface RawTensor {
+  /** Type of the elements. */
   readonly dtype: DType;
+  /** Sizes of the axes, the slowest first. */
   readonly shape: readonly number[];
+  /** Dense, row-major, the elements as their type is stored: bf16 and f16 in two bytes, of any array. */
   readonly data: ArrayBufferView;
 }
 
