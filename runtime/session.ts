@@ -101,8 +101,11 @@ function openStore(options: RuntimeOptions, host: Host): Store {
 }
 
 /**
- * Opens a device and makes a runtime on it.
- * @throws FoveaError `unknown_device`, `device_unavailable`, `unknown_target`, `invalid_options`, `invalid_plugin`
+ * Opens a device and makes a runtime on it, on which models are loaded and graphs compiled. Close it when it is no longer needed:
+ * its workers and its memory stay until then.
+ * @throws FoveaError `invalid_options`, `unknown_device`, `device_unavailable` with each reason, `unknown_target`,
+ * `unsupported_target`, `no_workers`, `invalid_plugin`, `tag_conflict`, what {@link loadPlugin} throws, and of packs `no_pack`,
+ * `damaged_pack`, `bad_source`
  */
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
   await checkRuntimeOptions(options);
@@ -161,7 +164,8 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
 }
 
 /**
- * Every device of the plugins on this machine, or why it is absent.
+ * Every device of the plugins on this machine, or why it is absent. None is opened.
+ * @param plugins first-party ones unless given
  * @param cache folder or store that may hold what `fovea tune kernels` measured
  */
 export async function probeDevices(

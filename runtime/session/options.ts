@@ -76,8 +76,9 @@ export interface RuntimeOptions {
    */
   readonly handover?: boolean;
   /**
-   * Kernels, devices, encoders and ops; a text names a folder, a module or a package, as for `loadPlugin`, and so does
-   * `{ plugin, isolation }`, with what its code may touch. First-party plugins are used when left out.
+   * Kernels, devices, encoders and ops, in the place of the first-party ones: list those that are wanted beside your own. A text
+   * names a folder, a module or a package, as for `loadPlugin`, and so does `{ plugin, isolation }`, with what its code may touch.
+   * First-party plugins unless given, each loaded when it is needed.
    */
   readonly plugins?: readonly GivenPlugin[];
   /**
@@ -90,7 +91,7 @@ export interface RuntimeOptions {
    * configurations the first that has a value for a component decides about that value.
    */
   readonly compile?: CompileConfig | readonly NamedCompileConfig[];
-  /** Packs that `fovea build` made, asked before the cache: folders, addresses, or files by name. */
+  /** Packs that `fovea build` or `runtime.buildPack` made, asked before the cache. */
   readonly packs?: readonly PackSource[];
   /** Most bytes of compiled artifacts in the cache; those used longest ago go first. 512 MiB unless given. Quantised weights may take eight times as much. */
   readonly cacheLimit?: number;
@@ -98,7 +99,10 @@ export interface RuntimeOptions {
   readonly hub?: HubSettings;
   /** Workers that compute; 0 computes on the caller's thread. One per core unless given, 0 where workers can share no memory. */
   readonly threads?: number;
-  /** Pins a target, such as `wasm-simd128` for bit-equal results everywhere; the best one that the engine has otherwise. */
+  /**
+   * Pins a target, such as `wasm-simd128` for bit-equal results everywhere; unless given the best one of this engine, or else one
+   * that `packs` hold.
+   */
   readonly target?: string;
   /** Most device memory in bytes; all that the device can address unless given. */
   readonly memory?: number;
@@ -108,7 +112,7 @@ export interface RuntimeOptions {
   readonly onProgress?: (progress: Progress) => void;
   /** Told once about each thing that was worked around, such as a cache folder that cannot be written. */
   readonly onProblem?: (sentence: string) => void;
-  /** Told how the time of loading and of every call is spent, unless the call brings a sink of its own. */
+  /** Told how the time of loading and of every call is spent; a call's own sink takes its place. */
   readonly trace?: TraceSink;
   /** Told the dims of each component that a call runs, equal ones once: what `fovea tune ranges` learns from. */
   readonly onSizes?: (sizes: RecordedSizes) => void;

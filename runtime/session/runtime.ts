@@ -54,7 +54,10 @@ export interface ModelDescription {
 /** A component as `runtime.compile` takes it: tag, symbols and build; ranges and instances have defaults. */
 export type ComponentInput = Pick<ComponentSpec, "tag" | "symbols" | "build"> & Partial<ComponentSpec>;
 
-/** A device with everything that runs on it. Made by `createRuntime`. */
+/**
+ * A device with everything that runs on it, made by `createRuntime`. Calls may overlap. After {@link close} all that would use the
+ * device throws FoveaError `closed`.
+ */
 export class Runtime {
   /** Name of the JavaScript runtime: `bun`, `deno`, `node` or `browser`. */
   readonly host: string;
@@ -98,7 +101,7 @@ export class Runtime {
 
   /**
    * What a model is, from its configuration alone.
-   * @throws FoveaError `no_config`, `unknown_model_type`, `invalid_config`
+   * @throws FoveaError `bad_source`, `no_config`, `unknown_model_type`, `invalid_config`
    */
   async inspect(source: ModelSource): Promise<ModelDescription> {
     this.#checkOpen();
@@ -107,8 +110,8 @@ export class Runtime {
   }
 
   /**
-   * What tells a model's vectors from those of others; reads its weights unless it is of the hub.
-   * @throws FoveaError `no_config`, `unknown_model_type`, `invalid_config`
+   * What tells a model's vectors from those of others; reads all bytes of its weights unless it is of the hub.
+   * @throws FoveaError as {@link inspect}
    */
   async identify(source: ModelSource): Promise<ModelIdentity> {
     this.#checkOpen();
@@ -118,8 +121,9 @@ export class Runtime {
 
   /**
    * Traces a model's components and compiles what is not lazy, from its configuration alone: no weights are read
-   * and nothing is left to close.
-   * @throws FoveaError that says what is missing or wrong
+   * and nothing is left to close. What was compiled is in the cache, and ready for {@link load}.
+   * @throws FoveaError as {@link inspect}, `no_component`, and what tracing and compiling throw: `invalid_range`, `shape_error`,
+   * `no_kernel`, `tag_conflict`, `impure_build`, `proof_failed`, TraceBreakError
    */
   async prepare(source: ModelSource, options: PrepareModelOptions = {}): Promise<PreparedModel> {
     this.#checkOpen();
@@ -132,7 +136,9 @@ export class Runtime {
    * tokenizer files. Compiles its components, or takes them from the cache.
    * @param source a folder, `hf:organisation/name@revision` (fetched as far as it is not kept, see `hub`), an http(s) or
    * file URL, files by name, or `{ files }` that a page was given
-   * @throws FoveaError that says what is missing or wrong; nothing stays behind then
+   * @throws FoveaError that says what is missing or wrong: as {@link prepare}, of weights `no_checkpoint`, `missing_tensor`,
+   * `wrong_shape` and others, `out_of_memory`, `sealed`, `hub.*`, `file.*`, `fetch_failed`; the signal's reason on abort. Nothing
+   * stays behind then.
    */
   async load(source: ModelSource, options: LoadOptions = {}): Promise<Encoder> {
     this.#checkOpen();
@@ -179,6 +185,7 @@ export class Runtime {
   /**
    * How the cache stands to a model's components, from its configuration alone: each range a hit, or a miss with the first
    * thing in which it differs from what the cache has.
+   * @throws FoveaError as {@link inspect}, and what tracing throws
    */
   async cacheMisses(source: ModelSource, options: Pick<LoadOptions, "components"> = {}): Promise<readonly CacheMiss[]> {
     const { towers } = tracedModel(await this.prepare(source, { ...options, compile: false }));
@@ -187,7 +194,7 @@ export class Runtime {
     return cacheMisses(this.#parts.store, components);
   }
 
-  /** Checks every byte of the cache, and proves what it holds for this runtime's target. */
+  /** Checks every byte of the cache, and proves what it holds for this runtime's device and target. */
   async verifyCache(options: VerifyCacheOptions = {}): Promise<readonly EntryCheck[]> {
     this.#checkOpen();
     const { verifyEntries } = await import("./cache_admin.ts");
@@ -289,7 +296,12 @@ export class Runtime {
     return tuneModelRanges(this.#parts, source, sizes, options);
   }
 
-  /** Code of a device's kernels as text, a line a statement; nothing where the device does not tell. */
+  /**
+   * Code of a device's kernels as text, a line a statement; nothing where the device does not tell.
+   * @param device its kind
+   * @param code a blob of an artifact for it
+   * @throws FoveaError `unknown_device`
+   */
   async describeCode(device: string, code: Uint8Array): Promise<readonly string[] | undefined> {
     return findDevice(device, this.#parts.plugins).describeCode?.(code);
   }
@@ -300,8 +312,8 @@ export class Runtime {
   }
 
   /**
-   * From now on nothing is compiled: what has no artifact yet throws {@link SealedError}. Call it when all that will be
-   * served is loaded.
+   * From now on nothing is compiled, nor taken from cache and packs, which makes engines compile too: what is not ready yet throws
+   * {@link SealedError}. Equal components of models that are loaded later are ready. Call it when all that will be served is loaded.
    */
   seal(): void {
     this.#checkOpen();
@@ -331,7 +343,7 @@ export class Runtime {
     return this.#parts.artifacts.sealed;
   }
 
-  /** Closes encoders, components, workers and memory. Who calls it again waits for the same. */
+  /** Closes encoders, components, workers and memory; calls under way reject with `closed`. Who calls it again waits for the same. */
   close(): Promise<void> {
     this.#closed ??= this.#closeAll();
     return this.#closed;
