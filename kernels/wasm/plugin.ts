@@ -1,4 +1,7 @@
-/** The first-party kernels for WebAssembly: emitted from TypeScript, one small module for each step. */
+/**
+ * The first-party kernels for WebAssembly: emitted from TypeScript, one small module for each step.
+ * @module
+ */
 import { definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
 import { ATTENTION_KERNEL } from "./claims/attention.ts";
 import { CHANNEL_SCALES_KERNEL } from "./claims/channel_scales.ts";

@@ -1,4 +1,7 @@
-/** The WebGPU device and its kernels. */
+/**
+ * The WebGPU device and its kernels.
+ * @module
+ */
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
 import { ATTENTION_KERNEL } from "./claims/attention.ts";
 import { COPY_KERNEL } from "./claims/copy.ts";
@@ -13,6 +16,7 @@ import { STORED_KERNEL } from "./claims/stored.ts";
 import { WEBGPU_DEVICE } from "./device/spec.ts";
 import { SOURCE_DIGEST } from "./source_digest.ts";
 
+/** Device `webgpu` with targets `webgpu-core` and `webgpu-matrix`, and its kernels. */
 export const webgpuPlugin: Plugin = definePlugin({
   name: "@fovea/webgpu",
   version: "0.1.0",

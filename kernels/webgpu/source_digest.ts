@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "b93f1cdea758ef7f969d7b8d4273eeeba9507c332caff91e8fd85dca90875f05";
+export const SOURCE_DIGEST: string = "3fb49c83e2954196182396d4e832983ece6b0feade2e7a65332f645c5f9c75d9";

@@ -1,6 +1,7 @@
 /**
  * BERT (Devlin et al. 2019) and what was trained from it, sentence embedders such as MiniLM, E5, BGE and GTE among them:
  * what `modules.json` and `1_Pooling/config.json` say of pooling is computed as well.
+ * @module
  */
 import type { EncoderModel, EncoderSpec, ModelFiles, Processors } from "../../runtime/abi/encoder.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
@@ -33,6 +34,7 @@ const BERT: EncoderSpec = {
   open,
 };
 
+/** Encoder `bert`, for `model_type` bert: a text tower, with sentence embeddings where the folder configures them. */
 export const bertPlugin: Plugin = definePlugin({
   name: "@fovea/bert",
   version: "0.1.0",

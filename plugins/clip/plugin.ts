@@ -1,4 +1,7 @@
-/** CLIP (Radford et al. 2021): an image and a text tower with one embedding space. */
+/**
+ * CLIP (Radford et al. 2021): an image and a text tower with one embedding space.
+ * @module
+ */
 import type { EncoderModel, EncoderSpec, ModelFiles, Processors } from "../../runtime/abi/encoder.ts";
 import {
   FLOAT_PIXELS,
@@ -56,6 +59,7 @@ const CLIP: EncoderSpec = {
   open,
 };
 
+/** Encoder `clip`, for `model_type` clip, clip_vision_model and clip_text_model: vision and text towers. */
 export const clipPlugin: Plugin = definePlugin({
   name: "@fovea/clip",
   version: "0.1.0",

@@ -1,4 +1,7 @@
-/** DINOv2, with and without registers, and DINOv3: self-supervised vision transformers. */
+/**
+ * DINOv2, with and without registers, and DINOv3: self-supervised vision transformers.
+ * @module
+ */
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
 import { imagesFor, type PixelProcessor, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
@@ -41,6 +44,7 @@ const DINO: EncoderSpec = {
   open,
 };
 
+/** Encoder `dino`, for `model_type` dinov2, dinov2_with_registers and dinov3_vit: a vision tower. */
 export const dinoPlugin: Plugin = definePlugin({
   name: "@fovea/dino",
   version: "0.1.0",

@@ -1,4 +1,7 @@
-/** InternVL (Chen et al. 2024): the vision tower and the projector into the language model's space. */
+/**
+ * InternVL (Chen et al. 2024): the vision tower and the projector into the language model's space.
+ * @module
+ */
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
 import { imagesFor, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
@@ -45,6 +48,7 @@ const INTERNVL: EncoderSpec = {
   open,
 };
 
+/** Encoder `internvl`, for `model_type` internvl and internvl_vision: a vision tower for pictures and videos. */
 export const internVLPlugin: Plugin = definePlugin({
   name: "@fovea/internvl",
   version: "0.1.0",

@@ -1,4 +1,7 @@
-/** Llama 4 (Meta 2025): the vision tower and the projector into the language model's space. */
+/**
+ * Llama 4 (Meta 2025): the vision tower and the projector into the language model's space.
+ * @module
+ */
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
 import { imagesFor, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
@@ -40,6 +43,7 @@ const LLAMA4: EncoderSpec = {
   open,
 };
 
+/** Encoder `llama4`, for `model_type` llama4 and llama4_vision_model: a vision tower. */
 export const llama4Plugin: Plugin = definePlugin({
   name: "@fovea/llama4",
   version: "0.1.0",

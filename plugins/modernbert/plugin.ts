@@ -1,6 +1,7 @@
 /**
  * ModernBERT (Warner et al. 2024): rotary positions, full and sliding attention, gated perceptrons; and the sentence
  * embedders made of it, pooled as `modules.json` and `1_Pooling/config.json` say.
+ * @module
  */
 import type { EncoderModel, EncoderSpec, ModelFiles, Processors } from "../../runtime/abi/encoder.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
@@ -31,6 +32,7 @@ const MODERNBERT: EncoderSpec = {
   open,
 };
 
+/** Encoder `modernbert`, for that `model_type`: a text tower, with sentence embeddings where the folder configures them. */
 export const modernBertPlugin: Plugin = definePlugin({
   name: "@fovea/modernbert",
   version: "0.1.0",

@@ -1,4 +1,7 @@
-/** Pixtral (Agrawal et al. 2024), alone, in Pixtral 12B and in Mistral Small 3.1: the vision tower and the projector. */
+/**
+ * Pixtral (Agrawal et al. 2024), alone, in Pixtral 12B and in Mistral Small 3.1: the vision tower and the projector.
+ * @module
+ */
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
 import { imagesFor, type PixelProcessor, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
@@ -37,6 +40,7 @@ const PIXTRAL: EncoderSpec = {
   open,
 };
 
+/** Encoder `pixtral`, for `model_type` pixtral, mistral3 and llava with a Pixtral tower: a vision tower. */
 export const pixtralPlugin: Plugin = definePlugin({
   name: "@fovea/pixtral",
   version: "0.1.0",

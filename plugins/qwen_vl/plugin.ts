@@ -1,4 +1,7 @@
-/** The vision towers of Qwen2-VL, Qwen2.5-VL and Qwen3-VL: images and videos of any size, several in a run. */
+/**
+ * The vision towers of Qwen2-VL, Qwen2.5-VL and Qwen3-VL: images and videos of any size, several in a run.
+ * @module
+ */
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
 import { FLOAT_PIXELS, imagesFor, type PixelForms, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
@@ -68,6 +71,10 @@ const QWEN_VL: EncoderSpec = {
   open,
 };
 
+/**
+ * Encoder `qwen_vl`, for `model_type` qwen2_vl, qwen2_5_vl, qwen3_vl and each with `_vision`: a vision tower for pictures
+ * and videos.
+ */
 export const qwenVlPlugin: Plugin = definePlugin({
   name: "@fovea/qwen_vl",
   version: "0.1.0",

@@ -1,4 +1,7 @@
-/** SigLIP (Zhai et al. 2023) and SigLIP 2 (Tschannen et al. 2025): image and text towers trained with a sigmoid loss. */
+/**
+ * SigLIP (Zhai et al. 2023) and SigLIP 2 (Tschannen et al. 2025): image and text towers trained with a sigmoid loss.
+ * @module
+ */
 import type { EncoderModel, EncoderSpec, ModelFiles, Processors } from "../../runtime/abi/encoder.ts";
 import {
   FLOAT_PIXELS,
@@ -69,6 +72,7 @@ const SIGLIP: EncoderSpec = {
   open,
 };
 
+/** Encoder `siglip`, for `model_type` siglip, siglip2, and both with `_vision_model` or `_text_model`: vision and text towers. */
 export const siglipPlugin: Plugin = definePlugin({
   name: "@fovea/siglip",
   version: "0.1.0",

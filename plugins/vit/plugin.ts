@@ -1,4 +1,7 @@
-/** ViT (Dosovitskiy et al. 2021): the plain vision transformer. */
+/**
+ * ViT (Dosovitskiy et al. 2021): the plain vision transformer.
+ * @module
+ */
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
 import { imagesFor, type PixelProcessor, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
@@ -37,6 +40,7 @@ const VIT: EncoderSpec = {
   open,
 };
 
+/** Encoder `vit`, for `model_type` vit: a vision tower. */
 export const vitPlugin: Plugin = definePlugin({
   name: "@fovea/vit",
   version: "0.1.0",

@@ -1,4 +1,7 @@
-/** The encoders of Whisper (Radford et al. 2022) and of Qwen2-Audio (Chu et al. 2024). */
+/**
+ * The encoders of Whisper (Radford et al. 2022) and of Qwen2-Audio (Chu et al. 2024).
+ * @module
+ */
 import type { EncoderModel, EncoderSpec, ModelFiles, Processors } from "../../runtime/abi/encoder.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
 import { readWhisperConfig, WHISPER_MODEL_TYPES, type WhisperConfig } from "./config.ts";
@@ -31,6 +34,7 @@ const WHISPER: EncoderSpec = {
   open,
 };
 
+/** Encoder `whisper`, for `model_type` whisper, qwen2_audio and qwen2_audio_encoder: an audio tower. */
 export const whisperPlugin: Plugin = definePlugin({
   name: "@fovea/whisper",
   version: "0.1.0",

@@ -3,29 +3,41 @@ import { FoveaError } from "../core/diagnostics.ts";
 
 /** Bounds of a number in a configuration, inclusive. */
 export interface NumberBounds {
+  /** Least number; no bound unless given. */
   readonly min?: number;
+  /** Largest number; no bound unless given. */
   readonly max?: number;
 }
 
 /**
  * Fields of one JSON object. A field that is absent or `null` takes the fallback; without a fallback it is required.
- * All functions throw FoveaError `invalid_config`.
+ * All functions that read one throw FoveaError `invalid_config`.
  */
 export interface ConfigReader {
+  /** True for a field that is there and not `null`. */
   has(field: string): boolean;
   /** A finite number. */
   number(field: string, fallback?: number, bounds?: NumberBounds): number;
   /** A whole number. */
   integer(field: string, fallback?: number, bounds?: NumberBounds): number;
+  /** `true` or `false`. */
   boolean(field: string, fallback?: boolean): boolean;
+  /** A text, which may be empty. */
   string(field: string, fallback?: string): string;
   /** One of the given texts. */
   oneOf(field: string, known: readonly string[], fallback?: string): string;
+  /** A list of texts, which may be empty. */
   strings(field: string, fallback?: readonly string[]): readonly string[];
   /** Whole numbers. */
   integers(field: string, fallback?: readonly number[], bounds?: NumberBounds): readonly number[];
+  /**
+   * A reader over the object in a field, which is required; its errors name both, as in `vision_config.hidden_size`.
+   */
   object(field: string): ConfigReader;
-  /** An error about a field whose value has the right type and makes no sense. */
+  /**
+   * The error, to be thrown, about a field whose value has the right type and makes no sense.
+   * @param expected ends the sentence, as in `a divisor of hidden_size 768`
+   */
   error(field: string, expected: string): FoveaError;
 }
 

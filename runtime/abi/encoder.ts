@@ -12,8 +12,11 @@ export type { GraphBuilder, Node } from "../ir/builder.ts";
 
 /** Dense host data. */
 export interface Tensor {
+  /** Type of the elements, in the array that holds it: `f32`, `i32` or `u8`. */
   readonly dtype: DType;
+  /** Sizes of the axes, outermost first. */
   readonly shape: readonly number[];
+  /** The elements, row-major: as many as the product of `shape`. */
   readonly data: Float32Array | Int32Array | Uint8Array;
 }
 
@@ -22,29 +25,40 @@ export type Tensors = Readonly<Record<string, Tensor>>;
 
 /** How a component would be compiled: the settings that were resolved for it. */
 export interface ComponentConfig {
+  /** Kind of the device that runs it. */
   readonly device: string;
+  /** Target that its code is generated for. */
   readonly target: string;
   /** Type that large weights are kept in. */
   readonly dtype: string;
+  /** The component's own, unless a configuration has others. */
   readonly ranges: RangeSpec;
+  /** Its ranges are compiled when they are first used. */
   readonly lazy: boolean;
+  /** Most compile ranges. */
   readonly maxArtifacts: number;
 }
 
-/** Compiled unit: a pure function of its dims. */
+/** A compiled unit: a graph that is a pure function of its dims, for all instances that differ in weights alone. */
 export interface ComponentSpec {
   /** `family/tower.part`, such as `clip/vision.block`. */
   readonly tag: string;
+  /** Its named sizes with the interval that each call keeps to; `b.dims` holds them in `build`. */
   readonly symbols: Box;
+  /** How the intervals are divided into compile ranges; one range unless given. */
   readonly ranges?: RangeSpec;
   /** What holds between symbols for every call; checked when dims are bound. */
   readonly relations?: readonly Relation[];
+  /** Most compile ranges, with those that comparisons split; 8 unless given. */
   readonly maxArtifacts?: number;
   /** Compiled and given its weights when a plan first calls it: for what few callers need. */
   readonly lazy?: boolean;
   /** Keeps products of f32 under dtype `int8`: for the ends of a tower, an embedding or a head, whose errors no layer evens out. */
   readonly precise?: boolean;
-  /** Declares inputs, weights and outputs. Called once per range, with that range's intervals. */
+  /**
+   * Declares inputs, weights and outputs. Pure: called for each range, with that range's intervals, more than once, since what is
+   * compiled is built a second time and compared.
+   */
   readonly build: (b: GraphBuilder) => void;
   /** Prefixes, dot included, of the checkpoint names of each instance's weights. */
   readonly instances: readonly string[];
@@ -56,10 +70,13 @@ export interface ComponentSpec {
   readonly enableIf?: (config: ComponentConfig, capabilities: Capabilities) => true | string;
 }
 
-/** A value that flows between component calls: a plan input or an earlier call's output. */
+/** One call of a component. Its values are the tower's prepared inputs, the plan's constants and outputs of earlier calls. */
 export interface ComponentCall {
+  /** Tag of one of the tower's components. */
   readonly tag: string;
+  /** Whose weights are used: one of the component's `instances`. */
   readonly instance: string;
+  /** The value of each of the component's symbols. */
   readonly dims: Bindings;
   /** Component input name -> value name. */
   readonly inputs: Readonly<Record<string, string>>;
@@ -67,14 +84,15 @@ export interface ComponentCall {
   readonly outputs: Readonly<Record<string, string>>;
 }
 
-/** What a geometry needs: calls in order, index tensors, results with the names Hugging Face uses. */
+/** What a geometry needs: calls in order, index tensors, results. */
 export interface Plan {
-  /** Cache key: equal geometries have equal texts. */
+  /** Cache key: a text that tells apart all that the plan depends on, such as `planKey` makes. */
   readonly key: string;
+  /** In the order in which they run. */
   readonly calls: readonly ComponentCall[];
   /** Tensors computed from the geometry alone. */
   readonly constants: Tensors;
-  /** Result name -> value name. */
+  /** Result name, as Hugging Face has it -> value name. */
   readonly results: Readonly<Record<string, string>>;
 }
 
@@ -93,7 +111,9 @@ export interface RunGrowth {
 
 /** A tower as it is loaded: its components and the function from inputs to a plan. */
 export interface TowerSpec {
+  /** What it encodes; a model has at most one tower of each. */
   readonly modality: Modality;
+  /** All that its plans may call. */
   readonly components: readonly ComponentSpec[];
   /** Tensor names that `prepare` accepts. */
   readonly inputs: readonly string[];
@@ -114,7 +134,10 @@ export interface TowerSpec {
   readonly growth?: RunGrowth;
   /** Outputs whose parts are joined along another axis than the first, and that axis: 1 for [1, patches, width]. */
   readonly joinAxes?: Readonly<Record<string, number>>;
-  /** Derives what the components take (index tensors that depend on values) from the caller's inputs. */
+  /**
+   * Derives what the components take (index tensors that depend on values) from the caller's inputs, which it checks.
+   * @throws FoveaError `invalid_input`
+   */
   readonly prepare: (inputs: Tensors) => Tensors;
   /** Pure function of the prepared inputs' shapes and the wanted outputs. */
   readonly plan: (shapes: Readonly<Record<string, readonly number[]>>, outputs: readonly string[]) => Plan;
@@ -129,21 +152,29 @@ export type ExampleSize = "size" | "grid" | "tokens" | "seconds";
 
 /** What an example is asked to be. */
 export interface ExampleOptions {
+  /** Number of pictures, texts or recordings. */
   readonly batch: number;
   /** Pixels: height, width. */
   readonly size?: readonly [number, number];
   /** Patches: frames, rows, columns. */
   readonly grid?: readonly [number, number, number];
+  /** Tokens of each text. */
   readonly tokens?: number;
+  /** Seconds of sound in each recording. */
   readonly seconds?: number;
+  /** Equal seeds make equal tensors. */
   readonly seed: number;
 }
 
-/** Decoded pixels: RGB, u8, row-major. */
+/** A decoded picture: 8-bit RGB. */
 export interface PixelImage {
+  /** Pixels of a row. */
   readonly width: number;
+  /** Number of rows. */
   readonly height: number;
+  /** Red, green, blue. */
   readonly channels: 3;
+  /** `height * width * 3` samples: rows from the top, the channels of a pixel side by side. */
   readonly data: Uint8Array;
   /** The picture that was read at a reduced size, of which these are the pixels; only where that was asked for. */
   readonly reducedFrom?: PixelSize;
@@ -152,15 +183,17 @@ export interface PixelImage {
 /** What a plan sees of a picture. Its `reduction` is for `pixelCut` alone; sizes of results follow from the sides. */
 export type PixelSize = PictureSize;
 
-/** Decoded audio: one array of samples per channel, all of one length, full scale at -1 and 1. */
+/** Decoded audio, full scale at -1 and 1. */
 export interface AudioClip {
   /** Samples per second and channel. */
   readonly sampleRate: number;
+  /** Samples of each channel, all of one length. */
   readonly channels: readonly Float32Array[];
 }
 
 /** What is known of a video before its frames are decoded. */
 export interface VideoTiming {
+  /** Number of its frames. */
   readonly frames: number;
   /** Frames per second; absent where nobody says, as with a folder of pictures. */
   readonly fps?: number;
@@ -176,6 +209,7 @@ export interface VideoProcessor {
 
 /** A request's pictures as a geometry: how they fill a u8 input, and the inputs that follow from their sizes. */
 export interface PixelPlan extends PixelInput {
+  /** The tower's other inputs. */
   readonly tensors: Tensors;
 }
 
@@ -198,20 +232,28 @@ export type ModelFiles = Readonly<Record<string, unknown>>;
 
 /** A number that a checkpoint keeps as a tensor of one element, and what it is where there is none. */
 export interface CheckpointScalar {
+  /** Tensor's name, without the outer model's prefix. */
   readonly name: string;
+  /** Its value for checkpoints that lack the tensor and models without weights. */
   readonly fallback: number;
 }
 
 /** How image-text logits become probabilities: over all labels together, or for each label by itself. */
 export type Scoring = "softmax" | "sigmoid";
 
-/** A model of an encoder, by its configuration. */
+/** What an encoder makes of a configuration: the towers that are loaded, and how their results are compared. */
 export interface EncoderModel {
+  /** At most one for each modality. */
   readonly towers: readonly TowerSpec[];
   /** Prefixes under which published checkpoints keep the encoder's tensors; "" first. */
   readonly prefixes: readonly string[];
   /** Endings of tensor names that older checkpoints spell otherwise: own ending -> theirs. */
   readonly oldEndings?: Readonly<Record<string, string>>;
+  /**
+   * Makes the processors that the files configure; one whose file is absent is left out.
+   * @param files those of `EncoderSpec.files` that are there
+   * @throws FoveaError `invalid_config` that names the field
+   */
   readonly processors: (files: ModelFiles) => Processors;
   /** Scale of image-text logits, as its natural logarithm. */
   readonly logitScale?: CheckpointScalar;
@@ -223,6 +265,7 @@ export interface EncoderModel {
 
 /** An encoder: which models it is for, and what they are made of. */
 export interface EncoderSpec {
+  /** Short name, such as `clip`; its components' tags begin with it and a slash unless `families` is given. */
   readonly name: string;
   /** `model_type` values served. */
   readonly modelTypes: readonly string[];
@@ -233,15 +276,20 @@ export interface EncoderSpec {
   readonly families?: readonly string[];
   /** Families of another plugin whose components it brings as they are, compared with that plugin's when a model opens. */
   readonly reuses?: readonly string[];
-  /** Small JSON files that `open` and `processors` read when present; folders are written as in `1_Pooling/config.json`. */
+  /**
+   * Small JSON files beside `config.json` that `open` and `processors` read when present; folders are written as in
+   * `1_Pooling/config.json`.
+   */
   readonly files: readonly string[];
   /** Image processors by their configuration's `image_processor_type`, for folders that hold a processor alone. */
   readonly imageProcessors?: Readonly<Record<string, (config: unknown) => NonNullable<Processors["images"]>>>;
   /** Audio processors by their configuration's `feature_extractor_type`, for folders that hold a processor alone. */
   readonly audioProcessors?: Readonly<Record<string, (config: unknown) => NonNullable<Processors["audio"]>>>;
   /**
+   * The towers of a model; reads no weights.
+   * @param config the parsed `config.json`, whose `model_type` is one of `modelTypes`
    * @param files those of `files` that are there
-   * @throws FoveaError `invalid_config` that names the field.
+   * @throws FoveaError `invalid_config` that names the field
    */
   readonly open: (config: Readonly<Record<string, unknown>>, files?: ModelFiles) => EncoderModel;
 }

@@ -10,9 +10,11 @@ export type Access = "dense" | "strided";
 
 /** A value seen through views: element strides over a materialised base. */
 export interface View {
+  /** The node whose elements lie in memory, dense and row-major. */
   readonly base: Node;
   /** Elements from the start of the base. */
   readonly offset: Dim;
+  /** Shape of the value that is seen, not of the base. */
   readonly shape: Shape;
   /** Elements, one per axis; 0 on broadcast axes. */
   readonly strides: readonly Dim[];
@@ -20,48 +22,67 @@ export interface View {
 
 /** What a kernel may ask about the graph while it claims. */
 export interface ClaimContext {
+  /** The whole graph that is being covered: a range's, or that of a weight's prologue. */
   readonly graph: Graph;
+  /** Intervals of the graph's symbols: the sizes that a claim must serve. Empty for prologues. */
   readonly box: Box;
+  /** Those of the target. Only the ones that {@link KernelSpec.reads} names may decide anything. */
   readonly capabilities: Capabilities;
+  /** The op's kind in the op table. */
   kind(node: Node): OpKind;
+  /** Nodes that read this one; results of the graph are no users. */
   users(node: Node): readonly Node[];
   /** True when the node depends on weights and constants alone. */
   isWeight(node: Node): boolean;
+  /** True for a node that is a result of the graph. */
   isOutput(node: Node): boolean;
+  /** How the node lies in memory where it is read: reshapes, slices, transposes, broadcasts are strides over a base. */
   view(node: Node): View;
 }
 
 /** A value that a claim reads, and how. */
 export interface Operand {
+  /** The value; it may be a view of another. */
   readonly node: Node;
+  /** How it is read. Of a view that is not so, a dense copy is made first. */
   readonly access: Access;
 }
 
-/** Sizes of what a claim does, for the roofline. */
+/** What a claim does, from which the target's roofline predicts its time. */
 export interface Cost {
+  /** Floating-point operations. */
   readonly flops: Dim;
+  /** Bytes that are read and written. */
   readonly bytes: Dim;
+  /** Steps that are launched. */
   readonly launches: number;
 }
 
 /** What a kernel would do for a subgraph, and its cost. */
 export interface Claim {
+  /** Name of the kernel, as in {@link KernelSpec.name}. */
   readonly kernel: string;
   /** Covered nodes; all but `output` must have no user outside. */
   readonly covers: readonly Node[];
+  /** The covered node whose value is written, dense and row-major. */
   readonly output: Node;
+  /** Values that are read and no weights; `emit` asks for them by position. */
   readonly operands: readonly Operand[];
   /** Weight-only operands, materialised by the prologue in the form that `emit` asks for. */
   readonly weights: readonly Node[];
+  /** What it costs, as dims: predicted at the range's upper corner. */
   readonly cost: Cost;
+  /** Adds the claim's steps; called where the claim was chosen. */
   readonly emit: (e: EmitContext) => void;
 }
 
-/** Why a kernel does not take a node, as a sentence. */
+/** Why a kernel does not take a node. */
 export interface Refusal {
+  /** Name of the kernel, as in {@link KernelSpec.name}. */
   readonly kernel: string;
+  /** The node that it was asked about. */
   readonly node: Node;
-  /** A sentence. */
+  /** What keeps it from the node: `it computes in f32, and an operand is i32.` */
   readonly reason: string;
 }
 
@@ -75,35 +96,45 @@ export function isRefusal(offer: Offer): offer is Refusal {
 
 /** A place that emitted steps read or write; opaque to kernels. */
 export interface Place {
+  /** Tells places of one emission apart; no position. */
   readonly id: number;
 }
 
 /** Where an operand lies while its claim is emitted: strides and offset in elements. */
 export interface OperandPlace {
+  /** The buffer that holds it. */
   readonly place: Place;
-  /** Elements. */
+  /** Elements from the start of the place. */
   readonly offset: Dim;
+  /** Shape of the value as the claim sees it. */
   readonly shape: Shape;
+  /** Elements, one per axis; 0 on broadcast axes. */
   readonly strides: readonly Dim[];
 }
 
-/** An argument word of a step: an address, or a size. */
+/** An argument word of a step: an address, or a 32-bit integer. */
 export type Arg =
-  | { readonly place: Place /** Bytes. */; readonly offset: Dim; readonly mode: "read" | "write" }
+  | { readonly place: Place /** Bytes from its start. */; readonly offset: Dim; readonly mode: "read" | "write" }
   | { readonly size: Dim };
 
 /** One launch of code. */
 export interface EmittedStep {
+  /** Short name within the kernel: steps are called `kernel/step` in errors and listings. */
   readonly name: string;
+  /** The blob, as the device loads it; equal bytes are stored once. */
   readonly code: Uint8Array;
+  /** Words of the code's argument table, in its order. */
   readonly args: readonly Arg[];
+  /** Number of work items, which may be divided over threads in contiguous ranges. */
   readonly grid: Dim;
   /**
    * Calls for each grid item, 1 unless given: item `i` is the calls `i * parts` to `i * parts + parts - 1`, one at a time, in
    * order, on one worker whose scratch stays as it is. For items that are long: an abort waits for one call at most.
    */
   readonly parts?: Dim;
+  /** Floating-point operations of the whole step. */
   readonly flops: Dim;
+  /** Bytes of private scratch for each worker that runs items; 0 unless given. */
   readonly workerScratch?: number;
   /**
    * At given sizes, the grid item that writes an element of the claim's output (a row-major position), where each is written
@@ -116,6 +147,7 @@ export interface EmittedStep {
 export interface PackedLayout {
   /** Name with parameters, such as `panels nr=16`: one layout of a kernel has one name. */
   readonly name: string;
+  /** Size of the packed value. */
   readonly bytes: number;
   /** Two-byte type that `pack` rounds to, for a value that is read through `stored_as`; f32 unless given. */
   readonly dtype?: HalfDType;
@@ -131,32 +163,44 @@ export interface PackedLayout {
 
 /** What a claim is given while it is emitted. */
 export interface EmitContext {
+  /** The compile range; sizes with one value in it are known while code is written. */
   readonly box: Box;
   /** Operand by position in `claim.operands`. */
   operand(index: number): OperandPlace;
   /** A weight-only value, dense f32 unless a layout is given. */
   weight(node: Node, layout?: PackedLayout): Place;
-  /** Dense, row-major. */
+  /** Where the claim's output is written, dense and row-major. */
   readonly output: Place;
   /** Bytes of scratch that live as long as this claim's steps. */
   scratch(bytes: Dim): Place;
+  /** Adds a step behind those that were added before. */
   step(step: EmittedStep): void;
 }
 
-/** A kernel: what it claims on a kind of device. */
+/**
+ * A kernel: what it claims on a kind of device. A claim may cover any connected subgraph whose inner values nobody else reads; of
+ * all kernels' claims the cheapest cover of the graph is chosen.
+ */
 export interface KernelSpec {
+  /** Short name, such as `matmul`, that no other kernel of its device has: errors, `explain` and quarantine go by it. */
   readonly name: string;
-  /** Device kind. */
+  /** Kind of the device that its code is for, as in `DeviceSpec.kind`. */
   readonly device: string;
   /** Capabilities read by `claim` or `emit`; part of cache records. */
   readonly reads: readonly string[];
-  /** True for code that may end a call at any time: what loading without it takes, such as the weights' source, stays open. */
+  /**
+   * True for code that may end a call at any time: what linking the call again without it takes, such as the weights' source, then
+   * stays open.
+   */
   readonly mayFail?: boolean;
   /**
    * True for a kernel that reads values where they lie as f16 (`view(node).base.dtype`, on devices with the capability
    * `halves`). All others are given a dense copy of such a value, as f32 like the node that they asked for.
    */
   readonly readsHalves?: boolean;
-  /** Offers for subgraphs anchored at `node`. An empty list means "not my op". */
+  /**
+   * Offers for subgraphs anchored at `node`, usually their output and never a view: claims, or refusals whose reasons `explain`
+   * shows. An empty list means "not my op". Pure: asked about every node of every range.
+   */
   claim(context: ClaimContext, node: Node): readonly Offer[];
 }

@@ -18,14 +18,12 @@ export interface PixelForms {
 /** Forms of a model without a processor. */
 export const FLOAT_PIXELS: PixelForms = { processor: "f32" };
 
-type Images = NonNullable<Processors["images"]>;
-
 /** An image processor: one way from images to samples, and what may follow. */
 export interface PixelProcessor {
   /** Tensors with normalised f32 pixels, as the Hugging Face class computes them. */
-  readonly values: Images;
+  readonly values: NonNullable<Processors["images"]>;
   /** The same with u8 pixels before `steps`; absent where values do not follow from 8-bit samples by `steps` alone. */
-  readonly bytes?: Images;
+  readonly bytes?: PixelProcessor["values"];
   /** What fills the u8 pixels, by the pictures' sizes alone: `bytes` for devices. */
   readonly plan?: NonNullable<Processors["pixels"]>;
   /** What makes values of samples. */
@@ -54,15 +52,15 @@ export function imagesFor(
 }
 
 /** A class of processors without a tower: the normalised values. */
-export function valuesOf(processor: (config: unknown) => PixelProcessor): (config: unknown) => Images {
+export function valuesOf(
+  processor: (config: unknown) => PixelProcessor,
+): (config: unknown) => PixelProcessor["values"] {
   return (config) => processor(config).values;
 }
 
 /** Names of prepared pixels, which tell a plan, that sees shapes alone, their type. */
 const FLOATS = "pixel_values";
 const BYTES = "pixel_bytes";
-
-type Component = Omit<ComponentSpec, "build" | "lazy" | "precise">;
 
 /** Type of a component's pixels. */
 export function pixelType(steps: ValueSteps | undefined): "f32" | "u8" {
@@ -76,7 +74,7 @@ export function pixelType(steps: ValueSteps | undefined): "f32" | "u8" {
  */
 export function pixelComponents(
   { steps, processor }: PixelForms,
-  spec: Component,
+  spec: Omit<ComponentSpec, "build" | "lazy" | "precise">,
   build: (b: GraphBuilder, steps: ValueSteps | undefined) => void,
 ): readonly ComponentSpec[] {
   const component = { ...spec, precise: true };
@@ -117,14 +115,20 @@ export function examplePixels(shape: readonly number[], seed: number, { processo
 
 /** What a plan calls for prepared pixels. */
 export interface PixelCall {
+  /** Tag of the component that is called. */
   readonly tag: string;
+  /** True where the pixels are u8. */
   readonly bytes: boolean;
   /** Prepared name, for the port `pixel_values`. */
   readonly value: string;
+  /** Shape of the pixels. */
   readonly shape: readonly number[];
 }
 
-/** @param tag of the component for f32 */
+/**
+ * The call that fits the prepared pixels, of which a plan sees the shapes: {@link preparePixels} names them by their type.
+ * @param tag of the component for f32
+ */
 export function pixelCall(tag: string, shapes: Readonly<Record<string, readonly number[]>>): PixelCall {
   const bytes = shapes[BYTES];
   return bytes === undefined

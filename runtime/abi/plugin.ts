@@ -10,16 +10,26 @@ import type { GlueLinks } from "./transpiled.ts";
 /** Version of this contract. A plugin states the one it was written for. */
 export const ABI_VERSION = 1;
 
-/** What a package brings: devices, kernels, encoders, ops, and work on whole pictures. */
+/**
+ * What a package brings: devices, kernels, encoders, ops, and work on whole pictures. Plain data; it is registered by being listed
+ * in `createRuntime({ plugins })`.
+ */
 export interface Plugin {
+  /** Name of the package, such as `@acme/fast-norm`; a runtime takes one plugin of a name. */
   readonly name: string;
+  /** Semantic version. Where there are kernels or ops, another version compiles anew: it is part of request digests. */
   readonly version: string;
+  /** {@link ABI_VERSION} that it was written for. */
   readonly abi: number;
-  /** Changes whenever generated code may change; part of request digests. */
+  /** Changes whenever generated code may change, such as a digest of the sources; part of request digests. */
   readonly revision?: string;
+  /** Kinds of devices, each once. */
   readonly devices?: readonly DeviceSpec[];
+  /** Kernels, for its own devices or others', each name once. */
   readonly kernels?: readonly KernelSpec[];
+  /** Encoder families, each name once. */
   readonly encoders?: readonly EncoderSpec[];
+  /** More ops for graphs, by names that no other op has. */
   readonly ops?: Readonly<Record<string, OpRow>>;
   /** Work on whole pictures: decoding more formats, resizing. */
   readonly images?: readonly ImageSpec[];
@@ -28,8 +38,8 @@ export interface Plugin {
 }
 
 /**
- * Checks and freezes a plugin.
- * @throws FoveaError `invalid_plugin` with what is wrong, `unsupported_abi` with both versions.
+ * Checks and freezes a plugin: its name, version and `abi`, and that it offers no kernel, device or encoder twice.
+ * @throws FoveaError `invalid_plugin` with what is wrong, `unsupported_abi` with both versions
  */
 export function definePlugin(plugin: Plugin): Plugin {
   const problem = (text: string): never => {

@@ -30,7 +30,7 @@ const POOLING_FOLDER = "1_Pooling";
 const POOLING = `${POOLING_FOLDER}/config.json`;
 const TEXTS = "sentence_bert_config.json";
 
-/** Files to list in `EncoderSpec.files`. */
+/** Files to list in `EncoderSpec.files` for the functions below. */
 export const SENTENCE_FILES: readonly string[] = [MODULES, POOLING, TEXTS];
 
 /** Older configurations switch each mode on by a field of its own; the order is that of the vectors. */
@@ -104,7 +104,10 @@ export function readSentenceConfig(files: ModelFiles): SentenceConfig | undefine
   };
 }
 
-/** @throws FoveaError `invalid_config` that names the field */
+/**
+ * What `sentence_bert_config.json` says of texts; without the file they are taken as they are.
+ * @throws FoveaError `invalid_config` that names the field
+ */
 export function readSentenceTextConfig(files: ModelFiles): SentenceTextConfig {
   const json = files[TEXTS];
   if (json === undefined) return { lowercase: false };

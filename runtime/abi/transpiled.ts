@@ -146,10 +146,10 @@ function shim(name: string): Functions {
   });
 }
 
-/** `instantiate` of jco's glue. */
+/** `instantiate` of jco's glue: links the core modules and gives what the component exports. */
 export type Instantiate = (
   core: (name: string) => WebAssembly.Module,
-  imports: Readonly<Record<string, Functions>>,
+  imports: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
   link: (module: WebAssembly.Module, imports: WebAssembly.Imports) => WebAssembly.Instance,
 ) => Readonly<Record<string, unknown>>;
 

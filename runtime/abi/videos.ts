@@ -10,7 +10,9 @@ export const VIDEO_FILES: readonly string[] = [
 
 /** A parsed configuration and the file that it comes from. */
 export interface VideoFile {
+  /** What it holds, unchecked. */
   readonly json: unknown;
+  /** Name, for messages. */
   readonly file: string;
 }
 

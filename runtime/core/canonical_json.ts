@@ -7,7 +7,10 @@ import { internal } from "./diagnostics.ts";
 /** Places of a value from its root on: keys and positions. */
 type Path = (string | number)[];
 
-/** @throws Error `internal:` for what is no plain data: NaN, infinities, functions, bigints, class instances, cycles. */
+/**
+ * The text of plain data, for digests and for files that must be equal byte by byte.
+ * @throws Error `internal:` for what is no plain data: NaN, infinities, functions, bigints, class instances, cycles
+ */
 export function canonicalJson(value: unknown): string {
   return write(value, [], new Set());
 }

@@ -2,9 +2,11 @@
 import { add, type Bindings, type Box, bounds, type Dim, dimKey, evaluate, sub, symbolsOf } from "./dim.ts";
 import { type Relation, slackOf } from "./relation.ts";
 
-/** A split that decides a comparison on both sides: `symbol` up to `end`, and from there on. */
+/** A split that decides a comparison on both sides. */
 export interface SplitPoint {
+  /** Name of the symbol whose interval is split. */
   readonly symbol: string;
+  /** Last value of the lower part. */
   readonly end: number;
 }
 

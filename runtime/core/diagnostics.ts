@@ -3,6 +3,7 @@ import { placeText, type SourcePlace } from "./source_place.ts";
 
 /** What an error says beside its code and sentence. */
 export interface FoveaErrorOptions {
+  /** The error that led to this one. */
   readonly cause?: unknown;
   /** What the command line exits with: 1 a check failed, 2 bad usage or input (the default). */
   readonly exitCode?: 1 | 2;
@@ -15,11 +16,14 @@ export interface FoveaErrorOptions {
  * do next. `code` is stable and for programs.
  */
 export class FoveaError extends Error {
+  /** Stable name of what went wrong, such as `invalid_config` or `image.shape`; functions list theirs. */
   readonly code: string;
+  /** What the command line exits with: 1 a check failed, 2 bad usage or input. */
   readonly exitCode: 1 | 2;
   /** The author's line that the message names, as the engine knows it. */
   readonly place: SourcePlace | undefined;
 
+  /** An error with its code. `message` is sentences: what was found, what was expected, what to do next. */
   constructor(code: string, message: string, options: FoveaErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = "FoveaError";
@@ -64,11 +68,13 @@ export type TraceBreakKind = "host_read" | "branch" | "unknown_op" | "unnamed_si
 
 /** Where and why a component's `build` left what a graph can say. */
 export interface TraceBreak {
+  /** Which of the things that a graph cannot say was met. */
   readonly kind: TraceBreakKind;
   /** Tag, once it is known. */
   readonly component?: string;
   /** The node and what it is made of, such as `add <- matmul <- input hidden_states`. */
   readonly node?: string;
+  /** The author's line, where the stack tells. */
   readonly place?: SourcePlace;
   /** What was found, as the end of a sentence. */
   readonly found: string;
@@ -85,14 +91,17 @@ export function traceBreakText({ component, node, place, found, remedy }: TraceB
 
 /** A component's `build` did what no graph can say. */
 export class TraceBreakError extends FoveaError {
+  /** The break by itself, for tools and lists. */
   readonly info: TraceBreak;
 
+  /** The error that says a break in sentences. */
   constructor(info: TraceBreak) {
     super("trace_break", traceBreakText(info), info.place === undefined ? {} : { place: info.place });
     this.name = "TraceBreakError";
     this.info = info;
   }
 
+  /** The same break at another place. */
   override movedTo(place: SourcePlace): TraceBreakError {
     return new TraceBreakError({ ...this.info, place });
   }
@@ -100,7 +109,10 @@ export class TraceBreakError extends FoveaError {
 
 /** A compile was asked for after `runtime.seal()`. */
 export class SealedError extends FoveaError {
-  /** @param range the box that has no artifact, in words */
+  /**
+   * The refusal to compile a component, by its tag.
+   * @param range the box that has no artifact, in words
+   */
   constructor(tag: string, range: string) {
     super(
       "sealed",
@@ -119,6 +131,10 @@ export class KernelError extends FoveaError {
   /** What it did, as the end of a sentence. */
   readonly reason: string;
 
+  /**
+   * The failure of a step on a device, by what the fields of the same names say.
+   * @param cause what the engine threw, where it threw
+   */
   constructor(device: string, step: string, reason: string, cause?: unknown) {
     super(
       "kernel_failed",
@@ -140,7 +156,10 @@ Object.defineProperty(KernelError, Symbol.hasInstance, {
   },
 });
 
-/** @throws Error always: an invariant of fovea itself does not hold. */
+/**
+ * Ends on an invariant of fovea itself that does not hold: a bug, never a user's mistake.
+ * @throws Error always, its message beginning with `internal:`
+ */
 export function internal(message: string): never {
   throw new Error(`internal: ${message}`);
 }

@@ -5,10 +5,13 @@
  */
 import { internal } from "./diagnostics.ts";
 
-/** Inclusive bounds of a symbol; `multipleOf` states a divisor that every value has. */
+/** The values that a symbol may have. */
 export interface Interval {
+  /** Least value, inclusive. */
   readonly min: number;
+  /** Largest value, inclusive. */
   readonly max: number;
+  /** A divisor that every value has; 1 unless given. */
   readonly multipleOf?: number;
 }
 
@@ -23,22 +26,31 @@ export type AtomKind = "symbol" | "floor_div" | "mod" | "max" | "min";
 
 /** An indivisible factor of a term. For `symbol`, `name` is set; for the others `a` and `b`. */
 export interface Atom {
+  /** What it is made of. */
   readonly kind: AtomKind;
+  /** The symbol's name; of symbols alone. */
   readonly name?: string;
+  /** First operand: the dividend of quotients and remainders. */
   readonly a?: Dim;
+  /** Second operand: the divisor of quotients and remainders. */
   readonly b?: Dim;
+  /** Canonical text: equal atoms have equal keys. */
   readonly key: string;
 }
 
-/** `coefficient` times the product of `atoms` (sorted by key, repeated for powers). */
+/** `coefficient` times the product of `atoms`. */
 export interface Term {
+  /** A whole number, never 0. */
   readonly coefficient: number;
+  /** Sorted by key, repeated for powers; none for a constant. */
   readonly atoms: readonly Atom[];
 }
 
-/** A non-constant dim: at least one term has an atom. */
+/** A non-constant dim: a sum of terms, of which at least one has an atom. {@link symbol}, {@link add} and the like make it. */
 export interface DimExpression {
+  /** Sorted by the keys of their atoms, a constant last. */
   readonly terms: readonly Term[];
+  /** Canonical text, such as `tokens + 1`: equal dims have equal keys. */
   readonly key: string;
 }
 

@@ -32,15 +32,23 @@ export const DTYPE_BYTES: Readonly<Record<DType, number>> = {
 /** All element types, in the order of {@link DTYPE_BYTES}. */
 export const DTYPES: readonly DType[] = Object.keys(DTYPE_BYTES) as DType[];
 
-/** Storage by type: 16-bit floats as their bits, booleans as 0 and 1. */
+/** Typed arrays by type of element. */
 export interface DTypeArrays {
+  /** Single precision floats. */
   readonly f32: Float32Array;
+  /** Bits of half precision floats (IEEE 754 binary16). */
   readonly f16: Uint16Array;
+  /** Bits of bfloat16: the upper halves of single precision floats. */
   readonly bf16: Uint16Array;
+  /** 64-bit integers with sign. */
   readonly i64: BigInt64Array;
+  /** 32-bit integers with sign. */
   readonly i32: Int32Array;
+  /** Bytes without sign. */
   readonly u8: Uint8Array;
+  /** Bytes with sign. */
   readonly i8: Int8Array;
+  /** 0 and 1. */
   readonly bool: Uint8Array;
 }
 

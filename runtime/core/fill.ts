@@ -19,11 +19,15 @@ export type Fill =
   /** i32, `count` ascending offsets from 0 to `total`. */
   | { readonly kind: "offsets"; readonly count: number; readonly total: number };
 
-/** Elements of a filled buffer by position, many at even steps, several such runs, many at any places. What is handed out is not written to. */
+/** Elements of a filled buffer. Arrays that it hands out may be its own: nobody writes to them. */
 export interface FillReader {
+  /** The element at a position. */
   (position: number): number;
+  /** `count` elements, the first at `start`, each `step` behind the one before. */
   run(start: number, step: number, count: number): Float64Array;
+  /** `number` such runs, whose starts lie `between` apart; absent where that is no faster than run by run. */
   runs?(start: number, between: number, number: number, step: number, count: number): Float64Array[];
+  /** Elements at any positions, in their order. */
   many(positions: readonly number[]): Float64Array;
 }
 
@@ -182,7 +186,7 @@ export function fillReader(fill: Fill): FillReader {
 }
 
 /** Contents as they lie in memory: f16 as its bits. */
-type Filled = Float32Array | Int32Array | Uint8Array | Uint16Array;
+export type Filled = Float32Array | Int32Array | Uint8Array | Uint16Array;
 
 /** Room for values; those of f16 are written as f32 first. */
 function storageFor({ kind }: Fill, elements: number): Float32Array | Int32Array | Uint8Array {

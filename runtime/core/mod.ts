@@ -1,4 +1,7 @@
-/** Dims, ranges, types of elements, digests, errors and exact math: what plugins share with the compiler. */
+/**
+ * Dims, ranges, types of elements, digests, errors and exact math: what plugins share with the compiler.
+ * @module
+ */
 export * from "./canonical_json.ts";
 export * from "./compare.ts";
 export * from "./diagnostics.ts";

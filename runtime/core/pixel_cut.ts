@@ -5,7 +5,9 @@ export type Reduction = 2 | 4 | 8;
 
 /** A picture's size in pixels. */
 export interface PictureSize {
+  /** Columns; of a picture that was read at a reduced size, those of the whole. */
   readonly width: number;
+  /** Rows; of a picture that was read at a reduced size, those of the whole. */
   readonly height: number;
   /**
    * For a JPEG file that was read at a reduced size: how many pixels along a side one of those stands for that were decoded.
@@ -46,6 +48,7 @@ export const TAPS_AT_ONCE = 4;
  * Sides are whole blocks.
  */
 export interface PixelLayout {
+  /** Pixels along a side of a patch; absent for planes. */
   readonly patch?: number;
   /** Patches along a side of a block; 1 unless given. */
   readonly merge?: number;
@@ -55,8 +58,11 @@ export interface PixelLayout {
 
 /** A picture's way into the input: resampled along its rows, then along its columns, then put in order. */
 export interface PixelCut {
+  /** Resamples the decoded rows: its outputs are the result's columns. */
   readonly columns: ResampleTable;
+  /** Resamples the columns of that: its outputs are the result's rows. */
   readonly rows: ResampleTable;
+  /** In which order the samples are written. */
   readonly layout: PixelLayout;
   /** First byte of its samples in the input. */
   readonly at: number;
@@ -71,7 +77,9 @@ export interface PixelCut {
 
 /** A u8 input that is filled by cuts. */
 export interface PixelInput<Name extends string = string> {
+  /** Name of the tower's input, such as `pixel_values`. */
   readonly input: Name;
+  /** Sizes of the input's axes; their product is its bytes. */
   readonly shape: readonly number[];
   /** At least one of every picture. Bytes that no cut fills are 0. */
   readonly cuts: readonly PixelCut[];

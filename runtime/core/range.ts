@@ -22,7 +22,9 @@ export type RangeSpec = RangeList | "open";
 
 /** How ranges become boxes. */
 export interface RangeOptions {
+  /** Component that errors name. */
   readonly tag: string;
+  /** Most ranges; {@link DEFAULT_MAX_ARTIFACTS} unless given. */
   readonly maxArtifacts?: number;
   /** What holds between symbols. */
   readonly relations?: readonly Relation[];

@@ -1,7 +1,8 @@
 /** How rows are cut into blocks: the compiler plans them, the linker makes launches of them. */
 
+/** A division of rows into blocks that are computed one after the other. */
 export interface RowBlocks {
-  /** Counts rows. */
+  /** Name of the symbol that counts the rows. */
   readonly symbol: string;
   /** Most that a block has of the symbol. */
   readonly most: number;

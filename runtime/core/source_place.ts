@@ -4,7 +4,9 @@
 export interface SourcePlace {
   /** Path or `file:` URL, as the engine names it. */
   readonly file: string;
+  /** From 1. */
   readonly line: number;
+  /** From 1. */
   readonly column: number;
 }
 

@@ -27,11 +27,13 @@ export type SpanKind =
 
 /** A finished piece of time. Spans of one request may overlap with those of others. */
 export interface Span {
+  /** What the time went into. */
   readonly kind: SpanKind;
   /** For people: what exactly, such as a component's tag with its instance, or a tower. */
   readonly name: string;
   /** Milliseconds of the host's clock. */
   readonly begin: number;
+  /** Milliseconds of the same clock. */
   readonly end: number;
   /** The call that it belongs to; absent while loading. */
   readonly requestId?: string;
@@ -45,5 +47,6 @@ export interface Span {
 
 /** Takes spans as they end; nothing that it throws is caught. */
 export interface TraceSink {
+  /** Called with each span when it has ended. */
   span(span: Span): void;
 }

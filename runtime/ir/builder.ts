@@ -14,9 +14,11 @@ import { authorPlace, nodePath, type OnBreak } from "./traps.ts";
 
 export type { Node } from "./node.ts";
 
+/** What {@link GraphBuilder.attention} may be told. */
 export interface AttentionOptions {
   /** Factor on query x key; 1 / sqrt(head_dim) unless given. */
   readonly scale?: number;
+  /** Query i sees keys 0..i alone, of as many keys as queries; false unless given. */
   readonly causal?: boolean;
   /** f32 [batch, keys]; 0 hides a key. */
   readonly keyMask?: Node;
@@ -24,57 +26,98 @@ export interface AttentionOptions {
   readonly cuSeqlens?: Node;
   /** No segment has more tokens, so that costs are counted by segments; nothing where that is not known. */
   readonly longestSegment?: Dim;
-  /** A token sees keys at most this many tokens away; 0 or nothing is no limit. */
+  /** A query sees keys at most this many tokens away, of as many keys as queries; 0 or nothing is no limit. */
   readonly window?: number;
 }
 
+/**
+ * What a component's `build` declares its graph with. Nodes are values that do not exist yet: shapes are checked at
+ * every call, and errors name the author's line. Methods that make a node throw FoveaError `shape_error`, and
+ * TraceBreakError for sizes and ops that nobody declared.
+ */
 export interface GraphBuilder extends Comparisons<readonly [a: Dim, b: Dim]> {
-  /** The component's symbols by name. */
+  /** The component's symbols by name; any other name is a trace break. */
   readonly dims: Readonly<Record<string, SymbolDim>>;
+  /**
+   * A tensor that each call brings; f32 unless given.
+   * @throws FoveaError `duplicate_name`
+   */
   input(name: string, shape: Shape, dtype?: DType): Node;
-  /** A checkpoint tensor, named relative to the component's instance. */
+  /**
+   * A checkpoint tensor as f32, named relative to the component's instance, of constant sizes. May be asked for again.
+   * @throws FoveaError `duplicate_name` for another shape than before
+   */
   weight(name: string, shape: Shape): Node;
+  /** An f32 number, finite, as a scalar that broadcasts. */
   constant(value: number): Node;
+  /** Any op by its name, a plugin's included; the other methods are short for it. */
   op(name: string, inputs: readonly Node[], attributes?: Attributes): Node;
+  /** An op of one operand and no attributes, such as `gelu`, `sqrt`, or `reduce_sum` over the last axis. */
   unary(name: string, x: Node): Node;
-  /** Integers, such as samples of pixels, as f32. */
+  /** Integers, such as samples of pixels, as f32: exact up to 2^24. */
   cast(x: Node): Node;
+  /** a + b; shapes broadcast as in numpy. */
   add(a: Node, b: Node): Node;
+  /** a - b; shapes broadcast as in numpy. */
   sub(a: Node, b: Node): Node;
+  /** a * b, element by element; shapes broadcast as in numpy. */
   mul(a: Node, b: Node): Node;
+  /** a / b, element by element; shapes broadcast as in numpy. */
   div(a: Node, b: Node): Node;
+  /** The same elements in row-major order under another shape, with as many of them. */
   reshape(x: Node, shape: Shape): Node;
+  /** Axis i of the result is axis `perm[i]` of x. */
   transpose(x: Node, perm: readonly number[]): Node;
+  /** Elements `start` to `end`, the latter excluded, along one axis. */
   slice(x: Node, axis: number, start: Dim, end: Dim): Node;
+  /** Repeats along axes of size 1, and along new axes in front. */
   broadcastTo(x: Node, shape: Shape): Node;
   /** An axis of size T becomes [(T - size) / step + 1, size]: overlapping runs, as a convolution reads them. */
   windows(x: Node, axis: number, size: number, step: number): Node;
+  /** Joins 1 to 64 values along one axis; they agree in type and in all other sizes. */
   concat(inputs: readonly Node[], axis: number): Node;
   /** [..., M, K] x [..., K, N], or x [N, K] with `transposeB`. */
   matmul(a: Node, b: Node, options?: { transposeB?: boolean }): Node;
+  /** (x - mean) / sqrt(variance + eps) * weight + bias over the last axis, parameters [width]; Ba et al. 2016. */
   layerNorm(x: Node, weight: Node, bias: Node, eps: number): Node;
+  /** x / sqrt(mean of squares + eps) * weight over the last axis, weight [width]; Zhang and Sennrich 2019. */
   rmsNorm(x: Node, weight: Node, eps: number): Node;
+  /** exp(x) divided by its sum over the last axis. */
   softmax(x: Node): Node;
-  /** q, k, v [batch, tokens, heads, head_dim] -> like q. */
+  /**
+   * softmax(scale * q k^T) v by head: q [batch, queries, heads, head_dim], k and v [batch, keys, key heads, head_dim] -> like q.
+   * Heads are a multiple of key heads, which neighbours share; a query that sees no key gives zeros. Vaswani et al. 2017, Ainslie
+   * et al. 2023.
+   */
   attention(q: Node, k: Node, v: Node, options?: AttentionOptions): Node;
   /**
-   * Rotary positions: x [batch, tokens, heads, head_dim]; cos, sin [tokens, pairs] or [batch, tokens, pairs]. Pairs are
-   * elements i and i + pairs, or 2i and 2i + 1 when interleaved; elements beyond 2 pairs stay.
+   * Rotary positions (Su et al. 2021): x [batch, tokens, heads, head_dim]; cos, sin [tokens, pairs] or [batch, tokens, pairs].
+   * Pairs are elements i and i + pairs, or 2i and 2i + 1 when interleaved; elements beyond 2 pairs stay.
    */
   rotary(x: Node, cos: Node, sin: Node, options?: { interleaved?: boolean }): Node;
-  /** Rows of a [rows, width] table at i32 indices. */
+  /** Rows of a [rows, width] table at i32 indices -> [...indices, width]. */
   gather(table: Node, indices: Node): Node;
   /** x [batch, tokens, width] at i32 [batch] -> [batch, width]. */
   takeRow(x: Node, indices: Node): Node;
-  /** [batch, channels, height, width] -> [batch, patches, channels * patch_height * patch_width]. */
+  /**
+   * [batch, channels, height, width] -> [batch, patches, channels * patch_height * patch_width]: patches row by row, each channel
+   * by channel. Height and width are multiples of the patch's.
+   */
   patchify(x: Node, patchHeight: number, patchWidth: number): Node;
+  /**
+   * Declares a result. Names are told apart from those of inputs.
+   * @throws FoveaError `duplicate_name`
+   */
   output(name: string, node: Node): void;
-  /** Freezes what was declared. */
+  /** Freezes what was declared; the compiler calls it after `build`. @throws FoveaError `no_outputs` */
   finish(): Graph;
 }
 
+/** How a graph is built. */
 export interface BuilderOptions {
+  /** Intervals of the symbols, over which comparisons are decided. */
   readonly symbols: Box;
+  /** Where nodes are made; of the built-in ops unless given. */
   readonly interner?: Interner;
   /** What holds between symbols. */
   readonly relations?: readonly Relation[];

@@ -6,16 +6,24 @@ import type { Relation } from "../core/relation.ts";
 import { placeText, type SourcePlace } from "../core/source_place.ts";
 import { authorPlace, type OnBreak } from "./traps.ts";
 
-/** Comparisons during build: decided by the intervals, else the range is split there and built once for each side. */
+/**
+ * Comparisons of two sizes during build, a and b; for methods of a symbol, a is that symbol. Decided by the intervals, else the
+ * range is split there and built once for each side; a trace break where no split of one symbol decides.
+ */
 export interface Comparisons<Arguments extends readonly Dim[]> {
+  /** a < b. */
   lessThan(...dims: Arguments): boolean;
+  /** a <= b. */
   atMost(...dims: Arguments): boolean;
+  /** a > b. */
   greaterThan(...dims: Arguments): boolean;
+  /** a >= b. */
   atLeast(...dims: Arguments): boolean;
+  /** a = b. */
   equals(...dims: Arguments): boolean;
 }
 
-/** A component's symbol. */
+/** A component's symbol: a dim with comparisons, such as `b.dims.tokens.lessThan(512)`. */
 export type SymbolDim = DimExpression & Comparisons<readonly [than: Dim]>;
 
 /** Thrown out of a build that asked what its range leaves open; the tracer splits the range and builds both sides. */

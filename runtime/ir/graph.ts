@@ -2,17 +2,22 @@
 import { type Box, type Dim, type DimExpression, dimToData } from "../core/dim.ts";
 import type { Attribute, Node } from "./node.ts";
 
-export interface Output {
+/** A named result. */
+export interface GraphOutput {
+  /** As `build` calls it in `b.output`. */
   readonly name: string;
+  /** The value; several names may have one. */
   readonly node: Node;
 }
 
+/** What a component computes, in one range. */
 export interface Graph {
   /** Intervals of every symbol that the graph may name. */
   readonly symbols: Box;
   /** `input` nodes in declaration order. */
   readonly inputs: readonly Node[];
-  readonly outputs: readonly Output[];
+  /** In the order of their declaration. */
+  readonly outputs: readonly GraphOutput[];
 }
 
 /** All nodes that the outputs need, operands before users, in a deterministic order. */

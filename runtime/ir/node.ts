@@ -7,15 +7,22 @@ import { createTraps, nodePath, throwBreak } from "./traps.ts";
 
 /** Attribute values: plain data, or a dim, or a list of them. */
 export type Attribute = string | number | boolean | DimExpression | readonly Dim[];
+/** Attributes of an op by name, which with its operands are all that its meaning depends on. */
 export type Attributes = Readonly<Record<string, Attribute>>;
 
+/** A value of a graph: an op applied to others. Frozen and interned: equal nodes of one graph are one object. */
 export interface Node {
   /** Position in creation order inside its interner. */
   readonly id: number;
+  /** Name in the op table. */
   readonly op: string;
+  /** Operands, in the op's order. */
   readonly inputs: readonly Node[];
+  /** What the op is told beside its operands, such as `{ axis: 1 }`. */
   readonly attributes: Attributes;
+  /** Sizes of the axes, outermost first, by the component's symbols. */
   readonly shape: Shape;
+  /** Type of the elements. */
   readonly dtype: DType;
   /** `file:line` of the author's call, when it is known. Not part of the identity. */
   readonly source?: string;
@@ -23,10 +30,17 @@ export interface Node {
 
 /** What an op states about its result. */
 export interface Inferred {
+  /** Sizes of the result's axes. */
   readonly shape: Shape;
+  /** Type of its elements. */
   readonly dtype: DType;
 }
 
+/**
+ * What is known of an op where its name is not asked: `source` has no operands; `elementwise` computes each element by
+ * itself; a `view` moves none; `reduction` and `normalization` are over the last axis; a `contraction` sums products of
+ * operands; `index` reads where an operand says; `assembly` is anything else.
+ */
 export type OpKind =
   | "source"
   | "elementwise"
@@ -37,8 +51,9 @@ export type OpKind =
   | "index"
   | "assembly";
 
-/** Ops are rows with traits; passes and kernels ask the traits. */
+/** An op: how its result follows from its operands, and traits, which passes and kernels ask instead of its name. */
 export interface OpRow {
+  /** What passes and kernels may assume of it. */
   readonly kind: OpKind;
   /** Of contractions: a row of the result depends on the same row of the first operand, and on the others as a whole. */
   readonly rowWise?: true;
@@ -57,13 +72,17 @@ export interface OpRow {
   readonly expand?: (inputs: readonly Node[], attributes: Attributes, make: Make) => Node;
 }
 
+/** Ops by name. */
 export type OpTable = ReadonlyMap<string, OpRow>;
 
 /** Creates (or finds) a node. */
 export type Make = (op: string, inputs: readonly Node[], attributes?: Attributes, source?: string) => Node;
 
+/** Where nodes are made and found again. */
 export interface Interner {
+  /** Makes a node, or finds the equal one. */
   readonly make: Make;
+  /** The ops that it knows. */
   readonly table: OpTable;
 }
 

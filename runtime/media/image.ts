@@ -4,9 +4,13 @@ import type { PictureSize } from "../core/pixel_cut.ts";
 
 /** 8-bit RGB pixels, rows from the top, `data[(y * width + x) * 3 + channel]`. */
 export interface Image {
+  /** Pixels of a row. */
   readonly width: number;
+  /** Number of rows. */
   readonly height: number;
+  /** Red, green, blue. */
   readonly channels: 3;
+  /** `height * width * 3` samples. */
   readonly data: Uint8Array;
   /** The picture that was read at a reduced size, of which these are the pixels. */
   readonly reducedFrom?: PictureSize;
@@ -14,10 +18,13 @@ export interface Image {
 
 /** Samples as a codec leaves them: interleaved, 8 or 16 bits each. */
 export interface Samples {
+  /** Pixels of a row. */
   readonly width: number;
+  /** Number of rows. */
   readonly height: number;
   /** 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha. */
   readonly channels: 1 | 2 | 3 | 4;
+  /** `height * width * channels` samples, rows from the top; 16-bit ones in a Uint16Array. */
   readonly data: Uint8Array | Uint8ClampedArray | Uint16Array;
 }
 

@@ -16,31 +16,39 @@ export type ResizeTarget = { readonly shortestEdge: number } | Size;
 
 /** What a processor class does where its configuration is silent. */
 export interface ImageProcessorDefaults {
+  /** Target of the resize where `size` is absent. */
   readonly size: ResizeTarget;
   /** What a plain number as `size` means. */
   readonly plainSize: "shortest_edge" | "square";
+  /** Filter of the resize where `resample` is absent. */
   readonly filter: ResizeFilter;
   /** True where the class rescales before it resizes, so that samples are not rounded to 8 bits between. */
   readonly resizesFloats?: boolean;
   /** Absent: cropped only when `do_center_crop` says so, and then `crop_size` is required. */
   readonly cropSize?: Size;
-  /** By channel, in units of rescaled samples. */
+  /** Means by channel, in units of rescaled samples. */
   readonly mean: readonly number[];
+  /** Deviations by channel, in units of rescaled samples. */
   readonly std: readonly number[];
 }
 
 /** What is done to an image, in this order; an undefined step is left out. */
 export interface ImageProcessorConfig {
+  /** Target of the resize. */
   readonly size: ResizeTarget | undefined;
+  /** Filter of the resize. */
   readonly filter: ResizeFilter;
   /** `float` does not round samples to 8 bits after the resize. */
   readonly arithmetic: ResizeArithmetic | "float";
+  /** Sides of the centre crop; what the picture does not cover is black. */
   readonly cropSize: Size | undefined;
+  /** How samples become values. */
   readonly values: ValueSteps;
 }
 
 /** Tensors of a batch by name, such as `pixel_values` planes `[images, 3, height, width]`; assignable to a plugin's. */
 export interface PixelTensors {
+  /** A tensor by its input's name, row-major. */
   readonly [name: string]: {
     readonly dtype: "f32" | "u8" | "i32";
     readonly shape: readonly number[];
@@ -50,6 +58,7 @@ export interface PixelTensors {
 
 /** How pictures fill the u8 pixels, by their sizes alone. */
 export interface PixelPlan extends PixelInput<"pixel_values"> {
+  /** The tower's other inputs. */
   readonly tensors: PixelTensors;
 }
 
@@ -68,12 +77,15 @@ export interface ImageProcessor {
   readonly steps: ValueSteps;
 }
 
-/** Means and deviations that several families share. */
+/** Means by channel of CLIP's training pictures, of samples from 0 to 1; other families use them as well. */
 export const CLIP_MEAN: readonly number[] = [0.48145466, 0.4578275, 0.40821073];
+/** Standard deviations by channel of CLIP's training pictures. */
 export const CLIP_STD: readonly number[] = [0.26862954, 0.26130258, 0.27577711];
+/** Means by channel of ImageNet, of samples from 0 to 1. */
 export const IMAGENET_MEAN: readonly number[] = [0.485, 0.456, 0.406];
+/** Standard deviations by channel of ImageNet. */
 export const IMAGENET_STD: readonly number[] = [0.229, 0.224, 0.225];
-/** Samples to -1..1. */
+/** As mean and deviation by channel: samples from 0 to 1 become -1 to 1. */
 export const HALF: readonly number[] = [0.5, 0.5, 0.5];
 
 type Json = Readonly<Record<string, unknown>>;

@@ -1,4 +1,7 @@
-/** Pixels, audio features and tokens: what processors of encoder plugins share. */
+/**
+ * Pixels, audio features and tokens: what processors of encoder plugins share.
+ * @module
+ */
 export * from "./audio/clip.ts";
 export * from "./audio/log_mel.ts";
 export * from "./audio/resample.ts";

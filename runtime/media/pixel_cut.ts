@@ -21,15 +21,19 @@ import {
   resampleTable,
 } from "./resize.ts";
 
+/** How {@link pixelCut} cuts a picture. */
 export interface CutOptions {
   /** Size of the whole picture after its resize. */
   readonly size: Size;
+  /** Filter of the resize. */
   readonly filter: ResizeFilter;
+  /** Whose fixed-point weights are used; of filters that torchvision does not resample, Pillow's in any case. */
   readonly arithmetic: ResizeArithmetic;
   /** The part of the resized picture that is kept; all of it unless given. */
   readonly region?: Region;
   /** A black canvas under the kept part, and where its corner lies. */
   readonly canvas?: Size & { readonly left: number; readonly top: number };
+  /** Order of the samples; planes unless given. */
   readonly layout?: PixelLayout;
   /** First byte of the samples in the input; 0 unless given. */
   readonly at?: number;
@@ -131,8 +135,11 @@ export function cutImages(images: readonly Image[], { shape, cuts }: PixelInput)
 
 /** Samples of cuts as a tensor. */
 export interface CutSamples {
+  /** Samples are bytes. */
   readonly dtype: "u8";
+  /** That of the input. */
   readonly shape: readonly number[];
+  /** The input's bytes, with 0 where no cut writes. */
   readonly data: Uint8Array;
 }
 
@@ -149,7 +156,10 @@ export function cutTensors<Name extends string, T>(
   return { [input]: pixels, ...tensors } as T & Readonly<Record<Name, CutSamples>>;
 }
 
-/** @throws FoveaError `image.shape` for sides that are no whole blocks of the layout */
+/**
+ * Refuses a cut that its layout cannot order.
+ * @throws FoveaError `image.shape` for sides that are no whole blocks of the layout
+ */
 export function checkBlocks({ columns, rows, layout }: PixelCut): void {
   const [width, height, side] = [columns.starts.length, rows.starts.length, blockSide(layout)];
   if (width % side === 0 && height % side === 0) return;

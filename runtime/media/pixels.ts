@@ -4,8 +4,11 @@ import type { ValueSteps } from "../core/value_steps.ts";
 import { type Image, rgbImage } from "./image.ts";
 import type { Region } from "./resize.ts";
 
+/** Sides of a picture, a crop or a canvas, in pixels. */
 export interface Size {
+  /** Number of rows. */
   readonly height: number;
+  /** Pixels of a row. */
   readonly width: number;
 }
 
@@ -21,8 +24,11 @@ export function shortestEdgeSize(size: Size, edge: number): Size {
 
 /** A centred crop: the part of the image that it shows, and where that part lies in the crop. */
 export interface CenterCrop {
+  /** The part of the image, in its pixels. */
   readonly source: Region;
+  /** Columns of padding before it. */
   readonly left: number;
+  /** Rows of padding above it. */
   readonly top: number;
 }
 

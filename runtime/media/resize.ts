@@ -8,6 +8,7 @@ import { cos, sin } from "../core/math.ts";
 import { decodedSide, type Reduction, type ResampleTable, sourceSpan, TAPS_AT_ONCE } from "../core/pixel_cut.ts";
 import { type Image, rgbImage } from "./image.ts";
 
+/** Resampling filters, as Pillow names them; all but `nearest` are stretched when shrinking. */
 export type ResizeFilter = "nearest" | "box" | "bilinear" | "hamming" | "bicubic" | "lanczos";
 
 /** Whose fixed-point weights to use; they differ by one grey level in about 0.3 % of the samples. */
@@ -15,13 +16,19 @@ export type ResizeArithmetic = "torchvision" | "pillow";
 
 /** A rectangle of pixels, `x` and `y` from the top left. */
 export interface Region {
+  /** Columns left of it. */
   readonly x: number;
+  /** Rows above it. */
   readonly y: number;
+  /** Pixels of its rows. */
   readonly width: number;
+  /** Number of its rows. */
   readonly height: number;
 }
 
+/** How {@link resizeImage} resamples. */
 export interface ResizeOptions {
+  /** Weighs the source pixels of each result. */
   readonly filter: ResizeFilter;
   /** Default `torchvision`, which knows only bilinear and bicubic; the other filters always follow Pillow. */
   readonly arithmetic?: ResizeArithmetic;

@@ -2,28 +2,39 @@
 import { FoveaError } from "../core/diagnostics.ts";
 import { createTokenizer, type Tokenizer } from "./tokens.ts";
 
-/** A plugin's tensor. */
-interface TokenTensor {
+/** A tensor of a caller; a plugin's is assignable to it. */
+export interface TokenTensor {
+  /** Type of the elements; only integers, and f32 masks, are taken. */
   readonly dtype: string;
+  /** [batch, tokens]. */
   readonly shape: readonly number[];
+  /** The elements, row-major. */
   readonly data: ArrayLike<number>;
 }
 
-/** i32 [batch, tokens]; assignable to a plugin's tensor. */
+/** Integers of a text tower; assignable to a plugin's tensor. */
 export interface IdTensor {
+  /** Ids are 32-bit integers. */
   readonly dtype: "i32";
+  /** [batch, tokens], or [batch] for `first_token`. */
   readonly shape: readonly number[];
+  /** The ids, row-major. */
   readonly data: Int32Array;
 }
 
 /** f32 [batch, tokens]: 1 for tokens, 0 for padding. */
 export interface MaskTensor {
+  /** Masks are floats, as attention takes them. */
   readonly dtype: "f32";
+  /** [batch, tokens]. */
   readonly shape: readonly number[];
+  /** 1 and 0, row-major. */
   readonly data: Float32Array;
 }
 
+/** What a text tower takes, by its configuration. */
 export interface TokenLimits {
+  /** Ids are below it. */
   readonly vocabSize: number;
   /** Most tokens of a text. */
   readonly maxTokens: number;
@@ -33,9 +44,13 @@ export interface TokenLimits {
   readonly firstToken?: boolean;
 }
 
+/** What a text tower's components take; see {@link prepareTokens}. */
 export interface TokenInputs {
+  /** [batch, tokens], all in the vocabulary. */
   readonly input_ids: IdTensor;
+  /** [batch, tokens]: 1 for tokens, 0 for padding; 1 everywhere where the caller gave no mask. */
   readonly key_mask: MaskTensor;
+  /** `token_type_ids` and `first_token`, where the model asks for them. */
   readonly [name: string]: IdTensor | MaskTensor;
 }
 
@@ -149,6 +164,7 @@ export function prepareTokens(inputs: Readonly<Record<string, TokenTensor>>, lim
   };
 }
 
+/** How {@link createTextProcessor} tokenizes. */
 export interface TextProcessorOptions {
   /** Most tokens of a text that the model takes, special ones included. */
   readonly maxTokens: number;

@@ -1,29 +1,34 @@
 /** Text to token ids, through the tokenizer.json that a checkpoint ships. */
 import { FoveaError } from "../core/diagnostics.ts";
 
+/** How texts are cut and padded. */
 export interface EncodeBatchOptions {
   /** Most tokens a text may have, special ones included; longer texts are cut and keep their special tokens. */
   readonly maxLength?: number;
   /** Pad to the longest text of the batch (default) or to this many tokens. */
   readonly padTo?: "longest" | number;
-  /** Default: the tokenizer's own. */
+  /** Id of padding; the tokenizer's own unless given. */
   readonly padId?: number;
 }
 
 /** Row-major `[texts, tokens]`. */
 export interface EncodedBatch {
+  /** Ids of the vocabulary, special tokens included. */
   readonly input_ids: Int32Array;
   /** 1 for tokens, 0 for padding. */
   readonly attention_mask: Int32Array;
+  /** [texts, tokens]. */
   readonly shape: readonly [number, number];
 }
 
+/** A checkpoint's tokenizer; {@link createTokenizer} makes it. */
 export interface Tokenizer {
   /** `model_max_length` of tokenizer_config.json where it states a real one. */
   readonly maxLength: number | undefined;
   /** Id of the padding token where the files name one. */
   readonly padId: number | undefined;
   /**
+   * Tokenizes texts with the special tokens of the model, cut and padded on the sides that tokenizer_config.json names.
    * @throws FoveaError `text.empty_batch`, `text.not_text`, `text.max_length`, `text.too_long` (longer than a fixed
    * `padTo`), `text.unknown_token`, `text.no_padding`
    */

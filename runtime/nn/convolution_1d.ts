@@ -2,7 +2,9 @@
 import type { GraphBuilder, Node } from "../ir/builder.ts";
 import { lastWidth } from "./linear.ts";
 
+/** A convolution's sizes. */
 export interface Convolution1dOptions {
+  /** Width of the result. */
   readonly outChannels: number;
   /** Steps that one result sees. */
   readonly size: number;

@@ -3,6 +3,7 @@ import type { GraphBuilder, Node } from "../ir/builder.ts";
 import { activation } from "./activation.ts";
 import { lastWidth, linear } from "./linear.ts";
 
+/** A gated perceptron's sizes and activation. */
 export interface GatedMlpOptions {
   /** Width between the layers. */
   readonly intermediateSize: number;

@@ -3,6 +3,7 @@ import type { GraphBuilder, Node } from "../ir/builder.ts";
 import { activation } from "./activation.ts";
 import { lastWidth, linear } from "./linear.ts";
 
+/** A gated perceptron's sizes, activation and names. */
 export interface GluMlpOptions {
   /** Width between the layers; the first one's weight has twice as many rows. */
   readonly intermediateSize: number;
@@ -10,8 +11,9 @@ export interface GluMlpOptions {
   readonly activation: string;
   /** False where neither layer has a `bias`; true unless given. */
   readonly bias?: boolean;
-  /** Names of the layers, dots included. */
+  /** Name of the first layer, dot included, such as `Wi.`. */
   readonly input: string;
+  /** Name of the second layer, dot included. */
   readonly output: string;
 }
 

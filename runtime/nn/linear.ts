@@ -11,6 +11,7 @@ export function lastWidth(x: Node, block: string): number {
   throw new FoveaError("shape_error", `${block} needs a last axis of constant size, found ${found}.`);
 }
 
+/** A linear layer's size. */
 export interface LinearOptions {
   /** Size of the result's last axis. */
   readonly outFeatures: number;
@@ -26,6 +27,7 @@ export function linear(b: GraphBuilder, x: Node, prefix: string, options: Linear
   return bias ? b.add(product, b.weight(`${prefix}bias`, [outFeatures])) : product;
 }
 
+/** What a layer normalization has in the checkpoint. */
 export interface LayerNormOptions {
   /** False where the checkpoint has no `bias`; true unless given. */
   readonly bias?: boolean;

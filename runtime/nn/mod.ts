@@ -1,6 +1,7 @@
 /**
  * Graph blocks that encoders share. Weight names are relative to the component's instance and begin with the `prefix`
  * argument, which ends with its dot.
+ * @module
  */
 export * from "./activation.ts";
 export * from "./convolution_1d.ts";

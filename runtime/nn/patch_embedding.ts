@@ -5,11 +5,13 @@ import type { ValueSteps } from "../core/value_steps.ts";
 import type { GraphBuilder, Node } from "../ir/builder.ts";
 import { pixelProduct } from "./pixel_product.ts";
 
+/** A patch embedding's sizes and normalisation. */
 export interface PatchEmbeddingOptions {
   /** Width of the result. */
   readonly outFeatures: number;
-  /** Pixels. */
+  /** Pixel rows of a patch, which divide those of the picture. */
   readonly patchHeight: number;
+  /** Pixels of a row of a patch, which divide those of the picture. */
   readonly patchWidth: number;
   /** True where the checkpoint has a `bias` [out]; false unless given. */
   readonly bias?: boolean;

@@ -58,7 +58,9 @@ export function foldValueSteps(b: GraphBuilder, weight: Node, layout: PatchLayou
   };
 }
 
+/** How {@link pixelProduct} normalises. */
 export interface PixelProductOptions {
+  /** Order of the values in a row of patches and of the weight. */
   readonly layout: PatchLayout;
   /** How bytes are normalised; f32 is taken as it is. */
   readonly steps?: ValueSteps | undefined;

@@ -3,6 +3,7 @@ import { type Dim, mul } from "../core/dim.ts";
 import type { GraphBuilder, Node } from "../ir/builder.ts";
 import { lastWidth } from "./linear.ts";
 
+/** Squares of a {@link pixelShuffle}. */
 export interface PixelShuffleOptions {
   /** Squares along each side of the image. */
   readonly squares: Dim;

@@ -27,9 +27,13 @@ export function resizedPixels(b: GraphBuilder, narrow: boolean): void {
   b.output("planes", b.reshape(b.op("resample_rows", [line, ...rows], { narrow }), [height, 3, width]));
 }
 
+/** Order of samples, as `PixelLayout` of `fovea/core` with nothing left out. */
 export interface PatchOrder {
+  /** Pixels along a side of a patch. */
   readonly patch: number;
+  /** Patches along a side of a block. */
   readonly merge: number;
+  /** True for [patch, patch, 3] inside a patch, false for [3, patch, patch]. */
   readonly channelsLast: boolean;
 }
 

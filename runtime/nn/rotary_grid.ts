@@ -7,12 +7,15 @@ import type { RotaryTable } from "./rotary_table.ts";
 
 /** Patches of an image: rows from the top, columns from the left. */
 export interface PatchGrid {
+  /** Patches from top to bottom. */
   readonly rows: number;
+  /** Patches from left to right. */
   readonly columns: number;
 }
 
 /** Pairs that turn by one axis. */
 export interface GridAxis {
+  /** Whether the pairs turn by the patch's row or by its column. */
   readonly axis: "row" | "column";
   /** Radians for each step along the axis, one per pair, f32. */
   readonly frequencies: Float32Array;

@@ -3,7 +3,9 @@ import { cos, pow, sin } from "../core/math.ts";
 
 /** [positions, pairs] of the rotary op, row by row. */
 export interface RotaryTable {
+  /** Cosines. */
   readonly cos: Float32Array;
+  /** Sines, of the same angles. */
   readonly sin: Float32Array;
 }
 

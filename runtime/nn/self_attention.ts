@@ -6,16 +6,22 @@ import { lastWidth, linear } from "./linear.ts";
 
 /** What a family calls its projections, relative to the block's prefix and without the last dot. */
 export interface ProjectionNames {
+  /** Projection of queries. */
   readonly query: string;
+  /** Projection of keys. */
   readonly key: string;
+  /** Projection of values. */
   readonly value: string;
+  /** Projection of what attention gives. */
   readonly output: string;
 }
 
 /** Which projections have a `bias`. */
 export type ProjectionBiases = Readonly<Record<keyof ProjectionNames, boolean>>;
 
+/** A self-attention's heads, masks and names. */
 export interface SelfAttentionOptions {
+  /** Number of heads, which divides the width. */
   readonly heads: number;
   /** Token i sees tokens 0..i only. */
   readonly causal?: boolean;

@@ -5,6 +5,7 @@ import { lastWidth } from "./linear.ts";
 /** First token that is seen, largest value, mean, or sum over the root of the number of tokens. */
 export type PoolingMode = "cls" | "max" | "mean" | "mean_sqrt_len_tokens";
 
+/** How {@link sentencePooling} makes one vector of a text's tokens. */
 export interface SentencePoolingOptions {
   /** Their vectors stand side by side in this order. */
   readonly modes: readonly PoolingMode[];

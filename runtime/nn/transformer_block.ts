@@ -4,6 +4,7 @@ import { layerNorm } from "./linear.ts";
 import { type MlpOptions, mlp } from "./mlp.ts";
 import { type SelfAttentionOptions, selfAttention } from "./self_attention.ts";
 
+/** Options of both halves of a block. */
 export interface TransformerBlockOptions
   extends SelfAttentionOptions,
     Pick<MlpOptions, "intermediateSize" | "activation"> {

@@ -10,6 +10,7 @@ export type InnerAccess = "contiguous" | "scalar" | "strided";
 export interface CollapsedStrides {
   /** One per outer axis, outermost first. */
   readonly outer: readonly Dim[];
+  /** Stride along the innermost axis. */
   readonly inner: Dim;
 }
 
@@ -60,7 +61,10 @@ export function innerAccess(stride: Dim): InnerAccess {
   return dimEquals(stride, 1) ? "contiguous" : dimEquals(stride, 0) ? "scalar" : "strided";
 }
 
-/** @throws internal unless the output, operand 0 of `axes`, is contiguous along the innermost axis. */
+/**
+ * For kernels that store vectors of a row.
+ * @throws Error `internal:` unless the output, operand 0 of `axes`, is contiguous along the innermost axis
+ */
 export function requireContiguousOutput(axes: CollapsedAxes): void {
   if (!dimEquals(axes.strides[0].inner, 1)) internal("an output must be contiguous along its last axis");
 }

@@ -8,7 +8,9 @@ import { grow, renumber } from "./grow.ts";
 
 /** What is applied to a product: input 0 is the product, inputs 1.. are `operands`. */
 export interface Epilogue {
+  /** The result's element as a function of one element of each input. */
   readonly expr: ScalarExpr;
+  /** Values that are read beside the product, all of them of a shape that broadcasts to its own. */
   readonly operands: readonly Node[];
   /** Covered nodes after the product, operands before users. */
   readonly covers: readonly Node[];
@@ -18,7 +20,9 @@ export interface Epilogue {
 
 /** A product with what follows it. */
 export interface ProductWithEpilogue {
+  /** Node of the product. */
   readonly product: Node;
+  /** What follows it; covers nothing where nothing does. */
   readonly epilogue: Epilogue;
 }
 

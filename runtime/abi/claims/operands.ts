@@ -21,7 +21,9 @@ export type Source = OperandPlace;
 
 /** Operands and weights of a claim, with a way to find each again when it is emitted. */
 export interface Sources {
+  /** Values that are no weights: the claim's `operands`. */
   readonly operands: readonly Operand[];
+  /** The claim's `weights`. */
   readonly weights: readonly Node[];
   /** Where `nodes[index]` lies. */
   source(e: EmitContext, index: number): Source;

@@ -3,13 +3,17 @@ import { type Dim, dimEquals, mul, product, type Shape } from "../../core/dim.ts
 
 /** Element strides over [batch, rows]. */
 export interface FormStrides {
+  /** From one batch to the next; 0 where all read the same. */
   readonly batch: Dim;
+  /** From one row to the next; 0 where all read the same. */
   readonly row: Dim;
 }
 
 /** A product as batches of rows. */
 export interface ProductForm {
+  /** Number of batches; 1 where all leading axes are rows. */
   readonly batch: Dim;
+  /** Rows of a batch. */
   readonly rows: Dim;
   /** In the order of the given strides. */
   readonly strides: readonly FormStrides[];

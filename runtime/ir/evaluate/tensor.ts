@@ -7,8 +7,11 @@ import type { DType } from "../../core/dtype.ts";
  * evaluator is more precise than any kernel; the caller rounds at the end. Integer types hold i32.
  */
 export interface RefTensor {
+  /** Type that the tensor stands for. */
   readonly dtype: DType;
+  /** Sizes of the axes, outermost first. */
   readonly shape: readonly number[];
+  /** f64 for float types, i32 for integers. */
   readonly data: Float64Array | Int32Array;
 }
 

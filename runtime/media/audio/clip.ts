@@ -5,14 +5,16 @@ import { FoveaError } from "../../core/diagnostics.ts";
 export interface AudioClip {
   /** Samples per second and channel. */
   readonly sampleRate: number;
+  /** Samples of each channel. */
   readonly channels: readonly Float32Array[];
 }
 
-/** Rates below are no audio, rates above are headers gone wrong; DXD studio recordings have 352,800. */
+/** Hz, inclusive; rates below are no audio. */
 export const MIN_SAMPLE_RATE = 1000;
+/** Hz, inclusive; rates above are headers gone wrong, since DXD studio recordings have 352,800. */
 export const MAX_SAMPLE_RATE = 384000;
 
-/** Sixteenth-order ambisonics has 289; anything near is no recording to encode. */
+/** Most channels of a clip. Sixteenth-order ambisonics has 289; anything near is no recording to encode. */
 export const MAX_CHANNELS = 64;
 
 /**

@@ -4,6 +4,7 @@ import { cos, log, logAll } from "../../core/math.ts";
 import { createPowerSpectrum } from "./fft.ts";
 import { type MelFilter, melFilters } from "./mel.ts";
 
+/** Sizes of the features that a model was trained with. */
 export interface LogMelOptions {
   /** Samples per second. */
   readonly sampleRate: number;
@@ -11,6 +12,7 @@ export interface LogMelOptions {
   readonly fftSize: number;
   /** Samples from frame to frame. */
   readonly hop: number;
+  /** Number of mel filters: rows of the features. */
   readonly melBins: number;
 }
 
