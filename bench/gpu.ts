@@ -19,7 +19,7 @@ import { detectHost } from "../runtime/host/mod.ts";
 import { createGraphBuilder } from "../runtime/ir/builder.ts";
 import { createInterner } from "../runtime/ir/node.ts";
 import { OP_TABLE } from "../runtime/ir/ops.ts";
-import { deviceHost } from "../runtime/session/devices.ts";
+import { deviceHost } from "../runtime/session/artifacts/devices.ts";
 import { median } from "./interleave.ts";
 
 const QUICK = process.argv.includes("--quick");

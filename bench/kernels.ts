@@ -16,7 +16,7 @@ import { createGraphBuilder } from "../runtime/ir/builder.ts";
 import type { Graph } from "../runtime/ir/graph.ts";
 import { createInterner } from "../runtime/ir/node.ts";
 import { OP_TABLE } from "../runtime/ir/ops.ts";
-import { deviceHost, openDevice } from "../runtime/session/devices.ts";
+import { deviceHost, openDevice } from "../runtime/session/artifacts/devices.ts";
 import type { BenchOptions, BenchResult, BenchRow, Ceilings } from "./benchmark.ts";
 import { measureCeilings } from "./ceilings.ts";
 import { median } from "./interleave.ts";

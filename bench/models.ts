@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import type { Modality, Tensor, Tensors, TowerSpec } from "../runtime/abi/encoder.ts";
 import { fillNormal, hash32 } from "../runtime/core/random.ts";
-import { firstPartyPlugins } from "../runtime/session/first_party.ts";
+import { firstPartyPlugins } from "../runtime/session/registry/first_party.ts";
 
 export interface BenchModel {
   readonly name: string;

@@ -4,8 +4,8 @@ import { createDirectoryStore } from "./exec/store/directory_store.ts";
 import { createMemoryStore } from "./exec/store/memory_store.ts";
 import type { Store } from "./exec/store/store.ts";
 import { detectHost, type Host } from "./host/mod.ts";
-import { allOps } from "./session/all_ops.ts";
-import { createArtifacts } from "./session/artifacts.ts";
+import { allOps } from "./session/artifacts/all_ops.ts";
+import { createArtifacts } from "./session/artifacts/artifacts.ts";
 import {
   type DeviceReport,
   deviceHost,
@@ -13,20 +13,20 @@ import {
   openFirst,
   reportDevices,
   type TuningSource,
-} from "./session/devices.ts";
-import { encodersOf } from "./session/encoder_plugins.ts";
-import { configuredDevices, devicePlugins, FIRST_PARTY_ENCODERS } from "./session/first_party.ts";
-import { createJournal } from "./session/journal.ts";
-import { openDevices } from "./session/open_devices.ts";
+} from "./session/artifacts/devices.ts";
+import { createJournal } from "./session/artifacts/journal.ts";
+import { openDevices } from "./session/artifacts/open_devices.ts";
+import { openPackSource } from "./session/artifacts/pack_source.ts";
+import { closeAll, createPlaces } from "./session/artifacts/places.ts";
+import { keepTuning, type MeasuredTuning, readTuning } from "./session/artifacts/tuning.ts";
+import { createPatternWatch } from "./session/config/patterns.ts";
+import { compileLayers, strictly } from "./session/config/settings.ts";
 import { checkRuntimeOptions, type RuntimeOptions } from "./session/options.ts";
-import { openPackSource } from "./session/pack_source.ts";
-import { createPatternWatch } from "./session/patterns.ts";
-import { closeAll, createPlaces } from "./session/places.ts";
-import { givenPlugins } from "./session/plugin_files.ts";
-import { checkPlugins } from "./session/plugins.ts";
+import { encodersOf } from "./session/registry/encoder_plugins.ts";
+import { configuredDevices, devicePlugins, FIRST_PARTY_ENCODERS } from "./session/registry/first_party.ts";
+import { givenPlugins } from "./session/registry/plugin_files.ts";
+import { checkPlugins } from "./session/registry/plugins.ts";
 import { Runtime } from "./session/runtime.ts";
-import { compileLayers, strictly } from "./session/settings.ts";
-import { keepTuning, type MeasuredTuning, readTuning } from "./session/tuning.ts";
 
 export type { Isolation } from "./abi/isolation.ts";
 export type { Difference } from "./exec/first_difference.ts";
@@ -37,22 +37,47 @@ export type { Store } from "./exec/store/store.ts";
 export type { ByteSource, CheckpointFiles } from "./exec/weights/checkpoint.ts";
 export type { FolderHandle, GivenFile, GivenFiles } from "./exec/weights/given_files.ts";
 export type { FreezeOptions, FrozenFolder, FrozenIntervals, FrozenMemory } from "./freeze/options.ts";
-export { deviceOf } from "./session/answered_by.ts";
-export type { SourceCounters } from "./session/artifact_sources.ts";
-export type { ArtifactCounters, Uncompiled } from "./session/artifacts.ts";
-export { findBreaks } from "./session/breaks.ts";
-export type { CacheMiss, CheckedEntry, EntryCheck } from "./session/cache_admin.ts";
+export type { SourceCounters } from "./session/artifacts/artifact_sources.ts";
+export type { ArtifactCounters, Uncompiled } from "./session/artifacts/artifacts.ts";
+export { findBreaks } from "./session/artifacts/breaks.ts";
+export type { CacheMiss, CheckedEntry, EntryCheck } from "./session/artifacts/cache_admin.ts";
+export type { DeviceReport } from "./session/artifacts/devices.ts";
+export type { CompileCause, Demand, JournalEvent, LogTopic, Recompile } from "./session/artifacts/journal.ts";
+export type { PackSource } from "./session/artifacts/pack_source.ts";
+export type { Quarantined } from "./session/artifacts/quarantine.ts";
+export type { MeasuredTuning } from "./session/artifacts/tuning.ts";
 export type { CompiledComponent } from "./session/component.ts";
-export type { DeviceReport } from "./session/devices.ts";
+export {
+  type CompileConfig,
+  type CompileSettings,
+  defineConfig,
+  type FoveaConfig,
+  type Granularity,
+  type NamedCompileConfig,
+} from "./session/config/settings.ts";
 export type { EncodeOptions, EncodeResult, EncoderStats, TowerOutput } from "./session/encoder.ts";
 export { Encoder } from "./session/encoder.ts";
-export type { Handover, HandoverState, HandoverStats } from "./session/handover_state.ts";
-export type { AudioInput, EncodeInputs, ImageDataLike, ImageInput, VideoFrames, VideoInput } from "./session/inputs.ts";
-export type { EncodeItem } from "./session/items.ts";
-export type { CompileCause, Demand, JournalEvent, LogTopic, Recompile } from "./session/journal.ts";
-export type { MeasuredRanges } from "./session/measure_ranges.ts";
-export type { ModelIdentity } from "./session/model_identity.ts";
-export type { CallNumerics, Deviation, NumericsOptions, NumericsReport, ValueNumerics } from "./session/numerics.ts";
+export type {
+  CallNumerics,
+  Deviation,
+  NumericsOptions,
+  NumericsReport,
+  ValueNumerics,
+} from "./session/explain/numerics.ts";
+export type {
+  AudioInput,
+  EncodeInputs,
+  ImageDataLike,
+  ImageInput,
+  VideoFrames,
+  VideoInput,
+} from "./session/inputs/inputs.ts";
+export type { EncodeItem } from "./session/inputs/items.ts";
+export { type MediaProcessor, openMediaProcessor } from "./session/inputs/processor.ts";
+export type { ModelSource } from "./session/inputs/source.ts";
+export type { ModelIdentity } from "./session/models/model_identity.ts";
+export type { PreparedModel } from "./session/models/prepared_model.ts";
+export { type PulledModel, type PullOptions, pullModel } from "./session/models/pull.ts";
 export type {
   BuildPackOptions,
   CompileOptions,
@@ -67,30 +92,18 @@ export type {
   VerifyCacheOptions,
   WebGpuOptions,
 } from "./session/options.ts";
-export type { PackSource } from "./session/pack_source.ts";
-export type { GivenPlugin, PluginChoice, Trust } from "./session/plugin_choice.ts";
-export { type LoadPluginOptions, loadPlugin, type PluginSource } from "./session/plugin_files.ts";
-export type { PreparedModel } from "./session/prepared_model.ts";
-export { type MediaProcessor, openMediaProcessor } from "./session/processor.ts";
-export { type PulledModel, type PullOptions, pullModel } from "./session/pull.ts";
-export type { Quarantined } from "./session/quarantine.ts";
-export type { RunLimit } from "./session/run_limit.ts";
+export type { GivenPlugin, PluginChoice, Trust } from "./session/registry/plugin_choice.ts";
+export { type LoadPluginOptions, loadPlugin, type PluginSource } from "./session/registry/plugin_files.ts";
 export { type ComponentInput, type ModelDescription, Runtime } from "./session/runtime.ts";
 export type { RuntimeStats } from "./session/runtime_stats.ts";
-export type { SegmentReport } from "./session/segments.ts";
-export {
-  type CompileConfig,
-  type CompileSettings,
-  defineConfig,
-  type FoveaConfig,
-  type Granularity,
-  type NamedCompileConfig,
-} from "./session/settings.ts";
-export type { ModelSource } from "./session/source.ts";
-export type { EncoderTower, ModelTower, RunStats } from "./session/tower_facts.ts";
-export type { CutReport, GranularityOptions, GranularityReport } from "./session/tune_granularity.ts";
-export type { RecordedSizes, TunedComponent, TuneRangesOptions } from "./session/tune_ranges.ts";
-export type { MeasuredTuning } from "./session/tuning.ts";
+export { deviceOf } from "./session/towers/answered_by.ts";
+export type { Handover, HandoverState, HandoverStats } from "./session/towers/handover_state.ts";
+export type { RunLimit } from "./session/towers/run_limit.ts";
+export type { SegmentReport } from "./session/towers/segments.ts";
+export type { EncoderTower, ModelTower, RunStats } from "./session/towers/tower_facts.ts";
+export type { MeasuredRanges } from "./session/tune/measure_ranges.ts";
+export type { CutReport, GranularityOptions, GranularityReport } from "./session/tune/tune_granularity.ts";
+export type { RecordedSizes, TunedComponent, TuneRangesOptions } from "./session/tune/tune_ranges.ts";
 export { type Classification, type ClassifyOptions, classifyImages } from "./session/zero_shot.ts";
 
 function openStore(options: RuntimeOptions, host: Host): Store {

@@ -1,5 +1,7 @@
 /** Plain-data formats: what the compiler writes and the executor reads. Every size may be symbolic. */
-import type { Box, DimData } from "../core/dim.ts";
+
+import type { Box } from "../core/dim.ts";
+import type { DimData } from "../core/dim_data.ts";
 import type { DType, HalfDType } from "../core/dtype.ts";
 import type { Fill } from "../core/fill.ts";
 import type { RowBlocks } from "../core/row_blocks.ts";

@@ -1,9 +1,9 @@
 /** A model that makes one vector of each file: read, packed with others of its form, encoded. */
 import type { Modality } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
-import { Batcher } from "../session/batcher.ts";
 import { didYouMean } from "../session/check.ts";
-import { createRoom, type Room } from "../session/room.ts";
+import { Batcher } from "../session/inputs/batcher.ts";
+import { createRoom, type Room } from "../session/inputs/room.ts";
 import type { Encoder, LoadOptions, Runtime } from "../session.ts";
 import type { VectorHead } from "./vectors.ts";
 

@@ -10,7 +10,7 @@ import { createDirectoryStore } from "../exec/store/directory_store.ts";
 import type { Store } from "../exec/store/store.ts";
 import { collectWeights, keptWeights } from "../exec/weight_cache.ts";
 import { detectHost, type Host } from "../host/mod.ts";
-import { openPackSource, packFolder } from "../session/pack_source.ts";
+import { openPackSource, packFolder } from "../session/artifacts/pack_source.ts";
 import type { CheckedEntry, LoadOptions } from "../session.ts";
 import {
   byteSize,

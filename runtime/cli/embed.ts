@@ -5,7 +5,7 @@ import { FoveaError } from "../core/diagnostics.ts";
 import { encodeNpy, encodeSafetensors } from "../exec/weights/writer.ts";
 import { detectHost, type Host } from "../host/mod.ts";
 import { didYouMean } from "../session/check.ts";
-import { writeSizes } from "../session/tune_ranges.ts";
+import { writeSizes } from "../session/tune/tune_ranges.ts";
 import type { EncodeInputs, Encoder, RecordedSizes, VideoInput } from "../session.ts";
 import { embedBulk } from "./embed_bulk.ts";
 import { oneShot } from "./one_shot.ts";

@@ -3,7 +3,7 @@ import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError, type TraceBreak, traceBreakText } from "../core/diagnostics.ts";
 import { placeText } from "../core/source_place.ts";
 import { detectHost, type Host } from "../host/mod.ts";
-import { isPlugin } from "../session/plugins.ts";
+import { isPlugin } from "../session/registry/plugins.ts";
 import { findBreaks } from "../session.ts";
 import { print, printJson, setExitCode } from "./terminal.ts";
 

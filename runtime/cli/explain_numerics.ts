@@ -1,5 +1,5 @@
 /** `fovea explain --numerics`: what the types of weights cost in precision, call by call. */
-import type { TracedModel } from "../session/prepared_model.ts";
+import type { TracedModel } from "../session/models/prepared_model.ts";
 import type { CallNumerics, Deviation, NumericsReport, Runtime, ValueNumerics } from "../session.ts";
 import { type ExampleInputs, knownSizes } from "./example_inputs.ts";
 import { type CommonOptions, dtypeOption } from "./options.ts";

@@ -2,8 +2,8 @@
 import { Command } from "commander";
 import { FoveaError } from "../core/diagnostics.ts";
 import { detectHost, type Host } from "../host/mod.ts";
-import { buildPlugin } from "../session/build_plugin.ts";
 import { didYouMean } from "../session/check.ts";
+import { buildPlugin } from "../session/registry/build_plugin.ts";
 import { DEVICE_TS } from "./templates/device_ts.ts";
 import { ENCODER_TS } from "./templates/encoder_ts.ts";
 import { KERNEL_C } from "./templates/kernel_c.ts";

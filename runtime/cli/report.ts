@@ -1,11 +1,11 @@
 /** `fovea report`: one file for a bug report. No weights, inputs or paths are in it. */
 import { Command } from "commander";
 import { VERSION } from "../core/version.ts";
-import { explanations } from "../session/explain.ts";
-import { explainInFull, type RangeDetails } from "../session/explain_range.ts";
-import { type PreparedModel, tracedModel } from "../session/prepared_model.ts";
-import type { RangeSlot } from "../session/ready_component.ts";
-import { redact } from "../session/redact.ts";
+import type { RangeSlot } from "../session/artifacts/ready_component.ts";
+import { explanations } from "../session/explain/explain.ts";
+import { explainInFull, type RangeDetails } from "../session/explain/explain_range.ts";
+import { redact } from "../session/explain/redact.ts";
+import { type PreparedModel, tracedModel } from "../session/models/prepared_model.ts";
 import { probeDevices } from "../session.ts";
 import { environmentOf } from "./environment.ts";
 import { type CommonOptions, dtypeOption, nonEmpty, type Opened, withCommonOptions, withRuntime } from "./options.ts";

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import type { TraceSink } from "../core/trace.ts";
 import { detectHost, type Host, type WritableFile } from "../host/mod.ts";
-import { createTraceEvents, type TraceEvent } from "../session/chrome_trace.ts";
+import { createTraceEvents, type TraceEvent } from "../session/explain/chrome_trace.ts";
 import { byteSize, nonEmpty } from "./options.ts";
 import { say } from "./terminal.ts";
 

@@ -1,7 +1,7 @@
 /** `fovea tune ranges`: compile ranges learnt from recorded sizes. */
 import { Command } from "commander";
 import { FoveaError } from "../core/diagnostics.ts";
-import { readSizes } from "../session/tune_ranges.ts";
+import { readSizes } from "../session/tune/tune_ranges.ts";
 import type { EncodeInputs, RecordedSizes, Runtime, TunedComponent } from "../session.ts";
 import { type CommonOptions, nonEmpty, type Opened, wholeNumber, withCommonOptions, withRuntime } from "./options.ts";
 import { checkPictures, RECORDING } from "./pictures.ts";

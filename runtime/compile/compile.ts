@@ -9,7 +9,8 @@ import {
 } from "../abi/artifact.ts";
 import type { Capabilities } from "../abi/device.ts";
 import type { KernelSpec } from "../abi/kernel.ts";
-import { type Bindings, type Box, bounds, type DimData, dimFromData, dimKey } from "../core/dim.ts";
+import { type Bindings, type Box, bounds, dimKey } from "../core/dim.ts";
+import { type DimData, dimFromData } from "../core/dim_data.ts";
 import { DTYPE_BYTES, type KeptDType } from "../core/dtype.ts";
 import type { WeightFacts } from "../core/weight_facts.ts";
 import type { Graph } from "../ir/graph.ts";

@@ -4,7 +4,8 @@ import type { BufferName, BufferRef, Port, Step, StepList, WeightUse } from "../
 import type { Claim, EmitContext, EmittedStep, PackedLayout, Place, View } from "../abi/kernel.ts";
 import { internal } from "../core/diagnostics.ts";
 import { digestBytes, digestJson } from "../core/digest.ts";
-import { type Box, type Dim, type DimData, dimToData, evaluate, mul, product } from "../core/dim.ts";
+import { type Box, type Dim, evaluate, mul, product } from "../core/dim.ts";
+import { type DimData, dimToData } from "../core/dim_data.ts";
 import { DTYPE_BYTES } from "../core/dtype.ts";
 import { type Graph, nodesOf, weightOnly } from "../ir/graph.ts";
 import type { Node } from "../ir/node.ts";

@@ -1,7 +1,8 @@
 /** 32-bit indices: whether a range proves that no address, size or count of a step list leaves 32 bits. */
 import type { StepList } from "../abi/artifact.ts";
 import { bytesText, FoveaError } from "../core/diagnostics.ts";
-import { type Box, bounds, type DimData, dimFromData, type Interval } from "../core/dim.ts";
+import { type Box, bounds, type Interval } from "../core/dim.ts";
+import { type DimData, dimFromData } from "../core/dim_data.ts";
 import { DTYPE_BYTES } from "../core/dtype.ts";
 import { boxText } from "../core/range.ts";
 

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "4650f1bdfe28fc01b640c49fa7e6fd3de2635afc9c7a999310f15e31a7239f57";
+export const SOURCE_DIGEST: string = "35591f8a2b8416237d2011d04c6b84970eb6ab846008bb31053bf18a95b4e27c";

@@ -7,6 +7,7 @@ export * from "./compare.ts";
 export * from "./diagnostics.ts";
 export * from "./digest.ts";
 export * from "./dim.ts";
+export * from "./dim_data.ts";
 export * from "./dtype.ts";
 export * from "./fill.ts";
 export * from "./half.ts";

@@ -7,10 +7,10 @@ import { boxText } from "../core/range.ts";
 import { createIdleMemory } from "../exec/idle_memory.ts";
 import { ProofError } from "../exec/prove.ts";
 import { createMemoryStore } from "../exec/store/memory_store.ts";
-import type { ComponentProvider } from "../session/artifacts.ts";
-import { createProofs } from "../session/proofs.ts";
-import type { RangeSlot, ReadyArtifact, ReadyComponent } from "../session/ready_component.ts";
-import type { ComponentSettings, Resolved } from "../session/settings.ts";
+import type { ComponentProvider } from "../session/artifacts/artifacts.ts";
+import { createProofs } from "../session/artifacts/proofs.ts";
+import type { RangeSlot, ReadyArtifact, ReadyComponent } from "../session/artifacts/ready_component.ts";
+import type { ComponentSettings, Resolved } from "../session/config/settings.ts";
 import type { FrozenComponent, FrozenModel } from "./frozen.ts";
 
 /** What was proven while a frozen model was loaded. */

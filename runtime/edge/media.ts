@@ -4,8 +4,8 @@ import type { AudioClip } from "../media/audio/clip.ts";
 import type { CodecLoader } from "../media/codec.ts";
 import { type DecodedImage, decodeImageWith } from "../media/decode_with.ts";
 import type { DecodeLimits } from "../media/image_header.ts";
-import { checkedClip, checkedPixels } from "../session/given_media.ts";
-import type { MediaReader } from "../session/inputs.ts";
+import { checkedClip, checkedPixels } from "../session/inputs/given_media.ts";
+import type { MediaReader } from "../session/inputs/inputs.ts";
 
 /** A format that a folder was frozen with. */
 export interface FrozenFormat {

@@ -3,7 +3,8 @@ import type { Artifact, BufferRef, Step, StepList } from "../abi/artifact.ts";
 import type { Address, DeviceBuffer, Launch } from "../abi/device.ts";
 import type { Plan } from "../abi/encoder.ts";
 import { bytesText, FoveaError } from "../core/diagnostics.ts";
-import { type Bindings, type DimData, evaluateData } from "../core/dim.ts";
+import type { Bindings } from "../core/dim.ts";
+import { type DimData, evaluateData } from "../core/dim_data.ts";
 import { DTYPE_BYTES, type DType } from "../core/dtype.ts";
 import { blockSizes } from "../core/row_blocks.ts";
 

@@ -3,7 +3,8 @@ import type { Artifact, BufferName, Expectation, ExpectationFill, WeightUse } fr
 import type { Address, Device, DeviceBuffer, Launch } from "../abi/device.ts";
 import { decodeFloats } from "../core/base64.ts";
 import { FoveaError, KernelError } from "../core/diagnostics.ts";
-import { type Bindings, evaluateData } from "../core/dim.ts";
+import type { Bindings } from "../core/dim.ts";
+import { evaluateData } from "../core/dim_data.ts";
 import { DTYPE_BYTES } from "../core/dtype.ts";
 import { type Fill, fillBuffer, fillPieces, fillRun, nameSeed } from "../core/fill.ts";
 import { f16ToF32 } from "../core/half.ts";

@@ -1,5 +1,5 @@
 /** A range's groups as a graph to draw: inputs, groups with their ops, outputs, and what flows between them. */
-import type { RangeDetails } from "../session/explain_range.ts";
+import type { RangeDetails } from "../session/explain/explain_range.ts";
 
 /** A box of the drawing. */
 export interface GraphBox {

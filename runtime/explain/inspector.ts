@@ -1,7 +1,7 @@
 /** What the page shows beside the graph for the group under the pointer. */
 import { bytesText } from "../core/diagnostics.ts";
 import { countText, msText } from "../core/figures.ts";
-import type { GroupExplanation, RangeDetails, StepDetail } from "../session/explain_range.ts";
+import type { GroupExplanation, RangeDetails, StepDetail } from "../session/explain/explain_range.ts";
 import { definitions, element, escapeHtml } from "./html.ts";
 
 /** Lines of code that the page shows of one kernel. */

@@ -1,7 +1,7 @@
 /** `fovea explain --html`: one self-contained page about what a model compiles to. */
 import { bytesText } from "../core/diagnostics.ts";
-import type { ComponentExplanation } from "../session/explain.ts";
-import type { ProgramExplanation } from "../session/program_stage.ts";
+import type { ComponentExplanation } from "../session/explain/explain.ts";
+import type { ProgramExplanation } from "../session/explain/program_stage.ts";
 import { element, escapeHtml } from "./html.ts";
 import { codeTemplate } from "./inspector.ts";
 import { createColors } from "./kernel_colors.ts";

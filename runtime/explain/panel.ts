@@ -1,8 +1,8 @@
 /** One range of a component: figures, graph, where the time goes, losers, and the texts of all stages. */
 import { bytesText } from "../core/diagnostics.ts";
 import { countText, msText } from "../core/figures.ts";
-import type { RangeExplanation } from "../session/explain.ts";
-import type { RangeDetails } from "../session/explain_range.ts";
+import type { RangeExplanation } from "../session/explain/explain.ts";
+import type { RangeDetails } from "../session/explain/explain_range.ts";
 import { drawGraph } from "./drawing.ts";
 import { groupGraph } from "./group_graph.ts";
 import { element, escapeHtml } from "./html.ts";

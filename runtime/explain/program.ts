@@ -1,6 +1,6 @@
 /** The arena of one geometry as a picture: time over the calls, memory downwards. */
 import { bytesText } from "../core/diagnostics.ts";
-import type { ProgramExplanation } from "../session/program_stage.ts";
+import type { ProgramExplanation } from "../session/explain/program_stage.ts";
 import { escapeHtml } from "./html.ts";
 
 const WIDTH = 880;

@@ -10,12 +10,12 @@ import { VERSION } from "../core/version.ts";
 import { FROZEN_FORMAT, type FrozenComponent, type FrozenModel } from "../edge/frozen.ts";
 import { codeDigests, encodeArtifact } from "../exec/codec.ts";
 import type { PackItem } from "../exec/pack.ts";
-import { packItems } from "../session/build_pack.ts";
-import { firstPartyPlugins } from "../session/first_party.ts";
-import type { OpenedModel } from "../session/model_files.ts";
-import { cutComponents } from "../session/pixels.ts";
+import { packItems } from "../session/artifacts/build_pack.ts";
+import { type CallSettings, compileLayers, resolveSettings } from "../session/config/settings.ts";
+import { cutComponents } from "../session/inputs/pixels.ts";
+import type { OpenedModel } from "../session/models/model_files.ts";
+import { firstPartyPlugins } from "../session/registry/first_party.ts";
 import type { RuntimeParts } from "../session/runtime_parts.ts";
-import { type CallSettings, compileLayers, resolveSettings } from "../session/settings.ts";
 import { narrowTowers } from "./narrow.ts";
 import type { FreezeOptions } from "./options.ts";
 

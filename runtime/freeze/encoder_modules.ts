@@ -1,7 +1,7 @@
 /** The code of an encoder that does not come with fovea: its own modules, which are copied into a frozen folder. */
 import { FoveaError } from "../core/diagnostics.ts";
 import type { Host } from "../host/mod.ts";
-import { openPlugin } from "../session/plugin_files.ts";
+import { openPlugin } from "../session/registry/plugin_files.ts";
 import { moduleImports } from "./module_imports.ts";
 
 /** Where a plugin's module lies and how it exports the plugin. */

@@ -3,10 +3,10 @@ import type { ComponentSpec, TowerSpec } from "../abi/encoder.ts";
 import { bytesText, FoveaError } from "../core/diagnostics.ts";
 import { frozenComponent } from "../edge/frozen_components.ts";
 import { DEFAULT_MAX_PIXELS } from "../media/decode_with.ts";
-import type { ReadyComponent } from "../session/ready_component.ts";
-import { limitRuns, type RunLimit } from "../session/run_limit.ts";
+import type { ReadyComponent } from "../session/artifacts/ready_component.ts";
 import type { RuntimeParts } from "../session/runtime_parts.ts";
-import { weightBytesOf } from "../session/tower_weights.ts";
+import { limitRuns, type RunLimit } from "../session/towers/run_limit.ts";
+import { weightBytesOf } from "../session/towers/tower_weights.ts";
 import type { CompiledModel } from "./compile_model.ts";
 import type { FrozenMemory } from "./options.ts";
 

@@ -1,5 +1,7 @@
 /** Graphs: named outputs over interned nodes, with the questions that passes ask. */
-import { type Box, type Dim, type DimExpression, dimToData } from "../core/dim.ts";
+
+import type { Box, Dim, DimExpression } from "../core/dim.ts";
+import { dimToData } from "../core/dim_data.ts";
 import type { Attribute, Node } from "./node.ts";
 
 /** A named result. */

@@ -1,6 +1,7 @@
 /** Graphs out of their plain data: what a cache or a corpus recorded can be compiled again. */
 import { FoveaError } from "../core/diagnostics.ts";
-import { type Box, type Dim, type DimData, type DimExpression, dimFromData } from "../core/dim.ts";
+import type { Box, Dim, DimExpression } from "../core/dim.ts";
+import { type DimData, dimFromData } from "../core/dim_data.ts";
 import type { Graph } from "./graph.ts";
 import type { Attribute, Attributes, Make, Node } from "./node.ts";
 

@@ -1,5 +1,5 @@
 /** `POST /v1/classify`: the label that fits each picture best, for models that know pictures and texts. */
-import { concatRows } from "../session/batching.ts";
+import { concatRows } from "../session/inputs/batching.ts";
 import { checkLabels, noSharedSpace, scoreLabels } from "../session/zero_shot.ts";
 import { filesOf, pictureInputs } from "./encode.ts";
 import {

@@ -1,6 +1,6 @@
 /** What `/metrics` tells, in the text format of Prometheus. */
 import { Counter, Gauge, Histogram, Registry } from "#metrics";
-import type { BatchReport } from "../session/batcher.ts";
+import type { BatchReport } from "../session/inputs/batcher.ts";
 
 export interface MetricSources {
   /** Inputs that wait for a call. */

@@ -1,7 +1,7 @@
 /** What all routes share: models, batcher, limits, and the count of requests that are worked on. */
 import type { Context } from "hono";
-import { Batcher } from "../session/batcher.ts";
-import { createRoom, type Room } from "../session/room.ts";
+import { Batcher } from "../session/inputs/batcher.ts";
+import { createRoom, type Room } from "../session/inputs/room.ts";
 import { Call } from "./call.ts";
 import { HttpError } from "./http_error.ts";
 import { createLog, type Log } from "./log.ts";

@@ -1,7 +1,7 @@
 /** Results as files: one tensor for all inputs where they fit, each by itself where not. */
 import type { Tensor } from "../abi/encoder.ts";
 import { encodeNpy, encodeSafetensors, type RawTensor } from "../exec/weights/writer.ts";
-import { concatRows } from "../session/batching.ts";
+import { concatRows } from "../session/inputs/batching.ts";
 import type { Encoder } from "../session.ts";
 import { HttpError } from "./http_error.ts";
 import { encodeTorch } from "./torch_file.ts";

@@ -1,6 +1,6 @@
 /** One request's inputs through the batcher: read in small parts, so that no request crowds out the others. */
 import type { Modality, Tensors } from "../abi/encoder.ts";
-import type { Batcher } from "../session/batcher.ts";
+import type { Batcher } from "../session/inputs/batcher.ts";
 import type { EncodeInputs, EncodeItem, Encoder } from "../session.ts";
 import type { Lease } from "./models.ts";
 

@@ -1,8 +1,8 @@
 /** Who called: the first line on the stack that is not fovea's own. */
 import type { Bindings } from "../core/dim.ts";
 import { placeInStack, placeText } from "../core/source_place.ts";
-import type { Demand } from "./journal.ts";
-import type { PlaceFinder } from "./trace.ts";
+import type { Demand } from "./artifacts/journal.ts";
+import type { PlaceFinder } from "./artifacts/trace.ts";
 
 /** `file:line` of whoever called, read and mapped when it is asked for; nothing when the stack does not tell. */
 export type Caller = () => Promise<string | undefined>;

@@ -8,18 +8,18 @@ import { type CallOptions, type ForwardContext, openContext } from "../exec/forw
 import { createInstanceWeights, type InstanceWeights, type TensorReader } from "../exec/instance_weights.ts";
 import { linkPlan } from "../exec/linker.ts";
 import { createProgramRunner, type ProgramRunner } from "../exec/program_runner.ts";
-import type { Artifacts } from "./artifacts.ts";
-import { withSlot } from "./call_slot.ts";
+import type { Artifacts } from "./artifacts/artifacts.ts";
+import type { CompileCause } from "./artifacts/journal.ts";
+import type { ReadyComponent } from "./artifacts/ready_component.ts";
+import type { PlaceFinder } from "./artifacts/trace.ts";
 import { type Caller, firstUse, noteCaller } from "./callers.ts";
 import { CALL_OPTIONS, checkOptions } from "./check.ts";
-import { explainComponent } from "./explain.ts";
-import { Hold } from "./hold.ts";
-import type { CompileCause } from "./journal.ts";
-import type { ReadyComponent } from "./ready_component.ts";
-import type { ReloadableEntry } from "./reopen.ts";
-import type { CallSettings } from "./settings.ts";
-import type { PlaceFinder } from "./trace.ts";
-import type { RecordedSizes } from "./tune_ranges.ts";
+import type { CallSettings } from "./config/settings.ts";
+import { explainComponent } from "./explain/explain.ts";
+import { withSlot } from "./towers/call_slot.ts";
+import { Hold } from "./towers/hold.ts";
+import type { ReloadableEntry } from "./towers/reopen.ts";
+import type { RecordedSizes } from "./tune/tune_ranges.ts";
 
 /** A component of one instance, ready to run. */
 export interface CompiledComponent {

@@ -6,18 +6,18 @@ import type { KeptDType } from "../core/dtype.ts";
 import type { TraceSink } from "../core/trace.ts";
 import { type CallOptions, type OpenContext, openContext } from "../exec/forward_context.ts";
 import { movedInto, type ResultMemory } from "../exec/result_memory.ts";
-import { answeredBy } from "./answered_by.ts";
-import { concatRows } from "./batching.ts";
+import type { PlaceFinder } from "./artifacts/trace.ts";
 import { type Caller, noteCaller } from "./callers.ts";
 import { CALL_OPTIONS, checkOptions, didYouMean, type Expected, FUNCTION, isObject, TEXTS } from "./check.ts";
-import { explainEncoder } from "./explain.ts";
-import { type Handover, type HandoverStats, handoverStats, handoverText } from "./handover_state.ts";
-import { type InputTaker, inputBatches, towerOf } from "./input_batches.ts";
-import type { EncodeInputs } from "./inputs.ts";
-import { type EncodeItem, inputsOf, readItems, sharesOf } from "./items.ts";
-import type { Residence, Resident } from "./residence.ts";
-import type { EncoderTower, RunStats } from "./tower_facts.ts";
-import type { PlaceFinder } from "./trace.ts";
+import { explainEncoder } from "./explain/explain.ts";
+import { concatRows } from "./inputs/batching.ts";
+import { type InputTaker, inputBatches, towerOf } from "./inputs/input_batches.ts";
+import type { EncodeInputs } from "./inputs/inputs.ts";
+import { type EncodeItem, inputsOf, readItems, sharesOf } from "./inputs/items.ts";
+import { answeredBy } from "./towers/answered_by.ts";
+import { type Handover, type HandoverStats, handoverStats, handoverText } from "./towers/handover_state.ts";
+import type { Residence, Resident } from "./towers/residence.ts";
+import type { EncoderTower, RunStats } from "./towers/tower_facts.ts";
 
 /** What `encode` takes beside inputs. */
 export interface EncodeOptions extends CallOptions {

@@ -5,7 +5,9 @@ import { WEIGHT_DTYPES, type WeightDType } from "../core/dtype.ts";
 import type { TraceSink } from "../core/trace.ts";
 import type { Store } from "../exec/store/store.ts";
 import type { FreezeOptions } from "../freeze/options.ts";
-import type { EntryCheck } from "./cache_admin.ts";
+import type { EntryCheck } from "./artifacts/cache_admin.ts";
+import { type JournalEvent, LOG_TOPICS, type LogTopic } from "./artifacts/journal.ts";
+import type { PackSource } from "./artifacts/pack_source.ts";
 import {
   CALL_OPTIONS,
   checkOptions,
@@ -18,13 +20,11 @@ import {
   TEXTS,
   withMethods,
 } from "./check.ts";
-import { type JournalEvent, LOG_TOPICS, type LogTopic } from "./journal.ts";
-import type { NumericsOptions } from "./numerics.ts";
-import type { PackSource } from "./pack_source.ts";
-import { checkPluginsOption, type GivenPlugin } from "./plugin_choice.ts";
-import type { CompileConfig, NamedCompileConfig } from "./settings.ts";
-import type { GranularityOptions } from "./tune_granularity.ts";
-import type { RecordedSizes, TuneRangesOptions } from "./tune_ranges.ts";
+import type { CompileConfig, NamedCompileConfig } from "./config/settings.ts";
+import type { NumericsOptions } from "./explain/numerics.ts";
+import { checkPluginsOption, type GivenPlugin } from "./registry/plugin_choice.ts";
+import type { GranularityOptions } from "./tune/tune_granularity.ts";
+import type { RecordedSizes, TuneRangesOptions } from "./tune/tune_ranges.ts";
 
 /** How far a load, a pull or a build of a pack is. */
 export interface Progress {
@@ -312,7 +312,7 @@ export async function checkRuntimeOptions(options: RuntimeOptions): Promise<void
   if (options.hub !== undefined) checkHubSettings(options.hub);
   if (options.log !== undefined) checkOptions("createRuntime's `log`", options.log, LOG_OPTIONS);
   // The schema library loads only where there is something to check.
-  if (options.compile !== undefined) (await import("./config_schema.ts")).checkCompileOption(options.compile);
+  if (options.compile !== undefined) (await import("./config/config_schema.ts")).checkCompileOption(options.compile);
 }
 
 /** @throws FoveaError `invalid_options` */

@@ -3,17 +3,23 @@ import type { ComponentSpec, Modality, Tensor } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import type { PackManifest } from "../exec/pack.ts";
 import type { FreezeOptions, FrozenFolder } from "../freeze/options.ts";
-import type { CacheMiss, EntryCheck } from "./cache_admin.ts";
-import { createCacheLimit } from "./cache_limit.ts";
+import type { CacheMiss, EntryCheck } from "./artifacts/cache_admin.ts";
+import { createCacheLimit } from "./artifacts/cache_limit.ts";
+import { findDevice } from "./artifacts/devices.ts";
+import { closeAll } from "./artifacts/places.ts";
 import { type CompiledComponent, compileComponent, type OpenedComponent } from "./component.ts";
-import { findDevice } from "./devices.ts";
+import { dtypeOf } from "./config/settings.ts";
 import type { Encoder } from "./encoder.ts";
-import type { EncodeInputs } from "./inputs.ts";
-import { createKeptWeights, type KeptWeights } from "./kept_weights.ts";
-import { type LoadContext, loadModel } from "./load_model.ts";
-import { openConfigured, withTower } from "./model_access.ts";
-import type { ModelIdentity } from "./model_identity.ts";
-import type { NumericsReport } from "./numerics.ts";
+import type { NumericsReport } from "./explain/numerics.ts";
+import type { EncodeInputs } from "./inputs/inputs.ts";
+import { createPixelCutter, type PixelCutter } from "./inputs/pixels.ts";
+import type { ModelSource } from "./inputs/source.ts";
+import { tensorReader } from "./inputs/tensor_reader.ts";
+import { createKeptWeights, type KeptWeights } from "./models/kept_weights.ts";
+import { type LoadContext, loadModel } from "./models/load_model.ts";
+import { openConfigured, withTower } from "./models/model_access.ts";
+import type { ModelIdentity } from "./models/model_identity.ts";
+import { type PreparedModel, prepareModel, tracedModel } from "./models/prepared_model.ts";
 import {
   type BuildPackOptions,
   type CompileOptions,
@@ -31,17 +37,16 @@ import {
   type TuneGranularityOptions,
   type VerifyCacheOptions,
 } from "./options.ts";
-import { createPixelCutter, type PixelCutter } from "./pixels.ts";
-import { closeAll } from "./places.ts";
-import { type PreparedModel, prepareModel, tracedModel } from "./prepared_model.ts";
-import { openedDevice, type ReloadableEntry, reopenDevice } from "./reopen.ts";
 import type { RuntimeParts } from "./runtime_parts.ts";
 import { type RuntimeStats, statsOf } from "./runtime_stats.ts";
-import { dtypeOf } from "./settings.ts";
-import type { ModelSource } from "./source.ts";
-import { tensorReader } from "./tensor_reader.ts";
-import { type GranularityReport, tuneGranularity } from "./tune_granularity.ts";
-import { type RecordedSizes, type TunedComponent, type TuneRangesOptions, tuneModelRanges } from "./tune_ranges.ts";
+import { openedDevice, type ReloadableEntry, reopenDevice } from "./towers/reopen.ts";
+import { type GranularityReport, tuneGranularity } from "./tune/tune_granularity.ts";
+import {
+  type RecordedSizes,
+  type TunedComponent,
+  type TuneRangesOptions,
+  tuneModelRanges,
+} from "./tune/tune_ranges.ts";
 
 /** A model's kind and what it encodes. */
 export interface ModelDescription {
@@ -115,7 +120,7 @@ export class Runtime {
    */
   async identify(source: ModelSource): Promise<ModelIdentity> {
     this.#checkOpen();
-    const { identifyModel } = await import("./model_identity.ts");
+    const { identifyModel } = await import("./models/model_identity.ts");
     return identifyModel(this.#parts, source);
   }
 
@@ -166,7 +171,7 @@ export class Runtime {
   async buildPack(source: ModelSource, folder: string, options: BuildPackOptions = {}): Promise<PackManifest> {
     this.#checkOpen();
     checkBuildPackOptions(options);
-    const { buildModelPack } = await import("./model_pack.ts");
+    const { buildModelPack } = await import("./artifacts/model_pack.ts");
     return buildModelPack(this.#parts, source, folder, options);
   }
 
@@ -190,14 +195,14 @@ export class Runtime {
   async cacheMisses(source: ModelSource, options: Pick<LoadOptions, "components"> = {}): Promise<readonly CacheMiss[]> {
     const { towers } = tracedModel(await this.prepare(source, { ...options, compile: false }));
     const components = [...towers.values()].flatMap((t) => [...t.components.values()]);
-    const { cacheMisses } = await import("./cache_admin.ts");
+    const { cacheMisses } = await import("./artifacts/cache_admin.ts");
     return cacheMisses(this.#parts.store, components);
   }
 
   /** Checks every byte of the cache, and proves what it holds for this runtime's device and target. */
   async verifyCache(options: VerifyCacheOptions = {}): Promise<readonly EntryCheck[]> {
     this.#checkOpen();
-    const { verifyEntries } = await import("./cache_admin.ts");
+    const { verifyEntries } = await import("./artifacts/cache_admin.ts");
     return verifyEntries(this.#parts, options);
   }
 
@@ -228,7 +233,7 @@ export class Runtime {
   ): Promise<Readonly<Record<string, Tensor>>> {
     this.#checkOpen();
     checkLoadOptions(options);
-    const { calibrateModel } = await import("./calibrate.ts");
+    const { calibrateModel } = await import("./tune/calibrate.ts");
     return calibrateModel(this.#parts, source, inputs, options, this.#loading());
   }
 
@@ -240,7 +245,7 @@ export class Runtime {
     this.#checkOpen();
     checkNumericsOptions(options);
     const { host, artifacts } = this.#parts;
-    const { measureNumerics } = await import("./numerics.ts");
+    const { measureNumerics } = await import("./explain/numerics.ts");
     return withTower(this.#parts, source, options, ({ tower, read }) => {
       const parts = { artifacts, read, call: dtypeOf(options), now: () => host.now() };
       return measureNumerics(tower, parts, { example: options.example ?? {} });

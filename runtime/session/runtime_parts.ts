@@ -4,12 +4,12 @@ import type { Plugin } from "../abi/plugin.ts";
 import type { Store } from "../exec/store/store.ts";
 import type { Host } from "../host/mod.ts";
 import type { OpTable } from "../ir/node.ts";
-import type { Artifacts } from "./artifacts.ts";
-import type { EncoderPlugins } from "./encoder_plugins.ts";
-import type { Journal } from "./journal.ts";
+import type { Artifacts } from "./artifacts/artifacts.ts";
+import type { Journal } from "./artifacts/journal.ts";
+import type { Places } from "./artifacts/places.ts";
+import type { PatternWatch } from "./config/patterns.ts";
 import type { RuntimeOptions } from "./options.ts";
-import type { PatternWatch } from "./patterns.ts";
-import type { Places } from "./places.ts";
+import type { EncoderPlugins } from "./registry/encoder_plugins.ts";
 
 export interface RuntimeParts {
   readonly host: Host;

@@ -1,8 +1,8 @@
 /** What a runtime did so far, and what it holds. */
 import type { DeviceStats } from "../abi/device.ts";
-import type { ArtifactCounters, Uncompiled } from "./artifacts.ts";
-import type { Recompile } from "./journal.ts";
-import type { Quarantined } from "./quarantine.ts";
+import type { ArtifactCounters, Uncompiled } from "./artifacts/artifacts.ts";
+import type { Recompile } from "./artifacts/journal.ts";
+import type { Quarantined } from "./artifacts/quarantine.ts";
 import type { RuntimeParts } from "./runtime_parts.ts";
 
 /** Figures of a runtime, as of when they were asked for. */

@@ -5,7 +5,7 @@ import { exp } from "../core/math.ts";
 import type { CallOptions } from "../exec/forward_context.ts";
 import { CALL_OPTIONS, checkOptions, type Expected, FUNCTION, foundText, TEXT } from "./check.ts";
 import type { Encoder } from "./encoder.ts";
-import type { ImageInput } from "./inputs.ts";
+import type { ImageInput } from "./inputs/inputs.ts";
 
 /** What one picture was taken for. */
 export interface Classification {

@@ -4,7 +4,7 @@ import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { homedir, hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { redact } from "../../runtime/session/redact.ts";
+import { redact } from "../../runtime/session/explain/redact.ts";
 import { repositoryPath, runCli } from "../kit/run_cli.ts";
 
 const DIGITS = repositoryPath("examples/models/digits-clip");

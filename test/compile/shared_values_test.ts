@@ -5,7 +5,7 @@ import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
 import { webgpuPlugin } from "../../kernels/webgpu/plugin.ts";
 import type { Plugin } from "../../runtime/abi/plugin.ts";
 import { compileGraph } from "../../runtime/compile/compile.ts";
-import { evaluateData } from "../../runtime/core/dim.ts";
+import { evaluateData } from "../../runtime/core/dim_data.ts";
 import { createGraphBuilder } from "../../runtime/ir/builder.ts";
 import { createInterner } from "../../runtime/ir/node.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";

@@ -8,11 +8,8 @@ import {
   ceilDiv,
   type Dim,
   dimEquals,
-  dimFromData,
   dimKey,
-  dimToData,
   evaluate,
-  evaluateData,
   floorDiv,
   max,
   min,
@@ -25,6 +22,7 @@ import {
   symbol,
   symbolsOf,
 } from "../../runtime/core/dim.ts";
+import { dimFromData, dimToData, evaluateData } from "../../runtime/core/dim_data.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 
 const BOX: Box = { a: { min: 0, max: 9 }, b: { min: 1, max: 7 }, c: { min: 4, max: 24, multipleOf: 4 } };

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { Artifact, BufferRef, Port, Step } from "../../runtime/abi/artifact.ts";
 import type { Address } from "../../runtime/abi/device.ts";
 import type { ComponentCall, Plan } from "../../runtime/abi/encoder.ts";
-import type { DimData } from "../../runtime/core/dim.ts";
+import type { DimData } from "../../runtime/core/dim_data.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { ARENA_ALIGNMENT, bindSteps, linkPlan, slotBytes } from "../../runtime/exec/linker.ts";
 import { hasCode } from "../kit/assertions.ts";

@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { f32 } from "../../kernels/wasm/asm/code.ts";
-import { checkPlugin } from "../../runtime/session/check_plugin.ts";
+import { checkPlugin } from "../../runtime/session/registry/check_plugin.ts";
 import { checkKernel } from "../kit/check_kernel.ts";
 import { withFolder } from "../kit/folder.ts";
 import { repositoryPath, runCli } from "../kit/run_cli.ts";

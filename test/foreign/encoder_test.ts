@@ -1,7 +1,8 @@
 /** A foreign kernel under a whole encoder: it serves, fails in the middle of an encode, and the encode completes. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Code, f32, forRange, get, i32, set } from "../../kernels/wasm/asm/code.ts";
+import { type Code, f32, get, i32, set } from "../../kernels/wasm/asm/code.ts";
+import { forRange } from "../../kernels/wasm/asm/control_flow.ts";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
 import { type Encoder, loadPlugin } from "../../mod.ts";
 import { clipPlugin } from "../../plugins/clip/plugin.ts";

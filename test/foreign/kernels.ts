@@ -1,5 +1,7 @@
 /** Entries of a kernel that squares: one that is right, and one for each sin. */
-import { type Code, f32, forRange, get, i32, set } from "../../kernels/wasm/asm/code.ts";
+
+import { type Code, f32, get, i32, set } from "../../kernels/wasm/asm/code.ts";
+import { forRange } from "../../kernels/wasm/asm/control_flow.ts";
 import { i32At } from "./assemble.ts";
 
 const TABLE = i32At(0);

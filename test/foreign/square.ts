@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
 import { webgpuPlugin } from "../../kernels/webgpu/plugin.ts";
 import { createRuntime, loadPlugin, type Plugin, type RuntimeOptions } from "../../mod.ts";
-import type { LoadPluginOptions } from "../../runtime/session/plugin_files.ts";
+import type { LoadPluginOptions } from "../../runtime/session/registry/plugin_files.ts";
 
 export interface Outcome {
   readonly kernels: readonly string[];

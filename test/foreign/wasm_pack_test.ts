@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { loadPlugin } from "../../mod.ts";
 import { detectHost } from "../../runtime/host/mod.ts";
-import { createMediaReader } from "../../runtime/session/source.ts";
+import { createMediaReader } from "../../runtime/session/inputs/source.ts";
 import { withFolder } from "../kit/folder.ts";
 import { runCli } from "../kit/run_cli.ts";
 

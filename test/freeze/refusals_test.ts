@@ -1,12 +1,13 @@
 /** What `runtime.freeze` refuses before it writes anything, with figures and what would fit. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { f32, forRange, get, i32, set } from "../../kernels/wasm/asm/code.ts";
+import { f32, get, i32, set } from "../../kernels/wasm/asm/code.ts";
+import { forRange } from "../../kernels/wasm/asm/control_flow.ts";
 import { FoveaError, type FreezeOptions, loadPlugin, type Plugin } from "../../mod.ts";
 import { withSandbox } from "../../runtime/abi/sandbox.ts";
 import { transpiledCode } from "../../runtime/abi/transpiled.ts";
 import { rangesOption } from "../../runtime/cli/freeze.ts";
-import { firstPartyPlugins } from "../../runtime/session/first_party.ts";
+import { firstPartyPlugins } from "../../runtime/session/registry/first_party.ts";
 import { i32At, moduleBytes, pluginFiles, rowsSandbox } from "../foreign/assemble.ts";
 import { argument } from "../foreign/kernels.ts";
 import { cheap, withCode } from "../foreign/square.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { ExampleOptions, Modality, Tensor } from "../../runtime/abi/encoder.ts";
-import { sliceRows } from "../../runtime/session/batching.ts";
+import { sliceRows } from "../../runtime/session/inputs/batching.ts";
 import { evaluateTower } from "../kit/plan_evaluator.ts";
 import { maxDifference } from "../kit/run_graph.ts";
 import { deviation } from "../kit/tower_fixtures.ts";

@@ -3,9 +3,9 @@ import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
 import type { Device } from "../../runtime/abi/device.ts";
 import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
-import { type Artifacts, createArtifacts } from "../../runtime/session/artifacts.ts";
-import { createJournal } from "../../runtime/session/journal.ts";
-import { createPlaces } from "../../runtime/session/places.ts";
+import { type Artifacts, createArtifacts } from "../../runtime/session/artifacts/artifacts.ts";
+import { createJournal } from "../../runtime/session/artifacts/journal.ts";
+import { createPlaces } from "../../runtime/session/artifacts/places.ts";
 import { BARE_HOST } from "./run_graph.ts";
 
 /** Compiles with the kernels of the wasm plugin as nobody configured it; a kernel that fails its proof is an error. */

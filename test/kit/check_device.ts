@@ -8,7 +8,7 @@ import { detectHost } from "../../runtime/host/mod.ts";
 import type { GraphBuilder } from "../../runtime/ir/builder.ts";
 import { evaluateGraph } from "../../runtime/ir/evaluate/mod.ts";
 import { nodesOf } from "../../runtime/ir/graph.ts";
-import { deviceHost } from "../../runtime/session/devices.ts";
+import { deviceHost } from "../../runtime/session/artifacts/devices.ts";
 import { judges, limitFor } from "./noise.ts";
 import { growRandomGraph, RANDOM_SYMBOLS, randomBindings, randomInputs, randomWeights } from "./random_graph.ts";
 import { buildGraph, maxDifference, type OpenGraph, openGraph } from "./run_graph.ts";

@@ -1,7 +1,7 @@
 /** Conformance of a plugin's kernels, for authors: from `node:test`, `bun test` and `deno test` alike. */
 import assert from "node:assert/strict";
-import { checkPlugin, type KernelCheck } from "../../runtime/session/check_plugin.ts";
-import type { LoadPluginOptions, PluginSource } from "../../runtime/session/plugin_files.ts";
+import { checkPlugin, type KernelCheck } from "../../runtime/session/registry/check_plugin.ts";
+import type { LoadPluginOptions, PluginSource } from "../../runtime/session/registry/plugin_files.ts";
 
 export type { KernelCheck };
 

@@ -1,6 +1,6 @@
 /** A tower of an encoder with its components, which callers do not see. */
 import type { Modality } from "../../runtime/abi/encoder.ts";
-import type { LoadedTower } from "../../runtime/session/tower.ts";
+import type { LoadedTower } from "../../runtime/session/towers/tower.ts";
 import type { Encoder } from "../../runtime/session.ts";
 
 /** All of what `encoder.tower` gives. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
 import type { Device } from "../../runtime/abi/device.ts";
-import { evaluateData } from "../../runtime/core/dim.ts";
+import { evaluateData } from "../../runtime/core/dim_data.ts";
 import { FIXTURES, readJson } from "../clip/model_kit.ts";
 import { openArtifacts } from "../kit/artifacts.ts";
 import { BARE_HOST } from "../kit/run_graph.ts";

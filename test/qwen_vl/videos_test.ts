@@ -16,7 +16,7 @@ import {
 } from "../../plugins/qwen_vl/video.ts";
 import { type PixelForms, pixelForms } from "../../runtime/abi/pixels.ts";
 import { openAnimation } from "../../runtime/media/animation.ts";
-import { naturalOrder } from "../../runtime/session/video.ts";
+import { naturalOrder } from "../../runtime/session/inputs/video.ts";
 import type { Json } from "../clip/model_kit.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { apart, TOLERANCE } from "../kit/byte_towers.ts";

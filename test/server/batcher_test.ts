@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { EncodeItem } from "../../mod.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
-import { Batcher, type BatchReport } from "../../runtime/session/batcher.ts";
-import { createCostCurve } from "../../runtime/session/cost_curve.ts";
-import { createRoom } from "../../runtime/session/room.ts";
+import { Batcher, type BatchReport } from "../../runtime/session/inputs/batcher.ts";
+import { createCostCurve } from "../../runtime/session/inputs/cost_curve.ts";
+import { createRoom } from "../../runtime/session/inputs/room.ts";
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { Tensor, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
-import { sliceRows } from "../../runtime/session/batching.ts";
-import { firstPartyPlugins } from "../../runtime/session/first_party.ts";
+import { sliceRows } from "../../runtime/session/inputs/batching.ts";
+import { firstPartyPlugins } from "../../runtime/session/registry/first_party.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { FIXTURES, openModelOf, readJson } from "../kit/tower_fixtures.ts";
 

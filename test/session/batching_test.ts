@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Tensor } from "../../runtime/abi/encoder.ts";
-import { concatRows, sliceRows } from "../../runtime/session/batching.ts";
+import { concatRows, sliceRows } from "../../runtime/session/inputs/batching.ts";
 
 const f32 = (shape: readonly number[], from: number): Tensor => {
   const length = shape.reduce((a, d) => a * d, 1);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createRuntime } from "../../mod.ts";
 import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
-import { tracedModel } from "../../runtime/session/prepared_model.ts";
+import { tracedModel } from "../../runtime/session/models/prepared_model.ts";
 import { assertCounterDeltas } from "../kit/counter_deltas.ts";
 import { loadedTower } from "../kit/loaded_tower.ts";
 import { repositoryPath } from "../kit/run_cli.ts";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type CompileConfig, createRuntime, type Runtime, SealedError, type Tensors } from "../../mod.ts";
-import { tracedModel } from "../../runtime/session/prepared_model.ts";
+import { tracedModel } from "../../runtime/session/models/prepared_model.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { withFolder } from "../kit/folder.ts";
 import { repositoryPath } from "../kit/run_cli.ts";

@@ -5,8 +5,8 @@ import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
 import { createRuntime, definePlugin, FoveaError } from "../../mod.ts";
 import type { OpenOptions } from "../../runtime/abi/device.ts";
 import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
-import { openDevice, reportDevices } from "../../runtime/session/devices.ts";
-import { keepTuning, readTuning } from "../../runtime/session/tuning.ts";
+import { openDevice, reportDevices } from "../../runtime/session/artifacts/devices.ts";
+import { keepTuning, readTuning } from "../../runtime/session/artifacts/tuning.ts";
 import { hasCode } from "../kit/assertions.ts";
 
 /** A device that no machine has. */

@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { detectHost } from "../../runtime/host/mod.ts";
-import { readConfigFile } from "../../runtime/session/config_file.ts";
-import { checkCompileConfig, checkConfig } from "../../runtime/session/config_schema.ts";
-import { tracedModel } from "../../runtime/session/prepared_model.ts";
+import { readConfigFile } from "../../runtime/session/config/config_file.ts";
+import { checkCompileConfig, checkConfig } from "../../runtime/session/config/config_schema.ts";
+import { tracedModel } from "../../runtime/session/models/prepared_model.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
 

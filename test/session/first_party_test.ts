@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createRuntime } from "../../mod.ts";
-import { encodersOf } from "../../runtime/session/encoder_plugins.ts";
+import { encodersOf } from "../../runtime/session/registry/encoder_plugins.ts";
 import {
   configuredDevices,
   devicePlugins,
   FIRST_PARTY_ENCODERS,
   firstPartyPlugins,
-} from "../../runtime/session/first_party.ts";
+} from "../../runtime/session/registry/first_party.ts";
 import { hasCode } from "../kit/assertions.ts";
 
 test("each model of fovea's own encoders is served by the plugin that says so, loaded alone", async () => {

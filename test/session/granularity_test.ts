@@ -6,11 +6,11 @@ import { type CutReport, createRuntime, definePlugin, type Tensor, type TuneGran
 import type { ComponentCall, ComponentSpec, Plan, TowerSpec } from "../../runtime/abi/encoder.ts";
 import { tensorName } from "../../runtime/exec/instance_weights.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
-import { checkConfig } from "../../runtime/session/config_schema.ts";
-import { usualInstances } from "../../runtime/session/cut_component.ts";
-import { cutTower, groupCalls } from "../../runtime/session/granularity.ts";
-import { loadTower } from "../../runtime/session/tower.ts";
-import { applying, recommend } from "../../runtime/session/tune_granularity.ts";
+import { checkConfig } from "../../runtime/session/config/config_schema.ts";
+import { usualInstances } from "../../runtime/session/config/cut_component.ts";
+import { cutTower, groupCalls } from "../../runtime/session/config/granularity.ts";
+import { loadTower } from "../../runtime/session/towers/tower.ts";
+import { applying, recommend } from "../../runtime/session/tune/tune_granularity.ts";
 import { openArtifacts } from "../kit/artifacts.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { callContext } from "../kit/call_context.ts";

@@ -7,7 +7,7 @@ import type { PixelImage, Tensor } from "../../mod.ts";
 import { detectHost } from "../../runtime/host/mod.ts";
 import { jpegReduction } from "../../runtime/media/jpeg_reduction.ts";
 import { pixelCut } from "../../runtime/media/pixel_cut.ts";
-import { createMediaReader } from "../../runtime/session/source.ts";
+import { createMediaReader } from "../../runtime/session/inputs/source.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { apart, withProcessor } from "../kit/byte_towers.ts";
 import { openRuntime } from "../kit/test_runtime.ts";

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createRuntime, type JournalEvent, type Span } from "../../mod.ts";
 import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
-import { createTraceEvents } from "../../runtime/session/chrome_trace.ts";
-import { LOG_TOPICS } from "../../runtime/session/journal.ts";
+import { LOG_TOPICS } from "../../runtime/session/artifacts/journal.ts";
+import { createTraceEvents } from "../../runtime/session/explain/chrome_trace.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 
 const DIGITS = repositoryPath("examples/models/digits-clip");

@@ -5,9 +5,9 @@ import { test } from "node:test";
 import { createRuntime } from "../../mod.ts";
 import type { DeviceHost } from "../../runtime/abi/device.ts";
 import { detectHost } from "../../runtime/host/mod.ts";
-import { openDevice } from "../../runtime/session/devices.ts";
-import { devicePlugins } from "../../runtime/session/first_party.ts";
-import { addressOf, createMediaReader } from "../../runtime/session/source.ts";
+import { openDevice } from "../../runtime/session/artifacts/devices.ts";
+import { addressOf, createMediaReader } from "../../runtime/session/inputs/source.ts";
+import { devicePlugins } from "../../runtime/session/registry/first_party.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 

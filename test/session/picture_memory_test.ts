@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import sharp from "sharp";
 import { detectHost } from "../../runtime/host/mod.ts";
-import { createMediaReader } from "../../runtime/session/source.ts";
+import { createMediaReader } from "../../runtime/session/inputs/source.ts";
 import { withProcessor } from "../kit/byte_towers.ts";
 import { fixture } from "../media/media_kit.ts";
 

@@ -9,7 +9,7 @@ import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin
 import { hash32 } from "../../runtime/core/random.ts";
 import { type CutOptions, cutImages, pixelCut } from "../../runtime/media/pixel_cut.ts";
 import type { ResizeArithmetic, ResizeFilter } from "../../runtime/media/resize.ts";
-import { createPixelCutter, type PixelCutter } from "../../runtime/session/pixels.ts";
+import { createPixelCutter, type PixelCutter } from "../../runtime/session/inputs/pixels.ts";
 import { openArtifacts } from "../kit/artifacts.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { callContext } from "../kit/call_context.ts";

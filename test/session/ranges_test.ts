@@ -11,7 +11,7 @@ import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
 import type { Store } from "../../runtime/exec/store/store.ts";
 import { createInterner } from "../../runtime/ir/node.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
-import { traceComponent } from "../../runtime/session/trace.ts";
+import { traceComponent } from "../../runtime/session/artifacts/trace.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { randomTensor } from "../kit/random_graph.ts";
 import { BARE_HOST, tensorOf } from "../kit/run_graph.ts";

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { FoveaError } from "../../mod.ts";
 import { internal } from "../../runtime/core/diagnostics.ts";
 import { type OpenContext, openContext } from "../../runtime/exec/forward_context.ts";
-import { Residence, type Resident } from "../../runtime/session/residence.ts";
+import { Residence, type Resident } from "../../runtime/session/towers/residence.ts";
 import { hasCode } from "../kit/assertions.ts";
 
 const contextOf = (signal?: AbortSignal): OpenContext =>

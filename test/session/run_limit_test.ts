@@ -6,7 +6,7 @@ import { test } from "node:test";
 import type { Encoder, Tensor } from "../../mod.ts";
 import type { ExampleOptions } from "../../runtime/abi/encoder.ts";
 import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
-import { limitRuns } from "../../runtime/session/run_limit.ts";
+import { limitRuns } from "../../runtime/session/towers/run_limit.ts";
 import { FIXTURES } from "../clip/model_kit.ts";
 import { withProcessor } from "../kit/byte_towers.ts";
 import { callContext } from "../kit/call_context.ts";

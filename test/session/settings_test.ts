@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createRuntime, SealedError } from "../../mod.ts";
 import type { ComponentSpec } from "../../runtime/abi/encoder.ts";
-import { resolveSettings, tagMatches } from "../../runtime/session/settings.ts";
+import { resolveSettings, tagMatches } from "../../runtime/session/config/settings.ts";
 
 const SQUARE: ComponentSpec = {
   tag: "example/vision.square",

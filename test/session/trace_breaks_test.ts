@@ -16,7 +16,7 @@ import {
 import type { Box } from "../../runtime/core/dim.ts";
 import { detectHost } from "../../runtime/host/mod.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
-import { collectBreaks } from "../../runtime/session/trace.ts";
+import { collectBreaks } from "../../runtime/session/artifacts/trace.ts";
 import { hasCode } from "../kit/assertions.ts";
 
 const SYMBOLS: Box = { tokens: { min: 1, max: 64 }, patches: { min: 1, max: 64 } };

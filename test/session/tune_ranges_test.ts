@@ -5,8 +5,13 @@ import type { RecordedSizes } from "../../mod.ts";
 import type { Bindings, Box } from "../../runtime/core/dim.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { dispatch, splitRanges } from "../../runtime/core/range.ts";
-import { type CallCost, type LearnOptions, learnRanges, secondsUnder } from "../../runtime/session/learn_ranges.ts";
-import { readSizes, writeSizes } from "../../runtime/session/tune_ranges.ts";
+import {
+  type CallCost,
+  type LearnOptions,
+  learnRanges,
+  secondsUnder,
+} from "../../runtime/session/tune/learn_ranges.ts";
+import { readSizes, writeSizes } from "../../runtime/session/tune/tune_ranges.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 import { openRuntime } from "../kit/test_runtime.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { PixelImage } from "../../mod.ts";
 import { clipImageProcessor } from "../../plugins/clip/preprocess.ts";
-import { openMediaProcessor } from "../../runtime/session/processor.ts";
+import { openMediaProcessor } from "../../runtime/session/inputs/processor.ts";
 import { withProcessor } from "../kit/byte_towers.ts";
 import { decode, fixture, noise } from "../media/media_kit.ts";
 import { chunk, concat, writePng } from "../media/png_writer.ts";

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { f32, f32x4, forRange, get, i32, set, v128, when } from "../../kernels/wasm/asm/code.ts";
+import { f32, f32x4, get, i32, set, v128 } from "../../kernels/wasm/asm/code.ts";
+import { forRange, when } from "../../kernels/wasm/asm/control_flow.ts";
 import { disassemble } from "../../kernels/wasm/asm/disassemble.ts";
 import { kernelModule } from "../../kernels/wasm/asm/module.ts";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";

@@ -6,7 +6,7 @@ import type { Device, OpenOptions } from "../../runtime/abi/device.ts";
 import { digestBytes } from "../../runtime/core/digest.ts";
 import { normal } from "../../runtime/core/random.ts";
 import { detectHost } from "../../runtime/host/mod.ts";
-import { deviceHost } from "../../runtime/session/devices.ts";
+import { deviceHost } from "../../runtime/session/artifacts/devices.ts";
 
 const ADVICE =
   "The tests of WebGPU need an adapter: a graphics driver, or one that computes on the processor; on Debian and Ubuntu: apt-get install libvulkan1 chromium (its SwiftShader is then found by itself).";

@@ -1,5 +1,7 @@
 /** Attention that streams over keys: memory for any number of keys is the same few blocks of scratch. */
-import { type Code, get, i32, type Local, set, when, whileLoop } from "../asm/code.ts";
+
+import { type Code, get, i32, type Local, set } from "../asm/code.ts";
+import { when, whileLoop } from "../asm/control_flow.ts";
 import { type KernelFrame, type KernelModule, kernelModule } from "../asm/module.ts";
 import { remembered } from "../asm/remember.ts";
 import { attendBlock, packBlock } from "./attention_block.ts";

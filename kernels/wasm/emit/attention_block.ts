@@ -1,5 +1,7 @@
 /** Steps of attention over one block of queries and one block of keys, all in private scratch. */
-import { type Code, get, i32, type Local, set, when } from "../asm/code.ts";
+
+import { type Code, get, i32, type Local, set } from "../asm/code.ts";
+import { when } from "../asm/control_flow.ts";
 import type { KernelFrame } from "../asm/module.ts";
 import { type AttentionBlock, inScratch, keysOf } from "./attention_layout.ts";
 import { weighRows } from "./attention_weights.ts";

@@ -2,7 +2,9 @@
  * Attention over one block of queries and one block of keys, a tile of queries after the other, whose numbers are spread: each
  * stands four times side by side in scratch, so that both products read factors as plain vectors from one pointer.
  */
-import { type Code, get, i32, type Local, set, when, whileLoop } from "../asm/code.ts";
+
+import { type Code, get, i32, type Local, set } from "../asm/code.ts";
+import { when, whileLoop } from "../asm/control_flow.ts";
 import type { KernelFrame } from "../asm/module.ts";
 import { type AttentionBlock, inScratch, keysOf, type ScratchLayout, type SpreadPlaces } from "./attention_layout.ts";
 import { weighRows } from "./attention_weights.ts";

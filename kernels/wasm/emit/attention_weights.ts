@@ -1,5 +1,7 @@
 /** Scores of attention into weights: the softmax that goes on from block to block of keys. */
-import { type Code, f32, f32x4, get, i32, type Local, set, v128, whileLoop } from "../asm/code.ts";
+
+import { type Code, f32, f32x4, get, i32, type Local, set, v128 } from "../asm/code.ts";
+import { whileLoop } from "../asm/control_flow.ts";
 import { constantsInMemory, type Hoisted, hoistConstants } from "../asm/hoist.ts";
 import type { KernelFrame } from "../asm/module.ts";
 import { type AttentionBlock, SPREAD_CONSTANTS } from "./attention_layout.ts";

@@ -1,6 +1,7 @@
 /** Powers of two that even out the columns of weights and of what they are multiplied by. */
 import { ceilDiv, type Dim } from "../../../runtime/core/dim.ts";
-import { type Code, f32, f32x4, get, i32, set, v128, when } from "../asm/code.ts";
+import { type Code, f32, f32x4, get, i32, set, v128 } from "../asm/code.ts";
+import { when } from "../asm/control_flow.ts";
 import { type KernelModule, kernelModule } from "../asm/module.ts";
 import { advance, countDown, forItems, word, wordBytes } from "./loops.ts";
 import { smaller } from "./size.ts";

@@ -1,7 +1,8 @@
 /** What happens to a product's sums on their way from scratch to memory. */
 
 import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
-import { type Code, f32x4, get, i32, i32x4, type Local, set, v128, when, whileLoop } from "../asm/code.ts";
+import { type Code, f32x4, get, i32, i32x4, type Local, set, v128 } from "../asm/code.ts";
+import { when, whileLoop } from "../asm/control_flow.ts";
 import { hoistConstants } from "../asm/hoist.ts";
 import type { KernelFrame } from "../asm/module.ts";
 import { exprFlops, lowerExpr } from "./expr.ts";

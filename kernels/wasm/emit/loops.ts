@@ -1,5 +1,7 @@
 /** Pieces that row kernels share: argument words, counted loops, copying of runs. */
-import { type Code, get, i32, type Local, repeat, set, v128, whileLoop } from "../asm/code.ts";
+
+import { type Code, get, i32, type Local, set, v128 } from "../asm/code.ts";
+import { repeat, whileLoop } from "../asm/control_flow.ts";
 import type { KernelFrame } from "../asm/module.ts";
 
 /** Bytes of the elements of what is moved without looking at it. */

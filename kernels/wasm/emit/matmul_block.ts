@@ -1,6 +1,7 @@
 /** A block of rows of A times one panel of B. */
 import type { HalfDType } from "../../../runtime/core/dtype.ts";
-import { type Code, get, i32, type Local, set, when, whileLoop } from "../asm/code.ts";
+import { type Code, get, i32, type Local, set } from "../asm/code.ts";
+import { when, whileLoop } from "../asm/control_flow.ts";
 import { withConstants } from "../asm/hoist.ts";
 import type { KernelFrame } from "../asm/module.ts";
 import { widenPairs } from "./half.ts";

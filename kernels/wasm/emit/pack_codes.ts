@@ -1,5 +1,7 @@
 /** Weights as codes of -127..127 in the panels that products of integers read, with a scale and a sum for each channel. */
-import { type Code, f32, f32x4, get, i8x16, i16x8, i32, i32x4, set, v128, when } from "../asm/code.ts";
+
+import { type Code, f32, f32x4, get, i8x16, i16x8, i32, i32x4, set, v128 } from "../asm/code.ts";
+import { when } from "../asm/control_flow.ts";
 import { hoistConstants } from "../asm/hoist.ts";
 import { type KernelModule, kernelModule } from "../asm/module.ts";
 import { advance, copyRun, countDown, forItems, inFours, repeatWhile, word, wordBytes } from "./loops.ts";

@@ -1,5 +1,7 @@
 /** Panels: a few columns of a matrix side by side for each step of K, as register tiles read them. */
-import { type Code, f32, get, i32, i32x4, type Local, set, v128, when } from "../asm/code.ts";
+
+import { type Code, f32, get, i32, i32x4, type Local, set, v128 } from "../asm/code.ts";
+import { when } from "../asm/control_flow.ts";
 import type { KernelFrame } from "../asm/module.ts";
 import { advance, countDown, repeatWhile, wordBytes } from "./loops.ts";
 import { smaller } from "./size.ts";

@@ -1,5 +1,7 @@
 /** Rows of f32 as codes of 0..127 with a scale and a zero point each: what products of integers read. */
-import { type Code, f32, f32x4, get, i8x16, i16x8, i32, i32x4, type Local, set, v128, when } from "../asm/code.ts";
+
+import { type Code, f32, f32x4, get, i8x16, i16x8, i32, i32x4, type Local, set, v128 } from "../asm/code.ts";
+import { when } from "../asm/control_flow.ts";
 import { hoistConstants } from "../asm/hoist.ts";
 import { type KernelModule, kernelModule } from "../asm/module.ts";
 import { advance, countDown, forItems, inFours, word, wordBytes } from "./loops.ts";

@@ -1,5 +1,7 @@
 /** Fixed-point resampling of pixels along their rows. */
-import { type Code, forRange, get, i32, type Local, set, v128, when, whileLoop } from "../asm/code.ts";
+
+import { type Code, get, i32, type Local, set, v128 } from "../asm/code.ts";
+import { forRange, when, whileLoop } from "../asm/control_flow.ts";
 import { hoistConstants } from "../asm/hoist.ts";
 import { type KernelModule, kernelModule } from "../asm/module.ts";
 import { fixedPoint, packedBytes } from "./fixed_point.ts";

@@ -1,5 +1,7 @@
 /** Fixed-point resampling of rows of bytes. */
-import { type Code, get, i16x8, i32, set, v128, when, whileLoop } from "../asm/code.ts";
+
+import { type Code, get, i16x8, i32, set, v128 } from "../asm/code.ts";
+import { when, whileLoop } from "../asm/control_flow.ts";
 import { hoistConstants } from "../asm/hoist.ts";
 import { type KernelModule, kernelModule } from "../asm/module.ts";
 import { fixedPoint, packedBytes } from "./fixed_point.ts";

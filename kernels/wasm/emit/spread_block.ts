@@ -3,7 +3,8 @@
  * side by side in scratch, so that all panels read factors as plain vectors from one pointer.
  */
 import type { HalfDType } from "../../../runtime/core/dtype.ts";
-import { type Code, f32, f32x4, get, i32, type Local, set, v128, when, whileLoop } from "../asm/code.ts";
+import { type Code, f32, f32x4, get, i32, type Local, set, v128 } from "../asm/code.ts";
+import { when, whileLoop } from "../asm/control_flow.ts";
 import type { KernelFrame } from "../asm/module.ts";
 import { widenPairs } from "./half.ts";
 import { advance, countDown, inFours, repeatWhile, wordBytes } from "./loops.ts";

@@ -1,6 +1,7 @@
 /** The register tile: rows of A times a panel of B, accumulated in registers, K in one chain per lane. */
 import type { HalfDType } from "../../../runtime/core/dtype.ts";
-import { type Code, f32x4, get, i32, i32x4, type Local, set, v128, whileLoop } from "../asm/code.ts";
+import { type Code, f32x4, get, i32, i32x4, type Local, set, v128 } from "../asm/code.ts";
+import { whileLoop } from "../asm/control_flow.ts";
 import type { KernelFrame } from "../asm/module.ts";
 import { loadPairs } from "./half.ts";
 import { advance, repeatWhile } from "./loops.ts";

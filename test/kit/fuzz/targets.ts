@@ -12,7 +12,7 @@ import { detectHost } from "../../../runtime/host/mod.ts";
 import { decodeAudio } from "../../../runtime/media/audio/decode.ts";
 import { decodeImage } from "../../../runtime/media/decode.ts";
 import { createApp, type ServerApp } from "../../../runtime/server/mod.ts";
-import { transpileSource } from "../../../runtime/session/transpile_source.ts";
+import { transpileSource } from "../../../runtime/session/registry/transpile_source.ts";
 import { filesBelow, withFolder } from "../folder.ts";
 import { repositoryPath } from "../run_cli.ts";
 import { TEST_CACHE } from "../test_cache.ts";

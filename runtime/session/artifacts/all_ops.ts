@@ -1,0 +1,21 @@
+/** The language of graphs: own ops and those that plugins add. */
+import type { Plugin } from "../../abi/plugin.ts";
+import { FoveaError } from "../../core/diagnostics.ts";
+import type { OpTable } from "../../ir/node.ts";
+import { OP_TABLE } from "../../ir/ops.ts";
+
+/** @throws FoveaError `invalid_plugin` for an op that exists already */
+export function allOps(plugins: readonly Plugin[]): OpTable {
+  const table = new Map(OP_TABLE);
+  for (const plugin of plugins) {
+    for (const [name, row] of Object.entries(plugin.ops ?? {})) {
+      if (table.has(name))
+        throw new FoveaError(
+          "invalid_plugin",
+          `Plugin "${plugin.name}" defines the op "${name}", which exists already.`,
+        );
+      table.set(name, row);
+    }
+  }
+  return table;
+}

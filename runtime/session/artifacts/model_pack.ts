@@ -1,0 +1,36 @@
+/** A model's pack in a folder: what `runtime.buildPack` does. */
+import { VERSION } from "../../core/version.ts";
+import { type PackManifest, writePack } from "../../exec/pack.ts";
+import { compileLayers } from "../config/settings.ts";
+import { cutComponents } from "../inputs/pixels.ts";
+import type { ModelSource } from "../inputs/source.ts";
+import { cutTowers, openConfigured, wantedTowers } from "../models/model_access.ts";
+import type { BuildPackOptions } from "../options.ts";
+import { firstPartyPlugins } from "../registry/first_party.ts";
+import type { RuntimeParts } from "../runtime_parts.ts";
+import { packItems } from "./build_pack.ts";
+import { packFolder } from "./pack_source.ts";
+
+/** @throws FoveaError `unknown_target`, what compiling throws, `file.*` where the folder cannot be written */
+export async function buildModelPack(
+  parts: RuntimeParts,
+  source: ModelSource,
+  folder: string,
+  { components, targets }: BuildPackOptions,
+): Promise<PackManifest> {
+  const { host, device, ops, places, options: own } = parts;
+  const plugins = own.plugins === undefined ? await firstPartyPlugins() : parts.plugins;
+  const opened = await openConfigured(parts, source);
+  const towers = cutTowers(parts, wantedTowers(parts, opened, components), {});
+  const { pixels } = towers.some((t) => t.modality === "vision") ? opened.model.processors(opened.files) : {};
+  const items = await packItems({
+    components: [...towers.flatMap((t) => t.components), ...(pixels === undefined ? [] : cutComponents(pixels))],
+    targets: targets ?? [device.target],
+    layers: compileLayers(own.compile),
+    home: places.home,
+    ...{ plugins, ops },
+    findPlace: (place) => host.originalPlace(place),
+    onCompiled: (done, total, item) => own.onProgress?.({ phase: "compile", modality: "", done, total, item }),
+  });
+  return writePack(packFolder(host, folder), items, { fovea: VERSION, model: opened.modelType });
+}

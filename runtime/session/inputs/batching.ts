@@ -1,0 +1,57 @@
+/** Splitting batches along the first axis, and joining their results. */
+import type { Tensor, Tensors } from "../../abi/encoder.ts";
+import { internal } from "../../core/diagnostics.ts";
+
+const elements = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+
+const rowElements = (t: Tensor): number => elements(t.shape.slice(1));
+
+/** Rows `from..to` of every tensor, without a copy. */
+export function sliceRows(tensors: Tensors, from: number, to: number): Tensors {
+  return Object.fromEntries(
+    Object.entries(tensors).map(([name, t]) => {
+      const row = rowElements(t);
+      return [name, { ...t, shape: [to - from, ...t.shape.slice(1)], data: t.data.subarray(from * row, to * row) }];
+    }),
+  );
+}
+
+function joined(parts: readonly Tensor[], axis: number): Tensor {
+  const [first] = parts;
+  const count = parts.reduce((n, t) => n + t.data.length, 0);
+  const data =
+    first.data instanceof Float32Array
+      ? new Float32Array(count)
+      : first.data instanceof Int32Array
+        ? new Int32Array(count)
+        : new Uint8Array(count);
+  const inner = first.shape.slice(axis + 1);
+  let at = 0;
+  for (const t of parts) {
+    const outer = elements(t.shape.slice(0, axis));
+    if (outer !== 1) internal(`parts cannot be joined along axis ${axis} behind ${outer} rows`);
+    if (elements(t.shape.slice(axis + 1)) !== elements(inner)) {
+      internal("parts of one batch have rows of different sizes");
+    }
+    data.set(t.data, at);
+    at += t.data.length;
+  }
+  const size = parts.reduce((n, t) => n + t.shape[axis], 0);
+  return { dtype: first.dtype, shape: [...first.shape.slice(0, axis), size, ...inner], data };
+}
+
+/**
+ * All parts one below the other.
+ * @param axes where tensors are not joined along the first axis: by name, an axis before which all sizes are 1
+ */
+export function concatRows(parts: readonly Tensors[], axes: Readonly<Record<string, number>> = {}): Tensors {
+  return Object.fromEntries(
+    Object.keys(parts[0]).map((name) => [
+      name,
+      joined(
+        parts.map((p) => p[name]),
+        Object.hasOwn(axes, name) ? axes[name] : 0,
+      ),
+    ]),
+  );
+}

@@ -1,0 +1,188 @@
+/** Cuts of pictures on the device: the components that resample and order pixels, compiled when they are first needed. */
+import type {
+  ComponentCall,
+  ComponentSpec,
+  PixelImage,
+  PixelPlan,
+  PixelSize,
+  Plan,
+  Processors,
+  Tensor,
+  Tensors,
+} from "../../abi/encoder.ts";
+import { internal } from "../../core/diagnostics.ts";
+import type { Bindings, Interval } from "../../core/dim.ts";
+import { cutBytes, type PixelCut, type PixelLayout, type ResampleTable, sourceSpan } from "../../core/pixel_cut.ts";
+import type { ForwardContext } from "../../exec/forward_context.ts";
+import type { ResolvedCall } from "../../exec/linker.ts";
+import { blockSide, checkBlocks } from "../../media/pixel_cut.ts";
+import { orderedPatches, orderedPlanes, resizedPixels } from "../../nn/mod.ts";
+import type { ComponentProvider } from "../artifacts/artifacts.ts";
+import type { ReadyComponent } from "../artifacts/ready_component.ts";
+import type { Home } from "../config/settings.ts";
+import { withSlot } from "../towers/call_slot.ts";
+import { createSegmentRunner, linkSegments, partitionPlan } from "../towers/segments.ts";
+
+/** Longest side of a picture, before and after: what a JPEG header can say. */
+const MAX_SIDE = 65535;
+const SIDE: Interval = { min: 1, max: MAX_SIDE };
+/** A filter that is stretched over the longest side reads it all, and up to three taps more. */
+const TAPS: Interval = { min: 4, max: MAX_SIDE + 1, multipleOf: 4 };
+
+function resizeComponent(narrow: boolean): ComponentSpec {
+  return {
+    tag: `media/resize${narrow ? "" : "_wide"}`,
+    symbols: { source_height: SIDE, source_width: SIDE, height: SIDE, width: SIDE, column_taps: TAPS, row_taps: TAPS },
+    build: (b) => resizedPixels(b, narrow),
+    instances: [""],
+  };
+}
+
+function orderComponent({ patch, merge = 1, channelsLast = false }: PixelLayout): ComponentSpec {
+  if (patch === undefined) {
+    return { tag: "media/planes", symbols: { height: SIDE, width: SIDE }, build: orderedPlanes, instances: [""] };
+  }
+  const blocks: Interval = { min: 1, max: Math.floor(MAX_SIDE / (patch * merge)) };
+  return {
+    tag: `media/patches ${patch} ${merge}${channelsLast ? " channels last" : ""}`,
+    symbols: { block_rows: blocks, block_columns: blocks },
+    build: (b) => orderedPatches(b, { patch, merge, channelsLast }),
+    instances: [""],
+  };
+}
+
+const i32 = (shape: readonly number[], data: Int32Array): Tensor => ({ dtype: "i32", shape, data });
+
+function tableTensors(axis: string, { starts, weights, taps, bits }: ResampleTable): Tensors {
+  return {
+    [`${axis}_starts`]: i32([starts.length], starts),
+    [`${axis}_weights`]: i32([starts.length, taps], weights),
+    [`${axis}_bits`]: i32([1], Int32Array.of(bits)),
+  };
+}
+
+/** Starts from `top` on; those of outputs that read nothing stay inside. */
+function from(top: number, table: ResampleTable): ResampleTable {
+  return top === 0 ? table : { ...table, starts: table.starts.map((s) => Math.max(0, s - top)) };
+}
+
+/** The call of a component whose ports have the names of the plan's values. */
+function callOf(spec: ComponentSpec, dims: Bindings, ports: readonly string[], output: string): ComponentCall {
+  const inputs = Object.fromEntries(ports.map((name) => [name, name]));
+  return { tag: spec.tag, instance: "", dims, inputs, outputs: { [output]: output } };
+}
+
+/** The size of the picture for whose plan components are made ready. */
+const TYPICAL = { width: 640, height: 480 };
+
+const specsOf = ({ columns, rows, layout }: PixelCut): readonly [ComponentSpec, ComponentSpec] => [
+  resizeComponent(columns.narrow && rows.narrow),
+  orderComponent(layout),
+];
+
+/** The components that carry out a processor's plans. */
+export function cutComponents(pixels: NonNullable<Processors["pixels"]>): readonly ComponentSpec[] {
+  const specs = pixels([TYPICAL]).cuts.flatMap(specsOf);
+  return [...new Map(specs.map((spec) => [spec.tag, spec])).values()];
+}
+
+/** What a plan is to see of a picture. */
+export const pictureSize = (image: PixelImage): PixelSize => image.reducedFrom ?? image;
+
+export interface PixelCutter {
+  /** Compiles what a processor's plans need, so that a sealed runtime can carry them out. */
+  prepare(pixels: NonNullable<Processors["pixels"]>): Promise<void>;
+  /**
+   * Carries out a plan: the input that it names, u8, and its other tensors.
+   * @throws FoveaError `image.shape`, `out_of_memory`; the signal's reason on abort
+   */
+  cut(images: readonly PixelImage[], plan: PixelPlan, context: ForwardContext): Promise<Tensors>;
+}
+
+/** @param home device that its components are for; the runtime's own unless given */
+export function createPixelCutter(artifacts: ComponentProvider, home?: Home): PixelCutter {
+  const ready = new Map<string, Promise<ReadyComponent>>();
+  const prepare = (spec: ComponentSpec): Promise<ReadyComponent> => {
+    const known = ready.get(spec.tag) ?? artifacts.prepare(spec, home === undefined ? {} : { home });
+    ready.set(spec.tag, known);
+    known.catch(() => ready.delete(spec.tag));
+    return known;
+  };
+
+  const componentsOf = async (cut: PixelCut): Promise<readonly [ReadyComponent, ReadyComponent]> => {
+    const [resize, order] = specsOf(cut);
+    return [await prepare(resize), await prepare(order)];
+  };
+
+  const cutOne = async (image: PixelImage, cut: PixelCut, context: ForwardContext): Promise<Uint8Array> => {
+    checkBlocks(cut);
+    const { columns, rows, layout } = cut;
+    const [width, height] = [columns.starts.length, rows.starts.length];
+    // Only the rows that are read go to the device.
+    const [top, end] = sourceSpan(rows);
+    const sourceHeight = Math.max(1, end - top);
+    const stride = 3 * image.width;
+    const inputs: Tensors = {
+      pixels: {
+        dtype: "u8",
+        shape: [sourceHeight, image.width, 3],
+        data: image.data.subarray(top * stride, (top + sourceHeight) * stride),
+      },
+      ...tableTensors("column", columns),
+      ...tableTensors("row", from(top, rows)),
+    };
+    const components = await componentsOf(cut);
+    const [resize, order] = components;
+    const side = blockSide(layout);
+    const sizes = { source_height: sourceHeight, source_width: image.width, height, width };
+    const resizeDims = { ...sizes, column_taps: columns.taps, row_taps: rows.taps };
+    const orderDims: Bindings =
+      layout.patch === undefined ? { height, width } : { block_rows: height / side, block_columns: width / side };
+    const plan: Plan = {
+      key: "pixels",
+      calls: [
+        callOf(resize.spec, resizeDims, Object.keys(inputs), "planes"),
+        callOf(order.spec, orderDims, ["planes"], "samples"),
+      ],
+      constants: {},
+      results: { samples: "samples" },
+    };
+    const resolved = await Promise.all(
+      plan.calls.map(({ dims }, call) =>
+        withSlot(components[call], dims, context, async (slot): Promise<ResolvedCall> => {
+          const { artifact } = slot.ready ?? (await slot.obtain({ cause: "first use", dims }, context.signal));
+          return { artifact, weights: [] };
+        }),
+      ),
+    );
+    const placed = partitionPlan(plan, (tag) => (tag === resize.spec.tag ? resize : order).device);
+    const segments = linkSegments(placed, inputs, (call) => resolved[call]);
+    // Pictures differ in size: an arena that waited for the next of this size would keep memory from the towers.
+    const runner = createSegmentRunner(artifacts.idle);
+    try {
+      const { results } = await runner.run(segments, inputs, plan.results, context);
+      return results.samples.data as Uint8Array;
+    } finally {
+      runner.release();
+    }
+  };
+
+  return {
+    prepare: async (pixels) => {
+      for (const spec of cutComponents(pixels)) await prepare(spec);
+    },
+    cut: async (images, { input, shape, cuts, tensors }, context) => {
+      const bytes = shape.reduce((a, b) => a * b, 1);
+      const whole = cuts.length === 1 && cuts[0].at === 0 && cutBytes(cuts[0]) === bytes;
+      const data = new Uint8Array(whole ? 0 : bytes);
+      for (const [i, cut] of cuts.entries()) {
+        context.check();
+        const image = images[cut.picture ?? i] ?? internal(`cut ${i} has no picture among ${images.length}`);
+        const samples = await cutOne(image, cut, context);
+        if (whole) return { [input]: { dtype: "u8", shape, data: samples }, ...tensors };
+        data.set(samples, cut.at);
+      }
+      return { [input]: { dtype: "u8", shape, data }, ...tensors };
+    },
+  };
+}

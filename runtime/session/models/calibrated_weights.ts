@@ -1,0 +1,34 @@
+/** A model's weights with a calibration beside them. */
+import type { Tensors } from "../../abi/encoder.ts";
+import { isMagnitudesName } from "../../core/calibration.ts";
+import { FoveaError } from "../../core/diagnostics.ts";
+import { digestBytes } from "../../core/digest.ts";
+import { bytesOf } from "../../core/dtype.ts";
+import type { TensorSource } from "../../exec/weights/tensor_source.ts";
+
+const madeAnew = "Make the calibration anew for this model: fovea tune calibration.";
+
+/** The weights, and magnitudes of columns by their names. @throws (reading) FoveaError `bad_calibration` */
+export function withCalibration(weights: TensorSource, calibration: Tensors): TensorSource {
+  return {
+    ...weights,
+    has: (name) => (isMagnitudesName(name) ? Object.hasOwn(calibration, name) : weights.has(name)),
+    read: async (name, shape, options) => {
+      if (!isMagnitudesName(name)) return weights.read(name, shape, options);
+      const own = Object.hasOwn(calibration, name) ? calibration[name] : undefined;
+      if (own === undefined)
+        throw new FoveaError("bad_calibration", `The calibration has no tensor "${name}". ${madeAnew}`);
+      if (own.shape.join() !== shape.join() || !own.data.every((v) => Number.isFinite(v) && v >= 0)) {
+        throw new FoveaError(
+          "bad_calibration",
+          `The calibration's tensor "${name}" has the shape [${own.shape.join(", ")}]; expected [${shape.join(", ")}], finite and not below 0. ${madeAnew}`,
+        );
+      }
+      return Float32Array.from(own.data);
+    },
+    identityOf: (name) => {
+      if (!isMagnitudesName(name)) return weights.identityOf?.(name);
+      return Object.hasOwn(calibration, name) ? digestBytes(bytesOf(calibration[name].data)) : undefined;
+    },
+  };
+}

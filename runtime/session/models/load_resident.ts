@@ -1,0 +1,136 @@
+/** A model's towers on one device: components with their weights, and what cuts pictures there. */
+import type { Device } from "../../abi/device.ts";
+import type { EncoderModel, Processors, Tensors, TowerSpec } from "../../abi/encoder.ts";
+import { tensorName } from "../../exec/instance_weights.ts";
+import type { TensorSource } from "../../exec/weights/tensor_source.ts";
+import { readAllTensors } from "../../exec/weights/writer.ts";
+import type { CompileCause } from "../artifacts/journal.ts";
+import type { CallSettings, Home } from "../config/settings.ts";
+import type { PixelCutter } from "../inputs/pixels.ts";
+import type { SourceFiles } from "../inputs/source.ts";
+import type { LoadOptions } from "../options.ts";
+import type { RuntimeParts } from "../runtime_parts.ts";
+import type { Resident } from "../towers/residence.ts";
+import { type LoadedTower, loadTower } from "../towers/tower.ts";
+import { withCalibration } from "./calibrated_weights.ts";
+import type { KeptWeights } from "./kept_weights.ts";
+import { type Logits, readLogits } from "./logits.ts";
+import { cutTowers, openWeights, progressTeller } from "./model_access.ts";
+import type { OpenedModel } from "./model_files.ts";
+
+/** Where towers are loaded, and why. */
+export interface LoadPlace {
+  readonly device: Device;
+  readonly cutter: PixelCutter;
+  readonly cause: CompileCause;
+  /** Called before each component; work that others wait beside lets them have their turn there. */
+  readonly turn?: () => Promise<void>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A model as one call of `load` wants it, on whatever device. */
+export interface WantedModel {
+  readonly files: SourceFiles;
+  readonly opened: OpenedModel;
+  /** The encoder's own towers. */
+  readonly towers: readonly TowerSpec[];
+  readonly processors: Processors;
+  readonly options: LoadOptions;
+  readonly call: CallSettings;
+  readonly kept: KeptWeights;
+  /** What takes the place of each tower; the configured granularity's components unless given. */
+  readonly rewrite?: ((tower: TowerSpec) => TowerSpec) | undefined;
+}
+
+/** @throws FoveaError that says what is missing or wrong; nothing stays behind then */
+export async function loadResident(
+  parts: RuntimeParts,
+  wanted: WantedModel,
+  place: LoadPlace,
+): Promise<{ readonly resident: Resident; readonly logits: Logits }> {
+  const { files, opened, processors, options, call, rewrite } = wanted;
+  const { model } = opened;
+  const { device, cutter } = place;
+  const home: Home = { device: device.kind, target: device.target };
+  const specs = rewrite === undefined ? cutTowers(parts, wanted.towers, call, home) : wanted.towers.map(rewrite);
+  const weights = await openCalibrated(parts, { files, model, towers: wanted.towers }, options);
+  const towers = new Map<LoadedTower["spec"]["modality"], LoadedTower>();
+  let resident: Resident | undefined;
+  let weightsOpen = true;
+  const closeWeights = async (): Promise<void> => {
+    if (weightsOpen) await weights.close?.();
+    weightsOpen = false;
+  };
+  const releaseTowers = (): void => {
+    for (const tower of towers.values()) tower.release();
+  };
+  try {
+    for (const spec of specs)
+      towers.set(spec.modality, await loadOne(parts, spec, wanted, { ...place, home, weights }));
+    if (processors.pixels !== undefined && towers.has("vision")) await cutter.prepare(processors.pixels);
+    const logits = await readLogits(model, options.loadFormat === "dummy" ? undefined : weights);
+    const release = (): void => {
+      releaseTowers();
+      void closeWeights();
+    };
+    resident = { device, towers, cutter, release };
+    return { resident, logits };
+  } finally {
+    // Lazy ranges read their weights later.
+    if (resident === undefined || [...towers.values()].every((t) => t.complete)) await closeWeights();
+    if (resident === undefined) releaseTowers();
+  }
+}
+
+interface TowerPlace extends LoadPlace {
+  readonly home: Home;
+  readonly weights: TensorSource;
+}
+
+function loadOne(
+  parts: RuntimeParts,
+  tower: TowerSpec,
+  { opened: { plugin }, call, kept }: WantedModel,
+  { weights, home, cause, turn, signal }: TowerPlace,
+): Promise<LoadedTower> {
+  const { host, artifacts } = parts;
+  const { modality } = tower;
+  return loadTower(tower, {
+    ...{ artifacts, plugin, call, home, cause },
+    reader: (instance) => (name, shape, giveUp, into) =>
+      weights.read(tensorName(instance, name), shape, {
+        ...(giveUp === undefined ? {} : { signal: giveUp }),
+        ...(into === undefined ? {} : { into }),
+      }),
+    kept: kept.of(weights),
+    progress: {
+      compile: progressTeller(parts, modality, "compile", home.device),
+      weights: progressTeller(parts, modality, "weights", home.device),
+    },
+    now: () => host.now(),
+    trace: parts.options.trace,
+    onSizes: parts.options.onSizes,
+    ...(turn === undefined ? {} : { turn }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+}
+
+/** The checkpoint's tensors, with the calibration that the options give. */
+export async function openCalibrated(
+  parts: RuntimeParts,
+  {
+    files,
+    model,
+    towers,
+  }: { readonly files: SourceFiles; readonly model: EncoderModel; readonly towers: readonly TowerSpec[] },
+  { loadFormat, calibration }: Pick<LoadOptions, "loadFormat" | "calibration">,
+): Promise<TensorSource> {
+  // First, so that no weights are left open where it cannot be read.
+  const columns = calibration === undefined ? undefined : await calibrationOf(parts, calibration);
+  const stored = await openWeights(parts, files, model, towers, loadFormat === "dummy");
+  return columns === undefined ? stored : withCalibration(stored, columns);
+}
+
+async function calibrationOf({ host }: RuntimeParts, given: NonNullable<LoadOptions["calibration"]>): Promise<Tensors> {
+  return typeof given === "string" ? readAllTensors(await host.readFile(given), given) : given;
+}

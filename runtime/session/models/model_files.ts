@@ -1,0 +1,112 @@
+/** The small files of a model: configuration, processors, tokenizer. */
+import type { EncoderModel, EncoderSpec, ModelFiles } from "../../abi/encoder.ts";
+import { FoveaError } from "../../core/diagnostics.ts";
+import type { ByteSource, CheckpointFiles } from "../../exec/weights/checkpoint.ts";
+import { didYouMean, isObject } from "../check.ts";
+import type { EncoderPlugins } from "../registry/encoder_plugins.ts";
+import { checkFamilies } from "../registry/plugins.ts";
+
+/** Larger than any tokenizer that is published. */
+const MAX_JSON_BYTES = 256 * 2 ** 20;
+
+/** A file, or nothing when the folder has none. Lists of folders do not show what their own folders hold. */
+async function openIfThere(files: CheckpointFiles, name: string): Promise<ByteSource | undefined> {
+  if ((await files.list()).includes(name)) return files.open(name);
+  if (!name.includes("/")) return undefined;
+  return files.open(name).catch((error: unknown) => {
+    if (error instanceof FoveaError && error.code === "file.not_found") return undefined;
+    throw error;
+  });
+}
+
+/** A JSON file as it is, or nothing when the folder has none. @throws FoveaError `invalid_json` */
+export async function readJson(files: CheckpointFiles, name: string): Promise<unknown> {
+  const source = await openIfThere(files, name);
+  if (source === undefined) return undefined;
+  try {
+    if (source.size > MAX_JSON_BYTES) {
+      throw new FoveaError(
+        "invalid_json",
+        `${name} in ${files.description} has ${source.size} bytes, more than any such file needs.`,
+      );
+    }
+    const bytes = new Uint8Array(source.size);
+    await source.read(bytes, 0);
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    if (cause instanceof FoveaError) throw cause;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new FoveaError("invalid_json", `${name} in ${files.description} is not valid JSON: ${why}.`, { cause });
+  } finally {
+    await source.close();
+  }
+}
+
+export interface OpenedModel {
+  readonly modelType: string;
+  /** Plugin that brings the encoder. */
+  readonly plugin: string;
+  readonly spec: EncoderSpec;
+  readonly model: EncoderModel;
+  /** The files that the encoder reads beside `config.json`, those that are there. */
+  readonly files: ModelFiles;
+}
+
+/**
+ * Reads `config.json` and opens the encoder plugin that serves its `model_type` with the files that it asks for.
+ * @throws FoveaError `no_config`, `unknown_model_type` that lists the known ones, `invalid_config`, `invalid_plugin` for a
+ * component whose family its encoder does not list
+ */
+export async function openModel(files: CheckpointFiles, plugins: EncoderPlugins): Promise<OpenedModel> {
+  const config = await readJson(files, "config.json");
+  if (config === undefined) {
+    throw new FoveaError(
+      "no_config",
+      `${files.description} has no config.json, so it is no model folder; give the folder that holds config.json and the weights.`,
+    );
+  }
+  if (!isObject(config) || Array.isArray(config))
+    throw new FoveaError("invalid_config", `config.json in ${files.description} must be an object.`);
+  const modelType = config.model_type;
+  const known = plugins.modelTypes;
+  if (typeof modelType !== "string") {
+    const found = modelType === undefined ? "it is absent" : `found ${JSON.stringify(modelType)}`;
+    throw new FoveaError(
+      "invalid_config",
+      `config.json in ${files.description} needs the text field "model_type"; ${found}. Known: ${known.join(", ")}.`,
+    );
+  }
+  const plugin = await plugins.find(modelType);
+  const spec = plugin?.encoders?.find((e) => e.modelTypes.includes(modelType));
+  if (spec === undefined || plugin === undefined) {
+    throw new FoveaError(
+      "unknown_model_type",
+      `No plugin serves the model_type "${modelType}" of ${files.description}; known are ${known.join(", ")}.${didYouMean(modelType, known)} A plugin of another family goes into \`plugins\` of createRuntime or, for the command line, of fovea.config.ts.`,
+    );
+  }
+  const own = await readModelFiles(files, spec);
+  const model = spec.open(config, own);
+  checkFamilies(plugin.name, spec, model);
+  return { modelType, plugin: plugin.name, spec, model, files: own };
+}
+
+/** @throws FoveaError `no_component` for one that the model does not have */
+export function checkComponents(modelType: string, model: EncoderModel, wanted: readonly string[] | undefined): void {
+  const available = model.towers.map((t) => t.modality);
+  for (const one of wanted ?? []) {
+    if (available.some((a) => a === one)) continue;
+    throw new FoveaError(
+      "no_component",
+      `This ${modelType} model has no "${one}" component; it has ${available.join(", ")}.${didYouMean(one, available)}`,
+    );
+  }
+}
+
+async function readModelFiles(files: CheckpointFiles, spec: EncoderSpec): Promise<ModelFiles> {
+  const found: Record<string, unknown> = {};
+  for (const name of spec.files) {
+    const value = await readJson(files, name);
+    if (value !== undefined) found[name] = value;
+  }
+  return found;
+}
