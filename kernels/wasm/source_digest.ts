@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "b09566276f3f9e2e73df7c82954196d2f9e0d21acfd2dc4d5e60e41b429dede7";
+export const SOURCE_DIGEST: string = "39c4b03e7ac7bb73516b37dea638112682971e6f308f8ca7b4ad179c76b171bf";

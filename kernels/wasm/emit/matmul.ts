@@ -15,6 +15,8 @@ import { advance, countDown, forItems, word, wordBytes } from "./loops.ts";
 import { blockSteps, fewRows, multiplyBlock, multiplyPairs } from "./matmul_block.ts";
 import { ceilDivision, remainders, type Size, type SizeHint, sizeValue, smaller, wordsAfter } from "./size.ts";
 import {
+  leastColumnsOfSpread,
+  mostRowsOfSpread,
   multiplySpread,
   type PairedPanels,
   panelsOfSpread,
@@ -57,16 +59,28 @@ export interface MatmulOptions {
   readonly integers?: NonNullable<TileShape["integers"]>;
 }
 
-/** Rows that a grid item computes at most, so that its part of A stays in the second-level cache. */
-const BLOCK_ROWS = 64;
-/** More where a panel is widened for every item. */
+/** Rows that a grid item computes: few are many items, many read B less often. */
+const BLOCK_ROWS = { least: 64, most: 192 };
+/** Rows where a panel is widened for every item. */
 const HALF_BLOCK_ROWS = 128;
+/** Items across N that threads need to share the work of one block of rows. */
+const ITEMS_ACROSS = 16;
 
-type Blocking = Pick<MatmulOptions, "rows" | "columns" | "half" | "aBytes" | "spread" | "mHint"> &
-  Partial<Pick<MatmulOptions, "n" | "k">>;
+type Blocking = Pick<MatmulOptions, "rows" | "columns" | "half" | "aBytes" | "integers" | "spread" | "mHint" | "n" | "k">;
 
-const blockRows = ({ rows, half }: Blocking): number =>
-  Math.ceil((half === undefined ? BLOCK_ROWS : HALF_BLOCK_ROWS) / rows) * rows;
+/**
+ * Rows of a block. All of B passes through the caches once for each block, which costs a tenth where it is larger than the
+ * second level; a block's part of A is read in order and may be larger.
+ */
+function blockRows({ rows, columns, half, aBytes, integers, spread, n, k }: Blocking): number {
+  const wholeTiles = (most: number): number => Math.ceil(most / rows) * rows;
+  const { least, most } = BLOCK_ROWS;
+  if (half !== undefined) return wholeTiles(HALF_BLOCK_ROWS);
+  if (aBytes === true || integers !== undefined || n === "argument" || k === "argument") return wholeTiles(least);
+  const across = Math.floor(n / (spread === true ? leastColumnsOfSpread(columns) : columns));
+  const shared = Math.floor((most * Math.min(across, ITEMS_ACROSS)) / ITEMS_ACROSS);
+  return wholeTiles(Math.max(least, spread === true ? Math.min(shared, mostRowsOfSpread(columns, k)) : shared));
+}
 
 /** Bytes of a block's sums, of one panel. */
 function sumsBytes(options: Blocking): number {
@@ -77,7 +91,7 @@ function sumsBytes(options: Blocking): number {
 
 /** Panels of B that a grid item multiplies. */
 function itemPanels(options: Blocking): number {
-  const { columns, aBytes, spread, n = "argument", k = "argument", mHint = {} } = options;
+  const { columns, aBytes, spread, n, k, mHint = {} } = options;
   if (aBytes === true) return panelsAtOnce(columns);
   const rows = blockRows(options);
   const blocks = Math.ceil((mHint.exact ?? 1) / rows);
@@ -104,7 +118,7 @@ export function matmulItem(m: number, n: number, options: Blocking): (element: n
 }
 
 /** Bytes of private scratch: sums and, for a widened block of K, a panel with a vector that completes its last pair. */
-export function matmulScratch(options: Blocking & Pick<MatmulOptions, "k">): number {
+export function matmulScratch(options: Blocking): number {
   const { columns, half, aBytes, spread } = options;
   if (spread === true) {
     const widened = half === undefined ? 0 : widenedBytes(options, constantK(options));

@@ -22,8 +22,8 @@ const MOST_COLUMNS = 256;
 /** Items of a product for threads to share, where panels suffice. */
 const ITEMS = 16;
 
-/** Most operations of an item: some milliseconds on slow machines. */
-const ITEM_FLOPS = 5e7;
+/** Most operations of an item: some milliseconds on slow machines. Items of the least columns may have more rows. */
+const ITEM_FLOPS = { usual: 5e7, leastColumns: 1.2e8 };
 
 /** Steps of K that are spread at once. */
 const spreadSteps = ({ rows }: Pick<TileShape, "rows">): number => Math.floor(SPREAD_BYTES / (16 * rows));
@@ -39,12 +39,19 @@ export interface SpreadSizes {
   readonly blocks: number;
 }
 
+/** Columns of a grid item at least, in whole panels. */
+export const leastColumnsOfSpread = (columns: number): number => Math.ceil(LEAST_COLUMNS / columns) * columns;
+
+/** Rows of a block at most. */
+export const mostRowsOfSpread = (columns: number, k: number): number =>
+  Math.floor(ITEM_FLOPS.leastColumns / (2 * k * leastColumnsOfSpread(columns)));
+
 /** Panels of a grid item. */
 export function panelsOfSpread({ columns, n, k, blockRows, blocks }: SpreadSizes): number {
-  const least = Math.ceil(LEAST_COLUMNS / columns);
+  const least = leastColumnsOfSpread(columns) / columns;
   if (n === "argument" || k === "argument") return least;
   const panels = Math.ceil(n / columns);
-  const most = Math.min(MOST_COLUMNS / columns, ITEM_FLOPS / (2 * k * blockRows * columns), (panels * blocks) / ITEMS);
+  const most = Math.min(MOST_COLUMNS / columns, ITEM_FLOPS.usual / (2 * k * blockRows * columns), (panels * blocks) / ITEMS);
   const groups = Math.ceil(panels / Math.max(least, Math.floor(most)));
   return Math.ceil(panels / groups);
 }
