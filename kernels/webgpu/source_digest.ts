@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "fe0245811c1bc47976e8588db37d2c9cc1c52304c9f6bcc6b1c260950c31c141";
+export const SOURCE_DIGEST: string = "cf1589a6e71e2be52fef02becd42ac275aac2158373c5be9a6346ed0845342db";

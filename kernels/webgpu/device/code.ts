@@ -60,7 +60,10 @@ export function usualSharing(code: GpuHeader): Sharing {
 export const windowWords = (code: GpuHeader): number => code.args.length + 3;
 
 /** Which bindings there are, by buffer, and whether they are written. */
-export function bindingsOf(code: GpuHeader, { sharing, pieces }: Seen): readonly { buffer: number; written: boolean }[] {
+export function bindingsOf(
+  code: GpuHeader,
+  { sharing, pieces }: Seen,
+): readonly { buffer: number; written: boolean }[] {
   const pointers = pointersOf(code);
   return Array.from({ length: Math.max(-1, ...sharing) + 1 }, (_, buffer) => {
     const written = pointers.some((at, i) => sharing[i] === buffer && code.args[at] === "write");

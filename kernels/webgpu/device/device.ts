@@ -1,6 +1,5 @@
 /** The WebGPU device: a program is one pass of dispatches, submitted with the copy that reads its results back. */
 import type {
-  Address,
   BoundProgram,
   Capabilities,
   Device,
@@ -15,7 +14,7 @@ import { type Bindings, createBindings } from "./bindings.ts";
 import { BufferPool } from "./buffer_pool.ts";
 import { type BytePatcher, createBytePatcher } from "./byte_patch.ts";
 import { webgpuCapabilities } from "./capabilities.ts";
-import { pointersOf, type Sharing } from "./code.ts";
+import { type Dispatch, dispatchesOf, wordsOf } from "./dispatches.ts";
 import { Ledger } from "./ledger.ts";
 import { PassClock } from "./pass_clock.ts";
 import { eachPart, pieceBytesOf } from "./pieces.ts";
@@ -24,7 +23,6 @@ import { ReadBack } from "./read_back.ts";
 import { Stops } from "./stops.ts";
 import { Uploads } from "./uploads.ts";
 import { USAGE } from "./usage.ts";
-import { type Dealt, deal } from "./windows.ts";
 import { type PlacedWords, WORDS_STRIDE, WordsHeap } from "./words_heap.ts";
 
 const MOST_ACROSS = 65535;
@@ -48,30 +46,6 @@ interface Program extends BoundProgram {
   /** The next run, recorded while the device computes one. */
   recorded: GPUCommandBuffer | undefined;
 }
-
-const isAddress = (arg: Address | number): arg is Address => typeof arg === "object";
-
-/** A dispatch of a launch before its words have a place. */
-interface Part {
-  readonly launch: Launch;
-  readonly dealt: Dealt;
-  readonly buffers: readonly GPUBuffer[];
-}
-
-/** Sizes, offsets and the grid of dispatches, each at its stride. */
-function wordsOf(parts: readonly Part[], slotOf: (launch: Launch) => number): Uint32Array<ArrayBuffer> {
-  const words = new Uint32Array((WORDS_STRIDE / 4) * Math.max(1, parts.length));
-  for (const [i, { launch, dealt }] of parts.entries()) {
-    const { args, kernel } = launch;
-    if (args.length + 3 + dealt.words.length > WORDS_STRIDE / 4) internal(`${kernel} takes ${args.length} arguments`);
-    const own = words.subarray((i * WORDS_STRIDE) / 4);
-    own.set([...argumentWords(args), dealt.first, dealt.end, slotOf(launch), ...dealt.words]);
-  }
-  return words;
-}
-
-const argumentWords = (args: Launch["args"]): readonly number[] =>
-  args.map((arg) => (isAddress(arg) ? arg.offset : arg));
 
 export class WebGpuDevice implements Device {
   readonly kind: string = "webgpu";
@@ -196,7 +170,9 @@ export class WebGpuDevice implements Device {
   }
 
   #writePiece(gpu: GPUBuffer, offset: number, data: Uint8Array): void {
-    const whole = offset % 4 === 0 ? data.length - (data.length % 4) : 0;
+    // Words in the middle are copied, bytes at the ends are put into theirs.
+    const head = Math.min(data.length, (4 - (offset % 4)) % 4);
+    const whole = data.length - head - ((data.length - head) % 4);
     const end = offset + data.length;
     const overlaps = this.#pendingPatches.some((p) => p.gpu === gpu && p.first < end && offset < p.end);
     // What was recorded reads what was there before, and writes before this.
@@ -206,11 +182,16 @@ export class WebGpuDevice implements Device {
       this.#pendingPatches.push({ gpu, first: offset, end });
       return;
     }
-    if (whole > 0) this.#gpu.queue.writeBuffer(gpu, offset, data as Uint8Array<ArrayBuffer>, 0, whole);
-    if (whole === data.length) return;
-    const first = offset + whole;
-    this.#patcher.encode(this.#encoder(), gpu, first, data.subarray(whole));
-    this.#pendingPatches.push({ gpu, first: first - (first % 4), end: Math.ceil(end / 4) * 4 });
+    if (whole > 0) this.#gpu.queue.writeBuffer(gpu, offset + head, data as Uint8Array<ArrayBuffer>, head, whole);
+    for (const [from, to] of [
+      [0, head],
+      [head + whole, data.length],
+    ]) {
+      if (from === to) continue;
+      const first = offset + from;
+      this.#patcher.encode(this.#encoder(), gpu, first, data.subarray(from, to));
+      this.#pendingPatches.push({ gpu, first: first - (first % 4), end: Math.ceil((offset + to) / 4) * 4 });
+    }
   }
 
   async read(buffer: DeviceBuffer, offset: number, into: Uint8Array): Promise<void> {
@@ -233,7 +214,14 @@ export class WebGpuDevice implements Device {
 
   bind(launches: readonly Launch[]): BoundProgram {
     this.#check();
-    const parts = launches.flatMap((launch) => (launch.grid > (launch.first ?? 0) ? this.#partsOf(launch) : []));
+    const parts = launches.flatMap((launch) =>
+      dispatchesOf(launch, {
+        code: this.#pipelines.code(launch.code),
+        piecesOf: (buffer) => this.#of(buffer),
+        pieceBytes: this.#pieceBytes,
+        mostBuffers: this.#gpu.limits.maxStorageBuffersPerShaderStage,
+      }),
+    );
     const words = this.#words.place(wordsOf(parts, (launch) => this.#slotOf(launch)));
     const commands = parts.map((part, i): Command => {
       const count = part.dealt.end - part.dealt.first;
@@ -261,32 +249,11 @@ export class WebGpuDevice implements Device {
     return this.#pipelines.code(code).sandbox === true ? this.#stops.slotOf(kernel) : 0;
   }
 
-  /** The dispatches of a launch: one, but for large memory. */
-  #partsOf(launch: Launch): readonly Part[] {
-    const { code, args, kernel, first = 0, grid } = launch;
-    const blob = this.#pipelines.code(code);
-    if (blob.args.length !== args.length)
-      internal(`${kernel} takes ${blob.args.length} arguments, found ${args.length}`);
-    const used: DeviceBuffer[] = [];
-    const sharing: Sharing = pointersOf(blob).map((at) => {
-      const { buffer } = args[at] as Address;
-      const known = used.indexOf(buffer);
-      return known >= 0 ? known : used.push(buffer) - 1;
-    });
-    const pieces = used.map((buffer) => this.#of(buffer));
-    const dealt = deal({
-      ...{ code: blob, kernel, args: argumentWords(args), first, end: grid, sharing },
-      buffers: used.map(({ bytes }, i) => ({ bytes, pieces: pieces[i].length })),
-      pieceBytes: this.#pieceBytes,
-      mostBuffers: this.#gpu.limits.maxStorageBuffersPerShaderStage,
-    });
-    return dealt.map((own) => ({
-      ...{ launch, dealt: own },
-      buffers: own.stretches.flatMap((stretch, i) => pieces[i].slice(stretch.first, stretch.first + stretch.count)),
-    }));
-  }
-
-  #commandOf({ launch: { code }, dealt: { seen }, buffers }: Part): Pick<Command, "pipeline" | "group" | "isForeign"> {
+  #commandOf({
+    launch: { code },
+    dealt: { seen },
+    buffers,
+  }: Dispatch): Pick<Command, "pipeline" | "group" | "isForeign"> {
     const isForeign = this.#pipelines.code(code).sandbox === true;
     return {
       pipeline: this.#pipelines.get(code, seen),
