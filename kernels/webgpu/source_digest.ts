@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "cf1589a6e71e2be52fef02becd42ac275aac2158373c5be9a6346ed0845342db";
+export const SOURCE_DIGEST: string = "c3c22c3c42c1b54886de96468f12f62ae2255f57256ef2ad5cca22ec9692dcfa";

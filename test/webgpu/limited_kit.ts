@@ -16,29 +16,30 @@ export interface SmallLimits {
 const STORAGE = 128;
 
 function limit(device: GPUDevice, { bytes, buffers }: SmallLimits): GPUDevice {
-  const limits = {
-    maxBufferSize: bytes,
-    maxStorageBufferBindingSize: bytes,
-    maxStorageBuffersPerShaderStage: buffers,
-  };
-  const { createBindGroup, createBuffer } = device;
-  return Object.defineProperties(device, {
-    limits: { value: limits },
-    createBuffer: {
-      value: (descriptor: GPUBufferDescriptor) => {
-        if ((descriptor.usage & STORAGE) !== 0 && descriptor.size > bytes)
-          throw new Error(`a buffer of ${descriptor.size} bytes was made, with at most ${bytes}`);
-        return createBuffer.call(device, descriptor);
-      },
+  const own: Readonly<Record<PropertyKey, unknown>> = {
+    limits: {
+      maxBufferSize: bytes,
+      maxStorageBufferBindingSize: bytes,
+      maxStorageBuffersPerShaderStage: buffers,
     },
-    createBindGroup: {
-      value: (descriptor: GPUBindGroupDescriptor) => {
-        const bound = [...descriptor.entries].map(({ resource }) => (resource as GPUBufferBinding).buffer);
-        const stored = bound.filter(({ usage }) => (usage & STORAGE) !== 0);
-        if (stored.length > buffers)
-          throw new Error(`a group has ${stored.length} storage buffers, with at most ${buffers}`);
-        return createBindGroup.call(device, descriptor);
-      },
+    createBuffer: (descriptor: GPUBufferDescriptor) => {
+      if ((descriptor.usage & STORAGE) !== 0 && descriptor.size > bytes)
+        throw new Error(`a buffer of ${descriptor.size} bytes was made, with at most ${bytes}`);
+      return device.createBuffer(descriptor);
+    },
+    createBindGroup: (descriptor: GPUBindGroupDescriptor) => {
+      const bound = [...descriptor.entries].map(({ resource }) => (resource as GPUBufferBinding).buffer);
+      const stored = bound.filter(({ usage }) => (usage & STORAGE) !== 0).length;
+      if (stored > buffers) throw new Error(`a group has ${stored} storage buffers, with at most ${buffers}`);
+      return device.createBindGroup(descriptor);
+    },
+  };
+  // Bindings look at the limits of their own object.
+  return new Proxy(device, {
+    get: (target, key) => {
+      if (Object.hasOwn(own, key)) return own[key];
+      const value = Reflect.get(target, key, target) as unknown;
+      return typeof value === "function" ? value.bind(target) : value;
     },
   });
 }

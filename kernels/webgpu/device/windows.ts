@@ -138,6 +138,6 @@ function refuse({ kernel, buffers, pieceBytes, mostBuffers }: Dealing, problem: 
   const largest = Math.max(...buffers.map(({ bytes }) => bytes));
   throw new FoveaError(
     "out_of_memory",
-    `The device "webgpu" cannot run the kernel ${kernel} on memory of ${bytesText(largest)}: ${problem} of ${bytesText(pieceBytes)}, the most that a shader sees of one buffer here, and this adapter grants a shader ${mostBuffers} buffers. Use an adapter with larger limits, or \`dtype: "f16"\`, which halves the weights of products.`,
+    `The device "webgpu" cannot run the kernel ${kernel} on memory of ${bytesText(largest)}: ${problem} of ${bytesText(pieceBytes)}, the most that a shader sees of one buffer here, and this adapter grants a shader ${mostBuffers} buffers. Use an adapter with larger limits, encode less at once, or use \`dtype: "f16"\`, which halves the weights of products.`,
   );
 }
