@@ -25,6 +25,40 @@ export interface GpuHeader {
    * words, and `fovea_slot()`, the one where this kernel leaves why it was stopped: a position in {@link STOPS}.
    */
   readonly sandbox?: true;
+  /** How a launch may be dealt out where a shader cannot see all pieces of a large weight at once. */
+  readonly windows?: LineWindows | ReadWindows;
+}
+
+/**
+ * Items lie in lines, such as the panels of a product's columns: those at one place of their line read one stretch of a weight.
+ * A launch may be several, each over some places of all lines. Numbers are positions in `args` unless said otherwise.
+ */
+export interface LineWindows {
+  /** The word that is the units of a line, such as columns. */
+  readonly units: number;
+  /** Units of an item; not a position. */
+  readonly each: number;
+  readonly spans: readonly LineSpan[];
+}
+
+/** Of a pointer's memory, unit `u` sees what begins `u * step * bytes` behind the pointer, and as many bytes. */
+export interface LineSpan {
+  readonly pointer: number;
+  /** The word that is the elements of a unit; one where absent. */
+  readonly step?: number;
+  /** Bytes of an element; not a position. */
+  readonly bytes: number;
+  /** A word that must be 0: elements from batch to batch. */
+  readonly batch?: number;
+}
+
+/**
+ * An invocation reads one entry of a pointer's memory and then writes one: a launch may be several over all items, each with some
+ * pieces, in which what reads others writes nothing.
+ */
+export interface ReadWindows {
+  /** Position of the pointer in `args`. */
+  readonly read: number;
 }
 
 /** Why code from anyone was stopped, as the end of a sentence; 0 for what was not. */

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "35591f8a2b8416237d2011d04c6b84970eb6ab846008bb31053bf18a95b4e27c";
+export const SOURCE_DIGEST: string = "329e77ee02f2b9b6548f17bf3249b359eed7969b03da872d2019dd6b5d7f5042";

@@ -190,7 +190,7 @@ function allocateFor(device: Device, { bytes, sources }: WeightUse, instance: st
   } catch (error) {
     if (!(error instanceof FoveaError) || instance === undefined || sources.length === 0) throw error;
     const tensors = sources.map(({ name, shape }) => `"${tensorName(instance, name)}" [${shape.join(", ")}]`);
-    throw error.adding(`It was for the weight ${tensors.join(" with ")}, which lies in one buffer.`);
+    throw error.adding(`It was for the weight ${tensors.join(" with ")}.`);
   }
 }
 

@@ -1,10 +1,10 @@
 /** Bind groups by code and buffers, made once. */
-import type { Sharing } from "./code.ts";
+import { type Seen, seenKey } from "./code.ts";
 import type { Pipelines } from "./pipelines.ts";
 
 export interface Bindings {
   /** The group of a kernel's buffers. */
-  groupFor(code: string, sharing: Sharing, buffers: readonly GPUBuffer[]): GPUBindGroup;
+  groupFor(code: string, seen: Seen, buffers: readonly GPUBuffer[]): GPUBindGroup;
   /** Drops what refers to a buffer. */
   forget(buffer: GPUBuffer): void;
   clear(): void;
@@ -24,13 +24,13 @@ export function createBindings(device: GPUDevice, pipelines: Pipelines): Binding
     return id;
   };
   return {
-    groupFor: (code, sharing, buffers) => {
-      const key = `${code}/${sharing.join()} ${buffers.map(idOf).join()}`;
+    groupFor: (code, seen, buffers) => {
+      const key = `${code}/${seenKey(seen)} ${buffers.map(idOf).join()}`;
       const found = known.get(key);
       if (found !== undefined) return found;
       made++;
       const group = device.createBindGroup({
-        layout: pipelines.layoutOf(code, sharing),
+        layout: pipelines.layoutOf(code, seen),
         entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })),
       });
       known.set(key, group);

@@ -1,6 +1,5 @@
 /** The WebGPU device: a program is one pass of dispatches, submitted with the copy that reads its results back. */
 import type {
-  Address,
   BoundProgram,
   Capabilities,
   Device,
@@ -15,9 +14,10 @@ import { type Bindings, createBindings } from "./bindings.ts";
 import { BufferPool } from "./buffer_pool.ts";
 import { type BytePatcher, createBytePatcher } from "./byte_patch.ts";
 import { webgpuCapabilities } from "./capabilities.ts";
-import { pointersOf, type Sharing } from "./code.ts";
-import { Ledger, largestBuffer } from "./ledger.ts";
+import { type Dispatch, dispatchesOf, wordsOf } from "./dispatches.ts";
+import { Ledger } from "./ledger.ts";
 import { PassClock } from "./pass_clock.ts";
+import { eachPart, pieceBytesOf } from "./pieces.ts";
 import { createPipelines, type Pipelines } from "./pipelines.ts";
 import { ReadBack } from "./read_back.ts";
 import { Stops } from "./stops.ts";
@@ -47,23 +47,6 @@ interface Program extends BoundProgram {
   recorded: GPUCommandBuffer | undefined;
 }
 
-const isAddress = (arg: Address | number): arg is Address => typeof arg === "object";
-
-/** Sizes, offsets and the grid of launches, each at its stride. */
-function wordsOf(launches: readonly Launch[], slotOf: (launch: Launch) => number): Uint32Array<ArrayBuffer> {
-  const words = new Uint32Array((WORDS_STRIDE / 4) * Math.max(1, launches.length));
-  for (const [i, launch] of launches.entries()) {
-    const { args, first = 0, grid, kernel } = launch;
-    if (args.length + 3 > WORDS_STRIDE / 4) internal(`${kernel} takes ${args.length} arguments`);
-    const own = words.subarray((i * WORDS_STRIDE) / 4);
-    for (const [at, arg] of args.entries()) own[at] = isAddress(arg) ? arg.offset : arg;
-    own[args.length] = first;
-    own[args.length + 1] = grid;
-    own[args.length + 2] = slotOf(launch);
-  }
-  return words;
-}
-
 export class WebGpuDevice implements Device {
   readonly kind: string = "webgpu";
   readonly target: string;
@@ -72,7 +55,9 @@ export class WebGpuDevice implements Device {
   readonly #opened: OpenedGpu;
   readonly #gpu: GPUDevice;
   readonly #ledger: Ledger;
-  readonly #buffers: Map<DeviceBuffer, GPUBuffer> = new Map();
+  /** Each in pieces, where it is larger than what a shader sees of one. */
+  readonly #buffers: Map<DeviceBuffer, readonly GPUBuffer[]> = new Map();
+  readonly #pieceBytes: number;
   readonly #pool: BufferPool;
   readonly #pipelines: Pipelines;
   readonly #bindings: Bindings;
@@ -102,12 +87,13 @@ export class WebGpuDevice implements Device {
     this.#gpu = gpu;
     this.target = target;
     this.capabilities = { ...webgpuCapabilities(target), ...capabilities };
-    const most = largestBuffer(gpu);
-    this.#ledger = new Ledger(budget, most);
-    this.#pipelines = createPipelines(gpu);
+    this.#pieceBytes = pieceBytesOf(gpu);
+    this.#ledger = new Ledger(budget);
+    this.#pipelines = createPipelines(gpu, this.#pieceBytes);
     this.#bindings = createBindings(gpu, this.#pipelines);
     this.#words = new WordsHeap(gpu, this.#pipelines.uniforms);
     const usage = USAGE.storage | USAGE.copySource | USAGE.copyTarget;
+    const most = this.#pieceBytes;
     this.#pool = new BufferPool({ device: gpu, usage, most, onDestroy: (buffer) => this.#bindings.forget(buffer) });
     this.#patcher = createBytePatcher(gpu);
     this.#clock = new PassClock(gpu);
@@ -115,7 +101,7 @@ export class WebGpuDevice implements Device {
     this.#uploads = new Uploads(gpu);
     this.#reads = new ReadBack({
       device: gpu,
-      most,
+      most: gpu.limits.maxBufferSize,
       encoder: () => this.#encoder(),
       times: (encoder) => this.#clock.take(encoder),
       stops: () => this.#stops.take(),
@@ -155,7 +141,10 @@ export class WebGpuDevice implements Device {
     this.#ledger.take(bytes);
     const buffer: DeviceBuffer = Object.freeze({ bytes, address: 0 });
     this.#gpu.pushErrorScope("out-of-memory");
-    this.#buffers.set(buffer, this.#pool.take(bytes));
+    const pieces: GPUBuffer[] = [];
+    eachPart(this.#pieceBytes, 0, bytes, (_, __, from, end) => pieces.push(this.#pool.take(end - from)));
+    // A buffer of nothing may be bound as well.
+    this.#buffers.set(buffer, pieces.length === 0 ? [this.#pool.take(0)] : pieces);
     this.#judge(
       (message) => new FoveaError("out_of_memory", `The adapter has no room for ${bytes} bytes more: ${message}`),
     );
@@ -164,18 +153,26 @@ export class WebGpuDevice implements Device {
 
   release(buffer: DeviceBuffer): void {
     if (this.#failure?.code === "device_closed") return;
-    const gpu = this.#of(buffer);
+    const pieces = this.#of(buffer);
     // What was recorded may still use it.
     this.#submit();
     this.#buffers.delete(buffer);
     this.#ledger.give(buffer.bytes);
-    this.#pool.give(gpu);
+    for (const piece of pieces) this.#pool.give(piece);
   }
 
   write(buffer: DeviceBuffer, offset: number, data: Uint8Array): void {
     this.#check();
-    const gpu = this.#of(buffer);
-    const whole = offset % 4 === 0 ? data.length - (data.length % 4) : 0;
+    const pieces = this.#of(buffer);
+    eachPart(this.#pieceBytes, offset, data.length, (piece, at, from, end) =>
+      this.#writePiece(pieces[piece], at, data.subarray(from, end)),
+    );
+  }
+
+  #writePiece(gpu: GPUBuffer, offset: number, data: Uint8Array): void {
+    // Words in the middle are copied, bytes at the ends are put into theirs.
+    const head = Math.min(data.length, (4 - (offset % 4)) % 4);
+    const whole = data.length - head - ((data.length - head) % 4);
     const end = offset + data.length;
     const overlaps = this.#pendingPatches.some((p) => p.gpu === gpu && p.first < end && offset < p.end);
     // What was recorded reads what was there before, and writes before this.
@@ -185,17 +182,27 @@ export class WebGpuDevice implements Device {
       this.#pendingPatches.push({ gpu, first: offset, end });
       return;
     }
-    if (whole > 0) this.#gpu.queue.writeBuffer(gpu, offset, data as Uint8Array<ArrayBuffer>, 0, whole);
-    if (whole === data.length) return;
-    const first = offset + whole;
-    this.#patcher.encode(this.#encoder(), gpu, first, data.subarray(whole));
-    this.#pendingPatches.push({ gpu, first: first - (first % 4), end: Math.ceil(end / 4) * 4 });
+    if (whole > 0) this.#gpu.queue.writeBuffer(gpu, offset + head, data as Uint8Array<ArrayBuffer>, head, whole);
+    for (const [from, to] of [
+      [0, head],
+      [head + whole, data.length],
+    ]) {
+      if (from === to) continue;
+      const first = offset + from;
+      this.#patcher.encode(this.#encoder(), gpu, first, data.subarray(from, to));
+      this.#pendingPatches.push({ gpu, first: first - (first % 4), end: Math.ceil((offset + to) / 4) * 4 });
+    }
   }
 
   async read(buffer: DeviceBuffer, offset: number, into: Uint8Array): Promise<void> {
     this.#check();
     try {
-      await this.#reads.read(this.#of(buffer), offset, into);
+      const pieces = this.#of(buffer);
+      const parts: Promise<void>[] = [];
+      eachPart(this.#pieceBytes, offset, into.length, (piece, at, from, end) =>
+        parts.push(this.#reads.read(pieces[piece], at, into.subarray(from, end))),
+      );
+      await Promise.all(parts);
     } catch (error) {
       // Where the device is lost or closed, that is why the read failed; some adapters tell a turn later.
       await new Promise((resolve) => setTimeout(resolve, 0));
@@ -207,13 +214,20 @@ export class WebGpuDevice implements Device {
 
   bind(launches: readonly Launch[]): BoundProgram {
     this.#check();
-    const commands = launches.flatMap((launch, i): readonly Command[] => {
-      const count = launch.grid - (launch.first ?? 0);
-      if (count <= 0) return [];
+    const parts = launches.flatMap((launch) =>
+      dispatchesOf(launch, {
+        code: this.#pipelines.code(launch.code),
+        piecesOf: (buffer) => this.#of(buffer),
+        pieceBytes: this.#pieceBytes,
+        mostBuffers: this.#gpu.limits.maxStorageBuffersPerShaderStage,
+      }),
+    );
+    const words = this.#words.place(wordsOf(parts, (launch) => this.#slotOf(launch)));
+    const commands = parts.map((part, i): Command => {
+      const count = part.dealt.end - part.dealt.first;
       const across = Math.min(count, MOST_ACROSS);
-      return [{ ...this.#bindOne(launch), place: i * WORDS_STRIDE, across, down: Math.ceil(count / across) }];
+      return { ...this.#commandOf(part), place: i * WORDS_STRIDE, across, down: Math.ceil(count / across) };
     });
-    const words = this.#words.place(wordsOf(launches, (launch) => this.#slotOf(launch)));
     const program: Program = {
       launches: launches.length,
       commands,
@@ -235,20 +249,15 @@ export class WebGpuDevice implements Device {
     return this.#pipelines.code(code).sandbox === true ? this.#stops.slotOf(kernel) : 0;
   }
 
-  #bindOne({ code, args, kernel }: Launch): Pick<Command, "pipeline" | "group" | "isForeign"> {
-    const blob = this.#pipelines.code(code);
-    if (blob.args.length !== args.length)
-      internal(`${kernel} takes ${blob.args.length} arguments, found ${args.length}`);
-    const buffers: GPUBuffer[] = [];
-    const sharing: Sharing = pointersOf(blob).map((at) => {
-      const buffer = this.#of((args[at] as Address).buffer);
-      const known = buffers.indexOf(buffer);
-      return known >= 0 ? known : buffers.push(buffer) - 1;
-    });
-    const isForeign = blob.sandbox === true;
+  #commandOf({
+    launch: { code },
+    dealt: { seen },
+    buffers,
+  }: Dispatch): Pick<Command, "pipeline" | "group" | "isForeign"> {
+    const isForeign = this.#pipelines.code(code).sandbox === true;
     return {
-      pipeline: this.#pipelines.get(code, sharing),
-      group: this.#bindings.groupFor(code, sharing, isForeign ? [...buffers, this.#stops.buffer] : buffers),
+      pipeline: this.#pipelines.get(code, seen),
+      group: this.#bindings.groupFor(code, seen, isForeign ? [...buffers, this.#stops.buffer] : buffers),
       isForeign,
     };
   }
@@ -323,7 +332,7 @@ export class WebGpuDevice implements Device {
   async close(): Promise<void> {
     if (this.#failure?.code === "device_closed") return;
     this.#failure = new FoveaError("device_closed", 'The device "webgpu" is closed; open it again to run on it.');
-    for (const gpu of this.#buffers.values()) this.#pool.destroy(gpu);
+    for (const pieces of this.#buffers.values()) for (const piece of pieces) this.#pool.destroy(piece);
     this.#buffers.clear();
     this.#pool.clear();
     this.#reads.clear();
@@ -335,7 +344,7 @@ export class WebGpuDevice implements Device {
     this.#opened.gpu.destroy();
   }
 
-  #of(buffer: DeviceBuffer): GPUBuffer {
+  #of(buffer: DeviceBuffer): readonly GPUBuffer[] {
     return this.#buffers.get(buffer) ?? internal("a buffer is used that this device does not hold");
   }
 

@@ -3,7 +3,6 @@ import type { BoundProgram, DeviceBuffer, DeviceTime, Launch } from "../../../ru
 import { FoveaError, internal, KernelError } from "../../../runtime/core/diagnostics.ts";
 import { openGpuDevice } from "./adapter.ts";
 import { WebGpuDevice } from "./device.ts";
-import { largestBuffer } from "./ledger.ts";
 import type {
   AnswerMessage,
   FromWorker,
@@ -130,7 +129,7 @@ export async function start(port: WorkerPort): Promise<void> {
       post({ type: "absent", reason: opened.unavailable });
       return undefined;
     }
-    post({ type: "opened", largest: largestBuffer(opened.gpu), capabilities: opened.capabilities });
+    post({ type: "opened", capabilities: opened.capabilities });
     return new Served(new WebGpuDevice(opened, target, Number.MAX_SAFE_INTEGER));
   })();
 }

@@ -1,24 +1,23 @@
-/** Bytes of a device that are in use, against its budget and the largest buffer of its adapter. */
+/** Bytes of a device that are in use, against its budget and what indices reach. */
 import { bytesText, FoveaError } from "../../../runtime/core/diagnostics.ts";
+import { MOST_BYTES } from "./pieces.ts";
 
 export class Ledger {
   readonly limitBytes: number;
-  readonly #largest: number;
   bytesInUse = 0;
   peakBytes = 0;
 
-  constructor(budget: number, largest: number) {
+  constructor(budget: number) {
     this.limitBytes = budget;
-    this.#largest = largest;
   }
 
   /** @throws FoveaError `out_of_memory` */
   take(bytes: number): void {
     const left = this.limitBytes - this.bytesInUse;
-    if (bytes > left || bytes > this.#largest) {
+    if (bytes > left || bytes > MOST_BYTES) {
       const why =
-        bytes > this.#largest
-          ? `one buffer of this adapter holds ${bytesText(this.#largest)}`
+        bytes > MOST_BYTES
+          ? `indices of shaders reach ${bytesText(MOST_BYTES)} of one weight`
           : `${bytesText(left)} of ${bytesText(this.limitBytes)} are left`;
       throw new FoveaError("out_of_memory", `The device "webgpu" has no room for ${bytesText(bytes)}: ${why}.`);
     }
@@ -30,7 +29,3 @@ export class Ledger {
     this.bytesInUse -= bytes;
   }
 }
-
-/** The largest buffer that kernels of a device can see whole. */
-export const largestBuffer = ({ limits }: GPUDevice): number =>
-  Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);

@@ -1,15 +1,15 @@
-/** Pipelines by blob and sharing of buffers. Those of usual programs are made at load, all at once; others at their first use. */
+/** Pipelines by blob and how it sees buffers. Those of usual programs are made at load, all at once; others at their first use. */
 import { FoveaError, internal, KernelError } from "../../../runtime/core/diagnostics.ts";
-import { decodeCode, type GpuCode, moduleFor, pointersOf, type Sharing, usualSharing } from "./code.ts";
+import { bindingsOf, decodeCode, type GpuCode, moduleFor, type Seen, seenKey, usualSharing } from "./code.ts";
 
 export interface Pipelines {
   /** Compiles blobs that are new, and counts them. @throws FoveaError `invalid_code` with the compiler's message */
   load(code: ReadonlyMap<string, Uint8Array>): Promise<number>;
   has(digest: string): boolean;
   code(digest: string): GpuCode;
-  get(digest: string, sharing: Sharing): GPUComputePipeline;
+  get(digest: string, seen: Seen): GPUComputePipeline;
   readonly uniforms: GPUBindGroupLayout;
-  layoutOf(digest: string, sharing: Sharing): GPUBindGroupLayout;
+  layoutOf(digest: string, seen: Seen): GPUBindGroupLayout;
   /** Pipelines that were made so far. */
   readonly made: number;
 }
@@ -21,30 +21,32 @@ interface Variant {
 
 const COMPUTE = 4;
 
-export function createPipelines(device: GPUDevice): Pipelines {
+/** @param pieceBytes of memory in pieces */
+export function createPipelines(device: GPUDevice, pieceBytes: number): Pipelines {
   const codes = new Map<string, GpuCode>();
   const variants = new Map<string, Variant>();
   const uniforms = device.createBindGroupLayout({
     entries: [{ binding: 0, visibility: COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true } }],
   });
   let made = 0;
-  const keyOf = (digest: string, sharing: Sharing): string => `${digest} ${sharing.join()}`;
+  const keyOf = (digest: string, seen: Seen): string => `${digest} ${seenKey(seen)}`;
 
   const descriptorOf = (
     digest: string,
-    sharing: Sharing,
+    seen: Seen,
   ): { layout: GPUBindGroupLayout; descriptor: GPUComputePipelineDescriptor } => {
     const code = codes.get(digest) ?? internal(`code ${digest} is bound before it is loaded`);
-    const pointers = pointersOf(code);
     const label = `${code.name} ${digest}`;
-    const entries = Array.from({ length: Math.max(-1, ...sharing) + 1 }, (_, binding): GPUBindGroupLayoutEntry => {
-      const written = pointers.some((at, i) => sharing[i] === binding && code.args[at] === "write");
-      return { binding, visibility: COMPUTE, buffer: { type: written ? "storage" : "read-only-storage" } };
-    });
+    const entries = bindingsOf(code, seen).map(
+      ({ written }, binding): GPUBindGroupLayoutEntry => ({
+        ...{ binding, visibility: COMPUTE },
+        buffer: { type: written ? "storage" : "read-only-storage" },
+      }),
+    );
     if (code.sandbox === true)
       entries.push({ binding: entries.length, visibility: COMPUTE, buffer: { type: "storage" } });
     const layout = device.createBindGroupLayout({ entries });
-    const module = device.createShaderModule({ code: moduleFor(code, sharing), label });
+    const module = device.createShaderModule({ code: moduleFor(code, seen, pieceBytes), label });
     return {
       layout,
       descriptor: {
@@ -55,11 +57,11 @@ export function createPipelines(device: GPUDevice): Pipelines {
     };
   };
 
-  const variant = (digest: string, sharing: Sharing): Variant => {
-    const key = keyOf(digest, sharing);
+  const variant = (digest: string, seen: Seen): Variant => {
+    const key = keyOf(digest, seen);
     const known = variants.get(key);
     if (known !== undefined) return known;
-    const { layout, descriptor } = descriptorOf(digest, sharing);
+    const { layout, descriptor } = descriptorOf(digest, seen);
     const fresh = { layout, pipeline: device.createComputePipeline(descriptor) };
     made++;
     variants.set(key, fresh);
@@ -73,21 +75,21 @@ export function createPipelines(device: GPUDevice): Pipelines {
     uniforms,
     has: (digest) => codes.has(digest),
     code: (digest) => codes.get(digest) ?? internal(`code ${digest} is bound before it is loaded`),
-    get: (digest, sharing) => variant(digest, sharing).pipeline,
-    layoutOf: (digest, sharing) => variant(digest, sharing).layout,
+    get: (digest, seen) => variant(digest, seen).pipeline,
+    layoutOf: (digest, seen) => variant(digest, seen).layout,
     load: async (blobs) => {
       const fresh = [...blobs].filter(([digest]) => !codes.has(digest));
       for (const [digest, bytes] of fresh) codes.set(digest, decodeCode(digest, bytes));
       await Promise.all(
         fresh.map(async ([digest]) => {
-          const sharing = usualSharing(codes.get(digest) as GpuCode);
+          const seen = { sharing: usualSharing(codes.get(digest) as GpuCode) };
           device.pushErrorScope("validation");
-          const { layout, descriptor } = descriptorOf(digest, sharing);
+          const { layout, descriptor } = descriptorOf(digest, seen);
           const problem = device.popErrorScope();
           try {
             const pipeline = await device.createComputePipelineAsync(descriptor);
             made++;
-            variants.set(keyOf(digest, sharing), { pipeline, layout });
+            variants.set(keyOf(digest, seen), { pipeline, layout });
           } catch (cause) {
             codes.delete(digest);
             const [found] = ((await problem)?.message ?? String(cause)).split("\n");

@@ -49,8 +49,20 @@ export class ReadBack {
     return this.#pool.made;
   }
 
-  read(source: GPUBuffer, offset: number, into: Uint8Array): Promise<void> {
-    if (into.length === 0) return Promise.resolve();
+  async read(source: GPUBuffer, offset: number, into: Uint8Array): Promise<void> {
+    const most = this.#mostAtOnce;
+    const parts = Array.from({ length: Math.ceil(into.length / most) }, (_, i) =>
+      this.#readPart(source, offset + i * most, into.subarray(i * most, (i + 1) * most)),
+    );
+    await Promise.all(parts);
+  }
+
+  /** Bytes that come back at once; what travels along with them is small. */
+  get #mostAtOnce(): number {
+    return Math.floor(this.#options.most / 2);
+  }
+
+  #readPart(source: GPUBuffer, offset: number, into: Uint8Array): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ source, offset, into, resolve, reject });
       if (this.#waiting.length === 1) queueMicrotask(() => void this.#go(this.#waiting.splice(0)));
@@ -59,11 +71,27 @@ export class ReadBack {
 
   async #go(reads: readonly Read[]): Promise<void> {
     try {
-      await this.#copy(reads);
+      for (const some of this.#batches(reads)) await this.#copy(some);
       for (const { resolve } of reads) resolve();
     } catch (error) {
       for (const { reject } of reads) reject(error);
     }
+  }
+
+  /** Reads that fit a buffer together. */
+  #batches(reads: readonly Read[]): readonly (readonly Read[])[] {
+    const batches: Read[][] = [];
+    let room = 0;
+    for (const read of reads) {
+      const { length } = read.into;
+      if (length > room) {
+        batches.push([]);
+        room = this.#mostAtOnce;
+      }
+      batches[batches.length - 1].push(read);
+      room -= length;
+    }
+    return batches;
   }
 
   async #copy(reads: readonly Read[]): Promise<void> {

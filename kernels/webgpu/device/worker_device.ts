@@ -74,11 +74,11 @@ export class WorkerDevice implements Device {
   #modulesCompiled = 0;
   #failure: FoveaError | undefined;
 
-  private constructor(worker: WorkerHandle, target: string, budget: number, { largest, capabilities }: OpenedMessage) {
+  private constructor(worker: WorkerHandle, target: string, budget: number, { capabilities }: OpenedMessage) {
     this.#worker = worker;
     this.target = target;
     this.capabilities = { ...webgpuCapabilities(target), ...capabilities };
-    this.#ledger = new Ledger(budget, largest);
+    this.#ledger = new Ledger(budget);
     worker.onEnd((reason) =>
       this.#fail(
         new FoveaError(

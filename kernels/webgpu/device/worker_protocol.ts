@@ -56,8 +56,6 @@ export interface SentError {
 
 export interface OpenedMessage {
   readonly type: "opened";
-  /** Largest buffer, bytes. */
-  readonly largest: number;
   /** What the adapter adds to its target's capabilities. */
   readonly capabilities: Capabilities;
 }

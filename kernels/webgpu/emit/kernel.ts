@@ -1,6 +1,6 @@
 /** Building blocks of WGSL kernels: arguments by name, memory as f32 or as words. */
 import { internal } from "../../../runtime/core/diagnostics.ts";
-import { type ArgumentKind, type Element, encodeCode, wordName } from "../device/code.ts";
+import { type ArgumentKind, type Element, encodeCode, type GpuHeader, wordName } from "../device/code.ts";
 
 /** How a pointer's memory is used, and whether its numbers are f16: two of them are a word then. */
 export type Memory = Exclude<ArgumentKind, "word"> | `${Exclude<ArgumentKind, "word">}16`;
@@ -51,10 +51,23 @@ export interface KernelText {
   readonly write: (scope: KernelScope) => string;
   /** Extensions of WGSL that it needs. */
   readonly enables?: readonly string[];
+  /** How launches are dealt out over pieces of large weights, by names of arguments; f16 have two bytes. */
+  readonly windows?: NamedLines | { readonly read: string };
+}
+
+export interface NamedLines {
+  readonly units: string;
+  readonly each: number;
+  readonly spans: readonly {
+    readonly pointer: string;
+    readonly step?: string;
+    readonly batch?: string;
+    readonly bytes: number;
+  }[];
 }
 
 /** The code blob of a kernel. */
-export function gpuKernel({ name: kernel, args, workgroup, write, enables, ...text }: KernelText): Uint8Array {
+export function gpuKernel({ name: kernel, args, workgroup, write, enables, windows, ...text }: KernelText): Uint8Array {
   const isWords = text.element === "f32" && args.some(({ half }) => half === true);
   const element = isWords ? "u32" : text.element;
   const pointers = args.filter(({ kind }) => kind !== "word").map(({ name }) => name);
@@ -93,7 +106,27 @@ export function gpuKernel({ name: kernel, args, workgroup, write, enables, ...te
   };
   const wgsl = `${write(scope).trim()}\n`;
   const header = { name: kernel, args: args.map(({ kind }) => kind), element, workgroup };
-  return encodeCode({ ...header, ...(enables === undefined ? {} : { enables }), wgsl });
+  return encodeCode({
+    ...header,
+    ...(enables === undefined ? {} : { enables }),
+    ...(windows === undefined ? {} : { windows: placedWindows(windows, indexOf) }),
+    wgsl,
+  });
+}
+
+/** Windows by positions of arguments. */
+function placedWindows(
+  windows: NonNullable<KernelText["windows"]>,
+  indexOf: (name: string) => number,
+): NonNullable<GpuHeader["windows"]> {
+  if ("read" in windows) return { read: indexOf(windows.read) };
+  const spans = windows.spans.map(({ pointer: name, step, batch, bytes }) => ({
+    pointer: indexOf(name),
+    ...(step === undefined ? {} : { step: indexOf(step) }),
+    ...(batch === undefined ? {} : { batch: indexOf(batch) }),
+    bytes,
+  }));
+  return { units: indexOf(windows.units), each: windows.each, spans };
 }
 
 /** Below all that is computed: WGSL has no spelling for an infinity. */

@@ -5,7 +5,7 @@
 import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
 import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
 import { lowerExpr, mathFor } from "./expr.ts";
-import { gpuKernel, type KernelScope, type Memory, pointer, words } from "./kernel.ts";
+import { gpuKernel, isHalf, type KernelScope, type Memory, type NamedLines, pointer, words } from "./kernel.ts";
 
 /** Rows and columns of C by a workgroup, and of each of its invocations; multiples of 4. */
 export interface GpuTile {
@@ -75,6 +75,13 @@ export const tilePlace = (
   }
   let column0 = (item % panels) * ${columns}u;
   let row0 = ((item / panels) % blocks) * ${rows}u;`;
+
+/** WGSL sees a panel's columns of B [n, k] and no others, where B is a weight of one matrix. */
+export const panelWindows = (columns: number, b: Memory): NamedLines => ({
+  units: "n",
+  each: columns,
+  spans: [{ pointer: "b", step: "b_row", batch: "b_batch", bytes: isHalf(b) ? 2 : 4 }],
+});
 
 export const matmulGrid = (m: Dim, n: Dim, batch: Dim, { rows, columns }: Pick<GpuTile, "rows" | "columns">): Dim =>
   mul(batch, ceilDiv(m, rows), ceilDiv(n, columns));
@@ -161,6 +168,7 @@ export function matmulKernel(options: MatmulOptions): Uint8Array {
     ],
     element: "f32",
     workgroup: invocations,
+    ...(transposed ? { windows: panelWindows(columns, kinds.b) } : {}),
     write: (scope) => {
       const { word, load, storePair, store: storeOne } = scope;
       const sides: readonly Side[] = [

@@ -7,7 +7,7 @@
 import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
 import { lowerExpr, mathFor } from "./expr.ts";
 import { gpuKernel, isHalf, type KernelScope, type Memory, pointer, words } from "./kernel.ts";
-import { type MatmulOptions, matmulNames, tilePlace } from "./matmul.ts";
+import { type MatmulOptions, matmulNames, panelWindows, tilePlace } from "./matmul.ts";
 import { MATRIX_DIALECTS } from "./matrix_dialect.ts";
 
 /** Sides of a subgroup's multiplication. */
@@ -103,6 +103,7 @@ export function matrixMatmulKernel(options: MatrixMatmulOptions): Uint8Array {
     element: vector as "vec2<u32>" | "vec4<u32>",
     workgroup: invocations,
     enables: spelling.enables,
+    windows: panelWindows(columns, kinds.b),
     write: (scope) => {
       const { word, memory } = scope;
       const shift = unit === 4 ? 4 : 3;

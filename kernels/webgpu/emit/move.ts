@@ -69,6 +69,7 @@ export function moveKernel(
     args,
     element: "u32",
     workgroup: WORKGROUP,
+    windows: { read: from },
     write: (scope) => `
 fn run(item: u32, lane: u32) {
   let element = item * ${WORKGROUP}u + lane;

@@ -1,7 +1,7 @@
 /** f32 rounded to the nearest f16 or bf16, ties to even, in integers: WGSL leaves the rounding of its own conversions open. */
 import { ceilDiv, type Dim } from "../../../runtime/core/dim.ts";
 import type { HalfDType } from "../../../runtime/core/dtype.ts";
-import { gpuKernel, type Memory, pointer, words } from "./kernel.ts";
+import { gpuKernel, type Memory, type NamedLines, pointer, words } from "./kernel.ts";
 
 const WORKGROUP = 256;
 
@@ -29,6 +29,16 @@ const ROUND: Readonly<Record<HalfDType, string>> = {
 }`,
 };
 
+/** An item's elements, of both sides. @param bytes of an element of the output */
+const itemWindows = (each: number, bytes: number): NamedLines => ({
+  units: "count",
+  each,
+  spans: [
+    { pointer: "out", bytes },
+    { pointer: "values", bytes: 4 },
+  ],
+});
+
 /** Arguments: output, values; their count. */
 export function storedKernel(dtype: HalfDType, values: Memory): Uint8Array {
   return gpuKernel({
@@ -36,6 +46,7 @@ export function storedKernel(dtype: HalfDType, values: Memory): Uint8Array {
     args: [pointer("out", "write"), pointer("values", values), ...words("count")],
     element: "u32",
     workgroup: WORKGROUP,
+    windows: itemWindows(WORKGROUP, 4),
     write: ({ word, at }) => `${ROUND[dtype]}
 fn run(item: u32, lane: u32) {
   let element = item * ${WORKGROUP}u + lane;
@@ -52,6 +63,7 @@ export function packedHalfKernel(): Uint8Array {
     args: [pointer("out", "write"), pointer("values", "read"), ...words("count")],
     element: "u32",
     workgroup: WORKGROUP,
+    windows: itemWindows(2 * WORKGROUP, 2),
     write: ({ word, at }) => `${ROUND.f16}
 fn half_of(bits: u32) -> u32 {
   let size = rounded(bits) & 0x7fffffffu;
