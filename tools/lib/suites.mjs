@@ -35,12 +35,16 @@ const SLOW = new Set([
 /** Folders and files of tests that need what npm does not install: `.ci/run` does. */
 const NEED_MORE = ["test/queue/", "test/webgpu/"];
 
-/** Test files, without fixtures; those under test/slow only with `slow`, those that need more than npm installs with `more`. */
-export function listTests({ slow, more }) {
+/**
+ * Test files, without fixtures; slow ones only with `slow` or where `named` has them or test/slow, those that need more than npm
+ * installs with `more`.
+ */
+export function listTests({ slow, more, named = [] }) {
+  const asked = (file) => named.includes(file) || (file.startsWith("test/slow/") && named.includes("test/slow"));
   return listFiles("test", "_test.ts").filter(
     (file) =>
       !/^test\/(fixtures|goldens)\//.test(file) &&
-      (slow || !(file.startsWith("test/slow/") || SLOW.has(file))) &&
+      (slow || asked(file) || !(file.startsWith("test/slow/") || SLOW.has(file))) &&
       (more || !NEED_MORE.some((place) => file.startsWith(place))),
   );
 }

@@ -44,7 +44,6 @@ export const CONTRACTION_EQUIVALENTS: readonly Equivalent[] = [
   ...group(BYTES, "the code for part of a panel serves a whole one too", "170: i32 8"),
   ...group(BYTES, "0 stays less than any number of vectors", "188: i32 2"),
   ...group(BYTES_BAKED, "1, 5 or 9 panels are left, of which 4 are taken at most", "16: i32 9"),
-  ...group(BYTES_BAKED, "the lowest bytes of sums that are not cleared are too small to count", "34: i32 4096"),
   ...group(BYTES_BAKED, ANY_SLICE, "39: i32 256"),
   ...group(BYTES_BAKED, WHOLE_OR_NOT, "109: i32 131", "110: i32 16", "111: i32 131"),
   ...group("matmul 3x12, layer scale and residual", ANY_SLICE, "29: i32 512", "30: i32 512"),
