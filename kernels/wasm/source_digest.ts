@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "b09566276f3f9e2e73df7c82954196d2f9e0d21acfd2dc4d5e60e41b429dede7";
+export const SOURCE_DIGEST: string = "676f324f73efaf8defe88a52a368eb25e217b41f98b5e8bcf4fccb8c5ca72f49";

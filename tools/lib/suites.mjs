@@ -67,7 +67,7 @@ const ABOVE_THE_HOST = [
 ];
 /** What the engine alone decides, by the code that it makes of a module: on JavaScriptCore and on one V8. */
 const OWN_TO_ENGINES = [
-  // JavaScriptCore cannot end the threads that these leave looping, which then take the cores of all others; `--all` runs them there.
+  // Each case leaves threads looping on JavaScriptCore (see ALONE), which make the next ones slow; `--all` runs them there.
   { files: /^test\/foreign\/isolate_test/, runtimes: ["deno", "node"] },
   // What may be f16 is decided before any engine; half a minute of a driver on the processor.
   { files: /^test\/webgpu\/outliers_test/, runtimes: ["node"] },
@@ -79,6 +79,9 @@ const OWN_TO_ENGINES = [
     runtimes: ["bun", "node"],
   },
 ];
+
+/** Leave threads that loop until their process ends, except on Node, and take the cores of others: each has one of its own. */
+const ALONE = /^test\/foreign\/isolate_test/;
 
 /**
  * The files of each of `runtimes`: those about what runtimes bring on all of them, those about engines on each engine, the
@@ -203,7 +206,7 @@ export function softwareGpu() {
 const SUITES = {
   // In one process for all files, what earlier ones left to collect slows later ones down many times over.
   bun: (files, report, limit, first) => ({
-    commands: groupsOf(files, GROUPS.bun).map((members, group) => [
+    commands: processesOf("bun", files).map((members, group) => [
       ...toolCommand("bun"),
       "test",
       `--timeout=${limit}`,
@@ -252,9 +255,18 @@ function groupsOf(files, most) {
   return groups.map(({ members }) => members.sort());
 }
 
+/** Files of each process of a runtime. */
+function processesOf(runtime, files) {
+  const together = groupsOf(
+    files.filter((file) => !ALONE.test(file)),
+    GROUPS[runtime],
+  );
+  return [...together, ...files.filter((file) => ALONE.test(file)).map((file) => [file])];
+}
+
 /** Writes files that import the others, each after those of `first`, and names them. */
 function writeGroups(runtime, first, files, specifier) {
-  return groupsOf(files, GROUPS[runtime]).map((members, group) => {
+  return processesOf(runtime, files).map((members, group) => {
     const name = `.build/${runtime}/group_${group}_test.js`;
     writeAtomic(at(name), [...first, ...members].map((file) => `import "${specifier(file)}";\n`).join(""));
     return name;
