@@ -57,7 +57,8 @@ export function beginHandover(options: HandoverOptions): RunningHandover {
       onDone();
       return state;
     } catch (error) {
-      if (residence.current !== next) next?.release();
+      // What ended it is told, not what closing adds.
+      if (residence.current !== next) await next?.release().catch(() => {});
       problem = sentenceOf(error);
       if (stopped.signal.aborted) {
         state = "stayed";
