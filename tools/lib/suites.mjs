@@ -156,9 +156,12 @@ export function takeTurns() {
  */
 export async function runSuite(runtime, files, limits, { first, turn }) {
   const folder = mkdtempSync(join(tmpdir(), `fovea_test_${runtime}_`));
+  let written = [];
   try {
     const report = join(folder, "report");
-    const { commands, parse } = SUITES[runtime](files, report, limits.test, first === undefined ? [] : [first]);
+    const suite = SUITES[runtime](files, report, limits.test, first === undefined ? [] : [first]);
+    const { commands, parse } = suite;
+    written = suite.written;
     const env = plainEnvironment({ FOVEA_CACHE_DIR: join(folder, "cache"), ...softwareGpu() });
     delete env.FOVEA_COMPILE;
     delete env.FOVEA_LOG;
@@ -185,6 +188,7 @@ export async function runSuite(runtime, files, limits, { first, turn }) {
     };
   } finally {
     rmSync(folder, { recursive: true, force: true });
+    for (const name of written) rmSync(at(name), { force: true });
   }
 }
 
@@ -206,6 +210,7 @@ export function softwareGpu() {
 const SUITES = {
   // In one process for all files, what earlier ones left to collect slows later ones down many times over.
   bun: (files, report, limit, first) => ({
+    written: [],
     commands: processesOf("bun", files).map((members, group) => [
       ...toolCommand("bun"),
       "test",
@@ -219,28 +224,26 @@ const SUITES = {
   }),
   // Deno builds a world of its own for each file that it is given, which takes longer than most files run. Its own parallel
   // runs would share a process, with its environment and working directory.
-  deno: (files, report, _, first) => ({
-    commands: writeGroups("deno", first, files, (file) => `../../${file}`).map((group, at) => [
+  deno: (files, report, _, first) => {
+    const written = writeGroups("deno", first, files, (file) => `../../${file}`);
+    const command = (group, at) => [
       ...toolCommand("deno"),
-      "test",
-      "-A",
-      "--no-check",
-      `--junit-path=${report}_${at}`,
-      group,
-    ]),
-    parse: parseJunit,
-  }),
-  node: (files, report, limit, first) => ({
-    commands: writeGroups("node", first, files, (file) => `./${file.replace(/\.ts$/, ".js")}`).map((group, at) => [
+      ...["test", "-A", "--no-check", `--junit-path=${report}_${at}`, group],
+    ];
+    return { written, commands: written.map(command), parse: parseJunit };
+  },
+  node: (files, report, limit, first) => {
+    const written = writeGroups("node", first, files, (file) => `./${file.replace(/\.ts$/, ".js")}`);
+    const command = (group, at) => [
       process.execPath,
       "--test",
       `--test-timeout=${limit}`,
       `--test-reporter=${new URL("./node_reporter.mjs", import.meta.url).href}`,
       `--test-reporter-destination=${report}_${at}`,
       group,
-    ]),
-    parse: parseLines,
-  }),
+    ];
+    return { written, commands: written.map(command), parse: parseLines };
+  },
 };
 
 /** Files dealt out to at most `most` groups, the longest first, each to the group that has the least to do. */
@@ -264,10 +267,10 @@ function processesOf(runtime, files) {
   return [...together, ...files.filter((file) => ALONE.test(file)).map((file) => [file])];
 }
 
-/** Writes files that import the others, each after those of `first`, and names them. */
+/** Writes files that import the others, each after those of `first`, and names them; other runs in the folder have their own. */
 function writeGroups(runtime, first, files, specifier) {
   return processesOf(runtime, files).map((members, group) => {
-    const name = `.build/${runtime}/group_${group}_test.js`;
+    const name = `.build/${runtime}/group_${process.pid}_${group}_test.js`;
     writeAtomic(at(name), [...first, ...members].map((file) => `import "${specifier(file)}";\n`).join(""));
     return name;
   });

@@ -25,6 +25,8 @@ export class Residence {
   readonly #calls = new Map<Resident, number>();
   readonly #hold = new Hold();
   #failure: FoveaError | undefined;
+  /** Who waits for calls to end, by what they run on. */
+  readonly #leaving = new Map<Resident, (() => void)[]>();
   #closed = false;
   #released: Promise<void> = Promise.resolve();
 
@@ -64,7 +66,11 @@ export class Residence {
     } finally {
       const left = (this.#calls.get(own) ?? 1) - 1;
       if (left > 0) this.#calls.set(own, left);
-      else this.#calls.delete(own);
+      else {
+        this.#calls.delete(own);
+        for (const resolve of this.#leaving.get(own) ?? []) resolve();
+        this.#leaving.delete(own);
+      }
       if (left === 0 && own !== this.#current && !this.#closed) this.#release(own);
     }
   }
@@ -79,6 +85,14 @@ export class Residence {
     this.#failure = undefined;
     this.#current = next;
     if (!this.#calls.has(last)) this.#release(last);
+  }
+
+  /** Resolves when no call runs on a resident any more; at once where none does. */
+  left(resident: Resident): Promise<void> {
+    if (!this.#calls.has(resident)) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#leaving.set(resident, [...(this.#leaving.get(resident) ?? []), resolve]);
+    });
   }
 
   /** Calls that would begin wait until `work` has ended, whatever comes of it. */
