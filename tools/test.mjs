@@ -164,7 +164,7 @@ async function main() {
   await setup();
   if (runtimes.includes("node")) {
     // What imports the package by its name gets what is built.
-    if (files.some((file) => file.startsWith("test/kits/"))) await buildDist();
+    if (files.some((file) => /^test\/(freeze|kits)\//.test(file))) await buildDist();
     await buildTests();
   }
   const turn = takeTurns();

@@ -48,8 +48,8 @@ export class PoolDevice extends LinearDevice {
   #isReady = false;
   /** Lets a run go that waits for workers. */
   #stopWaiting: () => void = () => {};
-  /** Resolves when kernels whose calls were given up have workers again. */
-  #renewed: Promise<void> = Promise.resolve();
+  /** Resolves when kernels whose calls were given up have workers again; nothing where none is missing. */
+  #renewed: Promise<void> | undefined;
   /** Resolves when workers that were replaced have ended. */
   #leaving: Promise<unknown> = Promise.resolve();
   /** When workers were started again. */
@@ -110,12 +110,14 @@ export class PoolDevice extends LinearDevice {
   protected async execute(work: Work): Promise<void> {
     // Counted before it waits, so that it can be interrupted.
     const run = ++this.#run;
-    const stopped = new Promise<void>((resolve) => {
-      this.#stopWaiting = resolve;
-    });
-    await Promise.race([this.#ready.then(() => this.#renewed), stopped]);
+    if (!this.#isReady || this.#renewed !== undefined) {
+      const stopped = new Promise<void>((resolve) => {
+        this.#stopWaiting = resolve;
+      });
+      await Promise.race([this.#ready.then(() => this.#renewed), stopped]);
+      if (Atomics.load(this.#control, STOP) === run) return;
+    }
     if (this.#closing) throw closedError();
-    if (Atomics.load(this.#control, STOP) === run) return;
     this.#currentKernels = work.kernels;
     return new Promise((resolve, reject) => {
       this.#current = { resolve, reject };
@@ -144,6 +146,7 @@ export class PoolDevice extends LinearDevice {
     await new Promise((resolve) => setTimeout(resolve, 0));
     const kernels = this.#isolates.reap();
     if (kernels.size > 0) await this.#send(this.#installed.filter(({ index }) => kernels.has(index))).catch(() => {});
+    this.#renewed = undefined;
   }
 
   protected position(): number {
