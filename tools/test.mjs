@@ -5,8 +5,9 @@
 // Tests of what a runtime brings run on all three, of what an engine makes of code on each engine, others on one each. `--ci`
 // adds what needs more than npm installs (a browser, a driver for WebGPU, Redis, compilers of C and Rust); `--all` runs all on
 // all, with test/slow. `--times` lists the files that took longest, `--identity-pass` compiles through passes that change
-// nothing. Paths (files, or folders below test) select tests, for every runtime named, and leave the checks out. The last line
-// is `N passed, N failed`: the sum over the runtimes, with each check, and the comparison of what ran where, counted as one.
+// nothing. Paths (files, or folders below test) select tests, for every runtime named, and leave the checks out; slow ones run
+// where their file or test/slow is named. The last line is `N passed, N failed`: the sum over the runtimes, with each check, and
+// the comparison of what ran where, counted as one.
 import { spawnSync } from "node:child_process";
 import { parseArgs } from "node:util";
 import { buildDist, buildTests } from "./build.mjs";
@@ -59,7 +60,7 @@ function options() {
   }
   const wanted = positionals.map((path) => path.replaceAll("\\", "/").replace(/^\.\//, "").replace(/\/$/, ""));
   const more = values.ci === true || values.all === true || wanted.length > 0;
-  const files = listTests({ slow: values.all === true || wanted.some((path) => path.startsWith("test/slow")), more });
+  const files = listTests({ slow: values.all === true, more, named: wanted });
   const selected = wanted.length === 0 ? files : files.filter((file) => wanted.some((path) => within(file, path)));
   const unknown = wanted.filter((path) => !files.some((file) => within(file, path)));
   if (unknown.length > 0) throw new Error(`No test file matches ${unknown.join(", ")}; name a file or a folder.`);
@@ -163,7 +164,7 @@ async function main() {
   await setup();
   if (runtimes.includes("node")) {
     // What imports the package by its name gets what is built.
-    if (files.some((file) => file.startsWith("test/kits/"))) await buildDist();
+    if (files.some((file) => /^test\/(freeze|kits)\//.test(file))) await buildDist();
     await buildTests();
   }
   const turn = takeTurns();

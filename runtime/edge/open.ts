@@ -96,14 +96,15 @@ export async function openFrozen({ host, env, plugin, formats }: FrozenParts): P
     const name = CODEC_FILE.exec(specifier)?.[0] ?? specifier;
     return host.modules[name] ?? internal(`the folder has no codec ${name}`);
   };
-  const release = (): void => {
+  const release = async (): Promise<void> => {
     for (const tower of towers.values()) tower.release();
-    void device.close();
+    await device.close();
   };
+  const residence = new Residence({ device, towers, cutter, release });
   const context: EncoderContext = {
     model,
     modelType: frozen.modelType,
-    residence: new Residence({ device, towers, cutter, release }),
+    residence,
     processors,
     logitScale: frozen.logitScale,
     logitBias: frozen.logitBias,
@@ -112,7 +113,7 @@ export async function openFrozen({ host, env, plugin, formats }: FrozenParts): P
     now,
     trace: undefined,
     findPlace: async () => undefined,
-    onClose: () => undefined,
+    onClose: () => residence.released,
   };
   return new FrozenTowerEncoder(context, {
     modelType: frozen.modelType,

@@ -120,7 +120,8 @@ export interface EncoderContext extends Omit<InputTaker, "towers" | "cutter"> {
   readonly now: () => number;
   readonly trace: TraceSink | undefined;
   readonly findPlace: PlaceFinder;
-  readonly onClose: () => void;
+  /** Resolves when nothing of the encoder is at work or open any more. */
+  readonly onClose: () => Promise<void>;
 }
 
 const pick = (tensors: Tensors, isWanted: (name: string) => boolean): Tensors =>
@@ -158,6 +159,7 @@ export class Encoder {
   #encodes = 0;
   #preprocessMs = 0;
   #closed = false;
+  #ended: Promise<void> | undefined;
 
   /**
    * Encoders are made by `runtime.load`.
@@ -352,12 +354,15 @@ export class Encoder {
     if (this.#closed) return;
     this.#closed = true;
     this.#context.residence.close();
-    this.#context.onClose();
+    this.#ended = this.#context.onClose();
+    // Who waits is told.
+    this.#ended.catch(() => {});
   }
 
-  /** As {@link close}, for `await using`. */
+  /** As {@link close}, for `await using`; resolves when files of weights are closed. @throws what kept one from being closed */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
+    await this.#ended;
   }
 
   #checkOpen(): void {

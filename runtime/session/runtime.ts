@@ -358,10 +358,12 @@ export class Runtime {
     this.#closing.abort(new FoveaError("closed", "This runtime was closed while its device was opened anew."));
     const opened = [...this.#open];
     for (const one of opened) one.close();
-    await Promise.all(opened.map((one) => one.ended?.()));
+    const ended = await Promise.allSettled(opened.map((one) => one.ended?.()));
     await this.#reopening;
     const { places, device } = this.#parts;
     await closeAll([places, device]);
+    // What kept one from ending keeps nothing else open.
+    for (const one of ended) if (one.status === "rejected") throw one.reason;
   }
 
   /** As {@link close}, for `await using`. */

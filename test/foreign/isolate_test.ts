@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { f32, get } from "../../kernels/wasm/asm/code.ts";
 import { openEdgeDevice } from "../../kernels/wasm/edge.ts";
-import { loadPlugin, type Plugin } from "../../mod.ts";
+import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
+import { createRuntime, loadPlugin, type Plugin } from "../../mod.ts";
 import type { Device } from "../../runtime/abi/device.ts";
 import { withSandbox } from "../../runtime/abi/sandbox.ts";
 import { KernelError } from "../../runtime/core/diagnostics.ts";
@@ -11,7 +12,7 @@ import { CODE, counterLaunch, createHost, openDevice, readWords, zeroWords } fro
 import { i32At, moduleBytes, pluginFiles, rowsSandbox, uncountedModule } from "./assemble.ts";
 import { componentFiles, recordedCache, squareComponent } from "./components.ts";
 import { argument, SINS, squaring } from "./kernels.ts";
-import { square, squareBy, withCode } from "./square.ts";
+import { cheap, square, squareBy, withCode } from "./square.ts";
 
 const ISOLATED = { isolation: "worker" } as const;
 const SERVES = { kernels: ["@test/foreign/square"], problems: [], recompiles: [] };
@@ -72,6 +73,54 @@ for (const threads of [0, 2]) {
   });
 }
 
+/** A square over rows of which the first of a call may be 1000. */
+async function squares(plugin: Plugin) {
+  const problems: string[] = [];
+  const runtime = await createRuntime({
+    ...{ threads: 2, plugins: [cheap(plugin), wasmPlugin] },
+    onProblem: (sentence) => problems.push(sentence),
+  });
+  const component = await runtime.compile({
+    tag: "example/square",
+    symbols: { rows: { min: 1, max: 512 } },
+    build: (b) => {
+      const x = b.input("x", [b.dims.rows, 4]);
+      b.output("y", b.mul(x, x));
+    },
+  });
+  const run = async (first: number, signal?: AbortSignal): Promise<readonly number[]> => {
+    const data = Float32Array.from({ length: 12 }, (_, i) => (i === 0 ? first : i));
+    const { y } = await component.run({ x: { dtype: "f32", shape: [3, 4], data } }, signal && { signal });
+    return [...(y.data as Float32Array)];
+  };
+  return { runtime, run, problems, explain: () => component.explain() };
+}
+
+/** Runs until it hangs, and aborts it. */
+async function abortHanging(run: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
+  const controller = new AbortController();
+  const reason = new Error("no longer wanted");
+  setTimeout(() => controller.abort(reason), 30);
+  await assert.rejects(run(controller.signal), (error) => error === reason);
+}
+
+test("an abort ends a kernel that hangs in a worker of its own; the next call has a new one, and nothing is put aside", async () => {
+  const { runtime, run, problems, explain } = await squares(await hanging());
+  try {
+    const expected = Array.from({ length: 12 }, (_, i) => (i === 0 ? 4 : i * i));
+    assert.deepEqual(await run(2), expected);
+    // Had the call lasted until its deadline, the kernel would have no worker any more.
+    for (let round = 0; round < 2; round++) {
+      await abortHanging((signal) => run(1000, signal));
+      assert.deepEqual(await run(2), expected);
+    }
+    assert.match(explain(), /@test\/foreign\/square/);
+    assert.deepEqual([problems, runtime.stats().recompiles], [[], []]);
+  } finally {
+    await runtime.close();
+  }
+});
+
 test("strict: a hang that nothing counts is an error that names the kernel", async () => {
   const plugin = await hanging();
   await assert.rejects(
@@ -97,7 +146,7 @@ test("a kernel's worker that ends by itself is told at once, and the device's ow
     await device.load(new Map([["endless", ENDLESS], ...CODE]));
     assert.equal(host.workers.length, 4);
     const bound = device.bind([endlessLaunch(device)]);
-    // Asked first: JavaScriptCore does not end a thread once it is in the loop.
+    // Asked first: JavaScriptCore and Deno do not end a thread once it is in the loop.
     const ended = Promise.all(host.workers.slice(2).map((worker) => worker.terminate()));
     const run = device.run(bound, {});
     await assert.rejects(run, /test\/endless failed .*its worker ended: /);
@@ -110,6 +159,55 @@ test("a kernel's worker that ends by itself is told at once, and the device's ow
   } finally {
     await device.close();
   }
+});
+
+test("what waits behind an aborted call of a kernel that hangs goes on", async () => {
+  const host = createHost();
+  const device = await openDevice({ threads: 2 }, host);
+  try {
+    await device.load(new Map([["endless", withSandbox(HANGS, rowsSandbox("worker"))], ...CODE]));
+    const launch = endlessLaunch(device);
+    const [{ buffer }] = launch.args as readonly {
+      readonly buffer: { readonly bytes: number; readonly address: number };
+    }[];
+    const fill = (value: number): void =>
+      device.write(buffer, 0, new Uint8Array(new Float32Array(1024).fill(value).buffer));
+    fill(1000);
+    const bound = device.bind([launch]);
+    const counted = zeroWords(device, 8);
+    const counter = device.bind([counterLaunch(counted, 8, 1)]);
+    let behind: Promise<void> | undefined;
+    await abortHanging((signal) => {
+      const run = device.run(bound, { signal });
+      behind = device.run(counter, {});
+      return run;
+    });
+    await behind;
+    assert.deepEqual([...(await readWords(device, counted))], Array(8).fill(1));
+    fill(3);
+    await device.run(bound, {});
+    const found = new Float32Array((await readWords(device, buffer)).buffer);
+    assert.ok(found.every((v) => v === 9));
+    // Two of the device, two of the kernel's own, and one in place of each that hung.
+    assert.ok(host.workers.length > 4 && host.workers.length <= 6, `${host.workers.length} workers`);
+  } finally {
+    await device.close();
+  }
+});
+
+test("a call that waits for a kernel's new workers is aborted, and the device closes, though they never start", async () => {
+  const idle = new URL("data:text/javascript,export function start() {}");
+  const device = await openDevice(
+    { threads: 2 },
+    createHost((entry, worker) => (worker < 4 ? entry : idle)),
+  );
+  await device.load(new Map([["endless", ENDLESS]]));
+  const bound = device.bind([endlessLaunch(device)]);
+  await abortHanging((signal) => device.run(bound, { signal }));
+  await abortHanging((signal) => device.run(bound, { signal }));
+  const lost = assert.rejects(device.run(bound, {}), { code: "device_closed" });
+  await device.close();
+  await lost;
 });
 
 test("a device closes while a kernel hangs in a worker of its own", async () => {

@@ -163,6 +163,53 @@ test("a calibration that is not there leaves no weights open", async () => {
   await runtime.close();
 });
 
+test("a runtime is closed when the files of weights that its encoders read later are", async () => {
+  const files = directoryFiles(await detectHost(), DIGITS);
+  for (const problem of [undefined, new Error("the disk is gone")]) {
+    const runtime = await openRuntime({ threads: 0, compile: { base: { lazy: true } } });
+    let [opened, closed] = [0, 0];
+    const watched: CheckpointFiles = {
+      ...files,
+      open: async (name) => {
+        const source = await files.open(name);
+        opened++;
+        const close = async (): Promise<void> => {
+          await source.close?.();
+          await new Promise((resolve) => setTimeout(resolve, 5));
+          closed++;
+          if (problem !== undefined && name.endsWith(".safetensors")) throw problem;
+        };
+        return { ...source, close };
+      },
+    };
+    const encoder = await runtime.load(watched, { components: ["vision"] });
+    assert.ok(closed < opened, `${opened} opened, ${closed} closed`);
+    encoder.close();
+    const closing = runtime.close();
+    if (problem === undefined) await closing;
+    else await assert.rejects(closing, problem);
+    assert.equal(closed, opened);
+    assert.equal(runtime.stats().device.bytesInUse, 0);
+  }
+});
+
+test("a file that tells no size or time is closed", async () => {
+  let closed = 0;
+  const gone = new Error("it went away");
+  const files = directoryFiles(
+    {
+      listDir: async () => [],
+      openFile: async () => ({ size: 0, read: async () => 0, close: async () => void closed++ }),
+      stat: async () => {
+        throw gone;
+      },
+    },
+    "folder",
+  );
+  await assert.rejects(files.open("weights"), gone);
+  assert.equal(closed, 1);
+});
+
 test("a run over several devices that outlives its runner keeps no memory", async () => {
   const [one, two] = [createFakeDevice({ k: () => {} }), createFakeDevice({ k: () => {} })];
   const memory = createIdleMemory();

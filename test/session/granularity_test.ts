@@ -377,6 +377,7 @@ test("a cut that cannot be composed is reported with its reason, and options are
     encoders: [
       {
         name: "halves",
+        families: ["skip"],
         modelTypes: ["halves"],
         files: [],
         open: () => ({ towers: [tower], prefixes: [""], processors: () => ({}) }),

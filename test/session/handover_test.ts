@@ -31,9 +31,9 @@ const bytesOn = (runtime: Runtime): readonly (number | undefined)[] => {
   return [device.bytesInUse, otherDevices.wasm?.bytesInUse];
 };
 
-/** The reference device with something else in its place. */
-function changed(change: (device: Device) => Partial<Device>, available = true): readonly Plugin[] {
-  const [spec] = referencePlugin.devices ?? [];
+/** A plugin whose device has something else in its place. */
+function withDevice(plugin: Plugin, change: (device: Device) => Partial<Device>, available = true): Plugin {
+  const [spec] = plugin.devices ?? [];
   const open: typeof spec.open = async (host, options) => {
     const device = await spec.open(host, options);
     return new Proxy(device, {
@@ -44,7 +44,29 @@ function changed(change: (device: Device) => Partial<Device>, available = true):
     });
   };
   const probe: typeof spec.probe = available ? spec.probe : async () => ({ unavailable: "it is switched off" });
-  return [wasmPlugin, { ...referencePlugin, devices: [{ ...spec, open, probe }] }, clipPlugin];
+  return { ...plugin, devices: [{ ...spec, open, probe }] };
+}
+
+/** The reference device with something else in its place, beside others. */
+const changed = (change: (device: Device) => Partial<Device>, available = true): readonly Plugin[] => [
+  wasmPlugin,
+  withDevice(referencePlugin, change, available),
+  clipPlugin,
+];
+
+/** A device that takes code once `open` was called. */
+function gated(): { readonly open: () => void; readonly change: (device: Device) => Partial<Device> } {
+  let open = (): void => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  const change = (device: Device): Partial<Device> => ({
+    load: async (code) => {
+      await opened;
+      return device.load(code);
+    },
+  });
+  return { open: () => open(), change };
 }
 
 const broken = changed(() => ({
@@ -55,7 +77,9 @@ const broken = changed(() => ({
 
 test("an encoder answers on the second device until the first is ready; weights lie on both until then", async () => {
   const told: Progress[] = [];
-  const runtime = await createRuntime({ ...HANDOVER, onProgress: (progress) => told.push(progress) });
+  const gate = gated();
+  const options = { ...HANDOVER, plugins: changed(gate.change), onProgress: (one: Progress) => void told.push(one) };
+  const runtime = await createRuntime(options);
   assert.deepEqual([runtime.device, runtime.interim], ["reference", "wasm"]);
   const encoder = await runtime.load(CLIP, { components: ["text"] });
   const { handover } = encoder;
@@ -66,6 +90,7 @@ test("an encoder answers on the second device until the first is ready; weights 
   assert.deepEqual([encoder.device, handover?.state], ["wasm", "pending"]);
   assert.ok(told.every(({ device, phase }) => device === "wasm" && phase !== "handover"));
   const [, onlyWasm] = bytesOn(runtime);
+  gate.open();
   assert.equal(await handover?.ended, "done");
   const late = await encoder.encode(textOf(5));
   assert.equal(deviceOf(late), "reference");
@@ -92,6 +117,36 @@ test("a runtime that is sealed while it hands over compiles what the handover as
   // What was used before is ready on the other device as well.
   assert.equal(deviceOf(await encoder.encode(textOf(5))), "reference");
   await assert.rejects(encoder.encode({ ...textOf(5), input_ids: batch(2) }), hasCode("sealed", /was sealed/));
+  await runtime.close();
+});
+
+test("a range that a call makes ready while the other device takes its place is made ready there as well", async () => {
+  const gate = gated();
+  const plugins = [withDevice(wasmPlugin, gate.change), referencePlugin, clipPlugin];
+  const runtime = await createRuntime({ ...HANDOVER, plugins, compile: { base: { lazy: true } } });
+  const encoder = await runtime.load(CLIP, { components: ["text"] });
+  const call = encoder.encode(textOf(5));
+  while (encoder.device === "wasm") await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.equal(encoder.handover?.state, "done");
+  gate.open();
+  assert.equal(deviceOf(await call), "wasm");
+  runtime.seal();
+  assert.equal(await encoder.handover?.ended, "done");
+  assert.equal(deviceOf(await encoder.encode(textOf(5))), "reference");
+  await runtime.close();
+});
+
+test("closing does not wait for a call that began before another device took the place", async () => {
+  const gate = gated();
+  const plugins = [withDevice(wasmPlugin, gate.change), referencePlugin, clipPlugin];
+  const runtime = await createRuntime({ ...HANDOVER, plugins, compile: { base: { lazy: true } } });
+  const encoder = await runtime.load(CLIP, { components: ["text"] });
+  const call = assert.rejects(encoder.encode(textOf(5)), hasCode("closed", /closed/));
+  while (encoder.device === "wasm") await new Promise((resolve) => setTimeout(resolve, 1));
+  encoder.close();
+  assert.equal(await encoder.handover?.ended, "done");
+  gate.open();
+  await call;
   await runtime.close();
 });
 

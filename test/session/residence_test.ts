@@ -14,7 +14,7 @@ const contextOf = (signal?: AbortSignal): OpenContext =>
 function resident(kind: string, released: string[]): Resident {
   const stats = () => internal("nobody asks");
   const cutter = { prepare: async () => internal("nobody asks"), cut: async () => internal("nobody asks") };
-  return { device: { kind, stats }, towers: new Map(), cutter, release: () => void released.push(kind) };
+  return { device: { kind, stats }, towers: new Map(), cutter, release: async () => void released.push(kind) };
 }
 
 /** A call that lasts until it is told to end. */

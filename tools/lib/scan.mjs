@@ -1,5 +1,6 @@
 // A small scanner for TypeScript sources: it lists the imports and blanks comments and literals, so that rules about
-// names see code only.
+// names see code only. `runtime/freeze/module_imports.ts` finds imports likewise, in JavaScript while the package runs: neither
+// can use the other, since tools run on Node 20 before anything is built, which takes no TypeScript, and are not packed.
 
 const REGEX_MAY_FOLLOW =
   /(?:^|[=(,:;!&|?{}[+\-*%<>~^]|\b(?:return|typeof|case|in|of|delete|void|throw|await|yield|else|do))\s*$/;

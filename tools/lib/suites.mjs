@@ -35,12 +35,16 @@ const SLOW = new Set([
 /** Folders and files of tests that need what npm does not install: `.ci/run` does. */
 const NEED_MORE = ["test/queue/", "test/webgpu/"];
 
-/** Test files, without fixtures; those under test/slow only with `slow`, those that need more than npm installs with `more`. */
-export function listTests({ slow, more }) {
+/**
+ * Test files, without fixtures; slow ones only with `slow` or where `named` has them or test/slow, those that need more than npm
+ * installs with `more`.
+ */
+export function listTests({ slow, more, named = [] }) {
+  const asked = (file) => named.includes(file) || (file.startsWith("test/slow/") && named.includes("test/slow"));
   return listFiles("test", "_test.ts").filter(
     (file) =>
       !/^test\/(fixtures|goldens)\//.test(file) &&
-      (slow || !(file.startsWith("test/slow/") || SLOW.has(file))) &&
+      (slow || asked(file) || !(file.startsWith("test/slow/") || SLOW.has(file))) &&
       (more || !NEED_MORE.some((place) => file.startsWith(place))),
   );
 }
@@ -63,7 +67,7 @@ const ABOVE_THE_HOST = [
 ];
 /** What the engine alone decides, by the code that it makes of a module: on JavaScriptCore and on one V8. */
 const OWN_TO_ENGINES = [
-  // JavaScriptCore cannot end the threads that these leave looping, which then take the cores of all others; `--all` runs them there.
+  // Each case leaves threads looping on JavaScriptCore (see ALONE), which make the next ones slow; `--all` runs them there.
   { files: /^test\/foreign\/isolate_test/, runtimes: ["deno", "node"] },
   // What may be f16 is decided before any engine; half a minute of a driver on the processor.
   { files: /^test\/webgpu\/outliers_test/, runtimes: ["node"] },
@@ -75,6 +79,9 @@ const OWN_TO_ENGINES = [
     runtimes: ["bun", "node"],
   },
 ];
+
+/** Leave threads that loop until their process ends, except on Node, and take the cores of others: each has one of its own. */
+const ALONE = /^test\/foreign\/isolate_test/;
 
 /**
  * The files of each of `runtimes`: those about what runtimes bring on all of them, those about engines on each engine, the
@@ -149,9 +156,12 @@ export function takeTurns() {
  */
 export async function runSuite(runtime, files, limits, { first, turn }) {
   const folder = mkdtempSync(join(tmpdir(), `fovea_test_${runtime}_`));
+  let written = [];
   try {
     const report = join(folder, "report");
-    const { commands, parse } = SUITES[runtime](files, report, limits.test, first === undefined ? [] : [first]);
+    const suite = SUITES[runtime](files, report, limits.test, first === undefined ? [] : [first]);
+    const { commands, parse } = suite;
+    written = suite.written;
     const env = plainEnvironment({ FOVEA_CACHE_DIR: join(folder, "cache"), ...softwareGpu() });
     delete env.FOVEA_COMPILE;
     delete env.FOVEA_LOG;
@@ -178,6 +188,7 @@ export async function runSuite(runtime, files, limits, { first, turn }) {
     };
   } finally {
     rmSync(folder, { recursive: true, force: true });
+    for (const name of written) rmSync(at(name), { force: true });
   }
 }
 
@@ -199,7 +210,8 @@ export function softwareGpu() {
 const SUITES = {
   // In one process for all files, what earlier ones left to collect slows later ones down many times over.
   bun: (files, report, limit, first) => ({
-    commands: groupsOf(files, GROUPS.bun).map((members, group) => [
+    written: [],
+    commands: processesOf("bun", files).map((members, group) => [
       ...toolCommand("bun"),
       "test",
       `--timeout=${limit}`,
@@ -212,28 +224,26 @@ const SUITES = {
   }),
   // Deno builds a world of its own for each file that it is given, which takes longer than most files run. Its own parallel
   // runs would share a process, with its environment and working directory.
-  deno: (files, report, _, first) => ({
-    commands: writeGroups("deno", first, files, (file) => `../../${file}`).map((group, at) => [
+  deno: (files, report, _, first) => {
+    const written = writeGroups("deno", first, files, (file) => `../../${file}`);
+    const command = (group, at) => [
       ...toolCommand("deno"),
-      "test",
-      "-A",
-      "--no-check",
-      `--junit-path=${report}_${at}`,
-      group,
-    ]),
-    parse: parseJunit,
-  }),
-  node: (files, report, limit, first) => ({
-    commands: writeGroups("node", first, files, (file) => `./${file.replace(/\.ts$/, ".js")}`).map((group, at) => [
+      ...["test", "-A", "--no-check", `--junit-path=${report}_${at}`, group],
+    ];
+    return { written, commands: written.map(command), parse: parseJunit };
+  },
+  node: (files, report, limit, first) => {
+    const written = writeGroups("node", first, files, (file) => `./${file.replace(/\.ts$/, ".js")}`);
+    const command = (group, at) => [
       process.execPath,
       "--test",
       `--test-timeout=${limit}`,
       `--test-reporter=${new URL("./node_reporter.mjs", import.meta.url).href}`,
       `--test-reporter-destination=${report}_${at}`,
       group,
-    ]),
-    parse: parseLines,
-  }),
+    ];
+    return { written, commands: written.map(command), parse: parseLines };
+  },
 };
 
 /** Files dealt out to at most `most` groups, the longest first, each to the group that has the least to do. */
@@ -248,10 +258,19 @@ function groupsOf(files, most) {
   return groups.map(({ members }) => members.sort());
 }
 
-/** Writes files that import the others, each after those of `first`, and names them. */
+/** Files of each process of a runtime. */
+function processesOf(runtime, files) {
+  const together = groupsOf(
+    files.filter((file) => !ALONE.test(file)),
+    GROUPS[runtime],
+  );
+  return [...together, ...files.filter((file) => ALONE.test(file)).map((file) => [file])];
+}
+
+/** Writes files that import the others, each after those of `first`, and names them; other runs in the folder have their own. */
 function writeGroups(runtime, first, files, specifier) {
-  return groupsOf(files, GROUPS[runtime]).map((members, group) => {
-    const name = `.build/${runtime}/group_${group}_test.js`;
+  return processesOf(runtime, files).map((members, group) => {
+    const name = `.build/${runtime}/group_${process.pid}_${group}_test.js`;
     writeAtomic(at(name), [...first, ...members].map((file) => `import "${specifier(file)}";\n`).join(""));
     return name;
   });

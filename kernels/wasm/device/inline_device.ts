@@ -69,7 +69,7 @@ export class InlineDevice extends LinearDevice {
         );
       if (sandbox?.memory !== "worker") this.#kernels[index] = link();
       else if (typeof isolates === "string") throw noIsolates(isolates);
-      else this.#kernels[index] = link((await isolates.start({ module, sandbox }, 1))[0]);
+      else this.#kernels[index] = link((await isolates.start({ index, module, sandbox }, 1))[0]);
     }
   }
 

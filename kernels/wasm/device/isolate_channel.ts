@@ -65,6 +65,13 @@ const readReason = (control: Int32Array<SharedArrayBuffer>): string =>
 /** Whether its worker will answer no more. */
 export const isGone = ({ control }: Channel): boolean => Atomics.load(control, ANSWER) === GONE;
 
+/** The number of the request that its worker is at; nothing where it is at none, or is gone. */
+export function underWay({ control }: Channel): number | undefined {
+  const answered = Atomics.load(control, ANSWER);
+  const request = Atomics.load(control, REQUEST);
+  return answered === GONE || request === LEAVE || request === answered ? undefined : request;
+}
+
 /** Says that its worker answers no more, and wakes who waits for it. The first reason stays. */
 export function markGone({ control }: Channel, reason: string): void {
   if (Atomics.load(control, ANSWER) === GONE) return;

@@ -20,6 +20,8 @@ interface Waiting<T> {
 
 /** How long a closing worker may take to leave its loop. */
 const CLOSE_MS = 500;
+/** How long a foreign kernel's call may go on in a run that is to end; usual ones take less than a tenth. */
+const PATIENCE_MS = 2;
 /** So often in so many milliseconds may workers be started again; one that ends each time takes the device along. */
 const MOST_RESTARTS = 3;
 const RESTARTS_MS = 60_000;
@@ -44,6 +46,10 @@ export class PoolDevice extends LinearDevice {
   /** Resolves when the present workers may be given work. */
   #ready: Promise<void>;
   #isReady = false;
+  /** Lets a run go that waits for workers. */
+  #stopWaiting: () => void = () => {};
+  /** Resolves when kernels whose calls were given up have workers again; nothing where none is missing. */
+  #renewed: Promise<void> | undefined;
   /** Resolves when workers that were replaced have ended. */
   #leaving: Promise<unknown> = Promise.resolve();
   /** When workers were started again. */
@@ -76,7 +82,14 @@ export class PoolDevice extends LinearDevice {
   }
 
   async #send(codes: readonly Code[]): Promise<void> {
-    const isolated = await Promise.all(codes.map((code) => this.#isolated(code)));
+    const workers = this.#workers;
+    const isolated = await Promise.all(codes.map((code) => this.#isolated(code))).catch((error: unknown) => {
+      if (this.#workers === workers) throw error;
+      return [];
+    });
+    // New workers get all that is installed, and workers of its own with it.
+    if (this.#workers !== workers) return this.#ready;
+    if (this.#closing) throw closedError();
     const request = ++this.#request;
     const loaded = this.#expect(`loaded ${request}`);
     this.#broadcast({ type: "load", request, codes: isolated });
@@ -84,11 +97,11 @@ export class PoolDevice extends LinearDevice {
   }
 
   async #isolated(code: Code): Promise<Code & { readonly isolates?: readonly Channel[] }> {
-    const { module, sandbox } = code;
+    const { index, module, sandbox } = code;
     if (sandbox?.memory !== "worker") return code;
     this.onBusy(true);
     try {
-      return { ...code, isolates: await this.#isolates.start({ module, sandbox }, this.threads) };
+      return { ...code, isolates: await this.#isolates.start({ index, module, sandbox }, this.threads) };
     } finally {
       this.onBusy(false);
     }
@@ -97,7 +110,13 @@ export class PoolDevice extends LinearDevice {
   protected async execute(work: Work): Promise<void> {
     // Counted before it waits, so that it can be interrupted.
     const run = ++this.#run;
-    if (!this.#isReady) await this.#ready;
+    if (!this.#isReady || this.#renewed !== undefined) {
+      const stopped = new Promise<void>((resolve) => {
+        this.#stopWaiting = resolve;
+      });
+      await Promise.race([this.#ready.then(() => this.#renewed), stopped]);
+      if (Atomics.load(this.#control, STOP) === run) return;
+    }
     if (this.#closing) throw closedError();
     this.#currentKernels = work.kernels;
     return new Promise((resolve, reject) => {
@@ -109,6 +128,25 @@ export class PoolDevice extends LinearDevice {
 
   protected interrupt(): void {
     Atomics.store(this.#control, STOP, this.#run);
+    this.#stopWaiting();
+    this.#abandonCalls(this.#run, this.#isolates.underWay());
+  }
+
+  /** Until a run that is to end has ended: gives up on calls of foreign kernels that do not return. */
+  #abandonCalls(run: number, before: ReadonlyMap<Channel, number>): void {
+    setTimeout(() => {
+      const isOver = this.#closing || this.#ended !== undefined || this.#current === undefined || this.#run !== run;
+      if (!isOver) this.#abandonCalls(run, this.#isolates.abandon(before));
+    }, PATIENCE_MS);
+  }
+
+  /** Workers anew for kernels whose calls were given up. One that does not start is told by the call that misses it. */
+  async #renew(): Promise<void> {
+    // After the caller has its answer: ending and starting a worker takes Deno some 50 ms of this thread.
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    const kernels = this.#isolates.reap();
+    if (kernels.size > 0) await this.#send(this.#installed.filter(({ index }) => kernels.has(index))).catch(() => {});
+    this.#renewed = undefined;
   }
 
   protected position(): number {
@@ -219,10 +257,10 @@ export class PoolDevice extends LinearDevice {
   #finish(): void {
     const current = this.#current;
     this.#current = undefined;
+    if (this.#isolates.anyGone) this.#renewed = this.#renew();
     const failed = Atomics.load(this.#control, FAILED);
     if (failed === 0) current?.resolve();
     else {
-      this.#isolates.reap();
       current?.reject(kernelFailure(this.#currentKernels[failed - 1], failureReason(this.#control)));
     }
   }

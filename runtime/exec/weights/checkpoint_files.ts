@@ -32,7 +32,10 @@ export function directoryFiles(files: FolderFiles, dir: string): CheckpointFiles
     open: async (name) => {
       const path = `${root}/${name}`;
       const file = await files.openFile(path);
-      const known = await files.stat?.(path);
+      const known = await files.stat?.(path).catch(async (error: unknown) => {
+        await file.close?.();
+        throw error;
+      });
       return {
         ...(known === undefined ? {} : { identity: `${path} ${known.size} ${known.modified}` }),
         name: path,

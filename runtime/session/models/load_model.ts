@@ -72,6 +72,10 @@ export async function loadModel(
     );
   }
   const handover = interim === undefined ? undefined : await handOver(parts, wanted, residence, own);
+  const ended = async (): Promise<void> => {
+    await handover?.stop();
+    await residence.released;
+  };
   const made = new Encoder({
     ...{ model, modelType, residence, processors, ...logits, handover },
     loadMs: host.now() - begin,
@@ -80,17 +84,14 @@ export async function loadModel(
     now: () => host.now(),
     findPlace: (place) => host.originalPlace(place),
     trace,
-    onClose: () => {
-      void handover?.stop().finally(() => open.delete(entry));
-      if (handover === undefined) open.delete(entry);
-    },
+    onClose: () => ended().finally(() => open.delete(entry)),
   });
   const on = (kind: string): boolean =>
     [...residence.current.towers.values()].some((t) => [...t.components.values()].some((c) => c.device.kind === kind));
   const entry: ReloadableEntry = {
     close: () => made.close(),
-    ended: async () => handover?.stop(),
-    uses: (kind) => on(kind) || handover?.to === kind,
+    ended,
+    uses: (kind) => !residence.closed && (on(kind) || handover?.to === kind),
     hold: (kind, work) => {
       if (on(kind)) residence.hold(work);
       // It would fail with the device.

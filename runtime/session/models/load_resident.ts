@@ -55,11 +55,10 @@ export async function loadResident(
   const specs = rewrite === undefined ? cutTowers(parts, wanted.towers, call, home) : wanted.towers.map(rewrite);
   const weights = await openCalibrated(parts, { files, model, towers: wanted.towers }, options);
   const towers = new Map<LoadedTower["spec"]["modality"], LoadedTower>();
-  let resident: Resident | undefined;
-  let weightsOpen = true;
+  let weightsClosed: Promise<void> | undefined;
   const closeWeights = async (): Promise<void> => {
-    if (weightsOpen) await weights.close?.();
-    weightsOpen = false;
+    weightsClosed ??= weights.close?.();
+    await weightsClosed;
   };
   const releaseTowers = (): void => {
     for (const tower of towers.values()) tower.release();
@@ -69,16 +68,17 @@ export async function loadResident(
       towers.set(spec.modality, await loadOne(parts, spec, wanted, { ...place, home, weights }));
     if (processors.pixels !== undefined && towers.has("vision")) await cutter.prepare(processors.pixels);
     const logits = await readLogits(model, options.loadFormat === "dummy" ? undefined : weights);
-    const release = (): void => {
+    const release = async (): Promise<void> => {
       releaseTowers();
-      void closeWeights();
+      await closeWeights();
     };
-    resident = { device, towers, cutter, release };
-    return { resident, logits };
-  } finally {
     // Lazy ranges read their weights later.
-    if (resident === undefined || [...towers.values()].every((t) => t.complete)) await closeWeights();
-    if (resident === undefined) releaseTowers();
+    if ([...towers.values()].every((t) => t.complete)) await closeWeights();
+    return { resident: { device, towers, cutter, release }, logits };
+  } catch (error) {
+    releaseTowers();
+    await closeWeights().catch(() => {});
+    throw error;
   }
 }
 

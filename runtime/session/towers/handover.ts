@@ -26,6 +26,12 @@ const sentenceOf = (error: unknown): string => {
   return /[.?]$/.test(text) ? text : `${text}.`;
 };
 
+const abortOf = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+
 /** Ranges that calls made ready meanwhile are made ready on the other device as well. */
 async function catchUp(last: Resident, next: Resident, signal: AbortSignal): Promise<void> {
   for (const [modality, { components }] of last.towers) {
@@ -47,19 +53,22 @@ export function beginHandover(options: HandoverOptions): RunningHandover {
   let problem: string | undefined;
 
   const work = async (): Promise<"done" | "stayed"> => {
+    const { signal } = stopped;
+    let last: Resident;
     let next: Resident | undefined;
     try {
-      next = await load(stopped.signal);
-      await catchUp(residence.current, next, stopped.signal);
-      stopped.signal.throwIfAborted();
+      next = await load(signal);
+      await catchUp(residence.current, next, signal);
+      signal.throwIfAborted();
+      last = residence.current;
       residence.move(next);
       state = "done";
       onDone();
-      return state;
     } catch (error) {
-      if (residence.current !== next) next?.release();
+      // What ended it is told, not what closing adds.
+      if (residence.current !== next) await next?.release().catch(() => {});
       problem = sentenceOf(error);
-      if (stopped.signal.aborted) {
+      if (signal.aborted) {
         state = "stayed";
         return state;
       }
@@ -78,6 +87,10 @@ export function beginHandover(options: HandoverOptions): RunningHandover {
       residence.fail(failure);
       throw failure;
     }
+    // Calls under way end where they began, and make ranges ready until then. What fails now fails in the call that needs it.
+    await Promise.race([residence.left(last), abortOf(signal)]);
+    await catchUp(last, next, signal).catch(() => {});
+    return state;
   };
 
   const begin = (): Promise<"done" | "stayed"> => {
@@ -88,8 +101,7 @@ export function beginHandover(options: HandoverOptions): RunningHandover {
   };
   let ended = begin();
   const stop = async (): Promise<void> => {
-    if (state === "pending")
-      stopped.abort(new FoveaError("closed", "The encoder was closed while it was handed over."));
+    stopped.abort(new FoveaError("closed", "The encoder was closed while it was handed over."));
     await ended.catch(() => {});
   };
   return {

@@ -12,8 +12,8 @@ export interface Resident {
   readonly device: Pick<Device, "kind" | "stats">;
   readonly towers: ReadonlyMap<Modality, LoadedTower>;
   readonly cutter: PixelCutter;
-  /** Gives weights and buffers back. */
-  release(): void;
+  /** Gives weights and buffers back at once; resolves when their files are closed. */
+  release(): Promise<void>;
 }
 
 /**
@@ -25,7 +25,10 @@ export class Residence {
   readonly #calls = new Map<Resident, number>();
   readonly #hold = new Hold();
   #failure: FoveaError | undefined;
+  /** Who waits for calls to end, by what they run on. */
+  readonly #leaving = new Map<Resident, (() => void)[]>();
   #closed = false;
+  #released: Promise<void> = Promise.resolve();
 
   constructor(resident: Resident) {
     this.#current = resident;
@@ -34,6 +37,16 @@ export class Residence {
   /** What answers calls that begin now. */
   get current(): Resident {
     return this.#current;
+  }
+
+  /** Whether it is given up for good. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Resolves when what was released until now has nothing open any more. @throws what kept it from being closed */
+  get released(): Promise<void> {
+    return this.#released;
   }
 
   /** Residents whose weights are held: two while calls that began before a move have not ended. */
@@ -53,8 +66,12 @@ export class Residence {
     } finally {
       const left = (this.#calls.get(own) ?? 1) - 1;
       if (left > 0) this.#calls.set(own, left);
-      else this.#calls.delete(own);
-      if (left === 0 && own !== this.#current && !this.#closed) own.release();
+      else {
+        this.#calls.delete(own);
+        for (const resolve of this.#leaving.get(own) ?? []) resolve();
+        this.#leaving.delete(own);
+      }
+      if (left === 0 && own !== this.#current && !this.#closed) this.#release(own);
     }
   }
 
@@ -62,12 +79,20 @@ export class Residence {
   move(next: Resident): void {
     const last = this.#current;
     if (this.#closed) {
-      next.release();
+      this.#release(next);
       return;
     }
     this.#failure = undefined;
     this.#current = next;
-    if (!this.#calls.has(last)) last.release();
+    if (!this.#calls.has(last)) this.#release(last);
+  }
+
+  /** Resolves when no call runs on a resident any more; at once where none does. */
+  left(resident: Resident): Promise<void> {
+    if (!this.#calls.has(resident)) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#leaving.set(resident, [...(this.#leaving.get(resident) ?? []), resolve]);
+    });
   }
 
   /** Calls that would begin wait until `work` has ended, whatever comes of it. */
@@ -89,6 +114,13 @@ export class Residence {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const resident of this.held) resident.release();
+    for (const resident of this.held) this.#release(resident);
+  }
+
+  #release(resident: Resident): void {
+    const ended = resident.release();
+    this.#released = this.#released.then(() => ended);
+    // Who waits is told.
+    this.#released.catch(() => {});
   }
 }

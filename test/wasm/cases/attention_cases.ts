@@ -23,17 +23,17 @@ export interface AttentionSizes {
   readonly ends?: readonly number[];
   /** Standard deviation of queries and keys. */
   readonly spread?: number;
+  /** Largest absolute error of a result; follows from the spread unless given. */
+  readonly error?: number;
   /** Changes the operands, given as [batch, tokens, heads, head_dim]. */
   readonly edit?: (q: Float32Array, k: Float32Array, v: Float32Array) => void;
 }
 
-/** What is wrong with `found`; the weights of a row sum to 1, so values of spread 1 bound absolute errors. */
-function compareRows(found: Float32Array, expected: ArrayLike<number>, spread: number): string | undefined {
+/** What is wrong with `found`. */
+function compareRows(found: Float32Array, expected: ArrayLike<number>, error: number): string | undefined {
   for (let i = 0; i < expected.length; i++) {
     const e = expected[i];
-    const ok = Number.isFinite(e)
-      ? Math.abs(found[i] - e) <= 4e-6 * Math.max(1, spread * spread)
-      : Object.is(found[i], e);
+    const ok = Number.isFinite(e) ? Math.abs(found[i] - e) <= error : Object.is(found[i], e);
     if (!ok) return `element ${i} is ${found[i]} instead of ${e}`;
   }
   return undefined;
@@ -109,8 +109,10 @@ export function attentionRun(options: AttentionOptions, sizes: AttentionSizes): 
 /** Attention over random operands, with the evaluator as the judge. */
 export function attentionCheck(options: AttentionOptions, sizes: AttentionSizes): Check {
   const { run, expected } = attentionRun(options, sizes);
+  // The weights of a row sum to 1, so values of spread 1 bound absolute errors.
+  const { spread = 1, error = 4e-6 * Math.max(1, spread * spread) } = sizes;
   return (kernel) => {
-    const wrong = compareRows(runKernel(kernel, run), expected, sizes.spread ?? 1);
+    const wrong = compareRows(runKernel(kernel, run), expected, error);
     return wrong === undefined ? undefined : `queries ${sizes.queries}, keys ${sizes.keys}: ${wrong}`;
   };
 }
@@ -154,11 +156,75 @@ const poisonEnds =
     for (const x of [k, v]) x.fill(NaN, 0, elements).fill(NaN, x.length - elements);
   };
 
+/** A quarter, so that scores are exact where queries and keys have few bits. */
+const EXACT_SCALE = 0.25;
+
+/** One head whose scores `score` states exactly, for queries that see all keys before them. */
+function scored(
+  tokens: number,
+  headDim: number,
+  error: number,
+  score: (key: number) => number,
+  value: (key: number, column: number) => number,
+): AttentionSizes {
+  return {
+    ...{ batch: 1, heads: 1, queries: tokens, keys: tokens, ends: [tokens], error },
+    edit: (q, k, v) => {
+      q.forEach((_, i) => {
+        q[i] = i % headDim === 0 ? 1 / EXACT_SCALE : 0;
+        k[i] = i % headDim === 0 ? score(Math.floor(i / headDim)) : 0;
+        v[i] = value(Math.floor(i / headDim), i % headDim);
+      });
+    },
+  };
+}
+
+/** Keys that differ in their lowest bits alone, which each query sees of one column as scores up to 7 apart. */
+function lowBits(headDim: number): AttentionSizes {
+  const tokens = 3 * headDim;
+  return {
+    ...{ batch: 1, heads: 1, queries: tokens, keys: tokens, ends: [tokens] },
+    edit: (q, k) => {
+      q.forEach((_, i) => {
+        const [token, column] = [Math.floor(i / headDim), i % headDim];
+        q[i] = token % headDim === column ? 2 ** 20 / EXACT_SCALE : 0;
+        k[i] = 1 + ((3 * token + column) % 8) * 2 ** -20;
+      });
+    },
+  };
+}
+
+/** For constants that random operands do not show, with {@link EXACT_SCALE}. */
+const telling = (headDim: number): readonly AttentionSizes[] => [
+  lowBits(headDim),
+  // One key, in each lane, far above the others, whose values are as far above its own.
+  ...[0, 1, 2, 3].map((high) =>
+    scored(
+      ...([9, headDim, 4e-6] as const),
+      (key) => (key === high ? 0 : -60),
+      (key, column) => (key === high ? column / headDim : 2 ** 84 * (1 - 2 * (column % 2))),
+    ),
+  ),
+  // A second block of keys above the first.
+  scored(
+    ...([140, headDim, 4e-6] as const),
+    (key) => (key < 128 ? 0 : 3),
+    (key, column) => (key < 128 ? column / headDim : -1),
+  ),
+  // Half of ln 2 apart, where the exponential's last coefficient counts most; every lane by itself.
+  scored(
+    ...([16, headDim, 1e-4] as const),
+    (key) => (key === 0 ? 0 : -0.34375),
+    (key, column) => (key % 4 === column % 4 ? 1024 : 0),
+  ),
+];
+
 const ROWS: readonly Row[] = [
   {
     name: "dense",
-    options: { headDim: 16 },
+    options: { headDim: 16, scale: EXACT_SCALE },
     sizes: [
+      ...telling(16),
       { batch: 2, heads: 3, queries: 5, keys: 11 },
       { batch: 1, heads: 1, queries: 1, keys: 2 },
       { batch: 1, heads: 2, queries: 73, keys: 129 },
@@ -275,8 +341,9 @@ const ROWS: readonly Row[] = [
   },
   {
     name: "segments with key mask in windows",
-    options: { headDim: 14, segments: true, keyMask: true, window: 70 },
+    options: { headDim: 14, scale: EXACT_SCALE, segments: true, keyMask: true, window: 70 },
     sizes: [
+      ...telling(14),
       { batch: 2, heads: 2, queries: 30, keys: 30, ends: [2, 20, 21, 30], mask: every(7) },
       // Tiles of queries of which the last alone sees a panel's first key, or the first alone its last.
       { batch: 1, heads: 1, queries: 144, keys: 144, ends: [144], mask: (_, key) => key !== 5 && key !== 90 },
@@ -291,8 +358,9 @@ const ROWS: readonly Row[] = [
   },
   {
     name: "causal segments with key mask",
-    options: { headDim: 14, segments: true, causal: true, keyMask: true },
+    options: { headDim: 14, scale: EXACT_SCALE, segments: true, causal: true, keyMask: true },
     sizes: [
+      ...telling(14),
       { batch: 2, heads: 2, queries: 30, keys: 30, ends: [2, 20, 21, 30], mask: every(7) },
       { batch: 1, heads: 1, queries: 144, keys: 144, ends: [144], mask: (_, key) => key !== 5, merged: true },
       { batch: 1, heads: 1, queries: 73, keys: 73, ends: [40, 73] },

@@ -15,10 +15,8 @@ const NO_SUCH_COLUMN = "columns beyond the panel's own are never looked at";
 const LAST_COLUMN = "a column that does not exist may read any that does";
 const FOURS = "the fours in head_dim stay as many";
 const FIRST_BLOCK = "the first block of keys multiplies earlier sums by 0: they only must be finite";
-const NEAR_LARGEST = "any score near the largest serves, for the weights are divided by their sum";
 const SAME_LANES = "all lanes are the same number";
-const SMALL_TERM = "what it changes lies below the tolerance, and the exponential has a case of its own";
-const LOW_BYTE = "the lowest byte of a key weighs less than the tolerance";
+const HIDDEN = "a score of -1.7e38 weighs 0 as well: e to the -104 and less is 0 in f32";
 const BEHIND_HEAD = "columns of values beyond head_dim are never stored, and the next row or panel is written later";
 const ONE_MORE = "one more than is needed does no harm";
 
@@ -33,7 +31,6 @@ export const CONTRACTION_EQUIVALENTS: readonly Equivalent[] = [
   ),
   ...group("pack_b 4 columns, transposed", LAST_COLUMN, "24: i32 3", "25: i32 3"),
   ...group("pack_b 4 columns, transposed", "its only group begins at column 0", "27: i32 2", "186: i32 4"),
-  ...[8, 12, 16].flatMap((columns) => group(`pack_b ${columns} columns, transposed`, LAST_COLUMN, "25: i32 3")),
   ...group("matmul 2x16, sizes baked, one column left, bias", WHOLE_OR_NOT, "70: i32 33", "72: i32 33"),
   ...group("matmul 2x16, whole panels, K in blocks", ANY_SLICE, "31: i32 384", "32: i32 384"),
   ...group("matmul 4x8, sizes as arguments, every access", ANY_SLICE, "30: i32 768", "31: i32 768"),
@@ -47,7 +44,6 @@ export const CONTRACTION_EQUIVALENTS: readonly Equivalent[] = [
   ...group(BYTES, "the code for part of a panel serves a whole one too", "170: i32 8"),
   ...group(BYTES, "0 stays less than any number of vectors", "188: i32 2"),
   ...group(BYTES_BAKED, "1, 5 or 9 panels are left, of which 4 are taken at most", "16: i32 9"),
-  ...group(BYTES_BAKED, "the lowest bytes of sums that are not cleared are too small to count", "34: i32 4096"),
   ...group(BYTES_BAKED, ANY_SLICE, "39: i32 256"),
   ...group(BYTES_BAKED, WHOLE_OR_NOT, "109: i32 131", "110: i32 16", "111: i32 131"),
   ...group("matmul 3x12, layer scale and residual", ANY_SLICE, "29: i32 512", "30: i32 512"),
@@ -56,9 +52,8 @@ export const CONTRACTION_EQUIVALENTS: readonly Equivalent[] = [
   ...group(DENSE, FIRST_BLOCK, "54: f32 -Infinity", "57: f32 0", "60: i32 64"),
   ...group(DENSE, NO_SUCH_COLUMN, "66: i32 8", "67: i32 8"),
   ...group(DENSE, FOURS, "80: i32 16"),
-  ...group(DENSE, LOW_BYTE, "114: lane 28", "202: lane 12"),
-  ...group(DENSE, SMALL_TERM, "276: v128 -104", "281: v128 0.0013951719738543034", "297: f32 -Infinity"),
-  ...group(DENSE, SAME_LANES, "319: lane 0"),
+  ...group(DENSE, HIDDEN, "303: f32 -Infinity"),
+  ...group(DENSE, SAME_LANES, "325: lane 0"),
   ...group(RAGGED, FIRST_BLOCK, "44: i32 4608", "57: v128 0", "59: v128 0", "61: v128 0", "63: v128 0"),
   ...group(RAGGED, FIRST_BLOCK, "66: f32 -Infinity", "69: f32 0", "72: i32 64"),
   ...group(RAGGED, "0 stays less than the size of a block", "75: i32 128"),
@@ -70,8 +65,6 @@ export const CONTRACTION_EQUIVALENTS: readonly Equivalent[] = [
   ...group(RAGGED, BEHIND_HEAD, "287: i32 8", "288: i32 14", "289: i32 8", "290: i32 14", "291: i32 8", "310: i32 2"),
   ...group(RAGGED, BEHIND_HEAD, "311: f32 0", "312: offset 0", "313: i32 4", "314: i32 32", "319: i32 14"),
   ...group(RAGGED, "whole panels of values begin at column 0", "295: i32 2"),
-  ...group(RAGGED, SMALL_TERM, "362: v128 0.0013951719738543034"),
-  ...group(RAGGED, ONE_MORE, "376: i32 3", "377: i32 3"),
-  ...group(RAGGED, NEAR_LARGEST, "392: lane 3"),
-  ...group(RAGGED, SAME_LANES, "404: lane 0"),
+  ...group(RAGGED, ONE_MORE, "382: i32 3", "383: i32 3"),
+  ...group(RAGGED, SAME_LANES, "410: lane 0"),
 ];

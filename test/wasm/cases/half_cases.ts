@@ -95,6 +95,8 @@ function halfPackCheck(options: PackOptions & { readonly half: NonNullable<PackO
   const sizes: PackSizes = { n, k: half.k, batch: 2, gap: 1 };
   const [rows, width] = transposed ? [n, half.k] : [half.k, n];
   const source = roundingValues(half.dtype, 2 * rows * (width + 1) - 1, n + half.k);
+  // A tie of bf16 in the first column of each panel: a stray byte beside it would break it.
+  for (let column = 0; column < n; column += columns) source[transposed ? column * (width + 1) : column] = 1 + 2 ** -8;
   const expected = paired(half.dtype, packed(source, options, sizes), half.k * columns);
   const values: Readonly<Record<string, number>> = {
     ...{ n, k: half.k },

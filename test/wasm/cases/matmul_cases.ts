@@ -24,6 +24,8 @@ export interface MatmulSizes {
   readonly sharedB?: boolean;
   /** Operand that is the output itself, read before it is written. */
   readonly inPlace?: number;
+  /** A is 0, so that a byte of a sum that was not cleared shows. */
+  readonly zeros?: boolean;
 }
 
 /** Elements of an operand, and strides of its rows and batch entries. */
@@ -50,6 +52,7 @@ export function matmulCheck(options: MatmulOptions, sizes: MatmulSizes): Check {
   const aRowStride = k + gap;
   const numbers = integers(m + 7 * k, batch * m * aRowStride - gap);
   const a = options.aBytes === true ? Uint8Array.from(numbers, (v) => v + BYTE_SHIFT) : numbers;
+  if (sizes.zeros === true) a.fill(0);
   const batchB = sizes.sharedB === true ? 1 : batch;
   const b = integers(n + 3 * k, batchB * k * n);
   const f32Panels = packed(b, { columns, transposed: false }, { n, k, batch: batchB, gap: 0 });
@@ -233,7 +236,10 @@ const BYTE_ROWS: readonly Row[] = [
       ...{ rows: 2, columns: 16, aBytes: true, n: 131, k: 259, aRowStride: 261 },
       ...{ epilogue: LINEAR, operands: ["row"] },
     },
-    sizes: [1, 2, 3, 65, 127].map((m) => ({ m, n: 131, k: 259, batch: 2, gap: 2 })),
+    sizes: [
+      ...[1, 2, 3, 65, 127].map((m) => ({ m, n: 131, k: 259, batch: 2, gap: 2 })),
+      { m: 5, n: 131, k: 259, batch: 1, gap: 2, zeros: true },
+    ],
   },
 ];
 

@@ -79,6 +79,7 @@ export function packCheck(options: PackOptions, sizes: PackSizes): Check {
     outputLength: batch * (packedElements(n, k, options.columns) as number),
     args: (output, [b]) => [output, b, n, k, stride, rows * stride],
     grid: packGrid(n, batch, options.columns) as number,
+    scratch: packScratch(options),
     misaligned: (n + k) % 4,
   };
   const expected = packed(source, options, sizes);
@@ -121,6 +122,8 @@ const sizesAround = (columns: number): readonly PackSizes[] => [
   { n: 1, k: 1, batch: 1, gap: 0 },
   { n: columns, k: 8, batch: 2, gap: 0 },
   { n: columns + 1, k: 3, batch: 2, gap: 1 },
+  // The last panel ends with the first column of its last group.
+  { n: 2 * columns - 3, k: 5, batch: 1, gap: 0 },
   { n: 2 * columns - 1, k: 6, batch: 1, gap: 2 },
   { n: 3 * columns - 2, k: 9, batch: 3, gap: 3 },
 ];
@@ -144,11 +147,16 @@ export function checkAll(prepare: () => readonly Check[]): KernelCase["check"] {
 }
 
 export function packCases(): readonly KernelCase[] {
-  // The size of K is a constant of scratch alone: one module packs all.
+  // The size of K is a constant of scratch alone: one module packs all. The source may lie elsewhere as well.
   const inPlace = [8, 16].map((columns) => ({
     name: `pack_b ${columns} columns in place`,
     module: packKernel({ columns, transposed: true, inPlace: 9 }),
-    check: checkAll(() => sizesAround(columns).map(({ n, k }) => inPlaceCheck(columns, n, k))),
+    check: checkAll(() =>
+      sizesAround(columns).flatMap((sizes) => [
+        inPlaceCheck(columns, sizes.n, sizes.k),
+        packCheck({ columns, transposed: true, inPlace: sizes.k }, { ...sizes, gap: 0 }),
+      ]),
+    ),
   }));
   const apart = [4, 8, 12, 16].flatMap((columns) =>
     [false, true].map((transposed) => {

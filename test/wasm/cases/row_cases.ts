@@ -18,6 +18,8 @@ import {
 
 const EPS = 1e-5;
 
+const EIGHT: readonly number[] = [1, 2, 3, 4, 5, 6, 7, 8];
+
 /** One computation over rows. */
 export interface RowRun {
   readonly rows: number;
@@ -54,6 +56,11 @@ export const ROW_KINDS: readonly RowKind[] = [
     outWidth: "width",
     expected: (x, [w, b]) => ref.layerNorm(x, w, b, EPS),
     error: (y) => 1e-6 * (1 + Math.abs(y)),
+    more: [
+      // First means that are far off their row cost precision: by one number, or by what lies between rows.
+      { rows: 1, width: 8, gap: 0, mean: 0, std: 1e-4, seed: 57 },
+      { rows: 2, width: 8, gap: 8, mean: 0, std: 1, seed: 58, first: [...EIGHT, ...EIGHT.map((x) => 1e6 * x)] },
+    ],
   },
   {
     name: "rms_norm",
