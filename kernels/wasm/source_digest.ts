@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "e41b3d2ba490a67ada8aa39231c1ef10f4b407b000a9427eb4eb9f64fd65dd13";
+export const SOURCE_DIGEST: string = "a67cad02dafce16c790baf4431bdc0602bf5bf91fb11461ce755dbe457c90934";

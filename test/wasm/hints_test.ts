@@ -5,31 +5,37 @@ import { attentionKernel } from "../../kernels/wasm/emit/attention.ts";
 import { type AttentionOptions, attentionScratch } from "../../kernels/wasm/emit/attention_grid.ts";
 import { elementwiseKernel } from "../../kernels/wasm/emit/elementwise.ts";
 import { type MatmulOptions, matmulKernel, matmulScratch } from "../../kernels/wasm/emit/matmul.ts";
-import { remainders, type SizeHint } from "../../kernels/wasm/emit/size.ts";
+import type { SizeHint } from "../../kernels/wasm/emit/size.ts";
+import { blockHeights, lowTiles } from "../../kernels/wasm/emit/tile_rows.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { attentionCheck } from "./cases/attention_cases.ts";
 import { matmulCheck } from "./cases/matmul_cases.ts";
 import { instantiate } from "./emit_kit.ts";
 
-test("hints: remainders are those that a size can leave, and no others", () => {
-  assert.deepEqual(remainders({}, 4), [1, 2, 3]);
-  assert.deepEqual(remainders({ most: 2 }, 4), [1, 2]);
-  assert.deepEqual(remainders({ multipleOf: 2 }, 4), [2]);
-  assert.deepEqual(remainders({ multipleOf: 8 }, 4), []);
-  assert.deepEqual(remainders({ multipleOf: 9 }, 6), [3]);
-  assert.deepEqual(remainders({ exact: 50 }, 6), [2]);
-  assert.deepEqual(remainders({ exact: 48 }, 6), []);
-  for (let seed = 0; seed < 200; seed++) {
-    const [step, multipleOf, most] = [
-      1 + (hash32(seed, 0) % 8),
-      1 + (hash32(seed, 1) % 12),
-      1 + (hash32(seed, 2) % 90),
-    ];
-    const left = new Set(remainders({ multipleOf, most }, step));
-    for (let size = multipleOf; size <= most; size += multipleOf) {
-      assert.ok(size % step === 0 || left.has(size % step), `${size} of step ${step}`);
-    }
-  }
+test("hints: heights of blocks are those that a size has, and no others", () => {
+  assert.deepEqual(blockHeights({ exact: 50 }, 66, 6), { exact: [50] });
+  assert.deepEqual(blockHeights({ exact: 577 }, 192, 6), { exact: [150, 127] });
+  // Even heights that leave nothing for the last block.
+  assert.deepEqual(blockHeights({ exact: 24 }, 10, 8), { exact: [8, 8] });
+  assert.deepEqual(blockHeights({ most: 40, multipleOf: 4 }, 66, 6), { most: 40, multipleOf: 2 });
+  assert.deepEqual(blockHeights({}, 66, 6), { most: 66, multipleOf: 1 });
+});
+
+test("hints: low tiles come first, as many rows each as keep sums busy, and kernels have those alone", () => {
+  const [wide, narrow] = [
+    { rows: 6, columns: 8 },
+    { rows: 2, columns: 16 },
+  ];
+  assert.deepEqual(lowTiles(wide, { exact: [50] }), [4]);
+  assert.deepEqual(lowTiles(wide, { exact: [48] }), [4]);
+  assert.deepEqual(lowTiles(wide, { exact: [6] }), []);
+  assert.deepEqual(lowTiles(wide, { exact: [7] }), [3, 4]);
+  assert.deepEqual(lowTiles(wide, { exact: [9, 11] }), [4, 5]);
+  assert.deepEqual(lowTiles(wide, { multipleOf: 6 }), [4]);
+  assert.deepEqual(lowTiles(wide, { most: 3 }), [1, 2, 3]);
+  assert.deepEqual(lowTiles(wide, {}), [1, 2, 3, 4, 5]);
+  assert.deepEqual(lowTiles(narrow, { exact: [50] }), []);
+  assert.deepEqual(lowTiles(narrow, {}), [1]);
 });
 
 test("hints: products are right for every hint that holds, with less code for more knowledge", () => {

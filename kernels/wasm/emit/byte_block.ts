@@ -5,6 +5,7 @@ import { advance, countDown, inFours, repeatWhile } from "./loops.ts";
 import { clearSums, tilePass } from "./matmul_block.ts";
 import { gcd, type Size, type SizeValue, sizeValue, smaller } from "./size.ts";
 import type { TileShape } from "./tile.ts";
+import type { BlockHeights } from "./tile_rows.ts";
 
 /** Steps of K that are converted at once: with 64 rows they stay in the second-level cache, with all panels' part of B. */
 const STEPS = 256;
@@ -36,9 +37,7 @@ export interface ByteBlock {
   readonly kSteps: SizeValue;
   /** Rows of the block. */
   readonly height: Local;
-  /** As of a product of f32. */
-  readonly rests: readonly number[];
-  readonly most: number | undefined;
+  readonly heights: BlockHeights;
 }
 
 /** `steps` bytes of each of `height` rows as f32, rows of the result {@link STEPS} apart. */
@@ -70,13 +69,13 @@ export const panelSumBytes = (blockRows: number, columns: number): number => 4 *
 
 /** Leaves the sums of every panel in scratch, one panel's behind the other's. Every sum is one chain in ascending K. */
 export function multiplyBytes(frame: KernelFrame, block: ByteBlock): Code {
-  const { tile, blockRows, a, b, panels, kSteps, height, rests, most } = block;
+  const { tile, blockRows, a, b, panels, kSteps, height, heights } = block;
   const { columns } = tile;
   const sumBytes = panelSumBytes(blockRows, columns);
   const [steps, stepsLeft, converted, panel, panelsLeft, panelSums] = frame.locals("i32", 6);
   const aRow = sizeValue(frame, STEPS, 0);
   const multipleOf = block.k === "argument" ? 1 : gcd(block.k, STEPS);
-  const pass = tilePass(frame, { tile, aRow, clears: false, rests, most, multipleOf });
+  const pass = tilePass(frame, { tile, aRow, clears: false, heights, multipleOf });
   const eachPanel = (body: Code): Code => [
     set(panelSums, get(frame.scratch)),
     set(panelsLeft, get(panels)),

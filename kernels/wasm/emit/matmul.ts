@@ -13,7 +13,7 @@ import { type EpilogueAccess, type EpilogueOperand, storeBlock } from "./epilogu
 import { pairedWords } from "./half.ts";
 import { advance, countDown, forItems, word, wordBytes } from "./loops.ts";
 import { blockSteps, fewRows, multiplyBlock, multiplyPairs } from "./matmul_block.ts";
-import { ceilDivision, remainders, type Size, type SizeHint, sizeValue, smaller, wordsAfter } from "./size.ts";
+import { ceilDivision, type Size, type SizeHint, sizeValue, smaller, wordsAfter } from "./size.ts";
 import {
   leastColumnsOfSpread,
   mostRowsOfSpread,
@@ -25,6 +25,7 @@ import {
   widenedBytes,
 } from "./spread_block.ts";
 import { stepBytes, type TileShape } from "./tile.ts";
+import { blockHeights } from "./tile_rows.ts";
 
 export interface MatmulOptions {
   /** Register tile: 1..8 rows. */
@@ -66,7 +67,10 @@ const HALF_BLOCK_ROWS = 128;
 /** Items across N that threads need to share the work of one block of rows. */
 const ITEMS_ACROSS = 16;
 
-type Blocking = Pick<MatmulOptions, "rows" | "columns" | "half" | "aBytes" | "integers" | "spread" | "mHint" | "n" | "k">;
+type Blocking = Pick<
+  MatmulOptions,
+  "rows" | "columns" | "half" | "aBytes" | "integers" | "spread" | "mHint" | "n" | "k"
+>;
 
 /**
  * Rows of a block. All of B passes through the caches once for each block, which costs a tenth where it is larger than the
@@ -205,6 +209,7 @@ export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered
     const [a, b, sums, output, column, width] = frame.locals("i32", 6);
     const mHint = options.mHint ?? {};
     const most = mHint.exact ?? mHint.most;
+    const heights = blockHeights(mHint, blockRows(options), rows);
     /** All rows lie in one block. */
     const oneBlock = most !== undefined && most <= blockRows(options);
 
@@ -249,14 +254,14 @@ export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered
       set(b, wordsAfter(argument("b"), ...bFirst)),
       bytes
         ? multiplyBytes(frame, {
-            ...{ tile: options, blockRows: blockRows(options), height, rests: remainders(mHint, rows), most },
+            ...{ tile: options, blockRows: blockRows(options), height, heights },
             ...{ a, aRow, b, panels: panelsHere, k: options.k, kSteps: k },
           })
         : multiplySpreadPanels(),
     ];
     const afterSums = itemPanels(options) * panelBytes;
     const spreadBlock = (): SpreadBlock => ({
-      ...{ tile: options, height, rests: remainders(mHint, rows), sumBytes: panelBytes },
+      ...{ tile: options, height, heights, sumBytes: panelBytes },
       ...{ a, aRow, b, panels: panelsHere, k: options.k, kSteps: k },
       spread: i32.add(get(frame.scratch), i32.of(afterSums)),
     });
@@ -273,7 +278,7 @@ export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered
         set(panelSums, get(frame.scratch)),
         set(panelsLeft, get(panelsHere)),
         countDown(panelsLeft, [
-          multiplyPairs(frame, spreadBlock(), dtype, fewRows(options, dtype), get(panelSums)),
+          multiplyPairs(frame, spreadBlock(), dtype, get(panelSums)),
           advance(panelSums, i32.of(panelBytes)),
           advance(b, i32.of(half.panelBytes)),
         ]),
@@ -289,7 +294,7 @@ export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered
         ...{ a, aRow },
         ...{ b, k: options.k, kSteps: k },
         // All blocks but the last are whole tiles.
-        ...{ height, rests: remainders(mHint, rows), most },
+        ...{ height, heights },
         ...(options.half === undefined ? {} : { half: { dtype: options.half, at: sumsBytes(options) } }),
       }),
     ];

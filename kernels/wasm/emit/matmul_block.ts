@@ -1,7 +1,7 @@
 /** A block of rows of A times one panel of B. */
 import type { HalfDType } from "../../../runtime/core/dtype.ts";
 import { type Code, get, i32, type Local, set } from "../asm/code.ts";
-import { when, whileLoop } from "../asm/control_flow.ts";
+import { when } from "../asm/control_flow.ts";
 import { withConstants } from "../asm/hoist.ts";
 import type { KernelFrame } from "../asm/module.ts";
 import { widenPairs } from "./half.ts";
@@ -18,6 +18,7 @@ import {
   type TileShape,
   tileRegisters,
 } from "./tile.ts";
+import { type BlockHeights, forTiles, notAbove } from "./tile_rows.ts";
 
 /** Bytes of a panel that stay in the first-level cache while all rows of a block pass. */
 const PANEL_BYTES = 24576;
@@ -43,10 +44,7 @@ export interface ProductBlock {
   readonly height: Local;
   /** The panel is kept as pairs of this type, and blocks of K are widened into scratch at this distance for many rows. */
   readonly half?: { readonly dtype: HalfDType; readonly at: number };
-  /** Rows that may be left behind whole tiles. */
-  readonly rests: readonly number[];
-  /** No block has more rows; nothing where that is not known. */
-  readonly most: number | undefined;
+  readonly heights: BlockHeights;
 }
 
 /** How the rows of a block are multiplied, tile by tile. */
@@ -55,10 +53,7 @@ interface TilePass {
   readonly aRow: SizeValue;
   /** Sums begin at 0 instead of those in scratch. */
   readonly clears: boolean;
-  /** Rows that may be left behind whole tiles. */
-  readonly rests: readonly number[];
-  /** No block has more rows; nothing where that is not known. */
-  readonly most: number | undefined;
+  readonly heights: BlockHeights;
   /** Divides the steps of every pass. */
   readonly multipleOf: number;
 }
@@ -103,20 +98,14 @@ export function tilePass(
       ),
       storeTile(registers, count, sums, 4 * columns),
     ];
-    const rest = pass.rests.map((n) => when(i32.eq(get(left), i32.of(n)), multiply(n)));
     return [
       set(aTile, get(a)),
       set(sums, firstSum),
-      set(left, get(height)),
-      pass.most === rows
-        ? when(i32.eq(get(left), i32.of(rows)), multiply(rows))
-        : whileLoop(i32.geS(get(left), i32.of(rows)), [
-            multiply(rows),
-            advance(aTile, aRow.times(4 * rows)),
-            advance(sums, i32.of(4 * columns * rows)),
-            advance(left, i32.of(-rows)),
-          ]),
-      rest,
+      forTiles(frame, tile, { height, left, heights: pass.heights }, (count) => [
+        multiply(count),
+        advance(aTile, aRow.times(4 * count)),
+        advance(sums, i32.of(4 * columns * count)),
+      ]),
     ];
   };
   return { registers, end, left, sums, run };
@@ -124,14 +113,16 @@ export function tilePass(
 
 /** Leaves the block's sums in scratch, rows `columns` apart. Every sum is one chain in ascending K. */
 export function multiplyBlock(frame: KernelFrame, block: ProductBlock): Code {
-  const { tile, half, height, most } = block;
+  const { tile, half, height, heights } = block;
   // Pairs of other panels belong to two steps.
   if (half === undefined || tile.columns % 8 !== 0) return multiplyBlocksOfK(frame, block);
   const rows = fewRows(tile, half.dtype);
   const sums = get(frame.scratch);
-  if (most !== undefined && most <= rows) return multiplyPairs(frame, block, half.dtype, most, sums);
-  const few = multiplyPairs(frame, block, half.dtype, rows, sums);
-  return when(i32.leS(get(height), i32.of(rows)), few, multiplyBlocksOfK(frame, block));
+  const few = (): Code => multiplyPairs(frame, block, half.dtype, sums);
+  const { exact = [0, heights.most ?? Number.POSITIVE_INFINITY] } = heights;
+  if (Math.max(...exact) <= rows) return few();
+  if (Math.min(...exact) > rows) return multiplyBlocksOfK(frame, block);
+  return when(i32.leS(get(height), i32.of(rows)), few(), multiplyBlocksOfK(frame, block));
 }
 
 /** Rows up to which {@link multiplyPairs} is the quicker way. */
@@ -144,19 +135,19 @@ export const fewRows = (tile: Pick<TileShape, "rows">, dtype: HalfDType): number
  */
 export function multiplyPairs(
   frame: KernelFrame,
-  block: Pick<ProductBlock, "tile" | "a" | "b" | "height" | "aRow" | "kSteps" | "rests">,
+  block: Pick<ProductBlock, "tile" | "a" | "b" | "height" | "aRow" | "kSteps" | "heights">,
   pairs: HalfDType,
-  most: number,
   sums: Code,
 ): Code {
-  const { a, b, height, aRow, kSteps, rests } = block;
+  const { a, b, height, aRow, kSteps } = block;
   const tile = { ...block.tile, pairs, turn: 1 };
-  const { end, run } = tilePass(frame, { tile, aRow, clears: true, rests, most, multipleOf: 1 });
+  const heights = notAbove(block.heights, fewRows(tile, pairs));
+  const { end, run } = tilePass(frame, { tile, aRow, clears: true, heights, multipleOf: 1 });
   return [set(end, i32.add(get(b), kSteps.times(stepBytes(tile) * tile.columns))), run({ a, b, sums, height })];
 }
 
 function multiplyBlocksOfK(frame: KernelFrame, block: ProductBlock): Code {
-  const { a, b, tile, height, aRow, kSteps, rests, most } = block;
+  const { a, b, tile, height, aRow, kSteps, heights } = block;
   const rowBytes = stepBytes(tile) * tile.columns;
   const { k } = block;
   const atOnce = k !== "argument" && k <= blockSteps(tile);
@@ -167,7 +158,7 @@ function multiplyBlocksOfK(frame: KernelFrame, block: ProductBlock): Code {
     left,
     sums,
     run,
-  } = tilePass(frame, { tile, aRow, clears: atOnce, rests, most, multipleOf });
+  } = tilePass(frame, { tile, aRow, clears: atOnce, heights, multipleOf });
   // Panels of f32 are read where they are.
   const panel = block.half === undefined ? b : frame.local("i32");
   const widen = block.half === undefined ? undefined : widened(frame, block.half.dtype, b, panel, bEnd);

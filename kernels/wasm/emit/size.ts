@@ -17,14 +17,6 @@ export interface SizeHint {
 
 export const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 
-/** What may be left when a size is taken `step` at a time, 0 left out. */
-export function remainders({ exact, most, multipleOf = 1 }: SizeHint, step: number): readonly number[] {
-  if (exact !== undefined) return exact % step === 0 ? [] : [exact % step];
-  const unit = gcd(multipleOf, step);
-  const all = Array.from({ length: step / unit - 1 }, (_, i) => (i + 1) * unit);
-  return most === undefined ? all : all.filter((rest) => rest <= most);
-}
-
 export interface SizeValue {
   /** Must run first. */
   readonly setup: Code;

@@ -4,13 +4,13 @@
  */
 import type { HalfDType } from "../../../runtime/core/dtype.ts";
 import { type Code, f32, f32x4, get, i32, type Local, set, v128 } from "../asm/code.ts";
-import { when, whileLoop } from "../asm/control_flow.ts";
 import type { KernelFrame } from "../asm/module.ts";
 import { widenPairs } from "./half.ts";
 import { advance, countDown, inFours, repeatWhile, wordBytes } from "./loops.ts";
 import { clearSums } from "./matmul_block.ts";
 import { gcd, type Size, type SizeValue, smaller } from "./size.ts";
 import { clearTile, loadTile, multiplyTile, placeRows, storeTile, type TileShape, tileRegisters } from "./tile.ts";
+import { type BlockHeights, forTiles } from "./tile_rows.ts";
 
 /** Bytes of a tile's spread numbers: with a panel of as many steps they stay in the first-level cache. */
 const SPREAD_BYTES = 18432;
@@ -51,7 +51,11 @@ export function panelsOfSpread({ columns, n, k, blockRows, blocks }: SpreadSizes
   const least = leastColumnsOfSpread(columns) / columns;
   if (n === "argument" || k === "argument") return least;
   const panels = Math.ceil(n / columns);
-  const most = Math.min(MOST_COLUMNS / columns, ITEM_FLOPS.usual / (2 * k * blockRows * columns), (panels * blocks) / ITEMS);
+  const most = Math.min(
+    MOST_COLUMNS / columns,
+    ITEM_FLOPS.usual / (2 * k * blockRows * columns),
+    (panels * blocks) / ITEMS,
+  );
   const groups = Math.ceil(panels / Math.max(least, Math.floor(most)));
   return Math.ceil(panels / groups);
 }
@@ -83,8 +87,7 @@ export interface SpreadBlock {
   readonly kSteps: SizeValue;
   /** Rows of the block. */
   readonly height: Local;
-  /** Rows that may be left behind whole tiles. */
-  readonly rests: readonly number[];
+  readonly heights: BlockHeights;
 }
 
 export interface PairedPanels {
@@ -136,7 +139,7 @@ export function spreadRows(pointers: readonly Local[], to: Local, counter: Local
 
 /** Leaves the sums of every panel in scratch, one panel's behind the other's. Every sum is one chain in ascending K. */
 export function multiplySpread(frame: KernelFrame, block: SpreadBlock): Code {
-  const { tile, a, aRow, b, panels, sumBytes, k, kSteps, height, rests, half } = block;
+  const { tile, a, aRow, b, panels, sumBytes, k, kSteps, height, heights, half } = block;
   const { rows, columns } = tile;
   const most = spreadSteps(tile);
   const atOnce = k !== "argument" && k <= most;
@@ -169,14 +172,11 @@ export function multiplySpread(frame: KernelFrame, block: SpreadBlock): Code {
   const allRows = [
     set(aTile, get(a)),
     set(tileSums, get(frame.scratch)),
-    set(left, get(height)),
-    whileLoop(i32.geS(get(left), i32.of(rows)), [
-      multiply(rows),
-      advance(aTile, aRow.times(4 * rows)),
-      advance(tileSums, i32.of(4 * columns * rows)),
-      advance(left, i32.of(-rows)),
+    forTiles(frame, tile, { height, left, heights }, (count) => [
+      multiply(count),
+      advance(aTile, aRow.times(4 * count)),
+      advance(tileSums, i32.of(4 * columns * count)),
     ]),
-    rests.map((count) => when(i32.eq(get(left), i32.of(count)), multiply(count))),
   ];
   const begin = set(factors, block.spread);
   if (atOnce) return [begin, set(steps, kSteps.read), widen, allRows];

@@ -1,0 +1,112 @@
+/**
+ * How the rows of a block are dealt out to tiles. Low tiles come first: while a block's first tile passes, its panel comes from
+ * memory, which takes longer than the products, so that few rows wait for it.
+ */
+import { type Code, get, i32, type Local, set } from "../asm/code.ts";
+import { when, whileLoop } from "../asm/control_flow.ts";
+import type { KernelFrame } from "../asm/module.ts";
+import { advance } from "./loops.ts";
+import { gcd, type SizeHint } from "./size.ts";
+import type { TileShape } from "./tile.ts";
+
+/** Vectors of sums that keep multiply-adds busy: fewer wait for each other's results. */
+const BUSY_SUMS = 8;
+
+/** What is known of the heights of blocks. */
+export interface BlockHeights {
+  /** All of them, where they are known. */
+  readonly exact?: readonly number[];
+  readonly most?: number;
+  /** Divides each; 1 unless given. */
+  readonly multipleOf?: number;
+}
+
+type Tile = Pick<TileShape, "rows" | "columns">;
+
+/** Heights of blocks of `blockRows` rows at most, whole tiles of `rows` but the last of them. */
+export function blockHeights(size: SizeHint, blockRows: number, rows: number): BlockHeights {
+  const { exact, most, multipleOf = 1 } = size;
+  if (exact === undefined) return { most: Math.min(most ?? blockRows, blockRows), multipleOf: gcd(multipleOf, rows) };
+  const blocks = Math.ceil(exact / blockRows);
+  if (blocks === 1) return { exact: [exact] };
+  const height = Math.ceil(Math.ceil(exact / blocks) / rows) * rows;
+  return { exact: [height, ...(exact > height * (blocks - 1) ? [exact - height * (blocks - 1)] : [])] };
+}
+
+/** The heights up to `most` among them. */
+export function notAbove(heights: BlockHeights, most: number): BlockHeights {
+  const { exact } = heights;
+  if (exact === undefined) return { ...heights, most: Math.min(most, heights.most ?? most) };
+  return { exact: exact.filter((height) => height <= most) };
+}
+
+/** Rows of the lowest tile that is as fast, row by row, as a whole one. */
+const busyRows = ({ rows, columns }: Tile): number => Math.min(rows, Math.ceil(BUSY_SUMS / (columns / 4)));
+
+/** Rows of the next low tile where `left` rows are left; 0 where whole tiles remain. */
+function lowTile(tile: Tile, left: number, isFirst: boolean): number {
+  const rest = left % tile.rows;
+  const busy = busyRows(tile);
+  const isLow = left > tile.rows && rest < busy && (isFirst || rest > 0);
+  return isLow && busy < tile.rows ? busy : rest;
+}
+
+/** Low tiles that blocks of such heights may have, by their rows. */
+export function lowTiles(
+  tile: Tile,
+  { exact, most = Number.POSITIVE_INFINITY, multipleOf = 1 }: BlockHeights,
+): readonly number[] {
+  // Beyond, only more whole tiles follow.
+  const several = Math.min(most, 4 * tile.rows);
+  const any = Array.from({ length: Math.floor(several / multipleOf) }, (_, i) => (i + 1) * multipleOf);
+  const found = new Set<number>();
+  for (const height of exact ?? any) {
+    let left = height;
+    for (let low = lowTile(tile, left, true); low > 0; low = lowTile(tile, left, false)) {
+      found.add(low);
+      left -= low;
+    }
+  }
+  return [...found].sort((a, b) => a - b);
+}
+
+/**
+ * Runs `each` for the tiles of a block of `height` rows, in the order of the rows; it moves its pointers by as many rows itself.
+ * @param left rows that are left, meanwhile
+ */
+export function forTiles(
+  frame: KernelFrame,
+  tile: Tile,
+  block: { readonly height: Local; readonly left: Local; readonly heights: BlockHeights },
+  each: (rows: number) => Code,
+): Code {
+  const { height, left, heights } = block;
+  const { rows } = tile;
+  const busy = busyRows(tile);
+  const lows = lowTiles(tile, heights);
+  const largest = heights.exact === undefined ? heights.most : Math.max(...heights.exact);
+  const whole = largest !== undefined && largest < rows ? [] : [each(rows), advance(left, i32.of(-rows))];
+  const wholeTiles = largest === rows ? when(get(left), whole) : whole.length === 0 ? [] : whileLoop(get(left), whole);
+  if (lows.length === 0) return [set(left, get(height)), wholeTiles];
+  const [low, rest] = frame.locals("i32", 2);
+  const next = (isFirst: boolean): Code => {
+    const above = isFirst ? 0 : 1;
+    const isLow = i32.ltU(i32.sub(get(rest), i32.of(above)), i32.of(busy - above));
+    return [
+      set(rest, i32.remU(get(left), i32.of(rows))),
+      busy === rows || (largest !== undefined && largest <= rows)
+        ? set(low, get(rest))
+        : set(low, i32.select(i32.and(i32.gtS(get(left), i32.of(rows)), isLow), i32.of(busy), get(rest))),
+    ];
+  };
+  return [
+    set(left, get(height)),
+    next(true),
+    whileLoop(get(low), [
+      lows.map((count) => when(i32.eq(get(low), i32.of(count)), each(count))),
+      set(left, i32.sub(get(left), get(low))),
+      next(false),
+    ]),
+    wholeTiles,
+  ];
+}
