@@ -123,6 +123,12 @@ export const EDGE_GROWTHS: readonly Grow[] = [
       s.b.reshape(s.b.slice(n, 1, 1, tokens), [batch, sub(tokens, 1), HEADS, WIDTH / HEADS]);
     return shaped(s, s.b.attention(heads(s, x), fewer(y), fewer(x)));
   },
+  // Query heads that share a key head.
+  (s, x, y) => {
+    const first = s.pick(HEADS);
+    const shared = s.b.slice(heads(s, y), 2, first, first + 1);
+    return shaped(s, s.b.attention(heads(s, x), shared, shared, { causal: s.pick(2) === 0 }));
+  },
   // Products of batches: weights that every batch has, and rows that every batch has.
   (s, x) => s.b.matmul(x, s.b.broadcastTo(s.weight([WIDTH, WIDTH]), [s.b.dims.batch, WIDTH, WIDTH])),
   (s, x, y) => s.b.add(y, s.b.matmul(s.b.slice(x, 0, 0, 1), s.weight([WIDTH, WIDTH]))),
