@@ -129,6 +129,13 @@ export const EDGE_GROWTHS: readonly Grow[] = [
     const shared = s.b.slice(heads(s, y), 2, first, first + 1);
     return shaped(s, s.b.attention(heads(s, x), shared, shared, { causal: s.pick(2) === 0 }));
   },
+  // Attention of heads by products: batches that are not equally far apart, or that are repeated, on the right-hand side.
+  (s, x, y) => {
+    const turned = (n: Node): Node => s.b.transpose(heads(s, n), [0, 2, 1, 3]);
+    const of = turned(s.pick(2) === 0 ? y : s.b.broadcastTo(s.b.slice(y, 0, 0, 1), y.shape));
+    const weights = s.b.softmax(s.b.matmul(turned(x), of, { transposeB: true }));
+    return shaped(s, s.b.transpose(s.b.matmul(weights, of), [0, 2, 1, 3]));
+  },
   // Products of batches: weights that every batch has, and rows that every batch has.
   (s, x) => s.b.matmul(x, s.b.broadcastTo(s.weight([WIDTH, WIDTH]), [s.b.dims.batch, WIDTH, WIDTH])),
   (s, x, y) => s.b.add(y, s.b.matmul(s.b.slice(x, 0, 0, 1), s.weight([WIDTH, WIDTH]))),

@@ -18,6 +18,7 @@ import type {
   Offer,
   PackedLayout,
   Place,
+  View,
 } from "../../../runtime/abi/kernel.ts";
 import {
   add,
@@ -83,6 +84,8 @@ interface Product {
   readonly form: ProductForm;
   /** A's view must be copied first. */
   readonly copiesA: boolean;
+  /** B's view must be copied first. */
+  readonly copiesB: boolean;
   /** The right-hand side where it is a weight of two-byte numbers. */
   readonly stored: StoredWeight | undefined;
   /** Numbers of A are spread in scratch. */
@@ -98,6 +101,14 @@ function batchesOfB(b: Node, lead: Shape): "one" | "each" | undefined {
   if (own.every((d) => dimEquals(d, 1))) return "one";
   const batch = lead.slice(0, -1);
   return own.length === batch.length && own.every((d, i) => dimEquals(d, batch[i])) ? "each" : undefined;
+}
+
+/** Batches that are equally far apart, of rows whose elements lie side by side. */
+function isRegular({ shape, strides }: View): boolean {
+  return (
+    dimEquals(axisFromEnd(strides, 1), 1) &&
+    productForm(shape.slice(0, -1), [strides.slice(0, -1)], false) !== undefined
+  );
 }
 
 /** Bytes that nothing but the product reads as f32. */
@@ -121,13 +132,7 @@ function analyze(context: ClaimContext, node: Node, left: LeftSide, epilogue: Ep
     return "the right-hand side's batches broadcast along some axes only; broadcast them before.";
   if (batches === "each" && context.isWeight(b))
     return "weights with batches are not packed; multiply by one matrix at a time.";
-  if (batches === "each") {
-    const view = context.view(b);
-    const own = productForm(view.shape.slice(0, -1), [view.strides.slice(0, -1)], false);
-    if (own === undefined || !dimEquals(axisFromEnd(view.strides, 1), 1)) {
-      return "the right-hand side's batches are not equally far apart; make it contiguous before.";
-    }
-  }
+  const copiesB = batches === "each" && !isRegular(context.view(b));
   const views = epilogue.operands.map((x) => seen(context, x));
   const along = epilogue.operands.map((x, i) => columnStride(x, views[i].strides, n));
   if (along.some((s) => s === undefined))
@@ -151,7 +156,7 @@ function analyze(context: ClaimContext, node: Node, left: LeftSide, epilogue: Ep
   const isPlain = left.value.dtype === "f32" && (stored === undefined || tile.columns % 8 === 0);
   const isLarge = (mHint.exact ?? mHint.most ?? rows + 1) > rows && bounds(n, context.box).min >= SPREAD_COLUMNS;
   const spread = tileSpread === true && isPlain && isLarge;
-  return { node, left, epilogue, tile, n, k, transposed, form, copiesA: found === undefined, stored, spread };
+  return { node, left, epilogue, tile, n, k, transposed, form, copiesA: found === undefined, copiesB, stored, spread };
 }
 
 /** Right-hand side in panels, packed once when it is a weight, else before every product. */
@@ -271,8 +276,9 @@ function claimProduct(context: ClaimContext, p: Product): Claim {
   const isWeight = context.isWeight(b);
   const read = [a, ...(isWeight ? [] : [b]), ...epilogue.operands];
   const sources = sourcesOf(context, read);
-  const copied = p.copiesA && !context.isWeight(a);
-  const operands = sources.operands.map((o, i) => (copied && i === 0 ? { ...o, access: "dense" as const } : o));
+  // Weights are no operands.
+  const values = [a, b].flatMap((n, i) => (context.isWeight(n) ? [] : [i === 0 ? p.copiesA : p.copiesB]));
+  const operands = sources.operands.map((o, i) => (values[i] === true ? { ...o, access: "dense" as const } : o));
   return {
     kernel: NAME,
     covers: [...left.covers, node, ...epilogue.covers],
