@@ -136,6 +136,13 @@ export const EDGE_GROWTHS: readonly Grow[] = [
     const weights = s.b.softmax(s.b.matmul(turned(x), of, { transposeB: true }));
     return shaped(s, s.b.transpose(s.b.matmul(weights, of), [0, 2, 1, 3]));
   },
+  // One right-hand side for all batches, whose rows do not lie side by side.
+  (s, x, y) => {
+    const { tokens } = s.b.dims;
+    const columns = s.b.transpose(s.b.reshape(s.b.slice(y, 0, 0, 1), [tokens, WIDTH]), [1, 0]);
+    const side = s.pick(2) === 0 ? s.b.slice(columns, 1, 1, tokens) : s.b.broadcastTo(s.b.slice(columns, 1, 0, 1), [WIDTH, 3]);
+    return s.b.matmul(s.b.unary("tanh", s.b.matmul(x, side)), side, { transposeB: true });
+  },
   // Products of batches: weights that every batch has, and rows that every batch has.
   (s, x) => s.b.matmul(x, s.b.broadcastTo(s.weight([WIDTH, WIDTH]), [s.b.dims.batch, WIDTH, WIDTH])),
   (s, x, y) => s.b.add(y, s.b.matmul(s.b.slice(x, 0, 0, 1), s.weight([WIDTH, WIDTH]))),

@@ -106,7 +106,7 @@ function batchesOfB(b: Node, lead: Shape): "one" | "each" | undefined {
 /** Batches that are equally far apart, of rows whose elements lie side by side. */
 function isRegular({ shape, strides }: View): boolean {
   return (
-    dimEquals(axisFromEnd(strides, 1), 1) &&
+    (dimEquals(axisFromEnd(strides, 1), 1) || dimEquals(axisFromEnd(shape, 1), 1)) &&
     productForm(shape.slice(0, -1), [strides.slice(0, -1)], false) !== undefined
   );
 }
@@ -132,7 +132,7 @@ function analyze(context: ClaimContext, node: Node, left: LeftSide, epilogue: Ep
     return "the right-hand side's batches broadcast along some axes only; broadcast them before.";
   if (batches === "each" && context.isWeight(b))
     return "weights with batches are not packed; multiply by one matrix at a time.";
-  const copiesB = batches === "each" && !isRegular(context.view(b));
+  const copiesB = !context.isWeight(b) && !isRegular(context.view(b));
   const views = epilogue.operands.map((x) => seen(context, x));
   const along = epilogue.operands.map((x, i) => columnStride(x, views[i].strides, n));
   if (along.some((s) => s === undefined))
@@ -145,7 +145,7 @@ function analyze(context: ClaimContext, node: Node, left: LeftSide, epilogue: Ep
     productForm(lead, [leadStrides(a.shape, strides, lead), ...operandStrides], batches === "one");
   const found = inPlace ? formFor(view.strides) : undefined;
   const form = found ?? formFor(dense);
-  if (form === undefined) return "what it reads cannot be walked as batches of rows.";
+  if (form === undefined) return "what it reads cannot be walked as batches of rows; broadcast it to the result's batches before.";
   const { tileRows, tileColumns, tileTurn, tileSpread, relaxedMadd } = context.capabilities;
   const mHint = hintOf(form.rows, context.box);
   const rows = rowsOfTile(tileRows as number, mHint);
