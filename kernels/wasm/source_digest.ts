@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "93cf96573237ce4a0eab918ad3046d0a94d53529d3bd73d4380e4b12128dfe6f";
+export const SOURCE_DIGEST: string = "407b4dd94552f9aaceb52f8105cf1bbddcf120729bbf365857592af3f2e96c0c";
