@@ -197,7 +197,10 @@ test("builder: windows fit into symbolic axes at both ends of the intervals", ()
   assert.deepEqual(b.windows(x, 1, 2, 1).shape[1], add(tokens, -1));
   assert.throws(
     () => b.windows(x, 1, 3, 1),
-    hasCode("shape_error", /no window of 3 in an axis of size 2 where \{"batch":1,"tokens":2\}; give its symbol a larger/),
+    hasCode(
+      "shape_error",
+      /no window of 3 in an axis of size 2 where \{"batch":1,"tokens":2\}; give its symbol a larger/,
+    ),
   );
 });
 

@@ -140,7 +140,8 @@ export const EDGE_GROWTHS: readonly Grow[] = [
   (s, x, y) => {
     const { tokens } = s.b.dims;
     const columns = s.b.transpose(s.b.reshape(s.b.slice(y, 0, 0, 1), [tokens, WIDTH]), [1, 0]);
-    const side = s.pick(2) === 0 ? s.b.slice(columns, 1, 1, tokens) : s.b.broadcastTo(s.b.slice(columns, 1, 0, 1), [WIDTH, 3]);
+    const side =
+      s.pick(2) === 0 ? s.b.slice(columns, 1, 1, tokens) : s.b.broadcastTo(s.b.slice(columns, 1, 0, 1), [WIDTH, 3]);
     return s.b.matmul(s.b.unary("tanh", s.b.matmul(x, side)), side, { transposeB: true });
   },
   // Products of batches: weights that every batch has, and rows that every batch has.

@@ -145,7 +145,8 @@ function analyze(context: ClaimContext, node: Node, left: LeftSide, epilogue: Ep
     productForm(lead, [leadStrides(a.shape, strides, lead), ...operandStrides], batches === "one");
   const found = inPlace ? formFor(view.strides) : undefined;
   const form = found ?? formFor(dense);
-  if (form === undefined) return "what it reads cannot be walked as batches of rows; broadcast it to the result's batches before.";
+  if (form === undefined)
+    return "what it reads cannot be walked as batches of rows; broadcast it to the result's batches before.";
   const { tileRows, tileColumns, tileTurn, tileSpread, relaxedMadd } = context.capabilities;
   const mHint = hintOf(form.rows, context.box);
   const rows = rowsOfTile(tileRows as number, mHint);
