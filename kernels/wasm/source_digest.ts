@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "8a9cab26fbbb2076ad66eb269c779c24ea4de746d25a7f64fa68464537de6500";
+export const SOURCE_DIGEST: string = "32370c6880dd0eba2d13ce2b349d57d37f75ea17ec7e47741240e1e3aefe9578";

@@ -136,6 +136,14 @@ export const EDGE_GROWTHS: readonly Grow[] = [
     const weights = s.b.softmax(s.b.matmul(turned(x), of, { transposeB: true }));
     return shaped(s, s.b.transpose(s.b.matmul(weights, of), [0, 2, 1, 3]));
   },
+  // A weight for each head.
+  (s, x) => {
+    const weights = s.weight([1, HEADS, WIDTH / HEADS, WIDTH / HEADS]);
+    const own = s.b.broadcastTo(weights, [s.b.dims.batch, ...weights.shape.slice(1)]);
+    const one = s.b.slice(s.b.transpose(heads(s, x), [0, 2, 1, 3]), 0, 0, 1);
+    const all = s.pick(2) === 0 ? s.b.matmul(one, weights) : s.b.matmul(s.b.transpose(heads(s, x), [0, 2, 1, 3]), own);
+    return s.b.add(x, s.b.reshape(s.b.transpose(all, [0, 2, 1, 3]), [all.shape[0], tokensOf(s), WIDTH]));
+  },
   // One right-hand side for all batches, whose rows do not lie side by side.
   (s, x, y) => {
     const { tokens } = s.b.dims;

@@ -86,6 +86,8 @@ interface Product {
   readonly copiesA: boolean;
   /** B's view must be copied first. */
   readonly copiesB: boolean;
+  /** B is a weight that is packed once: one matrix, since weights with batches are packed before every product as values are. */
+  readonly packsWeight: boolean;
   /** The right-hand side where it is a weight of two-byte numbers. */
   readonly stored: StoredWeight | undefined;
   /** Numbers of A are spread in scratch. */
@@ -130,8 +132,7 @@ function analyze(context: ClaimContext, node: Node, left: LeftSide, epilogue: Ep
   const batches = batchesOfB(b, lead);
   if (batches === undefined)
     return "the right-hand side's batches broadcast along some axes only; broadcast them before.";
-  if (batches === "each" && context.isWeight(b))
-    return "weights with batches are not packed; multiply by one matrix at a time.";
+  const packsWeight = context.isWeight(b) && batches === "one";
   const copiesB = !context.isWeight(b) && !isRegular(context.view(b));
   const views = epilogue.operands.map((x) => seen(context, x));
   const along = epilogue.operands.map((x, i) => columnStride(x, views[i].strides, n));
@@ -152,12 +153,12 @@ function analyze(context: ClaimContext, node: Node, left: LeftSide, epilogue: Ep
   const rows = rowsOfTile(tileRows as number, mHint);
   const tile = { rows, columns: tileColumns as number, madd: relaxedMadd === true, turn: tileTurn as number };
   // Products of bytes read panels of f32.
-  const stored = left.value.dtype === "u8" ? undefined : storedWeight(context, b);
+  const stored = left.value.dtype === "u8" || !packsWeight ? undefined : storedWeight(context, b);
   // Pairs of other panels belong to two steps.
   const isPlain = left.value.dtype === "f32" && (stored === undefined || tile.columns % 8 === 0);
   const isLarge = (mHint.exact ?? mHint.most ?? rows + 1) > rows && bounds(n, context.box).min >= SPREAD_COLUMNS;
   const spread = tileSpread === true && isPlain && isLarge;
-  return { node, left, epilogue, tile, n, k, transposed, form, copiesA: found === undefined, copiesB, stored, spread };
+  return { node, left, epilogue, tile, n, k, transposed, form, copiesA: found === undefined, copiesB, packsWeight, stored, spread };
 }
 
 /** Right-hand side in panels, packed once when it is a weight, else before every product. */
@@ -271,11 +272,10 @@ function flopsOf({ node, epilogue, k }: Product): Dim {
 }
 
 function claimProduct(context: ClaimContext, p: Product): Claim {
-  const { node, left, epilogue } = p;
+  const { node, left, epilogue, packsWeight } = p;
   const [, b] = node.inputs;
   const a = left.value;
-  const isWeight = context.isWeight(b);
-  const read = [a, ...(isWeight ? [] : [b]), ...epilogue.operands];
+  const read = [a, ...(packsWeight ? [] : [b]), ...epilogue.operands];
   const sources = sourcesOf(context, read);
   // Weights are no operands.
   const values = [a, b].flatMap((n, i) => (context.isWeight(n) ? [] : [i === 0 ? p.copiesA : p.copiesB]));
@@ -285,19 +285,19 @@ function claimProduct(context: ClaimContext, p: Product): Claim {
     covers: [...left.covers, node, ...epilogue.covers],
     output: epilogue.output,
     operands,
-    weights: [...sources.weights, ...(isWeight ? [p.stored?.value ?? b] : [])],
+    weights: [...sources.weights, ...(packsWeight ? [p.stored?.value ?? b] : [])],
     cost: {
       flops: flopsOf(p),
       bytes: add(
         ...[epilogue.output, a, ...epilogue.operands].map(bytesOf),
         p.stored === undefined ? bytesOf(b) : mul(2, product(b.shape)),
       ),
-      launches: isWeight ? 1 : 2,
+      launches: packsWeight ? 1 : 2,
     },
     emit: (e) => {
       const found = read.map((_, i) => sources.source(e, i));
-      const rest = found.slice(isWeight ? 1 : 2);
-      emit(e, p, found[0], isWeight ? undefined : found[1], rest);
+      const rest = found.slice(packsWeight ? 1 : 2);
+      emit(e, p, found[0], packsWeight ? undefined : found[1], rest);
     },
   };
 }
