@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "32370c6880dd0eba2d13ce2b349d57d37f75ea17ec7e47741240e1e3aefe9578";
+export const SOURCE_DIGEST: string = "ea3be74c1410f99acb5c08591519a5090e706b32def91ee9e2d4773cc2232742";

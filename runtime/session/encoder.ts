@@ -126,7 +126,7 @@ export interface EncoderContext extends Omit<InputTaker, "towers" | "cutter"> {
 const pick = (tensors: Tensors, isWanted: (name: string) => boolean): Tensors =>
   Object.fromEntries(Object.entries(tensors).filter(([name]) => isWanted(name)));
 
-/** @throws FoveaError `invalid_input` for memory that is for no result of this call */
+/** @throws FoveaError `invalid_input` for memory that is for no result of this call, or for two */
 function checkMemory(into: ResultMemory | undefined, wanted: ReadonlyMap<Modality, readonly string[]>): void {
   if (into === undefined) return;
   if (wanted.size > 1) {
@@ -138,6 +138,21 @@ function checkMemory(into: ResultMemory | undefined, wanted: ReadonlyMap<Modalit
     const made = `this call makes ${names.join(", ")}`;
     throw new FoveaError("invalid_input", `\`into\` has memory for "${name}"; ${made}.${didYouMean(name, names)}`);
   }
+  const given = Object.entries(into);
+  given.forEach(([name, memory], i) => {
+    const [other] = given.slice(0, i).find(([, earlier]) => overlap(earlier, memory)) ?? [];
+    if (other === undefined) return;
+    throw new FoveaError(
+      "invalid_input",
+      `\`into\` has memory for "${name}" that overlaps that for "${other}"; give each result memory of its own.`,
+    );
+  });
+}
+
+function overlap(a: ArrayBufferView, b: ArrayBufferView): boolean {
+  return (
+    a.buffer === b.buffer && a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength
+  );
 }
 
 /** A loaded model, made by `runtime.load`. Calls may overlap; each has memory of its own. */

@@ -158,7 +158,21 @@ function analyze(context: ClaimContext, node: Node, left: LeftSide, epilogue: Ep
   const isPlain = left.value.dtype === "f32" && (stored === undefined || tile.columns % 8 === 0);
   const isLarge = (mHint.exact ?? mHint.most ?? rows + 1) > rows && bounds(n, context.box).min >= SPREAD_COLUMNS;
   const spread = tileSpread === true && isPlain && isLarge;
-  return { node, left, epilogue, tile, n, k, transposed, form, copiesA: found === undefined, copiesB, packsWeight, stored, spread };
+  return {
+    node,
+    left,
+    epilogue,
+    tile,
+    n,
+    k,
+    transposed,
+    form,
+    copiesA: found === undefined,
+    copiesB,
+    packsWeight,
+    stored,
+    spread,
+  };
 }
 
 /** Right-hand side in panels, packed once when it is a weight, else before every product. */
