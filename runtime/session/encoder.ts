@@ -5,7 +5,7 @@ import { FoveaError } from "../core/diagnostics.ts";
 import type { KeptDType } from "../core/dtype.ts";
 import type { TraceSink } from "../core/trace.ts";
 import { type CallOptions, type OpenContext, openContext } from "../exec/forward_context.ts";
-import { movedInto, type ResultMemory } from "../exec/result_memory.ts";
+import { checkApart, movedInto, type ResultMemory } from "../exec/result_memory.ts";
 import type { PlaceFinder } from "./artifacts/trace.ts";
 import { type Caller, noteCaller } from "./callers.ts";
 import { CALL_OPTIONS, checkOptions, didYouMean, type Expected, FUNCTION, isObject, TEXTS } from "./check.ts";
@@ -138,21 +138,7 @@ function checkMemory(into: ResultMemory | undefined, wanted: ReadonlyMap<Modalit
     const made = `this call makes ${names.join(", ")}`;
     throw new FoveaError("invalid_input", `\`into\` has memory for "${name}"; ${made}.${didYouMean(name, names)}`);
   }
-  const given = Object.entries(into);
-  given.forEach(([name, memory], i) => {
-    const [other] = given.slice(0, i).find(([, earlier]) => overlap(earlier, memory)) ?? [];
-    if (other === undefined) return;
-    throw new FoveaError(
-      "invalid_input",
-      `\`into\` has memory for "${name}" that overlaps that for "${other}"; give each result memory of its own.`,
-    );
-  });
-}
-
-function overlap(a: ArrayBufferView, b: ArrayBufferView): boolean {
-  return (
-    a.buffer === b.buffer && a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength
-  );
+  checkApart(into);
 }
 
 /** A loaded model, made by `runtime.load`. Calls may overlap; each has memory of its own. */
