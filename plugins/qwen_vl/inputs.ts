@@ -227,14 +227,15 @@ export function preparePatches(
   };
 }
 
-/** Side of the pictures of a benchmark that names none, in patches: 448 pixels where a patch has 14. */
+/** Side of the pictures of a benchmark that names none, in patches: 448 pixels where a patch has 14, or what the model takes at once. */
 const EXAMPLE_SIDE = 32;
 
 /** The grid of an example's images. @throws FoveaError `invalid_input` for pixels that are no whole merge blocks */
-function exampleGrid({ grid, size }: ExampleOptions, config: QwenVisionConfig): Grid {
+function exampleGrid({ grid, size }: ExampleOptions, config: QwenVisionConfig, maxPatches: number): Grid {
   if (grid !== undefined) return { frames: grid[0], rows: grid[1], columns: grid[2] };
   const { patchSize, mergeSize } = config;
-  const whole = Math.ceil(EXAMPLE_SIDE / mergeSize) * mergeSize * patchSize;
+  const blocks = Math.min(Math.ceil(EXAMPLE_SIDE / mergeSize), Math.floor(Math.sqrt(maxPatches) / mergeSize));
+  const whole = blocks * mergeSize * patchSize;
   const [height, width] = size ?? [whole, whole];
   const step = patchSize * mergeSize;
   if (height % step !== 0 || width % step !== 0) {
@@ -246,8 +247,13 @@ function exampleGrid({ grid, size }: ExampleOptions, config: QwenVisionConfig): 
 }
 
 /** `batch` equal still images. */
-export function examplePatches(options: ExampleOptions, config: QwenVisionConfig, forms: PixelForms): Tensors {
-  const grid = exampleGrid(options, config);
+export function examplePatches(
+  options: ExampleOptions,
+  config: QwenVisionConfig,
+  forms: PixelForms,
+  maxPatches: number,
+): Tensors {
+  const grid = exampleGrid(options, config, maxPatches);
   const patches = options.batch * gridPatches(grid);
   const width = forms.processor === "u8" ? stillWidth(config) : patchWidth(config);
   const sizes = Array.from({ length: options.batch }, () => [grid.frames, grid.rows, grid.columns]).flat();

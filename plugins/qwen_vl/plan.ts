@@ -124,6 +124,6 @@ export function qwenTower(config: QwenVisionConfig, maxPatches: number, forms: P
     prepare: (inputs) => preparePatches(inputs, config, { maxPatches, frequencies, forms }),
     plan: (shapes, wanted) => planPatches(config, outputs, shapes, wanted),
     exampleSizes: ["grid", "size"],
-    example: (options) => examplePatches(options, config, forms),
+    example: (options) => examplePatches(options, config, forms, maxPatches),
   };
 }

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "329e77ee02f2b9b6548f17bf3249b359eed7969b03da872d2019dd6b5d7f5042";
+export const SOURCE_DIGEST: string = "159bed64381a1c8686a6c913adca7700bd46bf6900a18ac6a0b3c9751f74713d";

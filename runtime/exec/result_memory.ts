@@ -29,6 +29,25 @@ export function memoryFor(name: string, { dtype, shape }: Result, into: ResultMe
   );
 }
 
+function overlap(a: ArrayBufferView, b: ArrayBufferView): boolean {
+  return (
+    a.buffer === b.buffer && a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength
+  );
+}
+
+/** @throws FoveaError `invalid_input` for memory that two results would share */
+export function checkApart(into: ResultMemory): void {
+  const given = Object.entries(into);
+  given.forEach(([name, memory], i) => {
+    const [other] = given.slice(0, i).find(([, earlier]) => overlap(earlier, memory)) ?? [];
+    if (other === undefined) return;
+    throw new FoveaError(
+      "invalid_input",
+      `\`into\` has memory for "${name}" that overlaps that for "${other}"; give each result memory of its own.`,
+    );
+  });
+}
+
 /** The results in the memory that was given for them. */
 export function movedInto(results: Readonly<Record<string, Tensor>>, into: ResultMemory): Record<string, Tensor> {
   const moved = Object.entries(results).map(([name, tensor]): [string, Tensor] => {

@@ -238,6 +238,17 @@ export function createGraphBuilder(options: BuilderOptions): GraphBuilder {
       );
     }
   };
+  /** Symbolic axes that are shorter than a window somewhere in the box. */
+  const checkWindows = (x: Node, axis: number, size: number): void => {
+    for (const at of corners(options.symbols)) {
+      const all = evaluate(x.shape[axis], at);
+      if (all >= size) continue;
+      throw new FoveaError(
+        "shape_error",
+        `Operation "windows" finds no window of ${size} in an axis of size ${all} where ${JSON.stringify(at)}; give its symbol a larger least value, or pad the axis.`,
+      );
+    }
+  };
   return {
     dims,
     ...compare,
@@ -263,11 +274,15 @@ export function createGraphBuilder(options: BuilderOptions): GraphBuilder {
     transpose: (x, perm) => op("transpose", [x], { perm }),
     slice: (x, axis, start, end) => {
       const node = op("slice", [x], { axis, start, end });
-      located(() => checkSlice(x, axis, start, end));
+      if (!standIns.has(node)) located(() => checkSlice(x, axis, start, end));
       return node;
     },
     broadcastTo: (x, shape) => op("broadcast_to", [x], { shape }),
-    windows: (x, axis, size, step) => op("windows", [x], { axis, size, step }),
+    windows: (x, axis, size, step) => {
+      const node = op("windows", [x], { axis, size, step });
+      if (!standIns.has(node)) located(() => checkWindows(x, axis, size));
+      return node;
+    },
     rotary: (x, cos, sin, o = {}) => op("rotary", [x, cos, sin], { interleaved: o.interleaved ?? false }),
     concat: (list, axis) => (list.length === 1 ? list[0] : op("concat", list, { axis })),
     matmul: (a, b, o = {}) => op("matmul", [a, b], { transpose_b: o.transposeB ?? false }),

@@ -5,7 +5,7 @@ import { FoveaError } from "../core/diagnostics.ts";
 import type { KeptDType } from "../core/dtype.ts";
 import type { TraceSink } from "../core/trace.ts";
 import { type CallOptions, type OpenContext, openContext } from "../exec/forward_context.ts";
-import { movedInto, type ResultMemory } from "../exec/result_memory.ts";
+import { checkApart, movedInto, type ResultMemory } from "../exec/result_memory.ts";
 import type { PlaceFinder } from "./artifacts/trace.ts";
 import { type Caller, noteCaller } from "./callers.ts";
 import { CALL_OPTIONS, checkOptions, didYouMean, type Expected, FUNCTION, isObject, TEXTS } from "./check.ts";
@@ -127,7 +127,7 @@ export interface EncoderContext extends Omit<InputTaker, "towers" | "cutter"> {
 const pick = (tensors: Tensors, isWanted: (name: string) => boolean): Tensors =>
   Object.fromEntries(Object.entries(tensors).filter(([name]) => isWanted(name)));
 
-/** @throws FoveaError `invalid_input` for memory that is for no result of this call */
+/** @throws FoveaError `invalid_input` for memory that is for no result of this call, or for two */
 function checkMemory(into: ResultMemory | undefined, wanted: ReadonlyMap<Modality, readonly string[]>): void {
   if (into === undefined) return;
   if (wanted.size > 1) {
@@ -139,6 +139,7 @@ function checkMemory(into: ResultMemory | undefined, wanted: ReadonlyMap<Modalit
     const made = `this call makes ${names.join(", ")}`;
     throw new FoveaError("invalid_input", `\`into\` has memory for "${name}"; ${made}.${didYouMean(name, names)}`);
   }
+  checkApart(into);
 }
 
 /** A loaded model, made by `runtime.load`. Calls may overlap; each has memory of its own. */

@@ -190,6 +190,30 @@ test("builder: slices with symbolic ends are checked at both ends of the interva
   );
 });
 
+test("builder: windows fit into symbolic axes at both ends of the intervals", () => {
+  const b = builder();
+  const { batch, tokens } = b.dims;
+  const x = b.input("x", [batch, tokens]);
+  assert.deepEqual(b.windows(x, 1, 2, 1).shape[1], add(tokens, -1));
+  assert.throws(
+    () => b.windows(x, 1, 3, 1),
+    hasCode(
+      "shape_error",
+      /no window of 3 in an axis of size 2 where \{"batch":1,"tokens":2\}; give its symbol a larger/,
+    ),
+  );
+});
+
+test("builder: what follows from a break that was told is no error of its own", () => {
+  const found: string[] = [];
+  const b = createGraphBuilder({ symbols: { n: { min: 4, max: 9 } }, onBreak: (told) => found.push(told.found) });
+  const broken = b.op("nonsense", [b.input("x", [b.dims.n, 8])]);
+  b.output("sliced", b.slice(broken, 1, 0, 8));
+  b.output("windows", b.windows(broken, 0, 3, 1));
+  assert.deepEqual(found.length, 1);
+  assert.match(found[0], /nonsense/);
+});
+
 test("graphs: data does not depend on the order in which nodes were created", () => {
   for (let seed = 0; seed < 40; seed++) {
     const grow = (b: GraphBuilder): void => growRandomGraph(b, seed);

@@ -123,6 +123,35 @@ export const EDGE_GROWTHS: readonly Grow[] = [
       s.b.reshape(s.b.slice(n, 1, 1, tokens), [batch, sub(tokens, 1), HEADS, WIDTH / HEADS]);
     return shaped(s, s.b.attention(heads(s, x), fewer(y), fewer(x)));
   },
+  // Query heads that share a key head.
+  (s, x, y) => {
+    const first = s.pick(HEADS);
+    const shared = s.b.slice(heads(s, y), 2, first, first + 1);
+    return shaped(s, s.b.attention(heads(s, x), shared, shared, { causal: s.pick(2) === 0 }));
+  },
+  // Attention of heads by products: batches that are not equally far apart, or that are repeated, on the right-hand side.
+  (s, x, y) => {
+    const turned = (n: Node): Node => s.b.transpose(heads(s, n), [0, 2, 1, 3]);
+    const of = turned(s.pick(2) === 0 ? y : s.b.broadcastTo(s.b.slice(y, 0, 0, 1), y.shape));
+    const weights = s.b.softmax(s.b.matmul(turned(x), of, { transposeB: true }));
+    return shaped(s, s.b.transpose(s.b.matmul(weights, of), [0, 2, 1, 3]));
+  },
+  // A weight for each head.
+  (s, x) => {
+    const weights = s.weight([1, HEADS, WIDTH / HEADS, WIDTH / HEADS]);
+    const own = s.b.broadcastTo(weights, [s.b.dims.batch, ...weights.shape.slice(1)]);
+    const one = s.b.slice(s.b.transpose(heads(s, x), [0, 2, 1, 3]), 0, 0, 1);
+    const all = s.pick(2) === 0 ? s.b.matmul(one, weights) : s.b.matmul(s.b.transpose(heads(s, x), [0, 2, 1, 3]), own);
+    return s.b.add(x, s.b.reshape(s.b.transpose(all, [0, 2, 1, 3]), [all.shape[0], tokensOf(s), WIDTH]));
+  },
+  // One right-hand side for all batches, whose rows do not lie side by side.
+  (s, x, y) => {
+    const { tokens } = s.b.dims;
+    const columns = s.b.transpose(s.b.reshape(s.b.slice(y, 0, 0, 1), [tokens, WIDTH]), [1, 0]);
+    const side =
+      s.pick(2) === 0 ? s.b.slice(columns, 1, 1, tokens) : s.b.broadcastTo(s.b.slice(columns, 1, 0, 1), [WIDTH, 3]);
+    return s.b.matmul(s.b.unary("tanh", s.b.matmul(x, side)), side, { transposeB: true });
+  },
   // Products of batches: weights that every batch has, and rows that every batch has.
   (s, x) => s.b.matmul(x, s.b.broadcastTo(s.weight([WIDTH, WIDTH]), [s.b.dims.batch, WIDTH, WIDTH])),
   (s, x, y) => s.b.add(y, s.b.matmul(s.b.slice(x, 0, 0, 1), s.weight([WIDTH, WIDTH]))),

@@ -315,6 +315,13 @@ test("qwen_vl split: packs hold whole frames, as many as fit, and join to the wh
   }
 });
 
+test("qwen_vl example: no larger than what a processor of small images lets the model take", () => {
+  const tower = qwenTowerOf(smallConfig("qwen2_vl"), {
+    "preprocessor_config.json": { min_pixels: 1, max_pixels: 200, patch_size: 2 },
+  });
+  assert.deepEqual(tower.prepare(tower.example({ batch: 1, seed: 1 })).cos.shape[0], 36);
+});
+
 test("qwen_vl example: seeded images that prepare takes", () => {
   const tower = qwenTowerOf(smallConfig("qwen3_vl"));
   const patches = (options: Parameters<TowerSpec["example"]>[0]): readonly number[] =>

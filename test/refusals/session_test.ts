@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
 import { createRuntime } from "../../mod.ts";
 import type { DeviceSpec } from "../../runtime/abi/device.ts";
-import type { ComponentSpec } from "../../runtime/abi/encoder.ts";
+import type { ComponentSpec, Tensor } from "../../runtime/abi/encoder.ts";
 import type { Plugin } from "../../runtime/abi/plugin.ts";
 import { compileGraph } from "../../runtime/compile/compile.ts";
 import { type CacheEntry, entryProblem } from "../../runtime/exec/cache_entries.ts";
@@ -80,6 +80,11 @@ test("an encoder names the towers that it was loaded with, and that it was close
       hasCode("no_component", new RegExp(`loaded with text; it has no "${tower}" component here`)),
     );
   }
+  const ids = { dtype: "i32", shape: "1, 3", data: new Int32Array(3) } as unknown as Tensor;
+  await assert.rejects(
+    encoder.encode({ input_ids: ids }),
+    hasCode("invalid_input", /"input_ids" must be a tensor \{ dtype, shape, data \} whose shape is a list of sizes/),
+  );
   await assert.rejects(
     encoder.encode({}, { outputs: 3 as unknown as string[] }),
     hasCode("invalid_options", /The option `outputs` of encode is .*; expected a list of names\./),

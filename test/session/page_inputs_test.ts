@@ -31,6 +31,17 @@ test("pictures come from data and blob addresses", async () => {
   const expected = await image(bytes);
   const text = btoa(String.fromCharCode(...bytes));
   assert.deepEqual(await image(`data:image/png;base64,${text}`), expected);
+  const server = createMediaReader(await detectHost());
+  assert.deepEqual(await server.image(`data:image/png;base64,${text}`), expected);
+  // What an address holds is no part of a message.
+  const refused = (place: string, code: string, says: RegExp): Promise<void> =>
+    assert.rejects(server.image(place, { name: "Picture 3" }), hasCode(code, says));
+  await refused(
+    "data:image/png;base64,AAAA",
+    "image.unknown",
+    /^Picture 3 is not an image: it begins with the bytes 00/,
+  );
+  await refused("data:image/png;base64,A", "bad_source", /^Picture 3 is no valid data URI; expected data:image\/png/);
   const address = URL.createObjectURL(new Blob([bytes]));
   assert.deepEqual(await image(new URL(address)), expected);
   URL.revokeObjectURL(address);
@@ -46,6 +57,8 @@ test("the pixels of a canvas lose their alpha, as those of files do", async () =
     [...data].filter((_, i) => i % 4 !== 3),
   );
   await assert.rejects(image({ width: 2, height: 4, data }), hasCode("invalid_input", /found 24 values/));
+  const half = { width: 1.5, height: 4, channels: 3, data: new Uint8Array(18) } as const;
+  await assert.rejects(image(half), hasCode("invalid_input", /found 18 values .* for 1\.5x4 with 3 channels/));
 });
 
 test("a model is loaded from a list of files", async () => {

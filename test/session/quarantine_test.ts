@@ -11,6 +11,7 @@ import type { CallOptions } from "../../runtime/exec/forward_context.ts";
 import { ProofError } from "../../runtime/exec/prove.ts";
 import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
 import type { Store } from "../../runtime/exec/store/store.ts";
+import { hasCode } from "../kit/assertions.ts";
 
 const WIDTH = 3;
 
@@ -135,6 +136,15 @@ test("a kernel that the engine stops is put aside as well", async () => {
   const { kernels, problems } = await squares(squarePlugin("out_of_bounds", outside), {});
   assert.deepEqual(kernels, ["elementwise"]);
   assert.match(problems[0], /"out_of_bounds" was put aside: there is no result for "mul" .*out of bounds/i);
+});
+
+test("where no kernel is left, the error says which one was put aside and why", async () => {
+  const others = (wasmPlugin.kernels ?? []).filter(({ name }) => name !== "elementwise");
+  const wrong = squarePlugin("wrong_everywhere", SINS.wrong_everywhere);
+  await assert.rejects(
+    squares(wrong, { plugins: [wrong, { ...wasmPlugin, kernels: others }] }),
+    hasCode("no_kernel", /No kernel takes "mul" .* The kernel "wrong_everywhere" was put aside: .* is off by/),
+  );
 });
 
 test("strict: a failed proof is an error that names kernel, component, sizes and difference", async () => {

@@ -79,6 +79,13 @@ test("memory that does not fit is refused before anything is computed", () =>
       "invalid_options",
       /`into` of encode is an object; expected typed/,
     );
+    const both = new Float32Array(100);
+    await refused(
+      words(2),
+      { text_embeds: both.subarray(0, 60), pooler_output: both.subarray(59) },
+      "invalid_input",
+      /`into` has memory for "pooler_output" that overlaps that for "text_embeds"; give each result memory of its own/,
+    );
     await refused(words(2), [new Float32Array(1)], "invalid_options", /`into` of encode is a list/);
     assert.equal(encoder.stats().device.runs, runs);
   }));

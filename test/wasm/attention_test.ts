@@ -46,6 +46,7 @@ test("attention is right for random sizes and options", () => {
       segments: pick(3, 3) === 0,
       window: pick(2, 11) === 0 ? 0 : 1 + pick(pick(2, 12) === 0 ? 9 : 90, 13),
       turn: 1 + pick(4, 14),
+      group: 1 + pick(3, 16),
       partKeys: 0,
     };
     const spread = options.window === 0 && pick(2, 15) === 0;
@@ -54,8 +55,9 @@ test("attention is right for random sizes and options", () => {
     const keys = square ? queries : 1 + pick(200, 5);
     const cut = pick(keys + 1, 6);
     const kept = 1 + pick(4, 7);
+    const merged = options.group === 1 && queries === keys && pick(2, 10) === 0;
     const sizes = {
-      ...{ batch: 1 + pick(2, 8), heads: 1 + pick(3, 9), queries, keys, merged: queries === keys && pick(2, 10) === 0 },
+      ...{ batch: 1 + pick(2, 8), heads: options.group * (1 + pick(3, 9)), queries, keys, merged },
       ...{ ends: [Math.floor(cut / 2), cut, keys], mask: (_: number, key: number) => pick(5, 100 + key) < kept },
     };
     check({ ...options, spread }, sizes);

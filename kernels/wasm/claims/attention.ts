@@ -40,6 +40,12 @@ function windowOf(context: ClaimContext, node: Node): number {
 
 const longestSegment = (node: Node): Dim | undefined => node.attributes.longest_segment as Dim | undefined;
 
+/** Query heads for each key head; numbers of heads that are no constants are equal. */
+function groupOf({ inputs: [q, k] }: Node): number {
+  const [heads, keyHeads] = [q.shape[2], k.shape[2]];
+  return typeof heads === "number" && typeof keyHeads === "number" ? heads / keyHeads : 1;
+}
+
 /** Keys that a query may see at most, windows left out. */
 function reachableKeys(node: Node): Dim {
   return longestSegment(node) ?? node.inputs[1].shape[1];
@@ -67,8 +73,10 @@ function optionsOf(context: ClaimContext, node: Node, headDim: number): Attentio
   const window = windowOf(context, node);
   // A tile of queries at most, such as that of a pooling head, is not worth spreading.
   const spread = context.capabilities.tileSpread === true && window === 0 && mostQueries > SPREAD_ROWS;
+  const group = groupOf(node);
   return {
     headDim,
+    ...(group === 1 ? {} : { group }),
     scale: a.scale as number,
     causal: a.causal === true,
     keyMask: a.key_mask === true,
@@ -89,7 +97,6 @@ function claim(context: ClaimContext, node: Node): readonly Offer[] {
   const [q, k, v, ...extra] = node.inputs;
   const headDim = q.shape[3];
   if (typeof headDim !== "number") return refuse("its head_dim must be known when it is compiled.");
-  if (!dimEquals(q.shape[2], k.shape[2])) return refuse("queries and keys must have the same number of heads.");
   const whole = optionsOf(context, node, headDim);
   const { keys: partKeys, parts } = partsOf(context, node, whole);
   const options = { ...whole, partKeys };

@@ -18,6 +18,7 @@ import type {
   Offer,
   PackedLayout,
   Place,
+  View,
 } from "../../../runtime/abi/kernel.ts";
 import {
   add,
@@ -83,6 +84,10 @@ interface Product {
   readonly form: ProductForm;
   /** A's view must be copied first. */
   readonly copiesA: boolean;
+  /** B's view must be copied first. */
+  readonly copiesB: boolean;
+  /** B is a weight that is packed once: one matrix, since weights with batches are packed before every product as values are. */
+  readonly packsWeight: boolean;
   /** The right-hand side where it is a weight of two-byte numbers. */
   readonly stored: StoredWeight | undefined;
   /** Numbers of A are spread in scratch. */
@@ -98,6 +103,14 @@ function batchesOfB(b: Node, lead: Shape): "one" | "each" | undefined {
   if (own.every((d) => dimEquals(d, 1))) return "one";
   const batch = lead.slice(0, -1);
   return own.length === batch.length && own.every((d, i) => dimEquals(d, batch[i])) ? "each" : undefined;
+}
+
+/** Batches that are equally far apart, of rows whose elements lie side by side. */
+function isRegular({ shape, strides }: View): boolean {
+  return (
+    (dimEquals(axisFromEnd(strides, 1), 1) || dimEquals(axisFromEnd(shape, 1), 1)) &&
+    productForm(shape.slice(0, -1), [strides.slice(0, -1)], false) !== undefined
+  );
 }
 
 /** Bytes that nothing but the product reads as f32. */
@@ -119,15 +132,8 @@ function analyze(context: ClaimContext, node: Node, left: LeftSide, epilogue: Ep
   const batches = batchesOfB(b, lead);
   if (batches === undefined)
     return "the right-hand side's batches broadcast along some axes only; broadcast them before.";
-  if (batches === "each" && context.isWeight(b))
-    return "weights with batches are not packed; multiply by one matrix at a time.";
-  if (batches === "each") {
-    const view = context.view(b);
-    const own = productForm(view.shape.slice(0, -1), [view.strides.slice(0, -1)], false);
-    if (own === undefined || !dimEquals(axisFromEnd(view.strides, 1), 1)) {
-      return "the right-hand side's batches are not equally far apart; make it contiguous before.";
-    }
-  }
+  const packsWeight = context.isWeight(b) && batches === "one";
+  const copiesB = !context.isWeight(b) && !isRegular(context.view(b));
   const views = epilogue.operands.map((x) => seen(context, x));
   const along = epilogue.operands.map((x, i) => columnStride(x, views[i].strides, n));
   if (along.some((s) => s === undefined))
@@ -140,18 +146,33 @@ function analyze(context: ClaimContext, node: Node, left: LeftSide, epilogue: Ep
     productForm(lead, [leadStrides(a.shape, strides, lead), ...operandStrides], batches === "one");
   const found = inPlace ? formFor(view.strides) : undefined;
   const form = found ?? formFor(dense);
-  if (form === undefined) return "what it reads cannot be walked as batches of rows.";
+  if (form === undefined)
+    return "what it reads cannot be walked as batches of rows; broadcast it to the result's batches before.";
   const { tileRows, tileColumns, tileTurn, tileSpread, relaxedMadd } = context.capabilities;
   const mHint = hintOf(form.rows, context.box);
   const rows = rowsOfTile(tileRows as number, mHint);
   const tile = { rows, columns: tileColumns as number, madd: relaxedMadd === true, turn: tileTurn as number };
   // Products of bytes read panels of f32.
-  const stored = left.value.dtype === "u8" ? undefined : storedWeight(context, b);
+  const stored = left.value.dtype === "u8" || !packsWeight ? undefined : storedWeight(context, b);
   // Pairs of other panels belong to two steps.
   const isPlain = left.value.dtype === "f32" && (stored === undefined || tile.columns % 8 === 0);
   const isLarge = (mHint.exact ?? mHint.most ?? rows + 1) > rows && bounds(n, context.box).min >= SPREAD_COLUMNS;
   const spread = tileSpread === true && isPlain && isLarge;
-  return { node, left, epilogue, tile, n, k, transposed, form, copiesA: found === undefined, stored, spread };
+  return {
+    node,
+    left,
+    epilogue,
+    tile,
+    n,
+    k,
+    transposed,
+    form,
+    copiesA: found === undefined,
+    copiesB,
+    packsWeight,
+    stored,
+    spread,
+  };
 }
 
 /** Right-hand side in panels, packed once when it is a weight, else before every product. */
@@ -265,32 +286,32 @@ function flopsOf({ node, epilogue, k }: Product): Dim {
 }
 
 function claimProduct(context: ClaimContext, p: Product): Claim {
-  const { node, left, epilogue } = p;
+  const { node, left, epilogue, packsWeight } = p;
   const [, b] = node.inputs;
   const a = left.value;
-  const isWeight = context.isWeight(b);
-  const read = [a, ...(isWeight ? [] : [b]), ...epilogue.operands];
+  const read = [a, ...(packsWeight ? [] : [b]), ...epilogue.operands];
   const sources = sourcesOf(context, read);
-  const copied = p.copiesA && !context.isWeight(a);
-  const operands = sources.operands.map((o, i) => (copied && i === 0 ? { ...o, access: "dense" as const } : o));
+  // Weights are no operands.
+  const values = [a, b].flatMap((n, i) => (context.isWeight(n) ? [] : [i === 0 ? p.copiesA : p.copiesB]));
+  const operands = sources.operands.map((o, i) => (values[i] === true ? { ...o, access: "dense" as const } : o));
   return {
     kernel: NAME,
     covers: [...left.covers, node, ...epilogue.covers],
     output: epilogue.output,
     operands,
-    weights: [...sources.weights, ...(isWeight ? [p.stored?.value ?? b] : [])],
+    weights: [...sources.weights, ...(packsWeight ? [p.stored?.value ?? b] : [])],
     cost: {
       flops: flopsOf(p),
       bytes: add(
         ...[epilogue.output, a, ...epilogue.operands].map(bytesOf),
         p.stored === undefined ? bytesOf(b) : mul(2, product(b.shape)),
       ),
-      launches: isWeight ? 1 : 2,
+      launches: packsWeight ? 1 : 2,
     },
     emit: (e) => {
       const found = read.map((_, i) => sources.source(e, i));
-      const rest = found.slice(isWeight ? 1 : 2);
-      emit(e, p, found[0], isWeight ? undefined : found[1], rest);
+      const rest = found.slice(packsWeight ? 1 : 2);
+      emit(e, p, found[0], packsWeight ? undefined : found[1], rest);
     },
   };
 }

@@ -221,12 +221,14 @@ export const attentionKernel: (options: AttentionOptions) => KernelModule = reme
       ),
       set(outputBytes, i32.mul(heads, i32.of(4 * options.headDim))),
     ];
-    const headStart = (name: string): Code =>
+    const headStart = (name: string, own: Code): Code =>
       wordsAfter(
         argument(name),
         i32.mul(get(batch), argument(`${name}_batch_stride`)),
-        i32.mul(get(number), argument(`${name}_head_stride`)),
+        i32.mul(own, argument(`${name}_head_stride`)),
       );
+    const { group = 1 } = options;
+    const keyHead = group === 1 ? get(number) : i32.divU(get(number), i32.of(group));
     const [blockNumber, ofBlock] =
       part === undefined ? [item, []] : placeInParts(frame, options, part, item, argument("parts"));
     const place = [
@@ -235,9 +237,9 @@ export const attentionKernel: (options: AttentionOptions) => KernelModule = reme
       set(batch, i32.divU(get(blockNumber), get(blocks))),
       set(number, i32.remU(get(batch), heads)),
       set(batch, i32.divU(get(batch), heads)),
-      set(query, headStart("q")),
-      set(key, headStart("k")),
-      set(value, headStart("v")),
+      set(query, headStart("q", get(number))),
+      set(key, headStart("k", keyHead)),
+      set(value, headStart("v", keyHead)),
       set(output, i32.add(argument("output"), i32.mul(i32.mul(get(batch), get(queries)), get(outputBytes)))),
       advance(output, i32.mul(get(number), i32.of(4 * options.headDim))),
       options.keyMask ? set(mask, wordsAfter(argument("key_mask"), i32.mul(get(batch), argument("keys")))) : [],

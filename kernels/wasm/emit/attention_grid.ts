@@ -6,6 +6,8 @@ import { exprFlops } from "./expr.ts";
 export interface AttentionOptions {
   /** At least 1. */
   readonly headDim: number;
+  /** Query heads for each key head; 1 unless given. */
+  readonly group?: number;
   /** Factor on query . key. */
   readonly scale: number;
   /** Query i sees keys 0..i. */

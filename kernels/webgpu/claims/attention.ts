@@ -1,7 +1,7 @@
 /** Attention of queries, keys and values that are read in place. */
 import { bytesOf, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import type { ClaimContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
-import { add, type Dim, dimEquals, divisorOf, evaluate, mul, product } from "../../../runtime/core/dim.ts";
+import { add, type Dim, dimEquals, divisorOf, mul, product } from "../../../runtime/core/dim.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import { type AttentionOptions, attentionBlocks, attentionGrid, attentionKernel } from "../emit/attention.ts";
 import { matrixAttentionGrid, matrixAttentionKernel, matrixAttentionKeys } from "../emit/attention_matrix.ts";
@@ -29,25 +29,29 @@ function claimAttention(context: ClaimContext, output: Node): readonly Offer[] {
   const node = beforeNarrow(output);
   if (node.op !== "attention") return [];
   const { attributes, inputs } = node;
+  const refuse = (reason: string): readonly Offer[] => [{ kernel: "attention", node, reason }];
   const [q, k, v] = inputs;
+  const [, , heads, headDim] = q.shape;
+  if (typeof headDim !== "number") return refuse("its head_dim must be known when it is compiled.");
+  // Numbers of heads that are no constants are equal.
+  const keyHeads = k.shape[2];
+  const group = typeof heads === "number" && typeof keyHeads === "number" ? heads / keyHeads : 1;
   const inPlace = (n: Node): boolean => context.isWeight(n) || dimEquals(context.view(n).strides[3], 1);
   const access = inputs.map((n, i) => (i < 3 && inPlace(n) ? ("strided" as const) : ("dense" as const)));
   const options: AttentionOptions = {
-    headDim: evaluate(q.shape[3], {}),
+    headDim,
     scale: attributes.scale as number,
     causal: attributes.causal === true,
     window: (attributes.window as number | undefined) ?? 0,
     keyMask: attributes.key_mask === true,
     segments: attributes.segments === true,
-    group: evaluate(q.shape[2], {}) / evaluate(k.shape[2], {}),
+    group,
     kinds: inputs.map((n, i) => kindOf(context, n, access[i])),
     out: outOf(output),
   };
   const odd = [q, k, v, ...(options.keyMask ? [inputs[3]] : [])].find((n) => n.dtype !== "f32");
-  if (odd !== undefined)
-    return [{ kernel: "attention", node, reason: `it computes in f32, and an operand is ${odd.dtype}.` }];
-  if (attentionBlocks(options.headDim) === undefined)
-    return [{ kernel: "attention", node, reason: `heads of ${options.headDim} do not fit into workgroup memory.` }];
+  if (odd !== undefined) return refuse(`it computes in f32, and an operand is ${odd.dtype}.`);
+  if (attentionBlocks(headDim) === undefined) return refuse(`heads of ${headDim} do not fit into workgroup memory.`);
   const sources = sourcesOf(context, inputs, access);
   const flops = mul(4, product(node.shape), (attributes.longest_segment as Dim | undefined) ?? k.shape[1]);
   return [

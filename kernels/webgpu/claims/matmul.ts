@@ -175,7 +175,7 @@ function formOf(
   const inPlace = dimEquals(last(view.strides), 1) ? formFor(view.strides) : undefined;
   const form = inPlace ?? formFor(denseStrides(a.shape));
   return form === undefined
-    ? "what it reads cannot be walked as batches of rows."
+    ? "what it reads cannot be walked as batches of rows; broadcast it to the result's batches before."
     : { form, dense: inPlace === undefined };
 }
 

@@ -161,7 +161,8 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
         made = await sources.find(order);
       } catch (error) {
         // An adapter may refuse a kernel's code.
-        if (!quarantine.stop(error, "when its code was loaded")) throw error;
+        if (!quarantine.stop(error, "when its code was loaded"))
+          throw quarantine.withReasons(error, order.place.device.kind);
         continue;
       }
       const { artifact, digest, origin, request } = made;

@@ -1,5 +1,5 @@
 /** Kernels that failed, in a proof or in a call: they are put aside by name, and what they claimed is compiled without them. */
-import { KernelError } from "../../core/diagnostics.ts";
+import { FoveaError, KernelError } from "../../core/diagnostics.ts";
 import { failureText, ProofError, type ProofResult } from "../../exec/prove.ts";
 import type { Place } from "./places.ts";
 
@@ -21,6 +21,8 @@ export interface Quarantine {
    * @returns whether its calls may be made again: not with `strict`, nor for what is no kernel's failure
    */
   stop(error: unknown, when?: string): boolean;
+  /** The error, or for `no_kernel` on a device whose kernels were put aside one that says which and why. */
+  withReasons(error: unknown, device: string): unknown;
   /** Puts the kernels aside whose proofs failed. @throws ProofError where none is left to put aside, or with `strict` */
   putAside(tag: string, range: string, place: Place, failures: readonly ProofResult[]): void;
 }
@@ -52,6 +54,12 @@ export function createQuarantine({ strict, onProblem }: QuarantineOptions): Quar
       own.set(kernel, { kernel, reason });
       onProblem(reason);
       return true;
+    },
+    withReasons: (error, device) => {
+      const own = [...(aside.get(device)?.values() ?? [])];
+      if (own.length === 0 || !(error instanceof FoveaError) || error.code !== "no_kernel") return error;
+      const reasons = own.map(({ reason }) => reason).join(" ");
+      return new FoveaError("no_kernel", `${error.message} ${reasons}`, { cause: error });
     },
     of: (device) => [...(aside.get(device)?.keys() ?? [])].sort(),
     putAside: (tag, range, { device, kernels }, failures) => {

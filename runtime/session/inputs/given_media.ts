@@ -30,7 +30,8 @@ export function checkedPixels(image: unknown, name: string): PixelImage {
   }
   const { width, height, channels, data, reducedFrom } = withoutAlpha(image) as unknown as PixelImage;
   const isBytes = data instanceof Uint8Array || (data as unknown) instanceof Uint8ClampedArray;
-  if (channels !== 3 || !(width >= 1) || !(height >= 1) || !isBytes || data.length !== width * height * 3) {
+  const areSides = [width, height].every((side) => Number.isSafeInteger(side) && side >= 1);
+  if (channels !== 3 || !areSides || !isBytes || data.length !== width * height * 3) {
     throw new FoveaError(
       "invalid_input",
       `${name} has pixels that are not RGB in 3 x width x height bytes: found ${data?.length} values in ${foundText(data)} for ${width}x${height} with ${channels} channels.`,

@@ -20,8 +20,7 @@ export interface InputTaker {
   readonly jpegs?: { reduced: number };
 }
 
-const isTensor = (value: unknown): value is Tensor =>
-  typeof value === "object" && value !== null && "shape" in value && "data" in value;
+const isTensor = (value: unknown): value is Tensor => isObject(value) && Array.isArray(value.shape) && "data" in value;
 
 /** Makes the tensors of one run of a tower. */
 export type Batch = () => Promise<Tensors>;
@@ -194,7 +193,10 @@ function namedTensors(takes: InputTaker, named: Readonly<Record<string, unknown>
       );
     }
     if (!isTensor(value)) {
-      throw new FoveaError("invalid_input", `The input "${name}" must be a tensor { dtype, shape, data }.`);
+      throw new FoveaError(
+        "invalid_input",
+        `The input "${name}" must be a tensor { dtype, shape, data } whose shape is a list of sizes.`,
+      );
     }
     given.set(owner.spec.modality, { ...given.get(owner.spec.modality), [name]: value });
   }

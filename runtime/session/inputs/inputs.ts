@@ -13,12 +13,12 @@ export interface ImageDataLike {
 }
 
 /**
- * A picture: a path, a file or http(s) URL, a PNG, JPEG, WebP or GIF file as bytes or as a blob, or decoded pixels, those of a
+ * A picture: a path, a file, http(s) or data URL, a PNG, JPEG, WebP or GIF file as bytes or as a blob, or decoded pixels, those of a
  * canvas included.
  */
 export type ImageInput = string | URL | Uint8Array | ArrayBuffer | Blob | PixelImage | ImageDataLike;
 
-/** A recording: a path, a file or http(s) URL, a WAV, FLAC, MP3 or Ogg file as bytes or as a blob, or samples. */
+/** A recording: a path, a file, http(s) or data URL, a WAV, FLAC, MP3 or Ogg file as bytes or as a blob, or samples. */
 export type AudioInput = string | URL | Uint8Array | ArrayBuffer | Blob | AudioClip;
 
 /** A video as its frames, with their rate where it is known. */

@@ -33,7 +33,7 @@ function folderAddress(url: URL): URL {
 /** The address that a text is, if it is one. @throws FoveaError `bad_source` for an address that makes no sense */
 export function addressOf(text: string, { base }: Pick<Host, "base">): URL | undefined {
   // One letter would be a drive.
-  if (base === undefined && !/^[a-z][a-z\d+.-]+:\/\//i.test(text)) return undefined;
+  if (base === undefined && !/^([a-z][a-z\d+.-]+:\/\/|data:)/i.test(text)) return undefined;
   try {
     return new URL(text, base);
   } catch (cause) {
@@ -142,6 +142,16 @@ async function fetchedBytes(url: URL, signal: AbortSignal | undefined): Promise<
   }
 }
 
+/** The bytes that an address itself holds, which may be too long for a message. */
+async function dataBytes(url: URL, name: string, signal?: AbortSignal): Promise<Uint8Array> {
+  try {
+    return await fetchedBytes(url, signal);
+  } catch {
+    signal?.throwIfAborted();
+    throw new FoveaError("bad_source", `${name} is no valid data URI; expected data:image/png;base64,… or its like.`);
+  }
+}
+
 /** The bytes of a file, an address or a blob; nothing for what is none of them. */
 function createByteReader(
   host: Host,
@@ -155,7 +165,8 @@ function createByteReader(
     const url = typeof place === "string" ? addressOf(place, host) : place;
     if (url === undefined) return host.readFile(String(place));
     if (url.protocol === "file:") return host.readFile(host.pathOf(url));
-    if (/^(https?|blob|data):$/.test(url.protocol)) return fetchedBytes(url, signal);
+    if (/^(https?|blob):$/.test(url.protocol)) return fetchedBytes(url, signal);
+    if (url.protocol === "data:") return dataBytes(url, name, signal);
     throw new FoveaError("bad_source", `${url.href} cannot be read; give a path, an http(s) or a file URL.`);
   };
 }
@@ -168,8 +179,9 @@ function localPath(host: Host, place: unknown): string | undefined {
   return url.protocol === "file:" ? host.pathOf(url) : undefined;
 }
 
+/** Addresses that are the data itself are no name. */
 const nameOf = (place: unknown, name: string): string =>
-  typeof place === "string" || place instanceof URL ? String(place) : name;
+  (typeof place === "string" || place instanceof URL) && !/^data:/i.test(String(place)) ? String(place) : name;
 
 /** A picture of a format that fovea does not know, by the first plugin that does; nothing where none does. */
 async function decodedByPlugin(

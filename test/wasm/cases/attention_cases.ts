@@ -15,7 +15,7 @@ export interface AttentionSizes {
   readonly heads: number;
   readonly queries: number;
   readonly keys: number;
-  /** Queries, keys and values interleaved by token, as one product writes them, and not apart. */
+  /** Queries, keys and values, of equally many heads, interleaved by token, as one product writes them, and not apart. */
   readonly merged?: boolean;
   /** Which keys are seen, [batch, keys]. */
   readonly mask?: (batch: number, key: number) => boolean;
@@ -47,19 +47,21 @@ interface AttentionRun {
 /** Attention over random operands, with what the evaluator finds. */
 export function attentionRun(options: AttentionOptions, sizes: AttentionSizes): AttentionRun {
   const { batch, heads, queries, keys } = sizes;
-  const { headDim } = options;
+  const { headDim, group = 1 } = options;
   const spread = sizes.spread ?? 1;
-  const width = heads * headDim;
-  const [q, k] = [queries, keys].map((tokens, i) => normals(i + 10 * tokens, batch * tokens * width, 0, spread));
-  const v = normals(2 + 10 * keys, batch * keys * width);
+  const keyHeads = heads / group;
+  const [width, keyWidth] = [heads * headDim, keyHeads * headDim];
+  const q = normals(10 * queries, batch * queries * width, 0, spread);
+  const k = normals(1 + 10 * keys, batch * keys * keyWidth, 0, spread);
+  const v = normals(2 + 10 * keys, batch * keys * keyWidth);
   sizes.edit?.(q, k, v);
   const mask = Float32Array.from({ length: batch * keys }, (_, i) =>
     sizes.mask?.(Math.floor(i / keys), i % keys) === false ? (i % 2 === 0 ? 0 : -0) : 2,
   );
   const cuSeqlens = Int32Array.from([0, ...(sizes.ends ?? [])]);
-  const tensor = (tokens: number, x: ArrayLike<number>): ref.RefTensor =>
-    ref.refTensor("f32", [batch, tokens, heads, headDim], x);
-  const expected = ref.attention(tensor(queries, q), tensor(keys, k), tensor(keys, v), {
+  const tensor = (tokens: number, own: number, x: ArrayLike<number>): ref.RefTensor =>
+    ref.refTensor("f32", [batch, tokens, own, headDim], x);
+  const expected = ref.attention(tensor(queries, heads, q), tensor(keys, keyHeads, k), tensor(keys, keyHeads, v), {
     scale: options.scale,
     causal: options.causal,
     window: options.window,
@@ -69,7 +71,7 @@ export function attentionRun(options: AttentionOptions, sizes: AttentionSizes): 
 
   const parts = options.partKeys > 0 ? Math.max(1, Math.ceil(keys / options.partKeys)) : 1;
   const merged = sizes.merged === true;
-  const step = merged ? 3 * width : width;
+  const stepOf = (operand: number): number => (merged ? 3 * width : operand === 0 ? width : keyWidth);
   const tokens = merged ? interleave([q, k, v], width) : undefined;
   const run: KernelRun = {
     inputs: tokens === undefined ? [q, k, v, mask, cuSeqlens] : [tokens, tokens, tokens, mask, cuSeqlens],
@@ -93,8 +95,8 @@ export function attentionRun(options: AttentionOptions, sizes: AttentionSizes): 
       ]);
       ["q", "k", "v"].forEach((name, i) => {
         values.set(name, heads3[i]);
-        values.set(`${name}_batch_stride`, (i === 0 ? queries : keys) * step);
-        values.set(`${name}_token_stride`, step);
+        values.set(`${name}_batch_stride`, (i === 0 ? queries : keys) * stepOf(i));
+        values.set(`${name}_token_stride`, stepOf(i));
         values.set(`${name}_head_stride`, headDim);
       });
       return attentionArguments(options).map((name) => values.get(name) as number);
