@@ -68,7 +68,10 @@ function parse(bytes: Uint8Array, file: string): unknown {
 
 /** A file whose digest is what the description says. @throws FoveaError `changed_plugin`, `file.*` */
 async function readPinned(files: PluginFiles, { file, sha256 }: Omit<BuildManifest, "features">): Promise<Uint8Array> {
-  const bytes = await files.read(file);
+  const bytes = await files.read(file).catch((error: unknown) => {
+    const isAbsent = error instanceof FoveaError && error.code === "file.not_found";
+    throw isAbsent ? error.adding(`${MANIFEST} names it; build the plugin first.`) : error;
+  });
   const digest = digestBytes(bytes);
   if (digest === sha256) return bytes;
   throw new FoveaError(
