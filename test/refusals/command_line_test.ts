@@ -171,5 +171,5 @@ test("a stdout that takes nothing is an error, and an unexpected error says how 
   assert.equal(told, "fovea: it is undefined\nRun again with --verbose for a stack trace.\n");
   told = "";
   fail(new FoveaError("bad_plugin", "It does not load.", { cause: new TypeError("no such name") }), true);
-  assert.match(told, /^fovea: It does not load\.\n[^]*\nCaused by .*no such name/);
+  assert.match(told, /^fovea: It does not load\.\n[\s\S]*\nCaused by .*no such name/);
 });
