@@ -95,7 +95,9 @@ async function listen(port) {
 const port = await listen(Number(values.port)).catch((error) => {
   const isTaken = error.code === "EADDRINUSE" || error.name === "AddrInUse";
   const why = isTaken ? "another program listens there" : error.message;
-  console.error(`Port ${values.port} cannot be opened: ${why}. Choose another one: npm run example:browser -- --port 8081.`);
+  console.error(
+    `Port ${values.port} cannot be opened: ${why}. Choose another one: npm run example:browser -- --port 8081.`,
+  );
   process.exit(1);
 });
 console.log(`http://127.0.0.1:${port}/`);
