@@ -150,6 +150,17 @@ async function checkScreenshot({ page }, name) {
   const path = join(folder, `${name}.png`);
   const picture = await decodePicture(await page.screenshot({ path }));
   const problems = [];
+  const setOpen = (open) =>
+    page.$eval("details", (details, value) => Object.assign(details, { open: value }).open, open);
+  await setOpen(true);
+  const size = page.viewportSize();
+  for (const width of [1100, 390]) {
+    await page.setViewportSize({ ...size, width });
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    if (over > 0) problems.push(`at ${width} pixels the page is ${over} pixels too wide.`);
+  }
+  await page.setViewportSize(size);
+  await setOpen(false);
   const colours = distinctColours(picture);
   if (colours < 50) problems.push(`${path} has ${colours} colours; the page is (nearly) blank.`);
   const boxes = await page.$$eval("#ranking li", (lines) =>

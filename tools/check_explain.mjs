@@ -12,7 +12,7 @@ const MODEL = at("examples/models/digits-clip");
 const FOLDER = at(".build/explain");
 
 const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-const WIDTHS = [1280, 700];
+const WIDTHS = [1280, 700, 390];
 /** Groups of each panel that the pointer visits. */
 const HOVERED = 2;
 /** Colours of a page with graphs, of which a blank one has a handful, and the part of a graph that is no background. */

@@ -45,6 +45,7 @@ export function packageChecks() {
     ["the example of an encoder plugin runs on the package alone", encoderPlugin],
     ["every encoder works from a copy outside the repository", encoderCopies],
     ["npx runs the command line on Node", npx],
+    ["the command line, a bundle, names lines of an author's plugin", authorsLine],
     ["bunx --bun runs the command line on Bun", bunx],
   ];
   return steps.map(([name, step], index) => ({
@@ -422,6 +423,35 @@ async function npx({ consumer }) {
     await capture([...npmCommand("npx"), "--no", "fovea", "doctor", "--json"], { cwd: consumer, env }),
     "node",
   );
+}
+
+/** An encoder whose graph reads a value on its seventh line. */
+const BROKEN_PLUGIN = `import { definePlugin } from "fovea";
+const component = {
+  tag: "broken/vision",
+  symbols: { batch: { min: 1, max: 4 } },
+  instances: [""],
+  build: (b) => {
+    b.output("y", b.unary("gelu", b.input("x", [b.dims.batch, 4]).data));
+  },
+};
+const tower = {
+  ...{ modality: "vision", inputs: ["x"], outputs: ["y"], components: [component], exampleSizes: [] },
+  ...{ prepare: (inputs) => inputs, example: () => ({}) },
+  plan: () => ({ key: "", calls: [], constants: {}, results: {} }),
+};
+const open = () => ({ towers: [tower], prefixes: [""], processors: () => ({}) });
+const encoders = [{ name: "broken", modelTypes: ["broken"], files: [], open }];
+export default definePlugin({ name: "broken", version: "1.0.0", abi: 1, encoders });
+`;
+
+async function authorsLine({ consumer }) {
+  if (consumer === undefined) return NOT_INSTALLED;
+  writeFileSync(join(consumer, "broken.mjs"), BROKEN_PLUGIN);
+  const command = [process.execPath, "node_modules/fovea/dist/cli/main.js", "explain", "--breaks", "./broken.mjs"];
+  const { code, output } = await capture(command, { cwd: consumer, env: plainEnvironment() });
+  const isTold = code === 1 && output.includes('"broken/vision" breaks its trace at broken.mjs:7: ');
+  return { problems: isTold ? [] : [`explain --breaks ended with code ${code}, expected broken.mjs:7:\n${output}`] };
 }
 
 async function bunx({ tarball, folder }) {

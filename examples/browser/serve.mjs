@@ -2,6 +2,7 @@
 //   node serve.mjs [--port 8080] [--without-isolation]
 // Two headers make the page cross-origin isolated, without which browsers give it no shared memory and fovea one thread.
 import { open } from "node:fs/promises";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Hono } from "hono";
@@ -86,7 +87,17 @@ async function listen(port) {
   if ("Bun" in globalThis) return Bun.serve({ ...options, fetch: app.fetch }).port;
   if ("Deno" in globalThis) return Deno.serve({ ...options, onListen: () => {} }, (r) => app.fetch(r)).addr.port;
   const { serve } = await import("@hono/node-server");
-  return new Promise((resolve) => serve({ ...options, fetch: app.fetch }, (address) => resolve(address.port)));
+  return new Promise((resolve, reject) => {
+    serve({ ...options, fetch: app.fetch }, (address) => resolve(address.port)).on("error", reject);
+  });
 }
 
-console.log(`http://127.0.0.1:${await listen(Number(values.port))}/`);
+const port = await listen(Number(values.port)).catch((error) => {
+  const isTaken = error.code === "EADDRINUSE" || error.name === "AddrInUse";
+  const why = isTaken ? "another program listens there" : error.message;
+  console.error(
+    `Port ${values.port} cannot be opened: ${why}. Choose another one: npm run example:browser -- --port 8081.`,
+  );
+  process.exit(1);
+});
+console.log(`http://127.0.0.1:${port}/`);

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "513fbccca8ae7c0d751058a63b8fa656951fb99ae84f7acc6d972d722fec63be";
+export const SOURCE_DIGEST: string = "0f2588ebf7f07ee75b39846c63635d7cbed8fb2d33844b752316a7c1cb644afb";

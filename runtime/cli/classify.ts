@@ -10,7 +10,7 @@ import {
   type JpegOption,
   jpegOption,
   jpegReport,
-  nameList,
+  labelList,
   type Opened,
   sayReduced,
   weightOptions,
@@ -33,7 +33,7 @@ export function classifyCommand(): Command {
     .description("Find the label that fits each picture best, by image-text similarity.")
     .argument("<model>", "model folder, or hf:organisation/name, or an https address")
     .argument("<images...>", "PNG, JPEG or WebP files")
-    .requiredOption("--labels <list>", "labels, comma-separated", nameList)
+    .requiredOption("--labels <list>", "labels, comma-separated", labelList)
     .option("--template <text>", "text around a label; {} stands for it", "a photo of {}");
   return withCommonOptions(withJpegOption(withCalibrationOption(command)))
     .addHelpText("after", "\nExample:\n  fovea classify ./clip *.jpg --labels 'a cat,a dog' --template 'a photo of {}'")

@@ -3,6 +3,7 @@ import type { BulkProgress, EmbedFilesReport } from "../bulk/mod.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { detectHost, type Host } from "../host/mod.ts";
 import { fileProgress } from "./file_progress.ts";
+import { listenForInterrupt, SIGNAL_EXITS } from "./interrupt.ts";
 import { type CalibrationOption, type CommonOptions, weightOptions, withRuntime } from "./options.ts";
 import { printJson, say, setExitCode } from "./terminal.ts";
 
@@ -102,13 +103,25 @@ export async function embedBulk(first: string, rest: readonly string[], options:
   await withRuntime(options, async ({ runtime, progress }) => {
     const quiet = options.json === true;
     const onProgress: (progress: BulkProgress) => void = fileProgress(host, progress, quiet);
+    const interrupt = listenForInterrupt();
+    const stopped = new AbortController();
+    interrupt.came.then((name) => stopped.abort(name));
     const report = await embedFiles(runtime, model, files, {
-      ...{ out, onProgress, resume: options.resume === true },
+      ...{ out, onProgress, resume: options.resume === true, signal: stopped.signal },
       ...weightOptions(options),
       ...(output === undefined ? {} : { output }),
       ...(options.shardRows === undefined ? {} : { shardRows: options.shardRows }),
-    });
+    })
+      .catch((error: unknown) => {
+        if (!stopped.signal.aborted) throw error;
+      })
+      .finally(interrupt.stop);
     progress.stop();
+    if (report === undefined) {
+      const name = stopped.signal.reason as keyof typeof SIGNAL_EXITS;
+      say(`fovea: ${name}: stopped; what was encoded is kept, and the same command with --resume goes on`);
+      return setExitCode(SIGNAL_EXITS[name]);
+    }
     if (report.failures.length > 0) setExitCode(1);
     if (!quiet) return tell(report, out);
     const { device, target } = runtime;

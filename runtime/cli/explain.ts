@@ -68,7 +68,7 @@ export function explainCommand(): Command {
 }
 
 async function explain(source: string, options: ExplainOptions): Promise<void> {
-  if (options.breaks === true) return explainBreaks(source, options.json === true);
+  if (options.breaks === true) return explainBreaks(source, options);
   const settingsAlone = options.config !== undefined;
   if (options.numerics === true && (settingsAlone || (options.stage ?? options.html) !== undefined)) {
     throw new FoveaError("bad_usage", "--numerics prints a table of its own; leave out --config, --stage and --html.");

@@ -1,35 +1,39 @@
 /** `fovea explain --breaks`: everything in a model's or a plugin's components that no graph can say. */
 import type { Plugin } from "../abi/plugin.ts";
-import { FoveaError, type TraceBreak, traceBreakText } from "../core/diagnostics.ts";
+import { type TraceBreak, traceBreakText } from "../core/diagnostics.ts";
+import { countOf } from "../core/figures.ts";
 import { placeText } from "../core/source_place.ts";
-import { detectHost, type Host } from "../host/mod.ts";
-import { isPlugin } from "../session/registry/plugins.ts";
+import { openPlugin } from "../session/registry/plugin_files.ts";
 import { findBreaks } from "../session.ts";
+import { type CommonOptions, configuredPlugins } from "./options.ts";
 import { print, printJson, setExitCode } from "./terminal.ts";
 
 const isPluginFile = (source: string): boolean => /\.[cm]?[jt]s$/.test(source);
 
-/** The plugins that a module exports. @throws FoveaError `bad_usage` when it has none or cannot be read */
-async function pluginsOf(host: Host, path: string): Promise<readonly Plugin[]> {
-  const module = await host.importModule(path).catch((error: unknown) => {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new FoveaError("bad_usage", `The plugin ${path} cannot be loaded by ${host.name}: ${why}`, { cause: error });
-  });
-  const found = [...new Set(Object.values(module))].filter(isPlugin);
-  if (found.length > 0) return found;
-  throw new FoveaError("bad_usage", `${path} exports no plugin; export what definePlugin returns.`);
+/** The plugins of a module. @throws FoveaError `bad_plugin` when it has none or cannot be read */
+async function pluginsOf(path: string): Promise<readonly Plugin[]> {
+  const opened = await openPlugin(path);
+  return "plugins" in opened ? opened.plugins : [opened.plugin];
 }
 
-/** Prints all breaks; ends with 1 when there are any. @param source a model, or a module that exports plugins */
-export async function explainBreaks(source: string, json: boolean): Promise<void> {
-  const host = await detectHost();
+/**
+ * Prints all breaks; ends with 1 when there are any.
+ * @param source a model of fovea's own plugins or of those that were added, or a module that exports plugins
+ */
+export async function explainBreaks(
+  source: string,
+  options: Pick<CommonOptions, "config" | "plugin" | "json">,
+): Promise<void> {
   const breaks = isPluginFile(source)
-    ? await findBreaks(undefined, await pluginsOf(host, source))
-    : await findBreaks(source);
+    ? await findBreaks(undefined, await pluginsOf(source))
+    : await findBreaks(
+        source,
+        (await configuredPlugins(options)).map((p) => p.plugin),
+      );
   if (breaks.length > 0) setExitCode(1);
-  if (json) printJson({ source, breaks: breaks.map(breakData) });
+  if (options.json === true) printJson({ source, breaks: breaks.map(breakData) });
   else if (breaks.length === 0) print(`${source}: no trace breaks`);
-  else print(`${breaks.map(traceBreakText).join("\n")}\n\n${source}: ${breaks.length} trace breaks`);
+  else print(`${breaks.map(traceBreakText).join("\n")}\n\n${source}: ${countOf(breaks.length, "trace break")}`);
 }
 
 function breakData({ place, ...rest }: TraceBreak): object {

@@ -1,6 +1,7 @@
 /** `fovea freeze`: a model as a folder that runs on edges and wherever no code may be made. */
 import { Command, InvalidArgumentError } from "commander";
 import { bytesText, FoveaError } from "../core/diagnostics.ts";
+import { countOf } from "../core/figures.ts";
 import type { FreezeOptions, FrozenIntervals } from "../session.ts";
 import {
   byteSize,
@@ -105,7 +106,7 @@ async function freeze(model: string, options: Options): Promise<void> {
     else {
       const { total, limit } = frozen.memory;
       print(
-        `${frozen.modules} modules for ${frozen.target} and ${frozen.shards} shards of weights in ${out}; it needs ${bytesText(total)} of ${bytesText(limit)}`,
+        `${countOf(frozen.modules, "module")} for ${frozen.target} and ${countOf(frozen.shards, "shard")} of weights in ${out}; it needs ${bytesText(total)} of ${bytesText(limit)}`,
       );
     }
   });

@@ -77,6 +77,13 @@ export function nameList(text: string): readonly string[] {
   return known;
 }
 
+/** Labels that are separated by commas. An empty one is the end of a list without quotes. */
+export function labelList(text: string): readonly string[] {
+  const labels = text.split(",").map((label) => label.trim());
+  if (!labels.includes("")) return labels;
+  throw new InvalidArgumentError('Expected labels separated by commas, with quotes around the list: "a cat,a dog".');
+}
+
 /** A parser of one of these names. */
 export function oneOf(names: readonly string[]): (text: string) => string {
   return (text) => {
@@ -175,6 +182,15 @@ export function logOption(topics: string | undefined): { readonly log?: LogOptio
   return { log: { topics: names as readonly LogTopic[], write } };
 }
 
+/** @throws FoveaError `bad_usage` for anything but 0 and 1 */
+function isSwitchedOff(compile: string | undefined): boolean {
+  if (compile === undefined || ["", "0", "1"].includes(compile)) return compile === "0";
+  throw new FoveaError(
+    "bad_usage",
+    `FOVEA_COMPILE is ${JSON.stringify(compile)}; expected 0, which runs every op alone, or 1.`,
+  );
+}
+
 export interface Opened {
   readonly host: Host;
   readonly runtime: Runtime;
@@ -185,7 +201,7 @@ export interface Opened {
 export async function openRuntime(options: CommonOptions, more: RuntimeOptions = {}): Promise<Opened> {
   const host = await detectHost();
   const progress = await progressBar(host, options.json === true);
-  const switchedOff = host.env("FOVEA_COMPILE") === "0" ? "FOVEA_COMPILE=0" : undefined;
+  const switchedOff = isSwitchedOff(host.env("FOVEA_COMPILE")) ? "FOVEA_COMPILE=0" : undefined;
   const off = options.compile ? switchedOff : "--no-compile";
   const { layers, plugins } = await readConfiguration(host, {
     ...(typeof options.config === "string" ? { file: options.config } : {}),

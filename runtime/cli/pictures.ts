@@ -7,6 +7,8 @@ export const RECORDING: RegExp = /\.(wav|flac|mp3|og[ag])$/i;
 
 const ADDRESS = /^[a-z][a-z\d+.-]+:\/\//i;
 
+const isAbsent = (error: unknown): boolean => error instanceof FoveaError && error.code === "file.not_found";
+
 /** @throws FoveaError `bad_usage` for a folder, `file.not_found` and others for what cannot be read */
 export async function checkPictures(files: readonly string[]): Promise<void> {
   const host = await detectHost();
@@ -14,7 +16,14 @@ export async function checkPictures(files: readonly string[]): Promise<void> {
     if (ADDRESS.test(file)) continue;
     if (file === "") throw new FoveaError("bad_usage", "A picture's name is empty; give paths or addresses.");
     const { kind } = await host.stat(file).catch((error: unknown) => {
-      const isLabel = error instanceof FoveaError && error.code === "file.not_found" && /^,|,$/.test(file);
+      if (isAbsent(error) && /[*?]/.test(file)) {
+        throw new FoveaError(
+          "bad_usage",
+          `No file is called ${file}. Here the shell expands patterns: leave out the quotes, or look what the pattern should match; \`fovea embed\` expands it with --out x.parquet.`,
+          { cause: error },
+        );
+      }
+      const isLabel = isAbsent(error) && /^,|,$/.test(file);
       const hint = `"${file}" is taken for a picture; put quotes around a list, such as --labels "a cat,a dog".`;
       throw isLabel ? new FoveaError("bad_usage", hint, { cause: error }) : error;
     });

@@ -2,12 +2,13 @@
 import { Command, Option } from "commander";
 import type { Isolation } from "../abi/isolation.ts";
 import { FoveaError } from "../core/diagnostics.ts";
+import { countOf } from "../core/figures.ts";
 import { detectHost } from "../host/mod.ts";
 import { didYouMean } from "../session/check.ts";
 import { checkPlugin, type KernelCheck, type PluginCheck } from "../session/registry/check_plugin.ts";
 import { ISOLATION_NAMES } from "../session/registry/plugin_choice.ts";
 import { trustOf } from "../session/registry/plugin_files.ts";
-import { LOCK_FILE, readLock, writeLock } from "../session/registry/plugin_lock.ts";
+import { LOCK_FILE, type PluginLock, readLock, writeLock } from "../session/registry/plugin_lock.ts";
 import type { PluginSource } from "../session.ts";
 import { configuredPlugins, oneOf, pluginOption } from "./options.ts";
 import { buildCommand, newCommand } from "./plugin_new.ts";
@@ -129,7 +130,11 @@ async function check(source: PluginSource, options: CheckOptions): Promise<void>
   if (!isRight(found)) setExitCode(1);
 }
 
-/** Pins what was checked; what has something wrong is not added. */
+/** The plugins that a source in the lock brings, without their versions. */
+const namesIn = (lock: PluginLock, source: string): readonly string[] =>
+  lock.get(source)?.plugins.map((p) => p.replace(/@[^@]*$/, "")) ?? [];
+
+/** Pins what was checked; what has something wrong is not added. @throws FoveaError `bad_usage` for one that is pinned elsewhere */
 async function add(source: string, options: CheckOptions): Promise<void> {
   const { json } = options;
   const found = await checkPlugin(source, trustOf(options));
@@ -137,25 +142,39 @@ async function add(source: string, options: CheckOptions): Promise<void> {
   const { digest, form, plugins } = found;
   if (isSound) {
     const host = await detectHost();
+    const lock = await readLock(host);
+    for (const other of lock.keys()) {
+      const twice = plugins.find((p) => namesIn(lock, other).includes(p.name));
+      if (other === source || twice === undefined) continue;
+      throw new FoveaError(
+        "bad_usage",
+        `${LOCK_FILE} has the plugin "${twice.name}" already, from ${other}; take it out first with \`fovea plugin remove ${other}\`, or keep to that place.`,
+      );
+    }
     const names = plugins.map((p) => `${p.name}@${p.version}`);
     const entry = { plugins: names, form, digest, ...trustOf(options) } as const;
-    await writeLock(host, new Map([...(await readLock(host)), [source, entry]]));
+    await writeLock(host, new Map([...lock, [source, entry]]));
   }
   if (json === true) printJson({ ...checkData(found), added: isSound });
   else print(`${checkText(found)}\n${isSound ? `added to ${LOCK_FILE} with digest ${digest}` : "not added"}`);
   if (!isSound) setExitCode(1);
 }
 
-async function remove(source: string): Promise<void> {
+/** @param plugin its source as it was added, or its name */
+async function remove(plugin: string): Promise<void> {
   const host = await detectHost();
   const lock = new Map(await readLock(host));
-  if (!lock.delete(source)) {
-    const there = [...lock.keys()];
+  const sources = [...lock.keys()];
+  const source = lock.has(plugin) ? plugin : sources.find((s) => namesIn(lock, s).includes(plugin));
+  if (source === undefined) {
+    const there = sources.map((s) => `"${s}" (${namesIn(lock, s).join(", ")})`);
+    const known = [...sources, ...sources.flatMap((s) => namesIn(lock, s))];
     throw new FoveaError(
       "bad_usage",
-      `${LOCK_FILE} has no plugin ${source}; it has ${there.join(", ") || "none"}.${didYouMean(source, there)}`,
+      `${LOCK_FILE} has no plugin "${plugin}"; it has ${there.join(", ") || "none"}.${didYouMean(plugin, known)}`,
     );
   }
+  lock.delete(source);
   await writeLock(host, lock);
   print(`${source} is no longer in ${LOCK_FILE}`);
 }
@@ -192,7 +211,7 @@ function addCommand(): Command {
 function removeCommand(): Command {
   return new Command("remove")
     .description(`Take a plugin out of ${LOCK_FILE}.`)
-    .argument("<plugin>", "as it was added")
+    .argument("<plugin>", "as it was added, or its name")
     .option("--verbose", "stack traces with errors")
     .addHelpText("after", "\nExamples:\n  fovea plugin remove ./my-kernel")
     .action(remove);
@@ -237,7 +256,7 @@ async function list(options: ListOptions): Promise<void> {
   }
   const cells = rows.map((r) => {
     const images = r.images.length === 0 ? [] : ["work on pictures"];
-    const brings = [...r.devices, ...r.encoders, ...(r.kernels === 0 ? [] : [`${r.kernels} kernels`]), ...images];
+    const brings = [...r.devices, ...r.encoders, ...(r.kernels === 0 ? [] : [countOf(r.kernels, "kernel")]), ...images];
     return [r.name, r.version, r.form, r.isolation ?? "", r.source, brings.join(", ")];
   });
   print(table(["plugin", "version", "form", "isolation", "from", "brings"], cells));

@@ -43,8 +43,8 @@ async function create(kind: string, folder: string): Promise<void> {
   const files = Object.entries(template.files(name));
   await host.mkdir(folder);
   for (const [file, text] of files) await host.writeFileAtomic(`${folder}/${file}`, new TextEncoder().encode(text));
-  print(`${folder}: ${template.makes}, ${files.map(([file]) => file).join(", ")}`);
-  print("README.md says how it is built and tested");
+  print(`wrote ${template.makes}, to ${folder}: ${files.map(([file]) => file).join(", ")}`);
+  print(`${folder}/README.md says how it is built and tested`);
 }
 
 async function build(folder: string): Promise<void> {

@@ -1,5 +1,6 @@
 /** `fovea queue`: how far a queue is, its dead letters, its workers' results, what of it is no longer wanted. */
 import { Command, InvalidArgumentError } from "commander";
+import { countOf } from "../core/figures.ts";
 import { detectHost } from "../host/mod.ts";
 import { fileProgress } from "./file_progress.ts";
 import { nonEmpty, wholeNumber } from "./options.ts";
@@ -151,6 +152,6 @@ async function collect(folder: string, options: CollectOptions): Promise<void> {
   if (options.json === true) return printJson({ folder, ...report });
   const { rows, repeated, sources, written } = report;
   say(
-    `wrote ${rows} rows to ${written.length === 1 ? out : `${written.length} files`}, of ${sources} files; ${repeated} were there twice`,
+    `wrote ${rows} rows to ${written.length === 1 ? out : `${written.length} files`}, of ${countOf(sources, "file")}; ${repeated} were there twice`,
   );
 }

@@ -109,7 +109,10 @@ function namedModels(
   };
   const named = new Map<string, { source: string } & ServedModel>();
   for (const model of models) {
-    const [, name, source] = /^([\w.-]+)=(.+)$/.exec(model) ?? ["", nameOf(model), model];
+    const [, name, source] = /^([\w.-]+)=(.*)$/.exec(model) ?? ["", nameOf(model), model];
+    if (source === "") {
+      throw new FoveaError("bad_usage", `"${model}" names no model; write it behind the sign, as in ${name}=./folder.`);
+    }
     if (named.has(name)) {
       throw new FoveaError(
         "bad_usage",

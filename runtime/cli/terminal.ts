@@ -51,6 +51,12 @@ export function exitCode(): number {
 const isOutOfMemory = (error: unknown): boolean =>
   error instanceof RangeError && /memory|allocat|array length|invalid length/i.test(error.message);
 
+/** The stacks of an error and of what led to it. */
+function stacksOf(error: Error): string {
+  const stack = error.stack ?? error.message;
+  return error.cause instanceof Error ? `${stack}\nCaused by ${stacksOf(error.cause)}` : stack;
+}
+
 /** Prints an error for people and sets the exit code, which it returns; a stack only with `verbose`. */
 export function fail(error: unknown, verbose: boolean): number {
   const expected = error instanceof FoveaError || isOutOfMemory(error);
@@ -61,7 +67,7 @@ export function fail(error: unknown, verbose: boolean): number {
     say("fovea: The inputs do not fit into this process's memory; use fewer or smaller ones.");
   else if (text.startsWith("internal:")) say(`fovea: this is a defect of fovea: ${text}`);
   else say(`fovea: ${text}`);
-  if (verbose && error instanceof Error) say(error.stack ?? "");
+  if (verbose && error instanceof Error) say(stacksOf(error));
   else if (!expected) say("Run again with --verbose for a stack trace.");
   return code;
 }

@@ -135,7 +135,9 @@ async function conclude(model: string, options: KernelsOptions, { sides, left, f
   const rows = times.map((t) => [t.target, t.ms.toFixed(2), t.min.toFixed(2), (own.ms / t.ms).toFixed(2)]);
   print(table(["target", "ms", "min", `times ${own.target}`], rows));
   for (const { target, problem } of left) print(`\n${target} was left out: ${problem}`);
-  print(`\nfastest: ${winner.target}, ${gain.toFixed(2)} times as fast as ${own.target}, which the probe finds.`);
+  const over =
+    winner === own ? "as the probe finds" : `${gain.toFixed(2)} times as fast as ${own.target}, which the probe finds`;
+  print(`\nfastest: ${winner.target}, ${over}.`);
   print(
     keeps
       ? `Kept in ${cache}: runtimes with this cache and no target of their own use it from now on.`

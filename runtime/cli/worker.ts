@@ -1,5 +1,6 @@
 /** `fovea worker`: encodes what a queue holds, until an interrupt. */
 import { Command } from "commander";
+import { countOf } from "../core/figures.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import {
   type CalibrationOption,
@@ -79,7 +80,7 @@ async function work(options: WorkerOptions): Promise<void> {
       if (options.json === true) return printJson({ runtime: host.name, device: runtime.device, out, ...report });
       const { encoded, skipped, failed, written } = report;
       say(
-        `${encoded} encoded, ${skipped} were there, ${failed} attempts failed; wrote ${written.length} files below ${out}`,
+        `${encoded} encoded, ${skipped} were there, ${failed} attempts failed; wrote ${countOf(written.length, "file")} below ${out}`,
       );
     } finally {
       interrupt.stop();

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "159bed64381a1c8686a6c913adca7700bd46bf6900a18ac6a0b3c9751f74713d";
+export const SOURCE_DIGEST: string = "b289ffec3ea30df2d45000b31b0a84532f6199a606e0cb667f4e5f07bd27ff7b";

@@ -9,6 +9,9 @@ export function countText(value: number): string {
   return `${Math.round(rest * 10) / 10} ${UNITS[unit]}`;
 }
 
+/** `1 shard`, `2 shards`. @param what in the singular, of words that take an s */
+export const countOf = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
+
 /** Milliseconds as `12.3 ms`, `123 µs` or `1.23 s`. */
 export function msText(ms: number): string {
   if (ms >= 1000) return `${(ms / 1000).toPrecision(3)} s`;

@@ -26,3 +26,7 @@ export function placeInStack(stack: string, skip: RegExp): SourcePlace | undefin
 export function placeText({ file, line }: SourcePlace): string {
   return `${file.replace(/^.*[/\\]/, "")}:${line}`;
 }
+
+/** The source of a pattern for the files below or, with `[^/]*$` behind it, in a folder. @param path relative to `address` */
+export const folderPattern = (path: string, address: string): string =>
+  decodeURIComponent(new URL(path, address).pathname).replace(/[.*+?^${}()|[\]\\]/g, "\\$&");

@@ -1,5 +1,6 @@
 /** `fovea explain --html`: one self-contained page about what a model compiles to. */
 import { bytesText } from "../core/diagnostics.ts";
+import { countOf } from "../core/figures.ts";
 import type { ComponentExplanation } from "../session/explain/explain.ts";
 import type { ProgramExplanation } from "../session/explain/program_stage.ts";
 import { element, escapeHtml } from "./html.ts";
@@ -34,7 +35,7 @@ function componentHtml(component: ComponentExplanation, hueOf: (kernel: string) 
       `<button role="tab" data-panel="${id}-${i}" aria-selected="${i === 0}">${escapeHtml(range)}</button>`,
   );
   const badges = [
-    instances === 1 ? "1 instance" : `${instances} instances`,
+    countOf(instances, "instance"),
     `${device} · ${target}`,
     settings.dtype.value,
     ...(settings.enabled.value ? [] : ["op by op"]),
@@ -75,8 +76,7 @@ function summary({ components }: Page): string {
   const known = ranges.flatMap((r) => (r.details === undefined ? [] : [r.details]));
   const launches = known.reduce((n, d) => n + d.groups.length, 0);
   const bytes = ranges.reduce((n, r) => n + (r.bytes ?? 0), 0);
-  const many = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
-  return `${many(components.length, "component")} in ${many(ranges.length, "range")}, ${many(launches, "group")}, ${bytesText(bytes)} of artifacts`;
+  return `${countOf(components.length, "component")} in ${countOf(ranges.length, "range")}, ${countOf(launches, "group")}, ${bytesText(bytes)} of artifacts`;
 }
 
 /** The page as text. It refers to nothing outside of itself. */

@@ -1,6 +1,6 @@
 /** One range of a component: figures, graph, where the time goes, losers, and the texts of all stages. */
 import { bytesText } from "../core/diagnostics.ts";
-import { countText, msText } from "../core/figures.ts";
+import { countOf, countText, msText } from "../core/figures.ts";
 import type { RangeExplanation } from "../session/explain/explain.ts";
 import type { RangeDetails } from "../session/explain/explain_range.ts";
 import { drawGraph } from "./drawing.ts";
@@ -80,10 +80,10 @@ function groupTable({ groups }: RangeDetails, hueOf: (kernel: string) => number)
       element("td", msText(1e3 * g.seconds), "number"),
       g.losers.length === 0
         ? '<td class="note">none</td></tr>'
-        : `<td><details><summary>${g.losers.length} not taken</summary>${losersHtml(g)}</details></td></tr>`,
+        : `<td><details><summary>${countOf(g.losers.length, "claim")}</summary>${losersHtml(g)}</details></td></tr>`,
     ].join("");
   });
-  return `<table class="groups"><thead><tr><th>kernel</th><th>covers</th><th class="number">work</th><th class="number">moved</th><th class="number">predicted</th><th>losers</th></tr></thead><tbody>${rows.join("")}</tbody></table>`;
+  return `<div class="wide"><table class="groups"><thead><tr><th>kernel</th><th>covers</th><th class="number">work</th><th class="number">moved</th><th class="number">predicted</th><th>not taken</th></tr></thead><tbody>${rows.join("")}</tbody></table></div>`;
 }
 
 function stageTexts({ stages, rules }: RangeDetails): string {

@@ -27,7 +27,7 @@ nav a:hover { background: var(--wash) }
 main { padding: 30px 34px 60px; max-width: 1320px; min-width: 0 }
 header h1 { margin: 0; font-size: 30px; line-height: 1.2; letter-spacing: -.02em; overflow-wrap: anywhere }
 header p { margin: 6px 0 0 }
-h3 { margin: 0; font: 600 21px/1.3 var(--mono); letter-spacing: -.02em }
+h3 { margin: 0; font: 600 21px/1.3 var(--mono); letter-spacing: -.02em; overflow-wrap: anywhere }
 h4 { margin: 26px 0 8px; font-size: 14px } h5 { margin: 0 0 4px; font: 600 12.5px var(--mono); overflow-wrap: anywhere }
 .note { color: var(--soft); font-size: 13.5px }
 .legend { display: flex; flex-wrap: wrap; gap: 6px 18px; margin-top: 14px; font: 13px var(--mono) }
@@ -69,8 +69,9 @@ pre { margin: 8px 0; padding: 12px; overflow: auto; max-height: 420px; border: 1
 table { width: 100%; border-collapse: collapse; font-size: 13px; margin-top: 10px } th { text-align: left; font-weight: 500; color: var(--soft); font-size: 12px } th, td { padding: 6px 10px 6px 0; border-bottom: 1px solid var(--line); vertical-align: top } .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }
 .groups > tbody > tr > td:first-child { font-family: var(--mono); white-space: nowrap } tr.lit { background: color-mix(in srgb, var(--accent) 8%, transparent) }
 .groups .losers { font-size: 12px; margin: 6px 0; min-width: 460px } .stage pre { max-height: 520px }
-.program .arena { width: 100%; border: 1px solid var(--line); border-radius: 8px; background: var(--surface) } .arena rect { fill: color-mix(in srgb, var(--k) 38%, var(--surface)); stroke: none } .arena .scratch { fill: var(--wash) }
+.wide { overflow-x: auto } .program .arena { width: 100%; min-width: 620px; display: block; border: 1px solid var(--line); border-radius: 8px; background: var(--surface) } .arena rect { fill: color-mix(in srgb, var(--k) 38%, var(--surface)); stroke: none } .arena .scratch { fill: var(--wash) } .arena text { font: 10.5px var(--mono); fill: var(--ink); pointer-events: none } .arena .soft { fill: var(--soft) }
 footer { margin-top: 50px; color: var(--soft); font-size: 12.5px }
-@media (max-width: 900px) { body { display: block } nav { position: static; height: auto } .look { display: block } .inspector { border-left: 0; border-top: 1px solid var(--line) } main { padding: 20px } }
+@media (max-width: 900px) { body { display: block } nav { position: static; height: auto; display: flex; flex-wrap: wrap; align-items: baseline; gap: 2px 14px; padding: 16px 20px; border: 0; border-bottom: 1px solid var(--line) }
+  nav .brand { flex-basis: 100%; margin-bottom: 4px } nav h2 { margin: 0 } nav a { margin: 0 -6px; padding: 4px 6px } .look { display: block } .inspector { border-left: 0; border-top: 1px solid var(--line) } main { padding: 20px } }
 @media print { nav { display: none } body { display: block } }
 `;

@@ -5,6 +5,7 @@ import { withSandbox } from "../abi/sandbox.ts";
 import type { GlueLinks, Instantiate } from "../abi/transpiled.ts";
 import { FoveaError, internal } from "../core/diagnostics.ts";
 import { digestBytes, digestJson } from "../core/digest.ts";
+import { parseJson } from "../core/json_problem.ts";
 import type { Feature } from "./binary/opcodes.ts";
 import { type ComponentBuild, type LinkedAhead, openComponents } from "./component/load.ts";
 import type { TranspileSource } from "./component/transpile.ts";
@@ -58,17 +59,15 @@ const strength = (features: readonly Feature[]): number =>
   features.includes("relaxed-simd") ? 2 : features.includes("simd128") ? 1 : 0;
 
 function parse(bytes: Uint8Array, file: string): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new FoveaError("invalid_manifest", `${file} is not valid JSON: ${reason}.`, { cause });
-  }
+  return parseJson(new TextDecoder().decode(bytes), file, "invalid_manifest");
 }
 
 /** A file whose digest is what the description says. @throws FoveaError `changed_plugin`, `file.*` */
 async function readPinned(files: PluginFiles, { file, sha256 }: Omit<BuildManifest, "features">): Promise<Uint8Array> {
-  const bytes = await files.read(file);
+  const bytes = await files.read(file).catch((error: unknown) => {
+    const isAbsent = error instanceof FoveaError && error.code === "file.not_found";
+    throw isAbsent ? error.adding(`${MANIFEST} names it; build the plugin first.`) : error;
+  });
   const digest = digestBytes(bytes);
   if (digest === sha256) return bytes;
   throw new FoveaError(

@@ -1,5 +1,6 @@
 /** The files of a frozen folder that people read: its entry, the example, its settings and what to do with it. */
 import { bytesText } from "../core/diagnostics.ts";
+import { countOf } from "../core/figures.ts";
 import { intervalText } from "../core/range.ts";
 import type { FrozenModel } from "../edge/frozen.ts";
 import { memoryText } from "./memory.ts";
@@ -189,10 +190,10 @@ const { image_embeds } = await encoder.encode({ images: [bytes] });
 |---|---|
 | Cloudflare Workers | \`npx wrangler deploy\` (\`npx wrangler dev\` to try it) |
 | Deno, Deno Deploy | \`deno serve -R worker.ts\`; elsewhere import \`hosts/deno.js\` |
-| Bun | \`bun worker.ts\` |
+| Bun | \`bun worker.ts\`, on port 3000 or that of \`PORT\` |
 | Node | import \`hosts/node.js\`; docs/edge.md of fovea has a server |
 
-\`hosts/\` holds one file for each runtime; everything else is shared. \`assets/\` holds the plan and ${frozen.shards.length} shards of weights${bundled ? ", which are part of the worker's code" : ", which are read when the encoder is created"}.
+\`hosts/\` holds one file for each runtime; everything else is shared. \`assets/\` holds the plan and the weights (${countOf(frozen.shards.length, "shard")}), ${bundled ? "which are part of the worker's code" : "which are read when the encoder is created"}.
 `;
 }
 

@@ -23,7 +23,12 @@ const KINDS: readonly Kind[] = [
   },
   {
     code: "file.kind",
-    names: ["EISDIR", "ENOTDIR", "EEXIST", "IsADirectory", "NotADirectory", "AlreadyExists"],
+    names: ["ENOTDIR", "NotADirectory"],
+    text: "a part of that path is a file, where a folder was expected. Check the path",
+  },
+  {
+    code: "file.kind",
+    names: ["EISDIR", "EEXIST", "IsADirectory", "AlreadyExists"],
     text: "found a folder where a file was expected, or a file where a folder was. Check the path",
   },
 ];

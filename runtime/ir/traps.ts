@@ -1,15 +1,22 @@
 /** What nodes answer when a `build` function takes them for tensors with values: a trace break. */
 import { type TraceBreak, TraceBreakError } from "../core/diagnostics.ts";
-import { placeInStack, type SourcePlace } from "../core/source_place.ts";
+import { folderPattern, placeInStack, type SourcePlace } from "../core/source_place.ts";
 import type { Node } from "./node.ts";
 
 /** Told a break; returns when the trace shall go on with a stand-in. */
 export type OnBreak = (found: TraceBreak) => void;
 
-/** The builder and what it is made of; never the line of an author. */
-const BUILDER_FILES = /runtime[/\\](ir|nn|core)[/\\]/;
+const BUILDER = "runtime[/\\\\](ir|nn|core)[/\\\\]";
 
-/** The author's line that is running. */
+/**
+ * The builder and what it is made of; never the line of an author. In a bundle, which is one line, all of fovea lies beside
+ * this file.
+ */
+const BUILDER_FILES = new RegExp(
+  URL.canParse(import.meta.url) ? `${BUILDER}|${folderPattern("./", import.meta.url)}[^/]*$` : BUILDER,
+);
+
+/** The author's line that is running; nothing in an encoder that is bundled with fovea. */
 export function authorPlace(): SourcePlace | undefined {
   return placeInStack(new Error().stack ?? "", BUILDER_FILES);
 }

@@ -1,15 +1,13 @@
 /** Who called: the first line on the stack that is not fovea's own. */
 import type { Bindings } from "../core/dim.ts";
-import { placeInStack, placeText } from "../core/source_place.ts";
+import { folderPattern, placeInStack, placeText } from "../core/source_place.ts";
 import type { Demand } from "./artifacts/journal.ts";
 import type { PlaceFinder } from "./artifacts/trace.ts";
 
 /** `file:line` of whoever called, read and mapped when it is asked for; nothing when the stack does not tell. */
 export type Caller = () => Promise<string | undefined>;
 
-/** A pattern of the folder that lies there from this file. */
-const folder = (path: string): string =>
-  decodeURIComponent(new URL(path, import.meta.url).pathname).replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+const folder = (path: string): string => folderPattern(path, import.meta.url);
 
 /** In a bundle all of fovea's files lie beside this one. */
 function ownFiles(): RegExp {

@@ -46,7 +46,10 @@ export const CALL_OPTIONS: Readonly<Record<keyof CallOptions, Expected>> = {
 export function foundText(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value);
   if (typeof value === "function") return "a function";
-  if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list";
+  if (Array.isArray(value)) {
+    const empty = value.findIndex((v) => v === undefined || v === "");
+    return value.length === 0 ? "an empty list" : empty < 0 ? "a list" : `a list with nothing at position ${empty}`;
+  }
   if (!isObject(value)) return String(value);
   const name = value.constructor?.name;
   return name === undefined || name === "Object" ? "an object" : `an object of type ${name}`;

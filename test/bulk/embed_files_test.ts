@@ -130,6 +130,29 @@ test("a run that is killed goes on with --resume and encodes nothing twice", {
   });
 });
 
+test("an interrupt keeps what was encoded, says how to go on, and ends as shells expect", {
+  skip: "Bun" in globalThis ? false : "starts a process to interrupt; serve_test.ts interrupts one on all runtimes",
+}, async () => {
+  await withFolder(async (folder) => {
+    const photos = join(folder, "photos");
+    writePictures(photos, ITEMS);
+    const args = ["embed", DIGITS, photos, "--out", join(folder, "x.npy"), ...INLINE, "--shard-rows", `${ROWS}`];
+    const interrupt = new AbortController();
+    const running = runCli(args, { ownProcess: true, interrupt: interrupt.signal });
+    while (!existsSync(join(folder, "x-00000.npy"))) await new Promise((resolve) => setTimeout(resolve, 2));
+    interrupt.abort();
+    const { code, stdout, stderr } = await running;
+    assert.deepEqual([code, stdout], [130, ""]);
+    assert.equal(
+      stderr,
+      "fovea: SIGINT: stopped; what was encoded is kept, and the same command with --resume goes on\n",
+    );
+    const { encoded, skipped } = JSON.parse((await runCli([...args, "--resume", "--json"])).stdout);
+    assert.equal(encoded + skipped, ITEMS);
+    assert.ok(skipped >= ROWS && encoded > 0, `${skipped} skipped`);
+  });
+});
+
 test("vectors of other models, results and shapes are refused with a sentence", async () => {
   await withFolder(async (folder) => {
     const picture = join(IMAGES, readdirSync(IMAGES)[0]);

@@ -52,6 +52,12 @@ test("doctor echoes the three, as text and as data", async () => {
   assert.deepEqual(JSON.parse(json.stdout).environment, { ...env, FOVEA_LOG: "" });
 });
 
+test("compiling is switched by 0 and 1 alone", async () => {
+  const { code, stderr } = await runCli(["explain", DIGITS], { env: { FOVEA_COMPILE: "off" } });
+  assert.equal(code, 2);
+  assert.equal(stderr, 'fovea: FOVEA_COMPILE is "off"; expected 0, which runs every op alone, or 1.\n');
+});
+
 test("no digest depends on the environment", async () => {
   const folder = await mkdtemp(join(tmpdir(), "fovea-environment-"));
   const args = [

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { byteSize, nameList, nonEmpty, oneOf, wholeNumber } from "../../runtime/cli/options.ts";
+import { byteSize, labelList, nameList, nonEmpty, oneOf, wholeNumber } from "../../runtime/cli/options.ts";
 import { checkPictures } from "../../runtime/cli/pictures.ts";
 import { oneLine, table } from "../../runtime/cli/table.ts";
 import { hasCode } from "../kit/assertions.ts";
@@ -30,6 +30,16 @@ test("lists of names leave out blanks and are never empty", () => {
   assert.throws(() => nameList(" , "), /Expected names, separated by commas\./);
   assert.throws(() => nonEmpty("a folder")(" "), /Expected a folder/);
   assert.throws(() => oneOf(["vision", "text"])("visoin"), /one of vision, text/);
+});
+
+test("labels are separated by commas, and none of them is empty", () => {
+  assert.deepEqual(labelList(" a cat , dog"), ["a cat", "dog"]);
+  for (const text of ["cat,", ",cat", "cat,,dog", "", " "]) {
+    assert.throws(
+      () => labelList(text),
+      /Expected labels separated by commas, with quotes around the list: "a cat,a dog"\./,
+    );
+  }
 });
 
 test("cells of tables are one line of limited width", () => {

@@ -44,9 +44,16 @@ test("explain --breaks finds none in a sound model, and says what it cannot load
   const { code, stdout } = await runCli(["explain", "--breaks", DIGITS]);
   assert.equal(code, 0);
   assert.match(stdout, /: no trace breaks\n$/);
+  // A model of a plugin that the command line names.
+  const folder = await mkdtemp(join(tmpdir(), "fovea-breaks-"));
+  await writeFile(join(folder, "config.json"), '{"model_type":"bad"}');
+  const named = await runCli(["explain", "--breaks", folder, "--plugin", BAD]);
+  await rm(folder, { recursive: true });
+  assert.equal(named.code, 1, named.stderr);
+  assert.match(named.stdout, /: 8 trace breaks\n$/);
   const absent = await runCli(["explain", "--breaks", "./no_such_plugin.js"]);
   assert.equal(absent.code, 2);
-  assert.match(absent.stderr, /The plugin \.\/no_such_plugin\.js cannot be loaded by \w+: /);
+  assert.match(absent.stderr, /There is no plugin \.\/no_such_plugin\.js: it is no file or folder/);
   const other = fileURLToPath(new URL(`../kit/assertions${EXTENSION}`, import.meta.url));
   const empty = await runCli(["explain", "--breaks", other]);
   assert.equal(empty.code, 2);

@@ -45,6 +45,10 @@ test("safetensors: names, types, shapes, places and metadata are read", async ()
 test("safetensors: a header that is short, too long, no UTF-8 or no JSON is refused", async () => {
   await refused(new Uint8Array(0), /m\.safetensors is no valid safetensors file: it has 0 bytes, fewer than the 8/);
   await refused(new Uint8Array(7), /it has 7 bytes/);
+  await refused(
+    new TextEncoder().encode("version https://git-lfs.github.com/spec/v1\noid sha256:00\n"),
+    /^m\.safetensors is a pointer of Git LFS \(57 bytes\) and not the weights; fetch them with `git lfs pull`/,
+  );
   const beyond = file("{}", 0);
   beyond[0] = 3;
   await refused(beyond, /its header claims 3 bytes, but only 2 follow \(10 bytes in all\)/);

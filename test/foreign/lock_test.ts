@@ -30,7 +30,7 @@ test("add pins a sound plugin, commands use it until it changes, remove takes it
       plugins: { kernel: { plugins: ["@test/foreign@1.0.0"], form: "wasm", digest } },
     });
     const used = await runCli(["plugin", "ls"], { cwd });
-    assert.match(used.stdout, /^@test\/foreign +1\.0\.0 +WebAssembly +own-memory +kernel +1 kernels$/m);
+    assert.match(used.stdout, /^@test\/foreign +1\.0\.0 +WebAssembly +own-memory +kernel +1 kernel$/m);
 
     // Another module, with a description that fits it.
     write(join(cwd, "kernel"), pluginFiles(moduleBytes({ code: [squaring()], locals: [4, 4, 3] })));
@@ -39,8 +39,18 @@ test("add pins a sound plugin, commands use it until it changes, remove takes it
     assert.match(changed.stderr, new RegExp(`The plugin kernel is not what was added: .* fovea\\.lock pins ${digest}`));
     const unknown = await runCli(["plugin", "remove", "kernal"], { cwd });
     assert.equal(unknown.code, 2);
-    assert.match(unknown.stderr, /fovea\.lock has no plugin kernal; it has kernel\. Did you mean "kernel"\?/);
-    const removed = await runCli(["plugin", "remove", "kernel"], { cwd });
+    assert.match(
+      unknown.stderr,
+      /fovea\.lock has no plugin "kernal"; it has "kernel" \(@test\/foreign\)\. Did you mean "kernel"\?/,
+    );
+    write(join(cwd, "copy"), files);
+    const twice = await runCli(["plugin", "add", "copy"], { cwd });
+    assert.deepEqual([twice.code, twice.stdout], [2, ""]);
+    assert.match(
+      twice.stderr,
+      /fovea\.lock has the plugin "@test\/foreign" already, from kernel; take it out first with `fovea plugin remove kernel`/,
+    );
+    const removed = await runCli(["plugin", "remove", "@test/foreign"], { cwd });
     assert.deepEqual([removed.code, removed.stdout], [0, "kernel is no longer in fovea.lock\n"]);
   }));
 
@@ -58,6 +68,27 @@ test("a wrong kernel is not added; a changed module in JavaScript is refused bef
     );
     await assert.rejects(openPlugin(module, { pinned: "0".repeat(64) }), { code: "changed_plugin" });
     assert.equal("foveaTestRan" in globalThis, false);
+  }));
+
+test("what does not load says what to build, and where the reason is", () =>
+  withFolder(async (folder) => {
+    const files = pluginFiles(moduleBytes({ code: squaring() }));
+    write(join(folder, "unbuilt"), new Map([...files].filter(([name]) => name === "plugin.json")));
+    await assert.rejects(openPlugin(join(folder, "unbuilt")), {
+      code: "file.not_found",
+      message: /it does not exist\. Check the path\. plugin\.json names it; build the plugin first\.$/,
+    });
+    const text = new TextEncoder();
+    write(join(folder, "package"), new Map([["package.json", text.encode('{"exports":"./dist/plugin.js"}')]]));
+    await assert.rejects(openPlugin(join(folder, "package")), {
+      code: "bad_plugin",
+      message: /has no \.\/dist\/plugin\.js, which its package\.json names as its module; build the plugin first/,
+    });
+    write(folder, new Map([["throws.mjs", text.encode('throw new Error("boom");')]]));
+    await assert.rejects(openPlugin(join(folder, "throws.mjs")), {
+      code: "bad_plugin",
+      message: /cannot be loaded by \w+: boom\. The error's cause has the line; --verbose prints it\.$/,
+    });
   }));
 
 test("a damaged lock is an error that says what to do", async () => {

@@ -126,7 +126,10 @@ test("file errors are sentences with a code and the path", () =>
     await assert.rejects(host.openFile(folder), { code: "file.kind" });
     await assert.rejects(host.readFile(folder), { code: "file.kind" });
     await host.writeFileAtomic(`${folder}/plain`, new Uint8Array(1));
-    await assert.rejects(host.listDir(`${folder}/plain`), { code: "file.kind" });
+    await assert.rejects(host.listDir(`${folder}/plain`), {
+      code: "file.kind",
+      message: /: a part of that path is a file, where a folder was expected\. Check the path\.$/,
+    });
     await assert.rejects(host.writeFileAtomic(`${folder}/plain/x`, new Uint8Array(1)), { code: "file.kind" });
     await assert.rejects(host.mkdir(`${folder}/plain`), { code: "file.kind" });
     await assert.rejects(host.mkdir(`${folder}/plain/x`), { code: "file.kind" });

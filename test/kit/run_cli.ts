@@ -22,6 +22,8 @@ export interface CliOptions {
   readonly closeStdout?: boolean;
   /** Kills the program as it is, without a chance to tidy up. */
   readonly kill?: AbortSignal;
+  /** Sends SIGINT, as Ctrl-C does. */
+  readonly interrupt?: AbortSignal;
 }
 
 const EXTENSION = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
@@ -48,6 +50,7 @@ export function runScript(script: string, args: readonly string[], options: CliO
     let [stdout, stderr] = ["", ""];
     const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? 120_000);
     options.kill?.addEventListener("abort", () => child.kill("SIGKILL"), { once: true });
+    options.interrupt?.addEventListener("abort", () => child.kill("SIGINT"), { once: true });
     child.stdout.on("data", (chunk) => {
       stdout += chunk;
     });

@@ -9,10 +9,12 @@ import { checkFinite, compare } from "../../runtime/cli/compare.ts";
 import { embedCommand } from "../../runtime/cli/embed.ts";
 import { explainCommand } from "../../runtime/cli/explain.ts";
 import { newCommand } from "../../runtime/cli/plugin_new.ts";
+import { serveCommand } from "../../runtime/cli/serve.ts";
 import { fail, print, writeTo } from "../../runtime/cli/terminal.ts";
 import { rangesCommand } from "../../runtime/cli/tune_ranges.ts";
 import { verifyCommand } from "../../runtime/cli/verify.ts";
 import { findCases, findProcessorCases } from "../../runtime/cli/verify_cases.ts";
+import { FoveaError } from "../../runtime/core/diagnostics.ts";
 import { encodeSafetensors } from "../../runtime/exec/weights/writer.ts";
 import { detectHost } from "../../runtime/host/mod.ts";
 import { hasCode } from "../kit/assertions.ts";
@@ -66,6 +68,21 @@ test("files that results cannot go to are refused", () =>
       /^An \.npy file holds one array and there are 2 \(image_embeds, pooler_output\); use \.safetensors\.$/,
     );
   }));
+
+test("a served model that is not named, and a pattern that no shell expanded, are refused", async () => {
+  await refused(
+    serveCommand(),
+    ["clip="],
+    "bad_usage",
+    /^"clip=" names no model; write it behind the sign, as in clip=\.\/folder\.$/,
+  );
+  await refused(
+    embedCommand(),
+    [DIGITS, "nothing/*.png"],
+    "bad_usage",
+    /^No file is called nothing\/\*\.png\. Here the shell expands patterns: leave out the quotes, .*--out x\.parquet\.$/,
+  );
+});
 
 test("explain names the components that a model has", () =>
   withFolder((folder) =>
@@ -152,4 +169,7 @@ test("a stdout that takes nothing is an error, and an unexpected error says how 
   );
   assert.equal(fail(new TypeError("it is undefined"), false), 2);
   assert.equal(told, "fovea: it is undefined\nRun again with --verbose for a stack trace.\n");
+  told = "";
+  fail(new FoveaError("bad_plugin", "It does not load.", { cause: new TypeError("no such name") }), true);
+  assert.match(told, /^fovea: It does not load\.\n[\s\S]*\nCaused by .*no such name/);
 });

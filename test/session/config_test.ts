@@ -134,7 +134,12 @@ test("files are read as JSON and as modules; TypeScript where the runtime runs i
       );
     }
     const refused: readonly (readonly [string, string, string, RegExp])[] = [
-      ["d.json", "{", "invalid_options", /d\.json is not valid JSON/],
+      [
+        "d.json",
+        "{",
+        "invalid_options",
+        /d\.json is not valid JSON: line 1, column 2: found the end, expected a name in double quotes or "}"\./,
+      ],
       ["e.json", '{"compile":{"bas":1}}', "invalid_options", /e\.json, `compile` has no setting "bas"/],
       ["f.mjs", "export const compile = {};", "invalid_options", /f\.mjs has no default export/],
       ["h.json", '{"plugins":{}}', "invalid_options", /h\.json, `plugins` is an object; expected a list of plugins/],

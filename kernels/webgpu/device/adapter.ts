@@ -127,7 +127,7 @@ async function openOnce(
   const gpu = await find();
   if ("unavailable" in gpu) return gpu;
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
-  if (adapter === null) return { unavailable: "no adapter was found; is a graphics driver installed?" };
+  if (adapter === null) return { unavailable: "no adapter was found; check that a graphics driver is installed" };
   const matrices = experimental && hasMatrices(adapter);
   const usual = OPTIONAL.filter((name) => adapter.features.has(name));
   const device = await adapter.requestDevice({

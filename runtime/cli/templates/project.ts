@@ -48,7 +48,7 @@ export function typescriptProject(name: string, about: string, plugin: string, t
     "README.md": readme(name, about, "npm install fovea && npm install && npm test", [
       "`bun test` and `deno test -A plugin.test.ts` run the test without a build.",
       "Code in JavaScript is trusted: nothing about it is enforced.",
-      "```sh\nfovea plugin add ./dist/plugin.js\n```",
+      "`npx fovea plugin add ./dist/plugin.js` pins it for the commands of a folder; `--plugin ./dist/plugin.js` of any command uses it once.",
     ]),
   };
 }
@@ -91,11 +91,11 @@ test("the kernel is right", async () => {
 `;
 
 const HELP = [
-  "`fovea plugin check .` says what is enforced and how fast it is, `fovea plugin add .` pins it for a folder.",
+  "`npx fovea plugin check .` says what is enforced and how fast it is, `npx fovea plugin add .` pins it for a folder.",
 ];
 
 export function kernelReadme(name: string, about: string, more: readonly string[]): string {
-  return readme(name, about, "npm install fovea\nnpm run build\nnpm test   # or: bun test, deno test -A", [
+  return readme(name, about, "npm install fovea\nnpm run build\nnpm test   # or: bun test, deno test -A --no-check", [
     ...HELP,
     ...more,
   ]);

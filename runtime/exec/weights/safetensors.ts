@@ -83,9 +83,18 @@ export function readableDType(file: string, tensor: StoredTensor): DType {
   );
 }
 
+/** How the small files begin that a clone without Git LFS has in the place of large ones. */
+const LFS_POINTER = "version ";
+
 /** Length of the header's JSON. @param prefix the first 8 bytes of the file */
 function headerLength(file: string, prefix: Uint8Array, size: number): number {
   if (prefix.length < 8) refuse(file, `it has ${size} bytes, fewer than the 8 that hold the header's length.`);
+  if (new TextDecoder().decode(prefix) === LFS_POINTER) {
+    throw new FoveaError(
+      "invalid_safetensors",
+      `${file} is a pointer of Git LFS (${size} bytes) and not the weights; fetch them with \`git lfs pull\` in the model's folder.`,
+    );
+  }
   const view = new DataView(prefix.buffer, prefix.byteOffset, 8);
   const length = view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true);
   if (length > MAX_HEADER_BYTES) {

@@ -1,5 +1,6 @@
 /** Configuration files (`fovea.config.ts`, `.js`, `.mjs`, `.json`) and configurations given as JSON. */
 import { FoveaError } from "../../core/diagnostics.ts";
+import { parseJson } from "../../core/json_problem.ts";
 import type { Host } from "../../host/mod.ts";
 import type { GivenPlugin } from "../registry/plugin_choice.ts";
 import type { FoveaConfig, NamedCompileConfig } from "./settings.ts";
@@ -64,13 +65,7 @@ async function readModule(host: Host, path: string): Promise<unknown> {
   );
 }
 
-function parse(text: string, source: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new FoveaError("invalid_options", `${source} is not valid JSON: ${reasonOf(cause)}.`, { cause });
-  }
-}
+const parse = (text: string, source: string): unknown => parseJson(text, source, "invalid_options");
 
 /** @throws FoveaError `invalid_options`, `file.not_found` and its kin */
 export async function readConfigFile(host: Host, path: string): Promise<FoveaConfig> {

@@ -180,13 +180,18 @@ function textBatch(takes: InputTaker, texts: readonly string[]): Batch {
 
 /** Tensors that were given by name, by tower. */
 function namedTensors(takes: InputTaker, named: Readonly<Record<string, unknown>>): ReadonlyMap<Modality, Tensors> {
-  const { towers } = takes;
+  const { towers, processors } = takes;
   const given = new Map<Modality, Tensors>();
   for (const [name, value] of Object.entries(named)) {
     if (value === undefined) continue;
     const owner = [...towers.values()].find((t) => t.spec.inputs.includes(name));
     if (owner === undefined) {
-      const names = ["images", "videos", "texts", "audio", ...[...towers.values()].flatMap((t) => t.spec.inputs)];
+      const media = [
+        ...(towers.has("vision") ? ["images", ...(processors.videos === undefined ? [] : ["videos"])] : []),
+        ...(towers.has("text") ? ["texts"] : []),
+        ...(towers.has("audio") ? ["audio"] : []),
+      ];
+      const names = [...media, ...[...towers.values()].flatMap((t) => t.spec.inputs)];
       throw new FoveaError(
         "invalid_input",
         `There is no input "${name}"; this model takes ${names.join(", ")}.${didYouMean(name, names)}`,

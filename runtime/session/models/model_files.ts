@@ -1,6 +1,7 @@
 /** The small files of a model: configuration, processors, tokenizer. */
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../abi/encoder.ts";
 import { FoveaError } from "../../core/diagnostics.ts";
+import { parseJson } from "../../core/json_problem.ts";
 import type { ByteSource, CheckpointFiles } from "../../exec/weights/checkpoint.ts";
 import { didYouMean, isObject } from "../check.ts";
 import type { EncoderPlugins } from "../registry/encoder_plugins.ts";
@@ -32,7 +33,8 @@ export async function readJson(files: CheckpointFiles, name: string): Promise<un
     }
     const bytes = new Uint8Array(source.size);
     await source.read(bytes, 0);
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return parseJson(text, `${name} in ${files.description}`, "invalid_json");
   } catch (cause) {
     if (cause instanceof FoveaError) throw cause;
     const why = cause instanceof Error ? cause.message : String(cause);

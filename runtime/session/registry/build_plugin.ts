@@ -1,6 +1,6 @@
 /** What `fovea plugin build` makes: components linked ahead, and the digests of a plugin's files in its description. */
-import { FoveaError } from "../../core/diagnostics.ts";
 import { digestBytes } from "../../core/digest.ts";
+import { parseJson } from "../../core/json_problem.ts";
 import type { Host } from "../../host/mod.ts";
 import { isObject } from "../check.ts";
 import { transpileSource } from "./transpile_source.ts";
@@ -51,13 +51,7 @@ async function linkedBuilds(host: Host, folder: string, described: unknown): Pro
 export async function buildPlugin(host: Host, folder: string): Promise<readonly (readonly [string, string])[]> {
   const path = `${folder}/${DESCRIPTION}`;
   const text = new TextDecoder().decode(await host.readFile(path));
-  let described: unknown;
-  try {
-    described = JSON.parse(text);
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new FoveaError("invalid_manifest", `${path} is not valid JSON: ${why}.`, { cause });
-  }
+  let described = parseJson(text, path, "invalid_manifest");
   let written = text;
   const builds = await linkedBuilds(host, folder, described);
   if (builds !== undefined) {

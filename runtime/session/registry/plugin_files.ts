@@ -51,21 +51,31 @@ async function kindOf(host: Host, path: string): Promise<"file" | "directory" | 
 
 async function modulePlugins(host: Host, path: string): Promise<readonly Plugin[]> {
   const module = await host.importModule(path).catch((error: unknown) => {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new FoveaError("bad_plugin", `The plugin ${path} cannot be loaded by ${host.name}: ${why}`, { cause: error });
+    const why = (error instanceof Error ? error.message : String(error)).replace(/\.?$/, ".");
+    throw new FoveaError(
+      "bad_plugin",
+      `The plugin ${path} cannot be loaded by ${host.name}: ${why} The error's cause has the line; --verbose prints it.`,
+      { cause: error },
+    );
   });
   const plugins = [...new Set(Object.values(module))].filter(isPlugin);
   if (plugins.length > 0) return plugins;
   throw new FoveaError("bad_plugin", `${path} exports no plugin; export what definePlugin returns.`);
 }
 
-/** The module that a package's `package.json` names. */
+/** The module that a package's `package.json` names. @throws FoveaError `bad_plugin` where it is not there */
 async function mainOf(host: Host, folder: string): Promise<string> {
   const text = new TextDecoder().decode(await host.readFile(`${folder}/package.json`));
   const { exports, main } = JSON.parse(text) as { readonly exports?: unknown; readonly main?: unknown };
   const root = isObject(exports) && "." in exports ? exports["."] : exports;
   const entry = isObject(root) ? (root.import ?? root.default) : root;
-  return `${folder}/${typeof entry === "string" ? entry : typeof main === "string" ? main : "index.js"}`;
+  const named = typeof entry === "string" ? entry : typeof main === "string" ? main : "index.js";
+  const module = `${folder}/${named}`;
+  if ((await kindOf(host, module)) === "file") return module;
+  throw new FoveaError(
+    "bad_plugin",
+    `The package ${folder} has no ${named}, which its package.json names as its module; build the plugin first (\`npm run build\`), or correct the name.`,
+  );
 }
 
 /** Where a source lies: a folder with a description, a package of wasm-pack, or a module. */
