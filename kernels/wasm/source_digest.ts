@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "8fc5351044fb63f2881b1b9c0787a06d25b5ccba3dee8d17fbe43a7b177b7de8";
+export const SOURCE_DIGEST: string = "9df97a179c0e06ab58c4c5db9ae8b59c969d41038b78d675d39f5a234c97e03b";

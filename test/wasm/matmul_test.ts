@@ -114,7 +114,7 @@ test("grids of symbolic sizes", () => {
   assert.equal(dimKey(grid), "7*batch*floor_div(tokens + 63, 64)");
   assert.equal(evaluate(grid, { tokens: 65, batch: 3 }), 42);
   // Many columns are enough items for threads, so that blocks may have many rows.
-  assert.equal(dimKey(matmulGrid(tokens, 256, 1, { ...tile, n: 256 })), "16*floor_div(tokens + 191, 192)");
-  assert.equal(dimKey(matmulGrid(tokens, 128, 1, { ...tile, n: 128 })), "8*floor_div(tokens + 95, 96)");
+  assert.equal(dimKey(matmulGrid(tokens, 256, 1, { ...tile, n: 256 })), "16*floor_div(tokens + 263, 264)");
+  assert.equal(dimKey(matmulGrid(tokens, 128, 1, { ...tile, n: 128 })), "8*floor_div(tokens + 131, 132)");
   assert.equal(packGrid(100, 2, 16), 14);
 });

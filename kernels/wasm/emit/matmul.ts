@@ -61,7 +61,7 @@ export interface MatmulOptions {
 }
 
 /** Rows that a grid item computes: few are many items, many read B less often. */
-const BLOCK_ROWS = { least: 64, most: 192 };
+const BLOCK_ROWS = { least: 64, most: 264 };
 /** Rows where a panel is widened for every item. */
 const HALF_BLOCK_ROWS = 128;
 /** Items across N that threads need to share the work of one block of rows. */

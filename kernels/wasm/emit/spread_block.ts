@@ -23,7 +23,7 @@ const MOST_COLUMNS = 256;
 const ITEMS = 16;
 
 /** Most operations of an item: some milliseconds on slow machines. Items of the least columns may have more rows. */
-const ITEM_FLOPS = { usual: 5e7, leastColumns: 1.2e8 };
+const ITEM_FLOPS = { usual: 5e7, leastColumns: 1.6e8 };
 
 /** Steps of K that are spread at once. */
 const spreadSteps = ({ rows }: Pick<TileShape, "rows">): number => Math.floor(SPREAD_BYTES / (16 * rows));

@@ -1,6 +1,6 @@
 /**
  * How the rows of a block are dealt out to tiles. Low tiles come first: while a block's first tile passes, its panel comes from
- * memory, which takes longer than the products, so that few rows wait for it.
+ * memory, which takes longer than the products, and the fewer instructions a step has, the further ahead a processor reads.
  */
 import { type Code, get, i32, type Local, set } from "../asm/code.ts";
 import { when, whileLoop } from "../asm/control_flow.ts";
@@ -40,15 +40,15 @@ export function notAbove(heights: BlockHeights, most: number): BlockHeights {
   return { exact: exact.filter((height) => height <= most) };
 }
 
-/** Rows of the lowest tile that is as fast, row by row, as a whole one. */
+/** Rows of the lowest tile that keeps multiply-adds busy. */
 const busyRows = ({ rows, columns }: Tile): number => Math.min(rows, Math.ceil(BUSY_SUMS / (columns / 4)));
 
 /** Rows of the next low tile where `left` rows are left; 0 where whole tiles remain. */
 function lowTile(tile: Tile, left: number, isFirst: boolean): number {
   const rest = left % tile.rows;
   const busy = busyRows(tile);
-  const isLow = left > tile.rows && rest < busy && (isFirst || rest > 0);
-  return isLow && busy < tile.rows ? busy : rest;
+  // A row by itself goes ahead of what is left behind whole tiles, unless that is low enough, or ahead of the rest of a tile.
+  return isFirst && busy < tile.rows && left > tile.rows && (rest === 0 || rest >= busy) ? 1 : rest;
 }
 
 /** Low tiles that blocks of such heights may have, by their rows. */
@@ -57,7 +57,7 @@ export function lowTiles(
   { exact, most = Number.POSITIVE_INFINITY, multipleOf = 1 }: BlockHeights,
 ): readonly number[] {
   // Beyond, only more whole tiles follow.
-  const several = Math.min(most, 4 * tile.rows);
+  const several = Math.min(most, 2 * tile.rows);
   const any = Array.from({ length: Math.floor(several / multipleOf) }, (_, i) => (i + 1) * multipleOf);
   const found = new Set<number>();
   for (const height of exact ?? any) {
@@ -89,23 +89,19 @@ export function forTiles(
   const wholeTiles = largest === rows ? when(get(left), whole) : whole.length === 0 ? [] : whileLoop(get(left), whole);
   if (lows.length === 0) return [set(left, get(height)), wholeTiles];
   const [low, rest] = frame.locals("i32", 2);
-  const next = (isFirst: boolean): Code => {
-    const above = isFirst ? 0 : 1;
-    const isLow = i32.ltU(i32.sub(get(rest), i32.of(above)), i32.of(busy - above));
-    return [
-      set(rest, i32.remU(get(left), i32.of(rows))),
-      busy === rows || (largest !== undefined && largest <= rows)
-        ? set(low, get(rest))
-        : set(low, i32.select(i32.and(i32.gtS(get(left), i32.of(rows)), isLow), i32.of(busy), get(rest))),
-    ];
-  };
+  const remainder = i32.remU(get(left), i32.of(rows));
+  const single = i32.and(i32.gtS(get(left), i32.of(rows)), i32.ltU(i32.of(busy - 2), i32.sub(get(rest), i32.of(1))));
+  const first =
+    busy === rows || (largest !== undefined && largest <= rows)
+      ? set(low, remainder)
+      : [set(rest, remainder), set(low, i32.select(single, i32.of(1), get(rest)))];
   return [
     set(left, get(height)),
-    next(true),
+    first,
     whileLoop(get(low), [
       lows.map((count) => when(i32.eq(get(low), i32.of(count)), each(count))),
       set(left, i32.sub(get(left), get(low))),
-      next(false),
+      set(low, remainder),
     ]),
     wholeTiles,
   ];
