@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "0f2588ebf7f07ee75b39846c63635d7cbed8fb2d33844b752316a7c1cb644afb";
+export const SOURCE_DIGEST: string = "9d1fb5a775ec26bf7d0e0336c9412b4a3285fff8a4bef70e505e2f7b32d20199";

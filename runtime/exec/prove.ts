@@ -78,51 +78,57 @@ const filled = ({ elements, runs }: ExpectationFill): number =>
 /** Bytes of a compared element. */
 const elementBytes = ({ outputType }: Pick<Expectation, "outputType">): number => DTYPE_BYTES[outputType ?? "f32"];
 
-/** What a proof reads and writes beside weights, in one buffer, as in the programs that the steps are made for. */
+/** Most bytes of a proof beside weights: devices may commit memory that a proof hardly touches. */
+const MOST_CONTENTS = 2 ** 30;
+
+/** Where a proof's values lie in one buffer, as in the programs that the steps are made for, and its bytes. */
+function placeContents(
+  artifact: Artifact,
+  { steps, dims, fills, output }: Expectation,
+): { readonly offsets: ReadonlyMap<string, number>; readonly bytes: number } {
+  const refs = artifact.steps
+    .slice(...steps)
+    .flatMap(({ args }) => args.flatMap((a) => ("buffer" in a ? [a.buffer] : [])));
+  let slots: readonly number[] | undefined;
+  const bytesOf = (space: "input" | "output" | "scratch", index: number): number => {
+    if (space === "scratch") {
+      slots ??= slotBytes(artifact, dims);
+      return slots[index];
+    }
+    const { shape, dtype } = (space === "input" ? artifact.inputs : artifact.outputs)[index];
+    return shape.reduce<number>((n, d) => n * evaluateData(d, dims), DTYPE_BYTES[dtype]);
+  };
+  const offsets = new Map<string, number>();
+  let end = 0;
+  for (const { space, index } of [output, ...fills.map((f) => f.buffer), ...refs]) {
+    const key = `${space} ${index}`;
+    if (space === "weight" || offsets.has(key)) continue;
+    offsets.set(key, end);
+    end += Math.ceil(bytesOf(space, index) / ARENA_ALIGNMENT) * ARENA_ALIGNMENT;
+  }
+  return { offsets, bytes: Math.max(end, 4) };
+}
+
+/** What a proof reads and writes beside weights. */
 class Contents {
   readonly #device: Device;
   readonly #artifact: Artifact;
-  readonly #dims: Bindings;
   readonly #weights: InstanceWeights;
-  readonly #offsets = new Map<string, number>();
+  readonly #offsets: ReadonlyMap<string, number>;
   readonly #arena: DeviceBuffer;
-  #slots: readonly number[] | undefined;
 
-  constructor(
-    device: Device,
-    artifact: Artifact,
-    { steps, dims, fills, output }: Expectation,
-    weights: InstanceWeights,
-  ) {
+  constructor(device: Device, artifact: Artifact, expected: Expectation, weights: InstanceWeights) {
     this.#device = device;
     this.#artifact = artifact;
-    this.#dims = dims;
     this.#weights = weights;
-    const refs = artifact.steps
-      .slice(...steps)
-      .flatMap(({ args }) => args.flatMap((a) => ("buffer" in a ? [a.buffer] : [])));
-    let end = 0;
-    for (const { space, index } of [output, ...fills.map((f) => f.buffer), ...refs]) {
-      const key = `${space} ${index}`;
-      if (space === "weight" || this.#offsets.has(key)) continue;
-      this.#offsets.set(key, end);
-      end += Math.ceil(this.#bytes(space, index) / ARENA_ALIGNMENT) * ARENA_ALIGNMENT;
-    }
-    this.#arena = device.allocate(Math.max(end, 4));
+    const { offsets, bytes } = placeContents(artifact, expected);
+    this.#offsets = offsets;
+    this.#arena = device.allocate(bytes);
   }
 
   at({ space, index }: BufferName): Address {
     if (space === "weight") return { buffer: this.#weights.resolve([this.#artifact.weights[index]])[0], offset: 0 };
     return { buffer: this.#arena, offset: this.#offsets.get(`${space} ${index}`) as number };
-  }
-
-  #bytes(space: "input" | "output" | "scratch", index: number): number {
-    if (space === "scratch") {
-      this.#slots ??= slotBytes(this.#artifact, this.#dims);
-      return this.#slots[index];
-    }
-    const { shape, dtype } = (space === "input" ? this.#artifact.inputs : this.#artifact.outputs)[index];
-    return shape.reduce<number>((n, d) => n * evaluateData(d, this.#dims), DTYPE_BYTES[dtype]);
   }
 
   release(): void {
@@ -328,8 +334,8 @@ function provingOrder(
 const isOutOfMemory = (error: unknown): boolean => error instanceof FoveaError && error.code === "out_of_memory";
 
 /**
- * Runs expectations of an artifact whose code the device has; those that its memory does not hold are left out. Needs
- * neither compiler nor evaluator. A kernel that the engine stops has failed. @throws the signal's reason on abort
+ * Runs expectations of an artifact whose code the device has; those that its memory does not hold are left out, as are those
+ * of more than a GiB. Needs neither compiler nor evaluator. A kernel that the engine stops has failed. @throws the signal's reason on abort
  */
 export async function proveArtifact(device: Device, artifact: Artifact, options: ProveOptions = {}): Promise<Proof> {
   const { budgetMs = Number.POSITIVE_INFINITY, signal } = options;
@@ -347,6 +353,7 @@ export async function proveArtifact(device: Device, artifact: Artifact, options:
     for (const plan of msOf(open[0]) <= budgetMs ? open : [first]) {
       const { at, needed } = plan;
       const expected = artifact.expectations[at];
+      if (placeContents(artifact, expected).bytes > MOST_CONTENTS) continue;
       const ms = msOf(plan);
       if (results.size > 0 && spentMs + ms > budgetMs) break;
       spentMs += ms;

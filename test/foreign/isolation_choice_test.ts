@@ -124,7 +124,7 @@ test("add remembers what was chosen; a configuration is stronger than the lock, 
     writeFileSync(join(cwd, "fovea.config.json"), JSON.stringify(config));
     assert.equal(await listed(), "shared-memory");
     const table = await runCli(["plugin", "ls"], { cwd });
-    assert.match(table.stdout, /^@test\/foreign +1\.0\.0 +WebAssembly +shared-memory +kernel +1 kernels$/m);
+    assert.match(table.stdout, /^@test\/foreign +1\.0\.0 +WebAssembly +shared-memory +kernel +1 kernel$/m);
 
     writeFileSync(
       join(cwd, "fovea.config.json"),

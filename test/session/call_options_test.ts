@@ -27,7 +27,7 @@ async function withEncoder(threads: number, work: (encoder: Encoder) => Promise<
 /** Many rows take seconds. */
 const SLOW: ComponentInput = {
   tag: "test/slow",
-  symbols: { rows: { min: 1, max: 16384 } },
+  symbols: { rows: { min: 1, max: 40960 } },
   build: (b) => {
     const x = b.input("x", [1, b.dims.rows, 1, 64]);
     b.output("y", b.attention(x, x, x, { scale: 0.1 }));
@@ -83,7 +83,7 @@ for (const threads of [0, 2]) {
     const component = await runtime.compile(SLOW);
     await component.run(rows(1));
     const begin = performance.now();
-    const slow = component.run(rows(16384), { deadline: 800, requestId: "slow" });
+    const slow = component.run(rows(40960), { deadline: 800, requestId: "slow" });
     const waiting = component.run(rows(3), { deadline: new Date(Date.now() + 400), requestId: "waiting" });
     const patient = component.run(rows(1), { deadline: 600_000 });
     const [first, second, third] = await Promise.allSettled([slow, waiting, patient]);
@@ -92,7 +92,7 @@ for (const threads of [0, 2]) {
       slow,
       hasCode(
         "deadline_exceeded",
-        /^Request slow .* 800 ms: after \d+ ms it was computing component "test\/slow" at rows 16384, call 1 of 1\./,
+        /^Request slow .* 800 ms: after \d+ ms it was computing component "test\/slow" at rows 40960, call 1 of 1\./,
       ),
     );
     await assert.rejects(

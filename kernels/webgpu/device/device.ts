@@ -113,6 +113,8 @@ export class WebGpuDevice implements Device {
     });
     gpu.addEventListener("uncapturederror", (event) => {
       const { message } = (event as GPUUncapturedErrorEvent).error;
+      // The previous one is told by itself: here, or by the scope around an allocation.
+      if (message.includes("due to a previous error")) return;
       this.#failure ??= new FoveaError("kernel_failed", `The device "webgpu" refused a command: ${message}`);
     });
     gpu.lost.then(({ message }) => {
