@@ -243,9 +243,9 @@ interface IntegerProduct {
   readonly ms: readonly number[];
 }
 
-/** Edges of tiles, of blocks of rows and of K, batches. */
+/** Edges of tiles, every low tile ahead of whole ones, edges of blocks of rows and of K, batches. */
 const PRODUCTS: readonly IntegerProduct[] = [
-  { rows: 6, columns: 8, n: 17, k: 37, ms: [1, 2, 3, 4, 5, 6, 7, 66, 67, 132, 133] },
+  { rows: 6, columns: 8, n: 17, k: 37, ms: [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 66, 67, 132, 133] },
   { rows: 2, columns: 16, n: 32, k: 64, ms: [1, 2, 3, 64, 131] },
   { rows: 2, columns: 16, n: 35, k: 3301, ms: [1, 3] },
   { rows: 4, columns: 12, n: 13, k: 5, ms: [3, 65] },
