@@ -196,7 +196,8 @@ test("what waits behind an aborted call of a kernel that hangs goes on", async (
 });
 
 test("a call that waits for a kernel's new workers is aborted, and the device closes, though they never start", async () => {
-  const idle = new URL("data:text/javascript,export function start() {}");
+  // With something to wait for: a worker that ends early is told, and its kernel missed.
+  const idle = new URL("data:text/javascript,export function start() { setInterval(() => {}, 1e6); }");
   const device = await openDevice(
     { threads: 2 },
     createHost((entry, worker) => (worker < 4 ? entry : idle)),
