@@ -178,6 +178,7 @@ export async function runSuite(runtime, files, limits, { first, turn }) {
     const runs = await Promise.all(commands.map((command, at) => turn(() => runOne(command, at))));
     const run = {
       output: runs.map(({ output }) => output).join(""),
+      failed: runs.filter(({ code }) => code !== 0).map(({ output }) => lastLines(output, 40)),
       timedOut: runs.some(({ timedOut }) => timedOut),
       code: runs.find(({ code }) => code !== 0)?.code ?? 0,
     };
@@ -278,11 +279,11 @@ function writeGroups(runtime, first, files, specifier) {
 
 /** What the report does not say: files of which no test ran and errors outside of tests. */
 function unreported(runtime, files, reported, run) {
-  const wholeRun = (message) => ({
+  const wholeRun = (message, output = lastLines(run.output, 40)) => ({
     file: "",
     name: WHOLE_RUN,
     outcome: "failed",
-    message: `${message}\n${lastLines(run.output, 40)}`,
+    message: `${message}\n${output}`,
   });
   if (reported.length === 0) return [wholeRun(`${runtime} gave no results.`)];
   if (run.timedOut) return [wholeRun(`${runtime} was stopped.`)];
@@ -298,7 +299,7 @@ function unreported(runtime, files, reported, run) {
     }));
   const explained = found.length > 0 || reported.some(({ outcome }) => outcome === "failed");
   if (run.code !== 0 && !explained)
-    found.push(wholeRun(`${runtime} ended with code ${run.code} although no test failed.`));
+    found.push(wholeRun(`${runtime} ended with code ${run.code} although no test failed.`, run.failed.join("\n")));
   return found;
 }
 
