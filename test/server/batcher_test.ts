@@ -30,6 +30,7 @@ function fake(
   maxWait = 1,
   batchMs = 1000,
   onRun?: (ids: number[], s: AbortSignal) => void,
+  lastsMs = 2,
 ): Fake {
   const calls: number[][] = [];
   const reports: BatchReport[] = [];
@@ -50,7 +51,7 @@ function fake(
         const ids = items.map((one) => (one as EncodeItem & { id: number }).id);
         calls.push(ids);
         onRun?.(ids, stop);
-        await sleep(2);
+        await sleep(lastsMs);
         stop.throwIfAborted();
         clock += cost(items.reduce((n, one) => n + one.rows, 0));
         return ids.map((own) => ({ y: { dtype: "f32", shape: [1], data: Float32Array.of(own) } }));
@@ -124,6 +125,8 @@ test("what waits leaves the queue on abort, and what runs is stopped when nobody
     (_, signal) => {
       stop = signal;
     },
+    // Long beside any pause of this process.
+    250,
   );
   const [a, b] = [new AbortController(), new AbortController()];
   const running = submit(0, "a", 1, a.signal);
