@@ -82,10 +82,12 @@ const elementBytes = ({ outputType }: Pick<Expectation, "outputType">): number =
 const MOST_CONTENTS = 2 ** 30;
 
 /** Where a proof's values lie in one buffer, as in the programs that the steps are made for, and its bytes. */
-function placeContents(
-  artifact: Artifact,
-  { steps, dims, fills, output }: Expectation,
-): { readonly offsets: ReadonlyMap<string, number>; readonly bytes: number } {
+interface Placed {
+  readonly offsets: ReadonlyMap<string, number>;
+  readonly bytes: number;
+}
+
+function placeContents(artifact: Artifact, { steps, dims, fills, output }: Expectation): Placed {
   const refs = artifact.steps
     .slice(...steps)
     .flatMap(({ args }) => args.flatMap((a) => ("buffer" in a ? [a.buffer] : [])));
@@ -117,11 +119,10 @@ class Contents {
   readonly #offsets: ReadonlyMap<string, number>;
   readonly #arena: DeviceBuffer;
 
-  constructor(device: Device, artifact: Artifact, expected: Expectation, weights: InstanceWeights) {
+  constructor(device: Device, artifact: Artifact, { offsets, bytes }: Placed, weights: InstanceWeights) {
     this.#device = device;
     this.#artifact = artifact;
     this.#weights = weights;
-    const { offsets, bytes } = placeContents(artifact, expected);
     this.#offsets = offsets;
     this.#arena = device.allocate(bytes);
   }
@@ -190,6 +191,7 @@ async function proveOne(
   device: Device,
   artifact: Artifact,
   expected: Expectation,
+  placed: Placed,
   weights: InstanceWeights,
   signal: AbortSignal | undefined,
 ): Promise<ProofResult> {
@@ -201,7 +203,7 @@ async function proveOne(
     ...{ dims, worst, tolerance, pass: worst <= tolerance },
     ...(stopped === undefined ? {} : { stopped }),
   });
-  const contents = new Contents(device, artifact, expected, weights);
+  const contents = new Contents(device, artifact, placed, weights);
   try {
     const output = contents.at(expected.output);
     // What no step writes must not pass by what an earlier proof left there.
@@ -353,13 +355,14 @@ export async function proveArtifact(device: Device, artifact: Artifact, options:
     for (const plan of msOf(open[0]) <= budgetMs ? open : [first]) {
       const { at, needed } = plan;
       const expected = artifact.expectations[at];
-      if (placeContents(artifact, expected).bytes > MOST_CONTENTS) continue;
+      const placed = placeContents(artifact, expected);
+      if (placed.bytes > MOST_CONTENTS) continue;
       const ms = msOf(plan);
       if (results.size > 0 && spentMs + ms > budgetMs) break;
       spentMs += ms;
       try {
         await weights.load(needed, madeUpTensor, signal);
-        results.set(at, await proveOne(device, artifact, expected, weights, signal));
+        results.set(at, await proveOne(device, artifact, expected, placed, weights, signal));
         options.seenCode?.add(artifact.steps[expected.steps[1] - 1]?.code ?? "");
       } catch (error) {
         if (!isOutOfMemory(error)) throw error;
