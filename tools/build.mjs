@@ -2,17 +2,16 @@
 import {
   existsSync,
   mkdirSync,
-  readdirSync,
   readFileSync,
   rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join, relative, sep } from "node:path";
+import { dirname, join, sep } from "node:path";
 import { licencesOf } from "./lib/licences.mjs";
 import { capture, toolCommand } from "./lib/process.mjs";
-import { at, digestOf, isMain, listFiles, readJson, SOURCE_ROOTS, say, writeAtomic } from "./lib/project.mjs";
+import { at, digestOf, filesBelow, isMain, listFiles, readJson, SOURCE_ROOTS, say, writeAtomic } from "./lib/project.mjs";
 import { setupOrExit } from "./setup.mjs";
 import { refreshSourceDigests } from "./source_digest.mjs";
 
@@ -161,14 +160,6 @@ function replaceFiles(from, to) {
   }
   const kept = new Set(built);
   for (const file of filesBelow(to)) if (!kept.has(file) && !file.startsWith(VENDOR)) rmSync(join(to, file));
-}
-
-/** Plain files below a folder, relative to it; links are left out. */
-function filesBelow(folder) {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => relative(folder, join(entry.parentPath ?? entry.path, entry.name)));
 }
 
 function linkData(folder, path) {

@@ -1,7 +1,7 @@
 // Where the project is, what it consists of, and small file helpers that the tools share.
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { dirname, join, relative, sep } from "node:path";
+import { dirname, join, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -29,11 +29,23 @@ export function readJson(path) {
 export function listFiles(path, suffix) {
   if (!existsSync(at(path))) return [];
   if (path.endsWith(suffix)) return [path];
-  return readdirSync(at(path), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith(suffix))
-    .map((entry) => relative(ROOT, join(entry.parentPath ?? entry.path, entry.name)).replaceAll(sep, "/"))
+  return filesBelow(at(path))
+    .filter((file) => file.endsWith(suffix))
+    .map((file) => join(path, file).replaceAll(sep, "/"))
     .filter((file) => !file.includes("node_modules/"))
     .sort();
+}
+
+/**
+ * Plain files below a folder, relative to it. Links are neither followed nor listed: recursive `readdir` of Node 24 lists what
+ * lies behind them, and a builder that removes what it did not make would remove that.
+ */
+export function filesBelow(folder) {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    if (entry.isDirectory()) return filesBelow(join(folder, entry.name)).map((file) => join(entry.name, file));
+    return entry.isFile() ? [entry.name] : [];
+  });
 }
 
 /** Names of the folders directly below `path`, sorted. */
