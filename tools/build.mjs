@@ -1,17 +1,19 @@
 // Compiles the package into dist (`npm run build`) and the tests with their sources into .build/node, when stale.
-import {
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, sep } from "node:path";
 import { licencesOf } from "./lib/licences.mjs";
 import { capture, toolCommand } from "./lib/process.mjs";
-import { at, digestOf, filesBelow, isMain, listFiles, readJson, SOURCE_ROOTS, say, writeAtomic } from "./lib/project.mjs";
+import {
+  at,
+  digestOf,
+  filesBelow,
+  isMain,
+  listFiles,
+  readJson,
+  SOURCE_ROOTS,
+  say,
+  writeAtomic,
+} from "./lib/project.mjs";
 import { setupOrExit } from "./setup.mjs";
 import { refreshSourceDigests } from "./source_digest.mjs";
 
