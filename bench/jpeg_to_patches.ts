@@ -59,8 +59,8 @@ export async function jpegToPatches({ threads, rounds, runs }: BenchOptions): Pr
     if (plan === undefined || bytes === undefined) throw new Error("This processor states no plan.");
     const image: PixelImage = await media.image(file);
     const { width, height } = cutSize(plan([image]).cuts[0]);
-    const patches = async (decoded: PixelImage): Promise<unknown> =>
-      cutter.cut([decoded], plan([pictureSize(decoded)]), context);
+    const patches = async (decoded: PixelImage): Promise<void> =>
+      cutter.release(await cutter.cut([decoded], plan([pictureSize(decoded)]), context));
     /** As an encoder does with a file of a call. */
     const readAndCut = async (options?: ReadImageOptions): Promise<void> => {
       const decoded = await media.image(file, options);

@@ -246,6 +246,7 @@ export class Encoder {
           ...(computed.length === 0 ? {} : await tower.run(request)),
           ...pick(tensors, (name) => layout.includes(name) && outputs.includes(name)),
         });
+        await takes.cutter.release(tensors);
         options.onProgress?.(++done, total);
       }
       results.set(modality, parts.length === 1 ? parts[0] : concatRows(parts, towerOf(takes, modality).spec.joinAxes));

@@ -259,3 +259,19 @@ test("a processor of anyone's plugin has its plan carried out on the device, sea
     await runtime.close();
   }
 });
+
+test("large inputs that were cut are given back at once; small ones and tensors of others stay", () =>
+  withCutter("wasm-simd128", MEMORY, async ({ cutter }) => {
+    const image = noise(7, 640, 600);
+    const grid = { dtype: "i64", shape: [1], data: BigInt64Array.of(3n) } as const;
+    const cut = (size: PixelSize): Promise<Tensors> =>
+      cutter.cut([image], { ...planOf(image, { size }), tensors: { grid } }, callContext("pixels"));
+    const [large, small] = [await cut({ width: 600, height: 600 }), await cut({ width: 60, height: 60 })];
+    const others = { pixel_values: { dtype: "u8", shape: [2 ** 21], data: new Uint8Array(2 ** 21) } } as const;
+    for (const tensors of [large, small, others, large]) await cutter.release(tensors);
+    assert.deepEqual(
+      [large, small, others].map(({ pixel_values }) => pixel_values.data.length),
+      [0, 10_800, 2 ** 21],
+    );
+    assert.equal(large.grid.data[0], 3n);
+  }));

@@ -13,7 +13,8 @@ const contextOf = (signal?: AbortSignal): OpenContext =>
 /** A resident without towers that says when it is released. */
 function resident(kind: string, released: string[]): Resident {
   const stats = () => internal("nobody asks");
-  const cutter = { prepare: async () => internal("nobody asks"), cut: async () => internal("nobody asks") };
+  const never = async (): Promise<never> => internal("nobody asks");
+  const cutter = { prepare: never, cut: never, release: never };
   return { device: { kind, stats }, towers: new Map(), cutter, release: async () => void released.push(kind) };
 }
 

@@ -15,6 +15,7 @@ import type { Bindings, Interval } from "../../core/dim.ts";
 import { cutBytes, type PixelCut, type PixelLayout, type ResampleTable, sourceSpan } from "../../core/pixel_cut.ts";
 import type { ForwardContext } from "../../exec/forward_context.ts";
 import type { ResolvedCall } from "../../exec/linker.ts";
+import { freeBuffer } from "../../host/free_buffer.ts";
 import { blockSide, checkBlocks } from "../../media/pixel_cut.ts";
 import { orderedPatches, orderedPlanes, resizedPixels } from "../../nn/mod.ts";
 import type { ComponentProvider } from "../artifacts/artifacts.ts";
@@ -97,11 +98,18 @@ export interface PixelCutter {
    * @throws FoveaError `image.shape`, `out_of_memory`; the signal's reason on abort
    */
   cut(images: readonly PixelImage[], plan: PixelPlan, context: ForwardContext): Promise<Tensors>;
+  /** Gives the memory of a cut's large input back at once; its samples are gone then. Other tensors stay. */
+  release(tensors: Tensors): Promise<void>;
 }
+
+/** Smaller inputs lie in memory that allocators keep. */
+const RELEASED_BYTES = 2 ** 20;
 
 /** @param home device that its components are for; the runtime's own unless given */
 export function createPixelCutter(artifacts: ComponentProvider, home?: Home): PixelCutter {
   const ready = new Map<string, Promise<ReadyComponent>>();
+  /** Samples of the inputs that were made here. */
+  const made = new WeakMap<Tensors, Uint8Array>();
   const prepare = (spec: ComponentSpec): Promise<ReadyComponent> => {
     const known = ready.get(spec.tag) ?? artifacts.prepare(spec, home === undefined ? {} : { home });
     ready.set(spec.tag, known);
@@ -174,15 +182,24 @@ export function createPixelCutter(artifacts: ComponentProvider, home?: Home): Pi
     cut: async (images, { input, shape, cuts, tensors }, context) => {
       const bytes = shape.reduce((a, b) => a * b, 1);
       const whole = cuts.length === 1 && cuts[0].at === 0 && cutBytes(cuts[0]) === bytes;
-      const data = new Uint8Array(whole ? 0 : bytes);
+      let data: Uint8Array = new Uint8Array(whole ? 0 : bytes);
       for (const [i, cut] of cuts.entries()) {
         context.check();
         const image = images[cut.picture ?? i] ?? internal(`cut ${i} has no picture among ${images.length}`);
         const samples = await cutOne(image, cut, context);
-        if (whole) return { [input]: { dtype: "u8", shape, data: samples }, ...tensors };
-        data.set(samples, cut.at);
+        if (whole) data = samples;
+        else data.set(samples, cut.at);
       }
-      return { [input]: { dtype: "u8", shape, data }, ...tensors };
+      const all: Tensors = { [input]: { dtype: "u8", shape, data }, ...tensors };
+      made.set(all, data);
+      return all;
+    },
+    release: async (tensors) => {
+      const data = made.get(tensors);
+      made.delete(tensors);
+      const { buffer, byteLength } = data ?? new Uint8Array(0);
+      if (byteLength >= RELEASED_BYTES && byteLength === buffer.byteLength && buffer instanceof ArrayBuffer)
+        await freeBuffer(buffer);
     },
   };
 }
