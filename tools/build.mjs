@@ -116,7 +116,7 @@ async function build(folder) {
     const result = await capture([...toolCommand("tsc"), "-p", project, "--outDir", staging, "--noCheck", ...PLAIN]);
     if (result.code !== 0) throw new Error(`compiling ${folder} failed:\n${result.output.trimEnd()}`);
     if (folder === "dist")
-      await Promise.all([
+      await allEnded([
         bundleCommandLine(`${staging}/cli`),
         runBun(SHORTEN, staging),
         runBun(BROWSER_BUNDLE, `${staging}/browser`),
@@ -128,6 +128,11 @@ async function build(folder) {
   }
   writeAtomic(stamp, fingerprint);
   return { fresh: false };
+}
+
+/** Waits for all, so that what one threw is told when none writes into the folder any more. */
+async function allEnded(steps) {
+  for (const { status, reason } of await Promise.allSettled(steps)) if (status === "rejected") throw reason;
 }
 
 async function bundleCommandLine(folder) {
