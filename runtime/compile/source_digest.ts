@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "b289ffec3ea30df2d45000b31b0a84532f6199a606e0cb667f4e5f07bd27ff7b";
+export const SOURCE_DIGEST: string = "c05ee4a9c3c4090293b463629af91680fddf3c7df69ff8b31db5db370a3379b8";

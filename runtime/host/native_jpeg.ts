@@ -1,6 +1,7 @@
 /** JPEG files through `sharp`, an optional peer: the pixels of the WASM codec, decoded outside of the caller's thread. */
+
+import { freeBuffer } from "../core/free_buffer.ts";
 import type { Reduction } from "../core/pixel_cut.ts";
-import { freeBuffer } from "./free_buffer.ts";
 
 /** 8-bit samples of a JPEG file, not turned by its EXIF orientation. */
 export interface JpegSamples {

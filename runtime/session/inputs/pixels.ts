@@ -12,10 +12,10 @@ import type {
 } from "../../abi/encoder.ts";
 import { internal } from "../../core/diagnostics.ts";
 import type { Bindings, Interval } from "../../core/dim.ts";
+import { freeBuffer } from "../../core/free_buffer.ts";
 import { cutBytes, type PixelCut, type PixelLayout, type ResampleTable, sourceSpan } from "../../core/pixel_cut.ts";
 import type { ForwardContext } from "../../exec/forward_context.ts";
 import type { ResolvedCall } from "../../exec/linker.ts";
-import { freeBuffer } from "../../host/free_buffer.ts";
 import { blockSide, checkBlocks } from "../../media/pixel_cut.ts";
 import { orderedPatches, orderedPlanes, resizedPixels } from "../../nn/mod.ts";
 import type { ComponentProvider } from "../artifacts/artifacts.ts";
