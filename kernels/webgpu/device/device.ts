@@ -47,6 +47,14 @@ interface Program extends BoundProgram {
   recorded: GPUCommandBuffer | undefined;
 }
 
+export interface WebGpuOptions {
+  /**
+   * Whether writes to one place again and again go through buffers that are mapped anew behind each run; so unless told. Where a
+   * host holds up its thread for each mapping and copies what is mapped, that costs more than it saves.
+   */
+  readonly stagesUploads?: boolean;
+}
+
 export class WebGpuDevice implements Device {
   readonly kind: string = "webgpu";
   readonly target: string;
@@ -63,7 +71,7 @@ export class WebGpuDevice implements Device {
   readonly #bindings: Bindings;
   readonly #words: WordsHeap;
   readonly #patcher: BytePatcher;
-  readonly #uploads: Uploads;
+  readonly #uploads: Uploads | undefined;
   readonly #reads: ReadBack;
   readonly #clock: PassClock;
   readonly #stops: Stops;
@@ -81,7 +89,7 @@ export class WebGpuDevice implements Device {
   #submits = 0;
   #failure: FoveaError | undefined;
 
-  constructor(opened: OpenedGpu, target: string, budget: number) {
+  constructor(opened: OpenedGpu, target: string, budget: number, { stagesUploads = true }: WebGpuOptions = {}) {
     const { gpu, capabilities } = opened;
     this.#opened = opened;
     this.#gpu = gpu;
@@ -98,7 +106,7 @@ export class WebGpuDevice implements Device {
     this.#patcher = createBytePatcher(gpu);
     this.#clock = new PassClock(gpu);
     this.#stops = new Stops(gpu);
-    this.#uploads = new Uploads(gpu);
+    this.#uploads = stagesUploads ? new Uploads(gpu) : undefined;
     this.#reads = new ReadBack({
       device: gpu,
       most: gpu.limits.maxBufferSize,
@@ -179,7 +187,7 @@ export class WebGpuDevice implements Device {
     const overlaps = this.#pendingPatches.some((p) => p.gpu === gpu && p.first < end && offset < p.end);
     // What was recorded reads what was there before, and writes before this.
     if (this.#pendingRuns || overlaps) this.#submit();
-    if (whole === data.length && this.#uploads.write(() => this.#encoder(), gpu, offset, data)) {
+    if (whole === data.length && this.#uploads?.write(() => this.#encoder(), gpu, offset, data)) {
       // What is written there next comes behind this copy.
       this.#pendingPatches.push({ gpu, first: offset, end });
       return;
@@ -324,7 +332,7 @@ export class WebGpuDevice implements Device {
       details: {
         pipelines: this.#pipelines.made,
         bindGroups: this.#bindings.made + this.#words.made,
-        buffers: this.#pool.made + this.#words.made + this.#reads.buffersMade + this.#uploads.made,
+        buffers: this.#pool.made + this.#words.made + this.#reads.buffersMade + (this.#uploads?.made ?? 0),
         submits: this.#submits,
         readBacks: this.#reads.count,
       },
@@ -338,7 +346,7 @@ export class WebGpuDevice implements Device {
     this.#buffers.clear();
     this.#pool.clear();
     this.#reads.clear();
-    this.#uploads.clear();
+    this.#uploads?.clear();
     this.#clock.clear();
     this.#stops.clear();
     this.#bindings.clear();
@@ -366,7 +374,7 @@ export class WebGpuDevice implements Device {
     this.#gpu.pushErrorScope("validation");
     this.#finish();
     this.#gpu.queue.submit(this.#finished.splice(0));
-    this.#uploads.submitted();
+    this.#uploads?.submitted();
     this.#pendingRuns = false;
     this.#pendingPatches = [];
     this.#submits++;

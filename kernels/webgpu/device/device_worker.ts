@@ -3,14 +3,16 @@ import type { BoundProgram, DeviceBuffer, DeviceTime, Launch } from "../../../ru
 import { FoveaError, internal, KernelError } from "../../../runtime/core/diagnostics.ts";
 import { openGpuDevice } from "./adapter.ts";
 import { WebGpuDevice } from "./device.ts";
-import type {
-  AnswerMessage,
-  FromWorker,
-  SentError,
-  SentLaunch,
-  ToWorker,
-  WorkerData,
-  WorkerPort,
+import {
+  type AnswerMessage,
+  type FromWorker,
+  receivedBytes,
+  type SentError,
+  type SentLaunch,
+  sentBytes,
+  type ToWorker,
+  type WorkerData,
+  type WorkerPort,
 } from "./worker_protocol.ts";
 
 function errorOf(error: unknown): SentError {
@@ -62,7 +64,7 @@ class Served {
         this.#buffers.delete(message.buffer);
         return undefined;
       case "write":
-        device.write(this.#buffer(message.buffer), message.offset, message.data);
+        device.write(this.#buffer(message.buffer), message.offset, receivedBytes(message.data));
         return undefined;
       case "bind":
         this.#programs.set(message.program, device.bind(message.launches.map((l) => this.#launch(l))));
@@ -80,11 +82,13 @@ class Served {
         return undefined;
       }
       case "read": {
-        const found = message.reads.map(({ bytes, into }) => into ?? new Uint8Array(bytes));
+        const found = message.reads.map(({ bytes, into }) =>
+          into === undefined ? new Uint8Array(bytes) : receivedBytes(into),
+        );
         await Promise.all(
           message.reads.map(({ buffer, offset }, i) => device.read(this.#buffer(buffer), offset, found[i])),
         );
-        return message.reads.map(({ into }, i) => (into === undefined ? found[i] : undefined));
+        return message.reads.map(({ into }, i) => (into === undefined ? sentBytes(found[i]) : undefined));
       }
       case "close":
         await device.close();
@@ -130,6 +134,6 @@ export async function start(port: WorkerPort): Promise<void> {
       return undefined;
     }
     post({ type: "opened", capabilities: opened.capabilities });
-    return new Served(new WebGpuDevice(opened, target, Number.MAX_SAFE_INTEGER));
+    return new Served(new WebGpuDevice(opened, target, Number.MAX_SAFE_INTEGER, { stagesUploads: false }));
   })();
 }

@@ -16,15 +16,18 @@ import { webgpuCapabilities } from "./capabilities.ts";
 import { Ledger } from "./ledger.ts";
 import { SharedStaging } from "./shared_staging.ts";
 import { touchPages } from "./touch_pages.ts";
-import type {
-  AnswerMessage,
-  FromWorker,
-  OpenedMessage,
-  SentError,
-  SentLaunch,
-  SentRead,
-  ToWorker,
-  WorkerData,
+import {
+  type AnswerMessage,
+  type FromWorker,
+  type OpenedMessage,
+  receivedBytes,
+  type SentBytes,
+  type SentError,
+  type SentLaunch,
+  type SentRead,
+  sentBytes,
+  type ToWorker,
+  type WorkerData,
 } from "./worker_protocol.ts";
 
 type SpawnWorker = NonNullable<DeviceHost["spawnWorker"]>;
@@ -146,7 +149,7 @@ export class WorkerDevice implements Device {
     this.#check();
     const shared = this.#staging.take(data.length);
     shared?.set(data);
-    this.#post({ type: "write", buffer: this.#of(buffer), offset, data: shared ?? data });
+    this.#post({ type: "write", buffer: this.#of(buffer), offset, data: sentBytes(shared ?? data) });
     if (shared !== undefined) this.#written.push({ shared, before: this.#last + 1 });
   }
 
@@ -154,8 +157,9 @@ export class WorkerDevice implements Device {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     const bytes = into.length;
     const shared = this.#staging.take(bytes);
-    const sent = { buffer: this.#of(buffer), offset, bytes, ...(shared === undefined ? {} : { into: shared }) };
-    const read: Read = { sent, into };
+    const place = { buffer: this.#of(buffer), offset, bytes };
+    const read: Read =
+      shared === undefined ? { sent: place, into } : { sent: { ...place, into: sentBytes(shared) }, into };
     // Those that are asked for together travel together.
     this.#reads ??= this.#collect();
     this.#reads.reads.push(read);
@@ -169,10 +173,10 @@ export class WorkerDevice implements Device {
       const answer = this.#ask({ type: "read", reads: reads.map((r) => r.sent) });
       for (const { into } of reads) touchPages(into);
       // After an error the worker may still write there: such memory is not used again.
-      const found = (await answer) as readonly (Uint8Array | undefined)[];
+      const found = (await answer) as readonly (SentBytes | undefined)[];
       for (const [i, { sent, into }] of reads.entries()) {
-        into.set(found[i] ?? (sent.into as Uint8Array));
-        if (sent.into !== undefined) this.#staging.give(sent.into);
+        into.set(receivedBytes(found[i] ?? (sent.into as SentBytes)));
+        if (sent.into !== undefined) this.#staging.give(receivedBytes(sent.into));
       }
     });
     return { reads, done };

@@ -23,12 +23,27 @@ export interface SentLaunch {
   readonly first?: number;
 }
 
+/** The first bytes of a buffer. Not as an array: Deno's worker threads look at every element of those that a message carries. */
+export interface SentBytes {
+  readonly memory: ArrayBufferLike;
+  readonly bytes: number;
+}
+
+/** The bytes as a message carries them: those that fill their buffer or begin it are not copied here. */
+export function sentBytes(data: Uint8Array): SentBytes {
+  const begins =
+    data.byteOffset === 0 && (data.buffer instanceof ArrayBuffer ? data.length === data.buffer.byteLength : true);
+  return { memory: begins ? data.buffer : data.slice().buffer, bytes: data.length };
+}
+
+export const receivedBytes = ({ memory, bytes }: SentBytes): Uint8Array => new Uint8Array(memory, 0, bytes);
+
 export interface SentRead {
   readonly buffer: number;
   readonly offset: number;
   readonly bytes: number;
   /** Shared memory for them; without it they come with the answer. */
-  readonly into?: Uint8Array;
+  readonly into?: SentBytes;
 }
 
 /** Those with `request` are answered, in any order; all others are carried out as they come. */
@@ -36,7 +51,7 @@ export type ToWorker =
   | { readonly type: "load"; readonly request: number; readonly code: ReadonlyMap<string, Uint8Array> }
   | { readonly type: "allocate"; readonly buffer: number; readonly bytes: number }
   | { readonly type: "release"; readonly buffer: number }
-  | { readonly type: "write"; readonly buffer: number; readonly offset: number; readonly data: Uint8Array }
+  | { readonly type: "write"; readonly buffer: number; readonly offset: number; readonly data: SentBytes }
   | { readonly type: "bind"; readonly program: number; readonly launches: readonly SentLaunch[] }
   | { readonly type: "unbind"; readonly program: number }
   | {
@@ -70,7 +85,7 @@ export interface AnswerMessage {
   readonly request: number;
   readonly error?: SentError;
   /** Blobs that `load` compiled, or the bytes of a read, of each part that has no shared memory. */
-  readonly value?: number | readonly (Uint8Array | undefined)[];
+  readonly value?: number | readonly (SentBytes | undefined)[];
   readonly stats: DeviceStats;
   /** Times of runs that came to be known, by the runs' numbers. */
   readonly times?: readonly (readonly [number, DeviceTime])[];
