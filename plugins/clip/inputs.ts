@@ -1,5 +1,5 @@
 /** What callers give, checked and turned into what the components take. */
-import type { ExampleOptions, Tensors } from "../../runtime/abi/encoder.ts";
+import type { CheckLater, ExampleOptions, Tensors } from "../../runtime/abi/encoder.ts";
 import { checkInputLength, checkInputNames, integerValues, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
 import { examplePixels, type PixelForms, preparePixels } from "../../runtime/abi/pixels.ts";
 import { hash32 } from "../../runtime/core/random.ts";
@@ -13,7 +13,12 @@ const LEGACY_EOS = 2;
  * Position embeddings are not interpolated, as in transformers' default: other image sizes are refused.
  * @throws FoveaError `invalid_input`
  */
-export function prepareImages(inputs: Tensors, config: ClipVisionConfig, forms: PixelForms): Tensors {
+export function prepareImages(
+  inputs: Tensors,
+  config: ClipVisionConfig,
+  forms: PixelForms,
+  later?: CheckLater,
+): Tensors {
   checkInputNames(inputs, ["pixel_values"], "pixel_values");
   const pixels = inputs.pixel_values;
   const { imageSize: size, channels } = config;
@@ -28,7 +33,7 @@ export function prepareImages(inputs: Tensors, config: ClipVisionConfig, forms: 
       `The input "pixel_values" has shape ${sizesText(pixels.shape)}, expected ${sizesText(["batch", channels, size, size])}; this model takes images of ${size}x${size} pixels: resize or crop them first.`,
     );
   }
-  return preparePixels("pixel_values", pixels, forms);
+  return preparePixels("pixel_values", pixels, forms, later);
 }
 
 /** Row by row where the text's end token stands; 0 where there is none, as in transformers. */

@@ -130,7 +130,7 @@ export function visionTower(config: ClipVisionConfig, forms: PixelForms): TowerS
     components: visionComponents(config, forms),
     inputs: ["pixel_values"],
     outputs,
-    prepare: (inputs) => prepareImages(inputs, config, forms),
+    prepare: (inputs, later) => prepareImages(inputs, config, forms, later),
     plan: (shapes, wanted) => planVision(config, outputs, shapes, wanted),
     exampleSizes: ["size"],
     example: (options) => exampleImages(options, config, forms),

@@ -1,5 +1,13 @@
 /** What the tower takes, which components run for it, and in which order. */
-import type { ComponentCall, ExampleOptions, Plan, Tensor, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
+import type {
+  CheckLater,
+  ComponentCall,
+  ExampleOptions,
+  Plan,
+  Tensor,
+  Tensors,
+  TowerSpec,
+} from "../../runtime/abi/encoder.ts";
 import { checkInputNames, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
 import { examplePixels, type PixelCall, type PixelForms, pixelCall, preparePixels } from "../../runtime/abi/pixels.ts";
 import { checkOutputs, hiddenStates, layerCalls, pickResults, planKey } from "../../runtime/abi/plans.ts";
@@ -52,7 +60,7 @@ function cropPlanes(pixels: Tensor, height: number, width: number): Tensor {
  * `pixel_values` [batch, channels, height, width], f32, all finite, or u8 -> the same without what fills no patch.
  * @throws FoveaError `invalid_input`
  */
-function prepareImages(inputs: Tensors, config: DinoConfig, forms: PixelForms): Tensors {
+function prepareImages(inputs: Tensors, config: DinoConfig, forms: PixelForms, later?: CheckLater): Tensors {
   checkInputNames(inputs, ["pixel_values"], "pixel_values");
   const pixels = inputs.pixel_values;
   const { channels, patchSize } = config;
@@ -64,7 +72,7 @@ function prepareImages(inputs: Tensors, config: DinoConfig, forms: PixelForms): 
   }
   const { rows, columns } = checkGrid(config, height, width);
   return Object.fromEntries(
-    Object.entries(preparePixels("pixel_values", pixels, forms)).map(([name, given]) => [
+    Object.entries(preparePixels("pixel_values", pixels, forms, later)).map(([name, given]) => [
       name,
       cropPlanes(given, rows * patchSize, columns * patchSize),
     ]),
@@ -132,7 +140,7 @@ export function dinoTower(config: DinoConfig, forms: PixelForms): TowerSpec {
     inputs: ["pixel_values"],
     outputs: OUTPUTS,
     growth: { symbol: "tokens", dims: (tokens) => imageDims(tokens, config) },
-    prepare: (inputs) => prepareImages(inputs, config, forms),
+    prepare: (inputs, later) => prepareImages(inputs, config, forms, later),
     plan: (shapes, wanted) => planImages(config, pixelCall(`${config.family}/vision.embed`, shapes), wanted),
     exampleSizes: ["size"],
     example: (options) => exampleImages(options, config, forms),

@@ -1,5 +1,5 @@
 /** What the tower takes, which components run for it, and in which order. */
-import type { ComponentCall, ExampleOptions, Plan, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
+import type { CheckLater, ComponentCall, ExampleOptions, Plan, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
 import { checkInputNames, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
 import { examplePixels, type PixelCall, type PixelForms, pixelCall, preparePixels } from "../../runtime/abi/pixels.ts";
 import { checkOutputs, hiddenStates, layerCalls, pickResults, planKey } from "../../runtime/abi/plans.ts";
@@ -31,7 +31,7 @@ function gridOf({ patchSize }: InternVLConfig, height: number, width: number): G
 }
 
 /** `pixel_values` [batch, channels, height, width], f32, all finite, or u8. @throws FoveaError `invalid_input` */
-function prepareImages(inputs: Tensors, config: InternVLConfig, forms: PixelForms): Tensors {
+function prepareImages(inputs: Tensors, config: InternVLConfig, forms: PixelForms, later?: CheckLater): Tensors {
   checkInputNames(inputs, ["pixel_values"], "pixel_values");
   const pixels = inputs.pixel_values;
   const [batch, planes, height, width] = pixels.shape;
@@ -41,7 +41,7 @@ function prepareImages(inputs: Tensors, config: InternVLConfig, forms: PixelForm
     );
   }
   gridOf(config, height, width);
-  return preparePixels("pixel_values", pixels, forms);
+  return preparePixels("pixel_values", pixels, forms, later);
 }
 
 /** @throws FoveaError `invalid_input` for a size that prepare refuses */
@@ -140,7 +140,7 @@ export function internVLTower(config: InternVLConfig, forms: PixelForms): TowerS
     outputs,
     layout: ["num_patches"],
     growth: { symbol: "tokens", dims: (tokens) => imageDims(tokens, config) },
-    prepare: (inputs) => prepareImages(inputs, config, forms),
+    prepare: (inputs, later) => prepareImages(inputs, config, forms, later),
     plan: (shapes, wanted) => planImages(config, outputs, pixelCall("internvl/vision.embed", shapes), wanted),
     exampleSizes: ["size"],
     example: (options) => exampleImages(options, config, forms),

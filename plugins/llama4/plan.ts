@@ -1,5 +1,13 @@
 /** What the tower takes, which components run for it, and in which order. */
-import type { ComponentCall, ExampleOptions, Plan, Tensor, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
+import type {
+  CheckLater,
+  ComponentCall,
+  ExampleOptions,
+  Plan,
+  Tensor,
+  Tensors,
+  TowerSpec,
+} from "../../runtime/abi/encoder.ts";
 import { checkInputNames, integerValues, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
 import { examplePixels, type PixelCall, type PixelForms, pixelCall, preparePixels } from "../../runtime/abi/pixels.ts";
 import { checkOutputs, hiddenStates, layerCalls, pickResults, planKey } from "../../runtime/abi/plans.ts";
@@ -37,7 +45,7 @@ function checkRatios(t: Tensor, tiles: number): void {
  * `pixel_values` [tiles, channels, image_size, image_size], f32, all finite, or u8; `aspect_ratios` [images, 2], if given, must tell
  * of as many tiles. @throws FoveaError `invalid_input`
  */
-function prepareTiles(inputs: Tensors, config: Llama4Config, forms: PixelForms): Tensors {
+function prepareTiles(inputs: Tensors, config: Llama4Config, forms: PixelForms, later?: CheckLater): Tensors {
   checkInputNames(inputs, ["pixel_values", "aspect_ratios"], "pixel_values");
   const { pixel_values: pixels, aspect_ratios: ratios } = inputs;
   const { imageSize: size, channels } = config;
@@ -47,7 +55,7 @@ function prepareTiles(inputs: Tensors, config: Llama4Config, forms: PixelForms):
       `The input "pixel_values" has shape ${sizesText(pixels.shape)}, expected ${sizesText(["tiles", channels, size, size])}; cut images into tiles of ${size}x${size} pixels first.`,
     );
   }
-  const prepared = preparePixels("pixel_values", pixels, forms);
+  const prepared = preparePixels("pixel_values", pixels, forms, later);
   if (ratios !== undefined) checkRatios(ratios, tiles);
   return prepared;
 }
@@ -148,7 +156,7 @@ export function llama4Tower(config: Llama4Config, tiles: number, forms: PixelFor
     inputs: ["pixel_values", "aspect_ratios"],
     outputs,
     layout: ["aspect_ratios"],
-    prepare: (inputs) => prepareTiles(inputs, config, forms),
+    prepare: (inputs, later) => prepareTiles(inputs, config, forms, later),
     plan: (shapes, wanted) => planTiles(config, constants, outputs, pixelCall("llama4/vision.embed", shapes), wanted),
     exampleSizes: ["size"],
     example: (options) => exampleTiles(options, config, forms),

@@ -1,5 +1,5 @@
 /** What callers give, checked and turned into what the components take. */
-import type { ExampleOptions, Tensor, Tensors } from "../../runtime/abi/encoder.ts";
+import type { CheckLater, ExampleOptions, Tensor, Tensors } from "../../runtime/abi/encoder.ts";
 import { checkInputLength, checkInputNames, integerValues, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
 import { examplePixels, type PixelForms, preparePixels } from "../../runtime/abi/pixels.ts";
 import type { PatchGrid } from "../../runtime/nn/mod.ts";
@@ -118,7 +118,7 @@ const sizeOnly = (size: number): Tensor => ({ dtype: "u8", shape: [size, 0], dat
  * `image_sizes` [images, 2] where they differ -> the pixels, the tables of geometry.ts and the size `longest_segment`.
  * @throws FoveaError `invalid_input`
  */
-export function prepareImages(inputs: Tensors, config: PixtralConfig, forms: PixelForms): Tensors {
+export function prepareImages(inputs: Tensors, config: PixtralConfig, forms: PixelForms, later?: CheckLater): Tensors {
   const { pixels, grids } = readRequest(inputs, config);
   const { patchSize, projector } = config;
   const [images, , height, width] = pixels.shape;
@@ -129,7 +129,7 @@ export function prepareImages(inputs: Tensors, config: PixtralConfig, forms: Pix
     );
   }
   return {
-    ...preparePixels("pixel_values", pixels, forms),
+    ...preparePixels("pixel_values", pixels, forms, later),
     patch_index: index,
     cu_seqlens: imageOffsets(grids),
     longest_segment: sizeOnly(Math.max(...grids.map((g) => g.rows * g.columns))),

@@ -80,7 +80,7 @@ export function pixtralTower(config: PixtralConfig, forms: PixelForms): TowerSpe
     split: (inputs, limit) => splitImages(inputs, limit, config),
     growth: { symbol: "patches", dims: (patches) => imageDims(patches, config) },
     joinAxes: { last_hidden_state: 1 },
-    prepare: (inputs) => prepareImages(inputs, config, forms),
+    prepare: (inputs, later) => prepareImages(inputs, config, forms, later),
     plan: (shapes, wanted) => planImages(config, outputs, shapes, wanted),
     exampleSizes: ["size"],
     example: (options) => exampleImages(options, config, forms),

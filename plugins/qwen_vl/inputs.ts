@@ -1,5 +1,5 @@
 /** What callers give, checked and turned into what the components take. */
-import type { ExampleOptions, Tensor, Tensors } from "../../runtime/abi/encoder.ts";
+import type { CheckLater, ExampleOptions, Tensor, Tensors } from "../../runtime/abi/encoder.ts";
 import { checkInputLength, integerValues, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
 import { examplePixels, type PixelForms, preparePixels } from "../../runtime/abi/pixels.ts";
 import type { QwenVisionConfig } from "./config.ts";
@@ -193,6 +193,7 @@ export function preparePatches(
   inputs: Tensors,
   config: QwenVisionConfig,
   { maxPatches, frequencies, forms }: PrepareOptions,
+  later?: CheckLater,
 ): Tensors {
   const { patchName, patches: given, grids } = readRequest(inputs, config, forms);
   const large = grids.find(({ rows, columns }) => rows * columns > maxPatches);
@@ -202,7 +203,7 @@ export function preparePatches(
       `A frame of ${rows}x${columns} = ${rows * columns} patches is larger than what this model takes at once, ${maxPatches} patches; resize it, as the processor does with its largest number of pixels.`,
     );
   }
-  const patches = preparePixels(patchName, given, forms);
+  const patches = preparePixels(patchName, given, forms, later);
   const { mergeSize, windows, positionSide } = config;
   const [count] = given.shape;
   const inOrder = patchPlaces(grids, mergeSize);

@@ -121,7 +121,7 @@ export function qwenTower(config: QwenVisionConfig, maxPatches: number, forms: P
       bound: maxPatches < MAX_PATCHES ? "max_pixels of the processor" : "the largest that processors make",
       dims: (patches) => ({ patches, segments: 1, longest_segment: patches }),
     },
-    prepare: (inputs) => preparePatches(inputs, config, { maxPatches, frequencies, forms }),
+    prepare: (inputs, later) => preparePatches(inputs, config, { maxPatches, frequencies, forms }, later),
     plan: (shapes, wanted) => planPatches(config, outputs, shapes, wanted),
     exampleSizes: ["grid", "size"],
     example: (options) => examplePatches(options, config, forms, maxPatches),

@@ -1,5 +1,5 @@
 /** What callers give, checked and turned into what the components take. */
-import type { ExampleOptions, Tensor, Tensors } from "../../runtime/abi/encoder.ts";
+import type { CheckLater, ExampleOptions, Tensor, Tensors } from "../../runtime/abi/encoder.ts";
 import { checkInputLength, checkInputNames, integerValues, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
 import { examplePixels, type PixelForms, preparePixels } from "../../runtime/abi/pixels.ts";
 import { hash32 } from "../../runtime/core/random.ts";
@@ -47,13 +47,18 @@ function keyMask(
 }
 
 /** `pixel_values` f32 or u8 [batch, channels, image_size, image_size]; position embeddings stay as they are. */
-function prepareFixed(inputs: Tensors, config: SiglipFixedVisionConfig, forms: PixelForms): Tensors {
+function prepareFixed(
+  inputs: Tensors,
+  config: SiglipFixedVisionConfig,
+  forms: PixelForms,
+  later?: CheckLater,
+): Tensors {
   checkInputNames(inputs, ["pixel_values"], "pixel_values");
   const { pixel_values } = inputs;
   const { imageSize: size, channels } = config;
   const advice = `this model takes images of ${size}x${size} pixels: resize them first`;
   checkShape("pixel_values", pixel_values, ["batch", channels, size, size], advice);
-  return preparePixels("pixel_values", pixel_values, forms);
+  return preparePixels("pixel_values", pixel_values, forms, later);
 }
 
 /** Rows and columns of every image's patches, checked against the room that `patches` gives them. */
@@ -96,7 +101,12 @@ function patchMask(given: Tensor | undefined, grids: readonly Grid[], patches: n
  * `row_weights` and `column_weights` f32 [batch, patches, side], and for bytes `patch_weights` f32 [batch, patches], 1 for
  * the patches of each grid.
  */
-function prepareNaflex(inputs: Tensors, config: SiglipNaflexVisionConfig, forms: PixelForms): Tensors {
+function prepareNaflex(
+  inputs: Tensors,
+  config: SiglipNaflexVisionConfig,
+  forms: PixelForms,
+  later?: CheckLater,
+): Tensors {
   const known = ["pixel_values", "pixel_attention_mask", "spatial_shapes"];
   checkInputNames(inputs, known, "pixel_values");
   const { pixel_values, pixel_attention_mask, spatial_shapes } = inputs;
@@ -106,7 +116,7 @@ function prepareNaflex(inputs: Tensors, config: SiglipNaflexVisionConfig, forms:
   const { patchSize, channels, positionSide: side } = config;
   const advice = `this model takes patches of ${channels} channels and ${patchSize}x${patchSize} pixels, a row each`;
   checkShape("pixel_values", pixel_values, ["batch", "patches", channels * patchSize * patchSize], advice);
-  const pixels = preparePixels("pixel_values", pixel_values, forms);
+  const pixels = preparePixels("pixel_values", pixel_values, forms, later);
   const [batch, patches] = pixel_values.shape;
   if (patches > MAX_PATCHES) {
     refuseInput(`The input "pixel_values" holds ${patches} patches an image; at most ${MAX_PATCHES} can be encoded.`);
@@ -128,8 +138,15 @@ function prepareNaflex(inputs: Tensors, config: SiglipNaflexVisionConfig, forms:
 }
 
 /** What the vision tower's components take. @throws FoveaError `invalid_input` */
-export function prepareImages(inputs: Tensors, config: SiglipVisionConfig, forms: PixelForms): Tensors {
-  return config.kind === "naflex" ? prepareNaflex(inputs, config, forms) : prepareFixed(inputs, config, forms);
+export function prepareImages(
+  inputs: Tensors,
+  config: SiglipVisionConfig,
+  forms: PixelForms,
+  later?: CheckLater,
+): Tensors {
+  return config.kind === "naflex"
+    ? prepareNaflex(inputs, config, forms, later)
+    : prepareFixed(inputs, config, forms, later);
 }
 
 /**

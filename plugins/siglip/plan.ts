@@ -106,7 +106,7 @@ export function visionTower(config: SiglipVisionConfig, forms: PixelForms): Towe
     inputs: ["pixel_values", ...(naflex ? ["pixel_attention_mask", "spatial_shapes"] : [])],
     ...(naflex ? { layout: ["spatial_shapes"] } : {}),
     outputs: outputsOf(ends),
-    prepare: (inputs) => prepareImages(inputs, config, forms),
+    prepare: (inputs, later) => prepareImages(inputs, config, forms, later),
     plan: (shapes, wanted) => {
       const call = pixelCall(`${visionTag(config)}.embed`, shapes);
       return planStack(stackFor(call), visionDims(config, call.shape), wanted);

@@ -1,5 +1,5 @@
 /** What the tower takes, which components run for it, and in which order. */
-import type { ComponentCall, ExampleOptions, Plan, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
+import type { CheckLater, ComponentCall, ExampleOptions, Plan, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
 import { checkInputNames, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
 import { examplePixels, type PixelCall, type PixelForms, pixelCall, preparePixels } from "../../runtime/abi/pixels.ts";
 import { checkOutputs, hiddenStates, layerCalls, pickResults, planKey } from "../../runtime/abi/plans.ts";
@@ -11,7 +11,7 @@ import { vitComponents, vitLayers } from "./graphs.ts";
  * in transformers' default: other image sizes are refused.
  * @throws FoveaError `invalid_input`
  */
-function prepareImages(inputs: Tensors, config: VitConfig, forms: PixelForms): Tensors {
+function prepareImages(inputs: Tensors, config: VitConfig, forms: PixelForms, later?: CheckLater): Tensors {
   checkInputNames(inputs, ["pixel_values"], "pixel_values");
   const pixels = inputs.pixel_values;
   const { imageSize: size, channels } = config;
@@ -22,7 +22,7 @@ function prepareImages(inputs: Tensors, config: VitConfig, forms: PixelForms): T
       `The input "pixel_values" has shape ${sizesText(pixels.shape)}, expected ${sizesText(["batch", channels, size, size])}; this model takes images of ${size}x${size} pixels: resize or crop them first.`,
     );
   }
-  return preparePixels("pixel_values", pixels, forms);
+  return preparePixels("pixel_values", pixels, forms, later);
 }
 
 /** @throws FoveaError `invalid_input` for a size that is not the model's. */
@@ -81,7 +81,7 @@ export function vitTower(config: VitConfig, forms: PixelForms): TowerSpec {
     components: vitComponents(config, forms),
     inputs: ["pixel_values"],
     outputs,
-    prepare: (inputs) => prepareImages(inputs, config, forms),
+    prepare: (inputs, later) => prepareImages(inputs, config, forms, later),
     plan: (shapes, wanted) => planImages(config, outputs, pixelCall("vit/vision.embed", shapes), wanted),
     exampleSizes: ["size"],
     example: (options) => exampleImages(options, config, forms),

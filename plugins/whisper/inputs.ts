@@ -1,5 +1,5 @@
 /** What callers give, checked and turned into what the components take. */
-import type { ExampleOptions, Tensor, Tensors } from "../../runtime/abi/encoder.ts";
+import type { CheckLater, ExampleOptions, Tensor, Tensors } from "../../runtime/abi/encoder.ts";
 import { checkInputLength, finiteFloats, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
 import { normal } from "../../runtime/core/random.ts";
 import type { WhisperConfig } from "./config.ts";
@@ -17,7 +17,7 @@ export function inputNames({ family }: WhisperConfig): readonly string[] {
 }
 
 /** @throws FoveaError `invalid_input` */
-function checkFeatures(features: Tensor, { melBins, positions }: WhisperConfig): void {
+function checkFeatures(features: Tensor, { melBins, positions }: WhisperConfig, later: CheckLater | undefined): void {
   const frames = FRAMES_PER_TOKEN * positions;
   const [batch, bins, found] = features.shape;
   if (features.shape.length !== 3 || batch < 1 || bins !== melBins || found !== frames) {
@@ -26,7 +26,7 @@ function checkFeatures(features: Tensor, { melBins, positions }: WhisperConfig):
         `this model takes ${frames / FRAMES_PER_SECOND} seconds: pad or cut the audio to that before the features are made.`,
     );
   }
-  finiteFloats("input_features", features);
+  finiteFloats("input_features", features, later);
 }
 
 /** Frames with sound, row by row. @throws FoveaError `invalid_input` */
@@ -63,14 +63,14 @@ function soundFrames(mask: Tensor, shape: readonly number[]): readonly number[] 
  * of 0 and 1 -> the same features and, for Qwen2-Audio, `key_mask` f32 [batch, tokens].
  * @throws FoveaError `invalid_input`
  */
-export function prepareAudio(inputs: Tensors, config: WhisperConfig): Tensors {
+export function prepareAudio(inputs: Tensors, config: WhisperConfig, later?: CheckLater): Tensors {
   const known = inputNames(config);
   for (const name of Object.keys(inputs)) {
     if (!known.includes(name)) refuseInput(`There is no input "${name}"; this tower takes ${known.join(" and ")}.`);
   }
   const features = inputs.input_features;
   if (features === undefined) refuseInput('The input "input_features" is missing; this tower cannot run without it.');
-  checkFeatures(features, config);
+  checkFeatures(features, config, later);
   if (config.family === "whisper") return { input_features: features };
   const [batch] = features.shape;
   const { positions } = config;

@@ -51,7 +51,7 @@ export function audioTower(config: WhisperConfig): TowerSpec {
     components: whisperComponents(config),
     inputs: inputNames(config),
     outputs: [OUTPUT],
-    prepare: (inputs) => prepareAudio(inputs, config),
+    prepare: (inputs, later) => prepareAudio(inputs, config, later),
     plan: (shapes, wanted) => planAudio(config, shapes, wanted),
     exampleSizes: ["seconds"],
     example: (options) => exampleAudio(options, config),

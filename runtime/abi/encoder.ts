@@ -110,6 +110,9 @@ export interface RunGrowth {
 }
 
 /** A tower as it is loaded: its components and the function from inputs to a plan. */
+/** Takes a check that may wait until the device is at work; it is made before the caller sees a result. */
+export type CheckLater = (check: () => void) => void;
+
 export interface TowerSpec {
   /** What it encodes; a model has at most one tower of each. */
   readonly modality: Modality;
@@ -136,9 +139,11 @@ export interface TowerSpec {
   readonly joinAxes?: Readonly<Record<string, number>>;
   /**
    * Derives what the components take (index tensors that depend on values) from the caller's inputs, which it checks.
+   * @param later takes checks whose outcome changes nothing of what is returned, such as for finite values: where it is given,
+   * they are made while the device computes
    * @throws FoveaError `invalid_input`
    */
-  readonly prepare: (inputs: Tensors) => Tensors;
+  readonly prepare: (inputs: Tensors, later?: CheckLater) => Tensors;
   /** Pure function of the prepared inputs' shapes and the wanted outputs. */
   readonly plan: (shapes: Readonly<Record<string, readonly number[]>>, outputs: readonly string[]) => Plan;
   /** Options of `example` beside batch and seed that this tower understands. */

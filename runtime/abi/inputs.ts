@@ -1,6 +1,6 @@
 /** Checks of the tensors that callers give, for `prepare`. All functions throw FoveaError `invalid_input`. */
 import { FoveaError } from "../core/diagnostics.ts";
-import type { Tensor, Tensors } from "./encoder.ts";
+import type { CheckLater, Tensor, Tensors } from "./encoder.ts";
 
 /** Refuses what a caller gave. @param sentence what was found, what was expected, what to do */
 export function refuseInput(sentence: string): never {
@@ -32,13 +32,21 @@ export function checkInputLength(name: string, t: Tensor): void {
   }
 }
 
-/** The values of an f32 tensor, all finite. */
-export function finiteFloats(name: string, t: Tensor): Float32Array {
+/**
+ * The values of an f32 tensor, all finite.
+ * @param later where given, takes the look at every value; type and length are checked at once
+ */
+export function finiteFloats(name: string, t: Tensor, later: CheckLater = (check) => check()): Float32Array {
   const { data } = t;
   if (t.dtype !== "f32" || !(data instanceof Float32Array)) {
     return refuseInput(`The input "${name}" has type ${t.dtype}, expected f32 in a Float32Array; convert it first.`);
   }
   checkInputLength(name, t);
+  later(() => checkFinite(name, data));
+  return data;
+}
+
+function checkFinite(name: string, data: Float32Array): void {
   // Zero times NaN or an infinity is NaN, and so is any sum with it. By index: an iterator takes twenty times as long; and the
   // two sums do not wait for one another.
   let [even, odd] = [0, 0];
@@ -52,7 +60,6 @@ export function finiteFloats(name: string, t: Tensor): Float32Array {
     const at = data.findIndex((v) => !Number.isFinite(v));
     refuseInput(`The input "${name}" holds ${data[at]} at element ${at}; expected finite numbers.`);
   }
-  return data;
 }
 
 /** The values of an integer tensor as i32; 64-bit ones are taken from callers who read them from files. */

@@ -4,7 +4,7 @@
  */
 import { fillNormal, hash32 } from "../core/random.ts";
 import type { ValueSteps } from "../core/value_steps.ts";
-import type { ComponentSpec, GraphBuilder, Processors, Tensor, Tensors } from "./encoder.ts";
+import type { CheckLater, ComponentSpec, GraphBuilder, Processors, Tensor, Tensors } from "./encoder.ts";
 import { checkInputLength, finiteFloats, refuseInput } from "./inputs.ts";
 
 /** Which forms a tower takes. */
@@ -88,9 +88,9 @@ export function pixelComponents(
  * The pixels as prepared input: f32, all finite, or u8 where the tower takes bytes. The shape is the caller's to check.
  * @throws FoveaError `invalid_input`
  */
-export function preparePixels(name: string, t: Tensor, { steps }: PixelForms): Tensors {
+export function preparePixels(name: string, t: Tensor, { steps }: PixelForms, later?: CheckLater): Tensors {
   if (t.dtype !== "u8") {
-    finiteFloats(name, t);
+    finiteFloats(name, t, later);
     return { [FLOATS]: t };
   }
   if (steps === undefined) {

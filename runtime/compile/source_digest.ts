@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "c05ee4a9c3c4090293b463629af91680fddf3c7df69ff8b31db5db370a3379b8";
+export const SOURCE_DIGEST: string = "7752b0d7bfcd7bab04210a46e6654776a1580aed78ef2fb33536eabb00d1a83b";

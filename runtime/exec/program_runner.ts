@@ -60,6 +60,18 @@ async function repeated<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+/** Does work beside reads. @throws what the work threw, when the reads have ended and write nowhere any more */
+async function beside(reads: Promise<unknown>, work: () => void): Promise<void> {
+  // Devices that submit with the first read do so behind this turn.
+  await undefined;
+  try {
+    work();
+  } catch (error) {
+    await reads.catch(() => {});
+    throw error;
+  }
+}
+
 /** Kernels that a message names; a program may have more. */
 const NAMED_KERNELS = 12;
 
@@ -81,6 +93,13 @@ function programText({ calls, launches }: LinkedProgram): string {
   return `component "${first.tag}"${of}${dimsText(first.dims)}${others}, ${count} with the kernels ${named}${more}`;
 }
 
+/** What else a run is given. */
+export interface RunDetails {
+  readonly into?: ResultMemory | undefined;
+  /** Called when the device is at work, before the results come; what it throws is the run's outcome. */
+  readonly meanwhile?: (() => void) | undefined;
+}
+
 export interface ProgramRunner {
   /**
    * @throws the context's reason to stop; FoveaErrors that name the request, the component and its dims; `out_of_memory`
@@ -91,7 +110,7 @@ export interface ProgramRunner {
     inputs: Tensors,
     results: Readonly<Record<string, string>>,
     context: ForwardContext,
-    into?: ResultMemory,
+    details?: RunDetails,
   ): Promise<Tensors>;
   release(): void;
 }
@@ -233,7 +252,7 @@ export function createProgramRunner(device: Device, memory: IdleMemory = createI
     context.span({ kind: "write", name: context.tag, begin, figures: { bytes: written } });
   };
   return {
-    run: async (program, inputs, results, context, into) => {
+    run: async (program, inputs, results, context, { into, meanwhile } = {}) => {
       context.check();
       for (const name of Object.keys(into ?? {}))
         if (Object.hasOwn(results, name)) memoryFor(name, program.values[results[name]], into);
@@ -260,6 +279,7 @@ export function createProgramRunner(device: Device, memory: IdleMemory = createI
             return device.read(arena.buffer, place.offset, bytesOf(data));
           }),
         );
+        if (meanwhile !== undefined) await beside(reads, meanwhile);
         // Devices that are given all work at once tell here what became of it.
         await untilStopped(reads, context).catch(named);
         context.span({ kind: "read", name: context.tag, begin: reading, figures: { bytes: read } });

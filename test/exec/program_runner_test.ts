@@ -83,6 +83,39 @@ test("runner: results have their own memory, shape and type", async () => {
   assert.deepEqual([device.live.size, device.bound.size], [0, 0]);
 });
 
+test("runner: work beside a run is done when results are asked for and have not come; what it throws is told when they have", async () => {
+  const { device } = devices();
+  const events: string[] = [];
+  const told: typeof device = {
+    ...device,
+    run: async (program, options) => {
+      await device.run(program, options);
+      events.push("ran");
+    },
+    read: async (buffer, offset, into) => {
+      events.push("asked");
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      await device.read(buffer, offset, into);
+      events.push("came");
+    },
+  };
+  const runner = createProgramRunner(told);
+  const meanwhile = (): void => void events.push("beside");
+  await runner.run(program("a"), inputs(1), RESULTS, CONTEXT, { meanwhile });
+  assert.deepEqual(events.splice(0), ["ran", "asked", "asked", "beside", "came", "came"]);
+  const refuse = (): never => {
+    throw new FoveaError("invalid_input", "No such number.");
+  };
+  await assert.rejects(
+    runner.run(program("a"), inputs(1), RESULTS, CONTEXT, { meanwhile: refuse }),
+    hasCode("invalid_input", /^No such number\.$/),
+  );
+  assert.deepEqual(events, ["ran", "asked", "asked", "came", "came"]);
+  assert.equal(device.allocations.length, 1);
+  runner.release();
+  assert.deepEqual([device.live.size, device.bound.size], [0, 0]);
+});
+
 test("runner: arenas are used again by what fits, with what was bound in them", async () => {
   const { device } = devices();
   const runner = createProgramRunner(device);

@@ -5,8 +5,7 @@ import { internal } from "../../core/diagnostics.ts";
 import type { ForwardContext } from "../../exec/forward_context.ts";
 import type { IdleMemory } from "../../exec/idle_memory.ts";
 import { type LinkedProgram, linkPlan, type ResolvedCall } from "../../exec/linker.ts";
-import { createProgramRunner, type ProgramRunner } from "../../exec/program_runner.ts";
-import type { ResultMemory } from "../../exec/result_memory.ts";
+import { createProgramRunner, type ProgramRunner, type RunDetails } from "../../exec/program_runner.ts";
 
 /** Consecutive calls of a plan that run on one device. */
 export interface Segment {
@@ -96,14 +95,14 @@ export interface SegmentsRun {
 export interface SegmentRunner {
   /**
    * @param results result name -> value name, of the whole plan
-   * @param into used where one segment makes all results
+   * @param details `into` is used where one segment makes all results
    */
   run(
     segments: readonly LinkedSegment[],
     inputs: Tensors,
     results: Readonly<Record<string, string>>,
     context: ForwardContext,
-    into?: ResultMemory,
+    details?: RunDetails,
   ): Promise<SegmentsRun>;
   release(): void;
 }
@@ -120,20 +119,21 @@ export function createSegmentRunner(memory: IdleMemory): SegmentRunner {
     return runner;
   };
   return {
-    run: async (segments, inputs, results, context, into) => {
+    run: async (segments, inputs, results, context, details = {}) => {
       if (segments.length === 1) {
         const [{ device, linked, plan }] = segments;
-        const out = await runnerOf(device).run(linked, { ...inputs, ...plan.constants }, results, context, into);
+        const out = await runnerOf(device).run(linked, { ...inputs, ...plan.constants }, results, context, details);
         return { results: out, crossedBytes: 0 };
       }
       const values: Record<string, Tensors[string]> = { ...inputs };
       const made = new Set<string>();
       let crossedBytes = 0;
-      for (const { device, linked, plan } of segments) {
+      const { meanwhile } = details;
+      for (const [at, { device, linked, plan }] of segments.entries()) {
         const taken = Object.entries(values).filter(([name]) => Object.hasOwn(linked.values, name));
         for (const [name, { data }] of taken) if (made.has(name)) crossedBytes += data.byteLength;
         const given = { ...Object.fromEntries(taken), ...plan.constants };
-        const out = await runnerOf(device).run(linked, given, plan.results, context);
+        const out = await runnerOf(device).run(linked, given, plan.results, context, at === 0 ? { meanwhile } : {});
         for (const [name, tensor] of Object.entries(out)) {
           values[name] = tensor;
           made.add(name);

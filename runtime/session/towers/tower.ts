@@ -13,6 +13,7 @@ import type { CutComponent } from "../config/cut_component.ts";
 import { concatRows, sliceRows } from "../inputs/batching.ts";
 import type { RecordedSizes } from "../tune/tune_ranges.ts";
 import { withSlot } from "./call_slot.ts";
+import { createLateChecks, type LateChecks } from "./late_checks.ts";
 import { noComponent, noInstance, twoComponents } from "./plan_errors.ts";
 import { limitRuns, type RunLimit } from "./run_limit.ts";
 import {
@@ -180,14 +181,15 @@ class Tower implements LoadedTower {
   }
 
   async #runBatches(request: RunRequest): Promise<Tensors> {
-    const prepared = this.spec.prepare(request.inputs);
+    const checks = createLateChecks();
+    const prepared = this.spec.prepare(request.inputs, checks.add);
     const rows = mostRows(prepared);
     const results: Tensors[] = [];
     for (let from = 0; from < rows; ) {
       const size = Math.min(this.#rowLimit, rows - from);
       const part = size === rows ? prepared : sliceRows(prepared, from, from + size);
       try {
-        results.push(await this.#runPart(part, part === prepared ? request : withoutMemory(request)));
+        results.push(await this.#runPart(part, part === prepared ? request : withoutMemory(request), checks));
         from += size;
       } catch (error) {
         // Without a batch, rows of different tensors do not belong together.
@@ -204,10 +206,11 @@ class Tower implements LoadedTower {
     const isWhole = waiting.length === 1;
     const results: Tensors[] = [];
     for (let pack = waiting.shift(); pack !== undefined; pack = waiting.shift()) {
-      const prepared = this.spec.prepare(pack);
+      const checks = createLateChecks();
+      const prepared = this.spec.prepare(pack, checks.add);
       try {
         const whole = isWhole && waiting.length === 0 && results.length === 0;
-        results.push(await this.#runPart(prepared, whole ? request : withoutMemory(request)));
+        results.push(await this.#runPart(prepared, whole ? request : withoutMemory(request), checks));
       } catch (error) {
         if (!isOutOfMemory(error)) throw error;
         const limit = halfOf(mostRows(prepared));
@@ -224,18 +227,21 @@ class Tower implements LoadedTower {
     return parts.length === 1 ? parts[0] : concatRows(parts, this.spec.joinAxes);
   }
 
-  #runPart(inputs: Tensors, request: RunRequest): Promise<Tensors> {
-    return this.#options.artifacts.surviving(() => this.#runOnce(inputs, request));
+  async #runPart(inputs: Tensors, request: RunRequest, checks: LateChecks): Promise<Tensors> {
+    const results = await this.#options.artifacts.surviving(() => this.#runOnce(inputs, request, checks.make));
+    checks.make();
+    return results;
   }
 
-  async #runOnce(inputs: Tensors, request: RunRequest): Promise<Tensors> {
+  async #runOnce(inputs: Tensors, request: RunRequest, meanwhile: () => void): Promise<Tensors> {
     request.context.check();
     const { plan, segments } = await this.#program(inputs, request);
     if (this.#options.onSizes !== undefined)
       tellSizes(plan, (tag) => this.#componentOf(tag).spec, this.#options.onSizes);
     const begin = this.#options.now();
     const { context, into } = request;
-    const { results, crossedBytes } = await this.#runner.run(segments, inputs, plan.results, context, into);
+    const details = { into, meanwhile };
+    const { results, crossedBytes } = await this.#runner.run(segments, inputs, plan.results, context, details);
     this.stats.modelMs = this.#options.now() - begin;
     this.stats.flops = sum(segments.map((s) => s.linked.flops));
     this.stats.arenaBytes = sum(segments.map((s) => s.linked.arenaBytes));
