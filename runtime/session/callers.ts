@@ -1,4 +1,4 @@
-/** Who called: the first line on the stack that is not fovea's own. */
+/** Who called: the first line on the stack that is neither fovea's own nor an installed package's. */
 import type { Bindings } from "../core/dim.ts";
 import { folderPattern, placeInStack, placeText } from "../core/source_place.ts";
 import type { Demand } from "./artifacts/journal.ts";
@@ -9,10 +9,13 @@ export type Caller = () => Promise<string | undefined>;
 
 const folder = (path: string): string => folderPattern(path, import.meta.url);
 
+/** Of packages, which Deno also keeps in a cache of its own: `npm/<registry>/<name>/<version>`. */
+const PACKAGES = String.raw`/node_modules/|/npm/[^/]+/(@[^/]+/)?[^/@]+/\d+\.\d+\.\d+[^/]*/`;
+
 /** In a bundle all of fovea's files lie beside this one. */
-function ownFiles(): RegExp {
+function skippedFiles(): RegExp {
   const root = folder("../../");
-  return new RegExp(`${root}(runtime|kernels|plugins)/|${root}mod\\.[jt]s|${folder("./")}[^/]*$`);
+  return new RegExp(`${root}(runtime|kernels|plugins)/|${root}mod\\.[jt]s|${folder("./")}[^/]*$|${PACKAGES}`);
 }
 
 /** Notes the stack as it is now, which engines do fast; its text is made only when the caller is wanted. */
@@ -21,7 +24,7 @@ export function noteCaller(find: PlaceFinder): Caller {
   return async () => {
     // Some bundlers leave a module without an address.
     if (!URL.canParse(import.meta.url)) return undefined;
-    const place = placeInStack(noted.stack ?? "", ownFiles());
+    const place = placeInStack(noted.stack ?? "", skippedFiles());
     return place === undefined ? undefined : placeText((await find(place)) ?? place);
   };
 }

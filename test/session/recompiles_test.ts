@@ -1,7 +1,12 @@
 /** Compiles after load: recorded with dims, cause and the caller's line, and told to whoever listens. */
 import assert from "node:assert/strict";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
+import { pathToFileURL } from "node:url";
 import { type ComponentInput, createRuntime, type JournalEvent } from "../../mod.ts";
+import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { repositoryPath, runCli } from "../kit/run_cli.ts";
 
@@ -72,6 +77,41 @@ test("an encoder's lazy ranges name the caller of encode, and nothing is noted o
   await runtime.close();
 });
 
+test("a first use that the cache serves is no recompile", async () => {
+  const cache = createMemoryStore();
+  for (const [compiled, cacheHits] of [
+    [1, 0],
+    [0, 1],
+  ]) {
+    const runtime = await createRuntime({ threads: 0, cache, compile: { base: { lazy: true } } });
+    const square = await runtime.compile(SQUARE);
+    await square.run(rowsOf(3));
+    const { counters, recompiles } = runtime.stats();
+    assert.deepEqual([counters.compiled, counters.cacheHits, recompiles.length], [compiled, cacheHits, compiled]);
+    await runtime.close();
+  }
+});
+
+test("a call through an installed package names the line that called the package", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "fovea-recompiles-"));
+  const runtime = await createRuntime({ threads: 0, compile: { base: { lazy: true } } });
+  try {
+    const square = await runtime.compile(SQUARE);
+    for (const [i, place] of ["node_modules/through", "npm/registry.example/@some/through/1.2.3"].entries()) {
+      await mkdir(join(folder, place), { recursive: true });
+      const file = join(folder, place, "through.mjs");
+      await writeFile(file, "export const through = (work) => {\n  const made = work();\n  return made;\n};\n");
+      const { through } = await import(pathToFileURL(file).href);
+      const run = square.run.bind(undefined, rowsOf([3, 20][i]));
+      await through(run);
+      assert.match(String(runtime.stats().recompiles[i].caller), HERE);
+    }
+  } finally {
+    await runtime.close();
+    await rm(folder, { recursive: true });
+  }
+});
+
 test("topics that nobody knows are refused", async () => {
   await assert.rejects(
     createRuntime({ log: { topics: ["recompile" as "recompiles"], write: () => {} } }),
@@ -84,6 +124,9 @@ test("FOVEA_LOG tells its topics on stderr and names the nearest for a wrong one
   const told = await runCli(args, { env: { FOVEA_LOG: "cache,recompiles" } });
   assert.equal(told.code, 0, told.stderr);
   assert.match(told.stderr, /^fovea cache: clip\/text\.\w+: miss for batch /m);
+  assert.match(told.stderr, /^fovea recompiles: clip\/text\.block: compiled after load \(first use\) for batch /m);
+  // No file of the package that reads arguments; what starts commands in tests may be named.
+  assert.doesNotMatch(told.stderr, /asked for at (?!run_cli\.)/);
   JSON.parse(told.stdout);
   const wrong = await runCli(args, { env: { FOVEA_LOG: "recompile" } });
   assert.equal(wrong.code, 2);

@@ -172,7 +172,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       if (ms > 0) options.trace?.span({ kind: "proof", name: `${tag} ${range}`, tag, begin, end: options.now() });
       if (ms > 0) counters.proven++;
       counters.proofMs += ms;
-      if (!LOADING.includes(cause)) journal.recompiled({ tag, ...demand, cause });
+      if (origin === "compiled" && !LOADING.includes(cause)) journal.recompiled({ tag, ...demand, cause });
       if (attestation.failures.length === 0) return { ...made, attestation };
       quarantine.putAside(tag, range, order.place, attestation.failures);
     }

@@ -17,7 +17,7 @@ export interface Demand {
   readonly caller?: string;
 }
 
-/** A compile after its component was loaded. */
+/** A compile after its component was loaded; what a cache or a pack held is none. */
 export interface Recompile extends Demand {
   /** Component. */
   readonly tag: string;
