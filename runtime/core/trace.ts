@@ -7,7 +7,7 @@ import type { Bindings } from "./dim.ts";
  * other calls, `launches` computes one component call, `read` copies results back, `device` is a component call by the clock
  * of a device that has one, placed so that the last of a call ends with its `read`. Before any call: `load` is the whole
  * loading of a model, `compile` one component, `pass` one stage of the compiler, `weights` reading and packing one
- * instance's, `proof` one artifact's.
+ * instance's with their `bytes` (of a call, inside its `link`, where they waited for their first use), `proof` one artifact's.
  */
 export type SpanKind =
   | "request"

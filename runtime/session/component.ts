@@ -19,6 +19,7 @@ import { explainComponent } from "./explain/explain.ts";
 import { withSlot } from "./towers/call_slot.ts";
 import { Hold } from "./towers/hold.ts";
 import type { ReloadableEntry } from "./towers/reopen.ts";
+import { loadAtFirstUse, weightSpan } from "./towers/tower_weights.ts";
 import type { RecordedSizes } from "./tune/tune_ranges.ts";
 
 /** A component of one instance, ready to run. */
@@ -122,14 +123,16 @@ interface LoadedComponent {
 async function loadComponent(
   spec: ComponentSpec,
   instance: string,
-  { artifacts, call, reader }: ComponentOptions,
+  { artifacts, call, reader, now, trace }: ComponentOptions,
   cause: CompileCause,
 ): Promise<LoadedComponent> {
   const component = await artifacts.prepare(spec, { call, cause, weights: reader });
   const weights = createInstanceWeights(component.device, instance);
   const read = reader(instance);
+  const begin = now();
   try {
     for (const range of component.artifacts) await weights.load(range.artifact.weights, read);
+    if (weights.bytes > 0) trace?.span({ ...weightSpan(spec.tag, instance, weights.bytes), begin, end: now() });
   } catch (error) {
     weights.release();
     throw error;
@@ -161,7 +164,7 @@ export async function compileComponent(spec: ComponentSpec, options: ComponentOp
     const plan = { ...called, key: `${called.key} ${options.artifacts.quarantined.length}` };
     const artifact = await withSlot(component, dims, context, async (slot) => {
       const ready = slot.ready ?? (await slot.obtain(await firstUse(dims, caller), context.signal));
-      await weights.load(ready.artifact.weights, read, context.signal);
+      await loadAtFirstUse(weights, ready.artifact.weights, read, { tag: spec.tag, instance, context });
       return ready.artifact;
     });
     const taken: Record<string, Tensor> = Object.fromEntries(artifact.inputs.map((i) => [i.name, inputs[i.name]]));

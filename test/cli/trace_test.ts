@@ -38,7 +38,7 @@ test("embed traces loading with its passes, then the call with its launches and 
   const [load] = of(events, "load");
   const [request] = of(events, "request");
   assert.ok(load.tid !== request.tid && load.ts + load.dur <= request.ts);
-  for (const kind of ["compile", "pass", "proof", "weights"]) {
+  for (const kind of ["compile", "pass", "proof"]) {
     assert.ok(of(events, kind).length > 0, `no ${kind}`);
     assert.ok(of(events, kind).every((e) => e.tid === load.tid));
   }
@@ -48,6 +48,17 @@ test("embed traces loading with its passes, then the call with its launches and 
     for (const e of own) assert.ok(request.ts <= e.ts && e.ts + e.dur <= request.ts + request.dur + 1, kind);
   }
   assert.ok(of(events, "launches").every((e) => e.args.tag !== undefined && e.args.batch === 1));
+});
+
+test("weights that embed loads at their first use are spans of the call, inside link, with their bytes", async () => {
+  const events = await traced(["embed", DIGITS, "--text", "a seven", "--no-cache"]);
+  const [[link], [request]] = [of(events, "link"), of(events, "request")];
+  const weights = of(events, "weights");
+  assert.ok(weights.filter((e) => e.args.tag === "clip/text.block").length > 1);
+  for (const { tid, ts, dur, args } of weights) {
+    assert.ok(Number(args.bytes) > 0, `${args.tag}`);
+    assert.ok(tid === request.tid && link.ts <= ts && ts + dur <= link.ts + link.dur, `${args.tag}`);
+  }
 });
 
 test("bench traces each run", async () => {

@@ -37,6 +37,55 @@ test("a load is one span around its compiles, proofs and weights; passes lie in 
   assert.ok(blocks.length > 1 && blocks.every((s) => (s.figures?.bytes ?? 0) > 0));
 });
 
+test("weights are told once, with their bytes: while loading, or of a lazy component by the call that needs them", async () => {
+  const told: Span[] = [];
+  const lazily = await createRuntime({
+    threads: 0,
+    cache,
+    trace: { span: (span) => void told.push(span) },
+    compile: { components: { "clip/text.block": { lazy: true } } },
+  });
+  const encoder = await lazily.load(DIGITS, { components: ["text"] });
+  const input_ids = { dtype: "i32", shape: [1, 3], data: Int32Array.of(1, 2, 3) } as const;
+  await encoder.encode({ input_ids }, { requestId: "first" });
+  await encoder.encode({ input_ids }, { requestId: "second" });
+  const { weightBytes } = encoder.tower("text");
+  await lazily.close();
+  const bytesOf = (list: readonly Span[]): number => list.reduce((n, s) => n + (s.figures?.bytes ?? 0), 0);
+  const weights = told.filter((s) => s.kind === "weights");
+  const blocks = weights.filter((s) => s.tag === "clip/text.block");
+  assert.ok(blocks.length > 1 && blocks.every((s) => s.requestId === "first"));
+  assert.ok(weights.every((s) => (s.figures?.bytes ?? 0) > 0 && (blocks.includes(s) || s.requestId === undefined)));
+  assert.equal(bytesOf(weights), weightBytes);
+  assert.equal(bytesOf(of("weights")), weightBytes);
+});
+
+test("a component's weights are a span of their own, while it is compiled or at its first use", async () => {
+  for (const lazy of [false, true]) {
+    const told: Span[] = [];
+    const other = await createRuntime({
+      threads: 0,
+      trace: { span: (span) => void told.push(span) },
+      compile: { base: { lazy } },
+    });
+    const scaled = await other.compile(
+      {
+        tag: "example/scaled",
+        symbols: { rows: { min: 1, max: 8 } },
+        build: (b) => b.output("y", b.mul(b.input("x", [b.dims.rows, 4]), b.weight("scale", [4]))),
+      },
+      { scale: { dtype: "f32", shape: [4], data: new Float32Array(4) } },
+    );
+    await scaled.run({ x: { dtype: "f32", shape: [1, 4], data: new Float32Array(4) } }, { requestId: "it" });
+    await other.close();
+    const weights = told.filter((s) => s.kind === "weights");
+    assert.deepEqual(
+      weights.map((s) => [s.name, s.tag, s.requestId, (s.figures?.bytes ?? 0) >= 16]),
+      [["example/scaled", "example/scaled", lazy ? "it" : undefined, true]],
+    );
+  }
+});
+
 test("events are in the Trace Event Format: spans in microseconds, a track for loading, calls when they end", () => {
   const part: Span = {
     kind: "launches",

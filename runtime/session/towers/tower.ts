@@ -24,7 +24,7 @@ import {
   type SegmentRunner,
 } from "./segments.ts";
 import type { EncoderTower, ModelTower, RunStats } from "./tower_facts.ts";
-import { checkRoom, loadWeights, type WeightOptions, weightKey } from "./tower_weights.ts";
+import { checkRoom, loadAtFirstUse, loadWeights, type WeightOptions, weightKey } from "./tower_weights.ts";
 
 /** Linked programs kept; the one unused for longest goes first. */
 const PROGRAMS = 32;
@@ -290,7 +290,7 @@ class Tower implements LoadedTower {
       const use = async (slot: RangeSlot): Promise<ResolvedCall> => {
         const { artifact } = slot.ready ?? (await slot.obtain(await firstUse(dims, caller), context.signal));
         // Lazy ranges bring weights of their own; all others are resident.
-        await weights.load(artifact.weights, this.#options.reader(instance), context.signal);
+        await loadAtFirstUse(weights, artifact.weights, this.#options.reader(instance), { tag, instance, context });
         return { artifact, weights: weights.resolve(artifact.weights) };
       };
       resolved.push(await withSlot(component, dims, context, use));

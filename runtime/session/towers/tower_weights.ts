@@ -3,7 +3,8 @@ import type { WeightUse } from "../../abi/artifact.ts";
 import type { Device } from "../../abi/device.ts";
 import type { TowerSpec } from "../../abi/encoder.ts";
 import { bytesText, FoveaError } from "../../core/diagnostics.ts";
-import type { TraceSink } from "../../core/trace.ts";
+import type { Span, TraceSink } from "../../core/trace.ts";
+import type { ForwardContext } from "../../exec/forward_context.ts";
 import {
   createInstanceWeights,
   type InstanceWeights,
@@ -86,6 +87,37 @@ function hasRoom(all: readonly ReadyComponent[]): boolean {
   });
 }
 
+/** One instance's part of loading a tower. */
+interface InstanceLoad {
+  readonly tag: string;
+  readonly instance: string;
+  readonly own: InstanceWeights;
+  /** It has no weights, or all of them wait for their first use. */
+  readonly isEmpty: boolean;
+  /** Weights that are still to be loaded. */
+  left: number;
+}
+
+/** What a trace tells of an instance's weights beside the time. */
+export const weightSpan = (tag: string, instance: string, bytes: number): Omit<Span, "begin" | "end"> => ({
+  ...{ kind: "weights", name: instance === "" ? tag : instance, tag },
+  figures: { bytes },
+});
+
+/** Loads what a call is the first to need of an instance's weights, as a span of that call. */
+export async function loadAtFirstUse(
+  weights: InstanceWeights,
+  uses: readonly WeightUse[],
+  read: TensorReader,
+  { tag, instance, context }: { readonly tag: string; readonly instance: string; readonly context: ForwardContext },
+): Promise<void> {
+  const missing = uses.filter((use) => !weights.has(use));
+  if (missing.length === 0) return;
+  const begin = context.now();
+  await weights.load(missing, read, context.signal);
+  context.span({ ...weightSpan(tag, instance, sum(missing.map((w) => w.bytes))), begin });
+}
+
 /** Loads all weights that no lazy range waits with into `weights`. */
 export async function loadWeights(
   components: ReadonlyMap<string, ReadyComponent>,
@@ -96,7 +128,7 @@ export async function loadWeights(
   const total = sum(all.map((c) => usualInstances(c.spec).length));
   const roomy = hasRoom(all);
   const staging = new Map(all.map(({ device }) => [device, new Staging(device, roomy)]));
-  const loads: { readonly tag: string; readonly instance: string; readonly own: InstanceWeights; left: number }[] = [];
+  const loads: InstanceLoad[] = [];
   // Weights that pass through staging come first, so that those after them lie where it was.
   const staged: (() => Promise<void>)[] = [];
   const direct: (() => Promise<void>)[] = [];
@@ -105,10 +137,9 @@ export async function loadWeights(
   // Weights overlap by one, so that an instance may end before the one in front of it.
   const tell = (): void => {
     for (; told < loads.length && loads[told].left === 0; told++) {
-      const { tag, instance, own } = loads[told];
+      const { tag, instance, own, isEmpty } = loads[told];
       const end = now();
-      const name = instance === "" ? tag : instance;
-      trace?.span({ kind: "weights", name, tag, begin, end, figures: { bytes: own.bytes } });
+      if (!isEmpty) trace?.span({ ...weightSpan(tag, instance, own.bytes), begin, end });
       begin = end;
       onLoaded(told + 1, total, instance);
     }
@@ -122,7 +153,7 @@ export async function loadWeights(
       weights.set(weightKey(tag, instance), own);
       if (!usual.includes(instance)) continue;
       const read = reader(instance);
-      const load = { tag, instance, own, left: uses.length };
+      const load = { tag, instance, own, isEmpty: uses.length === 0, left: uses.length };
       loads.push(load);
       for (const use of uses) {
         (stagingBytes(use) > 0 ? staged : direct).push(async () => {
