@@ -9,6 +9,7 @@ import { type ComponentExplanation, type DetailsOf, explainEncoder, explanations
 import { explainInFull, type RangeDetails, STAGES, type Stage } from "../session/explain/explain_range.ts";
 import { explainProgram, type ProgramExplanation, programText } from "../session/explain/program_stage.ts";
 import { type TracedModel, tracedModel } from "../session/models/prepared_model.ts";
+import type { PreparedTower } from "../session/towers/tower.ts";
 import { type ExampleInputs, knownSizes, withExampleInputs } from "./example_inputs.ts";
 import { explainBreaks } from "./explain_breaks.ts";
 import { numericsOf, numericsText } from "./explain_numerics.ts";
@@ -83,6 +84,7 @@ async function explain(source: string, options: ExplainOptions): Promise<void> {
     const { host, runtime, progress } = opened;
     const prepared = await runtime.prepare(source, { compile: false, ...dtypeOption(options) });
     const model = chosen(tracedModel(prepared), options.component);
+    if (options.stage === "program") checkWhole(model, options.component);
     if (options.numerics === true) {
       const reports = await numericsOf(runtime, source, model, options);
       progress.stop();
@@ -150,11 +152,24 @@ interface NamedProgram {
   readonly program: ProgramExplanation;
 }
 
+/** A program is of a whole tower. @throws FoveaError `bad_usage` that names the towers of the parts that were asked for */
+function checkWhole({ towers }: TracedModel, name = ""): void {
+  const parts = [...towers].filter(([, tower]) => !isWhole(tower)).map(([modality]) => modality);
+  if (parts.length === 0) return;
+  const whole = parts.map((modality) => `--component ${modality}`).join(" or ");
+  throw new FoveaError(
+    "bad_usage",
+    `--stage program shows the arena of a whole tower, and "${name}" is a part of ${parts.join(" and ")}; give ${whole}.`,
+  );
+}
+
+const isWhole = ({ components, spec }: PreparedTower): boolean => components.size === spec.components.length;
+
 /** One geometry of every tower that is shown whole. */
 async function programsOf({ towers }: TracedModel, options: ExplainOptions): Promise<readonly NamedProgram[]> {
   const programs: NamedProgram[] = [];
   for (const [name, tower] of towers) {
-    if (tower.components.size < tower.spec.components.length) continue;
+    if (!isWhole(tower)) continue;
     const example = tower.spec.example({ batch: options.batch, seed: 1, ...knownSizes(tower.spec, options) });
     programs.push({ name, program: await explainProgram(tower, example) });
   }

@@ -150,3 +150,23 @@ test("explain --html writes a page; --stage program prints the arena of one geom
     assert.equal(both.code, 2);
     assert.match(both.stderr, /--config prints settings and compiles nothing/);
   }));
+
+test("--stage program of a component names the tower that it is part of", () =>
+  inConfigFolder(async (folder) => {
+    const refused = async (component: string, ...more: readonly string[]): Promise<string> => {
+      const args = ["explain", folder, "--stage", "program", "--component", component, ...more];
+      const { code, stdout, stderr } = await runCli(args);
+      assert.deepEqual([code, stdout], [2, ""], stderr);
+      return stderr;
+    };
+    assert.match(
+      await refused("clip/vision.block", "--json"),
+      /--stage program shows the arena of a whole tower, and "clip\/vision\.block" is a part of vision; give --component vision\.\n$/,
+    );
+    assert.match(
+      await refused("clip/*.block"),
+      /a part of vision and text; give --component vision or --component text\.\n$/,
+    );
+    const pattern = await runCli(["explain", folder, "--stage", "program", "--component", "clip/text.*"]);
+    assert.match(pattern.stdout, /^text program for /, pattern.stderr);
+  }));
