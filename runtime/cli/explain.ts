@@ -69,8 +69,17 @@ export function explainCommand(): Command {
 }
 
 async function explain(source: string, options: ExplainOptions): Promise<void> {
-  if (options.breaks === true) return explainBreaks(source, options);
   const settingsAlone = options.config !== undefined;
+  if (options.breaks === true) {
+    // A file's plugins are used; alone, --config asks for other output.
+    if (options.config === true || options.numerics === true || (options.stage ?? options.html) !== undefined) {
+      throw new FoveaError(
+        "bad_usage",
+        "--breaks prints trace breaks and nothing else; leave out --numerics, --stage, --html, and --config without a file.",
+      );
+    }
+    return explainBreaks(source, options);
+  }
   if (options.numerics === true && (settingsAlone || (options.stage ?? options.html) !== undefined)) {
     throw new FoveaError("bad_usage", "--numerics prints a table of its own; leave out --config, --stage and --html.");
   }

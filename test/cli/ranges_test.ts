@@ -40,6 +40,14 @@ test("explain --breaks lists every sin of a bad plugin with its line, and ends w
   assert.match(text.stdout, /: 8 trace breaks\n$/);
 });
 
+test("explain --breaks refuses what would print or write something else", async () => {
+  for (const more of [["--html", "page.html"], ["--stage", "traced"], ["--numerics"], ["--config"]]) {
+    const { code, stdout, stderr } = await runCli(["explain", DIGITS, "--breaks", ...more]);
+    assert.deepEqual([code, stdout], [2, ""], more.join(" "));
+    assert.match(stderr, /--breaks prints trace breaks and nothing else; leave out --numerics, --stage, --html, and/);
+  }
+});
+
 test("explain --breaks finds none in a sound model, and says what it cannot load", async () => {
   const { code, stdout } = await runCli(["explain", "--breaks", DIGITS]);
   assert.equal(code, 0);
