@@ -3,8 +3,6 @@ import { Command, Option } from "commander";
 import { FoveaError } from "../core/diagnostics.ts";
 import { VERSION } from "../core/version.ts";
 import type { RangeSlot } from "../session/artifacts/ready_component.ts";
-import { didYouMean } from "../session/check.ts";
-import { tagMatches } from "../session/config/settings.ts";
 import { type ComponentExplanation, type DetailsOf, explainEncoder, explanations } from "../session/explain/explain.ts";
 import { explainInFull, type RangeDetails, STAGES, type Stage } from "../session/explain/explain_range.ts";
 import { explainProgram, type ProgramExplanation, programText } from "../session/explain/program_stage.ts";
@@ -13,6 +11,7 @@ import type { PreparedTower } from "../session/towers/tower.ts";
 import { type ExampleInputs, knownSizes, withExampleInputs } from "./example_inputs.ts";
 import { explainBreaks } from "./explain_breaks.ts";
 import { numericsOf, numericsText } from "./explain_numerics.ts";
+import { isNamed, noSuchComponent } from "./named_components.ts";
 import {
   type CommonOptions,
   dtypeOption,
@@ -132,17 +131,13 @@ const nameOf = (source: string): string =>
 function chosen(model: TracedModel, name: string | undefined): TracedModel {
   if (name === undefined) return model;
   const kept = [...model.towers].map(([modality, tower]) => {
-    const components = [...tower.components].filter(([tag]) => modality === name || tagMatches(name, tag));
+    const components = [...tower.components].filter(([tag]) => isNamed(name, modality, tag));
     return [modality, { ...tower, components: new Map(components) }] as const;
   });
   const towers = new Map(kept.filter(([, tower]) => tower.components.size > 0));
   if (towers.size > 0) return { ...model, towers };
   const tags = [...model.towers.values()].flatMap((t) => [...t.components.keys()]);
-  const names = [...model.towers.keys(), ...tags];
-  throw new FoveaError(
-    "bad_usage",
-    `This ${model.modelType} model has no component "${name}"; it has ${names.join(", ")}.${didYouMean(name, names)}`,
-  );
+  throw noSuchComponent(`This ${model.modelType} model`, name, [...model.towers.keys()], tags);
 }
 
 /** Compiles what is shown beside the cache, with everything about it. */

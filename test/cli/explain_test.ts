@@ -85,6 +85,8 @@ test("mistakes in configurations end with 2 and a sentence, and stdout stays emp
       ],
       [["--config", "nowhere.json"], /nowhere\.json.*does not exist/],
       [["--component", "visoin"], /no component "visoin".*Did you mean "vision"\?/],
+      [["--component", "clip/visoin.*"], /no component "clip\/visoin\.\*".*Did you mean "clip\/vision\.\*"\?/],
+      [["--component", "clip/*.blok"], /no component "clip\/\*\.blok".*Did you mean "clip\/\*\.block"\?/],
     ];
     for (const [args, says] of cases) {
       const { code, stdout, stderr } = await runCli(["explain", ".", ...args], { cwd: folder });

@@ -40,6 +40,21 @@ test("explain --breaks lists every sin of a bad plugin with its line, and ends w
   assert.match(text.stdout, /: 8 trace breaks\n$/);
 });
 
+test("explain --breaks looks at the components that are named, and says what there is where none is", async () => {
+  for (const component of ["vision", "bad/vision.block", "bad/*"]) {
+    const { stdout } = await runCli(["explain", "--breaks", BAD, "--component", component]);
+    assert.match(stdout, /: 8 trace breaks\n$/, component);
+  }
+  const none = await runCli(["explain", "--breaks", BAD, "--component", "bad/visoin.*"]);
+  assert.deepEqual([none.code, none.stdout], [2, ""]);
+  assert.match(
+    none.stderr,
+    /bad_encoder\.[jt]s has no component "bad\/visoin\.\*"; it has vision, bad\/vision\.block\. Did you mean "bad\/vision\.\*"\?/,
+  );
+  const sound = await runCli(["explain", "--breaks", DIGITS, "--component", "clip/text.*"]);
+  assert.deepEqual([sound.code, sound.stdout], [0, `${DIGITS}: no trace breaks\n`]);
+});
+
 test("explain --breaks refuses what would print or write something else", async () => {
   for (const more of [["--html", "page.html"], ["--stage", "traced"], ["--numerics"], ["--config"]]) {
     const { code, stdout, stderr } = await runCli(["explain", DIGITS, "--breaks", ...more]);

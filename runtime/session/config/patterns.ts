@@ -7,15 +7,14 @@ export interface PatternWatch {
   loaded(modelType: string, tags: readonly string[]): void;
 }
 
-/** What a pattern was likely meant to be: a tag, or the pattern with the tag's words in place of its own. */
-function meant(pattern: string, tags: readonly string[]): string | undefined {
-  // A star stands for one part of the tag or for its whole end.
+/** Tags, and patterns that match some of them: a star stands for one part of the tag or for its whole end. */
+export function patternsOf(tags: readonly string[]): ReadonlySet<string> {
   const shapes = tags.flatMap((tag) => {
     const [family, part = ""] = tag.split("/");
-    const [tower] = part.split(".");
-    return [tag, `${family}/*`, `${family}/${tower}.*`];
+    const [tower, own] = part.split(".");
+    return [tag, `${family}/*`, `${family}/${tower}.*`, ...(own === undefined ? [] : [`${family}/*.${own}`])];
   });
-  return nearest(pattern, new Set(shapes));
+  return new Set(shapes);
 }
 
 export function createPatternWatch(layers: CompileLayers, onProblem: (sentence: string) => void): PatternWatch {
@@ -30,7 +29,7 @@ export function createPatternWatch(layers: CompileLayers, onProblem: (sentence: 
       // Whether it matched or was told, it is done with.
       for (const { pattern, place } of waiting.splice(0)) {
         if (tags.some((tag) => tagMatches(pattern, tag))) continue;
-        const near = meant(pattern, tags);
+        const near = nearest(pattern, patternsOf(tags));
         const hint = near === undefined ? `Its components are ${tags.join(", ")}.` : `Did you mean "${near}"?`;
         onProblem(`${place} matches no component of this ${modelType} model. ${hint}`);
       }
