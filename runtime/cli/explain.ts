@@ -42,8 +42,10 @@ export function explainCommand(): Command {
     .description(
       "Show what a model compiles to: components, ranges, kernels and those not taken; config.json is enough.",
     )
+    .usage("[options] <model>")
+    // Asked for below, where it is known what took it.
     .argument(
-      "<model>",
+      "[model]",
       "model folder, or hf:organisation/name, or an https address; with --breaks also a plugin's module",
     )
     .option("--breaks", "list instead what in the components' graphs cannot be traced, with the lines; exit 1 for any")
@@ -67,7 +69,12 @@ export function explainCommand(): Command {
     .action(explain);
 }
 
-async function explain(source: string, options: ExplainOptions): Promise<void> {
+async function explain(source: string | undefined, options: ExplainOptions, command: Command): Promise<void> {
+  if (source === undefined) {
+    const took = typeof options.config === "string" ? `: --config took "${options.config}" as its file` : "";
+    const remedy = took === "" ? "" : "; put the model before --config, or another option between them";
+    return command.error(`error: missing required argument 'model'${took}${remedy}`);
+  }
   const settingsAlone = options.config !== undefined;
   if (options.breaks === true) {
     // A file's plugins are used; alone, --config asks for other output.

@@ -172,3 +172,15 @@ test("--stage program of a component names the tower that it is part of", () =>
     const pattern = await runCli(["explain", folder, "--stage", "program", "--component", "clip/text.*"]);
     assert.match(pattern.stdout, /^text program for /, pattern.stderr);
   }));
+
+test("a model that --config took as its file is missed with a hint", async () => {
+  const { code, stdout, stderr } = await runCli(["explain", "--config", DIGITS]);
+  assert.deepEqual([code, stdout], [2, ""]);
+  assert.match(stderr, /^fovea: missing required argument 'model': --config took ".*digits-clip" as its file; put/);
+  const none = await runCli(["explain", "--json"]);
+  assert.deepEqual([none.code, none.stdout], [2, ""]);
+  assert.match(none.stderr, /^fovea: missing required argument 'model'\n\(add --help for usage and examples\)\n$/);
+  const between = await runCli(["explain", "--config", "--component", "clip/vision.pool", DIGITS]);
+  assert.match(between.stdout, /^clip\/vision\.pool\n {2}setting /, between.stderr);
+  assert.match((await runCli(["explain", "--help"])).stdout, /^Usage: fovea explain \[options\] <model>\n/);
+});
