@@ -60,6 +60,20 @@ test("the schema refuses unknown names and wrong values with their path, what wa
   }
   assert.throws(() => checkConfig(3, "f.json"), hasCode("invalid_options", /^f\.json is 3; expected/));
   assert.throws(() => checkConfig({ compiler: {} }, "f.json"), hasCode("invalid_options", /Did you mean "compile"\?/));
+  assert.throws(
+    () => checkCompileConfig({ compile: { base: {} } }, "--compile-config"),
+    hasCode(
+      "invalid_options",
+      /`compile` has no setting "compile"; it takes .* This is the inside of a `compile` section: leave out "compile" around it\.$/,
+    ),
+  );
+  assert.throws(
+    () => checkConfig({ base: { lazy: true } }, "f.json"),
+    hasCode(
+      "invalid_options",
+      /^f\.json has no setting "base"; it takes compile, plugins\. Put "base" under `compile`, such as \{ compile: \{ base: … \} \}\.$/,
+    ),
+  );
   const all = {
     enabled: true,
     base: {

@@ -21,13 +21,20 @@ function object(expected: string) {
   );
 }
 
-/** An object with these members alone. */
-function members<E extends v.ObjectEntries>(expected: string, entries: E) {
+/**
+ * An object with these members alone.
+ * @param hint what to do about an unknown name, where more is known than that another name is near
+ */
+function members<E extends v.ObjectEntries>(
+  expected: string,
+  entries: E,
+  hint: (name: string) => string | undefined = () => undefined,
+) {
   const names = Object.keys(entries);
   const checked = v.strictObject(entries, (issue: v.StrictObjectIssue) => {
     if (issue.expected !== "never") return "is missing.";
     const name = String(issue.path?.[0].key);
-    return `has no setting "${name}"; it takes ${names.join(", ")}.${didYouMean(name, names)}`;
+    return `has no setting "${name}"; it takes ${names.join(", ")}.${hint(name) ?? didYouMean(name, names)}`;
   });
   return v.pipe(object(expected), checked);
 }
@@ -88,12 +95,16 @@ const SETTINGS = members("settings such as { lazy: true }", {
   maxArtifacts: v.optional(whole(1)),
 } satisfies Record<keyof CompileSettings, v.GenericSchema>);
 
-const COMPILE = members("an object such as { base: { lazy: true } }", {
+const COMPILE_MEMBERS = {
   enabled: v.optional(BOOLEAN),
   base: v.optional(SETTINGS),
   components: v.optional(named('settings by tag, such as { "clip/vision.*": { lazy: true } }', SETTINGS)),
   strict: v.optional(BOOLEAN),
-} satisfies Record<keyof CompileConfig, v.GenericSchema>);
+} satisfies Record<keyof CompileConfig, v.GenericSchema>;
+
+const COMPILE = members("an object such as { base: { lazy: true } }", COMPILE_MEMBERS, (name) =>
+  name === "compile" ? ' This is the inside of a `compile` section: leave out "compile" around it.' : undefined,
+);
 
 /** A plugin made by whichever copy of the package, or where it is found, and what it is trusted with. */
 const PLUGIN = v.pipe(
@@ -107,10 +118,17 @@ const PLUGIN = v.pipe(
   }),
 ) as unknown as v.GenericSchema<unknown, GivenPlugin>;
 
-const CONFIG = members("an object such as { compile: { base: { lazy: true } } }", {
-  compile: v.optional(COMPILE),
-  plugins: v.optional(v.array(PLUGIN, isNot("a list of plugins"))),
-} satisfies Record<keyof FoveaConfig, v.GenericSchema>);
+const CONFIG = members(
+  "an object such as { compile: { base: { lazy: true } } }",
+  {
+    compile: v.optional(COMPILE),
+    plugins: v.optional(v.array(PLUGIN, isNot("a list of plugins"))),
+  } satisfies Record<keyof FoveaConfig, v.GenericSchema>,
+  (name) =>
+    Object.hasOwn(COMPILE_MEMBERS, name)
+      ? ` Put "${name}" under \`compile\`, such as { compile: { ${name}: … } }.`
+      : undefined,
+);
 
 const NAMED = v.array(
   members("a configuration with its name", { name: NAME, config: COMPILE }),
