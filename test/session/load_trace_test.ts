@@ -172,9 +172,11 @@ test("a load from the cache has no passes; a trace break is told before it is th
     threads: 0,
     cache,
     trace: { span: (span) => void second.push(span) },
-    log: { topics: ["passes", "breaks"], write: (event) => void told.push(event) },
+    log: { topics: ["passes", "breaks", "cache"], write: (event) => void told.push(event) },
   });
   await other.load(DIGITS, { components: ["text"] });
+  const hits = told.splice(0).filter((e) => e.topic === "cache");
+  assert.ok(hits.length === other.stats().counters.cacheHits && hits.every((e) => /^hit for /.test(e.text)));
   assert.deepEqual([told.length, second.filter((s) => s.kind === "compile" || s.kind === "pass").length], [0, 0]);
   await assert.rejects(
     other.compile({

@@ -213,7 +213,8 @@ export async function createArtifactSources(
       const request = requestOf(order);
       const cached = (await fromPacks(order, request)) ?? (await fromStore(order, request));
       const range = boxText(order.box) || "no symbols";
-      journal.tell({ topic: "cache", tag: order.spec.tag, text: `${cached?.origin ?? "miss"} for ${range}` });
+      const came = cached === undefined ? "miss" : cached.origin === "pack" ? "pack" : "hit";
+      journal.tell({ topic: "cache", tag: order.spec.tag, text: `${came} for ${range}` });
       return cached ?? (await compile(order, request));
     },
   };
