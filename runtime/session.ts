@@ -103,7 +103,7 @@ export type { SegmentReport } from "./session/towers/segments.ts";
 export type { EncoderTower, ModelTower, RunStats } from "./session/towers/tower_facts.ts";
 export type { MeasuredRanges } from "./session/tune/measure_ranges.ts";
 export type { CutReport, GranularityOptions, GranularityReport } from "./session/tune/tune_granularity.ts";
-export type { RecordedSizes, TunedComponent, TuneRangesOptions } from "./session/tune/tune_ranges.ts";
+export type { LeftOutSizes, RecordedSizes, TunedComponent, TuneRangesOptions } from "./session/tune/tune_ranges.ts";
 export { type Classification, type ClassifyOptions, classifyImages } from "./session/zero_shot.ts";
 
 function openStore(options: RuntimeOptions, host: Host): Store {

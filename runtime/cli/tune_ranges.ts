@@ -1,6 +1,8 @@
 /** `fovea tune ranges`: compile ranges learnt from recorded sizes. */
 import { Command } from "commander";
 import { FoveaError } from "../core/diagnostics.ts";
+import { countOf } from "../core/figures.ts";
+import { dimsText } from "../exec/forward_context.ts";
 import { readSizes } from "../session/tune/tune_ranges.ts";
 import type { EncodeInputs, RecordedSizes, Runtime, TunedComponent } from "../session.ts";
 import { type CommonOptions, nonEmpty, type Opened, wholeNumber, withCommonOptions, withRuntime } from "./options.ts";
@@ -81,6 +83,7 @@ async function tuneRangesOf(model: string, options: TuneRangesCommandOptions): P
       return;
     }
     print(comparison(tuned));
+    for (const line of tuned.flatMap(leftOutLines)) say(line);
     if (options.out === undefined) print(`\n${JSON.stringify(config, null, 2)}`);
     else say(`wrote ${options.out}`);
   };
@@ -105,6 +108,18 @@ async function encodeEach(runtime: Runtime, model: string, inputs: readonly Enco
   } finally {
     encoder.close();
   }
+}
+
+/** Sizes of a component that are told one by one. */
+const TOLD = 5;
+
+/** Sizes that a component does not take. */
+function leftOutLines({ tag, leftOut }: TunedComponent): readonly string[] {
+  const lines = leftOut.slice(0, TOLD).map(({ dims, calls, takes }) => {
+    return `fovea: left out ${countOf(calls, "call")} of ${tag}${dimsText(dims)}: it takes ${takes}`;
+  });
+  const more = leftOut.length - lines.length;
+  return more === 0 ? lines : [...lines, `fovea: left out ${countOf(more, "more size")} of ${tag}`];
 }
 
 /** Milliseconds now and tuned, and what is saved. */

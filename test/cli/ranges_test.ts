@@ -119,6 +119,18 @@ test("sizes are recorded while embedding, and ranges are learnt from them", asyn
       /^component +calls +outside +artifacts +tuned +expected ms +tuned +saved +measured calls +ms +tuned +saved\n/,
     );
     assert.match(text.stdout, /\nclip\/text\.block +2 +0( .*){5} +2 +\d\S* +\d\S* +-?\d+\.\d %\n/);
+    assert.doesNotMatch(text.stderr, /left out/);
+    const line = (tokens: number): string => `{"tag":"clip/text.block","dims":{"batch":2,"tokens":${tokens}}}\n`;
+    await writeFile(record, [4, 99, 99, 20, 21, 22, 23, 24, 25].map(line).join(""));
+    const outside = await runCli(["tune", "ranges", DIGITS, "--from-trace", record]);
+    assert.match(
+      outside.stderr,
+      /fovea: left out 2 calls of clip\/text\.block at batch 2, tokens 99: it takes tokens 1\.\.12\n/,
+    );
+    assert.match(
+      outside.stderr,
+      /tokens 23: it takes tokens 1\.\.12\nfovea: left out 2 more sizes of clip\/text\.block\n$/,
+    );
     await writeFile(record, "nonsense\n");
     const wrong = await runCli(["tune", "ranges", DIGITS, "--from-trace", record]);
     assert.equal(wrong.code, 2);

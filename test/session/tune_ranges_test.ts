@@ -121,6 +121,7 @@ test("a runtime tells the sizes of each call once, and learns from them for the 
   const own = tuned.find((t) => t.tag === "clip/text.block");
   assert.ok(own !== undefined);
   assert.deepEqual([own.calls, own.outside], [3, 1]);
+  assert.deepEqual(own.leftOut, [{ dims: { batch: 1, tokens: 9999 }, calls: 1, takes: "tokens 1..12" }]);
   assert.ok(own.seconds.now > 0 && own.seconds.tuned <= own.seconds.now * 1.003);
   assert.ok(own.artifacts.tuned <= 8);
   assert.equal(own.measured, undefined);
@@ -164,5 +165,20 @@ test("measuring runs the recorded sizes with both divisions: packed segments and
   const { counters, device } = runtime.stats();
   assert.ok(counters.compiled + counters.cacheHits > compiled);
   assert.equal(device.bytesInUse, 0);
+  await runtime.close();
+});
+
+test("sizes that break a relation are left out with the relation, and a size that is missing with its interval", async () => {
+  const runtime = await openRuntime({ threads: 0 });
+  const tag = "qwen2_5_vl/vision.block";
+  const [own] = await runtime.tuneRanges(repositoryPath("test/fixtures/qwen2_5_vl"), [
+    { tag, dims: { patches: 16, segments: 1, longest_segment: 64 } },
+    { tag, dims: { patches: 16, segments: 1 } },
+  ]);
+  assert.deepEqual(
+    own.leftOut.map(({ takes }) => takes),
+    ["longest_segment <= patches", "longest_segment 4..65536 step 4"],
+  );
+  assert.equal(own.outside, 2);
   await runtime.close();
 });

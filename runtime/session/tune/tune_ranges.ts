@@ -4,8 +4,8 @@ import type { ComponentSpec } from "../../abi/encoder.ts";
 import type { KernelSpec } from "../../abi/kernel.ts";
 import { FoveaError } from "../../core/diagnostics.ts";
 import type { Bindings, Box } from "../../core/dim.ts";
-import { boxHolds, type RangeList, splitRanges } from "../../core/range.ts";
-import { brokenRelation } from "../../core/relation.ts";
+import { boxHolds, boxText, type RangeList, splitRanges } from "../../core/range.ts";
+import { brokenRelation, relationText } from "../../core/relation.ts";
 import { createInterner, type OpTable } from "../../ir/node.ts";
 import { type PlaceFinder, traceComponent, traceRanges } from "../artifacts/trace.ts";
 import { isObject } from "../check.ts";
@@ -24,6 +24,16 @@ export interface RecordedSizes {
   readonly dims: Bindings;
 }
 
+/** Sizes that a component does not take. */
+export interface LeftOutSizes {
+  /** As they were recorded. */
+  readonly dims: Bindings;
+  /** Calls with them. */
+  readonly calls: number;
+  /** What they do not keep to: an interval such as `tokens 1..77`, or a relation such as `longest_segment <= patches`. */
+  readonly takes: string;
+}
+
 /** What was learnt for one component. */
 export interface TunedComponent {
   /** Component. */
@@ -32,6 +42,8 @@ export interface TunedComponent {
   readonly calls: number;
   /** Those of them with sizes that the component does not take, which were left out. */
   readonly outside: number;
+  /** The sizes of those, each once. */
+  readonly leftOut: readonly LeftOutSizes[];
   /** What to give as the component's `ranges` setting; its present ones where no recorded size fits it. */
   readonly ranges: RangeList;
   /** Artifacts with the present and with the learnt ranges. */
@@ -154,6 +166,16 @@ async function byTime(
   return [...samples].sort((a, b) => b.count * of(b.dims) - a.count * of(a.dims));
 }
 
+/** The first interval or relation that sizes do not keep to. */
+function notKept({ symbols, relations = [] }: ComponentSpec, dims: Bindings): string | undefined {
+  for (const [name, interval] of Object.entries(symbols)) {
+    const box = { [name]: interval };
+    if (!boxHolds(box, dims)) return boxText(box);
+  }
+  const broken = brokenRelation(relations, dims);
+  return broken === undefined ? undefined : relationText(broken);
+}
+
 async function tuneComponent(
   spec: ComponentSpec,
   sizes: readonly RecordedSizes[],
@@ -165,9 +187,15 @@ async function tuneComponent(
   const { tag, symbols, relations = [] } = spec;
   const settings = context.settings(spec);
   const names = Object.keys(symbols);
-  const inside = sizes.flatMap(({ dims }) => {
-    const own = Object.fromEntries(names.map((name) => [name, dims[name]]));
-    return boxHolds(symbols, own) && brokenRelation(relations, own) === undefined ? [{ tag, dims: own }] : [];
+  const inside: RecordedSizes[] = [];
+  const outside: RecordedSizes[] = [];
+  for (const one of sizes) {
+    const own = Object.fromEntries(names.map((name) => [name, one.dims[name]]));
+    if (notKept(spec, own) === undefined) inside.push({ tag, dims: own });
+    else outside.push(one);
+  }
+  const leftOut = samplesOf(outside).map(({ dims, count }) => {
+    return { dims, calls: count, takes: notKept(spec, dims) ?? "" };
   });
   const samples = samplesOf(inside);
   const limit = budget ?? settings.maxArtifacts.value;
@@ -185,7 +213,7 @@ async function tuneComponent(
   const now = splitRanges(symbols, settings.ranges.value, {
     ...{ tag, relations, maxArtifacts: settings.maxArtifacts.value },
   });
-  const common = { tag, calls: sizes.length, outside: sizes.length - inside.length };
+  const common = { tag, calls: sizes.length, outside: outside.length, leftOut };
   const current = await secondsUnder(now, samples, cost);
   if (samples.length === 0) {
     const kept = settings.ranges.value === "open" ? {} : settings.ranges.value;
