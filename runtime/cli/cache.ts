@@ -1,6 +1,7 @@
 /** `fovea cache`: what the compile cache holds, why something missed, checks, cleaning, carrying it elsewhere. */
 import { Command } from "commander";
 import { bytesText, FoveaError } from "../core/diagnostics.ts";
+import { countOf } from "../core/figures.ts";
 import { boxText } from "../core/range.ts";
 import { VERSION } from "../core/version.ts";
 import { bytesOfEntries, cacheEntries, clear, collect, dayOf } from "../exec/cache_entries.ts";
@@ -35,17 +36,37 @@ interface Opened {
   readonly folder: string;
 }
 
-/** @throws FoveaError `bad_usage` where no folder is known */
+/** A folder that is absent is an empty cache. @throws FoveaError for a file in its place and what cannot be listed */
+async function checkFolder(host: Host, folder: string): Promise<void> {
+  try {
+    await host.listDir(folder);
+  } catch (error) {
+    if (!(error instanceof FoveaError)) throw error;
+    if (error.code === "file.not_found") return;
+    throw new FoveaError("bad_usage", `The cache ${folder} is no folder that can be read: ${error.message}`, {
+      cause: error,
+    });
+  }
+}
+
+/** @throws FoveaError `bad_usage` where no folder is known, and for what is no folder */
 async function openCache(options: PlaceOptions): Promise<Opened> {
   const host = await detectHost();
   const folder = options.cache ?? host.defaultCacheDir();
   if (folder === undefined)
     throw new FoveaError("bad_usage", "No cache folder is known here; give one with --cache or FOVEA_CACHE_DIR.");
+  await checkFolder(host, folder);
   return {
     host,
     folder,
     store: createDirectoryStore(host, folder, { onProblem: (sentence) => say(`fovea: ${sentence}`) }),
   };
+}
+
+/** The same for commands that ask a runtime, which does without a cache. */
+async function checkCache(host: Host, options: CommonOptions): Promise<void> {
+  const folder = options.cache ?? host.defaultCacheDir() ?? false;
+  if (folder !== false) await checkFolder(host, folder);
 }
 
 const withPlace = (command: Command): Command =>
@@ -86,8 +107,8 @@ function listCommand(): Command {
         e.key.slice(0, 12),
       ]);
       print(table(["component", "range", "target", "size", "used", "request"], rows));
-      print(`\n${entries.length} artifacts, ${bytesText(bytes)} in ${folder}`);
-      if (kept.weights > 0) print(`${kept.weights} packed weights, ${bytesText(kept.bytes)}`);
+      print(`\n${countOf(entries.length, "artifact")}, ${bytesText(bytes)} in ${folder}`);
+      if (kept.weights > 0) print(`${countOf(kept.weights, "packed weight")}, ${bytesText(kept.bytes)}`);
     },
   );
 }
@@ -107,7 +128,8 @@ function whyCommand(): Command {
       "\nExamples:\n  fovea cache why ./clip\n  fovea cache why ./clip --target wasm-simd128 --json",
     )
     .action(async (model: string, options: WhyOptions) =>
-      withRuntime(options, async ({ runtime, progress }) => {
+      withRuntime(options, async ({ host, runtime, progress }) => {
+        await checkCache(host, options);
         const { component } = options;
         const found = await runtime.cacheMisses(model, component === undefined ? {} : { components: [component] });
         progress.stop();
@@ -133,7 +155,8 @@ function verifyCommand(): Command {
   return withCommonOptions(command)
     .addHelpText("after", "\nExamples:\n  fovea cache verify\n  fovea cache verify --full --target wasm-simd128")
     .action(async (options: CommonOptions & { readonly full?: boolean }) =>
-      withRuntime(options, async ({ runtime, progress }) => {
+      withRuntime(options, async ({ host, runtime, progress }) => {
+        await checkCache(host, options);
         const checks = await runtime.verifyCache({ full: options.full === true });
         progress.stop();
         const bad = checks.filter((c) => c.problem !== undefined);
@@ -168,7 +191,7 @@ function collectCommand(): Command {
     const left = bytesOfEntries(await cacheEntries(store));
     const weights = await collectWeights(store, options.maxSize ?? Number.POSITIVE_INFINITY);
     if (options.json === true) return printJson({ cache: folder, ...gone, left, weights });
-    if (weights.weights > 0) print(`dropped ${weights.weights} packed weights, ${bytesText(weights.bytes)}`);
+    if (weights.weights > 0) print(`dropped ${countOf(weights.weights, "packed weight")}, ${bytesText(weights.bytes)}`);
     print(`dropped ${gone.entries} entries and ${gone.blobs} blobs; ${bytesText(left)} are left in ${folder}`);
   });
 }
@@ -180,7 +203,7 @@ function clearCommand(): Command {
     const { store, folder } = await openCache(options);
     const files = await clear(store);
     if (options.json === true) return printJson({ cache: folder, files });
-    print(`deleted ${files} files of ${folder}`);
+    print(`deleted ${countOf(files, "file")} of ${folder}`);
   });
 }
 
@@ -193,7 +216,7 @@ function exportCommand(): Command {
     const { entries, blobs } = await writePack(packFolder(host, target), items, { fovea: VERSION });
     const bytes = Object.values(blobs).reduce((a, b) => a + b, 0);
     if (options.json === true) return printJson({ pack: target, entries: entries.length, bytes });
-    print(`${entries.length} artifacts, ${bytesText(bytes)} in ${target}`);
+    print(`${countOf(entries.length, "artifact")}, ${bytesText(bytes)} in ${target}`);
   });
 }
 

@@ -1,6 +1,6 @@
 /** `fovea cache` and `fovea build` on the command line. */
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { filesBelow, withFolder } from "../kit/folder.ts";
 import { repositoryPath, runCli } from "../kit/run_cli.ts";
@@ -51,6 +51,28 @@ test("cache: list, hits and misses, checks, export, clear, import, collection", 
     const { left, entries } = await run("cache", "gc", "--max-size", String(Math.floor(bytes * 0.8)));
     assert.ok((left as number) <= bytes * 0.8 && (left as number) > 0 && (entries as number) > 0);
     assert.equal((await listed()).length, all.length - (entries as number));
+  }));
+
+test("a file in the place of the cache is an error of every command that looks into it, an absent folder is none", () =>
+  withFolder(async (folder) => {
+    const file = `${folder}/cache`;
+    writeFileSync(file, "no folder");
+    for (const command of [["ls"], ["gc"], ["clear"], ["why", DIGITS], ["verify"], ["export", `${folder}/pack`]]) {
+      const { code, stdout, stderr } = await runCli(["cache", ...command, "--cache", file]);
+      assert.deepEqual([code, stdout], [2, ""], command[0]);
+      assert.match(stderr, /The cache .*\/cache is no folder that can be read: Cannot list .*a folder was expected/);
+    }
+    assert.equal(readFileSync(file, "utf8"), "no folder");
+    const absent = await runCli(["cache", "ls", "--cache", `${folder}/absent`]);
+    assert.deepEqual([absent.code, absent.stdout, absent.stderr], [0, `The cache ${folder}/absent is empty.\n`, ""]);
+  }));
+
+test("cache clear counts its files in words", () =>
+  withFolder(async (cache) => {
+    mkdirSync(`${cache}/uses`);
+    writeFileSync(`${cache}/uses/${"0".repeat(64)}`, "1");
+    assert.equal((await runCli(["cache", "clear", "--cache", cache])).stdout, `deleted 1 file of ${cache}\n`);
+    assert.equal((await runCli(["cache", "clear", "--cache", cache])).stdout, `deleted 0 files of ${cache}\n`);
   }));
 
 test("cache verify tells a damaged entry, with exit code 1", () =>
