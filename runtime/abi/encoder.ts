@@ -109,10 +109,10 @@ export interface RunGrowth {
   readonly dims: (size: number) => Bindings;
 }
 
-/** A tower as it is loaded: its components and the function from inputs to a plan. */
 /** Takes a check that may wait until the device is at work; it is made before the caller sees a result. */
 export type CheckLater = (check: () => void) => void;
 
+/** A tower as it is loaded: its components and the function from inputs to a plan. */
 export interface TowerSpec {
   /** What it encodes; a model has at most one tower of each. */
   readonly modality: Modality;

@@ -97,10 +97,10 @@ async function squares(plugin: Plugin) {
 }
 
 /** Runs until it hangs, and aborts it. */
-async function abortHanging(run: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
+async function abortHanging(run: (signal: AbortSignal) => Promise<unknown>, afterMs = 30): Promise<void> {
   const controller = new AbortController();
   const reason = new Error("no longer wanted");
-  setTimeout(() => controller.abort(reason), 30);
+  setTimeout(() => controller.abort(reason), afterMs);
   await assert.rejects(run(controller.signal), (error) => error === reason);
 }
 
@@ -172,24 +172,31 @@ test("what waits behind an aborted call of a kernel that hangs goes on", async (
     }[];
     const fill = (value: number): void =>
       device.write(buffer, 0, new Uint8Array(new Float32Array(1024).fill(value).buffer));
-    fill(1000);
     const bound = device.bind([launch]);
     const counted = zeroWords(device, 8);
     const counter = device.bind([counterLaunch(counted, 8, 1)]);
-    let behind: Promise<void> | undefined;
-    await abortHanging((signal) => {
-      const run = device.run(bound, { signal });
-      behind = device.run(counter, {});
-      return run;
-    });
-    await behind;
-    assert.deepEqual([...(await readWords(device, counted))], Array(8).fill(1));
+    let rounds = 0;
+    // An abort may come before the kernel began, on a machine that pauses: nothing hung then.
+    for (; host.workers.length === 4; rounds++) {
+      fill(1000);
+      let behind: Promise<void> | undefined;
+      await abortHanging(
+        (signal) => {
+          const run = device.run(bound, { signal });
+          behind = device.run(counter, {});
+          return run;
+        },
+        30 * (rounds + 1),
+      );
+      await behind;
+    }
+    assert.deepEqual([...(await readWords(device, counted))], Array(8).fill(rounds));
     fill(3);
     await device.run(bound, {});
     const found = new Float32Array((await readWords(device, buffer)).buffer);
     assert.ok(found.every((v) => v === 9));
     // Two of the device, two of the kernel's own, and one in place of each that hung.
-    assert.ok(host.workers.length > 4 && host.workers.length <= 6, `${host.workers.length} workers`);
+    assert.ok(host.workers.length <= 6, `${host.workers.length} workers`);
   } finally {
     await device.close();
   }
