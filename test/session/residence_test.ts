@@ -99,3 +99,26 @@ test("what failed is told by every call until something else takes its place", a
   next.end();
   assert.equal(await next.kind, "b");
 });
+
+test("what is loaded anew takes the place that it was loaded for, and no other's", async () => {
+  const released: string[] = [];
+  const residence = new Residence(resident("a", released));
+  await residence.replace(async () => resident("a again", released));
+  assert.deepEqual([residence.current.device.kind, released], ["a again", ["a"]]);
+  // A handover ends while the device that answered is opened anew.
+  await residence.replace(async () => {
+    residence.move(resident("b", released));
+    return resident("late", released);
+  });
+  assert.deepEqual([residence.current.device.kind, released], ["b", ["a", "a again", "late"]]);
+  await residence.replace(async () => {
+    residence.move(resident("c", released));
+    throw new FoveaError("out_of_memory", "It does not fit.");
+  });
+  assert.equal(residence.current.device.kind, "c");
+  const failing = residence.replace(async () => {
+    throw new FoveaError("out_of_memory", "It does not fit.");
+  });
+  await assert.rejects(failing, hasCode("out_of_memory", /^It does not fit\.$/));
+  await assert.rejects(call(residence).kind, hasCode("out_of_memory", /does not fit/));
+});

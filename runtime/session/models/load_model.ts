@@ -1,6 +1,5 @@
 /** Loading: a model's towers with their weights and its processors become an encoder. */
 import type { TowerSpec } from "../../abi/encoder.ts";
-import { FoveaError } from "../../core/diagnostics.ts";
 import { compileLayers, dtypeOf, strictly } from "../config/settings.ts";
 import { Encoder } from "../encoder.ts";
 import type { PixelCutter } from "../inputs/pixels.ts";
@@ -9,7 +8,7 @@ import type { LoadOptions } from "../options.ts";
 import type { RuntimeParts } from "../runtime_parts.ts";
 import type { RunningHandover } from "../towers/handover.ts";
 import type { ReloadableEntry } from "../towers/reopen.ts";
-import { Residence, type Resident } from "../towers/residence.ts";
+import { Residence } from "../towers/residence.ts";
 import type { KeptWeights } from "./kept_weights.ts";
 import { type LoadPlace, loadResident, type WantedModel } from "./load_resident.ts";
 import { openFiles, wantedTowers } from "./model_access.ts";
@@ -100,9 +99,8 @@ export async function loadModel(
     reload: async (kind) => {
       if (on(kind)) {
         const place = residence.current.device === first.device ? first : own;
-        await reloadOn(residence, () =>
-          loadResident(parts, wanted, { ...place, cause: "device reopened", signal: closing }),
-        );
+        const again: LoadPlace = { ...place, cause: "device reopened", signal: closing };
+        await residence.replace(async () => (await loadResident(parts, wanted, again)).resident);
       }
       if (handover?.to === kind) await handover.again();
     },
@@ -110,16 +108,6 @@ export async function loadModel(
   open.add(entry);
   trace?.span({ kind: "load", name: modelType, begin, end: host.now() });
   return made;
-}
-
-/** Loads an encoder's towers once more, in the place of those that went with their device. */
-async function reloadOn(residence: Residence, load: () => Promise<{ readonly resident: Resident }>): Promise<void> {
-  try {
-    residence.move((await load()).resident);
-  } catch (error) {
-    if (error instanceof FoveaError) residence.fail(error);
-    throw error;
-  }
 }
 
 /** Begins to make an encoder's towers ready on the runtime's own device. */

@@ -87,6 +87,24 @@ export class Residence {
     if (!this.#calls.has(last)) this.#release(last);
   }
 
+  /**
+   * Loads what takes the current one's place, which went with its device. Where another took it meanwhile, such as the device
+   * that a handover leads to, that one stays and what was loaded is given back.
+   * @throws what `load` throws, with which calls then end
+   */
+  async replace(load: () => Promise<Resident>): Promise<void> {
+    const gone = this.#current;
+    try {
+      const next = await load();
+      if (this.#current === gone) this.move(next);
+      else this.#release(next);
+    } catch (error) {
+      if (this.#current !== gone) return;
+      if (error instanceof FoveaError) this.fail(error);
+      throw error;
+    }
+  }
+
   /** Resolves when no call runs on a resident any more; at once where none does. */
   left(resident: Resident): Promise<void> {
     if (!this.#calls.has(resident)) return Promise.resolve();
