@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "fc28c95e622543488667255083546f906a5169e91dae3813acddada3e3a9d512";
+export const SOURCE_DIGEST: string = "e51ee83a56d2e0f2253162b8a0680eb6958d873cfe3f3ff449a5d7467eb6ef79";

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "833947f788cc196fc20952f0a59858f7fa9f947fa98286a01cba0c00bf580f84";
+export const SOURCE_DIGEST: string = "a76d915308edf6253b81e741545a1b710a9db81f45015fecb3e9896621286e58";

@@ -1,5 +1,14 @@
 /** Memory of large buffers given back at once: a garbage collector comes late to what it does not see, and new pages cost time. */
 
+/** Smaller ones lie in memory that allocators keep. */
+const LARGE_BYTES = 2 ** 20;
+
+/** The buffer that bytes fill, where it is large enough to be worth giving back. */
+export function largeBuffer({ buffer, byteLength }: Uint8Array): ArrayBuffer | undefined {
+  const isLarge = byteLength >= LARGE_BYTES && byteLength === buffer.byteLength;
+  return isLarge && buffer instanceof ArrayBuffer ? buffer : undefined;
+}
+
 type Transferring = ArrayBuffer & { readonly transfer?: (length: number) => ArrayBuffer };
 
 /**

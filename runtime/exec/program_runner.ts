@@ -60,14 +60,14 @@ async function repeated<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Does work beside reads. @throws what the work threw, when the reads have ended and write nowhere any more */
-async function beside(reads: Promise<unknown>, work: () => void): Promise<void> {
+/** Does work beside reads. @throws what the work threw, when the reads have ended, or there is a reason to stop */
+async function beside(reads: Promise<unknown>, work: () => void, context: ForwardContext): Promise<void> {
   // Devices that submit with the first read do so behind this turn.
   await undefined;
   try {
     work();
   } catch (error) {
-    await reads.catch(() => {});
+    await untilStopped(reads, context).catch(() => {});
     throw error;
   }
 }
@@ -279,7 +279,7 @@ export function createProgramRunner(device: Device, memory: IdleMemory = createI
             return device.read(arena.buffer, place.offset, bytesOf(data));
           }),
         );
-        if (meanwhile !== undefined) await beside(reads, meanwhile);
+        if (meanwhile !== undefined) await beside(reads, meanwhile, context);
         // Devices that are given all work at once tell here what became of it.
         await untilStopped(reads, context).catch(named);
         context.span({ kind: "read", name: context.tag, begin: reading, figures: { bytes: read } });

@@ -1,6 +1,6 @@
 /** JPEG files through `sharp`, an optional peer: the pixels of the WASM codec, decoded outside of the caller's thread. */
 
-import { freeBuffer } from "../core/free_buffer.ts";
+import { freeBuffer, largeBuffer } from "../core/free_buffer.ts";
 import type { Reduction } from "../core/pixel_cut.ts";
 
 /** 8-bit samples of a JPEG file, not turned by its EXIF orientation. */
@@ -12,9 +12,6 @@ export interface JpegSamples {
   /** Gives their memory back at once, not when a garbage collector comes; there are no samples then. */
   readonly release?: () => Promise<void>;
 }
-
-/** Smaller pictures lie in memory that allocators keep. */
-const RELEASED_BYTES = 2 ** 20;
 
 /**
  * Nothing for files that it does not take as they are; the WASM codec then says what is wrong with them.
@@ -51,9 +48,8 @@ export async function loadJpegDecoder(): Promise<JpegDecoder | undefined> {
   const decode = async (file: Uint8Array | string): Promise<JpegSamples> => {
     const { data, info } = await sharp(file, OPTIONS).raw().toBuffer({ resolveWithObject: true });
     const samples = { width: info.width, height: info.height, channels: info.channels, data };
-    const { buffer } = data;
-    const isLarge = data.byteLength >= RELEASED_BYTES && data.byteLength === buffer.byteLength;
-    return isLarge && buffer instanceof ArrayBuffer ? { ...samples, release: () => freeBuffer(buffer) } : samples;
+    const buffer = largeBuffer(data);
+    return buffer === undefined ? samples : { ...samples, release: () => freeBuffer(buffer) };
   };
   return async (bytes, reduction) => {
     try {

@@ -47,7 +47,7 @@ interface Program extends BoundProgram {
   recorded: GPUCommandBuffer | undefined;
 }
 
-export interface WebGpuOptions {
+export interface UploadOptions {
   /**
    * Whether writes to one place again and again go through buffers that are mapped anew behind each run; so unless told. Where a
    * host holds up its thread for each mapping and copies what is mapped, that costs more than it saves.
@@ -89,7 +89,7 @@ export class WebGpuDevice implements Device {
   #submits = 0;
   #failure: FoveaError | undefined;
 
-  constructor(opened: OpenedGpu, target: string, budget: number, { stagesUploads = true }: WebGpuOptions = {}) {
+  constructor(opened: OpenedGpu, target: string, budget: number, { stagesUploads = true }: UploadOptions = {}) {
     const { gpu, capabilities } = opened;
     this.#opened = opened;
     this.#gpu = gpu;

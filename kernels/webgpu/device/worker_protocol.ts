@@ -29,10 +29,10 @@ export interface SentBytes {
   readonly bytes: number;
 }
 
-/** The bytes as a message carries them: those that fill their buffer or begin it are not copied here. */
+/** The bytes as a message carries them: those that fill their buffer, or begin a shared one, are not copied here. */
 export function sentBytes(data: Uint8Array): SentBytes {
   const begins =
-    data.byteOffset === 0 && (data.buffer instanceof ArrayBuffer ? data.length === data.buffer.byteLength : true);
+    data.byteOffset === 0 && (!(data.buffer instanceof ArrayBuffer) || data.length === data.buffer.byteLength);
   return { memory: begins ? data.buffer : data.slice().buffer, bytes: data.length };
 }
 

@@ -12,7 +12,7 @@ import type {
 } from "../../abi/encoder.ts";
 import { internal } from "../../core/diagnostics.ts";
 import type { Bindings, Interval } from "../../core/dim.ts";
-import { freeBuffer } from "../../core/free_buffer.ts";
+import { freeBuffer, largeBuffer } from "../../core/free_buffer.ts";
 import { cutBytes, type PixelCut, type PixelLayout, type ResampleTable, sourceSpan } from "../../core/pixel_cut.ts";
 import type { ForwardContext } from "../../exec/forward_context.ts";
 import type { ResolvedCall } from "../../exec/linker.ts";
@@ -101,9 +101,6 @@ export interface PixelCutter {
   /** Gives the memory of a cut's large input back at once; its samples are gone then. Other tensors stay. */
   release(tensors: Tensors): Promise<void>;
 }
-
-/** Smaller inputs lie in memory that allocators keep. */
-const RELEASED_BYTES = 2 ** 20;
 
 /** @param home device that its components are for; the runtime's own unless given */
 export function createPixelCutter(artifacts: ComponentProvider, home?: Home): PixelCutter {
@@ -197,9 +194,8 @@ export function createPixelCutter(artifacts: ComponentProvider, home?: Home): Pi
     release: async (tensors) => {
       const data = made.get(tensors);
       made.delete(tensors);
-      const { buffer, byteLength } = data ?? new Uint8Array(0);
-      if (byteLength >= RELEASED_BYTES && byteLength === buffer.byteLength && buffer instanceof ArrayBuffer)
-        await freeBuffer(buffer);
+      const buffer = data === undefined ? undefined : largeBuffer(data);
+      if (buffer !== undefined) await freeBuffer(buffer);
     },
   };
 }
