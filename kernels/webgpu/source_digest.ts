@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "e51ee83a56d2e0f2253162b8a0680eb6958d873cfe3f3ff449a5d7467eb6ef79";
+export const SOURCE_DIGEST: string = "37998675e2e9d26a8cd8a73d9e6d1557f94dbd7349b9b362a78c61cdf8595fff";

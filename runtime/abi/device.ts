@@ -187,8 +187,11 @@ export interface DeviceHost {
   readonly gpu?: () => Promise<GPU | Unavailable>;
   /** WebGPU's features that are no standard yet may be used, and `gpu` has them: `webgpu: { unsafe: true }`. */
   readonly experimentalGpu?: boolean;
-  /** Waiting for the GPU holds up the thread here: its devices live in workers, whose port has `gpu` too. */
-  readonly gpuInWorker?: boolean;
+  /**
+   * As `spawnWorker`, for a worker that a GPU's device lives in and whose port has `gpu`; present where waiting for the GPU holds up the
+   * thread.
+   */
+  readonly spawnGpuWorker?: (entry: URL, data: unknown) => WorkerHandle;
 }
 
 /** A worker, as whoever started it sees it. */

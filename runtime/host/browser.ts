@@ -62,6 +62,5 @@ export function createBrowserHost(): Host {
     rss: () => 0,
     spawnWorker: spawnBrowserWorker,
     gpu: builtInGpu,
-    gpuInWorker: false,
   };
 }

@@ -39,6 +39,5 @@ export function createBunHost(): Host {
     spawnWorker: (entry, data) =>
       "addEventListener" in Worker.prototype ? spawnWebWorker(entry, data) : spawnThread(entry, data),
     gpu: bunGpu(),
-    gpuInWorker: false,
   };
 }

@@ -4,11 +4,13 @@
  * counts as unset and never prompts.
  */
 import { fileURLToPath } from "node:url";
+import type { WorkerHandle } from "../abi/device.ts";
 import { useSha256 } from "../core/digest.ts";
 import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
 import { createDigest, sha256 } from "./digest.ts";
 import { withFileErrors } from "./file_error.ts";
 import { builtInGpu } from "./gpu.ts";
+import { gpuWorkers } from "./gpu_workers.ts";
 import type { EntryKind, Host, OpenFile, WritableFile } from "./host.ts";
 import { importModule, importPackage } from "./import_module.ts";
 import { originalPlace } from "./original_place.ts";
@@ -106,6 +108,10 @@ const readWhole = (path: string): Promise<Uint8Array> =>
     Deno.statSync(path).size <= SMALL ? Deno.readFileSync(path) : Deno.readFile(path),
   );
 
+/** Worker threads take only local files; sources on a server start as Web Workers. */
+const spawnWorker = (entry: URL, data: unknown): WorkerHandle =>
+  import.meta.url.startsWith("file:") ? spawnThread(entry, data) : spawnWebWorker(entry, data);
+
 export function createDenoHost(): Host {
   useSha256(sha256);
   return {
@@ -138,11 +144,13 @@ export function createDenoHost(): Host {
     now: () => performance.now(),
     isTerminal: (stream) => Deno[stream].isTerminal(),
     rss: () => Deno.memoryUsage().rss,
-    // Worker threads take only local files; sources on a server start as Web Workers.
-    spawnWorker: (entry, data) =>
-      import.meta.url.startsWith("file:") ? spawnThread(entry, data) : spawnWebWorker(entry, data),
+    spawnWorker,
     gpu: builtInGpu,
     // Its `mapAsync` waits in the thread, at least 10 ms each time.
-    gpuInWorker: true,
+    spawnGpuWorker: gpuWorkers(spawnWorker, {
+      now: () => performance.now(),
+      block: (ms) => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms),
+      onExit: (listener) => addEventListener("unload", listener),
+    }),
   };
 }

@@ -102,6 +102,6 @@ export interface Host {
   readonly unshared?: string;
   /** The runtime's WebGPU, or why there is none. @param experimental with features that are no standard yet, where that has to be asked for */
   gpu(experimental?: boolean): Promise<GPU | Unavailable>;
-  /** Waiting for the GPU holds up the thread, so that its devices live in workers. */
-  readonly gpuInWorker: boolean;
+  /** As `spawnWorker`, for a worker that a GPU's device lives in; present where waiting for the GPU holds up the thread. */
+  readonly spawnGpuWorker?: (entry: URL, data: unknown) => WorkerHandle;
 }

@@ -35,6 +35,5 @@ export function createNodeHost(): Host {
     rss: () => process.memoryUsage.rss(),
     spawnWorker: spawnThread,
     gpu: nodeGpu(),
-    gpuInWorker: false,
   };
 }

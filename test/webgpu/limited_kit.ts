@@ -67,15 +67,15 @@ export function limited(find: FindGpu, limits: SmallLimits): FindGpu {
 
 function limitedHost(host: DeviceHost, limits: SmallLimits): DeviceHost {
   const suffix = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
-  const { spawnWorker } = host;
+  const { spawnGpuWorker } = host;
   return {
     ...host,
     gpu: limited(async () => (await host.gpu?.()) ?? { unavailable: "there is none" }, limits),
-    ...(spawnWorker === undefined
+    ...(spawnGpuWorker === undefined
       ? {}
       : {
-          spawnWorker: (_entry, data) =>
-            spawnWorker(new URL(`./limited_worker${suffix}`, import.meta.url), { ...(data as object), limits }),
+          spawnGpuWorker: (_entry, data) =>
+            spawnGpuWorker(new URL(`./limited_worker${suffix}`, import.meta.url), { ...(data as object), limits }),
         }),
   };
 }

@@ -58,13 +58,13 @@ export function losableWebGpu(): Losable {
   const hosted = (host: DeviceHost): DeviceHost => {
     const { gpu, destroyLast } = recording(async () => (await host.gpu?.()) ?? { unavailable: "there is none" });
     lose = destroyLast;
-    const { spawnWorker } = host;
-    if (spawnWorker === undefined) return { ...host, gpu };
+    const { spawnGpuWorker } = host;
+    if (spawnGpuWorker === undefined) return { ...host, gpu };
     return {
       ...host,
       gpu,
-      spawnWorker: (_entry, data) => {
-        const spawned = spawnWorker(new URL(`./losing_worker${suffix}`, import.meta.url), data);
+      spawnGpuWorker: (_entry, data) => {
+        const spawned = spawnGpuWorker(new URL(`./losing_worker${suffix}`, import.meta.url), data);
         worker = spawned;
         lose = async () => spawned.postMessage({ type: "lose" });
         return {

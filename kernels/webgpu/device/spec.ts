@@ -51,9 +51,9 @@ async function open(host: DeviceHost, options: OpenOptions): Promise<Device> {
     );
   }
   const budget = options.memory ?? Number.MAX_SAFE_INTEGER;
-  const { spawnWorker, gpuInWorker, experimentalGpu } = host;
-  if (gpuInWorker === true && spawnWorker !== undefined) {
-    const device = await WorkerDevice.open(spawnWorker, target, budget);
+  const { spawnGpuWorker, experimentalGpu } = host;
+  if (spawnGpuWorker !== undefined) {
+    const device = await WorkerDevice.open(spawnGpuWorker, target, budget);
     if (!("unavailable" in device)) return device;
     throw unavailable(device);
   }

@@ -30,7 +30,7 @@ import {
   type WorkerData,
 } from "./worker_protocol.ts";
 
-type SpawnWorker = NonNullable<DeviceHost["spawnWorker"]>;
+type SpawnWorker = NonNullable<DeviceHost["spawnGpuWorker"]>;
 
 interface Waiting {
   readonly resolve: (value: AnswerMessage["value"]) => void;

@@ -31,7 +31,7 @@ export function deviceHost(host: Host, experimentalGpu = false): DeviceHost {
     ...(host.unshared === undefined ? {} : { unshared: host.unshared }),
     gpu: () => host.gpu(experimentalGpu),
     ...(experimentalGpu ? { experimentalGpu } : {}),
-    gpuInWorker: host.gpuInWorker,
+    ...(host.spawnGpuWorker === undefined ? {} : { spawnGpuWorker: host.spawnGpuWorker }),
   };
 }
 
