@@ -251,46 +251,69 @@ export interface ConfiguredPlugin {
   readonly isolation?: Isolation;
 }
 
+/** Hears of a plugin, by its source, that cannot be used. */
+export type OnUnusable = (source: string, error: FoveaError) => void;
+
+const throwUnusable: OnUnusable = (_, error) => {
+  throw error;
+};
+
 /**
  * Plugins beside fovea's own: those of the configuration, of `fovea.lock` and of `--plugin`, in this order. What the lock pins
  * must be what was added. What its code may touch says the configuration, else the lock, else its description.
+ * @param unusable is told of a plugin that cannot be used, which is left out then
  * @throws FoveaError `changed_plugin`, and what loading them throws
  */
 async function addedPlugins(
   host: Host,
   configured: readonly GivenPlugin[],
   named: readonly string[] = [],
+  unusable: OnUnusable = throwUnusable,
 ): Promise<readonly ConfiguredPlugin[]> {
   const lock = await readLock(host);
   const chosen = new Map(configured.flatMap((p) => (isChoice(p) ? [[p.plugin, trustOf(p)] as const] : [])));
   const listed = configured.map((p) => (isChoice(p) ? p.plugin : p));
+  const open = async (given: string): Promise<readonly ConfiguredPlugin[]> => {
+    const pin = lock.get(given);
+    const trust = { ...trustOf(pin ?? {}), ...chosen.get(given) };
+    const opened = await openPlugin(given, { pinned: pin?.digest, ...trust });
+    if ("plugins" in opened) {
+      const form = opened.form === "javascript" ? "JavaScript" : "wasm-pack, trusted glue";
+      return opened.plugins.map((plugin) => ({ plugin, source: given, form }));
+    }
+    const { plugin, manifest, isolation, trustsGlue } = opened;
+    const form = trustsGlue ? "component, trusted glue" : FORMS[manifest.form];
+    return [{ plugin, source: given, form, isolation }];
+  };
   const all = await Promise.all(
     [...new Set([...listed, ...lock.keys(), ...named])].map(async (given): Promise<readonly ConfiguredPlugin[]> => {
       if (typeof given !== "string") return [{ plugin: given, source: CONFIGURED, form: "JavaScript" }];
-      const pin = lock.get(given);
-      const trust = { ...trustOf(pin ?? {}), ...chosen.get(given) };
-      const opened = await openPlugin(given, { pinned: pin?.digest, ...trust });
-      if ("plugins" in opened) {
-        const form = opened.form === "javascript" ? "JavaScript" : "wasm-pack, trusted glue";
-        return opened.plugins.map((plugin) => ({ plugin, source: given, form }));
+      try {
+        return await open(given);
+      } catch (error) {
+        if (!(error instanceof FoveaError)) throw error;
+        unusable(given, error);
+        return [];
       }
-      const { plugin, manifest, isolation, trustsGlue } = opened;
-      const form = trustsGlue ? "component, trusted glue" : FORMS[manifest.form];
-      return [{ plugin, source: given, form, isolation }];
     }),
   );
   return all.flat();
 }
 
-/** fovea's own plugins and those that were added, in order. @throws FoveaError as for every command */
+/**
+ * fovea's own plugins and those that were added, in order.
+ * @param unusable is told of those that cannot be used, which throw otherwise
+ * @throws FoveaError as for every command
+ */
 export async function configuredPlugins(
   options: Pick<CommonOptions, "config" | "plugin">,
+  unusable?: OnUnusable,
 ): Promise<readonly ConfiguredPlugin[]> {
   const host = await detectHost();
   const file = typeof options.config === "string" ? { file: options.config } : {};
   const { plugins } = await readConfiguration(host, file);
   const own = (await firstPartyPlugins()).map((plugin) => ({ plugin, source: "fovea", form: "built in" as const }));
-  return [...own, ...(await addedPlugins(host, plugins, options.plugin))];
+  return [...own, ...(await addedPlugins(host, plugins, options.plugin, unusable))];
 }
 
 /** Where plugins in JavaScript lie that are named, each once. */

@@ -238,7 +238,9 @@ interface ListOptions {
 }
 
 async function list(options: ListOptions): Promise<void> {
-  const all = await configuredPlugins(options);
+  const unusable: { readonly source: string; readonly problem: string }[] = [];
+  const all = await configuredPlugins(options, (source, { message }) => unusable.push({ source, problem: message }));
+  if (unusable.length > 0) setExitCode(1);
   const rows = all.map(({ plugin, source, form, isolation }) => ({
     name: plugin.name,
     version: plugin.version,
@@ -251,7 +253,7 @@ async function list(options: ListOptions): Promise<void> {
     images: (plugin.images ?? []).map((i) => i.name),
   }));
   if (options.json === true) {
-    printJson(rows);
+    printJson([...rows, ...unusable]);
     return;
   }
   const cells = rows.map((r) => {
@@ -260,6 +262,7 @@ async function list(options: ListOptions): Promise<void> {
     return [r.name, r.version, r.form, r.isolation ?? "", r.source, brings.join(", ")];
   });
   print(table(["plugin", "version", "form", "isolation", "from", "brings"], cells));
+  if (unusable.length > 0) print(["", "cannot be used", ...unusable.map((u) => `  ${u.problem}`)].join("\n"));
 }
 
 function listCommand(): Command {

@@ -7,7 +7,7 @@ import { detectHost } from "../../runtime/host/mod.ts";
 import { openPlugin } from "../../runtime/session/registry/plugin_files.ts";
 import { readLock } from "../../runtime/session/registry/plugin_lock.ts";
 import { withFolder } from "../kit/folder.ts";
-import { runCli } from "../kit/run_cli.ts";
+import { repositoryPath, runCli } from "../kit/run_cli.ts";
 import { moduleBytes, pluginFiles } from "./assemble.ts";
 import { SINS, squaring } from "./kernels.ts";
 
@@ -29,14 +29,22 @@ test("add pins a sound plugin, commands use it until it changes, remove takes it
       lock: 1,
       plugins: { kernel: { plugins: ["@test/foreign@1.0.0"], form: "wasm", digest } },
     });
-    const used = await runCli(["plugin", "ls"], { cwd });
-    assert.match(used.stdout, /^@test\/foreign +1\.0\.0 +WebAssembly +own-memory +kernel +1 kernel$/m);
+    const lists = await runCli(["plugin", "ls"], { cwd });
+    assert.match(lists.stdout, /^@test\/foreign +1\.0\.0 +WebAssembly +own-memory +kernel +1 kernel$/m);
 
     // Another module, with a description that fits it.
     write(join(cwd, "kernel"), pluginFiles(moduleBytes({ code: [squaring()], locals: [4, 4, 3] })));
     const changed = await runCli(["plugin", "ls"], { cwd });
-    assert.equal(changed.code, 2);
-    assert.match(changed.stderr, new RegExp(`The plugin kernel is not what was added: .* fovea\\.lock pins ${digest}`));
+    const why = new RegExp(`The plugin kernel is not what was added: .* fovea\\.lock pins ${digest}`);
+    assert.deepEqual([changed.code, changed.stderr], [1, ""]);
+    assert.match(changed.stdout, /^@fovea\/wasm +0\.1\.0 +built in/m);
+    assert.match(changed.stdout, /\ncannot be used\n {2}The plugin kernel/);
+    assert.match(changed.stdout, why);
+    const listed = JSON.parse((await runCli(["plugin", "ls", "--json"], { cwd })).stdout);
+    assert.deepEqual(Object.keys(listed.at(-1)), ["source", "problem"]);
+    const used = await runCli(["explain", repositoryPath("examples/models/digits-clip")], { cwd });
+    assert.equal(used.code, 2);
+    assert.match(used.stderr, why);
     const unknown = await runCli(["plugin", "remove", "kernal"], { cwd });
     assert.equal(unknown.code, 2);
     assert.match(
