@@ -109,8 +109,17 @@ const readWhole = (path: string): Promise<Uint8Array> =>
   );
 
 /** Worker threads take only local files; sources on a server start as Web Workers. */
-const spawnWorker = (entry: URL, data: unknown): WorkerHandle =>
-  import.meta.url.startsWith("file:") ? spawnThread(entry, data) : spawnWebWorker(entry, data);
+const spawnWorker = (entry: URL, data: unknown, thread?: Int32Array): WorkerHandle =>
+  import.meta.url.startsWith("file:") ? spawnThread(entry, data, thread) : spawnWebWorker(entry, data);
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 export function createDenoHost(): Host {
   useSha256(sha256);
@@ -144,10 +153,12 @@ export function createDenoHost(): Host {
     now: () => performance.now(),
     isTerminal: (stream) => Deno[stream].isTerminal(),
     rss: () => Deno.memoryUsage().rss,
-    spawnWorker,
+    spawnWorker: (entry, data) => spawnWorker(entry, data),
     gpu: builtInGpu,
     // Its `mapAsync` waits in the thread, at least 10 ms each time.
-    spawnGpuWorker: gpuWorkers(spawnWorker, {
+    spawnGpuWorker: gpuWorkers({
+      spawn: spawnWorker,
+      hasThread: (thread) => exists(`/proc/self/task/${thread}`),
       now: () => performance.now(),
       block: (ms) => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms),
       onExit: (listener) => addEventListener("unload", listener),

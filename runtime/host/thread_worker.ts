@@ -5,8 +5,10 @@ import { endOnce } from "./worker_end.ts";
 import type { WorkerStart } from "./worker_port.ts";
 import { WORKER_ENTRY } from "./worker_url.ts";
 
-export function spawnThread(entry: URL, data: unknown): WorkerHandle {
-  const worker = new Worker(WORKER_ENTRY, { workerData: { entry: entry.href, data } satisfies WorkerStart });
+/** @param thread gets the number that the system gives to the worker's thread, see `WorkerStart` */
+export function spawnThread(entry: URL, data: unknown, thread?: Int32Array): WorkerHandle {
+  const start: WorkerStart = { entry: entry.href, data, ...(thread === undefined ? {} : { thread }) };
+  const worker = new Worker(WORKER_ENTRY, { workerData: start });
   const end = endOnce();
   worker.on("error", (error) => end.report(`it threw "${error.message}"`));
   worker.on("exit", (code) => end.report(`it exited with code ${code}`));

@@ -23,6 +23,8 @@ export interface WorkerStart {
   /** URL of a {@link WorkerModule}. */
   readonly entry: string;
   readonly data: unknown;
+  /** Shared memory, whose first element a thread sets to the number that the system gives to it, where the system tells. */
+  readonly thread?: Int32Array;
 }
 
 /** What a worker is to run, and its port. */

@@ -1,4 +1,5 @@
 /** The worker's half of `Host.spawnWorker`: one port for Web Workers and for Node's worker threads. */
+import { readlinkSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import { internal } from "../core/diagnostics.ts";
 import { Inbox, portOf, type StartedWorker, type WorkerStart, webStart } from "./worker_port.ts";
@@ -14,5 +15,16 @@ async function threadStart(): Promise<StartedWorker> {
   const inbox = new Inbox();
   // Deno drops messages that arrive while the main module awaits and nobody listens.
   parent.on("message", (message) => inbox.receive(message));
-  return portOf(workerData as WorkerStart, inbox, (message) => parent.postMessage(message));
+  const start = workerData as WorkerStart;
+  if (start.thread !== undefined) start.thread[0] = ownThread();
+  return portOf(start, inbox, (message) => parent.postMessage(message));
+}
+
+/** The number that Linux gives to this thread; 0 elsewhere and where it may not be read. */
+function ownThread(): number {
+  try {
+    return Number(readlinkSync("/proc/thread-self").split("/").at(-1));
+  } catch {
+    return 0;
+  }
 }
