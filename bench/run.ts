@@ -23,6 +23,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   neighbours: async (options) => (await import("./neighbours.ts")).neighbours(options),
   long_sequences: async (options) => (await import("./long_sequences.ts")).longSequences(options),
   foreign_calls: async (options) => (await import("./foreign_calls.ts")).foreignCalls(options),
+  counted_loops: async (options) => (await import("./counted_loops.ts")).countedLoops(options),
   tight_range: async (options) => (await import("./tight_range.ts")).tightRange(options),
 };
 

@@ -39,6 +39,7 @@ const BY = {
   neighbours: [],
   long_sequences: ["threads"],
   foreign_calls: [],
+  counted_loops: [],
   tight_range: [],
 };
 

@@ -69,7 +69,7 @@ const TEST_DATA = [
     "kernels/plugin.schema.json",
   ],
 ];
-const BENCH_DATA = ["bench/node_modules", "dist", "test/fixtures", "examples/models"];
+const BENCH_DATA = ["bench/node_modules", "dist", "test/fixtures", "examples/kernel-c", "examples/models"];
 
 /** Checks the types of a project file; resolves to `{ code, output }`. */
 export function checkTypes(project) {
