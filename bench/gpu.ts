@@ -143,12 +143,15 @@ interface Model {
   readonly shape: readonly number[];
   readonly output: "last_hidden_state" | "pooler_output";
   readonly more?: Readonly<Record<string, Tensor>>;
+  /** Pixels as bytes, which images are; their values as processors make them otherwise. */
+  readonly bytes?: boolean;
 }
 
 const SIGLIP: Model = {
   ...{ folder: "siglip-base-patch16-224", component: "vision" },
   ...{ input: "pixel_values", shape: [3, 224, 224], output: "last_hidden_state" },
 };
+const SIGLIP_BYTES: Model = { ...SIGLIP, bytes: true };
 const MINILM: Model = {
   ...{ folder: "all-minilm-l6-v2", component: "text" },
   ...{ input: "input_ids", shape: [128], output: "last_hidden_state" },
@@ -167,11 +170,13 @@ const QWEN: Model = {
   more: { image_grid_thw: { dtype: "i32", shape: [1, 3], data: Int32Array.of(1, 46, 64) } },
 };
 
-function inputOf({ input, shape }: Model, batch: number): Tensor {
+function inputOf({ input, shape, bytes = false }: Model, batch: number): Tensor {
   const whole = [batch, ...shape];
   const count = whole.reduce((x, y) => x * y);
   if (input === "input_ids")
     return { dtype: "i32", shape: whole, data: Int32Array.from({ length: count }, (_, i) => hash32(7, i) % 1000) };
+  if (bytes)
+    return { dtype: "u8", shape: whole, data: Uint8Array.from({ length: count }, (_, i) => hash32(7, i) % 256) };
   return { dtype: "f32", shape: whole, data: normals(7, count) };
 }
 
@@ -259,6 +264,7 @@ const MATRICES = { dtype: "f16", unsafe: true } as const;
 const MODELS: readonly (readonly [string, Model, How])[] = [
   ["siglip-base f32 batch 1", SIGLIP, { batch: 1, dtype: "f32" }],
   ["siglip-base f32 batch 8", SIGLIP, { batch: 8, dtype: "f32" }],
+  ["siglip-base f32 batch 8, bytes", SIGLIP_BYTES, { batch: 8, dtype: "f32" }],
   ["minilm-l6 128 tokens f32", MINILM, { batch: 1, dtype: "f32" }],
   ["whisper-base f32", WHISPER, { batch: 1, dtype: "f32" }],
   ["siglip-base f16 batch 8, plain", SIGLIP, { batch: 8, dtype: "f16" }],

@@ -90,7 +90,7 @@ test("norms of f16 give f16, of short and of long rows", async () => {
     const input = (name: string, shape: readonly number[]) => make("input", [], { name, shape, dtype: "f32" });
     const node = make("layer_norm", [input("x", [3, width]), input("w", [width]), input("b", [width])], { eps: 1e-5 });
     const found = await runKernel(await device(), {
-      code: rowKernel(node, ["read16", "weight", "read"], "write16"),
+      code: rowKernel(node, { kinds: ["read16", "weight", "read"], out: "write16", inFours: false }),
       inputs: [x.bytes, weight, bias],
       outputLength: 2 * 3 * width,
       bytes: true,

@@ -1,9 +1,10 @@
 /** Ops over the last axis: norms, softmax, reductions. */
 import { bytesOf, leading, rowStride, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import type { ClaimContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
-import { add, mul, product } from "../../../runtime/core/dim.ts";
+import { add, divisorOf, mul, product } from "../../../runtime/core/dim.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
-import { isRowOp, rowFlops, rowKernel } from "../emit/rows.ts";
+import { isHalf } from "../emit/kernel.ts";
+import { givesNumbers, isRowOp, rowFlops, rowKernel } from "../emit/rows.ts";
 import { beforeNarrow, kindOf, outOf, pointerTo } from "./kinds.ts";
 
 function claim(context: ClaimContext, output: Node): readonly Offer[] {
@@ -31,15 +32,20 @@ function claim(context: ClaimContext, output: Node): readonly Offer[] {
         const found = node.inputs.map((_, i) => sources.source(e, i));
         const [{ shape, strides }] = found;
         const width = shape[shape.length - 1];
+        const step = rowStride(shape, strides) ?? width;
+        const out = outOf(output);
+        const lies = [width, step, ...found.map(({ offset }) => offset)];
+        const inFours =
+          !givesNumbers(node.op) &&
+          ![out, ...kinds].some(isHalf) &&
+          lies.every((d) => divisorOf(d, context.box) % 4 === 0);
         e.step({
           name: node.op,
-          code: rowKernel(node, kinds, outOf(output)),
+          code: rowKernel(node, { kinds, out, inFours }),
           args: [
             { place: e.output, offset: 0, mode: "write" },
             ...found.map((s, i) => pointerTo(s, node.inputs[i], kinds[i])),
-            ...[width, rowStride(shape, strides) ?? width, node.op.startsWith("reduce_") ? 1 : width].map((size) => ({
-              size,
-            })),
+            ...[width, step, givesNumbers(node.op) ? 1 : width].map((size) => ({ size })),
           ],
           grid: leading(shape, 1),
           flops,

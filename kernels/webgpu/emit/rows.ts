@@ -1,34 +1,38 @@
 /** Ops over the last axis: a workgroup for each row, partial results met in workgroup memory. */
+import type { Dim } from "../../../runtime/core/dim.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
-import { f32, gpuKernel, isHalf, LOWEST, type Memory, pointer, words } from "./kernel.ts";
+import { f32, gpuKernel, isHalf, type KernelScope, LOWEST, type Memory, pointer, words } from "./kernel.ts";
 
-const WORKGROUP = 128;
+/** Invocations for a row; where memory is read in fours, half of them hold twice as much. */
+const lanesOf = (inFours: boolean): number => (inFours ? 64 : 128);
 
-/** A row's values up to so many lie in registers. */
-const HELD = 16 * WORKGROUP;
+/** Values of an invocation that lie in registers: up to so many, or so many fours. */
+const heldOf = (inFours: boolean): number => (inFours ? 8 : 16);
 
-const QUARTER = WORKGROUP / 4;
 const COMBINED = { sum: "all + partial[i]", max: "max(all, partial[i])" } as const;
+const JOINED = { sum: (v: string) => `own + ${v}`, max: (v: string) => `max(own, ${v})` } as const;
 const OF_FOUR = {
-  sum: "all.x + all.y + all.z + all.w",
-  max: "max(max(all.x, all.y), max(all.z, all.w))",
+  sum: (v: string) => `${v}.x + ${v}.y + ${v}.z + ${v}.w`,
+  max: (v: string) => `max(max(${v}.x, ${v}.y), max(${v}.z, ${v}.w))`,
 } as const;
 
 /** `sum_` and `max_` of a value of each invocation, the same result for all: each adds what all left in workgroup memory. */
-const REDUCTIONS = (["sum", "max"] as const)
-  .map(
-    (name) => `
+const reductions = (lanes: number): string =>
+  (["sum", "max"] as const)
+    .map(
+      (name) => `
 fn ${name}_(lane: u32, value: f32) -> f32 {
   workgroupBarrier();
   partial[lane >> 2u][lane & 3u] = value;
   workgroupBarrier();
   var all = partial[0];
-  for (var i = 1u; i < ${QUARTER}u; i++) { all = ${COMBINED[name]}; }
-  return ${OF_FOUR[name]};
+  for (var i = 1u; i < ${lanes / 4}u; i++) { all = ${COMBINED[name]}; }
+  return ${OF_FOUR[name]("all")};
 }`,
-  )
-  .join("\n");
+    )
+    .join("\n");
 
+/** How a kernel walks a row; values are numbers, or fours of them. */
 interface Scope {
   readonly x: string;
   /** Statement that writes a result at a column. */
@@ -39,40 +43,37 @@ interface Scope {
   readonly width: string;
   /** Statements for each of an invocation's columns `i`. */
   readonly each: (body: string) => string;
+  /** Statements after which `acc` is the sum or the largest of a value over the row. */
+  readonly reduce: (how: "sum" | "max", value: string) => string;
 }
 
-const sumOf = ({ each }: Scope, value: string): string =>
-  `acc = 0.0f;\n  ${each(`acc += ${value};`)}\n  acc = sum_(lane, acc);`;
 const countOf = "f32(width)";
 
 /** Statements for one row; `acc` is a variable. */
 const BODIES: Readonly<Record<string, (s: Scope, node: Node) => string>> = {
   layer_norm: (s, { attributes, inputs }) => `
-  ${sumOf(s, s.x)}
+  ${s.reduce("sum", s.x)}
   let mean = acc / ${countOf};
-  ${sumOf(s, `(${s.x} - mean) * (${s.x} - mean)`)}
+  ${s.reduce("sum", `(${s.x} - mean) * (${s.x} - mean)`)}
   let by = 1.0f / sqrt(acc / ${countOf} + ${f32(attributes.eps as number)});
   ${s.each(s.put(`(${s.x} - mean) * by${inputs.length > 1 ? ` * ${s.scale}` : ""}${inputs.length > 2 ? ` + ${s.bias}` : ""}`))}`,
   rms_norm: (s, { attributes, inputs }) => `
-  ${sumOf(s, `${s.x} * ${s.x}`)}
+  ${s.reduce("sum", `${s.x} * ${s.x}`)}
   let by = 1.0f / sqrt(acc / ${countOf} + ${f32(attributes.eps as number)});
   ${s.each(s.put(`${s.x} * by${inputs.length > 1 ? ` * ${s.scale}` : ""}`))}`,
   l2_normalize: (s) => `
-  ${sumOf(s, `${s.x} * ${s.x}`)}
+  ${s.reduce("sum", `${s.x} * ${s.x}`)}
   let by = 1.0f / sqrt(acc);
   ${s.each(s.put(`${s.x} * by`))}`,
   softmax: (s) => `
-  acc = ${LOWEST};
-  ${s.each(`acc = max(acc, ${s.x});`)}
-  let top = max_(lane, acc);
-  ${sumOf(s, `exp(${s.x} - top)`)}
+  ${s.reduce("max", s.x)}
+  let top = acc;
+  ${s.reduce("sum", `exp(${s.x} - top)`)}
   ${s.each(s.put(`exp(${s.x} - top) / acc`))}`,
-  reduce_sum: (s) => `${sumOf(s, s.x)}\n  if (lane == 0u) { ${s.put("acc")} }`,
-  reduce_mean: (s) => `${sumOf(s, s.x)}\n  if (lane == 0u) { ${s.put(`acc / ${countOf}`)} }`,
+  reduce_sum: (s) => `${s.reduce("sum", s.x)}\n  if (lane == 0u) { ${s.put("acc")} }`,
+  reduce_mean: (s) => `${s.reduce("sum", s.x)}\n  if (lane == 0u) { ${s.put(`acc / ${countOf}`)} }`,
   reduce_max: (s) => `
-  acc = ${LOWEST};
-  ${s.each(`acc = max(acc, ${s.x});`)}
-  acc = max_(lane, acc);
+  ${s.reduce("max", s.x)}
   if (lane == 0u) { ${s.put("acc")} }`,
 };
 
@@ -80,16 +81,26 @@ const BODIES: Readonly<Record<string, (s: Scope, node: Node) => string>> = {
 const FLOPS: Readonly<Record<string, number>> = { layer_norm: 8, rms_norm: 4, l2_normalize: 3, softmax: 20 };
 
 export const isRowOp = (op: string): boolean => Object.hasOwn(BODIES, op);
+/** Ops that give a number for a row. */
+export const givesNumbers = (op: string): boolean => op.startsWith("reduce_");
 export const rowFlops = (op: string): number => FLOPS[op] ?? 1;
+
+/** How the memory of a row's kernel is used. */
+export interface RowOptions {
+  readonly kinds: readonly Memory[];
+  readonly out: "write" | "write16";
+  /** It is read and written in fours of f32: the width, places and all steps are multiples of 4, and the op gives rows. */
+  readonly inFours: boolean;
+}
 
 /**
  * Arguments: output, input and parameters; width, and elements from row to row of input and output. Results of f16 are written
  * by pairs, of which an invocation has both; rows are even then.
  */
-export function rowKernel(node: Node, kinds: readonly Memory[], out: "write" | "write16" = "write"): Uint8Array {
+export function rowKernel(node: Node, { kinds, out, inFours }: RowOptions): Uint8Array {
   const width = node.inputs[0].shape[node.inputs[0].shape.length - 1];
   const parameters = node.inputs.slice(1).map((_, i) => `parameter${i}`);
-  const isPaired = isHalf(out);
+  const lanes = lanesOf(inFours);
   return gpuKernel({
     name: node.op,
     args: [
@@ -97,56 +108,106 @@ export function rowKernel(node: Node, kinds: readonly Memory[], out: "write" | "
       ...["x", ...parameters].map((name, i) => pointer(name, kinds[i])),
       ...words("width", "step", "out_step"),
     ],
-    element: "f32",
-    workgroup: WORKGROUP,
-    write: ({ word, load, store, storePair }) => {
-      const parameter = (i: number): string => (i < parameters.length ? load(parameters[i], "i") : "");
-      const x = (i: string): string => load("x", `item * ${word("step")} + ${i}`);
-      const columns = typeof width === "number" && width <= HELD ? Math.ceil(width / WORKGROUP) : 0;
-      /** Column of an invocation's value `c`, and whether it is inside of the row. */
-      const column = (c: number): string =>
-        isPaired ? `2u * lane + ${(c >> 1) * 2 * WORKGROUP + (c & 1)}u` : `lane + ${c * WORKGROUP}u`;
-      const counted = isPaired ? columns + (columns & 1) : columns;
-      const last = (c: number): number => (isPaired ? ((c >> 1) + 1) * 2 * WORKGROUP : (c + 1) * WORKGROUP);
-      const held = Array.from({ length: counted }, (_, c) => {
-        const i = column(c);
-        return `let x${c} = ${x(last(c) > (width as number) ? `min(${i}, ${(width as number) - 1}u)` : i)};`;
-      });
-      const each = (body: string): string =>
-        columns === 0
-          ? isPaired
-            ? `for (var first = 2u * lane; first < width; first += ${2 * WORKGROUP}u) {
-    for (var i = first; i < first + 2u; i++) { let x = ${x("i")}; ${body} } }`
-            : `for (var i = lane; i < width; i += ${WORKGROUP}u) { let x = ${x("i")}; ${body} }`
-          : held
-              .map((_, c) => {
-                const inside = last(c) > (width as number) ? "if (i < width) " : "";
-                return `{ let i = ${column(c)}; let x = x${c}; ${inside}{ ${body} } }`;
-              })
-              .join("\n  ");
-      const place = `item * ${word("out_step")} + ${node.op.startsWith("reduce_") ? "0u" : "i"}`;
-      const scope: Scope = {
-        x: "x",
-        // The first of a pair waits for the second.
-        put: (value) =>
-          isPaired
-            ? `if ((i & 1u) == 0u) { waiting = ${value}; } else { ${storePair("out", `(${place} - 1u)`, "waiting", value)} }`
-            : store("out", place, value),
-        scale: parameter(0),
-        bias: parameter(1),
-        width: word("width"),
-        each,
-      };
+    element: inFours ? "vec4<f32>" : "f32",
+    workgroup: lanes,
+    write: (scope) => {
+      const walked = inFours ? foursOf(scope, width, parameters) : numbersOf(scope, { node, width, parameters, out });
+      const { held, type, ...row } = walked;
+      const zero = { sum: `${type}()`, max: `${type}(${LOWEST})` };
+      const reduce = (how: "sum" | "max", value: string): string => `{ var own = ${zero[how]};
+  ${row.each(`own = ${JOINED[how](value)};`)}
+  acc = ${how}_(lane, ${inFours ? OF_FOUR[how]("own") : "own"}); }`;
       return `
-var<workgroup> partial: array<vec4<f32>, ${QUARTER}>;
-${REDUCTIONS}
+var<workgroup> partial: array<vec4<f32>, ${lanes / 4}>;
+${reductions(lanes)}
 fn run(item: u32, lane: u32) {
-  let width = ${scope.width};
+  let width = ${row.width};
   var acc = 0.0f;
-  ${isPaired ? "var waiting = 0.0f;" : ""}
+  ${isHalf(out) ? "var waiting = 0.0f;" : ""}
   ${held.join("\n  ")}
-  ${BODIES[node.op](scope, node)}
+  ${BODIES[node.op]({ ...row, reduce }, node)}
 }`;
     },
   });
+}
+
+/** A row as an invocation walks it: statements that hold what fits into registers, and the type of a value. */
+interface Walked extends Omit<Scope, "reduce"> {
+  readonly held: readonly string[];
+  readonly type: "f32" | "vec4<f32>";
+}
+
+function foursOf({ word, memory }: KernelScope, width: Dim, parameters: readonly string[]): Walked {
+  const lanes = lanesOf(true);
+  const four = (name: string, place: string): string => `${memory(name)}[(${word(name)} >> 4u) + ${place}]`;
+  const x = (i: string): string => four("x", `item * (${word("step")} / 4u) + ${i}`);
+  const parameter = (i: number): string => (i < parameters.length ? four(parameters[i], "i") : "");
+  const fours = typeof width === "number" && width <= 4 * lanes * heldOf(true) ? width / 4 : 0;
+  const columns = Math.ceil(fours / lanes);
+  const isWhole = (c: number): boolean => (c + 1) * lanes <= fours;
+  const column = (c: number): string => `lane + ${c * lanes}u`;
+  const held = Array.from({ length: columns }, (_, c) => {
+    const at = isWhole(c) ? column(c) : `min(${column(c)}, ${fours - 1}u)`;
+    return `let x${c} = ${x(at)};`;
+  });
+  const each = (body: string): string =>
+    columns === 0
+      ? `for (var i = lane; i < width / 4u; i += ${lanes}u) { let x = ${x("i")}; ${body} }`
+      : held
+          .map(
+            (_, c) => `{ let i = ${column(c)}; let x = x${c}; ${isWhole(c) ? "" : `if (i < ${fours}u) `}{ ${body} } }`,
+          )
+          .join("\n  ");
+  return {
+    ...{ x: "x", width: word("width"), scale: parameter(0), bias: parameter(1), each, held, type: "vec4<f32>" },
+    put: (value) => `${four("out", `item * (${word("out_step")} / 4u) + i`)} = ${value};`,
+  };
+}
+
+interface NumbersOptions {
+  readonly node: Node;
+  readonly width: Dim;
+  readonly parameters: readonly string[];
+  readonly out: "write" | "write16";
+}
+
+function numbersOf(
+  { word, load, store, storePair }: KernelScope,
+  { node, width, parameters, out }: NumbersOptions,
+): Walked {
+  const lanes = lanesOf(false);
+  const isPaired = isHalf(out);
+  const parameter = (i: number): string => (i < parameters.length ? load(parameters[i], "i") : "");
+  const x = (i: string): string => load("x", `item * ${word("step")} + ${i}`);
+  const columns = typeof width === "number" && width <= lanes * heldOf(false) ? Math.ceil(width / lanes) : 0;
+  /** Column of an invocation's value `c`, and whether it is inside of the row. */
+  const column = (c: number): string =>
+    isPaired ? `2u * lane + ${(c >> 1) * 2 * lanes + (c & 1)}u` : `lane + ${c * lanes}u`;
+  const counted = isPaired ? columns + (columns & 1) : columns;
+  const last = (c: number): number => (isPaired ? ((c >> 1) + 1) * 2 * lanes : (c + 1) * lanes);
+  const held = Array.from({ length: counted }, (_, c) => {
+    const i = column(c);
+    return `let x${c} = ${x(last(c) > (width as number) ? `min(${i}, ${(width as number) - 1}u)` : i)};`;
+  });
+  const each = (body: string): string =>
+    columns === 0
+      ? isPaired
+        ? `for (var first = 2u * lane; first < width; first += ${2 * lanes}u) {
+    for (var i = first; i < first + 2u; i++) { let x = ${x("i")}; ${body} } }`
+        : `for (var i = lane; i < width; i += ${lanes}u) { let x = ${x("i")}; ${body} }`
+      : held
+          .map((_, c) => {
+            const inside = last(c) > (width as number) ? "if (i < width) " : "";
+            return `{ let i = ${column(c)}; let x = x${c}; ${inside}{ ${body} } }`;
+          })
+          .join("\n  ");
+  const place = `item * ${word("out_step")} + ${givesNumbers(node.op) ? "0u" : "i"}`;
+  return {
+    ...{ x: "x", width: word("width"), scale: parameter(0), bias: parameter(1), each, held, type: "f32" },
+    // The first of a pair waits for the second.
+    put: (value) =>
+      isPaired
+        ? `if ((i & 1u) == 0u) { waiting = ${value}; } else { ${storePair("out", `(${place} - 1u)`, "waiting", value)} }`
+        : store("out", place, value),
+  };
 }
