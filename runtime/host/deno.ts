@@ -61,7 +61,10 @@ async function openFile(path: string): Promise<OpenFile> {
 
 async function openForWriting(path: string): Promise<WritableFile> {
   const file = await Deno.open(path, { read: true, write: true, create: true });
-  const { size } = await file.stat();
+  const { size } = await file.stat().catch((error: unknown) => {
+    file.close();
+    throw error;
+  });
   return {
     size,
     read: (into, position) => readAt(file, path, into, position),

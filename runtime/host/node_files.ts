@@ -80,7 +80,10 @@ function readAt(file: FileHandle, path: string, into: Uint8Array, position: numb
 
 async function openForWriting(path: string): Promise<WritableFile> {
   const file = await open(path, constants.O_RDWR | constants.O_CREAT);
-  const { size } = await file.stat();
+  const { size } = await file.stat().catch(async (error: unknown) => {
+    await file.close();
+    throw error;
+  });
   return {
     size,
     read: (into, position) => readAt(file, path, into, position),
