@@ -52,9 +52,9 @@ async function checkTemplate(template) {
   const place = mkdtempSync(join(tmpdir(), "fovea_template_"));
   const folder = join(place, `made-${template}`);
   try {
-    const env = plainEnvironment({ ...softwareGpu(), ...(existsSync(DEBIAN_RUST.RUSTC) ? DEBIAN_RUST : {}) });
     const fovea = [process.execPath, at("dist/cli/main.js")];
-    const run = async (what, command, cwd) => {
+    const run = async (what, command, cwd, runtime = "node") => {
+      const env = plainEnvironment({ ...softwareGpu(runtime), ...(existsSync(DEBIAN_RUST.RUSTC) ? DEBIAN_RUST : {}) });
       const { code, output } = await capture(command, { cwd, env });
       return code === 0 ? [] : [`${template}: ${what} ended with code ${code}:\n${output.trimEnd()}`];
     };
@@ -78,7 +78,7 @@ async function checkTemplate(template) {
     }
     const problems = [];
     for (const [runtime, command] of steps(template))
-      problems.push(...(await run(`its test on ${runtime}`, command, folder)));
+      problems.push(...(await run(`its test on ${runtime}`, command, folder, runtime)));
     return problems;
   } finally {
     rmSync(place, { recursive: true, force: true });

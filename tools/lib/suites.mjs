@@ -116,7 +116,9 @@ const MAIN = {
 
 /** The adapter and its driver that the tests of WebGPU compute on, in the adapter's own words, or why there is none. */
 export async function adapterOf(runtime) {
-  const { stdout } = await capture([...MAIN[runtime](), "doctor", "--json"], { env: plainEnvironment(softwareGpu()) });
+  const { stdout } = await capture([...MAIN[runtime](), "doctor", "--json"], {
+    env: plainEnvironment(softwareGpu(runtime)),
+  });
   try {
     const found = JSON.parse(stdout).devices.find(({ kind }) => kind === "webgpu");
     return found.capabilities?.adapter ?? `none: ${found.unavailable}`;
@@ -162,7 +164,7 @@ export async function runSuite(runtime, files, limits, { first, turn }) {
     const suite = SUITES[runtime](files, report, limits.test, first === undefined ? [] : [first]);
     const { commands, parse } = suite;
     written = suite.written;
-    const env = plainEnvironment({ FOVEA_CACHE_DIR: join(folder, "cache"), ...softwareGpu() });
+    const env = plainEnvironment({ FOVEA_CACHE_DIR: join(folder, "cache"), ...softwareGpu(runtime) });
     delete env.FOVEA_COMPILE;
     delete env.FOVEA_LOG;
     const reported = [];
@@ -193,16 +195,19 @@ export async function runSuite(runtime, files, limits, { first, turn }) {
   }
 }
 
-/** Where Debian, Ubuntu and Chrome's own packages put a Vulkan driver that computes on the processor. */
-const SOFTWARE_DRIVERS = [
+/** Where Debian, Ubuntu and Chrome's own packages put SwiftShader, a Vulkan driver that computes on the processor. */
+const SWIFTSHADER = [
   "/usr/lib/chromium/vk_swiftshader_icd.json",
   "/usr/lib/chromium-browser/vk_swiftshader_icd.json",
   "/opt/google/chrome/vk_swiftshader_icd.json",
 ];
 
-/** The software driver for WebGPU, the same on every machine that has it, unless the environment names one. */
-export function softwareGpu() {
-  const driver = SOFTWARE_DRIVERS.find((file) => existsSync(file));
+/** Where Mesa puts lavapipe, another one, on which Dawn finds no adapter or one that computes nothing. */
+const LAVAPIPE = ["x86_64.json", "aarch64.json", "json"].map((end) => `/usr/share/vulkan/icd.d/lvp_icd.${end}`);
+
+/** The software driver for a runtime's WebGPU, the same on every machine that has it, unless the environment names one. */
+export function softwareGpu(runtime) {
+  const driver = [...(runtime === "deno" ? LAVAPIPE : []), ...SWIFTSHADER].find((file) => existsSync(file));
   const { VK_DRIVER_FILES, VK_ICD_FILENAMES, XDG_RUNTIME_DIR = tmpdir() } = process.env;
   if (driver === undefined || VK_DRIVER_FILES !== undefined || VK_ICD_FILENAMES !== undefined) return {};
   return { VK_DRIVER_FILES: driver, XDG_RUNTIME_DIR };
