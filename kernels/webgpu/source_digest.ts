@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "029c915b38acfe7bbb0c05283fe1850608ee2eef3a32f678047d4a08ca794bae";
+export const SOURCE_DIGEST: string = "2c82945672f5845f48356106b5a986179e9205a673936dab8f3fdf3f27514187";

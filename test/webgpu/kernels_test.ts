@@ -85,6 +85,8 @@ for (const given of [
     keyMask: true,
   },
   { title: "keys of the own segment, heads of odd size", headDim: 11, segments: true },
+  { title: "heads of more than a turn's numbers", headDim: 72 },
+  { title: "large heads, keys of a window", headDim: 128, window: 40 },
 ])
   testAttention(given, device);
 

@@ -1,10 +1,11 @@
 /** Attention of queries, keys and values that are read in place. */
 import { bytesOf, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import type { ClaimContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
-import { add, type Dim, dimEquals, divisorOf, mul, product } from "../../../runtime/core/dim.ts";
+import { add, bounds, type Dim, dimEquals, divisorOf, mul, product } from "../../../runtime/core/dim.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import { type AttentionOptions, attentionBlocks, attentionGrid, attentionKernel } from "../emit/attention.ts";
 import { matrixAttentionGrid, matrixAttentionKernel, matrixAttentionKeys } from "../emit/attention_matrix.ts";
+import { MANY_QUERIES, takesHeads, tiledAttentionGrid, tiledAttentionKernel } from "../emit/attention_tiled.ts";
 import { isHalf } from "../emit/kernel.ts";
 import { MATRIX_DIALECTS } from "../emit/matrix_dialect.ts";
 import { beforeNarrow, kindOf, outOf, pointerTo } from "./kinds.ts";
@@ -23,6 +24,21 @@ function matrixDialect(
   if (matrixAttentionKeys(headDim) === undefined || !kinds.slice(0, 3).every(isHalf)) return undefined;
   const steps = sources.flatMap(({ offset, strides }) => [offset, ...strides.slice(0, 3)]);
   return steps.every((d) => divisorOf(d, box) % UNIT === 0) ? subgroupMatrix : undefined;
+}
+
+/** The kernel for what a range holds: by matrices where there are some, in tiles where queries are many. */
+function kernelFor(
+  context: ClaimContext,
+  options: AttentionOptions,
+  sources: readonly Source[],
+  { shape: [batch, queries, heads] }: Node,
+): { readonly code: Uint8Array; readonly grid: Dim } {
+  const dialect = matrixDialect(context, options, sources.slice(0, 3));
+  if (dialect !== undefined)
+    return { code: matrixAttentionKernel({ ...options, dialect }), grid: matrixAttentionGrid(batch, heads, queries) };
+  if (bounds(queries, context.box).max > MANY_QUERIES && takesHeads(options.headDim))
+    return { code: tiledAttentionKernel(options), grid: tiledAttentionGrid(batch, heads, queries) };
+  return { code: attentionKernel(options), grid: attentionGrid(batch, heads, queries, options.headDim) };
 }
 
 function claimAttention(context: ClaimContext, output: Node): readonly Offer[] {
@@ -69,19 +85,16 @@ function claimAttention(context: ClaimContext, output: Node): readonly Offer[] {
           ...found.slice(0, 3).flatMap(({ strides }) => strides.slice(0, 3)),
           ...(options.segments ? [add(inputs[inputs.length - 1].shape[0], -1)] : []),
         ];
-        const dialect = matrixDialect(context, options, found.slice(0, 3));
+        const { code, grid } = kernelFor(context, options, found, q);
         e.step({
           name: "attention",
-          code: dialect === undefined ? attentionKernel(options) : matrixAttentionKernel({ ...options, dialect }),
+          code,
           args: [
             { place: e.output, offset: 0, mode: "write" },
             ...found.map((s, i) => pointerTo(s, inputs[i], options.kinds[i])),
             ...words.map((size) => ({ size })),
           ],
-          grid:
-            dialect === undefined
-              ? attentionGrid(q.shape[0], q.shape[2], q.shape[1], options.headDim)
-              : matrixAttentionGrid(q.shape[0], q.shape[2], q.shape[1]),
+          grid,
           flops,
         });
       },

@@ -11,31 +11,18 @@ import {
 import { bytesOf, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import { type ProductForm, productForm } from "../../../runtime/abi/claims/product_form.ts";
 import type { Arg, Claim, ClaimContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
-import {
-  add,
-  type Box,
-  bounds,
-  type Dim,
-  dimEquals,
-  divisorOf,
-  floorDiv,
-  max,
-  min,
-  mul,
-  product,
-  type Shape,
-  sub,
-} from "../../../runtime/core/dim.ts";
+import { add, bounds, type Dim, dimEquals, divisorOf, mul, product, type Shape } from "../../../runtime/core/dim.ts";
 import { broadcastStrides, denseStrides } from "../../../runtime/core/strides.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import { exprFlops } from "../emit/expr.ts";
 import { isHalf } from "../emit/kernel.ts";
-import { type GpuTile, matmulGrid, matmulKernel, TILES } from "../emit/matmul.ts";
+import { type GpuTile, matmulKernel } from "../emit/matmul.ts";
 import { directGrid, directKernel } from "../emit/matmul_direct.ts";
 import { MATRIX_TILE, type MatrixTile, matrixMatmulKernel } from "../emit/matmul_matrix.ts";
 import { sumGrid, sumKernel } from "../emit/matmul_sum.ts";
 import { MATRIX_DIALECTS } from "../emit/matrix_dialect.ts";
 import { halfWeight, isHalfWeight, kindOf, outOf, pointerTo, tooManyBuffers } from "./kinds.ts";
+import { type Deal, matrixDeals, tileDeals } from "./matmul_deals.ts";
 
 const NAME = "matmul";
 
@@ -43,70 +30,11 @@ const NAME = "matmul";
 const FEW_ELEMENTS = 64 * 64;
 const SHORT = 128;
 
-/** Workgroups that a large card computes at once. Where there are fewer, they share K as well. */
-const AT_ONCE = 396;
-
-/** Steps of K of a part, at least. */
-const LEAST_CHUNK = 128;
-
-const [USUAL, LOW] = TILES;
+/** Rows that tiles of subgroup matrices would leave empty for the most part. */
+const FEW_ROWS = 16;
 
 /** Workgroups of products by subgroup matrices that a large card computes at once. */
 const MATRICES_AT_ONCE = 132;
-
-interface Tiling {
-  readonly rows: number;
-  readonly columns: number;
-  readonly depth: number;
-}
-
-/** How a product is dealt out: a launch over whole K, or one of parts of K and one that adds them. */
-interface Deal<T extends Tiling> {
-  readonly tile: T;
-  /** 1 where a call's size takes this way, else 0. */
-  readonly when: Dim;
-  readonly grid: Dim;
-  readonly split?: {
-    /** Steps of K of a part, and parts. */
-    readonly chunk: Dim;
-    readonly count: Dim;
-    /** Of all parts' results. */
-    readonly bytes: Dim;
-  };
-}
-
-const ceilOf = (a: Dim, b: Dim): Dim => floorDiv(add(a, b, -1), b);
-
-/**
- * The largest tile of which there are enough, else parts of K. Where a range holds sizes on both sides, each way has its
- * launches, and the size of a call gives those of one a grid.
- */
-function dealsFor<T extends Tiling>(
-  tile: T,
-  atOnce: number,
-  { rows, batch }: ProductForm,
-  n: Dim,
-  k: Dim,
-  box: Box,
-): readonly Deal<T>[] {
-  const grid = matmulGrid(rows, n, batch, tile);
-  const { min: least, max: most } = bounds(grid, box);
-  // From a third of what is computed at once, thirds or fifths in two turns beat halves in one; from two thirds, the whole does.
-  const [third, enough] = [1, 2].map((thirds) => min(1, floorDiv(grid, (thirds * atOnce) / 3 + 1)));
-  const when = least > (2 * atOnce) / 3 ? 1 : most <= (2 * atOnce) / 3 ? 0 : enough;
-  const parts = floorDiv(add(atOnce, mul(atOnce, third)), max(1, grid));
-  const wanted = max(1, min(parts, floorDiv(k, LEAST_CHUNK)));
-  const chunk = mul(tile.depth, ceilOf(k, mul(wanted, tile.depth)));
-  const count = ceilOf(k, chunk);
-  if (bounds(count, box).max === 1) return [{ tile, when: 1, grid }];
-  const others = sub(1, when);
-  // What a range needs at most is known from the parts that there can be, whatever its sizes.
-  const bytes = min(mul(4, others, count, batch, rows, n), 8 * atOnce * tile.rows * tile.columns);
-  return [
-    { tile, when, grid },
-    { tile, when: others, grid: mul(grid, count), split: { chunk, count, bytes } },
-  ].filter((deal) => deal.when !== 0);
-}
 
 interface MatrixQuery {
   readonly form: ProductForm;
@@ -128,7 +56,7 @@ function matrixUnit(
   const { subgroupMatrix } = capabilities;
   if (typeof subgroupMatrix !== "string" || !Object.hasOwn(MATRIX_DIALECTS, subgroupMatrix)) return undefined;
   if (!transposed || !isHalf(kinds.a) || !isHalf(kinds.b)) return undefined;
-  if (bounds(form.rows, box).max <= LOW.rows) return undefined;
+  if (bounds(form.rows, box).max <= FEW_ROWS) return undefined;
   const [ofA, ...others] = form.strides;
   const batchB = others.length > places.length - 2 ? last(others).batch : 0;
   const steps = [k, ofA.batch, ofA.row, batchB, places[0].offset, places[1].offset];
@@ -241,11 +169,11 @@ function claimProduct(context: ClaimContext, { product: node, epilogue }: Produc
       const unit = matrixUnit(context, { form, n, k, kinds, transposed, places });
       const matrix =
         unit === undefined ? undefined : matrixOptions(context, { form, unit, kinds, places, epilogue, n });
-      const isLow = bounds(form.rows, context.box).max <= LOW.rows || bounds(n, context.box).max <= LOW.columns;
+      const dealt = { ...form, n, k };
       const deals: readonly Deal<GpuTile | MatrixTile>[] =
         matrix === undefined
-          ? dealsFor(isLow ? LOW : USUAL, AT_ONCE, form, n, k, context.box)
-          : dealsFor(MATRIX_TILE, MATRICES_AT_ONCE, form, n, k, context.box);
+          ? tileDeals(dealt, context.box)
+          : matrixDeals(MATRIX_TILE, MATRICES_AT_ONCE, dealt, context.box);
       for (const { tile, when, grid, split } of deals) {
         const whole = divisorOf(k, context.box) % tile.depth === 0;
         const own = { name, grid: mul(when, grid), flops: mul(when, flops) };

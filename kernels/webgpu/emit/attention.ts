@@ -83,16 +83,28 @@ export const attentionGrid = (batch: Dim, heads: Dim, queries: Dim, headDim: num
 const range = (count: number): readonly number[] => Array.from({ length: count }, (_, i) => i);
 const COMPONENTS = ["x", "y", "z", "w"] as const;
 
-/** Own segment of a query, looked for among the offsets, which are integers in memory that holds f32. */
-const segmentOf = ({ word, load }: KernelScope): string => `
+/** WGSL: the `first` key that a token sees, and the `end`, but for its segment. */
+export const spanBound = (
+  { word }: KernelScope,
+  { causal, window }: Pick<AttentionOptions, "causal" | "window">,
+  token: string,
+  suffix: number | "" = "",
+): string => {
+  const [first, end] = [`first${suffix}`, `end${suffix}`];
+  return `var ${first} = 0u; var ${end} = ${causal ? `min(${word("keys")}, ${token} + 1u)` : word("keys")};
+  ${window > 0 ? `${first} = ${token} - min(${token}, ${window}u); ${end} = min(${end}, ${token} + ${window + 1}u);` : ""}`;
+};
+
+/** Own segment of a `token`, looked for among the offsets, which are integers in memory that holds f32. */
+export const segmentOf = ({ word, load }: KernelScope): string => `
   for (var s = 0u; s < ${word("segments")}; s++) {
     let a = bitcast<u32>(${load("offsets", "s")});
     let b = bitcast<u32>(${load("offsets", "s + 1u")});
-    if (token >= a && token < b) { first = a; end = min(end, b); }
+    if (token >= a && token < b) { first = max(first, a); end = min(end, b); }
   }`;
 
 export function attentionKernel(options: AttentionOptions): Uint8Array {
-  const { headDim, scale, causal, window, keyMask, segments, group, out } = options;
+  const { headDim, scale, keyMask, segments, group, out } = options;
   const { queries, keys } = blocksOf(headDim);
   const fours = Math.ceil(headDim / 4);
   const invocations = queries * PARTS;
@@ -188,10 +200,8 @@ fn run(item: u32, lane: u32) {
   let part = lane / ${queries}u;
   let token = token0 + own;
   let is_query = token < ${word("queries")};
-  var first = 0u;
-  var end = ${causal ? `min(${word("keys")}, token + 1u)` : word("keys")};
+  ${spanBound(scope, options, "token")}
   ${segments ? segmentOf(scope) : ""}
-  ${window > 0 ? `first = max(first, token - min(token, ${window}u)); end = min(end, token + ${window + 1}u);` : ""}
   if (part == 0u) { spans[own] = select(vec2<u32>(0xffffffffu, 0u), vec2<u32>(first, end), is_query); }
   workgroupBarrier();
   if (lane == 0u) {

@@ -6,6 +6,7 @@ import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
 import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
 import { lowerExpr, mathFor } from "./expr.ts";
 import { gpuKernel, isHalf, type KernelScope, type Memory, type NamedLines, pointer, words } from "./kernel.ts";
+import { PARTS, pitch, range, type Side, staging } from "./staging.ts";
 
 /** Rows and columns of C by a workgroup, and of each of its invocations; multiples of 4. */
 export interface GpuTile {
@@ -18,9 +19,11 @@ export interface GpuTile {
   readonly unrolled: number;
 }
 
-/** For products of many rows, and for those of few. */
-export const TILES: readonly [GpuTile, GpuTile] = [
-  { rows: 128, columns: 64, ownRows: 8, ownColumns: 8, depth: 16, unrolled: 8 },
+/** From the largest to one for few rows, or few columns. */
+export const TILES: readonly [GpuTile, GpuTile, GpuTile, GpuTile] = [
+  { rows: 64, columns: 128, ownRows: 8, ownColumns: 8, depth: 16, unrolled: 8 },
+  { rows: 64, columns: 64, ownRows: 8, ownColumns: 4, depth: 16, unrolled: 16 },
+  { rows: 32, columns: 64, ownRows: 4, ownColumns: 8, depth: 16, unrolled: 16 },
   { rows: 16, columns: 32, ownRows: 4, ownColumns: 4, depth: 16, unrolled: 4 },
 ];
 
@@ -86,66 +89,6 @@ export const panelWindows = (columns: number, b: Memory): NamedLines => ({
 export const matmulGrid = (m: Dim, n: Dim, batch: Dim, { rows, columns }: Pick<GpuTile, "rows" | "columns">): Dim =>
   mul(batch, ceilDiv(m, rows), ceilDiv(n, columns));
 
-const range = (count: number): readonly number[] => Array.from({ length: count }, (_, i) => i);
-const PARTS = ["x", "y", "z", "w"] as const;
-
-/** One side of the product on its way to workgroup memory, where it lies by steps of K, a step's lines in fours. */
-interface Side {
-  readonly name: "a" | "b";
-  /** Rows of A or columns of B in a tile. */
-  readonly lines: number;
-  /** Lines that there are, and the tile's first. */
-  readonly count: string;
-  readonly first: string;
-  /** Steps of K lie one behind the other in memory; otherwise lines do. */
-  readonly alongK: boolean;
-  readonly batch: string;
-  /** Elements from line to line, or from step to step where lines lie one behind the other. */
-  readonly step: string;
-  /** Fours of a step of K before this side's. */
-  readonly base: number;
-}
-
-/** Fours from a step of K to the next: one more than there are, so that steps begin in different banks. */
-const pitch = (lines: number): number => lines / 4 + 1;
-
-/** Declarations before the loop, then what takes values at `at_k` from memory, and puts them into workgroup memory. */
-function staging(
-  side: Side,
-  { depth: staged, unrolled }: GpuTile,
-  invocations: number,
-  whole: boolean,
-  { load }: KernelScope,
-): readonly [string, string, string] {
-  const { name, lines, count, first, alongK, batch, step, base } = side;
-  const fours = lines / 4;
-  const [declare, take, put]: string[][] = [[], [], []];
-  const entries = fours * staged;
-  for (const i of range(Math.ceil(entries / invocations))) {
-    const [depth, four] = [`${name}_depth${i}`, `${name}_four${i}`];
-    const s = `(lane + ${i * invocations}u)`;
-    // Neighbours read neighbours.
-    declare.push(
-      alongK
-        ? `let ${depth} = ${s} % ${staged}u; let ${four} = ${s} / ${staged}u;`
-        : `let ${depth} = ${s} / ${fours}u; let ${four} = ${s} % ${fours}u;`,
-    );
-    declare.push(`var ${name}${i} = vec4<f32>();`);
-    const reads = PARTS.map((part, p) => {
-      // Lines behind the last repeat it: their results are not stored.
-      const line = `min(${first} + ${four} * 4u + ${p}u, ${count} - 1u)`;
-      const place = alongK ? `${line} * ${step} + ${depth}` : `${depth} * ${step} + ${line}`;
-      declare.push(`let ${name}_at${i}_${p} = ${batch} + ${place};`);
-      const read = load(name, `${name}_at${i}_${p} + at_k${alongK ? "" : ` * ${step}`}`);
-      return `${name}${i}.${part} = ${whole ? read : `select(0.0f, ${read}, at_k + ${depth} < end_k)`};`;
-    });
-    const guard = (i + 1) * invocations > entries ? `if (${s} < ${entries}u) ` : "";
-    take.push(`${guard}{ ${reads.join("\n    ")} }`);
-    put.push(`${guard}{ tile[${depth} / ${unrolled}u][${depth} % ${unrolled}u][${four} + ${base}u] = ${name}${i}; }`);
-  }
-  return [declare.join("\n  "), take.join("\n    "), put.join("\n    ")];
-}
-
 const invocationsOf = ({ rows, columns, ownRows, ownColumns }: GpuTile): number =>
   (rows / ownRows) * (columns / ownColumns);
 
@@ -173,15 +116,15 @@ export function matmulKernel(options: MatmulOptions): Uint8Array {
       const { word, load, storePair, store: storeOne } = scope;
       const sides: readonly Side[] = [
         {
-          ...{ name: "a", lines: rows, count: word("m"), first: "row0", alongK: true },
-          ...{ batch: `batch * ${word("a_batch")}`, step: word("a_row"), base: 0 },
+          ...{ name: "a", lines: rows, count: word("m"), first: "row0", alongSteps: true },
+          ...{ start: `batch * ${word("a_batch")}`, step: word("a_row"), base: 0 },
         },
         {
-          ...{ name: "b", lines: columns, count: word("n"), first: "column0", alongK: transposed },
-          ...{ batch: `batch * ${word("b_batch")}`, step: word("b_row"), base: pitch(rows) },
+          ...{ name: "b", lines: columns, count: word("n"), first: "column0", alongSteps: transposed },
+          ...{ start: `batch * ${word("b_batch")}`, step: word("b_row"), base: pitch(rows) },
         },
       ];
-      const [a, b] = sides.map((side) => staging(side, tile, invocations, whole, scope));
+      const [a, b] = sides.map((side) => staging(side, { ...tile, invocations, whole }, scope));
       const products = range(unrolled).map((d) => {
         const loads = [
           ...rowFours.map((f) => `let a_${f} = tile[block][${d}][a_own + ${f}u];`),
@@ -231,21 +174,22 @@ fn run(item: u32, lane: u32) {
   let a_own = (lane / ${across}u) * ${ownRows / 4}u;
   let b_own = lane % ${across}u + ${pitch(rows)}u;
   ${sums.map((sum) => `var ${sum} = vec4<f32>();`).join(" ")}
-  ${a[0]}
-  ${b[0]}
+  ${a.hold} ${b.hold}
+  ${a.place}
+  ${b.place}
   var at_k = first_k;
-  ${a[1]}
-  ${b[1]}
+  ${a.take}
+  ${b.take}
   loop {
     workgroupBarrier();
-    ${a[2]}
-    ${b[2]}
+    ${a.put}
+    ${b.put}
     workgroupBarrier();
     at_k += ${depth}u;
     // The next steps of K come while these are multiplied.
     if (at_k < end_k) {
-    ${a[1]}
-    ${b[1]}
+    ${a.take}
+    ${b.take}
     }
     for (var block = 0u; block < ${depth / unrolled}u; block++) {
     ${products.join("\n    ")}
