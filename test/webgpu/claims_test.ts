@@ -75,11 +75,11 @@ test("webgpu: a norm joins the launch that adds a product's parts, unless ops ar
 test("webgpu: products that are never split, and norms of parts of a value, are not joined", () => {
   const symbols = { size: { min: 12_000, max: 16_000 } };
   assert.deepEqual(stepsOf(compiled(residual, { symbols })), ["matmul/matmul_add", "rows/layer_norm"]);
-  const added = (read: (b: GraphBuilder, sum: Node) => Node): readonly string[] =>
+  const added = (read: (b: GraphBuilder, sum: Node) => Node, columns = 2 * WIDTH, rows?: number): readonly string[] =>
     stepsOf(
       compiled((b) => {
-        const [x, y] = [b.input("x", [b.dims.size, 2 * WIDTH]), b.input("y", [b.dims.size, 2 * WIDTH])];
-        const sum = b.add(x, y);
+        const shape = [rows ?? b.dims.size, columns];
+        const sum = b.add(b.input("x", shape), b.input("y", shape));
         b.output("sum", sum);
         b.output("normed", norm(b, read(b, sum)));
       }),
@@ -89,6 +89,10 @@ test("webgpu: products that are never split, and norms of parts of a value, are 
     added((b, sum) => b.slice(sum, 1, 0, WIDTH)),
     apart,
   );
+  const turned = added((b, sum) => b.transpose(b.reshape(sum, [b.dims.size, 2, WIDTH]), [1, 0, 2]));
+  assert.deepEqual(turned, ["elementwise/add", "copy/copy", "rows/layer_norm"]);
+  const once = (b: GraphBuilder, sum: Node): Node => b.broadcastTo(b.slice(sum, 0, 0, 1), [2, WIDTH]);
+  assert.deepEqual(added(once, WIDTH, 2), apart);
   // The same numbers in shorter rows.
   assert.deepEqual(
     added((b, sum) => b.reshape(sum, [mul(2, b.dims.size), WIDTH])),

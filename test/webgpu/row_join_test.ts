@@ -219,8 +219,10 @@ test("sums of values that lie otherwise, and of a column, are normed where they 
     await checkGraph({
       build: (b) => {
         const { rows } = b.dims;
+        // One of four columns: its rows begin at multiples of four, and it has one number for a row.
+        const column = b.slice(b.input("columns", [rows, 4]), 1, 0, 1);
         const turned = b.transpose(b.input("x", [rows, 2, width]), [1, 0, 2]);
-        const sum = b.add(b.mul(turned, b.input("column", [rows, 1])), b.input("y", [2, rows, width]));
+        const sum = b.add(b.mul(turned, column), b.input("y", [2, rows, width]));
         b.output("sum", sum);
         b.output("normed", b.softmax(sum));
         const own = b.add(b.input("z", [rows, width]), b.weight("bias", [width]));
