@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "ba2df1a6c0d0776c88fb7cd436d79fdc793fa5bdd8cdb54713e8dad325499085";
+export const SOURCE_DIGEST: string = "d2be466fbf243f50a3cd825776f5d83b1475bb28010e9efdec23740b24d45fac";

@@ -5,6 +5,8 @@ import { type Claim, type KernelSpec, writtenBy } from "../../runtime/abi/kernel
 import { compileGraph } from "../../runtime/compile/compile.ts";
 import { type Cover, collectOffers, coverGraph } from "../../runtime/compile/cover.ts";
 import { joinClaims } from "../../runtime/compile/join_claims.ts";
+import { planRowBlocks } from "../../runtime/compile/row_blocks.ts";
+import { createViewResolver } from "../../runtime/compile/views.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { createGraphBuilder, type GraphBuilder, type Node } from "../../runtime/ir/builder.ts";
 import type { Graph } from "../../runtime/ir/graph.ts";
@@ -282,4 +284,30 @@ test("join: both values have places, lifetimes, expectations and an explanation 
   const single = compile(false);
   assert.equal(single.artifact.steps.length, 5);
   assert.ok(single.artifact.steps.every(({ kernel }) => kernel.startsWith("alone/")));
+});
+
+test("row blocks: of a joined claim both values stay inside, or move from block to block", () => {
+  const interner = createInterner(OP_TABLE);
+  const b = createGraphBuilder({ symbols: { rows: { min: 1, max: 1000 } }, interner });
+  const [x, y] = ["x", "y"].map((name) => b.input(name, [b.dims.rows, 8]));
+  const s = b.add(x, y);
+  const e = b.unary("exp", s);
+  const t = b.unary("tanh", e);
+  const z = b.add(t, s);
+  for (const [name, node] of Object.entries({ z, e })) b.output(name, node);
+  const at = (node: Node): Claim => fakeClaim("alone", [node], 1, isFree);
+  const plan = (outputs: readonly Node[]) =>
+    planRowBlocks({
+      ...{ claims: [bothOf(at(s), at(e), 1, [s]), at(t), at(z)], outputs: new Set(outputs), box: b.finish().symbols },
+      ...{ table: OP_TABLE, view: createViewResolver(OP_TABLE), blockBytes: 3 * 8 * 4 * 10 },
+    });
+  const moving = (outputs: readonly Node[]): readonly (readonly Node[])[] =>
+    plan(outputs).map(({ advance }) => [...advance.keys()]);
+  assert.deepEqual(
+    plan([z]).map(({ claims, most }) => [claims, most]),
+    [[[0, 3], 10]],
+  );
+  assert.deepEqual(moving([z]), [[x, y, z]]);
+  assert.deepEqual(moving([z, e]), [[x, y, e, z]]);
+  assert.deepEqual(moving([z, s]), [[x, y, s, z]]);
 });

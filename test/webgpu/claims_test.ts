@@ -52,14 +52,14 @@ test("webgpu: attention takes a number of heads that is a symbol, and refuses su
 });
 
 const WIDTH = 256;
-const norm = (b: GraphBuilder, x: Node): Node =>
-  b.layerNorm(x, b.weight("scale", [WIDTH]), b.weight("shift", [WIDTH]), 1e-6);
+const norm = (b: GraphBuilder, x: Node, width = WIDTH): Node =>
+  b.layerNorm(x, b.weight("scale", [width]), b.weight("shift", [width]), 1e-6);
 
 /** A residual stream: x + y w^T, its norm, and the sum itself for later. */
-function residual(b: GraphBuilder): void {
-  const [x, y] = [b.input("x", [b.dims.size, WIDTH]), b.input("y", [b.dims.size, WIDTH])];
-  const sum = b.add(b.matmul(y, b.weight("w", [WIDTH, WIDTH]), { transposeB: true }), x);
-  b.output("normed", norm(b, sum));
+function residual(b: GraphBuilder, width = WIDTH): void {
+  const [x, y] = [b.input("x", [b.dims.size, width]), b.input("y", [b.dims.size, WIDTH])];
+  const sum = b.add(b.matmul(y, b.weight("w", [width, WIDTH]), { transposeB: true }), x);
+  b.output("normed", norm(b, sum, width));
   b.output("sum", sum);
 }
 
@@ -72,9 +72,12 @@ test("webgpu: a norm joins the launch that adds a product's parts, unless ops ar
   assert.ok(stepsOf(compiled(residual, { enabled: false })).every((name) => !name.startsWith("row_join/")));
 });
 
-test("webgpu: products that are never split, and norms of parts of a value, are not joined", () => {
+test("webgpu: products that are never split, long rows, and norms of parts of a value are not joined", () => {
   const symbols = { size: { min: 12_000, max: 16_000 } };
   assert.deepEqual(stepsOf(compiled(residual, { symbols })), ["matmul/matmul_add", "rows/layer_norm"]);
+  assert.deepEqual(stepsOf(compiled((b) => residual(b, 2048))), ["row_join/matmul_add", "row_join/layer_norm"]);
+  const long = ["matmul/matmul_add", "matmul/matmul_add_sum", "rows/layer_norm"];
+  assert.deepEqual(stepsOf(compiled((b) => residual(b, 2049))), long);
   const added = (read: (b: GraphBuilder, sum: Node) => Node, columns = 2 * WIDTH, rows?: number): readonly string[] =>
     stepsOf(
       compiled((b) => {

@@ -77,6 +77,7 @@ function rowsOfChain(
   if (form === undefined) return undefined;
   return {
     read: leaves,
+    addsParts: false,
     emit: (e, norm) => {
       const operands = leaves.map((node, i) => {
         const own = source(e, i);

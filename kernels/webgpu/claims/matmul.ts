@@ -309,7 +309,7 @@ function claimProduct(context: ClaimContext, { product: node, epilogue }: Produc
   };
   const lying = read.map((x) => ({ ...seen(context, x), offset: context.isWeight(x) ? 0 : context.view(x).offset }));
   const isSplit = !isFew && dealt(lying).deals.some(({ split }) => split !== undefined);
-  return isSplit ? withSource(claim, { read: epilogue.operands, emit }) : claim;
+  return isSplit ? withSource(claim, { read: epilogue.operands, addsParts: true, emit }) : claim;
 }
 
 export const MATMUL_KERNEL: KernelSpec = {

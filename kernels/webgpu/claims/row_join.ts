@@ -7,6 +7,7 @@ import type { Claim, ClaimContext, EmitContext, KernelSpec } from "../../../runt
 import { add, type Dim, dimEquals, mul, product, type Shape, sub } from "../../../runtime/core/dim.ts";
 import { denseStrides } from "../../../runtime/core/strides.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
+import { isHeld } from "../emit/rows.ts";
 import { isDense, tooManyBuffers } from "./kinds.ts";
 import type { ComputedRows } from "./row_front.ts";
 
@@ -24,6 +25,8 @@ export interface NormLaunches {
 export interface RowSource {
   /** What the launch that ends it reads. */
   readonly read: readonly Node[];
+  /** That launch adds parts of a product. */
+  readonly addsParts: boolean;
   /** Emits the claim's steps and the norm's. */
   emit(e: EmitContext, norm: NormLaunches): void;
 }
@@ -72,6 +75,8 @@ function join(context: ClaimContext, earlier: Claim, later: Claim): Claim | unde
   const [x, ...parameters] = norm.node.inputs;
   const made = earlier.output;
   if (!isSameRows(context, x, made) || tooManyBuffers(context, [...source.read, ...parameters])) return undefined;
+  // A workgroup reads the parts of a whole row: of one that registers hold at once, of a longer one number by number.
+  if (source.addsParts && !isHeld(width(made.shape), false)) return undefined;
   const stored = context.isOutput(made) || context.users(made).some((user) => user !== norm.node);
   const read = earlier.operands.length;
   return {
