@@ -177,14 +177,13 @@ function weightUse(node: Node, layout: PackedLayout | undefined, options: EmitOp
   return { key: recipeKey(use), ...use };
 }
 
-/** The cover of a graph whose result is an input. */
-const NOTHING: Cover = { claims: [], seconds: new Map(), losing: [], refusals: [], parts: new Map() };
+const NO_CLAIMS: Cover = { claims: [], seconds: new Map(), losing: [], refusals: [], parts: new Map() };
 
 /** Covers and emits a prologue. With `layout`, its single output is written in that layout. */
 function lowerPrologue(graph: Graph, options: EmitOptions, layout: PackedLayout | undefined, box: Box): StepList {
   const [{ node }] = graph.outputs;
   if (layout !== undefined && options.view(node).base.op === "input")
-    return emitCover(graph, NOTHING, options, layout, box).list;
+    return emitCover(graph, NO_CLAIMS, options, layout, box).list;
   const offers = legalize(graph, options);
   return emitCover(offers.graph, coverGraph(offers, options), options, layout, box).list;
 }

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "865aef75de8875066c705e0277cd581b9aab2e429885a7b4d33929114cea5a21";
+export const SOURCE_DIGEST: string = "bfa73fe882f1ee23bf5c0d179071d59f3a3a0e004684fa20fd3d297cc85b0e1e";
