@@ -11,6 +11,7 @@ import { MATMUL_KERNEL } from "./claims/matmul.ts";
 import { QUANTIZED_KERNEL } from "./claims/quantized.ts";
 import { RESAMPLE_KERNEL } from "./claims/resample.ts";
 import { ROTARY_KERNEL } from "./claims/rotary.ts";
+import { ROW_JOIN_KERNEL } from "./claims/row_join.ts";
 import { ROWS_KERNEL } from "./claims/rows.ts";
 import { STORED_KERNEL } from "./claims/stored.ts";
 import { WEBGPU_DEVICE } from "./device/spec.ts";
@@ -28,6 +29,7 @@ export const webgpuPlugin: Plugin = definePlugin({
     ATTENTION_KERNEL,
     ROTARY_KERNEL,
     ROWS_KERNEL,
+    ROW_JOIN_KERNEL,
     ELEMENTWISE_KERNEL,
     LOOKUP_KERNEL,
     RESAMPLE_KERNEL,

@@ -1,4 +1,4 @@
-/** The kernel contract: claims and refusals are values; `emit` turns an accepted claim into steps. */
+/** The kernel contract: claims and refusals are values; two claims may be joined; `emit` turns an accepted claim into steps. */
 import type { Bindings, Box, Dim, Shape } from "../core/dim.ts";
 import type { HalfDType } from "../core/dtype.ts";
 import type { Graph } from "../ir/graph.ts";
@@ -62,19 +62,26 @@ export interface Cost {
 export interface Claim {
   /** Name of the kernel, as in {@link KernelSpec.name}. */
   readonly kernel: string;
-  /** Covered nodes; all but `output` must have no user outside. */
+  /** Covered nodes; all but those that are written must have no user outside. */
   readonly covers: readonly Node[];
   /** The covered node whose value is written, dense and row-major. */
   readonly output: Node;
+  /** Covered nodes whose values are written as well, dense and row-major. Of joined claims alone: see {@link KernelSpec.join}. */
+  readonly also?: readonly Node[];
   /** Values that are read and no weights; `emit` asks for them by position. */
   readonly operands: readonly Operand[];
   /** Weight-only operands, materialised by the prologue in the form that `emit` asks for. */
   readonly weights: readonly Node[];
   /** What it costs, as dims: predicted at the range's upper corner. */
   readonly cost: Cost;
+  /** Name of the one kernel that may do this claim together with another: see {@link KernelSpec.join}. None unless given. */
+  readonly joinedBy?: string;
   /** Adds the claim's steps; called where the claim was chosen. */
   readonly emit: (e: EmitContext) => void;
 }
+
+/** The values that a claim writes: its output, then what it writes as well. */
+export const writtenBy = ({ output, also = [] }: Pick<Claim, "output" | "also">): readonly Node[] => [output, ...also];
 
 /** Why a kernel does not take a node. */
 export interface Refusal {
@@ -171,6 +178,8 @@ export interface EmitContext {
   weight(node: Node, layout?: PackedLayout): Place;
   /** Where the claim's output is written, dense and row-major. */
   readonly output: Place;
+  /** Where each of `claim.also` is written, dense and row-major. */
+  readonly also: readonly Place[];
   /** Bytes of scratch that live as long as this claim's steps. */
   scratch(bytes: Dim): Place;
   /** Adds a step behind those that were added before. */
@@ -203,4 +212,11 @@ export interface KernelSpec {
    * shows. An empty list means "not my op". Pure: asked about every node of every range.
    */
   claim(context: ClaimContext, node: Node): readonly Offer[];
+  /**
+   * A claim that does two chosen ones at once, of which `later` reads what `earlier` writes; nothing where there is none. Asked
+   * after the cover was chosen, and only of claims that both name this kernel ({@link Claim.joinedBy}): nobody else's are taken.
+   * It covers what the two cover, reads what they read, and writes in `output` and `also` what others read of them. It runs where
+   * `earlier` did, and is taken where its predicted time is less than theirs. Where it fails, the two are used again. Pure.
+   */
+  join?(context: ClaimContext, earlier: Claim, later: Claim): Claim | undefined;
 }

@@ -8,7 +8,7 @@ import {
   type StepList,
 } from "../abi/artifact.ts";
 import type { Capabilities } from "../abi/device.ts";
-import type { KernelSpec } from "../abi/kernel.ts";
+import { type Claim, type KernelSpec, writtenBy } from "../abi/kernel.ts";
 import { type Bindings, type Box, bounds, dimKey } from "../core/dim.ts";
 import { type DimData, dimFromData } from "../core/dim_data.ts";
 import { DTYPE_BYTES, type KeptDType } from "../core/dtype.ts";
@@ -22,6 +22,7 @@ import { type CompileDetails, detailsOf } from "./details.ts";
 import { type EmitOptions, emitCover, type StepGroup } from "./emit.ts";
 import { type ExpectationEffort, expectationsOf } from "./expect.ts";
 import { proveIndices } from "./index_proof.ts";
+import { joinClaims } from "./join_claims.ts";
 import { legalize } from "./legalize.ts";
 import type { ValueWidth } from "./narrow_values.ts";
 import { createPassClock, type PassClock, type PassReport } from "./pass_clock.ts";
@@ -71,8 +72,10 @@ export interface CompileResult extends CompiledArtifact {
 /** Digest of the compiler's own sources: part of every request digest. */
 export const COMPILER_DIGEST: string = SOURCE_DIGEST;
 
-function claimedText(cover: Cover): string {
-  return `${cover.claims.map((c, i) => `#${i} ${c.kernel}: ${c.covers.map((n) => n.op).join(" + ")} -> ${typeText(c.output)}`).join("\n")}\n`;
+function claimedText({ claims }: Cover): string {
+  const covers = (claim: Claim): string => claim.covers.map((n) => n.op).join(" + ");
+  const written = (claim: Claim): string => writtenBy(claim).map(typeText).join(" and ");
+  return `${claims.map((c, i) => `#${i} ${c.kernel}: ${covers(c)} -> ${written(c)}`).join("\n")}\n`;
 }
 
 /** Steps with what they read and write, and the sizes of scratch slots in bytes. */
@@ -149,7 +152,10 @@ function chooseCover(traced: Graph, options: CompileOptions, clock: PassClock, p
   });
 
   // The cheapest cover.
-  const cover = clock.run("cover", () => coverGraph(offers, emit));
+  const alone = clock.run("cover", () => coverGraph(offers, emit));
+
+  // Claims that one launch does together, as their kernels know.
+  const cover = enabled ? clock.run("join", () => joinClaims(alone, offers, emit)) : alone;
   return { canonical, graph: offers.graph, cover, emit, rules: counts, widths };
 }
 

@@ -1,7 +1,15 @@
 /** Claims and cover: every kernel's offers are collected, the cheapest legal set of claims is chosen deterministically. */
 
 import type { Capabilities } from "../abi/device.ts";
-import { type Claim, type ClaimContext, isRefusal, type KernelSpec, type Refusal, type View } from "../abi/kernel.ts";
+import {
+  type Claim,
+  type ClaimContext,
+  isRefusal,
+  type KernelSpec,
+  type Refusal,
+  type View,
+  writtenBy,
+} from "../abi/kernel.ts";
 import { FoveaError, internal } from "../core/diagnostics.ts";
 import { type Box, bounds } from "../core/dim.ts";
 import { type Graph, nodesOf, usersOf, weightOnly } from "../ir/graph.ts";
@@ -36,6 +44,8 @@ export interface Cover {
   readonly seconds: ReadonlyMap<Node, number>;
   readonly losing: readonly Losing[];
   readonly refusals: readonly Refusal[];
+  /** The two claims that a joined one was made of. */
+  readonly parts: ReadonlyMap<Claim, readonly [Claim, Claim]>;
 }
 
 /** All legal claims of a graph. */
@@ -85,20 +95,21 @@ export function createClaimContext(
   };
 }
 
-/** The first node that has users outside of a claim that covers it as an internal value. */
-function leak(claim: Claim, context: ClaimContext): Node | undefined {
-  const inside = new Set(claim.covers);
-  return claim.covers.find(
-    (n) => n !== claim.output && (context.isOutput(n) || context.users(n).some((u) => !inside.has(u))),
+/** Why a claim that covers an internal value with users outside cannot be taken. */
+export function leakOf(claim: Claim, context: ClaimContext): string | undefined {
+  const [inside, written] = [new Set(claim.covers), new Set(writtenBy(claim))];
+  const outside = claim.covers.find(
+    (n) => !written.has(n) && (context.isOutput(n) || context.users(n).some((u) => !inside.has(u))),
   );
+  return outside && `its inner value "${outside.op}" has other users.`;
 }
 
 /** Why a claim cannot be taken, whatever it costs. */
 function illegal(claim: Claim, context: ClaimContext, opByOp: boolean): string | undefined {
   if (opByOp && claim.covers.length > 1)
     return `it covers ${claim.covers.length} ops, and each is to be covered alone.`;
-  const outside = leak(claim, context);
-  return outside && `its inner value "${outside.op}" has other users.`;
+  if (claim.also !== undefined) return "it writes several values, which only joined claims do.";
+  return leakOf(claim, context);
 }
 
 /** Asks every kernel about every node of the graph, kernels in order. */
@@ -250,7 +261,7 @@ export function coverGraph(offers: Offers, options: CoverOptions): Cover {
       seconds,
     }));
   const seconds = new Map([...best].map(([node, rival]) => [node, rival.seconds]));
-  return { claims, seconds, losing, refusals: offers.refusals };
+  return { claims, seconds, losing, refusals: offers.refusals, parts: new Map() };
 }
 
 function cheapest(claims: readonly Claim[], seconds: (claim: Claim) => number): Claim | undefined {

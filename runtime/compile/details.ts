@@ -37,9 +37,10 @@ export interface LoserDetail {
 /** One chosen claim. Sizes are those of the range's upper corner. */
 export interface GroupDetail {
   readonly kernel: string;
-  /** Positions of the covered nodes, and of the one that is written. */
+  /** Positions of the covered nodes, of the one that is written, and of those that are written as well. */
   readonly nodes: readonly number[];
   readonly output: number;
+  readonly also: readonly number[];
   /** Positions of the values that it reads, after copies and views; weights left out. */
   readonly operands: readonly number[];
   /** Weights that it reads, such as `fc1.weight` or `concat(q.weight, k.weight)`. */
@@ -105,6 +106,11 @@ function losersOf(claim: Claim, total: number, cover: Cover): readonly LoserDeta
   return distinct([...dearer, ...refused]);
 }
 
+/** The chosen claims that a claim was joined from; itself where it was not joined. */
+function chosenIn(claim: Claim, cover: Cover): readonly Claim[] {
+  return cover.parts.get(claim)?.flatMap((part) => chosenIn(part, cover)) ?? [claim];
+}
+
 /** @param traced as the component's author wrote it */
 export function detailsOf(traced: Graph, { canonical, graph, cover, groups, emit }: ChosenGraph): CompileDetails {
   const box: Box = graph.symbols;
@@ -117,6 +123,8 @@ export function detailsOf(traced: Graph, { canonical, graph, cover, groups, emit
   const at = (n: Node): number => index.get(n) as number;
   const weights = weightOnly(nodesOf(graph));
   const upper = (d: Dim): number => bounds(d, box).max;
+  const secondsOf = (claim: Claim): number => predictSeconds(claim, box, emit.capabilities);
+  const totalOf = (claim: Claim): number => cover.seconds.get(claim.output) ?? secondsOf(claim);
   return {
     ops: { traced: countOps(traced), canonical: countOps(canonical), legal: countOps(graph) },
     nodes: nodes.map((n) => ({
@@ -130,12 +138,13 @@ export function detailsOf(traced: Graph, { canonical, graph, cover, groups, emit
     })),
     outputs: graph.outputs.map((o) => ({ name: o.name, node: at(o.node) })),
     groups: groups.map(({ claim, steps }) => {
-      const seconds = predictSeconds(claim, box, emit.capabilities);
-      const totalSeconds = cover.seconds.get(claim.output) ?? seconds;
+      const chosen = chosenIn(claim, cover);
+      const seconds = secondsOf(claim);
       return {
         kernel: claim.kernel,
         nodes: claim.covers.map(at),
         output: at(claim.output),
+        also: (claim.also ?? []).map(at),
         operands: claim.operands.map((o) => at(o.node)),
         weights: claim.weights.map(weightText),
         steps,
@@ -143,8 +152,8 @@ export function detailsOf(traced: Graph, { canonical, graph, cover, groups, emit
         bytes: upper(claim.cost.bytes),
         launches: claim.cost.launches,
         seconds,
-        totalSeconds,
-        losers: losersOf(claim, totalSeconds, cover),
+        totalSeconds: chosen.reduce((sum, part) => sum + totalOf(part) - secondsOf(part), seconds),
+        losers: chosen.flatMap((part) => losersOf(part, totalOf(part), cover)),
       };
     }),
   };

@@ -1,10 +1,19 @@
 /** Emission: chosen claims become steps over ports, weights and scratch; prologues turn weights into kernels' layouts. */
 
 import type { BufferName, BufferRef, Port, Step, StepList, WeightUse } from "../abi/artifact.ts";
-import type { Claim, EmitContext, EmittedStep, PackedLayout, Place, View } from "../abi/kernel.ts";
+import { bytesOf } from "../abi/claims/operands.ts";
+import {
+  type Claim,
+  type EmitContext,
+  type EmittedStep,
+  type PackedLayout,
+  type Place,
+  type View,
+  writtenBy,
+} from "../abi/kernel.ts";
 import { internal } from "../core/diagnostics.ts";
 import { digestBytes, digestJson } from "../core/digest.ts";
-import { type Box, type Dim, evaluate, mul, product } from "../core/dim.ts";
+import { type Box, type Dim, evaluate } from "../core/dim.ts";
 import { type DimData, dimToData } from "../core/dim_data.ts";
 import { DTYPE_BYTES } from "../core/dtype.ts";
 import { type Graph, nodesOf, weightOnly } from "../ir/graph.ts";
@@ -31,8 +40,6 @@ interface Draft {
   readonly covers: string;
 }
 
-export const bytesOf = (node: Node): Dim => mul(product(node.shape), DTYPE_BYTES[node.dtype]);
-
 function portOf(name: string, node: Node): Port {
   return { name, dtype: node.dtype, shape: node.shape.map(dimToData) };
 }
@@ -46,15 +53,22 @@ function coversText(claim: Claim): string {
   return claim.covers.map((n) => n.op).join(" + ");
 }
 
-/** The steps of one claim and where its operands and its result lie. */
+/** A value that a claim writes. */
+export interface Written {
+  readonly node: Node;
+  readonly buffer: BufferName;
+  /** Which item of the last step writes an element of it, where its kernel tells. */
+  readonly itemOf?: EmittedStep["itemOf"];
+}
+
+/** The steps of one claim and where its operands and its results lie. */
 export interface StepGroup {
   readonly claim: Claim;
   readonly steps: readonly [number, number];
   /** Materialised values by node, weights left out. */
   readonly operands: readonly { readonly base: Node; readonly buffer: BufferName }[];
-  readonly output: BufferName;
-  /** Which item of the last step writes an element of the result, where its kernel tells. */
-  readonly itemOf?: EmittedStep["itemOf"];
+  /** The claim's output first. */
+  readonly written: readonly Written[];
   /** Sizes that its steps see: the range's, or what a block of rows has of it. */
   readonly box: Box;
 }
@@ -68,7 +82,7 @@ interface DraftGroup {
   readonly claim: Claim;
   readonly steps: readonly [number, number];
   readonly operands: readonly { readonly base: Node; readonly place: Place }[];
-  readonly output: Place;
+  readonly written: readonly { readonly node: Node; readonly place: Place }[];
 }
 
 interface Lowering {
@@ -163,11 +177,13 @@ function weightUse(node: Node, layout: PackedLayout | undefined, options: EmitOp
   return { key: recipeKey(use), ...use };
 }
 
+const NO_CLAIMS: Cover = { claims: [], seconds: new Map(), losing: [], refusals: [], parts: new Map() };
+
 /** Covers and emits a prologue. With `layout`, its single output is written in that layout. */
 function lowerPrologue(graph: Graph, options: EmitOptions, layout: PackedLayout | undefined, box: Box): StepList {
   const [{ node }] = graph.outputs;
   if (layout !== undefined && options.view(node).base.op === "input")
-    return emitCover(graph, { claims: [], seconds: new Map(), losing: [], refusals: [] }, options, layout, box).list;
+    return emitCover(graph, NO_CLAIMS, options, layout, box).list;
   const offers = legalize(graph, options);
   return emitCover(offers.graph, coverGraph(offers, options), options, layout, box).list;
 }
@@ -209,8 +225,12 @@ export function emitCover(
   };
 
   for (const [scope, claim] of cover.claims.entries()) {
-    const output = placeOf.get(claim.output) ?? place({ space: "scratch", bytes: bytesOf(claim.output) });
-    placeOf.set(claim.output, output);
+    const written = writtenBy(claim).map((node) => {
+      const at = placeOf.get(node) ?? place({ space: "scratch", bytes: bytesOf(node) });
+      placeOf.set(node, at);
+      return { node, place: at };
+    });
+    const [output, ...also] = written.map((w) => w.place);
     const context: EmitContext = {
       box,
       operand: (i) => {
@@ -218,7 +238,7 @@ export function emitCover(
         return { place: valuePlace(v), offset: v.offset, shape: v.shape, strides: v.strides };
       },
       weight: (node, wanted) => weight(node, wanted, scope),
-      output,
+      ...{ output, also },
       scratch: (bytes) => place({ space: "scratch", bytes }),
       step: (step) => low.drafts.push({ step, kernel: claim.kernel, covers: coversText(claim) }),
     };
@@ -229,7 +249,7 @@ export function emitCover(
       claim,
       steps: [first, low.drafts.length],
       operands: bases.map((base) => ({ base, place: placeOf.get(base) as Place })),
-      output,
+      written,
     });
   }
   if (layout !== undefined) {
@@ -352,9 +372,11 @@ function finish(
       claim: g.claim,
       steps: g.steps,
       operands: g.operands.map(({ base, place }) => ({ base, buffer: nameOf(place) })),
-      output: nameOf(g.output),
+      written: g.written.map(({ node, place: at }) => ({
+        ...{ node, buffer: nameOf(at) },
+        ...(itemOf === undefined || node !== g.claim.output ? {} : { itemOf }),
+      })),
       box: own === undefined ? box : blockBox(box, own.plan),
-      ...(itemOf === undefined ? {} : { itemOf }),
     };
   });
   const list: StepList = {

@@ -10,8 +10,9 @@ import type { Reader } from "../ir/evaluate/sample_reader.ts";
 import { createWeightReaders, isComputed } from "../ir/evaluate/sample_weights.ts";
 import { topological, weightOnly } from "../ir/graph.ts";
 import type { Node, OpKind, OpTable } from "../ir/node.ts";
-import type { StepGroup } from "./emit.ts";
+import type { StepGroup, Written } from "./emit.ts";
 import { fillFor, weightFill } from "./fills.ts";
+import { crossed, crossings, type Rows, SAMPLED_ROWS, TILE } from "./sampled_places.ts";
 import { createViewResolver } from "./views.ts";
 
 /** How much is sampled and what it may cost; all in counts, so that equal graphs have equal expectations everywhere. */
@@ -46,12 +47,6 @@ export const FULL_EFFORT: ExpectationEffort = {
   bytes: 2 ** 30,
 };
 
-/** Rows compared of a value that has as many; columns fill up. */
-const SAMPLED_ROWS = 8;
-/** Neighbours that are compared at either end, where tiles end. */
-const ROWS_AT_ENDS = 2;
-const COLUMNS_AT_ENDS = 8;
-
 /** Share of the values' root mean square: several times what f32 sums of some thousand terms lose. */
 const TOLERANCE = 1e-5;
 
@@ -63,9 +58,6 @@ const HALF_TOLERANCE = 2e-4;
 
 /** Fewer values than this may all be small by chance, sums that cancel: their root mean square says little of what kernels lose. */
 const TELLING_VALUES = 16;
-
-/** Vectors and register tiles are divisors of this: sizes that it does not divide have tails. */
-const TILE = 16;
 
 const stepOf = ({ multipleOf = 1 }: Interval): number => multipleOf;
 
@@ -101,32 +93,6 @@ function nearer(box: Box, from: Bindings): Bindings {
 
 const sameDims = (a: Bindings, b: Bindings): boolean => Object.keys(a).every((name) => a[name] === b[name]);
 
-/** `count` of `below` positions: some at either end, and runs of neighbours drawn between, since few tiles hold those. */
-function draw(count: number, below: number, seed: number, ends: number, run: number): readonly number[] {
-  if (below <= count) return [...Array(below).keys()];
-  const chosen = new Set<number>();
-  for (let i = 0; i < Math.min(ends, count >> 1); i++) chosen.add(i).add(below - 1 - i);
-  for (let i = 0; chosen.size < count; i++) {
-    const first = hash32(seed, i) % below;
-    for (let n = 0; n < run && chosen.size < count; n++) chosen.add((first + n) % below);
-  }
-  return [...chosen].sort((a, b) => a - b);
-}
-
-/** Rows and columns whose crossings are compared, the first and the last among them. */
-function crossings({ width, height }: Rows, samples: number, seed: number): Pick<Expectation, "rows" | "columns"> {
-  // A value with few rows is sampled in more columns, one with few columns in more rows.
-  const columns = draw(Math.ceil(samples / Math.min(SAMPLED_ROWS, height)), width, 2 * seed, COLUMNS_AT_ENDS, TILE);
-  return { columns, rows: draw(Math.ceil(samples / columns.length), height, 2 * seed + 1, ROWS_AT_ENDS, 1) };
-}
-
-/** Positions of all crossings, row by row. Like all that is done for every element, a plain loop: cold engines call slowly. */
-function crossed(rows: readonly number[], columns: readonly number[], width: number): number[] {
-  const positions: number[] = [];
-  for (const row of rows) for (const column of columns) positions.push(row * width + column);
-  return positions;
-}
-
 /** Mean square of what is finite; 0 where nothing is. */
 function meanSquare(values: Float32Array): number {
   let [sum, finite] = [0, 0];
@@ -142,15 +108,31 @@ function meanSquare(values: Float32Array): number {
 const WHOLE_FLOPS = 1e7;
 const WHOLE_ELEMENTS = 2 ** 16;
 
+/** A value that a claim writes, which is compared by itself. */
+interface Compared extends Written {
+  readonly group: StepGroup;
+  /** It is a norm of what the claim computes by a product: an element takes a whole row of that. */
+  readonly takesRows: boolean;
+}
+
+function comparedIn(group: StepGroup, table: OpTable): readonly Compared[] {
+  const kind = (node: Node): OpKind | undefined => table.get(node.op)?.kind;
+  const multiplies = group.claim.covers.some((node) => kind(node) === "contraction");
+  return group.written.map((written) => {
+    const { node } = written;
+    const takesRows = multiplies && kind(node.op === "narrow" ? node.inputs[0] : node) === "normalization";
+    return { ...written, group, takesRows };
+  });
+}
+
 /** Grid items that write the compared elements, as runs; nothing where all of the launch is run. */
 function itemsOf(
-  { claim, itemOf }: StepGroup,
+  { group: { claim }, node, itemOf }: Compared,
   dims: Bindings,
   width: number,
   { rows, columns }: Pick<Expectation, "rows" | "columns">,
 ): readonly (readonly [number, number])[] | undefined {
-  const isSmall =
-    evaluate(claim.cost.flops, dims) < WHOLE_FLOPS && elementsOf(claim.output.shape, dims) < WHOLE_ELEMENTS;
+  const isSmall = evaluate(claim.cost.flops, dims) < WHOLE_FLOPS && elementsOf(node.shape, dims) < WHOLE_ELEMENTS;
   if (itemOf === undefined || isSmall) return undefined;
   const items = new Set(crossed(rows, columns, width).map(itemOf(dims)));
   const runs: [number, number][] = [];
@@ -216,14 +198,7 @@ function watch(read: FillReader): {
   return { reader: Object.assign(at, { run, many }), runs };
 }
 
-/** The elements of a claim's result as rows. */
-interface Rows {
-  readonly width: number;
-  readonly height: number;
-}
-
-function rowsOf(group: StepGroup, dims: Bindings): Rows {
-  const { shape } = group.claim.output;
+function rowsOf({ node: { shape } }: Compared, dims: Bindings): Rows {
   const width = shape.length === 0 ? 1 : evaluate(shape[shape.length - 1], dims);
   return { width, height: elementsOf(shape, dims) / width };
 }
@@ -231,16 +206,24 @@ function rowsOf(group: StepGroup, dims: Bindings): Rows {
 /** Elements that one grid item computes at least: proofs of launches that run in parts cost as many for each compared one. */
 const ITEM_ELEMENTS = 1024;
 
-/** True where proving a claim at these sizes is within the effort. */
-function affordable(group: StepGroup, dims: Bindings, samples: number, effort: ExpectationEffort): boolean {
-  const { width, height } = rowsOf(group, dims);
+/** Rows that are compared at most where an element takes a whole one, and at least one. */
+function mostRows(compared: Compared, dims: Bindings, effort: ExpectationEffort): number | undefined {
+  if (!compared.takesRows) return undefined;
+  const each = evaluate(compared.group.claim.cost.flops, dims) / Math.max(1, rowsOf(compared, dims).height);
+  return Math.max(1, Math.floor(effort.sampledFlops / each));
+}
+
+/** True where proving a value at these sizes is within the effort. */
+function affordable(compared: Compared, dims: Bindings, samples: number, effort: ExpectationEffort): boolean {
+  const { group, takesRows, itemOf } = compared;
+  const { width, height } = rowsOf(compared, dims);
   const elements = Math.max(1, width * height);
   const bytesAt = (shape: readonly Dim[], each: number): number => elementsOf(shape, dims) * each;
   const operands = group.operands.reduce((n, { base }) => n + bytesAt(base.shape, DTYPE_BYTES[base.dtype]), 0);
   if (operands + elements * 4 > effort.bytes) return false;
   const each = evaluate(group.claim.cost.flops, dims) / elements;
-  if (each * Math.min(samples, elements) > effort.sampledFlops) return false;
-  const run = group.itemOf === undefined ? elements : Math.min(elements, SAMPLED_ROWS * 4 * ITEM_ELEMENTS);
+  if (!takesRows && each * Math.min(samples, elements) > effort.sampledFlops) return false;
+  const run = itemOf === undefined ? elements : Math.min(elements, SAMPLED_ROWS * 4 * ITEM_ELEMENTS);
   return each * run <= effort.flops;
 }
 
@@ -256,12 +239,12 @@ function waysOf(box: Box, effort: ExpectationEffort): Ways {
   });
 }
 
-/** The points at which a claim is proven: those of the box, moved towards the lower corner until they are affordable. */
-function pointsFor(group: StepGroup, ways: Ways, effort: ExpectationEffort): readonly Bindings[] {
+/** The points at which a value is proven: those of the box, moved towards the lower corner until they are affordable. */
+function pointsFor(compared: Compared, ways: Ways, effort: ExpectationEffort): readonly Bindings[] {
   const chosen: Bindings[] = [];
   for (const way of ways) {
     const samples = effort.samples[chosen.length === 0 ? 0 : 1];
-    const dims = way.find((point, i) => i === way.length - 1 || affordable(group, point, samples, effort)) ?? way[0];
+    const dims = way.find((point, i) => i === way.length - 1 || affordable(compared, point, samples, effort)) ?? way[0];
     if (!chosen.some((c) => sameDims(c, dims))) chosen.push(dims);
   }
   return chosen;
@@ -287,7 +270,7 @@ export function expectationsOf(
 ): readonly Expectation[] {
   const view = createViewResolver(table);
   const ways = new Map<Box, Ways>();
-  const fixed = weightOnly(topological(groups.map(({ claim }) => claim.output)));
+  const fixed = weightOnly(topological(groups.flatMap(({ written }) => written.map(({ node }) => node))));
   const shared = new Set([...fixed].filter((node) => isComputed(node, table)));
   const sharedReader = weightReadersOf(table);
   const weights = new Map<Node, FillReader>();
@@ -296,13 +279,15 @@ export function expectationsOf(
     weights.set(node, reader);
     return reader;
   };
-  return groups.flatMap((group, index) => {
+  const compared = groups.flatMap((group, index) => comparedIn(group, table).map((value) => ({ value, index })));
+  return compared.flatMap(({ value, index }) => {
+    const { group, node } = value;
     const local = isLocal(group, table);
     const share = group.operands.some(({ base }) => base.dtype === "f16") ? HALF_TOLERANCE : TOLERANCE;
     const own = ways.get(group.box) ?? waysOf(group.box, effort);
     ways.set(group.box, own);
     let most = new Float32Array(0);
-    return pointsFor(group, own, effort).map((dims, point): Expectation => {
+    return pointsFor(value, own, effort).map((dims, point): Expectation => {
       const fills = group.operands.map(({ base, buffer }, i) => ({
         base,
         buffer,
@@ -323,16 +308,17 @@ export function expectationsOf(
       const sample = createSampler({
         bindings: dims,
         table,
-        given: (node) => {
-          if (node.op === "weight") return readers.get(node) ?? weightReader(node);
-          return readers.get(node) ?? (isShared && shared.has(node) ? sharedReader(node) : undefined);
+        given: (x) => {
+          if (x.op === "weight") return readers.get(x) ?? weightReader(x);
+          return readers.get(x) ?? (isShared && shared.has(x) ? sharedReader(x) : undefined);
         },
       });
-      const size = rowsOf(group, dims);
+      const size = rowsOf(value, dims);
       const { width } = size;
-      const { rows, columns } = crossings(size, effort.samples[point === 0 ? 0 : 1], index);
-      const items = itemsOf(group, dims, width, { rows, columns });
-      const values = new Float32Array(sample(group.claim.output, crossed(rows, columns, width)));
+      const samples = effort.samples[point === 0 ? 0 : 1];
+      const { rows, columns } = crossings(size, samples, index, mostRows(value, dims, effort));
+      const items = itemsOf(value, dims, width, { rows, columns });
+      const values = new Float32Array(sample(node, crossed(rows, columns, width)));
       if (values.length > most.length) most = values;
       const square = Math.max(meanSquare(values), values.length < TELLING_VALUES ? meanSquare(most) : 0);
       return {
@@ -342,13 +328,13 @@ export function expectationsOf(
           const runs = watches[i]?.runs(elements);
           return { buffer, elements, fill, ...(runs === undefined ? {} : { runs }) };
         }),
-        output: group.output,
-        ...outputType(group.claim.output.dtype),
+        output: value.buffer,
+        ...outputType(node.dtype),
         width,
         rows,
         columns,
         values: encodeFloats(values),
-        tolerance: share * Math.sqrt(square) + 1e-7 + roundingOf(group.claim.output.dtype, values),
+        tolerance: share * Math.sqrt(square) + 1e-7 + roundingOf(node.dtype, values),
         ...(items === undefined ? {} : { items }),
       };
     });

@@ -2,7 +2,7 @@
  * Row blocks: claims in a row whose every row depends on the same row of what they read, such as a norm, an MLP and the
  * residual around it, run over some rows at a time. What lies only between them then takes the memory of those rows.
  */
-import type { Claim, View } from "../abi/kernel.ts";
+import { type Claim, type View, writtenBy } from "../abi/kernel.ts";
 import { type Box, bounds, type Dim, dimEquals, divisorOf, min, mul, product, symbol, symbolsOf } from "../core/dim.ts";
 import { DTYPE_BYTES } from "../core/dtype.ts";
 import type { RowBlocks } from "../core/row_blocks.ts";
@@ -71,7 +71,7 @@ function advanceOf(claim: Claim, name: string, { view, table }: BlockOptions): R
     if (known !== undefined && !dimEquals(known, moves)) return undefined;
     found.set(base, moves);
   }
-  found.set(claim.output, mul(product(claim.output.shape.slice(1)), DTYPE_BYTES[claim.output.dtype]));
+  for (const node of writtenBy(claim)) found.set(node, mul(product(node.shape.slice(1)), DTYPE_BYTES[node.dtype]));
   return found;
 }
 
@@ -91,9 +91,9 @@ function trimmed(
     !outputs.has(node) && (lastReader.get(node) ?? -1) < until && lastReader.has(node);
   let [a, b] = [first, end];
   for (;;) {
-    const inner = claims.slice(a, b).flatMap(({ output }) => (staysInside(output, b) ? [output] : []));
+    const inner = claims.slice(a, b).flatMap((claim) => writtenBy(claim).filter((node) => staysInside(node, b)));
     if (inner.length === 0) return undefined;
-    if (!staysInside(claims[a].output, b)) a++;
+    if (!writtenBy(claims[a]).some((node) => staysInside(node, b))) a++;
     else if (!inner.some((node) => basesOf[b - 1].has(node))) b--;
     else return { claims: [a, b], inner };
   }

@@ -38,7 +38,7 @@ function counted(ops: readonly string[]): readonly string[] {
 }
 
 export function groupGraph({ nodes, outputs, groups }: RangeDetails): GroupGraph {
-  const owner = new Map(groups.map((g, i) => [g.output, `group${i}`]));
+  const owner = new Map(groups.flatMap((g, i) => [g.output, ...g.also].map((node) => [node, `group${i}`])));
   const boxes: GraphBox[] = [];
   const arrows = new Map<string, GraphArrow>();
   nodes.forEach((n, i) => {

@@ -60,6 +60,23 @@ test("the page nests, loads nothing, and shows every component, range, group and
   assert.match(page, /<svg class="arena"/);
 });
 
+test("a group that writes two values leads to the readers of both", () => {
+  const node = (op: string, inputs: readonly number[]) => ({
+    ...{ op, inputs, kind: inputs.length === 0 ? "source" : "elementwise", type: "f32[4]" },
+    ...{ attributes: "", weightOnly: false },
+  });
+  const nodes = [node("input x", []), node("neg", [0]), node("exp", [1]), node("abs", [2]), node("tanh", [1])];
+  const group = (kernel: string, own: readonly number[], operands: readonly number[], also: readonly number[]) => ({
+    ...{ kernel, nodes: own, output: own[own.length - 1], also, operands },
+  });
+  const groups = [group("both", [1, 2], [0], [1]), group("a", [3], [2], []), group("b", [4], [1], [])];
+  const { arrows } = groupGraph({ nodes, outputs: [], groups } as never);
+  assert.deepEqual(
+    arrows.map(({ from, to }) => `${from} ${to}`),
+    ["input0 group0", "group0 group1", "group0 group2"],
+  );
+});
+
 test("a page's script is JavaScript", async () => {
   const { SCRIPT } = await import("../../runtime/explain/script.ts");
   assert.doesNotThrow(() => new Function(SCRIPT));
@@ -120,7 +137,7 @@ test("figures of a range add up", () => {
     details.passes.map((p) => p.name),
     [
       ...["trace", "verify", "canonicalize", "merge products", "canonicalize merged", "store weights"],
-      ...["narrow values", "legalize and claims", "cover", "emit", "expectations"],
+      ...["narrow values", "legalize and claims", "cover", "join", "emit", "expectations"],
     ],
   );
   assert.equal(details.proof.proven.length, details.proof.of);

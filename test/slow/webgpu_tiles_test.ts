@@ -12,6 +12,6 @@ const device = (): Promise<Device> => {
 };
 after(async () => (await opened)?.close());
 
-testTile(0, device);
+for (const at of [0, 1, 2]) testTile(at, device);
 testAttention({ title: "large heads", headDim: 140 }, device);
 testAttention({ title: "heads of 72 in pairs", headDim: 72, group: 2 }, device);

@@ -15,14 +15,14 @@ import { rotaryKernel } from "../../kernels/webgpu/emit/rotary.ts";
 import { rowKernel } from "../../kernels/webgpu/emit/rows.ts";
 import { packedHalfKernel } from "../../kernels/webgpu/emit/stored.ts";
 import type { Device } from "../../runtime/abi/device.ts";
-import { f16ToF32, f32ToF16 } from "../../runtime/core/half.ts";
+import { f32ToF16 } from "../../runtime/core/half.ts";
 import { attention } from "../../runtime/ir/evaluate/attention.ts";
 import { refTensor } from "../../runtime/ir/evaluate/mod.ts";
 import { layerNorm } from "../../runtime/ir/evaluate/normalize.ts";
 import { rotary } from "../../runtime/ir/evaluate/rotary.ts";
 import { createInterner } from "../../runtime/ir/node.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
-import { assertNear, normals, openGpu, runKernel } from "./gpu_kit.ts";
+import { assertNear, asValues, HALF_STEP, halves, normals, openGpu, runKernel } from "./gpu_kit.ts";
 import { product } from "./tile_kit.ts";
 
 let opened: Promise<Device> | undefined;
@@ -32,25 +32,6 @@ const device = (): Promise<Device> => {
 };
 after(async () => (await opened)?.close());
 
-type F32 = Float32Array<ArrayBuffer>;
-
-/** Normal numbers that f16 holds, and their bytes in memory. */
-function halves(seed: number, count: number): { readonly values: F32; readonly bytes: Uint8Array<ArrayBuffer> } {
-  const bits = new Uint16Array(count);
-  f32ToF16(normals(seed, count), bits);
-  const values = new Float32Array(count);
-  f16ToF32(bits, values);
-  return { values, bytes: new Uint8Array(bits.buffer) };
-}
-
-function asValues(bytes: Float32Array | Uint8Array): F32 {
-  const values = new Float32Array(bytes.length / 2);
-  f16ToF32(new Uint16Array(new Uint8Array(bytes as Uint8Array).buffer), values);
-  return values;
-}
-
-/** One step of f16 at the largest value. */
-const STEP = 2 ** -10;
 const ADD = { op: "add", args: [{ input: 0 }, { input: 1 }] } as const;
 
 test("products of f16 in tiles, straight from memory, and of added parts", async () => {
@@ -64,7 +45,7 @@ test("products of f16 in tiles, straight from memory, and of added parts", async
     const inputs = [a.bytes, b.bytes, other.bytes];
     const outputLength = 2 * m * n;
     const given = { code, inputs, outputLength, bytes: true, words: [...words, ...more], grid };
-    assertNear(asValues(await runKernel(await device(), given)), sums, STEP, "C");
+    assertNear(asValues(await runKernel(await device(), given)), sums, HALF_STEP, "C");
   };
   const options = { transposed: true, epilogue: ADD, kinds };
   await run(matmulKernel({ ...options, tile, whole: false }), 4);
@@ -79,7 +60,7 @@ test("products of f16 in tiles, straight from memory, and of added parts", async
     grid: Math.ceil((m * n) / 128),
   });
   const added = Array.from(other.values, (v, i) => v + parts[i] + parts[i + m * n] + parts[i + 2 * m * n]);
-  assertNear(asValues(found), added, STEP, "sum of parts");
+  assertNear(asValues(found), added, HALF_STEP, "sum of parts");
 });
 
 test("norms of f16 give f16, of short and of long rows", async () => {
@@ -97,9 +78,9 @@ test("norms of f16 give f16, of short and of long rows", async () => {
       words: [width, width, width],
       grid: 3,
     });
-    const tensor = (shape: readonly number[], data: F32) => refTensor("f32", shape, data);
+    const tensor = (shape: readonly number[], data: Float32Array) => refTensor("f32", shape, data);
     const expected = layerNorm(tensor([3, width], x.values), tensor([width], weight), tensor([width], bias), 1e-5);
-    assertNear(asValues(found), expected.data, STEP, `rows of ${width}`);
+    assertNear(asValues(found), expected.data, HALF_STEP, `rows of ${width}`);
   }
 });
 
@@ -118,7 +99,7 @@ test("rotary positions and elementwise chains of f16", async () => {
     });
     const tables = [cos, sin].map((t) => refTensor("f32", [1, tokens, pairs], t));
     const whole = refTensor("f32", [1, tokens, heads, headDim], x.values);
-    assertNear(asValues(found), rotary(whole, tables[0], tables[1], interleaved).data, STEP, "rotary");
+    assertNear(asValues(found), rotary(whole, tables[0], tables[1], interleaved).data, HALF_STEP, "rotary");
   }
   const y = normals(9, 60);
   const [first] = [halves(10, 60)];
@@ -141,7 +122,7 @@ test("rotary positions and elementwise chains of f16", async () => {
   assertNear(
     asValues(found),
     Array.from(y, (v, i) => v + first.values[i]),
-    STEP,
+    HALF_STEP,
     "sum",
   );
 });
@@ -170,7 +151,7 @@ test("attention of f16 gives f16", async () => {
   });
   const tensor = ({ values }: typeof q) => refTensor("f32", [batch, tokens, heads, headDim], values);
   const expected = attention(tensor(q), tensor(k), tensor(v), { scale: 0.31, causal: false, window: 0 });
-  assertNear(asValues(found), expected.data, STEP, "attention");
+  assertNear(asValues(found), expected.data, HALF_STEP, "attention");
 });
 
 test("weights are packed to the nearest f16, small, large and odd ones", async () => {

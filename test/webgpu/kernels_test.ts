@@ -32,7 +32,7 @@ const bytes = (seed: number, count: number): Uint8Array<ArrayBuffer> =>
   Uint8Array.from({ length: count }, (_, i) => hash32(seed, i) % 256);
 
 // The other takes drivers on the processor seconds; test/slow has it.
-testTile(1, device);
+testTile(3, device);
 
 test("parts of a product are added, with what follows", async () => {
   const [m, n, count] = [5, 17, 3];

@@ -1,8 +1,10 @@
 /** Chains of elementwise ops as one pass. */
 import { type CollapsedAxes, collapseAxes } from "../../../runtime/abi/claims/axes.ts";
+import { leadStrides, seen } from "../../../runtime/abi/claims/epilogue.ts";
 import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
 import { grow } from "../../../runtime/abi/claims/grow.ts";
 import { bytesOf, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
+import { productForm } from "../../../runtime/abi/claims/product_form.ts";
 import type { Arg, Claim, ClaimContext, EmitContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
 import { add, type Dim, mul, product } from "../../../runtime/core/dim.ts";
 import { broadcastStrides, denseStrides } from "../../../runtime/core/strides.ts";
@@ -10,6 +12,8 @@ import type { Node } from "../../../runtime/ir/node.ts";
 import { type ElementwiseOptions, elementwiseGrid, elementwiseKernel, type OperandType } from "../emit/elementwise.ts";
 import { computes, exprFlops } from "../emit/expr.ts";
 import { kindOf, outOf, pointerTo, tooManyBuffers } from "./kinds.ts";
+import { columnStep } from "./row_front.ts";
+import { type RowSource, withSource } from "./row_join.ts";
 
 const READABLE: readonly string[] = ["f32", "i32", "u8"];
 
@@ -58,6 +62,33 @@ export function emitPass(
   });
 }
 
+/** How the launch of a norm computes a chain: row by row, where what it reads can be walked so. */
+function rowsOfChain(
+  context: ClaimContext,
+  { shape }: Node,
+  expr: ScalarExpr,
+  leaves: readonly Node[],
+  source: (e: EmitContext, i: number) => Source,
+): RowSource | undefined {
+  if (shape.length === 0 || leaves.length === 0 || leaves.some(({ dtype }) => dtype !== "f32")) return undefined;
+  const [lead, n] = [shape.slice(0, -1), shape[shape.length - 1]];
+  const strides = leaves.map((leaf) => seen(context, leaf)).map((v) => leadStrides(v.shape, v.strides, lead));
+  const form = productForm(lead, strides, true);
+  if (form === undefined) return undefined;
+  return {
+    read: leaves,
+    addsParts: false,
+    emit: (e, norm) => {
+      const operands = leaves.map((node, i) => {
+        const own = source(e, i);
+        const column = columnStep(own.shape, own.strides, n);
+        return { node, source: own, kind: kindOf(context, node), strides: form.strides[i], column };
+      });
+      norm.together({ expr, rows: form.rows, operands });
+    },
+  };
+}
+
 function claimChain(
   context: ClaimContext,
   root: Node,
@@ -66,7 +97,7 @@ function claimChain(
   covers: readonly Node[],
 ): Claim {
   const sources = sourcesOf(context, leaves);
-  return {
+  const claimed: Claim = {
     kernel: "elementwise",
     covers,
     output: root,
@@ -83,6 +114,8 @@ function claimChain(
       emitPass(e, covers.map((n) => n.op).join("_"), context, expr, read, to);
     },
   };
+  const rows = rowsOfChain(context, root, expr, leaves, sources.source);
+  return rows === undefined ? claimed : withSource(claimed, rows);
 }
 
 export const ELEMENTWISE_KERNEL: KernelSpec = {

@@ -1,6 +1,6 @@
 /** How a kernel is told what its operands are: weights or values, f32 or f16. */
 import type { Source } from "../../../runtime/abi/claims/operands.ts";
-import type { Access, ClaimContext, EmitContext, PackedLayout, Place } from "../../../runtime/abi/kernel.ts";
+import type { Access, ClaimContext, EmitContext, PackedLayout, Place, View } from "../../../runtime/abi/kernel.ts";
 import { type Dim, dimEquals, evaluate, mul, product } from "../../../runtime/core/dim.ts";
 import { DTYPE_BYTES } from "../../../runtime/core/dtype.ts";
 import { denseStrides } from "../../../runtime/core/strides.ts";
@@ -15,12 +15,15 @@ const MOST_BUFFERS = 8;
 export const tooManyBuffers = (context: ClaimContext, read: readonly Node[]): boolean =>
   1 + read.filter((node) => context.isWeight(node)).length > MOST_BUFFERS;
 
-/** What is wanted dense and lies otherwise is copied, as f32. */
-function isCopied(context: ClaimContext, node: Node, access: Access): boolean {
-  const { shape, strides } = context.view(node);
+/** Whether a view's elements lie one behind the other. */
+export function isDense({ shape, strides }: View): boolean {
   const dense = denseStrides(shape);
-  return access === "dense" && !strides.every((s, i) => dimEquals(shape[i], 1) || dimEquals(s, dense[i]));
+  return strides.every((s, i) => dimEquals(shape[i], 1) || dimEquals(s, dense[i]));
 }
+
+/** What is wanted dense and lies otherwise is copied, as f32. */
+const isCopied = (context: ClaimContext, node: Node, access: Access): boolean =>
+  access === "dense" && !isDense(context.view(node));
 
 /** Whether a value is read where it lies as f16. */
 export const isHalfValue = (context: ClaimContext, node: Node, access: Access = "strided"): boolean =>

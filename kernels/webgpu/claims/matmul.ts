@@ -10,8 +10,8 @@ import {
 } from "../../../runtime/abi/claims/epilogue.ts";
 import { bytesOf, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import { type ProductForm, productForm } from "../../../runtime/abi/claims/product_form.ts";
-import type { Arg, Claim, ClaimContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
-import { add, bounds, type Dim, dimEquals, divisorOf, mul, product, type Shape } from "../../../runtime/core/dim.ts";
+import type { Arg, Claim, ClaimContext, EmitContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
+import { add, bounds, type Dim, dimEquals, divisorOf, mul, product } from "../../../runtime/core/dim.ts";
 import { broadcastStrides, denseStrides } from "../../../runtime/core/strides.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import { exprFlops } from "../emit/expr.ts";
@@ -23,6 +23,8 @@ import { sumGrid, sumKernel } from "../emit/matmul_sum.ts";
 import { MATRIX_DIALECTS } from "../emit/matrix_dialect.ts";
 import { halfWeight, isHalfWeight, kindOf, outOf, pointerTo, tooManyBuffers } from "./kinds.ts";
 import { type Deal, matrixDeals, tileDeals } from "./matmul_deals.ts";
+import { columnStep, type FrontOperand } from "./row_front.ts";
+import { type NormLaunches, withSource } from "./row_join.ts";
 
 const NAME = "matmul";
 
@@ -36,11 +38,17 @@ const FEW_ROWS = 16;
 /** Workgroups of products by subgroup matrices that a large card computes at once. */
 const MATRICES_AT_ONCE = 132;
 
+interface Dealt {
+  /** Options of the kernel of subgroup matrices, where that is taken. */
+  readonly matrix: ReturnType<typeof matrixOptions> | undefined;
+  readonly deals: readonly Deal<GpuTile | MatrixTile>[];
+}
+
 interface MatrixQuery {
   readonly form: ProductForm;
   readonly n: Dim;
   readonly kinds: MatmulKinds;
-  readonly places: readonly Source[];
+  readonly places: readonly Omit<Source, "place">[];
 }
 
 type MatmulKinds = Parameters<typeof matmulKernel>[0]["kinds"];
@@ -82,10 +90,6 @@ function matrixOptions(
 
 const last = <T>(list: readonly T[], from = 1): T => list[list.length - from];
 
-/** An operand's step along the columns. */
-const columnStep = (shape: Shape, strides: readonly Dim[], n: Dim): Dim =>
-  shape.length === 0 || (dimEquals(last(shape), 1) && !dimEquals(n, 1)) ? 0 : last(strides);
-
 function formOf(
   context: ClaimContext,
   node: Node,
@@ -126,6 +130,103 @@ function claimProduct(context: ClaimContext, { product: node, epilogue }: Produc
     read.map((_, i) => (i === 1 || (i === 0 && dense) ? "dense" : "strided")),
   );
   const flops = mul(add(mul(2, k), exprFlops(epilogue.expr)), product(node.shape));
+  const transposed = node.attributes.transpose_b === true;
+  const isHalfB = isHalfWeight(context, b);
+  const operandKinds = epilogue.operands.map((o) => kindOf(context, o));
+  const kinds = {
+    out: outOf(epilogue.output),
+    a: kindOf(context, a, dense ? "dense" : "strided"),
+    b: isHalfB ? ("weight16" as const) : kindOf(context, b, "dense"),
+    operands: operandKinds,
+  };
+  const elements = product(node.shape);
+  const isFew = bounds(elements, context.box).max <= FEW_ELEMENTS && bounds(k, context.box).max <= SHORT;
+
+  /** How tiles of it are dealt out. */
+  const dealt = (places: MatrixQuery["places"]): Dealt => {
+    const unit = matrixUnit(context, { form, n, k, kinds, transposed, places });
+    const matrix = unit === undefined ? undefined : matrixOptions(context, { form, unit, kinds, places, epilogue, n });
+    const sizes = { ...form, n, k };
+    const deals =
+      matrix === undefined
+        ? tileDeals(sizes, context.box)
+        : matrixDeals(MATRIX_TILE, MATRICES_AT_ONCE, sizes, context.box);
+    return { matrix, deals };
+  };
+
+  const operandsAt = (places: readonly Source[]): readonly FrontOperand[] =>
+    epilogue.operands.map((x, i) => {
+      const source = places[i + 2];
+      const column = columnStep(x.shape, source.strides, n);
+      return { node: x, source, kind: operandKinds[i], strides: form.strides[i + 1], column };
+    });
+
+  const emit = (e: EmitContext, norm?: NormLaunches): void => {
+    const places = read.map((x, i): Source => {
+      if (i !== 1 || !isHalfB) return sources.source(e, i);
+      return { place: halfWeight(e, b), offset: 0, shape: x.shape, strides: denseStrides(x.shape) };
+    });
+    const options = { transposed, epilogue: epilogue.expr, kinds };
+    const [ofA, ...others] = form.strides;
+    const batchB = others.length > epilogue.operands.length ? last(others).batch : 0;
+    const sizes = [form.rows, n, k, ofA.batch, ofA.row, batchB, transposed ? k : n];
+    const ofOperands = operandsAt(places).flatMap(({ strides, column }) => [strides.batch, strides.row, column]);
+    const name = covers.map((c) => c.op).join("_");
+    const all = [kinds.a, kinds.b, ...operandKinds];
+    const pointers = places.map((place, i) => pointerTo(place, read[i], all[i]));
+    const out: Arg = { place: e.output, offset: 0, mode: "write" };
+    const inWords = (dims: readonly Dim[]): readonly Arg[] => dims.map((size) => ({ size }));
+    if (isFew) {
+      const args = [out, ...pointers, ...inWords([...sizes, ...ofOperands, elements])];
+      e.step({ name, code: directKernel(options), args, grid: directGrid(elements), flops });
+      norm?.behind();
+      return;
+    }
+    const { matrix, deals } = dealt(places);
+    for (const { tile, when, grid, split } of deals) {
+      const whole = divisorOf(k, context.box) % tile.depth === 0;
+      const own = { name, grid: mul(when, grid), flops: mul(when, flops) };
+      if (split === undefined) {
+        const args = [out, ...pointers, ...inWords([...sizes, ...ofOperands])];
+        const code =
+          matrix === undefined
+            ? matmulKernel({ ...options, whole, tile: tile as GpuTile })
+            : matrixMatmulKernel({ ...matrix, epilogue: epilogue.expr, whole, tile: tile as MatrixTile });
+        e.step({ ...own, code, args });
+        norm?.behind(when);
+        continue;
+      }
+      const parts = e.scratch(split.bytes);
+      const partKinds = { out: "write" as const, a: kinds.a, b: kinds.b, operands: [] };
+      const part = { epilogue: undefined, whole, kinds: partKinds };
+      const partial =
+        matrix === undefined
+          ? matmulKernel({ ...part, transposed, tile: tile as GpuTile })
+          : matrixMatmulKernel({ ...matrix, ...part, tile: tile as MatrixTile });
+      const [ofParts, allParts] = (["write", "read"] as const).map((mode): Arg => ({ place: parts, offset: 0, mode }));
+      e.step({
+        ...own,
+        code: partial,
+        args: [ofParts, ...pointers.slice(0, 2), ...inWords([...sizes, split.chunk, elements])],
+      });
+      if (norm !== undefined) {
+        const added = { place: parts, count: split.count, elements };
+        norm.together({ expr: epilogue.expr, rows: form.rows, parts: added, operands: operandsAt(places) }, when);
+        continue;
+      }
+      e.step({
+        name: `${name}_sum`,
+        code: sumKernel(options),
+        args: [
+          ...[out, allParts, ...pointers.slice(2)],
+          ...inWords([form.rows, n, split.count, elements, ...ofOperands]),
+        ],
+        grid: mul(when, sumGrid(elements)),
+        flops: 0,
+      });
+    }
+  };
+
   const claim: Claim = {
     kernel: NAME,
     covers,
@@ -133,88 +234,11 @@ function claimProduct(context: ClaimContext, { product: node, epilogue }: Produc
     operands: sources.operands,
     weights: sources.weights,
     cost: { flops, bytes: add(bytesOf(epilogue.output), ...read.map(bytesOf)), launches: 1 },
-    emit: (e) => {
-      const isHalfB = isHalfWeight(context, b);
-      const places = read.map((x, i): Source => {
-        if (i !== 1 || !isHalfB) return sources.source(e, i);
-        return { place: halfWeight(e, b), offset: 0, shape: x.shape, strides: denseStrides(x.shape) };
-      });
-      const transposed = node.attributes.transpose_b === true;
-      const operandKinds = epilogue.operands.map((o) => kindOf(context, o));
-      const kinds = {
-        out: outOf(epilogue.output),
-        a: kindOf(context, a, dense ? "dense" : "strided"),
-        b: isHalfB ? ("weight16" as const) : kindOf(context, b, "dense"),
-        operands: operandKinds,
-      };
-      const options = { transposed, epilogue: epilogue.expr, kinds };
-      const [ofA, ...others] = form.strides;
-      const batchB = others.length > epilogue.operands.length ? last(others).batch : 0;
-      const sizes = [form.rows, n, k, ofA.batch, ofA.row, batchB, transposed ? k : n];
-      const ofOperands = epilogue.operands.flatMap((o, i) => {
-        const { strides } = places[i + 2];
-        return [others[i].batch, others[i].row, columnStep(o.shape, strides, n)];
-      });
-      const elements = product(node.shape);
-      const name = covers.map((c) => c.op).join("_");
-      const all = [kinds.a, kinds.b, ...operandKinds];
-      const pointers = places.map((place, i) => pointerTo(place, read[i], all[i]));
-      const out: Arg = { place: e.output, offset: 0, mode: "write" };
-      const inWords = (dims: readonly Dim[]): readonly Arg[] => dims.map((size) => ({ size }));
-      if (bounds(elements, context.box).max <= FEW_ELEMENTS && bounds(k, context.box).max <= SHORT) {
-        const args = [out, ...pointers, ...inWords([...sizes, ...ofOperands, elements])];
-        e.step({ name, code: directKernel(options), args, grid: directGrid(elements), flops });
-        return;
-      }
-      const unit = matrixUnit(context, { form, n, k, kinds, transposed, places });
-      const matrix =
-        unit === undefined ? undefined : matrixOptions(context, { form, unit, kinds, places, epilogue, n });
-      const dealt = { ...form, n, k };
-      const deals: readonly Deal<GpuTile | MatrixTile>[] =
-        matrix === undefined
-          ? tileDeals(dealt, context.box)
-          : matrixDeals(MATRIX_TILE, MATRICES_AT_ONCE, dealt, context.box);
-      for (const { tile, when, grid, split } of deals) {
-        const whole = divisorOf(k, context.box) % tile.depth === 0;
-        const own = { name, grid: mul(when, grid), flops: mul(when, flops) };
-        if (split === undefined) {
-          const args = [out, ...pointers, ...inWords([...sizes, ...ofOperands])];
-          const code =
-            matrix === undefined
-              ? matmulKernel({ ...options, whole, tile: tile as GpuTile })
-              : matrixMatmulKernel({ ...matrix, epilogue: epilogue.expr, whole, tile: tile as MatrixTile });
-          e.step({ ...own, code, args });
-          continue;
-        }
-        const parts = e.scratch(split.bytes);
-        const partKinds = { out: "write" as const, a: kinds.a, b: kinds.b, operands: [] };
-        const part = { epilogue: undefined, whole, kinds: partKinds };
-        const partial =
-          matrix === undefined
-            ? matmulKernel({ ...part, transposed, tile: tile as GpuTile })
-            : matrixMatmulKernel({ ...matrix, ...part, tile: tile as MatrixTile });
-        const [ofParts, allParts] = (["write", "read"] as const).map(
-          (mode): Arg => ({ place: parts, offset: 0, mode }),
-        );
-        e.step({
-          ...own,
-          code: partial,
-          args: [ofParts, ...pointers.slice(0, 2), ...inWords([...sizes, split.chunk, elements])],
-        });
-        e.step({
-          name: `${name}_sum`,
-          code: sumKernel(options),
-          args: [
-            ...[out, allParts, ...pointers.slice(2)],
-            ...inWords([form.rows, n, split.count, elements, ...ofOperands]),
-          ],
-          grid: mul(when, sumGrid(elements)),
-          flops: 0,
-        });
-      }
-    },
+    emit: (e) => emit(e),
   };
-  return claim;
+  const lying = read.map((x) => ({ ...seen(context, x), offset: context.isWeight(x) ? 0 : context.view(x).offset }));
+  const isSplit = !isFew && dealt(lying).deals.some(({ split }) => split !== undefined);
+  return isSplit ? withSource(claim, { read: epilogue.operands, addsParts: true, emit }) : claim;
 }
 
 export const MATMUL_KERNEL: KernelSpec = {

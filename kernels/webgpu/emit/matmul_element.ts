@@ -3,6 +3,7 @@ import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
 import { lowerExpr, mathFor } from "./expr.ts";
 import type { KernelScope } from "./kernel.ts";
 import type { MatmulOptions } from "./matmul.ts";
+import { operandAt } from "./row_operands.ts";
 
 /**
  * Module scope and `run`: each invocation computes a number of the result, or two neighbours where they are a word.
@@ -17,10 +18,7 @@ export function elementRun(
 ): string {
   const { word, load, store, storePair } = scope;
   const { code, result } = lowerExpr(epilogue, ["sum", ...operands.map((_, o) => `e${o}`)]);
-  const reads = operands.map((_, o) => {
-    const place = `batch * ${word(`o${o}_batch`)} + r * ${word(`o${o}_row`)} + c * ${word(`o${o}_column`)}`;
-    return `let e${o} = ${load(`o${o}`, place)};`;
-  });
+  const reads = operands.map((_, o) => `let e${o} = ${load(`o${o}`, operandAt(scope, o, "c"))};`);
   const each = out === "write16" ? 2 : 1;
   return `${mathFor(1)}
 fn number_at(element: u32) -> f32 {

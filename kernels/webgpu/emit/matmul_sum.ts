@@ -3,6 +3,7 @@ import { ceilDiv, type Dim } from "../../../runtime/core/dim.ts";
 import { gpuKernel, pointer, words } from "./kernel.ts";
 import type { MatmulOptions } from "./matmul.ts";
 import { elementRun } from "./matmul_element.ts";
+import { operandNames } from "./row_operands.ts";
 
 const WORKGROUP = 128;
 
@@ -17,7 +18,7 @@ export interface SumOptions {
 /** `count`: parts; `elements`: those of C. */
 export const sumNames = ({ kinds }: SumOptions): readonly string[] => [
   ...["m", "n", "count", "elements"],
-  ...kinds.operands.flatMap((_, i) => [`o${i}_batch`, `o${i}_row`, `o${i}_column`]),
+  ...operandNames(kinds.operands.length),
 ];
 
 /** Pointers: output, parts one behind the other, operands. */

@@ -2,6 +2,7 @@
 import type { Dim } from "../../../runtime/core/dim.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import { f32, gpuKernel, isHalf, type KernelScope, LOWEST, type Memory, pointer, words } from "./kernel.ts";
+import { type FrontReader, frontFunction, frontNames, frontPointers, frontValues, type RowFront } from "./row_front.ts";
 
 /** Invocations for a row; where memory is read in fours, half of them hold twice as much. */
 const lanesOf = (inFours: boolean): number => (inFours ? 64 : 128);
@@ -85,19 +86,26 @@ export const isRowOp = (op: string): boolean => Object.hasOwn(BODIES, op);
 export const givesNumbers = (op: string): boolean => op.startsWith("reduce_");
 export const rowFlops = (op: string): number => FLOPS[op] ?? 1;
 
+/** Whether rows of a width lie in registers, and can be computed without being written. */
+export const isHeld = (width: Dim, inFours: boolean): width is number =>
+  typeof width === "number" && width <= lanesOf(inFours) * heldOf(inFours) * (inFours ? 4 : 1);
+
 /** How the memory of a row's kernel is used. */
 export interface RowOptions {
+  /** Of the op's operands; the first is none where the row is computed. */
   readonly kinds: readonly Memory[];
   readonly out: "write" | "write16";
   /** It is read and written in fours of f32: the width, places and all steps are multiples of 4, and the op gives rows. */
   readonly inFours: boolean;
+  /** Computes the rows that the op reads. */
+  readonly front?: RowFront;
 }
 
 /**
- * Arguments: output, input and parameters; width, and elements from row to row of input and output. Results of f16 are written
- * by pairs, of which an invocation has both; rows are even then.
+ * Arguments: output, input or what the front reads, and parameters; width, and elements from row to row of input and output,
+ * words of the front. Results of f16 are written by pairs, of which an invocation has both; rows are even then.
  */
-export function rowKernel(node: Node, { kinds, out, inFours }: RowOptions): Uint8Array {
+export function rowKernel(node: Node, { kinds, out, inFours, front }: RowOptions): Uint8Array {
   const width = node.inputs[0].shape[node.inputs[0].shape.length - 1];
   const parameters = node.inputs.slice(1).map((_, i) => `parameter${i}`);
   const lanes = lanesOf(inFours);
@@ -105,36 +113,57 @@ export function rowKernel(node: Node, { kinds, out, inFours }: RowOptions): Uint
     name: node.op,
     args: [
       pointer("out", out),
-      ...["x", ...parameters].map((name, i) => pointer(name, kinds[i])),
-      ...words("width", "step", "out_step"),
+      ...(front === undefined ? [pointer("x", kinds[0])] : frontPointers(front)),
+      ...parameters.map((name, i) => pointer(name, kinds[i + 1])),
+      ...words("width", "step", "out_step", ...(front === undefined ? [] : frontNames(front))),
     ],
     element: inFours ? "vec4<f32>" : "f32",
     workgroup: lanes,
     write: (scope) => {
       const walked = inFours ? foursOf(scope, width, parameters) : numbersOf(scope, { node, width, parameters, out });
-      const { held, type, ...row } = walked;
+      const { reader, each } = walked;
+      const { type } = reader;
+      const filled = front === undefined ? readValues(walked) : computedValues(scope, front, walked);
       const zero = { sum: `${type}()`, max: `${type}(${LOWEST})` };
       const reduce = (how: "sum" | "max", value: string): string => `{ var own = ${zero[how]};
-  ${row.each(`own = ${JOINED[how](value)};`)}
+  ${each(`own = ${JOINED[how](value)};`)}
   acc = ${how}_(lane, ${inFours ? OF_FOUR[how]("own") : "own"}); }`;
-      return `
+      return `${front === undefined ? "" : frontFunction(scope, front, reader)}
 var<workgroup> partial: array<vec4<f32>, ${lanes / 4}>;
 ${reductions(lanes)}
 fn run(item: u32, lane: u32) {
-  let width = ${row.width};
+  let width = ${walked.width};
   var acc = 0.0f;
   ${isHalf(out) ? "var waiting = 0.0f;" : ""}
-  ${held.join("\n  ")}
-  ${BODIES[node.op]({ ...row, reduce }, node)}
+  ${filled}
+  ${BODIES[node.op]({ ...walked, reduce }, node)}
 }`;
     },
   });
 }
 
-/** A row as an invocation walks it: statements that hold what fits into registers, and the type of a value. */
+/** A row as an invocation walks it. */
 interface Walked extends Omit<Scope, "reduce"> {
-  readonly held: readonly string[];
-  readonly type: "f32" | "vec4<f32>";
+  readonly reader: FrontReader;
+  /** Columns of the values that lie in registers, `x0` and on, none of them beyond the row; none where the row is too long. */
+  readonly columns: readonly string[];
+  /** The row's value at a column. */
+  readonly read: (i: string) => string;
+  /** Statement that writes it. */
+  readonly write: (i: string, value: string) => string;
+  /** Statements for each of an invocation's columns `i` of a row that is too long. */
+  readonly walk: (body: string) => string;
+}
+
+const readValues = ({ columns, read }: Walked): string =>
+  columns.map((column, c) => `let x${c} = ${read(column)};`).join("\n  ");
+
+/** The row is computed into registers, or into memory, where each invocation finds what it wrote itself. */
+function computedValues(scope: KernelScope, front: RowFront, { columns, reader, each, walk, write }: Walked): string {
+  const values = columns.map((column, c) => ({ name: `x${c}`, column }));
+  const own = frontValues(scope, front, reader, values.length > 0 ? values : [{ name: "value", column: "i" }]);
+  if (values.length === 0) return walk(`${own}\n  ${write("i", "value")}`);
+  return front.stored ? `${own}\n  ${each(write("i", "x"))}` : own;
 }
 
 function foursOf({ word, memory }: KernelScope, width: Dim, parameters: readonly string[]): Walked {
@@ -142,24 +171,26 @@ function foursOf({ word, memory }: KernelScope, width: Dim, parameters: readonly
   const four = (name: string, place: string): string => `${memory(name)}[(${word(name)} >> 4u) + ${place}]`;
   const x = (i: string): string => four("x", `item * (${word("step")} / 4u) + ${i}`);
   const parameter = (i: number): string => (i < parameters.length ? four(parameters[i], "i") : "");
-  const fours = typeof width === "number" && width <= 4 * lanes * heldOf(true) ? width / 4 : 0;
-  const columns = Math.ceil(fours / lanes);
+  const fours = isHeld(width, true) ? width / 4 : 0;
   const isWhole = (c: number): boolean => (c + 1) * lanes <= fours;
   const column = (c: number): string => `lane + ${c * lanes}u`;
-  const held = Array.from({ length: columns }, (_, c) => {
-    const at = isWhole(c) ? column(c) : `min(${column(c)}, ${fours - 1}u)`;
-    return `let x${c} = ${x(at)};`;
-  });
+  const columns = Array.from({ length: Math.ceil(fours / lanes) }, (_, c) =>
+    isWhole(c) ? column(c) : `min(${column(c)}, ${fours - 1}u)`,
+  );
+  const walk = (body: string): string => `for (var i = lane; i < width / 4u; i += ${lanes}u) { ${body} }`;
   const each = (body: string): string =>
-    columns === 0
-      ? `for (var i = lane; i < width / 4u; i += ${lanes}u) { let x = ${x("i")}; ${body} }`
-      : held
+    columns.length === 0
+      ? walk(`let x = ${x("i")}; ${body}`)
+      : columns
           .map(
             (_, c) => `{ let i = ${column(c)}; let x = x${c}; ${isWhole(c) ? "" : `if (i < ${fours}u) `}{ ${body} } }`,
           )
           .join("\n  ");
   return {
-    ...{ x: "x", width: word("width"), scale: parameter(0), bias: parameter(1), each, held, type: "vec4<f32>" },
+    ...{ x: "x", width: word("width"), scale: parameter(0), bias: parameter(1), each, columns, walk },
+    reader: { lanes: 4, type: "vec4<f32>", load: four },
+    read: x,
+    write: (i, value) => `${x(i)} = ${value};`,
     put: (value) => `${four("out", `item * (${word("out_step")} / 4u) + i`)} = ${value};`,
   };
 }
@@ -178,24 +209,27 @@ function numbersOf(
   const lanes = lanesOf(false);
   const isPaired = isHalf(out);
   const parameter = (i: number): string => (i < parameters.length ? load(parameters[i], "i") : "");
-  const x = (i: string): string => load("x", `item * ${word("step")} + ${i}`);
-  const columns = typeof width === "number" && width <= lanes * heldOf(false) ? Math.ceil(width / lanes) : 0;
+  const placeOf = (i: string): string => `item * ${word("step")} + ${i}`;
+  const x = (i: string): string => load("x", placeOf(i));
+  const held = isHeld(width, false) ? Math.ceil(width / lanes) : 0;
   /** Column of an invocation's value `c`, and whether it is inside of the row. */
   const column = (c: number): string =>
     isPaired ? `2u * lane + ${(c >> 1) * 2 * lanes + (c & 1)}u` : `lane + ${c * lanes}u`;
-  const counted = isPaired ? columns + (columns & 1) : columns;
+  const counted = isPaired ? held + (held & 1) : held;
   const last = (c: number): number => (isPaired ? ((c >> 1) + 1) * 2 * lanes : (c + 1) * lanes);
-  const held = Array.from({ length: counted }, (_, c) => {
+  const columns = Array.from({ length: counted }, (_, c) => {
     const i = column(c);
-    return `let x${c} = ${x(last(c) > (width as number) ? `min(${i}, ${(width as number) - 1}u)` : i)};`;
+    return last(c) > (width as number) ? `min(${i}, ${(width as number) - 1}u)` : i;
   });
+  const walk = (body: string): string =>
+    isPaired
+      ? `for (var first = 2u * lane; first < width; first += ${2 * lanes}u) {
+    for (var i = first; i < first + 2u; i++) { ${body} } }`
+      : `for (var i = lane; i < width; i += ${lanes}u) { ${body} }`;
   const each = (body: string): string =>
-    columns === 0
-      ? isPaired
-        ? `for (var first = 2u * lane; first < width; first += ${2 * lanes}u) {
-    for (var i = first; i < first + 2u; i++) { let x = ${x("i")}; ${body} } }`
-        : `for (var i = lane; i < width; i += ${lanes}u) { let x = ${x("i")}; ${body} }`
-      : held
+    columns.length === 0
+      ? walk(`let x = ${x("i")}; ${body}`)
+      : columns
           .map((_, c) => {
             const inside = last(c) > (width as number) ? "if (i < width) " : "";
             return `{ let i = ${column(c)}; let x = x${c}; ${inside}{ ${body} } }`;
@@ -203,7 +237,10 @@ function numbersOf(
           .join("\n  ");
   const place = `item * ${word("out_step")} + ${givesNumbers(node.op) ? "0u" : "i"}`;
   return {
-    ...{ x: "x", width: word("width"), scale: parameter(0), bias: parameter(1), each, held, type: "f32" },
+    ...{ x: "x", width: word("width"), scale: parameter(0), bias: parameter(1), each, columns, walk },
+    reader: { lanes: 1, type: "f32", load },
+    read: x,
+    write: (i, value) => store("x", placeOf(i), value),
     // The first of a pair waits for the second.
     put: (value) =>
       isPaired
