@@ -52,13 +52,15 @@ test("webgpu: attention takes a number of heads that is a symbol, and refuses su
 });
 
 const WIDTH = 256;
+/** Sums long enough for workgroups to share them. */
+const K = 1024;
 const norm = (b: GraphBuilder, x: Node, width = WIDTH): Node =>
   b.layerNorm(x, b.weight("scale", [width]), b.weight("shift", [width]), 1e-6);
 
 /** A residual stream: x + y w^T, its norm, and the sum itself for later. */
 function residual(b: GraphBuilder, width = WIDTH): void {
-  const [x, y] = [b.input("x", [b.dims.size, width]), b.input("y", [b.dims.size, WIDTH])];
-  const sum = b.add(b.matmul(y, b.weight("w", [width, WIDTH]), { transposeB: true }), x);
+  const [x, y] = [b.input("x", [b.dims.size, width]), b.input("y", [b.dims.size, K])];
+  const sum = b.add(b.matmul(y, b.weight("w", [width, K]), { transposeB: true }), x);
   b.output("normed", norm(b, sum, width));
   b.output("sum", sum);
 }
