@@ -14,4 +14,10 @@ after(async () => (await opened)?.close());
 
 for (const at of [0, 1, 2]) testTile(at, device);
 testAttention({ title: "large heads", headDim: 140 }, device);
+for (const given of [
+  { title: "heads of 72 in tiles", headDim: 72 },
+  { title: "heads of 128 in tiles, keys of a window", headDim: 128, window: 40 },
+  { title: "heads of odd size in tiles, keys of the own segment", headDim: 11, segments: true },
+])
+  testAttention({ ...given, tiled: true }, device);
 testAttention({ title: "heads of 72 in pairs", headDim: 72, group: 2 }, device);

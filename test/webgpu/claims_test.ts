@@ -51,6 +51,21 @@ test("webgpu: attention takes a number of heads that is a symbol, and refuses su
   );
 });
 
+test("webgpu: attention goes in tiles where they keep a card busy", () => {
+  const gridOf = (heads: number, tokens: number): unknown => {
+    const { artifact } = compiled((b) => {
+      const x = b.input("x", [1, tokens, heads, 64]);
+      b.output("y", b.attention(x, x, x, { scale: 1 }));
+    });
+    return artifact.steps[0].grid;
+  };
+  // Blocks of 64 queries in tiles, of 32 otherwise.
+  assert.equal(gridOf(66, 100), 66 * 2);
+  assert.equal(gridOf(65, 100), 65 * 4);
+  assert.equal(gridOf(400, 32), 400);
+  assert.equal(gridOf(400, 33), 400);
+});
+
 const WIDTH = 256;
 /** Sums long enough for workgroups to share them. */
 const K = 1024;

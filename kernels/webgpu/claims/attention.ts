@@ -5,7 +5,7 @@ import { add, bounds, type Dim, dimEquals, divisorOf, mul, product } from "../..
 import type { Node } from "../../../runtime/ir/node.ts";
 import { type AttentionOptions, attentionBlocks, attentionGrid, attentionKernel } from "../emit/attention.ts";
 import { matrixAttentionGrid, matrixAttentionKernel, matrixAttentionKeys } from "../emit/attention_matrix.ts";
-import { MANY_QUERIES, takesHeads, tiledAttentionGrid, tiledAttentionKernel } from "../emit/attention_tiled.ts";
+import { suitsTiles, tiledAttentionGrid, tiledAttentionKernel } from "../emit/attention_tiled.ts";
 import { isHalf } from "../emit/kernel.ts";
 import { MATRIX_DIALECTS } from "../emit/matrix_dialect.ts";
 import { beforeNarrow, kindOf, outOf, pointerTo } from "./kinds.ts";
@@ -36,8 +36,10 @@ function kernelFor(
   const dialect = matrixDialect(context, options, sources.slice(0, 3));
   if (dialect !== undefined)
     return { code: matrixAttentionKernel({ ...options, dialect }), grid: matrixAttentionGrid(batch, heads, queries) };
-  if (bounds(queries, context.box).max > MANY_QUERIES && takesHeads(options.headDim))
-    return { code: tiledAttentionKernel(options), grid: tiledAttentionGrid(batch, heads, queries) };
+  const tiled = tiledAttentionGrid(batch, heads, queries);
+  const most = (d: Dim): number => bounds(d, context.box).max;
+  if (suitsTiles(most(queries), most(tiled), options.headDim))
+    return { code: tiledAttentionKernel(options), grid: tiled };
   return { code: attentionKernel(options), grid: attentionGrid(batch, heads, queries, options.headDim) };
 }
 

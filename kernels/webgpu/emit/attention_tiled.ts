@@ -29,7 +29,14 @@ const foursOf = (headDim: number): number => Math.ceil(headDim / (4 * ACROSS));
 export const takesHeads = (headDim: number): boolean => foursOf(headDim) <= MOST_FOURS;
 
 /** Blocks of fewer queries leave most invocations without work. */
-export const MANY_QUERIES = 32;
+const MANY_QUERIES = 32;
+
+/** Workgroups that keep a large card busy; where there are fewer, those of fewer queries each are faster. */
+const MANY_WORKGROUPS = 132;
+
+/** Whether this is the way for so many queries of all heads and batches. */
+export const suitsTiles = (queries: number, grid: number, headDim: number): boolean =>
+  queries > MANY_QUERIES && grid >= MANY_WORKGROUPS && takesHeads(headDim);
 
 export const tiledAttentionGrid = (batch: Dim, heads: Dim, queries: Dim): Dim =>
   mul(batch, heads, ceilDiv(queries, QUERIES));
@@ -37,13 +44,16 @@ export const tiledAttentionGrid = (batch: Dim, heads: Dim, queries: Dim): Dim =>
 const lines = (list: readonly string[]): string => list.join("\n    ");
 const four = (part: (p: number) => string): string => `vec4<f32>(${PARTS.map((_, p) => part(p)).join(", ")})`;
 
-/** Statements of a product's inner loop over the steps `block` of what is staged: `acc_<row>_<i>` += left row x right four i. */
-function products(steps: number, left: (d: number) => string, rights: readonly ((d: number) => string)[]): string {
+/** WGSL by a step of a product. */
+type ByStep = (d: number) => string;
+
+/** Statements that add the steps of a turn: `<to>_<row>_<i>` += left row x right four i. */
+function products(to: string, left: ByStep, rights: readonly ByStep[]): string {
   return lines(
-    range(steps).map((d) => {
+    range(UNROLLED).map((d) => {
       const loads = [`let l = ${left(d)};`, ...rights.map((right, i) => `let r${i} = ${right(d)};`)];
       const sums = PARTS.flatMap((part, row) =>
-        rights.map((_, i) => `acc_${row}_${i} = fma(vec4<f32>(l.${part}), r${i}, acc_${row}_${i});`),
+        rights.map((_, i) => `${to}_${row}_${i} = fma(vec4<f32>(l.${part}), r${i}, ${to}_${row}_${i});`),
       );
       return `{ ${[...loads, ...sums].join(" ")} }`;
     }),
@@ -118,7 +128,7 @@ function softmax({ word, load }: KernelScope, { scale, keyMask }: AttentionOptio
   return `let key0 = block + part * ${OWN}u;
     let keys = vec4<u32>(key0) + vec4<u32>(0u, 1u, 2u, 3u);
     ${keyMask ? `let mask = ${four(masked)};` : ""}
-    ${lines(range(OWN).map((r) => `let s${r} = select(vec4<f32>(${LOWEST}), acc_${r}_0 * ${f32(scale)}, ${seen(r)});`))}
+    ${lines(range(OWN).map((r) => `let s${r} = select(vec4<f32>(${LOWEST}), score_${r}_0 * ${f32(scale)}, ${seen(r)});`))}
     let own_top = ${four((r) => `max(max(s${r}.x, s${r}.y), max(s${r}.z, s${r}.w))`)};
     weights[part][own] = own_top;
     workgroupBarrier();
@@ -189,14 +199,14 @@ export function tiledAttentionKernel(options: AttentionOptions): Uint8Array {
         side("v", { lines: 4 * ACROSS * fours, count: `${headDim}u`, first: "0u", alongSteps: false, base: 0 }),
         false,
       );
-      const scores = products(UNROLLED, (d) => `tile[turn][${d}][own]`, [
+      const scores = products("score", (d) => `tile[turn][${d}][own]`, [
         (d) => `tile[turn][${d}][part + ${pitch(QUERIES)}u]`,
       ]);
       const values = products(
-        UNROLLED,
+        "sum",
         (d) => `weights[at + turn * ${UNROLLED}u + ${d}u][own]`,
-        range(fours).map((i) => (d: number) => `tile[turn][${d}][part + ${i * ACROSS}u]`),
-      ).replaceAll("acc_", "sum_");
+        range(fours).map((i) => (d) => `tile[turn][${d}][part + ${i * ACROSS}u]`),
+      );
       const { module, body } = spans(scope, options);
       return `
 var<workgroup> tile: array<array<array<vec4<f32>, ${plan.pitch}>, ${UNROLLED}>, ${depth / UNROLLED}>;
@@ -222,7 +232,7 @@ fn run(item: u32, lane: u32) {
   ${v.place}
   for (var block = span.x; block < span.y; block += ${KEYS}u) {
     ${range(OWN)
-      .map((r) => `var acc_${r}_0 = vec4<f32>();`)
+      .map((r) => `var score_${r}_0 = vec4<f32>();`)
       .join(" ")}
     {
     ${k.place}
