@@ -205,12 +205,18 @@ const SWIFTSHADER = [
 /** Where Mesa puts lavapipe, another one, on which Dawn finds no adapter or one that computes nothing. */
 const LAVAPIPE = ["x86_64.json", "aarch64.json", "json"].map((end) => `/usr/share/vulkan/icd.d/lvp_icd.${end}`);
 
+/**
+ * Deno looks for adapters of OpenGL as well unless it is told not to. The library of EGL frees what it keeps for threads when the
+ * process ends, which the thread of `deno test` may be doing at that moment: one process in a hundred ended by SIGABRT.
+ */
+const VULKAN_ALONE = { DENO_WEBGPU_BACKEND: "vulkan" };
+
 /** The software driver for a runtime's WebGPU, the same on every machine that has it, unless the environment names one. */
 export function softwareGpu(runtime) {
   const driver = [...(runtime === "deno" ? LAVAPIPE : []), ...SWIFTSHADER].find((file) => existsSync(file));
   const { VK_DRIVER_FILES, VK_ICD_FILENAMES, XDG_RUNTIME_DIR = tmpdir() } = process.env;
   if (driver === undefined || VK_DRIVER_FILES !== undefined || VK_ICD_FILENAMES !== undefined) return {};
-  return { VK_DRIVER_FILES: driver, XDG_RUNTIME_DIR };
+  return { VK_DRIVER_FILES: driver, XDG_RUNTIME_DIR, ...(runtime === "deno" ? VULKAN_ALONE : {}) };
 }
 
 const SUITES = {
