@@ -212,8 +212,9 @@ function exportCommand(): Command {
     new Command("export").description("Write the cache as a pack.").argument("<folder>", "where the pack goes"),
   ).action(async (target: string, options: PlaceOptions) => {
     const { host, store } = await openCache(options);
+    const folder = await packFolder(host, target);
     const items = await entriesAsItems(store, await cacheEntries(store));
-    const { entries, blobs } = await writePack(packFolder(host, target), items, { fovea: VERSION });
+    const { entries, blobs } = await writePack(folder, items, { fovea: VERSION });
     const bytes = Object.values(blobs).reduce((a, b) => a + b, 0);
     if (options.json === true) return printJson({ pack: target, entries: entries.length, bytes });
     print(`${countOf(entries.length, "artifact")}, ${bytesText(bytes)} in ${target}`);

@@ -166,7 +166,8 @@ export class Runtime {
   /**
    * Compiles a model's components for targets, from its configuration alone, and writes the pack into a folder. This
    * machine need not have the targets.
-   * @throws FoveaError `unknown_target`, what compiling throws, `file.*` where the folder cannot be written
+   * @throws FoveaError `unknown_target`, what compiling throws, `folder_in_use` for a folder that holds something else, `file.*`
+   * where it cannot be written
    */
   async buildPack(source: ModelSource, folder: string, options: BuildPackOptions = {}): Promise<PackManifest> {
     this.#checkOpen();
@@ -178,7 +179,8 @@ export class Runtime {
   /**
    * Writes a model into a folder of ES modules that runs where no code may be made: edges, and every other runtime. The
    * runtime's target is the one that it is frozen for.
-   * @throws FoveaError `too_large` with figures and what would fit, `not_freezable`, `invalid_range`, and what {@link load} throws
+   * @throws FoveaError `too_large` with figures and what would fit, `not_freezable`, `invalid_range`, `folder_in_use` for a
+   * folder that holds something else, and what {@link load} throws
    */
   async freeze(source: ModelSource, folder: string, options: FreezeOptions = {}): Promise<FrozenFolder> {
     this.#checkOpen();

@@ -11,7 +11,7 @@ import type { RuntimeParts } from "../runtime_parts.ts";
 import { packItems } from "./build_pack.ts";
 import { packFolder } from "./pack_source.ts";
 
-/** @throws FoveaError `unknown_target`, what compiling throws, `file.*` where the folder cannot be written */
+/** @throws FoveaError `unknown_target`, what compiling throws, `folder_in_use`, `file.*` where the folder cannot be written */
 export async function buildModelPack(
   parts: RuntimeParts,
   source: ModelSource,
@@ -19,6 +19,7 @@ export async function buildModelPack(
   { components, targets }: BuildPackOptions,
 ): Promise<PackManifest> {
   const { host, device, ops, places, options: own } = parts;
+  const written = await packFolder(host, folder);
   const plugins = own.plugins === undefined ? await firstPartyPlugins() : parts.plugins;
   const opened = await openConfigured(parts, source);
   const towers = cutTowers(parts, wantedTowers(parts, opened, components), {});
@@ -32,5 +33,5 @@ export async function buildModelPack(
     findPlace: (place) => host.originalPlace(place),
     onCompiled: (done, total, item) => own.onProgress?.({ phase: "compile", modality: "", done, total, item }),
   });
-  return writePack(packFolder(host, folder), items, { fovea: VERSION, model: opened.modelType });
+  return writePack(written, items, { fovea: VERSION, model: opened.modelType });
 }

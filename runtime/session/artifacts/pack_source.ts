@@ -2,6 +2,7 @@
 import { FoveaError } from "../../core/diagnostics.ts";
 import { openPack, type Pack, type PackFiles, type PackFolder } from "../../exec/pack.ts";
 import type { Host } from "../../host/mod.ts";
+import { checkOwnFolder } from "../../host/own_folder.ts";
 import { foundText } from "../check.ts";
 import { addressOf } from "../inputs/source.ts";
 
@@ -49,9 +50,10 @@ export async function openPackSource(source: PackSource, host: Host): Promise<Pa
   );
 }
 
-/** A folder that a pack is written into. */
-export function packFolder(host: Host, path: string): PackFolder {
+/** A folder that a pack is written into. @throws FoveaError `folder_in_use` where it holds something else */
+export async function packFolder(host: Host, path: string): Promise<PackFolder> {
   const root = path.replace(/(?<=.)[/\\]+$/, "");
+  await checkOwnFolder(host, root, ["blobs"], "built into a pack", "pack");
   const made = new Set<string>();
   return {
     write: async (name, bytes) => {
