@@ -23,7 +23,7 @@ import {
   withRuntime,
 } from "./options.ts";
 import { oneLine, table } from "./table.ts";
-import { print, printJson, say, setExitCode } from "./terminal.ts";
+import { print, printJson, setExitCode } from "./terminal.ts";
 
 interface PlaceOptions {
   readonly json?: boolean;
@@ -59,7 +59,7 @@ async function openCache(options: PlaceOptions): Promise<Opened> {
   return {
     host,
     folder,
-    store: createDirectoryStore(host, folder, { onProblem: (sentence) => say(`fovea: ${sentence}`) }),
+    store: createDirectoryStore(host, folder, { strict: true }),
   };
 }
 
