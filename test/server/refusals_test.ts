@@ -179,6 +179,14 @@ const CASES: readonly Refused[] = [
       "dimensions",
     ),
     wrong(
+      "invalid_field",
+      /`dimensions` is 1\.5; expected a whole number\.$/,
+      { model, input: "x", dimensions: 1.5 },
+      "dimensions",
+    ),
+    wrong("invalid_field", /`normalize` is "no"; expected true or false\.$/, { model, input: "x", normalize: "no" }),
+    wrong("invalid_field", /`dimensions` is a list; expected a number\.$/, { model, input: "x", dimensions: [2] }),
+    wrong(
       "invalid_dimensions",
       /`dimensions` is 65, and this model's embeddings have 64/,
       { model, input: "x", dimensions: 65 },
@@ -235,6 +243,8 @@ const CASES: readonly Refused[] = [
     wrong("images_only", /Format vllm is for pictures/, { model, texts: ["x"], format: "vllm" }, "format"),
     wrong("invalid_field", /`format` is "csv"; expected "json" or/, { model, texts: ["x"], format: "csv" }),
     wrong("no_component", /no "audio" component/, { model, audio: [dataUri(TWO)] }),
+    wrong("invalid_field", /`texts` is "two"; expected a list\.$/, { model, texts: "two" }),
+    wrong("invalid_field", /`texts\[1\]` is an object; expected a text\.$/, { model, texts: ["two", {}] }),
   ]),
   {
     path: ENCODE,
