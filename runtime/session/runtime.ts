@@ -7,6 +7,7 @@ import type { CacheMiss, EntryCheck } from "./artifacts/cache_admin.ts";
 import { createCacheLimit } from "./artifacts/cache_limit.ts";
 import { findDevice } from "./artifacts/devices.ts";
 import { closeAll } from "./artifacts/places.ts";
+import { foundText } from "./check.ts";
 import { type CompiledComponent, compileComponent, type OpenedComponent } from "./component.ts";
 import { dtypeOf } from "./config/settings.ts";
 import type { Encoder } from "./encoder.ts";
@@ -235,6 +236,12 @@ export class Runtime {
   ): Promise<Readonly<Record<string, Tensor>>> {
     this.#checkOpen();
     checkLoadOptions(options);
+    if (!Array.isArray(inputs) || inputs.length === 0) {
+      throw new FoveaError(
+        "invalid_input",
+        `calibrate takes a list of at least one input, such as [{ images: ["cat.jpg"] }]; found ${foundText(inputs)}.`,
+      );
+    }
     const { calibrateModel } = await import("./tune/calibrate.ts");
     return calibrateModel(this.#parts, source, inputs, options, this.#loading());
   }
