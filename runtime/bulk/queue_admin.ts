@@ -1,6 +1,7 @@
 /** Looking after a queue: how far it is, its dead letters, what of it is no longer wanted. */
 
 import { FoveaError } from "../core/diagnostics.ts";
+import { countOf } from "../core/figures.ts";
 import type { BulkProgress } from "./embed_files.ts";
 import type { OpenedQueue } from "./queue.ts";
 import { countJobs, openQueue, type QueueCounts, type QueuePlace, totalJobs } from "./queue.ts";
@@ -123,7 +124,7 @@ export function removeQueue(options: QueueOptions & { readonly force?: boolean }
     if (left > 0 && !force) {
       throw new FoveaError(
         "queue_busy",
-        `The queue "${queue.name}" has ${left} jobs that are not done; wait for them (\`fovea queue status --watch\`), or end its workers and remove it with --force.`,
+        `The queue "${queue.name}" has ${countOf(left, "job")} that ${left === 1 ? "is" : "are"} not done; wait for ${left === 1 ? "it" : "them"} (\`fovea queue status --watch\`), or end its workers and remove it with --force.`,
       );
     }
     await queue.jobs.obliterate({ force });
