@@ -137,7 +137,7 @@ export async function freezeModel(
   checkDevice(parts);
   const { host } = parts;
   const root = folder.replace(/(?<=.)[/\\]+$/, "");
-  await checkOwnFolder(host, root, MARKS, "frozen", "freeze");
+  await checkOwnFolder(host, root, "assets", MARKS, "frozen", "freeze");
   const dummy = options.loadFormat === "dummy";
   const files = await openFiles(parts, source);
   const opened = await openModel(files, parts.encoders);

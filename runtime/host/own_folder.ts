@@ -5,7 +5,8 @@ import type { Host } from "./host.ts";
 const absent = (error: unknown): boolean => error instanceof FoveaError && error.code === "file.not_found";
 
 /**
- * Takes folders that are absent, empty but for hidden files, or that hold one of `marks`.
+ * Takes folders that are absent, empty but for hidden files and `first`, or that hold one of `marks`.
+ * @param first folder in it that is made before anything else, and may be all that a failure left
  * @param marks files or folders below it, any of which tells that it was written by the same
  * @param verb of what is written: "pulled"
  * @param noun of the act: "pull"
@@ -14,6 +15,7 @@ const absent = (error: unknown): boolean => error instanceof FoveaError && error
 export async function checkOwnFolder(
   host: Host,
   folder: string,
+  first: string,
   marks: readonly string[],
   verb: string,
   noun: string,
@@ -22,7 +24,7 @@ export async function checkOwnFolder(
     if (absent(error)) return [];
     throw error;
   });
-  const other = entries.find((e) => !e.name.startsWith("."));
+  const other = entries.find((e) => !e.name.startsWith(".") && e.name !== first);
   if (other === undefined) return;
   for (const mark of marks) {
     const found = await host.stat(`${folder}/${mark}`).catch((error: unknown) => {

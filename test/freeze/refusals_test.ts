@@ -87,17 +87,20 @@ test("a folder that holds something else stays as it is; one of an earlier freez
     const options: FreezeOptions = { components: ["text"], ranges: { batch: [[1, 1]] } };
     await assert.rejects(runtime.freeze(MODEL, `${folder}/`, options), {
       code: "folder_in_use",
-      message: `${folder} holds files that were not frozen, such as assets. Name a folder that is new, empty, or of an earlier freeze.`,
+      message: `${folder} holds files that were not frozen, such as package.json. Name a folder that is new, empty, or of an earlier freeze.`,
     });
     assert.deepEqual(readdirSync(folder).sort(), ["assets", "package.json"]);
     assert.equal(readFileSync(join(folder, "package.json"), "utf8"), "mine");
     const own = join(folder, "own");
     mkdirSync(join(own, ".git"), { recursive: true });
     for (let i = 0; i < 2; i++) await runtime.freeze(MODEL, own, options);
-    // A freeze that was broken off has a shard and no plan.
+    // A freeze that was broken off has a shard and no plan, or nothing but a folder for them.
     rmSync(join(own, "assets", "plan.json"));
     await runtime.freeze(MODEL, own, options);
     assert.ok(existsSync(join(own, "assets", "plan.json")));
+    const begun = join(folder, "begun");
+    mkdirSync(join(begun, "assets"), { recursive: true });
+    await runtime.freeze(MODEL, begun, options);
   }));
 
 test("ranges of the command line that say nothing are told what they may be", () => {

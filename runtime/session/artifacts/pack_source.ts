@@ -53,7 +53,7 @@ export async function openPackSource(source: PackSource, host: Host): Promise<Pa
 /** A folder that a pack is written into. @throws FoveaError `folder_in_use` where it holds something else */
 export async function packFolder(host: Host, path: string): Promise<PackFolder> {
   const root = path.replace(/(?<=.)[/\\]+$/, "");
-  await checkOwnFolder(host, root, ["blobs"], "built into a pack", "pack");
+  await checkOwnFolder(host, root, "blobs", ["blobs"], "built into a pack", "pack");
   const made = new Set<string>();
   return {
     write: async (name, bytes) => {

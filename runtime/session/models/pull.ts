@@ -90,7 +90,7 @@ export async function pullModel(reference: string, options: PullOptions = {}): P
   }
   if (to !== undefined) {
     const { OWN_FOLDER } = await import("../../hub/manifest.ts");
-    await checkOwnFolder(host, to, [OWN_FOLDER], "pulled", "pull");
+    await checkOwnFolder(host, to, OWN_FOLDER, [OWN_FOLDER], "pulled", "pull");
   }
   const files = await openHubFiles(reference, host, context, { signal, ...(to === undefined ? {} : { to }) });
   if (settings.offline !== true && options.refresh !== false) await files.refresh();
