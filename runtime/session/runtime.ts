@@ -7,7 +7,7 @@ import type { CacheMiss, EntryCheck } from "./artifacts/cache_admin.ts";
 import { createCacheLimit } from "./artifacts/cache_limit.ts";
 import { findDevice } from "./artifacts/devices.ts";
 import { closeAll } from "./artifacts/places.ts";
-import { foundText } from "./check.ts";
+import { checkFolderPath, FUNCTION, foundText, isObject, OBJECT, TEXT } from "./check.ts";
 import { type CompiledComponent, compileComponent, type OpenedComponent } from "./component.ts";
 import { dtypeOf } from "./config/settings.ts";
 import type { Encoder } from "./encoder.ts";
@@ -59,6 +59,25 @@ export interface ModelDescription {
 
 /** A component as `runtime.compile` takes it: tag, symbols and build; ranges and instances have defaults. */
 export type ComponentInput = Pick<ComponentSpec, "tag" | "symbols" | "build"> & Partial<ComponentSpec>;
+
+const PARTS = { tag: TEXT, symbols: OBJECT, build: FUNCTION } as const;
+
+/** @throws FoveaError `invalid_input` for what is no component */
+function checkComponent(component: unknown): void {
+  if (!isObject(component)) {
+    throw new FoveaError(
+      "invalid_input",
+      `compile takes a component { tag, symbols, build }; found ${foundText(component)}.`,
+    );
+  }
+  for (const [name, { text, holds }] of Object.entries(PARTS)) {
+    if (holds(component[name])) continue;
+    throw new FoveaError(
+      "invalid_input",
+      `The component given to compile has \`${name}\` ${foundText(component[name])}; expected ${text}.`,
+    );
+  }
+}
 
 /**
  * A device with everything that runs on it, made by `createRuntime`. Calls may overlap. After {@link close} all that would use the
@@ -172,6 +191,7 @@ export class Runtime {
    */
   async buildPack(source: ModelSource, folder: string, options: BuildPackOptions = {}): Promise<PackManifest> {
     this.#checkOpen();
+    checkFolderPath("buildPack", folder);
     checkBuildPackOptions(options);
     const { buildModelPack } = await import("./artifacts/model_pack.ts");
     return buildModelPack(this.#parts, source, folder, options);
@@ -185,6 +205,7 @@ export class Runtime {
    */
   async freeze(source: ModelSource, folder: string, options: FreezeOptions = {}): Promise<FrozenFolder> {
     this.#checkOpen();
+    checkFolderPath("freeze", folder);
     checkFreezeOptions(options);
     const { freezeModel } = await import("../freeze/freeze.ts");
     return freezeModel(this.#parts, source, folder, options);
@@ -264,7 +285,8 @@ export class Runtime {
   /**
    * Compiles one graph and loads its weights: anything from a small MLP to a tower.
    * @param weights f32 tensors by the names that the graph declares
-   * @throws FoveaError `shape_error`, `invalid_range`, `no_kernel`, `missing_tensor`, `wrong_shape`, `weight_overflow`
+   * @throws FoveaError `invalid_input`, `shape_error`, `invalid_range`, `no_kernel`, `missing_tensor`, `invalid_tensor`,
+   * `wrong_shape`, `weight_overflow`
    */
   async compile(
     component: ComponentInput,
@@ -272,6 +294,10 @@ export class Runtime {
     options: CompileOptions = {},
   ): Promise<CompiledComponent> {
     this.#checkOpen();
+    checkComponent(component);
+    if (!isObject(weights)) {
+      throw new FoveaError("invalid_input", `compile takes weights by name; found ${foundText(weights)}.`);
+    }
     checkCompileOptions(options);
     const { host, artifacts, options: own } = this.#parts;
     artifacts.begin();
@@ -307,6 +333,12 @@ export class Runtime {
   ): Promise<readonly TunedComponent[]> {
     this.#checkOpen();
     checkTuneRangesOptions(options);
+    if (!Array.isArray(sizes)) {
+      throw new FoveaError(
+        "invalid_input",
+        `tuneRanges takes a list of sizes such as { tag: "clip/text.block", dims: { batch: 1 } }; found ${foundText(sizes)}.`,
+      );
+    }
     return tuneModelRanges(this.#parts, source, sizes, options);
   }
 
