@@ -67,12 +67,6 @@ export function tensorProblem(value: unknown): string | undefined {
   return undefined;
 }
 
-/** @throws FoveaError `bad_usage` for what is no path of a folder */
-export function checkFolderPath(of: string, folder: unknown): void {
-  if (TEXT.holds(folder)) return;
-  throw new FoveaError("bad_usage", `${of} takes the path of a folder to write into; found ${foundText(folder)}.`);
-}
-
 /** A value for a message: short, and never its contents. */
 export function foundText(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value);

@@ -7,7 +7,13 @@ import type { CacheMiss, EntryCheck } from "./artifacts/cache_admin.ts";
 import { createCacheLimit } from "./artifacts/cache_limit.ts";
 import { findDevice } from "./artifacts/devices.ts";
 import { closeAll } from "./artifacts/places.ts";
-import { checkFolderPath, FUNCTION, foundText, isObject, OBJECT, TEXT } from "./check.ts";
+import {
+  checkCalibrationInputs,
+  checkComponent,
+  checkFolderPath,
+  checkSizes,
+  checkWeights,
+} from "./check_arguments.ts";
 import { type CompiledComponent, compileComponent, type OpenedComponent } from "./component.ts";
 import { dtypeOf } from "./config/settings.ts";
 import type { Encoder } from "./encoder.ts";
@@ -59,25 +65,6 @@ export interface ModelDescription {
 
 /** A component as `runtime.compile` takes it: tag, symbols and build; ranges and instances have defaults. */
 export type ComponentInput = Pick<ComponentSpec, "tag" | "symbols" | "build"> & Partial<ComponentSpec>;
-
-const PARTS = { tag: TEXT, symbols: OBJECT, build: FUNCTION } as const;
-
-/** @throws FoveaError `invalid_input` for what is no component */
-function checkComponent(component: unknown): void {
-  if (!isObject(component)) {
-    throw new FoveaError(
-      "invalid_input",
-      `compile takes a component { tag, symbols, build }; found ${foundText(component)}.`,
-    );
-  }
-  for (const [name, { text, holds }] of Object.entries(PARTS)) {
-    if (holds(component[name])) continue;
-    throw new FoveaError(
-      "invalid_input",
-      `The component given to compile has \`${name}\` ${foundText(component[name])}; expected ${text}.`,
-    );
-  }
-}
 
 /**
  * A device with everything that runs on it, made by `createRuntime`. Calls may overlap. After {@link close} all that would use the
@@ -257,12 +244,7 @@ export class Runtime {
   ): Promise<Readonly<Record<string, Tensor>>> {
     this.#checkOpen();
     checkLoadOptions(options);
-    if (!Array.isArray(inputs) || inputs.length === 0) {
-      throw new FoveaError(
-        "invalid_input",
-        `calibrate takes a list of at least one input, such as [{ images: ["cat.jpg"] }]; found ${foundText(inputs)}.`,
-      );
-    }
+    checkCalibrationInputs(inputs);
     const { calibrateModel } = await import("./tune/calibrate.ts");
     return calibrateModel(this.#parts, source, inputs, options, this.#loading());
   }
@@ -295,9 +277,7 @@ export class Runtime {
   ): Promise<CompiledComponent> {
     this.#checkOpen();
     checkComponent(component);
-    if (!isObject(weights)) {
-      throw new FoveaError("invalid_input", `compile takes weights by name; found ${foundText(weights)}.`);
-    }
+    checkWeights(weights);
     checkCompileOptions(options);
     const { host, artifacts, options: own } = this.#parts;
     artifacts.begin();
@@ -333,12 +313,7 @@ export class Runtime {
   ): Promise<readonly TunedComponent[]> {
     this.#checkOpen();
     checkTuneRangesOptions(options);
-    if (!Array.isArray(sizes)) {
-      throw new FoveaError(
-        "invalid_input",
-        `tuneRanges takes a list of sizes such as { tag: "clip/text.block", dims: { batch: 1 } }; found ${foundText(sizes)}.`,
-      );
-    }
+    checkSizes(sizes);
     return tuneModelRanges(this.#parts, source, sizes, options);
   }
 
