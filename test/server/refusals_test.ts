@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import type { Runtime } from "../../mod.ts";
 import { Call } from "../../runtime/server/call.ts";
-import { createApp, type RunningServer, type ServerOptions, serve } from "../../runtime/server/mod.ts";
+import { createApp, type RunningServer, type ServerApp, type ServerOptions, serve } from "../../runtime/server/mod.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
 import { FIXTURES } from "../kit/tower_fixtures.ts";
@@ -387,6 +387,19 @@ test("options that make no sense are refused", () => {
   for (const [options, says] of OPTIONS) {
     assert.throws(() => createApp(options as unknown as ServerOptions), hasCode("invalid_options", says));
   }
+});
+
+test("what is no application, and ports that are none, are refused before anything listens", async () => {
+  const app = { fetch: () => {}, drain: () => {}, close: () => {} } as unknown as ServerApp;
+  const refused = (given: ServerApp, options: object, says: RegExp): Promise<void> =>
+    assert.rejects(serve(given, options), hasCode("invalid_options", says));
+  await refused(
+    undefined as unknown as ServerApp,
+    {},
+    /^serve takes an application that createApp made; found undefined\.$/,
+  );
+  await refused(app, { port: 65536 }, /`port` of serve is 65536; expected a whole number from 0 to 65535\.$/);
+  await refused(app, { prot: 80 }, /^serve has no option "prot"; it takes hostname, port\. Did you mean "port"\?$/);
 });
 
 test("a port that is taken is named", async () => {
