@@ -71,15 +71,25 @@ function checker(table: Readonly<Record<string, Expected>>, ...needed: readonly 
 
 type Check = (of: string, options: unknown) => void;
 
+/** Options of embedFiles. @throws FoveaError `invalid_options` */
 export const checkEmbedOptions: Check = checker(EMBED, "out");
+/** Options of searchVectors. @throws FoveaError `invalid_options` */
 export const checkSearchOptions: Check = checker(SEARCH);
+/** Options of collectResults. @throws FoveaError `invalid_options` */
 export const checkCollectOptions: Check = checker(COLLECT, "out");
+/** Options of enqueueFiles. @throws FoveaError `invalid_options` */
 export const checkEnqueueOptions: Check = checker(ENQUEUE, "queue");
+/** Options of runWorker. @throws FoveaError `invalid_options` */
 export const checkWorkerOptions: Check = checker(WORKER, "queue", "out");
+/** Options of queueStatus and retryDeadLetters. @throws FoveaError `invalid_options` */
 export const checkQueueOptions: Check = checker(QUEUE, "queue");
+/** Options of deadLetters. @throws FoveaError `invalid_options` */
 export const checkDeadLetterOptions: Check = checker({ ...QUEUE, most: COUNT }, "queue");
+/** Options of removeQueue. @throws FoveaError `invalid_options` */
 export const checkRemoveOptions: Check = checker({ ...QUEUE, force: FLAG }, "queue");
+/** Options of cleanQueue. @throws FoveaError `invalid_options` */
 export const checkCleanOptions: Check = checker(CLEAN, "queue");
+/** Options of watchQueue. @throws FoveaError `invalid_options` */
 export const checkWatchOptions: Check = checker(WATCH, "queue");
 
 /** @throws FoveaError `bad_usage` for what is no list of texts */

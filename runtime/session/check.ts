@@ -16,6 +16,7 @@ const hasMethod = (value: unknown, name: string): boolean => isObject(value) && 
 
 export const TEXT: Expected = { text: "a text", holds: (v) => typeof v === "string" && v !== "" };
 export const FUNCTION: Expected = { text: "a function", holds: (v) => typeof v === "function" };
+/** An object with names of its own, no list. */
 export const OBJECT: Expected = { text: "an object", holds: (v) => isObject(v) && !Array.isArray(v) };
 export const SIGNAL: Expected = { text: "an AbortSignal", holds: (v) => hasMethod(v, "throwIfAborted") };
 export const TEXTS: Expected = {
