@@ -11,7 +11,8 @@ import { createDirectoryStore } from "../exec/store/directory_store.ts";
 import type { Store } from "../exec/store/store.ts";
 import { collectWeights, keptWeights } from "../exec/weight_cache.ts";
 import { detectHost, type Host } from "../host/mod.ts";
-import { openPackSource, packFolder } from "../session/artifacts/pack_source.ts";
+import { packFolder } from "../session/artifacts/pack_folder.ts";
+import { openPackSource } from "../session/artifacts/pack_source.ts";
 import type { CheckedEntry, LoadOptions } from "../session.ts";
 import {
   byteSize,

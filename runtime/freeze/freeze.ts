@@ -6,6 +6,7 @@ import type { FrozenModel } from "../edge/frozen.ts";
 import { ProofError, proveArtifact } from "../exec/prove.ts";
 import type { TensorSource } from "../exec/weights/tensor_source.ts";
 import { checkOwnFolder } from "../host/own_folder.ts";
+import { checkFolderPath } from "../session/check_folder.ts";
 import { type CallSettings, dtypeOf } from "../session/config/settings.ts";
 import type { ModelSource } from "../session/inputs/source.ts";
 import { openCalibrated } from "../session/models/load_resident.ts";
@@ -135,6 +136,7 @@ export async function freezeModel(
   options: FreezeOptions,
 ): Promise<FrozenFolder> {
   checkDevice(parts);
+  checkFolderPath("freeze", folder);
   const { host } = parts;
   const root = folder.replace(/(?<=.)[/\\]+$/, "");
   await checkOwnFolder(host, root, "assets", MARKS, "frozen", "freeze");

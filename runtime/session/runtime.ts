@@ -7,13 +7,7 @@ import type { CacheMiss, EntryCheck } from "./artifacts/cache_admin.ts";
 import { createCacheLimit } from "./artifacts/cache_limit.ts";
 import { findDevice } from "./artifacts/devices.ts";
 import { closeAll } from "./artifacts/places.ts";
-import {
-  checkCalibrationInputs,
-  checkComponent,
-  checkFolderPath,
-  checkSizes,
-  checkWeights,
-} from "./check_arguments.ts";
+import { checkComponent, checkWeights } from "./check_arguments.ts";
 import { type CompiledComponent, compileComponent, type OpenedComponent } from "./component.ts";
 import { dtypeOf } from "./config/settings.ts";
 import type { Encoder } from "./encoder.ts";
@@ -48,12 +42,7 @@ import type { RuntimeParts } from "./runtime_parts.ts";
 import { type RuntimeStats, statsOf } from "./runtime_stats.ts";
 import { openedDevice, type ReloadableEntry, reopenDevice } from "./towers/reopen.ts";
 import { type GranularityReport, tuneGranularity } from "./tune/tune_granularity.ts";
-import {
-  type RecordedSizes,
-  type TunedComponent,
-  type TuneRangesOptions,
-  tuneModelRanges,
-} from "./tune/tune_ranges.ts";
+import type { RecordedSizes, TunedComponent, TuneRangesOptions } from "./tune/tune_ranges.ts";
 
 /** A model's kind and what it encodes. */
 export interface ModelDescription {
@@ -178,7 +167,6 @@ export class Runtime {
    */
   async buildPack(source: ModelSource, folder: string, options: BuildPackOptions = {}): Promise<PackManifest> {
     this.#checkOpen();
-    checkFolderPath("buildPack", folder);
     checkBuildPackOptions(options);
     const { buildModelPack } = await import("./artifacts/model_pack.ts");
     return buildModelPack(this.#parts, source, folder, options);
@@ -192,7 +180,6 @@ export class Runtime {
    */
   async freeze(source: ModelSource, folder: string, options: FreezeOptions = {}): Promise<FrozenFolder> {
     this.#checkOpen();
-    checkFolderPath("freeze", folder);
     checkFreezeOptions(options);
     const { freezeModel } = await import("../freeze/freeze.ts");
     return freezeModel(this.#parts, source, folder, options);
@@ -244,7 +231,6 @@ export class Runtime {
   ): Promise<Readonly<Record<string, Tensor>>> {
     this.#checkOpen();
     checkLoadOptions(options);
-    checkCalibrationInputs(inputs);
     const { calibrateModel } = await import("./tune/calibrate.ts");
     return calibrateModel(this.#parts, source, inputs, options, this.#loading());
   }
@@ -313,7 +299,7 @@ export class Runtime {
   ): Promise<readonly TunedComponent[]> {
     this.#checkOpen();
     checkTuneRangesOptions(options);
-    checkSizes(sizes);
+    const { tuneModelRanges } = await import("./tune/tune_ranges.ts");
     return tuneModelRanges(this.#parts, source, sizes, options);
   }
 

@@ -1,6 +1,7 @@
 /** A model's pack in a folder: what `runtime.buildPack` does. */
 import { VERSION } from "../../core/version.ts";
 import { type PackManifest, writePack } from "../../exec/pack.ts";
+import { checkFolderPath } from "../check_folder.ts";
 import { compileLayers } from "../config/settings.ts";
 import { cutComponents } from "../inputs/pixels.ts";
 import type { ModelSource } from "../inputs/source.ts";
@@ -9,7 +10,7 @@ import type { BuildPackOptions } from "../options.ts";
 import { firstPartyPlugins } from "../registry/first_party.ts";
 import type { RuntimeParts } from "../runtime_parts.ts";
 import { packItems } from "./build_pack.ts";
-import { packFolder } from "./pack_source.ts";
+import { packFolder } from "./pack_folder.ts";
 
 /** @throws FoveaError `unknown_target`, what compiling throws, `folder_in_use`, `file.*` where the folder cannot be written */
 export async function buildModelPack(
@@ -18,6 +19,7 @@ export async function buildModelPack(
   folder: string,
   { components, targets }: BuildPackOptions,
 ): Promise<PackManifest> {
+  checkFolderPath("buildPack", folder);
   const { host, device, ops, places, options: own } = parts;
   const written = await packFolder(host, folder);
   const plugins = own.plugins === undefined ? await firstPartyPlugins() : parts.plugins;

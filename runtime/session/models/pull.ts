@@ -3,7 +3,6 @@ import type { Modality } from "../../abi/encoder.ts";
 import type { Plugin } from "../../abi/plugin.ts";
 import { FoveaError } from "../../core/diagnostics.ts";
 import { detectHost } from "../../host/mod.ts";
-import { checkOwnFolder } from "../../host/own_folder.ts";
 import { allOps } from "../artifacts/all_ops.ts";
 import { checkOptions, FUNCTION, isObject, SIGNAL, TEXT, TEXTS } from "../check.ts";
 import { type HubContext, modelsFolder, openHubFiles } from "../inputs/hub_source.ts";
@@ -90,6 +89,7 @@ export async function pullModel(reference: string, options: PullOptions = {}): P
   }
   if (to !== undefined) {
     const { OWN_FOLDER } = await import("../../hub/manifest.ts");
+    const { checkOwnFolder } = await import("../../host/own_folder.ts");
     await checkOwnFolder(host, to, OWN_FOLDER, [OWN_FOLDER], "pulled", "pull");
   }
   const files = await openHubFiles(reference, host, context, { signal, ...(to === undefined ? {} : { to }) });
