@@ -219,6 +219,13 @@ async function onWorkerd(name, folder, truth) {
     if (hidden !== 404) problems.push(`${name} on workerd gives its plan to anyone: status ${hidden}.`);
     const broken = await statusOf("/embed", { method: "POST", body: new Uint8Array(100) });
     if (broken !== 400) problems.push(`${name} on workerd answers a broken picture with status ${broken}.`);
+    for (const body of ["{", "null", '{"text": "two"}', '{"pixel_values": {"shape": [1], "data": "0"}}']) {
+      const init = { method: "POST", headers: { "content-type": "application/json" }, body };
+      const refused = await fetch(new URL("/embed", server.url), init);
+      const { error } = await refused.json();
+      if (refused.status !== 400 || !error.startsWith("JSON holds a tower's own tensors, such as"))
+        problems.push(`${name} on workerd answers the JSON ${body} with status ${refused.status}: ${error}`);
+    }
     const resident = [started, used].map((use) => (use === undefined ? "?" : (use.rssBytes / 2 ** 20).toFixed(0)));
     notes.push(
       `${name} on workerd: upload ${upload} (gzip), modules ${evaluations.at(-1).toFixed(0)} ms, load ${report.loadMs.toFixed(0)} ms with proofs of ` +

@@ -122,11 +122,11 @@ export function smartSize(image: Size, factor: number, { minPixels, maxPixels }:
 }
 
 /** The size of an image that is taken as it is. @throws FoveaError `image.shape` */
-function sizeAsGiven({ width, height }: Size, index: number, factor: number): Size {
+function sizeAsGiven({ width, height }: Size, name: string, factor: number): Size {
   if (width % factor === 0 && height % factor === 0) return { width, height };
   throw new FoveaError(
     "image.shape",
-    `Image ${index} is ${width}x${height} pixels; without do_resize its sides must be multiples of ${factor}. Resize it, or set do_resize in ${FILE}.`,
+    `${name} is ${width}x${height} pixels; without do_resize its sides must be multiples of ${factor}. Resize it, or set do_resize in ${FILE}.`,
   );
 }
 
@@ -149,7 +149,9 @@ export function qwenPlan(images: readonly Size[], config: QwenProcessorConfig): 
   const factor = patchSize * mergeSize;
   const width = CHANNELS * patchSize * patchSize;
   const sizes = images.map((image, i) =>
-    config.resizes ? smartSize(image, factor, config) : sizeAsGiven(image, i, factor),
+    config.resizes
+      ? smartSize(image, factor, config)
+      : sizeAsGiven(image, images.length === 1 ? "The image" : `Image ${i}`, factor),
   );
   const grids = sizes.map((s): Grid => ({ frames: 1, rows: s.height / patchSize, columns: s.width / patchSize }));
   const layout = { patch: patchSize, merge: mergeSize };

@@ -88,14 +88,14 @@ export function naflexGrid(image: Size, patchSize: number, maxPatches: number): 
 }
 
 /** The grid of an image that is taken as it is. @throws FoveaError `image.shape` */
-function gridAsGiven(image: Size, index: number, { patchSize, maxPatches }: NaflexProcessorConfig): Grid {
+function gridAsGiven(image: Size, name: string, { patchSize, maxPatches }: NaflexProcessorConfig): Grid {
   const grid = { rows: image.height / patchSize, columns: image.width / patchSize };
   if (Number.isInteger(grid.rows) && Number.isInteger(grid.columns) && grid.rows * grid.columns <= maxPatches) {
     return grid;
   }
   throw new FoveaError(
     "image.shape",
-    `Image ${index} is ${image.width}x${image.height} pixels; without do_resize its sides must be multiples of ${patchSize} ` +
+    `${name} is ${image.width}x${image.height} pixels; without do_resize its sides must be multiples of ${patchSize} ` +
       `and make at most ${maxPatches} patches. Resize it, or set do_resize in ${FILE}.`,
   );
 }
@@ -117,7 +117,9 @@ export function naflexPlan(images: readonly Size[], config: NaflexProcessorConfi
   const shapes = new Int32Array(images.length * 2);
   const layout = { patch: patchSize, channelsLast: true };
   const cuts = images.map((image, i): PixelCut => {
-    const grid = config.resizes ? naflexGrid(image, patchSize, maxPatches) : gridAsGiven(image, i, config);
+    const grid = config.resizes
+      ? naflexGrid(image, patchSize, maxPatches)
+      : gridAsGiven(image, images.length === 1 ? "The image" : `Image ${i}`, config);
     const { rows, columns } = grid;
     mask.fill(1, i * maxPatches, i * maxPatches + rows * columns);
     shapes.set([rows, columns], i * 2);

@@ -54,9 +54,8 @@ export function parseFeatureExtractor(json: unknown): FeatureExtractorConfig {
 }
 
 /** Mono samples at the wanted rate, at most the window's. @throws FoveaError `audio.*` */
-function windowOf(clip: AudioClip, index: number, config: FeatureExtractorConfig): Float32Array {
+function windowOf(clip: AudioClip, name: string, config: FeatureExtractorConfig): Float32Array {
   const { sampleRate, chunkLength, fftSize } = config;
-  const name = `Audio ${index}`;
   const most = sampleRate * chunkLength;
   const mono = mixToMono(clip, name, neededSamples(clip.sampleRate, sampleRate, most));
   const samples = resample(mono, clip.sampleRate, sampleRate, most);
@@ -92,7 +91,7 @@ export function extractFeatures(
   const data = new Float32Array(clips.length * melBins * frames);
   const mask = new Int32Array(clips.length * frames);
   clips.forEach((clip, i) => {
-    const samples = windowOf(clip, i, config);
+    const samples = windowOf(clip, clips.length === 1 ? "The recording" : `Audio ${i}`, config);
     window.fill(paddingValue, samples.length);
     window.set(samples);
     logMel.compute(window, data, i * melBins * frames);

@@ -1,5 +1,6 @@
 /** Checks of the tensors that callers give, for `prepare`. All functions throw FoveaError `invalid_input`. */
 import { FoveaError } from "../core/diagnostics.ts";
+import { narrowI64 } from "../core/dtype.ts";
 import type { CheckLater, Tensor, Tensors } from "./encoder.ts";
 
 /** Refuses what a caller gave. @param sentence what was found, what was expected, what to do */
@@ -62,12 +63,18 @@ function checkFinite(name: string, data: Float32Array): void {
   }
 }
 
+function narrow(name: string, data: BigInt64Array): Int32Array {
+  const { values, unfit } = narrowI64(data);
+  if (unfit < 0) return values;
+  return refuseInput(`The input "${name}" holds ${data[unfit]} at element ${unfit}; whole numbers must fit 32 bits.`);
+}
+
 /** The values of an integer tensor as i32; 64-bit ones are taken from callers who read them from files. */
 export function integerValues(name: string, t: Tensor): Int32Array {
   const data: unknown = t.data;
   checkInputLength(name, t);
   if (data instanceof Int32Array) return data;
-  if (data instanceof BigInt64Array) return Int32Array.from(data, Number);
+  if (data instanceof BigInt64Array) return narrow(name, data);
   if (data instanceof Uint8Array) return Int32Array.from(data);
   return refuseInput(`The input "${name}" has type ${t.dtype}, expected i32 in an Int32Array; convert it first.`);
 }

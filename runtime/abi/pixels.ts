@@ -98,6 +98,8 @@ export function preparePixels(name: string, t: Tensor, { steps }: PixelForms, la
       `The input "${name}" has type u8, expected f32, because nothing says how this model's bytes are normalised; give normalised values, or load the model with its preprocessor_config.json.`,
     );
   }
+  if (!(t.data instanceof Uint8Array || t.data instanceof Uint8ClampedArray))
+    return refuseInput(`The input "${name}" has type u8, expected its values in a Uint8Array; convert them first.`);
   checkInputLength(name, t);
   return { [BYTES]: t };
 }

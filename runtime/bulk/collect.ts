@@ -1,6 +1,8 @@
 /** Making one file, or shards, of what workers wrote: each content once, killed workers' journals included. */
+
 import { FoveaError } from "../core/diagnostics.ts";
 import { detectHost, type Host } from "../host/mod.ts";
+import { checkCollectOptions } from "./check_options.ts";
 import { vectorFilesIn } from "./find_vectors.ts";
 import { checkOut, readVectors, writeVectors } from "./formats/format.ts";
 import { readJournal } from "./journal.ts";
@@ -81,6 +83,7 @@ async function findSources(host: Host, folder: string): Promise<readonly Source[
  * @throws FoveaError `no_files`, `bad_usage`, `other_model`, `unfinished_run` where shards of that name are there
  */
 export async function collectResults(folder: string, options: CollectOptions): Promise<CollectReport> {
+  checkCollectOptions("collectResults", options);
   const host = await detectHost();
   const { out, shardRows } = options;
   await checkOut(host, out);

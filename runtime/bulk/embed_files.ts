@@ -3,6 +3,7 @@ import type { Modality } from "../abi/encoder.ts";
 import { bytesText, FoveaError } from "../core/diagnostics.ts";
 import { detectHost, type Host } from "../host/mod.ts";
 import type { LoadOptions, Runtime } from "../session.ts";
+import { checkEmbedOptions, checkPlaces } from "./check_options.ts";
 import { readContent } from "./content.ts";
 import { isThere } from "./durable.ts";
 import { describeVectors, type FileEncoder, openFileEncoder } from "./file_encoder.ts";
@@ -149,6 +150,8 @@ export async function embedFiles(
   files: readonly string[],
   options: EmbedFilesOptions,
 ): Promise<EmbedFilesReport> {
+  checkPlaces("embedFiles", files);
+  checkEmbedOptions("embedFiles", options);
   const host = await detectHost();
   const { out, output, dtype, calibration, onProgress } = options;
   const signal = options.signal ?? new AbortController().signal;

@@ -1,7 +1,9 @@
 /** Putting files into a queue as jobs. */
+
 import { FoveaError } from "../core/diagnostics.ts";
 import { detectHost, type Host } from "../host/mod.ts";
 import type { LoadOptions, Runtime } from "../session.ts";
+import { checkEnqueueOptions, checkPlaces } from "./check_options.ts";
 import { readContent } from "./content.ts";
 import { type BulkProgress, type FailedFile, modalityOfFiles } from "./embed_files.ts";
 import { describeVectors } from "./file_encoder.ts";
@@ -89,6 +91,8 @@ export async function enqueueFiles(
   files: readonly string[],
   options: EnqueueOptions,
 ): Promise<EnqueueReport> {
+  checkPlaces("enqueueFiles", files);
+  checkEnqueueOptions("enqueueFiles", options);
   const host = await detectHost();
   const { attempts = ATTEMPTS, backoffMs = BACKOFF_MS, output, dtype, onProgress, onProblem } = options;
   const signal = options.signal ?? new AbortController().signal;

@@ -1,6 +1,14 @@
 /** Looking after a queue: how far it is, its dead letters, what of it is no longer wanted. */
 
 import { FoveaError } from "../core/diagnostics.ts";
+import { countOf } from "../core/figures.ts";
+import {
+  checkCleanOptions,
+  checkDeadLetterOptions,
+  checkQueueOptions,
+  checkRemoveOptions,
+  checkWatchOptions,
+} from "./check_options.ts";
 import type { BulkProgress } from "./embed_files.ts";
 import type { OpenedQueue } from "./queue.ts";
 import { countJobs, openQueue, type QueueCounts, type QueuePlace, totalJobs } from "./queue.ts";
@@ -36,7 +44,8 @@ async function withQueue<T>(options: QueueOptions, work: (queue: OpenedQueue) =>
 }
 
 /** How many jobs are in which state. @throws FoveaError `missing_package`, `queue_unreachable`, `bad_usage` */
-export function queueStatus(options: QueueOptions): Promise<QueueCounts> {
+export async function queueStatus(options: QueueOptions): Promise<QueueCounts> {
+  checkQueueOptions("queueStatus", options);
   return withQueue(options, countJobs);
 }
 
@@ -45,7 +54,8 @@ export function queueStatus(options: QueueOptions): Promise<QueueCounts> {
  * @param options with `most` no more than so many; all unless given
  * @throws FoveaError as {@link queueStatus}
  */
-export function deadLetters(options: QueueOptions & { readonly most?: number }): Promise<readonly DeadLetter[]> {
+export async function deadLetters(options: QueueOptions & { readonly most?: number }): Promise<readonly DeadLetter[]> {
+  checkDeadLetterOptions("deadLetters", options);
   const { most = Number.POSITIVE_INFINITY } = options;
   return withQueue(options, async ({ jobs }) => {
     const failed = await jobs.getFailed(0, Number.isFinite(most) ? most - 1 : -1);
@@ -61,7 +71,8 @@ export function deadLetters(options: QueueOptions & { readonly most?: number }):
  * @returns how many there were
  * @throws FoveaError as {@link queueStatus}
  */
-export function retryDeadLetters(options: QueueOptions): Promise<number> {
+export async function retryDeadLetters(options: QueueOptions): Promise<number> {
+  checkQueueOptions("retryDeadLetters", options);
   return withQueue(options, async ({ jobs }) => {
     const failed = await jobs.getFailed(0, -1);
     for (const job of failed) await job.retry("failed", { resetAttemptsMade: true, resetAttemptsStarted: false });
@@ -95,7 +106,8 @@ const REMOVED_AT_ONCE = 1000;
  * again where its vector is in the folder of results.
  * @throws FoveaError `missing_package`, `queue_unreachable`, `bad_usage`
  */
-export function cleanQueue(options: CleanOptions): Promise<CleanReport> {
+export async function cleanQueue(options: CleanOptions): Promise<CleanReport> {
+  checkCleanOptions("cleanQueue", options);
   const { done = true, failed = false, olderThanMs = 0 } = options;
   return withQueue(options, async ({ jobs }) => {
     const remove = async (type: "completed" | "failed"): Promise<number> => {
@@ -115,7 +127,8 @@ export function cleanQueue(options: CleanOptions): Promise<CleanReport> {
  * @returns what became of its jobs
  * @throws FoveaError `queue_busy` where jobs are not done, `missing_package`, `queue_unreachable`, `bad_usage`
  */
-export function removeQueue(options: QueueOptions & { readonly force?: boolean }): Promise<QueueCounts> {
+export async function removeQueue(options: QueueOptions & { readonly force?: boolean }): Promise<QueueCounts> {
+  checkRemoveOptions("removeQueue", options);
   const { force = false } = options;
   return withQueue(options, async (queue) => {
     const counts = await countJobs(queue);
@@ -123,7 +136,7 @@ export function removeQueue(options: QueueOptions & { readonly force?: boolean }
     if (left > 0 && !force) {
       throw new FoveaError(
         "queue_busy",
-        `The queue "${queue.name}" has ${left} jobs that are not done; wait for them (\`fovea queue status --watch\`), or end its workers and remove it with --force.`,
+        `The queue "${queue.name}" has ${countOf(left, "job")} that ${left === 1 ? "is" : "are"} not done; wait for ${left === 1 ? "it" : "them"} (\`fovea queue status --watch\`), or end its workers and remove it with --force.`,
       );
     }
     await queue.jobs.obliterate({ force });
@@ -148,7 +161,8 @@ const LOOK_MS = 500;
  * Resolves when a queue has nothing left to do, or at the signal, with what became of its jobs.
  * @throws FoveaError as {@link queueStatus}
  */
-export function watchQueue(options: WatchOptions): Promise<QueueCounts> {
+export async function watchQueue(options: WatchOptions): Promise<QueueCounts> {
+  checkWatchOptions("watchQueue", options);
   return withQueue(options, async (queue) => {
     for (;;) {
       const counts = await countJobs(queue);

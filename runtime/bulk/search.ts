@@ -1,8 +1,10 @@
 /** The nearest vectors of a text or a picture. */
+
 import type { Modality, Tensor } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { detectHost, type Host } from "../host/mod.ts";
 import type { Encoder, ImageInput, LoadOptions, Runtime } from "../session.ts";
+import { checkPlaces, checkQuery, checkSearchOptions } from "./check_options.ts";
 import { findVectorFiles } from "./find_vectors.ts";
 import { readVectors } from "./formats/format.ts";
 import { checkSameModel, type FileRow, type VectorHead, type VectorTable } from "./vectors.ts";
@@ -138,6 +140,9 @@ export async function searchVectors(
   query: SearchQuery,
   options: SearchOptions = {},
 ): Promise<SearchResult> {
+  checkPlaces("searchVectors", vectors);
+  checkQuery(query);
+  checkSearchOptions("searchVectors", options);
   const host = await detectHost();
   const tables = await readAll(host, vectors);
   const { head } = tables[0];

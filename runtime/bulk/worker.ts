@@ -1,7 +1,9 @@
 /** A worker of a queue: takes jobs, encodes what they refer to, and says done once the vector is on the disk. */
+
 import { FoveaError } from "../core/diagnostics.ts";
 import { detectHost, type Host, type QueueJob } from "../host/mod.ts";
 import type { LoadOptions, Runtime } from "../session.ts";
+import { checkWorkerOptions } from "./check_options.ts";
 import { readContent } from "./content.ts";
 import { describeVectors, type FileEncoder, openFileEncoder } from "./file_encoder.ts";
 import { isAddress } from "./find_files.ts";
@@ -80,6 +82,7 @@ interface Target {
  * @throws FoveaError `missing_package`, `queue_unreachable`, `bad_usage`, and those of files of results
  */
 export async function runWorker(runtime: Runtime, options: WorkerOptions): Promise<WorkerReport> {
+  checkWorkerOptions("runWorker", options);
   const host = await detectHost();
   const queue = await openQueue(options, options.onProblem ?? (() => {}));
   const worker = new BulkWorker(host, runtime, queue, options);

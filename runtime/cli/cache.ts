@@ -11,7 +11,8 @@ import { createDirectoryStore } from "../exec/store/directory_store.ts";
 import type { Store } from "../exec/store/store.ts";
 import { collectWeights, keptWeights } from "../exec/weight_cache.ts";
 import { detectHost, type Host } from "../host/mod.ts";
-import { openPackSource, packFolder } from "../session/artifacts/pack_source.ts";
+import { packFolder } from "../session/artifacts/pack_folder.ts";
+import { openPackSource } from "../session/artifacts/pack_source.ts";
 import type { CheckedEntry, LoadOptions } from "../session.ts";
 import {
   byteSize,
@@ -23,7 +24,7 @@ import {
   withRuntime,
 } from "./options.ts";
 import { oneLine, table } from "./table.ts";
-import { print, printJson, say, setExitCode } from "./terminal.ts";
+import { print, printJson, setExitCode } from "./terminal.ts";
 
 interface PlaceOptions {
   readonly json?: boolean;
@@ -59,7 +60,7 @@ async function openCache(options: PlaceOptions): Promise<Opened> {
   return {
     host,
     folder,
-    store: createDirectoryStore(host, folder, { onProblem: (sentence) => say(`fovea: ${sentence}`) }),
+    store: createDirectoryStore(host, folder, { strict: true }),
   };
 }
 
@@ -212,8 +213,9 @@ function exportCommand(): Command {
     new Command("export").description("Write the cache as a pack.").argument("<folder>", "where the pack goes"),
   ).action(async (target: string, options: PlaceOptions) => {
     const { host, store } = await openCache(options);
+    const folder = await packFolder(host, target);
     const items = await entriesAsItems(store, await cacheEntries(store));
-    const { entries, blobs } = await writePack(packFolder(host, target), items, { fovea: VERSION });
+    const { entries, blobs } = await writePack(folder, items, { fovea: VERSION });
     const bytes = Object.values(blobs).reduce((a, b) => a + b, 0);
     if (options.json === true) return printJson({ pack: target, entries: entries.length, bytes });
     print(`${countOf(entries.length, "artifact")}, ${bytesText(bytes)} in ${target}`);

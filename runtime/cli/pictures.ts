@@ -19,7 +19,7 @@ export async function checkPictures(files: readonly string[]): Promise<void> {
       if (isAbsent(error) && /[*?]/.test(file)) {
         throw new FoveaError(
           "bad_usage",
-          `No file is called ${file}. Here the shell expands patterns: leave out the quotes, or look what the pattern should match; \`fovea embed\` expands it with --out x.parquet.`,
+          `No file is called ${file}. Here the shell expands patterns: leave out the quotes, or look what the pattern should match; \`fovea embed\` expands it with --out x.parquet, --resume or --shard-rows.`,
           { cause: error },
         );
       }

@@ -123,7 +123,7 @@ async function retry(options: StatusOptions): Promise<void> {
   const { retryDeadLetters } = await import("../bulk/mod.ts");
   const count = await retryDeadLetters(queuePlace(options));
   if (options.json === true) printJson({ retried: count });
-  else say(`${count} jobs will be tried again`);
+  else say(`${countOf(count, "job")} will be tried again`);
 }
 
 async function clean(options: CleanOptions): Promise<void> {
@@ -135,7 +135,7 @@ async function clean(options: CleanOptions): Promise<void> {
     ...(olderThan === undefined ? {} : { olderThanMs: olderThan }),
   });
   if (options.json === true) printJson(removed);
-  else say(`removed ${removed.done} done jobs and ${removed.failed} dead letters`);
+  else say(`removed ${countOf(removed.done, "done job")} and ${countOf(removed.failed, "dead letter")}`);
 }
 
 async function remove(options: RemoveOptions): Promise<void> {

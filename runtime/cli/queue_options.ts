@@ -1,6 +1,7 @@
 /** Options of commands that use a queue. */
 import type { Command } from "commander";
 import type { QueueCounts, QueuePlace } from "../bulk/mod.ts";
+import { countOf } from "../core/figures.ts";
 import { nonEmpty } from "./options.ts";
 import { say } from "./terminal.ts";
 
@@ -21,5 +22,5 @@ export function queuePlace({ queue, name }: QueueOptions): QueuePlace & { onProb
 }
 
 export function countsText({ waiting, active, delayed, completed, failed }: QueueCounts): string {
-  return `${completed} done, ${active} under way, ${waiting} waiting, ${delayed} to be tried again, ${failed} dead letters`;
+  return `${completed} done, ${active} under way, ${waiting} waiting, ${delayed} to be tried again, ${countOf(failed, "dead letter")}`;
 }

@@ -80,7 +80,7 @@ async function work(options: WorkerOptions): Promise<void> {
       if (options.json === true) return printJson({ runtime: host.name, device: runtime.device, out, ...report });
       const { encoded, skipped, failed, written } = report;
       say(
-        `${encoded} encoded, ${skipped} were there, ${failed} attempts failed; wrote ${countOf(written.length, "file")} below ${out}`,
+        `${encoded} encoded, ${skipped} were there, ${countOf(failed, "failed attempt")}; wrote ${countOf(written.length, "file")} below ${out}`,
       );
     } finally {
       interrupt.stop();

@@ -115,3 +115,9 @@ export function encodeFromF32(dtype: "f32" | HalfDType, values: Float32Array): U
   else f32ToBf16(values, into);
   return bytesOf(into);
 }
+
+/** Whole numbers of 64 bits in 32, and the place of the first that does not fit, or -1. */
+export function narrowI64(data: BigInt64Array): { readonly values: Int32Array; readonly unfit: number } {
+  const values = Int32Array.from(data, Number);
+  return { values, unfit: data.findIndex((v, i) => BigInt(values[i]) !== v) };
+}

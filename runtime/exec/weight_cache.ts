@@ -19,7 +19,8 @@ const CHECKSUM_BYTES = 4;
 
 /** Multiplies and mixes words of 32 bits: tells damage, not intent. */
 export function checksum(bytes: Uint8Array): number {
-  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  // Not `slice`, which gives a view of a Buffer that a store may hand out.
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
   const words = new Uint32Array(aligned.buffer, aligned.byteOffset, aligned.length >> 2);
   let hash = bytes.length;
   for (let i = 0; i < words.length; i++) {

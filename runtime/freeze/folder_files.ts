@@ -89,10 +89,32 @@ function answer(result: FrozenResult): Response {
   return Response.json({ output: name, shape: tensor?.shape, embedding: Array.from(tensor?.data ?? []) });
 }
 
-/** Tensors of f32, or of i64 where that is said. */
-function inputsOf(given: Record<string, { dtype?: "i64"; shape: number[]; data: number[] }>): FrozenInputs {
+const JSON_FORM =
+  'JSON holds a tower\\'s own tensors, such as { "pixel_values": { "shape": [1, 2], "data": [0.5, 1] } }; a text goes as text/plain.';
+
+interface GivenTensor {
+  readonly dtype?: "f32" | "i64";
+  readonly shape: readonly number[];
+  readonly data: readonly number[];
+}
+
+const isTensor = (value: unknown): value is GivenTensor => {
+  const { dtype = "f32", shape, data } = (value ?? {}) as Partial<Record<string, unknown>>;
+  return Array.isArray(shape) && Array.isArray(data) && (dtype === "f32" || dtype === "i64");
+};
+
+/** Tensors of f32, or of i64 where that is said; nothing where the text holds none. */
+function inputsOf(text: string): FrozenInputs | undefined {
+  let given: unknown;
+  try {
+    given = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  const entries = Object.entries(given ?? {});
+  if (entries.length === 0 || !entries.every(([, value]) => isTensor(value))) return undefined;
   return Object.fromEntries(
-    Object.entries(given).map(([name, { dtype, shape, data }]) => [
+    (entries as [string, GivenTensor][]).map(([name, { dtype, shape, data }]) => [
       name,
       dtype === "i64"
         ? { dtype, shape, data: Int32Array.from(data) }
@@ -105,7 +127,11 @@ async function embed(request: Request, encoder: FrozenEncoder): Promise<Response
   const type = request.headers.get("content-type") ?? "";
   try {
     if (type.startsWith("text/")) return answer(await encoder.encode({ texts: [await request.text()] }));
-    if (type.startsWith("application/json")) return answer(await encoder.encode(inputsOf(await request.json())));
+    if (type.startsWith("application/json")) {
+      const inputs = inputsOf(await request.text());
+      if (inputs === undefined) return Response.json({ error: JSON_FORM, code: "invalid_json" }, { status: 400 });
+      return answer(await encoder.encode(inputs));
+    }
     return answer(await encoder.encode({ images: [await request.arrayBuffer()] }));
   } catch (error) {
     const { code, message } = error as { readonly code?: string; readonly message: string };

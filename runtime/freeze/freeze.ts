@@ -5,6 +5,8 @@ import { boxText } from "../core/range.ts";
 import type { FrozenModel } from "../edge/frozen.ts";
 import { ProofError, proveArtifact } from "../exec/prove.ts";
 import type { TensorSource } from "../exec/weights/tensor_source.ts";
+import { checkOwnFolder } from "../host/own_folder.ts";
+import { checkFolderPath } from "../session/check_folder.ts";
 import { type CallSettings, dtypeOf } from "../session/config/settings.ts";
 import type { ModelSource } from "../session/inputs/source.ts";
 import { openCalibrated } from "../session/models/load_resident.ts";
@@ -22,6 +24,8 @@ import { writeWeights } from "./weight_shards.ts";
 
 /** What Cloudflare Workers have. */
 const MEMORY = 128 * 2 ** 20;
+/** The first file that is written, and the last. */
+const MARKS = ["assets/weights-0.bin", "assets/plan.json"];
 /** Letters of a digest that name a file. */
 const NAME_LETTERS = 16;
 
@@ -122,7 +126,7 @@ const usualName = (modelType: string): string => `${modelType.replace(/[^a-z0-9]
 
 /**
  * Writes a model as a folder of ES modules: WebAssembly files, plan, shards of weights, the code that runs them, and an example.
- * @throws FoveaError `too_large` with figures and what would fit, `not_freezable`, `invalid_range`, `bad_usage`, and what
+ * @throws FoveaError `too_large` with figures and what would fit, `not_freezable`, `invalid_range`, `bad_usage`, `folder_in_use`, and what
  * loading a model throws
  */
 export async function freezeModel(
@@ -132,7 +136,10 @@ export async function freezeModel(
   options: FreezeOptions,
 ): Promise<FrozenFolder> {
   checkDevice(parts);
+  checkFolderPath("freeze", folder);
   const { host } = parts;
+  const root = folder.replace(/(?<=.)[/\\]+$/, "");
+  await checkOwnFolder(host, root, "assets", MARKS, "frozen", "freeze");
   const dummy = options.loadFormat === "dummy";
   const files = await openFiles(parts, source);
   const opened = await openModel(files, parts.encoders);
@@ -148,7 +155,7 @@ export async function freezeModel(
   }
   const chosen = await chooseCode(host, opened.plugin, sourcesOf(parts, options), formats);
   await proveAll(parts, model);
-  const write = writer(parts, folder);
+  const write = writer(parts, root);
   const weights = await openCalibrated(parts, { files, model: opened.model, towers: given.towers }, options);
   let frozen: FrozenModel;
   try {
@@ -179,8 +186,7 @@ export async function freezeModel(
 }
 
 /** Writes below a folder, making folders as they are needed. */
-function writer({ host }: RuntimeParts, folder: string): (name: string, bytes: Uint8Array) => Promise<void> {
-  const root = folder.replace(/(?<=.)[/\\]+$/, "");
+function writer({ host }: RuntimeParts, root: string): (name: string, bytes: Uint8Array) => Promise<void> {
   const made = new Set<string>();
   return async (name, bytes) => {
     const path = `${root}/${name}`;

@@ -1,5 +1,6 @@
 /** Token ids and masks of text towers: from texts, and checked as callers give them. */
 import { FoveaError } from "../core/diagnostics.ts";
+import { narrowI64 } from "../core/dtype.ts";
 import { createTokenizer, type Tokenizer } from "./tokens.ts";
 
 /** A tensor of a caller; a plugin's is assignable to it. */
@@ -60,11 +61,17 @@ function refuse(sentence: string): never {
 
 const shapeText = (shape: readonly (number | string)[]): string => `[${shape.join(", ")}]`;
 
+function narrow(name: string, data: BigInt64Array): Int32Array {
+  const { values, unfit } = narrowI64(data);
+  if (unfit < 0) return values;
+  return refuse(`The input "${name}" holds ${data[unfit]} at element ${unfit}; whole numbers must fit 32 bits.`);
+}
+
 /** Values of an integer tensor as i32; 64-bit ones are taken from callers who read them from files. */
 function integers(name: string, t: TokenTensor): Int32Array {
   const data: unknown = t.data;
   if (data instanceof Int32Array) return data;
-  if (data instanceof BigInt64Array) return Int32Array.from(data, Number);
+  if (data instanceof BigInt64Array) return narrow(name, data);
   if (data instanceof Uint8Array) return Int32Array.from(data);
   return refuse(`The input "${name}" has type ${t.dtype}, expected i32 in an Int32Array; convert it first.`);
 }

@@ -91,10 +91,21 @@ function refusal(
   return new HttpError(400, "invalid_field", `The field \`${short(path)}\` ${wrong(issue)}.`, { param: short(path) });
 }
 
+/** How types read in a sentence; whole numbers are known by their action alone. */
+const TYPES: Readonly<Record<string, string>> = {
+  Array: "a list",
+  Object: "an object",
+  string: "a text",
+  number: "a number",
+  boolean: "true or false",
+};
+
 /** What was found and what is expected, as the rest of a sentence. */
 function wrong({ type, received, expected, message }: v.BaseIssue<unknown>): string {
   // A schema that has a sentence of its own.
   if (!message.startsWith("Invalid")) return message;
+  const plain = type === "integer" ? "a whole number" : TYPES[expected ?? ""];
+  if (plain !== undefined) return `is ${TYPES[received] ?? short(received)}; expected ${plain}`;
   const bound = (expected ?? "").replace(/^>=/, "at least ").replace(/^<=/, "at most ");
   if (/_length$/.test(type)) return `has ${received} elements; expected ${bound}`;
   return `is ${short(received)}; expected ${bound.replace(/^\(|\)$/g, "").replaceAll(" | ", " or ")}`;

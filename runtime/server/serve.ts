@@ -1,5 +1,7 @@
 /** Listening with this runtime's own server. */
+import { FoveaError } from "../core/diagnostics.ts";
 import { type Listener, type ListenOptions, listen } from "../host/listen.ts";
+import { checkOptions, type Expected, foundText, TEXT, withMethods } from "../session/check.ts";
 import type { ServerApp } from "./app.ts";
 
 /** A server that listens. */
@@ -17,11 +19,19 @@ export interface RunningServer {
 const urlOf = ({ hostname, port }: Listener): string =>
   `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 
+const APP = withMethods("an application that createApp made", "fetch", "drain", "close");
+const PORT: Expected = {
+  text: "a whole number from 0 to 65535",
+  holds: (v) => Number.isInteger(v) && (v as number) >= 0 && (v as number) <= 65535,
+};
+
 /**
  * Listens on Bun, Deno and Node: on 127.0.0.1 and port 8000 unless told otherwise.
- * @throws FoveaError `listen_failed`
+ * @throws FoveaError `listen_failed`, `invalid_options`
  */
 export async function serve(app: ServerApp, options: Partial<ListenOptions> = {}): Promise<RunningServer> {
+  if (!APP.holds(app)) throw new FoveaError("invalid_options", `serve takes ${APP.text}; found ${foundText(app)}.`);
+  checkOptions("serve", options, { hostname: TEXT, port: PORT });
   const { hostname = "127.0.0.1", port = 8000 } = options;
   const listener = await listen((request, peer) => app.fetch(request, peer), { hostname, port });
   let closing: Promise<void> | undefined;

@@ -16,6 +16,8 @@ const hasMethod = (value: unknown, name: string): boolean => isObject(value) && 
 
 export const TEXT: Expected = { text: "a text", holds: (v) => typeof v === "string" && v !== "" };
 export const FUNCTION: Expected = { text: "a function", holds: (v) => typeof v === "function" };
+/** An object with names of its own, no list. */
+export const OBJECT: Expected = { text: "an object", holds: (v) => isObject(v) && !Array.isArray(v) };
 export const SIGNAL: Expected = { text: "an AbortSignal", holds: (v) => hasMethod(v, "throwIfAborted") };
 export const TEXTS: Expected = {
   text: "a list of names",
@@ -41,6 +43,30 @@ export const CALL_OPTIONS: Readonly<Record<keyof CallOptions, Expected>> = {
   },
   trace: withMethods("a trace sink with a method `span`", "span"),
 };
+
+const isBytes = (v: unknown): boolean => v instanceof Uint8Array || v instanceof Uint8ClampedArray;
+
+/** Arrays of a caller's tensors, by type. */
+const ARRAYS: Readonly<Record<string, Expected>> = {
+  f32: { text: "a Float32Array", holds: (v) => v instanceof Float32Array },
+  i32: { text: "an Int32Array", holds: (v) => v instanceof Int32Array },
+  u8: { text: "a Uint8Array", holds: isBytes },
+  bool: { text: "a Uint8Array", holds: isBytes },
+};
+
+/** What is wrong with a tensor of a caller, as the rest of a sentence; nothing where its parts fit together but for the length. */
+export function tensorProblem(value: unknown): string | undefined {
+  if (!isObject(value) || !Array.isArray(value.shape) || value.data === undefined)
+    return `must be a tensor { dtype, shape, data } whose shape is a list of sizes, found ${foundText(value)}.`;
+  const { dtype, shape, data } = value as { dtype: unknown; shape: readonly unknown[]; data: unknown };
+  if (!shape.every((n) => Number.isSafeInteger(n) && (n as number) >= 0))
+    return `has the shape [${shape.join(", ")}]; sizes are whole numbers from 0.`;
+  const array = Object.hasOwn(ARRAYS, String(dtype)) ? ARRAYS[String(dtype)] : undefined;
+  if (array === undefined) return `has type ${String(dtype)}; expected one of ${Object.keys(ARRAYS).join(", ")}.`;
+  if (!array.holds(data))
+    return `has type ${String(dtype)} and its values in ${foundText(data)}; expected ${array.text}.`;
+  return undefined;
+}
 
 /** A value for a message: short, and never its contents. */
 export function foundText(value: unknown): string {

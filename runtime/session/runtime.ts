@@ -7,6 +7,7 @@ import type { CacheMiss, EntryCheck } from "./artifacts/cache_admin.ts";
 import { createCacheLimit } from "./artifacts/cache_limit.ts";
 import { findDevice } from "./artifacts/devices.ts";
 import { closeAll } from "./artifacts/places.ts";
+import { checkComponent, checkWeights } from "./check_arguments.ts";
 import { type CompiledComponent, compileComponent, type OpenedComponent } from "./component.ts";
 import { dtypeOf } from "./config/settings.ts";
 import type { Encoder } from "./encoder.ts";
@@ -41,12 +42,7 @@ import type { RuntimeParts } from "./runtime_parts.ts";
 import { type RuntimeStats, statsOf } from "./runtime_stats.ts";
 import { openedDevice, type ReloadableEntry, reopenDevice } from "./towers/reopen.ts";
 import { type GranularityReport, tuneGranularity } from "./tune/tune_granularity.ts";
-import {
-  type RecordedSizes,
-  type TunedComponent,
-  type TuneRangesOptions,
-  tuneModelRanges,
-} from "./tune/tune_ranges.ts";
+import type { RecordedSizes, TunedComponent, TuneRangesOptions } from "./tune/tune_ranges.ts";
 
 /** A model's kind and what it encodes. */
 export interface ModelDescription {
@@ -166,7 +162,8 @@ export class Runtime {
   /**
    * Compiles a model's components for targets, from its configuration alone, and writes the pack into a folder. This
    * machine need not have the targets.
-   * @throws FoveaError `unknown_target`, what compiling throws, `file.*` where the folder cannot be written
+   * @throws FoveaError `unknown_target`, what compiling throws, `folder_in_use` for a folder that holds something else, `file.*`
+   * where it cannot be written
    */
   async buildPack(source: ModelSource, folder: string, options: BuildPackOptions = {}): Promise<PackManifest> {
     this.#checkOpen();
@@ -178,7 +175,8 @@ export class Runtime {
   /**
    * Writes a model into a folder of ES modules that runs where no code may be made: edges, and every other runtime. The
    * runtime's target is the one that it is frozen for.
-   * @throws FoveaError `too_large` with figures and what would fit, `not_freezable`, `invalid_range`, and what {@link load} throws
+   * @throws FoveaError `too_large` with figures and what would fit, `not_freezable`, `invalid_range`, `folder_in_use` for a
+   * folder that holds something else, and what {@link load} throws
    */
   async freeze(source: ModelSource, folder: string, options: FreezeOptions = {}): Promise<FrozenFolder> {
     this.#checkOpen();
@@ -255,7 +253,8 @@ export class Runtime {
   /**
    * Compiles one graph and loads its weights: anything from a small MLP to a tower.
    * @param weights f32 tensors by the names that the graph declares
-   * @throws FoveaError `shape_error`, `invalid_range`, `no_kernel`, `missing_tensor`, `wrong_shape`, `weight_overflow`
+   * @throws FoveaError `invalid_input`, `shape_error`, `invalid_range`, `no_kernel`, `missing_tensor`, `invalid_tensor`,
+   * `wrong_shape`, `weight_overflow`
    */
   async compile(
     component: ComponentInput,
@@ -263,6 +262,8 @@ export class Runtime {
     options: CompileOptions = {},
   ): Promise<CompiledComponent> {
     this.#checkOpen();
+    checkComponent(component);
+    checkWeights(weights);
     checkCompileOptions(options);
     const { host, artifacts, options: own } = this.#parts;
     artifacts.begin();
@@ -298,6 +299,7 @@ export class Runtime {
   ): Promise<readonly TunedComponent[]> {
     this.#checkOpen();
     checkTuneRangesOptions(options);
+    const { tuneModelRanges } = await import("./tune/tune_ranges.ts");
     return tuneModelRanges(this.#parts, source, sizes, options);
   }
 

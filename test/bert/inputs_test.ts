@@ -46,6 +46,8 @@ test("token inputs: what a model cannot take is a sentence with found and expect
   refused({ input_ids: i32([1, 7], [1, 1, 1, 1, 1, 1, 1]) }, /has 7 tokens a text, but this model has 6 positions/);
   refused({ input_ids: i32([1, 2], [1, 10]) }, /holds 10 at element 1, outside of the vocabulary 0..9/);
   refused({ input_ids: i32([1, 2], [-1, 1]) }, /holds -1 at element 0/);
+  const wide = { dtype: "i64", shape: [1, 2], data: BigInt64Array.of(1n, 2n ** 32n + 2n) } as unknown as Tensor;
+  refused({ input_ids: wide }, /"input_ids" holds 4294967298 at element 1; whole numbers must fit 32 bits\./);
   refused({ input_ids: { ...ids, dtype: "f32", data: Float32Array.of(1, 2, 3) } }, /has type f32, expected i32/);
   refused(
     { input_ids: ids, attention_mask: i32([1, 2], [1, 1]) },

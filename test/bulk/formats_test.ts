@@ -1,6 +1,6 @@
 /** Files of vectors: what is written is read, and what is no such file is said. */
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { FoveaError } from "../../mod.ts";
@@ -86,6 +86,25 @@ test("what is no file of vectors is refused with a sentence", async () => {
     await writeVectors(at("y.npy"), madeUpTable(5, 2));
     writeFileSync(at("x.npy.jsonl"), readFileSync(at("y.npy.jsonl")));
     await assert.rejects(readVectors(at("x.npy")), refusal("invalid_vectors", /do not belong together; delete both/));
+    const strangers = ["", "{", "null", "[]", '{"npy": 5}\n{"path"'];
+    for (const text of strangers) {
+      writeFileSync(at("x.npy.jsonl"), text);
+      await assert.rejects(
+        readVectors(at("x.npy")),
+        refusal("invalid_vectors", /x\.npy\.jsonl do not belong together/),
+      );
+    }
+    writeFileSync(at("empty.npy"), "");
+    writeFileSync(at("empty.npy.jsonl"), readFileSync(at("y.npy.jsonl")));
+    await assert.rejects(readVectors(at("empty.npy")), refusal("invalid_vectors", /do not belong together/));
+    rmSync(at("x.npy.jsonl"));
+    await assert.rejects(
+      readVectors(at("x.npy")),
+      refusal(
+        "invalid_vectors",
+        /x\.npy does not say which model .*, for .*x\.npy\.jsonl is not there; give a file that/,
+      ),
+    );
     const bare = { vectors: { dtype: "F32", shape: [1, 1], data_offsets: [0, 4] } };
     const header = Buffer.from(JSON.stringify(bare).padEnd(80));
     const length = Buffer.alloc(8);

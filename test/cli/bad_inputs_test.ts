@@ -49,6 +49,11 @@ test("recordings: silence is encoded, a fragment and NaN are sentences", () =>
     const [states] = JSON.parse(silent.stdout).last_hidden_state as number[][][];
     assert.equal(states.length, 50);
     assert.ok(states.flat().every((v) => Number.isFinite(v)));
+    const clips = [...Array<string>(5).fill("silent.wav"), "short.wav", "silent.wav"].map((name) => join(folder, name));
+    refused(
+      await runCli(["embed", folder, ...clips, "--threads", "0", "--json"]),
+      /^fovea: \S+short\.wav cannot be prepared: The recording has 200 samples at 16000 Hz/,
+    );
     refused(await embed("short.wav"), /200 samples at 16000 Hz \(12\.5 ms\); expected at least one frame of 400/);
     refused(await embed("odd.wav"), /holds NaN at sample 77 of channel 0; expected finite numbers/);
   }));

@@ -67,6 +67,17 @@ test("a file in the place of the cache is an error of every command that looks i
     assert.deepEqual([absent.code, absent.stdout, absent.stderr], [0, `The cache ${folder}/absent is empty.\n`, ""]);
   }));
 
+test("a cache that cannot be changed is an error of commands that change it, which count nothing as done", () =>
+  withFolder(async (folder) => {
+    const pack = `${folder}/pack`;
+    const built = await runCli(["build", DIGITS, "--targets", "wasm-simd128", "--out", pack]);
+    assert.equal(built.code, 0, built.stderr);
+    // Nobody makes folders below /proc, root neither.
+    const { code, stdout, stderr } = await runCli(["cache", "import", pack, "--cache", "/proc/nowhere"]);
+    assert.deepEqual([code, stdout], [2, ""], stderr);
+    assert.match(stderr, /^fovea: Cannot create \/proc\/nowhere\/\w+: .*\n$/);
+  }));
+
 test("cache clear counts its files in words", () =>
   withFolder(async (cache) => {
     mkdirSync(`${cache}/uses`);

@@ -194,6 +194,20 @@ test("stores: a full, unwritable or broken disk is told once, and what is there 
     await createDirectoryStore(unreadable, folder).get("blobs/aa");
   }));
 
+test("stores: a strict one throws what is wrong, and takes absent entries as absent", () =>
+  withFolder(async (folder, files) => {
+    await createDirectoryStore(files, folder).put("blobs/aa", bytes(1));
+    const broken = failing(files, "file.denied", "Cannot change it: access is denied.");
+    const store = createDirectoryStore(broken, folder, { strict: true });
+    assert.deepEqual(await store.list?.(""), ["blobs/aa"]);
+    assert.equal((await store.get("blobs/aa"))?.length, 1);
+    assert.equal(await store.get("blobs/ab"), undefined);
+    const denied = { code: "file.denied", message: "Cannot change it: access is denied." };
+    await assert.rejects(store.delete("blobs/aa"), denied);
+    await assert.rejects(store.put("blobs/ab", bytes(1)), denied);
+    await createDirectoryStore(files, folder, { strict: true }).delete("blobs/ab");
+  }));
+
 test("stores: two of them fill one folder at once, and readers see whole entries", () =>
   withFolder(async (folder, files) => {
     const first = watched(files, `${folder}/cache`);

@@ -1,5 +1,7 @@
 /** What `runtime.freeze` refuses before it writes anything, with figures and what would fit. */
 import assert from "node:assert/strict";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { f32, get, i32, set } from "../../kernels/wasm/asm/code.ts";
 import { forRange } from "../../kernels/wasm/asm/control_flow.ts";
@@ -11,6 +13,7 @@ import { firstPartyPlugins } from "../../runtime/session/registry/first_party.ts
 import { i32At, moduleBytes, pluginFiles, rowsSandbox } from "../foreign/assemble.ts";
 import { argument } from "../foreign/kernels.ts";
 import { cheap, withCode } from "../foreign/square.ts";
+import { withFolder } from "../kit/folder.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
 
@@ -75,6 +78,30 @@ test("options and devices that cannot be are refused", async () => {
   await using op = await openRuntime({ target: "wasm-simd128", compile: { base: { granularity: "tower" } } });
   await assert.rejects(op.freeze(MODEL, NOWHERE), { code: "not_freezable", message: /granularity tower/ });
 });
+
+test("a folder that holds something else stays as it is; one of an earlier freeze is written again", () =>
+  withFolder(async (folder) => {
+    writeFileSync(join(folder, "package.json"), "mine");
+    mkdirSync(join(folder, "assets"));
+    await using runtime = await openRuntime({ target: "wasm-simd128", threads: 0 });
+    const options: FreezeOptions = { components: ["text"], ranges: { batch: [[1, 1]] } };
+    await assert.rejects(runtime.freeze(MODEL, `${folder}/`, options), {
+      code: "folder_in_use",
+      message: `${folder} holds files that were not frozen, such as package.json. Name a folder that is new, empty, or of an earlier freeze.`,
+    });
+    assert.deepEqual(readdirSync(folder).sort(), ["assets", "package.json"]);
+    assert.equal(readFileSync(join(folder, "package.json"), "utf8"), "mine");
+    const own = join(folder, "own");
+    mkdirSync(join(own, ".git"), { recursive: true });
+    for (let i = 0; i < 2; i++) await runtime.freeze(MODEL, own, options);
+    // A freeze that was broken off has a shard and no plan, or nothing but a folder for them.
+    rmSync(join(own, "assets", "plan.json"));
+    await runtime.freeze(MODEL, own, options);
+    assert.ok(existsSync(join(own, "assets", "plan.json")));
+    const begun = join(folder, "begun");
+    mkdirSync(join(begun, "assets"), { recursive: true });
+    await runtime.freeze(MODEL, begun, options);
+  }));
 
 test("ranges of the command line that say nothing are told what they may be", () => {
   assert.deepEqual(rangesOption("batch=1,2..8", { tokens: [[1, 4]] }), {

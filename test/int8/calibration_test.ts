@@ -106,6 +106,19 @@ test("a calibration of another model is refused with the tensor and the remedy",
   await runtime.close();
 });
 
+test("a calibration without a list of inputs is refused before anything is loaded", async () => {
+  await using runtime = await openRuntime({ threads: 0 });
+  for (const [given, found] of [
+    [{ texts: ["one"] }, "an object"],
+    [[], "an empty list"],
+    [undefined, "undefined"],
+  ] as const)
+    await assert.rejects(runtime.calibrate("/nowhere/at/all", given as unknown as EncodeInputs[]), {
+      code: "invalid_input",
+      message: `calibrate takes a list of at least one input, such as [{ images: ["cat.jpg"] }]; found ${found}.`,
+    });
+});
+
 test("pictures and texts calibrate both towers; loading says that the layers are calibrated", async () => {
   const digits = repositoryPath("examples/models/digits-clip");
   const images = readdirSync(join(digits, "images")).slice(0, 3);

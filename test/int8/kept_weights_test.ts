@@ -1,5 +1,6 @@
 /** Quantised weights are kept between loads, under the files that they come from. */
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -53,6 +54,24 @@ test("what is kept comes back whole, by file and recipe; damage and other versio
     await store.put(key, damaged);
     assert.equal(await cache.get(use("a", 37)), undefined, `byte ${at}`);
     assert.deepEqual(await keptWeights(store), { weights: 0, bytes: 0 });
+  }
+});
+
+test("a store of one's own may hand out Buffers that lie at any address", async () => {
+  const kept = createMemoryStore();
+  let shift = 0;
+  const get = async (key: string): Promise<Uint8Array | undefined> => {
+    const bytes = await kept.get(key);
+    if (bytes === undefined) return undefined;
+    const pool = Buffer.alloc(bytes.length + shift);
+    pool.set(bytes, shift);
+    return pool.subarray(shift);
+  };
+  const cache = createWeightCache({ ...kept, get }, () => "file 1", 1);
+  const bytes = Uint8Array.from({ length: 37 }, (_, i) => i * 7);
+  await cache.put(use("a", 37), bytes);
+  for (shift = 0; shift < 4; shift++) {
+    assert.deepEqual(new Uint8Array((await cache.get(use("a", 37))) ?? []), bytes, `shifted by ${shift}`);
   }
 });
 

@@ -99,7 +99,10 @@ test("a model of InternVL takes videos: the rows of its frames are those of pict
     assert.deepEqual(found.projected.data, wanted.projected.data);
     await assert.rejects(
       async () => encoder.encode({ videos: [[frames[0]]] }),
-      hasCode("video.too_short", /^A video of 1 frame is too short: this processor samples 2 frames/),
+      hasCode(
+        "video.too_short",
+        /^The video at position 0 of `videos` cannot be prepared: A video of 1 frame is too short: this processor samples 2 f/,
+      ),
     );
   });
 });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { test } from "node:test";
 import { decodeAudio } from "../../runtime/media/audio/decode.ts";
 import { hasCode } from "../kit/assertions.ts";
@@ -63,6 +64,25 @@ test("wav: bytes after the samples are no sound; a file without a known end is r
   const shifted = new Uint8Array(floats.length + 1);
   shifted.set(floats, 1);
   assert.deepEqual(await samplesOf(shifted.subarray(1)), [[0.5, -0.5]]);
+});
+
+test("wav: samples of a Buffer, as files are read on Node, are decoded at every address", async () => {
+  const values = [0, 0.25, -0.75, 1.5];
+  const sizes = [
+    { encoding: 3, bits: 64, samples: bytesOf(Float64Array.from(values)) },
+    { encoding: 3, bits: 32, samples: bytesOf(Float32Array.from(values)) },
+    { encoding: 1, bits: 32, samples: bytesOf(Int32Array.from(values, (v) => v * 2 ** 30)) },
+  ];
+  for (const { samples, ...options } of sizes) {
+    // A list of an odd number of pairs, as ffmpeg writes its name.
+    const file = wavFile(samples, { ...options, before: chunk("LIST", Array<number>(26).fill(65)) });
+    const wanted = await samplesOf(file);
+    for (let shift = 0; shift < 8; shift++) {
+      const buffer = Buffer.alloc(file.length + shift);
+      buffer.set(file, shift);
+      assert.deepEqual(await samplesOf(buffer.subarray(shift)), wanted, `${options.bits} bits, shifted by ${shift}`);
+    }
+  }
 });
 
 test("wav: a file that ends early is refused wherever it ends", async () => {

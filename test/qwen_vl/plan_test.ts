@@ -242,6 +242,11 @@ test("qwen_vl prepare: grids and patches that do not fit are refused with found 
     { hidden_states: { ...hidden_states, data: new Float32Array(60) }, grid_thw },
     /holds 60 values, .* needs 64/,
   );
+  const wide = { dtype: "i64", shape: [1, 3], data: BigInt64Array.of(1n, 4n, 2n ** 32n + 4n) } as unknown as Tensor;
+  refuses(
+    { hidden_states, grid_thw: wide },
+    /"grid_thw" holds 4294967300 at element 2; whole numbers must fit 32 bits/,
+  );
   refuses({ hidden_states: f32([16, 4], (i) => (i === 9 ? NaN : 0)), grid_thw }, /holds NaN at element 9/);
   refuses(
     { hidden_states: { ...hidden_states, dtype: "u8", data: new Uint8Array(64) }, grid_thw },

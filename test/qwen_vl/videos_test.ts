@@ -182,7 +182,10 @@ test("a video of one frame works where the reference takes it, else a sentence s
   await withModel("qwen3_vl", (encoder) =>
     assert.rejects(
       encodeVideos(encoder, FRAMES.slice(0, 1)),
-      hasCode("video.too_short", /^A video of 1 frame is too short: this processor takes at least 2, .* Give more/),
+      hasCode(
+        "video.too_short",
+        /^The video at position 0 of `videos` cannot be prepared: A video of 1 frame is too short: this processor takes at least 2, .* Give more/,
+      ),
     ),
   );
 });

@@ -80,7 +80,7 @@ test("a served model that is not named, and a pattern that no shell expanded, ar
     embedCommand(),
     [DIGITS, "nothing/*.png"],
     "bad_usage",
-    /^No file is called nothing\/\*\.png\. Here the shell expands patterns: leave out the quotes, .*--out x\.parquet\.$/,
+    /^No file is called nothing\/\*\.png\. Here the shell expands patterns: leave out the quotes, .*--out x\.parquet, --resume or --shard-rows\.$/,
   );
 });
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import type { Runtime } from "../../mod.ts";
 import { Call } from "../../runtime/server/call.ts";
-import { createApp, type RunningServer, type ServerOptions, serve } from "../../runtime/server/mod.ts";
+import { createApp, type RunningServer, type ServerApp, type ServerOptions, serve } from "../../runtime/server/mod.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
 import { FIXTURES } from "../kit/tower_fixtures.ts";
@@ -179,6 +179,14 @@ const CASES: readonly Refused[] = [
       "dimensions",
     ),
     wrong(
+      "invalid_field",
+      /`dimensions` is 1\.5; expected a whole number\.$/,
+      { model, input: "x", dimensions: 1.5 },
+      "dimensions",
+    ),
+    wrong("invalid_field", /`normalize` is "no"; expected true or false\.$/, { model, input: "x", normalize: "no" }),
+    wrong("invalid_field", /`dimensions` is a list; expected a number\.$/, { model, input: "x", dimensions: [2] }),
+    wrong(
       "invalid_dimensions",
       /`dimensions` is 65, and this model's embeddings have 64/,
       { model, input: "x", dimensions: 65 },
@@ -235,6 +243,8 @@ const CASES: readonly Refused[] = [
     wrong("images_only", /Format vllm is for pictures/, { model, texts: ["x"], format: "vllm" }, "format"),
     wrong("invalid_field", /`format` is "csv"; expected "json" or/, { model, texts: ["x"], format: "csv" }),
     wrong("no_component", /no "audio" component/, { model, audio: [dataUri(TWO)] }),
+    wrong("invalid_field", /`texts` is "two"; expected a list\.$/, { model, texts: "two" }),
+    wrong("invalid_field", /`texts\[1\]` is an object; expected a text\.$/, { model, texts: ["two", {}] }),
   ]),
   {
     path: ENCODE,
@@ -377,6 +387,19 @@ test("options that make no sense are refused", () => {
   for (const [options, says] of OPTIONS) {
     assert.throws(() => createApp(options as unknown as ServerOptions), hasCode("invalid_options", says));
   }
+});
+
+test("what is no application, and ports that are none, are refused before anything listens", async () => {
+  const app = { fetch: () => {}, drain: () => {}, close: () => {} } as unknown as ServerApp;
+  const refused = (given: ServerApp, options: object, says: RegExp): Promise<void> =>
+    assert.rejects(serve(given, options), hasCode("invalid_options", says));
+  await refused(
+    undefined as unknown as ServerApp,
+    {},
+    /^serve takes an application that createApp made; found undefined\.$/,
+  );
+  await refused(app, { port: 65536 }, /`port` of serve is 65536; expected a whole number from 0 to 65535\.$/);
+  await refused(app, { prot: 80 }, /^serve has no option "prot"; it takes hostname, port\. Did you mean "port"\?$/);
 });
 
 test("a port that is taken is named", async () => {

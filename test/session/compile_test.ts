@@ -1,7 +1,7 @@
 /** `runtime.compile`: any single graph, its ranges and its errors. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ComponentInput, Tensor } from "../../mod.ts";
+import type { ComponentInput, RecordedSizes, Tensor, Tensors } from "../../mod.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { randomTensor } from "../kit/random_graph.ts";
 import { tensorOf } from "../kit/run_graph.ts";
@@ -72,6 +72,88 @@ for (const device of ["wasm", "reference"]) {
     await runtime.close();
   });
 }
+
+test("arguments that no type checker saw are refused with sentences", async () => {
+  await using runtime = await openRuntime({ threads: 0 });
+  const component = await runtime.compile(MLP, WEIGHTS);
+  const x = weight(1, [2, 6]);
+  const run = (inputs: unknown): Promise<unknown> => component.run(inputs as Tensors);
+  const compile = (spec: unknown, weights: unknown): Promise<unknown> =>
+    runtime.compile(spec as ComponentInput, weights as Tensors);
+  const input = 'Input "x" of component "test/mlp"';
+  const fc2 = 'The weight "fc2.weight" of component "test/mlp"';
+  const whole = { ...WEIGHTS, "fc2.weight": x };
+  const refusals: readonly (readonly [() => Promise<unknown>, string, string])[] = [
+    [() => run(undefined), "invalid_input", 'Component "test/mlp" takes tensors by input name (x); found undefined.'],
+    [
+      () => run({ x: 5 }),
+      "invalid_input",
+      `${input} must be a tensor { dtype, shape, data } whose shape is a list of sizes, found 5.`,
+    ],
+    [
+      () => run({ x: { ...x, shape: [-2, 6] } }),
+      "invalid_input",
+      `${input} has the shape [-2, 6]; sizes are whole numbers from 0.`,
+    ],
+    [
+      () => run({ x: { ...x, dtype: "f64" } }),
+      "invalid_input",
+      `${input} has type f64; expected one of f32, i32, u8, bool.`,
+    ],
+    [
+      () => run({ x: { ...x, data: Int32Array.from(x.data) } }),
+      "invalid_input",
+      `${input} has type f32 and its values in an object of type Int32Array; expected a Float32Array.`,
+    ],
+    [
+      () => run({ x: { ...x, data: [...x.data] } }),
+      "invalid_input",
+      `${input} has type f32 and its values in a list; expected a Float32Array.`,
+    ],
+    [
+      () => compile(MLP, { ...whole, "fc2.weight": { dtype: "f16", shape: [3, 10], data: new Uint16Array(30) } }),
+      "invalid_tensor",
+      `${fc2} has type f16; expected one of f32, i32, u8, bool.`,
+    ],
+    [
+      () => compile(MLP, { ...whole, "fc2.weight": { ...x, shape: [3, 10] } }),
+      "wrong_shape",
+      `${fc2} brings 12 values for the shape [3, 10], which takes 30.`,
+    ],
+    [() => compile(MLP, null), "invalid_input", "compile takes weights by name; found null."],
+    [
+      () => compile(undefined, {}),
+      "invalid_input",
+      "compile takes a component { tag, symbols, build }; found undefined.",
+    ],
+    [
+      () => compile({ ...MLP, tag: "" }, {}),
+      "invalid_input",
+      'The component given to compile has `tag` ""; expected a text.',
+    ],
+    [
+      () => compile({ ...MLP, symbols: undefined }, {}),
+      "invalid_input",
+      "The component given to compile has `symbols` undefined; expected an object.",
+    ],
+    [
+      () => runtime.freeze("/nowhere/at/all", ""),
+      "bad_usage",
+      'freeze takes the path of a folder to write into; found "".',
+    ],
+    [
+      () => runtime.buildPack("/nowhere/at/all", undefined as unknown as string),
+      "bad_usage",
+      "buildPack takes the path of a folder to write into; found undefined.",
+    ],
+    [
+      () => runtime.tuneRanges("/nowhere/at/all", undefined as unknown as readonly RecordedSizes[]),
+      "invalid_input",
+      'tuneRanges takes a list of sizes such as { tag: "clip/text.block", dims: { batch: 1 } }; found undefined.',
+    ],
+  ];
+  for (const [act, code, message] of refusals) await assert.rejects(act(), { code, message });
+});
 
 test("a component names what is wrong with its inputs, weights and ranges", async () => {
   const runtime = await openRuntime({ threads: 0 });

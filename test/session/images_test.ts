@@ -1,16 +1,19 @@
 /** Where pictures and models may come from, and what ends a download. */
 import assert from "node:assert/strict";
-import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
-import type { Encoder, ImageInput } from "../../mod.ts";
+import type { EncodeInputs, Encoder, ImageInput } from "../../mod.ts";
+import type { PixelImage } from "../../runtime/abi/encoder.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
+import { noise } from "../media/media_kit.ts";
+import { writePng } from "../media/png_writer.ts";
 
 const DIGITS = repositoryPath("examples/models/digits-clip");
 const PICTURE = join(DIGITS, "images", "000-2.png");
@@ -61,6 +64,44 @@ test("what is no picture is named with its position", () =>
     );
     const pixel_values = { dtype: "f32", shape: [1, 3, 32, 32], data: new Float32Array(3072) } as const;
     await assert.rejects(encoder.encode({ images: [PICTURE], pixel_values }), hasCode("invalid_input", /not both/));
+  }));
+
+/** A Qwen-VL of random weights, whose processor refuses what is more than 200 times as long as wide. */
+async function withQwen(work: (encoder: Encoder, folder: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "fovea-named-"));
+  const runtime = await openRuntime({ threads: 0 });
+  try {
+    const fixture = repositoryPath("test/fixtures/qwen2_5_vl");
+    for (const name of readdirSync(fixture).filter((f) => /^(config|model).*\.(json|safetensors)$/.test(f)))
+      copyFileSync(join(fixture, name), join(folder, name));
+    const processor = "test/fixtures/preprocess/qwen2_vl/preprocessor_config.json";
+    copyFileSync(repositoryPath(processor), join(folder, "preprocessor_config.json"));
+    await work(await runtime.load(folder), folder);
+  } finally {
+    await runtime.close();
+    rmSync(folder, { recursive: true });
+  }
+}
+
+test("a picture that a processor does not take is named, by its path or its position in the whole call", () =>
+  withQwen(async (encoder, folder) => {
+    const [fine, long] = [noise(1, 30, 20), noise(2, 402, 2)];
+    const says = (name: string): RegExp => new RegExp(`^${name} cannot be prepared: An image of 402x2 pixels is more`);
+    const refused = (inputs: EncodeInputs, name: string): Promise<void> =>
+      assert.rejects(encoder.encode(inputs), hasCode("image.shape", says(name)));
+    await refused({ images: [fine, long] }, "The picture at position 1 of `images`");
+    await refused({ images: [...Array<PixelImage>(33).fill(fine), long] }, "The picture at position 33 of `images`");
+    await refused({ videos: [[long, long]] }, "The video at position 0 of `videos`");
+    const path = join(folder, "long.png");
+    writeFileSync(
+      path,
+      writePng({ width: 402, height: 2, colorType: 0, depth: 8 }, () => 7),
+    );
+    await refused({ images: [fine, path] }, path);
+    await assert.rejects(
+      encoder.readItems({ images: [long] }, {}, "mine.png"),
+      hasCode("image.shape", says("mine\\.png")),
+    );
   }));
 
 test("a server that never answers is left when the caller aborts", async () => {

@@ -1,12 +1,14 @@
 /** Packs: built for any target, loaded without compiling, proven on load, damaged ones refused. */
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { createRuntime, type Runtime, type RuntimeOptions } from "../../mod.ts";
 import { openPack, type PackFiles, type PackManifest } from "../../runtime/exec/pack.ts";
 import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
 import { withProcessor } from "../kit/byte_towers.ts";
 import { filesBelow, withFolder } from "../kit/folder.ts";
-import { repositoryPath } from "../kit/run_cli.ts";
+import { repositoryPath, runCli } from "../kit/run_cli.ts";
 import { TEST_CACHE } from "../kit/test_cache.ts";
 import { noise } from "../media/media_kit.ts";
 
@@ -122,6 +124,18 @@ test("what was attested is kept in the cache, and a pack that has not everything
         provenByLoad.push(proven);
       });
     assert.equal(provenByLoad.at(-1), 0, provenByLoad.join());
+  }));
+
+test("a folder that holds something else takes no pack and stays as it is", () =>
+  withFolder(async (folder) => {
+    writeFileSync(join(folder, "manifest.json"), "mine");
+    const says = `${folder} holds files that were not built into a pack, such as manifest.json. Name a folder that is new, empty, or of an earlier pack.`;
+    await assert.rejects(build(["wasm-simd128"], folder), { code: "folder_in_use", message: says });
+    const exported = await runCli(["cache", "export", folder]);
+    assert.deepEqual([exported.code, exported.stderr], [2, `fovea: ${says}\n`]);
+    assert.equal(readFileSync(join(folder, "manifest.json"), "utf8"), "mine");
+    const own = join(folder, "own");
+    for (let i = 0; i < 2; i++) await build(["wasm-simd128"], own);
   }));
 
 test("damaged packs, places without one and unknown targets are refused in sentences", () =>

@@ -12,6 +12,7 @@ import type { ResizeArithmetic, ResizeFilter } from "../../runtime/media/resize.
 import { createPixelCutter, type PixelCutter } from "../../runtime/session/inputs/pixels.ts";
 import { openArtifacts } from "../kit/artifacts.ts";
 import { hasCode } from "../kit/assertions.ts";
+import { withProcessor } from "../kit/byte_towers.ts";
 import { callContext } from "../kit/call_context.ts";
 import { BARE_HOST } from "../kit/run_graph.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
@@ -258,6 +259,16 @@ test("a processor of anyone's plugin has its plan carried out on the device, sea
   } finally {
     await runtime.close();
   }
+});
+
+test("bytes that are no bytes are refused by the tensor's name", async () => {
+  await withProcessor("clip", { size: { shortest_edge: 32 }, crop_size: 32 }, async (encoder) => {
+    const pixel_values = { dtype: "u8", shape: [1, 3, 32, 32], data: new Float32Array(3072) } as unknown as Tensor;
+    await assert.rejects(encoder.encode({ pixel_values }), {
+      code: "invalid_input",
+      message: /The input "pixel_values" has type u8, expected its values in a Uint8Array; convert them first\./,
+    });
+  });
 });
 
 test("large inputs that were cut are given back at once; small ones and tensors of others stay", () =>

@@ -18,11 +18,13 @@ export interface StoreFiles {
 export interface DirectoryStoreOptions {
   /** Called at most once, with a sentence for the user. */
   readonly onProblem?: (sentence: string) => void;
+  /** Throws what is wrong instead: for who works on the folder itself, and can do nothing without it. */
+  readonly strict?: boolean;
 }
 
 const isAbsent = (error: unknown): boolean => error instanceof FoveaError && error.code === "file.not_found";
 
-/** Never throws; nothing is touched before the first call, and the folder is created by the first `put`. */
+/** Throws nothing unless `strict`; nothing is touched before the first call, and the folder is created by the first `put`. */
 export function createDirectoryStore(files: StoreFiles, dir: string, options: DirectoryStoreOptions = {}): Store {
   const root = dir.replace(/(?<=.)[/\\]+$/, "");
   const made = new Set<string>();
@@ -34,6 +36,7 @@ export function createDirectoryStore(files: StoreFiles, dir: string, options: Di
   };
 
   const tell = (error: unknown): void => {
+    if (options.strict === true) throw error;
     if (told) return;
     told = true;
     const reason = error instanceof Error ? error.message : String(error);

@@ -139,7 +139,8 @@ export function decodeWav(bytes: Uint8Array, limits: AudioLimits): AudioClip {
   if (from === to) return { sampleRate, channels: Array.from({ length: channels }, () => new Float32Array(0)) };
   const stream = decoder();
   stream.decode(plainHeader(header));
-  const { channelData } = stream.decode(bytes.subarray(from, to));
+  // A part of Node's Buffer is a Buffer too, whose `slice` gives a view where the package wants a copy that is aligned.
+  const { channelData } = stream.decode(new Uint8Array(bytes.buffer, bytes.byteOffset + from, to - from));
   stream.free();
   if (header.encoding === "pcm") for (const samples of channelData) evenScale(samples, bits, "positive");
   return { sampleRate, channels: channelData };

@@ -1,6 +1,7 @@
 /** A model's pack in a folder: what `runtime.buildPack` does. */
 import { VERSION } from "../../core/version.ts";
 import { type PackManifest, writePack } from "../../exec/pack.ts";
+import { checkFolderPath } from "../check_folder.ts";
 import { compileLayers } from "../config/settings.ts";
 import { cutComponents } from "../inputs/pixels.ts";
 import type { ModelSource } from "../inputs/source.ts";
@@ -9,16 +10,18 @@ import type { BuildPackOptions } from "../options.ts";
 import { firstPartyPlugins } from "../registry/first_party.ts";
 import type { RuntimeParts } from "../runtime_parts.ts";
 import { packItems } from "./build_pack.ts";
-import { packFolder } from "./pack_source.ts";
+import { packFolder } from "./pack_folder.ts";
 
-/** @throws FoveaError `unknown_target`, what compiling throws, `file.*` where the folder cannot be written */
+/** @throws FoveaError `unknown_target`, what compiling throws, `folder_in_use`, `file.*` where the folder cannot be written */
 export async function buildModelPack(
   parts: RuntimeParts,
   source: ModelSource,
   folder: string,
   { components, targets }: BuildPackOptions,
 ): Promise<PackManifest> {
+  checkFolderPath("buildPack", folder);
   const { host, device, ops, places, options: own } = parts;
+  const written = await packFolder(host, folder);
   const plugins = own.plugins === undefined ? await firstPartyPlugins() : parts.plugins;
   const opened = await openConfigured(parts, source);
   const towers = cutTowers(parts, wantedTowers(parts, opened, components), {});
@@ -32,5 +35,5 @@ export async function buildModelPack(
     findPlace: (place) => host.originalPlace(place),
     onCompiled: (done, total, item) => own.onProgress?.({ phase: "compile", modality: "", done, total, item }),
   });
-  return writePack(packFolder(host, folder), items, { fovea: VERSION, model: opened.modelType });
+  return writePack(written, items, { fovea: VERSION, model: opened.modelType });
 }

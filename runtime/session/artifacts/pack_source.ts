@@ -1,6 +1,6 @@
 /** Where packs come from: folders, addresses, memory. */
 import { FoveaError } from "../../core/diagnostics.ts";
-import { openPack, type Pack, type PackFiles, type PackFolder } from "../../exec/pack.ts";
+import { openPack, type Pack, type PackFiles } from "../../exec/pack.ts";
 import type { Host } from "../../host/mod.ts";
 import { foundText } from "../check.ts";
 import { addressOf } from "../inputs/source.ts";
@@ -47,19 +47,4 @@ export async function openPackSource(source: PackSource, host: Host): Promise<Pa
     "bad_source",
     `A pack is a folder's path, a file or http(s) URL, or a Map of files by name; found ${foundText(source)}.`,
   );
-}
-
-/** A folder that a pack is written into. */
-export function packFolder(host: Host, path: string): PackFolder {
-  const root = path.replace(/(?<=.)[/\\]+$/, "");
-  const made = new Set<string>();
-  return {
-    write: async (name, bytes) => {
-      const file = `${root}/${name}`;
-      const folder = file.slice(0, file.lastIndexOf("/"));
-      if (!made.has(folder)) await host.mkdir(folder);
-      made.add(folder);
-      await host.writeFileAtomic(file, bytes);
-    },
-  };
 }

@@ -1,5 +1,13 @@
 /** What a caller gives `encode`, as batches of tensors: each is decoded and preprocessed when its turn comes. */
-import type { AudioClip, Modality, PixelImage, Processors, Tensor, Tensors } from "../../abi/encoder.ts";
+import type {
+  AudioClip,
+  Modality,
+  PixelImage,
+  Processors,
+  Tensor,
+  Tensors,
+  VideoProcessor,
+} from "../../abi/encoder.ts";
 import { FoveaError } from "../../core/diagnostics.ts";
 import type { OpenContext } from "../../exec/forward_context.ts";
 import { jpegReduction } from "../../media/jpeg_reduction.ts";
@@ -7,6 +15,7 @@ import { didYouMean, foundText, isObject } from "../check.ts";
 import type { LoadedTower } from "../towers/tower.ts";
 import type { AudioInput, EncodeInputs, ImageInput, MediaReader, ReadOptions, VideoInput } from "./inputs.ts";
 import { type PixelCutter, pictureSize } from "./pixels.ts";
+import { nameOf, preparing, refusedAs } from "./preparing.ts";
 
 /** The part of an encoder that takes inputs. */
 export interface InputTaker {
@@ -44,7 +53,12 @@ function inParts<T>(
   );
 }
 
-function readOptions(kind: string, list: string, position: number, signal: AbortSignal): ReadOptions {
+function readOptions(
+  kind: string,
+  list: string,
+  position: number,
+  signal: AbortSignal,
+): ReadOptions & { name: string } {
   return { name: `The ${kind} at position ${position} of \`${list}\``, signal };
 }
 
@@ -58,11 +72,15 @@ export function towerOf({ modelType, towers }: InputTaker, modality: Modality): 
   );
 }
 
-/** The tensors of every tower that has inputs, in batches that are made when their turn comes. */
+/**
+ * The tensors of every tower that has inputs, in batches that are made when their turn comes.
+ * @param called what errors call the one input, where it has a name that is not its place in the call
+ */
 export function inputBatches(
   takes: InputTaker,
   inputs: EncodeInputs,
   context: OpenContext,
+  called?: string,
 ): ReadonlyMap<Modality, readonly Batch[]> {
   if (!isObject(inputs)) {
     throw new FoveaError(
@@ -86,10 +104,10 @@ export function inputBatches(
     given.set(modality, batches);
   };
   for (const [modality, tensors] of namedTensors(takes, named)) add(modality, [async () => tensors]);
-  if (images !== undefined) add("vision", imageBatches(takes, images, context));
+  if (images !== undefined) add("vision", imageBatches(takes, images, context, called));
   if (videos !== undefined) add("vision", videoBatches(takes, videos, context.signal));
   if (texts !== undefined) add("text", [textBatch(takes, texts)]);
-  if (audio !== undefined) add("audio", audioBatches(takes, audio, context.signal));
+  if (audio !== undefined) add("audio", audioBatches(takes, audio, context.signal, called));
   if (given.size === 0) {
     throw new FoveaError(
       "invalid_input",
@@ -112,16 +130,23 @@ export async function readPicture(takes: InputTaker, image: ImageInput, options:
   return decoded;
 }
 
-function imageBatches(takes: InputTaker, images: readonly ImageInput[], context: OpenContext): readonly Batch[] {
+function imageBatches(
+  takes: InputTaker,
+  images: readonly ImageInput[],
+  context: OpenContext,
+  called: string | undefined,
+): readonly Batch[] {
   const { signal } = context;
   const { processors, cutter, media } = takes;
   towerOf(takes, "vision");
   const { pixels } = processors;
+  const { images: whole } = processors;
   const prepare =
     pixels === undefined
-      ? processors.images
-      : async (decoded: readonly PixelImage[]) => {
-          const tensors = await cutter.cut(decoded, pixels(decoded.map(pictureSize)), context.of("pixels"));
+      ? whole && ((decoded: readonly PixelImage[], names: readonly string[]) => preparing(decoded, names, whole))
+      : async (decoded: readonly PixelImage[], names: readonly string[]) => {
+          const plan = await preparing(decoded, names, (some) => pixels(some.map(pictureSize)));
+          const tensors = await cutter.cut(decoded, plan, context.of("pixels"));
           await Promise.all(decoded.map((image) => media.release?.(image)));
           return tensors;
         };
@@ -129,11 +154,14 @@ function imageBatches(takes: InputTaker, images: readonly ImageInput[], context:
   checkList("images", "picture", images);
   return inParts(images, IMAGES_AT_ONCE, async (part, from) => {
     const decoded: PixelImage[] = [];
+    const names: string[] = [];
     for (const [i, image] of part.entries()) {
       signal.throwIfAborted();
-      decoded.push(await readPicture(takes, image, readOptions("picture", "images", from + i, signal)));
+      const options = readOptions("picture", "images", from + i, signal);
+      decoded.push(await readPicture(takes, image, options));
+      names.push(called ?? nameOf(image, options.name));
     }
-    return prepare(decoded);
+    return prepare(decoded, names);
   });
 }
 
@@ -150,23 +178,40 @@ function videoBatches(takes: InputTaker, videos: readonly VideoInput[], signal: 
   towerOf(takes, "vision");
   return videos.map((video, i) => async () => {
     signal.throwIfAborted();
-    const frames = await takes.media.video(video, processor.sample, readOptions("video", "videos", i, signal));
-    return processor.run([frames]);
+    const options = readOptions("video", "videos", i, signal);
+    const name = nameOf(video, options.name);
+    const sample: VideoProcessor["sample"] = (timing) => {
+      try {
+        return processor.sample(timing);
+      } catch (error) {
+        throw refusedAs(name, error);
+      }
+    };
+    const frames = await takes.media.video(video, sample, options);
+    return preparing([frames], [name], (some) => processor.run(some));
   });
 }
 
-function audioBatches(takes: InputTaker, audio: readonly AudioInput[], signal: AbortSignal): readonly Batch[] {
+function audioBatches(
+  takes: InputTaker,
+  audio: readonly AudioInput[],
+  signal: AbortSignal,
+  called: string | undefined,
+): readonly Batch[] {
   towerOf(takes, "audio");
   const prepare = takes.processors.audio;
   if (prepare === undefined) throw noProcessor(takes.modelType, "audio", "preprocessor_config.json", "input_features");
   checkList("audio", "recording", audio);
   return inParts(audio, CLIPS_AT_ONCE, async (part, from) => {
     const decoded: AudioClip[] = [];
+    const names: string[] = [];
     for (const [i, clip] of part.entries()) {
       signal.throwIfAborted();
-      decoded.push(await takes.media.audio(clip, readOptions("recording", "audio", from + i, signal)));
+      const options = readOptions("recording", "audio", from + i, signal);
+      decoded.push(await takes.media.audio(clip, options));
+      names.push(called ?? nameOf(clip, options.name));
     }
-    return prepare(decoded);
+    return preparing(decoded, names, prepare);
   });
 }
 

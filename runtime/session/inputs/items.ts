@@ -6,6 +6,7 @@ import { concatRows } from "./batching.ts";
 import { type InputTaker, inputBatches, readPicture, towerOf } from "./input_batches.ts";
 import type { AudioInput, EncodeInputs, ImageInput } from "./inputs.ts";
 import { pictureSize } from "./pixels.ts";
+import { nameOf, preparing } from "./preparing.ts";
 
 /** One picture, text or recording, or the rows of given tensors, read and ready to be encoded beside others of its form. */
 export interface EncodeItem {
@@ -60,8 +61,10 @@ function itemOf(modality: Modality, tensors: Tensors): ReadItem {
 async function imageItem(takes: InputTaker, image: ImageInput, context: OpenContext, name: string): Promise<ReadItem> {
   const decoded = await readPicture(takes, image, { name, signal: context.signal });
   const { pixels } = takes.processors;
-  if (pixels === undefined) return itemOf("vision", await tensorsOf(takes, { images: [decoded] }, "vision", context));
-  const { input, shape, tensors } = pixels([pictureSize(decoded)]);
+  const called = nameOf(image, name);
+  if (pixels === undefined)
+    return itemOf("vision", await tensorsOf(takes, { images: [decoded] }, "vision", context, called));
+  const { input, shape, tensors } = await preparing([pictureSize(decoded)], [called], pixels);
   const shapes = { [input]: shape, ...shapesOf(tensors) };
   return {
     modality: "vision",
@@ -76,7 +79,7 @@ async function imageItem(takes: InputTaker, image: ImageInput, context: OpenCont
 
 async function audioItem(takes: InputTaker, audio: AudioInput, context: OpenContext, name: string): Promise<ReadItem> {
   const clip = await takes.media.audio(audio, { name, signal: context.signal });
-  return itemOf("audio", await tensorsOf(takes, { audio: [clip] }, "audio", context));
+  return itemOf("audio", await tensorsOf(takes, { audio: [clip] }, "audio", context, nameOf(audio, name)));
 }
 
 /** The tensors that one input becomes. */
@@ -85,8 +88,10 @@ async function tensorsOf(
   inputs: EncodeInputs,
   modality: Modality,
   context: OpenContext,
+  called?: string,
 ): Promise<Tensors> {
-  const [batch] = inputBatches(takes, inputs, context).get(modality) ?? internal(`no inputs of the ${modality} tower`);
+  const [batch] =
+    inputBatches(takes, inputs, context, called).get(modality) ?? internal(`no inputs of the ${modality} tower`);
   return batch();
 }
 

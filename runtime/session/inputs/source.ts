@@ -12,6 +12,7 @@ import { foundText, isObject, withMethods } from "../check.ts";
 import { checkedClip, checkedPixels } from "./given_media.ts";
 import { type HubContext, openKeptOrStreamed } from "./hub_source.ts";
 import type { MediaReader } from "./inputs.ts";
+import { nameOf } from "./preparing.ts";
 import { createVideoReader } from "./video.ts";
 
 /**
@@ -178,10 +179,6 @@ function localPath(host: Host, place: unknown): string | undefined {
   if (url === undefined) return String(place);
   return url.protocol === "file:" ? host.pathOf(url) : undefined;
 }
-
-/** Addresses that are the data itself are no name. */
-const nameOf = (place: unknown, name: string): string =>
-  (typeof place === "string" || place instanceof URL) && !/^data:/i.test(String(place)) ? String(place) : name;
 
 /** A picture of a format that fovea does not know, by the first plugin that does; nothing where none does. */
 async function decodedByPlugin(

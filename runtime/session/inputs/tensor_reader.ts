@@ -2,8 +2,9 @@
 import type { Tensor } from "../../abi/encoder.ts";
 import { FoveaError } from "../../core/diagnostics.ts";
 import type { TensorReader } from "../../exec/instance_weights.ts";
+import { tensorProblem } from "../check.ts";
 
-/** Reads from tensors in memory. @throws FoveaError `missing_tensor`, `wrong_shape` */
+/** Reads from tensors in memory. @throws FoveaError `missing_tensor`, `invalid_tensor`, `wrong_shape` */
 export function tensorReader(weights: Readonly<Record<string, Tensor>>, tag: string): TensorReader {
   return async (name, shape) => {
     const tensor = weights[name];
@@ -13,10 +14,20 @@ export function tensorReader(weights: Readonly<Record<string, Tensor>>, tag: str
         `Component "${tag}" needs the weight "${name}"; given are ${Object.keys(weights).join(", ") || "none"}.`,
       );
     }
-    if (tensor.shape.join() !== shape.join() || tensor.data.length !== shape.reduce((a, b) => a * b, 1)) {
+    const what = `The weight "${name}" of component "${tag}"`;
+    const problem = tensorProblem(tensor);
+    if (problem !== undefined) throw new FoveaError("invalid_tensor", `${what} ${problem}`);
+    if (tensor.shape.join() !== shape.join()) {
       throw new FoveaError(
         "wrong_shape",
-        `The weight "${name}" of component "${tag}" has the shape [${tensor.shape.join(", ")}]; expected [${shape.join(", ")}].`,
+        `${what} has the shape [${tensor.shape.join(", ")}]; expected [${shape.join(", ")}].`,
+      );
+    }
+    const count = shape.reduce((a, b) => a * b, 1);
+    if (tensor.data.length !== count) {
+      throw new FoveaError(
+        "wrong_shape",
+        `${what} brings ${tensor.data.length} values for the shape [${shape.join(", ")}], which takes ${count}.`,
       );
     }
     return tensor.data instanceof Float32Array ? tensor.data : Float32Array.from(tensor.data);

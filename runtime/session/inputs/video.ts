@@ -65,7 +65,7 @@ async function framesOf(host: Host, folder: string): Promise<readonly string[]> 
   if (names.length === 0) {
     throw new FoveaError(
       "video.empty",
-      `The folder ${folder} holds no frames among its ${entries.length} entries; expected PNG, JPEG or WebP pictures, named in their order.`,
+      `The folder ${folder} holds no frames among its ${entries.length} entries; expected PNG, JPEG, WebP or GIF pictures, named in their order.`,
     );
   }
   return names.sort(naturalOrder).map((name) => `${folder.replace(/[/\\]+$/, "")}/${name}`);

@@ -2,7 +2,7 @@
 import type { Modality } from "../../abi/encoder.ts";
 import type { Plugin } from "../../abi/plugin.ts";
 import { FoveaError } from "../../core/diagnostics.ts";
-import { detectHost, type Host } from "../../host/mod.ts";
+import { detectHost } from "../../host/mod.ts";
 import { allOps } from "../artifacts/all_ops.ts";
 import { checkOptions, FUNCTION, isObject, SIGNAL, TEXT, TEXTS } from "../check.ts";
 import { type HubContext, modelsFolder, openHubFiles } from "../inputs/hub_source.ts";
@@ -87,7 +87,11 @@ export async function pullModel(reference: string, options: PullOptions = {}): P
       `There is no folder to pull ${reference} into: ${settings.folder === false ? "`hub.folder` is false (--no-cache)" : "the platform's folder for caches is unknown or not permitted"}. Name one with --cache, or with --to (\`to\`).`,
     );
   }
-  if (to !== undefined) await checkTarget(host, to);
+  if (to !== undefined) {
+    const { OWN_FOLDER } = await import("../../hub/manifest.ts");
+    const { checkOwnFolder } = await import("../../host/own_folder.ts");
+    await checkOwnFolder(host, to, OWN_FOLDER, [OWN_FOLDER], "pulled", "pull");
+  }
   const files = await openHubFiles(reference, host, context, { signal, ...(to === undefined ? {} : { to }) });
   if (settings.offline !== true && options.refresh !== false) await files.refresh();
   const { modelType, model } = await openModel(files, encodersOf(plugins));
@@ -111,18 +115,4 @@ export async function pullModel(reference: string, options: PullOptions = {}): P
     bytes: held.reduce((n, f) => n + f.bytes, 0),
     fetchedBytes: files.fetchedBytes,
   };
-}
-
-/** A folder that holds something else would be mixed up with the model. */
-async function checkTarget(host: Host, folder: string): Promise<void> {
-  const { OWN_FOLDER } = await import("../../hub/manifest.ts");
-  const entries = await host.listDir(folder).catch((error: unknown) => {
-    if (error instanceof FoveaError && error.code === "file.not_found") return [];
-    throw error;
-  });
-  if (entries.length === 0 || entries.some((e) => e.name === OWN_FOLDER)) return;
-  throw new FoveaError(
-    "folder_in_use",
-    `${folder} holds files that were not pulled, such as ${entries[0].name}. Name a folder that is new, empty, or of an earlier pull.`,
-  );
 }

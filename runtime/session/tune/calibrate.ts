@@ -1,7 +1,9 @@
 /** Calibration: how large the columns are that each product of a tower's layers multiplies, as a model's inputs make them. */
 import type { ComponentSpec, GraphBuilder, Node, Tensor, TowerSpec } from "../../abi/encoder.ts";
 import { isMagnitudesName, magnitudesName } from "../../core/calibration.ts";
+import { FoveaError } from "../../core/diagnostics.ts";
 import { product } from "../../core/dim.ts";
+import { foundText } from "../check.ts";
 import type { EncodeInputs } from "../inputs/inputs.ts";
 import type { ModelSource } from "../inputs/source.ts";
 import { type LoadContext, loadModel } from "../models/load_model.ts";
@@ -82,6 +84,12 @@ export async function calibrateModel(
   options: Pick<LoadOptions, "components" | "signal">,
   loading: LoadContext,
 ): Promise<Readonly<Record<string, Tensor>>> {
+  if (!Array.isArray(inputs) || inputs.length === 0) {
+    throw new FoveaError(
+      "invalid_input",
+      `calibrate takes a list of at least one input, such as [{ images: ["cat.jpg"] }]; found ${foundText(inputs)}.`,
+    );
+  }
   const context = { ...loading, rewrite: watchTower };
   const encoder = await loadModel({ ...parts, interim: undefined }, source, { ...options, dtype: "f32" }, context);
   const known = new Map<string, Float32Array>();

@@ -8,7 +8,7 @@ import { boxHolds, boxText, type RangeList, splitRanges } from "../../core/range
 import { brokenRelation, relationText } from "../../core/relation.ts";
 import { createInterner, type OpTable } from "../../ir/node.ts";
 import { type PlaceFinder, traceComponent, traceRanges } from "../artifacts/trace.ts";
-import { isObject } from "../check.ts";
+import { foundText, isObject } from "../check.ts";
 import { type ComponentSettings, compileLayers, resolveSettings } from "../config/settings.ts";
 import type { ModelSource } from "../inputs/source.ts";
 import { openConfigured } from "../models/model_access.ts";
@@ -119,6 +119,12 @@ export async function tuneModelRanges(
   sizes: readonly RecordedSizes[],
   options: TuneRangesOptions,
 ): Promise<readonly TunedComponent[]> {
+  if (!Array.isArray(sizes)) {
+    throw new FoveaError(
+      "invalid_input",
+      `tuneRanges takes a list of sizes such as { tag: "clip/text.block", dims: { batch: 1 } }; found ${foundText(sizes)}.`,
+    );
+  }
   const { host, plugins, device, places, artifacts, ops, options: own } = parts;
   artifacts.begin();
   const { model } = await openConfigured(parts, source);
