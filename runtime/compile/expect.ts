@@ -239,13 +239,18 @@ function waysOf(box: Box, effort: ExpectationEffort): Ways {
   });
 }
 
-/** The points at which a value is proven: those of the box, moved towards the lower corner until they are affordable. */
+/**
+ * The points at which a value is proven: those of the box, moved towards the lower corner until they are affordable. Sizes at which
+ * it or what it is made of has no element, such as those of pictures smaller than a patch, prove nothing.
+ */
 function pointsFor(compared: Compared, ways: Ways, effort: ExpectationEffort): readonly Bindings[] {
   const chosen: Bindings[] = [];
+  const shapes = [compared.node, ...compared.group.operands.map(({ base }) => base)].map(({ shape }) => shape);
   for (const way of ways) {
+    const points = way.filter((point) => shapes.every((shape) => elementsOf(shape, point) > 0));
     const samples = effort.samples[chosen.length === 0 ? 0 : 1];
-    const dims = way.find((point, i) => i === way.length - 1 || affordable(compared, point, samples, effort)) ?? way[0];
-    if (!chosen.some((c) => sameDims(c, dims))) chosen.push(dims);
+    const dims = points.find((point) => affordable(compared, point, samples, effort)) ?? points[points.length - 1];
+    if (dims !== undefined && !chosen.some((c) => sameDims(c, dims))) chosen.push(dims);
   }
   return chosen;
 }
@@ -261,7 +266,7 @@ function weightReadersOf(table: OpTable): (node: Node) => Reader {
 
 /**
  * Expectations of every claim at the corners of its box and at points inside. Values that are not finite are left out.
- * The lower corner is always among the points.
+ * The lower corner is always among the points, unless a value or what it is made of is empty there.
  */
 export function expectationsOf(
   groups: readonly StepGroup[],

@@ -5,7 +5,7 @@ import type { Device } from "../../runtime/abi/device.ts";
 import { type Claim, type EmittedStep, isRefusal, type KernelSpec } from "../../runtime/abi/kernel.ts";
 import { type CompileResult, compileGraph } from "../../runtime/compile/compile.ts";
 import { decodeFloats } from "../../runtime/core/base64.ts";
-import { type Box, evaluate } from "../../runtime/core/dim.ts";
+import { type Box, evaluate, floorDiv } from "../../runtime/core/dim.ts";
 import { type ProofResult, proveArtifact } from "../../runtime/exec/prove.ts";
 import { createGraphBuilder, type GraphBuilder, type Node } from "../../runtime/ir/builder.ts";
 import { type Attributes, createInterner } from "../../runtime/ir/node.ts";
@@ -249,4 +249,25 @@ test("expectations: results of integers are compared as integers, a gather by co
     withSteps((s) => ({ ...s, grid: 0 })),
   );
   assert.deepEqual([...new Set(await failures(lazy))].sort(), ["contiguous", "gather"]);
+});
+
+test("sizes at which a value, or what it is made of, has no element prove nothing", async () => {
+  const symbols = { size: { min: 1, max: 40 } };
+  const { artifact } = compile(
+    (b) => {
+      // As many rows as whole patches of 14 in a side.
+      const rows = floorDiv(b.dims.size, 14);
+      const patches = b.slice(b.unary("abs", b.input("pixels", [b.dims.size, 8])), 0, 0, rows);
+      const sums = b.unary("neg", b.unary("exp", patches));
+      b.output("sums", sums);
+      b.output("picked", b.op("gather", [sums, b.input("order", [3], "i32")]));
+    },
+    KERNELS,
+    symbols,
+  );
+  for (const { dims, values } of artifact.expectations) {
+    assert.ok(decodeFloats(values).length > 0, `a value of size ${dims.size} is empty`);
+  }
+  const sizes = artifact.expectations.map(({ dims }) => dims.size);
+  assert.ok(sizes.includes(40) && !sizes.includes(13), sizes.join(", "));
 });
