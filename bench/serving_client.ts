@@ -3,7 +3,8 @@
  *
  *   serving_client.ts <url> <requests> <connections> [milliseconds]
  *
- * With milliseconds a request begins so long after the one before, and none waits for another.
+ * With milliseconds a request begins so long after the one before, and none waits for another. Each connection asks once before:
+ * what the clients' process takes to start, compile and connect is not the server's.
  */
 import process from "node:process";
 import { servingPictures } from "./serving_pictures.ts";
@@ -26,22 +27,26 @@ async function ask(url: string, requests: number, connections: number, pace: num
     }),
   );
   const latencies: number[] = [];
-  let [next, failed] = [0, 0];
-  const client = async (first: number, step: number): Promise<void> => {
-    for (let i = first; i < requests; i = step === 0 ? next++ : i + step) {
-      if (step !== 0) await sleep(Math.max(0, start + i * pace - performance.now()));
-      const body = bodies[i % bodies.length];
+  let [next, failed] = [connections, 0];
+  const request = async (i: number): Promise<boolean> => {
+    const headers = { "content-type": "application/json" };
+    const body = bodies[i % bodies.length];
+    const response = await fetch(`${url}/v1/embeddings`, { method: "POST", headers, body });
+    const { data } = (await response.json()) as { readonly data?: readonly unknown[] };
+    return response.status === 200 && data?.length === 1;
+  };
+  const clients = (ask: (first: number) => Promise<unknown>): Promise<unknown> =>
+    Promise.all(Array.from({ length: connections }, (_, i) => ask(i)));
+  await clients(request);
+  const start = performance.now();
+  await clients(async (first) => {
+    for (let i = first; i < requests; i = pace > 0 ? i + connections : next++) {
+      if (pace > 0) await sleep(Math.max(0, start + i * pace - performance.now()));
       const begin = performance.now();
-      const headers = { "content-type": "application/json" };
-      const response = await fetch(`${url}/v1/embeddings`, { method: "POST", headers, body });
-      const { data } = (await response.json()) as { readonly data?: readonly unknown[] };
-      if (response.status === 200 && data?.length === 1) latencies.push(performance.now() - begin);
+      if (await request(i)) latencies.push(performance.now() - begin);
       else failed++;
     }
-  };
-  const start = performance.now();
-  next = connections;
-  await Promise.all(Array.from({ length: connections }, (_, i) => client(i, pace > 0 ? connections : 0)));
+  });
   return { ms: performance.now() - start, latencies: latencies.sort((a, b) => a - b), failed };
 }
 

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "93a6740747cf6aeba20913970f6ae49d0c94c0de27530948e3bf0d6f45999512";
+export const SOURCE_DIGEST: string = "c1d64b21df8577cba098a382e93fb35fab1033cdd54194f6c6b45cf151de3600";

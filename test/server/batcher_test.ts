@@ -4,7 +4,8 @@ import { test } from "node:test";
 import type { EncodeItem } from "../../mod.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
 import { Batcher, type BatchReport } from "../../runtime/session/inputs/batcher.ts";
-import { createCostCurve } from "../../runtime/session/inputs/cost_curve.ts";
+import { type Arrivals, createArrivals, waitsUntil } from "../../runtime/session/inputs/company.ts";
+import { type CostCurve, createCostCurve } from "../../runtime/session/inputs/cost_curve.ts";
 import { createRoom } from "../../runtime/session/inputs/room.ts";
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -22,6 +23,7 @@ interface Fake {
   readonly calls: number[][];
   readonly reports: BatchReport[];
   submit(id: number, form?: string, rows?: number, signal?: AbortSignal): Promise<number>;
+  readonly clock: { pass(ms: number): void };
 }
 
 /** A device that takes so long for a call, and gives each item its own number. */
@@ -31,6 +33,7 @@ function fake(
   batchMs = 1000,
   onRun?: (ids: number[], s: AbortSignal) => void,
   lastsMs = 2,
+  ticks = true,
 ): Fake {
   const calls: number[][] = [];
   const reports: BatchReport[] = [];
@@ -39,7 +42,7 @@ function fake(
   const batcher = new Batcher({
     maxWait,
     batchMs,
-    now: () => clock + performance.now(),
+    now: () => clock + (ticks ? performance.now() : 0),
     onBatch: (r) => reports.push(r),
   });
   const submit: Fake["submit"] = async (id, form = "a", rows = 1, signal = new AbortController().signal) => {
@@ -59,7 +62,10 @@ function fake(
     });
     return found.y.data[0];
   };
-  return { batcher, calls, reports, submit };
+  const pass = (ms: number): void => {
+    clock += ms;
+  };
+  return { batcher, calls, reports, submit, clock: { pass } };
 }
 
 test("packs double until they are known, then fill up to the predicted time", async () => {
@@ -103,17 +109,75 @@ test("a steady stream of one form does not starve another", async () => {
   assert.ok(at - before <= 9, `it came ${at - before} calls later`);
 });
 
-test("an input waits for others at most so long, and not where its pack is full", async () => {
-  const { calls, submit, reports } = fake(() => 1, 30);
-  await submit(0);
-  await Promise.all([submit(1), submit(2)]);
-  assert.deepEqual(calls, [[0], [1, 2]]);
-  assert.ok(reports[1].waitedMs < 30, "two rows are all that one measured row allows, so that nothing waits");
-  const late = submit(3);
-  await sleep(3);
-  assert.deepEqual(calls.length, 2);
-  await late;
-  assert.ok(reports[2].waitedMs >= 30, `${reports[2].waitedMs}`);
+/** Calls of 1, 2 and 4 items that come together: a curve of them is known then. */
+async function measured(submit: Fake["submit"]): Promise<void> {
+  for (const count of [1, 2, 4]) await Promise.all(Array.from({ length: count }, (_, i) => submit(i)));
+}
+
+test("items of one turn go together at once, where a call costs little beside them", async () => {
+  const { calls, submit, reports } = fake((rows) => 100 * rows, 20_000, 60_000);
+  await measured(submit);
+  await Promise.all([submit(10), submit(11)]);
+  assert.deepEqual(calls[calls.length - 1], [10, 11]);
+  assert.ok(reports.every(({ waitedMs }) => waitedMs < 5000));
+});
+
+test("an item waits for the next where that saves more than it takes, and no longer than items are apart, or allowed", async () => {
+  // Calls of 100 ms, whatever they hold, on a clock that stands still otherwise.
+  const known = async (maxWait: number) => {
+    const { clock, ...batching } = fake(() => 100, maxWait, 60_000, undefined, 0, false);
+    await measured(batching.submit);
+    const together = Array.from({ length: 8 }, (_, i) => {
+      clock.pass(1);
+      return batching.submit(10 + i);
+    });
+    await Promise.all(together);
+    const waits = batching.submit(50);
+    await sleep(0);
+    assert.equal(batching.batcher.waiting, 1, "one is worth waiting for");
+    return { ...batching, clock, waits };
+  };
+  const company = await known(20_000);
+  company.clock.pass(1);
+  const second = company.submit(51);
+  await sleep(0);
+  assert.equal(company.batcher.waiting, 2);
+  // The next one would have to come within twice the usual gap.
+  company.clock.pass(5000);
+  await Promise.all([company.waits, second]);
+  assert.deepEqual(company.calls[company.calls.length - 1], [50, 51]);
+  const hasty = await known(5);
+  hasty.clock.pass(6);
+  await hasty.waits;
+  assert.deepEqual(hasty.calls[hasty.calls.length - 1], [50]);
+  const [report] = hasty.reports.slice(-1);
+  assert.equal(report.waitedMs, 6);
+});
+
+test("what a call of one more saves is weighed against how soon it comes", () => {
+  const line = (fixed: number, perRow: number): CostCurve => {
+    const curve = createCostCurve();
+    for (const rows of [1, 2, 4, 8]) curve.add(rows, fixed + perRow * rows);
+    return curve;
+  };
+  const every = (gap: number): Arrivals => {
+    const arrivals = createArrivals();
+    for (let i = 0; i < 40; i++) arrivals.note(i * gap);
+    return arrivals;
+  };
+  const [gpu, processor] = [line(5, 0.5), line(0.4, 1)];
+  const one = { inputs: 1, rows: 1, nextRows: 1 };
+  // 5 ms are saved, where two would wait for 2 ms and one runs 0.5 longer: until two gaps have passed.
+  assert.ok(Math.abs(waitsUntil(one, gpu, every(2)) - (39 * 2 + 4)) < 1e-6);
+  // 2.3 ms apart they would lose more.
+  assert.equal(waitsUntil(one, gpu, every(2.3)), 39 * 2.3);
+  assert.equal(waitsUntil({ ...one, inputs: 3, rows: 3 }, gpu, every(2)), 39 * 2);
+  assert.equal(waitsUntil(one, processor, every(0.01)), 39 * 0.01);
+  // Nothing is known of the gaps, or of the times.
+  const first = createArrivals();
+  first.note(7);
+  assert.equal(waitsUntil(one, gpu, first), 7);
+  assert.equal(waitsUntil(one, createCostCurve(), every(2)), 78);
 });
 
 test("what waits leaves the queue on abort, and what runs is stopped when nobody wants it", async () => {

@@ -101,11 +101,19 @@ test("a body that does not arrive in time is given up, and so is work that takes
 
 test("what waits for a client that leaves is dropped", async () => {
   const log: LogLine[] = [];
-  await withServer(
-    { models: DIGIT_TEXTS, maxWait: 20_000, batchMs: 60_000, log: (line) => log.push(line) },
-    async ({ get, post }) => {
-      // The first call measures; from then on inputs wait for company.
-      assert.equal((await post("/v1/embeddings", { input: "a" })).status, 200);
+  const runtime = await openRuntime({ threads: 0 });
+  let open = (): void => {};
+  const gate = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  const encoder = await runtime.load(DIGITS, { components: ["text"] });
+  const { encodeItems } = encoder;
+  // A call that lasts until the gate is opened.
+  encoder.encodeItems = (...args) => gate.then(() => encodeItems.apply(encoder, args));
+  try {
+    await withServer({ models: { digits: { encoder } }, log: (line) => log.push(line) }, async ({ get, post }) => {
+      const runs = post("/v1/embeddings", { input: "a" });
+      await until(async () => (await gauge(get, "fovea_active_requests")) === 1, "one is worked on");
       const controller = new AbortController();
       const left = post("/v1/embeddings", { input: "b" }, { signal: controller.signal });
       left.catch(() => {});
@@ -115,8 +123,13 @@ test("what waits for a client that leaves is dropped", async () => {
       await until(() => log.some(({ code }) => code === "client_left"), "the log has it");
       assert.equal(log.find(({ code }) => code === "client_left")?.status, 499);
       await until(async () => (await gauge(get, "fovea_waiting_inputs")) === 0, "nothing waits");
-    },
-  );
+      open();
+      assert.equal((await runs).status, 200);
+    });
+  } finally {
+    open();
+    await runtime.close();
+  }
 });
 
 test("until the models are loaded the server says that it is not ready", async () => {

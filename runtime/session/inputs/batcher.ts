@@ -1,6 +1,7 @@
 /** Dynamic batching: items of many requests that have one form share a call, oldest first. */
 import type { Tensors } from "../../abi/encoder.ts";
 import { internal } from "../../core/diagnostics.ts";
+import { type Arrivals, createArrivals, waitsUntil } from "./company.ts";
 import { type CostCurve, createCostCurve } from "./cost_curve.ts";
 import type { EncodeItem } from "./items.ts";
 
@@ -27,7 +28,7 @@ export interface BatchReport {
 }
 
 export interface BatcherOptions {
-  /** Milliseconds that an item waits for others of its form while nothing runs. */
+  /** Milliseconds that an item waits at most for others of its form while nothing runs; less where that is not worth it. */
   readonly maxWait: number;
   /** Predicted milliseconds of a call that no further item is added to. One item may take longer. */
   readonly batchMs: number;
@@ -35,8 +36,14 @@ export interface BatcherOptions {
   readonly onBatch?: (report: BatchReport) => void;
 }
 
-/** Forms whose times are remembered. */
-const MOST_CURVES = 4096;
+/** Forms of which something is remembered. */
+const MOST_FORMS = 4096;
+
+/** What is known of a form's items: the times of their calls, and how often they come. */
+interface Form {
+  readonly curve: CostCurve;
+  readonly arrivals: Arrivals;
+}
 
 interface Waiting extends BatchRequest {
   readonly key: string;
@@ -54,12 +61,13 @@ interface Waiting extends BatchRequest {
 export class Batcher {
   readonly #options: BatcherOptions;
   readonly #waiting: Waiting[] = [];
-  readonly #curves = new Map<string, CostCurve>();
+  readonly #forms = new Map<string, Form>();
   /** Inputs by their signal, which has one listener however many they are. */
   readonly #bySignal = new Map<AbortSignal, { readonly inputs: Set<Waiting>; readonly onAbort: () => void }>();
   /** Called when any input of the running call is given up. */
   #onGivenUp: (() => void) | undefined;
   #running = false;
+  #looksSoon = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: BatcherOptions) {
@@ -80,7 +88,10 @@ export class Batcher {
   predictMs(): number {
     const rows = new Map<string, number>();
     for (const { key, item } of this.#waiting) rows.set(key, (rows.get(key) ?? 0) + item.rows);
-    return [...rows].reduce((sum, [key, n]) => sum + (this.#curves.get(key)?.predict(n) ?? this.#options.batchMs), 0);
+    return [...rows].reduce(
+      (sum, [key, n]) => sum + (this.#forms.get(key)?.curve.predict(n) ?? this.#options.batchMs),
+      0,
+    );
   }
 
   /** Waits for the item's turn and result. @throws what encoding throws; the signal's reason on abort */
@@ -89,9 +100,21 @@ export class Batcher {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
       const key = `${lane} ${item.form}`;
-      const waiting: Waiting = { ...request, key, arrived: this.#options.now(), resolve, reject, settled: false };
+      const arrived = this.#options.now();
+      this.#formOf(key).arrivals.note(arrived);
+      const waiting: Waiting = { ...request, key, arrived, resolve, reject, settled: false };
       this.#follow(waiting);
       this.#waiting.push(waiting);
+      this.#lookSoon();
+    });
+  }
+
+  /** Once for all items that come in one turn of the event loop. */
+  #lookSoon(): void {
+    if (this.#looksSoon) return;
+    this.#looksSoon = true;
+    queueMicrotask(() => {
+      this.#looksSoon = false;
       this.#look();
     });
   }
@@ -136,8 +159,8 @@ export class Batcher {
     clearTimeout(this.#timer);
     if (this.#running || this.#waiting.length === 0) return;
     const { full, pack } = this.#choose();
-    const rest = this.#waiting[0].arrived + this.#options.maxWait - this.#options.now();
-    if (!full && rest > 0) {
+    const rest = full ? 0 : this.#waitsUntil(pack) - this.#options.now();
+    if (rest > 0) {
       this.#timer = setTimeout(() => this.#look(), rest);
       return;
     }
@@ -151,10 +174,19 @@ export class Batcher {
     });
   }
 
+  /** When a pack that is not full goes. */
+  #waitsUntil(pack: readonly Waiting[]): number {
+    const [{ key, item, arrived }] = pack;
+    const { curve, arrivals } = this.#formOf(key);
+    const rows = pack.reduce((sum, one) => sum + one.item.rows, 0);
+    const worth = waitsUntil({ inputs: pack.length, rows, nextRows: item.rows }, curve, arrivals);
+    return Math.min(arrived + this.#options.maxWait, worth);
+  }
+
   /** The oldest item and what goes with it. */
   #choose(): { readonly pack: readonly Waiting[]; readonly full: boolean } {
     const [oldest] = this.#waiting;
-    const curve = this.#curves.get(oldest.key);
+    const { curve } = this.#formOf(oldest.key);
     const pack: Waiting[] = [];
     let rows = 0;
     for (const one of this.#waiting) {
@@ -167,8 +199,8 @@ export class Batcher {
     return { pack, full: !this.#fits(curve, rows + oldest.item.rows) };
   }
 
-  #fits(curve: CostCurve | undefined, rows: number): boolean {
-    if (curve === undefined || rows > 2 * curve.largest) return false;
+  #fits(curve: CostCurve, rows: number): boolean {
+    if (rows > 2 * curve.largest) return false;
     return (curve.predict(rows) ?? internal("a curve without a measurement")) <= this.#options.batchMs;
   }
 
@@ -181,9 +213,7 @@ export class Batcher {
     try {
       const results = await this.#encode(pack);
       const ms = now() - begin;
-      const curve = this.#curves.get(key) ?? createCostCurve();
-      this.#keep(key, curve);
-      curve.add(rows, ms);
+      this.#formOf(key).curve.add(rows, ms);
       onBatch?.({ lane, items: pack.length, rows, ms, waitedMs: begin - arrived });
       return () => {
         for (const [i, one] of pack.entries()) this.#settle(one, () => one.resolve(results[i]));
@@ -199,11 +229,13 @@ export class Batcher {
     }
   }
 
-  /** Keeps a curve as the one used last; of many forms those unused for longest go. */
-  #keep(key: string, curve: CostCurve): void {
-    this.#curves.delete(key);
-    this.#curves.set(key, curve);
-    if (this.#curves.size > MOST_CURVES) this.#curves.delete(this.#curves.keys().next().value as string);
+  /** What is known of a form, which is then the one used last; of many those unused for longest go. */
+  #formOf(key: string): Form {
+    const form = this.#forms.get(key) ?? { curve: createCostCurve(), arrivals: createArrivals() };
+    this.#forms.delete(key);
+    this.#forms.set(key, form);
+    if (this.#forms.size > MOST_FORMS) this.#forms.delete(this.#forms.keys().next().value as string);
+    return form;
   }
 
   /** Encodes until nobody wants the results any more. */
