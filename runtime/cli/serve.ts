@@ -57,7 +57,11 @@ export function serveCommand(): Command {
     .option("--host <address>", "interface to listen on; 0.0.0.0 for all", nonEmpty("an address"), "127.0.0.1")
     .option("--components <list>", "towers to load: vision, text, audio; all unless given", towers)
     .option("--token <token>", "bearer token that requests need; may be repeated", repeatedToken)
-    .option("--max-wait <ms>", "milliseconds that an input waits for others to share its call with (4)", milliseconds)
+    .option(
+      "--max-wait <ms>",
+      "milliseconds that an input waits at most for others to share its call with (4)",
+      milliseconds,
+    )
     .option("--batch-ms <ms>", "predicted milliseconds of a call that no input is added to (100)", milliseconds)
     .option("--queue <n>", "requests that are worked on or wait at once; more get 429 (256)", wholeNumber(1))
     .option("--deadline <ms>", "milliseconds until a request is ended (30000)", wholeNumber(1))

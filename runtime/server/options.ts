@@ -11,7 +11,7 @@ export interface ServerOptions {
   readonly runtime: Runtime;
   /** What is served, by the names that requests use. */
   readonly models: Readonly<Record<string, ServedModel>>;
-  /** Milliseconds that an input waits for others to share its call with; 4 unless given. */
+  /** Milliseconds that an input waits at most for others to share its call with; 4 unless given. */
   readonly maxWait?: number;
   /** Predicted milliseconds of a call that no further input is added to; 100 unless given. */
   readonly batchMs?: number;
