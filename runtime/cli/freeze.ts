@@ -29,10 +29,10 @@ interface Options extends CommonOptions, CalibrationOption {
   readonly out: string;
 }
 
-/** What `--target` means here: the kernels' target. Edges may test the bounds of memory in code. */
+/** What `--target` means here: the kernels' target. Edges test the bounds of memory in code, as Deno does. */
 const TARGETS: Readonly<Record<string, string>> = {
-  edge: "wasm-simd128",
-  "edge-guarded": "wasm-simd128-3x12",
+  edge: "wasm-simd128-3x12",
+  "edge-unguarded": "wasm-simd128",
   "edge-relaxed": "wasm-relaxed",
 };
 
@@ -73,7 +73,7 @@ export function freezeCommand(): Command {
   return withCalibrationOption(withCommonOptions(command))
     .addHelpText(
       "after",
-      "\n--target is edge (the same bits everywhere), edge-guarded (the same bits, in tiles for engines that test the bounds of memory in\ncode, as Deno does) or edge-relaxed (workerd and Deno, faster); --memory is what the place gives to code,\nweights and runs together, 128m unless given.\n\nExamples:\n  fovea freeze ./clip --components vision --dtype int8 --target edge --out edge\n  fovea freeze ./clip --ranges batch=1..2 --formats png,jpeg,webp --out edge && cd edge && npx wrangler deploy",
+      "\n--target is edge (the same bits everywhere, in tiles for engines that test the bounds of memory in code, as workerd and Deno do),\nedge-unguarded (the same bits, in tiles for engines that leave bounds to page protection, as Node and browsers do) or edge-relaxed\n(workerd and Deno, faster); --memory is what the place gives to code, weights and runs together, 128m unless given.\n\nExamples:\n  fovea freeze ./clip --components vision --dtype int8 --target edge --out edge\n  fovea freeze ./clip --ranges batch=1..2 --formats png,jpeg,webp --out edge && cd edge && npx wrangler deploy",
     )
     .action(freeze);
 }
