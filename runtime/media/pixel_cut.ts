@@ -18,8 +18,8 @@ import {
   type ResizeFilter,
   resampleColumns,
   resampleRows,
-  resampleTable,
 } from "./resize.ts";
+import { sharedTable } from "./table_cache.ts";
 
 /** How {@link pixelCut} cuts a picture. */
 export interface CutOptions {
@@ -60,8 +60,8 @@ export function pixelCut(from: PictureSize, options: CutOptions): PixelCut {
   const { x, y, width, height } = options.region ?? { x: 0, y: 0, ...size };
   const canvas = options.canvas ?? { width, height, left: 0, top: 0 };
   const { reduction } = from;
-  const columns = resampleTable(filter, from.width, size.width, x, width, arithmetic, reduction);
-  const rows = resampleTable(filter, from.height, size.height, y, height, arithmetic, reduction);
+  const columns = sharedTable(filter, from.width, size.width, x, width, arithmetic, reduction);
+  const rows = sharedTable(filter, from.height, size.height, y, height, arithmetic, reduction);
   return {
     columns: padded(columns, canvas.left, canvas.width),
     rows: padded(rows, canvas.top, canvas.height),
