@@ -47,8 +47,8 @@ const COMMAND_LINE = [
 ];
 
 /** Packages of many small files that most commands need: bundled with them, and what is in them by the folder of its licence. */
-const INSIDE = ["commander", "fast-png"];
-const INSIDE_LICENCES = [...INSIDE, "fflate", "iobuffer"];
+const INSIDE = ["commander", "fast-png", "fflate"];
+const INSIDE_LICENCES = [...INSIDE, "iobuffer"];
 
 /** Bundled packages, which tools/vendor.mjs writes. */
 const VENDOR = `vendor${sep}`;

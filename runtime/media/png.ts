@@ -204,6 +204,62 @@ class StoredPng {
   }
 }
 
+/** Fills stored PNGs, one after the other. */
+class PassFiller {
+  readonly #parts: readonly StoredPng[];
+  #filled = 0;
+
+  constructor(parts: readonly StoredPng[]) {
+    this.#parts = parts;
+  }
+
+  get isFull(): boolean {
+    return this.#filled === this.#parts.length;
+  }
+
+  /** Takes what belongs to the parts, and returns the rest: more than the header promised. */
+  take(chunk: Uint8Array): Uint8Array {
+    let rest = chunk;
+    while (rest.length > 0 && !this.isFull) {
+      rest = this.#parts[this.#filled].append(rest);
+      if (this.#parts[this.#filled].missing === 0) this.#filled++;
+    }
+    return rest;
+  }
+}
+
+/** Adler's checksum, by which a zlib stream ends. */
+function adler32(bytes: Uint8Array): number {
+  let [a, b] = [1, 0];
+  for (let i = 0; i < bytes.length; i++) {
+    a = (a + bytes[i]) % 65521;
+    b = (b + a) % 65521;
+  }
+  return ((b << 16) | a) >>> 0;
+}
+
+/** Bytes, packed and unpacked, of streams that are inflated at once: a platform's stream takes longer to begin. */
+const SMALL = 2 ** 16;
+
+/** The pixel stream of a small picture; nothing where it is not what the header promised, whatever is wrong with it. */
+async function inflateSmall({ data }: PngChunks, packedBytes: number, total: number): Promise<Uint8Array | undefined> {
+  const { unzlibSync } = await import("fflate");
+  const packed = new Uint8Array(packedBytes);
+  let at = 0;
+  for (const chunk of data) {
+    packed.set(chunk, at);
+    at += chunk.length;
+  }
+  try {
+    // No byte is written behind the end of `out`.
+    const found = unzlibSync(packed, { out: new Uint8Array(total) });
+    const isWhole = found.length === total && adler32(found) === viewOf(packed).getUint32(packed.length - 4);
+    return isWhole ? found : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Inflates the pixel stream with the platform's zlib, one stored PNG a pass, and never keeps more than the header promised. */
 async function inflate(png: PngChunks, limits: DecodeLimits): Promise<readonly StoredPng[]> {
   const total = png.passes.reduce((sum, pass) => sum + streamBytes(png, pass), 0);
@@ -213,6 +269,12 @@ async function inflate(png: PngChunks, limits: DecodeLimits): Promise<readonly S
     throw truncated(limits, "PNG", detail);
   }
   const parts = png.passes.map((pass) => new StoredPng(png, pass));
+  const filler = new PassFiller(parts);
+  const small = Math.max(total, compressed) <= SMALL ? await inflateSmall(png, compressed, total) : undefined;
+  if (small !== undefined) {
+    filler.take(small);
+    return parts;
+  }
   const stream = new DecompressionStream("deflate");
   const writer = stream.writable.getWriter();
   const reader = stream.readable.getReader();
@@ -228,18 +290,12 @@ async function inflate(png: PngChunks, limits: DecodeLimits): Promise<readonly S
   feed().catch(() => undefined);
   const short = (cause?: unknown): FoveaError =>
     damaged(limits, "PNG", `its pixel data cannot be inflated to the ${total} bytes that its header needs`, cause);
-  let filled = 0;
   try {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) break;
-      let rest: Uint8Array = value;
-      while (rest.length > 0 && filled < parts.length) {
-        rest = parts[filled].append(rest);
-        if (parts[filled].missing === 0) filled++;
-      }
       // More than the header promised: the rest is not wanted, nor whatever it may inflate to.
-      if (rest.length > 0) {
+      if (filler.take(value).length > 0) {
         reader.cancel().catch(() => undefined);
         break;
       }
@@ -247,7 +303,7 @@ async function inflate(png: PngChunks, limits: DecodeLimits): Promise<readonly S
   } catch (error) {
     throw short(error);
   }
-  if (filled < parts.length) throw short();
+  if (!filler.isFull) throw short();
   return parts;
 }
 

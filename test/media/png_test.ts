@@ -84,22 +84,38 @@ test("a PNG cut anywhere is refused as truncated", async () => {
   }
 });
 
+/** One whose stream is inflated at once, and one that goes through the platform's. */
+const RGB: readonly PngShape[] = [shapeOf(2, 8, false), { ...shapeOf(2, 8, false), width: 160, height: 150 }];
+
+test("large pictures hold their pixels, interlaced or not", async () => {
+  for (const interlaced of [false, true]) {
+    const shape = { ...RGB[1], interlaced };
+    const { data } = await decode(writePng(shape, (x, y, c) => (3 * x + 5 * y + 7 * c) & 255));
+    assert.ok(
+      data.every((v, i) => v === ((3 * (Math.floor(i / 3) % 160) + 5 * Math.floor(i / 480) + 7 * (i % 3)) & 255)),
+    );
+  }
+});
+
 test("a PNG whose pixel stream ends early or is damaged is refused", async () => {
-  const shape = shapeOf(2, 8, false);
-  const stream = pixelStream(shape, sampler(2, 8));
-  const short = wrapPng(shape, deflateSync(stream.subarray(0, 500)));
-  await refuses(short, "image.damaged", /cannot be inflated to the 1848 bytes that its header needs/);
-  const whole = Uint8Array.from(deflateSync(stream));
-  await refuses(wrapPng(shape, whole.subarray(0, whole.length - 200)), "image.damaged", /cannot be inflated to/);
-  whole[whole.length - 1] ^= 1;
-  await refuses(wrapPng(shape, whole), "image.damaged", /cannot be inflated to/);
+  for (const shape of RGB) {
+    const stream = pixelStream(shape, sampler(2, 8));
+    const short = wrapPng(shape, deflateSync(stream.subarray(0, 500)));
+    const promised = new RegExp(`cannot be inflated to the ${stream.length} bytes that its header needs`);
+    await refuses(short, "image.damaged", promised);
+    const whole = Uint8Array.from(deflateSync(stream));
+    await refuses(wrapPng(shape, whole.subarray(0, whole.length - 200)), "image.damaged", promised);
+    whole[whole.length - 1] ^= 1;
+    await refuses(wrapPng(shape, whole), "image.damaged", promised);
+  }
 });
 
 test("pixels after the last row are not needed", async () => {
-  const shape = shapeOf(2, 8, false);
-  const stream = pixelStream(shape, sampler(2, 8));
-  const long = wrapPng(shape, deflateSync(concat([stream, new Uint8Array(1000)])));
-  assert.deepEqual(await decode(long), await decode(writePng(shape, sampler(2, 8))));
+  for (const shape of RGB) {
+    const stream = pixelStream(shape, sampler(2, 8));
+    const long = wrapPng(shape, deflateSync(concat([stream, new Uint8Array(1000)])));
+    assert.deepEqual(await decode(long), await decode(writePng(shape, sampler(2, 8))));
+  }
 });
 
 test("a stream that inflates to far more than the header promised is not inflated further", async () => {

@@ -29,6 +29,7 @@ const ROOMS = {
       "@wasm-audio-decoders/flac",
       "@wasm-audio-decoders/ogg-vorbis",
       "fast-png",
+      "fflate",
       "mpg123-decoder",
       "sharp",
     ],
