@@ -243,7 +243,7 @@ const SMALL = 2 ** 16;
 
 /** The pixel stream of a small picture; nothing where it is not what the header promised, whatever is wrong with it. */
 async function inflateSmall({ data }: PngChunks, packedBytes: number, total: number): Promise<Uint8Array | undefined> {
-  const { unzlibSync } = await import("fflate");
+  const { unzlibSync } = await import("./png_codec.ts");
   const packed = new Uint8Array(packedBytes);
   let at = 0;
   for (const chunk of data) {
@@ -343,7 +343,7 @@ export async function decodePng(
   limits: DecodeLimits,
 ): Promise<{ image: Image; header: ImageHeader }> {
   const png = readPngChunks(bytes, limits);
-  const { decode } = await import("fast-png");
+  const { decode } = await import("./png_codec.ts");
   const samplesOf = (stored: StoredPng, pass: Pass): Samples["data"] => {
     try {
       const { data } = decode(stored.bytes);

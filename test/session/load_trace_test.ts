@@ -30,7 +30,7 @@ test("a load is one span around its compiles, proofs and weights; passes lie in 
   for (const s of spans) assert.ok(load.begin <= s.begin && s.begin <= s.end && s.end <= load.end, s.name);
   for (const compile of of("compile")) {
     const inside = of("pass").filter((p) => compile.begin <= p.begin && p.end <= compile.end);
-    assert.equal(inside.length, 11);
+    assert.equal(inside.length, 12);
     assert.ok(inside.every((p) => p.tag === compile.tag));
   }
   const blocks = of("weights").filter((s) => s.tag === "clip/text.block");
