@@ -83,6 +83,14 @@ export const attentionGrid = (batch: Dim, heads: Dim, queries: Dim, headDim: num
 const range = (count: number): readonly number[] => Array.from({ length: count }, (_, i) => i);
 const COMPONENTS = ["x", "y", "z", "w"] as const;
 
+/** WGSL: what an item works on, a block of queries from `token0` on, of a `head` and its `key_head` in a `batch`. */
+export const queryBlock = ({ word }: KernelScope, queries: number, group: number): string =>
+  `let blocks = (${word("queries")} + ${queries - 1}u) / ${queries}u;
+  let token0 = (item % blocks) * ${queries}u;
+  let head = (item / blocks) % ${word("heads")};
+  let batch = item / (blocks * ${word("heads")});
+  let key_head = head / ${group}u;`;
+
 /** WGSL: the `first` key that a token sees, and the `end`, but for its segment. */
 export const spanBound = (
   { word }: KernelScope,
@@ -191,11 +199,7 @@ var<workgroup> sums: array<vec2<f32>, ${invocations}>;
 var<workgroup> spans: array<vec2<u32>, ${queries}>;
 var<workgroup> whole_span: vec2<u32>;
 fn run(item: u32, lane: u32) {
-  let blocks = (${word("queries")} + ${queries - 1}u) / ${queries}u;
-  let token0 = (item % blocks) * ${queries}u;
-  let head = (item / blocks) % ${word("heads")};
-  let batch = item / (blocks * ${word("heads")});
-  let key_head = head / ${group}u;
+  ${queryBlock(scope, queries, group)}
   let own = lane % ${queries}u;
   let part = lane / ${queries}u;
   let token = token0 + own;

@@ -4,7 +4,7 @@
  * sums stay in matrices, and are made smaller only where a row's largest score grew by much.
  */
 import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
-import { type AttentionOptions, attentionArguments } from "./attention.ts";
+import { type AttentionOptions, attentionArguments, queryBlock } from "./attention.ts";
 import { f32, gpuKernel, isHalf, type KernelScope, LOWEST } from "./kernel.ts";
 import { MATRIX_DIALECTS } from "./matrix_dialect.ts";
 
@@ -154,11 +154,7 @@ var<workgroup> lowest_first: atomic<u32>;
 var<workgroup> largest_end: atomic<u32>;
 var<workgroup> grown: atomic<u32>;
 fn run(item: u32, lane: u32) {
-  let blocks = (${word("queries")} + ${QUERIES - 1}u) / ${QUERIES}u;
-  let token0 = (item % blocks) * ${QUERIES}u;
-  let head = (item / blocks) % ${word("heads")};
-  let batch = item / (blocks * ${word("heads")});
-  let key_head = head / ${group}u;
+  ${queryBlock(scope, QUERIES, group)}
   let subgroup = lane / ${SUBGROUP}u;
   let row = lane % ${SIDE}u;
   let half = (lane / ${SIDE}u) % 2u;

@@ -4,7 +4,7 @@
  * softmax's running sums of its own keys.
  */
 import { ceilDiv, type Dim, mul } from "../../../runtime/core/dim.ts";
-import { type AttentionOptions, attentionArguments, segmentOf, spanBound } from "./attention.ts";
+import { type AttentionOptions, attentionArguments, queryBlock, segmentOf, spanBound } from "./attention.ts";
 import { f32, gpuKernel, type KernelScope, LOWEST } from "./kernel.ts";
 import { PARTS, pitch, range, type Side, type Staging, staging } from "./staging.ts";
 
@@ -214,11 +214,7 @@ var<workgroup> tile: array<array<array<vec4<f32>, ${plan.pitch}>, ${UNROLLED}>, 
 var<workgroup> weights: array<array<vec4<f32>, ${pitch(QUERIES)}>, ${KEYS}>;
 ${module}
 fn run(item: u32, lane: u32) {
-  let blocks = (${word("queries")} + ${QUERIES - 1}u) / ${QUERIES}u;
-  let token0 = (item % blocks) * ${QUERIES}u;
-  let head = (item / blocks) % ${word("heads")};
-  let batch = item / (blocks * ${word("heads")});
-  let key_head = head / ${group}u;
+  ${queryBlock(scope, QUERIES, group)}
   let own = lane / ${ACROSS}u;
   let part = lane % ${ACROSS}u;
   ${body}
