@@ -12,6 +12,7 @@ import { encode } from "./encode.ts";
 import { errorResponse, HttpError, httpError } from "./http_error.ts";
 import { notReady } from "./models.ts";
 import { checkServerOptions, type ServerOptions } from "./options.ts";
+import { orAborted } from "./or_aborted.ts";
 import { type ServerContext, type ServerEnv, Service } from "./service.ts";
 
 /** What an application has beside its routes. */
@@ -100,7 +101,8 @@ function addMiddleware(app: Hono<ServerEnv>, service: Service): void {
       const call = service.open(c);
       c.set("call", call);
       try {
-        await untilEnded(next(), call);
+        // A client that left, or a passed deadline, ends it wherever it waits.
+        await orAborted(next(), call.signal);
       } finally {
         call.answered();
       }
@@ -111,22 +113,6 @@ function addMiddleware(app: Hono<ServerEnv>, service: Service): void {
     if (error instanceof HTTPException) return error.getResponse();
     return refuse(c, httpError(error));
   });
-}
-
-/** Work that a late client or a passed deadline ends, wherever it waits. */
-async function untilEnded<T>(work: Promise<T>, { signal }: Call): Promise<T> {
-  let onAbort = (): void => {};
-  const ended = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-  });
-  ended.catch(() => {});
-  try {
-    return await Promise.race([work, ended]);
-  } finally {
-    work.catch(() => {});
-    signal.removeEventListener("abort", onAbort);
-  }
 }
 
 function refuse(c: ServerContext, error: HttpError): Response {

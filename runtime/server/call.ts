@@ -11,6 +11,14 @@ export interface CallOptions {
   readonly onEnd: () => void;
 }
 
+let over: HttpError | undefined;
+
+/** One for all calls, which each ends with: an error that looks where it was made takes as long as a small part of the work. */
+function callOver(): HttpError {
+  over ??= new HttpError(499, "call_over", "This call is over already.");
+  return over;
+}
+
 /** What a route has of a request that was accepted. */
 export class Call {
   readonly requestId: string;
@@ -23,7 +31,6 @@ export class Call {
   bodyRead = false;
   readonly #controller = new AbortController();
   readonly #options: CallOptions;
-  readonly #onClient: () => void;
   readonly #timer: ReturnType<typeof setTimeout>;
   readonly #leases: Lease[] = [];
   #ended = false;
@@ -35,11 +42,13 @@ export class Call {
     this.#options = options;
     this.requestId = requestId;
     this.signal = this.#controller.signal;
-    this.#onClient = () =>
-      this.#controller.abort(new HttpError(499, "client_left", "The client left before its answer."));
-    client.addEventListener("abort", this.#onClient, { once: true });
+    const onClient = (): void => {
+      // The connection's signal may fire for an answer that was given as well, and goes with its request.
+      if (!this.#ended) this.#controller.abort(new HttpError(499, "client_left", "The client left before its answer."));
+    };
+    client.addEventListener("abort", onClient, { once: true });
     this.#timer = setTimeout(() => this.#controller.abort(this.#late()), deadline);
-    if (client.aborted) this.#onClient();
+    if (client.aborted) onClient();
   }
 
   #late(): HttpError {
@@ -83,8 +92,7 @@ export class Call {
     if (this.#ended) return;
     this.#ended = true;
     clearTimeout(this.#timer);
-    this.#options.client.removeEventListener("abort", this.#onClient);
-    this.#controller.abort(new HttpError(499, "call_over", "This call is over already."));
+    this.#controller.abort(callOver());
     for (const lease of this.#leases) lease.release();
     this.#options.onEnd();
   }

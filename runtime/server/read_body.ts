@@ -4,6 +4,7 @@ import * as v from "valibot";
 import { nearest } from "../core/diagnostics.ts";
 import { didYouMean, foundText, isObject } from "../session/check.ts";
 import { HttpError } from "./http_error.ts";
+import { orAborted } from "./or_aborted.ts";
 import type { RequestSchema } from "./schemas.ts";
 
 /** A body's media type without parameters. */
@@ -21,23 +22,6 @@ const tooLarge = (most: number): HttpError =>
 export interface BodyLimits {
   readonly most: number;
   readonly signal: AbortSignal;
-}
-
-/** The result, or the signal's reason once it fires: the work itself cannot be ended then. */
-async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  let stop = (): void => {};
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason);
-    signal.addEventListener("abort", stop, { once: true });
-  });
-  try {
-    signal.throwIfAborted();
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener("abort", stop);
-    work.catch(() => {});
-    aborted.catch(() => {});
-  }
 }
 
 /** All bytes of the body. @throws HttpError `body_too_large`; the signal's reason */
