@@ -117,6 +117,8 @@ async function fillFrom(
 ): Promise<void> {
   for (let at = 0; at < bytes; ) {
     const { value: source } = sources.next();
+    // An odd number of two bytes each leaves half a word.
+    if (source === undefined && DTYPE_BYTES[dtype] === 2 && bytes - at === 2) return;
     if (source === undefined) return internal("a weight has fewer sources than it is large");
     await readTo(way, buffer, at, source, dtype);
     at += countElements(source.shape) * DTYPE_BYTES[dtype];

@@ -113,6 +113,16 @@ test("webgpu: products that are never split, long rows, and norms of parts of a 
   assert.deepEqual(turned, ["elementwise/add", "copy/copy", "rows/layer_norm"]);
   const once = (b: GraphBuilder, sum: Node): Node => b.broadcastTo(b.slice(sum, 0, 0, 1), [2, WIDTH]);
   assert.deepEqual(added(once, WIDTH, 2), apart);
+  // What a norm makes large is not only the sums' own.
+  assert.deepEqual(
+    stepsOf(
+      compiled((b) => {
+        const row = b.unary("tanh", b.add(b.input("x", [b.dims.size, WIDTH]), b.weight("bias", [WIDTH])));
+        b.output("normed", norm(b, row));
+      }),
+    ),
+    ["elementwise/add_tanh", "rows/layer_norm"],
+  );
   // The same numbers in shorter rows.
   assert.deepEqual(
     added((b, sum) => b.reshape(sum, [mul(2, b.dims.size), WIDTH])),

@@ -13,7 +13,7 @@ import { type ElementwiseOptions, elementwiseGrid, elementwiseKernel, type Opera
 import { computes, exprFlops } from "../emit/expr.ts";
 import { kindOf, outOf, pointerTo, tooManyBuffers } from "./kinds.ts";
 import { columnStep } from "./row_front.ts";
-import { type RowSource, withSource } from "./row_join.ts";
+import { isArithmetic, type RowSource, withSource } from "./row_join.ts";
 
 const READABLE: readonly string[] = ["f32", "i32", "u8"];
 
@@ -71,6 +71,7 @@ function rowsOfChain(
   source: (e: EmitContext, i: number) => Source,
 ): RowSource | undefined {
   if (shape.length === 0 || leaves.length === 0 || leaves.some(({ dtype }) => dtype !== "f32")) return undefined;
+  if (!isArithmetic(expr)) return undefined;
   const [lead, n] = [shape.slice(0, -1), shape[shape.length - 1]];
   const strides = leaves.map((leaf) => seen(context, leaf)).map((v) => leadStrides(v.shape, v.strides, lead));
   const form = productForm(lead, strides, true);

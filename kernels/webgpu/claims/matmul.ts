@@ -24,7 +24,7 @@ import { MATRIX_DIALECTS } from "../emit/matrix_dialect.ts";
 import { halfWeight, isHalfWeight, kindOf, outOf, pointerTo, tooManyBuffers } from "./kinds.ts";
 import { type Deal, matrixDeals, tileDeals } from "./matmul_deals.ts";
 import { columnStep, type FrontOperand } from "./row_front.ts";
-import { type NormLaunches, withSource } from "./row_join.ts";
+import { isArithmetic, type NormLaunches, withSource } from "./row_join.ts";
 
 const NAME = "matmul";
 
@@ -237,7 +237,7 @@ function claimProduct(context: ClaimContext, { product: node, epilogue }: Produc
     emit: (e) => emit(e),
   };
   const lying = read.map((x) => ({ ...seen(context, x), offset: context.isWeight(x) ? 0 : context.view(x).offset }));
-  const isSplit = !isFew && dealt(lying).deals.some(({ split }) => split !== undefined);
+  const isSplit = !isFew && isArithmetic(epilogue.expr) && dealt(lying).deals.some(({ split }) => split !== undefined);
   return isSplit ? withSource(claim, { read: epilogue.operands, addsParts: true, emit }) : claim;
 }
 

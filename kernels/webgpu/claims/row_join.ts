@@ -2,6 +2,7 @@
  * Norms with what computes their rows: one launch writes both. Claims of this device's kernels say here what they are to a join;
  * they are known again by their `emit`, so that no other plugin's claim can be taken for one.
  */
+import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
 import { bytesOf } from "../../../runtime/abi/claims/operands.ts";
 import type { Claim, ClaimContext, EmitContext, KernelSpec } from "../../../runtime/abi/kernel.ts";
 import { add, type Dim, dimEquals, mul, product, type Shape, sub } from "../../../runtime/core/dim.ts";
@@ -52,6 +53,15 @@ export function withNorm(claim: Claim, norm: RowNorm): Claim {
   norms.set(claim.emit, norm);
   return { ...claim, joinedBy: NAME };
 }
+
+const ARITHMETIC: readonly string[] = ["add", "sub", "mul", "neg"];
+
+/**
+ * Whether rows are made by sums and products alone. A norm of rows that hardly differ makes the last digits of a function large, and
+ * the two together would fail a proof that each of them passes.
+ */
+export const isArithmetic = (expr: ScalarExpr): boolean =>
+  !("op" in expr) || (ARITHMETIC.includes(expr.op) && expr.args.every(isArithmetic));
 
 const width = (shape: Shape): Dim => shape[shape.length - 1];
 
