@@ -14,6 +14,7 @@ import { sumKernel } from "../../kernels/webgpu/emit/matmul_sum.ts";
 import { rotaryKernel } from "../../kernels/webgpu/emit/rotary.ts";
 import { rowKernel } from "../../kernels/webgpu/emit/rows.ts";
 import { packedHalfKernel } from "../../kernels/webgpu/emit/stored.ts";
+import { webgpuPlugin } from "../../kernels/webgpu/plugin.ts";
 import type { Device } from "../../runtime/abi/device.ts";
 import { f32ToF16 } from "../../runtime/core/half.ts";
 import { attention } from "../../runtime/ir/evaluate/attention.ts";
@@ -22,6 +23,7 @@ import { layerNorm } from "../../runtime/ir/evaluate/normalize.ts";
 import { rotary } from "../../runtime/ir/evaluate/rotary.ts";
 import { createInterner } from "../../runtime/ir/node.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
+import { openGraph } from "../kit/run_graph.ts";
 import { assertNear, asValues, HALF_STEP, halves, normals, openGpu, runKernel } from "./gpu_kit.ts";
 import { product } from "./tile_kit.ts";
 
@@ -184,4 +186,25 @@ test("what is written to one place again and again arrives, also where writes ov
     assert.deepEqual(found, expected);
   }
   own.release(buffer);
+});
+
+test("a weight of an odd number of values is kept as f16 and multiplies", async () => {
+  const [rows, n, k] = [3, 37, 65];
+  const weight = asValues(halves(21, n * k).bytes);
+  const x = normals(22, rows * k);
+  const opened = await openGraph({
+    ...{ device: await device(), plugins: [webgpuPlugin], symbols: {}, dtype: "f16" },
+    build: (b) => b.output("y", b.matmul(b.input("x", [rows, k]), b.weight("w", [n, k]), { transposeB: true })),
+    weights: (_, shape) => refTensor("f32", shape, weight),
+  });
+  try {
+    assert.deepEqual(
+      opened.compiled.artifact.weights.map(({ dtype, bytes }) => [dtype, bytes]),
+      [["f16", 2 * (n * k + 1)]],
+    );
+    const { y } = await opened.run({}, { x: refTensor("f32", [rows, k], x) });
+    assertNear(y.data as Float64Array, product(x, Float32Array.from(weight), [rows, n, k], true), 1e-5, "y");
+  } finally {
+    opened.release();
+  }
 });
