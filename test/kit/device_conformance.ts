@@ -6,6 +6,7 @@ import type { Device } from "../../runtime/abi/device.ts";
 import type { ComponentSpec } from "../../runtime/abi/encoder.ts";
 import type { Plugin } from "../../runtime/abi/plugin.ts";
 import { BUILD_EFFORT, type ExpectationEffort } from "../../runtime/compile/expect.ts";
+import { narrowValues, type ValueWidth } from "../../runtime/compile/narrow_values.ts";
 import { storeWeights } from "../../runtime/compile/store_weights.ts";
 import { type Bindings, evaluate } from "../../runtime/core/dim.ts";
 import { splitRanges } from "../../runtime/core/range.ts";
@@ -29,6 +30,9 @@ import { buildGraph, maxDifference, runGraph } from "./run_graph.ts";
 /** Share of the random graphs that must be able to judge a device. */
 const JUDGES = 0.8;
 
+/** Of graphs with values kept as f16: last bits decide to which neighbour one of them rounds. */
+const HALF_TOLERANCE = 2 ** -11;
+
 /** What {@link testDevice} makes tests of. */
 export interface DeviceSuite {
   /** What the tests' names begin with. */
@@ -43,6 +47,8 @@ export interface DeviceSuite {
   readonly components: readonly ComponentSpec[];
   /** Random graphs for each way of compiling. */
   readonly graphs: number;
+  /** Seeds of the random graphs with weights in two bytes; the first quarter of `graphs` unless given. */
+  readonly halfSeeds?: readonly number[];
   /** Ops that the device refuses, by name, each with what its reason says; graphs that hold one must be refused so. */
   readonly refuses?: ReadonlyMap<string, RegExp>;
   /** Why the device cannot run here; the tests are then listed as skipped. */
@@ -111,6 +117,13 @@ interface Drawn {
   readonly weights: WeightValues;
   readonly expected: Values;
   readonly compared: boolean;
+}
+
+/** What the evaluator makes of a graph, and how near a device must come where that can judge it. */
+interface Judged {
+  readonly expected: Values;
+  readonly compared: boolean;
+  readonly within: number;
 }
 
 const drawn = new Map<string, Drawn>();
@@ -190,10 +203,9 @@ export function testDevice(suite: DeviceSuite): void {
       options,
       async () => {
         const device = await suite.open();
-        const graphs = suite.graphs / 4;
         let taken = 0;
         let judged = 0;
-        for (let seed = 0; seed < graphs; seed++) {
+        for (const seed of suite.halfSeeds ?? Array(suite.graphs / 4).keys()) {
           const at = randomBindings(seed);
           const interner = createInterner(OP_TABLE);
           const b = createGraphBuilder({ symbols: RANDOM_SYMBOLS, interner });
@@ -202,11 +214,21 @@ export function testDevice(suite: DeviceSuite): void {
           if (refusalOf(suite, graph) !== undefined) continue;
           taken++;
           const rounded = storeWeights(graph, dtype, interner.make);
+          const halves = dtype === "f16" && device.capabilities.halves === true;
+          const widths: ValueWidth[] = [];
+          const narrow = { ...interner, facts: {}, onValue: (value: ValueWidth) => void widths.push(value) };
+          const narrowed = halves ? narrowValues(rounded, narrow) : rounded;
           const inputs = randomInputs(seed, at);
           const weights = randomWeights(seed);
-          const expected = evaluateGraph(rounded, at, inputs, weights);
-          const compared = judges({ graph: rounded, at, inputs, weights, expected }, tolerance);
-          if (compared) judged++;
+          const judge = (of: Graph, within: number): Judged => {
+            const expected = evaluateGraph(of, at, inputs, weights);
+            const compared = judges({ graph: of, at, inputs, weights, expected }, within);
+            return { expected, compared, within };
+          };
+          // Compiled alone, every op keeps f32.
+          const whole = judge(rounded, tolerance);
+          const kept = widths.some((w) => w.kept === "f16") ? judge(narrowed, HALF_TOLERANCE) : whole;
+          if (whole.compared) judged++;
           const build = (own: GraphBuilder): void => growRandomGraph(own, seed);
           const run = {
             device,
@@ -219,7 +241,8 @@ export function testDevice(suite: DeviceSuite): void {
           };
           for (const enabled of [true, false]) {
             const { outputs, compiled } = await runGraph({ ...run, enabled, dtype, effort: EFFORT });
-            if (compared) assertNear(`seed ${seed}`, outputs, expected, tolerance);
+            const { expected, compared, within } = enabled ? kept : whole;
+            if (compared) assertNear(`seed ${seed}`, outputs, expected, within);
             await proveAll(`seed ${seed}`, device, compiled);
           }
         }
