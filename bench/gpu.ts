@@ -269,6 +269,7 @@ const MODELS: readonly (readonly [string, Model, How])[] = [
   ["whisper-base f32", WHISPER, { batch: 1, dtype: "f32" }],
   ["siglip-base f16 batch 8, plain", SIGLIP, { batch: 8, dtype: "f16" }],
   ["siglip-base f16 batch 8", SIGLIP, { batch: 8, ...MATRICES }],
+  ["siglip-base f16 batch 8, bytes", SIGLIP_BYTES, { batch: 8, ...MATRICES }],
   ["siglip-so400m-384 f16", SO400M, { batch: 1, ...MATRICES }],
   ["whisper-large-v3 f16", WHISPER_LARGE, { batch: 1, ...MATRICES }],
   ["qwen2.5-vl-7b f16 2944 patches", QWEN, { batch: 46 * 64, ...MATRICES }],
