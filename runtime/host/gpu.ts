@@ -7,6 +7,16 @@ export async function builtInGpu(): Promise<GPU | Unavailable> {
   return gpu ?? { unavailable: "this runtime has no WebGPU" };
 }
 
+/** Deno 2.2 to 2.9, which were tried (test/host/gpu_test.ts tries the one that is installed). */
+const MAPS_EARLY = /^2\.[2-9]\./;
+
+/**
+ * Whether the runtime's own `mapAsync` waits for the device before it returns, and tells only 10 ms later, but lets a buffer that
+ * was mapped before be read at once. A version that is not known for it may end the process on such a read.
+ * @param version Deno's, undefined for another runtime
+ */
+export const mapsEarly = (version: string | undefined): boolean => version !== undefined && MAPS_EARLY.test(version);
+
 /** `npm install webgpu`: Dawn for Node. */
 interface NodePeer {
   create(flags: readonly string[]): GPU;

@@ -1,6 +1,6 @@
 /** The worker's half of `Host.spawnWorker` on the Web's `Worker`, and what it shares with other threads. */
 import type { Unavailable } from "../abi/device.ts";
-import { builtInGpu } from "./gpu.ts";
+import { builtInGpu, mapsEarly } from "./gpu.ts";
 
 /** What a worker has of the thread that started it. */
 export interface WorkerPort {
@@ -11,6 +11,8 @@ export interface WorkerPort {
   postMessage(message: unknown): void;
   /** The runtime's own WebGPU, or why there is none. */
   gpu(): Promise<GPU | Unavailable>;
+  /** Its `mapAsync` waits in the thread, and a buffer that was mapped before can be read as soon as it returns. */
+  readonly mapsEarly: boolean;
 }
 
 /** What a module exports whose URL is given to `spawnWorker`. */
@@ -59,10 +61,9 @@ export class Inbox {
 }
 
 export function portOf({ entry, data }: WorkerStart, inbox: Inbox, post: (message: unknown) => void): StartedWorker {
-  return {
-    entry,
-    port: { data, onMessage: (listener) => inbox.listen(listener), postMessage: post, gpu: builtInGpu },
-  };
+  const { Deno: deno } = globalThis as { readonly Deno?: { readonly version: { readonly deno: string } } };
+  const gpu = { gpu: builtInGpu, mapsEarly: mapsEarly(deno?.version.deno) };
+  return { entry, port: { data, onMessage: (listener) => inbox.listen(listener), postMessage: post, ...gpu } };
 }
 
 /** What this Web Worker is to run, and its port. Called while the main module is evaluated, with no await before. */

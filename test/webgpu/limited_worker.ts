@@ -9,6 +9,7 @@ export async function start(port: WorkerPort): Promise<void> {
     data: port.data,
     postMessage: (message) => port.postMessage(message),
     onMessage: (listener) => port.onMessage(listener),
+    ...(port.mapsEarly === undefined ? {} : { mapsEarly: port.mapsEarly }),
     gpu: limited(() => port.gpu(), limits),
   });
 }

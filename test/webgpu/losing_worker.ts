@@ -9,6 +9,7 @@ export async function start(port: WorkerPort): Promise<void> {
     data: port.data,
     postMessage: (message) => port.postMessage(message),
     gpu,
+    ...(port.mapsEarly === undefined ? {} : { mapsEarly: port.mapsEarly }),
     onMessage: (listener) =>
       port.onMessage((message) => {
         if ((message as { readonly type: string }).type === "lose") void destroyLast();

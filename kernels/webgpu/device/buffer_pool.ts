@@ -19,6 +19,8 @@ export interface BufferPoolOptions {
   readonly most: number;
   /** Any buffer that is large enough will do; otherwise one of the class. */
   readonly larger?: boolean;
+  /** Each is mapped once, when it is made. */
+  readonly onceMapped?: boolean;
   /** Called before a buffer is destroyed. */
   readonly onDestroy?: (buffer: GPUBuffer) => void;
 }
@@ -36,11 +38,12 @@ export class BufferPool {
 
   /** A buffer of at least so many bytes, with any contents. */
   take(bytes: number): GPUBuffer {
-    const { device, usage, most, larger = false } = this.#options;
+    const { device, usage, most, larger = false, onceMapped = false } = this.#options;
     const size = Math.min(sizeClass(bytes), most);
     const at = this.#idle.findIndex((b) => (larger ? b.size >= size : b.size === size));
     if (at >= 0) return this.#idle.splice(at, 1)[0];
-    const made = device.createBuffer({ size, usage });
+    const made = device.createBuffer({ size, usage, mappedAtCreation: onceMapped });
+    if (onceMapped) made.unmap();
     this.made++;
     this.alive++;
     return made;

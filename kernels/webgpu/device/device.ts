@@ -15,6 +15,7 @@ import { BufferPool } from "./buffer_pool.ts";
 import { type BytePatcher, createBytePatcher } from "./byte_patch.ts";
 import { webgpuCapabilities } from "./capabilities.ts";
 import { type Dispatch, dispatchesOf, wordsOf } from "./dispatches.ts";
+import type { HostHabits } from "./host_habits.ts";
 import { Ledger } from "./ledger.ts";
 import { PassClock } from "./pass_clock.ts";
 import { eachPart, pieceBytesOf } from "./pieces.ts";
@@ -45,14 +46,6 @@ interface Program extends BoundProgram {
   runs: number;
   /** The next run, recorded while the device computes one. */
   recorded: GPUCommandBuffer | undefined;
-}
-
-export interface UploadOptions {
-  /**
-   * Whether writes to one place again and again go through buffers that are mapped anew behind each run; so unless told. Where a
-   * host holds up its thread for each mapping and copies what is mapped, that costs more than it saves.
-   */
-  readonly stagesUploads?: boolean;
 }
 
 export class WebGpuDevice implements Device {
@@ -89,7 +82,8 @@ export class WebGpuDevice implements Device {
   #submits = 0;
   #failure: FoveaError | undefined;
 
-  constructor(opened: OpenedGpu, target: string, budget: number, { stagesUploads = true }: UploadOptions = {}) {
+  constructor(opened: OpenedGpu, target: string, budget: number, habits: HostHabits = {}) {
+    const { stagesUploads = true, mapsEarly = false } = habits;
     const { gpu, capabilities } = opened;
     this.#opened = opened;
     this.#gpu = gpu;
@@ -110,6 +104,7 @@ export class WebGpuDevice implements Device {
     this.#reads = new ReadBack({
       device: gpu,
       most: gpu.limits.maxBufferSize,
+      mapsEarly,
       encoder: () => this.#encoder(),
       times: (encoder) => this.#clock.take(encoder),
       stops: () => this.#stops.take(),

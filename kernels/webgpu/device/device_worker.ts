@@ -134,6 +134,7 @@ export async function start(port: WorkerPort): Promise<void> {
       return undefined;
     }
     post({ type: "opened", capabilities: opened.capabilities });
-    return new Served(new WebGpuDevice(opened, target, Number.MAX_SAFE_INTEGER, { stagesUploads: false }));
+    const { mapsEarly = false } = port;
+    return new Served(new WebGpuDevice(opened, target, Number.MAX_SAFE_INTEGER, { stagesUploads: false, mapsEarly }));
   })();
 }

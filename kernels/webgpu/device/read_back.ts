@@ -1,5 +1,6 @@
 /** Reads that are asked for together come back through one copy and one wait. */
 import { BufferPool } from "./buffer_pool.ts";
+import type { HostHabits } from "./host_habits.ts";
 import type { TimesTaken } from "./pass_clock.ts";
 import type { StopsTaken } from "./stops.ts";
 import { touchPages } from "./touch_pages.ts";
@@ -13,7 +14,7 @@ interface Read {
   readonly reject: (reason: unknown) => void;
 }
 
-export interface ReadBackOptions {
+export interface ReadBackOptions extends Required<Pick<HostHabits, "mapsEarly">> {
   readonly device: GPUDevice;
   /** Largest size of a buffer. */
   readonly most: number;
@@ -40,8 +41,9 @@ export class ReadBack {
 
   constructor(options: ReadBackOptions) {
     this.#options = options;
-    const { device, most } = options;
-    this.#pool = new BufferPool({ device, usage: USAGE.mapRead | USAGE.copyTarget, most, larger: true });
+    const { device, most, mapsEarly } = options;
+    const usage = USAGE.mapRead | USAGE.copyTarget;
+    this.#pool = new BufferPool({ device, usage, most, larger: true, onceMapped: mapsEarly });
   }
 
   /** Buffers that were made so far. */
@@ -122,11 +124,10 @@ export class ReadBack {
       }
       const submitted = this.#options.submit();
       this.count++;
-      const mapped = staging.mapAsync(READ_MODE, 0, size);
-      this.#options.submitted();
-      for (const { into } of reads) touchPages(into);
-      await Promise.all([submitted, mapped]);
-      const range = staging.getMappedRange(0, size);
+      const range = await this.#map(staging, size, submitted, () => {
+        this.#options.submitted();
+        for (const { into } of reads) touchPages(into);
+      });
       for (const [i, { offset, into }] of reads.entries())
         into.set(new Uint8Array(range, places[i].at + offset - places[i].first, into.length));
       times?.deliver(range.slice(timesAt, timesAt + times.bytes));
@@ -138,6 +139,27 @@ export class ReadBack {
       throw error;
     }
     if (stopped !== undefined) stops?.deliver(stopped);
+  }
+
+  /** The first bytes of a buffer, when the device has written them. @param meanwhile what is done while it is at work */
+  async #map(staging: GPUBuffer, size: number, submitted: Promise<void>, meanwhile: () => void): Promise<ArrayBuffer> {
+    if (!this.#options.mapsEarly) {
+      const mapped = staging.mapAsync(READ_MODE, 0, size);
+      meanwhile();
+      await Promise.all([submitted, mapped]);
+      return staging.getMappedRange(0, size);
+    }
+    meanwhile();
+    const mapped = staging.mapAsync(READ_MODE, 0, size);
+    // The buffer may be on its next way when this is settled.
+    mapped.catch(() => {});
+    await submitted;
+    try {
+      return staging.getMappedRange(0, size);
+    } catch {
+      await mapped;
+      return staging.getMappedRange(0, size);
+    }
   }
 
   clear(): void {

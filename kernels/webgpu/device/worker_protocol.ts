@@ -1,8 +1,9 @@
 /** Messages between the caller's thread and the worker that a device lives in. Buffers and programs are numbers, given by the caller. */
 import type { Capabilities, DeviceStats, DeviceTime, Unavailable } from "../../../runtime/abi/device.ts";
+import type { HostHabits } from "./host_habits.ts";
 
 /** A worker's side of its messages; the host's worker entry supplies it. */
-export interface WorkerPort {
+export interface WorkerPort extends Pick<HostHabits, "mapsEarly"> {
   /** What the device gave to the worker when it started. */
   readonly data: unknown;
   onMessage(listener: (message: unknown) => void): void;
