@@ -1,10 +1,10 @@
 /**
- * The built-in kernels and, beside them, the plugin, in turns A B A B: microseconds of one addition and norm of the 32 that a call
+ * The built-in kernels and, beside them, the plugin, in turns A B A B: microseconds of one norm and turn of the 32 that a call
  * computes one after another, from whole calls and from the device's part of them by its own clock, on this machine's adapter.
  */
 import { createRuntime, loadPlugin } from "../../mod.ts";
 
-const WIDTH = 768;
+const [HEADS, WIDTH] = [12, 64];
 const LAYERS = 32;
 const ROUNDS = 4;
 const RUNS = 9;
@@ -13,13 +13,14 @@ const FOLDER = new URL(".", import.meta.url).pathname.replace(/\/$/, "");
 async function open(plugins) {
   const runtime = await createRuntime({ device: "webgpu", ...(plugins === undefined ? {} : { plugins }) });
   const component = await runtime.compile({
-    tag: "example/add_layer_norm",
-    symbols: { rows: { min: 1, max: 4096 } },
+    tag: "example/norm_rotary",
+    symbols: { tokens: { min: 1, max: 4096 } },
     build: (b) => {
-      const of = (name) => b.input(name, [b.dims.rows, WIDTH]);
-      const [residual, scale, bias] = [of("residual"), b.input("scale", [WIDTH]), b.input("bias", [WIDTH])];
-      let y = of("x");
-      for (let layer = 0; layer < LAYERS; layer++) y = b.layerNorm(b.add(y, residual), scale, bias, 1e-5);
+      const { tokens } = b.dims;
+      const scale = b.input("scale", [WIDTH]);
+      const [cosines, sines] = ["cosines", "sines"].map((name) => b.input(name, [tokens, WIDTH / 2]));
+      let y = b.input("x", [1, tokens, HEADS, WIDTH]);
+      for (let layer = 0; layer < LAYERS; layer++) y = b.rotary(b.rmsNorm(y, scale, 1e-6), cosines, sines);
       b.output("y", y);
     },
   });
@@ -56,8 +57,9 @@ async function medianOf(time, form, inputs) {
   return median(times);
 }
 
-for (const rows of [64, 577, 2048]) {
-  const inputs = { x: tensor(rows, WIDTH), residual: tensor(rows, WIDTH), scale: tensor(WIDTH), bias: tensor(WIDTH) };
+for (const tokens of [64, 577, 2048]) {
+  const tables = { cosines: tensor(tokens, WIDTH / 2), sines: tensor(tokens, WIDTH / 2) };
+  const inputs = { x: tensor(1, tokens, HEADS, WIDTH), scale: tensor(WIDTH), ...tables };
   for (const [part, time] of [
     ["calls", callTime],
     ["device", deviceTime],
@@ -67,7 +69,7 @@ for (const rows of [64, 577, 2048]) {
       const [a, b] = [await medianOf(time, forms["built in"], inputs), await medianOf(time, forms.plugin, inputs)];
       turns.push(`${a.toFixed(1)} ${b.toFixed(1)} (${(b / a).toFixed(2)})`);
     }
-    console.log(`${rows} rows, ${part}, built in and plugin in turns, us: ${turns.join(", ")}`);
+    console.log(`${tokens} tokens, ${part}, built in and plugin in turns, us: ${turns.join(", ")}`);
   }
 }
 for (const { runtime } of Object.values(forms)) await runtime.close();

@@ -9,7 +9,7 @@ import { checkKernel } from "../kit/check_kernel.ts";
 import { withFolder } from "../kit/folder.ts";
 import { repositoryPath, runCli } from "../kit/run_cli.ts";
 import { moduleBytes, pluginFiles, SQUARE } from "./assemble.ts";
-import { SINS, squaring } from "./kernels.ts";
+import { elementsOf, SINS, squaring } from "./kernels.ts";
 
 const EXAMPLE = repositoryPath("examples/kernel-c");
 
@@ -36,6 +36,37 @@ test("wrong kernels fail with what is wrong", async () => {
     ...{ output: ["n", 1], arguments: ["output", "x", "n"], flops: "n" },
   });
   await assert.rejects(checkKernel(unclaimed), /square: At n 1 it does not claim its own pattern/);
+});
+
+test("shapes of many axes are checked at sizes that a machine holds, and sizes that an op refuses are left out", async () => {
+  const shape = ["a", "b", "c", "d", "e", "f"];
+  const many = {
+    ...{ name: "square", entry: "run", pattern: { op: "mul", inputs: ["x", "x"] }, operands: { x: { shape } } },
+    ...{ output: shape, arguments: ["output", "x", ...shape], flops: shape.join(" * ") },
+  };
+  const squares = (sizes: number): Uint8Array =>
+    moduleBytes({ code: squaring(undefined, undefined, elementsOf(sizes)) });
+  const [kernel] = await checkKernel(pluginFiles(squares(shape.length), many));
+  assert.equal(kernel.points, 9);
+
+  const turned = { op: "rotary", attributes: { interleaved: false }, inputs: ["x", "cosines", "sines"] };
+  const table = { shape: ["tokens", "pairs"] };
+  const rotary = (width: object, pairs: object): object => ({
+    ...{ name: "turn", entry: "run", pattern: turned, output: ["batch", "tokens", "heads", "width"] },
+    operands: { x: { shape: ["batch", "tokens", "heads", "width"] }, cosines: table, sines: table },
+    ranges: { width, pairs },
+    ...{ arguments: ["output", "x", "batch", "tokens", "heads", "width"], flops: "batch * tokens * heads * width" },
+  });
+  const wrong = pluginFiles(squares(4), rotary({ min: 8, max: 8 }, { min: 4, max: 64 }));
+  const [{ problems }] = (await checkPlugin(wrong)).kernels;
+  // It squares where it is to turn: at the sizes that there are, and nothing is said of the others.
+  assert.ok(problems.length > 0);
+  for (const problem of problems) assert.match(problem, /pairs 4.* failed its proof/s);
+  const never = pluginFiles(squares(4), rotary({ min: 8, max: 8 }, { min: 8, max: 64 }));
+  await assert.rejects(
+    checkKernel(never),
+    /turn: An op refuses its pattern at all sizes that were tried: .*at most half/s,
+  );
 });
 
 test("test vectors hold for the reference evaluator first, then for the kernel", async () => {

@@ -13,11 +13,19 @@ export const argument = (index: number): Code => i32.load(get(TABLE), index * 4)
 const elements = i32.mul(argument(2), argument(3));
 const byteOf = (base: number): Code => i32.add(argument(base), i32.shl(get(AT), i32.of(2)));
 
+/** The product of so many sizes behind the addresses. */
+export const elementsOf = (sizes: number): Code =>
+  Array.from({ length: sizes }, (_, i) => argument(2 + i)).reduce((all, size) => i32.mul(all, size));
+
 /** Squares every element, which `change` may replace, and ends with `status`. */
-export function squaring(change: (value: Code) => Code = (value) => value, status: Code = i32.of(0)): Code {
+export function squaring(
+  change: (value: Code) => Code = (value) => value,
+  status: Code = i32.of(0),
+  count: Code = elements,
+): Code {
   const x = f32.load(byteOf(1));
   return [
-    set(COUNT, elements),
+    set(COUNT, count),
     forRange(AT, i32.of(0), get(COUNT), 1, f32.store(byteOf(0), change(f32.mul(x, x)))),
     status,
   ];

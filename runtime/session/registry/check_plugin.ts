@@ -6,19 +6,13 @@ import type { Interval } from "../../core/dim.ts";
 import { uniform } from "../../core/random.ts";
 import type { KernelLayout } from "../../foreign/layout.ts";
 import type { ForeignPlugin } from "../../foreign/load.ts";
-import type {
-  AxisPattern,
-  KernelManifest,
-  Pattern,
-  SizeRange,
-  TestTensor,
-  TestVector,
-} from "../../foreign/manifest.ts";
+import type { AxisPattern, KernelManifest, Pattern, TestTensor, TestVector } from "../../foreign/manifest.ts";
 import type { GraphBuilder, Node } from "../../ir/builder.ts";
 import { createRuntime } from "../../session.ts";
 import type { CompiledComponent } from "../component.ts";
 import type { RuntimeOptions } from "../options.ts";
 import type { ComponentInput, Runtime } from "../runtime.ts";
+import { intervalOf, LARGEST_GRID, pointsOf, type Sizes, sizeName, valuesOf } from "./check_sizes.ts";
 import { firstPartyPlugins } from "./first_party.ts";
 import { type LoadPluginOptions, openPlugin, type PluginSource } from "./plugin_files.ts";
 import type { PluginForm } from "./plugin_lock.ts";
@@ -52,49 +46,11 @@ export interface PluginCheck {
   readonly problems: readonly string[];
 }
 
-/** Largest sizes that are tried, so that a check takes seconds. */
-const LARGEST = 512;
-const LARGEST_GRID = 64;
 /** Value of attributes that a pattern binds, such as an epsilon. */
 const BOUND_ATTRIBUTE = 1e-5;
 /** As proofs have it. */
 const TOLERANCE = 1e-5;
 const RUNS = 9;
-
-type Sizes = Readonly<Record<string, number>>;
-
-function intervalOf(
-  { min = 1, max = Number.POSITIVE_INFINITY, multipleOf = 1 }: SizeRange = {},
-  most: number,
-): Interval {
-  const up = (n: number): number => Math.ceil(n / multipleOf) * multipleOf;
-  const low = up(Math.max(1, min));
-  const high = Math.max(low, Math.floor(Math.min(max, Math.max(most, low)) / multipleOf) * multipleOf);
-  return { min: low, max: high, multipleOf };
-}
-
-/** The ends of an interval and a value between that is no power of two. */
-function valuesOf({ min, max, multipleOf = 1 }: Interval): readonly number[] {
-  const steps = Math.floor((max - min) / multipleOf);
-  return [...new Set([min, min + multipleOf * Math.floor(steps * 0.37), max])];
-}
-
-/** Corners that are tried of more than three sizes. */
-const MOST_CORNERS = 8;
-
-/** Sizes beside the grid's: the corners of their ranges, and a place between. */
-function pointsOf({ kernel, sizes }: KernelLayout): readonly Sizes[] {
-  const names = [...sizes].filter((name) => name !== kernel.grid);
-  const values = names.map((name) => valuesOf(intervalOf(kernel.ranges?.[name], LARGEST)));
-  const between = names.map((_, n) => values[n][values[n].length >> 1]);
-  const corners = Array.from({ length: Math.min(MOST_CORNERS, 2 ** names.length) }, (_, corner) =>
-    names.map((_, n) => ((corner >> (n % 3)) & 1 ? values[n][values[n].length - 1] : values[n][0])),
-  );
-  // The largest last: its times are what is told.
-  const all = [corners[0], between, ...corners.slice(1)];
-  const points = all.map((point) => Object.fromEntries(names.map((name, n) => [name, point[n]])));
-  return [...new Map(points.map((point) => [JSON.stringify(point), point])).values()];
-}
 
 /** The kernel's pattern as a component whose only symbol is the grid's. */
 function componentOf(
@@ -104,11 +60,14 @@ function componentOf(
   same: readonly string[] = [],
   bound: Readonly<Record<string, number>> = {},
 ): ComponentInput {
-  const name = (axis: string): string => axis.replace(/^\.\.\./, "");
   const build = (b: GraphBuilder): void => {
     const shapeOf = (shape: readonly AxisPattern[]) =>
       shape.map((axis) =>
-        typeof axis === "number" ? axis : name(axis) === kernel.grid ? b.dims[name(axis)] : sizes[name(axis)],
+        typeof axis === "number"
+          ? axis
+          : sizeName(axis) === kernel.grid
+            ? b.dims[sizeName(axis)]
+            : sizes[sizeName(axis)],
       );
     const operands = new Map<string, Node>();
     for (const [operand, { dtype, shape, weight }] of Object.entries(kernel.operands)) {
@@ -143,7 +102,7 @@ function tensorOf(shape: readonly number[], dtype: "f32" | "i32" | "u8", seed: n
 /** Operands that are weights, or those that are inputs. */
 function operandsOf(kernel: KernelManifest, sizes: Sizes, weights: boolean): Record<string, Tensor> {
   const entries = Object.entries(kernel.operands).map(([name, { dtype = "f32", shape, weight = false }], i) => {
-    const own = shape.map((axis) => (typeof axis === "number" ? axis : sizes[axis.replace(/^\.\.\./, "")]));
+    const own = shape.map((axis) => (typeof axis === "number" ? axis : sizes[sizeName(axis)]));
     return weight === weights ? [[name, tensorOf(own, dtype, i + 1)] as const] : [];
   });
   return Object.fromEntries(entries.flat());
@@ -296,6 +255,7 @@ async function checkOne(layout: KernelLayout, name: string, runtimes: Runtimes):
   const grid = intervalOf(kernel.grid === undefined ? undefined : kernel.ranges?.[kernel.grid], LARGEST_GRID);
   const problems: string[] = [];
   let [points, worst, microseconds, builtIn] = [0, 0, 0, 0];
+  let refused: string | undefined;
   for (const [i, vector] of (kernel.vectors ?? []).entries()) {
     const problem = await vectorProblem(kernel, vector, runtimes).catch((error: unknown) => {
       if (!(error instanceof FoveaError)) throw error;
@@ -346,9 +306,13 @@ async function checkOne(layout: KernelLayout, name: string, runtimes: Runtimes):
         );
     } catch (error) {
       if (!(error instanceof FoveaError)) throw error;
-      problems.push(`${place.length === 0 ? "" : `At ${place.join(", ")}: `}${error.message}`);
+      // Sizes that an op refuses together, such as a part that is larger than its whole, never come to the kernel.
+      if (error.code === "shape_error") refused = error.message;
+      else problems.push(`${place.length === 0 ? "" : `At ${place.join(", ")}: `}${error.message}`);
     }
   }
+  if (points === 0 && problems.length === 0 && refused !== undefined)
+    problems.push(`An op refuses its pattern at all sizes that were tried: ${refused}`);
   return { kernel: kernel.name, points, worst, microseconds, builtIn, problems: [...new Set(problems)] };
 }
 
