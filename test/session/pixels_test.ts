@@ -22,6 +22,7 @@ const FILTERS: readonly ResizeFilter[] = ["nearest", "box", "bilinear", "hamming
 const ARITHMETICS: readonly ResizeArithmetic[] = ["torchvision", "pillow"];
 
 interface Bench {
+  readonly artifacts: Awaited<ReturnType<typeof openArtifacts>>;
   readonly device: Device;
   readonly cutter: PixelCutter;
   readonly compiled: () => number;
@@ -32,8 +33,9 @@ async function withCutter(target: string, memory: number, work: (bench: Bench) =
   const artifacts = await openArtifacts(device);
   try {
     await work({
-      device,
-      cutter: createPixelCutter(artifacts),
+      ...{ artifacts, device },
+      // Small pictures too.
+      cutter: createPixelCutter(artifacts, undefined, 0),
       compiled: () => artifacts.counters.compiled,
     });
   } finally {
@@ -84,6 +86,29 @@ for (const target of ["wasm-simd128", "wasm-relaxed"]) {
     }),
   );
 }
+
+test("the caller's thread cuts small pictures with the same bits, and the device large ones", () =>
+  withCutter("wasm-simd128", MEMORY, async ({ artifacts, device }) => {
+    const cutter = createPixelCutter(artifacts);
+    const runs = async (width: number): Promise<number> => {
+      const before = device.stats().runs;
+      const image = noise(width, width, 20);
+      const size = { width: 32, height: 32 };
+      const plan = planOf(image, { size, filter: "bicubic", arithmetic: "pillow", at: 3, layout: { patch: 16 } });
+      for (let times = 0; times < 2; times++) {
+        const { pixel_values } = await cutter.cut([image], plan, callContext("pixels"));
+        assert.deepEqual(pixel_values.data, cutImages([image], plan));
+      }
+      return device.stats().runs - before;
+    };
+    // Proofs run at the first use.
+    await runs(300);
+    assert.deepEqual([await runs(20), await runs(300)], [0, 2]);
+    // More geometries than the cutter keeps, and back.
+    for (let width = 281; width < 300; width++) assert.equal(await runs(width), 2);
+    assert.equal(await runs(300), 2);
+    assert.equal(device.stats().bytesInUse, 0);
+  }));
 
 test("sizes share their components; other orders and arithmetics bring their own", () =>
   withCutter("wasm-simd128", MEMORY, async ({ cutter, compiled }) => {

@@ -1,4 +1,5 @@
 /** Cuts of pictures on the device: the components that resample and order pixels, compiled when they are first needed. */
+import type { Device } from "../../abi/device.ts";
 import type {
   ComponentCall,
   ComponentSpec,
@@ -16,13 +17,13 @@ import { freeBuffer, largeBuffer } from "../../core/free_buffer.ts";
 import { cutBytes, type PixelCut, type PixelLayout, type ResampleTable, sourceSpan } from "../../core/pixel_cut.ts";
 import type { ForwardContext } from "../../exec/forward_context.ts";
 import type { ResolvedCall } from "../../exec/linker.ts";
-import { blockSide, checkBlocks } from "../../media/pixel_cut.ts";
+import { blockSide, checkBlocks, cutPixels } from "../../media/pixel_cut.ts";
 import { orderedPatches, orderedPlanes, resizedPixels } from "../../nn/mod.ts";
 import type { ComponentProvider } from "../artifacts/artifacts.ts";
 import type { ReadyComponent } from "../artifacts/ready_component.ts";
 import type { Home } from "../config/settings.ts";
 import { withSlot } from "../towers/call_slot.ts";
-import { createSegmentRunner, linkSegments, partitionPlan } from "../towers/segments.ts";
+import { createSegmentRunner, type LinkedSegment, linkSegments, partitionPlan } from "../towers/segments.ts";
 
 /** Longest side of a picture, before and after: what a JPEG header can say. */
 const MAX_SIDE = 65535;
@@ -67,6 +68,21 @@ function from(top: number, table: ResampleTable): ResampleTable {
   return top === 0 ? table : { ...table, starts: table.starts.map((s) => Math.max(0, s - top)) };
 }
 
+/**
+ * Products up to which a picture is cut by the caller's thread, with the same bits: they take it 0.07 ms, and the device as long to
+ * begin one run (docs/performance.md).
+ */
+const FEW_PRODUCTS = 2 ** 16;
+
+/** Cuts whose linked plans are kept: as many geometries come in turns. */
+const KEPT_CUTS = 16;
+
+/** Products of both resamplings. */
+function productsOf({ columns, rows }: PixelCut): number {
+  const [top, end] = sourceSpan(rows);
+  return 3 * columns.starts.length * ((end - top) * columns.taps + rows.starts.length * rows.taps);
+}
+
 /** The call of a component whose ports have the names of the plan's values. */
 function callOf(spec: ComponentSpec, dims: Bindings, ports: readonly string[], output: string): ComponentCall {
   const inputs = Object.fromEntries(ports.map((name) => [name, name]));
@@ -90,6 +106,12 @@ export function cutComponents(pixels: NonNullable<Processors["pixels"]>): readon
 /** What a plan is to see of a picture. */
 export const pictureSize = (image: PixelImage): PixelSize => image.reducedFrom ?? image;
 
+/** A cut's plan, and what it was linked from. */
+interface LinkedCut {
+  readonly artifacts: readonly ResolvedCall["artifact"][];
+  readonly segments: readonly LinkedSegment[];
+}
+
 export interface PixelCutter {
   /** Compiles what a processor's plans need, so that a sealed runtime can carry them out. */
   prepare(pixels: NonNullable<Processors["pixels"]>): Promise<void>;
@@ -102,9 +124,17 @@ export interface PixelCutter {
   release(tensors: Tensors): Promise<void>;
 }
 
-/** @param home device that its components are for; the runtime's own unless given */
-export function createPixelCutter(artifacts: ComponentProvider, home?: Home): PixelCutter {
+/**
+ * @param home device that its components are for; the runtime's own unless given
+ * @param fewProducts products up to which the caller's thread cuts
+ */
+export function createPixelCutter(
+  artifacts: ComponentProvider,
+  home?: Home,
+  fewProducts: number = FEW_PRODUCTS,
+): PixelCutter {
   const ready = new Map<string, Promise<ReadyComponent>>();
+  const linked = new Map<string, LinkedCut>();
   /** Samples of the inputs that were made here. */
   const made = new WeakMap<Tensors, Uint8Array>();
   const prepare = (spec: ComponentSpec): Promise<ReadyComponent> => {
@@ -117,6 +147,26 @@ export function createPixelCutter(artifacts: ComponentProvider, home?: Home): Pi
   const componentsOf = async (cut: PixelCut): Promise<readonly [ReadyComponent, ReadyComponent]> => {
     const [resize, order] = specsOf(cut);
     return [await prepare(resize), await prepare(order)];
+  };
+
+  /** Linked for the same geometry and artifacts before, or now. */
+  const linkedFor = (
+    plan: Plan,
+    inputs: Tensors,
+    resolved: readonly ResolvedCall[],
+    deviceOf: (tag: string) => Device,
+  ): readonly LinkedSegment[] => {
+    const old = linked.get(plan.key);
+    const isCurrent = old?.artifacts.every((artifact, call) => artifact === resolved[call].artifact) === true;
+    const segments = isCurrent
+      ? old.segments
+      : linkSegments(partitionPlan(plan, deviceOf), inputs, (call) => resolved[call]);
+    // The one used last comes last.
+    linked.delete(plan.key);
+    linked.set(plan.key, { artifacts: resolved.map(({ artifact }) => artifact), segments });
+    const [oldest] = linked.keys();
+    if (linked.size > KEPT_CUTS) linked.delete(oldest);
+    return segments;
   };
 
   const cutOne = async (image: PixelImage, cut: PixelCut, context: ForwardContext): Promise<Uint8Array> => {
@@ -144,7 +194,7 @@ export function createPixelCutter(artifacts: ComponentProvider, home?: Home): Pi
     const orderDims: Bindings =
       layout.patch === undefined ? { height, width } : { block_rows: height / side, block_columns: width / side };
     const plan: Plan = {
-      key: "pixels",
+      key: `pixels ${resize.spec.tag} ${order.spec.tag} ${JSON.stringify([resizeDims, orderDims])}`,
       calls: [
         callOf(resize.spec, resizeDims, Object.keys(inputs), "planes"),
         callOf(order.spec, orderDims, ["planes"], "samples"),
@@ -160,8 +210,7 @@ export function createPixelCutter(artifacts: ComponentProvider, home?: Home): Pi
         }),
       ),
     );
-    const placed = partitionPlan(plan, (tag) => (tag === resize.spec.tag ? resize : order).device);
-    const segments = linkSegments(placed, inputs, (call) => resolved[call]);
+    const segments = linkedFor(plan, inputs, resolved, (tag) => (tag === resize.spec.tag ? resize : order).device);
     // Pictures differ in size: an arena that waited for the next of this size would keep memory from the towers.
     const runner = createSegmentRunner(artifacts.idle);
     try {
@@ -183,6 +232,11 @@ export function createPixelCutter(artifacts: ComponentProvider, home?: Home): Pi
       for (const [i, cut] of cuts.entries()) {
         context.check();
         const image = images[cut.picture ?? i] ?? internal(`cut ${i} has no picture among ${images.length}`);
+        if (productsOf(cut) <= fewProducts) {
+          if (whole) data = new Uint8Array(bytes);
+          cutPixels(image, cut, data);
+          continue;
+        }
         const samples = await cutOne(image, cut, context);
         if (whole) data = samples;
         else data.set(samples, cut.at);
