@@ -1,4 +1,5 @@
 /** Image files to pixels. The format is told by the first bytes; its codec is loaded when first needed. */
+import { lazy } from "../core/lazy.ts";
 import type { CodecLoader } from "./codec.ts";
 import { decodeImageWith, type FormatDecoder, type PictureOptions } from "./decode_with.ts";
 import type { Image } from "./image.ts";
@@ -7,6 +8,13 @@ import type { ChooseReduction, FastJpeg } from "./jpeg.ts";
 
 export type { CodecLoader } from "./codec.ts";
 export { DEFAULT_MAX_PIXELS } from "./decode_with.ts";
+
+const formats = {
+  png: lazy(() => import("./png.ts")),
+  gif: lazy(() => import("./gif.ts")),
+  jpeg: lazy(() => import("./jpeg.ts")),
+  webp: lazy(() => import("./webp.ts")),
+};
 
 export interface DecodeOptions extends PictureOptions {
   /** Finds and compiles the WASM of the JPEG and WebP codecs; PNG and GIF need none. Hosts provide one. */
@@ -32,14 +40,14 @@ export interface DecodeOptions extends PictureOptions {
 export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Image> {
   const { loadCodec, decodeJpeg: fast, reduceJpeg: reduce, exif: turned } = options;
   const decode: FormatDecoder = async (format, _, limits) => {
-    if (format === "png") return (await import("./png.ts")).decodePng(bytes, limits);
-    if (format === "gif") return (await import("./gif.ts")).decodeGif(bytes, limits);
+    if (format === "png") return (await formats.png()).decodePng(bytes, limits);
+    if (format === "gif") return (await formats.gif()).decodeGif(bytes, limits);
     if (loadCodec === undefined) throw noCodec(limits, format === "jpeg" ? "JPEG" : "WebP");
     if (format === "jpeg") {
-      const { decodeJpeg } = await import("./jpeg.ts");
+      const { decodeJpeg } = await formats.jpeg();
       return decodeJpeg(bytes, limits, loadCodec, { fast, reduce, ...(turned === undefined ? {} : { turned }) });
     }
-    return (await import("./webp.ts")).decodeWebp(bytes, limits, loadCodec);
+    return (await formats.webp()).decodeWebp(bytes, limits, loadCodec);
   };
   return decodeImageWith(bytes, options, decode);
 }

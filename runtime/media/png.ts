@@ -4,6 +4,7 @@
  * less than a byte for whole bytes, so each pass goes to it as the small image that it is.
  */
 import type { FoveaError } from "../core/diagnostics.ts";
+import { lazy } from "../core/lazy.ts";
 import { exifOrientation } from "./exif.ts";
 import { type Image, paletteToRgb, type Samples, toRgb } from "./image.ts";
 import { checkSize, type DecodeLimits, damaged, type ImageHeader, truncated } from "./image_header.ts";
@@ -238,12 +239,14 @@ function adler32(bytes: Uint8Array): number {
   return ((b << 16) | a) >>> 0;
 }
 
+const codec = lazy(() => import("./png_codec.ts"));
+
 /** Bytes, packed and unpacked, of streams that are inflated at once: a platform's stream takes longer to begin. */
 const SMALL = 2 ** 16;
 
 /** The pixel stream of a small picture; nothing where it is not what the header promised, whatever is wrong with it. */
 async function inflateSmall({ data }: PngChunks, packedBytes: number, total: number): Promise<Uint8Array | undefined> {
-  const { unzlibSync } = await import("./png_codec.ts");
+  const { unzlibSync } = await codec();
   const packed = new Uint8Array(packedBytes);
   let at = 0;
   for (const chunk of data) {
@@ -343,7 +346,7 @@ export async function decodePng(
   limits: DecodeLimits,
 ): Promise<{ image: Image; header: ImageHeader }> {
   const png = readPngChunks(bytes, limits);
-  const { decode } = await import("./png_codec.ts");
+  const { decode } = await codec();
   const samplesOf = (stored: StoredPng, pass: Pass): Samples["data"] => {
     try {
       const { data } = decode(stored.bytes);

@@ -13,7 +13,11 @@ export function encodeBytes(bytes: Uint8Array): string {
   const own = (bytes as Base64Methods).toBase64?.();
   if (own !== undefined) return own;
   let text = "";
-  for (let at = 0; at < bytes.length; at += CHUNK) text += String.fromCharCode(...bytes.subarray(at, at + CHUNK));
+  for (let at = 0; at < bytes.length; at += CHUNK) {
+    const some: ArrayLike<number> = bytes.subarray(at, at + CHUNK);
+    // Engines take the elements out of a typed array without iterating over it.
+    text += String.fromCharCode.apply(null, some as number[]);
+  }
   return btoa(text);
 }
 

@@ -17,7 +17,8 @@ export function embeddingOf(values: Float32Array, dimensions: number | undefined
   const kept = dimensions === undefined ? values : values.subarray(0, dimensions);
   if (!normalize) return kept;
   let sum = 0;
-  for (const value of kept) sum += value * value;
+  // By index: an iterator makes an object for each number.
+  for (let i = 0; i < kept.length; i++) sum += kept[i] * kept[i];
   const length = Math.sqrt(sum);
   return length === 0 ? kept : kept.map((value) => value / length);
 }
