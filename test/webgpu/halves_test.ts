@@ -11,7 +11,7 @@ import { elementwiseKernel } from "../../kernels/webgpu/emit/elementwise.ts";
 import { matmulKernel, TILES } from "../../kernels/webgpu/emit/matmul.ts";
 import { directKernel } from "../../kernels/webgpu/emit/matmul_direct.ts";
 import { sumKernel } from "../../kernels/webgpu/emit/matmul_sum.ts";
-import { rotaryKernel } from "../../kernels/webgpu/emit/rotary.ts";
+import { rotaryGrid, rotaryKernel } from "../../kernels/webgpu/emit/rotary.ts";
 import { rowKernel } from "../../kernels/webgpu/emit/rows.ts";
 import { packedHalfKernel } from "../../kernels/webgpu/emit/stored.ts";
 import { webgpuPlugin } from "../../kernels/webgpu/plugin.ts";
@@ -87,21 +87,28 @@ test("norms of f16 give f16, of short and of long rows", async () => {
 });
 
 test("rotary positions and elementwise chains of f16", async () => {
-  const [tokens, heads, headDim, pairs] = [5, 3, 12, 4];
-  const x = halves(8, tokens * heads * headDim);
-  const [cos, sin] = [15, 16].map((seed) => normals(seed, tokens * pairs));
-  for (const interleaved of [true, false]) {
-    const found = await runKernel(await device(), {
-      code: rotaryKernel({ headDim, pairs, interleaved, kinds: ["read16", "read", "read"], out: "write16" }),
-      inputs: [x.bytes, cos, sin],
-      outputLength: 2 * x.values.length,
-      bytes: true,
-      words: [x.values.length, tokens, heads, 0, heads * headDim, headDim, 0],
-      grid: 1,
-    });
-    const tables = [cos, sin].map((t) => refTensor("f32", [1, tokens, pairs], t));
-    const whole = refTensor("f32", [1, tokens, heads, headDim], x.values);
-    assertNear(asValues(found), rotary(whole, tables[0], tables[1], interleaved).data, HALF_STEP, "rotary");
+  const [tokens, heads] = [61, 3];
+  for (const [headDim, pairs] of [
+    [10, 4],
+    [12, 4],
+    [12, 6],
+  ]) {
+    const x = halves(8, tokens * heads * headDim);
+    const [cos, sin] = [15, 16].map((seed) => normals(seed, tokens * pairs));
+    for (const interleaved of [true, false]) {
+      const found = await runKernel(await device(), {
+        code: rotaryKernel({ headDim, pairs, interleaved, kinds: ["read16", "read", "read"], out: "write16" }),
+        inputs: [x.bytes, cos, sin],
+        outputLength: 2 * x.values.length,
+        bytes: true,
+        words: [x.values.length, tokens, heads, 0, heads * headDim, headDim, 0],
+        grid: rotaryGrid(x.values.length, { headDim, pairs }) as number,
+      });
+      const tables = [cos, sin].map((t) => refTensor("f32", [1, tokens, pairs], t));
+      const whole = refTensor("f32", [1, tokens, heads, headDim], x.values);
+      const what = `rotary of ${pairs} pairs in ${headDim}`;
+      assertNear(asValues(found), rotary(whole, tables[0], tables[1], interleaved).data, HALF_STEP, what);
+    }
   }
   const y = normals(9, 60);
   const [first] = [halves(10, 60)];

@@ -7,7 +7,7 @@ import { lookupKernel, patchifyKernel } from "../../kernels/webgpu/emit/lookup.t
 import { directKernel } from "../../kernels/webgpu/emit/matmul_direct.ts";
 import { sumKernel } from "../../kernels/webgpu/emit/matmul_sum.ts";
 import { resampleKernel } from "../../kernels/webgpu/emit/resample.ts";
-import { rotaryKernel } from "../../kernels/webgpu/emit/rotary.ts";
+import { rotaryGrid, rotaryKernel } from "../../kernels/webgpu/emit/rotary.ts";
 import { storedKernel } from "../../kernels/webgpu/emit/stored.ts";
 import type { Device } from "../../runtime/abi/device.ts";
 import { numberToBf16, numberToF16, roundToHalf } from "../../runtime/core/half.ts";
@@ -223,22 +223,30 @@ test("pixels resampled along columns and rows have the evaluator's bits", async 
   }
 });
 
-test("rotary positions, both orders of pairs", async () => {
-  const [batch, tokens, heads, headDim, pairs] = [2, 5, 3, 10, 4];
-  const x = normals(14, batch * tokens * heads * headDim);
-  const [cos, sin] = [15, 16].map((seed) => normals(seed, batch * tokens * pairs));
+test("rotary positions, both orders of pairs, alone and two at a time, with and without a rest", async () => {
+  const [batch, tokens, heads] = [2, 67, 3];
   const kinds = ["read", "read", "read"] as const;
-  for (const interleaved of [true, false]) {
-    const found = await runKernel(await device(), {
-      code: rotaryKernel({ headDim, pairs, interleaved, kinds, out: "write" }),
-      inputs: [x, cos, sin],
-      outputLength: x.length,
-      words: [x.length, tokens, heads, tokens * heads * headDim, heads * headDim, headDim, tokens * pairs],
-      grid: 2,
-    });
-    const tables = [cos, sin].map((t) => refTensor("f32", [batch, tokens, pairs], t));
-    const whole = refTensor("f32", [batch, tokens, heads, headDim], x);
-    assertNear(found, rotary(whole, tables[0], tables[1], interleaved).data, 2e-7, "rotary");
+  for (const [headDim, pairs] of [
+    [10, 4],
+    [12, 3],
+    [12, 4],
+    [20, 10],
+  ]) {
+    const x = normals(14, batch * tokens * heads * headDim);
+    const [cos, sin] = [15, 16].map((seed) => normals(seed, batch * tokens * pairs));
+    for (const interleaved of [true, false]) {
+      const found = await runKernel(await device(), {
+        code: rotaryKernel({ headDim, pairs, interleaved, kinds, out: "write" }),
+        inputs: [x, cos, sin],
+        outputLength: x.length,
+        words: [x.length, tokens, heads, tokens * heads * headDim, heads * headDim, headDim, tokens * pairs],
+        grid: rotaryGrid(x.length, { headDim, pairs }) as number,
+      });
+      const tables = [cos, sin].map((t) => refTensor("f32", [batch, tokens, pairs], t));
+      const whole = refTensor("f32", [batch, tokens, heads, headDim], x);
+      const what = `rotary of ${pairs} pairs in ${headDim}`;
+      assertNear(found, rotary(whole, tables[0], tables[1], interleaved).data, 2e-7, what);
+    }
   }
 });
 

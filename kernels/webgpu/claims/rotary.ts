@@ -24,6 +24,7 @@ export const ROTARY_KERNEL: KernelSpec = {
     const sources = sourcesOf(context, node.inputs, access);
     const kinds = node.inputs.map((n, i) => kindOf(context, n, access[i]));
     const pairs = cos.shape[cos.shape.length - 1] as number;
+    const turn = { headDim: x.shape[3] as number, pairs };
     const count = product(node.shape);
     const flops = mul(3, count);
     return [
@@ -49,8 +50,7 @@ export const ROTARY_KERNEL: KernelSpec = {
           e.step({
             name: NAME,
             code: rotaryKernel({
-              headDim: x.shape[3] as number,
-              pairs,
+              ...turn,
               interleaved: node.attributes.interleaved === true,
               kinds,
               out: outOf(output),
@@ -60,7 +60,7 @@ export const ROTARY_KERNEL: KernelSpec = {
               ...found.map((s, i) => pointerTo(s, node.inputs[i], kinds[i])),
               ...ROTARY_WORDS.map((name) => ({ size: sizes[name] })),
             ],
-            grid: rotaryGrid(count),
+            grid: rotaryGrid(count, turn),
             flops,
           });
         },
