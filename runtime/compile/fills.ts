@@ -5,6 +5,12 @@ import { type Graph, nodesOf } from "../ir/graph.ts";
 import type { Node, OpTable } from "../ir/node.ts";
 import { createViewResolver } from "./views.ts";
 
+/** Share of a constant that values of a norm are at least: beside a larger one, rounding takes bits that the norm makes large. */
+const SHARE_OF_CONSTANT = 2 ** -2;
+
+/** Values are no larger, whatever the constant: some of them stand for infinity. */
+const LARGEST_SCALE = 64;
+
 /** Squares of smaller values come near to where f32 loses bits. */
 const SMALLEST_SCALE = 2 ** -20;
 
@@ -47,9 +53,9 @@ export function fillFor(
     }
   }
   if (base.dtype === "u8") return { kind: "bytes", seed };
-  if (base.dtype === "f16") return { kind: "halves", seed, scale: uniformScale(covers) };
+  if (base.dtype === "f16") return { kind: "halves", seed, scale: uniformScale(covers, view) };
   if (base.dtype !== "f32") return { kind: "index", seed, below: 128 };
-  return { kind: "uniform", seed, scale: uniformScale(covers) };
+  return { kind: "uniform", seed, scale: uniformScale(covers, view) };
 }
 
 /** Contents for a graph's inputs by name, such as its ops can read: for runs whose results nobody needs. */
@@ -60,12 +66,23 @@ export function inputFills(graph: Graph, dims: Bindings, table: OpTable): Readon
   return Object.fromEntries(fills);
 }
 
-/** Values as small as the square root of an epsilon, where a claim has one: larger ones would hide a wrong epsilon. */
-function uniformScale(covers: readonly Node[]): number {
+/**
+ * Values as small as the square root of an epsilon, where a claim has one: larger ones would hide a wrong epsilon. Then no smaller
+ * than a share of the constants that it computes with.
+ */
+function uniformScale(covers: readonly Node[], view: (node: Node) => { base: Node }): number {
   const epsilons = covers.flatMap(({ attributes: { eps } }) => (typeof eps === "number" ? [eps] : []));
-  const least = Math.min(1, ...epsilons);
+  if (epsilons.length === 0) return 1;
+  const constants = covers.flatMap(({ inputs }) =>
+    inputs.flatMap((input) => {
+      const { base } = view(input);
+      return base.op === "constant" ? [Math.abs(base.attributes.value as number)] : [];
+    }),
+  );
+  const [square, least] = [Math.min(1, ...epsilons), SHARE_OF_CONSTANT * Math.max(0, ...constants)];
   let scale = 1;
-  while (scale * scale > least && scale > SMALLEST_SCALE) scale /= 2;
+  while (scale * scale > square && scale > SMALLEST_SCALE) scale /= 2;
+  while (scale < least && scale < LARGEST_SCALE) scale *= 2;
   return scale;
 }
 

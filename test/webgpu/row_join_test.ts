@@ -235,6 +235,19 @@ test("sums of values that lie otherwise, and of a column, are normed where they 
   }
 });
 
+test("proofs of a norm beside a constant are of values whose bits the constant leaves", async () => {
+  for (const value of [2, -40]) {
+    await checkGraph({
+      build: (b) => {
+        const shifted = b.add(b.input("x", [b.dims.rows, 8]), b.constant(value));
+        b.output("normed", b.layerNorm(shifted, b.weight("scale", [8]), b.weight("shift", [8]), EPS));
+      },
+      most: 9,
+      launches: { 1: [0], 7: [0] },
+    });
+  }
+});
+
 /** The kernels with a join that writes the norm where the rows belong, and the rows where it belongs. */
 const swapped: readonly KernelSpec[] = (webgpuPlugin.kernels ?? []).map((kernel) => ({
   ...kernel,
