@@ -99,7 +99,7 @@ async function runCheck({ name, run, notes }) {
 async function report(runtime, files, run, times) {
   print(`${runtime} ${await versionOf(runtime)}: ${files.length} test files`);
   const { cases, ms, complete } = await run;
-  if (files.some((file) => file.startsWith("test/webgpu/"))) print(`webgpu: ${await adapterOf(runtime)}`, 2);
+  if (files.some((file) => file.includes("/webgpu"))) print(`webgpu: ${await adapterOf(runtime)}`, 2);
   if (times) printTimes(cases);
   const of = (outcome) => cases.filter((test) => test.outcome === outcome);
   const [passed, failed, skipped] = [of("passed"), of("failed"), of("skipped")];

@@ -1,5 +1,4 @@
 /** Compiles one graph for a device and runs it there: the shortest way from a graph to values. */
-import type { CompiledArtifact } from "../../runtime/abi/artifact.ts";
 import type { Device, DeviceHost } from "../../runtime/abi/device.ts";
 import type { Tensor } from "../../runtime/abi/encoder.ts";
 import type { Plugin } from "../../runtime/abi/plugin.ts";
@@ -63,8 +62,8 @@ export interface RunGraphOptions extends OpenGraphOptions {
 export interface RunGraphResult {
   /** Results by name. */
   readonly outputs: Readonly<Record<string, RefTensor>>;
-  /** Steps and code. */
-  readonly compiled: CompiledArtifact;
+  /** Steps, code and what the compiler reports of them. */
+  readonly compiled: CompileResult;
 }
 
 /** A compiled graph with its weights on a device. */

@@ -1,10 +1,7 @@
 /** Random graphs on the WebGPU device. Drivers on the processor take a tenth of a second and more for each shader, so few. */
-import { webgpuPlugin } from "../../kernels/webgpu/plugin.ts";
 import type { ComponentSpec } from "../../runtime/abi/encoder.ts";
 import { testDevice } from "../kit/device_conformance.ts";
-import { openGpu } from "./gpu_kit.ts";
-
-const REFUSAL = /this device computes in f32/;
+import { WEBGPU_SUITE } from "./suite_kit.ts";
 
 /** Attention over a norm. */
 const BLOCK: ComponentSpec = {
@@ -22,17 +19,10 @@ const BLOCK: ComponentSpec = {
 };
 
 testDevice({
+  ...WEBGPU_SUITE,
   label: "webgpu-core",
-  plugin: webgpuPlugin,
-  open: openGpu,
-  // Four times that of the other devices: adapters sum in orders of their own.
-  tolerance: 2e-5,
   components: [BLOCK],
   graphs: 4,
   // The second keeps what a product reads as f16.
   halfSeeds: [0, 46],
-  refuses: new Map([
-    ["quantized_matmul", REFUSAL],
-    ["channel_scales", REFUSAL],
-  ]),
 });
