@@ -224,8 +224,7 @@ export function testDevice(suite: DeviceSuite): void {
             weights,
           };
           for (const enabled of [true, false]) {
-            const { outputs, compiled } = await runGraph({ ...run, enabled, dtype, effort: EFFORT });
-            const halves = compiled.report.widths.some(({ kept }) => kept === "f16");
+            const { outputs, compiled, halves } = await runGraph({ ...run, enabled, dtype, effort: EFFORT });
             if (halves ? judgedWithin(HALF_TOLERANCE) : isJudge)
               assertNear(`seed ${seed}`, outputs, expected, halves ? HALF_TOLERANCE : tolerance);
             await proveAll(`seed ${seed}`, device, compiled);

@@ -1,4 +1,5 @@
 /** Compiles one graph for a device and runs it there: the shortest way from a graph to values. */
+import type { CompiledArtifact } from "../../runtime/abi/artifact.ts";
 import type { Device, DeviceHost } from "../../runtime/abi/device.ts";
 import type { Tensor } from "../../runtime/abi/encoder.ts";
 import type { Plugin } from "../../runtime/abi/plugin.ts";
@@ -62,8 +63,10 @@ export interface RunGraphOptions extends OpenGraphOptions {
 export interface RunGraphResult {
   /** Results by name. */
   readonly outputs: Readonly<Record<string, RefTensor>>;
-  /** Steps, code and what the compiler reports of them. */
-  readonly compiled: CompileResult;
+  /** Steps and code. */
+  readonly compiled: CompiledArtifact;
+  /** Some of its values are kept as f16. */
+  readonly halves: boolean;
 }
 
 /** A compiled graph with its weights on a device. */
@@ -145,7 +148,8 @@ export async function openGraph(options: OpenGraphOptions): Promise<OpenGraph> {
 export async function runGraph(options: RunGraphOptions): Promise<RunGraphResult> {
   const { run, compiled, release } = await openGraph(options);
   try {
-    return { outputs: await run(options.bindings, options.inputs), compiled };
+    const halves = compiled.report.widths.some(({ kept }) => kept === "f16");
+    return { outputs: await run(options.bindings, options.inputs), compiled, halves };
   } finally {
     release();
   }
