@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "b3ff396a8460a95a905ee0607ee8c39d7ad629f0b671951ecb982b6857bb7551";
+export const SOURCE_DIGEST: string = "804f56e206eb97e4c6475938b751756736859ed1c6ca9e2a91e405f7ad3c718b";

@@ -102,8 +102,11 @@ export interface OpenedGpu {
   readonly origin: readonly [GPU, GPUAdapter];
 }
 
-/** bun-webgpu 0.1.5 hands lists of features over by their address and may have let go of them before they are read. */
-const LOST_LIST = /Invalid feature required: Value \d+ is invalid/;
+/**
+ * bun-webgpu 0.1.5 hands lists of features and what hangs on a descriptor over by their address, and may have let go of them before
+ * they are read.
+ */
+const LOST_MEMORY = /Invalid feature required: Value \d+ is invalid|Unexpected chained struct of type/;
 const TRIES = 4;
 
 /** A device of the best adapter, with its largest limits. @param experimental with subgroup matrices, where it has them */
@@ -115,7 +118,7 @@ export async function openGpuDevice(
     try {
       return await openOnce(find, experimental);
     } catch (error) {
-      if (tries === TRIES || !(error instanceof Error) || !LOST_LIST.test(error.message)) throw error;
+      if (tries === TRIES || !(error instanceof Error) || !LOST_MEMORY.test(error.message)) throw error;
     }
   }
 }
