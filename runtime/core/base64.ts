@@ -1,19 +1,24 @@
-/** f32 values as text, for plain-data formats. */
+/** Bytes, and f32 values, as text: base64 (RFC 4648). */
 
 /** Bytes that become text at once: arguments of a call are few. */
 const PIECE = 8192;
 
-/** Little-endian f32 in base64 (RFC 4648). */
+/** Bytes in base64. */
+export function bytesToBase64(bytes: Uint8Array): string {
+  let text = "";
+  for (let at = 0; at < bytes.length; at += PIECE) {
+    const some: ArrayLike<number> = bytes.subarray(at, at + PIECE);
+    // Engines take the elements out of a typed array without iterating over it.
+    text += String.fromCharCode.apply(null, some as number[]);
+  }
+  return btoa(text);
+}
+
+/** Little-endian f32 in base64. */
 export function encodeFloats(values: Float32Array): string {
   const view = new DataView(new ArrayBuffer(values.length * 4));
   for (let i = 0; i < values.length; i++) view.setFloat32(i * 4, values[i], true);
-  let text = "";
-  for (let at = 0; at < view.byteLength; at += PIECE) {
-    const bytes: ArrayLike<number> = new Uint8Array(view.buffer, at, Math.min(PIECE, view.byteLength - at));
-    // Engines take the elements out of a typed array without iterating over it.
-    text += String.fromCharCode.apply(null, bytes as number[]);
-  }
-  return btoa(text);
+  return bytesToBase64(new Uint8Array(view.buffer));
 }
 
 /** The inverse of {@link encodeFloats}. */

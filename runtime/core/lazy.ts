@@ -1,4 +1,4 @@
-/** Modules that are loaded when they are first needed. */
+/** What is loaded when it is first needed. */
 
 /**
  * What `load` resolves to, which is called at the first call alone: on Node an `import()` of a loaded module takes 10 us and more.

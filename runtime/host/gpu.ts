@@ -1,5 +1,6 @@
 /** WebGPU of the hosts: built in, or an optional peer that is loaded when a device first asks for it. */
 import type { Unavailable } from "../abi/device.ts";
+import { lazy } from "../core/lazy.ts";
 
 /** What the runtime brings itself. */
 export async function builtInGpu(): Promise<GPU | Unavailable> {
@@ -50,23 +51,16 @@ async function loadPeer<T>(peer: string, create: (module: T) => GPU): Promise<GP
   }
 }
 
-/** Asks once; what was found stays referenced, since some peers end with their first object. */
-function once(load: () => Promise<GPU | Unavailable>): () => Promise<GPU | Unavailable> {
-  let found: Promise<GPU | Unavailable> | undefined;
-  return () => {
-    found ??= load();
-    return found;
-  };
-}
-
 /** Dawn's own switches: subgroup matrices, f16 on cards where it is held back, and the memory model that both want. */
 const EXPERIMENTAL = "enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia,use_vulkan_memory_model";
 
+// Asked once; what was found stays referenced, since some peers end with their first object.
+
 export function nodeGpu(): (experimental?: boolean) => Promise<GPU | Unavailable> {
-  const usual = once(() => loadPeer<NodePeer>("webgpu", ({ create }) => create([])));
-  const whole = once(() => loadPeer<NodePeer>("webgpu", ({ create }) => create([EXPERIMENTAL])));
+  const usual = lazy(() => loadPeer<NodePeer>("webgpu", ({ create }) => create([])));
+  const whole = lazy(() => loadPeer<NodePeer>("webgpu", ({ create }) => create([EXPERIMENTAL])));
   return (experimental = false) => (experimental ? whole() : usual());
 }
 
 export const bunGpu = (): (() => Promise<GPU | Unavailable>) =>
-  once(() => loadPeer<BunPeer>("bun-webgpu", ({ createGPUInstance }) => createGPUInstance()));
+  lazy(() => loadPeer<BunPeer>("bun-webgpu", ({ createGPUInstance }) => createGPUInstance()));
