@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "804f56e206eb97e4c6475938b751756736859ed1c6ca9e2a91e405f7ad3c718b";
+export const SOURCE_DIGEST: string = "50ae7466faca3eaab05174154c98443c30c0889e1dbf3561b738a35efdfcc56e";

@@ -81,9 +81,13 @@ function matrixOptions(
 ): Pick<Parameters<typeof matrixMatmulKernel>[0], "dialect" | "unit" | "kinds"> {
   const operands = epilogue.operands.map((o, i) => {
     const { strides, offset } = places[i + 2];
-    const steps = [form.strides[i + 1].batch, form.strides[i + 1].row, offset];
-    const whole = dimEquals(columnStep(o.shape, strides, n), 1) && steps.every((d) => divisorOf(d, box) % unit === 0);
-    return { kind: kinds.operands[i], whole };
+    const { batch, row } = form.strides[i + 1];
+    const kind = kinds.operands[i];
+    const numbers = isHalf(kind) ? 2 * unit : unit;
+    const steps = [batch, row, offset];
+    const whole =
+      dimEquals(columnStep(o.shape, strides, n), 1) && steps.every((d) => divisorOf(d, box) % numbers === 0);
+    return { kind, whole, isLine: dimEquals(row, 0) };
   });
   return { dialect: capabilities.subgroupMatrix as string, unit, kinds: { ...kinds, operands } };
 }
