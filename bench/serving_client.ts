@@ -3,8 +3,9 @@
  *
  *   serving_client.ts <url> <requests> <connections> [milliseconds]
  *
- * With milliseconds a request begins so long after the one before, and none waits for another. Each connection asks once before:
- * what the clients' process takes to start, compile and connect is not the server's. For the same reason, with the server on the
+ * With milliseconds a request begins so long after the one before, and none waits for another; those of the first quarter second
+ * are not counted. Each connection asks once before: what the clients' process takes to start, compile and connect is not the
+ * server's. For the same reason, with the server on the
  * same processors, requests are written to plain sockets: `fetch` takes a third of a millisecond for each.
  */
 import { connect, type Socket } from "node:net";
@@ -25,6 +26,9 @@ interface Connection {
   ask(request: Buffer): Promise<{ readonly status: number; readonly body: Buffer }>;
   close(): void;
 }
+
+/** Time in which a client's engine compiles what it runs, on the server's processors. */
+const LEAD_MS = 250;
 
 const HEAD_END = Buffer.from("\r\n\r\n");
 
@@ -93,12 +97,13 @@ async function ask(url: URL, count: number, connections: number, pace: number): 
     Promise.all(open.map(work));
   await clients(request);
   const start = performance.now();
+  const lead = pace > 0 ? Math.ceil(LEAD_MS / pace) : 0;
   await clients(async (connection, first) => {
-    for (let i = first; i < count; i = pace > 0 ? i + connections : next++) {
+    for (let i = first; i < lead + count; i = pace > 0 ? i + connections : next++) {
       if (pace > 0) await sleep(Math.max(0, start + i * pace - performance.now()));
       const begin = performance.now();
-      if (await request(connection, i)) latencies.push(performance.now() - begin);
-      else failed++;
+      if (!(await request(connection, i))) failed++;
+      else if (i >= lead) latencies.push(performance.now() - begin);
     }
   });
   const ms = performance.now() - start;
