@@ -142,7 +142,8 @@ async function begin(
  * @param model folder, `hf:organisation/name` or address
  * @param files paths, addresses, folders and patterns such as `photos/**`
  * @returns also what could not be read; the rest is written all the same
- * @throws FoveaError `no_files`, `bad_usage`, `unfinished_run`, `other_model`, and those of loading and of files
+ * @throws FoveaError `no_files`, `bad_usage`, `unfinished_run`, `other_model`, `taken_over` by a run of
+ * the same output that began later, and those of loading and of files
  */
 export async function embedFiles(
   runtime: Runtime,

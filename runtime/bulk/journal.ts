@@ -1,13 +1,14 @@
 /**
  * What was encoded since the last file of vectors was written: frames that are only ever appended. A frame is its payload's
  * length and check (u32 each, little-endian) and the payload: the length of a JSON text (u32), the text, and the vector as f32.
- * The first frame is the head and has no vector. A kill leaves at most one broken frame, at the end; reading stops there and
- * writing goes on from there.
+ * The first frame is the head and has no vector; whoever begins to write or goes on adds one with a name of its own, by which two
+ * that write at once are told apart. A kill leaves at most one broken frame, at the end; reading stops there and writing goes on
+ * from there.
  */
 import { FoveaError } from "../core/diagnostics.ts";
 import { bytesOf, viewAs } from "../core/dtype.ts";
 import type { Host, WritableFile } from "../host/mod.ts";
-import { readIfThere } from "./durable.ts";
+import { isThere, readIfThere } from "./durable.ts";
 import { type FileRow, headText, parseHead, type VectorEntry, type VectorHead } from "./vectors.ts";
 
 const FRAME_HEAD = 8;
@@ -61,6 +62,11 @@ function frameAt(host: Host, bytes: Uint8Array, at: number): Frame | undefined {
   };
 }
 
+/** What a writer puts in before its rows. */
+interface Claim {
+  readonly writer: string;
+}
+
 export interface JournalContent {
   /** Nothing where not even the first frame is whole. */
   readonly head: VectorHead | undefined;
@@ -78,19 +84,40 @@ export async function readJournal(host: Host, path: string): Promise<JournalCont
   const entries: VectorEntry[] = [];
   let end = first.end;
   for (let frame = frameAt(host, bytes, end); frame !== undefined; frame = frameAt(host, bytes, end)) {
-    entries.push({ row: JSON.parse(frame.text) as FileRow, vector: frame.vector });
+    const row = JSON.parse(frame.text) as FileRow | Claim;
+    if (!("writer" in row)) entries.push({ row, vector: frame.vector });
     end = frame.end;
   }
   return { head: parseHead(first.text, path), entries, bytes: end };
 }
 
+/** As many of a file's bytes as there are; none where there is no file. */
+async function readAt(host: Host, path: string, position: number, bytes: number): Promise<Uint8Array> {
+  if (!(await isThere(host, path))) return new Uint8Array();
+  const file = await host.openFile(path);
+  try {
+    const into = new Uint8Array(bytes);
+    return into.subarray(0, await file.read(into, position));
+  } finally {
+    await file.close();
+  }
+}
+
 export interface JournalWriter {
-  /** Resolves when the entries would survive a power cut. */
+  /** Resolves when the entries would survive a power cut. @throws FoveaError `taken_over` */
   append(entries: readonly VectorEntry[]): Promise<void>;
+  /** @throws FoveaError `taken_over` where another writer began since, and the journal is its own */
+  check(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** @param at bytes of whole frames that are there already */
+const takenOver = (path: string): FoveaError =>
+  new FoveaError(
+    "taken_over",
+    `Another run with the same output began or ended meanwhile, and ${path} is not this run's any more; when no other goes on, run this one again with --resume.`,
+  );
+
+/** @param at bytes of whole frames that are there already. @throws FoveaError `taken_over` where they no longer are */
 export async function openJournal(host: Host, path: string, head: VectorHead, at: number): Promise<JournalWriter> {
   const file: WritableFile = await host.openForWriting(path);
   let end = at;
@@ -105,14 +132,35 @@ export async function openJournal(host: Host, path: string, head: VectorHead, at
     await file.sync();
     end += bytes.length;
   };
+  const writer: Claim = { writer: crypto.randomUUID() };
+  const claim = frameOf(host, JSON.stringify(writer), new Float32Array());
   try {
-    if (at === 0) await write([frameOf(host, headText(head), new Float32Array())]);
+    if (file.size < at) {
+      // It is new: another run made a file of what was there.
+      await host.remove(path);
+      throw takenOver(path);
+    }
+    // The rest of a broken frame would hide what another writer puts there.
+    if (file.size > at) await file.write(new Uint8Array(file.size - at), at);
+    await write(at === 0 ? [frameOf(host, headText(head), new Float32Array()), claim] : [claim]);
   } catch (error) {
     await file.close().catch(() => undefined);
     throw error;
   }
+  const claimed = end - claim.length;
+  const check = async (): Promise<void> => {
+    // By its path: another one may have ended and deleted what this one has open.
+    const own = await readAt(host, path, claimed, claim.length);
+    const behind = await readAt(host, path, end, FRAME_HEAD);
+    if (own.length === claim.length && own.every((byte, i) => byte === claim[i]) && !behind.some(Boolean)) return;
+    throw takenOver(path);
+  };
   return {
-    append: (entries) => write(entries.map(({ row, vector }) => frameOf(host, JSON.stringify(row), vector))),
+    append: async (entries) => {
+      await check();
+      await write(entries.map(({ row, vector }) => frameOf(host, JSON.stringify(row), vector)));
+    },
+    check,
     close: () => file.close(),
   };
 }

@@ -80,7 +80,7 @@ export class VectorSink {
 
   /**
    * Resolves when the vector would survive a power cut.
-   * @throws FoveaError `file.no_space` and others of files; `closed` after {@link finish} and {@link close}
+   * @throws FoveaError `file.no_space` and others of files; `taken_over` by another run; `closed` after {@link finish} and {@link close}
    */
   append(row: FileRow, vector: Float32Array): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -125,6 +125,7 @@ export class VectorSink {
   async #finishFile(): Promise<void> {
     const { host, head, pathOf, base, rank } = this.#options;
     const path = pathOf(this.#number);
+    await this.#journal?.check();
     const latest = new Map(this.#entries.map((entry) => [entry.row.path, entry]));
     const fresh =
       rank === undefined ? [...latest.values()] : [...latest.values()].sort((a, b) => rank(a.row) - rank(b.row));

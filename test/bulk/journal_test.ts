@@ -1,6 +1,6 @@
 /** The journal after a kill: whole frames stay, a broken end is cut off and written over. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { openJournal, readJournal } from "../../runtime/bulk/journal.ts";
@@ -180,4 +180,73 @@ test("a journal that cannot be begun leaves no open file", async () => {
   });
   await assert.rejects(openJournal(full, "x.journal", HEAD, 0), hasCode("file.no_space", /The disk is full/));
   assert.equal(open, 0);
+});
+
+test("of two runs with one output the later goes on, and the earlier stops and loses nothing", async () => {
+  const host = await detectHost();
+  for (const broken of [0, 500]) {
+    await withFolder(async (folder) => {
+      const out = join(folder, "x.parquet");
+      const options = { host, head: HEAD, pathOf: () => out, first: 0 };
+      const entries = entriesOf(madeUpTable(6, 3));
+      const append = (sink: VectorSink, ...places: number[]): Promise<unknown> =>
+        Promise.all(places.map((i) => sink.append(entries[i].row, entries[i].vector)));
+      const before = await VectorSink.open(options);
+      await append(before, 0);
+      await before.close();
+      // What a kill left of a row.
+      appendFileSync(`${out}.journal`, new Uint8Array(broken).fill(7));
+      const earlier = await VectorSink.open(options);
+      await append(earlier, 1);
+      const later = await VectorSink.open(options);
+      await append(later, 2);
+      const taken = hasCode("taken_over", /^Another run .*x\.parquet\.journal .* --resume\.$/);
+      await assert.rejects(append(earlier, 3), taken);
+      await assert.rejects(earlier.finish(), taken);
+      await earlier.close();
+      await append(later, 4);
+      const latest = await VectorSink.open(options);
+      await append(latest, 5);
+      // Everything is encoded, and the file about to be written.
+      await assert.rejects(later.finish(), taken);
+      await later.close();
+      await latest.finish();
+      assert.deepEqual(readdirSync(folder), ["x.parquet"]);
+      const { rows } = await readVectors(out);
+      assert.deepEqual(
+        rows,
+        [0, 1, 2, 4, 5].map((i) => entries[i].row),
+      );
+    });
+  }
+});
+
+test("a run whose journal another one made a file of stops as well", async () => {
+  const host = await detectHost();
+  await withFolder(async (folder) => {
+    const options = { host, head: HEAD, pathOf: () => join(folder, "x.npy"), first: 0 };
+    const [one, two] = entriesOf(madeUpTable(2, 3));
+    const earlier = await VectorSink.open(options);
+    await earlier.append(one.row, one.vector);
+    const later = await VectorSink.open(options);
+    await later.finish();
+    await assert.rejects(earlier.append(two.row, two.vector), hasCode("taken_over", /^Another run/));
+    await earlier.close();
+    assert.equal((await readVectors(join(folder, "x.npy"))).rows.length, 1);
+  });
+});
+
+test("a run whose journal is gone before its first row begins no new one", async () => {
+  const host = await detectHost();
+  await withFolder(async (folder) => {
+    const options = { host, head: HEAD, pathOf: () => join(folder, "x.npy"), first: 0 };
+    const [one, two] = entriesOf(madeUpTable(2, 3));
+    const earlier = await VectorSink.open(options);
+    await earlier.append(one.row, one.vector);
+    const later = await VectorSink.open(options);
+    await earlier.finish();
+    await assert.rejects(later.append(two.row, two.vector), hasCode("taken_over", /^Another run/));
+    await later.close();
+    assert.deepEqual(readdirSync(folder).sort(), ["x.npy", "x.npy.jsonl"]);
+  });
 });
