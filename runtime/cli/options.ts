@@ -345,7 +345,7 @@ export interface CalibrationOption {
 export function withCalibrationOption(command: Command): Command {
   return command.option(
     "--calibration <file>",
-    "for --dtype int8: what `fovea tune calibration` wrote",
+    "for --dtype int8, and f16 on webgpu: what `fovea tune calibration` wrote",
     nonEmpty("a file"),
   );
 }

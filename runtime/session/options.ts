@@ -132,14 +132,14 @@ export interface LoadOptions {
   readonly components?: readonly ("vision" | "text" | "audio")[];
   /**
    * Type that large weights (those of products, and tables that are looked up) are kept in; `f32` unless given here or
-   * configured. `f16` and `bf16` halve the memory and round the weights to nearest even, with arithmetic in f32,
-   * which changes nothing where the checkpoint holds that type. `int8` quantises the weights of layers, a byte each, and
+   * configured. `f16` and `bf16` halve the memory and round the weights to nearest even, with arithmetic in f32
+   * (`f16` on the device `webgpu` keeps some values so too), which changes nothing where the checkpoint holds that type. `int8` quantises the weights of layers, a byte each, and
    * computes their products with integers; embeddings, heads and tables stay f32.
    */
   readonly dtype?: WeightDType;
   /**
    * For `dtype: "int8"`: how large the columns are that products multiply, as `calibrate` or `fovea tune calibration` tell; a
-   * safetensors file or its tensors. Without it the parameters of norms tell.
+   * safetensors file or its tensors. Without it the parameters of norms tell. For `f16` on the device `webgpu` it bounds values.
    */
   readonly calibration?: string | Readonly<Record<string, Tensor>>;
   /**

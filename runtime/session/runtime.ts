@@ -220,7 +220,7 @@ export class Runtime {
 
   /**
    * How large the columns are that the products of a model's layers multiply, over all inputs: what `load` takes as
-   * `calibration` for `dtype: "int8"`.
+   * `calibration` for `dtype: "int8"`, and for `f16` on the device `webgpu`.
    * @param inputs as `encode` takes them, one call each
    * @throws FoveaError as {@link load} and `encode`
    */
