@@ -28,7 +28,9 @@ export function doctorCommand(): Command {
       const set = Object.entries(environmentOf(host)).flatMap(([name, value]) =>
         value === null ? [] : [`${name}=${value}`],
       );
-      print(`environment: ${set.join(" ") || "none of FOVEA_CACHE_DIR, FOVEA_COMPILE, FOVEA_LOG is set"}\n`);
+      print(
+        `environment: ${set.join(" ") || "none of FOVEA_CACHE_DIR, FOVEA_COMPILE, FOVEA_LOG is set or permitted"}\n`,
+      );
       const rows = devices.map((d) =>
         "unavailable" in d
           ? [d.kind, "absent", d.unavailable]

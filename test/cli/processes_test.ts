@@ -64,12 +64,20 @@ test("Deno runs the command line with exactly the flags that the README lists", 
   const folder = mkdtempSync(join(tmpdir(), "fovea-flags-"));
   try {
     const args = ["embed", DIGITS, PICTURE, "--out", join(folder, "x.json")];
-    const { code, stderr } = await runDeno(listedFlags(folder), args, { FOVEA_CACHE_DIR: join(folder, "cache") });
+    const env = { FOVEA_CACHE_DIR: join(folder, "cache"), FOVEA_LOG: "cache" };
+    const { code, stderr } = await runDeno(listedFlags(folder), args, env);
     assert.equal(code, 0, stderr);
+    assert.match(stderr, /^fovea cache: clip\/vision\.\w+: miss for batch 1$/m);
     assert.equal(JSON.parse(readFileSync(join(folder, "x.json"), "utf8")).image_embeds[0].length, 64);
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test("doctor does not call a variable unset that it may not read", DENO_ONLY, async () => {
+  const { code, stdout, stderr } = await runDeno(["--allow-read"], ["doctor"], { FOVEA_LOG: "cache" });
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^environment: none of .*FOVEA_LOG is set or permitted$/m);
 });
 
 test("Deno with read permission alone works without a cache", DENO_ONLY, async () => {
