@@ -92,7 +92,7 @@ test("a calibration of another model is refused with the tensor and the remedy",
   const { [name]: _, ...others } = calibration;
   await refused(
     others,
-    /^The calibration has no tensor "encoder.*"\. Make the calibration anew for this model: fovea tune/,
+    /^The calibration has no tensor "encoder.*": it is of another model, or nothing that it was made of went through this tower\. Make it anew, with inputs for every tower that is loaded: fovea tune calibration\.$/,
   );
   const short = { dtype: "f32", shape: [3], data: new Float32Array(3) } as const;
   await refused({ ...calibration, [name]: short }, /has the shape \[3\]; expected \[\d+\], finite and not below 0/);
@@ -104,6 +104,19 @@ test("a calibration of another model is refused with the tensor and the remedy",
     /expected a file, or tensors by name/,
   );
   await runtime.close();
+});
+
+test("a calibration of pictures alone says what a text tower lacks", async () => {
+  await using runtime = await openRuntime({ threads: 0 });
+  const digits = repositoryPath("examples/models/digits-clip");
+  const images = [join(digits, "images/000-2.png")];
+  const calibration = await runtime.calibrate(digits, [{ images }]);
+  const vision = await runtime.load(digits, { dtype: "int8", calibration, components: ["vision"] });
+  vision.close();
+  await assert.rejects(
+    runtime.load(digits, { dtype: "int8", calibration }),
+    /has no tensor "text_model\..*nothing that it was made of went through this tower/,
+  );
 });
 
 test("a calibration without a list of inputs is refused before anything is loaded", async () => {

@@ -7,6 +7,8 @@ import { bytesOf } from "../../core/dtype.ts";
 import type { TensorSource } from "../../exec/weights/tensor_source.ts";
 
 const madeAnew = "Make the calibration anew for this model: fovea tune calibration.";
+const madeForAll =
+  "it is of another model, or nothing that it was made of went through this tower. Make it anew, with inputs for every tower that is loaded: fovea tune calibration.";
 
 /** The weights, and magnitudes of columns by their names. @throws (reading) FoveaError `bad_calibration` */
 export function withCalibration(weights: TensorSource, calibration: Tensors): TensorSource {
@@ -17,7 +19,7 @@ export function withCalibration(weights: TensorSource, calibration: Tensors): Te
       if (!isMagnitudesName(name)) return weights.read(name, shape, options);
       const own = Object.hasOwn(calibration, name) ? calibration[name] : undefined;
       if (own === undefined)
-        throw new FoveaError("bad_calibration", `The calibration has no tensor "${name}". ${madeAnew}`);
+        throw new FoveaError("bad_calibration", `The calibration has no tensor "${name}": ${madeForAll}`);
       if (own.shape.join() !== shape.join() || !own.data.every((v) => Number.isFinite(v) && v >= 0)) {
         throw new FoveaError(
           "bad_calibration",
