@@ -148,7 +148,10 @@ test("a model folder's small files are read or refused by name", async () => {
   await assert.rejects(open("[]"), hasCode("invalid_config", /config\.json in memory must be an object\./));
   await assert.rejects(
     open('{"model_type": "clap"}'),
-    hasCode("unknown_model_type", /No plugin serves the model_type "clap" of memory; known are /),
+    hasCode(
+      "unknown_model_type",
+      /No plugin serves the model_type "clap" of memory; none of the plugins has an encoder\. /,
+    ),
   );
   await assert.rejects(
     readJson(memoryFiles(new Map([["config.json", text("{")]])), "config.json"),

@@ -81,9 +81,10 @@ export async function openModel(files: CheckpointFiles, plugins: EncoderPlugins)
   const plugin = await plugins.find(modelType);
   const spec = plugin?.encoders?.find((e) => e.modelTypes.includes(modelType));
   if (spec === undefined || plugin === undefined) {
+    const there = known.length === 0 ? "none of the plugins has an encoder" : `known are ${known.join(", ")}`;
     throw new FoveaError(
       "unknown_model_type",
-      `No plugin serves the model_type "${modelType}" of ${files.description}; known are ${known.join(", ")}.${didYouMean(modelType, known)} A plugin of another family goes into \`plugins\` of createRuntime or, for the command line, of fovea.config.ts.`,
+      `No plugin serves the model_type "${modelType}" of ${files.description}; ${there}.${didYouMean(modelType, known)} A plugin of another family goes into \`plugins\` of createRuntime or, on the command line, into --plugin or the configuration file.`,
     );
   }
   const own = await readModelFiles(files, spec);
