@@ -78,7 +78,7 @@ const OPTIONS: Readonly<Record<keyof ServerOptions, Expected>> = {
   },
   rateLimit: {
     text: "an object such as { requests: 600, windowMs: 60000 }",
-    holds: (v) => isObject(v) && Number.isSafeInteger(v.requests) && Number(v.requests) >= 1 && Number(v.windowMs) >= 1,
+    holds: isObject,
   },
   cors: TEXTS,
   allowImagesFrom: {
@@ -95,14 +95,33 @@ const REMOTE: Readonly<Record<"maxBytes" | "timeoutMs", Expected>> = {
   timeoutMs: atLeast(1, "milliseconds"),
 };
 
+const RATE_LIMIT: Readonly<Record<keyof NonNullable<ServerOptions["rateLimit"]>, Expected>> = {
+  requests: whole(1, "a number of requests"),
+  windowMs: atLeast(1, "milliseconds"),
+};
+
+/** @throws FoveaError `invalid_options` for one of these that is not there */
+function checkPresent<Name extends string>(
+  of: string,
+  options: Readonly<Partial<Record<Name, unknown>>>,
+  known: Readonly<Record<Name, Expected>>,
+  names: readonly Name[],
+): void {
+  for (const name of names) {
+    if (options[name] !== undefined) continue;
+    throw new FoveaError("invalid_options", `${of} needs \`${name}\`: ${known[name].text}.`);
+  }
+}
+
 /** @throws FoveaError `invalid_options` */
 export function checkServerOptions(options: ServerOptions): Settings {
   checkOptions("createApp", options, OPTIONS);
   if (options.remoteImages !== undefined) checkOptions("createApp's `remoteImages`", options.remoteImages, REMOTE);
-  for (const name of ["runtime", "models"] as const) {
-    if (options[name] !== undefined) continue;
-    throw new FoveaError("invalid_options", `createApp needs \`${name}\`: ${OPTIONS[name].text}.`);
+  if (options.rateLimit !== undefined) {
+    checkOptions("createApp's `rateLimit`", options.rateLimit, RATE_LIMIT);
+    checkPresent("createApp's `rateLimit`", options.rateLimit, RATE_LIMIT, ["requests", "windowMs"]);
   }
+  checkPresent("createApp", options, OPTIONS, ["runtime", "models"]);
   const unnamed = Object.keys(options.models).find((name) => !TEXT.holds(name));
   if (unnamed !== undefined) throw new FoveaError("invalid_options", "A model has an empty name; give it one.");
   return {

@@ -221,11 +221,7 @@ const RUNTIME_OPTIONS: Readonly<Record<keyof RuntimeOptions, Expected>> = {
   },
   cacheLimit: { text: "a number of bytes above 0", holds: (v) => Number.isFinite(v) && (v as number) > 0 },
   memory: { text: "a number of bytes above 0", holds: (v) => Number.isFinite(v) && (v as number) > 0 },
-  webgpu: {
-    text: "an object such as { unsafe: true }",
-    holds: (v) =>
-      isObject(v) && Object.entries(v).every(([key, value]) => key === "unsafe" && typeof value === "boolean"),
-  },
+  webgpu: { text: "an object such as { unsafe: true }", holds: isObject },
   onProgress: FUNCTION,
   onProblem: FUNCTION,
   trace: CALL_OPTIONS.trace,
@@ -242,6 +238,8 @@ const LOG_OPTIONS: Readonly<Record<keyof LogOptions, Expected>> = {
 };
 
 const BOOLEAN: Expected = { text: "true or false", holds: (v) => typeof v === "boolean" };
+
+const WEBGPU_OPTIONS: Readonly<Record<keyof WebGpuOptions, Expected>> = { unsafe: BOOLEAN };
 
 const HUB_SETTINGS: Readonly<Record<keyof HubSettings, Expected>> = {
   folder: { text: "a folder's path or false", holds: (v) => v === false || TEXT.holds(v) },
@@ -310,6 +308,7 @@ export async function checkRuntimeOptions(options: RuntimeOptions): Promise<void
   checkHandover(options);
   if (options.plugins !== undefined) checkPluginsOption(options.plugins);
   if (options.hub !== undefined) checkHubSettings(options.hub);
+  if (options.webgpu !== undefined) checkOptions("createRuntime's `webgpu`", options.webgpu, WEBGPU_OPTIONS);
   if (options.log !== undefined) checkOptions("createRuntime's `log`", options.log, LOG_OPTIONS);
   // The schema library loads only where there is something to check.
   if (options.compile !== undefined) (await import("./config/config_schema.ts")).checkCompileOption(options.compile);

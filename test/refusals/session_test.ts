@@ -142,6 +142,20 @@ test("a plugin's op that exists already is refused", async () => {
   );
 });
 
+test("what the option `webgpu` holds is refused by name", async () => {
+  const refused = (webgpu: unknown, says: RegExp): Promise<void> =>
+    assert.rejects(createRuntime({ webgpu: webgpu as object }), hasCode("invalid_options", says));
+  await refused(
+    { unsaf: true },
+    /^createRuntime's `webgpu` has no option "unsaf"; it takes unsafe\. Did you mean "unsafe"\?$/,
+  );
+  await refused({ unsafe: 1 }, /^The option `unsafe` of createRuntime's `webgpu` is 1; expected true or false\.$/);
+  await refused(
+    true,
+    /^The option `webgpu` of createRuntime is true; expected an object such as \{ unsafe: true \}\.$/,
+  );
+});
+
 test("a model folder's small files are read or refused by name", async () => {
   const open = (config: string) =>
     openModel(memoryFiles(new Map([["config.json", text(config)]])), encodersOf([wasmPlugin]));

@@ -1,0 +1,49 @@
+/** Options that make no sense are refused before anything is loaded or listens. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createApp, type ServerApp, type ServerOptions, serve } from "../../runtime/server/mod.ts";
+import { hasCode } from "../kit/assertions.ts";
+
+const OPTIONS: readonly (readonly [Partial<Record<keyof ServerOptions | "ports", unknown>>, RegExp])[] = [
+  [{}, /createApp needs `runtime`/],
+  [{ runtime: { load: () => {} } }, /createApp needs `models`: models by name/],
+  [{ models: {} }, /option `models` of createApp/],
+  [{ models: { a: {} } }, /option `models` of createApp/],
+  [{ ports: 3 }, /createApp has no option "ports"/],
+  [{ maxWait: -1 }, /`maxWait`.*milliseconds from 0 on/],
+  [{ queue: 0 }, /`queue`.*a number of requests, a whole number from 1 on/],
+  [{ tokens: ["with space"] }, /`tokens`.*a list of tokens of letters/],
+  [
+    { tokens: ["t", undefined] },
+    /`tokens` of createApp is a list with nothing at position 1; expected a list of tokens/,
+  ],
+  [{ rateLimit: 600 }, /`rateLimit`.*such as \{ requests: 600/],
+  [
+    { rateLimit: { requests: 0, windowMs: 1 } },
+    /`requests` of createApp's `rateLimit` is 0; expected a number of requests/,
+  ],
+  [{ rateLimit: { request: 600 } }, /createApp's `rateLimit` has no option "request".* Did you mean "requests"\?/],
+  [{ rateLimit: { requests: 600 } }, /createApp's `rateLimit` needs `windowMs`: milliseconds from 1 on\./],
+  [{ allowImagesFrom: ["http://x"] }, /`allowImagesFrom`.*a list of hosts/],
+  [{ remoteImages: { maxBytes: 0 } }, /`maxBytes` of createApp's `remoteImages`/],
+  [{ runtime: { load: () => {} }, models: { "": { encoder: {} } } }, /A model has an empty name/],
+];
+
+test("options that make no sense are refused", () => {
+  for (const [options, says] of OPTIONS) {
+    assert.throws(() => createApp(options as unknown as ServerOptions), hasCode("invalid_options", says));
+  }
+});
+
+test("what is no application, and ports that are none, are refused before anything listens", async () => {
+  const app = { fetch: () => {}, drain: () => {}, close: () => {} } as unknown as ServerApp;
+  const refused = (given: ServerApp, options: object, says: RegExp): Promise<void> =>
+    assert.rejects(serve(given, options), hasCode("invalid_options", says));
+  await refused(
+    undefined as unknown as ServerApp,
+    {},
+    /^serve takes an application that createApp made; found undefined\.$/,
+  );
+  await refused(app, { port: 65536 }, /`port` of serve is 65536; expected a whole number from 0 to 65535\.$/);
+  await refused(app, { prot: 80 }, /^serve has no option "prot"; it takes hostname, port\. Did you mean "port"\?$/);
+});
