@@ -1,6 +1,6 @@
 /**
  * Builds a component of one C file: `node build.mjs [source.c component.wasm [more.wit [-DNAME]]]`. Needs clang-19 and lld-19
- * (apt-get install clang-19 lld-19) and jco (npm install @bytecodealliance/jco). Without arguments it builds this example and
+ * (apt-get install clang-19 lld-19) and jco (npm install in this folder). Without arguments it builds this example and
  * writes its digest into plugin.json.
  */
 import { execFileSync } from "node:child_process";
