@@ -149,6 +149,9 @@ export function createHubRequest(options: HubRequestOptions): HubRequest {
   };
 }
 
+/** Where a token is looked for; `--token` of a server is what its own clients send. */
+const TOKEN_PLACES = "--token (of `fovea serve`: --hub-token), `hub.token` or HF_TOKEN";
+
 async function refusal(
   url: string,
   response: Response,
@@ -164,7 +167,7 @@ async function refusal(
   if (code === "GatedRepo") {
     const next =
       token === undefined
-        ? "then give a token of that account with --token or HF_TOKEN"
+        ? `then give a token of that account with ${TOKEN_PLACES}`
         : "the token that was sent belongs to an account without access";
     return new FoveaError(
       "hub.denied",
@@ -174,7 +177,7 @@ async function refusal(
   if (status === 401 || status === 403) {
     const next =
       token === undefined
-        ? "No token was sent: check the name, and for a private model give --token or HF_TOKEN"
+        ? `No token was sent: check the name, and for a private model give one with ${TOKEN_PLACES}`
         : "The token that was sent is not valid, or may not read this model: check the name and the token";
     return new FoveaError("hub.denied", `${text} does not exist or is not open to everyone: ${answered}. ${next}.`);
   }

@@ -39,6 +39,11 @@ const CASES: readonly BadCase[] = [
   },
   { what: "a gated model", args: () => ["pull", "hf:acme/gated"], says: /gated.*Accept its conditions.*--token/ },
   {
+    what: "to serve a gated model, whose --token is its clients'",
+    args: () => ["serve", "hf:acme/gated", "--token", "of-clients", "--port", "0", "--no-log"],
+    says: /gated.*a token of that account with --token \(of `fovea serve`: --hub-token\), `hub\.token` or HF_TOKEN\./,
+  },
+  {
     what: "a hub that is busy for long",
     args: () => ["pull", "hf:acme/open"],
     fault: { status: 429, headers: { "retry-after": "900" } },
