@@ -9,7 +9,7 @@ import { type PreparedModel, tracedModel } from "../session/models/prepared_mode
 import { probeDevices } from "../session.ts";
 import { environmentOf } from "./environment.ts";
 import { type CommonOptions, dtypeOption, nonEmpty, type Opened, withCommonOptions, withRuntime } from "./options.ts";
-import { print, say } from "./terminal.ts";
+import { print, printJson, say } from "./terminal.ts";
 
 interface ReportOptions extends CommonOptions {
   readonly out?: string;
@@ -78,6 +78,7 @@ async function report(source: string, options: ReportOptions): Promise<void> {
     const text = `${JSON.stringify(redact(found, hidden), undefined, 2)}\n`;
     if (options.out === undefined) return print(text);
     await host.writeFileAtomic(options.out, new TextEncoder().encode(text));
+    if (options.json === true) return printJson({ model: source, runtime: name, out: options.out });
     say(`wrote ${options.out}; read it before you publish it`);
   });
 }

@@ -58,6 +58,18 @@ test("a report holds graphs, kernels and those not taken, capabilities, versions
     assert.ok(stats.counters.compiled + stats.counters.cacheHits > 0);
   }));
 
+test("with --json a report that goes into a file leaves one document on stdout, as other commands do", () =>
+  inFolder(async (folder) => {
+    await copyFile(join(DIGITS, "config.json"), join(folder, "config.json"));
+    const out = join(folder, "report.json");
+    const { code, stdout, stderr } = await runCli(["report", folder, "--out", out, "--json", "--threads", "0"]);
+    assert.equal(code, 0, stderr);
+    const { model, out: written } = JSON.parse(stdout);
+    assert.deepEqual([model, written], [folder, out]);
+    assert.equal(stderr, "");
+    assert.deepEqual(JSON.parse(await readFile(out, "utf8")).model.problems, []);
+  }));
+
 test("a model that cannot be opened is a report too: the problem, without where it is", () =>
   inFolder(async (folder) => {
     await writeFile(join(folder, "config.json"), '{"model_type": "clip", "vision_config": 3}');
