@@ -33,6 +33,16 @@ export function withMethods(text: string, ...names: readonly string[]): Expected
   return { text, holds: (v) => names.every((n) => hasMethod(v, n)) };
 }
 
+export const BOOLEAN: Expected = { text: "true or false", holds: (v) => typeof v === "boolean" };
+
+const STORE = withMethods("a store", "get", "put", "delete");
+
+/** Where something is kept. */
+export const CACHE: Expected = {
+  text: "a folder's path, a store (get, put and delete), or false",
+  holds: (v) => v === false || TEXT.holds(v) || STORE.holds(v),
+};
+
 /** What every call takes. */
 export const CALL_OPTIONS: Readonly<Record<keyof CallOptions, Expected>> = {
   signal: SIGNAL,

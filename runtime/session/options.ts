@@ -9,6 +9,8 @@ import type { EntryCheck } from "./artifacts/cache_admin.ts";
 import { type JournalEvent, LOG_TOPICS, type LogTopic } from "./artifacts/journal.ts";
 import type { PackSource } from "./artifacts/pack_source.ts";
 import {
+  BOOLEAN,
+  CACHE,
   CALL_OPTIONS,
   checkOptions,
   type Expected,
@@ -18,7 +20,6 @@ import {
   SIGNAL,
   TEXT,
   TEXTS,
-  withMethods,
 } from "./check.ts";
 import type { CompileConfig, NamedCompileConfig } from "./config/settings.ts";
 import type { NumericsOptions } from "./explain/numerics.ts";
@@ -191,22 +192,17 @@ export interface MeasureNumericsOptions extends Pick<LoadOptions, "loadFormat" |
 /** More than any machine has processors; each worker costs memory and time to start. */
 export const MAX_THREADS: number = 512;
 
-const STORE = withMethods("a store", "get", "put", "delete");
-
 const RUNTIME_OPTIONS: Readonly<Record<keyof RuntimeOptions, Expected>> = {
   device: {
     text: "a text, or a list of names",
     holds: (v) => TEXT.holds(v) || TEXTS.holds(v),
   },
-  handover: { text: "true or false", holds: (v) => typeof v === "boolean" },
+  handover: BOOLEAN,
   plugins: {
     text: "a list of plugins, as definePlugin makes them, or of their folders",
     holds: Array.isArray,
   },
-  cache: {
-    text: "a folder's path, a store (get, put and delete), or false",
-    holds: (v) => v === false || TEXT.holds(v) || STORE.holds(v),
-  },
+  cache: CACHE,
   // Its own schema says what is wrong with it.
   compile: { text: "anything", holds: () => true },
   hub: { text: "an object such as { offline: true }", holds: isObject },
@@ -236,8 +232,6 @@ const LOG_OPTIONS: Readonly<Record<keyof LogOptions, Expected>> = {
   },
   write: FUNCTION,
 };
-
-const BOOLEAN: Expected = { text: "true or false", holds: (v) => typeof v === "boolean" };
 
 const WEBGPU_OPTIONS: Readonly<Record<keyof WebGpuOptions, Expected>> = { unsafe: BOOLEAN };
 

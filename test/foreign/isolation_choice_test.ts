@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
-import { createRuntime, type GivenPlugin } from "../../mod.ts";
+import { createRuntime, type GivenPlugin, loadPlugin } from "../../mod.ts";
 import { grantedIsolation, ISOLATIONS } from "../../runtime/abi/isolation.ts";
 import { checkConfig } from "../../runtime/session/config/config_schema.ts";
 import { givenPlugins, openPlugin } from "../../runtime/session/registry/plugin_files.ts";
@@ -44,6 +44,25 @@ test("a description gets less than the default, and never more, unless it is tol
     code: "invalid_manifest",
     message: /`isolation` is "none"; expected "worker" or "own-memory" or "shared-memory"\./,
   });
+});
+
+test("loadPlugin knows its options: a name with a mistake in it never means the default", async () => {
+  const files = pluginFiles(MODULE, SQUARE);
+  const refused = (options: object, message: RegExp): Promise<void> =>
+    assert.rejects(loadPlugin(files, options), { code: "invalid_options", message });
+  await refused(
+    { isolaton: "worker" },
+    /^loadPlugin has no option "isolaton"; it takes isolation, trustGlue, cache\. Did you mean "isolation"\?$/,
+  );
+  await refused(
+    { isolation: "own" },
+    /^The option `isolation` of loadPlugin is "own"; expected "worker" or "own-memory" or "shared-memory"\.$/,
+  );
+  await refused({ trustGlue: "no" }, /^The option `trustGlue` of loadPlugin is "no"; expected true or false\.$/);
+  await refused(
+    { cache: true },
+    /^The option `cache` of loadPlugin is true; expected a folder's path, a store \(get, put and delete\), or false\.$/,
+  );
 });
 
 test("createRuntime takes a plugin with its isolation, and what is wrong with one is told", () =>

@@ -30,7 +30,7 @@ const MEMBERS = ["plugin", "isolation", "trustGlue"];
 const ISOLATION_TEXT = ISOLATIONS.map((i) => JSON.stringify(i)).join(" or ");
 
 /** The end of a sentence about what is wrong with an isolation; nothing where it is right. */
-export const isolationProblem = (value: unknown): string | undefined =>
+const isolationProblem = (value: unknown): string | undefined =>
   value === undefined || (ISOLATIONS as readonly unknown[]).includes(value)
     ? undefined
     : `is ${foundText(value)}; expected ${ISOLATION_TEXT}.`;

@@ -1,13 +1,13 @@
 /** Plugins that are named by a path or a package: folders with `plugin.json`, and modules that export plugins. */
-import type { Isolation } from "../../abi/isolation.ts";
+import { ISOLATIONS, type Isolation } from "../../abi/isolation.ts";
 import type { Plugin } from "../../abi/plugin.ts";
 import { FoveaError } from "../../core/diagnostics.ts";
 import { digestBytes } from "../../core/digest.ts";
 import type { Store } from "../../exec/store/store.ts";
 import type { ForeignPlugin, PluginFiles } from "../../foreign/load.ts";
 import { detectHost, type Host } from "../../host/mod.ts";
-import { isObject } from "../check.ts";
-import { type GivenPlugin, isChoice, isolationProblem, type Trust } from "./plugin_choice.ts";
+import { BOOLEAN, CACHE, checkOptions, type Expected, isObject, oneOf } from "../check.ts";
+import { type GivenPlugin, isChoice, type Trust } from "./plugin_choice.ts";
 import { isPlugin } from "./plugins.ts";
 import { transpileSource } from "./transpile_source.ts";
 import { findWasmPack, openWasmPack, type WasmPackFiles, wasmPackDigest } from "./wasm_pack.ts";
@@ -34,6 +34,12 @@ export interface LoadPluginOptions {
    */
   readonly cache?: string | Store | false;
 }
+
+const OPTIONS: Readonly<Record<keyof LoadPluginOptions, Expected>> = {
+  isolation: oneOf(...ISOLATIONS),
+  trustGlue: BOOLEAN,
+  cache: CACHE,
+};
 
 const DESCRIPTION = "plugin.json";
 const MODULE = /\.[cm]?[jt]s$/;
@@ -157,8 +163,10 @@ function checkPinned(source: PluginSource, digest: string, pinned: string | unde
 /** A plugin of files with what its description says, or the plugins of a module. @throws FoveaError as {@link loadPlugin} */
 export async function openPlugin(
   source: PluginSource,
-  { isolation, trustGlue = false, cache, pinned }: OpenPluginOptions = {},
+  { pinned, ...options }: OpenPluginOptions = {},
 ): Promise<ForeignPlugin | ModulePlugins> {
+  checkOptions("loadPlugin", options, OPTIONS);
+  const { isolation, trustGlue = false, cache } = options;
   const open = async (files: PluginFiles): Promise<ForeignPlugin> => {
     const { openForeignPlugin } = await import("../../foreign/load.ts");
     const transpiling = await transpileSource(cache);
@@ -166,8 +174,6 @@ export async function openPlugin(
     checkPinned(source, opened.digest, pinned);
     return opened;
   };
-  const wrong = isolationProblem(isolation);
-  if (wrong !== undefined) throw new FoveaError("invalid_options", `The option \`isolation\` of loadPlugin ${wrong}`);
   if (typeof source !== "string") return open(givenFiles(source));
   const host = await detectHost();
   const found = await find(host, source);
