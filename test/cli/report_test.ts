@@ -28,7 +28,9 @@ function checkAnonymous(text: string, folder: string): void {
     "fovea-report-secret",
   ];
   for (const secret of hidden) {
-    if (secret.length > 1) assert.ok(!text.includes(secret), `the report holds ${secret}`);
+    // Short names of machines are parts of other words, such as "vm" of "llvmpipe".
+    const asWord = new RegExp(`(?<!\\w)${secret.replace(/[^\w]/g, "\\$&")}(?!\\w)`);
+    if (secret.length > 1) assert.doesNotMatch(text, asWord, `the report holds ${secret}`);
   }
 }
 
