@@ -48,7 +48,10 @@ function givenInputs({ input, messages, modality }: EmbeddingsRequest): readonly
   );
 }
 
-/** The tensors of token ids, as the text tower takes them. @throws HttpError `no_tokens` */
+/** Largest i32; towers take ids as such. */
+const LARGEST_ID = 2 ** 31 - 1;
+
+/** The tensors of token ids, as the text tower takes them. @throws HttpError `no_tokens`, `invalid_input` */
 function tokenTensors(ids: readonly number[], encoder: Encoder): WorkInput {
   if (!encoder.modalities.includes("text") || !encoder.tower("text").spec.inputs.includes("input_ids")) {
     throw new HttpError(
@@ -58,6 +61,15 @@ function tokenTensors(ids: readonly number[], encoder: Encoder): WorkInput {
       {
         param: "input",
       },
+    );
+  }
+  const over = ids.findIndex((id) => id > LARGEST_ID);
+  if (over >= 0) {
+    throw new HttpError(
+      400,
+      "invalid_input",
+      `The token id ${ids[over]} at position ${over} is outside of every vocabulary; give ids of the model's own tokenizer.`,
+      { param: "input" },
     );
   }
   const shape = [1, ids.length];

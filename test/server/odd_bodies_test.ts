@@ -1,0 +1,28 @@
+/** Bodies that are nearly right: nothing of them is lost or changed without a word. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { DIGITS, type Served, withServer } from "./served.ts";
+
+const withTexts = (work: (served: Served) => Promise<void>): Promise<void> =>
+  withServer({ models: { digits: { source: DIGITS, load: { components: ["text"] } } } }, work);
+
+interface Refusal {
+  readonly message: string;
+  readonly code: string;
+  readonly param: string | null;
+}
+
+async function refusalOf(response: Response, status = 400): Promise<Refusal> {
+  const text = await response.text();
+  assert.equal(response.status, status, text);
+  return (JSON.parse(text) as { error: Refusal }).error;
+}
+
+test("token ids that are beyond 32 bits are refused, and never become others", () =>
+  withTexts(async ({ post }) => {
+    for (const id of [2 ** 31, 2 ** 32 + 5, 1e300]) {
+      const { message, code, param } = await refusalOf(await post("/v1/embeddings", { input: [[1], [1, id]] }));
+      assert.deepEqual([code, param], ["invalid_input", "input"]);
+      assert.match(message, /^The token id \S+ at position 1 is outside of every vocabulary; give ids of the model's/);
+    }
+  }));
