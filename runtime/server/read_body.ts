@@ -144,8 +144,15 @@ export async function readJson(c: Context, limits: BodyLimits): Promise<unknown>
     throw new HttpError(415, "unsupported_media_type", `The body's type is ${short(type)}; expected application/json.`);
   }
   const bytes = await readBytes(c, limits);
+  let text: string;
   try {
-    return JSON.parse(new TextDecoder().decode(bytes));
+    // Otherwise bytes that are none would become other characters, and their embedding another text's.
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw invalidBody("text in UTF-8", cause);
+  }
+  try {
+    return JSON.parse(text);
   } catch (cause) {
     throw invalidBody("JSON", cause);
   }

@@ -26,3 +26,12 @@ test("token ids that are beyond 32 bits are refused, and never become others", (
       assert.match(message, /^The token id \S+ at position 1 is outside of every vocabulary; give ids of the model's/);
     }
   }));
+
+test("bytes that are no UTF-8 are refused, and do not become other characters", () =>
+  withTexts(async ({ get }) => {
+    const body = Uint8Array.from(Buffer.from('{"input":"caf\xe9"}', "latin1"));
+    const headers = { "content-type": "application/json" };
+    const { message, code } = await refusalOf(await get("/v1/embeddings", { method: "POST", headers, body }));
+    assert.equal(code, "invalid_body");
+    assert.equal(message, "The body is no text in UTF-8; check it and its content-type.");
+  }));
