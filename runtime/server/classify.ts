@@ -6,6 +6,7 @@ import {
   type BodyLimits,
   checked,
   checkFields,
+  JSON_OR_FORM,
   listField,
   mediaType,
   readForm,
@@ -19,7 +20,7 @@ import { encodeInOrder, type WorkResult } from "./work.ts";
 const FORM_FIELDS = ["model", "image", "labels", "template"];
 
 async function readRequest(c: ServerContext, limits: BodyLimits): Promise<ClassifyRequest> {
-  if (mediaType(c) !== "multipart/form-data") return checked(CLASSIFY_REQUEST, await readJson(c, limits));
+  if (mediaType(c) !== "multipart/form-data") return checked(CLASSIFY_REQUEST, await readJson(c, limits, JSON_OR_FORM));
   const form = await readForm(c, limits);
   checkFields(form, FORM_FIELDS);
   const images = await filesOf(form, "image");

@@ -11,6 +11,7 @@ import {
   type BodyLimits,
   checked,
   checkFields,
+  JSON_OR_FORM,
   listField,
   mediaType,
   readForm,
@@ -51,7 +52,7 @@ export async function filesOf(form: FormData, name: string): Promise<(string | U
 
 /** @throws HttpError for what is wrong with the body */
 async function readRequest(c: ServerContext, limits: BodyLimits): Promise<EncodeRequest> {
-  if (mediaType(c) !== "multipart/form-data") return checked(ENCODE_REQUEST, await readJson(c, limits));
+  if (mediaType(c) !== "multipart/form-data") return checked(ENCODE_REQUEST, await readJson(c, limits, JSON_OR_FORM));
   const form = await readForm(c, limits);
   checkFields(form, FORM_FIELDS);
   const scalars = Object.fromEntries(

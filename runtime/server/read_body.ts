@@ -24,9 +24,17 @@ export interface BodyLimits {
   readonly signal: AbortSignal;
 }
 
-/** All bytes of the body. @throws HttpError `body_too_large`; the signal's reason */
+/** All bytes of the body. @throws HttpError `unsupported_encoding`, `body_too_large`; the signal's reason */
 async function readBytes(c: Context, limits: BodyLimits): Promise<Uint8Array<ArrayBuffer>> {
   const { most, signal } = limits;
+  const coding = (c.req.header("content-encoding") ?? "").trim();
+  if (!/^(identity)?$/i.test(coding)) {
+    throw new HttpError(
+      415,
+      "unsupported_encoding",
+      `The body's content-encoding is ${short(coding)}, and compressed bodies are not read here; send it as it is.`,
+    );
+  }
   const length = c.req.header("content-length");
   if (length === undefined) return readStream(c, limits);
   if (Number(length) > most) throw tooLarge(most);
@@ -137,11 +145,15 @@ export function checked<T>({ schema, fields }: RequestSchema<T>, value: unknown)
   throw refusal(found.issues, fields, Object.keys(value));
 }
 
-/** @throws HttpError `invalid_body`, `unsupported_media_type`, `body_too_large`; the signal's reason */
-export async function readJson(c: Context, limits: BodyLimits): Promise<unknown> {
+/**
+ * A body of JSON.
+ * @param types what the route takes, for the refusal of other types
+ * @throws HttpError `invalid_body`, `unsupported_media_type`, `unsupported_encoding`, `body_too_large`; the signal's reason
+ */
+export async function readJson(c: Context, limits: BodyLimits, types = "application/json"): Promise<unknown> {
   const type = mediaType(c);
   if (type !== "" && type !== "application/json" && !type.endsWith("+json")) {
-    throw new HttpError(415, "unsupported_media_type", `The body's type is ${short(type)}; expected application/json.`);
+    throw new HttpError(415, "unsupported_media_type", `The body's type is ${short(type)}; expected ${types}.`);
   }
   const bytes = await readBytes(c, limits);
   let text: string;
@@ -158,7 +170,10 @@ export async function readJson(c: Context, limits: BodyLimits): Promise<unknown>
   }
 }
 
-/** @throws HttpError `invalid_body`, `body_too_large`; the signal's reason */
+/** Types of bodies of routes that take files. */
+export const JSON_OR_FORM: string = "application/json or multipart/form-data";
+
+/** @throws HttpError `invalid_body`, `unsupported_encoding`, `body_too_large`; the signal's reason */
 export async function readForm(c: Context, limits: BodyLimits): Promise<FormData> {
   const bytes = await readBytes(c, limits);
   try {

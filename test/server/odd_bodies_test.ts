@@ -1,6 +1,7 @@
 /** Bodies that are nearly right: nothing of them is lost or changed without a word. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { gzipSync } from "node:zlib";
 import { DIGITS, type Served, withServer } from "./served.ts";
 
 const withTexts = (work: (served: Served) => Promise<void>): Promise<void> =>
@@ -34,4 +35,25 @@ test("bytes that are no UTF-8 are refused, and do not become other characters", 
     const { message, code } = await refusalOf(await get("/v1/embeddings", { method: "POST", headers, body }));
     assert.equal(code, "invalid_body");
     assert.equal(message, "The body is no text in UTF-8; check it and its content-type.");
+  }));
+
+test("bodies of other types, and compressed ones, are told what is taken", () =>
+  withTexts(async ({ get, post }) => {
+    const body = gzipSync('{"input":"two"}');
+    const headers = { "content-type": "application/json", "content-encoding": "gzip" };
+    const compressed = await refusalOf(await get("/v1/embeddings", { method: "POST", headers, body }), 415);
+    assert.equal(compressed.code, "unsupported_encoding");
+    assert.match(compressed.message, /content-encoding is gzip, and compressed bodies are not read here; send it as it/);
+    const plain = { headers: { "content-encoding": "identity" } };
+    const answer = await post("/v1/embeddings", { input: "two" }, plain);
+    assert.equal(answer.status, 200, await answer.text());
+    const picture = { method: "POST", headers: { "content-type": "image/png" }, body: "x" };
+    for (const [path, types] of [
+      ["/v1/embeddings", "application/json"],
+      ["/v1/encode", "application/json or multipart/form-data"],
+      ["/v1/classify", "application/json or multipart/form-data"],
+    ]) {
+      const { message } = await refusalOf(await get(path, picture), 415);
+      assert.equal(message, `The body's type is image/png; expected ${types}.`);
+    }
   }));
