@@ -36,12 +36,18 @@ async function readBytes(c: Context, limits: BodyLimits): Promise<Uint8Array<Arr
     );
   }
   const length = c.req.header("content-length");
-  if (length === undefined) return readStream(c, limits);
-  if (Number(length) > most) throw tooLarge(most);
-  // Connections hold bodies to the length that was told, and servers read such a one faster than a stream.
-  const bytes = new Uint8Array(await orAborted(c.req.raw.arrayBuffer(), signal));
-  if (bytes.length > most) throw tooLarge(most);
-  return bytes;
+  if (Number(length ?? 0) > most) throw tooLarge(most);
+  try {
+    if (length === undefined) return await readStream(c, limits);
+    // Connections hold bodies to the length that was told, and servers read such a one faster than a stream.
+    const bytes = new Uint8Array(await orAborted(c.req.raw.arrayBuffer(), signal));
+    if (bytes.length > most) throw tooLarge(most);
+    return bytes;
+  } catch (error) {
+    if (error instanceof HttpError) throw error;
+    // Deno tells only here of a connection that ended within the body.
+    throw new HttpError(499, "client_left", "The client left before its body was there.", { cause: error });
+  }
 }
 
 /** The same of a body whose length nobody told. */

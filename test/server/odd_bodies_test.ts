@@ -43,7 +43,10 @@ test("bodies of other types, and compressed ones, are told what is taken", () =>
     const headers = { "content-type": "application/json", "content-encoding": "gzip" };
     const compressed = await refusalOf(await get("/v1/embeddings", { method: "POST", headers, body }), 415);
     assert.equal(compressed.code, "unsupported_encoding");
-    assert.match(compressed.message, /content-encoding is gzip, and compressed bodies are not read here; send it as it/);
+    assert.match(
+      compressed.message,
+      /content-encoding is gzip, and compressed bodies are not read here; send it as it/,
+    );
     const plain = { headers: { "content-encoding": "identity" } };
     const answer = await post("/v1/embeddings", { input: "two" }, plain);
     assert.equal(answer.status, 200, await answer.text());

@@ -1,0 +1,50 @@
+/** Connections that end early, stay idle or carry much: what the servers of the runtimes make of them is the same. */
+import assert from "node:assert/strict";
+import { connect, type Socket } from "node:net";
+import { test } from "node:test";
+import type { LogLine } from "../../runtime/server/mod.ts";
+import { DIGITS, type Served, withServer } from "./served.ts";
+
+const MODELS = { digits: { source: DIGITS, load: { components: ["text"] as const } } };
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function until(holds: () => boolean, what: string): Promise<void> {
+  for (let i = 0; i < 1000; i++) {
+    if (holds()) return;
+    await sleep(5);
+  }
+  assert.fail(`it took too long until ${what}`);
+}
+
+/** A connection that has sent `text`. */
+async function sent({ server }: Pick<Served, "server">, text: string): Promise<Socket> {
+  const socket = connect(server.port, server.hostname);
+  socket.on("error", () => {});
+  await new Promise<void>((resolve) => socket.once("connect", () => resolve()));
+  if (text !== "") await new Promise<void>((resolve) => socket.write(text, () => resolve()));
+  return socket;
+}
+
+const head = (...more: readonly string[]): string =>
+  ["POST /v1/embeddings HTTP/1.1", "host: x", "content-type: application/json", ...more, "", ""].join("\r\n");
+
+test("a client that leaves within its body is no error of the server", async () => {
+  const log: LogLine[] = [];
+  await withServer({ models: MODELS, log: (line) => log.push(line) }, async (served) => {
+    for (const text of [
+      `${head("content-length: 500")}{"input":`,
+      `${head("transfer-encoding: chunked")}9\r\n{"input":\r\n`,
+    ]) {
+      const seen = log.length;
+      const socket = await sent(served, text);
+      await sleep(50);
+      socket.destroy();
+      await until(() => log.length > seen, "the log has it");
+      assert.deepEqual([log[seen].status, log[seen].code, log[seen].level], [499, "client_left", "warn"]);
+    }
+    const metrics = await (await served.get("/metrics")).text();
+    assert.match(metrics, /fovea_requests_total\{route="\/v1\/embeddings",status="499"\} 2/);
+    assert.doesNotMatch(metrics, /status="500"/);
+  });
+});
