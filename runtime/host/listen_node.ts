@@ -11,16 +11,25 @@ export function listenOnNode(handler: RequestHandler, { port, hostname }: Listen
     fetch: (request, env) => handler(request, { address: (env as HttpBindings).incoming.socket.remoteAddress }),
     overrideGlobalObjects: false,
   }) as Server;
+  let running = 0;
+  server.on("request", (_, response) => {
+    running++;
+    response.once("close", () => running--);
+  });
   const close = (): Promise<void> =>
     new Promise((resolve, reject) => {
-      // A connection becomes idle when its last response is sent.
-      const timer = setInterval(() => server.closeIdleConnections(), POLL_MS);
+      const closeIdle = (): void => {
+        // A connection becomes idle when its last response is sent; one that has brought no whole head yet does not count as such.
+        if (running > 0) server.closeIdleConnections();
+        else server.closeAllConnections();
+      };
+      const timer = setInterval(closeIdle, POLL_MS);
       server.close((error) => {
         clearInterval(timer);
         if (error === undefined) resolve();
         else reject(error);
       });
-      server.closeIdleConnections();
+      closeIdle();
     });
   return new Promise((resolve, reject) => {
     server.once("error", reject);

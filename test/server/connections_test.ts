@@ -48,3 +48,21 @@ test("a client that leaves within its body is no error of the server", async () 
     assert.doesNotMatch(metrics, /status="500"/);
   });
 });
+
+test("connections without a request do not hold up the end of the server", () =>
+  withServer({ models: MODELS }, async (served) => {
+    const idle = await sent(served, "");
+    const partial = await sent(served, "POST /v1/embeddings HTTP/1.1\r\nhost: x\r\n");
+    // One of many requests, kept open after its answer.
+    const kept = await sent(served, "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n");
+    await new Promise<void>((resolve) => kept.once("data", () => resolve()));
+    let closed = false;
+    void served.server.close().then(() => {
+      closed = true;
+    });
+    try {
+      await until(() => closed, "the server is closed");
+    } finally {
+      for (const socket of [idle, partial, kept]) socket.destroy();
+    }
+  }));
