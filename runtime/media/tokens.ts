@@ -30,7 +30,7 @@ export interface Tokenizer {
   /**
    * Tokenizes texts with the special tokens of the model, cut and padded on the sides that tokenizer_config.json names.
    * @throws FoveaError `text.empty_batch`, `text.not_text`, `text.max_length`, `text.too_long` (longer than a fixed
-   * `padTo`), `text.unknown_token`, `text.no_padding`
+   * `padTo`), `text.unknown_token`, `text.too_many_marks`, `text.no_padding`
    */
   encodeBatch(texts: readonly string[], options?: EncodeBatchOptions): EncodedBatch;
 }
@@ -52,6 +52,15 @@ const NO_LIMIT = 1 << 24;
 interface Encoder {
   encode(text: string, options: { add_special_tokens: boolean }): { readonly ids: readonly number[] };
   token_to_id(token: string): number | undefined;
+}
+
+/** Engines take time in the square of a run of marks to bring it into order (NFC, NFD); this many cost as much as words would. */
+const MOST_MARKS = 1000;
+
+/** Length and place of the first run of combining marks that no text has. */
+function endlessMarks(text: string): RegExpMatchArray | undefined {
+  for (const run of text.matchAll(/\p{M}+/gu)) if (run[0].length > MOST_MARKS) return run;
+  return undefined;
 }
 
 /** Position of `content` in `whole`: how many special tokens come before it. */
@@ -117,6 +126,13 @@ class JsonTokenizer implements Tokenizer {
   #row(text: string, index: number, maxLength: number | undefined): readonly number[] {
     if (typeof text !== "string") {
       throw new FoveaError("text.not_text", `Input ${index} is not text but ${text === null ? "null" : typeof text}.`);
+    }
+    const marks = endlessMarks(text);
+    if (marks !== undefined) {
+      throw new FoveaError(
+        "text.too_many_marks",
+        `Text ${index} has ${marks[0].length} combining marks in a row at character ${marks.index}; at most ${MOST_MARKS} are taken. Remove them.`,
+      );
     }
     const whole = this.#ids(text, index, true);
     if (maxLength === undefined || whole.length <= maxLength) return whole;

@@ -64,7 +64,7 @@ const STATUSES: Readonly<Record<string, ErrorStatus>> = {
   closed: 503,
 };
 
-const isMedia = (code: string): boolean => /^(image|audio)\./.test(code);
+const isMedia = (code: string): boolean => /^(image|audio|text)\./.test(code);
 
 const UNEXPECTED =
   "The server met an error of its own; its log has it under this request's id (the header X-Request-Id of this answer).";

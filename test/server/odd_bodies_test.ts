@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
+import { FIXTURES } from "../kit/tower_fixtures.ts";
 import { DIGITS, type Served, withServer } from "./served.ts";
 
 const withTexts = (work: (served: Served) => Promise<void>): Promise<void> =>
@@ -59,4 +60,20 @@ test("bodies of other types, and compressed ones, are told what is taken", () =>
       const { message } = await refusalOf(await get(path, picture), 415);
       assert.equal(message, `The body's type is image/png; expected ${types}.`);
     }
+  }));
+
+test("marks without end do not stop the server", () =>
+  withServer({ models: { minilm: { source: `${FIXTURES}/sentence-minilm` } } }, async ({ post }) => {
+    const begin = performance.now();
+    const { message, code } = await refusalOf(
+      await post("/v1/embeddings", { input: ["two", `a${"\u0301\u0327".repeat(100_000)}`] }),
+    );
+    assert.equal(code, "text.too_many_marks");
+    assert.match(
+      message,
+      /has 200000 combining marks in a row at character 1; at most 1000 are taken\. Remove them\.$/,
+    );
+    assert.ok(performance.now() - begin < 3000);
+    const answer = await post("/v1/embeddings", { input: `a${"\u0301\u0327".repeat(500)}` });
+    assert.equal(answer.status, 200, await answer.text());
   }));
