@@ -10,6 +10,7 @@ import { DESCRIBED, openApi } from "./describe.ts";
 import { embeddings } from "./embeddings.ts";
 import { encode } from "./encode.ts";
 import { errorResponse, HttpError, httpError } from "./http_error.ts";
+import { failureOf } from "./log.ts";
 import { notReady } from "./models.ts";
 import { checkServerOptions, type ServerOptions } from "./options.ts";
 import { orAborted } from "./or_aborted.ts";
@@ -138,7 +139,6 @@ function tell(c: ServerContext, service: Service, ms: number): void {
   const { status } = c.res;
   service.metrics.request(route, status, ms / 1000);
   const [call, refusal]: [Call | undefined, HttpError | undefined] = [c.get("call"), c.get("refusal")];
-  const cause = refusal !== undefined && refusal.status >= 500 && refusal.cause !== undefined;
   service.log({
     level: status >= 500 ? "error" : status >= 400 ? "warn" : "info",
     event: "request",
@@ -149,8 +149,7 @@ function tell(c: ServerContext, service: Service, ms: number): void {
     ms: Math.round(ms * 100) / 100,
     ...(call?.model === undefined ? {} : { model: call.model }),
     ...(call?.items === undefined ? {} : { items: call.items }),
-    ...(refusal === undefined ? {} : { code: refusal.code }),
-    ...(cause ? { message: messageOf(refusal.cause) } : {}),
+    ...(refusal === undefined ? {} : failureOf(refusal)),
   });
 }
 

@@ -5,6 +5,7 @@ import { didYouMean } from "../session/check.ts";
 import type { Encoder } from "../session.ts";
 import type { Call } from "./call.ts";
 import { errorBody, HttpError, httpError } from "./http_error.ts";
+import { failureOf, type Log } from "./log.ts";
 import type { Lease } from "./models.ts";
 import { imageBytes, inlineBytes, inTurns } from "./pictures.ts";
 import {
@@ -144,14 +145,26 @@ function jsonItem({ index, modality, outputs }: WorkResult, format: "float" | "b
 }
 
 /** A line for each input as soon as it is done; one that says what went wrong ends the answer. */
-function lines(inputs: readonly WorkInput[], context: WorkContext, request: EncodeRequest, call: Call): Response {
+function lines(
+  inputs: readonly WorkInput[],
+  context: WorkContext,
+  request: EncodeRequest,
+  call: Call,
+  log: Log,
+): Response {
   const encoder = new TextEncoder();
   call.keepOpen();
+  // The line about the request said 200, before anything could go wrong.
+  const refusal = (error: unknown): HttpError => {
+    const refused = httpError(error);
+    log({ event: "stream_failed", request: call.requestId, route: "/v1/encode", ...failureOf(refused) });
+    return refused;
+  };
   const body = new ReadableStream<Uint8Array>({
     start: (controller) => {
       const write = (line: object): void => controller.enqueue(encoder.encode(`${JSON.stringify(line)}\n`));
       void encodeAll(inputs, context, (result) => write(jsonItem(result, request.encoding_format)))
-        .catch((error: unknown) => write(errorBody(httpError(error))))
+        .catch((error: unknown) => write(errorBody(refusal(error))))
         .then(() => controller.close())
         // A client that left takes no more lines.
         .catch(() => {})
@@ -175,7 +188,7 @@ export async function encode(c: ServerContext, service: Service): Promise<Respon
   for (const modality of modalities) lease.encoder.tower(modality);
   const outputs = outputsOf(request, format, lease.encoder, modalities);
   const context = { lease, batcher: service.batcher, room: service.room, signal, requestId, outputs };
-  if (format === "ndjson") return lines(inputs, context, request, call);
+  if (format === "ndjson") return lines(inputs, context, request, call, service.log);
   const results = await encodeInOrder(inputs, context);
   if (format === "json") {
     const data = results.map((result) => jsonItem(result, request.encoding_format));

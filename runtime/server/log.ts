@@ -1,4 +1,5 @@
 /** Lines about requests: what happened and how long it took, nothing of what they hold. */
+import type { HttpError } from "./http_error.ts";
 
 /** One thing that happened, ready to be written as JSON. What is about requests is left out elsewhere. */
 export interface LogLine {
@@ -6,7 +7,7 @@ export interface LogLine {
   readonly time: string;
   /** Of a request: `error` from status 500 on, `warn` from 400 on. */
   readonly level: "info" | "warn" | "error";
-  /** `request`, `reloaded` or `load_failed`. */
+  /** `request`, `stream_failed` (an answer that had begun), `reloaded` or `load_failed`. */
   readonly event: string;
   /** Of a request: its id, as the answer's header `X-Request-Id` has it. */
   readonly request?: string;
@@ -32,4 +33,14 @@ export type Log = (line: Omit<LogLine, "time">) => void;
 
 export function createLog(write: ((line: LogLine) => void) | undefined): Log {
   return (line) => write?.({ time: new Date().toISOString(), ...line });
+}
+
+/** What a line says of a refusal: of errors of the server's own, what they are, which clients do not hear. */
+export function failureOf({ status, code, cause }: HttpError): Pick<LogLine, "level" | "code" | "message"> {
+  const own = status >= 500 && cause !== undefined;
+  return {
+    level: status >= 500 ? "error" : "warn",
+    code,
+    ...(own ? { message: cause instanceof Error ? cause.message : String(cause) } : {}),
+  };
 }
