@@ -46,9 +46,12 @@ export interface ServerOptions {
 export type Settings = ServerOptions &
   Required<Pick<ServerOptions, "maxWait" | "batchMs" | "queue" | "deadline" | "maxBody" | "maxWaitingBytes" | "seal">>;
 
-const atLeast = (least: number, text: string): Expected => ({
-  text: `${text} from ${least} on`,
-  holds: (v) => typeof v === "number" && Number.isFinite(v) && v >= least,
+/** What timers hold, 24 days; longer ones fire at once. */
+const LONGEST = 2 ** 31 - 1;
+const isTime = (v: unknown, least: number): boolean => typeof v === "number" && v >= least && v <= LONGEST;
+const milliseconds = (least: number): Expected => ({
+  text: `milliseconds from ${least} on, at most ${LONGEST}`,
+  holds: (v) => isTime(v, least),
 });
 const whole = (least: number, text: string): Expected => ({
   text: `${text}, a whole number from ${least} on`,
@@ -66,10 +69,10 @@ const OPTIONS: Readonly<Record<keyof ServerOptions, Expected>> = {
       Object.keys(v).length > 0 &&
       Object.values(v).every((m) => isObject(m) && ("source" in m || "encoder" in m)),
   },
-  maxWait: atLeast(0, "milliseconds"),
-  batchMs: atLeast(0, "milliseconds"),
+  maxWait: milliseconds(0),
+  batchMs: milliseconds(0),
   queue: whole(1, "a number of requests"),
-  deadline: atLeast(1, "milliseconds"),
+  deadline: milliseconds(1),
   maxBody: whole(1, "bytes"),
   maxWaitingBytes: whole(1, "bytes"),
   tokens: {
@@ -92,12 +95,12 @@ const OPTIONS: Readonly<Record<keyof ServerOptions, Expected>> = {
 
 const REMOTE: Readonly<Record<"maxBytes" | "timeoutMs", Expected>> = {
   maxBytes: whole(1, "bytes"),
-  timeoutMs: atLeast(1, "milliseconds"),
+  timeoutMs: milliseconds(1),
 };
 
 const RATE_LIMIT: Readonly<Record<keyof NonNullable<ServerOptions["rateLimit"]>, Expected>> = {
   requests: whole(1, "a number of requests"),
-  windowMs: atLeast(1, "milliseconds"),
+  windowMs: milliseconds(1),
 };
 
 /** @throws FoveaError `invalid_options` for one of these that is not there */

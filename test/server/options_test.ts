@@ -23,7 +23,7 @@ const OPTIONS: readonly (readonly [Partial<Record<keyof ServerOptions | "ports",
     /`requests` of createApp's `rateLimit` is 0; expected a number of requests/,
   ],
   [{ rateLimit: { request: 600 } }, /createApp's `rateLimit` has no option "request".* Did you mean "requests"\?/],
-  [{ rateLimit: { requests: 600 } }, /createApp's `rateLimit` needs `windowMs`: milliseconds from 1 on\./],
+  [{ rateLimit: { requests: 600 } }, /createApp's `rateLimit` needs `windowMs`: milliseconds from 1 on, at most 2147483647\./],
   [{ allowImagesFrom: ["http://x"] }, /`allowImagesFrom`.*a list of hosts/],
   [{ remoteImages: { maxBytes: 0 } }, /`maxBytes` of createApp's `remoteImages`/],
   [{ runtime: { load: () => {} }, models: { "": { encoder: {} } } }, /A model has an empty name/],
@@ -46,4 +46,23 @@ test("what is no application, and ports that are none, are refused before anythi
   );
   await refused(app, { port: 65536 }, /`port` of serve is 65536; expected a whole number from 0 to 65535\.$/);
   await refused(app, { prot: 80 }, /^serve has no option "prot"; it takes hostname, port\. Did you mean "port"\?$/);
+});
+
+test("times beyond what timers hold are refused, for they would be over at once", () => {
+  const given = { runtime: { load: () => Promise.reject(new Error("unused")) }, models: { a: { source: "a" } } };
+  const cases: readonly (readonly [object, RegExp])[] = [
+    [
+      { deadline: 2 ** 31 },
+      /`deadline` of createApp is 2147483648; expected milliseconds from 1 on, at most 2147483647/,
+    ],
+    [{ maxWait: 1e12 }, /`maxWait`.*at most 2147483647/],
+    [{ rateLimit: { requests: 1, windowMs: 3e9 } }, /`windowMs` of createApp's `rateLimit`.*at most 2147483647/],
+    [{ rateLimit: { requests: 1, windowMs: Number.POSITIVE_INFINITY } }, /`windowMs` of createApp's `rateLimit`/],
+    [{ rateLimit: { requests: 1, windowMs: "60000" } }, /`windowMs` of createApp's `rateLimit`/],
+    [{ remoteImages: { timeoutMs: 2 ** 31 } }, /`timeoutMs` of createApp's `remoteImages`.*at most 2147483647/],
+  ];
+  for (const [options, says] of cases) {
+    const all = { ...given, ...options } as unknown as ServerOptions;
+    assert.throws(() => createApp(all), hasCode("invalid_options", says), JSON.stringify(options));
+  }
 });
