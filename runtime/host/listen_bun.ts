@@ -10,6 +10,8 @@ export function listenOnBun(handler: RequestHandler, { port, hostname }: ListenO
     port,
     hostname,
     idleTimeout: IDLE_SECONDS,
+    // The application's own limit counts; Bun's 128 MiB would be answered without a word.
+    maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     fetch: (request: Request, own: { requestIP(request: Request): { address: string } | null }) =>
       handler(request, { address: own.requestIP(request)?.address }),
   });

@@ -66,3 +66,12 @@ test("connections without a request do not hold up the end of the server", () =>
       for (const socket of [idle, partial, kept]) socket.destroy();
     }
   }));
+
+test("a body may be as large as the server's own limit allows", () =>
+  withServer({ models: MODELS, maxBody: 2 ** 30 }, async (served) => {
+    const socket = await sent(served, `${head("content-length: 300000000", "x-request-timeout: 300")}{"input":`);
+    const answer = await new Promise<string>((resolve) => socket.once("data", (part) => resolve(String(part))));
+    socket.destroy();
+    // Taken, and given up because the rest does not come.
+    assert.match(answer, /^HTTP\/1\.1 408 /);
+  }));
