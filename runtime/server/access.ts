@@ -1,5 +1,5 @@
 /** Who may ask, how often, and from which pages: middleware of hono and of its rate limiter. */
-import type { MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import { bearerAuth } from "hono/bearer-auth";
 import { cors } from "hono/cors";
 import { rateLimiter } from "hono-rate-limiter";
@@ -8,7 +8,11 @@ import type { ServerEnv } from "./service.ts";
 
 /** Bearer tokens, compared in constant time. */
 export function tokenCheck(tokens: readonly string[]): MiddlewareHandler<ServerEnv> {
-  const body = (code: string, message: string): object => errorBody(new HttpError(401, code, message));
+  const body = (code: string, message: string) => (c: Context<ServerEnv>) => {
+    const refusal = new HttpError(401, code, message);
+    c.set("refusal", refusal);
+    return errorBody(refusal);
+  };
   return bearerAuth({
     token: [...tokens],
     realm: "fovea",
@@ -32,14 +36,14 @@ export function requestLimit(requests: number, windowMs: number): MiddlewareHand
     handler: (c) => {
       const { resetTime } = (c.get as (name: string) => { readonly resetTime?: Date })("rateLimit");
       const retryAfter = ((resetTime?.getTime() ?? Date.now() + windowMs) - Date.now()) / 1000;
-      return errorResponse(
-        new HttpError(
-          429,
-          "rate_limit",
-          `More than ${requests} requests within ${windowMs / 1000} s came from this address; ask again after the time in Retry-After.`,
-          { retryAfter },
-        ),
+      const refusal = new HttpError(
+        429,
+        "rate_limit",
+        `More than ${requests} requests within ${windowMs / 1000} s came from this address; ask again after the time in Retry-After.`,
+        { retryAfter },
       );
+      c.set("refusal", refusal);
+      return errorResponse(refusal);
     },
   });
 }

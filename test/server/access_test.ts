@@ -1,6 +1,7 @@
 /** Tokens, limits by address, and pages of other origins. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { LogLine } from "../../runtime/server/mod.ts";
 import { type Asked, DIGITS, type Served, withServer } from "./served.ts";
 
 const withTexts = (options: Asked, work: (served: Served) => Promise<void>): Promise<void> =>
@@ -81,3 +82,23 @@ test("without a list of origins no page may ask", () =>
     await response.text();
     assert.equal(response.headers.get("access-control-allow-origin"), null);
   }));
+
+test("the log has the codes of refusals by token and by limit", async () => {
+  const log: LogLine[] = [];
+  const options: Asked = { tokens: ["t"], rateLimit: { requests: 1, windowMs: 60_000 }, log: (line) => log.push(line) };
+  await withTexts(options, async ({ get }) => {
+    for (const authorization of ["", "Basic x", "Bearer u", "Bearer t", "Bearer t"]) {
+      await (await get("/v1/models", authorization === "" ? {} : { headers: { authorization } })).text();
+    }
+  });
+  assert.deepEqual(
+    log.map(({ status, code }) => [status, code]),
+    [
+      [401, "token_missing"],
+      [400, "token_malformed"],
+      [401, "token_wrong"],
+      [200, undefined],
+      [429, "rate_limit"],
+    ],
+  );
+});
