@@ -22,7 +22,7 @@ const FORM_FIELDS = ["model", "image", "labels", "template"];
 async function readRequest(c: ServerContext, limits: BodyLimits): Promise<ClassifyRequest> {
   if (mediaType(c) !== "multipart/form-data") return checked(CLASSIFY_REQUEST, await readJson(c, limits, JSON_OR_FORM));
   const form = await readForm(c, limits);
-  checkFields(form, FORM_FIELDS);
+  checkFields(form, FORM_FIELDS, ["image"]);
   const images = await filesOf(form, "image");
   const scalars = Object.fromEntries(
     ["model", "template"].flatMap((name) => {

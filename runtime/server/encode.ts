@@ -55,7 +55,7 @@ export async function filesOf(form: FormData, name: string): Promise<(string | U
 async function readRequest(c: ServerContext, limits: BodyLimits): Promise<EncodeRequest> {
   if (mediaType(c) !== "multipart/form-data") return checked(ENCODE_REQUEST, await readJson(c, limits, JSON_OR_FORM));
   const form = await readForm(c, limits);
-  checkFields(form, FORM_FIELDS);
+  checkFields(form, FORM_FIELDS, ["image", "audio"]);
   const scalars = Object.fromEntries(
     ["model", "format", "encoding_format", "dtype"].flatMap((name) => {
       const value = textField(form, name);

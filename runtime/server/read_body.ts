@@ -200,10 +200,22 @@ export function listField(form: FormData, name: string): readonly string[] {
   return form.getAll(name).flatMap((value) => (typeof value === "string" ? value.split(",").map((t) => t.trim()) : []));
 }
 
-/** Refuses fields that a form does not take. @throws HttpError `unknown_field` */
-export function checkFields(form: FormData, known: readonly string[]): void {
-  for (const field of new Set(form.keys())) {
-    if (known.includes(field)) continue;
+/**
+ * Refuses fields that a form does not take, and files in the place of texts.
+ * @param files those of `known` that may be files
+ * @throws HttpError `unknown_field`, `invalid_field`
+ */
+export function checkFields(form: FormData, known: readonly string[], files: readonly string[]): void {
+  for (const [field, value] of form) {
+    if (known.includes(field)) {
+      if (typeof value === "string" || files.includes(field)) continue;
+      throw new HttpError(
+        400,
+        "invalid_field",
+        `The field \`${field}\` is a file; expected a text (of curl -F '${field}=<file', with < in the place of @).`,
+        { param: field },
+      );
+    }
     throw new HttpError(
       400,
       "unknown_field",

@@ -77,3 +77,23 @@ test("marks without end do not stop the server", () =>
     const answer = await post("/v1/embeddings", { input: `a${"\u0301\u0327".repeat(500)}` });
     assert.equal(answer.status, 200, await answer.text());
   }));
+
+test("a file in the place of a text is refused, and not passed over", () =>
+  withTexts(async ({ get }) => {
+    const ask = (path: string, field: string): Promise<Response> => {
+      const body = new FormData();
+      body.append("text", "two");
+      body.append(field, new Blob(["x"]), "x.txt");
+      if (path === "/v1/classify") body.delete("text");
+      return get(path, { method: "POST", body });
+    };
+    const fields = ["text", "outputs", "format"].map((field) => ["/v1/encode", field] as const);
+    for (const [path, field] of [...fields, ["/v1/classify", "template"], ["/v1/classify", "labels"]] as const) {
+      const { message, code, param } = await refusalOf(await ask(path, field));
+      assert.deepEqual([code, param], ["invalid_field", field]);
+      assert.match(
+        message,
+        new RegExp(`^The field \`${field}\` is a file; expected a text \\(of curl -F '${field}=<file'`),
+      );
+    }
+  }));
