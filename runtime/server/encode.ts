@@ -63,9 +63,12 @@ async function readRequest(c: ServerContext, limits: BodyLimits): Promise<Encode
     }),
   );
   const outputs = listField(form, "outputs");
-  const texts = form.getAll("text").filter((value) => typeof value === "string");
-  const rest = checked(ENCODE_REQUEST, { ...scalars, texts, ...(outputs.length === 0 ? {} : { outputs }) });
-  return { ...rest, images: await filesOf(form, "image"), audio: await filesOf(form, "audio") };
+  const texts = form.getAll("text");
+  const [images, audio] = [await filesOf(form, "image"), await filesOf(form, "audio")];
+  // The schema counts the files; their bytes are no texts.
+  const counted = { images: images.map(() => ""), audio: audio.map(() => "") };
+  const given = { ...scalars, texts, ...counted, ...(outputs.length === 0 ? {} : { outputs }) };
+  return { ...checked(ENCODE_REQUEST, given), images, audio };
 }
 
 const KINDS: Readonly<Record<Modality, "image" | "text" | "audio">> = { vision: "image", text: "text", audio: "audio" };
