@@ -4,7 +4,7 @@ import type { Modality } from "../abi/encoder.ts";
 import { didYouMean } from "../session/check.ts";
 import type { Encoder } from "../session.ts";
 import type { Call } from "./call.ts";
-import { errorBody, HttpError, httpError } from "./http_error.ts";
+import { errorBody, HttpError, httpError, short } from "./http_error.ts";
 import { failureOf, type Log } from "./log.ts";
 import type { Lease } from "./models.ts";
 import { imageBytes, inlineBytes, inTurns } from "./pictures.ts";
@@ -132,7 +132,7 @@ function outputsOf(
     throw new HttpError(
       400,
       "unknown_output",
-      `There is no output "${unknown}"; these inputs give ${all.join(", ")}.${didYouMean(unknown, all)}`,
+      `There is no output "${short(unknown)}"; these inputs give ${all.join(", ")}.${didYouMean(short(unknown), all)}`,
       { param: "outputs" },
     );
   }

@@ -16,6 +16,9 @@ export interface ErrorBody {
   };
 }
 
+/** A client's text for a message; never a payload. */
+export const short = (text: string): string => (text.length > 60 ? `${text.slice(0, 57)}…` : text);
+
 /** A refusal with its status. */
 export class HttpError extends FoveaError {
   /** Status of the answer; 499 where the client left before it. */

@@ -2,7 +2,7 @@
 import { FoveaError } from "../core/diagnostics.ts";
 import { didYouMean } from "../session/check.ts";
 import type { Encoder, LoadOptions, ModelSource, Runtime } from "../session.ts";
-import { HttpError } from "./http_error.ts";
+import { HttpError, short } from "./http_error.ts";
 
 /** A model to serve: where it comes from, which can be loaded again, or one that is loaded already. */
 export type ServedModel = { readonly source: ModelSource; readonly load?: LoadOptions } | { readonly encoder: Encoder };
@@ -77,7 +77,7 @@ export class Models {
     throw new HttpError(
       404,
       "model_not_found",
-      `No model is called "${name}" here; served are ${this.names.join(", ")}.${didYouMean(name, this.names)}`,
+      `No model is called "${short(name)}" here; served are ${this.names.join(", ")}.${didYouMean(short(name), this.names)}`,
       { param: "model" },
     );
   }

@@ -3,7 +3,7 @@ import type { Context } from "hono";
 import * as v from "valibot";
 import { nearest } from "../core/diagnostics.ts";
 import { didYouMean, foundText, isObject } from "../session/check.ts";
-import { HttpError } from "./http_error.ts";
+import { HttpError, short } from "./http_error.ts";
 import { orAborted } from "./or_aborted.ts";
 import type { RequestSchema } from "./schemas.ts";
 
@@ -89,9 +89,6 @@ const pathText = (issue: v.BaseIssue<unknown>): string =>
   (issue.path ?? [])
     .map(({ key }, i) => (typeof key === "number" ? `[${key}]` : i === 0 ? String(key) : `.${String(key)}`))
     .join("");
-
-/** A text for a message; never a payload. */
-const short = (text: string): string => (text.length > 60 ? `${text.slice(0, 57)}…` : text);
 
 /** The first thing that is wrong, as a sentence. */
 function refusal(

@@ -112,3 +112,12 @@ test("a form holds as many inputs as JSON does", () =>
       assert.equal(message, `The field \`${named}\` has 2049 elements; expected at most 2048.`);
     }
   }));
+
+test("refusals do not give back what is long", () =>
+  withTexts(async ({ post }) => {
+    const long = "m".repeat(100_000);
+    const model = await refusalOf(await post("/v1/embeddings", { model: long, input: "x" }), 404);
+    assert.equal(model.message, `No model is called "${"m".repeat(57)}…" here; served are digits.`);
+    const output = await refusalOf(await post("/v1/encode", { texts: ["x"], outputs: [long] }));
+    assert.match(output.message, /^There is no output "m{57}…"; these inputs give text_embeds/);
+  }));
