@@ -2,6 +2,7 @@
 import { Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { requestId } from "hono/request-id";
+import { basePath } from "hono/route";
 import { requestFrom, resolveName } from "../host/pinned_request.ts";
 import { pageAccess, requestLimit, tokenCheck } from "./access.ts";
 import type { Call } from "./call.ts";
@@ -89,10 +90,11 @@ function addMiddleware(app: Hono<ServerEnv>, service: Service): void {
   app.use(requestId());
   app.use(async (c, next) => {
     const begin = performance.now();
+    const route = routeOf(c);
     await next();
     // Answers of their own making have none of the headers that were prepared.
     c.res.headers.set("x-request-id", c.get("requestId"));
-    tell(c, service, performance.now() - begin);
+    tell(c, service, route, performance.now() - begin);
   });
   if (cors !== undefined) app.use("/v1/*", pageAccess(cors));
   if (tokens !== undefined) for (const path of ["/v1/*", "/metrics"]) app.use(path, tokenCheck(tokens));
@@ -109,7 +111,7 @@ function addMiddleware(app: Hono<ServerEnv>, service: Service): void {
       }
     });
   }
-  app.notFound((c) => refuse(c, noRoute(c.req.path, c.req.method)));
+  app.notFound((c) => refuse(c, notFound()));
   app.onError((error, c) => {
     if (error instanceof HTTPException) return error.getResponse();
     return refuse(c, httpError(error));
@@ -118,24 +120,22 @@ function addMiddleware(app: Hono<ServerEnv>, service: Service): void {
 
 function refuse(c: ServerContext, error: HttpError): Response {
   c.set("refusal", error);
-  const response = errorResponse(error);
-  const allowed = ROUTES[c.req.path];
-  if (error.status === 405 && allowed !== undefined) response.headers.set("allow", allowed);
-  return response;
+  return errorResponse(error);
 }
 
-function noRoute(path: string, method: string): HttpError {
-  const allowed = ROUTES[path];
-  if (allowed === undefined) {
-    return new HttpError(404, "not_found", `There is nothing here; this server has ${Object.keys(ROUTES).join(", ")}.`);
-  }
-  return new HttpError(405, "method_not_allowed", `${path} takes ${allowed}, not ${method}.`);
+const notFound = (): HttpError =>
+  new HttpError(404, "not_found", `There is nothing here; this server has ${Object.keys(ROUTES).join(", ")}.`);
+
+/** The path below the one that the application is mounted at, where it is one of its routes. */
+function routeOf(c: ServerContext): string {
+  const base = basePath(c);
+  const path = base === "/" ? c.req.path : c.req.path.slice(base.length);
+  return Object.hasOwn(ROUTES, path) ? path : "unknown";
 }
 
 /** A line for the log and a count for the metrics. */
-function tell(c: ServerContext, service: Service, ms: number): void {
-  const { path, method } = c.req;
-  const route = path in ROUTES ? path : "unknown";
+function tell(c: ServerContext, service: Service, route: string, ms: number): void {
+  const { method } = c.req;
   const { status } = c.res;
   service.metrics.request(route, status, ms / 1000);
   const [call, refusal]: [Call | undefined, HttpError | undefined] = [c.get("call"), c.get("refusal")];
@@ -189,4 +189,13 @@ function addRoutes(app: Hono<ServerEnv>, service: Service): void {
     c.text(await service.metrics.text(), 200, { "content-type": service.metrics.contentType }),
   );
   app.get("/openapi.json", openApi(app, service.settings.tokens !== undefined));
+  // Routes rather than what is done where nothing is found: of an application that is mounted, that is the other's.
+  for (const [path, allowed] of Object.entries(ROUTES)) {
+    app.all(path, (c) => {
+      const message = `${path} takes ${allowed}, not ${c.req.method}.`;
+      const response = refuse(c, new HttpError(405, "method_not_allowed", message));
+      response.headers.set("allow", allowed);
+      return response;
+    });
+  }
 }
