@@ -175,8 +175,8 @@ function addRoutes(app: Hono<ServerEnv>, service: Service): void {
     }));
     return c.json({ object: "list", data });
   });
-  app.get("/healthz", (c) => c.json({ status: "ok" }));
-  app.get("/readyz", (c) => {
+  app.get("/healthz", DESCRIBED.healthz, (c) => c.json({ status: "ok" }));
+  app.get("/readyz", DESCRIBED.readyz, (c) => {
     if (service.draining) {
       throw new HttpError(503, "shutting_down", "The server is shutting down and will not be ready again.", {
         retryAfter: 1,
@@ -185,7 +185,7 @@ function addRoutes(app: Hono<ServerEnv>, service: Service): void {
     if (!service.ready) throw notReady();
     return c.json({ status: "ready", models: service.models.names, sealed: service.settings.runtime.sealed });
   });
-  app.get("/metrics", async (c) =>
+  app.get("/metrics", DESCRIBED.metrics, async (c) =>
     c.text(await service.metrics.text(), 200, { "content-type": service.metrics.contentType }),
   );
   app.get("/openapi.json", openApi(app, service.settings.tokens !== undefined));

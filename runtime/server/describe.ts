@@ -14,9 +14,11 @@ import {
   ENCODE_ANSWER,
   ENCODE_FORM,
   ENCODE_REQUEST,
-  ENCODED_ITEM,
+  ENCODED_LINE,
   ERROR_ANSWER,
+  HEALTH_ANSWER,
   MODELS_ANSWER,
+  READY_ANSWER,
 } from "./schemas.ts";
 import type { ServerEnv } from "./service.ts";
 
@@ -33,52 +35,85 @@ const json = (schema: GenericSchema): Content => ({ "application/json": { schema
 const form = (schema: GenericSchema): Content => ({ "multipart/form-data": { schema: schemaOf(schema) } });
 const BYTES: { readonly schema: object } = { schema: { type: "string", format: "binary" } };
 
-const REFUSALS: Readonly<Partial<Record<ErrorStatus, string>>> = {
+const REFUSALS = {
   400: "The request is wrong; the sentence says what to change.",
   401: "A bearer token is missing or wrong.",
   404: "There is no such model.",
+  408: "The body did not arrive within the time.",
   413: "The body, a picture or the work is too large.",
+  415: "The body is of another type, or compressed.",
   429: "Too many requests at once or in a window; Retry-After says when to ask again.",
+  500: "An error of the server's own, which its log has.",
   503: "Not ready, or shutting down; Retry-After says when to ask again.",
   504: "Not done within the time.",
-};
+} satisfies Readonly<Partial<Record<ErrorStatus, string>>>;
 
-function route(summary: string, request: Content | undefined, answer: Content): MiddlewareHandler {
-  const refusals = Object.entries(REFUSALS).map(([status, description]) => [
-    status,
-    { description, content: json(ERROR_ANSWER) },
-  ]);
+type Refusal = keyof typeof REFUSALS;
+
+/** What every route that encodes may refuse. */
+const ALL = Object.keys(REFUSALS).map(Number) as Refusal[];
+
+interface RouteText {
+  readonly summary: string;
+  readonly request?: Content;
+  readonly answer: Content;
+  readonly refusals: readonly Refusal[];
+  /** Needs no token where the others do. */
+  readonly open?: boolean;
+}
+
+function route({ summary, request, answer, refusals, open }: RouteText): MiddlewareHandler {
+  const described = refusals.map((status) => [status, { description: REFUSALS[status], content: json(ERROR_ANSWER) }]);
   const description = {
     summary,
     ...(request === undefined ? {} : { requestBody: { required: true, content: request } }),
-    responses: { 200: { description: "Done.", content: answer }, ...Object.fromEntries(refusals) },
+    ...(open === true ? { security: [] } : {}),
+    responses: { 200: { description: "Done.", content: answer }, ...Object.fromEntries(described) },
   };
   return describeRoute(description as Description);
 }
 
-export const DESCRIBED: Readonly<Record<"embeddings" | "encode" | "classify" | "models", MiddlewareHandler>> = {
-  embeddings: route(
-    "Vectors of texts and pictures, compatible with OpenAI's API.",
-    json(EMBEDDINGS_REQUEST.schema),
-    json(EMBEDDINGS_ANSWER),
-  ),
-  encode: route(
-    "Any results of pictures, texts and recordings.",
-    { ...json(ENCODE_REQUEST.schema), ...form(ENCODE_FORM) },
-    {
+type Described = "embeddings" | "encode" | "classify" | "models" | "healthz" | "readyz" | "metrics";
+
+/** Of each route but the description itself, without the 405 that all give to other methods. */
+export const DESCRIBED: Readonly<Record<Described, MiddlewareHandler>> = {
+  embeddings: route({
+    summary: "Vectors of texts and pictures, compatible with OpenAI's API.",
+    request: json(EMBEDDINGS_REQUEST.schema),
+    answer: json(EMBEDDINGS_ANSWER),
+    refusals: ALL,
+  }),
+  encode: route({
+    summary: "Any results of pictures, texts and recordings.",
+    request: { ...json(ENCODE_REQUEST.schema), ...form(ENCODE_FORM) },
+    answer: {
       ...json(ENCODE_ANSWER),
-      "application/x-ndjson": { schema: schemaOf(ENCODED_ITEM) },
+      "application/x-ndjson": { schema: schemaOf(ENCODED_LINE) },
       "application/x-npy": BYTES,
       "application/vnd.safetensors": BYTES,
       "application/x-torch": BYTES,
     },
-  ),
-  classify: route(
-    "The label that fits each picture best.",
-    { ...json(CLASSIFY_REQUEST.schema), ...form(CLASSIFY_FORM) },
-    json(CLASSIFY_ANSWER),
-  ),
-  models: route("The served models.", undefined, json(MODELS_ANSWER)),
+    refusals: ALL,
+  }),
+  classify: route({
+    summary: "The label that fits each picture best.",
+    request: { ...json(CLASSIFY_REQUEST.schema), ...form(CLASSIFY_FORM) },
+    answer: json(CLASSIFY_ANSWER),
+    refusals: ALL,
+  }),
+  models: route({ summary: "The served models.", answer: json(MODELS_ANSWER), refusals: [400, 401, 429] }),
+  healthz: route({ summary: "The process lives.", answer: json(HEALTH_ANSWER), refusals: [], open: true }),
+  readyz: route({
+    summary: "The models are loaded, and nothing is being shut down.",
+    answer: json(READY_ANSWER),
+    refusals: [503],
+    open: true,
+  }),
+  metrics: route({
+    summary: "What Prometheus reads.",
+    answer: { "text/plain": { schema: { type: "string" } } },
+    refusals: [400, 401],
+  }),
 };
 
 export function openApi(app: Hono<ServerEnv>, secured: boolean): MiddlewareHandler {

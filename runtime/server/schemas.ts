@@ -207,11 +207,18 @@ export const ENCODED_ITEM: v.GenericSchema = v.object({
   outputs: v.record(v.string(), TENSOR),
 });
 
-export const ENCODE_ANSWER: v.GenericSchema = v.object({
-  object: v.literal("list"),
-  model: v.string(),
-  data: v.array(ENCODED_ITEM),
+const EMBEDS_PART = v.object({
+  type: v.literal("image_embeds"),
+  image_embeds: v.union([v.string(), v.object({ image_embeds: v.string(), image_grid_thw: v.string() })]),
 });
+
+export const ENCODE_ANSWER: v.GenericSchema = v.union([
+  v.object({ object: v.literal("list"), model: v.string(), data: v.array(ENCODED_ITEM) }),
+  v.pipe(
+    v.object({ object: v.literal("list"), model: v.string(), content: v.array(EMBEDS_PART) }),
+    v.description("Of format vllm."),
+  ),
+]);
 
 export interface ClassifyRequest {
   readonly model?: string | undefined;
@@ -271,4 +278,15 @@ export const ERROR_ANSWER: v.GenericSchema = v.object({
     param: v.nullable(v.string()),
     code: v.string(),
   }),
+});
+
+/** A line of `/v1/encode`: an input's results, or at the end what went wrong. */
+export const ENCODED_LINE: v.GenericSchema = v.union([ENCODED_ITEM, ERROR_ANSWER]);
+
+export const HEALTH_ANSWER: v.GenericSchema = v.object({ status: v.literal("ok") });
+
+export const READY_ANSWER: v.GenericSchema = v.object({
+  status: v.literal("ready"),
+  models: v.array(v.string()),
+  sealed: v.boolean(),
 });

@@ -304,7 +304,10 @@ test("the API is described from the schemas that check it", async () => {
     >;
   };
   assert.match(api.openapi, /^3\.1/);
-  assert.deepEqual(Object.keys(api.paths).sort(), ["/v1/classify", "/v1/embeddings", "/v1/encode", "/v1/models"]);
+  assert.deepEqual(Object.keys(api.paths).sort(), [
+    ...["/healthz", "/metrics", "/readyz"],
+    ...["/v1/classify", "/v1/embeddings", "/v1/encode", "/v1/models"],
+  ]);
   const { post } = api.paths["/v1/embeddings"];
   const { schema } = post.requestBody?.content["application/json"] ?? { schema: {} };
   assert.equal(schema.additionalProperties, false);
@@ -312,7 +315,9 @@ test("the API is described from the schemas that check it", async () => {
     "float",
     "base64",
   ]);
-  assert.deepEqual(Object.keys(post.responses), ["200", "400", "401", "404", "413", "429", "503", "504"]);
+  assert.deepEqual(Object.keys(post.responses), [
+    ...["200", "400", "401", "404", "408", "413", "415", "429", "500", "503", "504"],
+  ]);
   assert.ok("multipart/form-data" in (api.paths["/v1/encode"].post.requestBody?.content ?? {}));
 });
 
