@@ -26,13 +26,32 @@ export function tokenCheck(tokens: readonly string[]): MiddlewareHandler<ServerE
   });
 }
 
+/** What tells of a connection: `serve` by itself, and the servers that an application may be given to as it is. */
+interface Connection {
+  readonly address?: unknown;
+  /** Of Bun. */
+  readonly requestIP?: (request: Request) => { readonly address: string } | null;
+  /** Of Deno. */
+  readonly remoteAddr?: { readonly hostname?: string };
+  /** Of hono's adapter for Node. */
+  readonly incoming?: { readonly socket?: { readonly remoteAddress?: string } };
+}
+
+/** Address of the connection's other end. Bun's server has an `address` too, its own. */
+function addressOf(c: Context<ServerEnv>): string | undefined {
+  const connection = (c.env ?? {}) as Connection;
+  if (typeof connection.address === "string") return connection.address;
+  const { remoteAddr, incoming } = connection;
+  return connection.requestIP?.(c.req.raw)?.address ?? remoteAddr?.hostname ?? incoming?.socket?.remoteAddress;
+}
+
 /** Counts requests by the address of the connection's other end, which behind a proxy is the proxy's. */
 export function requestLimit(requests: number, windowMs: number): MiddlewareHandler<ServerEnv> {
   return rateLimiter<ServerEnv>({
     windowMs,
     limit: requests,
     standardHeaders: "draft-6",
-    keyGenerator: (c) => c.env?.address ?? "unknown",
+    keyGenerator: (c) => addressOf(c) ?? "unknown",
     handler: (c) => {
       const { resetTime } = (c.get as (name: string) => { readonly resetTime?: Date })("rateLimit");
       const retryAfter = ((resetTime?.getTime() ?? Date.now() + windowMs) - Date.now()) / 1000;

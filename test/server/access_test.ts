@@ -102,3 +102,21 @@ test("the log has the codes of refusals by token and by limit", async () => {
     ],
   );
 });
+
+test("clients of Bun.serve, Deno.serve and hono's adapter are told apart by their addresses as well", async () => {
+  const bun = { address: { address: "::", family: "IPv6", port: 80 } };
+  const connections: readonly ((address: string) => object)[] = [
+    (address) => ({ ...bun, requestIP: (request: Request) => (request instanceof Request ? { address } : null) }),
+    (hostname) => ({ remoteAddr: { hostname, port: 5, transport: "tcp" } }),
+    (remoteAddress) => ({ incoming: { socket: { remoteAddress } }, outgoing: {} }),
+    (address) => ({ address }),
+  ];
+  await withTexts({ rateLimit: { requests: connections.length, windowMs: 60_000 } }, async ({ app }) => {
+    const ask = async (env: object): Promise<number> => (await app.request("/v1/models", {}, env)).status;
+    for (const from of connections) assert.equal(await ask(from("192.0.2.1")), 200);
+    for (const from of connections) {
+      assert.equal(await ask(from("192.0.2.1")), 429);
+      assert.equal(await ask(from("192.0.2.2")), 200);
+    }
+  });
+});
