@@ -1,6 +1,6 @@
 /** Node's own server, by hono's adapter. */
 import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, Server as NetServer, type Socket } from "node:net";
 import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
 import type { Listener, ListenOptions, RequestHandler } from "./listen.ts";
 
@@ -11,20 +11,28 @@ export function listenOnNode(handler: RequestHandler, { port, hostname }: Listen
     fetch: (request, env) => handler(request, { address: (env as HttpBindings).incoming.socket.remoteAddress }),
     overrideGlobalObjects: false,
   }) as Server;
-  let running = 0;
-  server.on("request", (_, response) => {
-    running++;
-    response.once("close", () => running--);
+  // Node takes connections for idle whose answers it has yet to send, and for busy those that brought no whole head.
+  const running = new Map<Socket, number>();
+  server.on("connection", (socket: Socket) => {
+    running.set(socket, 0);
+    socket.once("close", () => running.delete(socket));
   });
+  const count = (socket: Socket, by: number): void => {
+    const requests = running.get(socket);
+    if (requests !== undefined) running.set(socket, requests + by);
+  };
+  server.on("request", ({ socket }, response) => {
+    count(socket, 1);
+    response.once("close", () => count(socket, -1));
+  });
+  const closeIdle = (): void => {
+    for (const [socket, requests] of running) if (requests === 0) socket.destroy();
+  };
   const close = (): Promise<void> =>
     new Promise((resolve, reject) => {
-      const closeIdle = (): void => {
-        // A connection becomes idle when its last response is sent; one that has brought no whole head yet does not count as such.
-        if (running > 0) server.closeIdleConnections();
-        else server.closeAllConnections();
-      };
       const timer = setInterval(closeIdle, POLL_MS);
-      server.close((error) => {
+      // Without what HTTP's own adds: it ends the connections that Node takes for idle.
+      NetServer.prototype.close.call(server, (error) => {
         clearInterval(timer);
         if (error === undefined) resolve();
         else reject(error);

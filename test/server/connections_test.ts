@@ -75,3 +75,27 @@ test("a body may be as large as the server's own limit allows", () =>
     // Taken, and given up because the rest does not come.
     assert.match(answer, /^HTTP\/1\.1 408 /);
   }));
+
+test("an answer that its client reads slowly is sent whole when the server is closed meanwhile", async () => {
+  const log: LogLine[] = [];
+  await withServer({ models: MODELS, log: (line) => log.push(line) }, async (served) => {
+    // More than the buffers of the system hold.
+    const body = JSON.stringify({ texts: Array.from({ length: 2000 }, () => "a two three four five six seven eight") });
+    const request = head("connection: close", `content-length: ${body.length}`).replace("embeddings", "encode");
+    const socket = await sent(served, request + body);
+    await until(() => log.length > 0, "it is answered");
+    assert.equal(log[0].status, 200);
+    const closed = served.server.close();
+    await sleep(100);
+    let [start, length] = ["", 0];
+    socket.on("data", (part: Buffer) => {
+      if (start.length < 500) start += part.toString("latin1", 0, 500);
+      length += part.length;
+    });
+    await new Promise<void>((resolve) => socket.once("close", () => resolve()));
+    await closed;
+    const stated = Number(/content-length: (\d+)/i.exec(start)?.[1]);
+    assert.ok(stated > 15e6, `the answer has ${stated} bytes`);
+    assert.equal(length, start.indexOf("\r\n\r\n") + 4 + stated);
+  });
+});
