@@ -12,6 +12,7 @@ import { embeddings } from "./embeddings.ts";
 import { encode } from "./encode.ts";
 import { errorResponse, HttpError, httpError } from "./http_error.ts";
 import { failureOf } from "./log.ts";
+import { describeModel } from "./model_description.ts";
 import { notReady } from "./models.ts";
 import { checkServerOptions, type ServerOptions } from "./options.ts";
 import { orAborted } from "./or_aborted.ts";
@@ -37,12 +38,16 @@ export interface ServerControls {
 /** A hono application: mount it in another, or give it to {@link serve}, `Bun.serve` or `Deno.serve`. */
 export type ServerApp = Hono & ServerControls;
 
+/** Of one model; names may have slashes. */
+const MODEL_ROUTE = "/v1/models/{model}";
+
 /** Methods of each route. */
 const ROUTES: Readonly<Record<string, string>> = {
   "/v1/embeddings": "POST",
   "/v1/encode": "POST",
   "/v1/classify": "POST",
   "/v1/models": "GET",
+  [MODEL_ROUTE]: "GET",
   "/healthz": "GET",
   "/readyz": "GET",
   "/metrics": "GET",
@@ -60,17 +65,23 @@ export function createApp(options: ServerOptions): ServerApp {
   const app = new Hono<ServerEnv>();
   addMiddleware(app, service);
   addRoutes(app, service);
-  const ready = service.models.load().then(() => {
+  const begin = (): void => {
     if (settings.seal) settings.runtime.seal();
     service.ready = true;
-  });
+  };
+  const ready = service.models.load().then(begin);
+  let failed = false;
   // Who waits for it hears of it; a server that nobody waits for says it is not ready.
-  ready.catch((error: unknown) => service.log({ level: "error", event: "load_failed", message: messageOf(error) }));
+  ready.catch((error: unknown) => {
+    failed = true;
+    service.log({ level: "error", event: "load_failed", message: messageOf(error) });
+  });
   // What middleware leaves for routes is for these alone.
   return Object.assign(app as unknown as Hono, {
     ready,
     reload: async (name?: string) => {
       await service.models.reload(name);
+      if (failed && !service.ready && service.models.areLoaded) begin();
       service.log({ level: "info", event: "reloaded", ...(name === undefined ? {} : { model: name }) });
     },
     served: () =>
@@ -130,7 +141,8 @@ const notFound = (): HttpError =>
 function routeOf(c: ServerContext): string {
   const base = basePath(c);
   const path = base === "/" ? c.req.path : c.req.path.slice(base.length);
-  return Object.hasOwn(ROUTES, path) ? path : "unknown";
+  if (Object.hasOwn(ROUTES, path)) return path;
+  return /^\/v1\/models\/./.test(path) ? MODEL_ROUTE : "unknown";
 }
 
 /** A line for the log and a count for the metrics. */
@@ -153,28 +165,19 @@ function tell(c: ServerContext, service: Service, route: string, ms: number): vo
   });
 }
 
+/** A route as hono writes it. */
+const patternOf = (route: string): string => route.replace("{model}", ":model{.+}");
+
 function addRoutes(app: Hono<ServerEnv>, service: Service): void {
   app.post("/v1/embeddings", DESCRIBED.embeddings, (c) => embeddings(c, service));
   app.post("/v1/encode", DESCRIBED.encode, (c) => encode(c, service));
   app.post("/v1/classify", DESCRIBED.classify, (c) => classify(c, service));
-  app.get("/v1/models", DESCRIBED.models, (c) => {
-    const data = service.models.list().map(({ name, encoder, created }) => ({
-      id: name,
-      object: "model",
-      created,
-      owned_by: "fovea",
-      model_type: encoder.modelType,
-      modalities: encoder.modalities,
-      ...(encoder.jpegShrinkOnLoad ? { jpeg_shrink_on_load: true } : {}),
-      outputs: Object.fromEntries(
-        encoder.modalities.map((m) => {
-          const { outputs, layout = [] } = encoder.tower(m).spec;
-          return [m, [...outputs, ...layout]];
-        }),
-      ),
-    }));
-    return c.json({ object: "list", data });
-  });
+  app.get("/v1/models", DESCRIBED.models, (c) =>
+    c.json({ object: "list", data: service.models.list().map(describeModel) }),
+  );
+  app.get(patternOf(MODEL_ROUTE), DESCRIBED.model, (c) =>
+    c.json(describeModel(service.models.find(c.req.param("model") ?? ""))),
+  );
   app.get("/healthz", DESCRIBED.healthz, (c) => c.json({ status: "ok" }));
   app.get("/readyz", DESCRIBED.readyz, (c) => {
     if (service.draining) {
@@ -191,7 +194,7 @@ function addRoutes(app: Hono<ServerEnv>, service: Service): void {
   app.get("/openapi.json", openApi(app, service.settings.tokens !== undefined));
   // Routes rather than what is done where nothing is found: of an application that is mounted, that is the other's.
   for (const [path, allowed] of Object.entries(ROUTES)) {
-    app.all(path, (c) => {
+    app.all(patternOf(path), (c) => {
       const message = `${path} takes ${allowed}, not ${c.req.method}.`;
       const response = refuse(c, new HttpError(405, "method_not_allowed", message));
       response.headers.set("allow", allowed);

@@ -17,6 +17,7 @@ import {
   ENCODED_LINE,
   ERROR_ANSWER,
   HEALTH_ANSWER,
+  MODEL_ANSWER,
   MODELS_ANSWER,
   READY_ANSWER,
 } from "./schemas.ts";
@@ -73,7 +74,7 @@ function route({ summary, request, answer, refusals, open }: RouteText): Middlew
   return describeRoute(description as Description);
 }
 
-type Described = "embeddings" | "encode" | "classify" | "models" | "healthz" | "readyz" | "metrics";
+type Described = "embeddings" | "encode" | "classify" | "models" | "model" | "healthz" | "readyz" | "metrics";
 
 /** Of each route but the description itself, without the 405 that all give to other methods. */
 export const DESCRIBED: Readonly<Record<Described, MiddlewareHandler>> = {
@@ -102,6 +103,7 @@ export const DESCRIBED: Readonly<Record<Described, MiddlewareHandler>> = {
     refusals: ALL,
   }),
   models: route({ summary: "The served models.", answer: json(MODELS_ANSWER), refusals: [400, 401, 429] }),
+  model: route({ summary: "One of them.", answer: json(MODEL_ANSWER), refusals: [400, 401, 404, 429, 503] }),
   healthz: route({ summary: "The process lives.", answer: json(HEALTH_ANSWER), refusals: [], open: true }),
   readyz: route({
     summary: "The models are loaded, and nothing is being shut down.",

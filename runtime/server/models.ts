@@ -7,6 +7,14 @@ import { HttpError, short } from "./http_error.ts";
 /** A model to serve: where it comes from, which can be loaded again, or one that is loaded already. */
 export type ServedModel = { readonly source: ModelSource; readonly load?: LoadOptions } | { readonly encoder: Encoder };
 
+/** A model that is loaded. */
+export interface ListedModel {
+  readonly name: string;
+  readonly encoder: Encoder;
+  /** Seconds since 1970 when it was loaded. */
+  readonly created: number;
+}
+
 /** A model as a request has it: it stays open until it is given back. */
 export interface Lease {
   readonly name: string;
@@ -46,12 +54,25 @@ export class Models {
     return [...this.#specs.keys()];
   }
 
+  /** Whether all of them are. */
+  get areLoaded(): boolean {
+    return this.names.every((name) => this.#loaded.has(name));
+  }
+
   /** Loaded models in the order in which they were named. */
-  list(): readonly { readonly name: string; readonly encoder: Encoder; readonly created: number }[] {
+  list(): readonly ListedModel[] {
     return this.names.flatMap((name) => {
       const loaded = this.#loaded.get(name);
       return loaded === undefined ? [] : [{ name, encoder: loaded.encoder, created: loaded.created }];
     });
+  }
+
+  /** @throws HttpError `model_not_found`, `not_ready` */
+  find(name: string): ListedModel {
+    this.#spec(name);
+    const found = this.list().find((model) => model.name === name);
+    if (found === undefined) throw notReady();
+    return found;
   }
 
   /** Loads every model. @throws what loading throws; FoveaError `closed` where they were closed meanwhile */

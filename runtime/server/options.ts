@@ -98,6 +98,13 @@ const REMOTE: Readonly<Record<"maxBytes" | "timeoutMs", Expected>> = {
   timeoutMs: milliseconds(1),
 };
 
+const MODEL: Readonly<Record<"source" | "load" | "encoder", Expected>> = {
+  // Loading says what is wrong with them.
+  source: { text: "a model's folder, name or files", holds: () => true },
+  load: { text: 'an object such as { dtype: "int8" }', holds: isObject },
+  encoder: { text: "an encoder that `load` gave", holds: isObject },
+};
+
 const RATE_LIMIT: Readonly<Record<keyof NonNullable<ServerOptions["rateLimit"]>, Expected>> = {
   requests: whole(1, "a number of requests"),
   windowMs: milliseconds(1),
@@ -127,6 +134,7 @@ export function checkServerOptions(options: ServerOptions): Settings {
   checkPresent("createApp", options, OPTIONS, ["runtime", "models"]);
   const unnamed = Object.keys(options.models).find((name) => !TEXT.holds(name));
   if (unnamed !== undefined) throw new FoveaError("invalid_options", "A model has an empty name; give it one.");
+  for (const [name, model] of Object.entries(options.models)) checkOptions(`createApp's model "${name}"`, model, MODEL);
   return {
     ...options,
     maxWait: options.maxWait ?? 4,

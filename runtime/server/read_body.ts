@@ -134,7 +134,10 @@ function wrong({ type, received, expected, message }: v.BaseIssue<unknown>): str
   return `is ${short(received)}; expected ${bound.replace(/^\(|\)$/g, "").replaceAll(" | ", " or ")}`;
 }
 
-/** @throws HttpError `unknown_field`, `missing_field`, `invalid_field` */
+/**
+ * The body as its schema has it. A field of null counts as left out: clients in typed languages send those that way.
+ * @throws HttpError `unknown_field`, `missing_field`, `invalid_field`
+ */
 export function checked<T>({ schema, fields }: RequestSchema<T>, value: unknown): T {
   if (!isObject(value) || Array.isArray(value)) {
     throw new HttpError(
@@ -143,9 +146,12 @@ export function checked<T>({ schema, fields }: RequestSchema<T>, value: unknown)
       `The body is ${typeof value === "string" ? "a text" : foundText(value)}; expected an object with any of ${fields.join(", ")}.`,
     );
   }
-  const found = v.safeParse(schema, value, { abortEarly: true });
+  const given = Object.fromEntries(
+    Object.entries(value).filter(([name, own]) => own !== null || !fields.includes(name)),
+  );
+  const found = v.safeParse(schema, given, { abortEarly: true });
   if (found.success) return found.output;
-  throw refusal(found.issues, fields, Object.keys(value));
+  throw refusal(found.issues, fields, Object.keys(given));
 }
 
 /**

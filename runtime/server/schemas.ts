@@ -255,21 +255,18 @@ export const CLASSIFY_ANSWER: v.GenericSchema = v.object({
   ),
 });
 
-export const MODELS_ANSWER: v.GenericSchema = v.object({
-  object: v.literal("list"),
-  data: v.array(
-    v.object({
-      id: v.string(),
-      object: v.literal("model"),
-      created: WHOLE,
-      owned_by: v.string(),
-      model_type: v.string(),
-      modalities: v.array(v.string()),
-      jpeg_shrink_on_load: v.optional(v.literal(true)),
-      outputs: v.record(v.string(), v.array(v.string())),
-    }),
-  ),
+export const MODEL_ANSWER: v.GenericSchema = v.object({
+  id: v.string(),
+  object: v.literal("model"),
+  created: WHOLE,
+  owned_by: v.string(),
+  model_type: v.string(),
+  modalities: v.array(v.string()),
+  jpeg_shrink_on_load: v.optional(v.literal(true)),
+  outputs: v.record(v.string(), v.array(v.string())),
 });
+
+export const MODELS_ANSWER: v.GenericSchema = v.object({ object: v.literal("list"), data: v.array(MODEL_ANSWER) });
 
 export const ERROR_ANSWER: v.GenericSchema = v.object({
   error: v.object({

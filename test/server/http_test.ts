@@ -306,7 +306,7 @@ test("the API is described from the schemas that check it", async () => {
   assert.match(api.openapi, /^3\.1/);
   assert.deepEqual(Object.keys(api.paths).sort(), [
     ...["/healthz", "/metrics", "/readyz"],
-    ...["/v1/classify", "/v1/embeddings", "/v1/encode", "/v1/models"],
+    ...["/v1/classify", "/v1/embeddings", "/v1/encode", "/v1/models", "/v1/models/{model}"],
   ]);
   const { post } = api.paths["/v1/embeddings"];
   const { schema } = post.requestBody?.content["application/json"] ?? { schema: {} };

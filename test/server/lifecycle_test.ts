@@ -1,10 +1,13 @@
 /** Loading, full queues, late and leaving clients, reloading and shutting down. */
 import assert from "node:assert/strict";
+import { cpSync } from "node:fs";
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
+import { join } from "node:path";
 import { test } from "node:test";
 import type { Runtime } from "../../mod.ts";
 import { createApp, type LogLine, serve } from "../../runtime/server/mod.ts";
 import { hasCode } from "../kit/assertions.ts";
+import { withFolder } from "../kit/folder.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
 import { DIGITS, withServer } from "./served.ts";
 
@@ -180,6 +183,27 @@ test("a model that cannot be loaded is told to whoever waits, and the server sta
     await assert.rejects(app.ready, hasCode("file.not_found", /no\/such\/model/));
     assert.equal((await app.request("/readyz")).status, 503);
     assert.equal(log[0].event, "load_failed");
+  } finally {
+    await runtime.close();
+  }
+});
+
+test("a server whose first load failed is ready once loading again went well", async () => {
+  const runtime = await openRuntime({ threads: 0 });
+  try {
+    await withFolder(async (folder) => {
+      const source = join(folder, "model");
+      const app = createApp({ runtime, models: { digits: { source } } });
+      await assert.rejects(app.ready, hasCode("file.not_found", /model/));
+      await assert.rejects(app.reload(), hasCode("file.not_found", /model/));
+      assert.equal((await app.request("/readyz")).status, 503);
+      cpSync(DIGITS, source, { recursive: true });
+      await app.reload();
+      assert.deepEqual(await (await app.request("/readyz")).json(), {
+        ...{ status: "ready", models: ["digits"], sealed: true },
+      });
+      await app.close();
+    });
   } finally {
     await runtime.close();
   }

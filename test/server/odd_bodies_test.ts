@@ -29,6 +29,20 @@ test("token ids that are beyond 32 bits are refused, and never become others", (
     }
   }));
 
+test("a field of null counts as left out", () =>
+  withTexts(async ({ post }) => {
+    const plain = await (await post("/v1/embeddings", { input: "two" })).json();
+    const nulls = { model: null, messages: null, encoding_format: null, dimensions: null, normalize: null, user: null };
+    const answer = await post("/v1/embeddings", { input: "two", ...nulls });
+    assert.equal(answer.status, 200);
+    assert.deepEqual(await answer.json(), plain);
+    const other = await refusalOf(await post("/v1/embeddings", { input: "two", dimension: null }));
+    assert.equal(other.code, "unknown_field");
+    const encoded = await post("/v1/encode", { texts: ["two"], images: null, outputs: null, format: null });
+    assert.equal(encoded.status, 200);
+    await encoded.text();
+  }));
+
 test("bytes that are no UTF-8 are refused, and do not become other characters", () =>
   withTexts(async ({ get }) => {
     const body = Uint8Array.from(Buffer.from('{"input":"caf\xe9"}', "latin1"));

@@ -31,6 +31,8 @@ test("the client of OpenAI gets embeddings in both encodings, shortened ones, mo
       models.data.map(({ id }) => id),
       ["digits"],
     );
+    assert.deepEqual(await client.models.retrieve("digits"), models.data[0]);
+    await assert.rejects(client.models.retrieve("digit"), (error) => error instanceof OpenAI.NotFoundError);
     await assert.rejects(client.embeddings.create({ model: "digit", input }), (error) => {
       assert.ok(error instanceof OpenAI.NotFoundError);
       assert.deepEqual([error.status, error.code, error.param], [404, "model_not_found", "model"]);

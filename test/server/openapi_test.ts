@@ -83,6 +83,8 @@ const ASKED: readonly (readonly [number, string, unknown?, Record<string, string
   [200, "/v1/classify", { ...digits, images: [picture], labels: ["one", "two"] }],
   [400, "/v1/classify", digits],
   [200, "/v1/models"],
+  [200, "/v1/models/digits"],
+  [404, "/v1/models/digit"],
   [200, "/healthz"],
   [200, "/readyz"],
   [200, "/metrics"],
@@ -94,7 +96,8 @@ async function checkAnswer(api: Api, { get, post }: Served, asked: (typeof ASKED
   const answer = await (body === undefined ? get(path) : post(path, body, { headers }));
   const text = await answer.text();
   assert.equal(answer.status, status, `${path}: ${text.slice(0, 300)}`);
-  const described = api.paths[path][body === undefined ? "get" : "post"].responses[status];
+  const route = path.replace(/^\/v1\/models\/.+/, "/v1/models/{model}");
+  const described = api.paths[route][body === undefined ? "get" : "post"].responses[status];
   const type = (answer.headers.get("content-type") ?? "").split(";")[0];
   const content = described?.content[type];
   assert.ok(content !== undefined, `${path} ${status} ${type} is not described`);
