@@ -36,6 +36,7 @@ interface ServeOptions extends Omit<CommonOptions, "token">, CalibrationOption, 
   readonly queue?: number;
   readonly deadline?: number;
   readonly maxBody?: number;
+  readonly maxText?: number;
   readonly rateLimit?: number;
   readonly cors?: readonly string[];
   readonly allowImagesFrom?: readonly string[];
@@ -66,6 +67,7 @@ export function serveCommand(): Command {
     .option("--queue <n>", "requests that are worked on or wait at once; more get 429 (256)", wholeNumber(1))
     .option("--deadline <ms>", "milliseconds until a request is ended (30000)", wholeNumber(1))
     .option("--max-body <size>", "most bytes of a request, such as 32m", byteSize)
+    .option("--max-text <n>", "most characters of a text (100000)", wholeNumber(1))
     .option("--rate-limit <n>", "most requests of an address in a minute", wholeNumber(1))
     .option("--cors <origins>", "origins whose pages may ask, comma-separated; * is everybody", nameList)
     .option("--allow-images-from <hosts>", "hosts that pictures are fetched from, comma-separated", nameList)
@@ -130,10 +132,10 @@ function namedModels(
 
 /** What the command line says of the server; the rest has values of its own. */
 function serverOptions(options: ServeOptions): Partial<ServerOptions> {
-  const { token, maxWait, batchMs, queue, deadline, maxBody, rateLimit, cors, allowImagesFrom } = options;
+  const { token, maxWait, batchMs, queue, deadline, maxBody, maxText, rateLimit, cors, allowImagesFrom } = options;
   const given = {
     tokens: token,
-    ...{ maxWait, batchMs, queue, deadline, maxBody, cors, allowImagesFrom },
+    ...{ maxWait, batchMs, queue, deadline, maxBody, maxText, cors, allowImagesFrom },
     rateLimit: rateLimit === undefined ? undefined : { requests: rateLimit, windowMs: ONE_MINUTE },
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));

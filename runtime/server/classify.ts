@@ -55,6 +55,7 @@ export async function classify(c: ServerContext, service: Service): Promise<Resp
     lease,
     batcher: service.batcher,
     room: service.room,
+    maxText: service.settings.maxText,
     signal,
     requestId,
     nameOf: (i) => (i < labels.length ? `The label at position ${i}` : `The picture at position ${i - labels.length}`),

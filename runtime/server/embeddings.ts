@@ -126,6 +126,7 @@ export async function embeddings(c: ServerContext, service: Service): Promise<Re
     lease,
     batcher: service.batcher,
     room: service.room,
+    maxText: service.settings.maxText,
     signal,
     requestId,
     outputs: (modality) => {

@@ -21,6 +21,8 @@ export interface ServerOptions {
   readonly deadline?: number;
   /** Most bytes of a body; 32 MiB unless given. */
   readonly maxBody?: number;
+  /** Most characters of a text, which is tokenised as a whole; 100,000 unless given. */
+  readonly maxText?: number;
   /** Bytes of decoded pictures that may wait; reading pauses beyond. 256 MiB unless given. */
   readonly maxWaitingBytes?: number;
   /** Bearer tokens, any of which opens `/v1/*` and `/metrics`. Everybody may ask unless given. */
@@ -44,7 +46,12 @@ export interface ServerOptions {
 
 /** With everything that has a value of its own. */
 export type Settings = ServerOptions &
-  Required<Pick<ServerOptions, "maxWait" | "batchMs" | "queue" | "deadline" | "maxBody" | "maxWaitingBytes" | "seal">>;
+  Required<
+    Pick<
+      ServerOptions,
+      "maxWait" | "batchMs" | "queue" | "deadline" | "maxBody" | "maxText" | "maxWaitingBytes" | "seal"
+    >
+  >;
 
 /** What timers hold, 24 days; longer ones fire at once. */
 const LONGEST = 2 ** 31 - 1;
@@ -74,6 +81,7 @@ const OPTIONS: Readonly<Record<keyof ServerOptions, Expected>> = {
   queue: whole(1, "a number of requests"),
   deadline: milliseconds(1),
   maxBody: whole(1, "bytes"),
+  maxText: whole(1, "characters"),
   maxWaitingBytes: whole(1, "bytes"),
   tokens: {
     text: "a list of tokens of letters, digits and any of ._~+/-",
@@ -142,6 +150,7 @@ export function checkServerOptions(options: ServerOptions): Settings {
     queue: options.queue ?? 256,
     deadline: options.deadline ?? 30_000,
     maxBody: options.maxBody ?? 32 * 2 ** 20,
+    maxText: options.maxText ?? 100_000,
     maxWaitingBytes: options.maxWaitingBytes ?? 256 * 2 ** 20,
     seal: options.seal ?? true,
   };

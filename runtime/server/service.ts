@@ -21,6 +21,9 @@ export type ServerContext = Context<ServerEnv>;
 
 const MEGABYTE = 2 ** 20;
 
+/** Milliseconds of decoding and tokenising in a row. */
+const SLICE_MS = 20;
+
 export class Service {
   readonly settings: Settings;
   readonly models: Models;
@@ -52,7 +55,9 @@ export class Service {
       now: () => performance.now(),
       onBatch: (report) => this.metrics.batch(report),
     });
-    this.room = createRoom({ waiting: () => this.batcher.waitingBytes, most: maxWaitingBytes });
+    this.room = createRoom({
+      ...{ waiting: () => this.batcher.waitingBytes, most: maxWaitingBytes, sliceMs: SLICE_MS },
+    });
     this.fetchImage =
       hosts === undefined
         ? undefined

@@ -1,7 +1,9 @@
 /** One request's inputs through the batcher: read in small parts, so that no request crowds out the others. */
 import type { Modality, Tensors } from "../abi/encoder.ts";
 import type { Batcher } from "../session/inputs/batcher.ts";
+import type { Room } from "../session/inputs/room.ts";
 import type { EncodeInputs, EncodeItem, Encoder } from "../session.ts";
+import { HttpError } from "./http_error.ts";
 import type { Lease } from "./models.ts";
 
 /** What a request gives as one picture, text or recording, or as the tensors of one. */
@@ -30,7 +32,9 @@ export interface WorkContext {
   /** What errors call an input, by its position among the inputs; `The input at position 3` unless given. */
   readonly nameOf?: (index: number) => string;
   /** Lets one input at a time be read while others' decoded pixels fill the memory. */
-  readonly room: <T>(read: () => Promise<T>) => Promise<T>;
+  readonly room: Room;
+  /** Most characters of a text. */
+  readonly maxText: number;
 }
 
 /** Inputs of one request that are read or waited for at once. */
@@ -51,12 +55,26 @@ function inputsFor(input: WorkInput): EncodeInputs {
   return input.tensors;
 }
 
-async function readInput(
-  input: WorkInput,
-  index: number,
-  { lease, signal, requestId, room, nameOf }: WorkContext,
-): Promise<EncodeItem> {
-  const name = nameOf?.(index) ?? `The input at position ${index}`;
+const nameOfInput = ({ nameOf }: WorkContext, index: number): string =>
+  nameOf?.(index) ?? `The input at position ${index}`;
+
+/** A tokenizer reads all of a text at once, whatever the model takes of it. @throws HttpError `text.too_long` */
+function checkTexts(inputs: readonly WorkInput[], context: WorkContext): void {
+  const { maxText } = context;
+  for (const [i, input] of inputs.entries()) {
+    if (!("text" in input) || input.text.length <= maxText) continue;
+    const name = nameOfInput(context, i);
+    throw new HttpError(
+      413,
+      "text.too_long",
+      `${name} has ${input.text.length} characters, more than the ${maxText} that this server takes; cut it: models read the first tokens only.`,
+    );
+  }
+}
+
+async function readInput(input: WorkInput, index: number, context: WorkContext): Promise<EncodeItem> {
+  const { lease, signal, requestId, room } = context;
+  const name = nameOfInput(context, index);
   const [item] = await room(() => lease.encoder.readItems(inputsFor(input), { signal, requestId }, name));
   return item;
 }
@@ -74,6 +92,16 @@ async function encodeInput(input: WorkInput, index: number, context: WorkContext
   return { index, modality: item.modality, tokens: item.tokens, outputs: encoded };
 }
 
+/** A request asks for room for one input at a time, so that another's next one waits for no more than one of its. */
+function afterEachOther(room: Room): Room {
+  let last: Promise<unknown> = Promise.resolve();
+  return (read) => {
+    const turn = last.then(() => room(read));
+    last = turn.catch(() => undefined);
+    return turn;
+  };
+}
+
 /**
  * Encodes all inputs and tells each result as it comes.
  * @throws the error of the first input that failed; the signal's reason on abort
@@ -83,12 +111,14 @@ export async function encodeAll(
   context: WorkContext,
   onResult: (result: WorkResult) => void,
 ): Promise<void> {
+  checkTexts(inputs, context);
+  const own = { ...context, room: afterEachOther(context.room) };
   let next = 0;
   const worker = async (): Promise<void> => {
     while (next < inputs.length) {
       context.signal.throwIfAborted();
       const index = next++;
-      onResult(await encodeInput(inputs[index], index, context));
+      onResult(await encodeInput(inputs[index], index, own));
     }
   };
   const workers = Array.from({ length: Math.min(AT_ONCE, inputs.length) }, worker);

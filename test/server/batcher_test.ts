@@ -290,3 +290,26 @@ test("inputs are read one at a time, and none while too much waits", async () =>
   );
   assert.equal(await room(async () => 7), 7);
 });
+
+test("between slices of reading the rest of the process has its turn", async () => {
+  for (const [sliceMs, turns] of [
+    [1, 2],
+    [1000, 0],
+  ]) {
+    const room = createRoom({ waiting: () => 0, most: 1, sliceMs });
+    let [between, reads] = [0, 0];
+    const read = async (): Promise<void> => {
+      reads++;
+      const end = performance.now() + 3;
+      while (performance.now() < end);
+    };
+    const tick = (): void => {
+      if (reads > 0 && reads < 3) between++;
+      if (reads < 3) timer = setTimeout(tick, 0);
+    };
+    let timer = setTimeout(tick, 0);
+    await Promise.all([room(read), room(read), room(read)]);
+    clearTimeout(timer);
+    assert.ok(turns === 0 ? between === 0 : between >= 1, `${between} turns within slices of ${sliceMs} ms`);
+  }
+});

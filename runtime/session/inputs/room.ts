@@ -7,16 +7,30 @@ export interface RoomOptions {
   /** Bytes of inputs that wait. */
   readonly waiting: () => number;
   readonly most: number;
+  /** Milliseconds of reading after which the rest of the process has its turn; it has none of its own unless given. */
+  readonly sliceMs?: number;
 }
 
 const POLL_MS = 2;
 
-export function createRoom({ waiting, most }: RoomOptions): Room {
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+export function createRoom({ waiting, most, sliceMs = Number.POSITIVE_INFINITY }: RoomOptions): Room {
   let last: Promise<unknown> = Promise.resolve();
+  let busyMs = 0;
   return (read) => {
     const turn = last.then(async () => {
-      while (waiting() > most) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-      return read();
+      while (waiting() > most) await pause(POLL_MS);
+      if (busyMs > sliceMs) {
+        await pause(0);
+        busyMs = 0;
+      }
+      const begin = performance.now();
+      try {
+        return await read();
+      } finally {
+        busyMs += performance.now() - begin;
+      }
     });
     last = turn.catch(() => undefined);
     return turn;
