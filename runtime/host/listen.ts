@@ -20,8 +20,11 @@ export interface ListenOptions {
 export interface Listener {
   readonly port: number;
   readonly hostname: string;
-  /** Takes no more connections, lets requests that were accepted end, then closes what is left. */
-  close(): Promise<void>;
+  /**
+   * Takes no more connections, lets requests that were accepted end, then closes what is left.
+   * @param graceMs milliseconds that clients have to read their answers
+   */
+  close(graceMs: number): Promise<void>;
 }
 
 const CAUSES: Readonly<Record<string, string>> = {

@@ -18,10 +18,12 @@ export function listenOnBun(handler: RequestHandler, { port, hostname }: ListenO
   return {
     port: server.port as number,
     hostname,
-    close: async () => {
+    close: async (graceMs) => {
+      const end = performance.now() + graceMs;
       // Its promise waits for connections that clients keep open without a request.
       void server.stop();
-      while (server.pendingRequests > 0) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      while (server.pendingRequests > 0 && performance.now() < end)
+        await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       await server.stop(true);
     },
   };

@@ -28,12 +28,14 @@ export function listenOnNode(handler: RequestHandler, { port, hostname }: Listen
   const closeIdle = (): void => {
     for (const [socket, requests] of running) if (requests === 0) socket.destroy();
   };
-  const close = (): Promise<void> =>
+  const close = (graceMs: number): Promise<void> =>
     new Promise((resolve, reject) => {
       const timer = setInterval(closeIdle, POLL_MS);
+      const last = setTimeout(() => server.closeAllConnections(), graceMs);
       // Without what HTTP's own adds: it ends the connections that Node takes for idle.
       NetServer.prototype.close.call(server, (error) => {
         clearInterval(timer);
+        clearTimeout(last);
         if (error === undefined) resolve();
         else reject(error);
       });

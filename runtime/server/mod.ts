@@ -10,5 +10,5 @@ export { type ErrorStatus, HttpError } from "./http_error.ts";
 export type { LogLine } from "./log.ts";
 export type { ServedModel } from "./models.ts";
 export type { ServerOptions } from "./options.ts";
-export { type RunningServer, serve } from "./serve.ts";
+export { type RunningServer, type ServeOptions, serve } from "./serve.ts";
 export { encodeTorch } from "./torch_file.ts";

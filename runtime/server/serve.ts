@@ -20,25 +20,35 @@ const urlOf = ({ hostname, port }: Listener): string =>
   `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 
 const APP = withMethods("an application that createApp made", "fetch", "drain", "close");
+const GRACE: Expected = {
+  text: "milliseconds from 0 on",
+  holds: (v) => typeof v === "number" && v >= 0 && v < 2 ** 31,
+};
 const PORT: Expected = {
   text: "a whole number from 0 to 65535",
   holds: (v) => Number.isInteger(v) && (v as number) >= 0 && (v as number) <= 65535,
 };
 
+/** Where a server listens, and how it ends. */
+export interface ServeOptions extends Partial<ListenOptions> {
+  /** Milliseconds that clients have to read their answers when the server is closed; 30,000 unless given. */
+  readonly graceMs?: number;
+}
+
 /**
  * Listens on Bun, Deno and Node: on 127.0.0.1 and port 8000 unless told otherwise.
  * @throws FoveaError `listen_failed`, `invalid_options`
  */
-export async function serve(app: ServerApp, options: Partial<ListenOptions> = {}): Promise<RunningServer> {
+export async function serve(app: ServerApp, options: ServeOptions = {}): Promise<RunningServer> {
   if (!APP.holds(app)) throw new FoveaError("invalid_options", `serve takes ${APP.text}; found ${foundText(app)}.`);
-  checkOptions("serve", options, { hostname: TEXT, port: PORT });
-  const { hostname = "127.0.0.1", port = 8000 } = options;
+  checkOptions("serve", options, { hostname: TEXT, port: PORT, graceMs: GRACE });
+  const { hostname = "127.0.0.1", port = 8000, graceMs = 30_000 } = options;
   const listener = await listen((request, peer) => app.fetch(request, peer), { hostname, port });
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     try {
       await app.drain();
-      await listener.close();
+      await listener.close(graceMs);
     } finally {
       app.close();
     }

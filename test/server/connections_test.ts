@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { connect, type Socket } from "node:net";
 import { test } from "node:test";
-import type { LogLine } from "../../runtime/server/mod.ts";
+import { type LogLine, serve } from "../../runtime/server/mod.ts";
 import { DIGITS, type Served, withServer } from "./served.ts";
 
 const MODELS = { digits: { source: DIGITS, load: { components: ["text"] as const } } };
@@ -76,13 +76,34 @@ test("a body may be as large as the server's own limit allows", () =>
     assert.match(answer, /^HTTP\/1\.1 408 /);
   }));
 
+/** The answer is more than the buffers of the system hold. */
+function largeRequest(): string {
+  const body = JSON.stringify({ texts: Array.from({ length: 2000 }, () => "a two three four five six seven eight") });
+  return head("connection: close", `content-length: ${body.length}`).replace("embeddings", "encode") + body;
+}
+
+test("a client that never reads its answer holds up the end of the server for so long and no longer", async () => {
+  const log: LogLine[] = [];
+  await withServer({ models: MODELS, log: (line) => log.push(line) }, async ({ app }) => {
+    const server = await serve(app, { port: 0, graceMs: 100 });
+    const socket = await sent({ server }, largeRequest());
+    socket.pause();
+    await until(() => log.length > 0, "it is answered");
+    let closed = false;
+    void server.close().then(() => {
+      closed = true;
+    });
+    await sleep(30);
+    assert.equal(closed, false);
+    await until(() => closed, "the server is closed");
+    socket.destroy();
+  });
+});
+
 test("an answer that its client reads slowly is sent whole when the server is closed meanwhile", async () => {
   const log: LogLine[] = [];
   await withServer({ models: MODELS, log: (line) => log.push(line) }, async (served) => {
-    // More than the buffers of the system hold.
-    const body = JSON.stringify({ texts: Array.from({ length: 2000 }, () => "a two three four five six seven eight") });
-    const request = head("connection: close", `content-length: ${body.length}`).replace("embeddings", "encode");
-    const socket = await sent(served, request + body);
+    const socket = await sent(served, largeRequest());
     await until(() => log.length > 0, "it is answered");
     assert.equal(log[0].status, 200);
     const closed = served.server.close();
