@@ -12,13 +12,14 @@ import {
   valuesOf,
 } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
+import { PROCESSOR_FILES, processorFile } from "../../runtime/abi/processor_files.ts";
 import { CLIP_MODEL_TYPES, type ClipConfig, readClipConfig } from "./config.ts";
 import { textTower, visionTower } from "./plan.ts";
 import { clipImageProcessor } from "./preprocess.ts";
 import { clipTokenizer } from "./tokenize.ts";
 
 function imageProcessorOf(files: ModelFiles): PixelProcessor | undefined {
-  const json = files["preprocessor_config.json"] ?? files["processor_config.json"];
+  const json = processorFile(files, "image_processor");
   return json === undefined ? undefined : clipImageProcessor(json);
 }
 
@@ -50,7 +51,7 @@ function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): 
 const CLIP: EncoderSpec = {
   name: "clip",
   modelTypes: CLIP_MODEL_TYPES,
-  files: ["preprocessor_config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json"],
+  files: [...PROCESSOR_FILES, "tokenizer.json", "tokenizer_config.json"],
   imageProcessors: {
     CLIPImageProcessor: valuesOf(clipImageProcessor),
     CLIPImageProcessorPil: valuesOf(clipImageProcessor),

@@ -5,13 +5,14 @@
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
 import { imagesFor, type PixelProcessor, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
+import { PROCESSOR_FILES, processorFile } from "../../runtime/abi/processor_files.ts";
 import { DINO_MODEL_TYPES, type DinoConfig, readDinoConfig } from "./config.ts";
 import { dinoTower } from "./plan.ts";
 import { bitImageProcessor, dinov3ImageProcessor } from "./preprocess.ts";
 
 /** The processor that the family's checkpoints come with. */
 function imageProcessorOf({ family }: DinoConfig, files: ModelFiles): PixelProcessor | undefined {
-  const config = files["preprocessor_config.json"] ?? files["processor_config.json"];
+  const config = processorFile(files, "image_processor");
   if (config === undefined) return undefined;
   return (family === "dinov3" ? dinov3ImageProcessor : bitImageProcessor)(config);
 }
@@ -33,7 +34,7 @@ const DINO: EncoderSpec = {
   name: "dino",
   modelTypes: DINO_MODEL_TYPES,
   families: ["dinov2", "dinov3"],
-  files: ["preprocessor_config.json", "processor_config.json"],
+  files: PROCESSOR_FILES,
   imageProcessors: {
     BitImageProcessor: valuesOf(bitImageProcessor),
     BitImageProcessorFast: valuesOf(bitImageProcessor),

@@ -5,27 +5,22 @@
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
 import { imagesFor, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
+import { processorFile } from "../../runtime/abi/processor_files.ts";
 import { VIDEO_FILES, videoFile } from "../../runtime/abi/videos.ts";
 import { INTERNVL_MODEL_TYPES, readInternVLConfig } from "./config.ts";
 import { internVLTower } from "./plan.ts";
 import { internVLImageProcessor } from "./preprocess.ts";
 import { internVLVideoProcessor, parseInternVLVideoProcessor } from "./video.ts";
 
-/** The image processor's configuration; a whole model's `processor_config.json` need not hold it. */
-function processorFile(files: ModelFiles): unknown {
-  const whole = files["processor_config.json"] as { readonly image_processor?: unknown } | null | undefined;
-  return files["preprocessor_config.json"] ?? (whole?.image_processor === undefined ? undefined : whole);
-}
-
 function open(json: Readonly<Record<string, unknown>>, given: ModelFiles = {}): EncoderModel {
   const config = readInternVLConfig(json);
-  const own = processorFile(given);
+  const own = processorFile(given, "image_processor");
   const forms = pixelForms(own === undefined ? undefined : internVLImageProcessor(own), config.channels);
   return {
     towers: [internVLTower(config, forms)],
     prefixes: config.prefix === "" ? ["", "vision_tower.", "model.vision_tower."] : ["", "model."],
     processors: (files) => {
-      const processor = processorFile(files);
+      const processor = processorFile(files, "image_processor");
       const video = videoFile(files);
       return {
         ...(processor === undefined ? {} : imagesFor(internVLImageProcessor(processor), forms)),

@@ -5,12 +5,13 @@
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
 import { imagesFor, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
+import { PROCESSOR_FILES, processorFile } from "../../runtime/abi/processor_files.ts";
 import { LLAMA4_MODEL_TYPES, readLlama4Config } from "./config.ts";
 import { TILES } from "./graphs.ts";
 import { llama4Tower } from "./plan.ts";
 import { llama4ImageProcessor, parseLlama4Processor } from "./preprocess.ts";
 
-const processorOf = (files: ModelFiles): unknown => files["preprocessor_config.json"] ?? files["processor_config.json"];
+const processorOf = (files: ModelFiles): unknown => processorFile(files, "image_processor");
 
 /** Tiles and overview of the largest image that the processor makes. */
 function mostTiles(files: ModelFiles): number {
@@ -35,7 +36,7 @@ function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): 
 const LLAMA4: EncoderSpec = {
   name: "llama4",
   modelTypes: LLAMA4_MODEL_TYPES,
-  files: ["preprocessor_config.json", "processor_config.json"],
+  files: PROCESSOR_FILES,
   imageProcessors: {
     Llama4ImageProcessor: valuesOf(llama4ImageProcessor),
     Llama4ImageProcessorFast: valuesOf(llama4ImageProcessor),

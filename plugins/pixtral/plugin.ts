@@ -5,12 +5,13 @@
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
 import { imagesFor, type PixelProcessor, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
+import { PROCESSOR_FILES, processorFile } from "../../runtime/abi/processor_files.ts";
 import { PIXTRAL_MODEL_TYPES, type PixtralConfig, readPixtralConfig } from "./config.ts";
 import { pixtralTower } from "./plan.ts";
 import { pixtralImageProcessor } from "./preprocess.ts";
 
 function imageProcessorOf({ patchSize, projector }: PixtralConfig, files: ModelFiles): PixelProcessor | undefined {
-  const json = files["preprocessor_config.json"] ?? files["processor_config.json"];
+  const json = processorFile(files, "image_processor");
   // Published files state the patch size without the squares that become one token.
   const step = patchSize * (projector?.merge?.size ?? 1);
   return json === undefined ? undefined : pixtralImageProcessor(json, step);
@@ -32,7 +33,7 @@ function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): 
 const PIXTRAL: EncoderSpec = {
   name: "pixtral",
   modelTypes: PIXTRAL_MODEL_TYPES,
-  files: ["preprocessor_config.json", "processor_config.json"],
+  files: PROCESSOR_FILES,
   imageProcessors: {
     PixtralImageProcessor: valuesOf(pixtralImageProcessor),
     PixtralImageProcessorPil: valuesOf(pixtralImageProcessor),

@@ -5,18 +5,13 @@
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
 import { FLOAT_PIXELS, imagesFor, type PixelForms, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
+import { processorFile } from "../../runtime/abi/processor_files.ts";
 import { VIDEO_FILES, videoFile } from "../../runtime/abi/videos.ts";
 import { QWEN_FAMILIES, QWEN_VL_MODEL_TYPES, type QwenVisionConfig, readQwenConfig } from "./config.ts";
 import { MAX_PATCHES, unitPatches } from "./graphs.ts";
 import { qwenTower } from "./plan.ts";
 import { parseQwenProcessor, qwenImageProcessor } from "./preprocess.ts";
 import { mostFramePixels, parseQwenVideoProcessor, type QwenVideoConfig, qwenVideoProcessor } from "./video.ts";
-
-/** The image processor's configuration; a whole model's `processor_config.json` need not hold it. */
-function processorFile(files: ModelFiles): unknown {
-  const whole = files["processor_config.json"] as { readonly image_processor?: unknown } | null | undefined;
-  return files["preprocessor_config.json"] ?? (whole?.image_processor === undefined ? undefined : whole);
-}
 
 function videoConfig(files: ModelFiles, family: string): QwenVideoConfig | undefined {
   const own = videoFile(files);
@@ -42,13 +37,13 @@ function maxPatches(config: QwenVisionConfig, processor: unknown, video: QwenVid
 function open(json: Readonly<Record<string, unknown>>, given: ModelFiles = {}): EncoderModel {
   const config = readQwenConfig(json);
   const { family } = config;
-  const own = processorFile(given);
+  const own = processorFile(given, "image_processor");
   const forms = formsOf(config, own);
   return {
     towers: [qwenTower(config, maxPatches(config, own, videoConfig(given, family)), forms)],
     prefixes: ["", "visual.", "model.visual."],
     processors: (files) => {
-      const processor = processorFile(files);
+      const processor = processorFile(files, "image_processor");
       const video = videoConfig(files, family);
       return {
         ...(processor === undefined ? {} : imagesFor(qwenImageProcessor(processor), forms)),

@@ -12,6 +12,7 @@ import {
   valuesOf,
 } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
+import { PROCESSOR_FILES, processorFile } from "../../runtime/abi/processor_files.ts";
 import { readSiglipConfig, SIGLIP_MODEL_TYPES, type SiglipConfig } from "./config.ts";
 import { naflexImageProcessor } from "./naflex_processor.ts";
 import { textTower, visionTower } from "./plan.ts";
@@ -19,7 +20,7 @@ import { siglipImageProcessor } from "./preprocess.ts";
 import { siglipTokenizer } from "./tokenize.ts";
 
 function imageProcessorOf(vision: SiglipConfig["vision"], files: ModelFiles): PixelProcessor | undefined {
-  const json = files["preprocessor_config.json"] ?? files["processor_config.json"];
+  const json = processorFile(files, "image_processor");
   if (vision === undefined || json === undefined) return undefined;
   return vision.kind === "naflex" ? naflexImageProcessor(json) : siglipImageProcessor(json);
 }
@@ -62,7 +63,7 @@ const SIGLIP: EncoderSpec = {
   name: "siglip",
   modelTypes: SIGLIP_MODEL_TYPES,
   families: ["siglip", "siglip2"],
-  files: ["preprocessor_config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json"],
+  files: [...PROCESSOR_FILES, "tokenizer.json", "tokenizer_config.json"],
   imageProcessors: {
     SiglipImageProcessor: valuesOf(siglipImageProcessor),
     SiglipImageProcessorPil: valuesOf(siglipImageProcessor),

@@ -5,12 +5,13 @@
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
 import { imagesFor, type PixelProcessor, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
+import { PROCESSOR_FILES, processorFile } from "../../runtime/abi/processor_files.ts";
 import { readVitConfig, VIT_MODEL_TYPES } from "./config.ts";
 import { vitTower } from "./plan.ts";
 import { vitImageProcessor } from "./preprocess.ts";
 
 function imageProcessorOf(files: ModelFiles): PixelProcessor | undefined {
-  const json = files["preprocessor_config.json"] ?? files["processor_config.json"];
+  const json = processorFile(files, "image_processor");
   return json === undefined ? undefined : vitImageProcessor(json);
 }
 
@@ -30,7 +31,7 @@ function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): 
 const VIT: EncoderSpec = {
   name: "vit",
   modelTypes: VIT_MODEL_TYPES,
-  files: ["preprocessor_config.json", "processor_config.json"],
+  files: PROCESSOR_FILES,
   imageProcessors: {
     ViTImageProcessor: valuesOf(vitImageProcessor),
     ViTImageProcessorFast: valuesOf(vitImageProcessor),

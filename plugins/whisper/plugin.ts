@@ -4,13 +4,14 @@
  */
 import type { EncoderModel, EncoderSpec, ModelFiles, Processors } from "../../runtime/abi/encoder.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
+import { PROCESSOR_FILES, processorFile } from "../../runtime/abi/processor_files.ts";
 import { readWhisperConfig, WHISPER_MODEL_TYPES, type WhisperConfig } from "./config.ts";
 import { MASK_NAME } from "./inputs.ts";
 import { audioTower } from "./plan.ts";
 import { featureExtractor, whisperAudioProcessor } from "./preprocess.ts";
 
 function processors({ family, melBins }: WhisperConfig, files: ModelFiles): Processors {
-  const json = files["preprocessor_config.json"] ?? files["processor_config.json"];
+  const json = processorFile(files, "feature_extractor");
   if (json === undefined) return {};
   const options = family === "whisper" ? { melBins } : { melBins, maskName: MASK_NAME };
   return { audio: whisperAudioProcessor(json, options) };
@@ -29,7 +30,7 @@ function open(json: Readonly<Record<string, unknown>>): EncoderModel {
 const WHISPER: EncoderSpec = {
   name: "whisper",
   modelTypes: WHISPER_MODEL_TYPES,
-  files: ["preprocessor_config.json", "processor_config.json"],
+  files: PROCESSOR_FILES,
   audioProcessors: { WhisperFeatureExtractor: featureExtractor },
   open,
 };

@@ -18,6 +18,7 @@ export * from "./kernel.ts";
 export * from "./pixels.ts";
 export * from "./plans.ts";
 export * from "./plugin.ts";
+export * from "./processor_files.ts";
 export * from "./sentence_config.ts";
 export type { GlueLinks, Instantiate } from "./transpiled.ts";
 export * from "./videos.ts";
