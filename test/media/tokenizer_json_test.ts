@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { test } from "node:test";
+import { createTokenizer, type Tokenizer } from "../../runtime/media/tokens.ts";
+
+/** Whole words with ids in their order; all ids below are those of the tokenizers library of Python 0.23. */
+function words(vocab: readonly string[], steps: Readonly<Record<string, unknown>>): Promise<Tokenizer> {
+  const model = {
+    type: "WordPiece",
+    unk_token: "[UNK]",
+    continuing_subword_prefix: "##",
+    max_input_chars_per_word: 100,
+    vocab: Object.fromEntries(["[UNK]", ...vocab].map((word, id) => [word, id])),
+  };
+  const none = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, added_tokens: [] };
+  return createTokenizer({ ...none, ...steps, model }, {});
+}
+
+const idsOf = (tokenizer: Tokenizer, text: string): number[] => Array.from(tokenizer.encodeBatch([text]).input_ids);
+
+test("capitals become small letters one by one: a sigma that ends a word does as any other", async () => {
+  const file = new URL("../fixtures/tokenizers/clip_bpe/tokenizer.json", import.meta.url);
+  const clip = await createTokenizer(JSON.parse(await readFile(file, "utf8")), {});
+  assert.deepEqual(idsOf(clip, "ΟΔΟΣ Σ"), [627, 138, 123, 138, 112, 138, 123, 139, 596, 139, 596, 628]);
+  const bert = (lowercase: boolean): Promise<Tokenizer> =>
+    words(["οδοσ", "οδος", "ΟΔΟΣ"], {
+      normalizer: {
+        type: "BertNormalizer",
+        clean_text: true,
+        handle_chinese_chars: true,
+        strip_accents: null,
+        lowercase,
+      },
+      pre_tokenizer: { type: "BertPreTokenizer" },
+    });
+  assert.deepEqual(idsOf(await bert(true), "ΟΔΟΣ οδος"), [1, 2]);
+  assert.deepEqual(idsOf(await bert(false), "ΟΔΟΣ οδος"), [3, 2]);
+});
