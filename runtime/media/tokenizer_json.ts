@@ -20,7 +20,24 @@ function lowering(step: Json): Json {
   return lowers ? { type: "Sequence", normalizers: [SIGMA, step] } : step;
 }
 
+/** `\w` of Rust (UTS 18, annex C); JavaScript's has the letters and digits of ASCII alone. */
+const WORD = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}";
+/** What Unicode calls white space; JavaScript's `\s` has U+FEFF as well and lacks U+0085. */
+const SPACE = "\\p{White_Space}";
+
+/** Splits into what matches. */
+const matches = (Regex: string): Json => ({ type: "Split", pattern: { Regex }, behavior: "Removed", invert: true });
+
+function splitting(step: Json): Json {
+  if (step.type === "Whitespace") return matches(`[${WORD}]+|[^${WORD}${SPACE}]+`);
+  return step.type === "WhitespaceSplit" ? matches(`[^${SPACE}]+`) : step;
+}
+
 /** A parsed tokenizer.json for the package. */
 export function packageJson(tokenizer: Json): Json {
-  return { ...tokenizer, normalizer: changeSteps(tokenizer.normalizer, "normalizers", lowering) };
+  return {
+    ...tokenizer,
+    normalizer: changeSteps(tokenizer.normalizer, "normalizers", lowering),
+    pre_tokenizer: changeSteps(tokenizer.pre_tokenizer, "pretokenizers", splitting),
+  };
 }

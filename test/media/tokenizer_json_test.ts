@@ -36,3 +36,28 @@ test("capitals become small letters one by one: a sigma that ends a word does as
   assert.deepEqual(idsOf(await bert(true), "ΟΔΟΣ οδος"), [1, 2]);
   assert.deepEqual(idsOf(await bert(false), "ΟΔΟΣ οδος"), [3, 2]);
 });
+
+test("words are of letters and digits of all scripts, and white space is what Unicode calls so", async () => {
+  const vocab = [
+    "naïve",
+    "grüße",
+    ",",
+    "नमस्ते",
+    "東京",
+    "e\u0301t\u0301",
+    "🙂",
+    "a_b",
+    "a\u200db",
+    "!?",
+    "\ufeff",
+    "x",
+    "½",
+    "٣",
+  ];
+  const whole = await words(vocab, { pre_tokenizer: { type: "Whitespace" } });
+  const text = "naïve, grüße नमस्ते 東京 e\u0301t\u0301🙂 a_b a\u200db!? \ufeff x\u0085x ½ ٣";
+  assert.deepEqual(idsOf(whole, text), [1, 3, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 12, 13, 14]);
+  const pretokenizers = [{ type: "WhitespaceSplit" }];
+  const split = await words(vocab, { pre_tokenizer: { type: "Sequence", pretokenizers } });
+  assert.deepEqual(idsOf(split, "naïve\u0085x \ufeff x"), [1, 12, 11, 12]);
+});
