@@ -31,7 +31,8 @@ export interface Tokenizer {
   /**
    * Tokenizes texts with the special tokens of the model, cut and padded on the sides that tokenizer_config.json names.
    * @throws FoveaError `text.empty_batch`, `text.not_text`, `text.max_length`, `text.too_long` (longer than a fixed
-   * `padTo`), `text.unknown_token`, `text.too_many_marks`, `text.no_padding`
+   * `padTo`, or a word of more parts than the engine's stack holds), `text.unknown_token`, `text.too_many_marks`,
+   * `text.no_padding`
    */
   encodeBatch(texts: readonly string[], options?: EncodeBatchOptions): EncodedBatch;
 }
@@ -152,7 +153,7 @@ class JsonTokenizer implements Tokenizer {
   }
 
   #ids(text: string, index: number, special: boolean): readonly number[] {
-    const { ids } = this.#encoder.encode(text, { add_special_tokens: special });
+    const ids = this.#encoded(text, index, special);
     const bad = ids.findIndex((id) => !Number.isInteger(id));
     if (bad >= 0) {
       throw new FoveaError(
@@ -161,6 +162,20 @@ class JsonTokenizer implements Tokenizer {
       );
     }
     return ids;
+  }
+
+  #encoded(text: string, index: number, special: boolean): readonly number[] {
+    try {
+      return this.#encoder.encode(text, { add_special_tokens: special }).ids;
+    } catch (cause) {
+      // The package hands all parts of a word over in one call, which takes a hundred thousand or so.
+      if (!(cause instanceof RangeError)) throw cause;
+      throw new FoveaError(
+        "text.too_long",
+        `Text ${index} has ${text.length} characters, and a word in it has more parts than the tokenizer can take; cut the text before it is tokenized.`,
+        { cause },
+      );
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
+import { FoveaError } from "../../runtime/core/diagnostics.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { createTokenizer, type Tokenizer } from "../../runtime/media/tokens.ts";
 
@@ -106,6 +107,19 @@ test("a part without an id is refused when there is no unknown token", async () 
     code: "text.unknown_token",
     message: /^Text 1 has a part \(token 1\)/,
   });
+});
+
+test("a word of hundreds of thousands of parts is cut, or refused where the engine's stack does not hold them", async () => {
+  const file = new URL("../fixtures/tokenizers/siglip_unigram/tokenizer.json", import.meta.url);
+  const tokenizer = await createTokenizer(JSON.parse(await readFile(file, "utf8")), {});
+  try {
+    const { shape } = tokenizer.encodeBatch(["a", "xa".repeat(150_000)], { maxLength: 64, padTo: 64, padId: 1 });
+    assert.deepEqual(shape, [2, 64]);
+  } catch (error) {
+    assert.ok(error instanceof FoveaError, String(error));
+    assert.equal(error.code, "text.too_long");
+    assert.match(error.message, /^Text 1 has 300000 characters, and a word in it has more parts than the tokenizer/);
+  }
 });
 
 test("files that are no tokenizer are refused", async () => {
