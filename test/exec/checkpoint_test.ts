@@ -5,7 +5,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { createTensorSource, directoryFiles, openCheckpoint } from "../../runtime/exec/weights/checkpoint.ts";
-import { readAllTensors } from "../../runtime/exec/weights/writer.ts";
+import { encodeSafetensors, readAllTensors } from "../../runtime/exec/weights/writer.ts";
 import { detectHost } from "../../runtime/host/mod.ts";
 import {
   checkAll,
@@ -133,6 +133,11 @@ test("checkpoint: names are found with and without the outer model's prefix", as
   await assert.rejects(checkpoint.readTensor("zzz", []), {
     code: "missing_tensor",
     message: /it holds 4 tensors, such as "logit_scale"/,
+  });
+  const empty = await openCheckpoint(inMemory({ "model.safetensors": encodeSafetensors({}) }));
+  await assert.rejects(empty.readTensor("zzz", []), {
+    code: "missing_tensor",
+    message: /^Tensor "zzz" is not in the model; it holds no tensors\. /,
   });
 });
 

@@ -215,10 +215,11 @@ function missingTensor(where: string, names: readonly string[], name: string, pr
   const tried = prefixes.map((p) => `"${p}${name}"`);
   const asked = tried.length < 2 ? "" : ` (tried ${tried.join(", ")})`;
   const near = prefixes.map((p) => nearest(p + name, names)).find((n) => n !== undefined);
-  const hint =
-    near === undefined
-      ? `; it holds ${names.length} tensors, such as ${quoted(names.slice(0, 3))}`
-      : `; the nearest name is "${near}"`;
+  const held =
+    names.length === 0
+      ? "it holds no tensors"
+      : `it holds ${names.length} tensors, such as ${quoted(names.slice(0, 3))}`;
+  const hint = near === undefined ? `; ${held}` : `; the nearest name is "${near}"`;
   return new FoveaError(
     "missing_tensor",
     `Tensor "${name}" is not in ${where}${asked}${hint}. The configuration and the weights belong to different models, or the file is incomplete.`,
