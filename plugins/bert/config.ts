@@ -1,5 +1,7 @@
 /** BERT's `config.json`, with the defaults that Hugging Face transformers gives to absent fields. */
+
 import { type ConfigReader, createConfigReader } from "../../runtime/abi/config.ts";
+import type { EncoderSpec } from "../../runtime/abi/encoder.ts";
 import { ACTIVATION_NAMES } from "../../runtime/nn/mod.ts";
 
 /** Sizes in elements. */
@@ -26,6 +28,13 @@ const SIZE = { min: 1, max: 1 << 20 };
 
 /** Heads that read every token are saved without the dense layer over the first one. */
 const WITHOUT_POOLER = /(?:ForMaskedLM|ForTokenClassification|ForQuestionAnswering|LMHeadModel)$/;
+
+/** Of a model's constructor in transformers; configurations do not have it. */
+const POOLER_FIELD = "add_pooling_layer";
+
+/** Sentence embedders are published with and without the pooler, which they do not use, as the same architecture. */
+export const adaptBertConfig: NonNullable<EncoderSpec["adapt"]> = (config, has) =>
+  has("pooler.dense.weight") ? config : { ...config, [POOLER_FIELD]: false };
 
 /** Fields of variants that this plugin does not compute. */
 function refuseVariants(c: ConfigReader): void {
@@ -54,6 +63,6 @@ export function readBertConfig(config: Readonly<Record<string, unknown>>): BertC
     activation: c.oneOf("hidden_act", ACTIVATION_NAMES, "gelu"),
     eps: c.number("layer_norm_eps", 1e-12, { min: 0 }),
     padTokenId: c.integer("pad_token_id", 0),
-    pooler: !c.strings("architectures", []).some((name) => WITHOUT_POOLER.test(name)),
+    pooler: c.boolean(POOLER_FIELD, true) && !c.strings("architectures", []).some((name) => WITHOUT_POOLER.test(name)),
   };
 }

@@ -7,7 +7,7 @@ import type { EncoderModel, EncoderSpec, ModelFiles, Processors } from "../../ru
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
 import { readSentenceConfig, readSentenceTextConfig, SENTENCE_FILES } from "../../runtime/abi/sentence_config.ts";
 import { createTextProcessor } from "../../runtime/media/token_inputs.ts";
-import { BERT_MODEL_TYPES, type BertConfig, readBertConfig } from "./config.ts";
+import { adaptBertConfig, BERT_MODEL_TYPES, type BertConfig, readBertConfig } from "./config.ts";
 import { bertTower } from "./plan.ts";
 
 /** Nothing where the folder has no tokenizer. */
@@ -32,6 +32,7 @@ const BERT: EncoderSpec = {
   modelTypes: BERT_MODEL_TYPES,
   files: ["tokenizer.json", "tokenizer_config.json", ...SENTENCE_FILES],
   open,
+  adapt: adaptBertConfig,
 };
 
 /** Encoder `bert`, for `model_type` bert: a text tower, with sentence embeddings where the folder configures them. */

@@ -1,5 +1,7 @@
 /** ViT's `config.json`, with the defaults that Hugging Face transformers gives to absent fields. */
+
 import { createConfigReader } from "../../runtime/abi/config.ts";
+import type { EncoderSpec } from "../../runtime/abi/encoder.ts";
 import { ACTIVATION_NAMES } from "../../runtime/nn/mod.ts";
 
 /** Sizes in elements. */
@@ -26,7 +28,13 @@ export const VIT_MODEL_TYPES: readonly string[] = ["vit"];
 
 /** The architecture that pools; ones with another head were saved without a pooler. */
 const POOLED = "ViTModel";
+/** Of a model's constructor in transformers; configurations do not have it. */
+const POOLER_FIELD = "add_pooling_layer";
 const SIZE = { min: 1, max: 1 << 20 };
+
+/** Backbones such as DINO's are published without the pooler, as the architecture that has one. */
+export const adaptVitConfig: NonNullable<EncoderSpec["adapt"]> = (config, has) =>
+  has("pooler.dense.weight") ? config : { ...config, [POOLER_FIELD]: false };
 
 /** @throws FoveaError `invalid_config` that names the field, what it holds and what was expected. */
 export function readVitConfig(config: Readonly<Record<string, unknown>>): VitConfig {
@@ -42,6 +50,7 @@ export function readVitConfig(config: Readonly<Record<string, unknown>>): VitCon
     size: c.integer("pooler_output_size", hiddenSize, SIZE),
     activation: c.oneOf("pooler_act", ["tanh", ...ACTIVATION_NAMES], "tanh"),
   };
+  const isPooled = c.boolean(POOLER_FIELD, true) && c.strings("architectures", [POOLED]).includes(POOLED);
   return {
     hiddenSize,
     heads,
@@ -53,6 +62,6 @@ export function readVitConfig(config: Readonly<Record<string, unknown>>): VitCon
     eps: c.number("layer_norm_eps", 1e-12, { min: 0 }),
     qkvBias: c.boolean("qkv_bias", true),
     channels: c.integer("num_channels", 3, { min: 1, max: 64 }),
-    ...(c.strings("architectures", [POOLED]).includes(POOLED) ? { pooler } : {}),
+    ...(isPooled ? { pooler } : {}),
   };
 }

@@ -6,7 +6,7 @@ import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/en
 import { imagesFor, type PixelProcessor, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
 import { PROCESSOR_FILES, processorFile } from "../../runtime/abi/processor_files.ts";
-import { readVitConfig, VIT_MODEL_TYPES } from "./config.ts";
+import { adaptVitConfig, readVitConfig, VIT_MODEL_TYPES } from "./config.ts";
 import { vitTower } from "./plan.ts";
 import { vitImageProcessor } from "./preprocess.ts";
 
@@ -39,6 +39,7 @@ const VIT: EncoderSpec = {
     ViTFeatureExtractor: valuesOf(vitImageProcessor),
   },
   open,
+  adapt: adaptVitConfig,
 };
 
 /** Encoder `vit`, for `model_type` vit: a vision tower. */

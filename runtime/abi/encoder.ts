@@ -297,4 +297,13 @@ export interface EncoderSpec {
    * @throws FoveaError `invalid_config` that names the field
    */
   readonly open: (config: Readonly<Record<string, unknown>>, files?: ModelFiles) => EncoderModel;
+  /**
+   * The configuration as a checkpoint's tensors show it to be, where the same `config.json` is published with and without some
+   * of them; `open` is called again with another that is returned.
+   * @param has whether the checkpoint has a tensor, by the encoder's own name for it
+   */
+  readonly adapt?: (
+    config: Readonly<Record<string, unknown>>,
+    has: (tensor: string) => boolean,
+  ) => Readonly<Record<string, unknown>>;
 }

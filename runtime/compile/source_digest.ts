@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "99ecdf070078342cc659139473730f47e83625eecbcf86993a8f620a2a65f160";
+export const SOURCE_DIGEST: string = "c03d693d0a842a298271cdf5f1b0e599d3ff23aa34928324e6df79617bd1782d";

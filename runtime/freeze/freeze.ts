@@ -1,5 +1,4 @@
 /** `runtime.freeze`: a model as a folder that runs where no code may be made. */
-import type { ModelFiles } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { boxText } from "../core/range.ts";
 import type { FrozenModel } from "../edge/frozen.ts";
@@ -12,7 +11,7 @@ import type { ModelSource } from "../session/inputs/source.ts";
 import { openCalibrated } from "../session/models/load_resident.ts";
 import { readLogits } from "../session/models/logits.ts";
 import { openFiles, wantedTowers } from "../session/models/model_access.ts";
-import { openModel, readJson } from "../session/models/model_files.ts";
+import { openModel } from "../session/models/model_files.ts";
 import type { RuntimeParts } from "../session/runtime_parts.ts";
 import { type CompiledModel, compileModel, type ModelToFreeze } from "./compile_model.ts";
 import { type ChosenCode, chooseCode } from "./edge_code.ts";
@@ -143,8 +142,11 @@ export async function freezeModel(
   const dummy = options.loadFormat === "dummy";
   const files = await openFiles(parts, source);
   const opened = await openModel(files, parts.encoders);
-  const config = (await readJson(files, "config.json")) as ModelFiles;
-  const given: ModelToFreeze = { opened, towers: wantedTowers(parts, opened, options.components), config };
+  const given: ModelToFreeze = {
+    opened,
+    towers: wantedTowers(parts, opened, options.components),
+    config: opened.config,
+  };
   const formats = options.formats ?? (given.towers.some((t) => t.modality === "vision") ? ["png"] : []);
   const call = { ...dtypeOf(options), calibrated: options.calibration !== undefined };
   const model = await compileModel(parts, given, options, call);

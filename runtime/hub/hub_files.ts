@@ -16,6 +16,12 @@ import { isWeightFile, remoteHeader, remoteSource, weightFiles, wholeSource } fr
 import { identityOf, type Listing, openRepository, type RemoteFile, type Repository } from "./repository.ts";
 import { type PlannedWeights, planWeights } from "./weight_plan.ts";
 
+interface RemotePlaces {
+  /** Files by tensor. */
+  readonly places: ReadonlyMap<string, string>;
+  readonly headers: Map<string, Awaited<ReturnType<typeof remoteHeader>>>;
+}
+
 export class HubFiles implements CheckpointFiles {
   readonly description: string;
   readonly #options: HubFilesOptions;
@@ -211,6 +217,17 @@ export class HubFiles implements CheckpointFiles {
     await this.#writeIndex(folder);
   }
 
+  /** Of weights that were not pulled, those of the hub, where it can be asked. */
+  async tensorNames(): Promise<ReadonlySet<string> | undefined> {
+    const { folder, offline } = this.#options;
+    const held = folder === undefined ? new Map<string, string>() : await this.#heldWeights(folder);
+    if (held.size > 0) return new Set(held.keys());
+    if (offline) return undefined;
+    // What is wrong with weights is told by those who fetch them.
+    const found = await this.#remotePlaces(await this.manifest()).catch(() => undefined);
+    return found === undefined ? undefined : new Set(found.places.keys());
+  }
+
   /** Tensors in the folder, and the remote files that they came from; files that are gone or cut are forgotten. */
   async #heldWeights(folder: string): Promise<ReadonlyMap<string, string>> {
     const tensors = new Map<string, string>();
@@ -237,15 +254,7 @@ export class HubFiles implements CheckpointFiles {
   async #planWeights(held: ReadonlyMap<string, string>, select: Select): Promise<readonly PlannedWeights[]> {
     const listing = await this.manifest();
     const where = this.description;
-    const files = weightFiles(listing.listing, where);
-    const remote = files === "indexed" ? await this.#readRemoteIndex(listing) : undefined;
-    const headers = new Map<string, Awaited<ReturnType<typeof remoteHeader>>>();
-    const places = new Map<string, string>(remote ?? []);
-    for (const file of files === "indexed" ? [] : files) {
-      const header = await this.#header(listing, file.name);
-      headers.set(file.name, header);
-      for (const tensor of header.tensors.keys()) places.set(tensor, file.name);
-    }
+    const { places, headers } = await this.#remotePlaces(listing);
     const { wanted, missing } = select(new Set(places.keys()));
     if (missing.length > 0) {
       throw new FoveaError(
@@ -269,6 +278,20 @@ export class HubFiles implements CheckpointFiles {
       plans.push(planWeights(source, header, own, ![...held.values()].includes(file)));
     }
     return plans;
+  }
+
+  /** Which remote file holds a tensor, and the headers that were read for that. */
+  async #remotePlaces(listing: Manifest): Promise<RemotePlaces> {
+    const files = weightFiles(listing.listing, this.description);
+    const remote = files === "indexed" ? await this.#readRemoteIndex(listing) : undefined;
+    const headers = new Map<string, Awaited<ReturnType<typeof remoteHeader>>>();
+    const places = new Map<string, string>(remote ?? []);
+    for (const file of files === "indexed" ? [] : files) {
+      const header = await this.#header(listing, file.name);
+      headers.set(file.name, header);
+      for (const tensor of header.tensors.keys()) places.set(tensor, file.name);
+    }
+    return { places, headers };
   }
 
   #header(listing: Manifest, name: string): ReturnType<typeof remoteHeader> {

@@ -13,6 +13,8 @@ export interface CheckpointFiles {
    * @throws FoveaError `file.not_found` and others that say why the file cannot be read
    */
   open(name: string): Promise<ByteSource>;
+  /** Names of the weights' tensors, where they are known before the weights can be opened; nothing where they cannot be told. */
+  tensorNames?(): Promise<ReadonlySet<string> | undefined>;
 }
 
 /** The file functions of a host that are needed to read a folder. */

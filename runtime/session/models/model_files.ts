@@ -2,7 +2,12 @@
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../abi/encoder.ts";
 import { FoveaError } from "../../core/diagnostics.ts";
 import { parseJson } from "../../core/json_problem.ts";
-import type { ByteSource, CheckpointFiles } from "../../exec/weights/checkpoint.ts";
+import {
+  type ByteSource,
+  type CheckpointFiles,
+  createNameResolver,
+  openCheckpoint,
+} from "../../exec/weights/checkpoint.ts";
 import { didYouMean, isObject } from "../check.ts";
 import type { EncoderPlugins } from "../registry/encoder_plugins.ts";
 import { checkFamilies } from "../registry/plugins.ts";
@@ -46,6 +51,8 @@ export async function readJson(files: CheckpointFiles, name: string): Promise<un
 
 export interface OpenedModel {
   readonly modelType: string;
+  /** `config.json`, as the weights show it to be. */
+  readonly config: Readonly<Record<string, unknown>>;
   /** Plugin that brings the encoder. */
   readonly plugin: string;
   readonly spec: EncoderSpec;
@@ -89,8 +96,32 @@ export async function openModel(files: CheckpointFiles, plugins: EncoderPlugins)
   }
   const own = await readModelFiles(files, spec);
   const model = spec.open(config, own);
+  const opened = { modelType, plugin: plugin.name, spec, config, model, files: own };
   checkFamilies(plugin.name, spec, model);
-  return { modelType, plugin: plugin.name, spec, model, files: own };
+  const adapted = await adaptedConfig(files, opened);
+  if (adapted === config) return opened;
+  return { ...opened, config: adapted, model: spec.open(adapted, own) };
+}
+
+/** The configuration as the weights show it to be; as it is where there are none, or none that can be opened. */
+async function adaptedConfig(
+  files: CheckpointFiles,
+  { spec, config, model: { prefixes, oldEndings } }: OpenedModel,
+): Promise<OpenedModel["config"]> {
+  if (spec.adapt === undefined) return config;
+  const names = await tensorNames(files);
+  if (names === undefined) return config;
+  const resolve = createNameResolver((name) => names.has(name), prefixes, oldEndings);
+  return spec.adapt(config, (tensor) => resolve(tensor) !== undefined);
+}
+
+async function tensorNames(files: CheckpointFiles): Promise<ReadonlySet<string> | undefined> {
+  if (files.tensorNames !== undefined) return files.tensorNames();
+  // What is wrong with weights is told by those who read them.
+  const checkpoint = await openCheckpoint(files).catch(() => undefined);
+  if (checkpoint === undefined) return undefined;
+  await checkpoint.close();
+  return new Set(checkpoint.names);
 }
 
 /** @throws FoveaError `no_component` for one that the model does not have */
