@@ -205,10 +205,10 @@ export async function compileComponent(spec: ComponentSpec, options: ComponentOp
         if (hold.isOn) await hold.pass(context);
         return await options.artifacts.surviving(() => runIn(context, inputs, caller));
       } finally {
+        context.close();
+        context.span({ kind: "request", name: spec.tag, begin });
         // The memory of its weights may hold anything by now.
         if (!context.signal.aborted) checkOpen();
-        context.span({ kind: "request", name: spec.tag, begin });
-        context.close();
       }
     },
     explain: () => `${explainComponent(loaded.component)}\n`,

@@ -200,10 +200,10 @@ export class Encoder {
         return answeredBy(resident.device.kind, result);
       });
     } finally {
+      context.close();
+      context.span({ kind: "request", name: "encode", begin });
       // The memory of its weights may hold anything by now.
       if (!context.signal.aborted) this.#checkOpen();
-      context.span({ kind: "request", name: "encode", begin });
-      context.close();
     }
   }
 
@@ -282,8 +282,8 @@ export class Encoder {
         readItems(this.#taker(resident), inputs, context, name),
       );
     } finally {
-      context.span({ kind: "prepare", name: "items", begin });
       context.close();
+      context.span({ kind: "prepare", name: "items", begin });
     }
   }
 

@@ -85,6 +85,48 @@ for (const threads of [0, 2]) {
   });
 }
 
+test("a call that a close ends leaves no listener and no timer, and tells its sink", async () => {
+  const runtime = await openRuntime({ threads: 0 });
+  const encoder = await runtime.load(DIGITS, { components: ["vision"] });
+  const component = await runtime.compile({
+    tag: "test/twice",
+    symbols: { n: { min: 1, max: 64 } },
+    build: (b) => b.output("y", b.add(b.input("x", [b.dims.n], "f32"), b.input("x2", [b.dims.n], "f32"))),
+  });
+  const x: Tensor = { dtype: "f32", shape: [64], data: new Float32Array(64) };
+  const { signal } = new AbortController();
+  let listeners = 0;
+  const [add, remove] = [signal.addEventListener.bind(signal), signal.removeEventListener.bind(signal)];
+  signal.addEventListener = (...args: Parameters<typeof add>) => {
+    listeners++;
+    add(...args);
+  };
+  signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+    listeners--;
+    remove(...args);
+  };
+  const kinds: string[] = [];
+  const trace: TraceSink = { span: ({ kind }) => kinds.push(kind) };
+  // The timer of a deadline would keep the process.
+  const options = { signal, trace, deadline: 60_000 };
+  const running = [encoder.encode(pixels, options), component.run({ x, x2: x }, options)];
+  encoder.close();
+  component.close();
+  for (const one of running) await assert.rejects(one, hasCode("closed", /was closed/));
+  assert.equal(listeners, 0);
+  assert.equal(kinds.filter((kind) => kind === "request").length, 2);
+  const throws: TraceSink = {
+    span: () => {
+      throw new Error("the sink's own");
+    },
+  };
+  const other = await runtime.load(DIGITS, { components: ["vision"] });
+  await assert.rejects(other.encode(pixels, { ...options, trace: throws }), /the sink's own/);
+  await assert.rejects(other.readItems({}, { ...options, trace: throws }), /the sink's own/);
+  assert.equal(listeners, 0);
+  await runtime.close();
+});
+
 test("a device that is opened while places are closed is closed too, and so is every other", async () => {
   const counts: Opened = { open: 0, closed: 0 };
   let go = (): void => {};
