@@ -79,6 +79,32 @@ function checkForm(tag: string, spec: unknown): void {
     const what = name === "boxes" || name === "exact" ? `\`${name}\`` : `the ends of "${name}"`;
     refuse(tag, `${what} must be a list; found ${JSON.stringify(list)}.`);
   }
+  for (const [name, list] of Object.entries({ boxes, exact })) {
+    const at = ((list ?? []) as readonly unknown[]).findIndex((one) => typeof one !== "object" || one === null);
+    if (at >= 0) refuse(tag, `\`${name}[${at}]\` must be an object; found ${JSON.stringify((list as unknown[])[at])}.`);
+  }
+}
+
+/** Of callers that no type checker saw. */
+function checkSides(tag: string, box: Readonly<Record<string, unknown>>): void {
+  for (const [name, side] of Object.entries(box)) {
+    if (typeof side === "object" && side !== null) continue;
+    refuse(tag, `symbol "${name}" needs an interval { min, max }; found ${JSON.stringify(side)}.`);
+  }
+}
+
+/** Names of symbols in relations are texts, which no type checker sees. */
+function checkRelations(tag: string, symbols: Box, relations: readonly Relation[]): void {
+  const expected = 'expected a list such as [["longest_segment", "<=", "patches"]]';
+  const isRelation = (r: unknown): boolean => Array.isArray(r) && r.length === 3 && r[1] === "<=";
+  if (!Array.isArray(relations) || !relations.every(isRelation)) {
+    refuse(tag, `its relations are ${JSON.stringify(relations)}; ${expected}.`);
+  }
+  for (const relation of relations as readonly Relation[]) {
+    const odd = [...symbolsOfRelation(relation)].find((name) => !Object.hasOwn(symbols, name));
+    if (odd === undefined) continue;
+    refuse(tag, `the relation ${relationText(relation)} names "${odd}"; its symbols are ${names(symbols)}.`);
+  }
 }
 
 function checkInterval(tag: string, name: string, i: Interval): void {
@@ -207,6 +233,7 @@ function without(box: Box, taken: Box): readonly Box[] {
 /** Boxes that were written out: disjoint, inside, and nothing that can occur left over. */
 function writtenBoxes({ tag, symbols, relations = [] }: Definition, given: readonly Box[]): readonly Box[] {
   const boxes = given.map((sides) => {
+    checkSides(tag, sides);
     for (const [name, side] of Object.entries(sides)) {
       const whole = symbols[name];
       if (whole === undefined) refuse(tag, `a box names "${name}"; its symbols are ${names(symbols)}.`);
@@ -254,6 +281,8 @@ function writtenBoxes({ tag, symbols, relations = [] }: Definition, given: reado
 export function splitRanges(symbols: Box, spec: RangeSpec, options: RangeOptions): readonly Box[] {
   const { tag, relations = [] } = options;
   checkForm(tag, spec);
+  checkSides(tag, symbols);
+  checkRelations(tag, symbols, relations);
   const list: RangeList = spec === "open" ? {} : spec;
   const definition: Definition = { ...options, symbols: wholeBox(symbols, spec) };
   for (const [name, i] of Object.entries(definition.symbols)) checkInterval(tag, name, i);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { add, type Bindings, type Box, symbol } from "../../runtime/core/dim.ts";
+import { add, type Bindings, type Box, mul, symbol } from "../../runtime/core/dim.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { boxHolds, boxText, dispatch, intervalText, type RangeSpec, splitRanges } from "../../runtime/core/range.ts";
 import { brokenRelation, type Relation } from "../../runtime/core/relation.ts";
@@ -84,6 +84,10 @@ test("ranges: every mistake has its sentence", () => {
   refused(/they have a field "end"; expected/, odd({ end: { tokens: [64] } }));
   refused(/`boxes` must be a list; found \{"tokens":1\}\./, odd({ boxes: { tokens: 1 } }));
   refused(/the ends of "tokens" must be a list; found 64\./, odd({ ends: { tokens: 64 } }));
+  refused(/`boxes\[1\]` must be an object; found null\./, odd({ boxes: [{}, null] }));
+  refused(/`exact\[0\]` must be an object; found 8\./, odd({ exact: [8] }));
+  refused(/symbol "tokens" needs an interval \{ min, max \}; found 64\./, odd({ boxes: [{ tokens: 64 }] }));
+  refused(/symbol "t" needs an interval \{ min, max \}; found null\./, {}, { t: null } as unknown as Box);
   refused(/symbol "t" needs whole bounds >= 0, found -1\.\.4\./, {}, { t: { min: -1, max: 4 } });
   refused(/symbol "t" needs whole bounds >= 0, found 1\.\.2\.5\./, {}, { t: { min: 1, max: 2.5 } });
   refused(/symbol "t" needs a whole `multipleOf` >= 1, found 0\./, {}, { t: { min: 1, max: 4, multipleOf: 0 } });
@@ -177,6 +181,19 @@ test("ranges: what relations rule out gets no artifact", () => {
   const spec = { ends: { patches: [1024], longest: [64, 1024] }, exact: [{ patches: 1024, longest: 64 }] };
   assert.throws(() => related(spec, 5), over);
   assert.equal(boxText(related(spec, 6)[0]), "longest 64, patches 1024");
+});
+
+test("ranges: a relation names symbols of its component, and is one", () => {
+  const refused = (says: RegExp, relations: unknown): void => {
+    const options = { tag: TAG, relations: relations as readonly Relation[] };
+    assert.throws(() => splitRanges(SYMBOLS, {}, options), hasCode("invalid_range", says));
+  };
+  refused(/the relation row <= tokens names "row"; its symbols are batch, tokens\./, [["row", "<=", "tokens"]]);
+  refused(/the relation batch <= toString names "toString"; its symbols/, [["batch", "<=", "toString"]]);
+  refused(/the relation 2\*row <= tokens names "row"/, [[mul(2, symbol("row")), "<=", "tokens"]]);
+  refused(/its relations are \[\["batch","<","tokens"\]\]; expected a list such as/, [["batch", "<", "tokens"]]);
+  refused(/its relations are \["batch","<=","tokens"\]; expected a list such as/, ["batch", "<=", "tokens"]);
+  refused(/its relations are "batch <= tokens"; expected a list such as/, "batch <= tokens");
 });
 
 test("ranges: sizes that break a relation are refused when they are bound, with both values", () => {
