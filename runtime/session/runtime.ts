@@ -254,7 +254,7 @@ export class Runtime {
    * Compiles one graph and loads its weights: anything from a small MLP to a tower.
    * @param weights f32 tensors by the names that the graph declares
    * @throws FoveaError `invalid_input`, `shape_error`, `invalid_range`, `no_kernel`, `missing_tensor`, `invalid_tensor`,
-   * `wrong_shape`, `weight_overflow`
+   * `wrong_shape`, `non_finite_weights`, `weight_overflow`
    */
   async compile(
     component: ComponentInput,

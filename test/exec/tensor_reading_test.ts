@@ -135,11 +135,11 @@ test("checkpoint: weights that are not finite are refused, with count and first 
     for (const name of ["a", "h"]) {
       const refusal = {
         code: "non_finite_weights",
-        message: new RegExp(`^Tensor "${name}" in model.safetensors holds 2 of 30 values .* first at index 17\\.`),
+        message: new RegExp(
+          `^Tensor "${name}" in model.safetensors holds 2 of 30 values .* first at index 17\\..* use another one\\.$`,
+        ),
       };
       await assert.rejects(checkpoint.readTensor(name, [3, 10]), refusal);
-      const allowed = await checkpoint.readTensor(name, [3, 10], { allowNonFinite: true });
-      assert.ok(Number.isNaN(allowed[17]) && allowed[18] === Number.NEGATIVE_INFINITY);
     }
   }
 });

@@ -120,6 +120,12 @@ test("arguments that no type checker saw are refused with sentences", async () =
       "wrong_shape",
       `${fc2} brings 12 values for the shape [3, 10], which takes 30.`,
     ],
+    [
+      () =>
+        compile(MLP, { ...WEIGHTS, "fc2.weight": { ...weight(1, [3, 10]), data: new Float32Array(30).fill(NaN, 7) } }),
+      "non_finite_weights",
+      `${fc2} holds NaN at element 7; expected finite numbers.`,
+    ],
     [() => compile(MLP, null), "invalid_input", "compile takes weights by name; found null."],
     [
       () => compile(undefined, {}),

@@ -69,7 +69,7 @@ class NonFiniteCount {
     const total = countElements(tensor.shape);
     throw new FoveaError(
       "non_finite_weights",
-      `Tensor "${tensor.name}" in ${source.name} holds ${this.#count} of ${total} values that are NaN or infinite, the first at index ${this.#first}. Such a checkpoint is damaged or was trained to divergence; use another one, or allow non-finite weights.`,
+      `Tensor "${tensor.name}" in ${source.name} holds ${this.#count} of ${total} values that are NaN or infinite, the first at index ${this.#first}. Such a checkpoint is damaged or was trained to divergence; use another one.`,
     );
   }
 }
@@ -105,7 +105,7 @@ export async function readTensor(
   const size = DTYPE_BYTES[dtype];
   const step = sliceElements(slices, size);
   const count = new NonFiniteCount();
-  const checked = isFloatDType(dtype) && !options.allowNonFinite;
+  const checked = isFloatDType(dtype);
   const stored = dtype === "f32" ? undefined : slices.take(total * size);
   try {
     for (let at = 0; at < total; at += step) {

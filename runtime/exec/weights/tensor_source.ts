@@ -3,11 +3,6 @@
 export interface ReadOptions {
   /** Looked at between slices; a read then throws the signal's reason. */
   readonly signal?: AbortSignal;
-  /**
-   * Weights that hold NaN or infinities are refused, since a single one spoils every result without a trace of where it
-   * came from. True reads them as they are.
-   */
-  readonly allowNonFinite?: boolean;
   /** Of the tensor's size: a source that reads may write there and return it, instead of an array of its own. */
   readonly into?: Float32Array;
 }

@@ -4,7 +4,7 @@ import { FoveaError } from "../../core/diagnostics.ts";
 import type { TensorReader } from "../../exec/instance_weights.ts";
 import { tensorProblem } from "../check.ts";
 
-/** Reads from tensors in memory. @throws FoveaError `missing_tensor`, `invalid_tensor`, `wrong_shape` */
+/** Reads from tensors in memory. @throws FoveaError `missing_tensor`, `invalid_tensor`, `wrong_shape`, `non_finite_weights` */
 export function tensorReader(weights: Readonly<Record<string, Tensor>>, tag: string): TensorReader {
   return async (name, shape) => {
     const tensor = weights[name];
@@ -30,6 +30,14 @@ export function tensorReader(weights: Readonly<Record<string, Tensor>>, tag: str
         `${what} brings ${tensor.data.length} values for the shape [${shape.join(", ")}], which takes ${count}.`,
       );
     }
-    return tensor.data instanceof Float32Array ? tensor.data : Float32Array.from(tensor.data);
+    const values = tensor.data instanceof Float32Array ? tensor.data : Float32Array.from(tensor.data);
+    for (let i = 0; i < values.length; i++) {
+      if (Number.isFinite(values[i])) continue;
+      throw new FoveaError(
+        "non_finite_weights",
+        `${what} holds ${values[i]} at element ${i}; expected finite numbers.`,
+      );
+    }
+    return values;
   };
 }
