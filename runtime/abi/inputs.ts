@@ -23,6 +23,11 @@ export function checkInputNames(inputs: Tensors, known: readonly string[], requi
   }
 }
 
+/** A tensor's type; where that is the one expected, the array that is not. */
+function typeText({ dtype, data }: Tensor, expected: string): string {
+  return dtype === expected ? `${dtype} and its values in a ${Object(data).constructor?.name}` : dtype;
+}
+
 /** The data must have as many values as the shape says. */
 export function checkInputLength(name: string, t: Tensor): void {
   const count = t.shape.reduce((a, d) => a * d, 1);
@@ -40,7 +45,9 @@ export function checkInputLength(name: string, t: Tensor): void {
 export function finiteFloats(name: string, t: Tensor, later: CheckLater = (check) => check()): Float32Array {
   const { data } = t;
   if (t.dtype !== "f32" || !(data instanceof Float32Array)) {
-    return refuseInput(`The input "${name}" has type ${t.dtype}, expected f32 in a Float32Array; convert it first.`);
+    return refuseInput(
+      `The input "${name}" has type ${typeText(t, "f32")}, expected f32 in a Float32Array; convert it first.`,
+    );
   }
   checkInputLength(name, t);
   later(() => checkFinite(name, data));
@@ -76,5 +83,7 @@ export function integerValues(name: string, t: Tensor): Int32Array {
   if (data instanceof Int32Array) return data;
   if (data instanceof BigInt64Array) return narrow(name, data);
   if (data instanceof Uint8Array) return Int32Array.from(data);
-  return refuseInput(`The input "${name}" has type ${t.dtype}, expected i32 in an Int32Array; convert it first.`);
+  return refuseInput(
+    `The input "${name}" has type ${typeText(t, "i32")}, expected i32 in an Int32Array; convert it first.`,
+  );
 }

@@ -64,13 +64,21 @@ const ARRAYS: Readonly<Record<string, Expected>> = {
   bool: { text: "a Uint8Array", holds: isBytes },
 };
 
+const sizeText = (size: unknown): string => (typeof size === "bigint" ? `${size}n` : foundText(size));
+
+/** What is wrong with the sizes of a caller's tensor, as the rest of a sentence. */
+export function shapeProblem(shape: readonly unknown[]): string | undefined {
+  if (shape.every((n) => Number.isSafeInteger(n) && (n as number) >= 0)) return undefined;
+  return `has the shape [${shape.map(sizeText).join(", ")}]; sizes are whole numbers from 0.`;
+}
+
 /** What is wrong with a tensor of a caller, as the rest of a sentence; nothing where its parts fit together but for the length. */
 export function tensorProblem(value: unknown): string | undefined {
   if (!isObject(value) || !Array.isArray(value.shape) || value.data === undefined)
     return `must be a tensor { dtype, shape, data } whose shape is a list of sizes, found ${foundText(value)}.`;
   const { dtype, shape, data } = value as { dtype: unknown; shape: readonly unknown[]; data: unknown };
-  if (!shape.every((n) => Number.isSafeInteger(n) && (n as number) >= 0))
-    return `has the shape [${shape.join(", ")}]; sizes are whole numbers from 0.`;
+  const unfit = shapeProblem(shape);
+  if (unfit !== undefined) return unfit;
   const array = Object.hasOwn(ARRAYS, String(dtype)) ? ARRAYS[String(dtype)] : undefined;
   if (array === undefined) return `has type ${String(dtype)}; expected one of ${Object.keys(ARRAYS).join(", ")}.`;
   if (!array.holds(data))

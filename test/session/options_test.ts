@@ -61,6 +61,16 @@ const SOURCES: readonly (readonly [unknown, string, RegExp])[] = [
   [`${CLIP}/config.json`, "file.kind", /config\.json is not a folder/],
 ];
 
+const TENSORS: readonly (readonly [object, RegExp])[] = [
+  [{ shape: [1n, 3, 32, 32] }, /"pixel_values" has the shape \[1n, 3, 32, 32\]; sizes are whole numbers from 0\.$/],
+  [{ shape: ["1", 3, 32, 32] }, /has the shape \["1", 3, 32, 32\]; sizes are whole numbers/],
+  [{ shape: [1.5, 3, 32, 32] }, /has the shape \[1\.5, 3, 32, 32\]; sizes are whole numbers/],
+  [
+    { data: new Float64Array(3072) },
+    /has type f32 and its values in a Float64Array, expected f32 in a Float32Array; convert it first\.$/,
+  ],
+];
+
 const ENCODE_OPTIONS: readonly (readonly [unknown, RegExp])[] = [
   [{ output: ["image_embeds"] }, /encode has no option "output".*Did you mean "outputs"/s],
   [{ outputs: "image_embeds" }, /"image_embeds"; expected a list of names/],
@@ -83,6 +93,10 @@ test("load and encode refuse mistaken options and sources and stay usable", asyn
   const pixel_values = { dtype: "f32", shape: [1, 3, 32, 32], data: new Float32Array(3072) } as const;
   for (const [options, says] of ENCODE_OPTIONS) {
     await assert.rejects(encoder.encode({ pixel_values }, options as object), hasCode("invalid_options", says));
+  }
+  for (const [odd, says] of TENSORS) {
+    const inputs = { pixel_values: { ...pixel_values, ...odd } as Tensor };
+    await assert.rejects(encoder.encode(inputs), hasCode("invalid_input", says));
   }
   await assert.rejects(
     encoder.encode({ pixel_values }, { outputs: ["image_embed"] }),

@@ -11,7 +11,7 @@ import type {
 import { FoveaError } from "../../core/diagnostics.ts";
 import type { OpenContext } from "../../exec/forward_context.ts";
 import { jpegReduction } from "../../media/jpeg_reduction.ts";
-import { didYouMean, foundText, isObject } from "../check.ts";
+import { didYouMean, foundText, isObject, shapeProblem } from "../check.ts";
 import type { LoadedTower } from "../towers/tower.ts";
 import type { AudioInput, EncodeInputs, ImageInput, MediaReader, ReadOptions, VideoInput } from "./inputs.ts";
 import { type PixelCutter, pictureSize } from "./pixels.ts";
@@ -248,6 +248,8 @@ function namedTensors(takes: InputTaker, named: Readonly<Record<string, unknown>
         `The input "${name}" must be a tensor { dtype, shape, data } whose shape is a list of sizes.`,
       );
     }
+    const unfit = shapeProblem(value.shape);
+    if (unfit !== undefined) throw new FoveaError("invalid_input", `The input "${name}" ${unfit}`);
     given.set(owner.spec.modality, { ...given.get(owner.spec.modality), [name]: value });
   }
   return given;
