@@ -59,6 +59,12 @@ const SOURCES: readonly (readonly [unknown, string, RegExp])[] = [
   ["http://", "bad_source", /"http:\/\/" is not a valid address/],
   ["no-such/model", "file.not_found", /no model folder no-such\/model.*hf:no-such\/model/s],
   [`${CLIP}/config.json`, "file.kind", /config\.json is not a folder/],
+  [
+    new Map([["config.json", "{}"]]),
+    "bad_source",
+    /^memory has "config\.json" as String; expected a Uint8Array or a Blob/,
+  ],
+  [{ files: null }, "bad_source", /^`files` must be a list of File objects; found null\.$/],
 ];
 
 const TENSORS: readonly (readonly [object, RegExp])[] = [

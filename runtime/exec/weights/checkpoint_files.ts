@@ -49,7 +49,7 @@ export function directoryFiles(files: FolderFiles, dir: string): CheckpointFiles
   };
 }
 
-/** Files by name in memory or in blobs; the bytes are not copied. */
+/** Files by name in memory or in blobs; the bytes are not copied. Opening throws FoveaError `bad_source` for anything else. */
 export function memoryFiles(files: ReadonlyMap<string, Uint8Array | Blob>, description = "memory"): CheckpointFiles {
   return {
     description,
@@ -57,7 +57,14 @@ export function memoryFiles(files: ReadonlyMap<string, Uint8Array | Blob>, descr
     open: async (name) => {
       const bytes = files.get(name);
       if (bytes instanceof Blob) return blobSource(name, bytes);
-      if (bytes !== undefined) return memorySource(name, bytes);
+      if (bytes instanceof Uint8Array) return memorySource(name, bytes);
+      if (bytes !== undefined) {
+        const found = Object(bytes).constructor?.name;
+        throw new FoveaError(
+          "bad_source",
+          `${description} has "${name}" as ${found}; expected a Uint8Array or a Blob.`,
+        );
+      }
       throw new FoveaError("file.not_found", `${description} has no file "${name}".`);
     },
   };

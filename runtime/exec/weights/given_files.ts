@@ -41,6 +41,9 @@ function relativePaths(paths: readonly string[]): readonly string[] {
 
 /** Files of a list. The first folder that holds a `config.json` is the model's. @throws FoveaError `bad_source` */
 export function givenFiles(list: GivenFiles["files"]): CheckpointFiles {
+  if (typeof list !== "object" || list === null) {
+    throw new FoveaError("bad_source", `\`files\` must be a list of File objects; found ${String(list)}.`);
+  }
   const files = Array.from(list);
   const strange = files.findIndex((file) => !(file instanceof Blob) || typeof file.name !== "string");
   if (strange >= 0) {
