@@ -381,3 +381,13 @@ const TUNE_RANGES_OPTIONS: Readonly<Record<keyof TuneRangesOptions, Expected>> =
 export function checkTuneRangesOptions(options: TuneRangesOptions): void {
   checkOptions("tuneRanges", options, TUNE_RANGES_OPTIONS);
 }
+
+const VERIFY_CACHE_OPTIONS: Readonly<Record<keyof VerifyCacheOptions, Expected>> = {
+  full: BOOLEAN,
+  onChecked: FUNCTION,
+};
+
+/** @throws FoveaError `invalid_options` */
+export function checkVerifyCacheOptions(options: VerifyCacheOptions): void {
+  checkOptions("verifyCache", options, VERIFY_CACHE_OPTIONS);
+}

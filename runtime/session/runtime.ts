@@ -32,6 +32,7 @@ import {
   checkPrepareOptions,
   checkTuneGranularityOptions,
   checkTuneRangesOptions,
+  checkVerifyCacheOptions,
   type LoadOptions,
   type MeasureNumericsOptions,
   type PrepareModelOptions,
@@ -200,6 +201,7 @@ export class Runtime {
   /** Checks every byte of the cache, and proves what it holds for this runtime's device and target. */
   async verifyCache(options: VerifyCacheOptions = {}): Promise<readonly EntryCheck[]> {
     this.#checkOpen();
+    checkVerifyCacheOptions(options);
     const { verifyEntries } = await import("./artifacts/cache_admin.ts");
     return verifyEntries(this.#parts, options);
   }

@@ -113,6 +113,15 @@ test("load and encode refuse mistaken options and sources and stay usable", asyn
   await runtime.close();
 });
 
+test("verifyCache refuses options that it does not know", async () => {
+  await using runtime = await openRuntime({ threads: 0 });
+  const refused = (options: unknown, says: RegExp): Promise<void> =>
+    assert.rejects(runtime.verifyCache(options as object), hasCode("invalid_options", says));
+  await refused({ ful: true }, /verifyCache has no option "ful".*Did you mean "full"/s);
+  await refused({ full: "yes" }, /`full` of verifyCache is "yes"; expected true or false/);
+  await refused(null, /options of verifyCache must be an object; found null/);
+});
+
 const LABELS: readonly (readonly [unknown, object, RegExp])[] = [
   [[], {}, /at least one text/],
   ["two", {}, /found "two"/],
