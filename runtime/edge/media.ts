@@ -15,10 +15,13 @@ export interface FrozenFormat {
 
 export type FrozenFormats = Readonly<Record<string, FrozenFormat>>;
 
-const noFormat = (name: string, format: string, formats: FrozenFormats): FoveaError =>
+/** Paths and addresses are the caller's to read. */
+const FILES = "bytes, a blob";
+
+const noFormat = (name: string, format: string, formats: FrozenFormats, instead: string): FoveaError =>
   new FoveaError(
     "no_format",
-    `${name} is a file of the format ${format}, and this folder was frozen with ${Object.keys(formats).join(", ") || "none"}. Freeze it again with --formats ${format}, or give samples.`,
+    `${name} is a file of the format ${format}, and this folder was frozen with ${Object.keys(formats).join(", ") || "none"}. Freeze it again with --formats ${format}, or give ${instead}.`,
   );
 
 async function bytesOf(given: unknown): Promise<Uint8Array | undefined> {
@@ -33,17 +36,17 @@ export function frozenMedia(formats: FrozenFormats, maxPixels: number, loadCodec
   return {
     image: async (picture, { name = "The picture" } = {}) => {
       const bytes = await bytesOf(picture);
-      if (bytes === undefined) return checkedPixels(picture, name);
+      if (bytes === undefined) return checkedPixels(picture, name, FILES);
       return decodeImageWith(bytes, { name, maxPixels, exif: true }, async (format, file, limits) => {
         const decode = formats[format]?.image;
-        if (decode === undefined) throw noFormat(name, format, formats);
+        if (decode === undefined) throw noFormat(name, format, formats, "pixels");
         return decode(file, limits, loadCodec);
       });
     },
     audio: async (audio, { name = "The recording" } = {}) => {
       const bytes = await bytesOf(audio);
-      if (bytes === undefined) return checkedClip(audio, name);
-      if (formats.wav?.audio === undefined) throw noFormat(name, "wav", formats);
+      if (bytes === undefined) return checkedClip(audio, name, FILES);
+      if (formats.wav?.audio === undefined) throw noFormat(name, "wav", formats, "samples");
       return formats.wav.audio(bytes, name);
     },
     video: async (_, __, { name = "The video" } = {}) => {

@@ -40,3 +40,19 @@ test("recordings are samples, or WAV files where a folder has them", async () =>
   await assert.rejects(frozenMedia({}, 1, noCodec).audio(bytes), { code: "no_format" });
   await assert.rejects(frozenMedia({ wav }, 1, noCodec).audio(bytes), { code: "audio.truncated" });
 });
+
+test("what a folder cannot take is refused with what it takes", async () => {
+  const media = frozenMedia({ png }, 1 << 20, noCodec);
+  await assert.rejects(media.image("cat.png", { name: "The picture" }), {
+    code: "invalid_input",
+    message: 'The picture must be bytes, a blob, or pixels { width, height, channels: 3, data }; found "cat.png".',
+  });
+  await assert.rejects(media.audio(new URL("https://example.org/a.wav"), { name: "The recording" }), {
+    code: "invalid_input",
+    message:
+      "The recording must be bytes, a blob, or samples { sampleRate, channels: Float32Array[] }; found an object of type URL.",
+  });
+  const jpeg = await read("test/fixtures/preprocess/decode/baseline.jpg");
+  await assert.rejects(media.image(jpeg), { message: /--formats jpeg, or give pixels\.$/ });
+  await assert.rejects(media.audio(jpeg), { message: /--formats wav, or give samples\.$/ });
+});

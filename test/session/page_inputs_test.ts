@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { createRuntime } from "../../mod.ts";
+import { type AudioInput, createRuntime } from "../../mod.ts";
 import type { DeviceHost } from "../../runtime/abi/device.ts";
 import { detectHost } from "../../runtime/host/mod.ts";
 import { openDevice } from "../../runtime/session/artifacts/devices.ts";
@@ -59,6 +59,23 @@ test("the pixels of a canvas lose their alpha, as those of files do", async () =
   await assert.rejects(image({ width: 2, height: 4, data }), hasCode("invalid_input", /found 24 values/));
   const half = { width: 1.5, height: 4, channels: 3, data: new Uint8Array(18) } as const;
   await assert.rejects(image(half), hasCode("invalid_input", /found 18 values .* for 1\.5x4 with 3 channels/));
+});
+
+test("samples that are none are refused with the part that is wrong", async () => {
+  const { audio } = createMediaReader(await detectHost());
+  const refused = (clip: object, found: string): Promise<void> =>
+    assert.rejects(audio(clip as AudioInput, { name: "Recording 2" }), {
+      code: "invalid_input",
+      message: `Recording 2 must be a path, a URL, bytes, a blob, or samples { sampleRate, channels: Float32Array[] }; found ${found}.`,
+    });
+  const channels = [new Float32Array(4)];
+  await refused({ channels }, "`sampleRate` undefined and `channels` a list");
+  await refused({ sampleRate: 16000, channels: [] }, "`sampleRate` 16000 and `channels` an empty list");
+  await refused(
+    { sampleRate: 16000, channels: [...channels, new Int16Array(4)] },
+    "`sampleRate` 16000 and `channels` a list with an object of type Int16Array",
+  );
+  await refused({ samples: channels }, "an object");
 });
 
 test("a model is loaded from a list of files", async () => {

@@ -5,8 +5,23 @@ import { decodedSide } from "../../core/pixel_cut.ts";
 import { foundText, isObject } from "../check.ts";
 import type { ImageDataLike } from "./inputs.ts";
 
-/** @throws FoveaError `invalid_input` */
-export function checkedClip(clip: unknown, name: string): AudioClip {
+/** What is read where files and addresses can be. */
+const FILES = "a path, a URL, bytes, a blob";
+
+/** What a clip's parts are; other values as any is named. */
+function clipText(clip: unknown): string {
+  if (!isObject(clip) || !("channels" in clip || "sampleRate" in clip)) return foundText(clip);
+  const { sampleRate, channels } = clip;
+  const odd = Array.isArray(channels) ? channels.find((c) => !(c instanceof Float32Array)) : undefined;
+  const held = odd === undefined ? foundText(channels) : `a list with ${foundText(odd)}`;
+  return `\`sampleRate\` ${foundText(sampleRate)} and \`channels\` ${held}`;
+}
+
+/**
+ * @param files what is read beside samples
+ * @throws FoveaError `invalid_input`
+ */
+export function checkedClip(clip: unknown, name: string, files: string = FILES): AudioClip {
   const { sampleRate, channels } = (isObject(clip) ? clip : {}) as Partial<AudioClip>;
   const isClip =
     typeof sampleRate === "number" &&
@@ -16,16 +31,19 @@ export function checkedClip(clip: unknown, name: string): AudioClip {
   if (isClip) return clip as AudioClip;
   throw new FoveaError(
     "invalid_input",
-    `${name} must be a path, a URL, bytes, a blob, or samples { sampleRate, channels: Float32Array[] }; found ${foundText(clip)}.`,
+    `${name} must be ${files}, or samples { sampleRate, channels: Float32Array[] }; found ${clipText(clip)}.`,
   );
 }
 
-/** @throws FoveaError `invalid_input` */
-export function checkedPixels(image: unknown, name: string): PixelImage {
+/**
+ * @param files what is read beside pixels
+ * @throws FoveaError `invalid_input`
+ */
+export function checkedPixels(image: unknown, name: string, files: string = FILES): PixelImage {
   if (!isObject(image) || !("data" in image)) {
     throw new FoveaError(
       "invalid_input",
-      `${name} must be a path, a URL, bytes, a blob, or pixels { width, height, channels: 3, data }; found ${foundText(image)}.`,
+      `${name} must be ${files}, or pixels { width, height, channels: 3, data }; found ${foundText(image)}.`,
     );
   }
   const { width, height, channels, data, reducedFrom } = withoutAlpha(image) as unknown as PixelImage;
