@@ -128,9 +128,10 @@ export class Runtime {
    * `no_kernel`, `tag_conflict`, `impure_build`, `proof_failed`, TraceBreakError
    */
   async prepare(source: ModelSource, options: PrepareModelOptions = {}): Promise<PreparedModel> {
-    this.#checkOpen();
-    checkPrepareOptions(options);
-    return prepareModel(this.#parts, source, options);
+    return this.#whileOpen(async () => {
+      checkPrepareOptions(options);
+      return prepareModel(this.#parts, source, options);
+    });
   }
 
   /**
@@ -145,19 +146,14 @@ export class Runtime {
   async load(source: ModelSource, options: LoadOptions = {}): Promise<Encoder> {
     this.#checkOpen();
     checkLoadOptions(options);
-    try {
+    return this.#whileOpen(async () => {
       const context = { ...this.#loading(), interimCutter: this.#interimCutter };
       const encoder = await loadModel(this.#parts, source, options, context);
       await this.#tidy();
       if (this.#closed !== undefined) encoder.close();
       this.#checkOpen();
       return encoder;
-    } catch (error) {
-      // Whatever an abort or a close broke off, that is the reason which the caller is told.
-      options.signal?.throwIfAborted();
-      this.#checkOpen();
-      throw error;
-    }
+    }, options.signal);
   }
 
   /**
@@ -180,10 +176,11 @@ export class Runtime {
    * folder that holds something else, and what {@link load} throws
    */
   async freeze(source: ModelSource, folder: string, options: FreezeOptions = {}): Promise<FrozenFolder> {
-    this.#checkOpen();
-    checkFreezeOptions(options);
-    const { freezeModel } = await import("../freeze/freeze.ts");
-    return freezeModel(this.#parts, source, folder, options);
+    return this.#whileOpen(async () => {
+      checkFreezeOptions(options);
+      const { freezeModel } = await import("../freeze/freeze.ts");
+      return freezeModel(this.#parts, source, folder, options);
+    });
   }
 
   /**
@@ -200,10 +197,11 @@ export class Runtime {
 
   /** Checks every byte of the cache, and proves what it holds for this runtime's device and target. */
   async verifyCache(options: VerifyCacheOptions = {}): Promise<readonly EntryCheck[]> {
-    this.#checkOpen();
-    checkVerifyCacheOptions(options);
-    const { verifyEntries } = await import("./artifacts/cache_admin.ts");
-    return verifyEntries(this.#parts, options);
+    return this.#whileOpen(async () => {
+      checkVerifyCacheOptions(options);
+      const { verifyEntries } = await import("./artifacts/cache_admin.ts");
+      return verifyEntries(this.#parts, options);
+    });
   }
 
   /**
@@ -211,13 +209,14 @@ export class Runtime {
    * @throws FoveaError as {@link load}
    */
   async tuneGranularity(source: ModelSource, options: TuneGranularityOptions = {}): Promise<GranularityReport> {
-    this.#checkOpen();
-    checkTuneGranularityOptions(options);
-    const { host, artifacts, ops } = this.#parts;
-    const { component: _, loadFormat: __, dtype: ___, ...how } = options;
-    return withTower(this.#parts, source, options, ({ tower, read }) =>
-      tuneGranularity(tower, { artifacts, ops, read, call: dtypeOf(options), now: () => host.now() }, how),
-    );
+    return this.#whileOpen(async () => {
+      checkTuneGranularityOptions(options);
+      const { host, artifacts, ops } = this.#parts;
+      const { component: _, loadFormat: __, dtype: ___, ...how } = options;
+      return withTower(this.#parts, source, options, ({ tower, read }) =>
+        tuneGranularity(tower, { artifacts, ops, read, call: dtypeOf(options), now: () => host.now() }, how),
+      );
+    });
   }
 
   /**
@@ -231,10 +230,11 @@ export class Runtime {
     inputs: readonly EncodeInputs[],
     options: Pick<LoadOptions, "components" | "signal"> = {},
   ): Promise<Readonly<Record<string, Tensor>>> {
-    this.#checkOpen();
-    checkLoadOptions(options);
-    const { calibrateModel } = await import("./tune/calibrate.ts");
-    return calibrateModel(this.#parts, source, inputs, options, this.#loading());
+    return this.#whileOpen(async () => {
+      checkLoadOptions(options);
+      const { calibrateModel } = await import("./tune/calibrate.ts");
+      return calibrateModel(this.#parts, source, inputs, options, this.#loading());
+    });
   }
 
   /**
@@ -242,13 +242,14 @@ export class Runtime {
    * @throws FoveaError as {@link load}
    */
   async numerics(source: ModelSource, options: MeasureNumericsOptions = {}): Promise<NumericsReport> {
-    this.#checkOpen();
-    checkNumericsOptions(options);
-    const { host, artifacts } = this.#parts;
-    const { measureNumerics } = await import("./explain/numerics.ts");
-    return withTower(this.#parts, source, options, ({ tower, read }) => {
-      const parts = { artifacts, read, call: dtypeOf(options), now: () => host.now() };
-      return measureNumerics(tower, parts, { example: options.example ?? {} });
+    return this.#whileOpen(async () => {
+      checkNumericsOptions(options);
+      const { host, artifacts } = this.#parts;
+      const { measureNumerics } = await import("./explain/numerics.ts");
+      return withTower(this.#parts, source, options, ({ tower, read }) => {
+        const parts = { artifacts, read, call: dtypeOf(options), now: () => host.now() };
+        return measureNumerics(tower, parts, { example: options.example ?? {} });
+      });
     });
   }
 
@@ -263,29 +264,30 @@ export class Runtime {
     weights: Readonly<Record<string, Tensor>> = {},
     options: CompileOptions = {},
   ): Promise<CompiledComponent> {
-    this.#checkOpen();
-    checkComponent(component);
-    checkWeights(weights);
-    checkCompileOptions(options);
-    const { host, artifacts, options: own } = this.#parts;
-    artifacts.begin();
-    const made: OpenedComponent = await compileComponent(
-      { instances: [""], ...component },
-      {
-        artifacts,
-        reader: () => tensorReader(weights, component.tag),
-        call: dtypeOf(options),
-        findPlace: (place) => host.originalPlace(place),
-        onSizes: own.onSizes,
-        now: () => host.now(),
-        trace: own.trace,
-        onClose: () => this.#open.delete(made),
-      },
-    );
-    this.#open.add(made);
-    if (this.#closed !== undefined) made.close();
-    this.#checkOpen();
-    return made.component;
+    return this.#whileOpen(async () => {
+      checkComponent(component);
+      checkWeights(weights);
+      checkCompileOptions(options);
+      const { host, artifacts, options: own } = this.#parts;
+      artifacts.begin();
+      const made: OpenedComponent = await compileComponent(
+        { instances: [""], ...component },
+        {
+          artifacts,
+          reader: () => tensorReader(weights, component.tag),
+          call: dtypeOf(options),
+          findPlace: (place) => host.originalPlace(place),
+          onSizes: own.onSizes,
+          now: () => host.now(),
+          trace: own.trace,
+          onClose: () => this.#open.delete(made),
+        },
+      );
+      this.#open.add(made);
+      if (this.#closed !== undefined) made.close();
+      this.#checkOpen();
+      return made.component;
+    });
   }
 
   /**
@@ -299,10 +301,11 @@ export class Runtime {
     sizes: readonly RecordedSizes[],
     options: TuneRangesOptions = {},
   ): Promise<readonly TunedComponent[]> {
-    this.#checkOpen();
-    checkTuneRangesOptions(options);
-    const { tuneModelRanges } = await import("./tune/tune_ranges.ts");
-    return tuneModelRanges(this.#parts, source, sizes, options);
+    return this.#whileOpen(async () => {
+      checkTuneRangesOptions(options);
+      const { tuneModelRanges } = await import("./tune/tune_ranges.ts");
+      return tuneModelRanges(this.#parts, source, sizes, options);
+    });
   }
 
   /**
@@ -377,6 +380,18 @@ export class Runtime {
 
   #loading(): LoadContext {
     return { cutter: this.#cutter, open: this.#open, kept: this.#kept, closing: this.#closing.signal };
+  }
+
+  /** Whatever an abort or a close breaks off, that is the reason which the caller is told. */
+  async #whileOpen<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    this.#checkOpen();
+    try {
+      return await work();
+    } catch (error) {
+      signal?.throwIfAborted();
+      this.#checkOpen();
+      throw error;
+    }
   }
 
   #checkOpen(): void {

@@ -8,6 +8,7 @@ import {
   definePlugin,
   FoveaError,
   type Plugin,
+  type Runtime,
   type Tensor,
   type TraceSink,
 } from "../../mod.ts";
@@ -165,6 +166,27 @@ test("everybody who closes a runtime waits until it is closed", async () => {
   assert.equal(counts.closed, 1);
   await first;
   assert.equal(counts.closed, 1);
+});
+
+test("whatever a runtime is at when it is closed says so", async () => {
+  const batches = [1, 9].map((batch) => ({ tag: "clip/vision.block", dims: { batch } }));
+  const works: Readonly<Record<string, (runtime: Runtime) => Promise<unknown>>> = {
+    prepare: (runtime) => runtime.prepare(DIGITS),
+    calibrate: (runtime) => runtime.calibrate(DIGITS, [pixels]),
+    numerics: (runtime) => runtime.numerics(DIGITS, { dtype: "int8" }),
+    tuneGranularity: (runtime) => runtime.tuneGranularity(DIGITS, { cuts: ["block"], runs: 1 }),
+    tuneRanges: (runtime) => runtime.tuneRanges(DIGITS, batches, { measure: true }),
+  };
+  for (const [name, work] of Object.entries(works)) {
+    let closed: Promise<void> | undefined;
+    // Compiling has begun, and what was compiled waits for its proof on the device.
+    const write = (): void => {
+      closed ??= runtime.close();
+    };
+    const runtime = await createRuntime({ threads: 0, log: { topics: ["passes"], write } });
+    await assert.rejects(work(runtime), hasCode("closed", /^This runtime was closed; create another one\.$/), name);
+    await closed;
+  }
 });
 
 test("a model that is loaded while its runtime is closed is closed with it", async () => {
