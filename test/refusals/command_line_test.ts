@@ -9,6 +9,7 @@ import { checkFinite, compare } from "../../runtime/cli/compare.ts";
 import { embedCommand } from "../../runtime/cli/embed.ts";
 import { explainCommand } from "../../runtime/cli/explain.ts";
 import { newCommand } from "../../runtime/cli/plugin_new.ts";
+import { duration } from "../../runtime/cli/queue.ts";
 import { serveCommand } from "../../runtime/cli/serve.ts";
 import { fail, print, writeTo } from "../../runtime/cli/terminal.ts";
 import { rangesCommand } from "../../runtime/cli/tune_ranges.ts";
@@ -38,6 +39,7 @@ const refused = (command: Command, args: readonly string[], code: string, says: 
   assert.rejects(command.parseAsync(args, { from: "user" }), hasCode(code, says));
 
 test("values of options are told what was expected of them", async () => {
+  assert.throws(() => duration("soon"), /Expected a time such as 90s, 15m, 12h or 7d\.$/);
   await misread(benchCommand(), ["m", "--size", "224"], /--size .*Expected HEIGHTxWIDTH, such as 224x224\./);
   await misread(benchCommand(), ["m", "--grid", "46x64"], /--grid .*Expected FRAMESxROWSxCOLUMNS, such as 1x46x64\./);
   for (const seconds of ["0", "long", "Infinity"]) {

@@ -49,6 +49,17 @@ test("a client that leaves within its body is no error of the server", async () 
   });
 });
 
+test("what a connection that ended within a body is told, where anyone hears it", () =>
+  withServer({ models: MODELS }, async ({ app }) => {
+    const body = new ReadableStream({ pull: (controller) => controller.error(new Error("connection reset")) });
+    const headers = { "content-type": "application/json", "content-length": "500" };
+    const init = { method: "POST", headers, body, duplex: "half" } as RequestInit;
+    const answer = await app.request("/v1/embeddings", init);
+    const { error } = (await answer.json()) as { error: { code: string; message: string } };
+    assert.deepEqual([answer.status, error.code], [499, "client_left"]);
+    assert.equal(error.message, "The client left before its body was there.");
+  }));
+
 test("connections without a request do not hold up the end of the server", () =>
   withServer({ models: MODELS }, async (served) => {
     const idle = await sent(served, "");
