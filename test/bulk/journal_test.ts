@@ -221,32 +221,25 @@ test("of two runs with one output the later goes on, and the earlier stops and l
   }
 });
 
-test("a run whose journal another one made a file of stops as well", async () => {
-  const host = await detectHost();
-  await withFolder(async (folder) => {
-    const options = { host, head: HEAD, pathOf: () => join(folder, "x.npy"), first: 0 };
-    const [one, two] = entriesOf(madeUpTable(2, 3));
-    const earlier = await VectorSink.open(options);
-    await earlier.append(one.row, one.vector);
-    const later = await VectorSink.open(options);
-    await later.finish();
-    await assert.rejects(earlier.append(two.row, two.vector), hasCode("taken_over", /^Another run/));
-    await earlier.close();
-    assert.equal((await readVectors(join(folder, "x.npy"))).rows.length, 1);
+for (const [what, ends] of [
+  ["whose journal another one made a file of", "later"],
+  ["whose journal is gone before its first row", "earlier"],
+] as const) {
+  test(`a run ${what} stops, and begins no new one`, async () => {
+    const host = await detectHost();
+    await withFolder(async (folder) => {
+      const out = join(folder, "x.npy");
+      const options = { host, head: HEAD, pathOf: () => out, first: 0 };
+      const [one, two] = entriesOf(madeUpTable(2, 3));
+      const earlier = await VectorSink.open(options);
+      await earlier.append(one.row, one.vector);
+      const later = await VectorSink.open(options);
+      const [ended, left] = ends === "later" ? [later, earlier] : [earlier, later];
+      await ended.finish();
+      await assert.rejects(left.append(two.row, two.vector), hasCode("taken_over", /^Another run/));
+      await left.close();
+      assert.deepEqual(readdirSync(folder).sort(), ["x.npy", "x.npy.jsonl"]);
+      assert.equal((await readVectors(out)).rows.length, 1);
+    });
   });
-});
-
-test("a run whose journal is gone before its first row begins no new one", async () => {
-  const host = await detectHost();
-  await withFolder(async (folder) => {
-    const options = { host, head: HEAD, pathOf: () => join(folder, "x.npy"), first: 0 };
-    const [one, two] = entriesOf(madeUpTable(2, 3));
-    const earlier = await VectorSink.open(options);
-    await earlier.append(one.row, one.vector);
-    const later = await VectorSink.open(options);
-    await earlier.finish();
-    await assert.rejects(later.append(two.row, two.vector), hasCode("taken_over", /^Another run/));
-    await later.close();
-    assert.deepEqual(readdirSync(folder).sort(), ["x.npy", "x.npy.jsonl"]);
-  });
-});
+}

@@ -23,6 +23,17 @@ export const PROCESSOR: Readonly<Record<string, unknown>> = {
   image_std: STEPS.std,
 };
 
+/** Of Qwen2.5-VL, for pictures of some hundred pixels. */
+export const QWEN_PROCESSOR: Readonly<Record<string, unknown>> = {
+  ...PROCESSOR,
+  image_processor_type: "Qwen2VLImageProcessor",
+  patch_size: 14,
+  temporal_patch_size: 2,
+  merge_size: 2,
+  min_pixels: 56 * 56,
+  max_pixels: 28 * 28 * 24,
+};
+
 /** Samples of a shape. */
 export const noise = (...shape: readonly number[]): Tensor => ({
   dtype: "u8",

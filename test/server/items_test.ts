@@ -7,7 +7,7 @@ import type { EncodeItem, Encoder, Tensor } from "../../mod.ts";
 import { encodeTorch } from "../../runtime/server/mod.ts";
 import { embedsOutputs, embedsPart } from "../../runtime/server/vllm.ts";
 import { hasCode } from "../kit/assertions.ts";
-import { apart, PROCESSOR, TOLERANCE, withProcessor } from "../kit/byte_towers.ts";
+import { apart, PROCESSOR, QWEN_PROCESSOR, TOLERANCE, withProcessor } from "../kit/byte_towers.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
 import { DIGITS } from "./served.ts";
 
@@ -68,18 +68,8 @@ test("pictures of any size and texts of one length share a call with the results
   }
 });
 
-const QWEN = {
-  ...PROCESSOR,
-  image_processor_type: "Qwen2VLImageProcessor",
-  patch_size: 14,
-  temporal_patch_size: 2,
-  merge_size: 2,
-  min_pixels: 56 * 56,
-  max_pixels: 28 * 28 * 24,
-};
-
 test("packed patches are shared out by picture, with grids, as vLLM takes them", () =>
-  withProcessor("qwen2_5_vl", QWEN, async (encoder) => {
+  withProcessor("qwen2_5_vl", QWEN_PROCESSOR, async (encoder) => {
     const images = [picture(80, 60, 1), picture(60, 112, 2), picture(56, 56, 3)];
     const items = await encoder.readItems({ images });
     assert.equal(new Set(items.map(({ form }) => form)).size, 1);

@@ -1,7 +1,7 @@
 /** What `/openapi.json` says is what the routes answer: statuses, types and shapes. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { PROCESSOR, withProcessor } from "../kit/byte_towers.ts";
+import { QWEN_PROCESSOR, withProcessor } from "../kit/byte_towers.ts";
 import { DIGITS, dataUri, type Served, TWO, withServer } from "./served.ts";
 
 interface Schema {
@@ -55,15 +55,6 @@ interface Api {
 }
 
 const picture = dataUri(TWO);
-const QWEN = {
-  ...PROCESSOR,
-  image_processor_type: "Qwen2VLImageProcessor",
-  patch_size: 14,
-  temporal_patch_size: 2,
-  merge_size: 2,
-  min_pixels: 56 * 56,
-  max_pixels: 28 * 28 * 24,
-};
 const digits = { model: "digits" };
 const chosen = { ...digits, images: [picture], outputs: ["image_embeds"] };
 
@@ -109,7 +100,7 @@ async function checkAnswer(api: Api, { get, post }: Served, asked: (typeof ASKED
 }
 
 test("every answer has the status, the type and the shape that the description gives", () =>
-  withProcessor("qwen2_5_vl", QWEN, (qwen) =>
+  withProcessor("qwen2_5_vl", QWEN_PROCESSOR, (qwen) =>
     withServer(
       { models: { digits: { source: DIGITS }, qwen: { encoder: qwen } }, maxBody: 100_000 },
       async (served) => {
