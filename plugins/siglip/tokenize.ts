@@ -6,9 +6,12 @@ import { createTokenizer, type Tokenizer } from "../../runtime/media/tokens.ts";
 /** The punctuation of ASCII, which SigLIP's tokenizer removes. */
 const PUNCTUATION = /[!-/:-@[-`{-~]/g;
 
-/** Without punctuation and with single spaces, none at the ends. */
+/** Without punctuation and with single spaces, none at the ends; U+FEFF is none, as in Python and Rust. */
 export function removePunctuation(text: string): string {
-  return text.replace(PUNCTUATION, "").replace(/\s+/g, " ").trim();
+  return text
+    .replace(PUNCTUATION, "")
+    .replace(/\p{White_Space}+/gu, " ")
+    .replace(/^ | $/g, "");
 }
 
 /**

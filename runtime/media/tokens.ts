@@ -1,6 +1,6 @@
 /** Text to token ids, through the tokenizer.json that a checkpoint ships. */
 import { FoveaError } from "../core/diagnostics.ts";
-import { packageJson } from "./tokenizer_json.ts";
+import { keepWords, packageJson } from "./tokenizer_json.ts";
 
 /** How texts are cut and padded. */
 export interface EncodeBatchOptions {
@@ -197,7 +197,9 @@ export async function createTokenizer(tokenizerJson: unknown, tokenizerConfig: u
   }
   const { Tokenizer: Package } = await import("@huggingface/tokenizers");
   try {
-    return new JsonTokenizer(new Package(packageJson(tokenizerJson), tokenizerConfig), tokenizerJson, tokenizerConfig);
+    const encoder = new Package(packageJson(tokenizerJson), tokenizerConfig);
+    keepWords(encoder);
+    return new JsonTokenizer(encoder, tokenizerJson, tokenizerConfig);
   } catch (cause) {
     const detail = cause instanceof Error ? cause.message : String(cause);
     throw new FoveaError("tokenizer.invalid", `tokenizer.json cannot be used: ${detail}.`, { cause });

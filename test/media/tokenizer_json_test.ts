@@ -61,3 +61,33 @@ test("words are of letters and digits of all scripts, and white space is what Un
   const split = await words(vocab, { pre_tokenizer: { type: "Sequence", pretokenizers } });
   assert.deepEqual(idsOf(split, "naïve\u0085x \ufeff x"), [1, 12, 11, 12]);
 });
+
+test("what ends a text is white space as Unicode has it: a byte order mark stays", async () => {
+  const strip = (left: boolean, right: boolean): Promise<Tokenizer> =>
+    words(["x", " x", "x ", " x ", "\ufeffx\ufeff"], {
+      normalizer: { type: "Sequence", normalizers: [{ type: "Strip", strip_left: left, strip_right: right }] },
+    });
+  const both = await strip(true, true);
+  assert.deepEqual(idsOf(both, "\u0085 x\u00a0\n"), [1]);
+  assert.deepEqual(idsOf(both, "\ufeffx\ufeff"), [5]);
+  assert.deepEqual(idsOf(await strip(false, true), " x "), [2]);
+  assert.deepEqual(idsOf(await strip(true, false), " x "), [3]);
+  assert.deepEqual(idsOf(await strip(false, false), " x "), [4]);
+});
+
+test("an added token that has to be a word of its own is not found inside of others", async () => {
+  const added = (id: number, content: string, single_word: boolean, normalized: boolean): object => ({
+    ...{ id, content, single_word, normalized, lstrip: false, rstrip: false, special: false },
+  });
+  const tokens = (normalized: boolean): Promise<Tokenizer> =>
+    words(["hotDogs", "éDog", "Dog_", "𝒳Dog", "hot", "s"], {
+      pre_tokenizer: { type: "Whitespace" },
+      normalizer: { type: "NFC" },
+      added_tokens: [added(7, "Dog", true, normalized), added(8, "!", false, normalized)],
+    });
+  for (const normalized of [true, false]) {
+    const tokenizer = await tokens(normalized);
+    assert.deepEqual(idsOf(tokenizer, "Dog hotDogs hot Dog s!Dog!"), [7, 1, 5, 7, 6, 8, 7, 8]);
+    assert.deepEqual(idsOf(tokenizer, "éDog Dog_ 𝒳Dog"), [2, 3, 4]);
+  }
+});

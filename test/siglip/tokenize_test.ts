@@ -71,6 +71,7 @@ test("the tokenizer's class decides what happens to punctuation, the files about
 
 test("punctuation is what ASCII has", () => {
   assert.equal(removePunctuation("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"), "");
+  assert.equal(removePunctuation("\u0085a\u00a0\u0085cat \ufeff"), "a cat \ufeff");
   assert.equal(removePunctuation(" it's\ta  “quoted” – 3.14\n"), "its a “quoted” – 314");
 });
 
