@@ -82,11 +82,11 @@ function readText(c: ConfigReader): ClipTextConfig {
   };
 }
 
-/** A tower of a whole CLIP; `<name>_dict` is an older spelling that wins where both exist, as in transformers. */
+/** A tower of a whole CLIP, with the defaults throughout where it is absent; `<name>_dict` is an older spelling that wins where both exist, as in transformers. */
 function towerConfig(config: Readonly<Record<string, unknown>>, name: string): ConfigReader {
   const whole = createConfigReader(config);
   const old = `${name}_dict`;
-  if (!whole.has(old)) return whole.object(name);
+  if (!whole.has(old)) return whole.has(name) ? whole.object(name) : createConfigReader({}, name);
   whole.object(old);
   if (whole.has(name)) whole.object(name);
   return createConfigReader({ ...(config[name] as object), ...(config[old] as object) }, name);

@@ -81,6 +81,18 @@ test("clip config: published fields are read, and the older spelling of a tower 
   assert.deepEqual([old.vision?.layers, old.vision?.patchSize, old.text?.layers], [3, 32, 12]);
 });
 
+test("clip config: a tower without a configuration has the defaults throughout", () => {
+  const { vision, text } = readClipConfig({ model_type: "clip", text_config: null });
+  const projectionDim = 512;
+  assert.deepEqual(
+    [vision, text],
+    [
+      { ...VISION_DEFAULTS, projectionDim },
+      { ...TEXT_DEFAULTS, projectionDim },
+    ],
+  );
+});
+
 test("clip config: a tower saved alone has a projection when its architecture says so", () => {
   const vision = { model_type: "clip_vision_model", patch_size: 16, architectures: ["CLIPVisionModel"] };
   assert.deepEqual(readClipConfig(vision), { vision: { ...VISION_DEFAULTS, patchSize: 16 }, logitScale: 2.6592 });
@@ -97,7 +109,7 @@ test("clip config: errors name the field, what it holds and what was expected", 
     /`model_type` holds "bert"; expected one of clip, clip_vision_model, clip_text_model/,
   );
   refuses({}, /`model_type` is absent/);
-  refuses({ model_type: "clip", vision_config: {} }, /`text_config` must be an object; it is absent/);
+  refuses({ ...BASE, text_config: "b" }, /`text_config` must be an object; it holds "b"/);
   refuses({ ...BASE, vision_config: [] }, /`vision_config` must be an object; it holds \[\]/);
   refuses({ ...BASE, text_config_dict: 3 }, /`text_config_dict` must be an object; it holds 3/);
   refuses({ ...BASE, projection_dim: "512" }, /`projection_dim` holds "512"; expected a whole number/);
