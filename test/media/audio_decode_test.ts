@@ -67,6 +67,16 @@ test("mp3 and flac: a tag in front is skipped", async () => {
   }
 });
 
+test("flac: a tag at the end is skipped, and frames that fail their checksum are damaged, not cut off", async () => {
+  const plain = await recording("stereo_16.flac");
+  const tag = new Uint8Array(128);
+  tag.set([0x54, 0x41, 0x47]);
+  assert.deepEqual(await decodeAudio(new Uint8Array([...plain, ...tag])), await decodeAudio(plain));
+  plain[1000] ^= 1;
+  const lacking = /damaged FLAC file: its header promises 5513 samples a channel, \d+ can be decoded\.$/;
+  await assert.rejects(decodeAudio(plain), hasCode("audio.damaged", lacking));
+});
+
 test("compressed files that end early are refused", async () => {
   for (const [name, least] of [
     ["stereo_16.flac", 8],
@@ -107,7 +117,7 @@ test("lengths that a header promises are checked before anything is decoded", as
   flac.set([0xff, 0xff, 0xff, 0xff], 22);
   await assert.rejects(decodeAudio(flac), hasCode("audio.too_long", /holds \d{10} samples or more, above the limit/));
   flac.set([0, 0, 0x15, 0x8a], 22);
-  await assert.rejects(decodeAudio(flac), hasCode("audio.truncated", /promises 5514 samples a channel, 5513 can be/));
+  await assert.rejects(decodeAudio(flac), hasCode("audio.damaged", /promises 5514 samples a channel, 5513 can be/));
   const mp3 = decodeAudio(await recording("mono.mp3"), { maxSamples: 5000 });
   await assert.rejects(mp3, hasCode("audio.too_long", /above the limit of 5000; cut it, or raise maxSamples/));
   const ogg = decodeAudio(await recording("mono.ogg"), { maxSamples: 5000 });

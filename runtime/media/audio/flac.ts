@@ -43,10 +43,33 @@ export function readFlacHeader(bytes: Uint8Array, limits: AudioLimits): FlacHead
   return { sampleRate, channels, bits, frames, from };
 }
 
+/** Bytes of an ID3v1 tag at the end, 0 where there is none. */
+const endTagLength = (bytes: Uint8Array): number => (ascii(bytes, bytes.length - 128, 3) === "TAG" ? 128 : 0);
+
+/** More than any but the largest frames have. */
+const FRAME_BYTES = 1 << 18;
+
+/** Whether the last bytes are a whole frame: then nothing was cut off. The checksum of a frame with its own is 0. */
+function endsWithFrame(bytes: Uint8Array): boolean {
+  for (let from = bytes.length - 2; from >= Math.max(0, bytes.length - FRAME_BYTES); from--) {
+    if (bytes[from] !== 0xff || (bytes[from + 1] & 0xfe) !== 0xf8) continue;
+    let crc = 0;
+    for (let at = from; at < bytes.length; at++) {
+      crc ^= bytes[at] << 8;
+      for (let bit = 0; bit < 8; bit++) crc = ((crc << 1) ^ ((crc & 0x8000) === 0 ? 0 : 0x8005)) & 0xffff;
+    }
+    if (crc === 0) return true;
+  }
+  return false;
+}
+
 /** @throws FoveaError as {@link readFlacHeader} and {@link runStreamDecoder} */
 export async function decodeFlac(bytes: Uint8Array, limits: AudioLimits): Promise<AudioClip> {
   const header = readFlacHeader(bytes, limits);
-  const clip = await runStreamDecoder(CODEC, bytes.subarray(header.from), limits, header.frames);
+  const stream = bytes.subarray(header.from, bytes.length - endTagLength(bytes));
+  // What lacks in the midst of a file fails its checksum.
+  const lacking: typeof truncated = (...about) => (endsWithFrame(stream) ? damaged : truncated)(...about);
+  const clip = await runStreamDecoder(CODEC, stream, limits, header.frames, lacking);
   const found = clip.channels[0].length;
   if (header.frames !== 0 && found > header.frames) {
     throw damaged(limits, "FLAC", `its header promises ${header.frames} samples a channel, it holds ${found}`);

@@ -35,6 +35,7 @@ const PIECE = 8192;
  * Decodes a whole file.
  * @param promised samples of a channel that the file's header counts at least: decoders leave out what fails its checksum
  * without a word
+ * @param lacking the error where it holds fewer
  * @throws FoveaError `audio.no_codec`, `audio.damaged`, `audio.truncated`, `audio.too_long`
  */
 export async function runStreamDecoder(
@@ -42,6 +43,7 @@ export async function runStreamDecoder(
   bytes: Uint8Array,
   limits: AudioLimits,
   promised = 0,
+  lacking: typeof truncated = truncated,
 ): Promise<AudioClip> {
   const decoder = await openDecoder(codec, limits);
   const pieces: DecodedPiece[] = [];
@@ -65,7 +67,7 @@ export async function runStreamDecoder(
   const found = pieces.reduce((n, p) => n + p.samplesDecoded, 0);
   if (found < promised) {
     const detail = `its header promises ${promised} samples a channel, ${found} can be decoded`;
-    throw truncated(limits, codec.format, detail);
+    throw lacking(limits, codec.format, detail);
   }
   if (found === 0) throw damaged(limits, codec.format, "it holds no samples that can be decoded");
   return joined(pieces, found);
