@@ -66,6 +66,10 @@ class Reader {
     return this.#at;
   }
 
+  get ended(): boolean {
+    return this.#at === this.#bytes.length;
+  }
+
   take(count: number, what: string): Uint8Array {
     const from = this.#at;
     this.#at += count;
@@ -114,10 +118,13 @@ function readFile(bytes: Uint8Array, limits: DecodeLimits): GifFile {
   const frames: Frame[] = [];
   let control = NO_CONTROL;
   for (;;) {
+    // Some writers leave the trailer out, or put an empty block between others.
+    if (reader.ended && frames.length > 0 && control === NO_CONTROL) break;
     const at = reader.at;
     const what = `frame ${frames.length}`;
     const kind = reader.byte(`the block behind frame ${frames.length - 1}`);
     if (kind === TRAILER) break;
+    if (kind === 0) continue;
     if (kind === EXTENSION) {
       const label = reader.byte("an extension");
       const blocks = reader.blocks("an extension");

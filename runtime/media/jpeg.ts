@@ -27,6 +27,8 @@ const MAX_SCANS = 256;
 /** Size and orientation, and where the segments after the frame header begin. */
 interface JpegHeader extends ImageHeader {
   readonly end: number;
+  /** Components that a scan must have to be the only one; of progressive files none is. */
+  readonly whole: number;
 }
 
 /**
@@ -74,7 +76,7 @@ export function readJpegHeader(bytes: Uint8Array, limits: DecodeLimits): JpegHea
       if (width * height > bytes.length * PIXELS_PER_BYTE) {
         throw truncated(limits, "JPEG", `${width}x${height} pixels cannot come out of ${bytes.length} bytes`);
       }
-      return { format: "jpeg", width, height, orientation, end };
+      return { format: "jpeg", width, height, orientation, end, whole: marker === 0xc2 ? 0 : components };
     }
     at = end;
   }
@@ -84,16 +86,26 @@ const ENDS_EARLY = "it ends before its last pixels or its end marker";
 
 /**
  * Counts scans and looks for the end marker; inside a scan 0xff is followed by zero or a restart marker.
+ * @returns whether there is one; a file without it must have a single scan, which the codec finds whole or not
  * @throws FoveaError `image.truncated`, `image.unsupported`
  */
-function checkScans(bytes: Uint8Array, from: number, limits: DecodeLimits): void {
-  let scans = 0;
+function hasEnd(bytes: Uint8Array, { end: from, whole }: JpegHeader, limits: DecodeLimits): boolean {
+  let [scans, components] = [0, 0];
   for (let at = bytes.indexOf(0xff, from); at >= 0 && at + 1 < bytes.length; at = bytes.indexOf(0xff, at + 1)) {
     const marker = bytes[at + 1];
-    if (marker === 0xd9) return;
+    if (marker === 0xd9) return true;
+    if (marker === 0xda) components = bytes[at + 4];
     if (marker === 0xda && ++scans > MAX_SCANS) throw unsupported(limits, `a JPEG with more than ${MAX_SCANS} scans`);
   }
+  if (scans === 1 && components === whole) return false;
   throw truncated(limits, "JPEG", ENDS_EARLY);
+}
+
+function withEnd(bytes: Uint8Array): Uint8Array {
+  const out = new Uint8Array(bytes.length + 2);
+  out.set(bytes);
+  out.set([0xff, 0xd9], bytes.length);
+  return out;
 }
 
 /**
@@ -156,17 +168,19 @@ export async function decodeJpeg(
   options: JpegOptions = {},
 ): Promise<{ image: Image; header: ImageHeader; reduction?: Reduction }> {
   const header = readJpegHeader(bytes, limits);
-  checkScans(bytes, header.end, limits);
+  const ended = hasEnd(bytes, header, limits);
   const { fast } = options;
-  if (fast !== undefined) {
+  if (fast !== undefined && ended) {
     const reduction = reductionOf(header, options);
     const small = reduction === 1 ? undefined : await decodeFast(bytes, header, fast, reduction);
     if (small !== undefined && reduction !== 1) return { image: small, header, reduction };
     const whole = await decodeFast(bytes, header, fast, 1);
     if (whole !== undefined) return { image: whole, header };
   }
-  const { pixels, thrown, complaints } = await runCodec(CODEC, loader, bytes);
-  if (complaints.some((c) => /premature end of jpeg file/i.test(c))) throw truncated(limits, "JPEG", ENDS_EARLY);
+  const { pixels, thrown, complaints } = await runCodec(CODEC, loader, ended ? bytes : withEnd(bytes));
+  // The codec tells of its first complaint alone.
+  const early = complaints.some((c) => !ended || /premature end of jpeg file/i.test(c));
+  if (early) throw truncated(limits, "JPEG", ENDS_EARLY);
   // Stray bytes before a marker lose no pixels; every other corruption does.
   const corrupt = complaints.find((c) => /^corrupt/i.test(c) && !/extraneous/i.test(c));
   if (corrupt !== undefined) throw damaged(limits, "JPEG", corrupt);

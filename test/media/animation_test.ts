@@ -154,3 +154,19 @@ test("LZW: codes of the code about to be made, and codes that grow by a bit", ()
   assert.equal(decodeLzw(data, 2, out), 6);
   assert.deepEqual([...out], [0, 0, 0, 0, 0, 0, 9, 9]);
 });
+
+test("a GIF needs no trailer behind its last frame, and empty blocks between others are passed over", async () => {
+  const file = bytesOf("random-1.gif");
+  const all = async (bytes: Uint8Array): Promise<unknown> => {
+    const { delays, decode: frames } = await open(bytes, "clip.gif");
+    return [delays, await frames(delays.map((_, i) => i))];
+  };
+  assert.equal(file.at(-1), 0x3b);
+  const wanted = await all(file);
+  const bare = file.subarray(0, -1);
+  assert.deepEqual(await all(bare), wanted);
+  assert.deepEqual(await all(Uint8Array.from([...bare, 0, 0, 0x3b])), wanted);
+  // Of a frame that was announced there is nothing.
+  const control = [0x21, 0xf9, 4, 0, 0, 0, 0, 0];
+  await assert.rejects(open(Uint8Array.from([...bare, ...control, 0]), "clip.gif"), hasCode("image.truncated", /GIF/));
+});

@@ -35,6 +35,17 @@ for (const name of JPEGS) {
   });
 }
 
+test("a JPEG with all of its pixels needs no end marker, unless more scans may have been cut off", async () => {
+  for (const name of ["baseline.jpg", "restart.jpg", "grey.jpg"]) {
+    const file = await fixture(`decode/${name}`);
+    assert.deepEqual(file.subarray(-2), Uint8Array.of(0xff, 0xd9));
+    for (const cut of [1, 2]) assert.deepEqual(await decode(file.subarray(0, file.length - cut)), await decode(file));
+    await refuses(file.subarray(0, file.length - 6), "image.truncated", /before its last pixels or its end marker/);
+  }
+  const progressive = await fixture("decode/progressive.jpg");
+  await refuses(progressive.subarray(0, progressive.length - 2), "image.truncated", /or its end marker/);
+});
+
 for (const name of WEBPS) {
   test(`${name} cut anywhere is refused as truncated`, async () => {
     const file = await fixture(`decode/${name}`);
