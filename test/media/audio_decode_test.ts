@@ -77,6 +77,18 @@ test("flac: a tag at the end is skipped, and frames that fail their checksum are
   await assert.rejects(decodeAudio(plain), hasCode("audio.damaged", lacking));
 });
 
+test("ogg: a page that fails its checksum is damaged, whichever byte of it is another", async () => {
+  const whole = await recording("mono.ogg");
+  for (const at of [6, 24, 1000, whole.length - 1]) {
+    const bad = whole.slice();
+    bad[at] ^= 1;
+    await assert.rejects(
+      decodeAudio(bad),
+      hasCode("audio.damaged", /Ogg file: the page at byte \d+ fails its checksum/),
+    );
+  }
+});
+
 test("compressed files that end early are refused", async () => {
   for (const [name, least] of [
     ["stereo_16.flac", 8],

@@ -11,6 +11,7 @@ const CODEC: StreamCodec = {
 
 const PAGE_HEADER = 27;
 const LAST_PAGE = 4;
+const CHECKSUM = 22;
 /** Positions above this are no length of anything. */
 const MAX_FRAMES = 2 ** 48;
 
@@ -29,6 +30,23 @@ export interface OggHeader {
   readonly frames: number;
 }
 
+/** CRC-32 of Ogg: polynomial 0x04c11db7, highest bit first, from 0. */
+const CRC_TABLE: Uint32Array = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte << 24;
+  for (let bit = 0; bit < 8; bit++) crc = (crc << 1) ^ (crc < 0 ? 0x04c11db7 : 0);
+  return crc;
+});
+
+/** Whether a page has the checksum that it states, which is taken with 0 in its place. */
+function isIntact(page: Uint8Array): boolean {
+  let crc = 0;
+  page.forEach((byte, at) => {
+    const own = at >= CHECKSUM && at < CHECKSUM + 4 ? 0 : byte;
+    crc = (crc << 8) ^ CRC_TABLE[(crc >>> 24) ^ own];
+  });
+  return crc === new DataView(page.buffer, page.byteOffset).getInt32(CHECKSUM, true);
+}
+
 /**
  * Walks all pages.
  * @throws FoveaError `audio.truncated`, `audio.damaged`, `audio.unsupported`, `audio.too_long`
@@ -36,6 +54,7 @@ export interface OggHeader {
 export function readOggHeader(bytes: Uint8Array, limits: AudioLimits): OggHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   let [at, flags, frames] = [0, 0, 0];
+  let broken: number | undefined;
   while (at < bytes.length) {
     if (ascii(bytes, at, 4) !== "OggS") throw damaged(limits, "Ogg", `there is no page at byte ${at}`);
     const body = at + PAGE_HEADER + (bytes[at + 26] ?? 0);
@@ -48,6 +67,7 @@ export function readOggHeader(bytes: Uint8Array, limits: AudioLimits): OggHeader
     // -1 on pages where no packet ends.
     const position = view.getBigInt64(at + 6, true);
     if (position >= 0n) frames = Number(position);
+    if (!isIntact(bytes.subarray(at, end))) broken ??= at;
     at = end;
   }
   if ((flags & LAST_PAGE) === 0) {
@@ -63,6 +83,7 @@ export function readOggHeader(bytes: Uint8Array, limits: AudioLimits): OggHeader
   const channels = bytes[packet + 11];
   const sampleRate = view.getUint32(packet + 12, true);
   if (frames > MAX_FRAMES) throw damaged(limits, "Ogg", `its last page counts ${frames} samples`);
+  if (broken !== undefined) throw damaged(limits, "Ogg", `the page at byte ${broken} fails its checksum`);
   checkShape(limits, "Ogg", sampleRate, channels, frames);
   return { sampleRate, channels, frames };
 }
