@@ -2,6 +2,7 @@
 import type { Plugin } from "./abi/plugin.ts";
 import { createDirectoryStore } from "./exec/store/directory_store.ts";
 import { createMemoryStore } from "./exec/store/memory_store.ts";
+import { createOwnStore } from "./exec/store/own_store.ts";
 import type { Store } from "./exec/store/store.ts";
 import { detectHost, type Host } from "./host/mod.ts";
 import { allOps } from "./session/artifacts/all_ops.ts";
@@ -109,8 +110,9 @@ export { type Classification, type ClassifyOptions, classifyImages } from "./ses
 function openStore(options: RuntimeOptions, host: Host): Store {
   const { cache = false } = options;
   if (cache === false) return createMemoryStore();
-  if (typeof cache !== "string") return cache;
-  return createDirectoryStore(host, cache, { onProblem: (sentence) => options.onProblem?.(sentence) });
+  const onProblem = (sentence: string): void => options.onProblem?.(sentence);
+  if (typeof cache !== "string") return createOwnStore(cache, onProblem);
+  return createDirectoryStore(host, cache, { onProblem });
 }
 
 /**

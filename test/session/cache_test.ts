@@ -4,7 +4,14 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { type ComponentInput, createRuntime, type Runtime, type RuntimeOptions, SealedError } from "../../mod.ts";
+import {
+  type ComponentInput,
+  createRuntime,
+  type Runtime,
+  type RuntimeOptions,
+  SealedError,
+  type Store,
+} from "../../mod.ts";
 import { digestBytes } from "../../runtime/core/digest.ts";
 import { modulesCompiled } from "../kit/modules_compiled.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
@@ -108,6 +115,35 @@ test("a cache folder that cannot be used is worked around and told once", () =>
     assert.equal(told.length, 1, told.join("\n"));
     assert.match(told[0], /occupied/);
   }));
+
+test("a store of one's own may answer null for absent keys, and one that throws is worked around and told once", async () => {
+  const entries = new Map<string, Uint8Array>();
+  const kv = {
+    description: "a key-value store",
+    get: async (key: string) => (entries.get(key) ?? null) as Uint8Array | undefined,
+    put: async (key: string, bytes: Uint8Array) => void entries.set(key, bytes.slice()),
+    delete: async (key: string) => void entries.delete(key),
+    list: async () => null as unknown as readonly string[],
+  };
+  const compiled = async (cache: Store, told: string[] = []): Promise<number> => {
+    let count = 0;
+    await withRuntime({ cache, onProblem: (s) => told.push(s) }, async (runtime) => {
+      await runtime.load(CLIP, TEXT);
+      count = runtime.stats().counters.compiled;
+    });
+    return count;
+  };
+  assert.ok((await compiled(kv)) > 0);
+  assert.equal(await compiled(kv), 0);
+  const fails = (): never => {
+    throw new Error("quota exceeded.");
+  };
+  const told: string[] = [];
+  assert.ok((await compiled({ ...kv, get: fails, put: fails, delete: fails, list: fails }, told)) > 0);
+  assert.deepEqual(told, [
+    "The cache (a key-value store) does not work: quota exceeded. fovea goes on without it and compiles again what it would have kept.",
+  ]);
+});
 
 test("two runtimes that fill one cache at once leave a whole one", () =>
   inFolder(async (cache) => {

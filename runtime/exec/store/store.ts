@@ -3,7 +3,7 @@ import { internal } from "../../core/diagnostics.ts";
 
 /**
  * Keys are lower-case segments joined by slashes, such as `blobs/<hex>`. A store that is broken behaves as one that holds
- * nothing: its functions do not throw for that.
+ * nothing: its functions do not throw for that. A runtime holds a caller's own store to it, and takes `null` for nothing.
  */
 export interface Store {
   /** For messages and `doctor`: what it is and where. */
