@@ -6,7 +6,6 @@ import type { TraceSink } from "../core/trace.ts";
 import type { Store } from "../exec/store/store.ts";
 import type { FreezeOptions } from "../freeze/options.ts";
 import type { EntryCheck } from "./artifacts/cache_admin.ts";
-import { type JournalEvent, LOG_TOPICS, type LogTopic } from "./artifacts/journal.ts";
 import type { PackSource } from "./artifacts/pack_source.ts";
 import {
   BOOLEAN,
@@ -23,9 +22,12 @@ import {
 } from "./check.ts";
 import type { CompileConfig, NamedCompileConfig } from "./config/settings.ts";
 import type { NumericsOptions } from "./explain/numerics.ts";
+import { checkLogOptions, type LogOptions } from "./log_options.ts";
 import { checkPluginsOption, type GivenPlugin } from "./registry/plugin_choice.ts";
 import type { GranularityOptions } from "./tune/tune_granularity.ts";
 import type { RecordedSizes, TuneRangesOptions } from "./tune/tune_ranges.ts";
+
+export type { LogOptions } from "./log_options.ts";
 
 /** How far a load, a pull or a build of a pack is. */
 export interface Progress {
@@ -56,14 +58,6 @@ export interface HubSettings {
   readonly token?: string;
   /** Address of another hub; HF_ENDPOINT, or the public one, unless given. */
   readonly endpoint?: string;
-}
-
-/** What is told while a runtime works, and to whom. */
-export interface LogOptions {
-  /** What is told; texts of other topics are not made. */
-  readonly topics: readonly LogTopic[];
-  /** Called at once for each event, while the work that it tells of goes on. */
-  readonly write: (event: JournalEvent) => void;
 }
 
 /** What `createRuntime` takes; all of it may be left out. */
@@ -225,14 +219,6 @@ const RUNTIME_OPTIONS: Readonly<Record<keyof RuntimeOptions, Expected>> = {
   log: { text: 'an object such as { topics: ["recompiles"], write: console.log }', holds: isObject },
 };
 
-const LOG_OPTIONS: Readonly<Record<keyof LogOptions, Expected>> = {
-  topics: {
-    text: `a list of ${LOG_TOPICS.join(", ")}`,
-    holds: (v) => Array.isArray(v) && v.every((topic) => (LOG_TOPICS as readonly unknown[]).includes(topic)),
-  },
-  write: FUNCTION,
-};
-
 const WEBGPU_OPTIONS: Readonly<Record<keyof WebGpuOptions, Expected>> = { unsafe: BOOLEAN };
 
 const HUB_SETTINGS: Readonly<Record<keyof HubSettings, Expected>> = {
@@ -303,7 +289,7 @@ export async function checkRuntimeOptions(options: RuntimeOptions): Promise<void
   if (options.plugins !== undefined) checkPluginsOption(options.plugins);
   if (options.hub !== undefined) checkHubSettings(options.hub);
   if (options.webgpu !== undefined) checkOptions("createRuntime's `webgpu`", options.webgpu, WEBGPU_OPTIONS);
-  if (options.log !== undefined) checkOptions("createRuntime's `log`", options.log, LOG_OPTIONS);
+  if (options.log !== undefined) checkLogOptions(options.log);
   // The schema library loads only where there is something to check.
   if (options.compile !== undefined) (await import("./config/config_schema.ts")).checkCompileOption(options.compile);
 }
@@ -358,6 +344,11 @@ const FREEZE_OPTIONS: Readonly<Record<keyof FreezeOptions, Expected>> = {
 /** @throws FoveaError `invalid_options` */
 export function checkFreezeOptions(options: FreezeOptions): void {
   checkOptions("freeze", options, FREEZE_OPTIONS);
+}
+
+/** @throws FoveaError `invalid_options` */
+export function checkCacheMissesOptions(options: Pick<LoadOptions, "components">): void {
+  checkOptions("cacheMisses", options, { components: TEXTS });
 }
 
 const BUILD_PACK_OPTIONS: Readonly<Record<keyof BuildPackOptions, Expected>> = { components: TEXTS, targets: TEXTS };

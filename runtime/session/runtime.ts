@@ -25,6 +25,7 @@ import {
   type BuildPackOptions,
   type CompileOptions,
   checkBuildPackOptions,
+  checkCacheMissesOptions,
   checkCompileOptions,
   checkFreezeOptions,
   checkLoadOptions,
@@ -184,15 +185,14 @@ export class Runtime {
   }
 
   /**
-   * How the cache stands to a model's components, from its configuration alone: each range a hit, or a miss with the first
-   * thing in which it differs from what the cache has.
+   * For each range of a model's components, from its configuration alone: a hit, or a miss with the first difference.
    * @throws FoveaError as {@link inspect}, and what tracing throws
    */
   async cacheMisses(source: ModelSource, options: Pick<LoadOptions, "components"> = {}): Promise<readonly CacheMiss[]> {
+    checkCacheMissesOptions(options);
     const { towers } = tracedModel(await this.prepare(source, { ...options, compile: false }));
-    const components = [...towers.values()].flatMap((t) => [...t.components.values()]);
-    const { cacheMisses } = await import("./artifacts/cache_admin.ts");
-    return cacheMisses(this.#parts.store, components);
+    const all = [...towers.values()].flatMap((t) => [...t.components.values()]);
+    return (await import("./artifacts/cache_admin.ts")).cacheMisses(this.#parts.store, all);
   }
 
   /** Checks every byte of the cache, and proves what it holds for this runtime's device and target. */

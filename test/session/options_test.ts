@@ -113,6 +113,14 @@ test("load and encode refuse mistaken options and sources and stay usable", asyn
   await runtime.close();
 });
 
+test("cacheMisses refuses options that it does not know", async () => {
+  await using runtime = await openRuntime();
+  const refused = (options: unknown, says: RegExp): Promise<void> =>
+    assert.rejects(runtime.cacheMisses(CLIP, options as object), hasCode("invalid_options", says));
+  await refused({ component: ["text"] }, /^cacheMisses has no option "component"; it takes components\. Did you mean/);
+  await refused(null, /options of cacheMisses must be an object; found null/);
+});
+
 test("verifyCache refuses options that it does not know", async () => {
   await using runtime = await openRuntime({ threads: 0 });
   const refused = (options: unknown, says: RegExp): Promise<void> =>

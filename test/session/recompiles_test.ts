@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { type ComponentInput, createRuntime, type JournalEvent } from "../../mod.ts";
+import { type ComponentInput, createRuntime, type JournalEvent, type LogOptions } from "../../mod.ts";
 import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { repositoryPath, runCli } from "../kit/run_cli.ts";
@@ -112,10 +112,18 @@ test("a call through an installed package names the line that called the package
   }
 });
 
-test("topics that nobody knows are refused", async () => {
+test("topics that nobody knows are refused, and a log that lacks its topics or nobody reads", async () => {
+  for (const [log, says] of [
+    [{ topics: ["cache"] }, /`log` has no `write`; it needs a list of topics, and a function `write` that is told\.$/],
+    [{ write: () => {} }, /`log` has no `topics`; it needs/],
+    [{ topics: "cache", write: () => {} }, /`topics` of createRuntime's `log` is "cache"; expected a list of passes, /],
+    [{ topics: [null], write: () => {} }, /`log` names the topic null; there are passes, /],
+  ] as const) {
+    await assert.rejects(createRuntime({ log: log as unknown as LogOptions }), hasCode("invalid_options", says));
+  }
   await assert.rejects(
     createRuntime({ log: { topics: ["recompile" as "recompiles"], write: () => {} } }),
-    hasCode("invalid_options", /`topics` of createRuntime's `log` is a list; expected a list of passes, claims, /),
+    hasCode("invalid_options", /`log` names the topic "recompile"; there are passes, .* Did you mean "recompiles"\?$/),
   );
 });
 

@@ -42,7 +42,7 @@ export function createDirectoryStore(files: StoreFiles, dir: string, options: Di
     const reason = error instanceof Error ? error.message : String(error);
     const sentence = /[.!?]$/.test(reason) ? reason : `${reason}.`;
     options.onProblem?.(
-      `The cache folder ${root} does not work: ${sentence} fovea goes on without it and compiles again what it would have kept; choose another folder with --cache or FOVEA_CACHE_DIR.`,
+      `The cache folder ${root} does not work: ${sentence} fovea goes on without it and compiles again what it would have kept; choose another folder with \`cache\`, on the command line with --cache or FOVEA_CACHE_DIR.`,
     );
   };
 
