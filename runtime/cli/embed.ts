@@ -309,7 +309,8 @@ function summary(
   };
   const rows = Object.entries(tensors).flatMap(([name, { shape, data }]) => {
     const inputs = inputsOf[name];
-    if (shape[0] !== inputs.length) return [line(`all ${inputs.length} inputs`, name, shape, data)];
+    if (shape[0] !== inputs.length)
+      return [line(inputs.length === 1 ? inputs[0] : `all ${inputs.length} inputs`, name, shape, data)];
     const width = data.length / inputs.length;
     return inputs.map((input, i) => line(input, name, shape.slice(1), data.subarray(i * width, (i + 1) * width)));
   });

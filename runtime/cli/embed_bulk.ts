@@ -1,6 +1,7 @@
 /** `fovea embed … --out x.parquet`: a row for each of many files. */
 import type { BulkProgress, EmbedFilesReport } from "../bulk/mod.ts";
 import { FoveaError } from "../core/diagnostics.ts";
+import { countOf } from "../core/figures.ts";
 import { detectHost, type Host } from "../host/mod.ts";
 import { fileProgress } from "./file_progress.ts";
 import { listenForInterrupt, SIGNAL_EXITS } from "./interrupt.ts";
@@ -84,7 +85,7 @@ function tell({ encoded, skipped, failures, written, ms, total }: EmbedFilesRepo
   const files = written.length === 0 ? `${out} stays as it is` : `wrote ${written[0]}${last}`;
   const rate = encoded === 0 ? "" : ` (${((encoded * 1000) / ms).toFixed(1)}/s with loading)`;
   say(
-    `${files}: ${encoded} of ${total} files encoded${rate}, ${skipped} were there, ${failures.length} could not be read`,
+    `${files}: ${encoded} of ${countOf(total, "file")} encoded${rate}, ${skipped} were there, ${failures.length} could not be read`,
   );
 }
 

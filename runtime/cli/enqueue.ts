@@ -1,6 +1,7 @@
 /** `fovea enqueue`: files into a queue, as jobs for workers. */
 import { Command } from "commander";
 import type { EnqueueReport } from "../bulk/mod.ts";
+import { countOf } from "../core/figures.ts";
 import { fileProgress } from "./file_progress.ts";
 import {
   type CommonOptions,
@@ -63,7 +64,9 @@ async function enqueue(model: string, files: readonly string[], options: Enqueue
 function tell({ files, added, failures }: EnqueueReport): void {
   for (const { path, message } of failures) say(`fovea: ${message.includes(path) ? "" : `${path}: `}${message}`);
   const known = files - failures.length - added;
-  say(`${added} of ${files} files enqueued, ${known} were in the queue, ${failures.length} could not be read`);
+  say(
+    `${added} of ${countOf(files, "file")} enqueued, ${known} ${known === 1 ? "was" : "were"} in the queue, ${failures.length} could not be read`,
+  );
 }
 
 /** Waits until nothing is left to do; dead letters are a failure. */

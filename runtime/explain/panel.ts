@@ -36,7 +36,7 @@ function tiles(range: RangeExplanation, details: RangeDetails): string {
     tile(
       "ops",
       `${ops.traced} → ${groups.length}`,
-      `${ops.canonical} canonical, ${groups.length} groups, ${launches} launches`,
+      `${ops.canonical} canonical, ${countOf(groups.length, "group")}, ${launches} ${launches === 1 ? "launch" : "launches"}`,
     ),
     tile("work", `${countText(details.flops)}FLOP`, `${details.intensity.toFixed(1)} FLOP a byte`),
     tile("predicted", msText(details.predictedMs), `${bytesText(details.movedBytes)} moved`),

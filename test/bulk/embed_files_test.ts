@@ -93,7 +93,7 @@ test("what cannot be read is listed and ends with 1; --resume encodes what is ne
     ]);
     assert.equal(code, 1);
     assert.match(stderr, /gone\.png: it does not exist/);
-    assert.match(stderr, /x\.parquet stays as it is: 0 of 1 files encoded, 0 were there, 1 could not be read/);
+    assert.match(stderr, /x\.parquet stays as it is: 0 of 1 file encoded, 0 were there, 1 could not be read/);
   });
 });
 

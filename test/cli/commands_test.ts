@@ -97,6 +97,8 @@ test("embed prints one line for packed pictures of many sizes", () =>
     const { code, stdout, stderr } = await runCli(["embed", folder, ...pictures]);
     assert.equal(code, 0, stderr);
     assert.match(stdout, /^all 2 inputs +pooler_output +\d+x48 /m);
+    const alone = await runCli(["embed", folder, pictures[0]]);
+    assert.match(alone.stdout, /gray\.png +pooler_output +\d+x48 /m);
   }));
 
 test("classify finds the digit", async () => {

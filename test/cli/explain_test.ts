@@ -5,6 +5,8 @@ import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import type { RangeDetails } from "../../runtime/session/explain/explain_range.ts";
+import { detailLines } from "../../runtime/session/explain/explain_text.ts";
 import { repositoryPath, runCli } from "../kit/run_cli.ts";
 
 const DIGITS = repositoryPath("examples/models/digits-clip");
@@ -183,4 +185,15 @@ test("a model that --config took as its file is missed with a hint", async () =>
   const between = await runCli(["explain", "--config", "--component", "clip/vision.pool", DIGITS]);
   assert.match(between.stdout, /^clip\/vision\.pool\n {2}setting /, between.stderr);
   assert.match((await runCli(["explain", "--help"])).stdout, /^Usage: fovea explain \[options\] <model>\n/);
+});
+
+test("one group of one launch is told in the singular", () => {
+  const group = { kernel: "copy", flops: 1, bytes: 1, seconds: 1, totalSeconds: 1, losers: [], launchList: [{}] };
+  const lines = (groups: readonly unknown[]): string =>
+    detailLines({
+      ...{ at: "", passes: [], flops: 1, movedBytes: 1, intensity: 1, predictedMs: 1, codeBytes: 1, proof: { of: 0 } },
+      ...{ ops: { traced: 1, canonical: 1, legal: 1 }, groups },
+    } as unknown as RangeDetails).join("\n");
+  assert.match(lines([group]), /1 legal; 1 group, 1 launch$/m);
+  assert.match(lines([group, { ...group, launchList: [{}, {}] }]), /1 legal; 2 groups, 3 launches$/m);
 });

@@ -1,6 +1,6 @@
 /** What explaining a range in full says, as text for people. */
 import { bytesText } from "../../core/diagnostics.ts";
-import { countText, msText } from "../../core/figures.ts";
+import { countOf, countText, msText } from "../../core/figures.ts";
 import type { GroupExplanation, RangeDetails } from "./explain_range.ts";
 
 /** How far a proof got, in words. */
@@ -45,7 +45,7 @@ export function detailLines(details: RangeDetails): readonly string[] {
   const passes = details.passes.map(({ name, ms }) => `${name} ${ms.toFixed(1)}`);
   return [
     ...groups.flatMap(groupLines),
-    `      ops: ${ops.traced} traced, ${ops.canonical} canonical, ${ops.legal} legal; ${groups.length} groups, ${launches} launches`,
+    `      ops: ${ops.traced} traced, ${ops.canonical} canonical, ${ops.legal} legal; ${countOf(groups.length, "group")}, ${launches} ${launches === 1 ? "launch" : "launches"}`,
     `      work${at}: ${countText(details.flops)}FLOP, ${bytesText(details.movedBytes)} moved, ${details.intensity.toFixed(1)} FLOP a byte, ${msText(details.predictedMs)} predicted`,
     `      code: ${bytesText(details.codeBytes)}`,
     `      passes, ms: ${passes.join(", ")}`,
