@@ -100,6 +100,8 @@ test("http: refusals and dead servers are sentences", async () => {
     code: "fetch_failed",
     message: /\/m\/config\.json\?key=1 cannot be reached/,
   });
+  const asks = httpFiles(dead, () => Promise.reject(new Error("Is the computer able to access the url?")));
+  await assert.rejects(asks.list(), { message: /access the url\. Check the address and the connection\.$/ });
   const down = httpFiles(dead, async () => new Response(null, { status: 503 }));
   await assert.rejects(down.open("config.json"), { code: "fetch_failed", message: /answered with status 503/ });
 });

@@ -49,7 +49,7 @@ async function request(fetch: Fetch, url: string, range: string | undefined): Pr
 }
 
 function reasonOf(cause: unknown): string {
-  return (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, "");
+  return (cause instanceof Error ? cause.message : String(cause)).replace(/[.!?]$/, "");
 }
 
 async function bodyOf(url: string, response: Response): Promise<Uint8Array> {
