@@ -41,6 +41,8 @@ test("pictures come from data and blob addresses", async () => {
     "image.unknown",
     /^Picture 3 is not an image: it begins with the bytes 00/,
   );
+  for (const text of ["AA", "AA A", "A A=="])
+    await refused(`data:image/png;base64,${text}`, "image.unknown", /bytes 00/);
   await refused("data:image/png;base64,A", "bad_source", /^Picture 3 is no valid data URI; expected data:image\/png/);
   const address = URL.createObjectURL(new Blob([bytes]));
   assert.deepEqual(await image(new URL(address)), expected);

@@ -143,10 +143,18 @@ async function fetchedBytes(url: URL, signal: AbortSignal | undefined): Promise<
   }
 }
 
+/** A data URI whose base64 is as Bun wants it, too: without spaces, and filled up to fours. */
+function filledUp({ href }: URL): URL {
+  const from = href.indexOf(";base64,") + 8;
+  if (from < 8 || /[%#]/.test(href)) return new URL(href);
+  const text = href.slice(from).replaceAll(" ", "");
+  return new URL(href.slice(0, from) + text.padEnd(4 * Math.ceil(text.length / 4), "="));
+}
+
 /** The bytes that an address itself holds, which may be too long for a message. */
 async function dataBytes(url: URL, name: string, signal?: AbortSignal): Promise<Uint8Array> {
   try {
-    return await fetchedBytes(url, signal);
+    return await fetchedBytes(filledUp(url), signal);
   } catch {
     signal?.throwIfAborted();
     throw new FoveaError("bad_source", `${name} is no valid data URI; expected data:image/png;base64,… or its like.`);
