@@ -13,7 +13,7 @@ import { explainEncoder } from "./explain/explain.ts";
 import { concatRows } from "./inputs/batching.ts";
 import { type InputTaker, inputBatches, towerOf } from "./inputs/input_batches.ts";
 import type { EncodeInputs } from "./inputs/inputs.ts";
-import { type EncodeItem, inputsOf, readItems, sharesOf } from "./inputs/items.ts";
+import { checkItems, type EncodeItem, inputsOf, readItems, sharesOf } from "./inputs/items.ts";
 import { answeredBy } from "./towers/answered_by.ts";
 import { type Handover, type HandoverStats, handoverStats, handoverText } from "./towers/handover_state.ts";
 import type { Residence, Resident } from "./towers/residence.ts";
@@ -293,6 +293,8 @@ export class Encoder {
    * @throws FoveaError as {@link encode} does; `invalid_input` for items of several forms
    */
   async encodeItems(items: readonly EncodeItem[], options: EncodeOptions = {}): Promise<readonly Tensors[]> {
+    checkItems(items);
+    checkOptions("encodeItems", options, ENCODE_OPTIONS);
     if (items.length === 0) return [];
     const { layout = [], outputs, joinAxes } = this.tower(items[0].modality).spec;
     const wanted = options.outputs ?? [...outputs, ...layout];

@@ -3,7 +3,7 @@ import type { Tensor } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { exp } from "../core/math.ts";
 import type { CallOptions } from "../exec/forward_context.ts";
-import { CALL_OPTIONS, checkOptions, type Expected, FUNCTION, foundText, TEXT } from "./check.ts";
+import { CALL_OPTIONS, checkOptions, type Expected, FUNCTION, foundText, TEXT, withMethods } from "./check.ts";
 import type { Encoder } from "./encoder.ts";
 import type { ImageInput } from "./inputs/inputs.ts";
 
@@ -30,6 +30,8 @@ const CLASSIFY_OPTIONS: Readonly<Record<keyof ClassifyOptions, Expected>> = {
   template: TEXT,
   onProgress: FUNCTION,
 };
+
+const ENCODER = withMethods("an encoder that runtime.load gave", "encode");
 
 /** @throws FoveaError `invalid_input`, `invalid_options` */
 export function checkLabels(labels: readonly string[], options: ClassifyOptions = {}): void {
@@ -114,7 +116,7 @@ export function scoreLabels(
 
 /**
  * Finds the best label for each picture; pictures and labels are encoded in one call.
- * @throws FoveaError `no_component` for models without both towers, and what `encode` throws
+ * @throws FoveaError `invalid_input`, `no_component` for models without both towers, and what `encode` throws
  */
 export async function classifyImages(
   encoder: Encoder,
@@ -122,6 +124,9 @@ export async function classifyImages(
   labels: readonly string[],
   options: ClassifyOptions = {},
 ): Promise<readonly Classification[]> {
+  if (!ENCODER.holds(encoder)) {
+    throw new FoveaError("invalid_input", `classifyImages takes ${ENCODER.text}; found ${foundText(encoder)}.`);
+  }
   checkLabels(labels, options);
   const { template = "a photo of {}", ...call } = options;
   const texts = labels.map((label) => template.replaceAll("{}", label));

@@ -4,7 +4,10 @@ import { test } from "node:test";
 import {
   classifyImages,
   createRuntime,
+  deviceOf,
   type EncodeInputs,
+  type EncodeItem,
+  type EncodeOptions,
   type Encoder,
   type LoadOptions,
   type PixelImage,
@@ -146,6 +149,29 @@ test("classifyImages refuses labels that cannot be told apart before it encodes 
       hasCode("invalid_input", says),
     );
   }
+});
+
+test("null in the place of an encoder, of items or of a result is no error of the engine's", async () => {
+  const nothing = null as unknown as Encoder;
+  await assert.rejects(
+    classifyImages(nothing, ["x.png"], ["a"]),
+    hasCode("invalid_input", /^classifyImages takes an encoder that runtime\.load gave; found null\.$/),
+  );
+  assert.equal(deviceOf(nothing), undefined);
+  await using runtime = await openRuntime({ threads: 0 });
+  const encoder = await runtime.load(CLIP);
+  const refused = (items: unknown, options: unknown, code: string, says: RegExp): Promise<void> =>
+    assert.rejects(encoder.encodeItems(items as EncodeItem[], options as EncodeOptions), hasCode(code, says));
+  const given = /^encodeItems takes a list of items that readItems gave; found (null|a list)\.$/;
+  await refused(null, {}, "invalid_input", given);
+  await refused([null], {}, "invalid_input", given);
+  await refused([], null, "invalid_options", /options of encodeItems must be an object; found null/);
+  await refused(
+    [],
+    { outputs: "text_embeds" },
+    "invalid_options",
+    /`outputs` of encodeItems is "text_embeds"; expected/,
+  );
 });
 
 test("an input that no tower takes is refused with the names of all", async () => {

@@ -2,6 +2,7 @@
 import type { Modality, PixelImage, Tensor, Tensors } from "../../abi/encoder.ts";
 import { FoveaError, internal } from "../../core/diagnostics.ts";
 import type { OpenContext } from "../../exec/forward_context.ts";
+import { foundText, isObject } from "../check.ts";
 import { concatRows } from "./batching.ts";
 import { type InputTaker, inputBatches, readPicture, towerOf } from "./input_batches.ts";
 import type { AudioInput, EncodeInputs, ImageInput } from "./inputs.ts";
@@ -132,6 +133,15 @@ export async function readItems(
     items.push(itemOf(modality, tensors));
   }
   return items;
+}
+
+/** @throws FoveaError `invalid_input` for what {@link readItems} did not give */
+export function checkItems(items: readonly EncodeItem[]): void {
+  if (Array.isArray(items) && items.every((item) => isObject(item) && "form" in item)) return;
+  throw new FoveaError(
+    "invalid_input",
+    `encodeItems takes a list of items that readItems gave; found ${foundText(items)}.`,
+  );
 }
 
 /** The inputs of one call for items of one form. @throws FoveaError `invalid_input` for items of several */

@@ -7,7 +7,7 @@ export function answeredBy<T extends object>(device: string, result: T): T {
   return Object.defineProperty(result, DEVICE, { value: device, enumerable: false, configurable: true });
 }
 
-/** Kind of the device that computed a result of `encode`; nothing for copies of one. */
+/** Kind of the device that computed a result of `encode`; nothing for copies of one and for what is none. */
 export function deviceOf(result: object): string | undefined {
-  return (result as { readonly [DEVICE]?: string })[DEVICE];
+  return (result as { readonly [DEVICE]?: string } | null | undefined)?.[DEVICE];
 }
