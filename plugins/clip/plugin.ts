@@ -12,7 +12,7 @@ import {
   valuesOf,
 } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
-import { PROCESSOR_FILES, processorFile } from "../../runtime/abi/processor_files.ts";
+import { PROCESSOR_FILES, processorFile, processorFileName } from "../../runtime/abi/processor_files.ts";
 import { CLIP_MODEL_TYPES, type ClipConfig, readClipConfig } from "./config.ts";
 import { textTower, visionTower } from "./plan.ts";
 import { clipImageProcessor } from "./preprocess.ts";
@@ -20,7 +20,7 @@ import { clipTokenizer } from "./tokenize.ts";
 
 function imageProcessorOf(files: ModelFiles): PixelProcessor | undefined {
   const json = processorFile(files, "image_processor");
-  return json === undefined ? undefined : clipImageProcessor(json);
+  return json === undefined ? undefined : clipImageProcessor(json, processorFileName(files, "image_processor"));
 }
 
 /** Processors for the towers that the model has; one whose file is absent is left out. */

@@ -21,4 +21,4 @@ export const CLIP_PROCESSOR: ImageProcessorDefaults = {
  * CLIP's image processor of a parsed `preprocessor_config.json`.
  * @throws FoveaError as `parseImageProcessor`; the functions it returns as `createImageProcessor`
  */
-export const clipImageProcessor: (config: unknown) => ImageProcessor = imageProcessor(CLIP_PROCESSOR);
+export const clipImageProcessor: (config: unknown, file?: string) => ImageProcessor = imageProcessor(CLIP_PROCESSOR);

@@ -5,7 +5,7 @@
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
 import { imagesFor, type PixelProcessor, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
-import { PROCESSOR_FILES, processorFile } from "../../runtime/abi/processor_files.ts";
+import { PROCESSOR_FILES, processorFile, processorFileName } from "../../runtime/abi/processor_files.ts";
 import { DINO_MODEL_TYPES, type DinoConfig, readDinoConfig } from "./config.ts";
 import { dinoTower } from "./plan.ts";
 import { bitImageProcessor, dinov3ImageProcessor } from "./preprocess.ts";
@@ -14,7 +14,10 @@ import { bitImageProcessor, dinov3ImageProcessor } from "./preprocess.ts";
 function imageProcessorOf({ family }: DinoConfig, files: ModelFiles): PixelProcessor | undefined {
   const config = processorFile(files, "image_processor");
   if (config === undefined) return undefined;
-  return (family === "dinov3" ? dinov3ImageProcessor : bitImageProcessor)(config);
+  return (family === "dinov3" ? dinov3ImageProcessor : bitImageProcessor)(
+    config,
+    processorFileName(files, "image_processor"),
+  );
 }
 
 function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): EncoderModel {

@@ -13,7 +13,7 @@ import {
  * CLIP's; DINOv2's files state their own numbers.
  * @throws FoveaError as `parseImageProcessor`; the functions it returns as `createImageProcessor`
  */
-export const bitImageProcessor: (config: unknown) => ImageProcessor = imageProcessor({
+export const bitImageProcessor: (config: unknown, file?: string) => ImageProcessor = imageProcessor({
   size: { shortestEdge: 224 },
   plainSize: "shortest_edge",
   filter: "bicubic",
@@ -26,7 +26,7 @@ export const bitImageProcessor: (config: unknown) => ImageProcessor = imageProce
  * DINOv3ViTImageProcessor of a parsed `preprocessor_config.json`: an exact size, bilinear over unrounded values.
  * @throws FoveaError as `parseImageProcessor`; the functions it returns as `createImageProcessor`
  */
-export const dinov3ImageProcessor: (config: unknown) => ImageProcessor = imageProcessor({
+export const dinov3ImageProcessor: (config: unknown, file?: string) => ImageProcessor = imageProcessor({
   size: { height: 224, width: 224 },
   plainSize: "square",
   filter: "bilinear",

@@ -5,7 +5,7 @@
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
 import { imagesFor, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
-import { processorFile } from "../../runtime/abi/processor_files.ts";
+import { processorFile, processorFileName } from "../../runtime/abi/processor_files.ts";
 import { VIDEO_FILES, videoFile } from "../../runtime/abi/videos.ts";
 import { INTERNVL_MODEL_TYPES, readInternVLConfig } from "./config.ts";
 import { internVLTower } from "./plan.ts";
@@ -15,7 +15,10 @@ import { internVLVideoProcessor, parseInternVLVideoProcessor } from "./video.ts"
 function open(json: Readonly<Record<string, unknown>>, given: ModelFiles = {}): EncoderModel {
   const config = readInternVLConfig(json);
   const own = processorFile(given, "image_processor");
-  const forms = pixelForms(own === undefined ? undefined : internVLImageProcessor(own), config.channels);
+  const forms = pixelForms(
+    own === undefined ? undefined : internVLImageProcessor(own, processorFileName(given, "image_processor")),
+    config.channels,
+  );
   return {
     towers: [internVLTower(config, forms)],
     prefixes: config.prefix === "" ? ["", "vision_tower.", "model.vision_tower."] : ["", "model."],
@@ -23,7 +26,9 @@ function open(json: Readonly<Record<string, unknown>>, given: ModelFiles = {}): 
       const processor = processorFile(files, "image_processor");
       const video = videoFile(files);
       return {
-        ...(processor === undefined ? {} : imagesFor(internVLImageProcessor(processor), forms)),
+        ...(processor === undefined
+          ? {}
+          : imagesFor(internVLImageProcessor(processor, processorFileName(files, "image_processor")), forms)),
         ...(video === undefined
           ? {}
           : { videos: internVLVideoProcessor(parseInternVLVideoProcessor(video.json, video.file), forms) }),

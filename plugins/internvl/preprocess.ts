@@ -41,16 +41,20 @@ const TILES = { min: 1, max: 256 };
  * cut into tiles where `crop_to_patches` or the processor's class, InternVLProcessor, says so.
  * @throws FoveaError `invalid_config` naming the field, what it holds and what was expected
  */
-export function parseInternVLProcessor(json: unknown): InternVLProcessorConfig {
-  const whole = createConfigReader(json, "", FILE);
+export function parseInternVLProcessor(json: unknown, file: string = FILE): InternVLProcessorConfig {
+  const whole = createConfigReader(json, "", file);
   const c = whole.has("image_processor") ? whole.object("image_processor") : whole;
-  const { size, filter, arithmetic, values } = parseImageProcessor(json, {
-    size: DEFAULT_TILE,
-    plainSize: "square",
-    filter: "bicubic",
-    mean: CLIP_MEAN,
-    std: CLIP_STD,
-  });
+  const { size, filter, arithmetic, values } = parseImageProcessor(
+    json,
+    {
+      size: DEFAULT_TILE,
+      plainSize: "square",
+      filter: "bicubic",
+      mean: CLIP_MEAN,
+      std: CLIP_STD,
+    },
+    file,
+  );
   if (size === undefined) throw c.error("do_resize", "true; tiles have one size");
   if ("shortestEdge" in size) throw c.error("size", "{ height, width } of a tile");
   const isWhole = [c, whole].some((own) => own.string("processor_class", "") === "InternVLProcessor");
@@ -160,8 +164,8 @@ export function internVLValues(images: readonly PixelImage[], config: InternVLPr
  * InternVL's image processor of a parsed `preprocessor_config.json`.
  * @throws FoveaError as {@link parseInternVLProcessor}; the functions it returns as {@link internVLPlan}
  */
-export function internVLImageProcessor(config: unknown): PixelProcessor {
-  const parsed = parseInternVLProcessor(config);
+export function internVLImageProcessor(config: unknown, file?: string): PixelProcessor {
+  const parsed = parseInternVLProcessor(config, file);
   return {
     steps: parsed.values,
     values: (images) => internVLValues(images, parsed),

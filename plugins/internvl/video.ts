@@ -58,6 +58,7 @@ export function parseInternVLVideoProcessor(
       mean: CLIP_MEAN,
       std: CLIP_STD,
     },
+    file,
   );
   return {
     frames: createImageProcessor(image),

@@ -5,30 +5,34 @@
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
 import { imagesFor, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
-import { PROCESSOR_FILES, processorFile } from "../../runtime/abi/processor_files.ts";
+import { PROCESSOR_FILES, processorFile, processorFileName } from "../../runtime/abi/processor_files.ts";
 import { LLAMA4_MODEL_TYPES, readLlama4Config } from "./config.ts";
 import { TILES } from "./graphs.ts";
 import { llama4Tower } from "./plan.ts";
 import { llama4ImageProcessor, parseLlama4Processor } from "./preprocess.ts";
 
 const processorOf = (files: ModelFiles): unknown => processorFile(files, "image_processor");
+const nameOf = (files: ModelFiles): string => processorFileName(files, "image_processor");
 
 /** Tiles and overview of the largest image that the processor makes. */
 function mostTiles(files: ModelFiles): number {
   const json = processorOf(files);
-  return json === undefined ? TILES : parseLlama4Processor(json).maxTiles + 1;
+  return json === undefined ? TILES : parseLlama4Processor(json, nameOf(files)).maxTiles + 1;
 }
 
 function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): EncoderModel {
   const config = readLlama4Config(json);
   const given = processorOf(files);
-  const forms = pixelForms(given === undefined ? undefined : llama4ImageProcessor(given), config.channels);
+  const forms = pixelForms(
+    given === undefined ? undefined : llama4ImageProcessor(given, nameOf(files)),
+    config.channels,
+  );
   return {
     towers: [llama4Tower(config, mostTiles(files), forms)],
     prefixes: config.prefix === "" ? ["", "vision_model.", "model.vision_model."] : ["", "model."],
     processors: (all) => {
       const own = processorOf(all);
-      return own === undefined ? {} : imagesFor(llama4ImageProcessor(own), forms);
+      return own === undefined ? {} : imagesFor(llama4ImageProcessor(own, nameOf(all)), forms);
     },
   };
 }

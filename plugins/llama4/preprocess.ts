@@ -39,16 +39,20 @@ const DEFAULT_TILE: Size = { height: 336, width: 336 };
  * Reads a parsed `preprocessor_config.json`, or a `processor_config.json` that holds it under `image_processor`.
  * @throws FoveaError `invalid_config` naming the field, what it holds and what was expected
  */
-export function parseLlama4Processor(json: unknown): Llama4ProcessorConfig {
-  const whole = createConfigReader(json, "", FILE);
+export function parseLlama4Processor(json: unknown, file: string = FILE): Llama4ProcessorConfig {
+  const whole = createConfigReader(json, "", file);
   const c = whole.has("image_processor") ? whole.object("image_processor") : whole;
-  const { size, filter, values } = parseImageProcessor(json, {
-    size: DEFAULT_TILE,
-    plainSize: "square",
-    filter: "bilinear",
-    mean: HALF,
-    std: HALF,
-  });
+  const { size, filter, values } = parseImageProcessor(
+    json,
+    {
+      size: DEFAULT_TILE,
+      plainSize: "square",
+      filter: "bilinear",
+      mean: HALF,
+      std: HALF,
+    },
+    file,
+  );
   if (size === undefined) throw c.error("do_resize", "true; tiles need canvases of whole tiles");
   if ("shortestEdge" in size || size.height !== size.width) {
     throw c.error("size", "{ height, width } of a square tile");
@@ -177,8 +181,8 @@ export function llama4Values(images: readonly PixelImage[], config: Llama4Proces
  * Llama 4's image processor of a parsed `preprocessor_config.json`. Bytes are normalised without the roundings to bfloat16.
  * @throws FoveaError as {@link parseLlama4Processor}; the functions it returns as {@link llama4Plan}
  */
-export function llama4ImageProcessor(config: unknown): PixelProcessor {
-  const parsed = parseLlama4Processor(config);
+export function llama4ImageProcessor(config: unknown, file?: string): PixelProcessor {
+  const parsed = parseLlama4Processor(config, file);
   return {
     steps: parsed.values,
     values: (images) => llama4Values(images, parsed),

@@ -5,7 +5,7 @@
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
 import { imagesFor, type PixelProcessor, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
-import { PROCESSOR_FILES, processorFile } from "../../runtime/abi/processor_files.ts";
+import { PROCESSOR_FILES, processorFile, processorFileName } from "../../runtime/abi/processor_files.ts";
 import { PIXTRAL_MODEL_TYPES, type PixtralConfig, readPixtralConfig } from "./config.ts";
 import { pixtralTower } from "./plan.ts";
 import { pixtralImageProcessor } from "./preprocess.ts";
@@ -14,7 +14,9 @@ function imageProcessorOf({ patchSize, projector }: PixtralConfig, files: ModelF
   const json = processorFile(files, "image_processor");
   // Published files state the patch size without the squares that become one token.
   const step = patchSize * (projector?.merge?.size ?? 1);
-  return json === undefined ? undefined : pixtralImageProcessor(json, step);
+  return json === undefined
+    ? undefined
+    : pixtralImageProcessor(json, step, processorFileName(files, "image_processor"));
 }
 
 function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): EncoderModel {

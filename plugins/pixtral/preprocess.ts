@@ -31,8 +31,8 @@ const SIDE = { min: 1, max: 16_384 };
  * @param patchSize pixels that sides are multiples of, where a model asks for them; the file's `patch_size` otherwise
  * @throws FoveaError `invalid_config` naming the field, what it holds and what was expected
  */
-export function parsePixtralProcessor(json: unknown, patchSize?: number): PixtralProcessorConfig {
-  const whole = createConfigReader(json, "", FILE);
+export function parsePixtralProcessor(json: unknown, patchSize?: number, file: string = FILE): PixtralProcessorConfig {
+  const whole = createConfigReader(json, "", file);
   const nested = whole.has("image_processor");
   const c = nested ? whole.object("image_processor") : whole;
   const config = (nested ? (json as Json).image_processor : json) as Json;
@@ -52,6 +52,7 @@ export function parsePixtralProcessor(json: unknown, patchSize?: number): Pixtra
     // Sizes with a longest edge are this class' own.
     { ...config, size: undefined },
     { size: { height: 1, width: 1 }, plainSize: "square", filter: "bicubic", mean: CLIP_MEAN, std: CLIP_STD },
+    file,
   );
   if (cropSize !== undefined) throw c.error("do_center_crop", "false; this model takes whole images");
   return {
@@ -137,8 +138,8 @@ export function pixtralValues(images: readonly PixelImage[], config: PixtralProc
  * @param patchSize as in {@link parsePixtralProcessor}
  * @throws FoveaError as {@link parsePixtralProcessor}; the functions it returns as {@link pixtralPlan}
  */
-export function pixtralImageProcessor(config: unknown, patchSize?: number): PixelProcessor {
-  const parsed = parsePixtralProcessor(config, patchSize);
+export function pixtralImageProcessor(config: unknown, patchSize?: number, file?: string): PixelProcessor {
+  const parsed = parsePixtralProcessor(config, patchSize, file);
   return {
     steps: parsed.values,
     values: (images) => pixtralValues(images, parsed),

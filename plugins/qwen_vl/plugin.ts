@@ -5,7 +5,7 @@
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
 import { FLOAT_PIXELS, imagesFor, type PixelForms, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
-import { processorFile } from "../../runtime/abi/processor_files.ts";
+import { processorFile, processorFileName } from "../../runtime/abi/processor_files.ts";
 import { VIDEO_FILES, videoFile } from "../../runtime/abi/videos.ts";
 import { QWEN_FAMILIES, QWEN_VL_MODEL_TYPES, type QwenVisionConfig, readQwenConfig } from "./config.ts";
 import { MAX_PATCHES, unitPatches } from "./graphs.ts";
@@ -19,9 +19,9 @@ function videoConfig(files: ModelFiles, family: string): QwenVideoConfig | undef
 }
 
 /** The processor of a tower; one that makes other patches than the tower takes has nothing to say about its bytes. */
-function formsOf({ channels, patchSize }: QwenVisionConfig, processor: unknown): PixelForms {
-  if (processor === undefined || parseQwenProcessor(processor).patchSize !== patchSize) return FLOAT_PIXELS;
-  return pixelForms(qwenImageProcessor(processor), channels);
+function formsOf({ channels, patchSize }: QwenVisionConfig, processor: unknown, file: string): PixelForms {
+  if (processor === undefined || parseQwenProcessor(processor, file).patchSize !== patchSize) return FLOAT_PIXELS;
+  return pixelForms(qwenImageProcessor(processor, file), channels);
 }
 
 /** Patches of one run: those of the largest image or frame that the processors make. */
@@ -38,7 +38,7 @@ function open(json: Readonly<Record<string, unknown>>, given: ModelFiles = {}): 
   const config = readQwenConfig(json);
   const { family } = config;
   const own = processorFile(given, "image_processor");
-  const forms = formsOf(config, own);
+  const forms = formsOf(config, own, processorFileName(given, "image_processor"));
   return {
     towers: [qwenTower(config, maxPatches(config, own, videoConfig(given, family)), forms)],
     prefixes: ["", "visual.", "model.visual."],
@@ -46,7 +46,9 @@ function open(json: Readonly<Record<string, unknown>>, given: ModelFiles = {}): 
       const processor = processorFile(files, "image_processor");
       const video = videoConfig(files, family);
       return {
-        ...(processor === undefined ? {} : imagesFor(qwenImageProcessor(processor), forms)),
+        ...(processor === undefined
+          ? {}
+          : imagesFor(qwenImageProcessor(processor, processorFileName(files, "image_processor")), forms)),
         ...(video === undefined ? {} : { videos: qwenVideoProcessor(video, forms) }),
       };
     },

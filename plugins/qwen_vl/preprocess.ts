@@ -58,8 +58,8 @@ export function readPixels(c: ConfigReader, defaults: PixelBounds): PixelBounds 
  * `image_processor`.
  * @throws FoveaError `invalid_config` naming the field, what it holds and what was expected
  */
-export function parseQwenProcessor(json: unknown): QwenProcessorConfig {
-  const whole = createConfigReader(json, "", FILE);
+export function parseQwenProcessor(json: unknown, file: string = FILE): QwenProcessorConfig {
+  const whole = createConfigReader(json, "", file);
   const nested = whole.has("image_processor");
   const reader = nested ? whole.object("image_processor") : whole;
   const config = (nested ? (json as Record<string, unknown>).image_processor : json) as Record<string, unknown>;
@@ -67,6 +67,7 @@ export function parseQwenProcessor(json: unknown): QwenProcessorConfig {
     // Sizes follow from the image's own and the numbers of pixels.
     { ...config, size: undefined },
     { size: { height: 1, width: 1 }, plainSize: "square", filter: "bicubic", mean: CLIP_MEAN, std: CLIP_STD },
+    file,
   );
   return {
     resizes: size !== undefined,
@@ -213,8 +214,8 @@ export function qwenValues(images: readonly PixelImage[], config: QwenProcessorC
  * The image processor of a parsed `preprocessor_config.json`.
  * @throws FoveaError as {@link parseQwenProcessor}; the functions it returns as {@link qwenPlan}
  */
-export function qwenImageProcessor(config: unknown): PixelProcessor {
-  const parsed = parseQwenProcessor(config);
+export function qwenImageProcessor(config: unknown, file?: string): PixelProcessor {
+  const parsed = parseQwenProcessor(config, file);
   return {
     steps: parsed.values,
     values: (images) => qwenValues(images, parsed),

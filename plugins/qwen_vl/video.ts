@@ -107,6 +107,7 @@ export function parseQwenVideoProcessor(
     // Sizes follow from the frames' own and the numbers of pixels; videos are resized by torchvision alone.
     { ...(json as object), size: undefined, image_processor_type: undefined },
     { size: { height: 1, width: 1 }, plainSize: "square", filter: "bicubic", mean, std },
+    file,
   );
   return {
     kind,

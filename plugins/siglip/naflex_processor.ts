@@ -40,8 +40,8 @@ const CHANNELS = 3;
  * Reads a parsed `preprocessor_config.json`, or a `processor_config.json` that holds it under `image_processor`.
  * @throws FoveaError `invalid_config` naming the field, what it holds and what was expected
  */
-export function parseNaflexProcessor(json: unknown): NaflexProcessorConfig {
-  const whole = createConfigReader(json, "", FILE);
+export function parseNaflexProcessor(json: unknown, file: string = FILE): NaflexProcessorConfig {
+  const whole = createConfigReader(json, "", file);
   const nested = whole.has("image_processor");
   const reader = nested ? whole.object("image_processor") : whole;
   const config = (nested ? (json as Record<string, unknown>).image_processor : json) as Record<string, unknown>;
@@ -49,6 +49,7 @@ export function parseNaflexProcessor(json: unknown): NaflexProcessorConfig {
     // Sizes follow from the number of patches.
     { ...config, size: undefined },
     { size: { height: 1, width: 1 }, plainSize: "square", filter: "bilinear", mean: HALF, std: HALF },
+    file,
   );
   if (arithmetic === "float") internal("a processor that does not ask for floats resizes them");
   return {
@@ -155,8 +156,8 @@ export function naflexValues(images: readonly PixelImage[], config: NaflexProces
  * SigLIP 2's image processor of a parsed `preprocessor_config.json`.
  * @throws FoveaError as {@link parseNaflexProcessor}; the functions it returns as {@link naflexPlan}
  */
-export function naflexImageProcessor(config: unknown): PixelProcessor {
-  const parsed = parseNaflexProcessor(config);
+export function naflexImageProcessor(config: unknown, file?: string): PixelProcessor {
+  const parsed = parseNaflexProcessor(config, file);
   return {
     steps: parsed.values,
     values: (images) => naflexValues(images, parsed),

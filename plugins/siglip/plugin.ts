@@ -12,7 +12,7 @@ import {
   valuesOf,
 } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
-import { PROCESSOR_FILES, processorFile } from "../../runtime/abi/processor_files.ts";
+import { PROCESSOR_FILES, processorFile, processorFileName } from "../../runtime/abi/processor_files.ts";
 import { readSiglipConfig, SIGLIP_MODEL_TYPES, type SiglipConfig } from "./config.ts";
 import { naflexImageProcessor } from "./naflex_processor.ts";
 import { textTower, visionTower } from "./plan.ts";
@@ -22,7 +22,10 @@ import { siglipTokenizer } from "./tokenize.ts";
 function imageProcessorOf(vision: SiglipConfig["vision"], files: ModelFiles): PixelProcessor | undefined {
   const json = processorFile(files, "image_processor");
   if (vision === undefined || json === undefined) return undefined;
-  return vision.kind === "naflex" ? naflexImageProcessor(json) : siglipImageProcessor(json);
+  return (vision.kind === "naflex" ? naflexImageProcessor : siglipImageProcessor)(
+    json,
+    processorFileName(files, "image_processor"),
+  );
 }
 
 /** Processors for the towers that the model has; one whose file is absent is left out. */

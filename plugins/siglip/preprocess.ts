@@ -19,4 +19,5 @@ export const SIGLIP_PROCESSOR: ImageProcessorDefaults = {
  * SigLIP's image processor of a parsed `preprocessor_config.json`.
  * @throws FoveaError as `parseImageProcessor`; the functions it returns as `createImageProcessor`
  */
-export const siglipImageProcessor: (config: unknown) => ImageProcessor = imageProcessor(SIGLIP_PROCESSOR);
+export const siglipImageProcessor: (config: unknown, file?: string) => ImageProcessor =
+  imageProcessor(SIGLIP_PROCESSOR);

@@ -5,14 +5,14 @@
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
 import { imagesFor, type PixelProcessor, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
-import { PROCESSOR_FILES, processorFile } from "../../runtime/abi/processor_files.ts";
+import { PROCESSOR_FILES, processorFile, processorFileName } from "../../runtime/abi/processor_files.ts";
 import { adaptVitConfig, readVitConfig, VIT_MODEL_TYPES } from "./config.ts";
 import { vitTower } from "./plan.ts";
 import { vitImageProcessor } from "./preprocess.ts";
 
 function imageProcessorOf(files: ModelFiles): PixelProcessor | undefined {
   const json = processorFile(files, "image_processor");
-  return json === undefined ? undefined : vitImageProcessor(json);
+  return json === undefined ? undefined : vitImageProcessor(json, processorFileName(files, "image_processor"));
 }
 
 function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): EncoderModel {

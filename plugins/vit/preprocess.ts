@@ -5,7 +5,7 @@ import { HALF, type ImageProcessor, imageProcessor } from "../../runtime/media/i
  * ViTImageProcessor of a parsed `preprocessor_config.json`.
  * @throws FoveaError as `parseImageProcessor`; the functions it returns as `createImageProcessor`
  */
-export const vitImageProcessor: (config: unknown) => ImageProcessor = imageProcessor({
+export const vitImageProcessor: (config: unknown, file?: string) => ImageProcessor = imageProcessor({
   size: { height: 224, width: 224 },
   plainSize: "square",
   filter: "bilinear",

@@ -4,7 +4,7 @@
  */
 import type { EncoderModel, EncoderSpec, ModelFiles, Processors } from "../../runtime/abi/encoder.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
-import { PROCESSOR_FILES, processorFile } from "../../runtime/abi/processor_files.ts";
+import { PROCESSOR_FILES, processorFile, processorFileName } from "../../runtime/abi/processor_files.ts";
 import { readWhisperConfig, WHISPER_MODEL_TYPES, type WhisperConfig } from "./config.ts";
 import { MASK_NAME } from "./inputs.ts";
 import { audioTower } from "./plan.ts";
@@ -14,7 +14,7 @@ function processors({ family, melBins }: WhisperConfig, files: ModelFiles): Proc
   const json = processorFile(files, "feature_extractor");
   if (json === undefined) return {};
   const options = family === "whisper" ? { melBins } : { melBins, maskName: MASK_NAME };
-  return { audio: whisperAudioProcessor(json, options) };
+  return { audio: whisperAudioProcessor(json, options, processorFileName(files, "feature_extractor")) };
 }
 
 function open(json: Readonly<Record<string, unknown>>): EncoderModel {

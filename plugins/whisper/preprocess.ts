@@ -23,8 +23,8 @@ const FILE = "preprocessor_config.json";
 const MAX_SAMPLES = 1 << 24;
 
 /** A `processor_config.json` holds it under `feature_extractor`. */
-function extractorReader(json: unknown): ConfigReader {
-  const whole = createConfigReader(json, "", FILE);
+function extractorReader(json: unknown, file: string): ConfigReader {
+  const whole = createConfigReader(json, "", file);
   return whole.has("feature_extractor") ? whole.object("feature_extractor") : whole;
 }
 
@@ -32,8 +32,8 @@ function extractorReader(json: unknown): ConfigReader {
  * Reads a parsed `preprocessor_config.json`; absent fields take the defaults of transformers.
  * @throws FoveaError `invalid_config` naming the field, what it holds and what was expected
  */
-export function parseFeatureExtractor(json: unknown): FeatureExtractorConfig {
-  const c = extractorReader(json);
+export function parseFeatureExtractor(json: unknown, file: string = FILE): FeatureExtractorConfig {
+  const c = extractorReader(json, file);
   c.oneOf("feature_extractor_type", ["WhisperFeatureExtractor"], "WhisperFeatureExtractor");
   const sampleRate = c.integer("sampling_rate", 16000, { min: 1000, max: 384000 });
   const fftSize = c.integer("n_fft", 400, { min: 2, max: 8192 });
@@ -117,10 +117,11 @@ export interface WhisperProcessorOptions {
 export function whisperAudioProcessor(
   json: unknown,
   options: WhisperProcessorOptions = {},
+  file: string = FILE,
 ): (clips: readonly AudioClip[]) => Tensors {
-  const config = parseFeatureExtractor(json);
+  const config = parseFeatureExtractor(json, file);
   if (options.melBins !== undefined && options.melBins !== config.melBins) {
-    throw extractorReader(json).error("feature_size", `${options.melBins}, the model's num_mel_bins`);
+    throw extractorReader(json, file).error("feature_size", `${options.melBins}, the model's num_mel_bins`);
   }
   const logMel = createLogMel(config);
   return (clips) => extractFeatures(clips, config, logMel, options.maskName);

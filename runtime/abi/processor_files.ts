@@ -13,3 +13,9 @@ export function processorFile(files: ModelFiles, field: "image_processor" | "fea
   const whole = files["processor_config.json"] as Readonly<Record<string, unknown>> | null | undefined;
   return whole?.[field] ?? files["preprocessor_config.json"];
 }
+
+/** The file that {@link processorFile} answers from, for messages. */
+export function processorFileName(files: ModelFiles, field: "image_processor" | "feature_extractor"): string {
+  const json = processorFile(files, field);
+  return json === files["preprocessor_config.json"] ? "preprocessor_config.json" : "processor_config.json";
+}

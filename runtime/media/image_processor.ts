@@ -108,12 +108,9 @@ const RESAMPLE: Readonly<Record<number, ResizeFilter>> = {
 const isRecord = (value: unknown): value is Json =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-function fieldError(field: string, found: unknown, expected: string): FoveaError {
+function fieldError(file: string, field: string, found: unknown, expected: string): FoveaError {
   const text = found === undefined ? "nothing" : JSON.stringify(found);
-  return new FoveaError(
-    "invalid_config",
-    `preprocessor_config.json: the field \`${field}\` holds ${text}; expected ${expected}.`,
-  );
+  return new FoveaError("invalid_config", `${file}: the field \`${field}\` holds ${text}; expected ${expected}.`);
 }
 
 /** An absent field and `null` both mean the default. */
@@ -121,86 +118,102 @@ function present(config: Json, field: string): boolean {
   return config[field] !== undefined && config[field] !== null;
 }
 
-function flag(config: Json, field: string, fallback = true): boolean {
+function flag(file: string, config: Json, field: string, fallback = true): boolean {
   if (!present(config, field)) return fallback;
   const value = config[field];
-  if (typeof value !== "boolean") throw fieldError(field, value, "true or false");
+  if (typeof value !== "boolean") throw fieldError(file, field, value, "true or false");
   return value;
 }
 
-function side(field: string, value: unknown): number {
+function side(file: string, field: string, value: unknown): number {
   if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > MAX_SIDE) {
-    throw fieldError(field, value, `a whole number of pixels from 1 to ${MAX_SIDE}`);
+    throw fieldError(file, field, value, `a whole number of pixels from 1 to ${MAX_SIDE}`);
   }
   return value;
 }
 
-function sizeOf(field: string, value: Json): Size {
-  return { height: side(`${field}.height`, value.height), width: side(`${field}.width`, value.width) };
+function sizeOf(file: string, field: string, value: Json): Size {
+  return { height: side(file, `${field}.height`, value.height), width: side(file, `${field}.width`, value.width) };
 }
 
 function squareOf(edge: number): Size {
   return { height: edge, width: edge };
 }
 
-function parseSize(config: Json, defaults: ImageProcessorDefaults): ResizeTarget {
+function parseSize(file: string, config: Json, defaults: ImageProcessorDefaults): ResizeTarget {
   if (!present(config, "size")) return defaults.size;
   const value = config.size;
   if (typeof value === "number") {
-    const edge = side("size", value);
+    const edge = side(file, "size", value);
     return defaults.plainSize === "square" ? squareOf(edge) : { shortestEdge: edge };
   }
   if (isRecord(value) && value.longest_edge === undefined) {
-    if (value.shortest_edge !== undefined) return { shortestEdge: side("size.shortest_edge", value.shortest_edge) };
-    if (value.height !== undefined || value.width !== undefined) return sizeOf("size", value);
+    if (value.shortest_edge !== undefined)
+      return { shortestEdge: side(file, "size.shortest_edge", value.shortest_edge) };
+    if (value.height !== undefined || value.width !== undefined) return sizeOf(file, "size", value);
   }
-  throw fieldError("size", value, "a number, { shortest_edge } or { height, width }");
+  throw fieldError(file, "size", value, "a number, { shortest_edge } or { height, width }");
 }
 
-function parseCrop(config: Json, fallback: Size | undefined): Size {
+function parseCrop(file: string, config: Json, fallback: Size | undefined): Size {
   if (!present(config, "crop_size") && fallback !== undefined) return fallback;
   const value = config.crop_size;
-  if (typeof value === "number") return squareOf(side("crop_size", value));
-  if (isRecord(value)) return sizeOf("crop_size", value);
-  throw fieldError("crop_size", value, "a number or { height, width }");
+  if (typeof value === "number") return squareOf(side(file, "crop_size", value));
+  if (isRecord(value)) return sizeOf(file, "crop_size", value);
+  throw fieldError(file, "crop_size", value, "a number or { height, width }");
 }
 
-function parseFilter(config: Json, { filter: fallback, resizesFloats }: ImageProcessorDefaults): ResizeFilter {
+function parseFilter(
+  file: string,
+  config: Json,
+  { filter: fallback, resizesFloats }: ImageProcessorDefaults,
+): ResizeFilter {
   if (!present(config, "resample")) return fallback;
   const value = config.resample;
   const filter = typeof value === "number" ? RESAMPLE[value] : undefined;
   if (resizesFloats === true && filter !== "bilinear" && filter !== "bicubic") {
-    throw fieldError("resample", value, "2 (bilinear) or 3 (bicubic)");
+    throw fieldError(file, "resample", value, "2 (bilinear) or 3 (bicubic)");
   }
   if (filter === undefined) {
-    throw fieldError("resample", value, "0 (nearest), 1 (lanczos), 2 (bilinear), 3 (bicubic), 4 (box) or 5 (hamming)");
+    throw fieldError(
+      file,
+      "resample",
+      value,
+      "0 (nearest), 1 (lanczos), 2 (bilinear), 3 (bicubic), 4 (box) or 5 (hamming)",
+    );
   }
   return filter;
 }
 
-function channels(config: Json, field: string, fallback: readonly number[], positive: boolean): readonly number[] {
+function channels(
+  file: string,
+  config: Json,
+  field: string,
+  fallback: readonly number[],
+  positive: boolean,
+): readonly number[] {
   if (!present(config, field)) return fallback;
   const value = config[field];
   const fits = (x: unknown): boolean => typeof x === "number" && Number.isFinite(x) && (!positive || x > 0);
   if (!Array.isArray(value) || value.length !== 3 || !value.every(fits)) {
-    throw fieldError(field, value, `a list of 3 ${positive ? "positive " : ""}numbers`);
+    throw fieldError(file, field, value, `a list of 3 ${positive ? "positive " : ""}numbers`);
   }
   return value as number[];
 }
 
-function parseValues(config: Json, defaults: Pick<ImageProcessorDefaults, "mean" | "std">): ValueSteps {
-  const rescale = flag(config, "do_rescale");
-  const normalize = flag(config, "do_normalize");
+function parseValues(file: string, config: Json, defaults: Pick<ImageProcessorDefaults, "mean" | "std">): ValueSteps {
+  const rescale = flag(file, config, "do_rescale");
+  const normalize = flag(file, config, "do_normalize");
   let rescaleFactor = 1 / 255;
   if (present(config, "rescale_factor")) {
     const value = config.rescale_factor;
     if (typeof value !== "number" || !(value > 0) || !Number.isFinite(value)) {
-      throw fieldError("rescale_factor", value, "a positive number");
+      throw fieldError(file, "rescale_factor", value, "a positive number");
     }
     rescaleFactor = value;
   }
-  const mean = channels(config, "image_mean", defaults.mean, false);
-  const std = channels(config, "image_std", defaults.std, true);
+  const mean = channels(file, config, "image_mean", defaults.mean, false);
+  const std = channels(file, config, "image_std", defaults.std, true);
   return { ...(rescale ? { rescaleFactor } : {}), ...(normalize ? { mean, std } : {}) };
 }
 
@@ -211,9 +224,9 @@ function arithmeticOf(config: Json, { resizesFloats }: ImageProcessorDefaults): 
   return typeof type === "string" && type.endsWith("Pil") ? "pillow" : "torchvision";
 }
 
-function configOf(json: unknown): Json {
+function configOf(file: string, json: unknown): Json {
   if (!isRecord(json)) {
-    throw new FoveaError("invalid_config", "preprocessor_config.json is not a JSON object.");
+    throw new FoveaError("invalid_config", `${file} is not a JSON object.`);
   }
   return isRecord(json.image_processor) ? json.image_processor : json;
 }
@@ -221,18 +234,23 @@ function configOf(json: unknown): Json {
 /**
  * Reads a parsed `preprocessor_config.json` in old (`size: 224`) and new (`size: { shortest_edge: 224 }`) spellings, or a
  * `processor_config.json` that holds it under `image_processor`.
+ * @param file that it is read from, for messages
  * @throws FoveaError `invalid_config` naming the field, what it holds and what was expected
  */
-export function parseImageProcessor(json: unknown, defaults: ImageProcessorDefaults): ImageProcessorConfig {
-  const config = configOf(json);
-  flag(config, "do_convert_rgb");
-  const crops = flag(config, "do_center_crop", defaults.cropSize !== undefined);
+export function parseImageProcessor(
+  json: unknown,
+  defaults: ImageProcessorDefaults,
+  file = "preprocessor_config.json",
+): ImageProcessorConfig {
+  const config = configOf(file, json);
+  flag(file, config, "do_convert_rgb");
+  const crops = flag(file, config, "do_center_crop", defaults.cropSize !== undefined);
   return {
-    size: flag(config, "do_resize") ? parseSize(config, defaults) : undefined,
-    filter: parseFilter(config, defaults),
+    size: flag(file, config, "do_resize") ? parseSize(file, config, defaults) : undefined,
+    filter: parseFilter(file, config, defaults),
     arithmetic: arithmeticOf(config, defaults),
-    cropSize: crops ? parseCrop(config, defaults.cropSize) : undefined,
-    values: parseValues(config, defaults),
+    cropSize: crops ? parseCrop(file, config, defaults.cropSize) : undefined,
+    values: parseValues(file, config, defaults),
   };
 }
 
@@ -354,6 +372,6 @@ export function createImageProcessor(config: ImageProcessorConfig): ImageProcess
  * A processor class: from its parsed configuration to the processor.
  * @returns a function that throws as {@link parseImageProcessor}; what it returns as {@link createImageProcessor}
  */
-export function imageProcessor(defaults: ImageProcessorDefaults): (config: unknown) => ImageProcessor {
-  return (config) => createImageProcessor(parseImageProcessor(config, defaults));
+export function imageProcessor(defaults: ImageProcessorDefaults): (config: unknown, file?: string) => ImageProcessor {
+  return (config, file) => createImageProcessor(parseImageProcessor(config, defaults, file));
 }

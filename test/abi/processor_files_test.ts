@@ -39,6 +39,24 @@ for (const name of FOLDERS) {
   });
 }
 
+for (const name of FOLDERS) {
+  test(`${name}: what is wrong with a processor is told with the name of the file that holds it`, async () => {
+    const isAudio = name === "whisper" || name === "qwen2_audio";
+    const [field, wrong] = isAudio
+      ? (["feature_extractor", { sampling_rate: "x" }] as const)
+      : (["image_processor", { image_mean: "x" }] as const);
+    const says = (file: string): RegExp => new RegExp(`^${file}: the field \`${Object.keys(wrong)[0]}\` holds "x"`);
+    const refused = (files: ModelFiles, file: string): Promise<void> =>
+      assert.rejects(processorsOf(name, files), { code: "invalid_config", message: says(file) });
+    await refused({ "processor_config.json": { [field]: wrong } }, "processor_config.json");
+    await refused({ "preprocessor_config.json": wrong, "processor_config.json": {} }, "preprocessor_config.json");
+    await assert.rejects(processorsOf(name, { "processor_config.json": { [field]: 3 } }), {
+      code: "invalid_config",
+      message: /^processor_config\.json (is not|must be) a JSON object/,
+    });
+  });
+}
+
 test("clip: of two configurations of the image processor the one inside the whole processor's counts", async () => {
   const sized = (size: number): Json => ({ size, crop_size: size });
   const files = {
