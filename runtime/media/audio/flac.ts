@@ -49,10 +49,15 @@ const endTagLength = (bytes: Uint8Array): number => (ascii(bytes, bytes.length -
 /** More than any but the largest frames have. */
 const FRAME_BYTES = 1 << 18;
 
+/** Places that look like a frame's begin; samples make one in 32 KiB by chance. */
+const MOST_BEGINS = 16;
+
 /** Whether the last bytes are a whole frame: then nothing was cut off. The checksum of a frame with its own is 0. */
 function endsWithFrame(bytes: Uint8Array): boolean {
-  for (let from = bytes.length - 2; from >= Math.max(0, bytes.length - FRAME_BYTES); from--) {
+  const first = Math.max(0, bytes.length - FRAME_BYTES);
+  for (let from = bytes.length - 2, begins = 0; from >= first && begins < MOST_BEGINS; from--) {
     if (bytes[from] !== 0xff || (bytes[from + 1] & 0xfe) !== 0xf8) continue;
+    begins++;
     let crc = 0;
     for (let at = from; at < bytes.length; at++) {
       crc ^= bytes[at] << 8;
