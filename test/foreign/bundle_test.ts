@@ -56,6 +56,33 @@ const REFUSED: readonly (readonly [string, BundleParts, RegExp])[] = [
     },
     /calls "meet" inside of a loop, and "meet" has a loop around a barrier/,
   ],
+  [
+    "calls that multiply",
+    {
+      scope: Array.from(
+        { length: 24 },
+        (_, i) => `fn f${i}(v: f32) -> f32 { return ${i === 0 ? "v" : `f${i - 1}(v) + f${i - 1}(v)`}; }`,
+      ).join("\n"),
+      value: "v * v + 0.0 * f23(v)",
+    },
+    /line \d+ has "f\d+", which with all that it calls written out is longer than 32768 words; call less, or in a loop/,
+  ],
+  [
+    "calls that are too deep",
+    {
+      scope: Array.from(
+        { length: 20000 },
+        (_, i) => `fn f${i}(v: f32) -> f32 { return ${i === 0 ? "v" : `f${i - 1}(v)`}; }`,
+      ).join("\n"),
+      value: "f19999(v)",
+    },
+    /line \d+ has "f19744", which is called more than 255 functions deep/,
+  ],
+  [
+    "a function that calls itself",
+    { scope: "fn f(v: f32) -> f32 { return f(v); }", value: "f(v)" },
+    /line 6 has "f", which calls itself/,
+  ],
   ["an undeclared override", { scope: "override N: u32 = 4u;" }, /the override "N" is not in both/],
   ["a comment without an end", { scope: "/* /* */" }, /the comment of line 6 does not end/],
   ["braces that do not close", { before: "{" }, /does not end|is not closed/],

@@ -4,8 +4,8 @@ import { closingOf, type Token } from "./tokens.ts";
 
 const TOGETHER = /^(workgroupBarrier|storageBarrier|textureBarrier|workgroupUniformLoad|subgroup\w+|quad\w+)$/;
 
-/** Names that tokens call. */
-function callsOf(tokens: readonly Token[]): readonly string[] {
+/** Names that tokens call, each as often as it is called. */
+export function callsOf(tokens: readonly Token[]): readonly string[] {
   return tokens.filter((t, i) => t.kind === "name" && tokens[i + 1]?.text === "(").map((t) => t.text);
 }
 

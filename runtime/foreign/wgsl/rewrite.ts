@@ -3,6 +3,7 @@
  * the entry becomes a function of a workgroup's number.
  */
 import { type Barriers, barriersOf, bodyOf, isLoop, loopEnd } from "./barriers.ts";
+import { checkCalls } from "./calls.ts";
 import { type Declaration, type Parameter, parametersOf } from "./module.ts";
 import { closingOf, type Token, textOf, WgslProblem } from "./tokens.ts";
 
@@ -190,6 +191,7 @@ export function rewrite(
   options: RewriteOptions,
 ): string {
   const functions = declarations.filter((d) => d.kind === "fn");
+  checkCalls(functions, options.entry);
   const rewriter = new Rewriter(options, barriersOf(functions));
   const parts: string[] = ["var<private> fovea_left: u32;\n"];
   for (const declaration of declarations) {
