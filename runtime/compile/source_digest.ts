@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "9251fb4db24b4434bc14b668434d9f3da30a3276aca27daa0fe9951a5bbb113a";
+export const SOURCE_DIGEST: string = "20462e144526c92686f0125c0a0e315b6f8744e19829f37000bb71851eee04ad";

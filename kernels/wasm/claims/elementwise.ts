@@ -1,6 +1,7 @@
 /** Chains of elementwise ops as one pass. */
 
 import { collapseAxes } from "../../../runtime/abi/claims/axes.ts";
+import { isScalarOp } from "../../../runtime/abi/claims/expr.ts";
 import { type Grown, grow } from "../../../runtime/abi/claims/grow.ts";
 import { bytesOf, pointer, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import type { Claim, ClaimContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
@@ -67,7 +68,7 @@ export const ELEMENTWISE_KERNEL: KernelSpec = {
       return [
         claimChain(context, node, { expr: { constant: node.attributes.value as number }, leaves: [], covers: [node] }),
       ];
-    if (context.kind(node) !== "elementwise") return [];
+    if (!isScalarOp(node.op)) return [];
     const alone = grow(context, node, { fuse: false });
     const odd = [node, ...alone.leaves].find((n) => !READABLE.includes(n.dtype));
     if (odd !== undefined || node.dtype !== "f32") {

@@ -8,6 +8,7 @@ import {
   seen,
   withoutEpilogue,
 } from "../../../runtime/abi/claims/epilogue.ts";
+import { isScalarOp } from "../../../runtime/abi/claims/expr.ts";
 import { bytesOf, pointer, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import { type ProductForm, productForm } from "../../../runtime/abi/claims/product_form.ts";
 import type {
@@ -336,7 +337,7 @@ export const MATMUL_KERNEL: KernelSpec = {
   reads: ["tileRows", "tileColumns", "tileTurn", "tileSpread", "relaxedMadd"],
   claim: (context, node) => {
     if (node.op === "matmul") return offersFor(context, withoutEpilogue(node));
-    if (context.kind(node) !== "elementwise") return [];
+    if (!isScalarOp(node.op)) return [];
     return productsUnder(context, node, "matmul").flatMap((found) => offersFor(context, found));
   },
 };

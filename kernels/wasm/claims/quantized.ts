@@ -8,6 +8,7 @@ import {
   seen,
   withoutEpilogue,
 } from "../../../runtime/abi/claims/epilogue.ts";
+import { isScalarOp } from "../../../runtime/abi/claims/expr.ts";
 import { bytesOf, pointer, rowStride, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import { type ProductForm, productForm } from "../../../runtime/abi/claims/product_form.ts";
 import type { Claim, ClaimContext, EmitContext, KernelSpec, Offer, PackedLayout } from "../../../runtime/abi/kernel.ts";
@@ -224,7 +225,7 @@ export const QUANTIZED_KERNEL: KernelSpec = {
   reads: ["integerRows", "integerColumns", "relaxedMadd"],
   claim: (context, node) => {
     if (node.op === NAME) return offersFor(context, withoutEpilogue(node));
-    if (context.kind(node) !== "elementwise") return [];
+    if (!isScalarOp(node.op)) return [];
     return productsUnder(context, node, NAME).flatMap((found) => offersFor(context, found));
   },
 };

@@ -1,7 +1,7 @@
 /** Chains of elementwise ops as one pass. */
 import { type CollapsedAxes, collapseAxes } from "../../../runtime/abi/claims/axes.ts";
 import { leadStrides, seen } from "../../../runtime/abi/claims/epilogue.ts";
-import type { ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
+import { isScalarOp, type ScalarExpr } from "../../../runtime/abi/claims/expr.ts";
 import { grow } from "../../../runtime/abi/claims/grow.ts";
 import { bytesOf, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import { productForm } from "../../../runtime/abi/claims/product_form.ts";
@@ -127,7 +127,7 @@ export const ELEMENTWISE_KERNEL: KernelSpec = {
   claim: (context, node): readonly Offer[] => {
     if (node.op === "constant" && context.isOutput(node))
       return [claimChain(context, node, { constant: node.attributes.value as number }, [], [node])];
-    if (context.kind(node) !== "elementwise") return [];
+    if (!isScalarOp(node.op)) return [];
     const alone = grow(context, node, { fuse: false });
     const odd = [...(node.op === "narrow" ? [] : [node]), ...alone.leaves].find((n) => !READABLE.includes(n.dtype));
     const isComputed = (node.dtype === "f32" || node.op === "narrow") && computes(node.op);

@@ -8,6 +8,7 @@ import {
   seen,
   withoutEpilogue,
 } from "../../../runtime/abi/claims/epilogue.ts";
+import { isScalarOp } from "../../../runtime/abi/claims/expr.ts";
 import { bytesOf, type Source, sourcesOf } from "../../../runtime/abi/claims/operands.ts";
 import { type ProductForm, productForm } from "../../../runtime/abi/claims/product_form.ts";
 import type { Arg, Claim, ClaimContext, EmitContext, KernelSpec, Offer } from "../../../runtime/abi/kernel.ts";
@@ -252,7 +253,7 @@ export const MATMUL_KERNEL: KernelSpec = {
   readsHalves: true,
   claim: (context, node): readonly Offer[] => {
     if (node.op === "matmul") return [claimProduct(context, withoutEpilogue(node))];
-    if (context.kind(node) !== "elementwise" || (node.dtype !== "f32" && node.op !== "narrow")) return [];
+    if (!isScalarOp(node.op) || (node.dtype !== "f32" && node.op !== "narrow")) return [];
     return productsUnder(context, node, "matmul").map((found) => claimProduct(context, found));
   },
 };

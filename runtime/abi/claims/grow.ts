@@ -4,7 +4,7 @@ import { shapeEquals } from "../../core/dim.ts";
 import type { Node } from "../../ir/node.ts";
 import type { ElementwiseOp } from "../../ir/ops.ts";
 import type { ClaimContext } from "../kernel.ts";
-import type { ScalarExpr } from "./expr.ts";
+import { isScalarOp, type ScalarExpr } from "./expr.ts";
 
 /** What one pass covers. */
 export interface Grown {
@@ -29,7 +29,7 @@ const MAX_LEAVES = 8;
 
 function fusable(context: ClaimContext, node: Node, root: Node): boolean {
   return (
-    context.kind(node) === "elementwise" &&
+    isScalarOp(node.op) &&
     // What is computed between is f32.
     node.dtype === "f32" &&
     !context.isWeight(node) &&
@@ -56,7 +56,7 @@ function closedRegion(context: ClaimContext, root: Node, options: GrowOptions): 
   return region;
 }
 
-/** Grows from `root`, an elementwise node. */
+/** Grows from `root`, an elementwise node that expressions can say. */
 export function grow(context: ClaimContext, root: Node, options: GrowOptions): Grown {
   const region = closedRegion(context, root, options);
   const leaves: Node[] = [];
