@@ -1,6 +1,7 @@
 /** Makes every node claimable: ops without a claim expand, views that strides cannot say read a contiguous copy. */
 import type { View } from "../abi/kernel.ts";
-import type { Graph } from "../ir/graph.ts";
+import { FoveaError } from "../core/diagnostics.ts";
+import { type Graph, nodesOf } from "../ir/graph.ts";
 import type { Make, Node, OpTable } from "../ir/node.ts";
 import { type CoverOptions, collectOffers, type Offers } from "./cover.ts";
 import { makeFor, mapGraph } from "./rewrite.ts";
@@ -39,15 +40,29 @@ export function copyOutputs(graph: Graph, make: Make, table: OpTable): Graph {
   return { ...graph, outputs };
 }
 
-/** A graph that can be covered as far as there are claims and expansions, with its offers. */
+/** Rounds of expanding; built-in ops need few. */
+const MOST_ROUNDS = 32;
+
+/**
+ * A graph that can be covered as far as there are claims and expansions, with its offers.
+ * @throws FoveaError `endless_expansion` where a plugin's op leads back to itself
+ */
 export function legalize(graph: Graph, options: LegalizeOptions): Offers {
   const { make, table, view } = options;
   const legal = (g: Graph): Graph => copyOutputs(materializeViews(g, make, table, view), make, table);
-  for (let current = legal(graph); ; ) {
+  let current = legal(graph);
+  let open: string | undefined;
+  for (let round = 0; round < MOST_ROUNDS; round++) {
     const offers = collectOffers(current, options);
     const covered = (n: Node): boolean => offers.isFree(n) || offers.isCovered(n);
+    const expanded = (n: Node): boolean => !covered(n) && table.get(n.op)?.expand !== undefined;
+    open = nodesOf(current).find(expanded)?.op;
     const next = legal(expandUncovered(current, make, table, covered));
     if (next.outputs.every((o, i) => o.node === current.outputs[i].node)) return offers;
     current = next;
   }
+  throw new FoveaError(
+    "endless_expansion",
+    `The op "${open}" is still expanded after ${MOST_ROUNDS} rounds; its \`expand\` leads back to itself. Say it in simpler ops.`,
+  );
 }

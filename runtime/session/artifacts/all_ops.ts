@@ -3,8 +3,9 @@ import type { Plugin } from "../../abi/plugin.ts";
 import { FoveaError } from "../../core/diagnostics.ts";
 import type { OpTable } from "../../ir/node.ts";
 import { OP_TABLE } from "../../ir/ops.ts";
+import { pluginOp } from "./plugin_op.ts";
 
-/** @throws FoveaError `invalid_plugin` for an op that exists already */
+/** @throws FoveaError `invalid_plugin` for an op that exists already, and for what is none */
 export function allOps(plugins: readonly Plugin[]): OpTable {
   const table = new Map(OP_TABLE);
   for (const plugin of plugins) {
@@ -14,7 +15,7 @@ export function allOps(plugins: readonly Plugin[]): OpTable {
           "invalid_plugin",
           `Plugin "${plugin.name}" defines the op "${name}", which exists already.`,
         );
-      table.set(name, row);
+      table.set(name, pluginOp(plugin.name, name, row));
     }
   }
   return table;
