@@ -7,7 +7,7 @@ import { ATTENTION_KERNEL } from "./claims/attention.ts";
 import { CHANNEL_SCALES_KERNEL } from "./claims/channel_scales.ts";
 import { COPY_KERNEL } from "./claims/copy.ts";
 import { ELEMENTWISE_KERNEL } from "./claims/elementwise.ts";
-import { LOOKUP_KERNEL } from "./claims/lookup.ts";
+import { LOOKUP_KERNELS } from "./claims/lookup.ts";
 import { MATMUL_KERNEL } from "./claims/matmul.ts";
 import { QUANTIZED_KERNEL } from "./claims/quantized.ts";
 import { RESAMPLE_KERNEL } from "./claims/resample.ts";
@@ -31,7 +31,7 @@ export const wasmPlugin: Plugin = definePlugin({
     ROWS_KERNEL,
     ROTARY_KERNEL,
     ELEMENTWISE_KERNEL,
-    LOOKUP_KERNEL,
+    ...LOOKUP_KERNELS,
     RESAMPLE_KERNEL,
     COPY_KERNEL,
     STORED_KERNEL,

@@ -136,7 +136,7 @@ test("`fovea plugin check` says form, what is enforced and what is wrong; `plugi
     const listed = await runCli(["plugin", "ls", "--config", join(folder, "fovea.config.json"), "--plugin", module]);
     assert.match(listed.stdout, /^@fovea-examples\/kernel-c +1\.0\.0 +WebAssembly +.*kernel-c +1 kernel$/m);
     assert.match(listed.stdout, /^@someone\/one +1\.0\.0 +JavaScript/m);
-    assert.match(listed.stdout, /^@fovea\/wasm +0\.1\.0 +built in +fovea +wasm, 11 kernels$/m);
+    assert.match(listed.stdout, /^@fovea\/wasm +0\.1\.0 +built in +fovea +wasm, 12 kernels$/m);
 
     const missing = await runCli(["explain", folder, "--plugin", "nowhere"]);
     assert.equal(missing.code, 2);

@@ -107,12 +107,18 @@ function claimPatchify(context: ClaimContext, node: Node): readonly Offer[] {
   return [claim];
 }
 
-export const LOOKUP_KERNEL: KernelSpec = {
-  name: "lookup",
-  device: "wasm",
-  reads: [],
-  claim: (context, node) => {
-    if (node.op === "gather" || node.op === "take_row") return claimGather(context, node);
-    return node.op === "patchify" ? claimPatchify(context, node) : [];
+/** Two kernels, each by the name that its claims have. */
+export const LOOKUP_KERNELS: readonly KernelSpec[] = [
+  {
+    name: "gather",
+    device: "wasm",
+    reads: [],
+    claim: (context, node) => (node.op === "gather" || node.op === "take_row" ? claimGather(context, node) : []),
   },
-};
+  {
+    name: "patchify",
+    device: "wasm",
+    reads: [],
+    claim: (context, node) => (node.op === "patchify" ? claimPatchify(context, node) : []),
+  },
+];

@@ -28,6 +28,7 @@ import {
 import { examine } from "./examine.ts";
 import { type CompileCause, type Demand, LOADING } from "./journal.ts";
 import type { Place, Places } from "./places.ts";
+import { KernelContractError } from "./plugin_kernel.ts";
 import { portsOf } from "./ports.ts";
 import { createProofs, type ProofScope, type Proofs } from "./proofs.ts";
 import { createQuarantine, type Quarantined } from "./quarantine.ts";
@@ -161,8 +162,8 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
         made = await sources.find(order);
       } catch (error) {
         // An adapter may refuse a kernel's code.
-        if (!quarantine.stop(error, "when its code was loaded"))
-          throw quarantine.withReasons(error, order.place.device.kind);
+        const when = error instanceof KernelContractError ? "when it was asked" : "when its code was loaded";
+        if (!quarantine.stop(error, when)) throw quarantine.withReasons(error, order.place.device.kind);
         continue;
       }
       const { artifact, digest, origin, request } = made;

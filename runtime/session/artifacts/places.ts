@@ -5,6 +5,7 @@ import type { Plugin } from "../../abi/plugin.ts";
 import { FoveaError } from "../../core/diagnostics.ts";
 import type { ComponentSettings, Home } from "../config/settings.ts";
 import { findDevice, openDevice } from "./devices.ts";
+import { pluginKernel } from "./plugin_kernel.ts";
 
 /** Everything that a compile for a target depends on. */
 export interface CompileTarget {
@@ -68,7 +69,7 @@ function kernelsOf(plugins: readonly Plugin[], device: string): readonly KernelS
           );
         }
         owner.set(kernel.name, plugin.name);
-        return kernel;
+        return pluginKernel(plugin.name, kernel);
       }),
   );
 }
