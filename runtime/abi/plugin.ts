@@ -37,37 +37,78 @@ export interface Plugin {
   readonly links?: GlueLinks;
 }
 
+type Fields = Readonly<Record<string, unknown>>;
+
+const isFields = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+const isText = (value: unknown): boolean => typeof value === "string" && value !== "";
+const areTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
+const isFunction = (value: unknown): boolean => typeof value === "function";
+
+/** What entries of a list must have, each with what is expected there. */
+type Wanted = Readonly<Record<string, readonly [holds: (value: unknown) => boolean, expected: string]>>;
+
+const TEXT = [isText, "a text"] as const;
+const TEXTS = [areTexts, "a list of texts"] as const;
+const FUNCTION = [isFunction, "a function"] as const;
+
+/** Lists of a plugin: what an entry is called, the field that tells entries apart, and what else they must have. */
+const LISTS: Readonly<
+  Record<"kernels" | "devices" | "encoders" | "images", readonly [what: string, key: string, wanted: Wanted]>
+> = {
+  kernels: ["kernel", "name", { device: TEXT, reads: TEXTS, claim: FUNCTION }],
+  devices: ["device", "kind", { targets: TEXTS, probe: FUNCTION, targetCapabilities: FUNCTION, open: FUNCTION }],
+  encoders: ["encoder", "name", { modelTypes: TEXTS, files: TEXTS, open: FUNCTION }],
+  images: ["image", "name", {}],
+};
+
 /**
- * Checks and freezes a plugin: its name, version and `abi`, and that it offers no kernel, device or encoder twice.
+ * Whether a plugin is one: its name, version and `abi`, what each of its entries must have, and that it offers nothing twice.
  * @throws FoveaError `invalid_plugin` with what is wrong, `unsupported_abi` with both versions
  */
-export function definePlugin(plugin: Plugin): Plugin {
+export function checkPlugin(plugin: Plugin): void {
+  if (!isFields(plugin))
+    throw new FoveaError(
+      "invalid_plugin",
+      "A plugin is an object such as { name, version, abi, kernels }; found none.",
+    );
   const problem = (text: string): never => {
     throw new FoveaError("invalid_plugin", `Plugin "${String(plugin.name)}" cannot be used: ${text}`);
   };
-  if (typeof plugin.name !== "string" || plugin.name === "") problem("it needs a name.");
-  if (!/^\d+\.\d+\.\d+/.test(plugin.version)) problem(`its version must be semantic, found "${plugin.version}".`);
+  if (!isText(plugin.name)) problem("it needs a name.");
+  if (typeof plugin.version !== "string" || !/^\d+\.\d+\.\d+/.test(plugin.version))
+    problem(`its version must be semantic, found "${plugin.version}".`);
+  if (typeof plugin.abi !== "number") problem(`its \`abi\` must be the number ${ABI_VERSION}.`);
   if (plugin.abi !== ABI_VERSION) {
     throw new FoveaError(
       "unsupported_abi",
       `Plugin "${plugin.name}" was written for abi ${plugin.abi}; this fovea speaks abi ${ABI_VERSION}. Install a matching version of the plugin.`,
     );
   }
-  const twice = (what: string, names: readonly string[]): void => {
+  for (const [list, [what, key, wanted]] of Object.entries(LISTS)) {
+    const given: unknown = plugin[list as keyof typeof LISTS];
+    if (given === undefined) continue;
+    const entries: readonly unknown[] = Array.isArray(given) ? given : problem(`its \`${list}\` is no list.`);
+    const names = entries.map((entry, at): string => {
+      const place = `${list}[${at}]`;
+      if (!isFields(entry)) return problem(`its \`${place}\` is no ${what}.`);
+      if (!isText(entry[key])) return problem(`its \`${place}\` needs a ${key}.`);
+      const name = entry[key] as string;
+      for (const [field, [holds, expected]] of Object.entries(wanted))
+        if (!holds(entry[field])) problem(`its ${what} "${name}" has no \`${field}\` that is ${expected}.`);
+      return name;
+    });
     const again = names.find((n, i) => names.indexOf(n) !== i);
     if (again !== undefined) problem(`it offers the ${what} "${again}" twice.`);
-  };
-  twice(
-    "kernel",
-    (plugin.kernels ?? []).map((k) => k.name),
-  );
-  twice(
-    "device",
-    (plugin.devices ?? []).map((d) => d.kind),
-  );
-  twice(
-    "encoder",
-    (plugin.encoders ?? []).map((e) => e.name),
-  );
+  }
+  if (plugin.ops !== undefined && !isFields(plugin.ops)) problem("its `ops` are no object of ops by name.");
+}
+
+/**
+ * Checks and freezes a plugin: its name, version and `abi`, what each of its entries must have, and that it offers nothing twice.
+ * @throws FoveaError `invalid_plugin` with what is wrong, `unsupported_abi` with both versions
+ */
+export function definePlugin(plugin: Plugin): Plugin {
+  checkPlugin(plugin);
   return Object.freeze({ ...plugin });
 }

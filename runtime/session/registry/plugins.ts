@@ -1,6 +1,6 @@
 /** What a list of plugins must agree on before a runtime uses it, and what its encoders must keep to. */
 import type { EncoderModel, EncoderSpec } from "../../abi/encoder.ts";
-import type { Plugin } from "../../abi/plugin.ts";
+import { checkPlugin, type Plugin } from "../../abi/plugin.ts";
 import { FoveaError } from "../../core/diagnostics.ts";
 import { isObject } from "../check.ts";
 
@@ -12,13 +12,14 @@ export const isPlugin = (value: unknown): value is Plugin =>
 const familiesOf = ({ name, families = [name] }: EncoderSpec): readonly string[] => families;
 
 /**
- * Refuses a plugin that is listed twice, two that serve one `model_type` and two whose components would have tags of one
+ * Refuses what is no plugin, a plugin that is listed twice, two that serve one `model_type` and two whose components would have tags of one
  * family: which one is meant must not depend on their order, and settings, caches and reports go by tag.
  * @throws FoveaError `invalid_plugin`, `tag_conflict`, that name both
  */
 export function checkPlugins(plugins: readonly Plugin[]): void {
   const listed = new Map<string, Plugin>();
   for (const plugin of plugins) {
+    checkPlugin(plugin);
     const other = listed.get(plugin.name);
     if (other !== undefined) {
       throw new FoveaError(
