@@ -3,7 +3,7 @@ import { pointer, type Source, sourcesOf } from "../abi/claims/operands.ts";
 import type { Isolation } from "../abi/isolation.ts";
 import type { Arg, ClaimContext, EmitContext, KernelSpec, Offer } from "../abi/kernel.ts";
 import type { SandboxArgument } from "../abi/sandbox.ts";
-import { add, bounds, ceilDiv, type Dim, evaluate, floorDiv, mul, product } from "../core/dim.ts";
+import { add, type Box, bounds, ceilDiv, type Dim, evaluate, floorDiv, mul, product } from "../core/dim.ts";
 import { DTYPE_BYTES } from "../core/dtype.ts";
 import { substitute } from "../core/substitute.ts";
 import type { Node } from "../ir/node.ts";
@@ -20,6 +20,8 @@ export interface Build {
 
 /** Most operations of one grid item: what a call may do is counted in 31 bits, and it must stop soon when it never ends. */
 const MOST_FLOPS = 2 ** 26;
+/** Most bytes of scratch: what a memory of its own holds. */
+const MOST_SCRATCH = 256 * 2 ** 20;
 /** Launches of a built-in kernel that calling across and copying cost. */
 const LAUNCHES: Readonly<Record<Isolation, number>> = { worker: 24, "own-memory": 2, "shared-memory": 2 };
 
@@ -122,6 +124,11 @@ export function foreignKernel(options: ForeignKernelOptions): KernelSpec {
     if (unknown !== undefined) return refusal(`its attribute ${unknown[0]} is "${String(unknown[1])}", no number.`);
     const sizeOf = (d: Dim): Dim => substitute(d, match.sizes);
     const flops = sizeOf(layout.flops);
+    const scratch = sizeOf(layout.scratch);
+    const negative = negativeSize({ flops, bytes: sizeOf(layout.bytes ?? 0), scratch }, context.box);
+    if (negative !== undefined) return refusal(negative);
+    const held = bounds(scratch, context.box).max;
+    if (!(held <= MOST_SCRATCH)) return refusal(`it takes ${held} bytes of scratch, more than ${MOST_SCRATCH}.`);
     const items = kernel.grid === undefined ? 1 : match.sizes[kernel.grid];
     const each = bounds(ceilFlops(flops, items), context.box).max;
     if (each > MOST_FLOPS) {
@@ -152,6 +159,12 @@ export function foreignKernel(options: ForeignKernelOptions): KernelSpec {
     ];
   };
   return { name, device: "wasm", reads: ["simd128", "relaxedMadd"], mayFail: true, claim };
+}
+
+/** Why described sizes cannot be those of a claim, whose limits on work they would undo; nothing where they can. */
+export function negativeSize(sizes: Readonly<Record<string, Dim>>, box: Box): string | undefined {
+  const found = Object.entries(sizes).find(([, size]) => !(bounds(size, box).min >= 0));
+  return found && `its ${found[0]} may be ${bounds(found[1], box).min}; expected a size from 0 on.`;
 }
 
 /** Operations of one grid item, rounded up where the total does not divide. */

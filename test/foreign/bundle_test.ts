@@ -151,6 +151,12 @@ test("claims say what they cover; what is too large, or not granted, is refused 
   assert.match(await reasonOf({ kernel: { dispatch: ["rows", "4096", "4096"] } }), /workgroups, more than/);
   assert.match(await reasonOf({ kernel: { dispatch: ["rows - rows"] } }), /launches no workgroup/);
   assert.match(await reasonOf({ kernel: { flops: "rows * width * 1000000000" } }), /operations, more than/);
+  // Below 0 they would be more turns of loops than anyone may have.
+  assert.match(
+    await reasonOf({ kernel: { flops: "rows * width - 100000000" } }),
+    /its flops may be -99999995; expected a size from 0 on\./,
+  );
+  assert.match(await reasonOf({ kernel: { bytes: "rows - 9" } }), /its bytes may be -8; expected a size from 0 on\./);
   assert.match(await reasonOf({ requires: { features: ["shader-f16"] } }), /needs the feature shader-f16/);
   assert.match(
     await reasonOf({ requires: { limits: { maxComputeWorkgroupStorageSize: 65536 } } }),

@@ -99,6 +99,10 @@ test("what does not fit is refused with what was found, or is none of its ops", 
   const weighty = { ...KERNEL, operands: { ...KERNEL.operands, x: { shape: ["...rows", "width"], weight: true } } };
   assert.equal(await onlyRefusal(chain, weighty), "x does not depend on weights alone.");
   const heavy = { ...KERNEL, flops: "100000000000 * rows" };
+  const below = { ...KERNEL, flops: "rows - 100 * width" };
+  assert.match(await onlyRefusal(chain, below), /^its flops may be -3199; expected a size from 0 on\.$/);
+  const greedy = { ...KERNEL, scratch: "4000000000", arguments: [...KERNEL.arguments, "scratch"] };
+  assert.match(await onlyRefusal(chain, greedy), /^it takes 4000000000 bytes of scratch, more than 268435456\.$/);
   assert.match(await onlyRefusal(chain, heavy), /^one item of its grid does \d+ operations, more than 67108864/);
 });
 

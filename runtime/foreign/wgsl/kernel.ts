@@ -18,6 +18,7 @@ import {
 import { parseDim } from "../../core/dim_text.ts";
 import { substitute } from "../../core/substitute.ts";
 import type { Node } from "../../ir/node.ts";
+import { negativeSize } from "../kernel.ts";
 import { type KernelLayout, layoutOf, sizeName } from "../layout.ts";
 import { type Match, matchKernel } from "../match.ts";
 import type { BundleManifest, PrepackManifest, ShaderKernelManifest, ShaderManifest } from "./manifest.ts";
@@ -158,6 +159,8 @@ function overridesOf(
 function launchProblem(launched: Launched, bound: Bound, flops: Dim, box: Box): string | undefined {
   const overrides = overridesOf(launched, bound, box);
   if (typeof overrides === "string") return overrides;
+  const negative = negativeSize({ flops }, box);
+  if (negative !== undefined) return negative;
   const groups = product(launched.dispatch.map((d) => substitute(d, bound.sizes)));
   const { min, max } = bounds(groups, box);
   if (min < 1) return "it launches no workgroup at the smallest sizes.";
@@ -319,6 +322,8 @@ export function shaderKernel(
       const odd = [...nodes, node].find((n) => divisorOf(product(n.shape), context.box) % 4 !== 0);
       if (odd !== undefined) return refusal("it sees memory as vectors of four, and a size is no multiple of 4.");
     }
+    const negative = negativeSize({ bytes: substitute(layout.bytes ?? 0, match.sizes) }, context.box);
+    if (negative !== undefined) return refusal(negative);
     const sources = sourcesOf(context, nodes, "dense");
     if (sources.weights.length > MOST_WEIGHTS) return refusal(`it reads more than ${MOST_WEIGHTS} weights.`);
     const bytes =
