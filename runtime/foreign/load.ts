@@ -83,14 +83,17 @@ export interface OpenForeignOptions {
   readonly trustGlue: boolean;
   /** For components that the lean loader does not take. */
   readonly transpiling: TranspileSource;
+  /** Told the description's digest before anything of the plugin runs; throws where it is not the one that was added. */
+  readonly admit?: (digest: string) => void;
 }
 
 /** A bundle of shaders: they reach their operands alone, so that there is nothing to choose. */
 async function openBundle(
   files: PluginFiles,
   manifest: BundleManifest,
-  isolation: Isolation = DEFAULT_ISOLATION,
+  { isolation = DEFAULT_ISOLATION, admit }: Pick<OpenForeignOptions, "isolation" | "admit">,
 ): Promise<ForeignPlugin> {
+  admit?.(digestJson(manifest));
   const place = `${files.name}/${MANIFEST}`;
   if (isolation !== "own-memory") {
     throw new FoveaError(
@@ -230,8 +233,9 @@ export async function openForeignPlugin(files: PluginFiles, options: OpenForeign
   const place = `${files.name}/${MANIFEST}`;
   const described = parse(await files.read(MANIFEST), place);
   if (typeof described === "object" && described !== null && "form" in described && described.form === "wgsl")
-    return openBundle(files, checkBundle(described, place), options.isolation);
+    return openBundle(files, checkBundle(described, place), options);
   const manifest = checkManifest(described, place);
+  options.admit?.(digestJson(manifest));
   const contents = new Map<string, Uint8Array>();
   for (const file of filesOf(manifest)) contents.set(file.file, await readPinned(files, file));
   const isolation = grantedIsolation(options.isolation, manifest.isolation);

@@ -4,9 +4,11 @@ import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path";
 import { test } from "node:test";
 import { loadPlugin } from "../../mod.ts";
+import { digestBytes } from "../../runtime/core/digest.ts";
 import { createDirectoryStore } from "../../runtime/exec/store/directory_store.ts";
 import { transpiledKey } from "../../runtime/foreign/component/transpile.ts";
 import { detectHost } from "../../runtime/host/mod.ts";
+import { openPlugin } from "../../runtime/session/registry/plugin_files.ts";
 import { withFolder } from "../kit/folder.ts";
 import { runCli } from "../kit/run_cli.ts";
 import { componentFiles, recordedCache, squareComponent } from "./components.ts";
@@ -90,4 +92,19 @@ test("glue that a folder brings runs only where the user trusts it, and only as 
       code: "changed_plugin",
       message: /kernel\.linked\/kernel\.js has the SHA-256/,
     });
+  }));
+
+test("glue of a folder that is not what was added never runs", () =>
+  withFolder(async (cwd) => {
+    const folder = await build(cwd);
+    const [path, glue] = [join(folder, "plugin.json"), join(folder, "kernel.linked/kernel.js")];
+    const before = digestBytes(readFileSync(glue));
+    appendFileSync(glue, "\nglobalThis.changedGlueRan = true;\n");
+    const described = readFileSync(path, "utf8").replace(before, digestBytes(readFileSync(glue)));
+    writeFileSync(path, described);
+    await assert.rejects(openPlugin(folder, { ...AHEAD, pinned: "0".repeat(64) }), {
+      code: "changed_plugin",
+      message: /is not what was added: it has the digest [0-9a-f]{64}, and fovea\.lock pins /,
+    });
+    assert.ok(!("changedGlueRan" in globalThis));
   }));

@@ -170,9 +170,8 @@ export async function openPlugin(
   const open = async (files: PluginFiles): Promise<ForeignPlugin> => {
     const { openForeignPlugin } = await import("../../foreign/load.ts");
     const transpiling = await transpileSource(cache);
-    const opened = await openForeignPlugin(files, { isolation, trustGlue, transpiling });
-    checkPinned(source, opened.digest, pinned);
-    return opened;
+    const admit = (digest: string): void => checkPinned(source, digest, pinned);
+    return openForeignPlugin(files, { isolation, trustGlue, transpiling, admit });
   };
   if (typeof source !== "string") return open(givenFiles(source));
   const host = await detectHost();
