@@ -162,6 +162,15 @@ const SHAPE = v.array(
   isNot('a shape such as ["...rows", "width"]'),
 );
 
+/** Deepest nesting of a description: two for each op of a pattern. */
+const DEEPEST = 64;
+
+/** How deep a value nests; counts no further than is allowed. */
+const depthOf = (value: unknown, left: number = DEEPEST + 1): number =>
+  left === 0 || typeof value !== "object" || value === null
+    ? 0
+    : 1 + Object.values(value).reduce<number>((most, inner) => Math.max(most, depthOf(inner, left - 1)), 0);
+
 const PATTERN: v.GenericSchema<Pattern> = v.lazy((value) => {
   if (typeof value === "string") return NAME;
   if (typeof value === "object" && value !== null && "constant" in value) {
@@ -243,12 +252,12 @@ const FEATURE = v.picklist(["simd128", "relaxed-simd"] as const, isNot('"simd128
 
 /** Members of a description in every form. */
 export const PLUGIN_ENTRIES: v.ObjectEntries = {
-  $schema: v.optional(v.string()),
+  $schema: v.optional(v.string(isNot("a text"))),
   name: text("a package name such as @acme/fast-norm", /^(@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*$/),
   version: text("a semantic version such as 1.0.0", /^\d+\.\d+\.\d+/),
   abi: v.number(isNot(`the number of the contract, ${ABI_VERSION}`)),
-  description: v.optional(v.string()),
-  license: v.optional(v.string()),
+  description: v.optional(v.string(isNot("a text"))),
+  license: v.optional(v.string(isNot("a text"))),
 };
 
 const FORM = isNot(
@@ -308,6 +317,8 @@ function placeText(keys: readonly unknown[]): string {
 
 /** @throws FoveaError `invalid_manifest` with the place, what was found and what was expected */
 function checked<T>(schema: v.GenericSchema, value: unknown, file: string): T {
+  if (depthOf(value) > DEEPEST)
+    throw new FoveaError("invalid_manifest", `${file} nests more than ${DEEPEST} deep; patterns are smaller.`);
   const result = v.safeParse(schema, value, { abortEarly: true });
   if (result.success) return result.output as T;
   const [issue] = result.issues;

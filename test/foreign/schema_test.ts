@@ -84,13 +84,22 @@ for (const { form, schema, example, check } of FORMS) {
   test(`every member of ${form} that the schema restricts is refused with its place where it holds something else`, () => {
     let tried = 0;
     for (const [place, own] of members(schema, schema, [])) {
-      if (place.length === 0 || place[0] === "$schema" || ["description", "license"].includes(place[0] as string))
-        continue;
+      if (place.length === 0) continue;
       if (!("type" in own) && !("const" in own)) continue;
       const said = refused(check, changed(example, place, own.type === "object" ? "text" : { odd: true }));
       assert.match(said, /^In plugin\.json, `/, place.join("."));
+      assert.match(said, /\.$/, place.join("."));
       tried++;
     }
     assert.ok(tried > 15, String(tried));
   });
 }
+
+test("a description that nests without an end is refused in a sentence", () => {
+  let pattern: unknown = "x";
+  for (let i = 0; i < 20000; i++) pattern = { op: "neg", inputs: [pattern] };
+  const example = read("examples/kernel-c/plugin.json");
+  const [kernel] = example.kernels as readonly object[];
+  const said = refused(checkManifest, { ...example, kernels: [{ ...kernel, pattern }] });
+  assert.match(said, /^plugin\.json nests more than 64 deep; patterns are smaller\.$/);
+});
