@@ -104,3 +104,28 @@ test("ports, values, dims and results that do not fit are told with what there i
     hasCode("invalid_plan", /^The plan's results name the value "pooled", which no call computes; there are/),
   );
 });
+
+test("an encoder that cannot open a configuration is told by its name and its plugin's", async () => {
+  const [right] = scaled({}, {}, [block]).encoders ?? [];
+  const boom = (): never => {
+    throw new TypeError("boom");
+  };
+  for (const [change, says] of [
+    [{ open: boom }, /^The encoder "scaled" of plugin "@test\/scaled" cannot be used: its `open` threw: boom\.$/],
+    [{ open: () => undefined }, /its `open` gives no model; expected \{ prefixes, towers, processors \}\.$/],
+    [{ adapt: boom }, /cannot be used: its `adapt` threw: boom\.$/],
+    [
+      { adapt: () => undefined },
+      /its `adapt` gives no configuration; expected the one that it was given, or another\.$/,
+    ],
+  ] as const) {
+    const encoders = [{ ...right, ...change }] as NonNullable<Plugin["encoders"]>;
+    const plugin = definePlugin({ ...{ name: "@test/scaled", version: "1.0.0", abi: ABI_VERSION }, encoders });
+    const runtime = await openRuntime({ threads: 0, plugins: [wasmPlugin, plugin] });
+    try {
+      await assert.rejects(runtime.load(FILES), hasCode("invalid_plugin", says));
+    } finally {
+      await runtime.close();
+    }
+  }
+});

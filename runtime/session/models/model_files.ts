@@ -95,24 +95,54 @@ export async function openModel(files: CheckpointFiles, plugins: EncoderPlugins)
     );
   }
   const own = await readModelFiles(files, spec);
-  const model = spec.open(config, own);
+  const open = (of: OpenedModel["config"]): EncoderModel => {
+    const made: unknown = fromEncoder(plugin.name, spec.name, "open", () => spec.open(of, own));
+    if (isObject(made) && Array.isArray(made.towers)) return made as unknown as EncoderModel;
+    throw encoderProblem(plugin.name, spec.name, "`open` gives no model; expected { prefixes, towers, processors }.");
+  };
+  const model = open(config);
   const opened = { modelType, plugin: plugin.name, spec, config, model, files: own };
   checkFamilies(plugin.name, spec, model);
   const adapted = await adaptedConfig(files, opened);
   if (adapted === config) return opened;
-  return { ...opened, config: adapted, model: spec.open(adapted, own) };
+  return { ...opened, config: adapted, model: open(adapted) };
+}
+
+const encoderProblem = (plugin: string, encoder: string, sentence: string, cause?: unknown): FoveaError =>
+  new FoveaError("invalid_plugin", `The encoder "${encoder}" of plugin "${plugin}" cannot be used: its ${sentence}`, {
+    cause,
+  });
+
+/** What an encoder's function gives; what it throws, other than sentences of its own, names it. */
+function fromEncoder<T>(plugin: string, encoder: string, what: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    if (error instanceof FoveaError) throw error;
+    const why = (error instanceof Error ? error.message : String(error)).replace(/\.?$/, ".");
+    throw encoderProblem(plugin, encoder, `\`${what}\` threw: ${why}`, error);
+  }
 }
 
 /** The configuration as the weights show it to be; as it is where there are none, or none that can be opened. */
 async function adaptedConfig(
   files: CheckpointFiles,
-  { spec, config, model: { prefixes, oldEndings } }: OpenedModel,
+  { plugin, spec, config, model: { prefixes, oldEndings } }: OpenedModel,
 ): Promise<OpenedModel["config"]> {
   if (spec.adapt === undefined) return config;
   const names = await tensorNames(files);
   if (names === undefined) return config;
   const resolve = createNameResolver((name) => names.has(name), prefixes, oldEndings);
-  return spec.adapt(config, (tensor) => resolve(tensor) !== undefined);
+  const { adapt } = spec;
+  const adapted: unknown = fromEncoder(plugin, spec.name, "adapt", () =>
+    adapt(config, (tensor) => resolve(tensor) !== undefined),
+  );
+  if (isObject(adapted)) return adapted;
+  throw encoderProblem(
+    plugin,
+    spec.name,
+    "`adapt` gives no configuration; expected the one that it was given, or another.",
+  );
 }
 
 async function tensorNames(files: CheckpointFiles): Promise<ReadonlySet<string> | undefined> {
