@@ -132,6 +132,26 @@ test("devices that nobody brings or that cannot run here are refused", async () 
   );
 });
 
+test("a device whose probe throws is not available, and two plugins bring no device of one kind", async () => {
+  const [device] = wasmPlugin.devices as readonly [DeviceSpec];
+  const probe = async (): Promise<never> => {
+    throw new Error("boom.");
+  };
+  const broken: Plugin = { ...wasmPlugin, devices: [{ ...device, probe }] };
+  await assert.rejects(
+    openDevice("wasm", [broken], BARE_HOST, {}),
+    hasCode("device_unavailable", /The device "wasm" is not available: its `probe` threw: boom\./),
+  );
+  const other: Plugin = { ...wasmPlugin, name: "@test/device", kernels: [] };
+  await assert.rejects(
+    createRuntime({ threads: 0, plugins: [other, wasmPlugin] }),
+    hasCode(
+      "invalid_plugin",
+      /^The plugins "@test\/device" and "@fovea\/wasm" both bring a device "wasm"; leave one of/,
+    ),
+  );
+});
+
 test("a plugin's op that exists already is refused", async () => {
   const add = OP_TABLE.get("add");
   assert.ok(add !== undefined);

@@ -42,10 +42,21 @@ export type TuningSource = (device: string, engine: string) => Promise<MeasuredT
 
 const untuned: TuningSource = async () => undefined;
 
+/** What a probe finds; one that throws finds no device. */
+async function probedBy(spec: DeviceSpec, host: DeviceHost): ReturnType<DeviceSpec["probe"]> {
+  try {
+    return await spec.probe(host);
+  } catch (error) {
+    return {
+      unavailable: `its \`probe\` threw: ${(error instanceof Error ? error.message : String(error)).replace(/\.$/, "")}`,
+    };
+  }
+}
+
 /** What a device finds on this machine, with the target that was measured to be faster: here, or else by its own records. */
 async function probeDevice(spec: DeviceSpec, host: DeviceHost, tuning: TuningSource): Promise<DeviceReport> {
   const { kind, targets } = spec;
-  const probed = await spec.probe(host);
+  const probed = await probedBy(spec, host);
   if ("unavailable" in probed) return { kind, unavailable: probed.unavailable };
   const found = probed.target;
   const { engine = "" } = host;

@@ -12,7 +12,8 @@ export const isPlugin = (value: unknown): value is Plugin =>
 const familiesOf = ({ name, families = [name] }: EncoderSpec): readonly string[] => families;
 
 /**
- * Refuses what is no plugin, a plugin that is listed twice, two that serve one `model_type` and two whose components would have tags of one
+ * Refuses what is no plugin, a plugin that is listed twice, two that bring one device or serve one
+ * `model_type`, and two whose components would have tags of one
  * family: which one is meant must not depend on their order, and settings, caches and reports go by tag.
  * @throws FoveaError `invalid_plugin`, `tag_conflict`, that name both
  */
@@ -28,6 +29,14 @@ export function checkPlugins(plugins: readonly Plugin[]): void {
       );
     }
     listed.set(plugin.name, plugin);
+  }
+  const bringing = new Map<string, string>();
+  for (const { name, devices = [] } of plugins) {
+    for (const { kind } of devices) {
+      const other = bringing.get(kind);
+      if (other !== undefined) throw broughtTwice(other, name, kind);
+      bringing.set(kind, name);
+    }
   }
   const serving = new Map<string, string>();
   const owning = new Map<string, string>();
@@ -47,6 +56,12 @@ export function checkPlugins(plugins: readonly Plugin[]): void {
     }
   }
 }
+
+const broughtTwice = (one: string, other: string, kind: string): FoveaError =>
+  new FoveaError(
+    "invalid_plugin",
+    `The plugins "${one}" and "${other}" both bring a device "${kind}"; leave one of them out of \`plugins\`, or rename a kind.`,
+  );
 
 const servedTwice = (one: string, other: string, modelType: string): FoveaError =>
   new FoveaError(
