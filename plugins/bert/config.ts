@@ -32,7 +32,7 @@ const WITHOUT_POOLER = /(?:ForMaskedLM|ForTokenClassification|ForQuestionAnsweri
 /** Of a model's constructor in transformers; configurations do not have it. */
 const POOLER_FIELD = "add_pooling_layer";
 
-/** Sentence embedders are published with and without the pooler, which they do not use, as the same architecture. */
+/** Sentence embedders may be saved without the pooler, which they do not use, as the architecture that has one. */
 export const adaptBertConfig: NonNullable<EncoderSpec["adapt"]> = (config, has) =>
   has("pooler.dense.weight") ? config : { ...config, [POOLER_FIELD]: false };
 

@@ -32,7 +32,7 @@ const POOLED = "ViTModel";
 const POOLER_FIELD = "add_pooling_layer";
 const SIZE = { min: 1, max: 1 << 20 };
 
-/** Backbones such as DINO's are published without the pooler, as the architecture that has one. */
+/** Backbones may be saved without the pooler, as the architecture that has one. */
 export const adaptVitConfig: NonNullable<EncoderSpec["adapt"]> = (config, has) =>
   has("pooler.dense.weight") ? config : { ...config, [POOLER_FIELD]: false };
 
