@@ -56,7 +56,7 @@ export type Settings = ServerOptions &
 /** What timers hold, 24 days; longer ones fire at once. */
 const LONGEST = 2 ** 31 - 1;
 const isTime = (v: unknown, least: number): boolean => typeof v === "number" && v >= least && v <= LONGEST;
-const milliseconds = (least: number): Expected => ({
+export const milliseconds = (least: number): Expected => ({
   text: `milliseconds from ${least} on, at most ${LONGEST}`,
   holds: (v) => isTime(v, least),
 });

@@ -3,6 +3,7 @@ import { FoveaError } from "../core/diagnostics.ts";
 import { type Listener, type ListenOptions, listen } from "../host/listen.ts";
 import { checkOptions, type Expected, foundText, TEXT, withMethods } from "../session/check.ts";
 import type { ServerApp } from "./app.ts";
+import { milliseconds } from "./options.ts";
 
 /** A server that listens. */
 export interface RunningServer {
@@ -20,10 +21,6 @@ const urlOf = ({ hostname, port }: Listener): string =>
   `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 
 const APP = withMethods("an application that createApp made", "fetch", "drain", "close");
-const GRACE: Expected = {
-  text: "milliseconds from 0 on",
-  holds: (v) => typeof v === "number" && v >= 0 && v < 2 ** 31,
-};
 const PORT: Expected = {
   text: "a whole number from 0 to 65535",
   holds: (v) => Number.isInteger(v) && (v as number) >= 0 && (v as number) <= 65535,
@@ -41,7 +38,7 @@ export interface ServeOptions extends Partial<ListenOptions> {
  */
 export async function serve(app: ServerApp, options: ServeOptions = {}): Promise<RunningServer> {
   if (!APP.holds(app)) throw new FoveaError("invalid_options", `serve takes ${APP.text}; found ${foundText(app)}.`);
-  checkOptions("serve", options, { hostname: TEXT, port: PORT, graceMs: GRACE });
+  checkOptions("serve", options, { hostname: TEXT, port: PORT, graceMs: milliseconds(0) });
   const { hostname = "127.0.0.1", port = 8000, graceMs = 30_000 } = options;
   const listener = await listen((request, peer) => app.fetch(request, peer), { hostname, port });
   let closing: Promise<void> | undefined;

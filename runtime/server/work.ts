@@ -1,7 +1,7 @@
 /** One request's inputs through the batcher: read in small parts, so that no request crowds out the others. */
 import type { Modality, Tensors } from "../abi/encoder.ts";
 import type { Batcher } from "../session/inputs/batcher.ts";
-import type { Room } from "../session/inputs/room.ts";
+import { createRoom, type Room } from "../session/inputs/room.ts";
 import type { EncodeInputs, EncodeItem, Encoder } from "../session.ts";
 import { HttpError } from "./http_error.ts";
 import type { Lease } from "./models.ts";
@@ -92,16 +92,6 @@ async function encodeInput(input: WorkInput, index: number, context: WorkContext
   return { index, modality: item.modality, tokens: item.tokens, outputs: encoded };
 }
 
-/** A request asks for room for one input at a time, so that another's next one waits for no more than one of its. */
-function afterEachOther(room: Room): Room {
-  let last: Promise<unknown> = Promise.resolve();
-  return (read) => {
-    const turn = last.then(() => room(read));
-    last = turn.catch(() => undefined);
-    return turn;
-  };
-}
-
 /**
  * Encodes all inputs and tells each result as it comes.
  * @throws the error of the first input that failed; the signal's reason on abort
@@ -112,7 +102,9 @@ export async function encodeAll(
   onResult: (result: WorkResult) => void,
 ): Promise<void> {
   checkTexts(inputs, context);
-  const own = { ...context, room: afterEachOther(context.room) };
+  // It asks for room for one input at a time, so that another request's next one waits for no more than one of its.
+  const oneByOne = createRoom({ waiting: () => 0, most: 0 });
+  const own: WorkContext = { ...context, room: (read) => oneByOne(() => context.room(read)) };
   let next = 0;
   const worker = async (): Promise<void> => {
     while (next < inputs.length) {

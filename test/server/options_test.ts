@@ -54,7 +54,11 @@ test("what is no application, and ports that are none, are refused before anythi
     /^serve takes an application that createApp made; found undefined\.$/,
   );
   await refused(app, { port: 65536 }, /`port` of serve is 65536; expected a whole number from 0 to 65535\.$/);
-  await refused(app, { graceMs: -1 }, /`graceMs` of serve is -1; expected milliseconds from 0 on\.$/);
+  await refused(
+    app,
+    { graceMs: -1 },
+    /`graceMs` of serve is -1; expected milliseconds from 0 on, at most 2147483647\.$/,
+  );
   await refused(
     app,
     { prot: 80 },
