@@ -167,6 +167,7 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
       trace: options.trace,
       findPlace: (place) => host.originalPlace(place),
       today: () => Date.now(),
+      fresh: host.uncleared,
     });
     const patterns = createPatternWatch(layers, onProblem);
     return new Runtime({

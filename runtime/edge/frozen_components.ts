@@ -4,8 +4,8 @@ import type { ComponentSpec } from "../abi/encoder.ts";
 import { FoveaError, internal } from "../core/diagnostics.ts";
 import { digestJson } from "../core/digest.ts";
 import { boxText } from "../core/range.ts";
-import { createIdleMemory } from "../exec/idle_memory.ts";
 import { ProofError } from "../exec/prove.ts";
+import { createRunnerMemory } from "../exec/runner_memory.ts";
 import { createMemoryStore } from "../exec/store/memory_store.ts";
 import type { ComponentProvider } from "../session/artifacts/artifacts.ts";
 import { createProofs } from "../session/artifacts/proofs.ts";
@@ -119,7 +119,7 @@ export function createFrozenComponents(
   proofs.begin();
   return {
     proofs: count,
-    idle: createIdleMemory(),
+    memory: createRunnerMemory(),
     quarantined: [],
     surviving: (call) => call(),
     prepare: async (spec, { signal } = {}) => {

@@ -3,9 +3,9 @@ import type { BoundProgram, Device, DeviceBuffer, DeviceTime, RunOptions } from 
 import type { Tensor, Tensors } from "../abi/encoder.ts";
 import { FoveaError, internal } from "../core/diagnostics.ts";
 import { dimsText, type ForwardContext, inRequest, untilStopped } from "./forward_context.ts";
-import { createIdleMemory, type IdleMemory } from "./idle_memory.ts";
 import type { LinkedCall, LinkedProgram } from "./linker.ts";
-import { memoryFor, type ResultMemory } from "./result_memory.ts";
+import { givenMemory, memoryFor, type ResultMemory } from "./result_memory.ts";
+import { createRunnerMemory, type RunnerMemory } from "./runner_memory.ts";
 
 interface Arena {
   readonly buffer: DeviceBuffer;
@@ -116,7 +116,7 @@ export interface ProgramRunner {
 }
 
 /** @param memory what all runners of a device share, so that each gives up what it keeps where another needs it */
-export function createProgramRunner(device: Device, memory: IdleMemory = createIdleMemory()): ProgramRunner {
+export function createProgramRunner(device: Device, memory: RunnerMemory = createRunnerMemory()): ProgramRunner {
   const idle: Arena[] = [];
   let released = false;
   const drop = ({ buffer, programs }: Arena): void => {
@@ -255,7 +255,7 @@ export function createProgramRunner(device: Device, memory: IdleMemory = createI
     run: async (program, inputs, results, context, { into, meanwhile } = {}) => {
       context.check();
       for (const name of Object.keys(into ?? {}))
-        if (Object.hasOwn(results, name)) memoryFor(name, program.values[results[name]], into);
+        if (Object.hasOwn(results, name)) givenMemory(name, program.values[results[name]], into);
       const named = (error: unknown): never => {
         throw inRequest(error, context, programText(program));
       };
@@ -273,7 +273,7 @@ export function createProgramRunner(device: Device, memory: IdleMemory = createI
         const reads = Promise.all(
           Object.entries(results).map(([name, value]) => {
             const place = program.values[value];
-            const data = memoryFor(name, place, into);
+            const data = memoryFor(name, place, memory.fresh, into);
             out[name] = { dtype: place.dtype, shape: place.shape, data };
             read += place.bytes;
             return device.read(arena.buffer, place.offset, bytesOf(data));

@@ -9,6 +9,7 @@ import { NODE_FILES } from "./node_files.ts";
 import { originalPlace } from "./original_place.ts";
 import { packageFileUrl } from "./package_file.ts";
 import { spawnThread } from "./thread_worker.ts";
+import { uncleared } from "./uncleared.ts";
 import { spawnWebWorker } from "./web_worker.ts";
 
 function createDigest(algorithm: "sha1" | "sha256"): Digest {
@@ -28,6 +29,7 @@ export function createBunHost(): Host {
     loadPackageFile: async (specifier) => NODE_FILES.readFile(NODE_FILES.pathOf(packageFileUrl(specifier))),
     importModule,
     importPackage,
+    uncleared,
     originalPlace: (place) => originalPlace(place, NODE_FILES.readFile),
     env: (name) => Bun.env[name],
     defaultCacheDir: () => cacheDirectory(process.platform, (name) => Bun.env[name]),

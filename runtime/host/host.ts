@@ -98,6 +98,8 @@ export interface Host {
   rss(): number;
   /** Starts a worker that imports `entry` and calls its `start(port)`; see worker_port.ts. */
   spawnWorker(entry: URL, data: unknown): WorkerHandle;
+  /** New memory that may hold anything, where it comes sooner than cleared memory. */
+  readonly uncleared?: (bytes: number) => ArrayBuffer;
   /** Why workers cannot share memory; absent where they can. */
   readonly unshared?: string;
   /** The runtime's WebGPU, or why there is none. @param experimental with features that are no standard yet, where that has to be asked for */

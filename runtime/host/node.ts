@@ -11,6 +11,7 @@ import { NODE_FILES } from "./node_files.ts";
 import { originalPlace } from "./original_place.ts";
 import { packageFileUrl } from "./package_file.ts";
 import { spawnThread } from "./thread_worker.ts";
+import { uncleared } from "./uncleared.ts";
 
 const DESCRIPTORS = { stdin: 0, stdout: 1, stderr: 2 } as const;
 
@@ -26,6 +27,7 @@ export function createNodeHost(): Host {
     loadPackageFile: async (specifier) => NODE_FILES.readFile(NODE_FILES.pathOf(packageFileUrl(specifier))),
     importModule,
     importPackage,
+    uncleared,
     originalPlace: (place) => originalPlace(place, NODE_FILES.readFile),
     env: (name) => process.env[name],
     defaultCacheDir: () => cacheDirectory(process.platform, (name) => process.env[name]),

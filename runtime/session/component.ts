@@ -146,7 +146,7 @@ async function loadComponent(
     weights.release();
     throw error;
   }
-  const runner = createProgramRunner(component.device, artifacts.idle);
+  const runner = createProgramRunner(component.device, artifacts.memory);
   const release = (): void => {
     runner.release();
     weights.release();

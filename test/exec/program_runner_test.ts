@@ -6,6 +6,7 @@ import { FoveaError } from "../../runtime/core/diagnostics.ts";
 import type { Span } from "../../runtime/core/trace.ts";
 import type { LinkedProgram } from "../../runtime/exec/linker.ts";
 import { createProgramRunner, type ProgramRunner } from "../../runtime/exec/program_runner.ts";
+import { createRunnerMemory } from "../../runtime/exec/runner_memory.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { callContext } from "../kit/call_context.ts";
 import { createFakeDevice, type FakeCode, type FakeDevice, floats } from "./fake_device.ts";
@@ -81,6 +82,23 @@ test("runner: results have their own memory, shape and type", async () => {
   assert.deepEqual(one.whole, { dtype: "i32", shape: [2], data: Int32Array.of(7, -7) });
   runner.release();
   assert.deepEqual([device.live.size, device.bound.size], [0, 0]);
+});
+
+test("runner: what new memory held is not in results, and memory that was given is used instead", async () => {
+  const asked: number[] = [];
+  const memory = createRunnerMemory((bytes) => {
+    asked.push(bytes);
+    return new Uint8Array(bytes).fill(0xff).buffer;
+  });
+  const runner = createProgramRunner(devices().device, memory);
+  const { y, whole } = await runner.run(program("a"), inputs(1), RESULTS, CONTEXT);
+  assert.deepEqual([y.data, whole.data], [Float32Array.of(2, 2, 2, 2), Int32Array.of(7, -7)]);
+  assert.deepEqual(asked, [16, 8]);
+  const into = { y: new Float32Array(4) };
+  const again = await runner.run(program("a"), inputs(2), RESULTS, CONTEXT, { into });
+  assert.equal(again.y.data, into.y);
+  assert.deepEqual(asked, [16, 8, 8]);
+  runner.release();
 });
 
 test("runner: work beside a run is done when results are asked for and have not come; what it throws is told when they have", async () => {

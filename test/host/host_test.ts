@@ -55,6 +55,21 @@ test("the host names the runtime it runs in", async () => {
   assert.equal(typeof host.isTerminal("stdout"), "boolean");
 });
 
+test("host: memory that may hold anything has exactly the bytes asked for, can be moved and is nobody else's", async () => {
+  const { uncleared } = await detectHost();
+  if (uncleared === undefined) return;
+  for (const bytes of [0, 16, 65_536, 1_000_001]) {
+    const one: ArrayBuffer = uncleared(bytes);
+    const other: ArrayBuffer = uncleared(bytes);
+    assert.deepEqual([one.byteLength, other.byteLength], [bytes, bytes]);
+    new Uint8Array(one).fill(1);
+    new Uint8Array(other).fill(2);
+    assert.ok(new Uint8Array(one).every((v) => v === 1));
+    const moved = structuredClone(one, { transfer: [one] });
+    assert.deepEqual([moved.byteLength, one.byteLength], [bytes, 0]);
+  }
+});
+
 test("files are written whole, read at positions, listed in order and removed", () =>
   withFolder(async (folder) => {
     const host = await detectHost();

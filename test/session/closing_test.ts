@@ -13,7 +13,7 @@ import {
   type TraceSink,
 } from "../../mod.ts";
 import type { Device } from "../../runtime/abi/device.ts";
-import { createIdleMemory } from "../../runtime/exec/idle_memory.ts";
+import { createRunnerMemory } from "../../runtime/exec/runner_memory.ts";
 import { type CheckpointFiles, directoryFiles } from "../../runtime/exec/weights/checkpoint.ts";
 import { detectHost } from "../../runtime/host/mod.ts";
 import { createPlaces } from "../../runtime/session/artifacts/places.ts";
@@ -276,7 +276,7 @@ test("a file that tells no size or time is closed", async () => {
 
 test("a run over several devices that outlives its runner keeps no memory", async () => {
   const [one, two] = [createFakeDevice({ k: () => {} }), createFakeDevice({ k: () => {} })];
-  const memory = createIdleMemory();
+  const memory = createRunnerMemory();
   const runner = createSegmentRunner(memory);
   const segment = (device: Device, first: number): LinkedSegment => ({
     device,

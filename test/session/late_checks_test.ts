@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Encoder, Tensor } from "../../mod.ts";
+import { finiteFloats } from "../../runtime/abi/inputs.ts";
 import { createLateChecks } from "../../runtime/session/towers/late_checks.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { loadedTower } from "../kit/loaded_tower.ts";
@@ -32,6 +33,27 @@ test("numbers that are not finite are refused, in the last row of a call that is
     }
   } finally {
     await runtime.close();
+  }
+});
+
+test("numbers are seen one by one: the largest of f32 are finite however many there are, and no two infinities cancel", () => {
+  const largest = (2 - 2 ** -23) * 2 ** 127;
+  const tensor = (data: Float32Array): Tensor => ({ dtype: "f32", shape: [data.length], data });
+  for (const count of [1, 7, 8, 29, 4096]) {
+    const data = new Float32Array(count).fill(largest);
+    assert.equal(finiteFloats("x", tensor(data)), data);
+    for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+      for (const at of [0, count >> 1, count - 1]) {
+        const wrong = data.slice();
+        wrong[at] = value;
+        if (at > 0) wrong[0] = -value;
+        const first = at > 0 ? 0 : at;
+        const says = new RegExp(
+          `^The input "x" holds ${wrong[first]} at element ${first}; expected finite numbers\\.$`,
+        );
+        assert.throws(() => finiteFloats("x", tensor(wrong)), hasCode("invalid_input", says));
+      }
+    }
   }
 });
 

@@ -4,7 +4,7 @@ import type { ClaimContext, KernelSpec, Offer } from "../../../runtime/abi/kerne
 import { add, bounds, type Dim, dimEquals, divisorOf, mul, product } from "../../../runtime/core/dim.ts";
 import type { Node } from "../../../runtime/ir/node.ts";
 import { type AttentionOptions, attentionBlocks, attentionGrid, attentionKernel } from "../emit/attention.ts";
-import { matrixAttentionGrid, matrixAttentionKernel, matrixAttentionKeys } from "../emit/attention_matrix.ts";
+import { matrixAttentionGrid, matrixAttentionKernel, suitsMatrixAttention } from "../emit/attention_matrix.ts";
 import { suitsTiles, tiledAttentionGrid, tiledAttentionKernel } from "../emit/attention_tiled.ts";
 import { isHalf } from "../emit/kernel.ts";
 import { MATRIX_DIALECTS } from "../emit/matrix_dialect.ts";
@@ -21,7 +21,7 @@ function matrixDialect(
 ): string | undefined {
   const { subgroupMatrix } = capabilities;
   if (typeof subgroupMatrix !== "string" || !Object.hasOwn(MATRIX_DIALECTS, subgroupMatrix)) return undefined;
-  if (matrixAttentionKeys(headDim) === undefined || !kinds.slice(0, 3).every(isHalf)) return undefined;
+  if (!suitsMatrixAttention(headDim) || !kinds.slice(0, 3).every(isHalf)) return undefined;
   const steps = sources.flatMap(({ offset, strides }) => [offset, ...strides.slice(0, 3)]);
   return steps.every((d) => divisorOf(d, box) % UNIT === 0) ? subgroupMatrix : undefined;
 }

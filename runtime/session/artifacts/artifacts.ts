@@ -5,8 +5,8 @@ import { SealedError, TraceBreakError, traceBreakText } from "../../core/diagnos
 import { digestJson } from "../../core/digest.ts";
 import { boxText } from "../../core/range.ts";
 import { dayOf, noteUse } from "../../exec/cache_entries.ts";
-import { createIdleMemory, type IdleMemory } from "../../exec/idle_memory.ts";
 import type { TensorReader } from "../../exec/instance_weights.ts";
+import { createRunnerMemory, type FreshMemory, type RunnerMemory } from "../../exec/runner_memory.ts";
 import { joinShared, type Shared } from "../../exec/shared_work.ts";
 import { graphToData } from "../../ir/graph.ts";
 import { gated } from "../config/gate.ts";
@@ -69,6 +69,8 @@ export interface ArtifactsOptions extends SourceOptions {
   readonly findPlace: PlaceFinder;
   /** Milliseconds since 1970, for the day of the last use. */
   readonly today: () => number;
+  /** Where memory for results comes from, unless it is the engine's own. */
+  readonly fresh?: FreshMemory | undefined;
 }
 
 export interface PrepareOptions {
@@ -91,8 +93,8 @@ export interface PrepareOptions {
 }
 
 export interface Artifacts {
-  /** What runners of the components keep for their next call. */
-  readonly idle: IdleMemory;
+  /** What runners of the components share. */
+  readonly memory: RunnerMemory;
   readonly counters: Readonly<ArtifactCounters>;
   /** Components that run op by op, by tag. */
   readonly uncompiled: ReadonlyMap<string, Uncompiled>;
@@ -117,7 +119,7 @@ export interface Artifacts {
 }
 
 /** What towers and pictures ask for their components, wherever those come from. */
-export type ComponentProvider = Pick<Artifacts, "idle" | "quarantined" | "surviving" | "prepare">;
+export type ComponentProvider = Pick<Artifacts, "memory" | "quarantined" | "surviving" | "prepare">;
 
 export async function createArtifacts(options: ArtifactsOptions): Promise<Artifacts> {
   const { places, store, ops, layers, journal } = options;
@@ -260,7 +262,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
   };
 
   return {
-    idle: createIdleMemory(),
+    memory: createRunnerMemory(options.fresh),
     counters,
     uncompiled,
     get quarantined() {

@@ -212,7 +212,7 @@ export function createPixelCutter(
     );
     const segments = linkedFor(plan, inputs, resolved, (tag) => (tag === resize.spec.tag ? resize : order).device);
     // Pictures differ in size: an arena that waited for the next of this size would keep memory from the towers.
-    const runner = createSegmentRunner(artifacts.idle);
+    const runner = createSegmentRunner(artifacts.memory);
     try {
       const { results } = await runner.run(segments, inputs, plan.results, context);
       return results.samples.data as Uint8Array;

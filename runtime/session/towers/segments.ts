@@ -3,9 +3,9 @@ import type { Device } from "../../abi/device.ts";
 import type { ComponentCall, Plan, Tensors } from "../../abi/encoder.ts";
 import { internal } from "../../core/diagnostics.ts";
 import type { ForwardContext } from "../../exec/forward_context.ts";
-import type { IdleMemory } from "../../exec/idle_memory.ts";
 import { type LinkedProgram, linkPlan, type ResolvedCall } from "../../exec/linker.ts";
 import { createProgramRunner, type ProgramRunner, type RunDetails } from "../../exec/program_runner.ts";
+import type { RunnerMemory } from "../../exec/runner_memory.ts";
 
 /** Consecutive calls of a plan that run on one device. */
 export interface Segment {
@@ -108,7 +108,7 @@ export interface SegmentRunner {
 }
 
 /** @param memory shared with all runners of the devices */
-export function createSegmentRunner(memory: IdleMemory): SegmentRunner {
+export function createSegmentRunner(memory: RunnerMemory): SegmentRunner {
   const runners = new Map<Device, ProgramRunner>();
   let released = false;
   const runnerOf = (device: Device): ProgramRunner => {

@@ -152,7 +152,7 @@ class Tower implements LoadedTower {
     this.components = components;
     this.#weights = weights;
     this.#options = options;
-    this.#runner = createSegmentRunner(options.artifacts.idle);
+    this.#runner = createSegmentRunner(options.artifacts.memory);
     this.limit = limitRuns(spec, components);
     const counted = spec.split !== undefined || this.limit?.symbol === "batch" ? this.limit?.size : undefined;
     const batches = spec.components.map((c) => c.symbols.batch?.max ?? Number.POSITIVE_INFINITY);

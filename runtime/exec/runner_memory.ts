@@ -1,17 +1,22 @@
-/** Memory that runners keep for their next call of a size: given up by all of them before anyone's request is refused. */
+/** What all runners of a device share: memory that waits for a next call, and where new memory for results comes from. */
 import type { Device } from "../abi/device.ts";
 
-export interface IdleMemory {
+/** New memory that is about to be written as a whole; it may hold anything. */
+export type FreshMemory = (bytes: number) => ArrayBuffer;
+
+export interface RunnerMemory {
   /**
+   * Joins those who keep memory for their next call of a size, which all give up before anyone's request is refused.
    * @param giveUp releases what waits for reuse; whether there was anything
    * @returns ends the membership
    */
   add(device: Device, giveUp: () => boolean): () => void;
   /** Everything that waits on a device is given up. @returns whether there was anything */
   reclaim(device: Device): boolean;
+  readonly fresh: FreshMemory;
 }
 
-export function createIdleMemory(): IdleMemory {
+export function createRunnerMemory(fresh: FreshMemory = (bytes) => new ArrayBuffer(bytes)): RunnerMemory {
   const members = new Map<Device, Set<() => boolean>>();
   return {
     add: (device, giveUp) => {
@@ -27,5 +32,6 @@ export function createIdleMemory(): IdleMemory {
       for (const giveUp of members.get(device) ?? []) some = giveUp() || some;
       return some;
     },
+    fresh,
   };
 }
