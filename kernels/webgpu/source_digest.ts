@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "30ebd4c0f51e64a7973d79c23a4a89153946c7c21a1576cc3487ece3ace689ca";
+export const SOURCE_DIGEST: string = "4e8391ea30bad5ce1764dabd94ca863080736df9eb6a215d032b6c99262c4262";

@@ -1,10 +1,11 @@
 /** Bind groups by code and buffers, made once. */
 import { type Seen, seenKey } from "./code.ts";
 import type { Pipelines } from "./pipelines.ts";
+import { WORDS_STRIDE } from "./words_heap.ts";
 
 export interface Bindings {
-  /** The group of a kernel's buffers. */
-  groupFor(code: string, seen: Seen, buffers: readonly GPUBuffer[]): GPUBindGroup;
+  /** The group of a kernel's buffers; behind them the one that its words lie in, wherever in it. */
+  groupFor(code: string, seen: Seen, buffers: readonly GPUBuffer[], words: GPUBuffer): GPUBindGroup;
   /** Drops what refers to a buffer. */
   forget(buffer: GPUBuffer): void;
   clear(): void;
@@ -24,14 +25,17 @@ export function createBindings(device: GPUDevice, pipelines: Pipelines): Binding
     return id;
   };
   return {
-    groupFor: (code, seen, buffers) => {
-      const key = `${code}/${seenKey(seen)} ${buffers.map(idOf).join()}`;
+    groupFor: (code, seen, buffers, words) => {
+      const key = `${code}/${seenKey(seen)} ${[...buffers, words].map(idOf).join()}`;
       const found = known.get(key);
       if (found !== undefined) return found;
       made++;
       const group = device.createBindGroup({
         layout: pipelines.layoutOf(code, seen),
-        entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })),
+        entries: [
+          ...buffers.map((buffer, binding) => ({ binding, resource: { buffer } })),
+          { binding: buffers.length, resource: { buffer: words, size: WORDS_STRIDE } },
+        ],
       });
       known.set(key, group);
       for (const buffer of buffers) keysOf.set(buffer, (keysOf.get(buffer) ?? new Set()).add(key));

@@ -106,6 +106,7 @@ export function moduleFor(code: GpuCode, seen: Seen, pieceBytes: number): string
           `fn fovea_slot() -> u32 { return ${slot}; }`,
         ]
       : [];
+  const wordsAt = bindings.length + (code.sandbox === true ? 1 : 0);
   const body = reachMemory(code.wgsl, (pointer) => {
     const buffer = sharing[pointer];
     return { name: `m${buffer}`, reads: !isWhole(buffer), writes: !isWhole(buffer) || isMasked };
@@ -115,7 +116,7 @@ export function moduleFor(code: GpuCode, seen: Seen, pieceBytes: number): string
   return [
     ...(code.enables ?? []),
     ...declarations,
-    `@group(1) @binding(0) var<uniform> W: array<vec4<u32>, ${words}>;`,
+    `@group(0) @binding(${wordsAt}) var<uniform> W: array<vec4<u32>, ${words}>;`,
     ...(isMasked ? ["var<private> fovea_seen: bool = true;"] : []),
     ...functions,
     ...status,

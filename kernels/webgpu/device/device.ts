@@ -31,8 +31,8 @@ const MOST_ACROSS = 65535;
 interface Command {
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
-  /** Bytes from the program's first word to its own. */
-  readonly place: number;
+  /** Where its words begin in their buffer, bytes: the one dynamic offset of the group. */
+  readonly offsets: readonly [number];
   readonly across: number;
   readonly down: number;
   /** Code from anyone. */
@@ -93,7 +93,7 @@ export class WebGpuDevice implements Device {
     this.#ledger = new Ledger(budget);
     this.#pipelines = createPipelines(gpu, this.#pieceBytes);
     this.#bindings = createBindings(gpu, this.#pipelines);
-    this.#words = new WordsHeap(gpu, this.#pipelines.uniforms);
+    this.#words = new WordsHeap(gpu);
     const usage = USAGE.storage | USAGE.copySource | USAGE.copyTarget;
     const most = this.#pieceBytes;
     this.#pool = new BufferPool({ device: gpu, usage, most, onDestroy: (buffer) => this.#bindings.forget(buffer) });
@@ -231,7 +231,8 @@ export class WebGpuDevice implements Device {
     const commands = parts.map((part, i): Command => {
       const count = part.dealt.end - part.dealt.first;
       const across = Math.min(count, MOST_ACROSS);
-      return { ...this.#commandOf(part), place: i * WORDS_STRIDE, across, down: Math.ceil(count / across) };
+      const offsets = [words.offset + i * WORDS_STRIDE] as const;
+      return { ...this.#commandOf(part, words.buffer), offsets, across, down: Math.ceil(count / across) };
     });
     const program: Program = {
       launches: launches.length,
@@ -254,15 +255,14 @@ export class WebGpuDevice implements Device {
     return this.#pipelines.code(code).sandbox === true ? this.#stops.slotOf(kernel) : 0;
   }
 
-  #commandOf({
-    launch: { code },
-    dealt: { seen },
-    buffers,
-  }: Dispatch): Pick<Command, "pipeline" | "group" | "isForeign"> {
+  #commandOf(
+    { launch: { code }, dealt: { seen }, buffers }: Dispatch,
+    words: GPUBuffer,
+  ): Pick<Command, "pipeline" | "group" | "isForeign"> {
     const isForeign = this.#pipelines.code(code).sandbox === true;
     return {
       pipeline: this.#pipelines.get(code, seen),
-      group: this.#bindings.groupFor(code, seen, isForeign ? [...buffers, this.#stops.buffer] : buffers),
+      group: this.#bindings.groupFor(code, seen, isForeign ? [...buffers, this.#stops.buffer] : buffers, words),
       isForeign,
     };
   }
@@ -288,18 +288,13 @@ export class WebGpuDevice implements Device {
     this.#runs++;
   }
 
-  #record(
-    encoder: GPUCommandEncoder,
-    { commands, words }: Program,
-    timestampWrites?: GPUComputePassTimestampWrites,
-  ): void {
+  #record(encoder: GPUCommandEncoder, { commands }: Program, timestampWrites?: GPUComputePassTimestampWrites): void {
     const pass = encoder.beginComputePass(timestampWrites === undefined ? {} : { timestampWrites });
     let last: GPUComputePipeline | undefined;
-    for (const { pipeline, group, place, across, down } of commands) {
+    for (const { pipeline, group, offsets, across, down } of commands) {
       if (pipeline !== last) pass.setPipeline(pipeline);
       last = pipeline;
-      pass.setBindGroup(0, group);
-      pass.setBindGroup(1, words.group, [words.offset + place]);
+      pass.setBindGroup(0, group, offsets);
       pass.dispatchWorkgroups(across, down);
     }
     pass.end();
@@ -326,7 +321,7 @@ export class WebGpuDevice implements Device {
       runs: this.#runs,
       details: {
         pipelines: this.#pipelines.made,
-        bindGroups: this.#bindings.made + this.#words.made,
+        bindGroups: this.#bindings.made,
         buffers: this.#pool.made + this.#words.made + this.#reads.buffersMade + (this.#uploads?.made ?? 0),
         submits: this.#submits,
         readBacks: this.#reads.count,

@@ -8,7 +8,6 @@ export interface Pipelines {
   has(digest: string): boolean;
   code(digest: string): GpuCode;
   get(digest: string, seen: Seen): GPUComputePipeline;
-  readonly uniforms: GPUBindGroupLayout;
   layoutOf(digest: string, seen: Seen): GPUBindGroupLayout;
   /** Pipelines that were made so far. */
   readonly made: number;
@@ -25,9 +24,6 @@ const COMPUTE = 4;
 export function createPipelines(device: GPUDevice, pieceBytes: number): Pipelines {
   const codes = new Map<string, GpuCode>();
   const variants = new Map<string, Variant>();
-  const uniforms = device.createBindGroupLayout({
-    entries: [{ binding: 0, visibility: COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true } }],
-  });
   let made = 0;
   const keyOf = (digest: string, seen: Seen): string => `${digest} ${seenKey(seen)}`;
 
@@ -45,12 +41,14 @@ export function createPipelines(device: GPUDevice, pieceBytes: number): Pipeline
     );
     if (code.sandbox === true)
       entries.push({ binding: entries.length, visibility: COMPUTE, buffer: { type: "storage" } });
+    const words = { type: "uniform", hasDynamicOffset: true } as const;
+    entries.push({ binding: entries.length, visibility: COMPUTE, buffer: words });
     const layout = device.createBindGroupLayout({ entries });
     const module = device.createShaderModule({ code: moduleFor(code, seen, pieceBytes), label });
     return {
       layout,
       descriptor: {
-        layout: device.createPipelineLayout({ bindGroupLayouts: [layout, uniforms] }),
+        layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
         compute: { module, entryPoint: "main" },
         label,
       },
@@ -87,7 +85,6 @@ export function createPipelines(device: GPUDevice, pieceBytes: number): Pipeline
     get made() {
       return made;
     },
-    uniforms,
     has: (digest) => codes.has(digest),
     code: (digest) => codes.get(digest) ?? internal(`code ${digest} is bound before it is loaded`),
     get: (digest, seen) => variant(digest, seen).pipeline,

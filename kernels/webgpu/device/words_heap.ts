@@ -1,4 +1,4 @@
-/** Words of programs in few uniform buffers, each with one bind group: a program is told apart by its place. */
+/** Words of programs in few uniform buffers, so that a bind group serves all programs of its buffers: they differ in the place. */
 import { internal } from "../../../runtime/core/diagnostics.ts";
 import { USAGE } from "./usage.ts";
 
@@ -6,11 +6,11 @@ import { USAGE } from "./usage.ts";
 export const WORDS_STRIDE = 512;
 
 /** Bytes of a buffer, unless a program needs more. */
-const SLAB_BYTES = 2 ** 20;
+const SLAB_BYTES = 2 ** 22;
 
 /** Words of a program, on the device. */
 export interface PlacedWords {
-  readonly group: GPUBindGroup;
+  readonly buffer: GPUBuffer;
   /** Bytes from the start of the buffer. */
   readonly offset: number;
   release(): void;
@@ -18,7 +18,6 @@ export interface PlacedWords {
 
 interface Slab {
   readonly buffer: GPUBuffer;
-  readonly group: GPUBindGroup;
   /** Places that are taken, ascending. */
   readonly taken: { readonly first: number; readonly end: number }[];
 }
@@ -35,15 +34,13 @@ function gapIn({ buffer, taken }: Slab, bytes: number): { readonly first: number
 
 export class WordsHeap {
   readonly #device: GPUDevice;
-  readonly #layout: GPUBindGroupLayout;
   readonly #slabs: Slab[] = [];
 
-  constructor(device: GPUDevice, layout: GPUBindGroupLayout) {
+  constructor(device: GPUDevice) {
     this.#device = device;
-    this.#layout = layout;
   }
 
-  /** Buffers, each with its group, that were made so far. */
+  /** Buffers that were made so far. */
   get made(): number {
     return this.#slabs.length;
   }
@@ -56,7 +53,7 @@ export class WordsHeap {
     slab.taken.splice(at, 0, place);
     this.#device.queue.writeBuffer(slab.buffer, first, words);
     return {
-      group: slab.group,
+      buffer: slab.buffer,
       offset: first,
       release: () => {
         slab.taken.splice(slab.taken.indexOf(place), 1);
@@ -67,11 +64,7 @@ export class WordsHeap {
   #add(bytes: number): Slab {
     const size = Math.max(SLAB_BYTES, bytes);
     const buffer = this.#device.createBuffer({ size, usage: USAGE.uniform | USAGE.copyTarget });
-    const group = this.#device.createBindGroup({
-      layout: this.#layout,
-      entries: [{ binding: 0, resource: { buffer, size: WORDS_STRIDE } }],
-    });
-    const slab: Slab = { buffer, group, taken: [] };
+    const slab: Slab = { buffer, taken: [] };
     this.#slabs.push(slab);
     return slab;
   }
