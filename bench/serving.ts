@@ -3,7 +3,7 @@ import { createRuntime } from "../mod.ts";
 import { createApp, serve } from "../runtime/server/mod.ts";
 import type { BenchOptions, BenchResult } from "./benchmark.ts";
 import { interleave, median, rowsOf } from "./interleave.ts";
-import { askServer, CONNECTIONS } from "./serving_clients.ts";
+import { CONNECTIONS, startClients } from "./serving_clients.ts";
 import { DIGITS, servingPictures } from "./serving_pictures.ts";
 
 const REQUESTS = 2000;
@@ -24,6 +24,7 @@ export async function serving({ threads, rounds }: BenchOptions): Promise<BenchR
     const app = createApp({ runtime, models: { digits: { encoder } }, maxWait: MAX_WAIT });
     await app.ready;
     const server = await serve(app, { port: 0 });
+    const clients = startClients(server.url);
     const outputs = ["image_embeds"];
     const each = Math.ceil(REQUESTS / rounds);
     const loops = Math.ceil(each / images.length);
@@ -42,7 +43,7 @@ export async function serving({ threads, rounds }: BenchOptions): Promise<BenchR
     const perPicture: number[][] = [];
     let failed = 0;
     const ask = async (): Promise<void> => {
-      const report = await askServer(server.url, each);
+      const report = await clients.ask(each);
       failed += report.failed;
       latencies.push(...report.latencies);
       perPicture.push([report.ms / each]);
@@ -58,7 +59,8 @@ export async function serving({ threads, rounds }: BenchOptions): Promise<BenchR
     const pictures = loops * images.length;
     // Half of what the loop does in a time, for about three seconds.
     const pace = (2 * median(times[0].flat())) / pictures;
-    const paced = await askServer(server.url, Math.min(each, Math.ceil(3000 / pace)), pace);
+    const paced = await clients.ask(Math.min(each, Math.ceil(3000 / pace)), pace);
+    await clients.close();
     await server.close();
     // What the clients need to start is not the server's; the first round warmed it up.
     const served = perPicture.slice(-rounds);

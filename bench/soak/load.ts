@@ -9,7 +9,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { createRuntime } from "../../mod.ts";
 import { createApp, serve } from "../../runtime/server/mod.ts";
-import { askServer } from "../serving_clients.ts";
+import { startClients } from "../serving_clients.ts";
 import { DIGITS } from "../serving_pictures.ts";
 
 const PARTS = 20;
@@ -25,17 +25,19 @@ const runtime = await createRuntime({ threads: Number(values.threads) });
 const app = createApp({ runtime, models: { digits: { source: DIGITS, load: { components: ["vision"] } } } });
 await app.ready;
 const server = await serve(app, { port: 0 });
+const clients = startClients(server.url);
 const rss: number[] = [];
 const latencies: number[] = [];
 let failed = 0;
 const begin = performance.now();
 for (let part = 0; part < PARTS; part++) {
-  const report = await askServer(server.url, each);
+  const report = await clients.ask(each);
   failed += report.failed;
   latencies.push(...report.latencies);
   rss.push(Math.round(process.memoryUsage().rss / MIB));
 }
 const seconds = (performance.now() - begin) / 1000;
+await clients.close();
 await server.close();
 await runtime.close();
 const settled = Math.max(...rss.slice(PARTS / 4, PARTS / 2));
