@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "c3e9273cb8e34cce81fc78bd76ea5f153917768ff40f84a8f34404aa3d511519";
+export const SOURCE_DIGEST: string = "d77f8dd55b6ade42d0fde693ebce4e3015f8b509dd0c1bfceb8ea84af7d6ff84";

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/webgpu; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "4e8391ea30bad5ce1764dabd94ca863080736df9eb6a215d032b6c99262c4262";
+export const SOURCE_DIGEST: string = "c1803f1378cb6a3b0f242f9df6bd6a4532bdaba6e9cc216d31bef24c5b110bfc";

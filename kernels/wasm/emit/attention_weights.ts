@@ -6,7 +6,7 @@ import { constantsInMemory, type Hoisted, hoistConstants } from "../asm/hoist.ts
 import type { KernelFrame } from "../asm/module.ts";
 import { type AttentionBlock, SPREAD_CONSTANTS } from "./attention_layout.ts";
 import { advance, repeatWhile, wordBytes } from "./loops.ts";
-import { expNonPositive } from "./math.ts";
+import { expWeight } from "./math.ts";
 import { maxOfLanes, sumOfLanes } from "./rows.ts";
 import { smaller } from "./size.ts";
 
@@ -49,7 +49,7 @@ export function weighRows(frame: KernelFrame, block: AttentionBlock, rows: Weigh
       steps.push(set(local, v));
       return local;
     };
-    const result = expNonPositive({ madd: layout.tile.madd, keep }, value, 0);
+    const result = expWeight({ madd: layout.tile.madd, keep }, value);
     return [...steps, set(to, result)];
   };
   // Each exponential is a long chain of dependent instructions, and a core finds the next one's only nearby.

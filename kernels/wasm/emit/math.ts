@@ -31,6 +31,12 @@ const EXP_INFINITE = 89;
 /** (e^r - 1 - r) / r^2 on |r| <= 0.35, highest power first; relative error of e^r 3.4e-9. */
 const EXP: readonly number[] = [0.00139517192, 0.00836959822, 0.0416661873, 0.166665129, 0.50000001];
 
+/** Below this {@link expWeight} is 0: between 2^-127 and 2^-126. */
+const WEIGHT_ZERO = -127 * Math.LN2;
+
+/** (2^r - 1) / r on |r| <= 0.5, lowest power first; relative error of 2^r 2.0e-9. */
+const EXP2: readonly number[] = [0.693147203, 0.240226479, 0.0555033247, 0.00961843736, 0.00133988745, 0.000153533618];
+
 /** (log(1 + f) - f + f^2 / 2) / f^3 on sqrt(1/2) <= 1 + f <= sqrt(2), highest power first; relative error 7.5e-10. */
 const LOG: readonly number[] = [
   0.0674663827, -0.116756512, 0.11888163, -0.124055891, 0.142195523, -0.166679958, 0.200021187, -0.250000096,
@@ -98,6 +104,27 @@ export function expNonPositive(scope: MathScope, x: Code, shift: number): Code {
   // n >= -150: 64 more make the power normal, and the last product rounds once.
   const raised = f32x4.mul(f32x4.add(get(tail), f32x4.of(1)), power(get(shifted), 64));
   return f32x4.mul(raised, f32x4.of(2 ** (shift - 64)));
+}
+
+/**
+ * e^x for x <= 0, to a relative error of 2.4e-7 + 7.5e-8 |x|, and 0 instead of subnormal numbers: what a softmax needs. A core's
+ * schedulers hold few such chains at a time, so this one is short: it rounds x to a power of two in one step, and parts of the
+ * polynomial do not wait for one another.
+ */
+export function expWeight({ madd, keep }: MathScope, x: Code): Code {
+  const clamped = keep(f32x4.pmax(x, f32x4.of(WEIGHT_ZERO)));
+  const perUnit = f32x4.of(Math.LOG2E);
+  const shifted = keep(multiplyAdd(madd, get(clamped), perUnit, f32x4.of(ROUND)));
+  const minusN = f32x4.sub(f32x4.of(ROUND), get(shifted));
+  const r = keep(multiplyAdd(madd, get(clamped), perUnit, minusN));
+  const squared = keep(f32x4.mul(get(r), get(r)));
+  const [c1, c2, c3, c4, c5, c6] = EXP2.map((c) => f32x4.of(c));
+  const low = multiplyAdd(madd, c1, get(r), f32x4.of(1));
+  const middle = multiplyAdd(madd, c3, get(r), c2);
+  const high = multiplyAdd(madd, c6, get(squared), multiplyAdd(madd, c5, get(r), c4));
+  const upper = multiplyAdd(madd, high, get(squared), middle);
+  // n = -127 gives the power 0.
+  return f32x4.mul(multiplyAdd(madd, upper, get(squared), low), power(get(shifted), 0));
 }
 
 /** e^x - 1 without cancellation near 0, for -30 <= x <= 30. */

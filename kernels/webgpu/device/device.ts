@@ -32,7 +32,7 @@ interface Command {
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
   /** Where its words begin in their buffer, bytes: the one dynamic offset of the group. */
-  readonly offsets: readonly [number];
+  readonly offsets: [number];
   readonly across: number;
   readonly down: number;
   /** Code from anyone. */
@@ -231,7 +231,7 @@ export class WebGpuDevice implements Device {
     const commands = parts.map((part, i): Command => {
       const count = part.dealt.end - part.dealt.first;
       const across = Math.min(count, MOST_ACROSS);
-      const offsets = [words.offset + i * WORDS_STRIDE] as const;
+      const offsets: [number] = [words.offset + i * WORDS_STRIDE];
       return { ...this.#commandOf(part, words.buffer), offsets, across, down: Math.ceil(count / across) };
     });
     const program: Program = {

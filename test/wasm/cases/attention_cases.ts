@@ -207,6 +207,14 @@ const telling = (headDim: number): readonly AttentionSizes[] => [
       (key, column) => (key === high ? column / headDim : 2 ** 84 * (1 - 2 * (column % 2))),
     ),
   ),
+  // So far above that without it as the largest its own exponential would overflow.
+  ...[0, 1, 2, 3].map((high) =>
+    scored(
+      ...([9, headDim, 4e-6] as const),
+      (key) => (key === high ? 0 : -100),
+      (key, column) => (key === high ? column / headDim : 1),
+    ),
+  ),
   // A second block of keys above the first.
   scored(
     ...([140, headDim, 4e-6] as const),

@@ -16,7 +16,7 @@ const LAST_COLUMN = "a column that does not exist may read any that does";
 const FOURS = "the fours in head_dim stay as many";
 const FIRST_BLOCK = "the first block of keys multiplies earlier sums by 0: they only must be finite";
 const SAME_LANES = "all lanes are the same number";
-const HIDDEN = "a score of -1.7e38 weighs 0 as well: e to the -104 and less is 0 in f32";
+const HIDDEN = "a score of -1.7e38 weighs 0 as well";
 const BEHIND_HEAD = "columns of values beyond head_dim are never stored, and the next row or panel is written later";
 const ONE_MORE = "one more than is needed does no harm";
 
@@ -52,8 +52,8 @@ export const CONTRACTION_EQUIVALENTS: readonly Equivalent[] = [
   ...group(DENSE, FIRST_BLOCK, "54: f32 -Infinity", "57: f32 0", "60: i32 64"),
   ...group(DENSE, NO_SUCH_COLUMN, "66: i32 8", "67: i32 8"),
   ...group(DENSE, FOURS, "80: i32 16"),
-  ...group(DENSE, HIDDEN, "303: f32 -Infinity"),
-  ...group(DENSE, SAME_LANES, "325: lane 0"),
+  ...group(DENSE, HIDDEN, "300: f32 -Infinity"),
+  ...group(DENSE, SAME_LANES, "322: lane 0"),
   ...group(RAGGED, FIRST_BLOCK, "44: i32 4608", "57: v128 0", "59: v128 0", "61: v128 0", "63: v128 0"),
   ...group(RAGGED, FIRST_BLOCK, "66: f32 -Infinity", "69: f32 0", "72: i32 64"),
   ...group(RAGGED, "0 stays less than the size of a block", "75: i32 128"),
@@ -65,6 +65,6 @@ export const CONTRACTION_EQUIVALENTS: readonly Equivalent[] = [
   ...group(RAGGED, BEHIND_HEAD, "287: i32 8", "288: i32 14", "289: i32 8", "290: i32 14", "291: i32 8", "310: i32 2"),
   ...group(RAGGED, BEHIND_HEAD, "311: f32 0", "312: offset 0", "313: i32 4", "314: i32 32", "319: i32 14"),
   ...group(RAGGED, "whole panels of values begin at column 0", "295: i32 2"),
-  ...group(RAGGED, ONE_MORE, "382: i32 3", "383: i32 3"),
-  ...group(RAGGED, SAME_LANES, "410: lane 0"),
+  ...group(RAGGED, ONE_MORE, "379: i32 3", "380: i32 3"),
+  ...group(RAGGED, SAME_LANES, "407: lane 0"),
 ];
