@@ -31,9 +31,6 @@ const EXP_INFINITE = 89;
 /** (e^r - 1 - r) / r^2 on |r| <= 0.35, highest power first; relative error of e^r 3.4e-9. */
 const EXP: readonly number[] = [0.00139517192, 0.00836959822, 0.0416661873, 0.166665129, 0.50000001];
 
-/** Below this {@link expWeight} is 0: between 2^-127 and 2^-126. */
-const WEIGHT_ZERO = -127 * Math.LN2;
-
 /** (2^r - 1) / r on |r| <= 0.5, lowest power first; relative error of 2^r 2.0e-9. */
 const EXP2: readonly number[] = [0.693147203, 0.240226479, 0.0555033247, 0.00961843736, 0.00133988745, 0.000153533618];
 
@@ -97,22 +94,22 @@ export const exp: VectorFunction = (scope, x) => {
   return f32x4.mul(first, power(i32x4.sub(get(shifted), get(half)), 0));
 };
 
-/** e^x * 2^shift for x <= 0. */
-export function expNonPositive(scope: MathScope, x: Code, shift: number): Code {
+/** e^x for x <= 0. */
+export function expNonPositive(scope: MathScope, x: Code): Code {
   const clamped = scope.keep(f32x4.pmax(x, f32x4.of(EXP_ZERO)));
   const { shifted, tail } = reduceExp(scope, clamped);
   // n >= -150: 64 more make the power normal, and the last product rounds once.
   const raised = f32x4.mul(f32x4.add(get(tail), f32x4.of(1)), power(get(shifted), 64));
-  return f32x4.mul(raised, f32x4.of(2 ** (shift - 64)));
+  return f32x4.mul(raised, f32x4.of(2 ** -64));
 }
 
 /**
- * e^x for x <= 0, to a relative error of 2.4e-7 + 7.5e-8 |x|, and 0 instead of subnormal numbers: what a softmax needs. A core's
- * schedulers hold few such chains at a time, so this one is short: it rounds x to a power of two in one step, and parts of the
- * polynomial do not wait for one another.
+ * e^x * 2^shift for x <= 0, to a relative error of 2.4e-7 + 7.5e-8 |x|, and 0 instead of subnormal numbers: enough for what is
+ * added to larger numbers, such as weights of a softmax. A core's schedulers hold few such chains at a time, so this one is short:
+ * it rounds x to a power of two in one step, and parts of the polynomial do not wait for one another.
  */
-export function expWeight({ madd, keep }: MathScope, x: Code): Code {
-  const clamped = keep(f32x4.pmax(x, f32x4.of(WEIGHT_ZERO)));
+export function expWeight({ madd, keep }: MathScope, x: Code, shift = 0): Code {
+  const clamped = keep(f32x4.pmax(x, f32x4.of((-127 - shift) * Math.LN2)));
   const perUnit = f32x4.of(Math.LOG2E);
   const shifted = keep(multiplyAdd(madd, get(clamped), perUnit, f32x4.of(ROUND)));
   const minusN = f32x4.sub(f32x4.of(ROUND), get(shifted));
@@ -123,8 +120,8 @@ export function expWeight({ madd, keep }: MathScope, x: Code): Code {
   const middle = multiplyAdd(madd, c3, get(r), c2);
   const high = multiplyAdd(madd, c6, get(squared), multiplyAdd(madd, c5, get(r), c4));
   const upper = multiplyAdd(madd, high, get(squared), middle);
-  // n = -127 gives the power 0.
-  return f32x4.mul(multiplyAdd(madd, upper, get(squared), low), power(get(shifted), 0));
+  // The least n gives the power 0.
+  return f32x4.mul(multiplyAdd(madd, upper, get(squared), low), power(get(shifted), shift));
 }
 
 /** e^x - 1 without cancellation near 0, for -30 <= x <= 30. */
@@ -182,16 +179,21 @@ function logErfc({ madd, keep }: MathScope, x: Local, factor: number, limit: num
 /** Error function: -(erfc(|x|) - 1) with the sign of x; 1 in f32 from 4 on. */
 export const erf: VectorFunction = (scope, x) => withSignOf(expm1(scope, scope.keep(logErfc(scope, x, 1, 4.5))), x);
 
-/** Logistic function: e^x / (1 + e^x) below 0 and 1 / (1 + e^-x) above, so that both tails keep their precision. */
-export const sigmoid: VectorFunction = (scope, x) => {
-  const e = scope.keep(expNonPositive(scope, v128.or(get(x), i32x4.of(SIGN_BIT)), 0));
+/** The logistic function of x, given e^-|x|: e^x / (1 + e^x) below 0 and 1 / (1 + e^-x) above, so that both tails keep their precision. */
+function logistic(x: Local, e: Local): Code {
   const numerator = v128.bitselect(get(e), f32x4.of(1), f32x4.lt(get(x), f32x4.of(0)));
   return f32x4.div(numerator, f32x4.add(get(e), f32x4.of(1)));
-};
+}
+
+/** -|x|. */
+const notPositive = (x: Local): Code => v128.or(get(x), i32x4.of(SIGN_BIT));
+
+/** Logistic function. */
+export const sigmoid: VectorFunction = (scope, x) => logistic(x, scope.keep(expNonPositive(scope, notPositive(x))));
 
 /** x times the normal distribution function, which is erfc(|x| / sqrt 2) / 2 or what that leaves of 1. */
 export const gelu: VectorFunction = (scope, x) => {
-  const lower = scope.keep(expNonPositive(scope, logErfc(scope, x, Math.SQRT1_2, 10), -1));
+  const lower = scope.keep(expWeight(scope, logErfc(scope, x, Math.SQRT1_2, 10), -1));
   const upper = f32x4.sub(f32x4.of(1), get(lower));
   return f32x4.mul(get(x), v128.bitselect(get(lower), upper, f32x4.lt(get(x), f32x4.of(0))));
 };
@@ -211,5 +213,5 @@ export const geluTanh: VectorFunction = (scope, x) => {
   const squared = f32x4.mul(get(x), get(x));
   const slope = multiplyAdd(scope.madd, squared, f32x4.of(GELU_TANH * 0.044715), f32x4.of(GELU_TANH));
   const u = scope.keep(f32x4.mul(get(x), slope));
-  return f32x4.mul(get(x), sigmoid(scope, u));
+  return f32x4.mul(get(x), logistic(u, scope.keep(expWeight(scope, notPositive(u)))));
 };

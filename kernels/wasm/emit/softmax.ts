@@ -23,7 +23,7 @@ export function softmaxKernel(madd: boolean): KernelModule {
         return local;
       },
     };
-    const power = expNonPositive(scope, f32x4.sub(get(value), get(largest)), 0);
+    const power = expNonPositive(scope, f32x4.sub(get(value), get(largest)));
     const exponential = [before, set(value, power)];
     // A NaN is not the largest, but its own exponential brings it into the sum.
     const larger = (x: Code): Code => set(largest, f32x4.pmax(get(largest), x));
