@@ -1,7 +1,8 @@
 /**
  * Subgroup matrices in plain WGSL, for drivers without them: a kernel's text as it is, but that each invocation keeps a row of what
- * its subgroup keeps, and the places of right sides, which are read where they multiply. So everything else of such kernels runs where there is no card: staging, places in
- * workgroup memory, barriers, softmax, epilogues. Subgroups are 32 invocations in order, as the kernels say.
+ * its subgroup keeps, and the places of right sides, which are read where they multiply. So everything else of such kernels runs
+ * where there is no card: staging, places in workgroup memory, barriers, softmax, epilogues. Subgroups are 32 invocations in
+ * order, as the kernels say.
  */
 import assert from "node:assert/strict";
 import { decodeCode, encodeCode } from "../../kernels/webgpu/device/code.ts";
@@ -37,8 +38,8 @@ fn shuffle_xor(value: f32, mask: u32) -> f32 {
 function accessOf(id: number, name: string, isArrays: boolean, unit: number): string {
   const word = (index: string): string =>
     `${name}${isArrays ? "[which]" : ""}[(${index}) / ${unit}u][(${index}) % ${unit}u]`;
-  const halves = word("at * UNIT + line * pitch * UNIT + element / 2u".replaceAll("UNIT", `${unit}u`));
-  const floats = word("(at + line * pitch) * UNIT + element".replaceAll("UNIT", `${unit}u`));
+  const halves = word(`(at + line * pitch) * ${unit}u + element / 2u`);
+  const floats = word(`(at + line * pitch) * ${unit}u + element`);
   const given = "which: u32, at: u32, pitch: u32, across: bool";
   const turned = (row: string, column: string): string =>
     `let line = select(${row}, ${column}, across); let element = select(${column}, ${row}, across);`;
