@@ -1,6 +1,6 @@
 /** The kernels of subgroup matrices with plain WGSL in the matrices' place, at odd sizes between poison. */
 import { after, test } from "node:test";
-import { type AttentionOptions, attentionNames } from "../../kernels/webgpu/emit/attention.ts";
+import type { AttentionOptions } from "../../kernels/webgpu/emit/attention.ts";
 import { matrixAttentionGrid, matrixAttentionKernel } from "../../kernels/webgpu/emit/attention_matrix.ts";
 import { matmulGrid } from "../../kernels/webgpu/emit/matmul.ts";
 import {
@@ -9,9 +9,7 @@ import {
   matrixMatmulKernel,
 } from "../../kernels/webgpu/emit/matmul_matrix.ts";
 import type { Device } from "../../runtime/abi/device.ts";
-import { hash32 } from "../../runtime/core/random.ts";
-import { attention } from "../../runtime/ir/evaluate/attention.ts";
-import { type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
+import { type AttentionShape, attentionProblem } from "./attention_kit.ts";
 import { assertNear, asValues, HALF_STEP, halves, normals, openGpu, runKernel } from "./gpu_kit.ts";
 import { withPlainMatrices } from "./plain_matrices.ts";
 import { product } from "./tile_kit.ts";
@@ -25,22 +23,18 @@ after(async () => (await opened)?.close());
 
 const DIALECT = "chromium";
 
-interface AttentionCase {
+interface AttentionCase extends AttentionShape {
   readonly title: string;
-  readonly headDim: number;
-  readonly group?: number;
-  readonly causal?: boolean;
-  readonly window?: number;
-  readonly keyMask?: boolean;
-  readonly segments?: boolean;
-  /** Rows' largest scores grow by much from block to block. */
-  readonly scale?: number;
   readonly half?: boolean;
 }
 
 const ATTENTIONS: readonly AttentionCase[] = [
   { title: "heads of 16", headDim: 16 },
-  { title: "heads of 24, which are no whole matrices, and scores that grow", headDim: 24, scale: 4 },
+  {
+    title: "heads of 24, which are no whole matrices, and scores that grow from block to block",
+    headDim: 24,
+    scale: 4,
+  },
   { title: "keys for two heads each, results of f16", headDim: 40, group: 2, half: true },
   { title: "causal", headDim: 16, causal: true, scale: 2 },
   { title: "a window", headDim: 8, window: 5 },
@@ -49,41 +43,26 @@ const ATTENTIONS: readonly AttentionCase[] = [
 ];
 
 for (const given of ATTENTIONS) {
-  const { headDim, group = 1, causal = false, window = 0, keyMask = false, segments = false, half = false } = given;
-  test(`attention by matrices, ${given.title}`, async () => {
-    const [batch, tokens, heads] = [segments ? 1 : 2, 71, 2];
-    const own = heads / group;
-    const scale = given.scale ?? 0.31;
-    const [q, k, v] = [heads, own, own].map((count, i) => halves(31 + i, batch * tokens * count * headDim));
-    const mask = Float32Array.from({ length: batch * tokens }, (_, i) => (hash32(7, i) % 3 === 0 ? 0 : 1));
-    const offsets = Int32Array.of(0, 5, 40, tokens);
+  const { title, half = false } = given;
+  test(`attention by matrices, ${title}`, async () => {
+    const problem = attentionProblem(given, (seed, count) => {
+      const { values, bytes } = halves(seed, count);
+      return { values, stored: bytes };
+    });
+    const { batch, tokens, heads, inputs, expected } = problem;
     const options: AttentionOptions = {
-      ...{ headDim, scale, causal, window, keyMask, segments, group },
-      kinds: ["read16", "read16", "read16", ...(keyMask || segments ? (["read"] as const) : [])],
+      ...problem.options,
+      kinds: inputs.map((_, i) => (i < 3 ? "read16" : "read")),
       out: half ? "write16" : "write",
     };
-    const words: Record<string, number> = { heads, queries: tokens, keys: tokens, segments: 3 };
-    for (const [name, count] of Object.entries({ q: heads, k: own, v: own })) {
-      words[`${name}_batch`] = tokens * count * headDim;
-      words[`${name}_token`] = count * headDim;
-      words[`${name}_head`] = headDim;
-    }
-    const count = q.values.length;
     const found = await runKernel(await device(), {
       code: withPlainMatrices(matrixAttentionKernel({ ...options, dialect: DIALECT })),
-      inputs: [q.bytes, k.bytes, v.bytes, ...(keyMask ? [mask] : []), ...(segments ? [offsets] : [])],
-      ...(half ? { outputLength: 2 * count, bytes: true } : { outputLength: count }),
-      words: attentionNames(options).map((name) => words[name]),
+      ...{ inputs, words: problem.wordsOf(options) },
+      ...(half ? { outputLength: 2 * expected.length, bytes: true } : { outputLength: expected.length }),
       grid: matrixAttentionGrid(batch, heads, tokens) as number,
     });
-    const tensor = (x: Float32Array, n: number): RefTensor => refTensor("f32", [batch, tokens, n, headDim], x);
-    const expected = attention(tensor(q.values, heads), tensor(k.values, own), tensor(v.values, own), {
-      ...{ scale, causal, window },
-      ...(keyMask ? { keyMask: refTensor("f32", [batch, tokens], mask) } : {}),
-      ...(segments ? { cuSeqlens: refTensor("i32", [offsets.length], offsets) } : {}),
-    });
     // Weights are f16.
-    assertNear(half ? asValues(found) : found, expected.data, HALF_STEP, "attention");
+    assertNear(half ? asValues(found) : found, expected, HALF_STEP, "attention");
   });
 }
 
