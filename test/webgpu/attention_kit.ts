@@ -30,8 +30,23 @@ interface Given {
   readonly stored: Values;
 }
 
-/** 71 tokens of two heads, with a mask and segments where they are asked for: a kernel's options but types, its inputs and words, and its result. */
-export function attentionProblem(shape: AttentionShape, draw: (seed: number, count: number) => Given) {
+/** Attention to compute, and its result. */
+export interface AttentionProblem {
+  readonly batch: number;
+  readonly tokens: number;
+  readonly heads: number;
+  /** All but types. */
+  readonly options: Omit<AttentionOptions, "kinds" | "out">;
+  readonly inputs: readonly Values[];
+  readonly wordsOf: (options: AttentionOptions) => readonly number[];
+  readonly expected: ArrayLike<number>;
+}
+
+/** 71 tokens of two heads, with a mask and segments where they are asked for. */
+export function attentionProblem(
+  shape: AttentionShape,
+  draw: (seed: number, count: number) => Given,
+): AttentionProblem {
   const { headDim, group = 1, scale = 0.31, causal = false, window = 0, keyMask = false, segments = false } = shape;
   const [batch, tokens, heads] = [segments ? 1 : 2, 71, 2];
   const own = heads / group;
@@ -53,7 +68,9 @@ export function attentionProblem(shape: AttentionShape, draw: (seed: number, cou
     ...(segments ? { cuSeqlens: refTensor("i32", [offsets.length], offsets) } : {}),
   });
   return {
-    ...{ batch, tokens, heads },
+    batch,
+    tokens,
+    heads,
     options: { headDim, scale, causal, window, keyMask, segments, group },
     inputs: [q.stored, k.stored, v.stored, ...(keyMask ? [mask] : []), ...(segments ? [offsets] : [])],
     wordsOf: (options: AttentionOptions): readonly number[] => attentionNames(options).map((name) => words[name]),
