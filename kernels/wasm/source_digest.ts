@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "6c599cc81ff0542473225ad45be71553cf5f6a1a776ae3732ec49a29393120d3";
+export const SOURCE_DIGEST: string = "ec459bd64aa7eaaab7fa8eba94b69e17d63e5f67a29d9341ebad39ee8d645ef4";

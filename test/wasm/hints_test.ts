@@ -34,6 +34,8 @@ test("hints: low tiles come first, a row by itself ahead of higher ones, and ker
   assert.deepEqual(lowTiles(wide, { multipleOf: 6 }), [1, 5]);
   assert.deepEqual(lowTiles(wide, { most: 3 }), [1, 2, 3]);
   assert.deepEqual(lowTiles(wide, {}), [1, 2, 3, 4, 5]);
+  assert.deepEqual(lowTiles(wide, { exact: [51, 50] }), [2, 3]);
+  assert.deepEqual(lowTiles(wide, { exact: [51, 50] }, true), [1, 2]);
   assert.deepEqual(lowTiles(narrow, { exact: [50] }), []);
   assert.deepEqual(lowTiles(narrow, {}), [1]);
 });

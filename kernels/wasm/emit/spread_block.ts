@@ -4,12 +4,24 @@
  */
 import type { HalfDType } from "../../../runtime/core/dtype.ts";
 import { type Code, f32, f32x4, get, i32, type Local, set, v128 } from "../asm/code.ts";
+import { whileLoop } from "../asm/control_flow.ts";
 import type { KernelFrame } from "../asm/module.ts";
 import { widenPairs } from "./half.ts";
 import { advance, countDown, inFours, repeatWhile, wordBytes } from "./loops.ts";
 import { clearSums } from "./matmul_block.ts";
 import { gcd, type Size, type SizeValue, smaller } from "./size.ts";
-import { clearTile, loadTile, multiplyTile, placeRows, storeTile, type TileShape, tileRegisters } from "./tile.ts";
+import {
+  abreastRegisters,
+  clearTile,
+  loadTile,
+  multiplyTile,
+  panelsAbreast,
+  placeRows,
+  storeTile,
+  type TileRegisters,
+  type TileShape,
+  tileRegisters,
+} from "./tile.ts";
 import { type BlockHeights, forTiles } from "./tile_rows.ts";
 
 /** Bytes of a tile's spread numbers: with a panel of as many steps they stay in the first-level cache. */
@@ -150,7 +162,27 @@ export function multiplySpread(frame: KernelFrame, block: SpreadBlock): Code {
   const [factors, at, end] = frame.locals("i32", 3);
   const pointers = frame.locals("i32", rows);
 
+  /** Between panels, where it is known. */
+  const panelBytes = half?.widened ?? (k === "argument" ? undefined : 4 * columns * k);
   const widen = half === undefined ? [] : widenPanels(frame, half, block, steps);
+  /** `count` rows of so many panels. */
+  const multiplyPanels = (own: TileRegisters, count: number, together: number): Code => [
+    set(at, get(panel)),
+    set(to, get(factors)),
+    set(end, i32.add(get(panel), i32.mul(get(steps), i32.of(4 * columns)))),
+    atOnce ? clearTile(own, count) : loadTile(own, count, sums, 4 * columns, sumBytes),
+    multiplyTile(own, { a: [to], spreadRows: count, b: at, end, multipleOf, panelBytes }),
+    storeTile(own, count, sums, 4 * columns, sumBytes),
+    advance(panel, panelBytes === undefined ? kSteps.times(4 * columns) : i32.of(together * panelBytes)),
+    advance(sums, i32.of(together * sumBytes)),
+    advance(panelsLeft, i32.of(-together)),
+  ];
+  const abreast = (count: number): Code => {
+    const together = panelBytes === undefined ? 1 : panelsAbreast(tile, count);
+    if (together === 1) return [];
+    const own = abreastRegisters(frame, registers, count, together);
+    return whileLoop(i32.leU(i32.of(together), get(panelsLeft)), multiplyPanels(own, count, together));
+  };
   const multiply = (count: number): Code => [
     placeRows(pointers.slice(0, count), get(aTile), aRow.times(4)),
     set(to, get(factors)),
@@ -158,21 +190,13 @@ export function multiplySpread(frame: KernelFrame, block: SpreadBlock): Code {
     set(panel, half?.at ?? get(b)),
     set(sums, get(tileSums)),
     set(panelsLeft, get(panels)),
-    countDown(panelsLeft, [
-      set(at, get(panel)),
-      set(to, get(factors)),
-      set(end, i32.add(get(panel), i32.mul(get(steps), i32.of(4 * columns)))),
-      atOnce ? clearTile(registers, count) : loadTile(registers, count, sums, 4 * columns),
-      multiplyTile(registers, { a: [to], spreadRows: count, b: at, end, multipleOf }),
-      storeTile(registers, count, sums, 4 * columns),
-      advance(panel, half === undefined ? kSteps.times(4 * columns) : i32.of(half.widened)),
-      advance(sums, i32.of(sumBytes)),
-    ]),
+    abreast(count),
+    whileLoop(get(panelsLeft), multiplyPanels(registers, count, 1)),
   ];
   const allRows = [
     set(aTile, get(a)),
     set(tileSums, get(frame.scratch)),
-    forTiles(frame, tile, { height, left, heights }, (count) => [
+    forTiles(frame, tile, { height, left, heights, abreast: panelBytes !== undefined }, (count) => [
       multiply(count),
       advance(aTile, aRow.times(4 * count)),
       advance(tileSums, i32.of(4 * columns * count)),

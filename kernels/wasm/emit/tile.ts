@@ -72,6 +72,32 @@ export interface TileOperands {
   readonly end: Local;
   /** Divides the number of steps; 1 unless given. */
   readonly multipleOf?: number;
+  /** Bytes from one panel to the next, for {@link abreastRegisters}. */
+  readonly panelBytes?: number;
+}
+
+/** Vectors of sums that keep multiply-adds busy: fewer wait for each other's results. */
+export const BUSY_SUMS = 8;
+
+/** Panels that the first `rows` rows of a tile may take side by side: their sums are those of one whole tile at most. */
+export const panelsAbreast = ({ rows: all, columns }: Pick<TileShape, "rows" | "columns">, rows: number): number =>
+  Math.max(1, Math.floor(Math.min(BUSY_SUMS, all * (columns / 4)) / (rows * (columns / 4))));
+
+/** The same registers for `rows` rows of `panels` panels side by side; sums of a row are those of one panel behind another's. */
+export function abreastRegisters(
+  frame: KernelFrame,
+  registers: TileRegisters,
+  rows: number,
+  panels: number,
+): TileRegisters {
+  const { sums, panel } = registers;
+  const vectors = panels * panel.length;
+  const all = sums.flat();
+  return {
+    ...registers,
+    sums: Array.from({ length: rows }, (_, r) => all.slice(r * vectors, (r + 1) * vectors)),
+    panel: [...panel, ...frame.locals("v128", vectors - panel.length)],
+  };
 }
 
 /** Sets pointers to rows that lie `rowBytes` apart. */
@@ -84,18 +110,27 @@ export function clearTile({ sums }: TileRegisters, rows: number): Code {
   return sums.slice(0, rows).flatMap((row) => row.map((sum) => set(sum, f32x4.of(0))));
 }
 
-/** Loads `rows` rows of sums, stored `rowBytes` apart. */
-export function loadTile({ sums }: TileRegisters, rows: number, at: Local, rowBytes: number): Code {
-  return sums
-    .slice(0, rows)
-    .flatMap((row, r) => row.map((sum, v) => set(sum, v128.load(get(at), r * rowBytes + 16 * v))));
+/** Calls `each` with the first `rows` rows of sums and their distances from the first, rows and panels so many bytes apart. */
+function eachSum(
+  { sums, shape }: TileRegisters,
+  rows: number,
+  rowBytes: number,
+  panelBytes: number,
+  each: (sum: Local, offset: number) => Code,
+): Code {
+  const vectors = shape.columns / 4;
+  const across = (v: number): number => Math.floor(v / vectors) * panelBytes + 16 * (v % vectors);
+  return sums.slice(0, rows).map((row, r) => row.map((sum, v) => each(sum, r * rowBytes + across(v))));
 }
 
-/** Stores `rows` rows of sums `rowBytes` apart. */
-export function storeTile({ sums }: TileRegisters, rows: number, at: Local, rowBytes: number): Code {
-  return sums
-    .slice(0, rows)
-    .flatMap((row, r) => row.map((sum, v) => v128.store(get(at), get(sum), r * rowBytes + 16 * v)));
+/** Loads `rows` rows of sums, stored `rowBytes` apart, those of panels side by side `panelBytes`. */
+export function loadTile(registers: TileRegisters, rows: number, at: Local, rowBytes: number, panelBytes = 0): Code {
+  return eachSum(registers, rows, rowBytes, panelBytes, (sum, offset) => set(sum, v128.load(get(at), offset)));
+}
+
+/** Stores `rows` rows of sums `rowBytes` apart, those of panels side by side `panelBytes`. */
+export function storeTile(registers: TileRegisters, rows: number, at: Local, rowBytes: number, panelBytes = 0): Code {
+  return eachSum(registers, rows, rowBytes, panelBytes, (sum, offset) => v128.store(get(at), get(sum), offset));
 }
 
 /**
@@ -125,7 +160,7 @@ export function multiplyTileMasked(registers: TileRegisters, operands: TileOpera
 
 function overSteps(
   { shape, sums, panel, factor, lastTurn }: TileRegisters,
-  { a, b, end, spreadRows, multipleOf = 1 }: TileOperands,
+  { a, b, end, spreadRows, multipleOf = 1, panelBytes = 0 }: TileOperands,
   add: (factor: Code, panel: Code, sum: Code) => Code,
   // Few rows have little to spread a longer loop over.
   turn = spreadRows !== undefined ? SPREAD_TURN : a.length < shape.rows ? 1 : (shape.turn ?? 1),
@@ -137,10 +172,15 @@ function overSteps(
       : v128.load(get(a[0]), 16 * (step * spreadRows + r));
   const load = shape.integers === "pairs" ? v128.load8x8s : v128.load;
   const bytes = stepBytes(shape) * shape.columns;
-  const loadPanel = (step: number): Code =>
-    shape.pairs === undefined
-      ? panel.map((p, v) => set(p, load(get(b), step * bytes + 4 * stepBytes(shape) * v)))
-      : loadPairs(shape.pairs, b, panel);
+  const vectors = shape.columns / 4;
+  const panelVector = (step: number, v: number): Code =>
+    load(get(b), Math.floor(v / vectors) * panelBytes + step * bytes + 4 * stepBytes(shape) * (v % vectors));
+  // A single row reads each vector of panels side by side once.
+  const once = rows === 1 && panel.length > vectors;
+  const loadPanel = (step: number): Code => {
+    if (shape.pairs !== undefined) return loadPairs(shape.pairs, b, panel);
+    return once ? [] : panel.map((p, v) => set(p, panelVector(step, v)));
+  };
   const steps = (count: number): Code => [
     Array.from({ length: count }, (_, step) => [
       loadPanel(step),
@@ -148,7 +188,7 @@ function overSteps(
         .slice(0, rows)
         .map((row, r) => [
           set(factor, loadFactor(step, r)),
-          row.map((sum, v) => set(sum, add(get(factor), get(panel[v]), get(sum)))),
+          row.map((sum, v) => set(sum, add(get(factor), once ? panelVector(step, v) : get(panel[v]), get(sum)))),
         ]),
     ]),
     a.map((pointer) => advance(pointer, i32.of((spreadRows === undefined ? 4 : 16 * spreadRows) * count))),

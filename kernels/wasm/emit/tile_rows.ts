@@ -7,10 +7,7 @@ import { when, whileLoop } from "../asm/control_flow.ts";
 import type { KernelFrame } from "../asm/module.ts";
 import { advance } from "./loops.ts";
 import { gcd, type SizeHint } from "./size.ts";
-import type { TileShape } from "./tile.ts";
-
-/** Vectors of sums that keep multiply-adds busy: fewer wait for each other's results. */
-const BUSY_SUMS = 8;
+import { BUSY_SUMS, panelsAbreast, type TileShape } from "./tile.ts";
 
 /** What is known of the heights of blocks. */
 export interface BlockHeights {
@@ -43,18 +40,27 @@ export function notAbove(heights: BlockHeights, most: number): BlockHeights {
 /** Rows of the lowest tile that keeps multiply-adds busy. */
 const busyRows = ({ rows, columns }: Tile): number => Math.min(rows, Math.ceil(BUSY_SUMS / (columns / 4)));
 
-/** Rows of the next low tile where `left` rows are left; 0 where whole tiles remain. */
-function lowTile(tile: Tile, left: number, isFirst: boolean): number {
-  const rest = left % tile.rows;
-  const busy = busyRows(tile);
-  // A row by itself goes ahead of what is left behind whole tiles, unless that is low enough, or ahead of the rest of a tile.
-  return isFirst && busy < tile.rows && left > tile.rows && (rest === 0 || rest >= busy) ? 1 : rest;
+/** Rows that may go first together: fewer than keep multiply-adds busy, or those that take panels side by side. */
+function firstRows(tile: Tile, abreast: boolean): number {
+  const most = busyRows(tile) - 1;
+  return abreast
+    ? Array.from({ length: most }, (_, i) => i + 1).filter((r) => panelsAbreast(tile, r) > 1).length
+    : most;
 }
 
-/** Low tiles that blocks of such heights may have, by their rows. */
+/** Rows of the next low tile where `left` rows are left; 0 where whole tiles remain. */
+function lowTile(tile: Tile, left: number, isFirst: boolean, abreast: boolean): number {
+  const rest = left % tile.rows;
+  // A row by itself goes ahead of what is left behind whole tiles, unless that is low enough, or ahead of the rest of a tile.
+  const goesAhead = rest === 0 || rest > firstRows(tile, abreast);
+  return isFirst && busyRows(tile) < tile.rows && left > tile.rows && goesAhead ? 1 : rest;
+}
+
+/** Low tiles that blocks of such heights may have, by their rows. @param abreast they take several panels side by side */
 export function lowTiles(
   tile: Tile,
   { exact, most = Number.POSITIVE_INFINITY, multipleOf = 1 }: BlockHeights,
+  abreast = false,
 ): readonly number[] {
   // Beyond, only more whole tiles follow.
   const several = Math.min(most, 2 * tile.rows);
@@ -62,7 +68,7 @@ export function lowTiles(
   const found = new Set<number>();
   for (const height of exact ?? any) {
     let left = height;
-    for (let low = lowTile(tile, left, true); low > 0; low = lowTile(tile, left, false)) {
+    for (let low = lowTile(tile, left, true, abreast); low > 0; low = lowTile(tile, left, false, abreast)) {
       found.add(low);
       left -= low;
     }
@@ -77,20 +83,23 @@ export function lowTiles(
 export function forTiles(
   frame: KernelFrame,
   tile: Tile,
-  block: { readonly height: Local; readonly left: Local; readonly heights: BlockHeights },
+  block: { readonly height: Local; readonly left: Local; readonly heights: BlockHeights; readonly abreast?: boolean },
   each: (rows: number) => Code,
 ): Code {
-  const { height, left, heights } = block;
+  const { height, left, heights, abreast = false } = block;
   const { rows } = tile;
   const busy = busyRows(tile);
-  const lows = lowTiles(tile, heights);
+  const lows = lowTiles(tile, heights, abreast);
   const largest = heights.exact === undefined ? heights.most : Math.max(...heights.exact);
   const whole = largest !== undefined && largest < rows ? [] : [each(rows), advance(left, i32.of(-rows))];
   const wholeTiles = largest === rows ? when(get(left), whole) : whole.length === 0 ? [] : whileLoop(get(left), whole);
   if (lows.length === 0) return [set(left, get(height)), wholeTiles];
   const [low, rest] = frame.locals("i32", 2);
   const remainder = i32.remU(get(left), i32.of(rows));
-  const single = i32.and(i32.gtS(get(left), i32.of(rows)), i32.ltU(i32.of(busy - 2), i32.sub(get(rest), i32.of(1))));
+  const single = i32.and(
+    i32.gtS(get(left), i32.of(rows)),
+    i32.ltU(i32.of(firstRows(tile, abreast) - 1), i32.sub(get(rest), i32.of(1))),
+  );
   const first =
     busy === rows || (largest !== undefined && largest <= rows)
       ? set(low, remainder)
