@@ -13,7 +13,7 @@ import {
   spreadMatmulCases,
 } from "./cases/matmul_cases.ts";
 import { packCases } from "./cases/pack_b_cases.ts";
-import { instantiate, normals, runKernel, testCases } from "./emit_kit.ts";
+import { firstDifference, instantiate, normals, runKernel, testCases } from "./emit_kit.ts";
 
 testCases([
   ...packCases(),
@@ -74,23 +74,35 @@ test("turns of several steps are right, whatever rest they leave", () => {
   }
 });
 
-test("spread numbers give the bits of numbers that are read where they are", () => {
-  const [m, n, k] = [15, 200, 401];
-  const [a, b] = [normals(1, m * k), normals(2, n * k)];
-  const [plain, spread] = [false, true].map((spread) => {
-    const options = {
-      ...{ rows: 6, columns: 8, n, k, aRowStride: k, madd: false, spread },
-      ...{ epilogue: { input: 0 }, operands: [] },
+test("spread numbers, and panels side by side, give the bits of panels one by one", () => {
+  for (const [seed, [m, n, k]] of [
+    [15, 200, 401],
+    [50, 411, 37],
+    [51, 800, 771],
+    [48, 799, 1541],
+    [5, 420, 800],
+    [301, 411, 96],
+  ].entries()) {
+    const [a, b] = [normals(2 * seed, m * k), normals(2 * seed + 1, 8 * Math.ceil(n / 8) * k)];
+    const product = (own: Partial<MatmulOptions>): Float32Array => {
+      const options: MatmulOptions = {
+        ...{ rows: 6, columns: 8, n, k, aRowStride: k, madd: false },
+        ...{ epilogue: { input: 0 }, operands: [], ...own },
+      };
+      const sizes = options.n === "argument" ? [m, 0, 0, n] : [m, 0, 0];
+      return runKernel(instantiate(matmulKernel(options).bytes), {
+        inputs: [a, b],
+        outputLength: m * n,
+        args: (output, [pointerA, pointerB]) => [output, pointerA, pointerB, ...sizes],
+        grid: Number(matmulGrid(m, n, 1, options)),
+        scratch: matmulScratch(options),
+      });
     };
-    return runKernel(instantiate(matmulKernel(options).bytes), {
-      inputs: [a, b],
-      outputLength: m * n,
-      args: (output, [pointerA, pointerB]) => [output, pointerA, pointerB, m, 0, 0],
-      grid: Number(matmulGrid(m, n, 1, options)),
-      scratch: matmulScratch(options),
-    });
-  });
-  assert.deepEqual(spread, plain);
+    const single = product({ n: "argument" });
+    for (const own of [{}, { mHint: { exact: m } }, { spread: true }, { spread: true, mHint: { exact: m } }]) {
+      assert.equal(firstDifference(product(own), single), -1, `${m} x ${n} x ${k} ${JSON.stringify(own)}`);
+    }
+  }
 });
 
 test("equal options give equal bytes", () => {

@@ -13,6 +13,7 @@ import { type EpilogueAccess, type EpilogueOperand, storeBlock } from "./epilogu
 import { pairedWords } from "./half.ts";
 import { advance, countDown, forItems, word, wordBytes } from "./loops.ts";
 import { blockSteps, fewRows, multiplyBlock, multiplyPairs } from "./matmul_block.ts";
+import { panelsAbreast } from "./panels_abreast.ts";
 import { ceilDivision, type Size, type SizeHint, sizeValue, smaller, wordsAfter } from "./size.ts";
 import {
   leastColumnsOfSpread,
@@ -25,7 +26,7 @@ import {
   widenedBytes,
 } from "./spread_block.ts";
 import { stepBytes, type TileShape } from "./tile.ts";
-import { blockHeights } from "./tile_rows.ts";
+import { blockHeights, busyRows } from "./tile_rows.ts";
 
 export interface MatmulOptions {
   /** Register tile: 1..8 rows. */
@@ -64,6 +65,8 @@ export interface MatmulOptions {
 const BLOCK_ROWS = { least: 64, most: 264 };
 /** Rows where a panel is widened for every item. */
 const HALF_BLOCK_ROWS = 128;
+/** Items of a product for threads to share, where panels suffice. */
+const PANEL_ITEMS = 24;
 /** Items across N that threads need to share the work of one block of rows. */
 const ITEMS_ACROSS = 16;
 
@@ -95,11 +98,15 @@ function sumsBytes(options: Blocking): number {
 
 /** Panels of B that a grid item multiplies. */
 function itemPanels(options: Blocking): number {
-  const { columns, aBytes, spread, n, k, mHint = {} } = options;
+  const { columns, aBytes, spread, half, integers, n, k, mHint = {} } = options;
   if (aBytes === true) return panelsAtOnce(columns);
   const rows = blockRows(options);
   const blocks = Math.ceil((mHint.exact ?? 1) / rows);
-  return spread === true ? panelsOfSpread({ columns, n, k, blockRows: rows, blocks }) : 1;
+  if (spread === true) return panelsOfSpread({ columns, n, k, blockRows: rows, blocks });
+  if (half !== undefined || integers !== undefined || n === "argument" || k === "argument") return 1;
+  if (busyRows(options) === options.rows) return 1;
+  const most = Math.floor((Math.ceil(n / columns) * blocks) / PANEL_ITEMS);
+  return Math.max(1, Math.min(most, panelsAbreast(options, 1)));
 }
 
 /** Grid items of C [batch, m, n]. */
@@ -129,12 +136,12 @@ export function matmulScratch(options: Blocking): number {
     return itemPanels(options) * (sumsBytes(options) + widened) + spreadBytes(options);
   }
   if (aBytes === true) return byteBlockScratch(blockRows(options), columns);
-  if (half === undefined) return sumsBytes(options);
+  if (half === undefined) return itemPanels(options) * sumsBytes(options);
   return sumsBytes(options) + 4 * columns * Math.min(constantK(options), blockSteps({ columns })) + 16;
 }
 
 function constantK({ k }: Pick<MatmulOptions, "k">): number {
-  return k === "argument" ? internal("panels of two-byte numbers have a constant number of steps") : k;
+  return k === "argument" ? internal("panels have a constant number of steps here") : k;
 }
 
 const OPERAND_WORDS: Readonly<Record<EpilogueAccess, readonly string[]>> = {
@@ -239,7 +246,8 @@ export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered
 
     const bytes = options.aBytes === true;
     const spread = options.spread === true;
-    const [panelsHere, panelSums, rowsHere] = frame.locals("i32", bytes || spread ? 3 : 0);
+    const several = bytes || spread || itemPanels(options) > 1;
+    const [panelsHere, panelSums, rowsHere] = frame.locals("i32", several ? 3 : 0);
     const panelBytes = bytes ? panelSumBytes(blockRows(options), columns) : sumsBytes(options);
     const aFirst: [Code, Code] = [i32.mul(get(batch), argument("a_batch_stride")), i32.mul(get(row), aRow.read)];
     const panelWords =
@@ -257,7 +265,15 @@ export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered
             ...{ tile: options, blockRows: blockRows(options), height, heights },
             ...{ a, aRow, b, panels: panelsHere, k: options.k, kSteps: k },
           })
-        : multiplySpreadPanels(),
+        : spread
+          ? multiplySpreadPanels()
+          : multiplyBlock(frame, {
+              ...{ tile: options, a, aRow, b, k: options.k, kSteps: k, height, heights },
+              panels: {
+                ...{ count: panelsHere, most: itemPanels(options) },
+                ...{ panelBytes: 4 * columns * constantK(options), sumBytes: panelBytes },
+              },
+            }),
     ];
     const afterSums = itemPanels(options) * panelBytes;
     const spreadBlock = (): SpreadBlock => ({
@@ -298,7 +314,7 @@ export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered
         ...(options.half === undefined ? {} : { half: { dtype: options.half, at: sumsBytes(options) } }),
       }),
     ];
-    const multiply = bytes || spread ? multiplyPanels() : multiplyPanel();
+    const multiply = several ? multiplyPanels() : multiplyPanel();
 
     const first = { column: get(column), row: get(row), batch: get(batch) };
     const { operands, place: placeOperands } = placedOperands(frame, options.operands, first, argument);
@@ -331,7 +347,7 @@ export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered
         advance(panel, i32.of(1)),
       ]),
     ];
-    const work = [multiply, bytes || spread ? finishPanels() : finish(get(frame.scratch))];
+    const work = [multiply, several ? finishPanels() : finish(get(frame.scratch))];
     // Even heights may leave nothing for the last block.
     return [setup, forItems(frame, item, [place, oneBlock ? work : when(i32.gtS(get(height), i32.of(0)), work)])];
   });

@@ -5,8 +5,9 @@ import { when } from "../asm/control_flow.ts";
 import { withConstants } from "../asm/hoist.ts";
 import type { KernelFrame } from "../asm/module.ts";
 import { widenPairs } from "./half.ts";
-import { advance, countDown, repeatWhile, wordBytes } from "./loops.ts";
-import { gcd, type Size, type SizeValue, smaller } from "./size.ts";
+import { advance, countDown, wordBytes } from "./loops.ts";
+import { forPanels } from "./panels_abreast.ts";
+import { gcd, inBlocks, type Size, type SizeValue } from "./size.ts";
 import {
   clearTile,
   loadTile,
@@ -18,7 +19,7 @@ import {
   type TileShape,
   tileRegisters,
 } from "./tile.ts";
-import { type BlockHeights, forTiles, notAbove } from "./tile_rows.ts";
+import { type BlockHeights, forLowTiles, forTiles, forWholeTiles, notAbove } from "./tile_rows.ts";
 
 /** Bytes of a panel that stay in the first-level cache while all rows of a block pass. */
 const PANEL_BYTES = 24576;
@@ -45,6 +46,19 @@ export interface ProductBlock {
   /** The panel is kept as pairs of this type, and blocks of K are widened into scratch at this distance for many rows. */
   readonly half?: { readonly dtype: HalfDType; readonly at: number };
   readonly heights: BlockHeights;
+  /** Several panels of f32, whose number of steps is known, one behind the other from `b` on. */
+  readonly panels?: BlockPanels;
+}
+
+export interface BlockPanels {
+  /** Those of the block, at least one. */
+  readonly count: Local;
+  /** Most of them. */
+  readonly most: number;
+  /** Bytes between two. */
+  readonly panelBytes: number;
+  /** Bytes between their sums. */
+  readonly sumBytes: number;
 }
 
 /** How the rows of a block are multiplied, tile by tile. */
@@ -68,47 +82,84 @@ interface TilePlaces {
   readonly height: Local;
 }
 
-/** Multiplies a block by the steps from `b` to `end` of a panel; `left` and `sums` may serve between passes. */
-export function tilePass(
-  frame: KernelFrame,
-  pass: TilePass,
-): {
+interface PanelsPass extends BlockPanels {
+  /** Bytes of the steps of a pass. */
+  readonly passBytes: Code;
+}
+
+export interface TilePasses {
   readonly registers: TileRegisters;
   readonly end: Local;
   readonly left: Local;
   readonly sums: Local;
   readonly run: (places: TilePlaces) => Code;
-} {
+  /** Low tiles pass several panels side by side, each panel's whole tiles follow. `end` may serve between passes as well. */
+  readonly runPanels: (places: TilePlaces, panels: PanelsPass) => Code;
+}
+
+/** Multiplies a block by the steps from `b` to `end` of a panel; `left` and `sums` may serve between passes. */
+export function tilePass(frame: KernelFrame, pass: TilePass): TilePasses {
   const { tile, aRow } = pass;
   const { rows, columns } = tile;
   const registers = tileRegisters(frame, tile);
   const [aTile, bStep, end, sums, left] = frame.locals("i32", 5);
   const pointers = frame.locals("i32", rows);
-  const run = ({ a, b, sums: firstSum, height }: TilePlaces): Code => {
-    const multiply = (count: number): Code => [
-      placeRows(pointers.slice(0, count), get(aTile), aRow.times(4)),
-      set(bStep, get(b)),
-      pass.clears ? clearTile(registers, count) : loadTile(registers, count, sums, 4 * columns),
-      withConstants(
-        frame,
-        multiplyTile(registers, {
-          ...{ a: pointers.slice(0, count), b: bStep, end },
-          multipleOf: pass.multipleOf,
-        }),
-      ),
-      storeTile(registers, count, sums, 4 * columns),
-    ];
+  /** `count` rows of the panels of `own` from `panel` to `end`; panels and their sums lie so many bytes apart. */
+  const multiply = (own: TileRegisters, count: number, panel: Local, panelBytes = 0, sumBytes = 0): Code => [
+    placeRows(pointers.slice(0, count), get(aTile), aRow.times(4)),
+    set(bStep, get(panel)),
+    pass.clears ? clearTile(own, count) : loadTile(own, count, sums, 4 * columns, sumBytes),
+    withConstants(
+      frame,
+      multiplyTile(own, {
+        ...{ a: pointers.slice(0, count), b: bStep, end },
+        ...{ multipleOf: pass.multipleOf, panelBytes },
+      }),
+    ),
+    storeTile(own, count, sums, 4 * columns, sumBytes),
+  ];
+  const multiplyNext = (count: number, panel: Local): Code => [
+    multiply(registers, count, panel),
+    advance(aTile, aRow.times(4 * count)),
+    advance(sums, i32.of(4 * columns * count)),
+  ];
+  const run = ({ a, b, sums: firstSum, height }: TilePlaces): Code => [
+    set(aTile, get(a)),
+    set(sums, firstSum),
+    forTiles(frame, tile, { height, left, heights: pass.heights }, (count) => multiplyNext(count, b)),
+  ];
+  const runPanels = ({ a, b, sums: firstSum, height }: TilePlaces, several: PanelsPass): Code => {
+    const { count: panels, most, sumBytes, panelBytes, passBytes } = several;
+    const [panel, panelsLeft, rowSums, wholeRows, wholeA] = frame.locals("i32", 5);
+    const fromFirstPanel = [set(panel, get(b)), set(panelsLeft, get(panels))];
     return [
       set(aTile, get(a)),
-      set(sums, firstSum),
-      forTiles(frame, tile, { height, left, heights: pass.heights }, (count) => [
-        multiply(count),
+      set(rowSums, firstSum),
+      forLowTiles(frame, tile, { height, left, heights: pass.heights, abreast: true }, (count) => [
+        fromFirstPanel,
+        set(sums, get(rowSums)),
+        forPanels(frame, registers, { rows: count, left: panelsLeft, most }, (own, together) => [
+          set(end, i32.add(get(panel), passBytes)),
+          multiply(own, count, panel, panelBytes, sumBytes),
+          advance(panel, i32.of(together * panelBytes)),
+          advance(sums, i32.of(together * sumBytes)),
+        ]),
         advance(aTile, aRow.times(4 * count)),
-        advance(sums, i32.of(4 * columns * count)),
+        advance(rowSums, i32.of(4 * columns * count)),
+      ]),
+      set(wholeRows, get(left)),
+      set(wholeA, get(aTile)),
+      fromFirstPanel,
+      countDown(panelsLeft, [
+        ...[set(left, get(wholeRows)), set(aTile, get(wholeA)), set(sums, get(rowSums))],
+        set(end, i32.add(get(panel), passBytes)),
+        forWholeTiles(tile, { left, heights: pass.heights }, (count) => multiplyNext(count, panel)),
+        advance(panel, i32.of(panelBytes)),
+        advance(rowSums, i32.of(sumBytes)),
       ]),
     ];
   };
-  return { registers, end, left, sums, run };
+  return { registers, end, left, sums, run, runPanels };
 }
 
 /** Leaves the block's sums in scratch, rows `columns` apart. Every sum is one chain in ascending K. */
@@ -147,38 +198,52 @@ export function multiplyPairs(
 }
 
 function multiplyBlocksOfK(frame: KernelFrame, block: ProductBlock): Code {
-  const { a, b, tile, height, aRow, kSteps, heights } = block;
+  const { a, tile, aRow, kSteps, heights } = block;
   const rowBytes = stepBytes(tile) * tile.columns;
   const { k } = block;
   const atOnce = k !== "argument" && k <= blockSteps(tile);
   const multipleOf = k === "argument" ? 1 : atOnce ? k : gcd(k, blockSteps(tile));
-  const {
-    registers,
-    end: bEnd,
-    left,
-    sums,
-    run,
-  } = tilePass(frame, { tile, aRow, clears: atOnce, heights, multipleOf });
+  const pass = tilePass(frame, { tile, aRow, clears: atOnce, heights, multipleOf });
+  const [steps, clear] = atOnce ? [undefined, []] : [frame.local("i32"), clearAll(frame, block, pass)];
+  const passBytes = steps === undefined ? kSteps.times(rowBytes) : i32.mul(get(steps), i32.of(rowBytes));
+  const { begin, rows, past } = passOfK(frame, block, pass, passBytes);
+  if (steps === undefined) return [begin, rows];
+  const sizes = { steps, total: kSteps.read, most: blockSteps(tile) };
+  return [clear, begin, inBlocks(frame, sizes, [rows, advance(a, wordBytes(get(steps))), past])];
+}
+
+/** What comes before all blocks of K, all rows of one, and what moves `b` past it. */
+function passOfK(
+  frame: KernelFrame,
+  { a, b, height, half, panels }: ProductBlock,
+  { end, run, runPanels }: TilePasses,
+  passBytes: Code,
+): { readonly begin: Code; readonly rows: Code; readonly past: Code } {
+  const places = { a, sums: get(frame.scratch), height };
+  if (panels !== undefined) {
+    return { begin: [], rows: runPanels({ ...places, b }, { ...panels, passBytes }), past: advance(b, passBytes) };
+  }
+  const endOf = (panel: Local): Code => set(end, i32.add(get(panel), passBytes));
   // Panels of f32 are read where they are.
-  const panel = block.half === undefined ? b : frame.local("i32");
-  const widen = block.half === undefined ? undefined : widened(frame, block.half.dtype, b, panel, bEnd);
-  const allRows = run({ a, b: panel, sums: get(frame.scratch), height });
-  const begin = block.half === undefined ? [] : set(panel, i32.add(get(frame.scratch), i32.of(block.half.at)));
-  if (atOnce) return [begin, set(bEnd, i32.add(get(panel), kSteps.times(rowBytes))), widen ?? [], allRows];
-  const [steps, stepsLeft] = frame.locals("i32", 2);
+  if (half === undefined) return { begin: [], rows: [endOf(b), run({ ...places, b })], past: set(b, get(end)) };
+  const panel = frame.local("i32");
+  const rows = [endOf(panel), widened(frame, half.dtype, b, panel, end), run({ ...places, b: panel })];
+  return { begin: set(panel, i32.add(get(frame.scratch), i32.of(half.at))), rows, past: [] };
+}
+
+/** Sets the sums of all panels of a block to 0. */
+function clearAll(
+  frame: KernelFrame,
+  { panels, height }: ProductBlock,
+  { registers, sums, left }: Pick<TilePasses, "registers" | "sums" | "left">,
+): Code {
+  const clear = (first: Code): Code => clearSums(registers, sums, left, first, get(height));
+  if (panels === undefined) return clear(get(frame.scratch));
+  const [panelsLeft, firstSum] = frame.locals("i32", 2);
   return [
-    clearSums(registers, sums, left, get(frame.scratch), get(height)),
-    begin,
-    set(stepsLeft, kSteps.read),
-    repeatWhile(get(stepsLeft), [
-      set(steps, smaller(i32.of(blockSteps(tile)), get(stepsLeft))),
-      set(bEnd, i32.add(get(panel), i32.mul(get(steps), i32.of(rowBytes)))),
-      widen ?? [],
-      allRows,
-      widen === undefined ? set(b, get(bEnd)) : [],
-      advance(a, wordBytes(get(steps))),
-      set(stepsLeft, i32.sub(get(stepsLeft), get(steps))),
-    ]),
+    set(firstSum, get(frame.scratch)),
+    set(panelsLeft, get(panels.count)),
+    countDown(panelsLeft, [clear(get(firstSum)), advance(firstSum, i32.of(panels.sumBytes))]),
   ];
 }
 

@@ -1,7 +1,7 @@
 /** Sizes that are constants of a kernel or words of its argument table, and addresses made of them. */
-import { type Code, get, i32, set } from "../asm/code.ts";
+import { type Code, get, i32, type Local, set } from "../asm/code.ts";
 import type { KernelFrame } from "../asm/module.ts";
-import { word, wordBytes } from "./loops.ts";
+import { repeatWhile, word, wordBytes } from "./loops.ts";
 
 /** A size that is known when the kernel is emitted, or an argument word. */
 export type Size = number | "argument";
@@ -59,4 +59,21 @@ export function smaller(a: Code, b: Code): Code {
 /** `pointer` plus a number of words. */
 export function wordsAfter(pointer: Code, ...words: readonly Code[]): Code {
   return i32.add(pointer, wordBytes(words.reduce((sum, w) => i32.add(sum, w))));
+}
+
+/** Runs `body` for blocks of up to `most` of `total` steps, at least one; `steps` are those of a block. */
+export function inBlocks(
+  frame: KernelFrame,
+  { steps, total, most }: { readonly steps: Local; readonly total: Code; readonly most: number },
+  body: Code,
+): Code {
+  const left = frame.local("i32");
+  return [
+    set(left, total),
+    repeatWhile(get(left), [
+      set(steps, smaller(i32.of(most), get(left))),
+      body,
+      set(left, i32.sub(get(left), get(steps))),
+    ]),
+  ];
 }

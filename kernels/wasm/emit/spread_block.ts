@@ -4,24 +4,13 @@
  */
 import type { HalfDType } from "../../../runtime/core/dtype.ts";
 import { type Code, f32, f32x4, get, i32, type Local, set, v128 } from "../asm/code.ts";
-import { whileLoop } from "../asm/control_flow.ts";
 import type { KernelFrame } from "../asm/module.ts";
 import { widenPairs } from "./half.ts";
-import { advance, countDown, inFours, repeatWhile, wordBytes } from "./loops.ts";
+import { advance, countDown, inFours, wordBytes } from "./loops.ts";
 import { clearSums } from "./matmul_block.ts";
-import { gcd, type Size, type SizeValue, smaller } from "./size.ts";
-import {
-  abreastRegisters,
-  clearTile,
-  loadTile,
-  multiplyTile,
-  panelsAbreast,
-  placeRows,
-  storeTile,
-  type TileRegisters,
-  type TileShape,
-  tileRegisters,
-} from "./tile.ts";
+import { forPanels } from "./panels_abreast.ts";
+import { gcd, inBlocks, type Size, type SizeValue } from "./size.ts";
+import { clearTile, loadTile, multiplyTile, placeRows, storeTile, type TileShape, tileRegisters } from "./tile.ts";
 import { type BlockHeights, forTiles } from "./tile_rows.ts";
 
 /** Bytes of a tile's spread numbers: with a panel of as many steps they stay in the first-level cache. */
@@ -157,32 +146,15 @@ export function multiplySpread(frame: KernelFrame, block: SpreadBlock): Code {
   const atOnce = k !== "argument" && k <= most;
   const multipleOf = k === "argument" ? 1 : atOnce ? k : gcd(k, most);
   const registers = tileRegisters(frame, tile);
-  const [steps, stepsLeft, aTile, left, tileSums] = frame.locals("i32", 5);
+  const [steps, aTile, left, tileSums] = frame.locals("i32", 4);
   const [to, counter, panel, panelsLeft, sums] = frame.locals("i32", 5);
   const [factors, at, end] = frame.locals("i32", 3);
   const pointers = frame.locals("i32", rows);
 
   /** Between panels, where it is known. */
   const panelBytes = half?.widened ?? (k === "argument" ? undefined : 4 * columns * k);
+  const abreast = panelBytes === undefined ? 1 : Number.POSITIVE_INFINITY;
   const widen = half === undefined ? [] : widenPanels(frame, half, block, steps);
-  /** `count` rows of so many panels. */
-  const multiplyPanels = (own: TileRegisters, count: number, together: number): Code => [
-    set(at, get(panel)),
-    set(to, get(factors)),
-    set(end, i32.add(get(panel), i32.mul(get(steps), i32.of(4 * columns)))),
-    atOnce ? clearTile(own, count) : loadTile(own, count, sums, 4 * columns, sumBytes),
-    multiplyTile(own, { a: [to], spreadRows: count, b: at, end, multipleOf, panelBytes }),
-    storeTile(own, count, sums, 4 * columns, sumBytes),
-    advance(panel, panelBytes === undefined ? kSteps.times(4 * columns) : i32.of(together * panelBytes)),
-    advance(sums, i32.of(together * sumBytes)),
-    advance(panelsLeft, i32.of(-together)),
-  ];
-  const abreast = (count: number): Code => {
-    const together = panelBytes === undefined ? 1 : panelsAbreast(tile, count);
-    if (together === 1) return [];
-    const own = abreastRegisters(frame, registers, count, together);
-    return whileLoop(i32.leU(i32.of(together), get(panelsLeft)), multiplyPanels(own, count, together));
-  };
   const multiply = (count: number): Code => [
     placeRows(pointers.slice(0, count), get(aTile), aRow.times(4)),
     set(to, get(factors)),
@@ -190,13 +162,21 @@ export function multiplySpread(frame: KernelFrame, block: SpreadBlock): Code {
     set(panel, half?.at ?? get(b)),
     set(sums, get(tileSums)),
     set(panelsLeft, get(panels)),
-    abreast(count),
-    whileLoop(get(panelsLeft), multiplyPanels(registers, count, 1)),
+    forPanels(frame, registers, { rows: count, left: panelsLeft, most: abreast }, (own, together) => [
+      set(at, get(panel)),
+      set(to, get(factors)),
+      set(end, i32.add(get(panel), i32.mul(get(steps), i32.of(4 * columns)))),
+      atOnce ? clearTile(own, count) : loadTile(own, count, sums, 4 * columns, sumBytes),
+      multiplyTile(own, { a: [to], spreadRows: count, b: at, end, multipleOf, panelBytes }),
+      storeTile(own, count, sums, 4 * columns, sumBytes),
+      advance(panel, panelBytes === undefined ? kSteps.times(4 * columns) : i32.of(together * panelBytes)),
+      advance(sums, i32.of(together * sumBytes)),
+    ]),
   ];
   const allRows = [
     set(aTile, get(a)),
     set(tileSums, get(frame.scratch)),
-    forTiles(frame, tile, { height, left, heights, abreast: panelBytes !== undefined }, (count) => [
+    forTiles(frame, tile, { height, left, heights, abreast: abreast > 1 }, (count) => [
       multiply(count),
       advance(aTile, aRow.times(4 * count)),
       advance(tileSums, i32.of(4 * columns * count)),
@@ -209,14 +189,11 @@ export function multiplySpread(frame: KernelFrame, block: SpreadBlock): Code {
     set(sums, get(frame.scratch)),
     set(panelsLeft, get(panels)),
     countDown(panelsLeft, [clearSums(registers, at, left, get(sums), get(height)), advance(sums, i32.of(sumBytes))]),
-    set(stepsLeft, kSteps.read),
-    repeatWhile(get(stepsLeft), [
-      set(steps, smaller(i32.of(most), get(stepsLeft))),
+    inBlocks(frame, { steps, total: kSteps.read, most }, [
       widen,
       allRows,
       advance(a, wordBytes(get(steps))),
       advance(b, i32.mul(get(steps), i32.of((half === undefined ? 4 : 2) * columns))),
-      set(stepsLeft, i32.sub(get(stepsLeft), get(steps))),
     ]),
   ];
 }

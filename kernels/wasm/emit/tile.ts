@@ -72,32 +72,8 @@ export interface TileOperands {
   readonly end: Local;
   /** Divides the number of steps; 1 unless given. */
   readonly multipleOf?: number;
-  /** Bytes from one panel to the next, for {@link abreastRegisters}. */
+  /** Bytes from one panel to the next, where the registers hold sums of several (see panels_abreast.ts). */
   readonly panelBytes?: number;
-}
-
-/** Vectors of sums that keep multiply-adds busy: fewer wait for each other's results. */
-export const BUSY_SUMS = 8;
-
-/** Panels that the first `rows` rows of a tile may take side by side: their sums are those of one whole tile at most. */
-export const panelsAbreast = ({ rows: all, columns }: Pick<TileShape, "rows" | "columns">, rows: number): number =>
-  Math.max(1, Math.floor(Math.min(BUSY_SUMS, all * (columns / 4)) / (rows * (columns / 4))));
-
-/** The same registers for `rows` rows of `panels` panels side by side; sums of a row are those of one panel behind another's. */
-export function abreastRegisters(
-  frame: KernelFrame,
-  registers: TileRegisters,
-  rows: number,
-  panels: number,
-): TileRegisters {
-  const { sums, panel } = registers;
-  const vectors = panels * panel.length;
-  const all = sums.flat();
-  return {
-    ...registers,
-    sums: Array.from({ length: rows }, (_, r) => all.slice(r * vectors, (r + 1) * vectors)),
-    panel: [...panel, ...frame.locals("v128", vectors - panel.length)],
-  };
 }
 
 /** Sets pointers to rows that lie `rowBytes` apart. */

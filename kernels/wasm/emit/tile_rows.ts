@@ -6,8 +6,9 @@ import { type Code, get, i32, type Local, set } from "../asm/code.ts";
 import { when, whileLoop } from "../asm/control_flow.ts";
 import type { KernelFrame } from "../asm/module.ts";
 import { advance } from "./loops.ts";
+import { BUSY_SUMS, panelsAbreast } from "./panels_abreast.ts";
 import { gcd, type SizeHint } from "./size.ts";
-import { BUSY_SUMS, panelsAbreast, type TileShape } from "./tile.ts";
+import type { TileShape } from "./tile.ts";
 
 /** What is known of the heights of blocks. */
 export interface BlockHeights {
@@ -38,7 +39,7 @@ export function notAbove(heights: BlockHeights, most: number): BlockHeights {
 }
 
 /** Rows of the lowest tile that keeps multiply-adds busy. */
-const busyRows = ({ rows, columns }: Tile): number => Math.min(rows, Math.ceil(BUSY_SUMS / (columns / 4)));
+export const busyRows = ({ rows, columns }: Tile): number => Math.min(rows, Math.ceil(BUSY_SUMS / (columns / 4)));
 
 /** Rows that may go first together: fewer than keep multiply-adds busy, or those that take panels side by side. */
 function firstRows(tile: Tile, abreast: boolean): number {
@@ -76,32 +77,51 @@ export function lowTiles(
   return [...found].sort((a, b) => a - b);
 }
 
-/**
- * Runs `each` for the tiles of a block of `height` rows, in the order of the rows; it moves its pointers by as many rows itself.
- * @param left rows that are left, meanwhile
- */
-export function forTiles(
-  frame: KernelFrame,
-  tile: Tile,
-  block: { readonly height: Local; readonly left: Local; readonly heights: BlockHeights; readonly abreast?: boolean },
+/** Where tiles of a block are. */
+export interface TileWalk {
+  /** Rows of the block. */
+  readonly height: Local;
+  /** Rows that are left, meanwhile. */
+  readonly left: Local;
+  readonly heights: BlockHeights;
+  /** Low tiles take several panels side by side. */
+  readonly abreast?: boolean;
+}
+
+const largestOf = ({ exact, most }: BlockHeights): number | undefined =>
+  exact === undefined ? most : Math.max(...exact);
+
+/** Runs `each` for the tiles of a block, in the order of the rows; it moves its pointers by as many rows itself. */
+export const forTiles = (frame: KernelFrame, tile: Tile, walk: TileWalk, each: (rows: number) => Code): Code => [
+  forLowTiles(frame, tile, walk, each),
+  forWholeTiles(tile, walk, each),
+];
+
+/** As {@link forTiles}, the whole tiles that low ones leave. */
+export function forWholeTiles(
+  { rows }: Tile,
+  { left, heights }: Pick<TileWalk, "left" | "heights">,
   each: (rows: number) => Code,
 ): Code {
-  const { height, left, heights, abreast = false } = block;
+  const largest = largestOf(heights);
+  if (largest !== undefined && largest < rows) return [];
+  const whole = [each(rows), advance(left, i32.of(-rows))];
+  return largest === rows ? when(get(left), whole) : whileLoop(get(left), whole);
+}
+
+/** As {@link forTiles}, the low ones; `left` becomes the rows of the others. */
+export function forLowTiles(frame: KernelFrame, tile: Tile, walk: TileWalk, each: (rows: number) => Code): Code {
+  const { height, left, heights, abreast = false } = walk;
   const { rows } = tile;
-  const busy = busyRows(tile);
   const lows = lowTiles(tile, heights, abreast);
-  const largest = heights.exact === undefined ? heights.most : Math.max(...heights.exact);
-  const whole = largest !== undefined && largest < rows ? [] : [each(rows), advance(left, i32.of(-rows))];
-  const wholeTiles = largest === rows ? when(get(left), whole) : whole.length === 0 ? [] : whileLoop(get(left), whole);
-  if (lows.length === 0) return [set(left, get(height)), wholeTiles];
+  if (lows.length === 0) return set(left, get(height));
+  const largest = largestOf(heights);
   const [low, rest] = frame.locals("i32", 2);
   const remainder = i32.remU(get(left), i32.of(rows));
-  const single = i32.and(
-    i32.gtS(get(left), i32.of(rows)),
-    i32.ltU(i32.of(firstRows(tile, abreast) - 1), i32.sub(get(rest), i32.of(1))),
-  );
+  const goesAhead = i32.ltU(i32.of(firstRows(tile, abreast) - 1), i32.sub(get(rest), i32.of(1)));
+  const single = i32.and(i32.gtS(get(left), i32.of(rows)), goesAhead);
   const first =
-    busy === rows || (largest !== undefined && largest <= rows)
+    busyRows(tile) === rows || (largest !== undefined && largest <= rows)
       ? set(low, remainder)
       : [set(rest, remainder), set(low, i32.select(single, i32.of(1), get(rest)))];
   return [
@@ -112,6 +132,5 @@ export function forTiles(
       set(left, i32.sub(get(left), get(low))),
       set(low, remainder),
     ]),
-    wholeTiles,
   ];
 }
