@@ -6,7 +6,7 @@ import { type AttentionOptions, attentionScratch } from "../../kernels/wasm/emit
 import { elementwiseKernel } from "../../kernels/wasm/emit/elementwise.ts";
 import { type MatmulOptions, matmulKernel, matmulScratch } from "../../kernels/wasm/emit/matmul.ts";
 import type { SizeHint } from "../../kernels/wasm/emit/size.ts";
-import { blockHeights, lowTiles } from "../../kernels/wasm/emit/tile_rows.ts";
+import { blockHeights, lowTiles, panelsInOrder, spreadInOrder } from "../../kernels/wasm/emit/tile_rows.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { attentionCheck } from "./cases/attention_cases.ts";
 import { matmulCheck } from "./cases/matmul_cases.ts";
@@ -35,7 +35,10 @@ test("hints: low tiles come first, a row by itself ahead of higher ones, and ker
   assert.deepEqual(lowTiles(wide, { most: 3 }), [1, 2, 3]);
   assert.deepEqual(lowTiles(wide, {}), [1, 2, 3, 4, 5]);
   assert.deepEqual(lowTiles(wide, { exact: [51, 50] }), [2, 3]);
-  assert.deepEqual(lowTiles(wide, { exact: [51, 50] }, true), [1, 2]);
+  assert.deepEqual(lowTiles(wide, { exact: [51, 50] }, panelsInOrder(wide)), [1, 2]);
+  assert.deepEqual(lowTiles(wide, { exact: [6, 3] }, panelsInOrder(wide)), [3]);
+  assert.deepEqual(lowTiles(wide, { exact: [3] }, spreadInOrder(wide)), [1, 2]);
+  assert.deepEqual(lowTiles(wide, { exact: [6] }, spreadInOrder(wide)), [1, 5]);
   assert.deepEqual(lowTiles(narrow, { exact: [50] }), []);
   assert.deepEqual(lowTiles(narrow, {}), [1]);
 });

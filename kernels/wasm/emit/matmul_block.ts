@@ -19,7 +19,7 @@ import {
   type TileShape,
   tileRegisters,
 } from "./tile.ts";
-import { type BlockHeights, forLowTiles, forTiles, forWholeTiles, notAbove } from "./tile_rows.ts";
+import { type BlockHeights, forLowTiles, forTiles, forWholeTiles, notAbove, panelsInOrder } from "./tile_rows.ts";
 
 /** Bytes of a panel that stay in the first-level cache while all rows of a block pass. */
 const PANEL_BYTES = 24576;
@@ -135,7 +135,7 @@ export function tilePass(frame: KernelFrame, pass: TilePass): TilePasses {
     return [
       set(aTile, get(a)),
       set(rowSums, firstSum),
-      forLowTiles(frame, tile, { height, left, heights: pass.heights, abreast: true }, (count) => [
+      forLowTiles(frame, tile, { height, left, heights: pass.heights, order: panelsInOrder(tile) }, (count) => [
         fromFirstPanel,
         set(sums, get(rowSums)),
         forPanels(frame, registers, { rows: count, left: panelsLeft, most }, (own, together) => [

@@ -11,7 +11,7 @@ import { clearSums } from "./matmul_block.ts";
 import { forPanels } from "./panels_abreast.ts";
 import { gcd, inBlocks, type Size, type SizeValue } from "./size.ts";
 import { clearTile, loadTile, multiplyTile, placeRows, storeTile, type TileShape, tileRegisters } from "./tile.ts";
-import { type BlockHeights, forTiles } from "./tile_rows.ts";
+import { type BlockHeights, forTiles, spreadInOrder } from "./tile_rows.ts";
 
 /** Bytes of a tile's spread numbers: with a panel of as many steps they stay in the first-level cache. */
 const SPREAD_BYTES = 18432;
@@ -176,11 +176,16 @@ export function multiplySpread(frame: KernelFrame, block: SpreadBlock): Code {
   const allRows = [
     set(aTile, get(a)),
     set(tileSums, get(frame.scratch)),
-    forTiles(frame, tile, { height, left, heights, abreast: abreast > 1 }, (count) => [
-      multiply(count),
-      advance(aTile, aRow.times(4 * count)),
-      advance(tileSums, i32.of(4 * columns * count)),
-    ]),
+    forTiles(
+      frame,
+      tile,
+      { height, left, heights, ...(abreast > 1 ? { order: spreadInOrder(tile) } : {}) },
+      (count) => [
+        multiply(count),
+        advance(aTile, aRow.times(4 * count)),
+        advance(tileSums, i32.of(4 * columns * count)),
+      ],
+    ),
   ];
   const begin = set(factors, block.spread);
   if (atOnce) return [begin, set(steps, kSteps.read), widen, allRows];

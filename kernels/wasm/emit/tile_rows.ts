@@ -41,27 +41,43 @@ export function notAbove(heights: BlockHeights, most: number): BlockHeights {
 /** Rows of the lowest tile that keeps multiply-adds busy. */
 export const busyRows = ({ rows, columns }: Tile): number => Math.min(rows, Math.ceil(BUSY_SUMS / (columns / 4)));
 
-/** Rows that may go first together: fewer than keep multiply-adds busy, or those that take panels side by side. */
-function firstRows(tile: Tile, abreast: boolean): number {
-  const most = busyRows(tile) - 1;
-  return abreast
-    ? Array.from({ length: most }, (_, i) => i + 1).filter((r) => panelsAbreast(tile, r) > 1).length
-    : most;
+/** Which rows of a block go first. */
+export interface TileOrder {
+  /** Rows that go first together, where they are what whole tiles leave behind; else one goes by itself. */
+  readonly first: number;
+  /** Rows of a block up to which none goes ahead of the others. */
+  readonly together: number;
+}
+
+/** One panel at a time: fewer rows than keep multiply-adds busy. */
+const onePanel = (tile: Tile): TileOrder => ({ first: busyRows(tile) - 1, together: tile.rows });
+
+/** Several panels: rows that take them side by side. */
+export const panelsInOrder = (tile: Tile): TileOrder => ({ first: rowsAbreast(tile), together: tile.rows });
+
+/** Several panels of numbers that are spread once for all of them: a few rows by themselves go ahead as well. */
+export const spreadInOrder = (tile: Tile): TileOrder => ({ first: rowsAbreast(tile), together: rowsAbreast(tile) });
+
+/** Most rows of a tile that take several panels side by side. */
+function rowsAbreast(tile: Tile): number {
+  let rows = 0;
+  while (rows < tile.rows && panelsAbreast(tile, rows + 1) > 1) rows++;
+  return rows;
 }
 
 /** Rows of the next low tile where `left` rows are left; 0 where whole tiles remain. */
-function lowTile(tile: Tile, left: number, isFirst: boolean, abreast: boolean): number {
+function lowTile(tile: Tile, left: number, { first, together }: TileOrder, isFirst: boolean): number {
   const rest = left % tile.rows;
   // A row by itself goes ahead of what is left behind whole tiles, unless that is low enough, or ahead of the rest of a tile.
-  const goesAhead = rest === 0 || rest > firstRows(tile, abreast);
-  return isFirst && busyRows(tile) < tile.rows && left > tile.rows && goesAhead ? 1 : rest;
+  const goesAhead = left > together && (rest === 0 || rest > first);
+  return isFirst && busyRows(tile) < tile.rows && goesAhead ? 1 : rest;
 }
 
-/** Low tiles that blocks of such heights may have, by their rows. @param abreast they take several panels side by side */
+/** Low tiles that blocks of such heights may have, by their rows. */
 export function lowTiles(
   tile: Tile,
   { exact, most = Number.POSITIVE_INFINITY, multipleOf = 1 }: BlockHeights,
-  abreast = false,
+  order: TileOrder = onePanel(tile),
 ): readonly number[] {
   // Beyond, only more whole tiles follow.
   const several = Math.min(most, 2 * tile.rows);
@@ -69,7 +85,7 @@ export function lowTiles(
   const found = new Set<number>();
   for (const height of exact ?? any) {
     let left = height;
-    for (let low = lowTile(tile, left, true, abreast); low > 0; low = lowTile(tile, left, false, abreast)) {
+    for (let low = lowTile(tile, left, order, true); low > 0; low = lowTile(tile, left, order, false)) {
       found.add(low);
       left -= low;
     }
@@ -84,8 +100,8 @@ export interface TileWalk {
   /** Rows that are left, meanwhile. */
   readonly left: Local;
   readonly heights: BlockHeights;
-  /** Low tiles take several panels side by side. */
-  readonly abreast?: boolean;
+  /** That of one panel at a time unless given. */
+  readonly order?: TileOrder;
 }
 
 const largestOf = ({ exact, most }: BlockHeights): number | undefined =>
@@ -111,17 +127,17 @@ export function forWholeTiles(
 
 /** As {@link forTiles}, the low ones; `left` becomes the rows of the others. */
 export function forLowTiles(frame: KernelFrame, tile: Tile, walk: TileWalk, each: (rows: number) => Code): Code {
-  const { height, left, heights, abreast = false } = walk;
+  const { height, left, heights, order = onePanel(tile) } = walk;
   const { rows } = tile;
-  const lows = lowTiles(tile, heights, abreast);
+  const lows = lowTiles(tile, heights, order);
   if (lows.length === 0) return set(left, get(height));
   const largest = largestOf(heights);
   const [low, rest] = frame.locals("i32", 2);
   const remainder = i32.remU(get(left), i32.of(rows));
-  const goesAhead = i32.ltU(i32.of(firstRows(tile, abreast) - 1), i32.sub(get(rest), i32.of(1)));
-  const single = i32.and(i32.gtS(get(left), i32.of(rows)), goesAhead);
+  const goesAhead = i32.ltU(i32.of(order.first - 1), i32.sub(get(rest), i32.of(1)));
+  const single = i32.and(i32.gtS(get(left), i32.of(order.together)), goesAhead);
   const first =
-    busyRows(tile) === rows || (largest !== undefined && largest <= rows)
+    busyRows(tile) === rows || (largest !== undefined && largest <= order.together)
       ? set(low, remainder)
       : [set(rest, remainder), set(low, i32.select(single, i32.of(1), get(rest)))];
   return [
