@@ -69,8 +69,11 @@ const ABOVE_THE_HOST = [
 const OWN_TO_ENGINES = [
   // Each case leaves threads looping on JavaScriptCore (see ALONE), which make the next ones slow; `--all` runs them there.
   { files: /^test\/foreign\/isolate_test/, runtimes: ["deno", "node"] },
-  // What may be f16 is decided before any engine; half a minute of a driver on the processor.
-  { files: /^test\/webgpu\/outliers_test/, runtimes: ["node"] },
+  // What may be f16 is decided before any engine; a driver on the processor takes long, Deno's least.
+  { files: /^test\/webgpu\/outliers_test/, runtimes: ["deno"] },
+  // Shaders that one compiler makes for Bun and Node, in up to a minute each, and another for Deno.
+  { files: /^test\/webgpu\/matrices_test/, runtimes: ["deno", "node"] },
+  { files: /^test\/webgpu\/row_join_test/, runtimes: ["bun", "deno"] },
   // Node 20 has no relaxed SIMD, for which these compile as well.
   { files: /^test\/wasm\/(?!device_)/, runtimes: ["bun", "deno"] },
   {
