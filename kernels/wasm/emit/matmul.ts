@@ -255,6 +255,8 @@ export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered
         ? k.times((columns * stepBytes(options)) / 4)
         : i32.of(pairedWords(constantK(options) * columns));
     const bFirst = [i32.mul(get(batch), argument("b_batch_stride")), i32.mul(get(panel), panelWords)];
+    // All blocks but the last are whole tiles.
+    const block = { tile: options, a, aRow, b, k: options.k, kSteps: k, height, heights };
     const multiplyPanels = (): Code => [
       set(panel, i32.mul(get(panel), i32.of(itemPanels(options)))),
       set(panelsHere, smaller(i32.of(itemPanels(options)), i32.sub(n.ceilDiv(columns), get(panel)))),
@@ -268,7 +270,7 @@ export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered
         : spread
           ? multiplySpreadPanels()
           : multiplyBlock(frame, {
-              ...{ tile: options, a, aRow, b, k: options.k, kSteps: k, height, heights },
+              ...block,
               panels: {
                 ...{ count: panelsHere, most: itemPanels(options) },
                 ...{ panelBytes: 4 * columns * constantK(options), sumBytes: panelBytes },
@@ -277,8 +279,8 @@ export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered
     ];
     const afterSums = itemPanels(options) * panelBytes;
     const spreadBlock = (): SpreadBlock => ({
-      ...{ tile: options, height, heights, sumBytes: panelBytes },
-      ...{ a, aRow, b, panels: panelsHere, k: options.k, kSteps: k },
+      ...block,
+      ...{ sumBytes: panelBytes, panels: panelsHere },
       spread: i32.add(get(frame.scratch), i32.of(afterSums)),
     });
     const multiplySpreadPanels = (): Code => {
@@ -306,11 +308,7 @@ export const matmulKernel: (options: MatmulOptions) => KernelModule = remembered
       set(a, wordsAfter(argument("a"), ...aFirst)),
       set(b, wordsAfter(argument("b"), ...bFirst)),
       multiplyBlock(frame, {
-        tile: options,
-        ...{ a, aRow },
-        ...{ b, k: options.k, kSteps: k },
-        // All blocks but the last are whole tiles.
-        ...{ height, heights },
+        ...block,
         ...(options.half === undefined ? {} : { half: { dtype: options.half, at: sumsBytes(options) } }),
       }),
     ];
