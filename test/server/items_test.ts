@@ -68,6 +68,35 @@ test("pictures of any size and texts of one length share a call with the results
   }
 });
 
+/** Pictures alone, all in one call, and those that are cut as they are read in one. */
+async function compareSizes(encoder: Encoder, sides: readonly (readonly [number, number])[]): Promise<void> {
+  const images = sides.map(([width, height], i) => picture(width, height, i + 1));
+  const items = await encoder.readItems({ images });
+  assert.equal(new Set(items.map(({ form }) => form)).size, 1);
+  const alone: Results[] = [];
+  for (const image of images) alone.push((await encoder.encode({ images: [image] })) as Results);
+  await compare(encoder, items, alone);
+  await compare(encoder, items.slice(0, -1), alone.slice(0, -1));
+  for (const [i, { bytes }] of items.entries()) assert.ok(bytes >= images[i].data.length, "bytes that it holds");
+}
+
+test("pictures that are cut as they are read share calls with larger ones", async () => {
+  const runtime = await openRuntime({ threads: 0 });
+  try {
+    // More than one run takes, the last one too large to be cut at once.
+    const sides = Array.from({ length: 40 }, (_, i) => [5 + i, 60 - i] as const);
+    await compareSizes(await runtime.load(DIGITS), [...sides, [300, 200]]);
+  } finally {
+    await runtime.close();
+  }
+  const small = [
+    [28, 28],
+    [30, 28],
+    [80, 60],
+  ] as const;
+  await withProcessor("qwen2_5_vl", QWEN_PROCESSOR, (encoder) => compareSizes(encoder, small));
+});
+
 test("packed patches are shared out by picture, with grids, as vLLM takes them", () =>
   withProcessor("qwen2_5_vl", QWEN_PROCESSOR, async (encoder) => {
     const images = [picture(80, 60, 1), picture(60, 112, 2), picture(56, 56, 3)];

@@ -98,6 +98,8 @@ test("the caller's thread cuts small pictures with the same bits, and the device
       for (let times = 0; times < 2; times++) {
         const { pixel_values } = await cutter.cut([image], plan, callContext("pixels"));
         assert.deepEqual(pixel_values.data, cutImages([image], plan));
+        const small = cutter.cutSmall(image, plan);
+        assert.deepEqual(small, width < 100 ? { pixel_values } : undefined);
       }
       return device.stats().runs - before;
     };
@@ -131,7 +133,7 @@ test("sizes share their components; other orders and arithmetics bring their own
   }));
 
 test("several pictures fill one input, and what none fills is 0", () =>
-  withCutter("wasm-simd128", MEMORY, async ({ cutter }) => {
+  withCutter("wasm-simd128", MEMORY, async ({ artifacts, cutter }) => {
     const images = [noise(1, 20, 30), noise(2, 9, 5)];
     const cuts = images.map((image, i) =>
       pixelCut(image, {
@@ -146,6 +148,8 @@ test("several pictures fill one input, and what none fills is 0", () =>
     assert.deepEqual(x.shape, [2, 110]);
     assert.deepEqual(x.data, cutImages(images, plan));
     assert.deepEqual([...x.data.subarray(0, 2), ...x.data.subarray(98, 102)], [0, 0, 0, 0, 0, 0]);
+    // A picture in several parts is not one that is cut at once.
+    assert.equal(createPixelCutter(artifacts).cutSmall(images[0], plan), undefined);
   }));
 
 test("an abort ends a large resize, and the device stays usable", () =>

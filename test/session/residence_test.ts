@@ -14,7 +14,7 @@ const contextOf = (signal?: AbortSignal): OpenContext =>
 function resident(kind: string, released: string[]): Resident {
   const stats = () => internal("nobody asks");
   const never = async (): Promise<never> => internal("nobody asks");
-  const cutter = { prepare: never, cut: never, release: never };
+  const cutter = { prepare: never, cut: never, cutSmall: () => undefined, release: never };
   return { device: { kind, stats }, towers: new Map(), cutter, release: async () => void released.push(kind) };
 }
 

@@ -24,9 +24,10 @@ export interface EncodeItem {
 }
 
 interface ReadItem extends EncodeItem {
-  /** What `encode` is given: pixels, which the device cuts together with those of others, or the tower's tensors. */
   readonly image?: PixelImage;
+  /** The tower's, but for the samples of a picture that is not cut yet: the device does that in the call. */
   readonly tensors: Tensors;
+  readonly isCut: boolean;
 }
 
 /** Sizes but for the rows, by name. */
@@ -56,6 +57,7 @@ function itemOf(modality: Modality, tensors: Tensors): ReadItem {
     tokens: modality === "text" ? tokensOf(tensors) : 0,
     bytes: Object.values(tensors).reduce((sum, { data }) => sum + data.byteLength, 0),
     tensors,
+    isCut: true,
   };
 }
 
@@ -65,16 +67,25 @@ async function imageItem(takes: InputTaker, image: ImageInput, context: OpenCont
   const called = nameOf(image, name);
   if (pixels === undefined)
     return itemOf("vision", await tensorsOf(takes, { images: [decoded] }, "vision", context, called));
-  const { input, shape, tensors } = await preparing([pictureSize(decoded)], [called], pixels);
+  const plan = await preparing([pictureSize(decoded)], [called], pixels);
+  const held = decoded.data.byteLength;
+  // While the device works on other calls. The picture is kept for calls beside some that are not cut.
+  const cut = takes.cutter.cutSmall(decoded, plan);
+  if (cut !== undefined) {
+    const item = itemOf("vision", cut);
+    return { ...item, bytes: item.bytes + held, image: decoded };
+  }
+  const { input, shape, tensors } = plan;
   const shapes = { [input]: shape, ...shapesOf(tensors) };
   return {
     modality: "vision",
     form: formOf("vision", shapes),
     rows: rowsOf(Object.values(shapes)),
     tokens: 0,
-    bytes: decoded.data.byteLength,
+    bytes: held,
     image: decoded,
     tensors,
+    isCut: false,
   };
 }
 
@@ -154,7 +165,7 @@ export function inputsOf(items: readonly EncodeItem[]): EncodeInputs {
       `Items of one call have one form; found ${read[0].form} and ${odd.form}. Encode them in calls of their own.`,
     );
   }
-  if (read[0].image !== undefined) return { images: read.map(({ image }) => image as PixelImage) };
+  if (!read.every(({ isCut }) => isCut)) return { images: read.map(({ image }) => image as PixelImage) };
   const parts = read.map(({ tensors }) => tensors);
   return parts.length === 1 ? parts[0] : concatRows(parts);
 }

@@ -120,6 +120,8 @@ export interface PixelCutter {
    * @throws FoveaError `image.shape`, `out_of_memory`; the signal's reason on abort
    */
   cut(images: readonly PixelImage[], plan: PixelPlan, context: ForwardContext): Promise<Tensors>;
+  /** What {@link cut} gives of one picture that the caller's thread cuts in no time; nothing of larger ones. */
+  cutSmall(image: PixelImage, plan: PixelPlan): Tensors | undefined;
   /** Gives the memory of a cut's large input back at once; its samples are gone then. Other tensors stay. */
   release(tensors: Tensors): Promise<void>;
 }
@@ -137,6 +139,7 @@ export function createPixelCutter(
   const linked = new Map<string, LinkedCut>();
   /** Samples of the inputs that were made here. */
   const made = new WeakMap<Tensors, Uint8Array>();
+  const isSmall = (cut: PixelCut): boolean => productsOf(cut) <= fewProducts;
   const prepare = (spec: ComponentSpec): Promise<ReadyComponent> => {
     const known = ready.get(spec.tag) ?? artifacts.prepare(spec, home === undefined ? {} : { home });
     ready.set(spec.tag, known);
@@ -232,7 +235,7 @@ export function createPixelCutter(
       for (const [i, cut] of cuts.entries()) {
         context.check();
         const image = images[cut.picture ?? i] ?? internal(`cut ${i} has no picture among ${images.length}`);
-        if (productsOf(cut) <= fewProducts) {
+        if (isSmall(cut)) {
           if (whole) data = new Uint8Array(bytes);
           cutPixels(image, cut, data);
           continue;
@@ -244,6 +247,12 @@ export function createPixelCutter(
       const all: Tensors = { [input]: { dtype: "u8", shape, data }, ...tensors };
       made.set(all, data);
       return all;
+    },
+    cutSmall: (image, { input, shape, cuts, tensors }) => {
+      if (cuts.length !== 1 || !isSmall(cuts[0])) return undefined;
+      const data = new Uint8Array(shape.reduce((a, b) => a * b, 1));
+      cutPixels(image, cuts[0], data);
+      return { [input]: { dtype: "u8", shape, data }, ...tensors };
     },
     release: async (tensors) => {
       const data = made.get(tensors);
