@@ -34,7 +34,7 @@ export async function readLock(host: Host): Promise<PluginLock> {
   }
   try {
     const { parseLock } = await import("./plugin_lock_schema.ts");
-    return new Map(Object.entries(parseLock(JSON.parse(text))));
+    return new Map(Object.entries(parseLock(text)));
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new FoveaError(

@@ -1,6 +1,7 @@
 /** What `fovea.lock` may hold. */
 import * as v from "valibot";
 import { ISOLATIONS } from "../../abi/isolation.ts";
+import { jsonProblem } from "../../core/json_problem.ts";
 import type { LockedPlugin } from "./plugin_lock.ts";
 
 const LOCK = v.strictObject({
@@ -17,7 +18,22 @@ const LOCK = v.strictObject({
   ),
 });
 
-/** Pins by source. @throws what the schema says of anything else */
-export function parseLock(value: unknown): Readonly<Record<string, LockedPlugin>> {
-  return v.parse(LOCK, value).plugins as Readonly<Record<string, LockedPlugin>>;
+/** Pins by source. @throws Error that says what is wrong where, as the end of a sentence */
+export function parseLock(text: string): Readonly<Record<string, LockedPlugin>> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new Error(jsonProblem(text) ?? String(cause), { cause });
+  }
+  const result = v.safeParse(LOCK, value, { abortEarly: true });
+  if (result.success) return result.output.plugins as Readonly<Record<string, LockedPlugin>>;
+  const [issue] = result.issues;
+  const place = v.getDotPath(issue);
+  throw new Error(`${place === null ? "its content" : `\`${place}\``} ${problem(issue)}`);
+}
+
+function problem({ expected, received }: v.BaseIssue<unknown>): string {
+  if (received === "undefined") return "is missing";
+  return expected === "never" ? "must not be there" : `must be ${expected}; found ${received}`;
 }
