@@ -19,9 +19,17 @@ const SAME_LANES = "all lanes are the same number";
 const HIDDEN = "a score of -1.7e38 weighs 0 as well";
 const BEHIND_HEAD = "columns of values beyond head_dim are never stored, and the next row or panel is written later";
 const ONE_MORE = "one more than is needed does no harm";
+const PART_SERVES = "the code for part of a panel serves a whole one too";
+const STILL_LESS = "0 stays less than any number of vectors";
+const ANY_ORDER = "tiles may come in any order";
+const WHOLE_TURNS = "steps come in whole turns: anything less than a turn before the end ends them as well";
+const LAST_STEP = "what is left of a turn is one step, behind which nothing is read";
+const SPREAD_MORE = "steps beyond the last are spread and never read";
 
 const BYTES = "matmul of bytes, 4x8, sizes as arguments, every access";
 const BYTES_BAKED = "matmul of bytes, 2x16, sizes baked, bias";
+const SPREAD = "matmul spread, 6x8, sizes as arguments, every access";
+const IN_PLACE = "matmul 6x8, in place";
 const DENSE = "attention dense";
 const RAGGED = "attention causal segments with key mask";
 
@@ -34,20 +42,35 @@ export const CONTRACTION_EQUIVALENTS: readonly Equivalent[] = [
   ...group("matmul 2x16, sizes baked, one column left, bias", WHOLE_OR_NOT, "72: i32 33", "74: i32 33"),
   ...group("matmul 2x16, whole panels, K in blocks", ANY_SLICE, "31: i32 384", "32: i32 384"),
   ...group("matmul 4x8, sizes as arguments, every access", ANY_SLICE, "30: i32 768", "31: i32 768"),
-  ...group(
-    "matmul 4x8, sizes as arguments, every access",
-    "the code for part of a panel serves a whole one too",
-    "148: i32 8",
-  ),
-  ...group("matmul 4x8, sizes as arguments, every access", "0 stays less than any number of vectors", "166: i32 2"),
+  ...group("matmul 4x8, sizes as arguments, every access", PART_SERVES, "148: i32 8"),
+  ...group("matmul 4x8, sizes as arguments, every access", STILL_LESS, "166: i32 2"),
   ...group(BYTES, "a full item has 8 panels, whether 8 of 8 or of 9 are left", "25: i32 1"),
-  ...group(BYTES, "the code for part of a panel serves a whole one too", "176: i32 8"),
-  ...group(BYTES, "0 stays less than any number of vectors", "194: i32 2"),
+  ...group(BYTES, PART_SERVES, "176: i32 8"),
+  ...group(BYTES, STILL_LESS, "194: i32 2"),
   ...group(BYTES_BAKED, "1, 5 or 9 panels are left, of which 4 are taken at most", "16: i32 9"),
   ...group(BYTES_BAKED, ANY_SLICE, "39: i32 256"),
   ...group(BYTES_BAKED, WHOLE_OR_NOT, "111: i32 131", "112: i32 16", "113: i32 131"),
   ...group("matmul 3x12, layer scale and residual", ANY_SLICE, "29: i32 512", "30: i32 512"),
   ...group("matmul 3x12, layer scale and residual", WHOLE_OR_NOT, "109: i32 20", "110: i32 12", "111: i32 20"),
+  ...group(IN_PLACE, ANY_ORDER, "22: i32 1", "23: i32 6", "24: i32 2", "25: i32 1"),
+  ...group(IN_PLACE, WHOLE_OR_NOT, "206: i32 17", "208: i32 17"),
+  ...group(IN_PLACE, "the result's memory holds one number everywhere", "221: offset 0", "223: offset 16"),
+  ...group(SPREAD, "a full group has 12 panels, whether 12 of 12 or of 13 are left", "25: i32 1"),
+  ...group(SPREAD, ANY_ORDER, "45: i32 1", "46: i32 6", "47: i32 2", "48: i32 1"),
+  ...group(
+    SPREAD,
+    WHOLE_TURNS,
+    "71: i32 64",
+    "129: i32 64",
+    "207: i32 64",
+    "305: i32 64",
+    "423: i32 64",
+    "561: i32 64",
+  ),
+  ...group(SPREAD, LAST_STEP, "83: i32 16", "144: i32 32", "225: i32 48", "326: i32 64", "447: i32 80", "588: i32 96"),
+  ...group(SPREAD, SPREAD_MORE, "115: i32 3", "188: i32 3", "281: i32 3", "394: i32 3"),
+  ...group(SPREAD, PART_SERVES, "632: i32 8"),
+  ...group(SPREAD, STILL_LESS, "650: i32 2"),
   ...group(DENSE, FIRST_BLOCK, "38: i32 4608", "45: v128 0", "47: v128 0", "49: v128 0", "51: v128 0"),
   ...group(DENSE, FIRST_BLOCK, "54: f32 -Infinity", "57: f32 0", "60: i32 64"),
   ...group(DENSE, NO_SUCH_COLUMN, "66: i32 8", "67: i32 8"),

@@ -179,6 +179,14 @@ const ROWS: readonly Row[] = [
       ...[4, 5].map((m) => ({ m, n: 20, k: 520, batch: 2, gap: 1 })),
     ],
   },
+  {
+    name: "6x8, in place",
+    options: {
+      ...{ rows: 6, columns: 8, n: 17, k: 11, aRowStride: "argument", operands: ["full"] },
+      epilogue: op("mul", op("mul", input(0), { constant: 2 ** -20 }), input(1)),
+    },
+    sizes: heights(6, { n: 17, k: 11, batch: 2, gap: 0, inPlace: 0 }),
+  },
 ];
 
 /** Four signs turned and operands added six times, which is exact and long enough for two rows in turn. */
@@ -194,6 +202,9 @@ const SPREAD_ROWS: readonly Row[] = [
     options: { rows: 6, columns: 8, spread: true, ...dynamic, ...every },
     sizes: [
       ...heights(6, { n: 9, k: 5, batch: 1, gap: 0 }),
+      // Sums that go on from one part of K to the next, in tiles of every number of rows.
+      ...[1, 2, 3, 4, 5, 6].map((m) => ({ m, n: 23, k: 775, batch: 1, gap: 0 })),
+      { m: 8, n: 20, k: 6, batch: 1, gap: 0 },
       { m: 7, n: 193, k: 193, batch: 2, gap: 3 },
       { m: 67, n: 97, k: 384, batch: 1, gap: 1 },
       { m: 11, n: 96, k: 389, batch: 2, gap: 0, sharedB: true },
@@ -206,14 +217,6 @@ const SPREAD_ROWS: readonly Row[] = [
       ...{ epilogue: LINEAR, operands: ["row"] },
     },
     sizes: [1, 2, 3, 4, 7, 65, 70].map((m) => ({ m, n: 131, k: 291, batch: 2, gap: 2 })),
-  },
-  {
-    name: "spread, 6x8, two rows in turn, every access",
-    options: {
-      ...{ rows: 6, columns: 8, spread: true, ...dynamic },
-      ...{ epilogue: LONG_EPILOGUE, operands: ["column", "row", "full", "scalar"] },
-    },
-    sizes: [1, 2, 3, 6, 13, 65].map((m) => ({ m, n: 107, k: 11, batch: 2, gap: 3 })),
   },
 ];
 
@@ -246,14 +249,6 @@ const BYTE_ROWS: readonly Row[] = [
 /** More tiles, which need no check of every constant. */
 const MORE_ROWS: readonly Row[] = [
   {
-    name: "6x8, in place",
-    options: {
-      ...{ rows: 6, columns: 8, n: 17, k: 11, aRowStride: "argument", operands: ["full"] },
-      epilogue: op("mul", op("mul", input(0), { constant: 2 ** -20 }), input(1)),
-    },
-    sizes: heights(6, { n: 17, k: 11, batch: 2, gap: 0, inPlace: 0 }),
-  },
-  {
     name: "1x4",
     options: { rows: 1, columns: 4, ...dynamic, ...plain },
     sizes: heights(1, { n: 5, k: 6, batch: 2, gap: 1 }),
@@ -262,6 +257,14 @@ const MORE_ROWS: readonly Row[] = [
     name: "8x4, K alone as an argument",
     options: { rows: 8, columns: 4, n: 6, k: "argument", aRowStride: 7, ...plain },
     sizes: heights(8, { n: 6, k: 5, batch: 1, gap: 2 }),
+  },
+  {
+    name: "spread, 6x8, two rows in turn, every access",
+    options: {
+      ...{ rows: 6, columns: 8, spread: true, ...dynamic },
+      ...{ epilogue: LONG_EPILOGUE, operands: ["column", "row", "full", "scalar"] },
+    },
+    sizes: [1, 2, 3, 6, 13, 65].map((m) => ({ m, n: 107, k: 11, batch: 2, gap: 3 })),
   },
 ];
 
