@@ -8,7 +8,7 @@ import { checkOut, readVectors, writeVectors } from "./formats/format.ts";
 import { readJournal } from "./journal.ts";
 import { journalsIn } from "./known_rows.ts";
 import { findShards, shardPath } from "./shards.ts";
-import { checkSameModel, entriesOf, keyOf, tableOf, type VectorEntry, type VectorHead } from "./vectors.ts";
+import { checkSameVectors, entriesOf, keyOf, tableOf, type VectorEntry, type VectorHead } from "./vectors.ts";
 
 /** What is written of a folder of results. */
 export interface CollectOptions {
@@ -108,7 +108,7 @@ export async function collectResults(folder: string, options: CollectOptions): P
     const source = await read();
     if (source.head === undefined) continue;
     head ??= source.head;
-    checkSameModel(source.head, head, path);
+    checkSameVectors(source.head, head, path);
     for (const entry of source.entries) {
       const key = keyOf(entry.row);
       if (seen.has(key)) repeated++;

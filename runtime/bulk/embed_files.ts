@@ -9,10 +9,10 @@ import { isThere } from "./durable.ts";
 import { describeVectors, type FileEncoder, openFileEncoder } from "./file_encoder.ts";
 import { findFiles, isRecording } from "./find_files.ts";
 import { checkOut, readVectors } from "./formats/format.ts";
-import { journalOf, refuseJournal } from "./journal.ts";
+import { journalOf, readJournal, refuseJournal } from "./journal.ts";
 import { findShards, shardPath } from "./shards.ts";
 import { VectorSink, type VectorSinkOptions } from "./vector_sink.ts";
-import { checkSameModel, entriesOf, keyOf, type VectorHead } from "./vectors.ts";
+import { checkSameVectors, entriesOf, keyOf, type VectorHead } from "./vectors.ts";
 
 /** How far a run is. */
 export interface BulkProgress {
@@ -89,6 +89,15 @@ interface Begun {
   readonly vectors: Map<string, Float32Array>;
 }
 
+/** What made the vectors that are there already, in a file, its journal, or shards. */
+async function earlierHead(host: Host, { out, shardRows }: EmbedFilesOptions): Promise<VectorHead | undefined> {
+  const { shards, journals } = shardRows === undefined ? { shards: [], journals: [] } : await findShards(host, out);
+  const [file = out] = shards.map(({ path }) => path);
+  if (await isThere(host, file)) return (await readVectors(host, file, { vectors: false })).head;
+  const [journal = journalOf(out)] = journals.map(({ path }) => path);
+  return (await readJournal(host, journal))?.head;
+}
+
 /** Takes up what is there, or makes sure that nothing is. */
 async function begin(
   host: Host,
@@ -100,7 +109,7 @@ async function begin(
   if (shardRows === undefined) {
     if (!resume) await refuseJournal(host, journalOf(out));
     const base = resume && (await isThere(host, out)) ? await readVectors(host, out) : undefined;
-    if (base !== undefined) checkSameModel(base.head, head, out);
+    if (base !== undefined) checkSameVectors(base.head, head, out);
     const sink = await VectorSink.open({
       ...common,
       pathOf: () => out,
@@ -124,7 +133,7 @@ async function begin(
   const known = new Set<string>();
   for (const { path } of shards) {
     const { head: found, rows } = await readVectors(host, path, { vectors: false });
-    checkSameModel(found, head, path);
+    checkSameVectors(found, head, path);
     for (const row of rows) known.add(keyOf(row));
   }
   const first = Math.max(-1, ...shards.map(({ number }) => number)) + 1;
@@ -154,11 +163,14 @@ export async function embedFiles(
   checkPlaces("embedFiles", files);
   checkEmbedOptions("embedFiles", options);
   const host = await detectHost();
-  const { out, output, dtype, calibration, onProgress } = options;
+  const { out, output, calibration, onProgress } = options;
   const signal = options.signal ?? new AbortController().signal;
   const started = host.now();
   await checkOut(host, out);
-  const paths = await findFiles(host, files);
+  const unread: FailedFile[] = [];
+  const paths = await findFiles(host, files, (path, error) => unread.push({ path, message: messageOf(error) }));
+  // A run that goes on keeps to the type that it began with.
+  const dtype = options.dtype ?? (options.resume === true ? (await earlierHead(host, options))?.dtype : undefined);
   const head = await describeVectors(runtime, model, {
     modality: modalityOfFiles(paths),
     ...(output === undefined ? {} : { output }),
@@ -173,7 +185,7 @@ export async function embedFiles(
   try {
     const begun = await begin(host, head, options, ({ path }) => order.get(path) ?? -1);
     sink = begun.sink;
-    const run = new Run(host, encoder, begun, { total: paths.length, signal, options });
+    const run = new Run(host, encoder, begun, { total: paths.length + unread.length, unread, signal, options });
     onProgress?.(run.progress);
     await run.all(paths);
     await sink.finish();
@@ -192,8 +204,12 @@ export async function embedFiles(
   }
 }
 
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
 interface RunOptions {
   readonly total: number;
+  /** Folders that could not be listed. */
+  readonly unread: readonly FailedFile[];
   readonly signal: AbortSignal;
   readonly options: EmbedFilesOptions;
 }
@@ -215,6 +231,7 @@ class Run {
     this.#encoder = encoder;
     this.#begun = begun;
     this.#options = options;
+    for (const one of options.unread) this.#failed.set(one.path, one);
   }
 
   get progress(): BulkProgress {
@@ -259,7 +276,7 @@ class Run {
       vector = await this.#vectorOf(bytes, row);
     } catch (error) {
       signal.throwIfAborted();
-      this.#failed.set(path, { path, message: error instanceof Error ? error.message : String(error) });
+      this.#failed.set(path, { path, message: messageOf(error) });
       return;
     }
     this.#checkSize(vector.byteLength);

@@ -5,7 +5,7 @@ import { isThere } from "./durable.ts";
 import { writeVectors } from "./formats/format.ts";
 import { type JournalWriter, journalOf, openJournal, readJournal } from "./journal.ts";
 import {
-  checkSameModel,
+  checkSameVectors,
   entriesOf,
   type FileRow,
   tableOf,
@@ -64,7 +64,7 @@ export class VectorSink {
     const path = journalOf(pathOf(first));
     const left = await readJournal(host, path);
     if (left?.head === undefined) return new VectorSink(options, [], 0);
-    checkSameModel(left.head, head, path);
+    checkSameVectors(left.head, head, path);
     return new VectorSink(options, left.entries, left.bytes);
   }
 

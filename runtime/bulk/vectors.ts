@@ -95,6 +95,19 @@ export function checkSameModel(found: VectorHead, expected: VectorHead, file: st
   );
 }
 
+/**
+ * Vectors that go into one file, or into those of one run.
+ * @throws FoveaError `other_model`, for weights of another type too
+ */
+export function checkSameVectors(found: VectorHead, expected: VectorHead, file: string): void {
+  checkSameModel(found, expected, file);
+  if (found.dtype === expected.dtype) return;
+  throw new FoveaError(
+    "other_model",
+    `${file} holds vectors of weights in ${found.dtype}, and these would be of ${expected.dtype}; leave the type out or give ${found.dtype}, or write to another file.`,
+  );
+}
+
 /** Rows of one width below each other. @throws FoveaError `invalid_vectors` */
 export function tableOf(head: VectorHead, entries: readonly VectorEntry[]): VectorTable {
   const width = entries[0]?.vector.length ?? 0;

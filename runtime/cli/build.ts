@@ -2,7 +2,15 @@
 import { Command } from "commander";
 import { bytesText } from "../core/diagnostics.ts";
 import type { LoadOptions } from "../session.ts";
-import { type CommonOptions, MODALITIES, nameList, nonEmpty, withCommonOptions, withRuntime } from "./options.ts";
+import {
+  type CommonOptions,
+  dtypeOption,
+  MODALITIES,
+  nameList,
+  nonEmpty,
+  withCommonOptions,
+  withRuntime,
+} from "./options.ts";
 import { print, printJson } from "./terminal.ts";
 
 interface BuildOptions extends CommonOptions {
@@ -30,6 +38,7 @@ async function build(model: string, options: BuildOptions): Promise<void> {
   await withRuntime(options, async ({ runtime, progress }) => {
     const { targets, components, out } = options;
     const manifest = await runtime.buildPack(model, out, {
+      ...dtypeOption(options),
       ...(targets === undefined ? {} : { targets }),
       ...(components === undefined ? {} : { components: components as NonNullable<LoadOptions["components"]> }),
     });

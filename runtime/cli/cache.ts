@@ -17,6 +17,7 @@ import type { CheckedEntry, LoadOptions } from "../session.ts";
 import {
   byteSize,
   type CommonOptions,
+  dtypeOption,
   MODALITIES,
   nonEmpty,
   oneOf,
@@ -132,7 +133,10 @@ function whyCommand(): Command {
       withRuntime(options, async ({ host, runtime, progress }) => {
         await checkCache(host, options);
         const { component } = options;
-        const found = await runtime.cacheMisses(model, component === undefined ? {} : { components: [component] });
+        const found = await runtime.cacheMisses(model, {
+          ...dtypeOption(options),
+          ...(component === undefined ? {} : { components: [component] }),
+        });
         progress.stop();
         if (options.json === true) return printJson({ model, ranges: found });
         for (const { tag, range, hit, nearest } of found) {

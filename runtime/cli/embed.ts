@@ -246,6 +246,8 @@ async function checkOut(out: string): Promise<void> {
     );
   }
   const host = await detectHost();
+  if ((await host.stat(out).catch(() => undefined))?.kind === "directory")
+    throw new FoveaError("bad_usage", `--out ${out} cannot be written: it is a folder. Name a file.`);
   const folder = /^(.*)[/\\]/.exec(out)?.[1];
   if (folder === undefined || folder === "") return;
   const found = await host.stat(folder).catch(() => undefined);

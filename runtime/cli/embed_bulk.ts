@@ -76,13 +76,15 @@ function checkBulk(options: BulkOptions): { readonly out: string; readonly outpu
 /** Failures that are listed; the rest are counted. `--json` has all. */
 const MOST_LISTED = 50;
 
-function tell({ encoded, skipped, failures, written, ms, total }: EmbedFilesReport, out: string): void {
+function tell(report: EmbedFilesReport, out: string, isThere: boolean): void {
+  const { encoded, skipped, failures, written, ms, total } = report;
   for (const { path, message } of failures.slice(0, MOST_LISTED)) {
     say(`fovea: ${message.includes(path) ? "" : `${path}: `}${message}`);
   }
   if (failures.length > MOST_LISTED) say(`fovea: and ${failures.length - MOST_LISTED} others`);
   const last = written.length < 2 ? "" : ` to ${written[written.length - 1]}`;
-  const files = written.length === 0 ? `${out} stays as it is` : `wrote ${written[0]}${last}`;
+  const none = isThere ? `${out} stays as it is` : "nothing was written";
+  const files = written.length === 0 ? none : `wrote ${written[0]}${last}`;
   const rate = encoded === 0 ? "" : ` (${((encoded * 1000) / ms).toFixed(1)}/s with loading)`;
   say(
     `${files}: ${encoded} of ${countOf(total, "file")} encoded${rate}, ${skipped} were there, ${failures.length} could not be read`,
@@ -124,7 +126,7 @@ export async function embedBulk(first: string, rest: readonly string[], options:
       return setExitCode(SIGNAL_EXITS[name]);
     }
     if (report.failures.length > 0) setExitCode(1);
-    if (!quiet) return tell(report, out);
+    if (!quiet) return tell(report, out, (await host.stat(out).catch(() => undefined)) !== undefined);
     const { device, target } = runtime;
     printJson({ model, runtime: host.name, device, target, out, ...report });
   });

@@ -77,10 +77,10 @@ export function nameList(text: string): readonly string[] {
   return known;
 }
 
-/** Labels that are separated by commas. An empty one is the end of a list without quotes. */
-export function labelList(text: string): readonly string[] {
+/** Labels that are separated by commas, behind those given before. An empty one is the end of a list without quotes. */
+export function labelList(text: string, before: readonly string[] = []): readonly string[] {
   const labels = text.split(",").map((label) => label.trim());
-  if (!labels.includes("")) return labels;
+  if (!labels.includes("")) return [...before, ...labels];
   throw new InvalidArgumentError('Expected labels separated by commas, with quotes around the list: "a cat,a dog".');
 }
 

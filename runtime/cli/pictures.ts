@@ -5,7 +5,7 @@ import { detectHost } from "../host/mod.ts";
 /** Files that are recordings, by their names. */
 export const RECORDING: RegExp = /\.(wav|flac|mp3|og[ag])$/i;
 
-const ADDRESS = /^[a-z][a-z\d+.-]+:\/\//i;
+const ADDRESS = /^([a-z][a-z\d+.-]+:\/\/|data:)/i;
 
 const isAbsent = (error: unknown): boolean => error instanceof FoveaError && error.code === "file.not_found";
 

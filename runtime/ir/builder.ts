@@ -149,6 +149,15 @@ function corners(box: Box): readonly Record<string, number>[] {
   ];
 }
 
+const isNode = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && "op" in value && "shape" in value;
+
+const noNode = (what: string, found: unknown): FoveaError =>
+  new FoveaError("shape_error", `${what} must be a node, which the builder's calls give; found ${describe(found)}.`);
+
+const describe = (found: unknown): string =>
+  typeof found === "string" || typeof found === "number" ? JSON.stringify(found) : String(found);
+
 /**
  * A builder for one graph over `symbols`. Errors: FoveaError `shape_error`, `duplicate_name`, `no_outputs`; TraceBreakError
  * for what no graph can say; RangeSplit for a comparison that the intervals leave open.
@@ -200,6 +209,10 @@ export function createGraphBuilder(options: BuilderOptions): GraphBuilder {
       });
       attributes = repaired(given);
     }
+    located(() => {
+      for (const [i, operand] of operands.entries())
+        if (!isNode(operand)) throw noNode(`Operand ${i} of operation "${name}"`, operand);
+    });
     if (broken && operands.some((n) => standIns.has(n))) return standIn(name, operands);
     try {
       return located(() => make(name, operands, attributes, noted === false ? undefined : locationText(noted)));
@@ -312,7 +325,10 @@ export function createGraphBuilder(options: BuilderOptions): GraphBuilder {
     patchify: (x, patchHeight, patchWidth) =>
       op("patchify", [x], { patch_height: patchHeight, patch_width: patchWidth }),
     output: (name, node) => {
-      located(() => declare("output", name));
+      located(() => {
+        if (!isNode(node)) throw noNode(`The output "${name}"`, node);
+        declare("output", name);
+      });
       outputs.push({ name, node });
     },
     finish: () => {

@@ -158,7 +158,7 @@ export interface PrepareModelOptions extends Pick<LoadOptions, "components" | "d
 }
 
 /** What `runtime.buildPack` takes. */
-export interface BuildPackOptions extends Pick<LoadOptions, "components"> {
+export interface BuildPackOptions extends Pick<LoadOptions, "components" | "dtype"> {
   /** Targets to compile for, whether this machine has them or not; the runtime's own unless given. */
   readonly targets?: readonly string[];
 }
@@ -347,11 +347,15 @@ export function checkFreezeOptions(options: FreezeOptions): void {
 }
 
 /** @throws FoveaError `invalid_options` */
-export function checkCacheMissesOptions(options: Pick<LoadOptions, "components">): void {
-  checkOptions("cacheMisses", options, { components: TEXTS });
+export function checkCacheMissesOptions(options: Pick<LoadOptions, "components" | "dtype">): void {
+  checkOptions("cacheMisses", options, { components: TEXTS, dtype: TUNE_GRANULARITY_OPTIONS.dtype });
 }
 
-const BUILD_PACK_OPTIONS: Readonly<Record<keyof BuildPackOptions, Expected>> = { components: TEXTS, targets: TEXTS };
+const BUILD_PACK_OPTIONS: Readonly<Record<keyof BuildPackOptions, Expected>> = {
+  components: TEXTS,
+  targets: TEXTS,
+  dtype: TUNE_GRANULARITY_OPTIONS.dtype,
+};
 
 /** @throws FoveaError `invalid_options` */
 export function checkBuildPackOptions(options: BuildPackOptions): void {

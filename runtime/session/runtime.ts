@@ -188,7 +188,10 @@ export class Runtime {
    * For each range of a model's components, from its configuration alone: a hit, or a miss with the first difference.
    * @throws FoveaError as {@link inspect}, and what tracing throws
    */
-  async cacheMisses(source: ModelSource, options: Pick<LoadOptions, "components"> = {}): Promise<readonly CacheMiss[]> {
+  async cacheMisses(
+    source: ModelSource,
+    options: Pick<LoadOptions, "components" | "dtype"> = {},
+  ): Promise<readonly CacheMiss[]> {
     checkCacheMissesOptions(options);
     const { towers } = tracedModel(await this.prepare(source, { ...options, compile: false }));
     const all = [...towers.values()].flatMap((t) => [...t.components.values()]);

@@ -169,6 +169,30 @@ test("vectors of other models, results and shapes are refused with a sentence", 
       [...embed, "--resume", "--outputs", "pooler_output"],
       /x\.parquet holds image_embeds of .*, and these would be pooler_output/,
     );
+    await fails(
+      [...embed, "--resume", "--dtype", "int8"],
+      /x\.parquet holds vectors of weights in f32, .* of int8; leave/,
+    );
+    const whole = join(folder, "whole.parquet");
+    assert.equal((await runCli(["embed", DIGITS, picture, "--out", whole, "--dtype", "int8", ...INLINE])).code, 0);
+    const more = join(IMAGES, readdirSync(IMAGES)[1]);
+    const goneOn = await runCli(["embed", DIGITS, picture, more, "--out", whole, "--resume", ...INLINE, "--json"]);
+    const report = JSON.parse(goneOn.stdout);
+    assert.deepEqual([report.head.dtype, report.encoded, report.skipped], ["int8", 1, 1]);
+    mkdirSync(join(folder, "d.parquet"));
+    await fails(
+      ["embed", DIGITS, picture, "--out", join(folder, "d.parquet")],
+      /d\.parquet cannot be written: it is a folder/,
+    );
+    mkdirSync(join(folder, "d.json"));
+    await fails(
+      ["embed", DIGITS, picture, "--out", join(folder, "d.json")],
+      /d\.json cannot be written: it is a folder/,
+    );
+    const bad = join(folder, "bad.png");
+    writeFileSync(bad, "no picture");
+    const nothing = await runCli(["embed", DIGITS, bad, "--out", join(folder, "n.parquet"), ...INLINE]);
+    assert.deepEqual([nothing.code, /nothing was written: 0 of 1 file encoded/.test(nothing.stderr)], [1, true]);
     await fails([...embed, "--outputs", "no_such"], /has no result "no_such"; it gives .*image_embeds/);
     await fails([...embed, "--outputs", "pooler_output,image_embeds"], /A row holds one vector; name one result/);
     await fails([...embed, "--text", "a cat"], /--text does not go with a row for each file/);

@@ -38,6 +38,18 @@ test("folders and patterns give their media files once, in order; hidden ones an
     const all = ["[1].png", "a.png", "b.JPG", "linked.png", "sub/c.webp", "sub/deep/d.gif", "sub/e.wav"];
     assert.deepEqual(await found("."), all);
     assert.deepEqual(await found("**"), all);
+    const listDir: typeof host.listDir = async (path) => {
+      if (path.endsWith("/deep")) throw new Error("access is denied");
+      return host.listDir(path);
+    };
+    const unread: string[] = [];
+    const rest = await findFiles({ ...host, listDir }, [folder], (path, error) => unread.push(`${path} ${error}`));
+    assert.deepEqual(unread, [join(folder, "sub/deep Error: access is denied")]);
+    assert.deepEqual(
+      rest,
+      all.filter((name) => !name.includes("deep")).map((name) => join(folder, name)),
+    );
+    await assert.rejects(findFiles({ ...host, listDir }, [folder]), /access is denied/);
     assert.deepEqual(await found("*"), all.slice(0, 4));
     assert.deepEqual(await found("**/*.{gif,webp}"), ["sub/c.webp", "sub/deep/d.gif"]);
     assert.deepEqual(await found("sub/?.webp"), ["sub/c.webp"]);

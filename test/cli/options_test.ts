@@ -34,6 +34,8 @@ test("lists of names leave out blanks and are never empty", () => {
 
 test("labels are separated by commas, and none of them is empty", () => {
   assert.deepEqual(labelList(" a cat , dog"), ["a cat", "dog"]);
+  // The option given again.
+  assert.deepEqual(labelList("dog,bird", ["a cat"]), ["a cat", "dog", "bird"]);
   for (const text of ["cat,", ",cat", "cat,,dog", "", " "]) {
     assert.throws(
       () => labelList(text),

@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { f32 } from "../../kernels/wasm/asm/code.ts";
-import { checkPlugin } from "../../runtime/session/registry/check_plugin.ts";
+import { checkPlugin, differenceOf } from "../../runtime/session/registry/check_plugin.ts";
 import { checkKernel } from "../kit/check_kernel.ts";
 import { withFolder } from "../kit/folder.ts";
 import { repositoryPath, runCli } from "../kit/run_cli.ts";
@@ -35,7 +35,25 @@ test("wrong kernels fail with what is wrong", async () => {
     // Claims no size that it declares: the product has two axes.
     ...{ output: ["n", 1], arguments: ["output", "x", "n"], flops: "n" },
   });
-  await assert.rejects(checkKernel(unclaimed), /square: At n 1 it does not claim its own pattern/);
+  await assert.rejects(checkKernel(unclaimed), /square: At n 1 it does not claim its own pattern: /);
+  const ranged = pluginFiles(moduleBytes({ code: squaring() }), { ...SQUARE, ranges: { width: { min: 10, max: 5 } } });
+  await assert.rejects(checkKernel(ranged), /does not claim its own pattern: it takes width from 10 to 5, found \d+\./);
+});
+
+test("numbers that are none are compared, and a pattern that gives nothing else is a problem", async () => {
+  const { NaN: none, POSITIVE_INFINITY: infinite } = Number;
+  assert.equal(differenceOf([1, none, -infinite], [1, none, -infinite]), 0);
+  for (const found of [[1, 2], [none, 2], [1, infinite], [1, none, 3], [1]])
+    assert.equal(differenceOf(found, [1, none]) < 1, false, String(found));
+  assert.equal(differenceOf([2, none], [1, none]) > 1000, true);
+  const root: object = { op: "sqrt", inputs: ["x"] };
+  const rooted = (pattern: object) => pluginFiles(moduleBytes({ code: squaring() }), { ...SQUARE, pattern });
+  await assert.rejects(checkKernel(rooted(root)), /result is off by Infinity times what passes|failed its proof/);
+  const negative = { op: "log", inputs: [{ op: "neg", inputs: [{ op: "abs", inputs: ["x"] }] }] };
+  await assert.rejects(
+    checkKernel(rooted(negative)),
+    /its pattern gives no finite number, so that nothing can be compared/,
+  );
 });
 
 test("shapes of many axes are checked at sizes that a machine holds, and sizes that an op refuses are left out", async () => {

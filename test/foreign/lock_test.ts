@@ -92,6 +92,16 @@ test("what does not load says what to build, and where the reason is", () =>
       code: "bad_plugin",
       message: /has no \.\/dist\/plugin\.js, which its package\.json names as its module; build the plugin first/,
     });
+    const modules = {
+      "other.mjs": ["{ abi: 2 }", "unsupported_abi", /was written for abi 2; this fovea speaks abi 1/],
+      "nameless.mjs": ["{ kernels: [{}] }", "invalid_plugin", /its `kernels\[0\]` needs a name/],
+      "halfway.mjs": ["{ encoders: [{ name: 'q' }] }", "invalid_plugin", /its encoder "q" has no `modelTypes`/],
+    } as const;
+    for (const [name, [change, code, says]] of Object.entries(modules)) {
+      const source = `export const plugin = { name: "p", version: "1.0.0", abi: 1, ...${change} };`;
+      write(folder, new Map([[name, text.encode(source)]]));
+      await assert.rejects(openPlugin(join(folder, name)), { code, message: says });
+    }
     write(folder, new Map([["throws.mjs", text.encode('throw new Error("boom");')]]));
     await assert.rejects(openPlugin(join(folder, "throws.mjs")), {
       code: "bad_plugin",

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import process from "node:process";
 import { test } from "node:test";
 import { Worker as NodeWorker } from "node:worker_threads";
 import { detectHost } from "../../runtime/host/mod.ts";
@@ -16,5 +17,17 @@ test("workers start although another library has replaced the global Worker", as
   } finally {
     if (before === undefined) Reflect.deleteProperty(globalThis, "Worker");
     else Object.defineProperty(globalThis, "Worker", before);
+  }
+});
+
+test("workers start in a program whose text came with the command", async () => {
+  const own = process.execArgv;
+  process.execArgv = ["--input-type=module", "--eval", "text"];
+  try {
+    const worker = (await detectHost()).spawnWorker(ECHO, { greeting: "hello" });
+    assert.deepEqual(await new Promise((resolve) => worker.onMessage(resolve)), { ready: "hello" });
+    await worker.terminate();
+  } finally {
+    process.execArgv = own;
   }
 });

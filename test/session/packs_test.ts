@@ -104,6 +104,27 @@ test("equal models give equal packs, whatever runtime builds them", () =>
     for (const [name, bytes] of a) assert.deepEqual(b.get(name), bytes);
   }));
 
+test("a pack for another type of weights is one of its own", () =>
+  withFolder(async (folder) => {
+    await withRuntime({}, (runtime) => runtime.buildPack(CLIP, folder, { components: ["text"], dtype: "int8" }));
+    await withRuntime({ packs: [folder], cache: false }, async (runtime) => {
+      await runtime.load(CLIP, { components: ["text"], dtype: "int8" });
+      assert.equal(runtime.stats().counters.compiled, 0);
+      await runtime.load(CLIP, { components: ["text"] });
+      assert.ok(runtime.stats().counters.compiled > 0);
+    });
+    const cache = createMemoryStore();
+    await withRuntime({ cache }, async (runtime) => {
+      await runtime.load(CLIP, { components: ["text"], dtype: "int8" });
+      const hits = async (dtype?: "int8") =>
+        (await runtime.cacheMisses(CLIP, { components: ["text"], ...(dtype === undefined ? {} : { dtype }) })).map(
+          (m) => m.hit,
+        );
+      assert.ok((await hits("int8")).every(Boolean));
+      assert.equal((await hits()).every(Boolean), false);
+    });
+  }));
+
 test("what was attested is kept in the cache, and a pack that has not everything is completed by compiling", () =>
   withFolder(async (folder) => {
     await withRuntime({}, (runtime) => runtime.buildPack(CLIP, folder, { components: ["text"] }));

@@ -130,6 +130,22 @@ for (const [what, told, where, says] of WRONG) {
   });
 }
 
+test("a kernel whose code the engine refuses is put aside by name, and the next cover computes", async () => {
+  // A module with a function section and no functions.
+  const code = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 3, 2, 1, 0);
+  const told = emitting((e) => e.step({ ...STEP, code }));
+  const problems = await problemsOf(told);
+  assert.equal(problems.length, 1);
+  assert.match(
+    problems[0],
+    /^The kernel "square" was put aside when its code was loaded: the engine refused its code: .*\w.* \(step square\/run\)\.$/,
+  );
+  await assert.rejects(
+    problemsOf(told, { compile: { strict: true } }),
+    hasCode("kernel_failed", /^The kernel square\/run failed on .*: the engine refused its code: /),
+  );
+});
+
 test("strict: a kernel that throws while it is asked is an error that names it and its plugin", async () => {
   await assert.rejects(
     problemsOf(boom, { compile: { strict: true } }),

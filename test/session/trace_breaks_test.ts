@@ -196,6 +196,31 @@ test("whatever `build` throws is told with its component", async () => {
       }),
       hasCode("build_failed", /^Component "bad\/vision\.block" cannot be built, because its `build` threw: x is not/),
     );
+    // What it throws later must not end the process.
+    const late = (async () => {
+      throw new Error("late");
+    }) as unknown as ComponentInput["build"];
+    await assert.rejects(
+      compile(late),
+      hasCode(
+        "build_failed",
+        /^Component "bad\/vision\.block" cannot be built: its `build` gives a promise; it must not/,
+      ),
+    );
+    const none = undefined as never;
+    for (const [build, says] of [
+      [(b) => b.output("y", none), /^The output "y" must be a node, which the builder's calls give; found undefined\./],
+      [(b) => b.output("y", "x" as never), /^The output "y" must be a node, .*; found "x"\./],
+      [
+        (b) => b.output("y", b.add(b.input("x", [4]), none)),
+        /^Operand 1 of operation "add" must be a node, .*; found undefined\. The call is at .*component "bad\/vision\.block"\.$/,
+      ],
+      [
+        (b) => b.output("y", b.add(2 as never, b.input("x", [4]))),
+        /^Operand 0 of operation "add" must be a node, .*found 2/,
+      ],
+    ] as readonly (readonly [ComponentInput["build"], RegExp])[])
+      await assert.rejects(compile(build), hasCode("shape_error", says));
     await assert.rejects(
       compile((b) => b.output("y", b.add(b.input("x", [b.dims.tokens, 4]), b.weight("w", [5])))),
       hasCode("shape_error", /do not broadcast.* The call is at .*\. This is in component "bad\/vision\.block"\.$/),

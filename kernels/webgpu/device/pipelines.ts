@@ -100,7 +100,8 @@ export function createPipelines(device: GPUDevice, pieceBytes: number): Pipeline
           } catch (error) {
             codes.delete(digest);
             const { message, cause } = error as Error;
-            const [found] = message.split("\n");
+            // Deno's begin with an empty line.
+            const found = message.split("\n").find((line) => line.trim() !== "") ?? message;
             const { name, sandbox } = decodeCode(digest, blobs.get(digest) as Uint8Array);
             if (sandbox === true) throw new KernelError("webgpu", name, `the adapter refused it: ${found}`, cause);
             throw new FoveaError(

@@ -59,6 +59,8 @@ export async function checkOut(host: Host, out: string): Promise<void> {
       `${out} has no known format; files of vectors end in ${VECTOR_FORMATS.join(", ")}.`,
     );
   }
+  if ((await host.stat(out).catch(() => undefined))?.kind === "directory")
+    throw new FoveaError("bad_usage", `${out} cannot be written: it is a folder. Name a file.`);
   const folder = /^(.*)\//.exec(out)?.[1] ?? "";
   if (folder === "" || (await host.stat(folder).catch(() => undefined))?.kind === "directory") return;
   throw new FoveaError("bad_usage", `${out} cannot be written: there is no folder ${folder}. Create it first.`);

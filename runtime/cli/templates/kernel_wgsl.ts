@@ -29,7 +29,9 @@ export const KERNEL_WGSL: Template = {
   name: "kernel-wgsl",
   makes: "a kernel in WGSL, for WebGPU",
   files: (name) => ({
-    "package.json": packageJson(name, "fovea plugin build .", "node --test plugin.test.mjs"),
+    "package.json": packageJson(name, "fovea plugin build .", "node --test plugin.test.mjs", {
+      files: ["plugin.json", "gate.wgsl"],
+    }),
     "plugin.json": json({
       ...{ name, version: "0.1.0", abi: 1, form: "wgsl" },
       kernels: [

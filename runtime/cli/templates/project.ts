@@ -103,7 +103,10 @@ export function kernelReadme(name: string, about: string, more: readonly string[
 
 /** What a kernel as core WebAssembly has beside its sources, whatever they are written in: `build.mjs` makes `gate.wasm`. */
 export const moduleFiles = (name: string): Readonly<Record<string, string>> => ({
-  "package.json": packageJson(name, "node build.mjs && fovea plugin build .", "node --test plugin.test.mjs"),
+  "package.json": packageJson(name, "node build.mjs && fovea plugin build .", "node --test plugin.test.mjs", {
+    // Cargo leaves links behind that npm does not pack.
+    files: ["plugin.json", "gate.wasm"],
+  }),
   "plugin.json": json({
     ...{ name, version: "0.1.0", abi: 1, form: "wasm", memory: { reserved: 0 } },
     builds: [{ features: ["simd128"], file: "gate.wasm", sha256: UNBUILT }],

@@ -16,6 +16,7 @@ import type { ComponentSettings } from "../config/settings.ts";
 import { compilerDigest, loadCompiler } from "./compiler.ts";
 import type { Journal } from "./journal.ts";
 import { tellCompile } from "./journal_texts.ts";
+import { loadCode } from "./load_code.ts";
 import { traceCompile } from "./load_spans.ts";
 import type { Place } from "./places.ts";
 import type { Quarantine } from "./quarantine.ts";
@@ -128,7 +129,7 @@ export async function createArtifactSources(
       if (entry === undefined) continue;
       const compiled = await pack.load(entry);
       if (usesAny(compiled.artifact, quarantine.of(place.device.kind))) continue;
-      await place.device.load(compiled.code);
+      await loadCode(place.device, compiled);
       counters.packHits++;
       const identity = { digest: entry.artifact, bytes: pack.manifest.blobs[entry.artifact] };
       return found(compiled, identity, request, "pack", place);
@@ -147,7 +148,7 @@ export async function createArtifactSources(
   const fromStore = async ({ place }: Order, request: string): Promise<Found | undefined> => {
     const compiled = await lookup(store, request, place.capabilities, readCode);
     if (compiled === undefined) return undefined;
-    await place.device.load(compiled.code);
+    await loadCode(place.device, compiled);
     counters.cacheHits++;
     return found(compiled, compiled, request, "cache", place);
   };
@@ -201,7 +202,7 @@ export async function createArtifactSources(
     traceCompile(options.trace, { tag: spec.tag, range, begin, end: begin + compileMs, passes });
     counters.compiled++;
     counters.compileMs += compileMs;
-    await place.device.load(compiled.code);
+    await loadCode(place.device, compiled);
     const identity = await keep(order, request, traced, compiled satisfies CompiledArtifact);
     return { ...found(compiled, identity, request, "compiled", place), compileMs, report };
   };

@@ -2,7 +2,7 @@
 import { VERSION } from "../../core/version.ts";
 import { type PackManifest, writePack } from "../../exec/pack.ts";
 import { checkFolderPath } from "../check_folder.ts";
-import { compileLayers } from "../config/settings.ts";
+import { compileLayers, dtypeOf } from "../config/settings.ts";
 import { cutComponents } from "../inputs/pixels.ts";
 import type { ModelSource } from "../inputs/source.ts";
 import { cutTowers, openConfigured, wantedTowers } from "../models/model_access.ts";
@@ -17,21 +17,22 @@ export async function buildModelPack(
   parts: RuntimeParts,
   source: ModelSource,
   folder: string,
-  { components, targets }: BuildPackOptions,
+  { components, targets, dtype }: BuildPackOptions,
 ): Promise<PackManifest> {
   checkFolderPath("buildPack", folder);
   const { host, device, ops, places, options: own } = parts;
+  const call = dtypeOf({ dtype });
   const written = await packFolder(host, folder);
   const plugins = own.plugins === undefined ? await firstPartyPlugins() : parts.plugins;
   const opened = await openConfigured(parts, source);
-  const towers = cutTowers(parts, wantedTowers(parts, opened, components), {});
+  const towers = cutTowers(parts, wantedTowers(parts, opened, components), call);
   const { pixels } = towers.some((t) => t.modality === "vision") ? opened.model.processors(opened.files) : {};
   const items = await packItems({
     components: [...towers.flatMap((t) => t.components), ...(pixels === undefined ? [] : cutComponents(pixels))],
     targets: targets ?? [device.target],
     layers: compileLayers(own.compile),
     home: places.home,
-    ...{ plugins, ops },
+    ...{ call, plugins, ops },
     findPlace: (place) => host.originalPlace(place),
     onCompiled: (done, total, item) => own.onProgress?.({ phase: "compile", modality: "", done, total, item }),
   });

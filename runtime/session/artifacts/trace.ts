@@ -10,6 +10,7 @@ import { RangeSplit } from "../../ir/comparisons.ts";
 import { type Graph, graphToData } from "../../ir/graph.ts";
 import { createInterner, type Interner, type OpTable } from "../../ir/node.ts";
 import { createTraps } from "../../ir/traps.ts";
+import { runBuild } from "../config/run_build.ts";
 
 /** Finds what a source map says about a place in compiled code; nothing when there is none. */
 export type PlaceFinder = (place: SourcePlace) => Promise<SourcePlace | undefined>;
@@ -45,7 +46,7 @@ export function traceComponent(
 ): Graph {
   const builder = createGraphBuilder({ symbols: box, interner, relations: spec.relations ?? [], locate });
   try {
-    spec.build(builder);
+    runBuild(spec, builder);
     return builder.finish();
   } catch (error) {
     throw fromBuild(spec.tag, error);
@@ -143,7 +144,7 @@ export async function collectBreaks(
     const interner = createInterner(ops, createTraps(onBreak));
     const builder = createGraphBuilder({ symbols: box, interner, relations: spec.relations ?? [], onBreak });
     try {
-      spec.build(builder);
+      runBuild(spec, builder);
       builder.finish();
     } catch (error) {
       // Stand-ins take a build only so far.

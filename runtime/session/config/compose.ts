@@ -11,6 +11,7 @@ import { soleSymbol, solve, substitute } from "../../core/substitute.ts";
 import { comparable, RangeSplit } from "../../ir/comparisons.ts";
 import { createInterner, type OpTable } from "../../ir/node.ts";
 import { type ComponentPorts, tracePorts } from "../artifacts/ports.ts";
+import { runBuild } from "./run_build.ts";
 
 /** A port of a part: which call of the group, and its own name there. */
 interface PartPort {
@@ -261,7 +262,7 @@ export function buildParts(b: GraphBuilder, { parts, inputs, outputs }: Composit
   const declared = new Map(inputs.map(({ at, name }) => [portKey(at), name]));
   const nodes = new Map<string, Node>();
   parts.forEach(({ spec, dims, wires, weights }, part) => {
-    spec.build({
+    runBuild(spec, {
       ...b,
       dims: comparable(b, dims),
       input: (port, shape, dtype) => {

@@ -108,30 +108,46 @@ function operandsOf(kernel: KernelManifest, sizes: Sizes, weights: boolean): Rec
   return Object.fromEntries(entries.flat());
 }
 
-/** The plugin with claims that cost nothing, so that its kernels are taken wherever they can be. */
-export function withFreeClaims(plugin: Plugin): Plugin {
+/**
+ * The plugin with claims that cost nothing, so that its kernels are taken wherever they can be.
+ * @param onRefusal told why a kernel does not take what matches its pattern
+ */
+export function withFreeClaims(plugin: Plugin, onRefusal?: (kernel: string, reason: string) => void): Plugin {
   const kernels = plugin.kernels?.map((kernel) => ({
     ...kernel,
     claim: (...args: Parameters<typeof kernel.claim>) =>
-      kernel
-        .claim(...args)
-        .map((offer) => ("reason" in offer ? offer : { ...offer, cost: { flops: 0, bytes: 0, launches: 0 } })),
+      kernel.claim(...args).map((offer) => {
+        if (!("reason" in offer)) return { ...offer, cost: { flops: 0, bytes: 0, launches: 0 } };
+        onRefusal?.(kernel.name, offer.reason);
+        return offer;
+      }),
   }));
   return { ...plugin, ...(kernels === undefined ? {} : { kernels }) };
 }
 
 const dataOf = (tensors: Tensors): ArrayLike<number> => tensors.result.data as ArrayLike<number>;
 
-/** Largest difference as a share of what passes; infinite where a number is none. */
-function differenceOf(found: ArrayLike<number>, expected: ArrayLike<number>): number {
-  let [worst, square] = [0, 0];
+/** Largest difference as a share of what passes; infinite where a number is none, or none where it should be. */
+export function differenceOf(found: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (found.length !== expected.length) return Number.POSITIVE_INFINITY;
+  let [worst, square, finite] = [0, 0, 0];
   for (let i = 0; i < expected.length; i++) {
+    if (!Number.isFinite(expected[i])) {
+      // Such as the root of a negative number.
+      if (!Object.is(found[i], expected[i])) return Number.POSITIVE_INFINITY;
+      continue;
+    }
+    finite++;
     square += expected[i] * expected[i];
     const difference = Math.abs(found[i] - expected[i]);
-    worst = difference <= worst ? worst : Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference;
+    if (Number.isNaN(difference)) return Number.POSITIVE_INFINITY;
+    worst = Math.max(worst, difference);
   }
-  return worst / (TOLERANCE * Math.sqrt(square / Math.max(1, expected.length)) + 1e-7);
+  return worst / (TOLERANCE * Math.sqrt(square / Math.max(1, finite)) + 1e-7);
 }
+
+const isFiniteSomewhere = (values: ArrayLike<number>): boolean =>
+  Array.from(values).some((value) => Number.isFinite(value));
 
 /** Microseconds that the device computes, the median of several runs. */
 async function timeOf(runtime: Runtime, component: CompiledComponent, inputs: Tensors): Promise<number> {
@@ -250,7 +266,12 @@ async function vectorProblem(
   return undefined;
 }
 
-async function checkOne(layout: KernelLayout, name: string, runtimes: Runtimes): Promise<KernelCheck> {
+async function checkOne(
+  layout: KernelLayout,
+  name: string,
+  runtimes: Runtimes,
+  refusalOf: (kernel: string) => string | undefined,
+): Promise<KernelCheck> {
   const { kernel } = layout;
   const grid = intervalOf(kernel.grid === undefined ? undefined : kernel.ranges?.[kernel.grid], LARGEST_GRID);
   const problems: string[] = [];
@@ -274,7 +295,7 @@ async function checkOne(layout: KernelLayout, name: string, runtimes: Runtimes):
       const [reference, foreign, threaded, own] = opened;
       if (!foreign.explain().includes(`${name}/`)) {
         problems.push(
-          `At ${place.join(", ")} it does not claim its own pattern: \`fovea explain --losers\` tells why.`,
+          `At ${place.join(", ")} it does not claim its own pattern: ${refusalOf(name) ?? "nothing of it matches."}`,
         );
         continue;
       }
@@ -283,7 +304,13 @@ async function checkOne(layout: KernelLayout, name: string, runtimes: Runtimes):
         const at = Object.entries(sizes).map(([size, value]) => `${size} ${value}`);
         const inputs = operandsOf(kernel, sizes, false);
         const found = dataOf(await foreign.run(inputs));
-        const difference = differenceOf(found, dataOf(await reference.run(inputs)));
+        const expected = dataOf(await reference.run(inputs));
+        if (expected.length > 0 && !isFiniteSomewhere(expected)) {
+          problems.push(
+            `At ${at.join(", ")} its pattern gives no finite number, so that nothing can be compared; do its ops have all their attributes, by the right names?`,
+          );
+        }
+        const difference = differenceOf(found, expected);
         points++;
         worst = Math.max(worst, difference);
         if (difference > 1)
@@ -331,7 +358,9 @@ export async function checkPlugin(source: PluginSource, options: LoadPluginOptio
   }
   const { plugin, layouts, manifest, digest } = opened;
   const firstParty = await firstPartyPlugins();
-  const strict = { compile: { strict: true }, plugins: [withFreeClaims(plugin), ...firstParty] };
+  const refusals = new Map<string, string>();
+  const free = withFreeClaims(plugin, (kernel, reason) => refusals.set(kernel, reason));
+  const strict = { compile: { strict: true }, plugins: [free, ...firstParty] };
   const device = manifest.form === "wgsl" ? "webgpu" : "wasm";
   const runtimes: Runtime[] = [];
   const open = async (options: RuntimeOptions): Promise<Runtime> => {
@@ -347,7 +376,7 @@ export async function checkPlugin(source: PluginSource, options: LoadPluginOptio
     const kernels: KernelCheck[] = [];
     for (const layout of layouts) {
       const name = `${plugin.name}/${layout.kernel.name}`;
-      kernels.push(await checkOne(layout, name, { reference, foreign, threaded, builtIn }));
+      kernels.push(await checkOne(layout, name, { reference, foreign, threaded, builtIn }, (k) => refusals.get(k)));
     }
     return { form: manifest.form, foreign: opened, plugins: [plugin], digest, kernels, problems: [] };
   } finally {

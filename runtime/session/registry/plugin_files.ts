@@ -1,6 +1,6 @@
 /** Plugins that are named by a path or a package: folders with `plugin.json`, and modules that export plugins. */
 import { ISOLATIONS, type Isolation } from "../../abi/isolation.ts";
-import type { Plugin } from "../../abi/plugin.ts";
+import { checkPlugin, type Plugin } from "../../abi/plugin.ts";
 import { FoveaError } from "../../core/diagnostics.ts";
 import { digestBytes } from "../../core/digest.ts";
 import type { Store } from "../../exec/store/store.ts";
@@ -65,6 +65,7 @@ async function modulePlugins(host: Host, path: string): Promise<readonly Plugin[
     );
   });
   const plugins = [...new Set(Object.values(module))].filter(isPlugin);
+  for (const plugin of plugins) checkPlugin(plugin);
   if (plugins.length > 0) return plugins;
   throw new FoveaError("bad_plugin", `${path} exports no plugin; export what definePlugin returns.`);
 }

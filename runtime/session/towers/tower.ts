@@ -111,9 +111,20 @@ const isOutOfMemory = (error: unknown): boolean => error instanceof FoveaError &
 /** What does not fit at once may fit in two runs. */
 const halfOf = (rows: number): number => Math.ceil(rows / 2);
 
-const withoutMemory = (request: RunRequest): RunRequest => ({ ...request, into: undefined });
+const withoutMemory = (request: WholeRun): WholeRun => ({ ...request, into: undefined });
 
 const mostRows = (tensors: Tensors): number => Math.max(...Object.values(tensors).map((t) => t.shape[0]));
+
+/** What the parts of a run took so far. */
+interface Spent {
+  modelMs: number;
+  flops: number;
+}
+
+/** A run, which may be cut into parts. */
+interface WholeRun extends RunRequest {
+  readonly spent: Spent;
+}
 
 interface Program {
   readonly plan: Plan;
@@ -177,10 +188,11 @@ class Tower implements LoadedTower {
 
   run(request: RunRequest): Promise<Tensors> {
     const { split } = this.spec;
-    return split === undefined ? this.#runBatches(request) : this.#runPacks(request, split);
+    const whole = { ...request, spent: { modelMs: 0, flops: 0 } };
+    return split === undefined ? this.#runBatches(whole) : this.#runPacks(whole, split);
   }
 
-  async #runBatches(request: RunRequest): Promise<Tensors> {
+  async #runBatches(request: WholeRun): Promise<Tensors> {
     const checks = createLateChecks();
     const prepared = this.spec.prepare(request.inputs, checks.add);
     const rows = mostRows(prepared);
@@ -201,7 +213,7 @@ class Tower implements LoadedTower {
   }
 
   /** Packed layouts have no batch to slice: the tower says where a request may be cut. */
-  async #runPacks(request: RunRequest, split: NonNullable<TowerSpec["split"]>): Promise<Tensors> {
+  async #runPacks(request: WholeRun, split: NonNullable<TowerSpec["split"]>): Promise<Tensors> {
     const waiting = [...split(request.inputs, this.#rowLimit)];
     const isWhole = waiting.length === 1;
     const results: Tensors[] = [];
@@ -227,23 +239,24 @@ class Tower implements LoadedTower {
     return parts.length === 1 ? parts[0] : concatRows(parts, this.spec.joinAxes);
   }
 
-  async #runPart(inputs: Tensors, request: RunRequest, checks: LateChecks): Promise<Tensors> {
+  async #runPart(inputs: Tensors, request: WholeRun, checks: LateChecks): Promise<Tensors> {
     const results = await this.#options.artifacts.surviving(() => this.#runOnce(inputs, request, checks.make));
     checks.make();
     return results;
   }
 
-  async #runOnce(inputs: Tensors, request: RunRequest, meanwhile: () => void): Promise<Tensors> {
+  async #runOnce(inputs: Tensors, request: WholeRun, meanwhile: () => void): Promise<Tensors> {
     request.context.check();
     const { plan, segments } = await this.#program(inputs, request);
     if (this.#options.onSizes !== undefined)
       tellSizes(plan, (tag) => this.#componentOf(tag).spec, this.#options.onSizes);
     const begin = this.#options.now();
-    const { context, into } = request;
+    const { context, into, spent } = request;
     const details = { into, meanwhile };
     const { results, crossedBytes } = await this.#runner.run(segments, inputs, plan.results, context, details);
-    this.stats.modelMs = this.#options.now() - begin;
-    this.stats.flops = sum(segments.map((s) => s.linked.flops));
+    spent.modelMs += this.#options.now() - begin;
+    spent.flops += sum(segments.map((s) => s.linked.flops));
+    Object.assign(this.stats, spent);
     this.stats.arenaBytes = sum(segments.map((s) => s.linked.arenaBytes));
     this.stats.segments = segments.map(({ device, plan: { calls } }) => ({ device: device.kind, calls: calls.length }));
     this.stats.crossedBytes = crossedBytes;

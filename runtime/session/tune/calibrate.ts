@@ -4,6 +4,7 @@ import { isMagnitudesName, magnitudesName } from "../../core/calibration.ts";
 import { FoveaError } from "../../core/diagnostics.ts";
 import { product } from "../../core/dim.ts";
 import { foundText } from "../check.ts";
+import { runBuild } from "../config/run_build.ts";
 import type { EncodeInputs } from "../inputs/inputs.ts";
 import type { ModelSource } from "../inputs/source.ts";
 import { type LoadContext, loadModel } from "../models/load_model.ts";
@@ -25,7 +26,7 @@ function watched(spec: ComponentSpec, ports: Ports): ComponentSpec {
     ...spec,
     build: (b) => {
       const seen = new Map<string, Node>();
-      spec.build({
+      runBuild(spec, {
         ...b,
         matmul: (a, w, options) => {
           if (w.op === "weight" && options?.transposeB === true) seen.set(magnitudesName(String(w.attributes.name)), a);
