@@ -81,6 +81,7 @@ export type { PreparedModel } from "./session/models/prepared_model.ts";
 export { type PulledModel, type PullOptions, pullModel } from "./session/models/pull.ts";
 export type {
   BuildPackOptions,
+  CacheMissesOptions,
   CompileOptions,
   HubSettings,
   LoadOptions,

@@ -157,8 +157,11 @@ export interface PrepareModelOptions extends Pick<LoadOptions, "components" | "d
   readonly compile?: boolean;
 }
 
+/** What `runtime.cacheMisses` takes. */
+export type CacheMissesOptions = Pick<LoadOptions, "components" | "dtype">;
+
 /** What `runtime.buildPack` takes. */
-export interface BuildPackOptions extends Pick<LoadOptions, "components" | "dtype"> {
+export interface BuildPackOptions extends CacheMissesOptions {
   /** Targets to compile for, whether this machine has them or not; the runtime's own unless given. */
   readonly targets?: readonly string[];
 }
@@ -347,7 +350,7 @@ export function checkFreezeOptions(options: FreezeOptions): void {
 }
 
 /** @throws FoveaError `invalid_options` */
-export function checkCacheMissesOptions(options: Pick<LoadOptions, "components" | "dtype">): void {
+export function checkCacheMissesOptions(options: CacheMissesOptions): void {
   checkOptions("cacheMisses", options, { components: TEXTS, dtype: TUNE_GRANULARITY_OPTIONS.dtype });
 }
 

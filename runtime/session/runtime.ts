@@ -23,6 +23,7 @@ import type { ModelIdentity } from "./models/model_identity.ts";
 import { type PreparedModel, prepareModel, tracedModel } from "./models/prepared_model.ts";
 import {
   type BuildPackOptions,
+  type CacheMissesOptions,
   type CompileOptions,
   checkBuildPackOptions,
   checkCacheMissesOptions,
@@ -57,10 +58,7 @@ export interface ModelDescription {
 /** A component as `runtime.compile` takes it: tag, symbols and build; ranges and instances have defaults. */
 export type ComponentInput = Pick<ComponentSpec, "tag" | "symbols" | "build"> & Partial<ComponentSpec>;
 
-/**
- * A device with everything that runs on it, made by `createRuntime`. Calls may overlap. After {@link close} all that would use the
- * device throws FoveaError `closed`.
- */
+/** A device with all that runs on it, made by `createRuntime`. Calls may overlap; after {@link close} they throw FoveaError `closed`. */
 export class Runtime {
   /** Name of the JavaScript runtime: `bun`, `deno`, `node` or `browser`. */
   readonly host: string;
@@ -188,10 +186,7 @@ export class Runtime {
    * For each range of a model's components, from its configuration alone: a hit, or a miss with the first difference.
    * @throws FoveaError as {@link inspect}, and what tracing throws
    */
-  async cacheMisses(
-    source: ModelSource,
-    options: Pick<LoadOptions, "components" | "dtype"> = {},
-  ): Promise<readonly CacheMiss[]> {
+  async cacheMisses(source: ModelSource, options: CacheMissesOptions = {}): Promise<readonly CacheMiss[]> {
     checkCacheMissesOptions(options);
     const { towers } = tracedModel(await this.prepare(source, { ...options, compile: false }));
     const all = [...towers.values()].flatMap((t) => [...t.components.values()]);
