@@ -120,7 +120,10 @@ test("cacheMisses refuses options that it does not know", async () => {
   await using runtime = await openRuntime();
   const refused = (options: unknown, says: RegExp): Promise<void> =>
     assert.rejects(runtime.cacheMisses(CLIP, options as object), hasCode("invalid_options", says));
-  await refused({ component: ["text"] }, /^cacheMisses has no option "component"; it takes components, dtype\. Did you mean/);
+  await refused(
+    { component: ["text"] },
+    /^cacheMisses has no option "component"; it takes components, dtype\. Did you mean/,
+  );
   await refused(null, /options of cacheMisses must be an object; found null/);
 });
 
