@@ -103,6 +103,9 @@ test("test vectors hold for the reference evaluator first, then for the kernel",
     { attributes, operands: { ...operands, scale: { shape: [7], data: [1, 1, 1, 1, 1, 1, 1] } }, output },
     { attributes, operands: { ...others, x: { shape: [8], data: x.data } }, output },
     { attributes, operands: others, output },
+    { attributes, operands: { ...operands, q: { shape: [1], data: [1] } }, output },
+    { attributes, operands, output: { ...output, data: [first] } },
+    { attributes, operands, output: { ...output, shape: [...output.shape].reverse() } },
     ...vectors,
   ];
   files.set("plugin.json", new TextEncoder().encode(JSON.stringify(described)));
@@ -114,6 +117,9 @@ test("test vectors hold for the reference evaluator first, then for the kernel",
       'Test vector 1: "scale" has 7 at axis 0; expected 8.',
       'Test vector 2: "x" has the shape [8]; it takes [...rows, width].',
       'Test vector 3: it has no values for "x".',
+      'Test vector 4: it has values for "q", which is none of the kernel\'s operands.',
+      `Test vector 5: "output" has 1 values; its shape [${output.shape.join(", ")}] holds ${output.data.length}.`,
+      'Test vector 6: "output" has 8 at axis 0; expected 1.',
     ],
   );
   const x4 = { shape: [1, 4], data: [1, 2, -3, 0.5] };

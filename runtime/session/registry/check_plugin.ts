@@ -218,14 +218,20 @@ const tensorOfValues = ({ shape, data }: TestTensor, dtype: "f32" | "i32" | "u8"
   return { dtype, shape, data: kinds[dtype].from(data) };
 };
 
-/** Sizes of a test vector, by the shapes of its operands; a sentence where they do not fit. */
-function sizesOfVector(kernel: KernelManifest, { operands }: TestVector): Sizes | string {
+/** Sizes of a test vector, by the shapes of its tensors; a sentence where they do not fit. */
+function sizesOfVector(kernel: KernelManifest, { operands, output }: TestVector): Sizes | string {
   const sizes: Record<string, number> = {};
-  for (const [name, { shape: pattern }] of Object.entries(kernel.operands)) {
-    const shape = operands[name]?.shape;
-    if (shape === undefined) return `it has no values for "${name}".`;
+  const odd = Object.keys(operands).find((name) => !Object.hasOwn(kernel.operands, name));
+  if (odd !== undefined) return `it has values for "${odd}", which is none of the kernel's operands.`;
+  const patterns = Object.entries(kernel.operands).map(([name, { shape }]) => [name, shape, operands[name]] as const);
+  for (const [name, pattern, tensor] of [...patterns, ["output", kernel.output, output] as const]) {
+    if (tensor === undefined) return `it has no values for "${name}".`;
+    const { shape, data } = tensor;
     if (shape.length !== pattern.length)
       return `"${name}" has the shape [${shape.join(", ")}]; it takes [${pattern.join(", ")}].`;
+    const count = shape.reduce((a, b) => a * b, 1);
+    if (data.length !== count)
+      return `"${name}" has ${data.length} values; its shape [${shape.join(", ")}] holds ${count}.`;
     for (const [i, axis] of pattern.entries()) {
       const size = typeof axis === "number" ? undefined : axis.replace(/^\.\.\./, "");
       const known = size === undefined ? (axis as number) : (sizes[size] ?? shape[i]);
