@@ -14,6 +14,8 @@ import { FoveaError } from "../core/diagnostics.ts";
 
 const isAddress = (arg: Address | number): arg is Address => typeof arg === "object";
 
+const isEnd = (error: unknown): boolean => error instanceof FoveaError && error.code === "device_closed";
+
 class Reopenable implements ReopenableDevice {
   readonly kind: string;
   readonly target: string;
@@ -49,7 +51,7 @@ class Reopenable implements ReopenableDevice {
   }
 
   load(code: ReadonlyMap<string, Uint8Array>): Promise<number> {
-    return this.#told(this.#inner.load(code));
+    return this.#told(() => this.#inner.load(code));
   }
 
   has(code: string): boolean {
@@ -57,7 +59,7 @@ class Reopenable implements ReopenableDevice {
   }
 
   allocate(bytes: number): DeviceBuffer {
-    const buffer = this.#inner.allocate(bytes);
+    const buffer = this.#now(() => this.#inner.allocate(bytes));
     this.#buffers.add(buffer);
     return buffer;
   }
@@ -74,19 +76,21 @@ class Reopenable implements ReopenableDevice {
 
   async read(buffer: DeviceBuffer, offset: number, into: Uint8Array): Promise<void> {
     this.#checkBuffer(buffer);
-    return this.#told(this.#inner.read(buffer, offset, into));
+    return this.#told(() => this.#inner.read(buffer, offset, into));
   }
 
   bind(launches: readonly Launch[]): BoundProgram {
     for (const { args } of launches) for (const arg of args) if (isAddress(arg)) this.#checkBuffer(arg.buffer);
-    const program = this.#inner.bind(launches);
+    // Code that was loaded on a device of before.
+    if (this.generation > 0 && launches.some(({ code }) => !this.#inner.has(code))) throw this.#stale();
+    const program = this.#now(() => this.#inner.bind(launches));
     this.#programs.add(program);
     return program;
   }
 
   async run(program: BoundProgram, options: RunOptions): Promise<void> {
     if (!this.#programs.has(program)) throw this.#stale();
-    return this.#told(this.#inner.run(program, options));
+    return this.#told(() => this.#inner.run(program, options));
   }
 
   stats(): DeviceStats {
@@ -120,13 +124,22 @@ class Reopenable implements ReopenableDevice {
   }
 
   /** Work that was given to a device which was closed to open another is lost with it. */
-  async #told<T>(work: Promise<T>): Promise<T> {
+  async #told<T>(work: () => Promise<T>): Promise<T> {
     const { generation } = this;
+    const isReopening = this.#reopening !== undefined;
     try {
-      return await work;
+      return await work();
     } catch (error) {
-      const isEnd = error instanceof FoveaError && error.code === "device_closed";
-      throw isEnd && generation !== this.generation ? this.#stale(error) : error;
+      throw isEnd(error) && (isReopening || generation !== this.generation) ? this.#stale(error) : error;
+    }
+  }
+
+  /** The same of work that is done at once. */
+  #now<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw isEnd(error) && this.#reopening !== undefined ? this.#stale(error) : error;
     }
   }
 

@@ -1,6 +1,6 @@
 /** `POST /v1/classify`: the label that fits each picture best, for models that know pictures and texts. */
 import { concatRows } from "../session/inputs/batching.ts";
-import { checkLabels, noSharedSpace, scoreLabels } from "../session/zero_shot.ts";
+import { checkLabels, labelTexts, noSharedSpace, scoreLabels } from "../session/zero_shot.ts";
 import { filesOf, pictureInputs } from "./encode.ts";
 import {
   type BodyLimits,
@@ -50,7 +50,7 @@ export async function classify(c: ServerContext, service: Service): Promise<Resp
   if (!isShared || encoder.logitScale === undefined) throw noSharedSpace(encoder);
   call.items = images.length;
   const pictures = await pictureInputs(images, service.fetchImage, signal);
-  const texts = labels.map((label) => ({ text: template.replaceAll("{}", label) }));
+  const texts = labelTexts(labels, template).map((text) => ({ text }));
   const results = await encodeInOrder([...texts, ...pictures], {
     lease,
     batcher: service.batcher,

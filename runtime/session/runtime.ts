@@ -1,6 +1,7 @@
 /** The runtime: what callers do with a device and everything that runs on it. */
 import type { ComponentSpec, Modality, Tensor } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
+import type { SourcePlace } from "../core/source_place.ts";
 import type { PackManifest } from "../exec/pack.ts";
 import type { FreezeOptions, FrozenFolder } from "../freeze/options.ts";
 import type { CacheMiss, EntryCheck } from "./artifacts/cache_admin.ts";
@@ -43,7 +44,7 @@ import {
 } from "./options.ts";
 import type { RuntimeParts } from "./runtime_parts.ts";
 import { type RuntimeStats, statsOf } from "./runtime_stats.ts";
-import { openedDevice, type ReloadableEntry, reopenDevice } from "./towers/reopen.ts";
+import { openedDevice, type ReloadableEntry, Reopenings } from "./towers/reopen.ts";
 import { type GranularityReport, tuneGranularity } from "./tune/tune_granularity.ts";
 import type { RecordedSizes, TunedComponent, TuneRangesOptions } from "./tune/tune_ranges.ts";
 
@@ -78,7 +79,7 @@ export class Runtime {
   readonly #tidy: () => Promise<void>;
   readonly #open = new Set<ReloadableEntry>();
   readonly #closing = new AbortController();
-  #reopening: Promise<void> = Promise.resolve();
+  readonly #reopenings = new Reopenings();
   #closed: Promise<void> | undefined;
 
   /**
@@ -147,7 +148,7 @@ export class Runtime {
     checkLoadOptions(options);
     return this.#whileOpen(async () => {
       const context = { ...this.#loading(), interimCutter: this.#interimCutter };
-      const encoder = await loadModel(this.#parts, source, options, context);
+      const encoder = await this.#reopenings.through(() => loadModel(this.#parts, source, options, context));
       await this.#tidy();
       if (this.#closed !== undefined) encoder.close();
       this.#checkOpen();
@@ -268,20 +269,17 @@ export class Runtime {
       checkCompileOptions(options);
       const { host, artifacts, options: own } = this.#parts;
       artifacts.begin();
-      const made: OpenedComponent = await compileComponent(
-        { instances: [""], ...component },
-        {
-          artifacts,
-          reader: () => tensorReader(weights, component.tag),
-          call: dtypeOf(options),
-          findPlace: (place) => host.originalPlace(place),
-          onSizes: own.onSizes,
-          now: () => host.now(),
-          trace: own.trace,
-          onClose: () => this.#open.delete(made),
-        },
-      );
-      this.#open.add(made);
+      const how = {
+        ...{ artifacts, reader: () => tensorReader(weights, component.tag), call: dtypeOf(options) },
+        findPlace: (place: SourcePlace) => host.originalPlace(place),
+        ...{ onSizes: own.onSizes, now: () => host.now(), trace: own.trace },
+      };
+      const made = await this.#reopenings.through(async () => {
+        const onClose = (): void => void this.#open.delete(opened);
+        const opened: OpenedComponent = await compileComponent({ instances: [""], ...component }, { ...how, onClose });
+        this.#open.add(opened);
+        return opened;
+      });
       if (this.#closed !== undefined) made.close();
       this.#checkOpen();
       return made.component;
@@ -342,10 +340,7 @@ export class Runtime {
     const { device, places, artifacts } = this.#parts;
     const wanted = openedDevice(kind, device, places.others);
     artifacts.begin();
-    // One after the other: what is loaded again may lie on several devices.
-    const reopened = reopenDevice(wanted, this.#open, this.#reopening);
-    this.#reopening = reopened.catch(() => {});
-    return reopened;
+    return this.#reopenings.begin(wanted, this.#open);
   }
 
   /** True after {@link seal}. */
@@ -364,7 +359,7 @@ export class Runtime {
     const opened = [...this.#open];
     for (const one of opened) one.close();
     const ended = await Promise.allSettled(opened.map((one) => one.ended?.()));
-    await this.#reopening;
+    await this.#reopenings.ended;
     const { places, device } = this.#parts;
     await closeAll([places, device]);
     // What kept one from ending keeps nothing else open.

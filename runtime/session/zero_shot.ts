@@ -114,6 +114,10 @@ export function scoreLabels(
   });
 }
 
+/** The template with each label in its place; signs such as `$&` mean nothing in either. */
+export const labelTexts = (labels: readonly string[], template: string): readonly string[] =>
+  labels.map((label) => template.replaceAll("{}", () => label));
+
 /**
  * Finds the best label for each picture; pictures and labels are encoded in one call.
  * @throws FoveaError `invalid_input`, `no_component` for models without both towers, and what `encode` throws
@@ -129,7 +133,7 @@ export async function classifyImages(
   }
   checkLabels(labels, options);
   const { template = "a photo of {}", ...call } = options;
-  const texts = labels.map((label) => template.replaceAll("{}", label));
+  const texts = labelTexts(labels, template);
   // One call, so that its deadline, its name and its spans are those of the whole.
   const outputs = ["image_embeds", "text_embeds"];
   const { image_embeds, text_embeds } = await encoder.encode({ images, texts }, { ...call, outputs });

@@ -52,6 +52,10 @@ const BAD_PICTURES: readonly (readonly [unknown, RegExp])[] = [
   [[undefined], /position 0.*found undefined/],
   [[new Float32Array(4)], /found an object of type Float32Array/],
   [[{ width: 2, height: 2, channels: 4, data: new Uint8Array(16) }], /not RGB.*16 values.*2x2 with 4 channels/],
+  [
+    [{ width: 65536, height: 1, channels: 3, data: new Uint8Array(3 * 65536) }],
+    /position 0 of `images` is 65536x1 pixels; a side has 65535 at most/,
+  ],
 ];
 
 test("what is no picture is named with its position", () =>

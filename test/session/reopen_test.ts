@@ -1,7 +1,14 @@
 /** `reopen()` of devices that are not lost, of any kind: what was loaded computes as before. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createRuntime, deviceOf, FoveaError, type RuntimeOptions, type Tensor } from "../../mod.ts";
+import {
+  type ComponentInput,
+  createRuntime,
+  deviceOf,
+  FoveaError,
+  type RuntimeOptions,
+  type Tensor,
+} from "../../mod.ts";
 import { openReopenable } from "../../runtime/exec/reopenable_device.ts";
 import { detectHost } from "../../runtime/host/mod.ts";
 import { deviceHost, openDevice } from "../../runtime/session/artifacts/devices.ts";
@@ -73,6 +80,40 @@ test("closing a runtime while its device is opened anew leaves nothing at work",
   await reopened;
   await assert.rejects(encoder.encode(TEXT), hasCode("closed", /closed/));
 });
+
+for (const options of [CASES[0], CASES[1]]) {
+  test(`what is loaded while a device is opened anew lies on the new one: ${JSON.stringify(options)}`, async () => {
+    const runtime = await openRuntime(options);
+    const first = await runtime.load(CLIP, { components: ["text"] });
+    const wanted = await first.encode(TEXT);
+    const square: ComponentInput = {
+      ...{ tag: "example/square", symbols: {} },
+      build: (b) => {
+        const x = b.input("x", [2]);
+        b.output("y", b.mul(x, x));
+      },
+    };
+    const x: Tensor = { dtype: "f32", shape: [2], data: Float32Array.of(2, 3) };
+    const { bytesInUse } = runtime.stats().device;
+    for (let round = 0; round < 24; round++) {
+      const loading = [runtime.load(CLIP, { components: ["text"] }), runtime.compile(square)] as const;
+      const calls = [first.encode(TEXT), first.encode(TEXT)];
+      await new Promise((resolve) => setTimeout(resolve, round / 2));
+      const reopened = runtime.reopen();
+      const meanwhile = runtime.load(CLIP, { components: ["text"] });
+      for (const call of await Promise.allSettled(calls))
+        if (call.status === "rejected") assert.equal((call.reason as FoveaError).code, "device_lost");
+      await reopened;
+      const [encoder, component] = [await loading[0], await loading[1]];
+      for (const one of [encoder, await meanwhile, first]) assert.deepEqual(await one.encode(TEXT), wanted);
+      assert.deepEqual([...(await component.run({ x })).y.data], [4, 9]);
+      component.close();
+      for (const one of [encoder, await meanwhile]) await one.close();
+    }
+    assert.ok(runtime.stats().device.bytesInUse <= bytesInUse);
+    await runtime.close();
+  });
+}
 
 const open = async (threads: number) =>
   openDevice("wasm", await devicePlugins(["wasm"]), deviceHost(await detectHost()), { threads });

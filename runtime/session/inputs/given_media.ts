@@ -8,6 +8,9 @@ import type { ImageDataLike } from "./inputs.ts";
 /** What is read where files and addresses can be. */
 const FILES = "a path, a URL, bytes, a blob";
 
+/** What a JPEG header can say, and what cuts of pictures are compiled for. */
+const MOST_SIDE = 65535;
+
 /** What a clip's parts are; other values as any is named. */
 function clipText(clip: unknown): string {
   if (!isObject(clip) || !("channels" in clip || "sampleRate" in clip)) return foundText(clip);
@@ -53,6 +56,12 @@ export function checkedPixels(image: unknown, name: string, files: string = FILE
     throw new FoveaError(
       "invalid_input",
       `${name} has pixels that are not RGB in 3 x width x height bytes: found ${data?.length} values in ${foundText(data)} for ${width}x${height} with ${channels} channels.`,
+    );
+  }
+  if (Math.max(width, height) > MOST_SIDE) {
+    throw new FoveaError(
+      "invalid_input",
+      `${name} is ${width}x${height} pixels; a side has ${MOST_SIDE} at most. Give it in parts, or smaller.`,
     );
   }
   if (reducedFrom === undefined) return { width, height, channels, data };

@@ -42,6 +42,48 @@ export async function reopenDevice(
   if (failures.length > 0) throw failures[0];
 }
 
+/** Times that what is put on devices is begun again because one was opened anew meanwhile. */
+const MOST_REPEATS = 3;
+
+const isLost = (error: unknown): boolean => error instanceof FoveaError && error.code === "device_lost";
+
+/** A runtime's devices that are opened anew, one after the other: what is loaded again may lie on several. */
+export class Reopenings {
+  #begun = 0;
+  #last: Promise<void> = Promise.resolve();
+
+  /** Resolves when none is under way any more. */
+  get ended(): Promise<void> {
+    return this.#last;
+  }
+
+  /** @throws FoveaError as {@link reopenDevice} */
+  begin(device: ReopenableDevice, entries: Iterable<ReloadableEntry>): Promise<void> {
+    this.#begun++;
+    const reopened = reopenDevice(device, entries, this.#last);
+    this.#last = reopened.catch(() => {});
+    return reopened;
+  }
+
+  /** What is put on devices: behind those that are opened anew, and once more where one was meanwhile. */
+  async through<T extends { close(): unknown }>(work: () => Promise<T>): Promise<T> {
+    for (let left = MOST_REPEATS; ; left--) {
+      await this.#last;
+      const begun = this.#begun;
+      try {
+        const made = await work();
+        if (begun === this.#begun) return made;
+        // Some of it may lie on a device that is gone, unseen by whoever loads again what was there.
+        made.close();
+        if (left === 0)
+          throw new FoveaError("device_lost", "A device was opened anew while this was loaded; make the call again.");
+      } catch (error) {
+        if (left === 0 || begun === this.#begun || !isLost(error)) throw error;
+      }
+    }
+  }
+}
+
 /** The device of a kind among those that a runtime has open. @throws FoveaError `unknown_device` */
 export function openedDevice(
   kind: string,
