@@ -9,10 +9,12 @@ import {
   type RuntimeOptions,
   type Tensor,
 } from "../../mod.ts";
+import type { ReopenableDevice } from "../../runtime/abi/device.ts";
 import { openReopenable } from "../../runtime/exec/reopenable_device.ts";
 import { detectHost } from "../../runtime/host/mod.ts";
 import { deviceHost, openDevice } from "../../runtime/session/artifacts/devices.ts";
 import { devicePlugins } from "../../runtime/session/registry/first_party.ts";
+import { Reopenings } from "../../runtime/session/towers/reopen.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { repositoryPath } from "../kit/run_cli.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
@@ -114,6 +116,19 @@ for (const options of [CASES[0], CASES[1]]) {
     await runtime.close();
   });
 }
+
+test("a load that every time meets a device opened anew ends with device_lost, and leaves nothing", async () => {
+  const reopenings = new Reopenings();
+  const device = { kind: "wasm", reopen: async () => {} } as ReopenableDevice;
+  let closed = 0;
+  const work = async () => {
+    await reopenings.begin(device, []);
+    return { close: () => closed++ };
+  };
+  const lost = hasCode("device_lost", /^A device was opened anew while this was loaded; make the call again\.$/);
+  await assert.rejects(reopenings.through(work), lost);
+  assert.equal(closed, 4);
+});
 
 const open = async (threads: number) =>
   openDevice("wasm", await devicePlugins(["wasm"]), deviceHost(await detectHost()), { threads });
