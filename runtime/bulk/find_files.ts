@@ -32,8 +32,7 @@ async function mediaBelow(host: Host, folder: string, onUnreadable?: OnUnreadabl
         return [];
       });
       found.push(...(await below));
-    }
-    if (kind !== "directory" && (PICTURE.test(name) || RECORDING.test(name))) {
+    } else if (PICTURE.test(name) || RECORDING.test(name)) {
       const isFile = kind === "file" || (await host.stat(path).catch(() => undefined))?.kind === "file";
       if (isFile) found.push(path);
     }

@@ -61,15 +61,14 @@ test("encoding plans each geometry once and compiles nothing", async () => {
   await runtime.close();
 });
 
-test("the time and work of a call that is cut into parts are those of all of them", async () => {
+test("the work of a call that is cut into parts is that of all of them", async () => {
   const runtime = await createRuntime({ threads: 0 });
   const encoder = await runtime.load(DIGITS, TEXT);
   const { stats } = encoder.tower("text");
   await encoder.encode(inputs(64, 4));
-  const [work, ms] = [stats.flops, stats.modelMs];
+  const work = stats.flops;
   await encoder.encode(inputs(65, 4));
   assert.ok(stats.flops > work && stats.flops < 1.1 * work, `${stats.flops} after ${work}`);
-  assert.ok(stats.modelMs > ms / 2);
   await runtime.close();
 });
 
