@@ -9,8 +9,9 @@ import { isThere } from "./durable.ts";
 import { describeVectors, type FileEncoder, openFileEncoder } from "./file_encoder.ts";
 import { findFiles, isRecording } from "./find_files.ts";
 import { checkOut, readVectors } from "./formats/format.ts";
-import { journalOf, readJournal, refuseJournal } from "./journal.ts";
+import { journalOf, refuseJournal } from "./journal.ts";
 import { findShards, shardPath } from "./shards.ts";
+import { headAt } from "./vector_files.ts";
 import { VectorSink, type VectorSinkOptions } from "./vector_sink.ts";
 import { checkSameVectors, entriesOf, keyOf, type VectorHead } from "./vectors.ts";
 
@@ -89,13 +90,12 @@ interface Begun {
   readonly vectors: Map<string, Float32Array>;
 }
 
-/** What made the vectors that are there already, in a file, its journal, or shards. */
+/** What made the vectors that are there already, in the file or in the first of several. */
 async function earlierHead(host: Host, { out, shardRows }: EmbedFilesOptions): Promise<VectorHead | undefined> {
-  const { shards, journals } = shardRows === undefined ? { shards: [], journals: [] } : await findShards(host, out);
-  const [file = out] = shards.map(({ path }) => path);
-  if (await isThere(host, file)) return (await readVectors(host, file, { vectors: false })).head;
-  const [journal = journalOf(out)] = journals.map(({ path }) => path);
-  return (await readJournal(host, journal))?.head;
+  if (shardRows === undefined) return headAt(host, out);
+  const { shards, journals } = await findShards(host, out);
+  const [first] = [...shards, ...journals];
+  return first === undefined ? undefined : headAt(host, shardPath(out, first.number));
 }
 
 /** Takes up what is there, or makes sure that nothing is. */

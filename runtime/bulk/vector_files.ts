@@ -1,5 +1,5 @@
 /** Files of vectors for callers of `fovea/bulk`: formats by the ends of names. */
-import { detectHost } from "../host/mod.ts";
+import { detectHost, type Host } from "../host/mod.ts";
 import { isThere } from "./durable.ts";
 import * as format from "./formats/format.ts";
 import { journalOf, readJournal } from "./journal.ts";
@@ -26,9 +26,13 @@ export async function checkOut(path: string): Promise<void> {
   return format.checkOut(await detectHost(), path);
 }
 
-/** What made the vectors of a file, or of the run that is to write it; nothing where neither is there. */
-export async function findHead(path: string): Promise<VectorHead | undefined> {
-  const host = await detectHost();
+/** As {@link findHead}. */
+export async function headAt(host: Host, path: string): Promise<VectorHead | undefined> {
   if (await isThere(host, path)) return (await format.readVectors(host, path, { vectors: false })).head;
   return (await readJournal(host, journalOf(path)))?.head;
+}
+
+/** What made the vectors of a file, or of the run that is to write it; nothing where neither is there. */
+export async function findHead(path: string): Promise<VectorHead | undefined> {
+  return headAt(await detectHost(), path);
 }

@@ -164,6 +164,11 @@ export function internal(message: string): never {
   throw new Error(`internal: ${message}`);
 }
 
+/** The first line that says something: of the messages of some engines and drivers that is not the first. */
+export function firstLine(message: string): string {
+  return message.split("\n").find((line) => line.trim() !== "") ?? message;
+}
+
 const UNITS = ["KiB", "MiB", "GiB", "TiB"];
 
 /** A number of bytes for people: `512 bytes`, `1.5 MiB`. */

@@ -1,5 +1,8 @@
 /** How decoded pixels become the bytes of a tower's input, as plain data that a processor states and a device carries out. */
 
+/** Longest side of a picture, before and after a resize: what a JPEG header can say. */
+export const LONGEST_SIDE = 65535;
+
 /** How many pixels along a side a JPEG decoder makes one of. */
 export type Reduction = 2 | 4 | 8;
 

@@ -161,7 +161,7 @@ export interface PrepareModelOptions extends Pick<LoadOptions, "components" | "d
 export type CacheMissesOptions = Pick<LoadOptions, "components" | "dtype">;
 
 /** What `runtime.buildPack` takes. */
-export interface BuildPackOptions extends CacheMissesOptions {
+export interface BuildPackOptions extends Pick<LoadOptions, "components" | "dtype"> {
   /** Targets to compile for, whether this machine has them or not; the runtime's own unless given. */
   readonly targets?: readonly string[];
 }
@@ -351,13 +351,13 @@ export function checkFreezeOptions(options: FreezeOptions): void {
 
 /** @throws FoveaError `invalid_options` */
 export function checkCacheMissesOptions(options: CacheMissesOptions): void {
-  checkOptions("cacheMisses", options, { components: TEXTS, dtype: TUNE_GRANULARITY_OPTIONS.dtype });
+  checkOptions("cacheMisses", options, { components: TEXTS, dtype: LOAD_OPTIONS.dtype });
 }
 
 const BUILD_PACK_OPTIONS: Readonly<Record<keyof BuildPackOptions, Expected>> = {
   components: TEXTS,
   targets: TEXTS,
-  dtype: TUNE_GRANULARITY_OPTIONS.dtype,
+  dtype: LOAD_OPTIONS.dtype,
 };
 
 /** @throws FoveaError `invalid_options` */

@@ -1,5 +1,5 @@
 /** Pipelines by blob and how it sees buffers. Those of usual programs are made at load, all at once; others at their first use. */
-import { FoveaError, internal, KernelError } from "../../../runtime/core/diagnostics.ts";
+import { FoveaError, firstLine, internal, KernelError } from "../../../runtime/core/diagnostics.ts";
 import { bindingsOf, decodeCode, type GpuCode, moduleFor, type Seen, seenKey, usualSharing } from "./code.ts";
 
 export interface Pipelines {
@@ -100,8 +100,7 @@ export function createPipelines(device: GPUDevice, pieceBytes: number): Pipeline
           } catch (error) {
             codes.delete(digest);
             const { message, cause } = error as Error;
-            // Deno's begin with an empty line.
-            const found = message.split("\n").find((line) => line.trim() !== "") ?? message;
+            const found = firstLine(message);
             const { name, sandbox } = decodeCode(digest, blobs.get(digest) as Uint8Array);
             if (sandbox === true) throw new KernelError("webgpu", name, `the adapter refused it: ${found}`, cause);
             throw new FoveaError(

@@ -1,7 +1,7 @@
 /** Code of an artifact onto its device: a blob that the engine refuses is the failure of the kernel that emitted it. */
 import type { CompiledArtifact } from "../../abi/artifact.ts";
 import type { Device } from "../../abi/device.ts";
-import { FoveaError, KernelError } from "../../core/diagnostics.ts";
+import { FoveaError, firstLine, KernelError } from "../../core/diagnostics.ts";
 
 /** What an engine or a driver says of code is the cause of the device's error. */
 const isRefusal = (error: unknown): error is FoveaError =>
@@ -19,7 +19,7 @@ export async function loadCode(device: Device, { artifact, code }: CompiledArtif
       } catch (refused) {
         const step = artifact.steps.find((s) => s.code === digest);
         if (step === undefined || !isRefusal(refused)) throw refused;
-        const [why] = (refused.cause as Error).message.split("\n");
+        const why = firstLine((refused.cause as Error).message);
         throw new KernelError(
           device.kind,
           step.kernel,

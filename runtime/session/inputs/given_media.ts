@@ -1,15 +1,12 @@
 /** Pictures and recordings that callers give as samples. */
 import type { AudioClip, PixelImage } from "../../abi/encoder.ts";
 import { FoveaError } from "../../core/diagnostics.ts";
-import { decodedSide } from "../../core/pixel_cut.ts";
+import { decodedSide, LONGEST_SIDE } from "../../core/pixel_cut.ts";
 import { foundText, isObject } from "../check.ts";
 import type { ImageDataLike } from "./inputs.ts";
 
 /** What is read where files and addresses can be. */
 const FILES = "a path, a URL, bytes, a blob";
-
-/** What a JPEG header can say, and what cuts of pictures are compiled for. */
-const MOST_SIDE = 65535;
 
 /** What a clip's parts are; other values as any is named. */
 function clipText(clip: unknown): string {
@@ -58,10 +55,10 @@ export function checkedPixels(image: unknown, name: string, files: string = FILE
       `${name} has pixels that are not RGB in 3 x width x height bytes: found ${data?.length} values in ${foundText(data)} for ${width}x${height} with ${channels} channels.`,
     );
   }
-  if (Math.max(width, height) > MOST_SIDE) {
+  if (Math.max(width, height) > LONGEST_SIDE) {
     throw new FoveaError(
       "invalid_input",
-      `${name} is ${width}x${height} pixels; a side has ${MOST_SIDE} at most. Give it in parts, or smaller.`,
+      `${name} is ${width}x${height} pixels; a side has ${LONGEST_SIDE} at most. Give it in parts, or smaller.`,
     );
   }
   if (reducedFrom === undefined) return { width, height, channels, data };

@@ -14,7 +14,14 @@ import type {
 import { internal } from "../../core/diagnostics.ts";
 import type { Bindings, Interval } from "../../core/dim.ts";
 import { freeBuffer, largeBuffer } from "../../core/free_buffer.ts";
-import { cutBytes, type PixelCut, type PixelLayout, type ResampleTable, sourceSpan } from "../../core/pixel_cut.ts";
+import {
+  cutBytes,
+  LONGEST_SIDE,
+  type PixelCut,
+  type PixelLayout,
+  type ResampleTable,
+  sourceSpan,
+} from "../../core/pixel_cut.ts";
 import type { ForwardContext } from "../../exec/forward_context.ts";
 import type { ResolvedCall } from "../../exec/linker.ts";
 import { blockSide, checkBlocks, cutPixels } from "../../media/pixel_cut.ts";
@@ -25,11 +32,9 @@ import type { Home } from "../config/settings.ts";
 import { withSlot } from "../towers/call_slot.ts";
 import { createSegmentRunner, type LinkedSegment, linkSegments, partitionPlan } from "../towers/segments.ts";
 
-/** Longest side of a picture, before and after: what a JPEG header can say. */
-const MAX_SIDE = 65535;
-const SIDE: Interval = { min: 1, max: MAX_SIDE };
+const SIDE: Interval = { min: 1, max: LONGEST_SIDE };
 /** A filter that is stretched over the longest side reads it all, and up to three taps more. */
-const TAPS: Interval = { min: 4, max: MAX_SIDE + 1, multipleOf: 4 };
+const TAPS: Interval = { min: 4, max: LONGEST_SIDE + 1, multipleOf: 4 };
 
 function resizeComponent(narrow: boolean): ComponentSpec {
   return {
@@ -44,7 +49,7 @@ function orderComponent({ patch, merge = 1, channelsLast = false }: PixelLayout)
   if (patch === undefined) {
     return { tag: "media/planes", symbols: { height: SIDE, width: SIDE }, build: orderedPlanes, instances: [""] };
   }
-  const blocks: Interval = { min: 1, max: Math.floor(MAX_SIDE / (patch * merge)) };
+  const blocks: Interval = { min: 1, max: Math.floor(LONGEST_SIDE / (patch * merge)) };
   return {
     tag: `media/patches ${patch} ${merge}${channelsLast ? " channels last" : ""}`,
     symbols: { block_rows: blocks, block_columns: blocks },
