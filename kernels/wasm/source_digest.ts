@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "61234c92650cf9a18f72dabbc8f8b68ed16bb86fe3536d0ec6e2312d2158fe07";
+export const SOURCE_DIGEST: string = "806c25e130d0c48cd2a29edc4d7e31ad5051b77965f83ac49e22175dd96c43f8";

@@ -55,6 +55,14 @@ for (const madd of [false, true]) {
     assert.deepEqual(weightsOf(Float32Array.of(0, -0, 0, -0), madd), Float32Array.of(1, 1, 1, 1));
     const beyond = Float32Array.of(-87.7, -88, -88.03, -89, -1000, -3.4e38, Number.NEGATIVE_INFINITY, -104);
     assert.deepEqual(weightsOf(beyond, madd), new Float32Array(8));
+    const large = [1, 20, 88, 128 * Math.LN2];
+    for (const [i, found] of weightsOf(Float32Array.from(large), madd).entries()) {
+      const exact = i < 3 ? Math.exp(large[i]) : Number.POSITIVE_INFINITY;
+      assert.ok(
+        Math.abs(found / exact - 1) <= 2.4e-7 + 7.5e-8 * large[i] || found === exact,
+        `e^${large[i]} is ${found}`,
+      );
+    }
     // A NaN of any bits stays one.
     const nans = new Float32Array(Uint32Array.of(0x7fc00000, 0xffc0dead, 0x7fc001ff, 0xffffffff).buffer);
     assert.ok(weightsOf(nans, madd).every(Number.isNaN));

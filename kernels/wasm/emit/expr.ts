@@ -50,7 +50,7 @@ const OPS: Readonly<Record<ElementwiseOp, OpCode>> = {
   erf: vector(42, erf),
   sigmoid: vector(26, sigmoid),
   gelu: vector(48, gelu),
-  gelu_tanh: vector(31, geluTanh),
+  gelu_tanh: vector(28, geluTanh),
   quick_gelu: vector(28, sigmoidUnit(1.702)),
   silu: vector(27, sigmoidUnit(1)),
   add: plain(2, f32x4.add),

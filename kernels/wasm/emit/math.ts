@@ -103,10 +103,14 @@ export function expNonPositive(scope: MathScope, x: Code): Code {
   return f32x4.mul(raised, f32x4.of(2 ** -64));
 }
 
+/** 128 ln 2, where {@link expWeight} is infinite; it must not be asked for what lies beyond. */
+const EXP_WEIGHT_INFINITE = 128 * Math.LN2;
+
 /**
- * e^x * 2^shift for x <= 0, to a relative error of 2.4e-7 + 7.5e-8 |x|, and 0 instead of subnormal numbers: enough for what is
- * added to larger numbers, such as weights of a softmax. A core's schedulers hold few such chains at a time, so this one is short:
- * it rounds x to a power of two in one step, and parts of the polynomial do not wait for one another.
+ * e^x * 2^shift for x <= 0, or up to {@link EXP_WEIGHT_INFINITE} where `shift` is 0, to a relative error of 2.4e-7 + 7.5e-8 |x|,
+ * and 0 instead of subnormal numbers: enough for what is added to larger numbers, such as weights of a softmax. A core's schedulers
+ * hold few such chains at a time, so this one is short: it rounds x to a power of two in one step, and parts of the polynomial do
+ * not wait for one another.
  */
 export function expWeight({ madd, keep }: MathScope, x: Code, shift = 0): Code {
   const clamped = keep(f32x4.pmax(x, f32x4.of((-127 - shift) * Math.LN2)));
@@ -179,17 +183,12 @@ function logErfc({ madd, keep }: MathScope, x: Local, factor: number, limit: num
 /** Error function: -(erfc(|x|) - 1) with the sign of x; 1 in f32 from 4 on. */
 export const erf: VectorFunction = (scope, x) => withSignOf(expm1(scope, scope.keep(logErfc(scope, x, 1, 4.5))), x);
 
-/** The logistic function of x, given e^-|x|: e^x / (1 + e^x) below 0 and 1 / (1 + e^-x) above, so that both tails keep their precision. */
-function logistic(x: Local, e: Local): Code {
+/** The logistic function: e^x / (1 + e^x) below 0 and 1 / (1 + e^-x) above, so that both tails keep their precision. */
+export const sigmoid: VectorFunction = (scope, x) => {
+  const e = scope.keep(expNonPositive(scope, v128.or(get(x), i32x4.of(SIGN_BIT))));
   const numerator = v128.bitselect(get(e), f32x4.of(1), f32x4.lt(get(x), f32x4.of(0)));
   return f32x4.div(numerator, f32x4.add(get(e), f32x4.of(1)));
-}
-
-/** -|x|. */
-const notPositive = (x: Local): Code => v128.or(get(x), i32x4.of(SIGN_BIT));
-
-/** Logistic function. */
-export const sigmoid: VectorFunction = (scope, x) => logistic(x, scope.keep(expNonPositive(scope, notPositive(x))));
+};
 
 /** x times the normal distribution function, which is erfc(|x| / sqrt 2) / 2 or what that leaves of 1. */
 export const gelu: VectorFunction = (scope, x) => {
@@ -206,12 +205,12 @@ export function sigmoidUnit(factor: number): VectorFunction {
   };
 }
 
-const GELU_TANH = 2 * Math.sqrt(2 / Math.PI);
+const GELU_TANH = -2 * Math.sqrt(2 / Math.PI);
 
-/** x/2 (1 + tanh(u / 2)) = x sigmoid(u) for u = 2 sqrt(2/pi) (x + 0.044715 x^3). */
+/** x/2 (1 + tanh(u / 2)) = x / (1 + e^-u) for u = 2 sqrt(2/pi) (x + 0.044715 x^3). */
 export const geluTanh: VectorFunction = (scope, x) => {
   const squared = f32x4.mul(get(x), get(x));
   const slope = multiplyAdd(scope.madd, squared, f32x4.of(GELU_TANH * 0.044715), f32x4.of(GELU_TANH));
-  const u = scope.keep(f32x4.mul(get(x), slope));
-  return f32x4.mul(get(x), logistic(u, scope.keep(expWeight(scope, notPositive(u)))));
+  const exponent = f32x4.pmin(f32x4.mul(get(x), slope), f32x4.of(EXP_WEIGHT_INFINITE));
+  return f32x4.div(get(x), f32x4.add(expWeight(scope, exponent), f32x4.of(1)));
 };
