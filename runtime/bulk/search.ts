@@ -78,6 +78,17 @@ async function towerFor(
   );
 }
 
+/** Says where it is written that a model is here, if it is not. @throws what `work` rejects with */
+async function asWritten<T>(place: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof FoveaError) || error.code !== "file.not_found") throw error;
+    const hint = `${place} says that its vectors are of that model; say where it lies now (--model).`;
+    throw new FoveaError(error.code, `${error.message} ${hint}`, { cause: error });
+  }
+}
+
 async function queryVector(
   encoder: Encoder,
   query: SearchQuery,
@@ -147,8 +158,9 @@ export async function searchVectors(
   const tables = await readAll(host, vectors);
   const { head } = tables[0];
   const model = options.model ?? head.model;
-  const modality = await towerFor(runtime, model, query, head);
-  const { modelType, digest, revision } = await runtime.identify(model);
+  const named = <T>(work: Promise<T>): Promise<T> => (options.model === undefined ? asWritten(vectors[0], work) : work);
+  const modality = await named(towerFor(runtime, model, query, head));
+  const { modelType, digest, revision } = await named(runtime.identify(model));
   const present: VectorHead = { ...head, model, modelType, modelDigest: digest };
   const { revision: _, ...known } = present;
   checkSameModel(head, revision === undefined ? known : { ...known, revision }, vectors[0]);

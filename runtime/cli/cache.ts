@@ -4,7 +4,7 @@ import { bytesText, FoveaError } from "../core/diagnostics.ts";
 import { countOf } from "../core/figures.ts";
 import { boxText } from "../core/range.ts";
 import { VERSION } from "../core/version.ts";
-import { bytesOfEntries, cacheEntries, clear, collect, dayOf } from "../exec/cache_entries.ts";
+import { bytesOfEntries, cacheEntries, clear, collect, dayOf, undescribed } from "../exec/cache_entries.ts";
 import { entriesAsItems, importPack } from "../exec/cache_pack.ts";
 import { writePack } from "../exec/pack.ts";
 import { createDirectoryStore } from "../exec/store/directory_store.ts";
@@ -65,10 +65,12 @@ async function openCache(options: PlaceOptions): Promise<Opened> {
   };
 }
 
-/** The same for commands that ask a runtime, which does without a cache. */
-async function checkCache(host: Host, options: CommonOptions): Promise<void> {
+/** The same for commands that ask a runtime, which does without a cache. @returns the folder, if there is one */
+async function checkCache(host: Host, options: CommonOptions): Promise<string | undefined> {
   const folder = options.cache ?? host.defaultCacheDir() ?? false;
-  if (folder !== false) await checkFolder(host, folder);
+  if (folder === false) return undefined;
+  await checkFolder(host, folder);
+  return folder;
 }
 
 const withPlace = (command: Command): Command =>
@@ -161,11 +163,12 @@ function verifyCommand(): Command {
     .addHelpText("after", "\nExamples:\n  fovea cache verify\n  fovea cache verify --full --target wasm-simd128")
     .action(async (options: CommonOptions & { readonly full?: boolean }) =>
       withRuntime(options, async ({ host, runtime, progress }) => {
-        await checkCache(host, options);
+        const folder = await checkCache(host, options);
+        const nameless = folder === undefined ? [] : await undescribed(createDirectoryStore(host, folder));
         const checks = await runtime.verifyCache({ full: options.full === true });
         progress.stop();
         const bad = checks.filter((c) => c.problem !== undefined);
-        if (bad.length > 0) setExitCode(1);
+        if (bad.length + nameless.length > 0) setExitCode(1);
         const proven = checks.reduce((n, c) => n + c.proven, 0);
         if (options.json === true) {
           return printJson({
@@ -173,13 +176,18 @@ function verifyCommand(): Command {
               ...entryData(entry),
               ...{ problem: problem ?? null, proven: compared, worst },
             })),
+            undescribed: nameless,
           });
         }
         for (const { entry, problem } of bad)
           print(`BAD   ${entry.tag} ${boxText(entry.box)} (${entry.key.slice(0, 12)}): ${problem}`);
+        for (const key of nameless)
+          print(
+            `BAD   ${key.slice(0, 12)}: its description is damaged, so that nothing else of it is checked; \`fovea cache gc\` drops it.`,
+          );
         const elsewhere = checks.filter((c) => c.proven === 0 && c.problem === undefined).length;
         print(
-          `${checks.length} entries, ${bad.length} bad; ${proven} expectations compared${elsewhere === 0 ? "" : `; ${elsewhere} entries are for other devices or targets, and only their bytes were checked`}`,
+          `${checks.length + nameless.length} entries, ${bad.length + nameless.length} bad; ${proven} expectations compared${elsewhere === 0 ? "" : `; ${elsewhere} entries are for other devices or targets, and only their bytes were checked`}`,
         );
       }),
     );

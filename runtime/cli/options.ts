@@ -211,7 +211,7 @@ export async function openRuntime(options: CommonOptions, more: RuntimeOptions =
   const cache = options.cache ?? host.defaultCacheDir() ?? false;
   const added = (await addedPlugins(host, plugins, options.plugin)).map((p) => p.plugin);
   const runtime = await createRuntime({
-    device: (options.device ?? "wasm").split(","),
+    device: (options.device ?? "wasm").split(",").map((kind) => kind.trim()),
     cache,
     hub: hubSettings(options),
     ...(options.pack === undefined ? {} : { packs: options.pack }),

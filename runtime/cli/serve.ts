@@ -3,6 +3,7 @@ import process from "node:process";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { FoveaError } from "../core/diagnostics.ts";
 import type { ServedModel, ServerApp, ServerOptions } from "../server/mod.ts";
+import { type Expected, HOSTS, ORIGINS } from "../session/check.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import {
   byteSize,
@@ -69,8 +70,8 @@ export function serveCommand(): Command {
     .option("--max-body <size>", "most bytes of a request, such as 32m", byteSize)
     .option("--max-text <n>", "most characters of a text (100000)", wholeNumber(1))
     .option("--rate-limit <n>", "most requests of an address in a minute", wholeNumber(1))
-    .option("--cors <origins>", "origins whose pages may ask, comma-separated; * is everybody", nameList)
-    .option("--allow-images-from <hosts>", "hosts that pictures are fetched from, comma-separated", nameList)
+    .option("--cors <origins>", "origins whose pages may ask, comma-separated; * is everybody", listOf(ORIGINS))
+    .option("--allow-images-from <hosts>", "hosts that pictures are fetched from, comma-separated", listOf(HOSTS))
     .option("--no-log", "no line about each request");
   return withCommonOptions(withJpegOption(withCalibrationOption(withTraceOption(command))), CONFIG_FILE, HUB_TOKEN)
     .addHelpText(
@@ -86,6 +87,15 @@ function milliseconds(text: string): number {
   const value = Number(text);
   if (text.trim() !== "" && Number.isFinite(value) && value >= 0) return value;
   throw new InvalidArgumentError("Expected milliseconds, 0 or more.");
+}
+
+/** A parser of a list with commas. */
+function listOf({ text, holds }: Expected): (list: string) => readonly string[] {
+  return (list) => {
+    const names = nameList(list);
+    if (!holds(names)) throw new InvalidArgumentError(`Expected ${text}.`);
+    return names;
+  };
 }
 
 function towers(text: string): readonly string[] {

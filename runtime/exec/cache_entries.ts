@@ -94,6 +94,16 @@ export async function cacheEntries(store: Store): Promise<readonly CacheEntry[]>
   );
 }
 
+/** Requests whose description is damaged: what they lead to is used all the same, until {@link collect} drops it. */
+export async function undescribed(store: Store): Promise<readonly string[]> {
+  const keys: string[] = [];
+  for (const path of await listOf(store, DESCRIPTIONS)) {
+    const bytes = await store.get(path);
+    if (bytes !== undefined && readDescription(bytes) === undefined) keys.push(path.slice(DESCRIPTIONS.length));
+  }
+  return keys;
+}
+
 /** Orders the ranges of one component. */
 const corner = ({ box }: CacheEntry): number => Object.values(box).reduce((sum, { min }) => sum + min, 0);
 
@@ -157,6 +167,7 @@ export async function collect(store: Store, limitBytes: number = Number.POSITIVE
   const keys = new Set(kept.map((e) => e.key));
   const artifacts = new Set(kept.map((e) => e.artifact));
   const needed: readonly (readonly [string, (name: string) => boolean])[] = [
+    [DESCRIPTIONS, (name) => keys.has(name)],
     ["requests/", (name) => keys.has(name)],
     [USES, (name) => keys.has(name)],
     [ATTESTATIONS, (name) => artifacts.has(name.split("/")[0])],

@@ -1,6 +1,6 @@
 /** What a server is asked to serve, and within which limits. */
 import { FoveaError } from "../core/diagnostics.ts";
-import { checkOptions, type Expected, FUNCTION, isObject, TEXT, TEXTS } from "../session/check.ts";
+import { checkOptions, type Expected, FUNCTION, HOSTS, isObject, ORIGINS, TEXT, TEXTS } from "../session/check.ts";
 import type { Runtime } from "../session.ts";
 import type { LogLine } from "./log.ts";
 import type { ServedModel } from "./models.ts";
@@ -64,7 +64,6 @@ const whole = (least: number, text: string): Expected => ({
   text: `${text}, a whole number from ${least} on`,
   holds: (v) => Number.isSafeInteger(v) && (v as number) >= least,
 });
-const HOST = /^(\*\.)?[a-z\d-]+(\.[a-z\d-]+)*\.?(:\d+)?$/i;
 const TOKEN = /^[A-Za-z0-9._~+/-]+=*$/;
 
 const OPTIONS: Readonly<Record<keyof ServerOptions, Expected>> = {
@@ -91,11 +90,8 @@ const OPTIONS: Readonly<Record<keyof ServerOptions, Expected>> = {
     text: "an object such as { requests: 600, windowMs: 60000 }",
     holds: isObject,
   },
-  cors: TEXTS,
-  allowImagesFrom: {
-    text: "a list of hosts, such as images.example.com or *.example.com",
-    holds: (v) => TEXTS.holds(v) && (v as readonly string[]).every((host) => HOST.test(host)),
-  },
+  cors: ORIGINS,
+  allowImagesFrom: HOSTS,
   remoteImages: { text: "an object such as { maxBytes: 1000000, timeoutMs: 5000 }", holds: isObject },
   seal: { text: "true or false", holds: (v) => typeof v === "boolean" },
   log: FUNCTION,

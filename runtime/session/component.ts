@@ -13,7 +13,7 @@ import type { CompileCause } from "./artifacts/journal.ts";
 import type { ReadyComponent } from "./artifacts/ready_component.ts";
 import type { PlaceFinder } from "./artifacts/trace.ts";
 import { type Caller, firstUse, noteCaller } from "./callers.ts";
-import { CALL_OPTIONS, checkOptions, foundText, isObject, tensorProblem } from "./check.ts";
+import { CALL_OPTIONS, checkOptions, didYouMean, foundText, isObject, tensorProblem } from "./check.ts";
 import type { CallSettings } from "./config/settings.ts";
 import { explainComponent } from "./explain/explain.ts";
 import { withSlot } from "./towers/call_slot.ts";
@@ -49,11 +49,19 @@ export interface OpenedComponent extends ReloadableEntry {
 export function bindSymbols(component: ReadyComponent, inputs: Tensors): Bindings {
   const { spec, slots } = component;
   const ports = slots[0].inputs;
+  const names = ports.map((p) => p.name);
+  const takes = names.join(", ");
   if (!isObject(inputs)) {
-    const takes = ports.map((p) => p.name).join(", ");
     throw new FoveaError(
       "invalid_input",
       `Component "${spec.tag}" takes tensors by input name (${takes}); found ${foundText(inputs)}.`,
+    );
+  }
+  const unknown = Object.keys(inputs).find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    throw new FoveaError(
+      "invalid_input",
+      `Component "${spec.tag}" has no input "${unknown}"; it takes ${takes}.${didYouMean(unknown, names)}`,
     );
   }
   const bindings: Record<string, number> = {};
@@ -62,7 +70,7 @@ export function bindSymbols(component: ReadyComponent, inputs: Tensors): Binding
     const refuse = (problem: string): never => {
       throw new FoveaError("invalid_input", `Input "${port.name}" of component "${spec.tag}" ${problem}`);
     };
-    if (tensor === undefined) return refuse(`is missing; it takes ${ports.map((p) => p.name).join(", ")}.`);
+    if (tensor === undefined) return refuse(`is missing; it takes ${takes}.`);
     const problem = tensorProblem(tensor);
     if (problem !== undefined) return refuse(problem);
     if (tensor.dtype !== port.dtype) return refuse(`must be ${port.dtype}, found ${tensor.dtype}.`);

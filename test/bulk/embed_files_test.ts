@@ -1,6 +1,6 @@
 /** `fovea embed … --out x.parquet` and `fovea search` on the bundled digits. */
 import assert from "node:assert/strict";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { embedFiles, readVectors, searchVectors } from "../../runtime/bulk/mod.ts";
@@ -216,6 +216,18 @@ test("vectors of other models, results and shapes are refused with a sentence", 
       ["search", out, "--image", picture, "--model", vit],
       /x\.parquet holds image_embeds of .*clip.* would be .*vit/,
     );
+    const moved = join(folder, "moved");
+    cpSync(DIGITS, moved, { recursive: true });
+    const apart = join(folder, "apart.parquet");
+    assert.equal(
+      (await runCli(["embed", moved, picture, "--out", apart, ...INLINE, "--device", "wasm, reference"])).code,
+      0,
+    );
+    renameSync(moved, join(folder, "elsewhere"));
+    const gone =
+      /no model folder .*moved\. Check the path\. .*apart\.parquet says that its vectors are of that model; .*\(--model\)/;
+    await fails(["search", apart, "two"], gone);
+    await fails(["search", apart, "--image", picture], gone);
     const pooled = join(folder, "pooled.npy");
     assert.equal(
       (await runCli(["embed", DIGITS, picture, "--out", pooled, "--resume", "--outputs", "pooler_output", ...INLINE]))

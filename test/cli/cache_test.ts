@@ -99,6 +99,23 @@ test("cache verify tells a damaged entry, with exit code 1", () =>
     assert.match(stdout, /^BAD {3}clip\/text\.\w+ .*(artifact|code) [0-9a-f]{64} is missing or damaged/m);
   }));
 
+test("cache verify tells a damaged description, which cache gc drops", () =>
+  withFolder(async (cache) => {
+    const env = { FOVEA_CACHE_DIR: cache };
+    await runCli(["explain", DIGITS, "--component", "text"], { env });
+    const described = filesBelow(cache).filter(({ name }) => name.startsWith("descriptions/"));
+    const key = described[0].name.slice("descriptions/".length);
+    writeFileSync(`${cache}/${described[0].name}`, "{}");
+    const { code, stdout } = await runCli(["cache", "verify"], { env });
+    assert.equal(code, 1);
+    assert.ok(stdout.includes(`BAD   ${key.slice(0, 12)}: its description is damaged`), stdout);
+    assert.match(stdout, new RegExp(`^${described.length} entries, 1 bad;`, "m"));
+    assert.deepEqual(JSON.parse((await runCli(["cache", "verify", "--json"], { env })).stdout).undescribed, [key]);
+    await runCli(["cache", "gc"], { env });
+    const after = await runCli(["cache", "verify"], { env });
+    assert.deepEqual([after.code, after.stdout.split(" entries")[0]], [0, String(described.length - 1)]);
+  }));
+
 test("build: a pack for targets; a run with it compiles nothing", () =>
   withFolder(async (folder) => {
     const built = await runCli(["build", DIGITS, "--targets", "wasm-simd128", "--out", `${folder}/pack`, "--json"]);

@@ -98,7 +98,8 @@ const REFUSED: readonly (readonly [readonly string[], RegExp])[] = [
   [[DIGITS, "--max-wait", "soon"], /--max-wait.*Expected milliseconds, 0 or more/s],
   [[DIGITS, "--components", "sound"], /--components.*one of vision, text, audio/s],
   [[DIGITS, "--token", "with space"], /`tokens`.*a list of tokens of letters/s],
-  [[DIGITS, "--allow-images-from", "http://x"], /`allowImagesFrom`.*a list of hosts/s],
+  [[DIGITS, "--allow-images-from", "http://x"], /--allow-images-from.*Expected a list of hosts/s],
+  [[DIGITS, "--cors", "https://a.test, foo"], /--cors.*Expected a list of origins in lower case and without a path/s],
 ];
 
 test("serve refuses what makes no sense before it listens", async () => {

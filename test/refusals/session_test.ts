@@ -56,6 +56,10 @@ test("a component says which inputs and weights it needs", async () => {
   const run = (inputs: Parameters<typeof product.run>[0], says: RegExp) =>
     assert.rejects(product.run(inputs), hasCode("invalid_input", says));
   await run({ x: tensor(2, 4) }, /Input "y" of component "example\/text\.product" is missing; it takes x, y\./);
+  await run(
+    { x: tensor(2, 4), yy: tensor(4, 3) },
+    /Component "example\/text\.product" has no input "yy"; it takes x, y\. Did you mean "y"\?/,
+  );
   await run({ x: tensor(2, 4), y: tensor(3, 4) }, /Input "y" .* must have the shape \[2, 4\], found \[3, 4\]\./);
   product.close();
   await assert.rejects(product.run({}), hasCode("closed", /was closed; compile it again to run it\./));

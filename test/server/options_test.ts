@@ -33,6 +33,10 @@ const OPTIONS: readonly (readonly [Partial<Record<keyof ServerOptions | "ports",
     { rateLimit: { requests: 600 } },
     /createApp's `rateLimit` needs `windowMs`: milliseconds from 1 on, at most 2147483647\./,
   ],
+  ...["foo", "https://a.test/", "https://A.test", "https://a.test/x", "a.test:80"].map(
+    (origin) =>
+      [{ cors: [origin] }, /`cors`.*a list of origins in lower case and without a path, such as https:/] as const,
+  ),
   [{ allowImagesFrom: ["http://x"] }, /`allowImagesFrom`.*a list of hosts/],
   [{ remoteImages: { maxBytes: 0 } }, /`maxBytes` of createApp's `remoteImages`/],
   [{ runtime: { load: () => {} }, models: { "": { encoder: {} } } }, /A model has an empty name/],
