@@ -157,6 +157,7 @@ export class Encoder {
   /** True where JPEG files may be read at a reduced size: see {@link EncoderStats.reducedJpegs} for whether any was. */
   readonly jpegShrinkOnLoad: boolean;
   readonly #context: EncoderContext;
+  readonly #takers = new WeakMap<Resident, InputTaker>();
   #encodes = 0;
   #preprocessMs = 0;
   #closed = false;
@@ -208,8 +209,13 @@ export class Encoder {
   }
 
   /** What takes inputs where a call was let in. */
-  #taker({ towers, cutter }: Resident): InputTaker {
-    return { ...this.#context, towers, cutter };
+  #taker(resident: Resident): InputTaker {
+    const known = this.#takers.get(resident);
+    if (known !== undefined) return known;
+    const { towers, cutter } = resident;
+    const taker: InputTaker = { ...this.#context, towers, cutter };
+    this.#takers.set(resident, taker);
+    return taker;
   }
 
   async #encode(
