@@ -11,14 +11,8 @@ import {
 } from "../core/pixel_cut.ts";
 import type { Image } from "./image.ts";
 import type { Size } from "./pixels.ts";
-import {
-  checkResize,
-  type Region,
-  type ResizeArithmetic,
-  type ResizeFilter,
-  resampleColumns,
-  resampleRows,
-} from "./resize.ts";
+import { resampleColumns, resampleRows } from "./resample.ts";
+import { checkResize, type Region, type ResizeArithmetic, type ResizeFilter } from "./resize.ts";
 import { sharedTable } from "./table_cache.ts";
 
 /** How {@link pixelCut} cuts a picture. */
@@ -76,34 +70,64 @@ export function blockSide({ patch, merge = 1 }: PixelLayout): number {
   return patch === undefined ? 1 : patch * merge;
 }
 
-/** Pixels in the order of a layout, into `out` from `at`. */
-function writeLayout(
-  pixels: Uint8Array,
-  height: number,
-  width: number,
-  layout: PixelLayout,
-  out: Uint8Array,
+/** Samples as rows of three planes, [height, 3, width], on their way into `out`. */
+interface PlaneRows {
+  readonly rows: Uint8Array;
+  readonly width: number;
+  readonly out: Uint8Array;
+}
+
+/** A rectangle as [3, height, width] from `at` on. */
+function writePlanes(
+  { rows, width, out }: PlaneRows,
+  top: number,
+  left: number,
+  size: readonly [number, number],
   at: number,
 ): void {
-  const { patch, merge = 1, channelsLast = false } = layout;
-  const [patchHeight, patchWidth] = patch === undefined ? [height, width] : [patch, patch];
-  const block = [patchHeight * merge, patchWidth * merge];
+  const [high, wide] = size;
   let to = at;
-  const writePatch = (top: number, left: number): void => {
-    for (let c = 0; c < (channelsLast ? 1 : 3); c++) {
-      for (let y = top; y < top + patchHeight; y++) {
-        const from = (y * width + left) * 3;
-        if (channelsLast) {
-          out.set(pixels.subarray(from, from + 3 * patchWidth), to);
-          to += 3 * patchWidth;
-        } else for (let x = 0; x < patchWidth; x++) out[to++] = pixels[from + 3 * x + c];
-      }
+  for (let c = 0; c < 3; c++) {
+    for (let y = top; y < top + high; y++, to += wide) {
+      const from = (3 * y + c) * width + left;
+      for (let x = 0; x < wide; x++) out[to + x] = rows[from + x];
     }
-  };
-  for (let top = 0; top < height; top += block[0]) {
-    for (let left = 0; left < width; left += block[1]) {
-      for (let y = 0; y < merge; y++)
-        for (let x = 0; x < merge; x++) writePatch(top + y * patchHeight, left + x * patchWidth);
+  }
+}
+
+/** A rectangle as [height, width, 3] from `at` on. */
+function writePixels(
+  { rows, width, out }: PlaneRows,
+  top: number,
+  left: number,
+  size: readonly [number, number],
+  at: number,
+): void {
+  const [high, wide] = size;
+  let to = at;
+  for (let y = top; y < top + high; y++) {
+    const end = 3 * y * width + left + wide;
+    for (let from = end - wide; from < end; from++, to += 3) {
+      out[to] = rows[from];
+      out[to + 1] = rows[from + width];
+      out[to + 2] = rows[from + 2 * width];
+    }
+  }
+}
+
+/** All samples in the order of a layout, from `at` on. */
+function writeLayout(from: PlaneRows, height: number, layout: PixelLayout, at: number): void {
+  const { patch, merge = 1, channelsLast = false } = layout;
+  const [high, wide] = patch === undefined ? [height, from.width] : [patch, patch];
+  const write = channelsLast ? writePixels : writePlanes;
+  let to = at;
+  for (let top = 0; top < height; top += high * merge) {
+    for (let left = 0; left < from.width; left += wide * merge) {
+      for (let y = 0; y < merge; y++) {
+        for (let x = 0; x < merge; x++, to += 3 * high * wide) {
+          write(from, top + y * high, left + x * wide, [high, wide], to);
+        }
+      }
     }
   }
 }
@@ -118,8 +142,8 @@ export function cutPixels(image: Image, cut: PixelCut, out: Uint8Array): void {
   checkBlocks(cut);
   if (at + cutBytes(cut) > out.length) internal(`a cut of ${cutBytes(cut)} bytes at ${at} does not fit ${out.length}`);
   const [top, end] = sourceSpan(rows);
-  const middle = resampleColumns(image.data, image.width, top, end - top, columns);
-  writeLayout(resampleRows(middle, width * 3, top, rows), height, width, layout, out, at);
+  const middle = resampleColumns(image.data, image.width, top, end - top, columns, "planes");
+  writeLayout({ rows: resampleRows(middle, width * 3, top, rows), width, out }, height, layout, at);
 }
 
 /**

@@ -7,6 +7,7 @@ import { FoveaError } from "../core/diagnostics.ts";
 import { cos, sin } from "../core/math.ts";
 import { decodedSide, type Reduction, type ResampleTable, sourceSpan, TAPS_AT_ONCE } from "../core/pixel_cut.ts";
 import { type Image, rgbImage } from "./image.ts";
+import { resampleColumns, resampleRows } from "./resample.ts";
 
 /** Resampling filters, as Pillow names them; all but `nearest` are stretched when shrinking. */
 export type ResizeFilter = "nearest" | "box" | "bilinear" | "hamming" | "bicubic" | "lanczos";
@@ -216,62 +217,6 @@ export function resampleTable(
 /** torchvision resamples bilinear and bicubic alone; other filters are Pillow's. */
 export function arithmeticOf(filter: ResizeFilter, arithmetic: ResizeArithmetic | undefined): ResizeArithmetic {
   return filter === "bilinear" || filter === "bicubic" ? (arithmetic ?? "torchvision") : "pillow";
-}
-
-const clamped = (v: number): number => (v < 0 ? 0 : v > 255 ? 255 : v);
-
-/** Rows `top..top + rows - 1` of RGB pixels along x; pixels stay interleaved. */
-export function resampleColumns(
-  data: Uint8Array,
-  width: number,
-  top: number,
-  rows: number,
-  table: ResampleTable,
-): Uint8Array {
-  const { starts, weights, taps, bits } = table;
-  const outWidth = starts.length;
-  const out = new Uint8Array(outWidth * rows * 3);
-  const half = 1 << (bits - 1);
-  for (let y = 0, to = 0; y < rows; y++) {
-    const line = (top + y) * width;
-    for (let x = 0; x < outWidth; x++, to += 3) {
-      let r = half;
-      let g = half;
-      let b = half;
-      const last = x * taps + Math.min(taps, width - starts[x]);
-      for (let k = x * taps, from = (line + starts[x]) * 3; k < last; k++, from += 3) {
-        const w = weights[k];
-        r = (r + Math.imul(data[from], w)) | 0;
-        g = (g + Math.imul(data[from + 1], w)) | 0;
-        b = (b + Math.imul(data[from + 2], w)) | 0;
-      }
-      out[to] = clamped(r >> bits);
-      out[to + 1] = clamped(g >> bits);
-      out[to + 2] = clamped(b >> bits);
-    }
-  }
-  return out;
-}
-
-/** Rows of bytes along y; `data` begins at source row `top`. */
-export function resampleRows(data: Uint8Array, rowBytes: number, top: number, table: ResampleTable): Uint8Array {
-  const { starts, weights, taps, bits } = table;
-  const outHeight = starts.length;
-  const out = new Uint8Array(outHeight * rowBytes);
-  const sums = new Int32Array(rowBytes);
-  const half = 1 << (bits - 1);
-  for (let y = 0; y < outHeight; y++) {
-    sums.fill(half);
-    for (let k = 0; k < taps; k++) {
-      const w = weights[y * taps + k];
-      if (w === 0) continue;
-      const line = (starts[y] - top + k) * rowBytes;
-      for (let i = 0; i < rowBytes; i++) sums[i] = (sums[i] + Math.imul(data[line + i], w)) | 0;
-    }
-    const to = y * rowBytes;
-    for (let i = 0; i < rowBytes; i++) out[to + i] = clamped(sums[i] >> bits);
-  }
-  return out;
 }
 
 /** The rectangle of an image, copied. The rectangle must lie inside. */

@@ -210,10 +210,8 @@ export class Encoder {
 
   /** What takes inputs where a call was let in. */
   #taker(resident: Resident): InputTaker {
-    const known = this.#takers.get(resident);
-    if (known !== undefined) return known;
     const { towers, cutter } = resident;
-    const taker: InputTaker = { ...this.#context, towers, cutter };
+    const taker = this.#takers.get(resident) ?? { ...this.#context, towers, cutter };
     this.#takers.set(resident, taker);
     return taker;
   }
