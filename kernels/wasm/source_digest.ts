@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "806c25e130d0c48cd2a29edc4d7e31ad5051b77965f83ac49e22175dd96c43f8";
+export const SOURCE_DIGEST: string = "6a438627dbb7a51ec7a972a554506219a80132c1f8a014ede423d12749b4cf6e";

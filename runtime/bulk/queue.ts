@@ -41,6 +41,13 @@ export async function openQueue(place: QueuePlace, onProblem: (sentence: string)
   if (!/^(redis|rediss|valkey|valkeys):\/\//.test(address)) {
     throw new FoveaError("bad_usage", `"${queueText(address)}" is no address of a queue; write redis://host:6379.`);
   }
+  const database = /^\w+:\/\/[^/?#]*\/([^?#]+)/.exec(address)?.[1];
+  if (database !== undefined && !/^\d{1,5}$/.test(database)) {
+    throw new FoveaError(
+      "bad_usage",
+      `"${queueText(address)}" ends in "${database}", which is no number of a database; write redis://host:6379 or redis://host:6379/1. A queue's name is an option of its own.`,
+    );
+  }
   if (!/^[\w.-]+$/.test(name)) {
     throw new FoveaError("bad_usage", `A queue cannot be called "${name}"; use letters, digits, dots and dashes.`);
   }
@@ -71,6 +78,15 @@ export async function openQueue(place: QueuePlace, onProblem: (sentence: string)
       `No Redis or Valkey answers at ${where}: ${why}. Check the address, and that the server runs.`,
       { cause },
     );
+  }
+  if (database !== undefined) {
+    try {
+      // Where there is none of the number the client went on in database 0.
+      await connection.select(Number(database));
+    } catch (cause) {
+      connection.disconnect();
+      throw new FoveaError("bad_usage", `The server at ${where} has no database ${database}.`, { cause });
+    }
   }
   told = 1;
   const jobs = new peer.Queue<EncodeJob>(name, { connection });

@@ -95,7 +95,8 @@ export async function compileModel(
       `The component "${tag}" is configured with ${kind.value === device.kind ? `granularity ${granularity.value}` : `the device "${kind.value}"`} (${granularity.from}); a frozen model has its encoder's own components on the device "${device.kind}". Leave that setting out.`,
     );
   }
-  const wanted = specs.filter((spec) => settings.get(spec.tag)?.lazy.value === false);
+  // Nothing is compiled later where it goes, so that a configuration's `lazy` says nothing here; an encoder's own leaves forms out.
+  const wanted = specs.filter((spec) => spec.lazy !== true || settings.get(spec.tag)?.lazy.value === false);
   const items = await packItems({
     ...{ components: wanted, targets: [device.target], plugins, ops, layers, home: places.home, call },
     findPlace: (place) => host.originalPlace(place),

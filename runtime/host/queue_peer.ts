@@ -6,6 +6,7 @@ export interface RedisClient {
   connect(): Promise<void>;
   disconnect(): void;
   quit(): Promise<unknown>;
+  select(database: number): Promise<unknown>;
   on(event: "error", listener: (error: Error) => void): unknown;
   hset(key: string, field: string, value: string): Promise<number>;
   hget(key: string, field: string): Promise<string | null>;

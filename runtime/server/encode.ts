@@ -106,7 +106,7 @@ async function workInputs(
   ];
 }
 
-/** The wanted results by tower. @throws HttpError `unknown_output` */
+/** The wanted results by tower. @throws HttpError `unknown_output`, `no_output` */
 function outputsOf(
   request: EncodeRequest,
   format: Format,
@@ -136,7 +136,18 @@ function outputsOf(
       { param: "outputs" },
     );
   }
-  return (modality) => (available.get(modality) ?? []).filter((name) => request.outputs?.includes(name) ?? true);
+  const wanted = (modality: Modality): readonly string[] =>
+    (available.get(modality) ?? []).filter((name) => request.outputs?.includes(name) ?? true);
+  const idle = modalities.find((modality) => wanted(modality).length === 0);
+  if (idle !== undefined) {
+    throw new HttpError(
+      400,
+      "no_output",
+      `None of \`outputs\` is a result of the ${idle} tower, which gives ${(available.get(idle) ?? []).join(", ")}; name one of these as well, or send the other inputs alone.`,
+      { param: "outputs" },
+    );
+  }
+  return wanted;
 }
 
 function jsonItem({ index, modality, outputs }: WorkResult, format: "float" | "base64"): object {

@@ -154,3 +154,17 @@ test("kernels of plugins that want a worker, or glue of JavaScript, are refused 
     /^The kernel "@test\/foreign\/adding\/run" of a plugin cannot be frozen: it is a component that jco's glue links, /,
   );
 });
+
+test("a configuration's `lazy` leaves nothing out of a frozen folder", () =>
+  withFolder(async (folder) => {
+    const options: FreezeOptions = { components: ["text"], loadFormat: "dummy", formats: [] };
+    const plans: string[] = [];
+    for (const lazy of [false, true]) {
+      await using runtime = await openRuntime({ target: "wasm-simd128", threads: 0, compile: { base: { lazy } } });
+      const own = join(folder, String(lazy));
+      await runtime.freeze(MODEL, own, options);
+      plans.push(readFileSync(join(own, "assets", "plan.json"), "utf8"));
+    }
+    assert.ok(JSON.parse(plans[0]).artifacts.length > 0);
+    assert.equal(plans[1], plans[0]);
+  }));

@@ -33,6 +33,9 @@ test("jobs are added once, tried again, kept as dead letters, retried, removed; 
         assert.equal(result.code, code, result.stderr);
         return JSON.parse(result.stdout);
       };
+      const nowhere = await runCli(["queue", "status", "--queue", `${url}/99`]);
+      assert.deepEqual([nowhere.code, nowhere.stdout], [2, ""]);
+      assert.match(nowhere.stderr, /^fovea: The server at redis:.* has no database 99\.\n$/);
       const counts = (): Promise<object> => json(0, "queue", "status", ...place);
       const enqueue = [
         "enqueue",
@@ -137,6 +140,10 @@ test("queues that do not answer, and addresses that are none, are said with a se
   await fails(
     ["queue", "status", "--queue", "localhost"],
     /"localhost" is no address of a queue; write redis:\/\/host:6379/,
+  );
+  await fails(
+    ["queue", "status", "--queue", "redis://127.0.0.1:1/photos"],
+    /ends in "photos", which is no number of a database; write redis:\/\/host:6379 or redis:\/\/host:6379\/1\./,
   );
   await fails(["queue", "retry", "--queue", "redis://x", "--name", "a b"], /A queue cannot be called "a b"/);
   await fails(["queue", "failed"], /required option '--queue <address>' not specified/);

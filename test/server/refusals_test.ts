@@ -229,6 +229,12 @@ const CASES: readonly Refused[] = [
       "outputs",
     ),
     wrong(
+      "no_output",
+      /None of `outputs` is a result of the text tower, which gives text_embeds.*; name one of these as well, or send the other/,
+      { model, images: [picture], texts: ["two"], outputs: ["image_embeds"] },
+      "outputs",
+    ),
+    wrong(
       "one_tensor",
       /answer has 3 tensors \(image_embeds, pooler_output, last_hidden_state\), and a file of format npy holds one/,
       { model, images: [picture], format: "npy" },

@@ -113,6 +113,13 @@ test("a pack for another type of weights is one of its own", () =>
       await runtime.load(CLIP, { components: ["text"] });
       assert.ok(runtime.stats().counters.compiled > 0);
     });
+    // What cuts pictures has no weights, and is found as well.
+    const pictures = `${folder}/pictures`;
+    await withRuntime({}, (runtime) => runtime.buildPack(CLIP, pictures, { components: ["vision"], dtype: "int8" }));
+    await withRuntime({ packs: [pictures], cache: false }, async (runtime) => {
+      await runtime.load(CLIP, { components: ["vision"], dtype: "int8" });
+      assert.equal(runtime.stats().counters.compiled, 0);
+    });
     const cache = createMemoryStore();
     await withRuntime({ cache }, async (runtime) => {
       await runtime.load(CLIP, { components: ["text"], dtype: "int8" });

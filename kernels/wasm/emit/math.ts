@@ -103,11 +103,11 @@ export function expNonPositive(scope: MathScope, x: Code): Code {
   return f32x4.mul(raised, f32x4.of(2 ** -64));
 }
 
-/** 128 ln 2, where {@link expWeight} is infinite; it must not be asked for what lies beyond. */
+/** 128 ln 2, where {@link expWeight} is infinite, as it is from 127.5 ln 2 on; it must not be asked for what lies beyond. */
 const EXP_WEIGHT_INFINITE = 128 * Math.LN2;
 
 /**
- * e^x * 2^shift for x <= 0, or up to {@link EXP_WEIGHT_INFINITE} where `shift` is 0, to a relative error of 2.4e-7 + 7.5e-8 |x|,
+ * e^x * 2^shift for x <= 0 (where `shift` is 0 for x up to {@link EXP_WEIGHT_INFINITE}), to a relative error of 2.4e-7 + 7.5e-8 |x|,
  * and 0 instead of subnormal numbers: enough for what is added to larger numbers, such as weights of a softmax. A core's schedulers
  * hold few such chains at a time, so this one is short: it rounds x to a power of two in one step, and parts of the polynomial do
  * not wait for one another.

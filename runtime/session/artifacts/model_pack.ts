@@ -9,7 +9,7 @@ import { cutTowers, openConfigured, wantedTowers } from "../models/model_access.
 import type { BuildPackOptions } from "../options.ts";
 import { firstPartyPlugins } from "../registry/first_party.ts";
 import type { RuntimeParts } from "../runtime_parts.ts";
-import { packItems } from "./build_pack.ts";
+import { type PackRequest, packItems } from "./build_pack.ts";
 import { packFolder } from "./pack_folder.ts";
 
 /** @throws FoveaError `unknown_target`, what compiling throws, `folder_in_use`, `file.*` where the folder cannot be written */
@@ -27,14 +27,16 @@ export async function buildModelPack(
   const opened = await openConfigured(parts, source);
   const towers = cutTowers(parts, wantedTowers(parts, opened, components), call);
   const { pixels } = towers.some((t) => t.modality === "vision") ? opened.model.processors(opened.files) : {};
-  const items = await packItems({
-    components: [...towers.flatMap((t) => t.components), ...(pixels === undefined ? [] : cutComponents(pixels))],
+  const request: Omit<PackRequest, "components"> = {
     targets: targets ?? [device.target],
     layers: compileLayers(own.compile),
     home: places.home,
-    ...{ call, plugins, ops },
+    ...{ plugins, ops },
     findPlace: (place) => host.originalPlace(place),
     onCompiled: (done, total, item) => own.onProgress?.({ phase: "compile", modality: "", done, total, item }),
-  });
-  return writePack(written, items, { fovea: VERSION, model: opened.modelType });
+  };
+  const ofTowers = await packItems({ ...request, components: towers.flatMap((t) => t.components), call });
+  // A cut has no weights, and a runtime asks for it without the call's type of them.
+  const ofCuts = pixels === undefined ? [] : await packItems({ ...request, components: cutComponents(pixels) });
+  return writePack(written, [...ofTowers, ...ofCuts], { fovea: VERSION, model: opened.modelType });
 }
