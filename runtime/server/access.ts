@@ -67,11 +67,11 @@ export function requestLimit(requests: number, windowMs: number): MiddlewareHand
   });
 }
 
+/** Whatever headers a page asks for are allowed: clients have some of their own, such as `x-stainless-lang` of OpenAI's. */
 export function pageAccess(origins: readonly string[]): MiddlewareHandler<ServerEnv> {
   return cors({
     origin: origins.includes("*") ? "*" : [...origins],
     allowMethods: ["GET", "POST"],
-    allowHeaders: ["authorization", "content-type", "x-request-id", "x-request-timeout"],
     exposeHeaders: ["x-request-id", "retry-after"],
     maxAge: 600,
   });

@@ -63,11 +63,17 @@ test("pages of listed origins may ask, refusals included, and others may not", (
   withTexts({ cors: ["https://app.test"], tokens: ["t"] }, async ({ get, post }) => {
     const preflight = await get("/v1/embeddings", {
       method: "OPTIONS",
-      headers: { origin: "https://app.test", "access-control-request-method": "POST" },
+      headers: {
+        origin: "https://app.test",
+        "access-control-request-method": "POST",
+        // As OpenAI's client has them.
+        "access-control-request-headers": "authorization,content-type,x-stainless-lang",
+      },
     });
     assert.equal(preflight.status, 204);
     assert.equal(preflight.headers.get("access-control-allow-origin"), "https://app.test");
-    assert.match(preflight.headers.get("access-control-allow-headers") ?? "", /authorization/);
+    const allowed = preflight.headers.get("access-control-allow-headers") ?? "";
+    for (const header of ["authorization", "content-type", "x-stainless-lang"]) assert.ok(allowed.includes(header));
     const refused = await post("/v1/embeddings", { input: "two" }, { headers: { origin: "https://app.test" } });
     assert.equal(refused.status, 401);
     assert.equal(refused.headers.get("access-control-allow-origin"), "https://app.test");
