@@ -12,7 +12,7 @@ import { countJobs, type OpenedQueue, openQueue, type QueuePlace } from "./queue
 import { type EncodeJob, resultFolder } from "./queue_protocol.ts";
 import { shardPath } from "./shards.ts";
 import { VectorSink } from "./vector_sink.ts";
-import { checkSameModel, keyOf } from "./vectors.ts";
+import { checkSameModel, keyOf, type VectorHead } from "./vectors.ts";
 
 /** Which queue a worker serves, and how. */
 export interface WorkerOptions extends QueuePlace, Pick<LoadOptions, "calibration"> {
@@ -189,13 +189,17 @@ class BulkWorker {
     try {
       await sink.append({ path, digest, size: content.bytes.length }, vector);
     } catch (error) {
-      // Without a place for results there is nothing to do here: the jobs are others'.
-      this.#failure ??= { error };
-      this.#ended.abort();
-      throw error;
+      return this.#fail(error);
     }
     known.add(key);
     return true;
+  }
+
+  /** Ends the worker where it is at fault, without a place for results or the jobs' model: they are others' to do. */
+  #fail(error: unknown): never {
+    this.#failure ??= { error };
+    this.#ended.abort();
+    throw error;
   }
 
   #target(model: string): Promise<Target> {
@@ -214,10 +218,18 @@ class BulkWorker {
     const wanted = await this.#queue.getHead(model);
     const { modality, output, dtype } = wanted;
     const source = this.#options.model ?? wanted.model;
-    const head = await describeVectors(this.#runtime, source, { modality, output, dtype });
-    checkSameModel(head, wanted, `The model ${source}`);
+    const describe = async (): Promise<VectorHead> => {
+      const here = await describeVectors(this.#runtime, source, { modality, output, dtype });
+      checkSameModel(here, wanted, `The model ${source}`);
+      return here;
+    };
+    const isTold = this.#options.model !== undefined;
+    const head = await describe().catch((error: unknown): never => {
+      if (isTold) this.#fail(error);
+      throw error;
+    });
     const folder = resultFolder(out, head);
-    await this.#host.mkdir(folder);
+    await this.#host.mkdir(folder).catch((error: unknown) => this.#fail(error));
     const known = createKnownRows(this.#host, folder);
     await known.refresh();
     const encoder = await openFileEncoder(this.#runtime, head, calibration === undefined ? {} : { calibration });

@@ -36,6 +36,17 @@ test("jobs are added once, tried again, kept as dead letters, retried, removed; 
       const nowhere = await runCli(["queue", "status", "--queue", `${url}/99`]);
       assert.deepEqual([nowhere.code, nowhere.stdout], [2, ""]);
       assert.match(nowhere.stderr, /^fovea: The server at redis:.* has no database 99\.\n$/);
+      // A worker that was told wrong things ends, and the jobs are still there for others.
+      const misled = ["--queue", url, "--name", "misled"];
+      await json(0, "enqueue", DIGITS, join(photos, names[0]), ...misled, "--attempts", "3", "--backoff", "60000");
+      const told = await runCli(["worker", ...misled, "--out", join(folder, "w"), "--model", "./nope", "--drain"]);
+      assert.deepEqual([told.code, /There is no model folder \.\/nope/.test(told.stderr)], [2, true], told.stderr);
+      await json(0, "enqueue", DIGITS, join(photos, names[1]), ...misled, "--attempts", "3", "--backoff", "60000");
+      const placed = await runCli(["worker", ...misled, "--out", "/proc/nope", "--drain"]);
+      assert.deepEqual([placed.code, /Cannot create \/proc\/nope/.test(placed.stderr)], [2, true], placed.stderr);
+      const kept = { waiting: 0, active: 0, delayed: 2, completed: 0, failed: 0 };
+      assert.deepEqual(await json(0, "queue", "status", ...misled), kept);
+      await json(0, "queue", "remove", ...misled, "--force");
       const counts = (): Promise<object> => json(0, "queue", "status", ...place);
       const enqueue = [
         "enqueue",
