@@ -98,35 +98,31 @@ export function openContext(tag: string, options: CallOptions, defaults: CallDef
   const { now } = defaults;
   const begin = now();
   const allowed = deadline === undefined ? Number.POSITIVE_INFINITY : allowedMs(deadline);
-  // A signal without a deadline beside it is the call's own: another one costs as much as a small part of the work.
-  const controller = signal !== undefined && allowed === Number.POSITIVE_INFINITY ? undefined : new AbortController();
-  const ends = controller?.signal ?? (signal as AbortSignal);
+  const controller = new AbortController();
   let doing = (): string => "about to begin";
   let doingFor = tag;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
-  const onAbort = (): void => controller?.abort(signal?.reason);
-  const expire = (): void => controller?.abort(new DeadlineError(requestId, doingFor, now() - begin, allowed, doing()));
+  const onAbort = (): void => controller.abort(signal?.reason);
+  const expire = (): void => controller.abort(new DeadlineError(requestId, doingFor, now() - begin, allowed, doing()));
   const close = (): void => {
-    if (controller !== undefined) signal?.removeEventListener("abort", onAbort);
+    signal?.removeEventListener("abort", onAbort);
     clearTimeout(timer);
   };
-  if (controller !== undefined) {
-    if (signal?.aborted) onAbort();
-    else {
-      signal?.addEventListener("abort", onAbort);
-      if (allowed <= LONGEST_TIMER) timer = setTimeout(expire, allowed);
-    }
+  if (signal?.aborted) onAbort();
+  else {
+    signal?.addEventListener("abort", onAbort);
+    if (allowed <= LONGEST_TIMER) timer = setTimeout(expire, allowed);
   }
   const of = (part: string): ForwardContext => ({
     requestId,
     tag: part,
-    signal: ends,
+    signal: controller.signal,
     now,
     traced: trace !== undefined,
     check: () => {
-      if (!ends.aborted && now() - begin >= allowed) expire();
-      ends.throwIfAborted();
+      if (!controller.signal.aborted && now() - begin >= allowed) expire();
+      controller.signal.throwIfAborted();
     },
     doing: (what) => {
       doing = what;

@@ -77,56 +77,26 @@ interface PlaneRows {
   readonly out: Uint8Array;
 }
 
-/** A rectangle as [3, height, width] from `at` on. */
-function writePlanes(
-  { rows, width, out }: PlaneRows,
-  top: number,
-  left: number,
-  size: readonly [number, number],
-  at: number,
-): void {
-  const [high, wide] = size;
-  let to = at;
-  for (let c = 0; c < 3; c++) {
-    for (let y = top; y < top + high; y++, to += wide) {
-      const from = (3 * y + c) * width + left;
-      for (let x = 0; x < wide; x++) out[to + x] = rows[from + x];
-    }
-  }
-}
-
-/** A rectangle as [height, width, 3] from `at` on. */
-function writePixels(
-  { rows, width, out }: PlaneRows,
-  top: number,
-  left: number,
-  size: readonly [number, number],
-  at: number,
-): void {
-  const [high, wide] = size;
-  let to = at;
-  for (let y = top; y < top + high; y++) {
-    const end = 3 * y * width + left + wide;
-    for (let from = end - wide; from < end; from++, to += 3) {
-      out[to] = rows[from];
-      out[to + 1] = rows[from + width];
-      out[to + 2] = rows[from + 2 * width];
-    }
-  }
-}
-
 /** All samples in the order of a layout, from `at` on. */
-function writeLayout(from: PlaneRows, height: number, layout: PixelLayout, at: number): void {
+function writeLayout({ rows, width, out }: PlaneRows, height: number, layout: PixelLayout, at: number): void {
   const { patch, merge = 1, channelsLast = false } = layout;
-  const [high, wide] = patch === undefined ? [height, from.width] : [patch, patch];
-  const write = channelsLast ? writePixels : writePlanes;
-  let to = at;
+  const [high, wide] = patch === undefined ? [height, width] : [patch, patch];
+  // Between neighbours, and between the three samples of a pixel.
+  const step = channelsLast ? 3 : 1;
+  const plane = channelsLast ? 1 : high * wide;
+  const writePatch = (top: number, left: number, first: number): void => {
+    for (let c = 0; c < 3; c++) {
+      for (let y = 0; y < high; y++) {
+        const from = (3 * (top + y) + c) * width + left;
+        for (let x = 0, to = first + c * plane + y * wide * step; x < wide; x++, to += step) out[to] = rows[from + x];
+      }
+    }
+  };
+  let first = at;
   for (let top = 0; top < height; top += high * merge) {
-    for (let left = 0; left < from.width; left += wide * merge) {
-      for (let y = 0; y < merge; y++) {
-        for (let x = 0; x < merge; x++, to += 3 * high * wide) {
-          write(from, top + y * high, left + x * wide, [high, wide], to);
-        }
+    for (let left = 0; left < width; left += wide * merge) {
+      for (let i = 0; i < merge * merge; i++, first += 3 * high * wide) {
+        writePatch(top + Math.floor(i / merge) * high, left + (i % merge) * wide, first);
       }
     }
   }

@@ -157,7 +157,6 @@ export class Encoder {
   /** True where JPEG files may be read at a reduced size: see {@link EncoderStats.reducedJpegs} for whether any was. */
   readonly jpegShrinkOnLoad: boolean;
   readonly #context: EncoderContext;
-  readonly #takers = new WeakMap<Resident, InputTaker>();
   #encodes = 0;
   #preprocessMs = 0;
   #closed = false;
@@ -209,11 +208,8 @@ export class Encoder {
   }
 
   /** What takes inputs where a call was let in. */
-  #taker(resident: Resident): InputTaker {
-    const { towers, cutter } = resident;
-    const taker = this.#takers.get(resident) ?? { ...this.#context, towers, cutter };
-    this.#takers.set(resident, taker);
-    return taker;
+  #taker({ towers, cutter }: Resident): InputTaker {
+    return { ...this.#context, towers, cutter };
   }
 
   async #encode(

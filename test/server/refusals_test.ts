@@ -97,7 +97,11 @@ const CASES: readonly Refused[] = [
   },
   {
     ...{ path: EMBED, body: { model, input: "x".repeat(30_000) } },
-    ...{ status: 413, code: "body_too_large", says: /more than 20000 bytes, the limit of this server/ },
+    ...{
+      status: 413,
+      code: "body_too_large",
+      says: /The body has more than 20000 bytes, the limit of this server; send fewer or smaller inputs at once/,
+    },
   },
   {
     ...{ path: EMBED, body: { model, input: "x" }, headers: { "x-request-timeout": "soon" } },
