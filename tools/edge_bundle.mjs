@@ -1,5 +1,5 @@
-// The code of frozen folders: `bun tools/edge_bundle.mjs FOLDER` writes encoder.js, a file for each encoder family and each format,
-// the chunks that they share, types, and files.json, which says what belongs together and which modules are inside. The folder
+// The code of frozen folders: `bun tools/edge_bundle.mjs FOLDER` writes encoder.js, app.js (the routes of the server, for those who
+// ask for them), a file for each encoder family and each format, the chunks that they share, types, and files.json, which says what belongs together and which modules are inside. The folder
 // `own` below it has the same for encoders of others: instead of families, what they may import of the package. Runs on Bun alone,
 // by tools/build.mjs. The compiler, code emitters, workers and modules of Node's must not be reached.
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -17,9 +17,11 @@ const CODECS = {
   webp: ["@jsquash/webp/codec/dec/webp_dec.wasm"],
 };
 
-/** Rooms whose modules would make code, or need what edges do not have. */
+/** Rooms whose modules would make code, or need what edges do not have; the server's belong to app.js alone. */
 const FORBIDDEN =
   /^(runtime\/(compile|ir|host|hub|foreign|server|cli|explain|freeze)\/|kernels\/(?!wasm\/(edge\.ts|device\/))|kernels\/wasm\/device\/(pool_|probe))/;
+
+const SERVER = /^runtime\/server\//;
 
 const REFUSALS = {
   name: "refusals",
@@ -53,7 +55,10 @@ const exportAll = (path) => `export * from ${JSON.stringify(at(path))};`;
 
 async function write(folder) {
   const all = await families();
-  const shared = [["encoder", exportAll("runtime/edge/mod.ts")]];
+  const shared = [
+    ["encoder", exportAll("runtime/edge/mod.ts")],
+    ["app", exportAll("runtime/server/frozen_app.ts")],
+  ];
   const formats = FORMATS.map((name) => [name, exportAll(`runtime/edge/formats/${name}.ts`)]);
   const own = all.map(({ name, key }) => [
     name,
@@ -109,13 +114,15 @@ async function bundleFiles(entrypoints, folder, describe) {
         .sort(),
     ]),
   );
-  const wrong = Object.values(modules)
-    .flat()
-    .filter((path) => FORBIDDEN.test(path));
-  if (wrong.length > 0) throw new Error(`the code of frozen folders reaches ${[...new Set(wrong)].join(", ")}`);
   const files = (name) => [...closure(known, `${name}.js`)].sort();
+  const ofEncoder = new Set(entrypoints.map((path) => basename(path, ".ts")).filter((n) => n !== "app").flatMap(files));
+  const wrong = Object.entries(modules).flatMap(([file, paths]) =>
+    paths.filter((path) => FORBIDDEN.test(path) && (ofEncoder.has(file) || !SERVER.test(path))),
+  );
+  if (wrong.length > 0) throw new Error(`the code of frozen folders reaches ${[...new Set(wrong)].join(", ")}`);
   const description = {
     encoder: files("encoder"),
+    app: files("app"),
     ...describe(files),
     formats: Object.fromEntries(FORMATS.map((name) => [name, { files: files(name), wasm: CODECS[name] ?? [] }])),
     modules,

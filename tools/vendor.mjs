@@ -33,7 +33,8 @@ const BUNDLES = [
     file: "dist/vendor/metrics.js",
     entry: "tools/vendor/metrics.ts",
     name: "prom-client",
-    note: "minified, without metrics of the process",
+    note: "minified, without metrics of the process, for edges too",
+    target: "browser",
     licences: [["prom-client", "node_modules/prom-client/LICENSE"]],
   },
   {
@@ -69,10 +70,10 @@ const headLine = ({ name, note }) => `// ${name} ${versionOf(name)}, ${note}. Li
 
 /** Bundles again when the pinned version is another one, or when there is no bundle. */
 async function refresh(bundle) {
-  const { file, entry, name, licences } = bundle;
+  const { file, entry, name, licences, target = "node" } = bundle;
   const head = headLine(bundle);
   if (existsSync(at(file)) && readFileSync(at(file), "utf8").startsWith(`${head}\n`)) return;
-  const command = [...toolCommand("bun"), "build", at(entry), "--target=node", "--format=esm", "--minify"];
+  const command = [...toolCommand("bun"), "build", at(entry), `--target=${target}`, "--format=esm", "--minify"];
   const { code, stdout, output } = await capture(command, { cwd: at(".") });
   if (code !== 0) throw new Error(`bundling ${name} ended with code ${code}:\n${output.trimEnd()}`);
   const notices = licences.map(([work, path]) => `${work}\n\n${readText(path).trim()}`.replaceAll("*/", "* /"));

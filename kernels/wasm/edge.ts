@@ -8,6 +8,8 @@ import type { CompileCode } from "./device/linear_device.ts";
 /** Code of a step, compiled. */
 export interface EdgeCode {
   readonly module: WebAssembly.Module;
+  /** Name of its function, where it shares the module. */
+  readonly entry?: string;
   /** Of foreign code: how it is run. */
   readonly sandbox?: Sandbox;
 }

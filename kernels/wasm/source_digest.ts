@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of kernels/wasm; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "6a438627dbb7a51ec7a972a554506219a80132c1f8a014ede423d12749b4cf6e";
+export const SOURCE_DIGEST: string = "134ee6f70cb5131d5f4bd847bbad43b7e7bd7ff3d1eb4da3880bc24a7bf5124f";

@@ -106,7 +106,7 @@ async function freeze(model: string, options: Options): Promise<void> {
     else {
       const { total, limit } = frozen.memory;
       print(
-        `${countOf(frozen.modules, "module")} for ${frozen.target} and ${countOf(frozen.shards, "shard")} of weights in ${out}; it needs ${bytesText(total)} of ${bytesText(limit)}`,
+        `${countOf(frozen.kernels, "kernel")} for ${frozen.target} and ${countOf(frozen.shards, "shard")} of weights in ${out}; it needs ${bytesText(total)} of ${bytesText(limit)}`,
       );
     }
   });

@@ -6,7 +6,7 @@ import { digestJson } from "../core/digest.ts";
 import type { Box } from "../core/dim.ts";
 import type { KeptDType } from "../core/dtype.ts";
 
-export const FROZEN_FORMAT = 1;
+export const FROZEN_FORMAT = 2;
 
 /** One range of a component. */
 export interface FrozenRange {
@@ -23,6 +23,9 @@ export interface FrozenComponent {
   /** None for what the frozen model leaves out: the second form of an input. */
   readonly ranges: readonly FrozenRange[];
 }
+
+/** A kernel that shares its module with others: the module's digest, the function's name. */
+export type SharedFunction = readonly [module: string, name: string];
 
 /** A packed weight in the stream of weights: its identity, first byte, bytes, checksum. */
 export type FrozenWeight = readonly [id: string, begin: number, bytes: number, checksum: number];
@@ -57,6 +60,8 @@ export interface FrozenModel {
   readonly artifacts: readonly Artifact[];
   /** Digests of all code. */
   readonly code: readonly string[];
+  /** Of code that is a function of a module: by the code's digest. All other code is a module by itself. */
+  readonly functions: Readonly<Record<string, SharedFunction>>;
   /** Digests of foreign code, and how it is run. */
   readonly sandboxes: Readonly<Record<string, Sandbox>>;
   /** In the order in which they are loaded. */

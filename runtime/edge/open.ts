@@ -1,6 +1,4 @@
 /** A frozen folder becomes an encoder: its plan is read, its weights are streamed into place, its artifacts are proven. */
-
-import { openEdgeDevice } from "../../kernels/wasm/edge.ts";
 import type { EncoderModel, Modality, TowerSpec } from "../abi/encoder.ts";
 import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError, internal } from "../core/diagnostics.ts";
@@ -9,6 +7,7 @@ import { createPixelCutter } from "../session/inputs/pixels.ts";
 import { Residence } from "../session/towers/residence.ts";
 import { type LoadedTower, loadTower } from "../session/towers/tower.ts";
 import type { FrozenEncoder, FrozenHost, FrozenReport } from "./api.ts";
+import { openFrozenDevice } from "./device.ts";
 import { FROZEN_FORMAT, type FrozenModel } from "./frozen.ts";
 import { createFrozenComponents } from "./frozen_components.ts";
 import { type FrozenFormats, frozenMedia } from "./media.ts";
@@ -62,17 +61,8 @@ export async function openFrozen({ host, env, plugin, formats }: FrozenParts): P
   const begin = now();
   const open: AssetOpener = (name) => host.open(name, env);
   const frozen = await readPlan(open);
-  const code = Object.entries(host.modules).map(([digest, module]) => {
-    const sandbox = frozen.sandboxes[digest];
-    return [digest, { module, ...(sandbox === undefined ? {} : { sandbox }) }] as const;
-  });
-  const needed = new Set(frozen.code);
-  const device = await openEdgeDevice({
-    target: frozen.target,
-    memory: frozen.deviceBytes,
-    code: new Map(code.filter(([digest]) => needed.has(digest))),
-    sliceMs: host.sliceMs,
-  });
+  const { modules, sliceMs } = host;
+  const device = await openFrozenDevice(frozen, { modules, memory: frozen.deviceBytes, sliceMs });
   const artifacts = createFrozenComponents(frozen, device, { engine: host.name, now });
   const kept = frozenWeights(frozen, open);
   const model = openEncoderModel(plugin, frozen);
@@ -94,7 +84,7 @@ export async function openFrozen({ host, env, plugin, formats }: FrozenParts): P
   const loadMs = now() - begin;
   const loadCodec = async (specifier: string): Promise<WebAssembly.Module> => {
     const name = CODEC_FILE.exec(specifier)?.[0] ?? specifier;
-    return host.modules[name] ?? internal(`the folder has no codec ${name}`);
+    return modules[name] ?? internal(`the folder has no codec ${name}`);
   };
   const release = async (): Promise<void> => {
     for (const tower of towers.values()) tower.release();

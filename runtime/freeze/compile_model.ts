@@ -16,6 +16,7 @@ import { cutComponents } from "../session/inputs/pixels.ts";
 import type { OpenedModel } from "../session/models/model_files.ts";
 import { firstPartyPlugins } from "../session/registry/first_party.ts";
 import type { RuntimeParts } from "../session/runtime_parts.ts";
+import { mergeCode } from "./merge_code.ts";
 import { narrowTowers } from "./narrow.ts";
 import type { FreezeOptions } from "./options.ts";
 
@@ -24,6 +25,8 @@ export interface CompiledModel {
   readonly frozen: FrozenModel;
   /** By digest. */
   readonly code: ReadonlyMap<string, Uint8Array>;
+  /** The code as the folder has it, by the modules' digests. */
+  readonly modules: ReadonlyMap<string, Uint8Array>;
 }
 
 export interface ModelToFreeze {
@@ -125,14 +128,17 @@ export async function compileModel(
     const sandbox = sandboxOf(code.get(digest) ?? new Uint8Array());
     return sandbox === undefined ? [] : [[digest, sandbox]];
   });
+  const neededCode = new Map(needed.map((digest) => [digest, code.get(digest) as Uint8Array]));
+  const { modules, functions } = mergeCode(neededCode);
   return {
     towers,
-    code: new Map(needed.map((digest) => [digest, code.get(digest) as Uint8Array])),
+    code: neededCode,
+    modules,
     frozen: {
       ...{ format: FROZEN_FORMAT, fovea: VERSION, modelType: opened.modelType, config, files },
       modalities: towers.map((t) => t.modality),
       ...{ target: device.target, deviceBytes: 0, maxPixels: 0, logitBias: 0 },
-      ...{ components, artifacts, code: needed, sandboxes: Object.fromEntries(sandboxes), weights: [], shards: [] },
+      ...{ components, artifacts, code: needed, functions, sandboxes: Object.fromEntries(sandboxes), weights: [], shards: [] },
     },
   };
 }

@@ -1,6 +1,7 @@
 /** `runtime.freeze`: a model as a folder that runs where no code may be made. */
 import { FoveaError } from "../core/diagnostics.ts";
 import { boxText } from "../core/range.ts";
+import { openFrozenDevice } from "../edge/device.ts";
 import type { FrozenModel } from "../edge/frozen.ts";
 import { ProofError, proveArtifact } from "../exec/prove.ts";
 import type { TensorSource } from "../exec/weights/tensor_source.ts";
@@ -74,15 +75,28 @@ async function remedies(
   return found;
 }
 
-/** What is frozen was proven in full on the machine that froze it. @throws ProofError */
-async function proveAll({ device }: RuntimeParts, { frozen, code }: CompiledModel): Promise<void> {
-  await device.load(code);
-  for (const { tag, ranges } of frozen.components) {
-    for (const { box, artifact } of ranges) {
-      const { results } = await proveArtifact(device, frozen.artifacts[artifact]);
-      const failure = [...results.values()].find((r) => !r.pass);
-      if (failure !== undefined) throw new ProofError(tag, boxText(box) || "no symbols", failure);
+const SLICE_MS = 5;
+
+/**
+ * What is frozen was proven in full on the machine that froze it, over the modules and on the device that the folder has.
+ * @throws ProofError
+ */
+async function proveAll(parts: RuntimeParts, { frozen, modules: files }: CompiledModel): Promise<void> {
+  const modules = Object.fromEntries(
+    [...files].map(([digest, bytes]) => [digest, new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>)]),
+  );
+  const memory = parts.device.stats().limitBytes;
+  const device = await openFrozenDevice(frozen, { modules, memory, sliceMs: SLICE_MS });
+  try {
+    for (const { tag, ranges } of frozen.components) {
+      for (const { box, artifact } of ranges) {
+        const { results } = await proveArtifact(device, frozen.artifacts[artifact]);
+        const failure = [...results.values()].find((r) => !r.pass);
+        if (failure !== undefined) throw new ProofError(tag, boxText(box) || "no symbols", failure);
+      }
     }
+  } finally {
+    await device.close();
   }
 }
 
@@ -110,10 +124,10 @@ async function withLogits(
   return { ...frozen, ...(logitScale === undefined ? {} : { logitScale }), logitBias };
 }
 
-/** Names of files by digest, and the codecs'. */
+/** Names of modules by digest, and the codecs'. */
 function wasmFiles(model: CompiledModel, code: ChosenCode): ReadonlyMap<WasmFile, Uint8Array> {
   return new Map([
-    ...[...model.code].map(([key, bytes]): [WasmFile, Uint8Array] => [
+    ...[...model.modules].map(([key, bytes]): [WasmFile, Uint8Array] => [
       { key, file: `${key.slice(0, NAME_LETTERS)}.wasm` },
       bytes,
     ]),
@@ -157,6 +171,7 @@ export async function freezeModel(
   }
   const chosen = await chooseCode(host, opened.plugin, sourcesOf(parts, options), formats);
   await proveAll(parts, model);
+  await parts.device.load(model.code);
   const write = writer(parts, root);
   const weights = await openCalibrated(parts, { files, model: opened.model, towers: given.towers }, options);
   let frozen: FrozenModel;
@@ -183,7 +198,7 @@ export async function freezeModel(
   for (const [{ file }, bytes] of wasm) await write(`wasm/${file}`, bytes);
   for (const [name, text] of texts) await write(name, new TextEncoder().encode(text));
   return {
-    ...{ folder, target: frozen.target, modules: model.code.size, shards: frozen.shards.length, memory, maxPixels },
+    ...{ folder, target: frozen.target, kernels: model.frozen.code.length, shards: frozen.shards.length, memory, maxPixels },
   };
 }
 

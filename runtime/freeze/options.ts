@@ -54,8 +54,8 @@ export interface FrozenFolder {
   readonly folder: string;
   /** Target that the code is for. */
   readonly target: string;
-  /** WebAssembly modules of kernels. */
-  readonly modules: number;
+  /** Kernels, which are functions of one module but for foreign ones. */
+  readonly kernels: number;
   /** Files of weights. */
   readonly shards: number;
   /** What the model takes of the place's memory. */

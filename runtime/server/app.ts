@@ -3,7 +3,6 @@ import { Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { requestId } from "hono/request-id";
 import { basePath } from "hono/route";
-import { requestFrom, resolveName } from "../host/pinned_request.ts";
 import { pageAccess, requestLimit, tokenCheck } from "./access.ts";
 import type { Call } from "./call.ts";
 import { classify } from "./classify.ts";
@@ -14,8 +13,9 @@ import { errorResponse, HttpError, httpError } from "./http_error.ts";
 import { failureOf } from "./log.ts";
 import { describeModel } from "./model_description.ts";
 import { notReady } from "./models.ts";
-import { checkServerOptions, type ServerOptions } from "./options.ts";
+import type { Settings } from "./options.ts";
 import { orAborted } from "./or_aborted.ts";
+import type { FetchImage } from "./remote_images.ts";
 import { type ServerContext, type ServerEnv, Service } from "./service.ts";
 
 /** What an application has beside its routes. */
@@ -55,13 +55,11 @@ const ROUTES: Readonly<Record<string, string>> = {
 };
 
 /**
- * A server of models as an application with its routes (docs/serving.md). Loading begins at once; until `ready` resolves requests
- * are refused with 503.
- * @throws FoveaError `invalid_options`
+ * The application of checked settings. Loading begins at once; until `ready` resolves requests are refused with 503.
+ * @param fetchImage undefined where remote pictures are off
  */
-export function createApp(options: ServerOptions): ServerApp {
-  const settings = checkServerOptions(options);
-  const service = new Service(settings, { resolve: resolveName, request: requestFrom });
+export function assembleApp(settings: Settings, fetchImage: FetchImage | undefined): ServerApp {
+  const service = new Service(settings, fetchImage);
   const app = new Hono<ServerEnv>();
   addMiddleware(app, service);
   addRoutes(app, service);

@@ -53,8 +53,7 @@ export async function classify(c: ServerContext, service: Service): Promise<Resp
   const texts = labelTexts(labels, template).map((text) => ({ text }));
   const results = await encodeInOrder([...texts, ...pictures], {
     lease,
-    batcher: service.batcher,
-    room: service.room,
+    ...service.queues(),
     maxText: service.settings.maxText,
     signal,
     requestId,

@@ -124,8 +124,7 @@ export async function embeddings(c: ServerContext, service: Service): Promise<Re
   const names = new Map<Modality, string>();
   const results = await encodeInOrder(inputs, {
     lease,
-    batcher: service.batcher,
-    room: service.room,
+    ...service.queues(),
     maxText: service.settings.maxText,
     signal,
     requestId,

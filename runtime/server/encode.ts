@@ -201,8 +201,7 @@ export async function encode(c: ServerContext, service: Service): Promise<Respon
   const modalities = [...new Set(inputs.map((input) => modalityOf(input, lease.encoder)))];
   for (const modality of modalities) lease.encoder.tower(modality);
   const outputs = outputsOf(request, format, lease.encoder, modalities);
-  const { batcher, room, settings } = service;
-  const context = { lease, batcher, room, maxText: settings.maxText, signal, requestId, outputs };
+  const context = { lease, ...service.queues(), maxText: service.settings.maxText, signal, requestId, outputs };
   if (format === "ndjson") return lines(inputs, context, request, call, service.log);
   const results = await encodeInOrder(inputs, context);
   if (format === "json") {

@@ -1,8 +1,9 @@
 /** The models that are served: loaded, lent to requests, replaced while requests run. */
 import { FoveaError } from "../core/diagnostics.ts";
 import { didYouMean } from "../session/check.ts";
-import type { Encoder, LoadOptions, ModelSource, Runtime } from "../session.ts";
+import type { Encoder, LoadOptions, ModelSource } from "../session.ts";
 import { HttpError, short } from "./http_error.ts";
+import type { ServedRuntime } from "./options.ts";
 
 /** A model to serve: where it comes from, which can be loaded again, or one that is loaded already. */
 export type ServedModel = { readonly source: ModelSource; readonly load?: LoadOptions } | { readonly encoder: Encoder };
@@ -38,14 +39,14 @@ interface Loaded {
 const seconds = (): number => Math.floor(Date.now() / 1000);
 
 export class Models {
-  readonly #runtime: Runtime;
+  readonly #runtime: ServedRuntime;
   readonly #specs: ReadonlyMap<string, ServedModel>;
   readonly #loaded = new Map<string, Loaded>();
   #generation = 0;
   /** Ends loads that are under way. */
   readonly #closing = new AbortController();
 
-  constructor(runtime: Runtime, specs: Readonly<Record<string, ServedModel>>) {
+  constructor(runtime: ServedRuntime, specs: Readonly<Record<string, ServedModel>>) {
     this.#runtime = runtime;
     this.#specs = new Map(Object.entries(specs));
   }

@@ -1,7 +1,7 @@
 /** What a server is asked to serve, and within which limits. */
 import { FoveaError } from "../core/diagnostics.ts";
 import { checkOptions, type Expected, FUNCTION, HOSTS, isObject, ORIGINS, TEXT, TEXTS } from "../session/check.ts";
-import type { Runtime } from "../session.ts";
+import type { Encoder, LoadOptions, ModelSource, Runtime } from "../session.ts";
 import type { LogLine } from "./log.ts";
 import type { ServedModel } from "./models.ts";
 
@@ -44,14 +44,27 @@ export interface ServerOptions {
   readonly log?: (line: LogLine) => void;
 }
 
+/** Options that have a value of their own. */
+type Chosen = "maxWait" | "batchMs" | "queue" | "deadline" | "maxBody" | "maxText" | "maxWaitingBytes" | "seal";
+
+/** What a server needs of the runtime that computes. */
+export interface ServedRuntime {
+  readonly sealed: boolean;
+  load(source: ModelSource, options?: LoadOptions): Promise<Encoder>;
+  seal(): void;
+  stats(): {
+    readonly device: { readonly bytesInUse: number };
+    readonly counters: { readonly compiled: number };
+  };
+}
+
 /** With everything that has a value of its own. */
-export type Settings = ServerOptions &
-  Required<
-    Pick<
-      ServerOptions,
-      "maxWait" | "batchMs" | "queue" | "deadline" | "maxBody" | "maxText" | "maxWaitingBytes" | "seal"
-    >
-  >;
+export type Settings = Omit<ServerOptions, "runtime"> &
+  Required<Pick<ServerOptions, Chosen>> & {
+    readonly runtime: ServedRuntime;
+    /** False where a request must not wait for another's work, as on Cloudflare Workers. */
+    readonly shareCalls: boolean;
+  };
 
 /** What timers hold, 24 days; longer ones fire at once. */
 const LONGEST = 2 ** 31 - 1;
@@ -128,7 +141,9 @@ function checkPresent<Name extends string>(
 }
 
 /** @throws FoveaError `invalid_options` */
-export function checkServerOptions(options: ServerOptions): Settings {
+export function checkServerOptions(
+  options: Omit<ServerOptions, "runtime"> & { readonly runtime: ServedRuntime },
+): Settings {
   checkOptions("createApp", options, OPTIONS);
   if (options.remoteImages !== undefined) checkOptions("createApp's `remoteImages`", options.remoteImages, REMOTE);
   if (options.rateLimit !== undefined) {
@@ -149,5 +164,6 @@ export function checkServerOptions(options: ServerOptions): Settings {
     maxText: options.maxText ?? 100_000,
     maxWaitingBytes: options.maxWaitingBytes ?? 256 * 2 ** 20,
     seal: options.seal ?? true,
+    shareCalls: true,
   };
 }

@@ -9,7 +9,7 @@ import { createMetrics, type Metrics } from "./metrics.ts";
 import { Models, notReady } from "./models.ts";
 import type { Settings } from "./options.ts";
 import type { BodyLimits } from "./read_body.ts";
-import { createImageFetcher, type FetchImage, type RemoteNetwork } from "./remote_images.ts";
+import type { FetchImage } from "./remote_images.ts";
 
 /** Of hono: what the listening side tells of a request, and what middleware leaves for routes. */
 export interface ServerEnv {
@@ -19,7 +19,11 @@ export interface ServerEnv {
 
 export type ServerContext = Context<ServerEnv>;
 
-const MEGABYTE = 2 ** 20;
+/** What inputs wait in for being read and for their call. */
+export interface Queues {
+  readonly batcher: Batcher;
+  readonly room: Room;
+}
 
 /** Milliseconds of decoding and tokenising in a row. */
 const SLICE_MS = 20;
@@ -27,48 +31,48 @@ const SLICE_MS = 20;
 export class Service {
   readonly settings: Settings;
   readonly models: Models;
-  readonly batcher: Batcher;
   readonly metrics: Metrics;
   readonly log: Log;
-  readonly room: Room;
   /** Undefined where remote pictures are off. */
   readonly fetchImage: FetchImage | undefined;
   ready = false;
   draining = false;
+  readonly #shared: Queues;
   #active = 0;
   readonly #idle = new Set<() => void>();
 
-  constructor(settings: Settings, network: RemoteNetwork) {
-    const { runtime, models, maxWait, batchMs, maxWaitingBytes, allowImagesFrom: hosts, remoteImages } = settings;
+  constructor(settings: Settings, fetchImage: FetchImage | undefined) {
+    const { runtime, models } = settings;
     this.settings = settings;
     this.models = new Models(runtime, models);
     this.log = createLog(settings.log);
     this.metrics = createMetrics({
-      waiting: () => this.batcher.waiting,
+      waiting: () => this.#shared.batcher.waiting,
       active: () => this.#active,
       deviceBytes: () => runtime.stats().device.bytesInUse,
       compiled: () => runtime.stats().counters.compiled,
     });
-    this.batcher = new Batcher({
+    this.#shared = this.#createQueues();
+    this.fetchImage = fetchImage;
+  }
+
+  #createQueues(): Queues {
+    const { maxWait, batchMs, maxWaitingBytes } = this.settings;
+    const batcher = new Batcher({
       maxWait,
       batchMs,
       now: () => performance.now(),
       onBatch: (report) => this.metrics.batch(report),
     });
-    this.room = createRoom({
-      ...{ waiting: () => this.batcher.waitingBytes, most: maxWaitingBytes, sliceMs: SLICE_MS },
+    const room = createRoom({
+      ...{ waiting: () => batcher.waitingBytes, most: maxWaitingBytes, sliceMs: SLICE_MS },
     });
-    this.fetchImage =
-      hosts === undefined
-        ? undefined
-        : createImageFetcher(
-            {
-              hosts,
-              maxBytes: remoteImages?.maxBytes ?? 16 * MEGABYTE,
-              timeoutMs: remoteImages?.timeoutMs ?? 10_000,
-            },
-            network,
-          );
+    return { batcher, room };
+  }
+
+  /** What the inputs of a request wait in: the same for all requests, or its own where they may not wait for each other. */
+  queues(): Queues {
+    return this.settings.shareCalls ? this.#shared : this.#createQueues();
   }
 
   bodyLimits(signal: AbortSignal): BodyLimits {
@@ -77,7 +81,7 @@ export class Service {
 
   /** Seconds until what waits is done. */
   #retryAfter(): number {
-    return Math.max(1, Math.ceil(this.batcher.predictMs() / 1000));
+    return Math.max(1, Math.ceil(this.#shared.batcher.predictMs() / 1000));
   }
 
   /** Accepts a request, or refuses it. @throws HttpError `not_ready`, `shutting_down`, `queue_full`, `invalid_timeout` */

@@ -54,7 +54,7 @@ const ROOMS = {
   "runtime/server": {
     name: "server",
     values: ["session", "host", "media", "exec", "core"],
-    types: ["abi"],
+    types: ["abi", "edge"],
     packages: [
       "#metrics",
       "@valibot/to-json-schema",

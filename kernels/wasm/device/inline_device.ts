@@ -58,7 +58,15 @@ export class InlineDevice extends LinearDevice {
 
   protected async install(codes: readonly Code[]): Promise<void> {
     const isolates = this.#isolates;
-    for (const { index, module, sandbox } of codes) {
+    const shared = new Map<WebAssembly.Module, WebAssembly.Exports>();
+    for (const { index, module, entry, sandbox } of codes) {
+      if (entry !== undefined) {
+        const exported =
+          shared.get(module) ?? new WebAssembly.Instance(module, { e: { m: this.memory.memory } }).exports;
+        shared.set(module, exported);
+        this.#kernels[index] = exported[entry] as Kernel;
+        continue;
+      }
       const link = (isolate?: Channel): Kernel =>
         linkKernel(
           { module, ...(sandbox === undefined ? {} : { sandbox }) },

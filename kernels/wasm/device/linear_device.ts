@@ -17,6 +17,8 @@ import type { LinearMemory } from "./memory.ts";
 export interface Code {
   readonly index: number;
   readonly module: WebAssembly.Module;
+  /** Name of its function, where it shares the module with other code. */
+  readonly entry?: string;
   /** Of foreign code: how it is run. */
   readonly sandbox?: Sandbox;
 }
