@@ -1,11 +1,12 @@
 // The bundled model, frozen, in workerd through miniflare (real requests), in Deno, Bun and Node: all 100 digits, the same bits
-// everywhere, kernels of files and an encoder of someone else included; sizes, what the code may not use, and fovea itself within the limits of
+// everywhere, kernels of files and an encoder of someone else included; the server's routes; sizes, what the code may not use, and fovea itself within the limits of
 // such places. One check of `npm test`; `node tools/check_edge.mjs` runs it alone.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { buildDist } from "./build.mjs";
 import { checkOwnEncoder } from "./lib/edge_own_encoder.mjs";
+import { checkFrozenServer } from "./lib/edge_server.mjs";
 import { checkUnfrozen } from "./lib/edge_unfrozen.mjs";
 import { capture, toolCommand } from "./lib/process.mjs";
 import { at, isMain, say } from "./lib/project.mjs";
@@ -37,48 +38,106 @@ const evaluations = [];
 
 const gzipped = (paths) => paths.reduce((sum, path) => sum + gzipSync(readFileSync(path)).length, 0);
 
-async function freeze(name, ...options) {
+async function freeze(name, ...given) {
   const out = at(`${FOLDER}/${name}`);
+  const options = given.filter((one) => typeof one === "string");
+  const { model = at(MODEL) } = given.find((one) => typeof one === "object") ?? {};
   rmSync(out, { recursive: true, force: true });
-  const command = [process.execPath, at("dist/cli/main.js"), "freeze", at(MODEL), "--target", "edge", "--out", out];
+  const command = [process.execPath, at("dist/cli/main.js"), "freeze", model, "--target", "edge", "--out", out];
   const { code, output } = await capture([...command, "--no-cache", "--json", ...options], { cwd: at(FOLDER) });
   if (code !== 0) throw new Error(`fovea freeze ended with code ${code}:\n${output.trimEnd()}`);
   return out;
 }
 
-/** Sizes of a folder's code, and what it may not use. */
-function checkCode(folder) {
-  const { formats, modules } = JSON.parse(readFileSync(at("dist/edge/files.json"), "utf8"));
-  const library = readdirSync(join(folder, "lib"));
-  const own = new Set(["png", "jpeg", "webp"].flatMap((name) => formats[name].files));
-  const shared = new Set(JSON.parse(readFileSync(at("dist/edge/files.json"), "utf8")).encoder);
-  const codecs = library.filter((name) => own.has(name) && !shared.has(name));
+/** Compressed bytes of a folder's code: by itself, with the codecs of its formats, and what its application adds. */
+function codeSizes(folder) {
+  const { encoder, app, formats } = JSON.parse(readFileSync(at("dist/edge/files.json"), "utf8"));
+  const library = readdirSync(join(folder, "lib")).filter((name) => name.endsWith(".js"));
+  const shared = new Set(encoder);
+  const ofFormats = new Set(["png", "jpeg", "webp"].flatMap((name) => formats[name].files));
+  const isCodec = (name) => !shared.has(name) && ofFormats.has(name);
+  const isApp = (name) => library.includes("app.js") && !shared.has(name) && !isCodec(name) && app.includes(name);
   const wasm = readdirSync(join(folder, "wasm"));
-  const kernels = wasm.filter((name) => !name.endsWith("_dec.wasm"));
-  const entry = ["encoder.js", "hosts/workerd.js"].map((name) => join(folder, name));
-  const code = [...library.filter((name) => !codecs.includes(name)).map((name) => join(folder, "lib", name)), ...entry];
-  const alone = gzipped([...code, ...kernels.map((name) => join(folder, "wasm", name))]);
-  const whole =
-    alone +
-    gzipped([
-      ...codecs.map((n) => join(folder, "lib", n)),
-      ...wasm.filter((n) => !kernels.includes(n)).map((n) => join(folder, "wasm", n)),
-    ]);
-  notes.push(`code ${(alone / 1e3).toFixed(1)} KB, with JPEG, PNG and WebP ${(whole / 1e3).toFixed(1)} KB (gzip)`);
+  const bytes = (below, names) => gzipped(names.map((name) => join(folder, below, name)));
+  const code =
+    bytes("", ["encoder.js", "hosts/workerd.js"]) +
+    bytes(
+      "lib",
+      library.filter((name) => !isCodec(name) && !isApp(name)),
+    ) +
+    bytes(
+      "wasm",
+      wasm.filter((name) => !name.endsWith("_dec.wasm")),
+    );
+  const codecs =
+    bytes("lib", library.filter(isCodec)) +
+    bytes(
+      "wasm",
+      wasm.filter((name) => name.endsWith("_dec.wasm")),
+    );
+  return { code, codecs, app: bytes("lib", library.filter(isApp)) };
+}
+
+const kilobytes = (bytes) => `${(bytes / 1e3).toFixed(1)} KB`;
+
+function checkSizes(name, folder) {
+  const { code, codecs, app } = codeSizes(folder);
+  const more = [
+    ...(codecs === 0 ? [] : [`, with codecs ${kilobytes(code + codecs)}`]),
+    ...(app === 0 ? [] : [`, the application ${kilobytes(app)} more`]),
+  ];
+  notes.push(`${name}: code ${kilobytes(code)}${more.join("")} (gzip)`);
   const problems = [];
-  if (alone > CODE_LIMIT) problems.push(`the code is ${alone} bytes, compressed; at most ${CODE_LIMIT} are allowed.`);
-  if (whole > CODECS_LIMIT) problems.push(`with codecs it is ${whole} bytes; at most ${CODECS_LIMIT} are allowed.`);
-  for (const name of library) {
-    // Glue of the codecs could make code, and is given their modules instead.
-    if (modules[name].some((path) => path.includes("@jsquash/"))) continue;
-    const found = FORBIDDEN.exec(readFileSync(join(folder, "lib", name), "utf8"));
-    if (found !== null) problems.push(`lib/${name} has "${found[0]}".`);
+  if (code > CODE_LIMIT)
+    problems.push(`${name}: the code is ${code} bytes, compressed; at most ${CODE_LIMIT} are allowed.`);
+  if (code + codecs > CODECS_LIMIT) {
+    problems.push(`${name}: with codecs it is ${code + codecs} bytes; at most ${CODECS_LIMIT} are allowed.`);
   }
-  const inside = library.flatMap((name) => modules[name]);
-  const compiler = inside.filter((path) => /^(runtime\/(compile|ir)|kernels\/wasm\/(asm|emit|claims))\//.test(path));
-  if (inside.length < 50) problems.push(`the bundle lists ${inside.length} modules, which cannot be all.`);
-  if (compiler.length > 0) problems.push(`the compiler is in the bundle: ${compiler.join(", ")}.`);
   return problems;
+}
+
+/** What a folder's code may not use. */
+function checkCode(name, folder) {
+  const { modules } = JSON.parse(readFileSync(at("dist/edge/files.json"), "utf8"));
+  const problems = checkSizes(name, folder);
+  const library = readdirSync(join(folder, "lib")).filter((file) => file.endsWith(".js"));
+  for (const file of library) {
+    // Glue of the codecs could make code, and is given their modules instead.
+    if (modules[file].some((path) => path.includes("@jsquash/"))) continue;
+    const found = FORBIDDEN.exec(readFileSync(join(folder, "lib", file), "utf8"));
+    if (found !== null) problems.push(`${name}: lib/${file} has "${found[0]}".`);
+  }
+  const inside = library.flatMap((file) => modules[file]);
+  const compiler = inside.filter((path) => /^(runtime\/(compile|ir)|kernels\/wasm\/(asm|emit|claims))\//.test(path));
+  if (inside.length < 50) problems.push(`${name}: the bundle lists ${inside.length} modules, which cannot be all.`);
+  if (compiler.length > 0) problems.push(`${name}: the compiler is in the bundle: ${compiler.join(", ")}.`);
+  return problems;
+}
+
+/** The family with the most code, int8, which has the most kernels. */
+const SIGLIP = {
+  model_type: "siglip_vision_model",
+  ...{ hidden_size: 64, intermediate_size: 144, num_hidden_layers: 2, num_attention_heads: 2 },
+  ...{ image_size: 64, patch_size: 16 },
+};
+
+async function checkLargest() {
+  const model = at(`${FOLDER}/siglip_model`);
+  mkdirSync(model, { recursive: true });
+  writeFileSync(join(model, "config.json"), JSON.stringify(SIGLIP));
+  const siglip = await freeze("siglip", "--load-format", "dummy", "--dtype", "int8", { model });
+  const digits = await freeze("digits_int8", "--dtype", "int8");
+  return [...checkSizes("siglip, int8", siglip), ...checkSizes("digits-clip, int8", digits)];
+}
+
+/** The routes of the server on workerd, as the other runtimes have them. */
+async function checkServer() {
+  const folder = await freeze("server", "--app", "--name", "digits");
+  const { problems, cases, rssBytes } = await checkFrozenServer(folder);
+  notes.push(
+    `${cases} cases of the server's conformance suite on workerd, resident ${(rssBytes / 2 ** 20).toFixed(0)} MiB`,
+  );
+  return [...checkCode("server", folder), ...problems];
 }
 
 const unit = (data) => {
@@ -252,7 +311,7 @@ export async function checkEdge() {
   await installWorkerd();
   const truth = await unfrozen();
   const digits = await freeze("digits", "--formats", "png,jpeg,webp");
-  const problems = checkCode(digits);
+  const problems = checkCode("digits-clip", digits);
   const plain = bits(truth);
   for (const runtime of ["node", "deno", "bun"]) {
     const found = await runProgram(runtime, digits);
@@ -271,6 +330,7 @@ export async function checkEdge() {
   if (!(evaluation <= EVALUATION_MS)) {
     problems.push(`a worker's modules take ${evaluation} ms to evaluate; at most ${EVALUATION_MS} are allowed.`);
   }
+  problems.push(...(await checkLargest()), ...(await checkServer()));
   problems.push(...(await checkOwnEncoder(at(`${FOLDER}/own`))));
   const picture = at(`${MODEL}/images/${PICTURES[0]}`);
   const whole = await checkUnfrozen({ folder: at(FOLDER), model: MODEL, picture, expected: truth.pictures[0] });

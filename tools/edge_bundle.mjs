@@ -2,7 +2,7 @@
 // ask for them), a file for each encoder family and each format, the chunks that they share, types, and files.json, which says what belongs together and which modules are inside. The folder
 // `own` below it has the same for encoders of others: instead of families, what they may import of the package. Runs on Bun alone,
 // by tools/build.mjs. The compiler, code emitters, workers and modules of Node's must not be reached.
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { at } from "./lib/project.mjs";
 
@@ -78,6 +78,15 @@ async function write(folder) {
     }),
   );
   copyFileSync(at("runtime/edge/api.ts"), join(folder, "encoder_types.ts"));
+  writeFileSync(join(folder, "app_types.ts"), appTypes());
+}
+
+/** Types of app.js, which lies in `lib/` of a frozen folder. */
+function appTypes() {
+  const source = readFileSync(at("runtime/server/frozen_api.ts"), "utf8");
+  const types = source.replace('"../edge/api.ts"', '"../hosts/host.d.ts"');
+  if (types === source) throw new Error("runtime/server/frozen_api.ts does not import ../edge/api.ts any more");
+  return types;
 }
 
 /** Bundles entries, `[name, text]`, into a folder. */
@@ -104,7 +113,11 @@ async function bundleFiles(entrypoints, folder, describe) {
   });
   if (!success) throw new Error(logs.map(String).join("\n"));
   mkdirSync(folder, { recursive: true });
-  for (const file of outputs) writeFileSync(join(folder, basename(file.path)), await file.text());
+  for (const file of outputs) {
+    const name = basename(file.path);
+    const text = await file.text();
+    writeFileSync(join(folder, name), name === "app.js" ? `// @ts-self-types="./app.d.ts"\n${text}` : text);
+  }
   const known = new Map(Object.entries(metafile.outputs).map(([path, output]) => [basename(path), output]));
   const modules = Object.fromEntries(
     [...known].map(([file, { inputs }]) => [
@@ -115,7 +128,12 @@ async function bundleFiles(entrypoints, folder, describe) {
     ]),
   );
   const files = (name) => [...closure(known, `${name}.js`)].sort();
-  const ofEncoder = new Set(entrypoints.map((path) => basename(path, ".ts")).filter((n) => n !== "app").flatMap(files));
+  const ofEncoder = new Set(
+    entrypoints
+      .map((path) => basename(path, ".ts"))
+      .filter((n) => n !== "app")
+      .flatMap(files),
+  );
   const wrong = Object.entries(modules).flatMap(([file, paths]) =>
     paths.filter((path) => FORBIDDEN.test(path) && (ofEncoder.has(file) || !SERVER.test(path))),
   );

@@ -25,6 +25,7 @@ interface Options extends CommonOptions, CalibrationOption {
   readonly formats?: readonly string[];
   readonly weights: "fetched" | "bundled";
   readonly loadFormat?: "safetensors" | "dummy";
+  readonly app?: boolean;
   readonly name?: string;
   readonly out: string;
 }
@@ -68,6 +69,7 @@ export function freezeCommand(): Command {
       "fetched",
     )
     .option("--load-format <format>", "safetensors, or dummy for made-up weights", oneOf(["safetensors", "dummy"]))
+    .option("--app", "add the routes of `fovea serve`, for a worker that is a server")
     .option("--name <name>", "name of the deployment", nonEmpty("a name"))
     .requiredOption("--out <folder>", "where the folder goes", nonEmpty("a folder"));
   return withCalibrationOption(withCommonOptions(command))
@@ -88,7 +90,18 @@ function targetOf(name: string | undefined): string {
 }
 
 async function freeze(model: string, options: Options): Promise<void> {
-  const { target, memory = byteSize("128m"), components, ranges, formats, weights, loadFormat, name, out } = options;
+  const {
+    target,
+    memory = byteSize("128m"),
+    components,
+    ranges,
+    formats,
+    weights,
+    loadFormat,
+    app,
+    name,
+    out,
+  } = options;
   const { memory: _, device: __, ...common } = options;
   await withRuntime({ ...common, target: targetOf(target) }, async ({ runtime, progress }) => {
     const frozen = await runtime.freeze(model, out, {
@@ -98,6 +111,7 @@ async function freeze(model: string, options: Options): Promise<void> {
       ...(ranges === undefined ? {} : { ranges }),
       ...(formats === undefined ? {} : { formats }),
       ...(loadFormat === undefined ? {} : { loadFormat }),
+      ...(app === undefined ? {} : { app }),
       ...(name === undefined ? {} : { name }),
       pluginSources: await pluginModules(options),
     });

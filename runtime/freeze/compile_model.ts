@@ -138,7 +138,15 @@ export async function compileModel(
       ...{ format: FROZEN_FORMAT, fovea: VERSION, modelType: opened.modelType, config, files },
       modalities: towers.map((t) => t.modality),
       ...{ target: device.target, deviceBytes: 0, maxPixels: 0, logitBias: 0 },
-      ...{ components, artifacts, code: needed, functions, sandboxes: Object.fromEntries(sandboxes), weights: [], shards: [] },
+      ...{
+        components,
+        artifacts,
+        code: needed,
+        functions,
+        sandboxes: Object.fromEntries(sandboxes),
+        weights: [],
+        shards: [],
+      },
     },
   };
 }

@@ -12,6 +12,8 @@ interface CodeFiles {
 /** files.json of a bundle. */
 interface EdgeCode {
   readonly encoder: readonly string[];
+  /** With the server's routes. */
+  readonly app: readonly string[];
   readonly formats: Readonly<Record<string, CodeFiles & { readonly wasm: readonly string[] }>>;
 }
 
@@ -42,6 +44,14 @@ export interface ChosenCode {
   readonly codecs: ReadonlyMap<string, Uint8Array>;
   /** Types of the folder's encoder. */
   readonly types: string;
+  /** Types of its application, where it has one. */
+  readonly appTypes: string | undefined;
+}
+
+/** What a folder gets beside its encoder. */
+export interface Additions {
+  readonly formats: readonly string[];
+  readonly app: boolean;
 }
 
 const fileName = (specifier: string): string => specifier.slice(specifier.lastIndexOf("/") + 1);
@@ -65,7 +75,7 @@ export async function chooseCode(
   host: Host,
   plugin: string,
   sources: readonly string[],
-  formats: readonly string[],
+  { formats, app }: Additions,
 ): Promise<ChosenCode> {
   const read = (name: string): Promise<Uint8Array> => host.readFile(host.pathOf(edgeCodeUrl(name)));
   const text = async (name: string): Promise<string> => new TextDecoder().decode(await read(name));
@@ -85,7 +95,9 @@ export async function chooseCode(
       `There is no format "${name}" to freeze; there are ${known.join(", ")}.${didYouMean(name, known)}`,
     );
   });
-  const all = [...new Set([...code.encoder, ...names, ...wanted.flatMap((f) => f.files)])].sort();
+  const all = [
+    ...new Set([...code.encoder, ...(app ? code.app : []), ...names, ...wanted.flatMap((f) => f.files)]),
+  ].sort();
   const codecs = [...new Set(wanted.flatMap((f) => f.wasm))];
   const copied = await Promise.all(all.map(async (name) => [name, await read(at + name)] as const));
   return {
@@ -93,6 +105,7 @@ export async function chooseCode(
     entry,
     codecs: new Map(await Promise.all(codecs.map(async (c) => [fileName(c), await host.loadPackageFile(c)] as const))),
     types: await text("encoder_types.ts"),
+    appTypes: app ? await text("app_types.ts") : undefined,
   };
 }
 

@@ -5,6 +5,7 @@ import { intervalText } from "../core/range.ts";
 import type { FrozenModel } from "../edge/frozen.ts";
 import { memoryText } from "./memory.ts";
 import type { FrozenMemory } from "./options.ts";
+import { appTypes, appWorker, EMBED_WORKER } from "./worker_files.ts";
 
 export interface FolderRequest {
   readonly name: string;
@@ -16,6 +17,8 @@ export interface FolderRequest {
   readonly bundled: boolean;
   /** Types of the encoder, as text. */
   readonly types: string;
+  /** Types of the application, as text, where there is one. */
+  readonly appTypes: string | undefined;
 }
 
 const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;
@@ -59,97 +62,6 @@ ${bundled ? "" : ENV_FETCHED}}
 export function createEncoder(env: Env = {}): Promise<FrozenEncoder> {
   return create(env);
 }
-`;
-
-const WORKER = `/**
- * An example: POST a picture, a text as text/plain, or a tower's own tensors as JSON ({ "name": { "shape", "data" } }) to /embed;
- * GET /healthz says what was loaded and proven.
- */
-import { createEncoder, type Env, type FrozenEncoder, type FrozenInputs, type FrozenResult, type FrozenTensor } from "./index.ts";
-
-let opening: Promise<FrozenEncoder> | undefined;
-
-/** One encoder for all requests; a failure is not kept. */
-function encoderOf(env: Env): Promise<FrozenEncoder> {
-  if (opening === undefined) {
-    opening = createEncoder(env);
-    opening.catch(() => {
-      opening = undefined;
-    });
-  }
-  return opening;
-}
-
-const EMBEDDINGS = ["image_embeds", "text_embeds", "sentence_embedding", "pooler_output", "last_hidden_state"];
-
-function answer(result: FrozenResult): Response {
-  const tensors = new Map<string, FrozenTensor>(Object.entries(result));
-  const name = [...EMBEDDINGS, ...tensors.keys()].find((n) => tensors.has(n)) ?? "";
-  const tensor = tensors.get(name);
-  return Response.json({ output: name, shape: tensor?.shape, embedding: Array.from(tensor?.data ?? []) });
-}
-
-const JSON_FORM =
-  'JSON holds a tower\\'s own tensors, such as { "pixel_values": { "shape": [1, 2], "data": [0.5, 1] } }; a text goes as text/plain.';
-
-interface GivenTensor {
-  readonly dtype?: "f32" | "i64";
-  readonly shape: readonly number[];
-  readonly data: readonly number[];
-}
-
-const isTensor = (value: unknown): value is GivenTensor => {
-  const { dtype = "f32", shape, data } = (value ?? {}) as Partial<Record<string, unknown>>;
-  return Array.isArray(shape) && Array.isArray(data) && (dtype === "f32" || dtype === "i64");
-};
-
-/** Tensors of f32, or of i64 where that is said; nothing where the text holds none. */
-function inputsOf(text: string): FrozenInputs | undefined {
-  let given: unknown;
-  try {
-    given = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  const entries = Object.entries(given ?? {});
-  if (entries.length === 0 || !entries.every(([, value]) => isTensor(value))) return undefined;
-  return Object.fromEntries(
-    (entries as [string, GivenTensor][]).map(([name, { dtype, shape, data }]) => [
-      name,
-      dtype === "i64"
-        ? { dtype, shape, data: Int32Array.from(data) }
-        : { dtype: "f32" as const, shape, data: Float32Array.from(data) },
-    ]),
-  );
-}
-
-async function embed(request: Request, encoder: FrozenEncoder): Promise<Response> {
-  const type = request.headers.get("content-type") ?? "";
-  try {
-    if (type.startsWith("text/")) return answer(await encoder.encode({ texts: [await request.text()] }));
-    if (type.startsWith("application/json")) {
-      const inputs = inputsOf(await request.text());
-      if (inputs === undefined) return Response.json({ error: JSON_FORM, code: "invalid_json" }, { status: 400 });
-      return answer(await encoder.encode(inputs));
-    }
-    return answer(await encoder.encode({ images: [await request.arrayBuffer()] }));
-  } catch (error) {
-    const { code, message } = error as { readonly code?: string; readonly message: string };
-    return Response.json({ error: message, code }, { status: code === undefined ? 500 : 400 });
-  }
-}
-
-export default {
-  async fetch(request: Request, env: Env, context?: { waitUntil?(work: Promise<unknown>): void }): Promise<Response> {
-    const { pathname } = new URL(request.url);
-    const opened = encoderOf(env);
-    // Loading goes on when the client that asked first has left.
-    context?.waitUntil?.(opened.catch(() => undefined));
-    if (pathname === "/healthz") return Response.json((await opened).report);
-    if (pathname === "/embed" && request.method === "POST") return embed(request, await opened);
-    return Response.json({ error: "POST a picture or a text to /embed." }, { status: 404 });
-  },
-};
 `;
 
 /** Day from which on workerd behaves as this folder was tested with. */
@@ -233,6 +145,7 @@ export function folderFiles(request: FolderRequest): ReadonlyMap<string, string>
     ["encoder.js", encoder(request)],
     ["hosts/host.d.ts", hostTypes(request)],
     ["index.ts", index(request)],
-    ["worker.ts", WORKER],
+    ["worker.ts", request.appTypes === undefined ? EMBED_WORKER : appWorker(request.name)],
+    ...(request.appTypes === undefined ? [] : [["lib/app.d.ts", appTypes(request.appTypes)] as const]),
   ]);
 }

@@ -169,7 +169,10 @@ export async function freezeModel(
   if (memory.total > memory.limit) {
     throw tooLarge(opened.modelType, memory, await remedies(parts, given, options, { model, accounted }, call));
   }
-  const chosen = await chooseCode(host, opened.plugin, sourcesOf(parts, options), formats);
+  const chosen = await chooseCode(host, opened.plugin, sourcesOf(parts, options), {
+    formats,
+    app: options.app === true,
+  });
   await proveAll(parts, model);
   await parts.device.load(model.code);
   const write = writer(parts, root);
@@ -185,7 +188,7 @@ export async function freezeModel(
   const wasm = wasmFiles(model, chosen);
   const request = {
     ...{ name: options.name ?? usualName(opened.modelType), frozen, memory, formats, bundled },
-    ...{ entry: chosen.entry, types: chosen.types },
+    ...{ entry: chosen.entry, types: chosen.types, appTypes: chosen.appTypes },
   };
   const texts = [
     ...folderFiles(request),
@@ -198,7 +201,14 @@ export async function freezeModel(
   for (const [{ file }, bytes] of wasm) await write(`wasm/${file}`, bytes);
   for (const [name, text] of texts) await write(name, new TextEncoder().encode(text));
   return {
-    ...{ folder, target: frozen.target, kernels: model.frozen.code.length, shards: frozen.shards.length, memory, maxPixels },
+    ...{
+      folder,
+      target: frozen.target,
+      kernels: model.frozen.code.length,
+      shards: frozen.shards.length,
+      memory,
+      maxPixels,
+    },
   };
 }
 

@@ -23,6 +23,8 @@ export interface FreezeOptions {
   readonly memory?: number;
   /** Weights are fetched from beside the code (the default), or part of it. */
   readonly weights?: "fetched" | "bundled";
+  /** Adds the routes of `fovea serve`, which the folder's worker then has. */
+  readonly app?: boolean;
   /**
    * Where plugins lie that the runtime was given as objects: modules or packages, as for `loadPlugin`. The modules of an encoder
    * of others go into the folder.

@@ -340,6 +340,7 @@ const FREEZE_OPTIONS: Readonly<Record<keyof FreezeOptions, Expected>> = {
   formats: { text: "a list of formats", holds: (v) => Array.isArray(v) && v.every(TEXT.holds) },
   memory: RUNTIME_OPTIONS.memory,
   weights: oneOf("fetched", "bundled"),
+  app: BOOLEAN,
   pluginSources: { text: "a list of modules or packages", holds: (v) => Array.isArray(v) && v.every(TEXT.holds) },
   name: TEXT,
 };
