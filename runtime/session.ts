@@ -22,6 +22,7 @@ import { closeAll, createPlaces } from "./session/artifacts/places.ts";
 import { keepTuning, type MeasuredTuning, readTuning } from "./session/artifacts/tuning.ts";
 import { createPatternWatch } from "./session/config/patterns.ts";
 import { compileLayers, strictly } from "./session/config/settings.ts";
+import { wantedTarget } from "./session/device_options.ts";
 import { checkRuntimeOptions, type RuntimeOptions } from "./session/options.ts";
 import { encodersOf } from "./session/registry/encoder_plugins.ts";
 import { configuredDevices, devicePlugins, FIRST_PARTY_ENCODERS } from "./session/registry/first_party.ts";
@@ -134,8 +135,9 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
   const encoders = options.plugins === undefined ? FIRST_PARTY_ENCODERS : encodersOf(plugins);
   const ops = allOps(plugins);
   const packs = await Promise.all((options.packs ?? []).map((pack) => openPackSource(pack, host)));
+  const target = wantedTarget(options);
   const open = {
-    ...(options.target === undefined ? {} : { target: options.target }),
+    ...(target === undefined ? {} : { target }),
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     ...(options.memory === undefined ? {} : { memory: options.memory }),
   };

@@ -1,6 +1,5 @@
 /** What `createRuntime` takes, and what it tells while it works. */
 import type { Tensor } from "../abi/encoder.ts";
-import { FoveaError } from "../core/diagnostics.ts";
 import { WEIGHT_DTYPES, type WeightDType } from "../core/dtype.ts";
 import type { TraceSink } from "../core/trace.ts";
 import type { Store } from "../exec/store/store.ts";
@@ -21,6 +20,7 @@ import {
   TEXTS,
 } from "./check.ts";
 import type { CompileConfig, NamedCompileConfig } from "./config/settings.ts";
+import { checkDeviceOptions } from "./device_options.ts";
 import type { NumericsOptions } from "./explain/numerics.ts";
 import { checkLogOptions, type LogOptions } from "./log_options.ts";
 import { checkPluginsOption, type GivenPlugin } from "./registry/plugin_choice.ts";
@@ -99,6 +99,8 @@ export interface RuntimeOptions {
    * that `packs` hold.
    */
   readonly target?: string;
+  /** False is `target: "wasm-simd128"`: the same bits on every engine and with any number of threads. For the device `wasm`. */
+  readonly relaxed?: boolean;
   /** Most device memory in bytes; all that the device can address unless given. */
   readonly memory?: number;
   /** For the device `webgpu` alone. */
@@ -208,6 +210,7 @@ const RUNTIME_OPTIONS: Readonly<Record<keyof RuntimeOptions, Expected>> = {
     holds: (v) => Number.isInteger(v) && (v as number) >= 0 && (v as number) <= MAX_THREADS,
   },
   target: TEXT,
+  relaxed: BOOLEAN,
   packs: {
     text: "a list of packs: folders, URLs, or Maps of files by name",
     holds: (v) => Array.isArray(v) && v.every((p) => TEXT.holds(p) || p instanceof URL || p instanceof Map),
@@ -275,20 +278,9 @@ export function checkNumericsOptions(options: MeasureNumericsOptions): void {
 }
 
 /** @throws FoveaError `invalid_options` */
-function checkHandover({ device = "wasm", handover = false }: RuntimeOptions): void {
-  if (!handover) return;
-  const kinds = typeof device === "string" ? [device] : device;
-  if (kinds.length === 2 && kinds[0] !== kinds[1]) return;
-  throw new FoveaError(
-    "invalid_options",
-    `createRuntime's \`handover\` needs two devices, the one to end on and the one that answers until it is ready, such as device: ["webgpu", "wasm"]; found ${JSON.stringify(device)}.`,
-  );
-}
-
-/** @throws FoveaError `invalid_options` */
 export async function checkRuntimeOptions(options: RuntimeOptions): Promise<void> {
   checkOptions("createRuntime", options, RUNTIME_OPTIONS);
-  checkHandover(options);
+  checkDeviceOptions(options);
   if (options.plugins !== undefined) checkPluginsOption(options.plugins);
   if (options.hub !== undefined) checkHubSettings(options.hub);
   if (options.webgpu !== undefined) checkOptions("createRuntime's `webgpu`", options.webgpu, WEBGPU_OPTIONS);
