@@ -102,7 +102,11 @@ const packageJson = ({ name, frozen }: FolderRequest): string =>
 /** Deno reads conditions of packages alone. */
 const denoJson = (): string => json({ imports: { "#host": "./hosts/deno.js" } });
 
-function readme({ name, frozen, memory, formats, bundled }: FolderRequest): string {
+const APP = `
+\`worker.ts\` is a server with the routes of \`fovea serve\`; \`GET /openapi.json\` describes them. The variables \`TOKENS\` and \`ORIGINS\` hold bearer tokens, and origins of pages that may ask, separated by spaces; everybody may ask unless there are tokens (\`npx wrangler secret put TOKENS\`).
+`;
+
+function readme({ name, frozen, memory, formats, bundled, appTypes: app }: FolderRequest): string {
   const ranges = frozen.components.map(({ tag, symbols, ranges: own }) => {
     const sizes = Object.entries(symbols).map(([symbol, i]) => `${symbol} ${intervalText(i)}`);
     return `| \`${tag}\` | ${sizes.join(", ") || "one size"} | ${own.length || "left out"} |`;
@@ -123,11 +127,11 @@ import { createEncoder } from "./index.ts";
 const encoder = await createEncoder(env); // once for an isolate
 const { image_embeds } = await encoder.encode({ images: [bytes] });
 \`\`\`
-
+${app === undefined ? "" : APP}
 | where | how |
 |---|---|
 | Cloudflare Workers | \`npx wrangler deploy\` (\`npx wrangler dev\` to try it) |
-| Deno, Deno Deploy | \`deno serve -R worker.ts\`; elsewhere import \`hosts/deno.js\` |
+| Deno, Deno Deploy | \`deno serve -R ${app === undefined ? "" : "-E=TOKENS,ORIGINS "}worker.ts\`; elsewhere import \`hosts/deno.js\` |
 | Bun | \`bun worker.ts\`, on port 3000 or that of \`PORT\` |
 | Node | import \`hosts/node.js\`; docs/edge.md of fovea has a server |
 
