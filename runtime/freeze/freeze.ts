@@ -18,7 +18,7 @@ import { type CompiledModel, compileModel, type ModelToFreeze } from "./compile_
 import { type ChosenCode, chooseCode } from "./edge_code.ts";
 import { folderFiles } from "./folder_files.ts";
 import { hostFiles, type WasmFile } from "./host_files.ts";
-import { type Accounted, accountMemory, fittingRanges, type Remedy, tooLarge } from "./memory.ts";
+import { type Accounted, accountMemory, type FrozenPlace, fittingRanges, type Remedy, tooLarge } from "./memory.ts";
 import type { FreezeOptions, FrozenFolder } from "./options.ts";
 import { writeWeights } from "./weight_shards.ts";
 
@@ -43,18 +43,18 @@ async function remedies(
   sized: Sized,
   call: CallSettings,
 ): Promise<readonly Remedy[]> {
-  const { limit } = sized.accounted.memory;
+  const place: FrozenPlace = { limit: sized.accounted.memory.limit, app: options.app === true };
   const found: Remedy[] = [];
   const ranged = (model: CompiledModel, accounted: Accounted, before: string): void => {
     const { total } = accounted.memory;
-    if (total <= limit) {
+    if (total <= place.limit) {
       if (before !== "") found.push({ option: before, total });
       return;
     }
     const fits = fittingRanges(parts, model, accounted);
     if (fits === undefined) return;
     const text = [...new Set(fits.map(([symbol, min, max]) => `--ranges ${symbol}=${min}..${max}`))].join(" ");
-    found.push({ option: before === "" ? text : `${before} ${text}`, total: limit });
+    found.push({ option: before === "" ? text : `${before} ${text}`, total: place.limit });
   };
   ranged(sized.model, sized.accounted, "");
   const ends = Object.entries(options.ranges ?? {}).filter(([, own]) => own.length > 1);
@@ -63,14 +63,18 @@ async function remedies(
       Object.entries(options.ranges ?? {}).map(([name, own]) => [name, [[own[0][0], own.at(-1)?.[1] ?? own[0][1]]]]),
     ) as FreezeOptions["ranges"] & object;
     const fewer = await compileModel(parts, given, { ranges: whole }, call);
-    const accounted = accountMemory(parts, fewer, limit);
-    if (accounted.memory.total <= limit) {
+    const accounted = accountMemory(parts, fewer, place);
+    if (accounted.memory.total <= place.limit) {
       found.push({ option: `one range of ${ends.map(([name]) => name).join(" and ")}`, total: accounted.memory.total });
     }
   }
+  if (place.app) {
+    const { total } = accountMemory(parts, sized.model, { ...place, app: false }).memory;
+    if (total <= place.limit) found.push({ option: "the same without --app", total });
+  }
   if (call.dtype !== "int8") {
     const small = await compileModel(parts, given, options, { ...call, dtype: "int8" });
-    ranged(small, accountMemory(parts, small, limit), "--dtype int8");
+    ranged(small, accountMemory(parts, small, place), "--dtype int8");
   }
   return found;
 }
@@ -161,17 +165,18 @@ export async function freezeModel(
     towers: wantedTowers(parts, opened, options.components),
     config: opened.config,
   };
+  const app = options.app === true;
   const formats = options.formats ?? (given.towers.some((t) => t.modality === "vision") ? ["png"] : []);
   const call = { ...dtypeOf(options), calibrated: options.calibration !== undefined };
   const model = await compileModel(parts, given, options, call);
-  const accounted = accountMemory(parts, model, options.memory ?? MEMORY);
+  const accounted = accountMemory(parts, model, { limit: options.memory ?? MEMORY, app });
   const { memory, deviceBytes, maxPixels } = accounted;
   if (memory.total > memory.limit) {
     throw tooLarge(opened.modelType, memory, await remedies(parts, given, options, { model, accounted }, call));
   }
   const chosen = await chooseCode(host, opened.plugin, sourcesOf(parts, options), {
     formats,
-    app: options.app === true,
+    app,
   });
   await proveAll(parts, model);
   await parts.device.load(model.code);

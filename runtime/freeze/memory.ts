@@ -15,6 +15,11 @@ import type { FrozenMemory } from "./options.ts";
  * worker and digits-clip after a hundred pictures, without that model's device memory (docs/edge.md), and rounded up.
  */
 const CODE_BYTES = 16 * 2 ** 20;
+/**
+ * Of the server's routes: what workerd grows by (10 MiB after 300 requests), and a body of the 4 MiB that they take as bytes, as
+ * text and decoded.
+ */
+const APP_BYTES = 22 * 2 ** 20;
 /** A plan is read as text, parsed and kept. */
 const PLAN_TIMES = 4;
 /** Device memory grows by so much at a time. */
@@ -51,7 +56,15 @@ function scratchBytes({ frozen }: CompiledModel): number {
   return Math.max(0, ...frozen.artifacts.flatMap((a) => a.steps.map((s) => s.workerScratch)));
 }
 
-export function accountMemory(parts: RuntimeParts, model: CompiledModel, limit: number): Accounted {
+/** What a folder is for. */
+export interface FrozenPlace {
+  /** Bytes that it gives. */
+  readonly limit: number;
+  /** Whether the folder has the server's routes. */
+  readonly app: boolean;
+}
+
+export function accountMemory(parts: RuntimeParts, model: CompiledModel, { limit, app }: FrozenPlace): Accounted {
   const { frozen } = model;
   const towers = model.towers.map((tower) => ({ tower, ready: readyTower(parts, model, tower) }));
   const limits = towers.flatMap(({ tower, ready }) => limitRuns(tower, ready, Number.POSITIVE_INFINITY) ?? []);
@@ -66,7 +79,8 @@ export function accountMemory(parts: RuntimeParts, model: CompiledModel, limit: 
   const weights = sum(towers.flatMap(({ ready }) => [...ready.values()].map(weightBytesOf)));
   const largest = Math.max(0, ...frozen.artifacts.flatMap((a) => a.weights.map((w) => w.bytes)));
   const plan = new TextEncoder().encode(JSON.stringify(frozen)).length;
-  const code = CODE_BYTES + PLAN_TIMES * plan + sum([...model.code.values()].map((c) => c.length)) + PIECE_BYTES;
+  const own = sum([...model.code.values()].map((c) => c.length));
+  const code = CODE_BYTES + (app ? APP_BYTES : 0) + PLAN_TIMES * plan + own + PIECE_BYTES;
   const takesPictures = frozen.modalities.includes("vision");
   const picture = takesPictures ? LEAST_PIXELS * PIXEL_BYTES : 0;
   // A weight under way and a picture are not there at the same time as a run, and share its place.

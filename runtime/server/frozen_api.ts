@@ -12,7 +12,7 @@ export interface FrozenAppOptions {
   readonly queue?: number;
   /** Milliseconds from a request's arrival until it is ended with 504; 30,000 unless given. */
   readonly deadline?: number;
-  /** Most bytes of a body; 8 MiB unless given. */
+  /** Most bytes of a body; 4 MiB unless given. */
   readonly maxBody?: number;
   /** Most characters of a text, which is tokenised as a whole; 100,000 unless given. */
   readonly maxText?: number;

@@ -67,7 +67,7 @@ const fetchNothing: FetchImage = async () => {
 export function createApp(options: FrozenAppOptions): FrozenApp {
   const encoders = encodersOf(options);
   const settings = checkServerOptions({
-    ...{ queue: 64, maxBody: 8 * 2 ** 20, ...options },
+    ...{ queue: 64, maxBody: 4 * 2 ** 20, ...options },
     runtime: frozenRuntime(Object.values(encoders)),
     models: Object.fromEntries(Object.entries(encoders).map(([name, encoder]) => [name, { encoder }])),
   });

@@ -55,6 +55,16 @@ test("a model that is too large is refused with figures, and int8 with smaller r
   );
 });
 
+test("a server's routes and the bodies that they take count, and leaving them out is named", async () => {
+  const megabytes = async (options: FreezeOptions): Promise<number> => {
+    const { message } = await refusal({ memory: 2 ** 20, formats: [], ...options });
+    return Number(/: ([\d.]+) MiB of code and plan/.exec(message)?.[1]);
+  };
+  assert.ok(Math.abs((await megabytes({ app: true })) - (await megabytes({})) - 22) < 0.2);
+  const { message } = await refusal({ app: true, memory: 45 * 2 ** 20, formats: [] });
+  assert.match(message, /What would fit: .*the same without --app \(4[\d.]+ MiB\)/);
+});
+
 test("a smaller interval is named where that alone helps", async () => {
   const { code, message } = await refusal({ components: ["vision"], memory: 35 * 2 ** 20, formats: [] });
   assert.equal(code, "too_large");

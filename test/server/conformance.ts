@@ -12,7 +12,7 @@ import { DIGITS, dataUri, TWO, WORDS } from "./served.ts";
 export const MODEL = "digits";
 export const TOKEN = "conformance";
 export const ORIGIN = "https://pages.example";
-export const MAX_BODY: number = 8 * 2 ** 20;
+export const MAX_BODY: number = 4 * 2 ** 20;
 
 /** A server under test: asks it for a path, with the token unless told otherwise. */
 export type Ask = (path: string, init?: RequestInit) => Promise<Response>;
