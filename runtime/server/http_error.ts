@@ -1,5 +1,5 @@
 /** Refusals as HTTP answers, in the shape that clients of OpenAI's API read. */
-import { FoveaError } from "../core/diagnostics.ts";
+import { FoveaError, SealedError } from "../core/diagnostics.ts";
 
 /** Statuses that the server answers refusals with. */
 export type ErrorStatus = 400 | 401 | 404 | 405 | 408 | 413 | 415 | 429 | 499 | 500 | 502 | 503 | 504;
@@ -67,6 +67,15 @@ const STATUSES: Readonly<Record<string, ErrorStatus>> = {
   closed: 503,
 };
 
+/** What a sealed runtime lacks stays so until it is started anew: the inputs are of a form that is not served. */
+const notPrepared = (cause: FoveaError): HttpError =>
+  new HttpError(
+    400,
+    "sealed",
+    "Inputs of this form and size are not served here: what computes them was not prepared before this server began to answer, and nothing is prepared later. Send another form or size of inputs.",
+    { cause },
+  );
+
 const isMedia = (code: string): boolean => /^(image|audio|text)\./.test(code);
 
 const UNEXPECTED =
@@ -75,6 +84,7 @@ const UNEXPECTED =
 /** Any error as a refusal. What is not for people is replaced by a sentence that gives nothing away. */
 export function httpError(error: unknown): HttpError {
   if (error instanceof HttpError) return error;
+  if (error instanceof SealedError) return notPrepared(error);
   if (error instanceof FoveaError) {
     const status = STATUSES[error.code] ?? (isMedia(error.code) ? 400 : 500);
     if (status === 500) return new HttpError(500, error.code, UNEXPECTED, { cause: error });

@@ -37,7 +37,7 @@ export function createLog(write: ((line: LogLine) => void) | undefined): Log {
 
 /** What a line says of a refusal: of errors of the server's own, what they are, which clients do not hear. */
 export function failureOf({ status, code, cause }: HttpError): Pick<LogLine, "level" | "code" | "message"> {
-  const own = status >= 500 && cause !== undefined;
+  const own = (status >= 500 || code === "sealed") && cause !== undefined;
   return {
     level: status >= 500 ? "error" : "warn",
     code,

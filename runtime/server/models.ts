@@ -41,13 +41,17 @@ const seconds = (): number => Math.floor(Date.now() / 1000);
 export class Models {
   readonly #runtime: ServedRuntime;
   readonly #specs: ReadonlyMap<string, ServedModel>;
+  /** Stronger than what each model's options of `load` say. */
+  readonly #over: LoadOptions;
   readonly #loaded = new Map<string, Loaded>();
   #generation = 0;
   /** Ends loads that are under way. */
   readonly #closing = new AbortController();
 
-  constructor(runtime: ServedRuntime, specs: Readonly<Record<string, ServedModel>>) {
+  /** @param over options of `load` for all of them, stronger than each one's own */
+  constructor(runtime: ServedRuntime, specs: Readonly<Record<string, ServedModel>>, over: LoadOptions = {}) {
     this.#runtime = runtime;
+    this.#over = over;
     this.#specs = new Map(Object.entries(specs));
   }
 
@@ -125,7 +129,7 @@ export class Models {
   async #load({ source, load }: Extract<ServedModel, { readonly source: ModelSource }>): Promise<Encoder> {
     const closing = this.#closing.signal;
     const signal = load?.signal === undefined ? closing : AbortSignal.any([load.signal, closing]);
-    const encoder = await this.#runtime.load(source, { ...load, signal });
+    const encoder = await this.#runtime.load(source, { ...load, ...this.#over, signal });
     if (closing.aborted) encoder.close();
     this.#checkOpen();
     return encoder;

@@ -44,7 +44,8 @@ export class Service {
   constructor(settings: Settings, fetchImage: FetchImage | undefined) {
     const { runtime, models } = settings;
     this.settings = settings;
-    this.models = new Models(runtime, models);
+    // What waited for its first use would never be ready.
+    this.models = new Models(runtime, models, settings.seal ? { lazy: "never" } : {});
     this.log = createLog(settings.log);
     this.metrics = createMetrics({
       waiting: () => this.#shared.batcher.waiting,

@@ -147,8 +147,12 @@ export interface LoadOptions {
   readonly jpegShrinkOnLoad?: boolean;
   /** `dummy` makes seeded normal weights (standard deviation 0.02) and reads `config.json` alone. */
   readonly loadFormat?: "safetensors" | "dummy";
-  /** Compiles a range, and loads its weights, when it is first used, as the setting of this name does; settings by tag are stronger. */
-  readonly lazy?: boolean;
+  /**
+   * Compiles a range, and loads its weights, when it is first used, as the setting of this name does; settings by tag are stronger.
+   * `"never"` is stronger than every setting: what a runtime needs that is to be sealed. Components that their encoder itself
+   * leaves for their first use wait then as well, unless a setting says `lazy: false`.
+   */
+  readonly lazy?: boolean | "never";
   /** Ends downloads, reading, packing and proofs, and compiling between two artifacts; `load` rejects with its reason. */
   readonly signal?: AbortSignal;
 }
@@ -240,7 +244,7 @@ const LOAD_OPTIONS: Readonly<Record<keyof LoadOptions, Expected>> = {
   calibration: { text: "a file, or tensors by name", holds: (v) => TEXT.holds(v) || isObject(v) },
   jpegShrinkOnLoad: BOOLEAN,
   loadFormat: oneOf("safetensors", "dummy"),
-  lazy: BOOLEAN,
+  lazy: { text: 'true, false or "never"', holds: (v) => BOOLEAN.holds(v) || v === "never" },
   signal: SIGNAL,
 };
 

@@ -131,6 +131,8 @@ export function placeText({ name }: CompileLayers[number], place: string): strin
 export interface CallSettings extends Pick<CompileSettings, "dtype" | "lazy"> {
   /** A calibration comes with the weights. */
   readonly calibrated?: boolean;
+  /** No setting lets a component wait for its first use; what its encoder itself makes wait does, unless a setting says otherwise. */
+  readonly complete?: boolean;
 }
 
 /** The settings among a call's options. */
@@ -184,8 +186,8 @@ export function resolveSettings(
     };
   }
   const own = resolveOwn(spec, layers, home, call);
-  // Larger components make its calls.
-  return spare.length < instances.length ? own : { ...own, lazy: { value: true, from: own.granularity.from } };
+  // Larger components make its calls, all but those of plans for some of the results.
+  return spare.length < instances.length || call.complete === true ? own : { ...own, lazy: { value: true, from: own.granularity.from } };
 }
 
 function resolveOwn(spec: ComponentSpec, layers: CompileLayers, home: Home, call: CallSettings): ComponentSettings {
@@ -206,6 +208,8 @@ function resolveOwn(spec: ComponentSpec, layers: CompileLayers, home: Home, call
   const device = pick("device", { value: home.device, from: "runtime" });
   const granularity = pick("granularity", usual<Granularity>(undefined, "block"));
   const enabled = pick("enabled", usual(undefined, true));
+  const lazy = pick("lazy", usual(spec.lazy, false));
+  const mayWait = call.complete !== true || spec.lazy === true;
   return {
     enabled: granularity.value === "op" && enabled.value ? { value: false, from: granularity.from } : enabled,
     granularity,
@@ -218,7 +222,7 @@ function resolveOwn(spec: ComponentSpec, layers: CompileLayers, home: Home, call
         ? { value: home.target, from: "runtime" }
         : { value: undefined, from: `device "${device.value}"` },
     ),
-    lazy: pick("lazy", usual(spec.lazy, false)),
+    lazy: lazy.value && !mayWait ? { value: false, from: "the call's options" } : lazy,
     maxArtifacts: pick("maxArtifacts", usual(spec.maxArtifacts, DEFAULT_MAX_ARTIFACTS)),
   };
 }

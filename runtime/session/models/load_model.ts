@@ -1,6 +1,6 @@
 /** Loading: a model's towers with their weights and its processors become an encoder. */
 import type { TowerSpec } from "../../abi/encoder.ts";
-import { compileLayers, dtypeOf, strictly } from "../config/settings.ts";
+import { type CallSettings, compileLayers, dtypeOf, strictly } from "../config/settings.ts";
 import { Encoder } from "../encoder.ts";
 import type { PixelCutter } from "../inputs/pixels.ts";
 import { createMediaReader, type ModelSource } from "../inputs/source.ts";
@@ -27,6 +27,12 @@ export interface LoadContext {
   readonly rewrite?: (tower: TowerSpec) => TowerSpec;
 }
 
+/** Whether components may wait for their first use, as a call's settings have it. */
+function waiting({ lazy }: LoadOptions): Pick<CallSettings, "lazy" | "complete"> {
+  if (lazy === "never") return { lazy: false, complete: true };
+  return lazy === undefined ? {} : { lazy };
+}
+
 /** A turn of the event loop. */
 const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
 
@@ -39,8 +45,8 @@ async function want(
   const files = await openFiles(parts, source, options.signal);
   const opened = await openModel(files, parts.encoders);
   const towers = wantedTowers(parts, opened, options.components);
-  const { lazy, calibration, loadFormat } = options;
-  const call = { ...dtypeOf(options), ...(lazy === undefined ? {} : { lazy }), calibrated: calibration !== undefined };
+  const { calibration, loadFormat } = options;
+  const call = { ...dtypeOf(options), ...waiting(options), calibrated: calibration !== undefined };
   const processors = loadFormat === "dummy" ? {} : opened.model.processors(opened.files);
   return { ...{ files, opened, towers, processors, options, call, kept, rewrite } };
 }

@@ -4,9 +4,11 @@ import type { EncoderModel, Processors, Tensors, TowerSpec } from "../../abi/enc
 import { tensorName } from "../../exec/instance_weights.ts";
 import type { TensorSource } from "../../exec/weights/tensor_source.ts";
 import { readAllTensors } from "../../exec/weights/writer.ts";
+import type { PrepareOptions } from "../artifacts/artifacts.ts";
 import type { CompileCause } from "../artifacts/journal.ts";
+import { usualInstances } from "../config/cut_component.ts";
 import type { CallSettings, Home } from "../config/settings.ts";
-import type { PixelCutter } from "../inputs/pixels.ts";
+import { cutComponents, type PixelCutter } from "../inputs/pixels.ts";
 import type { SourceFiles } from "../inputs/source.ts";
 import type { LoadOptions } from "../options.ts";
 import type { RuntimeParts } from "../runtime_parts.ts";
@@ -66,20 +68,36 @@ export async function loadResident(
   try {
     for (const spec of specs)
       towers.set(spec.modality, await loadOne(parts, spec, wanted, { ...place, home, weights }));
-    if (processors.pixels !== undefined && towers.has("vision")) await cutter.prepare(processors.pixels);
+    if (processors.pixels !== undefined && towers.has("vision")) {
+      // The cutter's own wait as settings say.
+      if (call.complete === true) await prepareCuts(parts, processors.pixels, { ...place, call, home });
+      await cutter.prepare(processors.pixels);
+    }
     const logits = await readLogits(model, options.loadFormat === "dummy" ? undefined : weights);
     const release = async (): Promise<void> => {
       releaseTowers();
       await closeWeights();
     };
-    // Lazy ranges read their weights later.
-    if ([...towers.values()].every((t) => t.complete)) await closeWeights();
+    // Lazy ranges read their weights later, and so do components whose calls larger ones make.
+    if ([...towers.values()].every((t) => t.complete && !hasSpares(t))) await closeWeights();
     return { resident: { device, towers, cutter, release }, logits };
   } catch (error) {
     releaseTowers();
     await closeWeights().catch(() => {});
     throw error;
   }
+}
+
+const hasSpares = ({ components }: LoadedTower): boolean =>
+  [...components.values()].some(({ spec }) => usualInstances(spec).length < spec.instances.length);
+
+/** Makes what cuts pictures ready, whatever settings say: the cutter's components find their artifacts there. */
+async function prepareCuts(
+  { artifacts }: RuntimeParts,
+  pixels: NonNullable<Processors["pixels"]>,
+  { call, home, cause, signal }: LoadPlace & Required<Pick<PrepareOptions, "call" | "home">>,
+): Promise<void> {
+  for (const spec of cutComponents(pixels)) await artifacts.prepare(spec, { call, home, cause, signal });
 }
 
 interface TowerPlace extends LoadPlace {
