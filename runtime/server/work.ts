@@ -27,8 +27,8 @@ export interface WorkContext {
   /** Ends the work: the client left, or its time is over. */
   readonly signal: AbortSignal;
   readonly requestId: string;
-  /** Results that are wanted of each tower. */
-  readonly outputs: (modality: Modality) => readonly string[];
+  /** Results that are wanted of each tower; all that an input has where it names none. */
+  readonly outputs: (modality: Modality) => readonly string[] | undefined;
   /** What errors call an input, by its position among the inputs; `The input at position 3` unless given. */
   readonly nameOf?: (index: number) => string;
   /** Lets one input at a time be read while others' decoded pixels fill the memory. */
@@ -85,9 +85,10 @@ async function encodeInput(input: WorkInput, index: number, context: WorkContext
   const wanted = outputs(item.modality);
   const encoded = await batcher.submit({
     item,
-    lane: `${lease.name}#${lease.generation} ${item.modality} [${wanted.join(", ")}]`,
+    lane: `${lease.name}#${lease.generation} ${item.modality} [${wanted?.join(", ") ?? "all"}]`,
     signal,
-    run: (items, stop) => lease.encoder.encodeItems(items, { outputs: wanted, signal: stop }),
+    run: (items, stop) =>
+      lease.encoder.encodeItems(items, { ...(wanted === undefined ? {} : { outputs: wanted }), signal: stop }),
   });
   return { index, modality: item.modality, tokens: item.tokens, outputs: encoded };
 }

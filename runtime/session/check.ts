@@ -24,22 +24,6 @@ export const TEXTS: Expected = {
   holds: (v) => Array.isArray(v) && v.length > 0 && v.every(TEXT.holds),
 };
 
-const listOf = (text: string, isOne: (name: string) => boolean): Expected => ({
-  text,
-  holds: (v) => TEXTS.holds(v) && (v as readonly string[]).every(isOne),
-});
-
-/** Pages that a browser lets ask, as its header Origin names them, those of applications included. */
-export const ORIGINS: Expected = listOf(
-  "a list of origins in lower case and without a path, such as https://example.com; * is everybody",
-  (name) => name === "*" || /^[a-z][a-z\d+.-]*:\/\/[^\sA-Z/?#@]+$/.test(name),
-);
-
-/** Hosts, some with a port, some with all below them. */
-export const HOSTS: Expected = listOf("a list of hosts, such as images.example.com or *.example.com", (name) =>
-  /^(\*\.)?[a-z\d-]+(\.[a-z\d-]+)*\.?(:\d+)?$/i.test(name),
-);
-
 export function oneOf(...values: readonly string[]): Expected {
   return { text: values.map((v) => JSON.stringify(v)).join(" or "), holds: (v) => values.includes(v as string) };
 }

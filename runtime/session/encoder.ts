@@ -1,6 +1,6 @@
 /** A loaded encoder: what users call. */
 import type { DeviceStats } from "../abi/device.ts";
-import type { EncoderModel, Modality, Scoring, Tensor, Tensors } from "../abi/encoder.ts";
+import type { EncoderModel, Modality, Scoring, Tensor, Tensors, TowerSpec } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import type { KeptDType } from "../core/dtype.ts";
 import type { TraceSink } from "../core/trace.ts";
@@ -127,6 +127,26 @@ export interface EncoderContext extends Omit<InputTaker, "towers" | "cutter"> {
 const pick = (tensors: Tensors, isWanted: (name: string) => boolean): Tensors =>
   Object.fromEntries(Object.entries(tensors).filter(([name]) => isWanted(name)));
 
+/** @throws FoveaError `invalid_input` for a wanted output that is none of those that there are */
+function checkNames(wanted: readonly string[], all: readonly string[]): void {
+  for (const name of wanted) {
+    if (all.includes(name)) continue;
+    throw new FoveaError(
+      "invalid_input",
+      `There is no output "${name}"; these inputs give ${[...new Set(all)].join(", ")}.${didYouMean(name, all)}`,
+    );
+  }
+}
+
+/**
+ * What a tower gives.
+ * @param tensors of inputs, which may lack what tells of another form: those of pictures have no grids of videos
+ */
+const resultsOf = ({ outputs, layout = [] }: TowerSpec, tensors?: Tensors): readonly string[] => [
+  ...outputs,
+  ...layout.filter((name) => tensors === undefined || name in tensors),
+];
+
 /** @throws FoveaError `invalid_input` for memory that is for no result of this call, or for two */
 function checkMemory(into: ResultMemory | undefined, wanted: ReadonlyMap<Modality, readonly string[]>): void {
   if (into === undefined) return;
@@ -238,6 +258,7 @@ export class Encoder {
         const tower = towerOf(takes, modality);
         const { layout = [], inputs: names } = tower.spec;
         const outputs = wanted.get(modality) ?? [];
+        if (options.outputs !== undefined) checkNames(outputs, resultsOf(tower.spec, tensors));
         const computed = outputs.filter((name) => !layout.includes(name));
         const own = pick(tensors, (name) => names.includes(name) || !layout.includes(name));
         const memory = total === 1 ? { into } : {};
@@ -296,16 +317,8 @@ export class Encoder {
     checkItems(items);
     checkOptions("encodeItems", options, ENCODE_OPTIONS);
     if (items.length === 0) return [];
-    const { layout = [], outputs, joinAxes } = this.tower(items[0].modality).spec;
-    const wanted = options.outputs ?? [...outputs, ...layout];
-    const computed = wanted.filter((name) => !layout.includes(name));
-    const results = computed.length === 0 ? {} : await this.encode(inputsOf(items), { ...options, outputs: computed });
-    return sharesOf(
-      items,
-      results as Tensors,
-      wanted.filter((name) => layout.includes(name)),
-      joinAxes,
-    );
+    const results = await this.encode(inputsOf(items), options);
+    return sharesOf(items, results as Tensors, this.tower(items[0].modality).spec);
   }
 
   /** Kind of the device that answers calls that begin now. */
@@ -378,19 +391,10 @@ export class Encoder {
     modalities: readonly Modality[],
     wanted: readonly string[] | undefined,
   ): ReadonlyMap<Modality, readonly string[]> {
-    const available = modalities.map((m) => {
-      const { outputs, layout = [] } = this.tower(m).spec;
-      return [m, [...outputs, ...layout]] as const;
-    });
+    const available = modalities.map((m) => [m, resultsOf(this.tower(m).spec)] as const);
     if (wanted === undefined) return new Map(available);
     const all = available.flatMap(([, names]) => names);
-    for (const name of wanted) {
-      if (all.includes(name)) continue;
-      throw new FoveaError(
-        "invalid_input",
-        `There is no output "${name}"; these inputs give ${[...new Set(all)].join(", ")}.${didYouMean(name, all)}`,
-      );
-    }
+    checkNames(wanted, all);
     return new Map(available.map(([m, names]) => [m, names.filter((n) => wanted.includes(n))]));
   }
 }

@@ -104,6 +104,11 @@ const BAD: readonly BadVideo[] = [
     args: (f) => ["embed", f, join(f, "frames")],
     says: /frames is a folder; name the pictures in it, .* or give it as a video/,
   },
+  {
+    what: "what tells of videos beside pictures alone",
+    args: (f) => ["embed", f, join(f, "clip.gif"), "--outputs", "video_grid_thw"],
+    says: /There is no result "video_grid_thw"; these inputs give pooler_output, .*, image_grid_thw\./,
+  },
   { what: "a speed without a video", args: (f) => ["embed", f, "x.png", "--fps", "2"], says: /there is no --video/ },
   {
     what: "a video for an encoder that takes none",

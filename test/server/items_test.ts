@@ -4,12 +4,12 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { EncodeItem, Encoder, Tensor } from "../../mod.ts";
-import { encodeTorch } from "../../runtime/server/mod.ts";
+import { createApp, encodeTorch } from "../../runtime/server/mod.ts";
 import { embedsOutputs, embedsPart } from "../../runtime/server/vllm.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { apart, PROCESSOR, QWEN_PROCESSOR, TOLERANCE, withProcessor } from "../kit/byte_towers.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
-import { DIGITS } from "./served.ts";
+import { DIGITS, dataUri, TWO } from "./served.ts";
 
 /** RGB noise of a size. */
 const picture = (width: number, height: number, seed: number) => ({
@@ -125,6 +125,42 @@ test("packed patches are shared out by picture, with grids, as vLLM takes them",
     assert.deepEqual(bytes(part.image_embeds), encodeTorch(pooler_output));
     const grid = BigInt64Array.from(image_grid_thw.data, BigInt);
     assert.deepEqual(bytes(part.image_grid_thw), encodeTorch({ dtype: "i64", shape: [3], data: grid }));
+  }));
+
+test("what tells of videos is no result of pictures, and what tells of pictures none of videos", () =>
+  withProcessor("qwen2_5_vl", QWEN_PROCESSOR, async (encoder) => {
+    const images = [picture(56, 56, 1)];
+    const none = hasCode(
+      "invalid_input",
+      /^There is no output "video_grid_thw"; these inputs give pooler_output, last_hidden_state, image_grid_thw\./,
+    );
+    for (const outputs of [["video_grid_thw"], ["pooler_output", "video_grid_thw"]]) {
+      await assert.rejects(encoder.encode({ images }, { outputs }), none);
+      await assert.rejects(encoder.encodeItems(await encoder.readItems({ images }), { outputs }), none);
+    }
+    const whole = await encoder.encode({ images });
+    assert.deepEqual(Object.keys(whole).sort(), ["image_grid_thw", "last_hidden_state", "pooler_output"]);
+    const [item] = await encoder.encodeItems(await encoder.readItems({ images }));
+    assert.deepEqual(Object.keys(item).sort(), ["image_grid_thw", "last_hidden_state", "pooler_output"]);
+    const runtime = await openRuntime({ threads: 0 });
+    const app = createApp({ runtime, models: { qwen: { encoder } } });
+    await app.ready;
+    const uri = dataUri(TWO);
+    const ask = (more: object): Promise<Response> =>
+      Promise.resolve(
+        app.request("/v1/encode", {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify({ images: [uri], ...more }),
+        }),
+      );
+    const refused = await ask({ outputs: ["video_grid_thw"], format: "safetensors" });
+    assert.equal(refused.status, 400);
+    assert.match(await refused.text(), /There is no output \\"video_grid_thw\\"/);
+    const { data } = (await (await ask({})).json()) as { data: { outputs: object }[] };
+    assert.deepEqual(Object.keys(data[0].outputs).sort(), ["image_grid_thw", "last_hidden_state", "pooler_output"]);
+    app.close();
+    await runtime.close();
   }));
 
 test("tiles are shared out by picture, and are one list of tokens for a language model", () =>

@@ -187,7 +187,9 @@ export function resolveSettings(
   }
   const own = resolveOwn(spec, layers, home, call);
   // Larger components make its calls, all but those of plans for some of the results.
-  return spare.length < instances.length || call.complete === true ? own : { ...own, lazy: { value: true, from: own.granularity.from } };
+  return spare.length < instances.length || call.complete === true
+    ? own
+    : { ...own, lazy: { value: true, from: own.granularity.from } };
 }
 
 function resolveOwn(spec: ComponentSpec, layers: CompileLayers, home: Home, call: CallSettings): ComponentSettings {

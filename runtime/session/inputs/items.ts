@@ -1,5 +1,5 @@
 /** Inputs of many callers as items that share a call: what serving packs together. */
-import type { Modality, PixelImage, Tensor, Tensors } from "../../abi/encoder.ts";
+import type { Modality, PixelImage, Tensor, Tensors, TowerSpec } from "../../abi/encoder.ts";
 import { FoveaError, internal } from "../../core/diagnostics.ts";
 import type { OpenContext } from "../../exec/forward_context.ts";
 import { foundText, isObject } from "../check.ts";
@@ -180,19 +180,18 @@ function cut(tensor: Tensor, axis: number, from: number, to: number): Tensor {
 /**
  * The results of each item out of those of their call: of equal forms the results are as long as the items are, so that each
  * has its share of them.
- * @param axes outputs that are joined along another axis than the first
  */
 export function sharesOf(
   items: readonly EncodeItem[],
   results: Tensors,
-  layout: readonly string[],
-  axes: Readonly<Record<string, number>> = {},
+  { layout = [], joinAxes = {} }: Pick<TowerSpec, "layout" | "joinAxes">,
 ): readonly Tensors[] {
   const total = items.reduce((sum, { rows }) => sum + rows, 0);
   let before = 0;
   return (items as readonly ReadItem[]).map(({ rows, tensors }) => {
     const share = Object.entries(results).map(([name, tensor]) => {
-      const axis = Object.hasOwn(axes, name) ? axes[name] : 0;
+      if (layout.includes(name)) return [name, tensors[name]] as const;
+      const axis = Object.hasOwn(joinAxes, name) ? joinAxes[name] : 0;
       const length = tensor.shape[axis];
       const [from, to] = [(length * before) / total, (length * (before + rows)) / total];
       if (!Number.isInteger(from) || !Number.isInteger(to)) {
@@ -201,7 +200,6 @@ export function sharesOf(
       return [name, cut(tensor, axis, from, to)] as const;
     });
     before += rows;
-    const own = layout.flatMap((name) => (name in tensors ? [[name, tensors[name]] as const] : []));
-    return Object.fromEntries([...share, ...own]);
+    return Object.fromEntries(share);
   });
 }
