@@ -56,7 +56,7 @@ export class FileEncoder {
     if (rows === 1 && tensor.data instanceof Float32Array) return tensor.data.slice();
     throw new FoveaError(
       "no_vector",
-      `"${output}" of ${name} is [${tensor.shape.join(", ")}], and files of vectors hold one row for each file; name another result with --outputs.`,
+      `"${output}" of ${name} is [${tensor.shape.join(", ")}], and files of vectors hold one row for each file; name another as the result (\`output\`; --outputs of \`fovea embed\`, --output of \`fovea enqueue\`).`,
     );
   }
 

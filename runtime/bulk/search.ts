@@ -47,7 +47,8 @@ async function readAll(host: Host, places: readonly string[]): Promise<readonly 
   const tables: VectorTable[] = [];
   for (const path of await findVectorFiles(host, places)) {
     const table = await readVectors(host, path);
-    if (tables.length > 0) checkSameModel(table.head, tables[0].head, path);
+    if (tables.length > 0)
+      checkSameModel(table.head, tables[0].head, path, "search the vectors of one model at a time");
     tables.push(table);
   }
   return tables;
@@ -163,7 +164,13 @@ export async function searchVectors(
   const { modelType, digest, revision } = await named(runtime.identify(model));
   const present: VectorHead = { ...head, model, modelType, modelDigest: digest };
   const { revision: _, ...known } = present;
-  checkSameModel(head, revision === undefined ? known : { ...known, revision }, vectors[0]);
+  const here = revision === undefined ? known : { ...known, revision };
+  checkSameModel(
+    head,
+    here,
+    vectors[0],
+    "name the model that made the vectors, or none, which takes it from where they say",
+  );
   const { dtype = head.dtype, calibration, signal } = options;
   const encoder = await runtime.load(model, {
     components: [modality],

@@ -85,13 +85,19 @@ const nameOf = ({ model, modelType, modelDigest, revision, output }: VectorHead)
 /**
  * Vectors of different models or results have nothing to do with each other.
  * @param file whose head `found` is
+ * @param advice what the reader can do
  * @throws FoveaError `other_model`
  */
-export function checkSameModel(found: VectorHead, expected: VectorHead, file: string): void {
+export function checkSameModel(
+  found: VectorHead,
+  expected: VectorHead,
+  file: string,
+  advice = "name that model, or write to another file",
+): void {
   if (found.modelDigest === expected.modelDigest && found.output === expected.output) return;
   throw new FoveaError(
     "other_model",
-    `${file} holds ${nameOf(found)}, and these would be ${nameOf(expected)}; name that model, or write to another file.`,
+    `${file} holds ${nameOf(found)}, and these would be ${nameOf(expected)}; ${advice}.`,
   );
 }
 

@@ -220,7 +220,7 @@ class BulkWorker {
     const source = this.#options.model ?? wanted.model;
     const describe = async (): Promise<VectorHead> => {
       const here = await describeVectors(this.#runtime, source, { modality, output, dtype });
-      checkSameModel(here, wanted, `The model ${source}`);
+      checkSameModel(here, wanted, `The model ${source}`, "name the model that the jobs are of");
       return here;
     };
     const isTold = this.#options.model !== undefined;

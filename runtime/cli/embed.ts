@@ -5,6 +5,7 @@ import { FoveaError } from "../core/diagnostics.ts";
 import { encodeNpy, encodeSafetensors } from "../exec/weights/writer.ts";
 import { detectHost, type Host } from "../host/mod.ts";
 import { didYouMean } from "../session/check.ts";
+import { checkOutFile } from "../session/check_folder.ts";
 import { writeSizes } from "../session/tune/tune_ranges.ts";
 import type { EncodeInputs, Encoder, RecordedSizes, VideoInput } from "../session.ts";
 import { embedBulk } from "./embed_bulk.ts";
@@ -190,6 +191,9 @@ const MODALITY_OF: Readonly<Record<Kind, Modality>> = {
 
 const PREFIXES: Readonly<Record<Kind, string>> = { images: "vision", videos: "video", texts: "text", audio: "audio" };
 
+/** What a tower that takes pictures and videos tells of the other of both, by the names that Hugging Face's processors use. */
+const OTHER_FORM: Readonly<Partial<Record<Kind, RegExp>>> = { images: /^video_/, videos: /^image_/ };
+
 /** @throws InvalidArgumentError */
 function framesPerSecond(text: string): number {
   const value = Number(text);
@@ -219,8 +223,11 @@ function wantedOutputs(
   wanted: readonly string[] | undefined,
   withLayout: boolean,
 ): Readonly<Partial<Record<Kind, readonly string[]>>> {
-  const available = kinds.map((kind) => [kind, encoder.tower(MODALITY_OF[kind]).spec] as const);
-  const all = [...new Set(available.flatMap(([, { outputs, layout = [] }]) => [...outputs, ...layout]))];
+  const available = kinds.map((kind) => {
+    const { outputs, layout = [] } = encoder.tower(MODALITY_OF[kind]).spec;
+    return [kind, outputs, layout.filter((name) => OTHER_FORM[kind]?.test(name) !== true)] as const;
+  });
+  const all = [...new Set(available.flatMap(([, outputs, layout]) => [...outputs, ...layout]))];
   const unknown = wanted?.find((name) => !all.includes(name));
   if (unknown !== undefined) {
     throw new FoveaError(
@@ -229,7 +236,7 @@ function wantedOutputs(
     );
   }
   return Object.fromEntries(
-    available.map(([kind, { outputs, layout = [] }]) => {
+    available.map(([kind, outputs, layout]) => {
       if (wanted !== undefined) return [kind, [...outputs, ...layout].filter((name) => wanted.includes(name))];
       const embedding = EMBEDDINGS.find((name) => outputs.includes(name)) ?? outputs[0];
       return [kind, [embedding, ...(withLayout ? layout : [])]];
@@ -245,14 +252,7 @@ async function checkOut(out: string): Promise<void> {
       `--out ${out} has no known format; use one of ${OUT_FORMATS.join(", ")}, .parquet for a row for each file, or - for JSON on stdout.`,
     );
   }
-  const host = await detectHost();
-  if ((await host.stat(out).catch(() => undefined))?.kind === "directory")
-    throw new FoveaError("bad_usage", `--out ${out} cannot be written: it is a folder. Name a file.`);
-  const folder = /^(.*)[/\\]/.exec(out)?.[1];
-  if (folder === undefined || folder === "") return;
-  const found = await host.stat(folder).catch(() => undefined);
-  if (found?.kind === "directory") return;
-  throw new FoveaError("bad_usage", `--out ${out} cannot be written: there is no folder ${folder}. Create it first.`);
+  await checkOutFile(await detectHost(), out, `--out ${out}`);
 }
 
 function shapes(tensors: Readonly<Record<string, Tensor>>): Readonly<Record<string, readonly number[]>> {

@@ -15,6 +15,7 @@ export interface BulkOptions extends CommonOptions, CalibrationOption {
   readonly outputs?: readonly string[];
   readonly record?: string;
   readonly trace?: string;
+  readonly traceLimit?: number;
   readonly jpegShrinkOnLoad?: true;
   readonly resume?: boolean;
   readonly shardRows?: number;
@@ -50,19 +51,20 @@ async function modelAndFiles(
   return { model: USUAL_MODEL, files: given };
 }
 
+/** Options of commands that encode a few inputs. */
+const ALONE = ["text", "video", "record", "trace", "traceLimit", "jpegShrinkOnLoad"] as const;
+
 /** @throws FoveaError `bad_usage` */
 function checkBulk(options: BulkOptions): { readonly out: string; readonly output?: string } {
   const { out, outputs } = options;
   if (out === undefined || out === "-") {
     throw new FoveaError("bad_usage", "--resume and --shard-rows go with --out x.parquet, x.safetensors or x.npy.");
   }
-  const odd = (["text", "video", "record", "trace", "jpegShrinkOnLoad"] as const).find(
-    (name) => options[name] !== undefined,
-  );
+  const odd = ALONE.find((name) => options[name] !== undefined);
   if (odd !== undefined) {
     throw new FoveaError(
       "bad_usage",
-      `--${odd === "jpegShrinkOnLoad" ? "jpeg-shrink-on-load" : odd} does not go with a row for each file; leave it out, or leave out --resume, --shard-rows and .parquet.`,
+      `--${odd.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} does not go with a row for each file; leave it out, or leave out --resume, --shard-rows and .parquet.`,
     );
   }
   if (outputs === undefined) return { out };

@@ -10,6 +10,7 @@ import {
   MODALITIES,
   nameList,
   nonEmpty,
+  type Opened,
   oneOf,
   pluginModules,
   weightOptions,
@@ -89,6 +90,25 @@ function targetOf(name: string | undefined): string {
   );
 }
 
+/** @throws FoveaError `bad_usage` */
+function checkDevice(device: string | undefined): void {
+  if (device === undefined || device === "wasm") return;
+  throw new FoveaError(
+    "bad_usage",
+    `A frozen folder computes with WebAssembly wherever it goes; leave out --device ${device}.`,
+  );
+}
+
+/** What to do where this engine cannot run a target's code, and so cannot prove it. */
+function refusedTarget(name: string | undefined, error: unknown): unknown {
+  if (name !== "edge-relaxed" || !(error instanceof FoveaError) || error.code !== "unsupported_target") return error;
+  return new FoveaError(
+    error.code,
+    "The target edge-relaxed is proven where it is frozen, and this engine's WebAssembly has no relaxed SIMD. Freeze it with Deno, or Node from 22 on, or take --target edge.",
+    { cause: error },
+  );
+}
+
 async function freeze(model: string, options: Options): Promise<void> {
   const {
     target,
@@ -102,8 +122,9 @@ async function freeze(model: string, options: Options): Promise<void> {
     name,
     out,
   } = options;
-  const { memory: _, device: __, ...common } = options;
-  await withRuntime({ ...common, target: targetOf(target) }, async ({ runtime, progress }) => {
+  const { memory: _, device, ...common } = options;
+  checkDevice(device);
+  const run = async ({ runtime, progress }: Opened): Promise<void> => {
     const frozen = await runtime.freeze(model, out, {
       ...weightOptions(options),
       ...{ memory, weights },
@@ -123,5 +144,8 @@ async function freeze(model: string, options: Options): Promise<void> {
         `${countOf(frozen.kernels, "kernel")} for ${frozen.target} and ${countOf(frozen.shards, "shard")} of weights in ${out}; it needs ${bytesText(total)} of ${bytesText(limit)}`,
       );
     }
+  };
+  await withRuntime({ ...common, target: targetOf(target) }, run).catch((error: unknown) => {
+    throw refusedTarget(target, error);
   });
 }

@@ -3,7 +3,8 @@ import process from "node:process";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { FoveaError } from "../core/diagnostics.ts";
 import type { ServedModel, ServerApp, ServerOptions } from "../server/mod.ts";
-import { type Expected, HOSTS, ORIGINS } from "../session/check.ts";
+import type { Expected } from "../session/check.ts";
+import { BEARER_TOKENS, HOSTS, ORIGINS } from "../session/check_http.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import {
   byteSize,
@@ -103,7 +104,8 @@ function towers(text: string): readonly string[] {
 }
 
 function repeatedToken(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, nonEmpty("a token")(value)];
+  if (BEARER_TOKENS.holds([value])) return [...before, value];
+  throw new InvalidArgumentError("Expected a token of letters, digits and any of ._~+/-, without spaces.");
 }
 
 /** The last part of a folder's path or of an address. */
@@ -167,6 +169,12 @@ function startLine(app: ServerApp, url: string, { runtime }: Opened, options: Jp
 }
 
 async function serveModels(models: readonly string[], options: ServeOptions): Promise<void> {
+  if (options.json === true) {
+    throw new FoveaError(
+      "bad_usage",
+      "--json is of commands that end with one document; `fovea serve` writes a line of JSON for each request as it is. Leave --json out.",
+    );
+  }
   const served = namedModels(models, options);
   const trace = await traceFile(options);
   const run = async (opened: Opened): Promise<void> => {

@@ -1,5 +1,6 @@
 /** `--trace <file>`: how a command's time was spent, for Perfetto and chrome://tracing, written while it works. */
 import type { Command } from "commander";
+import { FoveaError } from "../core/diagnostics.ts";
 import type { TraceSink } from "../core/trace.ts";
 import { detectHost, type Host, type WritableFile } from "../host/mod.ts";
 import { createTraceEvents, type TraceEvent } from "../session/explain/chrome_trace.ts";
@@ -40,12 +41,18 @@ const PATIENCE = 1000;
 /** Characters that wait for a slow disk; events beyond are left out and counted. */
 const MOST_WAITING = 2 ** 24;
 
-/** Opens the file. What it holds is an array of events, which readers take without its end as well. @throws FoveaError `file.*` */
-export async function traceFile({ trace: file, traceLimit = DEFAULT_LIMIT }: TraceOptions): Promise<TraceFile> {
-  if (file === undefined) return { sink: {}, close: async () => {} };
+/** Opens the file. What it holds is an array of events, which readers take without its end as well. @throws FoveaError `file.*`, `bad_usage` */
+export async function traceFile({ trace: file, traceLimit: limit }: TraceOptions): Promise<TraceFile> {
+  if (file === undefined) {
+    if (limit === undefined) return { sink: {}, close: async () => {} };
+    throw new FoveaError(
+      "bad_usage",
+      "--trace-limit is how large the file of --trace may be, and there is no --trace.",
+    );
+  }
   const host = await detectHost();
   const events = createTraceEvents();
-  const written = await openRotating(host, file, traceLimit, () => linesOf(events.names()));
+  const written = await openRotating(host, file, limit ?? DEFAULT_LIMIT, () => linesOf(events.names()));
   let waiting = "";
   let counts = { spans: 0, lost: 0 };
   let last = host.now();

@@ -1,5 +1,6 @@
 /** `fovea worker`: encodes what a queue holds, until an interrupt. */
 import { Command } from "commander";
+import { FoveaError } from "../core/diagnostics.ts";
 import { countOf } from "../core/figures.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import {
@@ -53,6 +54,12 @@ const LINE_MS = 10_000;
 
 async function work(options: WorkerOptions): Promise<void> {
   const { out, format, shardRows, root, model, calibration, concurrency, stalledAfter, drain = false } = options;
+  if (options.dtype !== undefined) {
+    throw new FoveaError(
+      "bad_usage",
+      "Jobs say which type of weights makes their vectors; give --dtype to `fovea enqueue`, not to `fovea worker`.",
+    );
+  }
   await withRuntime(options, async ({ host, runtime, progress }) => {
     const { runWorker } = await import("../bulk/mod.ts");
     const interrupt = listenForInterrupt();

@@ -15,8 +15,15 @@ export interface FrozenPixels {
   readonly data: Uint8Array;
 }
 
+/** RGBA as canvases give it (`ImageData`); alpha is dropped. */
+export interface FrozenImageData {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8ClampedArray;
+}
+
 /** A picture: a file's bytes, in a format that the folder was frozen with, or pixels. */
-export type FrozenImage = Uint8Array | ArrayBuffer | Blob | FrozenPixels;
+export type FrozenImage = Uint8Array | ArrayBuffer | Blob | FrozenPixels | FrozenImageData;
 
 /** Samples of a recording: one array for each channel, full scale at -1 and 1. */
 export interface FrozenSamples {
@@ -48,18 +55,47 @@ export interface FrozenEncodeOptions {
   readonly deadline?: number | Date;
 }
 
-/** Results under the names that Hugging Face uses; encoders that do not come with fovea may have others beside these. */
-export interface FrozenResult {
+/** Results of one tower under the names that Hugging Face uses. */
+export interface FrozenTowerResult {
   /** [batch, projection], not normalised. */
   readonly image_embeds?: FrozenTensor;
   /** [batch, projection], not normalised. */
   readonly text_embeds?: FrozenTensor;
-  /** [batch, tokens, width] */
+  /** [batch, tokens, width], or [tokens, width] where pictures of several sizes follow each other. */
   readonly last_hidden_state?: FrozenTensor;
-  /** [batch, width] */
+  /** [batch, width], or [tokens, width] of what a language model reads. */
   readonly pooler_output?: FrozenTensor;
   /** [batch, width] */
   readonly sentence_embedding?: FrozenTensor;
+  /** [batch or tiles, tokens, width] or [tokens, width] of what a language model reads. */
+  readonly projected?: FrozenTensor;
+  /** [tokens, width] of the first of Qwen3-VL's three inner layers that its language model reads. */
+  readonly "deepstack_features.0"?: FrozenTensor;
+  readonly "deepstack_features.1"?: FrozenTensor;
+  readonly "deepstack_features.2"?: FrozenTensor;
+  /** i32 [images, 3]: steps of time, rows and columns of patches. */
+  readonly image_grid_thw?: FrozenTensor;
+  /** i32 [videos, 3], where tensors of videos are given. */
+  readonly video_grid_thw?: FrozenTensor;
+  /** i32 [images, 2]: height and width. */
+  readonly image_sizes?: FrozenTensor;
+  /** i32 [images, 2]: rows and columns of patches. */
+  readonly spatial_shapes?: FrozenTensor;
+  /** i32 [images, 2]: rows and columns of tiles. */
+  readonly aspect_ratios?: FrozenTensor;
+  /** i32 [images]: tiles of each. */
+  readonly num_patches?: FrozenTensor;
+}
+
+/**
+ * Results under the names that Hugging Face uses; encoders that do not come with fovea may have others beside these. Of pictures
+ * and texts at once the embeddings of both, and each tower's results under its own name.
+ */
+export interface FrozenResult extends FrozenTowerResult {
+  /** All results of the pictures, where texts were given as well. */
+  readonly vision_model_output?: FrozenTowerResult;
+  /** All results of the texts, where pictures were given as well. */
+  readonly text_model_output?: FrozenTowerResult;
 }
 
 /** What loading did. */

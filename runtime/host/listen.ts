@@ -37,6 +37,16 @@ const CAUSES: Readonly<Record<string, string>> = {
   AddrNotAvailable: "this machine has no such address",
 };
 
+/** Of names that nobody knows: codes of Node's and Bun's, and what Deno says. */
+const UNKNOWN_NAME = /^(ENOTFOUND|EAI_AGAIN|EINVAL)$|failed to lookup address|invalid host/;
+
+function reasonOf({ code = "", name, message }: { readonly code?: string; name: string; message: string }): string {
+  if (UNKNOWN_NAME.test(code) || UNKNOWN_NAME.test(message)) {
+    return "no interface of this machine is called so. Give an address such as 127.0.0.1, or 0.0.0.0 for all interfaces";
+  }
+  return CAUSES[code] ?? CAUSES[name] ?? message;
+}
+
 /**
  * Listens with this runtime's own server.
  * @throws FoveaError `listen_failed`
@@ -47,8 +57,7 @@ export async function listen(handler: RequestHandler, options: ListenOptions): P
     if ("Deno" in globalThis) return (await import("./listen_deno.ts")).listenOnDeno(handler, options);
     return await (await import("./listen_node.ts")).listenOnNode(handler, options);
   } catch (cause) {
-    const { code, name, message } = cause as { code?: string; name: string; message: string };
-    const why = CAUSES[code ?? ""] ?? CAUSES[name] ?? message;
+    const why = reasonOf(cause as { code?: string; name: string; message: string });
     throw new FoveaError("listen_failed", `Port ${options.port} of ${options.hostname} cannot be opened: ${why}.`, {
       cause,
     });

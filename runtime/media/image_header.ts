@@ -60,8 +60,7 @@ export function checkSize(limits: DecodeLimits, format: string, width: number, h
   if (width * height > limits.maxPixels) {
     throw new FoveaError(
       "image.too_large",
-      `${subject(limits)} declares ${width}x${height} = ${width * height} pixels, above the limit of ${limits.maxPixels}; ` +
-        "scale it down, or raise maxPixels.",
+      `${subject(limits)} declares ${width}x${height} = ${width * height} pixels, above the limit of ${limits.maxPixels}; scale it down.`,
     );
   }
 }

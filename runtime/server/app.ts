@@ -78,9 +78,15 @@ export function assembleApp(settings: Settings, fetchImage: FetchImage | undefin
   return Object.assign(app as unknown as Hono, {
     ready,
     reload: async (name?: string) => {
-      await service.models.reload(name);
+      const model = name === undefined ? {} : { model: name };
+      try {
+        await service.models.reload(name);
+      } catch (error) {
+        service.log({ level: "error", event: "reload_failed", ...model, message: messageOf(error) });
+        throw error;
+      }
       if (failed && !service.ready && service.models.areLoaded) begin();
-      service.log({ level: "info", event: "reloaded", ...(name === undefined ? {} : { model: name }) });
+      service.log({ level: "info", event: "reloaded", ...model });
     },
     served: () =>
       service.models.list().map(({ name, encoder: { modelType, modalities } }) => ({ name, modelType, modalities })),

@@ -2,10 +2,12 @@
 import { concatRows } from "../session/inputs/batching.ts";
 import { checkLabels, labelTexts, noSharedSpace, scoreLabels } from "../session/zero_shot.ts";
 import { filesOf, pictureInputs } from "./encode.ts";
+import { HttpError } from "./http_error.ts";
 import {
   type BodyLimits,
   checked,
   checkFields,
+  type FieldNames,
   JSON_OR_FORM,
   listField,
   mediaType,
@@ -19,8 +21,20 @@ import { encodeInOrder, type WorkResult } from "./work.ts";
 
 const FORM_FIELDS = ["model", "image", "labels", "template"];
 
-async function readRequest(c: ServerContext, limits: BodyLimits): Promise<ClassifyRequest> {
-  if (mediaType(c) !== "multipart/form-data") return checked(CLASSIFY_REQUEST, await readJson(c, limits, JSON_OR_FORM));
+/** Fields of a form that have other names in JSON. */
+const FORM_NAMES: FieldNames = { images: "image" };
+
+/** A request, and what its body calls the fields of JSON that it has under other names. */
+interface Read {
+  readonly request: ClassifyRequest;
+  readonly names: FieldNames;
+}
+
+/** @throws HttpError for what is wrong with the body */
+async function readRequest(c: ServerContext, limits: BodyLimits): Promise<Read> {
+  if (mediaType(c) !== "multipart/form-data") {
+    return { request: checked(CLASSIFY_REQUEST, await readJson(c, limits, JSON_OR_FORM)), names: {} };
+  }
   const form = await readForm(c, limits);
   checkFields(form, FORM_FIELDS, ["image"]);
   const images = await filesOf(form, "image");
@@ -30,9 +44,25 @@ async function readRequest(c: ServerContext, limits: BodyLimits): Promise<Classi
       return value === undefined ? [] : [[name, value]];
     }),
   );
+  const labels = listField(form, "labels");
   // The schema counts the files; their bytes are no texts.
-  const counted = images.map(() => "");
-  return { ...checked(CLASSIFY_REQUEST, { ...scalars, images: counted, labels: listField(form, "labels") }), images };
+  const given = {
+    ...scalars,
+    ...(images.length === 0 ? {} : { images: images.map(() => "") }),
+    ...(labels.length === 0 ? {} : { labels }),
+  };
+  return { request: { ...checked(CLASSIFY_REQUEST, given, FORM_NAMES), images }, names: FORM_NAMES };
+}
+
+/** @throws HttpError `invalid_field` */
+function checkTemplate(template: string): void {
+  if (template.trim() !== "") return;
+  throw new HttpError(
+    400,
+    "invalid_field",
+    "The field `template` is empty; give a text with {} in the place of the label, or leave the field out.",
+    { param: "template" },
+  );
 }
 
 const joined = (results: readonly WorkResult[], name: string): WorkResult["outputs"][string] =>
@@ -41,15 +71,17 @@ const joined = (results: readonly WorkResult[], name: string): WorkResult["outpu
 export async function classify(c: ServerContext, service: Service): Promise<Response> {
   const call = c.get("call");
   const { signal, requestId } = call;
-  const { model, images, labels, template } = await readRequest(c, service.bodyLimits(signal));
+  const { request, names } = await readRequest(c, service.bodyLimits(signal));
+  const { model, images, labels, template } = request;
   call.bodyRead = true;
   const lease = call.lend(service.models, model);
   const { encoder } = lease;
+  checkTemplate(template);
   checkLabels(labels, { template });
   const isShared = ["vision", "text"].every((m) => encoder.modalities.includes(m as "vision"));
   if (!isShared || encoder.logitScale === undefined) throw noSharedSpace(encoder);
   call.items = images.length;
-  const pictures = await pictureInputs(images, service.fetchImage, signal);
+  const pictures = await pictureInputs(images, service.fetchImage, signal, names);
   const texts = labelTexts(labels, template).map((text) => ({ text }));
   const results = await encodeInOrder([...texts, ...pictures], {
     lease,

@@ -2,7 +2,7 @@
 import type { Modality } from "../abi/encoder.ts";
 import type { Encoder } from "../session.ts";
 import { HttpError } from "./http_error.ts";
-import { imageBytes, inTurns, isImageUri } from "./pictures.ts";
+import { imageBytes, inTurns, isDataUri } from "./pictures.ts";
 import { checked, readJson } from "./read_body.ts";
 import { type ContentPart, EMBEDDINGS_REQUEST, type EmbeddingsRequest, type InputItem } from "./schemas.ts";
 import type { ServerContext, Service } from "./service.ts";
@@ -17,14 +17,25 @@ function partOf(part: ContentPart): Given {
   return { image: typeof part.image_url === "string" ? part.image_url : part.image_url.url };
 }
 
-function itemOf(item: InputItem, modality: "text" | "image" | undefined): Given {
-  if (typeof item === "string") {
-    return modality === "image" || (modality === undefined && isImageUri(item)) ? { image: item } : { text: item };
-  }
-  if (Array.isArray(item)) return { ids: item };
-  if ("type" in item) return partOf(item);
-  return item;
+function stringOf(item: string, modality: EmbeddingsRequest["modality"]): Given {
+  return modality === "image" || (modality === undefined && isDataUri(item)) ? { image: item } : { text: item };
 }
+
+/** An element that says itself what it is. @throws HttpError `invalid_field` where `modality` says otherwise */
+function statedOf(item: Exclude<InputItem, string>, modality: EmbeddingsRequest["modality"]): Given {
+  const given = Array.isArray(item) ? { ids: item } : "type" in item ? partOf(item) : item;
+  const kind = "image" in given ? "image" : "text";
+  if (modality === undefined || modality === kind) return given;
+  throw new HttpError(
+    400,
+    "invalid_field",
+    `\`modality\` is ${modality}, and an input says by its own form that it is ${kind === "image" ? "a picture" : "a text"}; leave \`modality\` out.`,
+    { param: "modality" },
+  );
+}
+
+const itemOf = (item: InputItem, modality: EmbeddingsRequest["modality"]): Given =>
+  typeof item === "string" ? stringOf(item, modality) : statedOf(item, modality);
 
 /** @throws HttpError `missing_field`, `one_part` */
 function givenInputs({ input, messages, modality }: EmbeddingsRequest): readonly Given[] {
@@ -37,7 +48,7 @@ function givenInputs({ input, messages, modality }: EmbeddingsRequest): readonly
     return items.map((item) => itemOf(item, modality));
   }
   const parts = (messages ?? []).flatMap(({ content }): Given[] =>
-    typeof content === "string" ? [{ text: content }] : content.map(partOf),
+    typeof content === "string" ? [stringOf(content, modality)] : content.map((part) => statedOf(part, modality)),
   );
   if (parts.length === 1) return parts;
   throw new HttpError(

@@ -12,6 +12,7 @@ import {
   type BodyLimits,
   checked,
   checkFields,
+  type FieldNames,
   JSON_OR_FORM,
   listField,
   mediaType,
@@ -51,9 +52,20 @@ export async function filesOf(form: FormData, name: string): Promise<(string | U
   );
 }
 
+/** Fields of a form that have other names in JSON. */
+const FORM_NAMES: FieldNames = { images: "image", texts: "text" };
+
+/** A request, and what its body calls the fields of JSON that it has under other names. */
+interface Read {
+  readonly request: EncodeRequest;
+  readonly names: FieldNames;
+}
+
 /** @throws HttpError for what is wrong with the body */
-async function readRequest(c: ServerContext, limits: BodyLimits): Promise<EncodeRequest> {
-  if (mediaType(c) !== "multipart/form-data") return checked(ENCODE_REQUEST, await readJson(c, limits, JSON_OR_FORM));
+async function readRequest(c: ServerContext, limits: BodyLimits): Promise<Read> {
+  if (mediaType(c) !== "multipart/form-data") {
+    return { request: checked(ENCODE_REQUEST, await readJson(c, limits, JSON_OR_FORM)), names: {} };
+  }
   const form = await readForm(c, limits);
   checkFields(form, FORM_FIELDS, ["image", "audio"]);
   const scalars = Object.fromEntries(
@@ -68,7 +80,8 @@ async function readRequest(c: ServerContext, limits: BodyLimits): Promise<Encode
   // The schema counts the files; their bytes are no texts.
   const counted = { images: images.map(() => ""), audio: audio.map(() => "") };
   const given = { ...scalars, texts, ...counted, ...(outputs.length === 0 ? {} : { outputs }) };
-  return { ...checked(ENCODE_REQUEST, given), images, audio };
+  const request = { ...checked(ENCODE_REQUEST, given, FORM_NAMES), images, audio };
+  return { request, names: FORM_NAMES };
 }
 
 const KINDS: Readonly<Record<Modality, "image" | "text" | "audio">> = { vision: "image", text: "text", audio: "audio" };
@@ -78,26 +91,32 @@ export function pictureInputs(
   images: readonly (string | Uint8Array)[],
   fetchImage: FetchImage | undefined,
   signal: AbortSignal,
+  { images: field = "images" }: FieldNames,
 ): Promise<readonly WorkInput[]> {
   return inTurns(images, async (image, i) => {
     if (typeof image !== "string") return { image };
-    const what = `The picture at position ${i} of \`images\``;
-    return { image: await imageBytes(image, what, "images", fetchImage, signal) };
+    const what = `The picture at position ${i} of \`${field}\``;
+    return { image: await imageBytes(image, what, field, fetchImage, signal) };
   });
 }
 
 /** @throws HttpError `nothing_to_encode`, and what reading pictures throws */
 async function workInputs(
-  request: EncodeRequest,
+  { request, names }: Read,
   service: Service,
   signal: AbortSignal,
 ): Promise<readonly WorkInput[]> {
   const { images, texts, audio } = request;
   if (images.length + texts.length + audio.length === 0) {
-    throw new HttpError(400, "nothing_to_encode", "There is nothing to encode; give `images`, `texts` or `audio`.");
+    const [image, text] = [names.images ?? "images", names.texts ?? "texts"];
+    throw new HttpError(
+      400,
+      "nothing_to_encode",
+      `There is nothing to encode; give \`${image}\`, \`${text}\` or \`audio\`.`,
+    );
   }
   return [
-    ...(await pictureInputs(images, service.fetchImage, signal)),
+    ...(await pictureInputs(images, service.fetchImage, signal, names)),
     ...texts.map((text) => ({ text })),
     ...audio.map((clip, i) => ({
       audio:
@@ -112,14 +131,24 @@ function outputsOf(
   format: Format,
   encoder: Encoder,
   modalities: readonly Modality[],
-): (modality: Modality) => readonly string[] {
+): WorkContext["outputs"] {
+  const { outputs: named } = request;
   if (format === "vllm") {
     if (modalities.some((m) => m !== "vision")) {
       throw new HttpError(400, "images_only", "Format vllm is for pictures; give `images` alone.", { param: "format" });
     }
+    if (named !== undefined) {
+      throw new HttpError(
+        400,
+        "invalid_field",
+        "Format vllm holds what a vLLM server reads, whatever `outputs` names; leave `outputs` out, or ask for another format.",
+        { param: "outputs" },
+      );
+    }
     const names = embedsOutputs(encoder.modelType);
     return () => names;
   }
+  if (named === undefined) return () => undefined;
   const available = new Map(
     modalities.map((m) => {
       const { outputs, layout = [] } = encoder.tower(m).spec;
@@ -127,7 +156,7 @@ function outputsOf(
     }),
   );
   const all = [...new Set([...available.values()].flat())];
-  const unknown = request.outputs?.find((name) => !all.includes(name));
+  const unknown = named.find((name) => !all.includes(name));
   if (unknown !== undefined) {
     throw new HttpError(
       400,
@@ -137,7 +166,7 @@ function outputsOf(
     );
   }
   const wanted = (modality: Modality): readonly string[] =>
-    (available.get(modality) ?? []).filter((name) => request.outputs?.includes(name) ?? true);
+    (available.get(modality) ?? []).filter((name) => named.includes(name));
   const idle = modalities.find((modality) => wanted(modality).length === 0);
   if (idle !== undefined) {
     throw new HttpError(
@@ -156,6 +185,20 @@ function jsonItem({ index, modality, outputs }: WorkResult, format: "float" | "b
     { dtype, shape, data: numbersOf(data, format) },
   ]);
   return { index, kind: KINDS[modality], outputs: Object.fromEntries(tensors) };
+}
+
+/** Formats that hold numbers of other types than f32. */
+const TYPED: readonly Format[] = ["torch", "vllm", "safetensors"];
+
+/** @throws HttpError `invalid_field` for a type that the format does not have */
+function checkType(format: Format, { dtype }: EncodeRequest): void {
+  if (dtype === "f32" || TYPED.includes(format)) return;
+  throw new HttpError(
+    400,
+    "invalid_field",
+    `An answer of format ${format} has no ${dtype}; leave \`dtype\` out, or ask for one of ${TYPED.join(", ")}.`,
+    { param: "dtype" },
+  );
 }
 
 /** A line for each input as soon as it is done; one that says what went wrong ends the answer. */
@@ -192,11 +235,13 @@ function lines(
 export async function encode(c: ServerContext, service: Service): Promise<Response> {
   const call = c.get("call");
   const { signal, requestId } = call;
-  const request = await readRequest(c, service.bodyLimits(signal));
+  const read = await readRequest(c, service.bodyLimits(signal));
+  const { request } = read;
   call.bodyRead = true;
   const lease: Lease = call.lend(service.models, request.model);
   const format = formatOf(c, request);
-  const inputs = await workInputs(request, service, signal);
+  checkType(format, request);
+  const inputs = await workInputs(read, service, signal);
   call.items = inputs.length;
   const modalities = [...new Set(inputs.map((input) => modalityOf(input, lease.encoder)))];
   for (const modality of modalities) lease.encoder.tower(modality);

@@ -7,7 +7,7 @@ export interface LogLine {
   readonly time: string;
   /** Of a request: `error` from status 500 on, `warn` from 400 on. */
   readonly level: "info" | "warn" | "error";
-  /** `request`, `stream_failed` (an answer that had begun), `reloaded` or `load_failed`. */
+  /** `request`, `stream_failed` (an answer that had begun), `reloaded`, `reload_failed` or `load_failed`. */
   readonly event: string;
   /** Of a request: its id, as the answer's header `X-Request-Id` has it. */
   readonly request?: string;

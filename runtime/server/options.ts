@@ -1,6 +1,7 @@
 /** What a server is asked to serve, and within which limits. */
 import { FoveaError } from "../core/diagnostics.ts";
-import { checkOptions, type Expected, FUNCTION, HOSTS, isObject, ORIGINS, TEXT, TEXTS } from "../session/check.ts";
+import { checkOptions, type Expected, FUNCTION, isObject, TEXT } from "../session/check.ts";
+import { BEARER_TOKENS, HOSTS, ORIGINS } from "../session/check_http.ts";
 import type { Encoder, LoadOptions, ModelSource, Runtime } from "../session.ts";
 import type { LogLine } from "./log.ts";
 import type { ServedModel } from "./models.ts";
@@ -77,7 +78,6 @@ const whole = (least: number, text: string): Expected => ({
   text: `${text}, a whole number from ${least} on`,
   holds: (v) => Number.isSafeInteger(v) && (v as number) >= least,
 });
-const TOKEN = /^[A-Za-z0-9._~+/-]+=*$/;
 
 const OPTIONS: Readonly<Record<keyof ServerOptions, Expected>> = {
   runtime: { text: "a runtime that createRuntime made", holds: (v) => isObject(v) && typeof v.load === "function" },
@@ -95,10 +95,7 @@ const OPTIONS: Readonly<Record<keyof ServerOptions, Expected>> = {
   maxBody: whole(1, "bytes"),
   maxText: whole(1, "characters"),
   maxWaitingBytes: whole(1, "bytes"),
-  tokens: {
-    text: "a list of tokens of letters, digits and any of ._~+/-",
-    holds: (v) => TEXTS.holds(v) && (v as readonly string[]).every((t) => TOKEN.test(t)),
-  },
+  tokens: BEARER_TOKENS,
   rateLimit: {
     text: "an object such as { requests: 600, windowMs: 60000 }",
     holds: isObject,

@@ -3,8 +3,9 @@ import { decodeBytes } from "./base64.ts";
 import { HttpError } from "./http_error.ts";
 import type { FetchImage } from "./remote_images.ts";
 
-/** A text that is a picture by its first characters. */
-export const isImageUri = (text: string): boolean => /^data:image\//i.test(text);
+/** A text whose first characters make it a data URI, which holds a picture whatever type it names, or nothing that can be encoded. */
+export const isDataUri = (text: string): boolean =>
+  /^data:(?:image\/|[a-z]+\/[\w.+-]+(?:;[^;,]*)*,|(?:;[^;,]*)*;base64,)/i.test(text);
 
 const isAddress = (text: string): boolean => /^[a-z][a-z\d+.-]*:\/\//i.test(text);
 

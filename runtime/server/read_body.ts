@@ -90,14 +90,18 @@ const pathText = (issue: v.BaseIssue<unknown>): string =>
     .map(({ key }, i) => (typeof key === "number" ? `[${key}]` : i === 0 ? String(key) : `.${String(key)}`))
     .join("");
 
+/** What a body calls fields of JSON that it has under other names. */
+export type FieldNames = Readonly<Record<string, string>>;
+
 /** The first thing that is wrong, as a sentence. */
 function refusal(
   issues: readonly [v.BaseIssue<unknown>, ...v.BaseIssue<unknown>[]],
   known: readonly string[],
   given: readonly string[],
+  names: FieldNames,
 ): HttpError {
   const [issue] = issues;
-  const path = pathText(issue);
+  const path = pathText(issue).replace(/^\w+/, (name) => names[name] ?? name);
   const field = String(issue.path?.[0]?.key ?? "");
   if (issue.type === "strict_object" && issue.expected === "never") {
     const isTop = issue.path?.length === 1;
@@ -138,7 +142,7 @@ function wrong({ type, received, expected, message }: v.BaseIssue<unknown>): str
  * The body as its schema has it. A field of null counts as left out: clients in typed languages send those that way.
  * @throws HttpError `unknown_field`, `missing_field`, `invalid_field`
  */
-export function checked<T>({ schema, fields }: RequestSchema<T>, value: unknown): T {
+export function checked<T>({ schema, fields }: RequestSchema<T>, value: unknown, names: FieldNames = {}): T {
   if (!isObject(value) || Array.isArray(value)) {
     throw new HttpError(
       400,
@@ -151,7 +155,7 @@ export function checked<T>({ schema, fields }: RequestSchema<T>, value: unknown)
   );
   const found = v.safeParse(schema, given, { abortEarly: true });
   if (found.success) return found.output;
-  throw refusal(found.issues, fields, Object.keys(given));
+  throw refusal(found.issues, fields, Object.keys(given), names);
 }
 
 /**

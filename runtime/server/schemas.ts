@@ -116,7 +116,9 @@ export const EMBEDDINGS_REQUEST: RequestSchema<EmbeddingsRequest> = requestSchem
   modality: v.optional(
     v.pipe(
       v.picklist(["text", "image"]),
-      v.description("What texts in `input` are; data URIs of pictures are known as such."),
+      v.description(
+        "What texts in `input` and of `messages` are; data URIs are taken for pictures unless it says text.",
+      ),
     ),
   ),
   user: v.optional(v.string()),
@@ -180,7 +182,10 @@ export const ENCODE_REQUEST: RequestSchema<EncodeRequest> = requestSchema({
     ),
     "float",
   ),
-  dtype: v.optional(v.pipe(v.picklist(["f32", "bf16"]), v.description("Of formats torch and vllm.")), "f32"),
+  dtype: v.optional(
+    v.pipe(v.picklist(["f32", "bf16"]), v.description("Of formats torch, vllm and safetensors; others have f32.")),
+    "f32",
+  ),
 });
 
 /** Fields of a multipart form: files and texts. */

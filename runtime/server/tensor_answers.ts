@@ -78,7 +78,7 @@ export function fileAnswer(
     return { type: "application/x-torch", bytes: encodeTorch(typed(single(named, format), dtype)) };
   }
   const tensors: Readonly<Record<string, RawTensor>> = Object.fromEntries(
-    named.map(({ name, tensor }) => [name, tensor]),
+    named.map(({ name, tensor }) => [name, typed(tensor, dtype)]),
   );
   return { type: "application/vnd.safetensors", bytes: encodeSafetensors(tensors) };
 }

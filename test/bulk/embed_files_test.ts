@@ -214,7 +214,7 @@ test("vectors of other models, results and shapes are refused with a sentence", 
     await fails(["search", out, "two", "--model", vit], /it has no text tower\. Search with a picture/);
     await fails(
       ["search", out, "--image", picture, "--model", vit],
-      /x\.parquet holds image_embeds of .*clip.* would be .*vit/,
+      /x\.parquet holds image_embeds of .*clip.* would be .*vit.*; name the model that made the vectors, or none, which takes/,
     );
     const moved = join(folder, "moved");
     cpSync(DIGITS, moved, { recursive: true });
@@ -245,6 +245,9 @@ test("vectors of other models, results and shapes are refused with a sentence", 
       "last_hidden_state",
       ...INLINE,
     ]);
-    assert.match(stderr, /"last_hidden_state" of .* is \[1, \d+, \d+\], and files of vectors hold one row/);
+    assert.match(
+      stderr,
+      /"last_hidden_state" of .* is \[1, \d+, \d+\], and files of vectors hold one row .*\(`output`; --outputs of `fovea embed`, --output of/,
+    );
   });
 });

@@ -97,7 +97,16 @@ const REFUSED: readonly (readonly [readonly string[], RegExp])[] = [
   [[DIGITS, "--port", "70000"], /--port.*whole number from 0 to 65535/s],
   [[DIGITS, "--max-wait", "soon"], /--max-wait.*Expected milliseconds, 0 or more/s],
   [[DIGITS, "--components", "sound"], /--components.*one of vision, text, audio/s],
-  [[DIGITS, "--token", "with space"], /`tokens`.*a list of tokens of letters/s],
+  [
+    [DIGITS, "--token", "with space"],
+    /--token.*Expected a token of letters, digits and any of \._~\+\/-, without spaces\./s,
+  ],
+  [
+    [DIGITS, "--host", "nope.invalid"],
+    /Port 8000 of nope\.invalid cannot be opened: no interface of this machine is called so/,
+  ],
+  [[DIGITS, "--json"], /--json is of commands that end with one document; `fovea serve` writes a line of JSON/],
+  [[DIGITS, "--trace-limit", "1m"], /--trace-limit is how large the file of --trace may be, and there is no --trace\./],
   [[DIGITS, "--allow-images-from", "http://x"], /--allow-images-from.*Expected a list of hosts/s],
   [[DIGITS, "--cors", "https://a.test, foo"], /--cors.*Expected a list of origins in lower case and without a path/s],
 ];

@@ -83,6 +83,21 @@ const CASES: readonly BadCase[] = [
     args: () => ["bench", DIGITS, "--batch", "100000000000"],
     says: /do not fit into this process's memory/,
   },
+  {
+    what: "a type of weights for a worker, whose jobs have their own",
+    args: () => ["worker", "--queue", "redis://localhost:6379", "--dtype", "f16"],
+    says: /Jobs say which type of weights makes their vectors; give --dtype to `fovea enqueue`, not to/,
+  },
+  {
+    what: "a device for what is frozen",
+    args: (f) => ["freeze", DIGITS, "--device", "webgpu", "--out", join(f, "edge")],
+    says: /A frozen folder computes with WebAssembly wherever it goes; leave out --device webgpu\./,
+  },
+  {
+    what: "a size of a trace beside a row for each file",
+    args: (f) => ["embed", DIGITS, PICTURE, "--trace-limit", "1m", "--out", join(f, "x.parquet")],
+    says: /--trace-limit does not go with a row for each file/,
+  },
   { what: "a folder with nothing to verify", args: (f) => ["verify", f], says: /nothing to verify/ },
   {
     what: "a component that the model lacks",

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import type { Encoder } from "../../mod.ts";
+import { parseSafetensors } from "../../runtime/exec/weights/safetensors.ts";
 import { readAllTensors } from "../../runtime/exec/weights/writer.ts";
 import { createApp, type LogLine, serve } from "../../runtime/server/mod.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
@@ -107,17 +108,25 @@ test("pictures are taken in every spelling that embedding servers have", async (
       { image: base64 },
       { type: "image_url", image_url: { url: uri, detail: "low" } },
       { type: "image_url", image_url: uri },
+      // What the bytes are counts, whatever the type says.
+      `data:application/octet-stream;base64,${base64}`,
       { text: "two" },
       { type: "text", text: "two" },
     ],
   });
   const [picture] = await directly({ images: [TWO] });
   const [text] = await directly({ texts: ["two"] });
-  for (const { embedding } of data.slice(0, 5)) near(embedding as number[], unit(picture));
-  for (const { embedding } of data.slice(5)) near(embedding as number[], unit(text));
+  for (const { embedding } of data.slice(0, 6)) near(embedding as number[], unit(picture));
+  for (const { embedding } of data.slice(6)) near(embedding as number[], unit(text));
   const messages = [{ role: "user", content: [{ type: "image_url", image_url: { url: uri } }] }];
   near((await embed({ messages })).data[0].embedding as number[], unit(picture));
   near((await embed({ messages: [{ role: "user", content: "two" }] })).data[0].embedding as number[], unit(text));
+  const content = { messages: [{ role: "user", content: base64 }], modality: "image" };
+  near((await embed(content)).data[0].embedding as number[], unit(picture));
+  near(
+    (await embed({ input: "data: two, of seven" })).data[0].embedding as number[],
+    unit((await directly({ texts: ["data: two, of seven"] }))[0]),
+  );
   near((await embed({ input: [base64], modality: "image" })).data[0].embedding as number[], unit(picture));
   near(
     (await embed({ input: [uri], modality: "text" })).data[0].embedding as number[],
@@ -219,6 +228,8 @@ test("encode writes npy, safetensors and torch files", async () => {
   assert.ok("vision.pooler_output" in tensors && "text.pooler_output" in tensors);
   assert.ok("text.last_hidden_state.0" in tensors && "text.last_hidden_state.1" in tensors);
   assert.deepEqual(tensors["vision.last_hidden_state"].shape[0], 2);
+  const halves = parseSafetensors("file", await ask("application/vnd.safetensors", { images, dtype: "bf16" }));
+  assert.equal(halves.tensors.get("image_embeds")?.dtype, "BF16");
   const torch = await ask("application/x-torch", { images, outputs: ["image_embeds"], dtype: "bf16" });
   assert.match(new TextDecoder("latin1").decode(torch), /^PK.*BFloat16Storage/s);
 });

@@ -268,16 +268,20 @@ test("when loading again fails the old model stays", async () => {
   try {
     const encoder = await runtime.load(DIGITS, { components: ["text"] });
     let broken = false;
+    const lines: LogLine[] = [];
     const flaky = { load: () => (broken ? Promise.reject(new Error("disk on fire")) : Promise.resolve(encoder)) };
     const app = createApp({
       runtime: Object.assign(Object.create(runtime), flaky),
       models: { digits: { source: DIGITS } },
       seal: false,
+      log: (line) => lines.push(line),
     });
     await app.ready;
     assert.equal(runtime.sealed, false);
     broken = true;
-    await assert.rejects(app.reload(), /disk on fire/);
+    await assert.rejects(app.reload("digits"), /disk on fire/);
+    const told = lines.find(({ event }) => event === "reload_failed");
+    assert.deepEqual([told?.level, told?.model, told?.message], ["error", "digits", "disk on fire"]);
     const answer = await app.request("/v1/embeddings", { method: "POST", body: '{"input":"two"}', headers: JSON_BODY });
     assert.equal(answer.status, 200);
   } finally {

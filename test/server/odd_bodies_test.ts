@@ -109,16 +109,12 @@ test("a file in the place of a text is refused, and not passed over", () =>
 
 test("a form holds as many inputs as JSON does", () =>
   withTexts(async ({ get }) => {
-    for (const [field, named] of [
-      ["image", "images"],
-      ["audio", "audio"],
-      ["text", "texts"],
-    ]) {
+    for (const field of ["image", "audio", "text"]) {
       const body = new FormData();
       for (let i = 0; i < 2049; i++) body.append(field, "x");
       const { message, code } = await refusalOf(await get("/v1/encode", { method: "POST", body }));
       assert.equal(code, "invalid_field");
-      assert.equal(message, `The field \`${named}\` has 2049 elements; expected at most 2048.`);
+      assert.equal(message, `The field \`${field}\` has 2049 elements; expected at most 2048.`);
     }
   }));
 

@@ -202,6 +202,30 @@ const CASES: readonly Refused[] = [
       { model, input: ["x", { image: "not base64!" }] },
       "input",
     ),
+    wrong("image.unknown", /The input at position 0 is not an image: it begins with the bytes 68 65 6c 6c 6f/, {
+      ...{ model, input: "data:text/plain,hello" },
+    }),
+    wrong("image.unsupported", /The input at position 1 is a PDF file, which is not supported/, {
+      ...{ model, input: ["x", `data:application/pdf;base64,${btoa("%PDF-1.7 and more")}`] },
+    }),
+    wrong(
+      "invalid_base64",
+      /picture at position 0 of the input is neither a data URI nor base64/,
+      { model, messages: [{ role: "user", content: "a cat!" }], modality: "image" },
+      "input",
+    ),
+    wrong(
+      "invalid_field",
+      /`modality` is image, and an input says by its own form that it is a text; leave `modality` out/,
+      { model, messages: [{ role: "user", content: [{ type: "text", text: "a cat" }] }], modality: "image" },
+      "modality",
+    ),
+    wrong(
+      "invalid_field",
+      /`modality` is text, and an input says by its own form that it is a picture/,
+      { model, input: [{ image: picture }], modality: "text" },
+      "modality",
+    ),
     wrong("invalid_base64", /neither a data URI nor base64/, { model, input: [{ image: "data:image/png,%E0%A4%A" }] }),
     wrong("image.unknown", /The input at position 0 is not an image/, { model, input: [{ image: "AAAAAAAAAAAA" }] }),
     wrong("image_url.not_allowed", /not fetched from evil\.test; this server allows img\.test/, {
@@ -250,6 +274,22 @@ const CASES: readonly Refused[] = [
       { model, images: [picture], format: "vllm" },
       "format",
     ),
+    wrong(
+      "invalid_field",
+      /Format vllm holds what a vLLM server reads, whatever `outputs` names; leave `outputs` out/,
+      { model: "qwen", images: [picture], format: "vllm", outputs: ["last_hidden_state"] },
+      "outputs",
+    ),
+    ...["json", "ndjson", "npy"].map((format) =>
+      wrong(
+        "invalid_field",
+        new RegExp(
+          `An answer of format ${format} has no bf16; leave .dtype. out, or ask for one of torch, vllm, safeten`,
+        ),
+        { model, texts: ["x"], outputs: ["text_embeds"], format, dtype: "bf16" },
+        "dtype",
+      ),
+    ),
     wrong("images_only", /Format vllm is for pictures/, { model, texts: ["x"], format: "vllm" }, "format"),
     wrong("invalid_field", /`format` is "csv"; expected "json" or/, { model, texts: ["x"], format: "csv" }),
     wrong("no_component", /no "audio" component/, { model, audio: [dataUri(TWO)] }),
@@ -263,7 +303,29 @@ const CASES: readonly Refused[] = [
     code: "unknown_field",
     says: /no field "images"; this form takes model, image.*Did you mean "image"/,
   },
+  ...at(ENCODE, [
+    wrong("nothing_to_encode", /There is nothing to encode; give `image`, `text` or `audio`/, form({ model })),
+    wrong(
+      "invalid_base64",
+      /The picture at position 0 of `image` is neither/,
+      form({ model, image: "a cat!" }),
+      "image",
+    ),
+  ]),
   ...at(CLASSIFY, [
+    wrong("missing_field", /The field `image` is missing\.$/, form({ model, labels: "a,b" }), "image"),
+    wrong(
+      "invalid_base64",
+      /picture at position 0 of `image`/,
+      form({ model, labels: "a,b", image: "a cat!" }),
+      "image",
+    ),
+    wrong(
+      "invalid_field",
+      /The field `template` is empty; give a text with \{\} in the place of the label/,
+      form({ model, image: picture, labels: "a,b", template: "" }),
+      "template",
+    ),
     wrong("missing_field", /`labels` is missing/, { model, images: [picture] }, "labels"),
     wrong(
       "missing_field",
@@ -381,6 +443,13 @@ test("a port that is taken is named", async () => {
   await assert.rejects(
     serve(app, { port: server.port }),
     hasCode("listen_failed", new RegExp(`Port ${server.port} of 127\\.0\\.0\\.1 cannot be opened: another program`)),
+  );
+  await assert.rejects(
+    serve(app, { port: 0, hostname: "nope.invalid" }),
+    hasCode(
+      "listen_failed",
+      /Port 0 of nope\.invalid cannot be opened: no interface of this machine is called so\. Give/,
+    ),
   );
   app.close();
 });

@@ -30,7 +30,8 @@ const asked = (body: object): RequestInit => ({
 });
 
 /** Large enough to be cut on the device. */
-const photo = (): string => dataUri(writePng({ width: 640, height: 480, colorType: 2, depth: 8 }, (x, y) => (x + y) % 256));
+const photo = (): string =>
+  dataUri(writePng({ width: 640, height: 480, colorType: 2, depth: 8 }, (x, y) => (x + y) % 256));
 
 for (const compile of LAZY) {
   test(`a sealed server answers with settings that let components wait: ${JSON.stringify(compile)}`, () =>
@@ -82,7 +83,9 @@ test("`lazy: never` prepares what settings by tag let wait, but not what an enco
   const runtime = await createRuntime({ threads: 0, compile: { components: { "*": { lazy: true } } } });
   const encoder = await runtime.load(DIGITS, { components: ["vision"], lazy: "never" });
   const parts = encoder.explain().split(/^(?= {2}clip\/)/m);
-  const waiting = parts.filter((text) => text.includes("lazy, not compiled yet")).map((text) => text.trim().split(" ")[0]);
+  const waiting = parts
+    .filter((text) => text.includes("lazy, not compiled yet"))
+    .map((text) => text.trim().split(" ")[0]);
   assert.deepEqual(waiting, ["clip/vision.embed"]);
   await runtime.close();
 });

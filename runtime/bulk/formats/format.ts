@@ -1,6 +1,7 @@
 /** Formats of files of vectors, by the ends of their names. */
 import { FoveaError } from "../../core/diagnostics.ts";
 import type { Host } from "../../host/mod.ts";
+import { checkOutFile } from "../../session/check_folder.ts";
 import type { VectorTable } from "../vectors.ts";
 import { readNpyVectors, writeNpyVectors } from "./npy.ts";
 import { readParquet, writeParquet } from "./parquet.ts";
@@ -59,9 +60,5 @@ export async function checkOut(host: Host, out: string): Promise<void> {
       `${out} has no known format; files of vectors end in ${VECTOR_FORMATS.join(", ")}.`,
     );
   }
-  if ((await host.stat(out).catch(() => undefined))?.kind === "directory")
-    throw new FoveaError("bad_usage", `${out} cannot be written: it is a folder. Name a file.`);
-  const folder = /^(.*)\//.exec(out)?.[1] ?? "";
-  if (folder === "" || (await host.stat(folder).catch(() => undefined))?.kind === "directory") return;
-  throw new FoveaError("bad_usage", `${out} cannot be written: there is no folder ${folder}. Create it first.`);
+  await checkOutFile(host, out);
 }
