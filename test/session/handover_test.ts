@@ -120,6 +120,19 @@ test("a runtime that is sealed while it hands over compiles what the handover as
   await runtime.close();
 });
 
+test("a runtime that is sealed while it hands over hands over what cuts pictures as well", async () => {
+  const problems: string[] = [];
+  const runtime = await createRuntime({ ...HANDOVER, onProblem: (sentence) => problems.push(sentence) });
+  const encoder = await runtime.load(repositoryPath("examples/models/digits-clip"), { components: ["vision"] });
+  runtime.seal();
+  assert.equal(await encoder.handover?.ended, "done", problems.join("\n"));
+  const images = [{ width: 640, height: 480, channels: 3 as const, data: new Uint8Array(640 * 480 * 3) }];
+  const { image_embeds } = await encoder.encode({ images }, { outputs: ["image_embeds"] });
+  assert.deepEqual(image_embeds?.shape, [1, 64]);
+  assert.deepEqual(problems, []);
+  await runtime.close();
+});
+
 test("a range that a call makes ready while the other device takes its place is made ready there as well", async () => {
   const gate = gated();
   const plugins = [withDevice(wasmPlugin, gate.change), referencePlugin, clipPlugin];

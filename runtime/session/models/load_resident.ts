@@ -69,8 +69,9 @@ export async function loadResident(
     for (const spec of specs)
       towers.set(spec.modality, await loadOne(parts, spec, wanted, { ...place, home, weights }));
     if (processors.pixels !== undefined && towers.has("vision")) {
-      // The cutter's own wait as settings say.
-      if (call.complete === true) await prepareCuts(parts, processors.pixels, { ...place, call, home });
+      // The cutter's own wait as settings say, and have no cause that a sealed runtime lets pass.
+      if (call.complete === true || place.cause !== "load")
+        await prepareCuts(parts, processors.pixels, { ...place, call, home });
       await cutter.prepare(processors.pixels);
     }
     const logits = await readLogits(model, options.loadFormat === "dummy" ? undefined : weights);
@@ -91,7 +92,7 @@ export async function loadResident(
 const hasSpares = ({ components }: LoadedTower): boolean =>
   [...components.values()].some(({ spec }) => usualInstances(spec).length < spec.instances.length);
 
-/** Makes what cuts pictures ready, whatever settings say: the cutter's components find their artifacts there. */
+/** Makes what cuts pictures ready as the call and the cause have it: the cutter's components find their artifacts there. */
 async function prepareCuts(
   { artifacts }: RuntimeParts,
   pixels: NonNullable<Processors["pixels"]>,
