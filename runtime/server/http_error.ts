@@ -59,6 +59,8 @@ const typeOf = (status: ErrorStatus): string =>
 /** Statuses of errors from below: inputs that a model cannot take, and what was too large for this machine. */
 const STATUSES: Readonly<Record<string, ErrorStatus>> = {
   invalid_input: 400,
+  no_format: 400,
+  not_frozen: 400,
   no_component: 400,
   invalid_options: 400,
   out_of_memory: 413,

@@ -24,6 +24,28 @@ export interface BodyLimits {
   readonly signal: AbortSignal;
 }
 
+/** Bytes of a body that is too large which are read all the same, and milliseconds for them. */
+const PASSED_OVER = { bytes: 8 * 2 ** 20, ms: 500 };
+
+/** Reads a body that is not wanted, within bounds: who still sends when the connection is closed may not see the answer. */
+async function passOver(c: Context): Promise<void> {
+  const reader = c.req.raw.body?.getReader();
+  if (reader === undefined) return;
+  const timer = setTimeout(() => void reader.cancel().catch(() => {}), PASSED_OVER.ms);
+  try {
+    for (let left = PASSED_OVER.bytes; left > 0; ) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      left -= value.length;
+    }
+    await reader.cancel();
+  } catch {
+    // A client that left has no answer to see.
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** All bytes of the body. @throws HttpError `unsupported_encoding`, `body_too_large`; the signal's reason */
 async function readBytes(c: Context, limits: BodyLimits): Promise<Uint8Array<ArrayBuffer>> {
   const { most, signal } = limits;
@@ -36,7 +58,10 @@ async function readBytes(c: Context, limits: BodyLimits): Promise<Uint8Array<Arr
     );
   }
   const length = c.req.header("content-length");
-  if (Number(length ?? 0) > most) throw tooLarge(most);
+  if (Number(length ?? 0) > most) {
+    await passOver(c);
+    throw tooLarge(most);
+  }
   try {
     if (length === undefined) return await readStream(c, limits);
     // Connections hold bodies to the length that was told, and servers read such a one faster than a stream.

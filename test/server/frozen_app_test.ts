@@ -59,6 +59,25 @@ test("what it tells of itself: the memory that was accounted, nothing compiled, 
   assert.ok(lines.some((line) => (line as { route?: string; status?: number }).route === "/v1/embeddings"));
 });
 
+test("files that the folder was not frozen for are the request's fault", async () => {
+  const ask = askerOf(await urlOf());
+  const { encoder } = await opened();
+  const model = encoder as unknown as { readItems(...given: readonly unknown[]): Promise<unknown> };
+  const whole = model.readItems.bind(model);
+  try {
+    for (const code of ["no_format", "not_frozen"]) {
+      model.readItems = () => Promise.reject(new FoveaError(code, "Freeze it again."));
+      const body = JSON.stringify({ input: "two" });
+      const init = { method: "POST", headers: { "content-type": "application/json" }, body };
+      const response = await ask("/v1/embeddings", init);
+      const { error } = (await response.json()) as { error: { code: string; message: string } };
+      assert.deepEqual([response.status, error.code, error.message], [400, code, "Freeze it again."]);
+    }
+  } finally {
+    model.readItems = whole;
+  }
+});
+
 test("requests have calls of their own, however many come at once", async () => {
   const ask = askerOf(await urlOf());
   const { encoder } = await opened();
