@@ -1,5 +1,6 @@
 /** `fovea tune calibration`: what pictures, texts and recordings tell about the columns that int8 products multiply. */
 import { Command } from "commander";
+import { isMagnitudesName } from "../core/calibration.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { encodeSafetensors } from "../exec/weights/writer.ts";
 import type { EncodeInputs } from "../session.ts";
@@ -52,7 +53,7 @@ async function calibration(model: string, files: readonly string[], options: Cal
       Object.entries(found).map(([name, t]) => [name, { dtype: t.dtype, shape: t.shape, data: t.data }]),
     );
     await host.writeFileAtomic(out, encodeSafetensors(data));
-    const products = Object.keys(found).length;
+    const products = Object.keys(found).filter(isMagnitudesName).length;
     if (options.json === true) return printJson({ model, runtime: host.name, files, texts, out, products });
     print(`wrote the columns of ${products} products to ${out}`);
   });

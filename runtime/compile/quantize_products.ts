@@ -1,5 +1,5 @@
 /** Products of integers in the place of large products with weights. */
-import { magnitudesName } from "../core/calibration.ts";
+import { scalesName } from "../core/calibration.ts";
 import { type Graph, nodesOf, topological, weightOnly } from "../ir/graph.ts";
 import type { Make, Node } from "../ir/node.ts";
 import { firstTensor } from "./multiplied_weight.ts";
@@ -21,12 +21,12 @@ function normMagnitudes(x: Node, make: Make): Node | undefined {
   return sizes.reduce((a, b) => make("add", [a, b]));
 }
 
-/** Magnitudes of the columns that a checkpoint's own weights multiply, as a calibration has them. */
-function calibratedMagnitudes(w: Node, make: Make): Node | undefined {
+/** Scales of the columns that a checkpoint's own weights multiply, as a calibration has them. */
+function calibratedScales(w: Node, make: Make): Node | undefined {
   const first = firstTensor(w);
   if (first === undefined) return undefined;
   return make("weight", [], {
-    name: magnitudesName(first),
+    name: scalesName(first),
     shape: [w.shape[1]],
     dtype: "f32",
   });
@@ -36,8 +36,7 @@ function calibratedMagnitudes(w: Node, make: Make): Node | undefined {
  * Weights with their columns multiplied by the scales that even out both sides, and, in one row more, what the other side is
  * multiplied by.
  */
-function evenedOut(weights: Node, magnitudes: Node, make: Make): Node {
-  const scales = make("channel_scales", [weights, magnitudes]);
+function evenedOut(weights: Node, scales: Node, make: Make): Node {
   const inverse = make("div", [make("constant", [], { value: 1 }), scales]);
   return make("concat", [make("mul", [weights, scales]), make("reshape", [inverse], { shape: [1, ...scales.shape] })], {
     axis: 0,
@@ -48,7 +47,7 @@ function evenedOut(weights: Node, magnitudes: Node, make: Make): Node {
  * Replaces products of f32 with weights kept as [out, in] by `quantized_matmul`, where both sides have at least 16. Behind a
  * norm whose parameters are weights, columns that they make larger than others are made smaller, and those of the weights
  * larger: an outlier would otherwise leave its row's other numbers few codes.
- * @param calibrated magnitudes are weights of their own, for all products, see `core/calibration.ts`
+ * @param calibrated scales are weights of their own, for all products, see `core/calibration.ts`
  */
 export function quantizeProducts(graph: Graph, make: Make, calibrated = false): Graph {
   const weights = weightOnly(nodesOf(graph));
@@ -64,10 +63,11 @@ export function quantizeProducts(graph: Graph, make: Make, calibrated = false): 
     const own = makeFor(make, n);
     const [x, w] = n.inputs;
     const isOfWeights = original.inputs[0].inputs.slice(1).every((p) => weights.has(p));
-    const told = calibrated ? calibratedMagnitudes(w, make) : undefined;
-    const magnitudes = told ?? (isOfWeights ? normMagnitudes(x, make) : undefined);
-    return magnitudes === undefined
+    const told = calibrated ? calibratedScales(w, make) : undefined;
+    const magnitudes = told === undefined && isOfWeights ? normMagnitudes(x, make) : undefined;
+    const scales = magnitudes === undefined ? told : make("channel_scales", [w, magnitudes]);
+    return scales === undefined
       ? own("quantized_matmul", [x, w])
-      : own("quantized_matmul", [x, evenedOut(w, magnitudes, make)], { scaled: true });
+      : own("quantized_matmul", [x, evenedOut(w, scales, make)], { scaled: true });
   });
 }

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "5fee1ec201f75cc7ce335de53632becb6670cdf0a3fc053e08e4f66a5143fe76";
+export const SOURCE_DIGEST: string = "a2ace8a3c4f93c9c4fe2ca26fd1aab3324717ae4d6febea8620119559618594f";

@@ -40,8 +40,8 @@ class Stream {
     this.#shards = shards;
   }
 
-  /** More bytes, of the next shard at the end of one. */
-  async #fill(): Promise<void> {
+  /** At least one of the next bytes, and at most `bytes`; those of the next shard at the end of one. */
+  async #take(bytes: number): Promise<Uint8Array> {
     while (this.#rest.length === 0) {
       const shard = this.#shards[this.#shard];
       if (shard === undefined) throw damaged("its weights end too early.");
@@ -53,29 +53,24 @@ class Stream {
         this.#shard++;
       }
     }
+    const part = this.#rest.subarray(0, bytes);
+    this.#rest = this.#rest.subarray(part.length);
+    this.at += part.length;
+    return part;
   }
 
   async read(bytes: number): Promise<Uint8Array> {
     const into = new Uint8Array(bytes);
     for (let done = 0; done < bytes; ) {
-      await this.#fill();
-      const part = this.#rest.subarray(0, bytes - done);
+      const part = await this.#take(bytes - done);
       into.set(part, done);
       done += part.length;
-      this.at += part.length;
-      this.#rest = this.#rest.subarray(part.length);
     }
     return into;
   }
 
   async skip(bytes: number): Promise<void> {
-    for (let left = bytes; left > 0; ) {
-      await this.#fill();
-      const step = Math.min(left, this.#rest.length);
-      this.#rest = this.#rest.subarray(step);
-      this.at += step;
-      left -= step;
-    }
+    for (let left = bytes; left > 0; ) left -= (await this.#take(left)).length;
   }
 }
 
@@ -90,19 +85,21 @@ export function frozenWeights(
   const known = new Map(weights.map((weight) => [weight[0], weight]));
   let stream = new Stream(open, shards);
   let last: Promise<unknown> = Promise.resolve();
-  const read = async ([, begin, bytes, sum]: FrozenWeight, names: string): Promise<Uint8Array> => {
+  type Write = Parameters<WeightCache["get"]>[1];
+  const read = async ([, begin, bytes, sum]: FrozenWeight, names: string, write: Write): Promise<boolean> => {
     if (begin < stream.at) stream = new Stream(open, shards);
     await stream.skip(begin - stream.at);
     const packed = await stream.read(bytes);
     if (checksum(packed) !== sum) throw damaged(`what was packed of ${names} has other bytes than were frozen.`);
-    return packed;
+    write(packed, 0);
+    return true;
   };
   return (instance) => ({
-    get: (use) => {
+    get: (use, write) => {
       const names = use.sources.map(({ name }) => tensorName(instance, name)).join(", ");
       const weight = known.get(frozenWeightId(instance, use));
       if (weight === undefined) throw damaged(`it has nothing that was packed of ${names}.`);
-      const packed = last.then(() => read(weight, names));
+      const packed = last.then(() => read(weight, names, write));
       last = packed.catch(() => undefined);
       return packed;
     },

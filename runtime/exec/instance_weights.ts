@@ -214,16 +214,16 @@ export function createInstanceWeights(device: Device, instance?: string, cache?:
     const buffer = allocateFor(device, use, instance);
     const kept = use.keep === true ? cache : undefined;
     try {
-      const known = await kept?.get(use);
-      if (known !== undefined) device.write(buffer, 0, known);
-      else if (use.prologue === undefined)
-        await fillFrom(way, buffer, use.bytes, use.sources[Symbol.iterator](), use.dtype);
-      else await runPrologue(way, use, buffer);
+      const known = await kept?.get(use, (bytes, offset) => device.write(buffer, offset, bytes));
+      if (!known)
+        await (use.prologue === undefined
+          ? fillFrom(way, buffer, use.bytes, use.sources[Symbol.iterator](), use.dtype)
+          : runPrologue(way, use, buffer));
       await checkStored(device, use, buffer, way.read, instance);
-      if (kept !== undefined && known === undefined) {
+      if (known === false) {
         const packed = new Uint8Array(use.bytes);
         await device.read(buffer, 0, packed);
-        await kept.put(use, packed);
+        await kept?.put(use, packed);
       }
       checkKept();
     } catch (error) {

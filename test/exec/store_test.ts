@@ -9,6 +9,7 @@ import { digestBytes } from "../../runtime/core/digest.ts";
 import { getVerified, putContent } from "../../runtime/exec/store/content.ts";
 import { createDirectoryStore, type StoreFiles } from "../../runtime/exec/store/directory_store.ts";
 import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
+import { createOwnStore } from "../../runtime/exec/store/own_store.ts";
 import type { Store } from "../../runtime/exec/store/store.ts";
 import { detectHost } from "../../runtime/host/mod.ts";
 
@@ -71,6 +72,54 @@ test("stores: a folder, created when it is needed", () =>
     assert.deepEqual(await later.list?.("blobs/"), ["blobs/ab"]);
     assert.equal(later.description, `folder ${folder}/deep/cache`);
   }));
+
+test("stores: values of a folder are read piece by piece; what is absent or breaks off is told apart from nothing", () =>
+  withFolder(async (folder, files) => {
+    const { store, problems } = watched(files, folder);
+    assert.equal(await store.open?.("blobs/aa"), undefined);
+    await store.put("blobs/aa", bytes(1, 2, 3, 4, 5));
+    const value = await store.open?.("blobs/aa");
+    assert.equal(value?.size, 5);
+    const piece = new Uint8Array(3);
+    assert.equal(await value?.read(piece, 1), 3);
+    assert.deepEqual(piece, bytes(2, 3, 4));
+    assert.equal(await value?.read(piece, 3), 2);
+    await value?.close();
+    await assert.rejects(async () => store.open?.("../a"), /no store key/);
+    assert.deepEqual(problems, []);
+    const breaking: StoreFiles = {
+      ...files,
+      openFile: async () => ({
+        ...{ size: 5, close: async () => undefined },
+        read: () => Promise.reject(new FoveaError("file.failed", "Cannot read it: so it is.")),
+      }),
+    };
+    const broken = watched(breaking, folder);
+    assert.equal(await (await broken.store.open?.("blobs/aa"))?.read(piece, 0), 0);
+    assert.equal(broken.problems.length, 1);
+  }));
+
+test("stores: one of a caller's own that opens values is used so, and what it throws is told once", async () => {
+  const problems: string[] = [];
+  const inner = createMemoryStore();
+  const own = createOwnStore(
+    {
+      ...inner,
+      open: async (key) => {
+        if (key === "blobs/ab") throw new Error("no way in");
+        return { size: 1, read: () => Promise.reject(new Error("no way on")), close: async () => undefined };
+      },
+    },
+    (sentence) => problems.push(sentence),
+  );
+  assert.equal(createOwnStore(inner, () => undefined).open, undefined);
+  const value = await own.open?.("blobs/aa");
+  assert.equal(await value?.read(new Uint8Array(1), 0), 0);
+  await value?.close();
+  assert.equal(await own.open?.("blobs/ab"), undefined);
+  assert.equal(problems.length, 1);
+  assert.match(problems[0], /no way on/);
+});
 
 test("stores: a damaged entry is deleted and counts as absent", () =>
   withFolder(async (folder, files) => {
@@ -162,6 +211,7 @@ function failing(files: StoreFiles, code: string, sentence: string): StoreFiles 
   };
   return {
     readFile: (path) => files.readFile(path),
+    openFile: (path) => files.openFile(path),
     listDir: (path) => files.listDir(path),
     writeFileAtomic: fail,
     mkdir: fail,
@@ -189,6 +239,7 @@ test("stores: a full, unwritable or broken disk is told once, and what is there 
     const unreadable: StoreFiles = {
       ...failing(files, "file.failed", "x"),
       readFile: () => Promise.reject(new Error("input/output error")),
+      openFile: () => Promise.reject(new Error("input/output error")),
       listDir: () => Promise.reject(new FoveaError("file.denied", "Cannot list it: access is denied.")),
     };
     const { store, problems } = watched(unreadable, folder);

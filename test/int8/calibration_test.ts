@@ -6,11 +6,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { type EncodeInputs, FoveaError, type LoadOptions, type Tensor } from "../../mod.ts";
 import { encodeSafetensors, readAllTensors } from "../../runtime/exec/weights/writer.ts";
+import { columnScales } from "../../runtime/session/tune/column_scales.ts";
 import { repositoryPath, runCli } from "../kit/run_cli.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
 import { modelFiles } from "../kit/tower_device.ts";
 import { FIXTURES, readCase } from "../kit/tower_fixtures.ts";
-import { cosine } from "./fixture_kit.ts";
+import { cosine, LEAST_COSINE, leastCosine } from "./fixture_kit.ts";
 
 const VIT = join(FIXTURES, "vit");
 const { inputs } = readCase(join(VIT, "case-b2.safetensors"));
@@ -57,10 +58,10 @@ test("a calibration names the columns of each layer's products, and halves what 
   const calibration = await calibrated(model);
   const names = Object.keys(calibration);
   assert.ok(
-    names.every((name) => /^encoder\.layer\.\d+\..*\.weight\.input_magnitudes$/.test(name)),
+    names.every((name) => /^encoder\.layer\.\d+\..*\.weight\.input_(magnitudes|scales)$/.test(name)),
     names.join(", "),
   );
-  const second = names.find((name) => /layer\.0\.output\.dense/.test(name)) as string;
+  const second = names.find((name) => /layer\.0\.output\.dense.*magnitudes/.test(name)) as string;
   const { data } = calibration[second];
   const sorted = [...data].sort((a, b) => b - a);
   assert.deepEqual(
@@ -68,13 +69,55 @@ test("a calibration names the columns of each layer's products, and halves what 
     [3, 17],
   );
   assert.ok(sorted[1] > 10 * sorted[2]);
+  const scales = calibration[second.replace("magnitudes", "scales")].data;
+  assert.deepEqual(
+    [...scales.entries()].filter(([, v]) => v !== 1).map(([i]) => i),
+    [3, 17],
+  );
 
-  const exact = (await encoded(model, {})).data;
-  const loss = async (options: LoadOptions): Promise<number> =>
-    1 - cosine((await encoded(model, { dtype: "int8", ...options })).data, exact);
-  const [plain, evened] = [await loss({}), await loss({ calibration })];
-  assert.ok(evened < 0.5 * plain, `${evened} with a calibration, ${plain} without`);
+  const loss = async (source: ReadonlyMap<string, Uint8Array>, options: LoadOptions): Promise<number> => {
+    const exact = (await encoded(source, {})).data;
+    return 1 - cosine((await encoded(source, { dtype: "int8", ...options })).data, exact);
+  };
+  const usual = modelFiles(VIT);
+  // What codes cost where nothing stands out.
+  const least = await loss(usual, { calibration: await calibrated(usual) });
+  const [plain, evened] = [await loss(model, {}), await loss(model, { calibration })];
+  assert.ok(
+    evened - least < 0.5 * (plain - least),
+    `${evened} with a calibration, ${plain} without, ${least} at least`,
+  );
   assert.ok(evened < 0.002, String(evened));
+});
+
+test("columns that stand out are scaled, by powers of two and in proportion; all others are left as they are", () => {
+  const magnitudes = Float32Array.from([1, 1.2, 0.8, 7, 0.01, 60, 60, 60, 1, 0.9, 1, 1]);
+  const weights = Float32Array.from([1, 0.2, 3, 1, 1, 1, 0.25, 1000, 1, 1, 1, 1]);
+  assert.deepEqual([...columnScales(magnitudes, weights)], [1, 1, 1, 1, 1, 8, 16, 1, 1, 1, 1, 1]);
+  // The size of all numbers together changes nothing.
+  const smaller = columnScales(
+    magnitudes.map((v) => v / 1000),
+    weights.map((v) => 50 * v),
+  );
+  assert.deepEqual([...smaller], [1, 1, 1, 1, 1, 8, 16, 1, 1, 1, 1, 1]);
+  // Columns that are nearly all 0, or that no weight takes, are no measure.
+  assert.deepEqual([...columnScales(Float32Array.of(0, 0, 5), Float32Array.of(1, 1, 1))], [1, 1, 1]);
+  assert.deepEqual([...columnScales(Float32Array.of(1, 1, 50), Float32Array.of(1, 1, 0))], [1, 1, 1]);
+});
+
+test("a calibration of one short text leaves other texts as near to f32 as they were", async () => {
+  const folder = join(FIXTURES, "modernbert-long");
+  const [short, long] = ["case-b1", "case-b2"].map((name) => readCase(join(folder, `${name}.safetensors`)));
+  await using runtime = await openRuntime({ threads: 0 });
+  const calibration = await runtime.calibrate(folder, [short.inputs as EncodeInputs]);
+  const encoder = await runtime.load(folder, { dtype: "int8", calibration });
+  const { last_hidden_state: found } = await encoder.encode(long.inputs as EncodeInputs, {
+    outputs: ["last_hidden_state"],
+  });
+  const want = long.outputs.get("last_hidden_state");
+  assert.ok(want !== undefined);
+  const least = leastCosine((found as Tensor).data, want.data, want.shape[want.shape.length - 1]);
+  assert.ok(least >= LEAST_COSINE, String(least));
 });
 
 test("a calibration of another model is refused with the tensor and the remedy", async () => {
@@ -88,16 +131,23 @@ test("a calibration of another model is refused with the tensor and the remedy",
       assert.match(error.message, says);
       return true;
     });
-  const [name, own] = Object.entries(calibration)[0];
+  const [name, own] = Object.entries(calibration).find(([key]) => key.endsWith(".input_scales")) as [string, Tensor];
   const { [name]: _, ...others } = calibration;
   await refused(
     others,
     /^The calibration has no tensor "encoder.*": it is of another model, or nothing that it was made of went through this tower\. Make it anew, with inputs for every tower that is loaded: fovea tune calibration\.$/,
   );
   const short = { dtype: "f32", shape: [3], data: new Float32Array(3) } as const;
-  await refused({ ...calibration, [name]: short }, /has the shape \[3\]; expected \[\d+\], finite and not below 0/);
+  await refused(
+    { ...calibration, [name]: short },
+    /has the shape \[3\]; expected \[\d+\], powers of two\. Make the calibration anew/,
+  );
   const bad = { ...own, data: own.data.map(() => Number.NaN) } as Tensor;
-  await refused({ ...calibration, [name]: bad }, /expected \[\d+\], finite and not below 0/);
+  await refused({ ...calibration, [name]: bad }, /expected \[\d+\], powers of two/);
+  for (const value of [0, 3, -2, Number.POSITIVE_INFINITY]) {
+    const odd = { ...own, data: own.data.map(() => value) } as Tensor;
+    await refused({ ...calibration, [name]: odd }, /expected \[\d+\], powers of two/);
+  }
   assert.equal(runtime.stats().device.bytesInUse, 0);
   await assert.rejects(
     runtime.load(files, { calibration: 3 as unknown as string }),

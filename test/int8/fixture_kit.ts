@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { Tensor } from "../../mod.ts";
+import type { EncodeInputs, LoadOptions, Tensor } from "../../mod.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
 import { FIXTURES, readCase } from "../kit/tower_fixtures.ts";
 
@@ -23,6 +23,9 @@ export const FOLDERS: Readonly<Record<Group, readonly string[]>> = {
 
 /** Least cosine to the reference implementation's f32, of every row. */
 export const LEAST_COSINE = 0.998;
+
+/** Most that a calibration may take from the cosine of a row. */
+const MOST_LOST = 0.0003;
 
 export function cosine(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let [ab, aa, bb] = [0, 0, 0];
@@ -44,7 +47,7 @@ export function leastCosine(a: Tensor["data"], b: Float64Array | Int32Array, wid
   return least;
 }
 
-/** One test for each folder: every row of every output of every case. */
+/** One test for each folder: every row of every output of every case, also with a calibration made of these cases. */
 export function testInt8(group: Group): void {
   for (const name of FOLDERS[group]) {
     test(`${name} with int8 weights stays near f32`, async () => {
@@ -52,19 +55,36 @@ export function testInt8(group: Group): void {
       // Ranges that no case runs in are not compiled.
       const runtime = await openRuntime({ threads: 0, compile: { base: { lazy: true } } });
       try {
-        const encoder = await runtime.load(folder, { dtype: "int8" });
-        const cases = readdirSync(folder).filter((f) => f.startsWith("case-"));
+        const cases = readdirSync(folder)
+          .filter((f) => f.startsWith("case-"))
+          .map((file) => ({ file, ...readCase(join(folder, file)) }));
         assert.ok(cases.length > 0);
-        for (const file of cases) {
-          const { inputs, outputs } = readCase(join(folder, file));
-          const found = (await encoder.encode(inputs, { outputs: [...outputs.keys()] })) as Record<string, Tensor>;
-          for (const [key, want] of outputs) {
-            assert.deepEqual(found[key].shape, want.shape);
-            const least = leastCosine(found[key].data, want.data, want.shape[want.shape.length - 1]);
-            assert.ok(least >= LEAST_COSINE, `${file}, ${key}: cosine ${least}`);
-            // Products of integers cannot give the bits of f32.
-            assert.ok(found[key].data.some((v, i) => Math.abs(v - want.data[i]) > 1e-5));
+        /** Least cosines by case and output. */
+        const leastOf = async (options: LoadOptions): Promise<ReadonlyMap<string, number>> => {
+          const encoder = await runtime.load(folder, { dtype: "int8", ...options });
+          const all = new Map<string, number>();
+          for (const { file, inputs, outputs } of cases) {
+            const found = (await encoder.encode(inputs, { outputs: [...outputs.keys()] })) as Record<string, Tensor>;
+            for (const [key, want] of outputs) {
+              assert.deepEqual(found[key].shape, want.shape);
+              const least = leastCosine(found[key].data, want.data, want.shape[want.shape.length - 1]);
+              assert.ok(least >= LEAST_COSINE, `${file}, ${key}: cosine ${least}`);
+              all.set(`${file}, ${key}`, least);
+              // Products of integers cannot give the bits of f32.
+              assert.ok(found[key].data.some((v, i) => Math.abs(v - want.data[i]) > 1e-5));
+            }
           }
+          encoder.close();
+          return all;
+        };
+        const plain = await leastOf({});
+        const calibration = await runtime.calibrate(
+          folder,
+          cases.map(({ inputs }) => inputs as EncodeInputs),
+        );
+        for (const [what, least] of await leastOf({ calibration })) {
+          const without = plain.get(what) ?? 1;
+          assert.ok(least >= without - MOST_LOST, `${what}: cosine ${least} calibrated, ${without} without`);
         }
       } finally {
         await runtime.close();

@@ -8,9 +8,12 @@ import { test } from "node:test";
 import { createRuntime, type Tensor } from "../../mod.ts";
 import type { WeightUse } from "../../runtime/abi/artifact.ts";
 import { clear } from "../../runtime/exec/cache_entries.ts";
+import { createDirectoryStore } from "../../runtime/exec/store/directory_store.ts";
 import { createMemoryStore } from "../../runtime/exec/store/memory_store.ts";
-import { collectWeights, createWeightCache, keptWeights } from "../../runtime/exec/weight_cache.ts";
+import type { Store } from "../../runtime/exec/store/store.ts";
+import { collectWeights, createWeightCache, keptWeights, type WeightCache } from "../../runtime/exec/weight_cache.ts";
 import { encodeSafetensors, readAllTensors } from "../../runtime/exec/weights/writer.ts";
+import { detectHost } from "../../runtime/host/mod.ts";
 import { repositoryPath, runCli } from "../kit/run_cli.ts";
 import { readCase } from "../kit/tower_fixtures.ts";
 
@@ -21,6 +24,13 @@ const use = (key: string, bytes: number, name = "w"): WeightUse => ({
   ...{ key, bytes, keep: true },
   sources: [{ name, shape: [4] }],
 });
+
+/** What a cache keeps of a weight; nothing for a miss. */
+async function read(cache: WeightCache, weight: WeightUse): Promise<Uint8Array | undefined> {
+  const bytes = new Uint8Array(weight.bytes);
+  const whole = await cache.get(weight, (piece, offset) => bytes.set(piece, offset));
+  return whole ? bytes : undefined;
+}
 
 test("what is kept comes back whole, by file and recipe; damage and other versions are misses", async () => {
   const store = createMemoryStore();
@@ -36,13 +46,13 @@ test("what is kept comes back whole, by file and recipe; damage and other versio
     );
   const bytes = Uint8Array.from({ length: 37 }, (_, i) => i * 7);
   const cache = cacheOf("file 1");
-  assert.equal(await cache.get(use("a", 37)), undefined);
+  assert.equal(await read(cache, use("a", 37)), undefined);
   await cache.put(use("a", 37), bytes);
-  assert.deepEqual(await cache.get(use("a", 37)), bytes);
+  assert.deepEqual(await read(cache, use("a", 37)), bytes);
   assert.equal(added, 41);
-  assert.equal(await cache.get(use("b", 37)), undefined);
-  assert.equal(await cache.get(use("a", 37, "v")), undefined);
-  assert.equal(await cacheOf("file 2").get(use("a", 37)), undefined);
+  assert.equal(await read(cache, use("b", 37)), undefined);
+  assert.equal(await read(cache, use("a", 37, "v")), undefined);
+  assert.equal(await read(cacheOf("file 2"), use("a", 37)), undefined);
   // Files without an identity are not kept for.
   await cacheOf(undefined).put(use("c", 37), bytes);
   assert.deepEqual(await keptWeights(store), { weights: 1, bytes: 37 });
@@ -52,7 +62,7 @@ test("what is kept comes back whole, by file and recipe; damage and other versio
     const damaged = (await store.get(key)) as Uint8Array;
     damaged[at] ^= 16;
     await store.put(key, damaged);
-    assert.equal(await cache.get(use("a", 37)), undefined, `byte ${at}`);
+    assert.equal(await read(cache, use("a", 37)), undefined, `byte ${at}`);
     assert.deepEqual(await keptWeights(store), { weights: 0, bytes: 0 });
   }
 });
@@ -71,7 +81,77 @@ test("a store of one's own may hand out Buffers that lie at any address", async 
   const bytes = Uint8Array.from({ length: 37 }, (_, i) => i * 7);
   await cache.put(use("a", 37), bytes);
   for (shift = 0; shift < 4; shift++) {
-    assert.deepEqual(new Uint8Array((await cache.get(use("a", 37))) ?? []), bytes, `shifted by ${shift}`);
+    assert.deepEqual(new Uint8Array((await read(cache, use("a", 37))) ?? []), bytes, `shifted by ${shift}`);
+  }
+});
+
+test("a large weight passes through one small array, which all weights share, and its day is noted once", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "fovea-kept-"));
+  const longest = { read: 0, held: 0 };
+  const arrays = new Set<ArrayBufferLike>();
+  const writes: string[] = [];
+  try {
+    const store = createDirectoryStore(await detectHost(), folder);
+    const watched: Store = {
+      ...store,
+      get: (key) => {
+        assert.ok(!key.startsWith("weights/"), "a weight was read as a whole");
+        return store.get(key);
+      },
+      put: (key, bytes) => {
+        writes.push(key);
+        return store.put(key, bytes);
+      },
+      open: async (key) => {
+        const value = await store.open?.(key);
+        return (
+          value && {
+            ...value,
+            read: (into, position) => {
+              arrays.add(into.buffer);
+              longest.read = Math.max(longest.read, into.length);
+              longest.held = Math.max(longest.held, into.buffer.byteLength);
+              return value.read(into, position);
+            },
+          }
+        );
+      },
+    };
+    const large = Uint8Array.from({ length: 5_000_003 }, (_, i) => i * 31 + (i >> 9));
+    const buffers: Uint8Array[] = [];
+    const cacheOf = (day: number) => createWeightCache(watched, () => "file", day, undefined, buffers);
+    await cacheOf(1).put(use("a", large.length), large);
+    await cacheOf(1).put(
+      use("b", large.length),
+      large.map((v) => v ^ 5),
+    );
+    assert.deepEqual(await read(cacheOf(1), use("a", large.length)), large);
+    assert.deepEqual(
+      await read(cacheOf(1), use("b", large.length)),
+      large.map((v) => v ^ 5),
+    );
+    assert.ok(longest.read <= 1 << 20 && longest.held <= 1 << 20, JSON.stringify(longest));
+    assert.equal(arrays.size, 1);
+    assert.equal(writes.length, 4);
+    await read(cacheOf(2), use("a", large.length));
+    await read(cacheOf(2), use("a", large.length));
+    assert.equal(writes.length, 5);
+    // Bytes that change in the last piece are found when the others were handed over already.
+    const [path] = readdirSync(join(folder, "weights")).sort();
+    const file = join(folder, "weights", path);
+    const damaged = readFileSync(file);
+    damaged[5_000_001] ^= 1;
+    writeFileSync(file, damaged);
+    const found = [use("a", large.length), use("b", large.length)].map((weight) => read(cacheOf(2), weight));
+    assert.equal((await Promise.all(found)).filter((bytes) => bytes === undefined).length, 1);
+    assert.equal(readdirSync(join(folder, "weights")).length, 1);
+    // A file that was cut off.
+    const [other] = readdirSync(join(folder, "weights"));
+    writeFileSync(join(folder, "weights", other), large.subarray(0, 3_000_000));
+    for (const key of ["a", "b"]) assert.equal(await read(cacheOf(2), use(key, large.length)), undefined);
+    assert.equal(readdirSync(join(folder, "weights")).length, 0);
+  } finally {
+    rmSync(folder, { recursive: true });
   }
 });
 
@@ -83,8 +163,8 @@ test("those used longest ago go first", async () => {
   }
   assert.deepEqual(await collectWeights(store, 250), { weights: 1, bytes: 100 });
   const cache = createWeightCache(store, () => "file", 4);
-  assert.equal(await cache.get(use("older", 100)), undefined);
-  assert.ok((await cache.get(use("old", 100))) !== undefined && (await cache.get(use("new", 100))) !== undefined);
+  assert.equal(await read(cache, use("older", 100)), undefined);
+  assert.ok((await read(cache, use("old", 100))) !== undefined && (await read(cache, use("new", 100))) !== undefined);
   assert.deepEqual(await collectWeights(store, 250), { weights: 0, bytes: 0 });
   assert.equal(await clear(store), 4);
 });

@@ -4,11 +4,12 @@
  * is told once; from then on as before, what can be read is read and what can be written is written.
  */
 import { FoveaError } from "../../core/diagnostics.ts";
-import { checkStoreKey, isStoreKey, type Store } from "./store.ts";
+import { checkStoreKey, isStoreKey, type Store, type StoredValue } from "./store.ts";
 
 /** The file functions of a host that a directory store needs; they throw `FoveaError` with `file.*` codes. */
 export interface StoreFiles {
   readFile(path: string): Promise<Uint8Array>;
+  openFile(path: string): Promise<StoredValue>;
   writeFileAtomic(path: string, bytes: Uint8Array): Promise<void>;
   mkdir(path: string): Promise<void>;
   remove(path: string): Promise<void>;
@@ -86,6 +87,11 @@ export function createDirectoryStore(files: StoreFiles, dir: string, options: Di
     get: (key) => {
       const path = pathOf(key);
       return attempt<Uint8Array | undefined>(() => files.readFile(path), undefined);
+    },
+    open: async (key) => {
+      const path = pathOf(key);
+      const file = await attempt<StoredValue | undefined>(() => files.openFile(path), undefined);
+      return file && { ...file, read: (into, position) => attempt(() => file.read(into, position), 0) };
     },
     put: async (key, bytes) => {
       const path = pathOf(key);

@@ -1,5 +1,5 @@
 /** A caller's own store, held to what the others do: what it throws is told once, and it then counts as one that holds nothing. */
-import type { Store } from "./store.ts";
+import type { Store, StoredValue } from "./store.ts";
 
 /**
  * Throws nothing.
@@ -22,9 +22,19 @@ export function createOwnStore(store: Store, onProblem: (sentence: string) => vo
       return otherwise;
     }
   };
+  const open = async (key: string): Promise<StoredValue | undefined> => {
+    const value = await attempt<StoredValue | undefined>(async () => store.open?.(key), undefined);
+    if (value === undefined) return undefined;
+    return {
+      size: value.size,
+      read: (into, position) => attempt(() => value.read(into, position), 0),
+      close: () => attempt(() => value.close(), undefined),
+    };
+  };
   return {
     description: store.description,
     get: (key) => attempt<Uint8Array | undefined>(() => store.get(key), undefined),
+    ...(store.open === undefined ? {} : { open }),
     put: (key, bytes) => attempt(() => store.put(key, bytes), undefined),
     delete: (key) => attempt(() => store.delete(key), undefined),
     ...(store.list === undefined

@@ -2,7 +2,13 @@
 import { dayOf } from "../../exec/cache_entries.ts";
 import { tensorName } from "../../exec/instance_weights.ts";
 import type { Store } from "../../exec/store/store.ts";
-import { collectWeights, createWeightCache, keptWeights, type WeightCache } from "../../exec/weight_cache.ts";
+import {
+  collectWeights,
+  createWeightCache,
+  keptWeights,
+  type PieceBuffers,
+  type WeightCache,
+} from "../../exec/weight_cache.ts";
 import type { TensorSource } from "../../exec/weights/tensor_source.ts";
 import type { RuntimeOptions } from "../options.ts";
 
@@ -16,6 +22,7 @@ export interface KeptWeights {
 /** @param cache as the runtime was given it */
 export function createKeptWeights(store: Store, cache: RuntimeOptions["cache"]): KeptWeights {
   let added = 0;
+  const buffers: PieceBuffers = [];
   const onPut = (bytes: number): void => {
     added += bytes;
   };
@@ -23,7 +30,8 @@ export function createKeptWeights(store: Store, cache: RuntimeOptions["cache"]):
     of: ({ identityOf }) => {
       if (cache === undefined || cache === false || identityOf === undefined) return undefined;
       const today = dayOf(Date.now());
-      return (instance) => createWeightCache(store, (name) => identityOf(tensorName(instance, name)), today, onPut);
+      return (instance) =>
+        createWeightCache(store, (name) => identityOf(tensorName(instance, name)), today, onPut, buffers);
     },
     tidy: async (limitBytes) => {
       if (added === 0) return;

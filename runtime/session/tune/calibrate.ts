@@ -1,6 +1,6 @@
 /** Calibration: how large the columns are that each product of a tower's layers multiplies, as a model's inputs make them. */
 import type { ComponentSpec, GraphBuilder, Node, Tensor, TowerSpec } from "../../abi/encoder.ts";
-import { isMagnitudesName, magnitudesName } from "../../core/calibration.ts";
+import { magnitudesName, scalesName } from "../../core/calibration.ts";
 import { FoveaError } from "../../core/diagnostics.ts";
 import { product } from "../../core/dim.ts";
 import { foundText } from "../check.ts";
@@ -10,45 +10,58 @@ import type { ModelSource } from "../inputs/source.ts";
 import { type LoadContext, loadModel } from "../models/load_model.ts";
 import type { LoadOptions } from "../options.ts";
 import type { RuntimeParts } from "../runtime_parts.ts";
+import { columnScales } from "./column_scales.ts";
 
-/** Sizes of the columns' magnitudes by port, for a component. */
-type Ports = Map<string, number>;
+/** Ports of a component that tell something of a product's columns. */
+type Ports = Set<string>;
 
-/** The largest magnitude of each column, over all rows. */
+/** Name of the magnitudes of the columns that a weight multiplies, and of its own. */
+const columnsName = (weight: string): string => `${weight}.columns`;
+const isColumnsName = (name: string): boolean => name.endsWith(".columns");
+const weightOf = (name: string): string => name.slice(0, -".columns".length);
+
+/** The largest magnitude of each column, over all rows: [1, k]. */
 function columnMagnitudes(b: GraphBuilder, x: Node, k: number): Node {
   const rows = b.reshape(x, [product(x.shape.slice(0, -1)), k]);
-  return b.reshape(b.op("reduce_max", [b.unary("abs", b.transpose(rows, [1, 0]))]), [k]);
+  return b.reshape(b.op("reduce_max", [b.unary("abs", b.transpose(rows, [1, 0]))]), [1, k]);
 }
 
-/** A component that gives, beside its own outputs, what its products with weights multiply. */
+/** A component that gives, beside its own outputs, what is known of the columns of its products with weights. */
 function watched(spec: ComponentSpec, ports: Ports): ComponentSpec {
   return {
     ...spec,
     build: (b) => {
-      const seen = new Map<string, Node>();
+      /** Weights by what they multiply: those that multiply the same may become one product, whose columns are scaled alike. */
+      const seen = new Map<Node, Set<Node>>();
       runBuild(spec, {
         ...b,
         matmul: (a, w, options) => {
-          if (w.op === "weight" && options?.transposeB === true) seen.set(magnitudesName(String(w.attributes.name)), a);
+          if (w.op === "weight" && options?.transposeB === true) seen.set(a, (seen.get(a) ?? new Set()).add(w));
           return b.matmul(a, w, options);
         },
       });
-      for (const [port, x] of seen) {
+      for (const [x, weights] of seen) {
         const k = x.shape[x.shape.length - 1];
         if (typeof k !== "number") continue;
-        ports.set(port, k);
-        b.output(port, columnMagnitudes(b, x, k));
+        const stacked = weights.size === 1 ? [...weights][0] : b.op("concat", [...weights], { axis: 0 });
+        const both = [columnMagnitudes(b, x, k), columnMagnitudes(b, stacked, k)];
+        const columns = b.reshape(b.op("concat", both, { axis: 0 }), [1, 2, k]);
+        for (const { attributes } of weights) {
+          const port = columnsName(String(attributes.name));
+          ports.add(port);
+          b.output(port, columns);
+        }
       }
     },
   };
 }
 
-/** A tower whose results hold the magnitudes as well, each under the name that belongs to its weight. */
+/** A tower whose results hold the columns as well, each under the name that belongs to its weight. */
 function watchTower(tower: TowerSpec): TowerSpec {
   const ports = new Map<string, Ports>();
   const components = tower.components.map((spec) => {
     if (spec.precise === true) return spec;
-    const own: Ports = new Map();
+    const own: Ports = new Set();
     ports.set(spec.tag, own);
     return watched(spec, own);
   });
@@ -60,7 +73,7 @@ function watchTower(tower: TowerSpec): TowerSpec {
       const results: Record<string, string> = { ...plan.results };
       const calls = plan.calls.map((call) => {
         const more: Record<string, string> = {};
-        for (const port of ports.get(call.tag)?.keys() ?? []) {
+        for (const port of ports.get(call.tag) ?? []) {
           const value = `${call.instance}${port}`;
           // An instance that is called again tells the same columns.
           if (Object.hasOwn(results, value)) continue;
@@ -75,7 +88,7 @@ function watchTower(tower: TowerSpec): TowerSpec {
 }
 
 /**
- * Encodes inputs with the f32 model, and gives the columns' largest magnitudes by the names of weights.
+ * Encodes inputs with the f32 model, and gives the columns' largest magnitudes, and what evens them out, by the names of weights.
  * @throws FoveaError as `load` and `encode` do
  */
 export async function calibrateModel(
@@ -95,27 +108,37 @@ export async function calibrateModel(
   const encoder = await loadModel({ ...parts, interim: undefined }, source, { ...options, dtype: "f32" }, context);
   const known = new Map<string, Float32Array>();
   try {
-    for (const one of inputs) collectMagnitudes(known, (await encoder.encode(one)) as Results);
+    for (const one of inputs) collectColumns(known, (await encoder.encode(one)) as Results);
   } finally {
     encoder.close();
   }
-  return Object.fromEntries([...known].map(([name, data]) => [name, { dtype: "f32", shape: [data.length], data }]));
+  return Object.fromEntries([...known].flatMap(([name, columns]) => calibrationOf(weightOf(name), columns)));
+}
+
+/** Tensors of a calibration for one weight. @param columns [2, k]: what it multiplies, and its own */
+function calibrationOf(weight: string, columns: Float32Array): readonly (readonly [string, Tensor])[] {
+  const k = columns.length / 2;
+  const magnitudes = columns.slice(0, k);
+  return [
+    [magnitudesName(weight), { dtype: "f32", shape: [k], data: magnitudes }],
+    [scalesName(weight), { dtype: "f32", shape: [k], data: columnScales(magnitudes, columns.subarray(k)) }],
+  ];
 }
 
 /** What `encode` returns: tensors by name, of each tower by itself where there are two. */
 type Results = Readonly<Record<string, Tensor | Readonly<Record<string, Tensor>>>>;
 
-/** Folds the magnitudes among some results into those known so far; runs in parts give several one behind the other. */
-function collectMagnitudes(known: Map<string, Float32Array>, results: Results): void {
+/** Folds what results tell of columns into what is known so far; runs in parts give several one behind the other. */
+function collectColumns(known: Map<string, Float32Array>, results: Results): void {
   for (const [name, value] of Object.entries(results)) {
     if (!("data" in value)) {
-      collectMagnitudes(known, value as Results);
+      collectColumns(known, value as Results);
       continue;
     }
-    if (!isMagnitudesName(name)) continue;
-    const { data } = value as Tensor;
-    const before = known.get(name);
-    if (before === undefined) known.set(name, Float32Array.from(data));
-    else for (let i = 0; i < data.length; i++) before[i % before.length] = Math.max(before[i % before.length], data[i]);
+    if (!isColumnsName(name)) continue;
+    const { data, shape } = value as Tensor;
+    const before = known.get(name) ?? new Float32Array(product(shape.slice(1)) as number);
+    for (let i = 0; i < data.length; i++) before[i % before.length] = Math.max(before[i % before.length], data[i]);
+    known.set(name, before);
   }
 }
