@@ -5,20 +5,22 @@ import { bytesText } from "../core/diagnostics.ts";
 import { checkFinite } from "./compare.ts";
 import { type ExampleInputs, exampleSizes, withExampleInputs } from "./example_inputs.ts";
 import {
+  type CalibrationOption,
   type CommonOptions,
-  dtypeOption,
   MODALITIES,
   nameList,
   type Opened,
   oneOf,
+  weightOptions,
   wholeNumber,
+  withCalibrationOption,
   withCommonOptions,
   withRuntime,
 } from "./options.ts";
 import { print, printJson } from "./terminal.ts";
 import { type TraceOptions, traceFile, withTraceOption } from "./trace_file.ts";
 
-interface BenchOptions extends CommonOptions, ExampleInputs, TraceOptions {
+interface BenchOptions extends CommonOptions, CalibrationOption, ExampleInputs, TraceOptions {
   readonly component?: string;
   readonly outputs?: readonly string[];
   readonly runs: number;
@@ -28,7 +30,7 @@ interface BenchOptions extends CommonOptions, ExampleInputs, TraceOptions {
 const WARM_UP = 2;
 
 export function benchCommand(): Command {
-  const command = new Command("bench")
+  const command = withCalibrationOption(new Command("bench"))
     .description("Measure one component's model time on made-up inputs.")
     .argument("<model>", "model folder or hf:organisation/name; config.json is enough with --load-format dummy")
     .option("--component <name>", "vision, text or audio; the model's first unless given", oneOf(MODALITIES))
@@ -56,7 +58,7 @@ async function bench(model: string, options: BenchOptions): Promise<void> {
     const encoder = await runtime.load(model, {
       components: [modality],
       loadFormat: options.loadFormat,
-      ...dtypeOption(options),
+      ...weightOptions(options),
     });
     progress.stop();
     const tower = encoder.tower(modality);

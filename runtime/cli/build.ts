@@ -3,24 +3,26 @@ import { Command } from "commander";
 import { bytesText } from "../core/diagnostics.ts";
 import type { LoadOptions } from "../session.ts";
 import {
+  type CalibrationOption,
   type CommonOptions,
-  dtypeOption,
   MODALITIES,
   nameList,
   nonEmpty,
+  weightOptions,
+  withCalibrationOption,
   withCommonOptions,
   withRuntime,
 } from "./options.ts";
 import { print, printJson } from "./terminal.ts";
 
-interface BuildOptions extends CommonOptions {
+interface BuildOptions extends CommonOptions, CalibrationOption {
   readonly targets?: readonly string[];
   readonly components?: readonly string[];
   readonly out: string;
 }
 
 export function buildCommand(): Command {
-  const command = new Command("build")
+  const command = withCalibrationOption(new Command("build"))
     .description("Compile a model for targets, this machine's or others, into a pack. config.json is enough.")
     .argument("<model>", "model folder or hf:organisation/name")
     .option("--targets <names>", "targets, comma-separated; this machine's unless given", nameList)
@@ -38,7 +40,7 @@ async function build(model: string, options: BuildOptions): Promise<void> {
   await withRuntime(options, async ({ runtime, progress }) => {
     const { targets, components, out } = options;
     const manifest = await runtime.buildPack(model, out, {
-      ...dtypeOption(options),
+      ...weightOptions(options),
       ...(targets === undefined ? {} : { targets }),
       ...(components === undefined ? {} : { components: components as NonNullable<LoadOptions["components"]> }),
     });

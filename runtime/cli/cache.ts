@@ -5,7 +5,7 @@ import { countOf } from "../core/figures.ts";
 import { boxText } from "../core/range.ts";
 import { VERSION } from "../core/version.ts";
 import { bytesOfEntries, cacheEntries, clear, collect, dayOf, undescribed } from "../exec/cache_entries.ts";
-import { entriesAsItems, importPack } from "../exec/cache_pack.ts";
+import { entriesAsItems, importPack, importTuning, tuningRecords } from "../exec/cache_pack.ts";
 import { writePack } from "../exec/pack.ts";
 import { createDirectoryStore } from "../exec/store/directory_store.ts";
 import type { Store } from "../exec/store/store.ts";
@@ -16,11 +16,13 @@ import { openPackSource } from "../session/artifacts/pack_source.ts";
 import type { CheckedEntry, LoadOptions } from "../session.ts";
 import {
   byteSize,
+  type CalibrationOption,
   type CommonOptions,
-  dtypeOption,
   MODALITIES,
   nonEmpty,
   oneOf,
+  weightOptions,
+  withCalibrationOption,
   withCommonOptions,
   withRuntime,
 } from "./options.ts";
@@ -117,12 +119,12 @@ function listCommand(): Command {
   );
 }
 
-interface WhyOptions extends CommonOptions {
+interface WhyOptions extends CommonOptions, CalibrationOption {
   readonly component?: NonNullable<LoadOptions["components"]>[number];
 }
 
 function whyCommand(): Command {
-  const command = new Command("why")
+  const command = withCalibrationOption(new Command("why"))
     .description("Say for each range of a model whether the cache has it, and what a miss differs in.")
     .argument("<model>", "model folder or hf:organisation/name; config.json is enough")
     .option("--component <name>", "vision, text or audio; all unless given", oneOf(MODALITIES));
@@ -136,7 +138,7 @@ function whyCommand(): Command {
         await checkCache(host, options);
         const { component } = options;
         const found = await runtime.cacheMisses(model, {
-          ...dtypeOption(options),
+          ...weightOptions(options),
           ...(component === undefined ? {} : { components: [component] }),
         });
         progress.stop();
@@ -220,31 +222,39 @@ function clearCommand(): Command {
   });
 }
 
+const tuningText = (records: number): string => (records === 0 ? "" : ` and ${countOf(records, "tuning record")}`);
+
 function exportCommand(): Command {
   return withPlace(
-    new Command("export").description("Write the cache as a pack.").argument("<folder>", "where the pack goes"),
+    new Command("export")
+      .description("Write the cache's artifacts, and what `fovea tune kernels` kept, as a pack.")
+      .argument("<folder>", "where the pack goes"),
   ).action(async (target: string, options: PlaceOptions) => {
     const { host, store } = await openCache(options);
     const folder = await packFolder(host, target);
     const items = await entriesAsItems(store, await cacheEntries(store));
-    const { entries, blobs } = await writePack(folder, items, { fovea: VERSION });
+    const tuning = await tuningRecords(store);
+    const { entries, blobs } = await writePack(folder, items, { fovea: VERSION }, tuning);
     const bytes = Object.values(blobs).reduce((a, b) => a + b, 0);
-    if (options.json === true) return printJson({ pack: target, entries: entries.length, bytes });
-    print(`${countOf(entries.length, "artifact")}, ${bytesText(bytes)} in ${target}`);
+    if (options.json === true) return printJson({ pack: target, entries: entries.length, bytes, tuning: tuning.size });
+    print(`${countOf(entries.length, "artifact")}${tuningText(tuning.size)}, ${bytesText(bytes)} in ${target}`);
   });
 }
 
 function importCommand(): Command {
   return withPlace(
     new Command("import")
-      .description("Put a pack's artifacts into the cache.")
+      .description(
+        "Put a pack's artifacts into the cache, and what was measured of devices that were not measured here.",
+      )
       .argument("<pack>", "a folder or an address"),
   ).action(async (source: string, options: PlaceOptions) => {
     const { host, store, folder } = await openCache(options);
     const pack = await openPackSource(source, host);
     const added = await importPack(pack, store);
-    if (options.json === true) return printJson({ cache: folder, added, of: pack.manifest.entries.length });
-    print(`${added} of ${pack.manifest.entries.length} artifacts were new to ${folder}`);
+    const tuning = await importTuning(pack, store);
+    if (options.json === true) return printJson({ cache: folder, added, of: pack.manifest.entries.length, tuning });
+    print(`${added} of ${pack.manifest.entries.length} artifacts${tuningText(tuning)} were new to ${folder}`);
   });
 }
 

@@ -4,6 +4,7 @@ import { VERSION } from "../core/version.ts";
 import { detectHost } from "../host/mod.ts";
 import { type DeviceReport, probeDevices } from "../session.ts";
 import { environmentOf } from "./environment.ts";
+import { nonEmpty } from "./options.ts";
 import { table } from "./table.ts";
 import { print, printJson } from "./terminal.ts";
 
@@ -11,11 +12,12 @@ export function doctorCommand(): Command {
   return new Command("doctor")
     .description("Show the runtime, its engine, and each device or the reason why it is absent.")
     .option("--json", "print one JSON document on stdout and nothing else")
+    .option("--cache <folder>", "the cache whose measurements count (also FOVEA_CACHE_DIR)", nonEmpty("a folder"))
     .option("--verbose", "stack traces with errors")
     .addHelpText("after", "\nExamples:\n  fovea doctor\n  fovea doctor --json")
-    .action(async (options: { json?: boolean }) => {
+    .action(async (options: { json?: boolean; cache?: string }) => {
       const host = await detectHost();
-      const cacheDir = host.defaultCacheDir() ?? null;
+      const cacheDir = options.cache ?? host.defaultCacheDir() ?? null;
       const devices = await probeDevices(undefined, cacheDir ?? false);
       if (options.json === true) {
         const { name: runtime, version, engine, cores } = host;

@@ -13,18 +13,20 @@ import { explainBreaks } from "./explain_breaks.ts";
 import { numericsOf, numericsText } from "./explain_numerics.ts";
 import { isNamed, noSuchComponent } from "./named_components.ts";
 import {
+  type CalibrationOption,
   type CommonOptions,
-  dtypeOption,
   nonEmpty,
   type Opened,
   oneOf,
+  weightOptions,
+  withCalibrationOption,
   withCommonOptions,
   withRuntime,
 } from "./options.ts";
 import { table } from "./table.ts";
 import { print, printJson, say } from "./terminal.ts";
 
-interface ExplainOptions extends CommonOptions, ExampleInputs {
+interface ExplainOptions extends CommonOptions, CalibrationOption, ExampleInputs {
   readonly numerics?: boolean;
   readonly breaks?: boolean;
   readonly component?: string;
@@ -38,7 +40,7 @@ const CONFIG: Option = new Option(
 );
 
 export function explainCommand(): Command {
-  const command = new Command("explain")
+  const command = withCalibrationOption(new Command("explain"))
     .description(
       "Show what a model compiles to: components, ranges, kernels and those not taken; config.json is enough.",
     )
@@ -97,7 +99,7 @@ async function explain(source: string | undefined, options: ExplainOptions, comm
   }
   await withRuntime(options, async (opened) => {
     const { host, runtime, progress } = opened;
-    const prepared = await runtime.prepare(source, { compile: false, ...dtypeOption(options) });
+    const prepared = await runtime.prepare(source, { compile: false, ...weightOptions(options) });
     const model = chosen(tracedModel(prepared), options.component);
     if (options.stage === "program") checkWhole(model, options.component);
     if (options.numerics === true) {

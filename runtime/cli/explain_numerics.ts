@@ -2,7 +2,7 @@
 import type { TracedModel } from "../session/models/prepared_model.ts";
 import type { CallNumerics, Deviation, NumericsReport, Runtime, ValueNumerics } from "../session.ts";
 import { type ExampleInputs, knownSizes } from "./example_inputs.ts";
-import { type CommonOptions, dtypeOption } from "./options.ts";
+import { type CalibrationOption, type CommonOptions, weightOptions } from "./options.ts";
 import { table } from "./table.ts";
 
 /** Measures the towers of a model that are shown, on made-up inputs. */
@@ -10,14 +10,14 @@ export async function numericsOf(
   runtime: Runtime,
   source: string,
   { towers }: TracedModel,
-  options: CommonOptions & ExampleInputs,
+  options: CommonOptions & CalibrationOption & ExampleInputs,
 ): Promise<readonly NumericsReport[]> {
   const reports: NumericsReport[] = [];
   for (const [modality, { spec, components }] of towers) {
     const { calls, values } = await runtime.numerics(source, {
       component: modality,
       loadFormat: options.loadFormat,
-      ...dtypeOption(options),
+      ...weightOptions(options),
       example: { batch: options.batch, ...knownSizes(spec, options) },
     });
     reports.push({

@@ -9,6 +9,7 @@ import { digestJson } from "../core/digest.ts";
 import type { Box } from "../core/dim.ts";
 import { type CompileRequest, requestKey } from "./artifact_cache.ts";
 import { codeDigests, decodeArtifact } from "./codec.ts";
+import { TUNING } from "./pack.ts";
 import { blobKey, getVerified } from "./store/content.ts";
 import type { Store } from "./store/store.ts";
 import { WEIGHT_USES, WEIGHTS } from "./weight_cache.ts";
@@ -41,8 +42,6 @@ export interface CacheEntry extends Description {
 const DESCRIPTIONS = "descriptions/";
 const USES = "uses/";
 const ATTESTATIONS = "attestations/";
-/** What was measured about devices' targets. */
-export const TUNING = "tuning/";
 
 const encode = (value: string): Uint8Array => new TextEncoder().encode(value);
 const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);

@@ -2,7 +2,7 @@
 import { digestJson } from "../core/digest.ts";
 import { lookup, save } from "./artifact_cache.ts";
 import { type CacheEntry, type Description, describe, readDescription, writeDescription } from "./cache_entries.ts";
-import type { Pack, PackItem } from "./pack.ts";
+import { type Pack, type PackItem, TUNING } from "./pack.ts";
 import type { Store } from "./store/store.ts";
 
 /** Entries as they go into a pack; damaged ones are left out. */
@@ -22,6 +22,30 @@ export async function entriesAsItems(store: Store, entries: readonly CacheEntry[
     });
   }
   return items;
+}
+
+/** What a cache knows about devices' targets, by the keys that it has it under. */
+export async function tuningRecords(store: Store): Promise<ReadonlyMap<string, Uint8Array>> {
+  const records = new Map<string, Uint8Array>();
+  for (const key of (await store.list?.(TUNING)) ?? []) {
+    const bytes = await store.get(key);
+    if (bytes !== undefined) records.set(key, bytes);
+  }
+  return records;
+}
+
+/**
+ * Puts what a pack knows about devices' targets into a cache, but for devices and engines that were measured here; returns how
+ * many were new. @throws FoveaError `damaged_pack`
+ */
+export async function importTuning(pack: Pack, store: Store): Promise<number> {
+  let added = 0;
+  for (const [key, digest] of Object.entries(pack.manifest.tuning ?? {})) {
+    if ((await store.get(key)) !== undefined) continue;
+    await store.put(key, await pack.blob(digest));
+    added++;
+  }
+  return added;
 }
 
 /** Puts a pack's entries into a cache; returns how many were new. @throws FoveaError `damaged_pack` */

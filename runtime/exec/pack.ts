@@ -11,9 +11,13 @@ import type { Box } from "../core/dim.ts";
 import { boxText } from "../core/range.ts";
 import { checkArtifact } from "./artifact_shape.ts";
 import { codeDigests, decodeArtifact, encodeArtifact } from "./codec.ts";
+import { isStoreKey } from "./store/store.ts";
 
 export const PACK_FORMAT = 1;
 const MANIFEST = "manifest.json";
+
+/** Keys of a cache under which it has what was measured about devices' targets. */
+export const TUNING = "tuning/";
 
 /** What an artifact of a pack was compiled from and for. */
 export interface PackEntry {
@@ -53,6 +57,8 @@ export interface PackManifest {
   readonly entries: readonly PackEntry[];
   /** Bytes by digest. */
   readonly blobs: Readonly<Record<string, number>>;
+  /** Of a cache: what was measured about devices' targets, digests of blobs by the keys that a cache has them under. */
+  readonly tuning?: Readonly<Record<string, string>>;
 }
 
 /** A folder to read: names are relative, with slashes. */
@@ -101,6 +107,8 @@ function parseManifest(bytes: Uint8Array, where: string): PackManifest {
   }
   if (!Array.isArray(value.entries) || typeof value.blobs !== "object" || value.blobs === null)
     throw damaged(where, `its ${MANIFEST} lists no entries and blobs.`);
+  if (value.tuning !== undefined && !(isRecord(value.tuning) && Object.entries(value.tuning).every(isTuningRecord)))
+    throw damaged(where, `the \`tuning\` of its ${MANIFEST} names no digests by a cache's keys.`);
   const wrong = value.entries.findIndex((entry) => !isEntry(entry));
   if (wrong >= 0) throw damaged(where, `entry ${wrong} of its ${MANIFEST} lacks what an artifact is found by.`);
   return value as PackManifest;
@@ -108,6 +116,9 @@ function parseManifest(bytes: Uint8Array, where: string): PackManifest {
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
+
+const isTuningRecord = ([key, digest]: [string, unknown]): boolean =>
+  key.startsWith(TUNING) && isStoreKey(key) && typeof digest === "string";
 
 const FOUND_BY: readonly (keyof PackEntry)[] = ["structure", "device", "target", "dtype", "request", "artifact"];
 
@@ -183,11 +194,12 @@ export interface PackItem extends Omit<PackEntry, "artifact" | "description"> {
   readonly description?: Uint8Array;
 }
 
-/** Writes blobs, then the manifest. Equal items give equal bytes. */
+/** Writes blobs, then the manifest. Equal items give equal bytes. @param tuning records by their keys */
 export async function writePack(
   folder: PackFolder,
   items: readonly PackItem[],
   about: Pick<PackManifest, "fovea" | "model">,
+  tuning: ReadonlyMap<string, Uint8Array> = new Map(),
 ): Promise<PackManifest> {
   const blobs = new Map<string, number>();
   const put = async (bytes: Uint8Array): Promise<string> => {
@@ -207,10 +219,13 @@ export async function writePack(
   }
   const orderOf = (e: PackEntry): string => [e.tag, boxText(e.box), e.device, e.target, digestJson(e)].join("\n");
   entries.sort((a, b) => (orderOf(a) < orderOf(b) ? -1 : 1));
+  const records: Record<string, string> = {};
+  for (const [key, bytes] of tuning) records[key] = await put(bytes);
   const manifest: PackManifest = {
     format: PACK_FORMAT,
     ...about,
     entries,
+    ...(tuning.size === 0 ? {} : { tuning: records }),
     blobs: Object.fromEntries([...blobs].sort(([a], [b]) => (a < b ? -1 : 1))),
   };
   await folder.write(MANIFEST, new TextEncoder().encode(`${canonicalJson(manifest)}\n`));

@@ -158,16 +158,16 @@ export interface LoadOptions {
 }
 
 /** What `runtime.prepare` takes. */
-export interface PrepareModelOptions extends Pick<LoadOptions, "components" | "dtype"> {
+export interface PrepareModelOptions extends Pick<LoadOptions, "components" | "dtype" | "calibration"> {
   /** False compiles nothing: components are traced, their ranges and settings known. */
   readonly compile?: boolean;
 }
 
 /** What `runtime.cacheMisses` takes. */
-export type CacheMissesOptions = Pick<LoadOptions, "components" | "dtype">;
+export type CacheMissesOptions = Pick<LoadOptions, "components" | "dtype" | "calibration">;
 
 /** What `runtime.buildPack` takes. */
-export interface BuildPackOptions extends Pick<LoadOptions, "components" | "dtype"> {
+export interface BuildPackOptions extends Pick<LoadOptions, "components" | "dtype" | "calibration"> {
   /** Targets to compile for, whether this machine has them or not; the runtime's own unless given. */
   readonly targets?: readonly string[];
 }
@@ -187,7 +187,9 @@ export interface TuneGranularityOptions extends Pick<LoadOptions, "loadFormat" |
 }
 
 /** What `runtime.numerics` takes. */
-export interface MeasureNumericsOptions extends Pick<LoadOptions, "loadFormat" | "dtype">, NumericsOptions {
+export interface MeasureNumericsOptions
+  extends Pick<LoadOptions, "loadFormat" | "dtype" | "calibration">,
+    NumericsOptions {
   /** Tower; the model's first unless given. */
   readonly component?: "vision" | "text" | "audio";
 }
@@ -251,6 +253,7 @@ const LOAD_OPTIONS: Readonly<Record<keyof LoadOptions, Expected>> = {
 const PREPARE_OPTIONS: Readonly<Record<keyof PrepareModelOptions, Expected>> = {
   components: TEXTS,
   dtype: LOAD_OPTIONS.dtype,
+  calibration: LOAD_OPTIONS.calibration,
   compile: BOOLEAN,
 };
 
@@ -273,6 +276,7 @@ const NUMERICS_OPTIONS: Readonly<Record<keyof MeasureNumericsOptions, Expected>>
   component: TUNE_GRANULARITY_OPTIONS.component,
   loadFormat: LOAD_OPTIONS.loadFormat,
   dtype: LOAD_OPTIONS.dtype,
+  calibration: LOAD_OPTIONS.calibration,
   example: TUNE_GRANULARITY_OPTIONS.example,
 };
 
@@ -346,15 +350,19 @@ export function checkFreezeOptions(options: FreezeOptions): void {
   checkOptions("freeze", options, FREEZE_OPTIONS);
 }
 
+const { components, dtype, calibration } = LOAD_OPTIONS;
+const CACHE_MISSES_OPTIONS: Readonly<Record<keyof CacheMissesOptions, Expected>> = { components, dtype, calibration };
+
 /** @throws FoveaError `invalid_options` */
 export function checkCacheMissesOptions(options: CacheMissesOptions): void {
-  checkOptions("cacheMisses", options, { components: TEXTS, dtype: LOAD_OPTIONS.dtype });
+  checkOptions("cacheMisses", options, CACHE_MISSES_OPTIONS);
 }
 
 const BUILD_PACK_OPTIONS: Readonly<Record<keyof BuildPackOptions, Expected>> = {
   components: TEXTS,
   targets: TEXTS,
   dtype: LOAD_OPTIONS.dtype,
+  calibration: LOAD_OPTIONS.calibration,
 };
 
 /** @throws FoveaError `invalid_options` */

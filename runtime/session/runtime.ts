@@ -10,7 +10,7 @@ import { findDevice } from "./artifacts/devices.ts";
 import { closeAll } from "./artifacts/places.ts";
 import { checkComponent, checkWeights } from "./check_arguments.ts";
 import { type CompiledComponent, compileComponent, type OpenedComponent } from "./component.ts";
-import { dtypeOf } from "./config/settings.ts";
+import { dtypeOf, weightSettingsOf } from "./config/settings.ts";
 import type { Encoder } from "./encoder.ts";
 import type { NumericsReport } from "./explain/numerics.ts";
 import type { EncodeInputs } from "./inputs/inputs.ts";
@@ -246,7 +246,7 @@ export class Runtime {
       const { host, artifacts } = this.#parts;
       const { measureNumerics } = await import("./explain/numerics.ts");
       return withTower(this.#parts, source, options, ({ tower, read }) => {
-        const parts = { artifacts, read, call: dtypeOf(options), now: () => host.now() };
+        const parts = { artifacts, read, call: weightSettingsOf(options), now: () => host.now() };
         return measureNumerics(tower, parts, { example: options.example ?? {} });
       });
     });

@@ -2,6 +2,9 @@
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
+import { createDirectoryStore } from "../../runtime/exec/store/directory_store.ts";
+import { detectHost } from "../../runtime/host/mod.ts";
+import { keepTuning, readTuning } from "../../runtime/session/artifacts/tuning.ts";
 import { filesBelow, withFolder } from "../kit/folder.ts";
 import { repositoryPath, runCli } from "../kit/run_cli.ts";
 
@@ -51,6 +54,40 @@ test("cache: list, hits and misses, checks, export, clear, import, collection", 
     const { left, entries } = await run("cache", "gc", "--max-size", String(Math.floor(bytes * 0.8)));
     assert.ok((left as number) <= bytes * 0.8 && (left as number) > 0 && (entries as number) > 0);
     assert.equal((await listed()).length, all.length - (entries as number));
+  }));
+
+test("cache: what was measured of devices goes along, and stays what it is where it was measured", () =>
+  withFolder(async (folder) => {
+    const [here, there, pack] = [`${folder}/here`, `${folder}/there`, `${folder}/pack`];
+    const host = await detectHost();
+    const store = (cache: string) => createDirectoryStore(host, cache, { strict: true });
+    const measured = {
+      device: "wasm",
+      engine: "V8 1",
+      found: "wasm-relaxed",
+      target: "wasm-simd128",
+      model: "m",
+      gain: 2,
+    };
+    await keepTuning(store(here), measured);
+    await keepTuning(store(here), { ...measured, engine: "V8 2" });
+    await keepTuning(store(there), { ...measured, engine: "V8 2", target: "wasm-of-its-own" });
+    const exported = await runCli(["cache", "export", pack, "--cache", here]);
+    assert.match(exported.stdout, /^0 artifacts and 2 tuning records, \S+ \w+ in \S+\/pack\n$/);
+    const imported = await runCli(["cache", "import", pack, "--cache", there]);
+    assert.equal(imported.stdout, `0 of 0 artifacts and 1 tuning record were new to ${there}\n`, imported.stderr);
+    assert.deepEqual(await readTuning(store(there), "wasm", "V8 1"), measured);
+    assert.equal((await readTuning(store(there), "wasm", "V8 2"))?.target, "wasm-of-its-own");
+    const again = await runCli(["cache", "import", pack, "--cache", there, "--json"]);
+    assert.equal(JSON.parse(again.stdout).tuning, 0);
+    const manifest = JSON.parse(readFileSync(`${pack}/manifest.json`, "utf8"));
+    const digest = Object.values(manifest.tuning)[0];
+    for (const tuning of [{ "blobs/x": digest }, { "tuning/../x": digest }, { "tuning/x": 3 }, [digest]]) {
+      writeFileSync(`${pack}/manifest.json`, JSON.stringify({ ...manifest, tuning }));
+      const { code, stderr } = await runCli(["cache", "import", pack, "--cache", there]);
+      assert.equal(code, 2);
+      assert.match(stderr, /the `tuning` of its manifest\.json names no digests by a cache's keys/);
+    }
   }));
 
 test("a file in the place of the cache is an error of every command that looks into it, an absent folder is none", () =>

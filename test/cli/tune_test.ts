@@ -54,6 +54,9 @@ test("tune kernels times targets in turns and keeps the fastest where doctor and
     );
     const doctor = await runCli(["doctor"], { env: { FOVEA_CACHE_DIR: folder } });
     assert.match(doctor.stdout, new RegExp(`\\nwasm +${fastest} \\(measured here\\) `));
+    const own = await runCli(["doctor", ...cache]);
+    assert.match(own.stdout, new RegExp(`\\ncache: ${folder}\\n`));
+    assert.match(own.stdout, new RegExp(`\\nwasm +${fastest} \\(measured here\\) `));
     const bench = await runCli(["bench", VIT, "--threads", "0", "--runs", "1", "--json", ...cache]);
     assert.equal(JSON.parse(bench.stdout).target, fastest);
     const json = await runCli([...tune, "--no-cache", "--targets", "wasm-simd128", "--json"]);

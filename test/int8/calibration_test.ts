@@ -140,7 +140,7 @@ test("a calibration of another model is refused with the tensor and the remedy",
   const short = { dtype: "f32", shape: [3], data: new Float32Array(3) } as const;
   await refused(
     { ...calibration, [name]: short },
-    /has the shape \[3\]; expected \[\d+\], powers of two\. Make the calibration anew/,
+    /^The calibration's tensor "encoder.*" has the shape \[3\]; expected \[\d+\], powers of two\. Make the calibration anew/,
   );
   const bad = { ...own, data: own.data.map(() => Number.NaN) } as Tensor;
   await refused({ ...calibration, [name]: bad }, /expected \[\d+\], powers of two/);

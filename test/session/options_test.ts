@@ -122,7 +122,7 @@ test("cacheMisses refuses options that it does not know", async () => {
     assert.rejects(runtime.cacheMisses(CLIP, options as object), hasCode("invalid_options", says));
   await refused(
     { component: ["text"] },
-    /^cacheMisses has no option "component"; it takes components, dtype\. Did you mean/,
+    /^cacheMisses has no option "component"; it takes components, dtype, calibration\. Did you mean/,
   );
   await refused(null, /options of cacheMisses must be an object; found null/);
 });

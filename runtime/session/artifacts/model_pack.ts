@@ -2,10 +2,10 @@
 import { VERSION } from "../../core/version.ts";
 import { type PackManifest, writePack } from "../../exec/pack.ts";
 import { checkFolderPath } from "../check_folder.ts";
-import { compileLayers, dtypeOf } from "../config/settings.ts";
+import { compileLayers, weightSettingsOf } from "../config/settings.ts";
 import { cutComponents } from "../inputs/pixels.ts";
 import type { ModelSource } from "../inputs/source.ts";
-import { cutTowers, openConfigured, wantedTowers } from "../models/model_access.ts";
+import { calibrationOf, cutTowers, openConfigured, wantedTowers } from "../models/model_access.ts";
 import type { BuildPackOptions } from "../options.ts";
 import { firstPartyPlugins } from "../registry/first_party.ts";
 import type { RuntimeParts } from "../runtime_parts.ts";
@@ -17,11 +17,13 @@ export async function buildModelPack(
   parts: RuntimeParts,
   source: ModelSource,
   folder: string,
-  { components, targets, dtype }: BuildPackOptions,
+  options: BuildPackOptions,
 ): Promise<PackManifest> {
   checkFolderPath("buildPack", folder);
   const { host, device, ops, places, options: own } = parts;
-  const call = dtypeOf({ dtype });
+  const { components, targets, calibration } = options;
+  const call = weightSettingsOf(options);
+  if (calibration !== undefined) await calibrationOf(parts, calibration);
   const written = await packFolder(host, folder);
   const plugins = own.plugins === undefined ? await firstPartyPlugins() : parts.plugins;
   const opened = await openConfigured(parts, source);

@@ -1,7 +1,7 @@
 /** What was measured on this machine about a device's targets: kept beside the cache, and asked before the shipped records. */
 import type { TuningRecord } from "../../abi/device.ts";
 import { digestJson } from "../../core/digest.ts";
-import { TUNING } from "../../exec/cache_entries.ts";
+import { TUNING } from "../../exec/pack.ts";
 import type { Store } from "../../exec/store/store.ts";
 
 /** The target that ran fastest of those that a device offers. */

@@ -140,6 +140,14 @@ export function dtypeOf({ dtype }: { readonly dtype?: WeightDType | undefined })
   return dtype === undefined ? {} : { dtype };
 }
 
+/** The same for calls that take a calibration. */
+export function weightSettingsOf(options: {
+  readonly dtype?: WeightDType | undefined;
+  readonly calibration?: unknown;
+}): CallSettings {
+  return { ...dtypeOf(options), calibrated: options.calibration !== undefined };
+}
+
 /** All settings that speak about a tag, the strongest first, each with its place in words. */
 function settingsFor(
   tag: string,

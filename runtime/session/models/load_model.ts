@@ -1,6 +1,6 @@
 /** Loading: a model's towers with their weights and its processors become an encoder. */
 import type { TowerSpec } from "../../abi/encoder.ts";
-import { type CallSettings, compileLayers, dtypeOf, strictly } from "../config/settings.ts";
+import { type CallSettings, compileLayers, strictly, weightSettingsOf } from "../config/settings.ts";
 import { Encoder } from "../encoder.ts";
 import type { PixelCutter } from "../inputs/pixels.ts";
 import { createMediaReader, type ModelSource } from "../inputs/source.ts";
@@ -45,8 +45,8 @@ async function want(
   const files = await openFiles(parts, source, options.signal);
   const opened = await openModel(files, parts.encoders);
   const towers = wantedTowers(parts, opened, options.components);
-  const { calibration, loadFormat } = options;
-  const call = { ...dtypeOf(options), ...waiting(options), calibrated: calibration !== undefined };
+  const { loadFormat } = options;
+  const call = { ...weightSettingsOf(options), ...waiting(options) };
   const processors = loadFormat === "dummy" ? {} : opened.model.processors(opened.files);
   return { ...{ files, opened, towers, processors, options, call, kept, rewrite } };
 }

@@ -1,9 +1,8 @@
 /** A model's towers on one device: components with their weights, and what cuts pictures there. */
 import type { Device } from "../../abi/device.ts";
-import type { EncoderModel, Processors, Tensors, TowerSpec } from "../../abi/encoder.ts";
+import type { Processors, TowerSpec } from "../../abi/encoder.ts";
 import { tensorName } from "../../exec/instance_weights.ts";
 import type { TensorSource } from "../../exec/weights/tensor_source.ts";
-import { readAllTensors } from "../../exec/weights/writer.ts";
 import type { PrepareOptions } from "../artifacts/artifacts.ts";
 import type { CompileCause } from "../artifacts/journal.ts";
 import { usualInstances } from "../config/cut_component.ts";
@@ -14,10 +13,9 @@ import type { LoadOptions } from "../options.ts";
 import type { RuntimeParts } from "../runtime_parts.ts";
 import type { Resident } from "../towers/residence.ts";
 import { type LoadedTower, loadTower } from "../towers/tower.ts";
-import { withCalibration } from "./calibrated_weights.ts";
 import type { KeptWeights } from "./kept_weights.ts";
 import { type Logits, readLogits } from "./logits.ts";
-import { cutTowers, openWeights, progressTeller } from "./model_access.ts";
+import { cutTowers, openCalibrated, progressTeller } from "./model_access.ts";
 import type { OpenedModel } from "./model_files.ts";
 
 /** Where towers are loaded, and why. */
@@ -132,24 +130,4 @@ function loadOne(
     ...(turn === undefined ? {} : { turn }),
     ...(signal === undefined ? {} : { signal }),
   });
-}
-
-/** The checkpoint's tensors, with the calibration that the options give. */
-export async function openCalibrated(
-  parts: RuntimeParts,
-  {
-    files,
-    model,
-    towers,
-  }: { readonly files: SourceFiles; readonly model: EncoderModel; readonly towers: readonly TowerSpec[] },
-  { loadFormat, calibration }: Pick<LoadOptions, "loadFormat" | "calibration">,
-): Promise<TensorSource> {
-  // First, so that no weights are left open where it cannot be read.
-  const columns = calibration === undefined ? undefined : await calibrationOf(parts, calibration);
-  const stored = await openWeights(parts, files, model, towers, loadFormat === "dummy");
-  return columns === undefined ? stored : withCalibration(stored, columns);
-}
-
-async function calibrationOf({ host }: RuntimeParts, given: NonNullable<LoadOptions["calibration"]>): Promise<Tensors> {
-  return typeof given === "string" ? readAllTensors(await host.readFile(given), given) : given;
 }

@@ -1,14 +1,16 @@
 /** A model as a call wants it: its files, the towers that were asked for, their weights. */
-import type { EncoderModel, Modality, TowerSpec } from "../../abi/encoder.ts";
+import type { EncoderModel, Modality, Tensors, TowerSpec } from "../../abi/encoder.ts";
 import type { TensorReader } from "../../exec/instance_weights.ts";
 import { createTensorSource, openCheckpoint } from "../../exec/weights/checkpoint.ts";
 import { createDummySource } from "../../exec/weights/dummy.ts";
 import type { TensorSource } from "../../exec/weights/tensor_source.ts";
+import { readAllTensors } from "../../exec/weights/writer.ts";
 import { cutAsConfigured } from "../config/granularity.ts";
 import { type CallSettings, compileLayers, type Home } from "../config/settings.ts";
 import { type ModelSource, openModelSource, type SourceFiles } from "../inputs/source.ts";
 import type { LoadOptions, Progress } from "../options.ts";
 import type { RuntimeParts } from "../runtime_parts.ts";
+import { withCalibration } from "./calibrated_weights.ts";
 import { checkComponents, type OpenedModel, openModel } from "./model_files.ts";
 
 /** A model's files. @throws FoveaError `bad_source`, and what the hub's downloads throw */
@@ -63,6 +65,30 @@ export async function openWeights(
   return createTensorSource(await openCheckpoint(files), model.prefixes, model.oldEndings);
 }
 
+/** The checkpoint's tensors, with the calibration that the options give. */
+export async function openCalibrated(
+  parts: RuntimeParts,
+  {
+    files,
+    model,
+    towers,
+  }: { readonly files: SourceFiles; readonly model: EncoderModel; readonly towers: readonly TowerSpec[] },
+  { loadFormat, calibration }: Pick<LoadOptions, "loadFormat" | "calibration">,
+): Promise<TensorSource> {
+  // First, so that no weights are left open where it cannot be read.
+  const columns = calibration === undefined ? undefined : await calibrationOf(parts, calibration);
+  const stored = await openWeights(parts, files, model, towers, loadFormat === "dummy");
+  return columns === undefined ? stored : withCalibration(stored, columns);
+}
+
+/** A calibration's tensors. @throws FoveaError `file.*`, and what is wrong with the file */
+export async function calibrationOf(
+  { host }: RuntimeParts,
+  given: NonNullable<LoadOptions["calibration"]>,
+): Promise<Tensors> {
+  return typeof given === "string" ? readAllTensors(await host.readFile(given), given) : given;
+}
+
 /** A tower without its encoder: what measures one takes. */
 export interface TowerAccess {
   readonly tower: TowerSpec;
@@ -74,14 +100,15 @@ export interface TowerAccess {
 export async function withTower<T>(
   parts: RuntimeParts,
   source: ModelSource,
-  { component, loadFormat }: { readonly component?: Modality } & Pick<LoadOptions, "loadFormat">,
+  options: { readonly component?: Modality } & Pick<LoadOptions, "loadFormat" | "calibration">,
   work: (access: TowerAccess) => Promise<T>,
 ): Promise<T> {
+  const { component } = options;
   parts.artifacts.begin();
   const files = await openFiles(parts, source);
   const opened = await openModel(files, parts.encoders);
   const [tower] = wantedTowers(parts, opened, component === undefined ? undefined : [component]);
-  const weights = await openWeights(parts, files, opened.model, [tower], loadFormat === "dummy");
+  const weights = await openCalibrated(parts, { files, model: opened.model, towers: [tower] }, options);
   try {
     return await work({ tower, read: (name, shape) => weights.read(name, shape, {}) });
   } finally {

@@ -1,12 +1,12 @@
 /** Preparing: a model's towers by its configuration alone, traced and as far as wanted compiled, without weights. */
 import type { Modality } from "../../abi/encoder.ts";
-import { dtypeOf } from "../config/settings.ts";
+import { weightSettingsOf } from "../config/settings.ts";
 import type { ModelSource } from "../inputs/source.ts";
 import type { PrepareModelOptions } from "../options.ts";
 import type { RuntimeParts } from "../runtime_parts.ts";
 import { type PreparedTower, prepareTower } from "../towers/tower.ts";
 import type { ModelTower } from "../towers/tower_facts.ts";
-import { cutTowers, openConfigured, progressTeller, wantedTowers } from "./model_access.ts";
+import { calibrationOf, cutTowers, openConfigured, progressTeller, wantedTowers } from "./model_access.ts";
 
 /** A model's towers, traced and, unless lazy, compiled; no weights. */
 export interface PreparedModel {
@@ -34,7 +34,9 @@ export async function prepareModel(
   artifacts.begin();
   const opened = await openConfigured(parts, source);
   const towers = new Map<Modality, PreparedTower>();
-  const call = dtypeOf(options);
+  const call = weightSettingsOf(options);
+  // Without weights only its presence counts; what cannot be read is told all the same.
+  if (options.calibration !== undefined) await calibrationOf(parts, options.calibration);
   for (const tower of cutTowers(parts, wantedTowers(parts, opened, options.components), call)) {
     const prepared = await prepareTower(tower, {
       artifacts,
