@@ -116,23 +116,26 @@ export async function startup({ threads, rounds }: BenchOptions): Promise<BenchR
     const program = (name: string, ...args: string[]): Promise<Ended> => runProgram(join(folder, name), args);
 
     const common = ["--threads", String(threads), "--json"];
-    const load = (name: string | number): Promise<Ended> => {
-      const args = ["bench", model, "--component", "vision", "--runs", "1", "--cache", cache(name), ...common];
+    const load = (name: string | number, ...more: string[]): Promise<Ended> => {
+      const args = ["bench", model, "--component", "vision", "--runs", "1", "--cache", cache(name), ...common, ...more];
       return runProgram(COMMAND_LINE, args);
     };
+    const loadInt8 = (): Promise<Ended> => load("kept", "--dtype", "int8");
     const picture = join(DIGITS, "images", "000-2.png");
     const labels = Array.from({ length: 10 }, (_, i) => String(i)).join(",");
     const classify = (): Promise<Ended> =>
       runProgram(COMMAND_LINE, ["classify", DIGITS, picture, "--labels", labels, "--cache", cache("digits"), "--json"]);
 
     await load("kept");
+    await loadInt8();
     await classify();
     const cold = "load of siglip-base vision, all ranges compiled";
     const nothing = "a process that does nothing for 0.2 s";
     const found = await measure(rounds, [
       { name: "its weights' bytes into fresh memory", run: () => program("read.mjs", weights), timeOf: loadMs },
-      { name: cold, run: load, timeOf: loadMs },
+      { name: cold, run: (round) => load(round), timeOf: loadMs },
       { name: "load of siglip-base vision, cached", run: () => load("kept"), timeOf: loadMs },
+      { name: "load of siglip-base vision, int8, cached", run: loadInt8, timeOf: loadMs },
       { name: nothing, run: () => program("nothing.mjs") },
       { name: "a process that ends at once", run: () => program("end.mjs") },
       { name: "fovea classify, one digit, start to end, cached", run: classify },

@@ -199,6 +199,23 @@ test("pictures and texts calibrate both towers; loading says that the layers are
   await runtime.close();
 });
 
+test("more pictures than a run takes tell of the same columns", async () => {
+  const digits = repositoryPath("examples/models/digits-clip");
+  const images = readdirSync(join(digits, "images")).map((name) => join(digits, "images", name));
+  await using runtime = await openRuntime({ threads: 0 });
+  const calibrate = (some: readonly string[]) => runtime.calibrate(digits, [{ images: some }]);
+  const [few, many] = [await calibrate(images.slice(0, 2)), await calibrate(images)];
+  assert.ok(images.length > 64 && Object.keys(few).length > 8);
+  for (const [name, { shape, data }] of Object.entries(few)) {
+    assert.deepEqual(many[name].shape, shape, name);
+    if (name.endsWith("magnitudes"))
+      assert.ok(
+        data.every((v, i) => many[name].data[i] >= v * (1 - 1e-4)),
+        name,
+      );
+  }
+});
+
 test("tune calibration writes a file that embed takes; what it cannot do is refused", async () => {
   const folder = mkdtempSync(join(tmpdir(), "fovea-calibration-"));
   const [model, out] = [repositoryPath("examples/models/digits-clip"), join(folder, "digits.safetensors")];
