@@ -8,7 +8,14 @@ import type { FrozenMemory } from "./options.ts";
 import { appTypes, appWorker, EMBED_WORKER } from "./worker_files.ts";
 
 export interface FolderRequest {
+  /** Of the deployment: lower-case letters, digits and dashes. */
   readonly name: string;
+  /** What requests of a server call the model. */
+  readonly model: string;
+  /** What it takes of those who call it. */
+  readonly takes: readonly Taken[];
+  /** A tensor of its first tower. */
+  readonly tensor: string;
   readonly frozen: FrozenModel;
   readonly memory: FrozenMemory;
   /** File below `lib/` that exports the encoder's plugin. */
@@ -20,6 +27,9 @@ export interface FolderRequest {
   /** Types of the application, as text, where there is one. */
   readonly appTypes: string | undefined;
 }
+
+/** Inputs that a model has processors for. */
+export type Taken = "images" | "texts" | "audio";
 
 const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;
 
@@ -106,7 +116,29 @@ const APP = `
 \`worker.ts\` is a server with the routes of \`fovea serve\`; \`GET /openapi.json\` describes them. The variables \`TOKENS\` and \`ORIGINS\` hold bearer tokens, and origins of pages that may ask, separated by spaces; everybody may ask unless there are tokens (\`npx wrangler secret put TOKENS\`).
 `;
 
-function readme({ name, frozen, memory, formats, bundled, appTypes: app }: FolderRequest): string {
+const EXAMPLES: Readonly<Record<Taken, string>> = {
+  images: "images: [bytes]",
+  texts: 'texts: ["a text"]',
+  audio: "audio: [bytes]",
+};
+
+/** What may be given, as a sentence or two. */
+function takenText({ frozen, takes, formats, tensor }: FolderRequest): string {
+  const pictures = formats.filter((name) => name !== "wav");
+  const sentences = {
+    images: `Pictures may have up to ${(frozen.maxPixels / 1e6).toFixed(1)} million pixels${pictures.length === 0 ? "" : ` and be files of ${pictures.join(", ")}`}.`,
+    texts: "Texts are tokenised as the model's own tokenizer does.",
+    audio: `Recordings are samples${formats.includes("wav") ? " or WAV files" : ""}.`,
+  };
+  if (takes.length > 0) return takes.map((name) => sentences[name]).join(" ");
+  return `It has no processor and takes its towers' tensors, such as \`${tensor}\`.`;
+}
+
+const exampleOf = ({ takes, tensor }: FolderRequest): string =>
+  takes.length > 0 ? EXAMPLES[takes[0]] : `${tensor}: { dtype: "f32", shape, data }`;
+
+function readme(request: FolderRequest): string {
+  const { name, frozen, memory, bundled, appTypes: app } = request;
   const ranges = frozen.components.map(({ tag, symbols, ranges: own }) => {
     const sizes = Object.entries(symbols).map(([symbol, i]) => `${symbol} ${intervalText(i)}`);
     return `| \`${tag}\` | ${sizes.join(", ") || "one size"} | ${own.length || "left out"} |`;
@@ -119,13 +151,13 @@ A ${frozen.modelType} encoder (${frozen.modalities.join(", ")}), frozen by fovea
 |---|---|---|
 ${ranges.join("\n")}
 
-Memory: ${bytesText(memory.total)} of ${bytesText(memory.limit)}: ${memoryText(memory)}. Pictures may have up to ${(frozen.maxPixels / 1e6).toFixed(1)} million pixels${formats.length === 0 ? "" : ` and be files of ${formats.join(", ")}`}.
+Memory: ${bytesText(memory.total)} of ${bytesText(memory.limit)}: ${memoryText(memory)}. ${takenText(request)}
 
 \`\`\`ts
 import { createEncoder } from "./index.ts";
 
 const encoder = await createEncoder(env); // once for an isolate
-const { image_embeds } = await encoder.encode({ images: [bytes] });
+const results = await encoder.encode({ ${exampleOf(request)} });
 \`\`\`
 ${app === undefined ? "" : APP}
 | where | how |
@@ -149,7 +181,7 @@ export function folderFiles(request: FolderRequest): ReadonlyMap<string, string>
     ["encoder.js", encoder(request)],
     ["hosts/host.d.ts", hostTypes(request)],
     ["index.ts", index(request)],
-    ["worker.ts", request.appTypes === undefined ? EMBED_WORKER : appWorker(request.name)],
+    ["worker.ts", request.appTypes === undefined ? EMBED_WORKER : appWorker(request.model)],
     ...(request.appTypes === undefined ? [] : [["lib/app.d.ts", appTypes(request.appTypes)] as const]),
   ]);
 }

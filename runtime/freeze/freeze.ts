@@ -15,7 +15,7 @@ import { openModel } from "../session/models/model_files.ts";
 import type { RuntimeParts } from "../session/runtime_parts.ts";
 import { type CompiledModel, compileModel, type ModelToFreeze } from "./compile_model.ts";
 import { type ChosenCode, chooseCode } from "./edge_code.ts";
-import { folderFiles } from "./folder_files.ts";
+import { folderFiles, type Taken } from "./folder_files.ts";
 import { hostFiles, type WasmFile } from "./host_files.ts";
 import { type Accounted, accountMemory, type FrozenPlace, fittingRanges, type Remedy, tooLarge } from "./memory.ts";
 import type { FreezeOptions, FrozenFolder } from "./options.ts";
@@ -138,7 +138,32 @@ function wasmFiles(model: CompiledModel, code: ChosenCode): ReadonlyMap<WasmFile
   ]);
 }
 
-const usualName = (modelType: string): string => `${modelType.replace(/[^a-z0-9]+/gi, "-").toLowerCase()}-encoder`;
+/** A name as deployments have them: lower-case letters, digits and dashes. */
+const deploymentName = (name: string): string =>
+  name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-|-$/g, "") || "encoder";
+
+/** What the processors of a model's towers take. */
+function takenBy({ opened: { model, files }, towers }: ModelToFreeze): readonly Taken[] {
+  const { pixels, images, texts, audio } = model.processors(files);
+  const has = (modality: string): boolean => towers.some((t) => t.modality === modality);
+  return [
+    ...(has("vision") && (pixels ?? images) !== undefined ? ["images" as const] : []),
+    ...(has("text") && texts !== undefined ? ["texts" as const] : []),
+    ...(has("audio") && audio !== undefined ? ["audio" as const] : []),
+  ];
+}
+
+/** @throws FoveaError `not_freezable` for a server that could be asked nothing */
+function checkAskable(app: boolean, takes: readonly Taken[]): void {
+  if (!app || takes.length > 0) return;
+  throw new FoveaError(
+    "not_freezable",
+    "The routes of a server take pictures, texts and recordings, and this model comes with nothing that makes tensors of them (such as preprocessor_config.json or tokenizer.json). Leave out --app: the example worker takes tensors as JSON.",
+  );
+}
 
 /**
  * Writes a model as a folder of ES modules: WebAssembly files, plan, shards of weights, the code that runs them, and an example.
@@ -165,6 +190,8 @@ export async function freezeModel(
     config: opened.config,
   };
   const app = options.app === true;
+  const takes = takenBy(given);
+  checkAskable(app, takes);
   const formats = options.formats ?? (given.towers.some((t) => t.modality === "vision") ? ["png"] : []);
   const call = weightSettingsOf(options);
   const model = await compileModel(parts, given, options, call);
@@ -190,15 +217,21 @@ export async function freezeModel(
   }
   const bundled = options.weights === "bundled";
   const wasm = wasmFiles(model, chosen);
+  const name = options.name ?? `${deploymentName(opened.modelType)}-encoder`;
   const request = {
-    ...{ name: options.name ?? usualName(opened.modelType), frozen, memory, formats, bundled },
+    ...{ name: deploymentName(name), model: name, takes, tensor: given.towers[0].inputs[0] },
+    ...{ frozen, memory, formats, bundled },
     ...{ entry: chosen.entry, types: chosen.types, appTypes: chosen.appTypes },
   };
   const texts = [
     ...folderFiles(request),
-    ...[...hostFiles({ wasm: [...wasm.keys()], bundled: bundled ? frozen.shards.map((s) => s.name) : undefined })].map(
-      ([name, text]) => [`hosts/${name}`, text] as const,
-    ),
+    ...[
+      ...hostFiles({
+        target: frozen.target,
+        wasm: [...wasm.keys()],
+        bundled: bundled ? frozen.shards.map((s) => s.name) : undefined,
+      }),
+    ].map(([name, text]) => [`hosts/${name}`, text] as const),
     ["assets/plan.json", JSON.stringify(frozen)] as const,
   ];
   for (const [name, bytes] of chosen.files) await write(`lib/${name}`, bytes);

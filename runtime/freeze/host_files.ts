@@ -9,6 +9,8 @@ export interface WasmFile {
 }
 
 export interface HostFilesRequest {
+  /** Target that the code is for. */
+  readonly target: string;
   readonly wasm: readonly WasmFile[];
   /** Files of weights where they are part of the code. */
   readonly bundled: readonly string[] | undefined;
@@ -38,12 +40,23 @@ const open = async (file) => assets[file];
 `;
   }
   return `${head}
+function addressOf(file, base) {
+  try {
+    return new URL(file, base);
+  } catch {
+    throw new Error(\`The variable ASSETS_URL is no address: \${base}\`);
+  }
+}
+
 async function open(file, env) {
   const base = env?.ASSETS_URL;
+  if (base === undefined && env?.ASSETS === undefined) {
+    throw new Error("There are no assets: bind the folder assets as ASSETS, as wrangler.jsonc does, or set ASSETS_URL.");
+  }
   const response =
     base === undefined
       ? await env.ASSETS.fetch(new Request(\`https://assets.invalid/\${file}\`))
-      : await fetch(new URL(file, base));
+      : await fetch(addressOf(file, base));
   if (!response.ok) throw new Error(\`The asset \${file} answered with status \${response.status}.\`);
   return response.body;
 }
@@ -61,11 +74,21 @@ const open = async (file) => (await Deno.open(new URL(\`../assets/\${file}\`, im
 `;
 }
 
+/** Engines differ in what they can compile. */
+const compile = (target: string): string => `function compile(bytes) {
+  try {
+    return new WebAssembly.Module(bytes);
+  } catch (cause) {
+    throw new Error("This engine cannot run code for the target ${target}; freeze the model with --target edge.", { cause });
+  }
+}`;
+
 /** Bun has no module imports of WebAssembly: a path is imported, so that bundles carry the file. */
-function bun({ wasm }: HostFilesRequest): string {
+function bun({ wasm, target }: HostFilesRequest): string {
   return `${imports(wasm, (name, file) => `import ${name} from ${file} with { type: "file" };`)}
 
-const load = async (path) => new WebAssembly.Module(await Bun.file(path).bytes());
+${compile(target)}
+const load = async (path) => compile(await Bun.file(path).bytes());
 
 const name = "bun";
 const sliceMs = 5;
@@ -75,11 +98,12 @@ const open = async (file) => Bun.file(new URL(\`../assets/\${file}\`, import.met
 }
 
 /** Node 20 has no module imports of WebAssembly. */
-function node({ wasm }: HostFilesRequest): string {
+function node({ wasm, target }: HostFilesRequest): string {
   return `import { createReadStream, readFileSync } from "node:fs";
 import { Readable } from "node:stream";
 
-const load = (file) => new WebAssembly.Module(readFileSync(new URL(\`../wasm/\${file}\`, import.meta.url)));
+${compile(target)}
+const load = (file) => compile(readFileSync(new URL(\`../wasm/\${file}\`, import.meta.url)));
 
 const name = "node";
 const sliceMs = 5;

@@ -3,6 +3,7 @@ import type { ComponentSpec, TowerSpec } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import type { Box, Interval } from "../core/dim.ts";
 import { boxText, intervalText, type RangeList, type RangeSpec } from "../core/range.ts";
+import { ruledOut } from "../core/relation.ts";
 import type { FreezeOptions, FrozenIntervals } from "./options.ts";
 
 const refuse = (problem: string): never => {
@@ -11,23 +12,26 @@ const refuse = (problem: string): never => {
 
 function narrowed(name: string, own: Interval, wanted: FrozenIntervals): Interval {
   const [min, max] = [wanted[0]?.[0], wanted.at(-1)?.[1]];
+  const { multipleOf: step = 1 } = own;
   if (min === undefined || max === undefined) return refuse(`"${name}" has no interval; give one such as 1..4.`);
   for (const [i, [from, to]] of wanted.entries()) {
     if (from > to) refuse(`${from}..${to} of "${name}" is empty; swap its ends.`);
-    if (i > 0 && from !== wanted[i - 1][1] + 1) {
+    if (i > 0 && from !== wanted[i - 1][1] + 1 && from !== wanted[i - 1][1] + step) {
       refuse(
-        `${from}..${to} of "${name}" does not follow ${intervalText({ min: wanted[i - 1][0], max: wanted[i - 1][1] })}.`,
+        `${from}..${to} of "${name}" does not follow ${intervalText({ min: wanted[i - 1][0], max: wanted[i - 1][1] })}; begin it with ${wanted[i - 1][1] + step}.`,
       );
     }
   }
+  const odd = [min, ...wanted.map(([, end]) => end)].find((size) => size % step !== 0);
+  if (odd !== undefined) refuse(`"${name}" is ${intervalText(own)}, and none of its sizes is ${odd}.`);
   if (min < own.min || max > own.max) {
     refuse(`"${name}" is ${min}..${max}, and its encoder takes ${intervalText(own)}.`);
   }
   return { ...own, min, max };
 }
 
-/** A component's own division, as far as it lies within the intervals. */
-function within(ranges: RangeSpec | undefined, symbols: Box): RangeSpec {
+/** A component's own division, as far as it lies within the intervals and can occur there. */
+function within({ ranges, relations = [] }: ComponentSpec, symbols: Box): RangeSpec {
   if (ranges === undefined || ranges === "open") return {};
   const { ends = {}, boxes, exact } = ranges;
   const holds = (at: Readonly<Record<string, number>>): boolean =>
@@ -39,13 +43,14 @@ function within(ranges: RangeSpec | undefined, symbols: Box): RangeSpec {
     });
     return cut.some(([, i]) => i.min > i.max) ? [] : [Object.fromEntries(cut)];
   });
+  const occurs = (name: string, part: Pick<Interval, "min" | "max">): boolean =>
+    part.min <= part.max && ruledOut(relations, { ...symbols, [name]: { ...symbols[name], ...part } }) === undefined;
+  const cuts = (name: string, end: number): boolean => {
+    const { min, max } = symbols[name];
+    return occurs(name, { min, max: end }) && occurs(name, { min: end + 1, max });
+  };
   return {
-    ends: Object.fromEntries(
-      Object.entries(ends).map(([name, own]) => [
-        name,
-        own.filter((end) => end >= symbols[name].min && end < symbols[name].max),
-      ]),
-    ),
+    ends: Object.fromEntries(Object.entries(ends).map(([name, own]) => [name, own.filter((end) => cuts(name, end))])),
     ...(kept === undefined ? {} : { boxes: kept }),
     ...(exact === undefined ? {} : { exact: exact.filter(holds) }),
   };
@@ -59,7 +64,7 @@ function narrowComponent(spec: ComponentSpec, wanted: NonNullable<FreezeOptions[
     ...Object.fromEntries(own.map((name) => [name, narrowed(name, spec.symbols[name], wanted[name])])),
   };
   const given = Object.fromEntries(own.map((name) => [name, wanted[name].slice(0, -1).map(([, end]) => end)]));
-  const rest = within(spec.ranges, symbols) as RangeList;
+  const rest = within(spec, symbols) as RangeList;
   // Boxes and ends exclude each other: who says how a symbol is cut says so for all.
   const ranges: RangeList = Object.values(given).some((ends) => ends.length > 0)
     ? { ends: { ...rest.ends, ...given }, ...(rest.exact === undefined ? {} : { exact: rest.exact }) }

@@ -41,9 +41,14 @@ interface GivenTensor {
   readonly data: readonly number[];
 }
 
+const isNumber = (value: unknown): boolean => typeof value === "number";
+/** Towers take whole numbers as 32 bits. */
+const isWhole = (value: unknown): boolean => Number.isInteger(value) && Math.abs(value as number) < 2 ** 31;
+
 const isTensor = (value: unknown): value is GivenTensor => {
   const { dtype = "f32", shape, data } = (value ?? {}) as Partial<Record<string, unknown>>;
-  return Array.isArray(shape) && Array.isArray(data) && (dtype === "f32" || dtype === "i64");
+  if (!Array.isArray(shape) || !Array.isArray(data)) return false;
+  return dtype === "f32" ? data.every(isNumber) : dtype === "i64" && data.every(isWhole);
 };
 
 /** Tensors of f32, or of i64 where that is said; nothing where the text holds none. */
@@ -54,7 +59,7 @@ function inputsOf(text: string): FrozenInputs | undefined {
   } catch {
     return undefined;
   }
-  const entries = Object.entries(given ?? {});
+  const entries = Array.isArray(given) ? [] : Object.entries(given ?? {});
   if (entries.length === 0 || !entries.every(([, value]) => isTensor(value))) return undefined;
   return Object.fromEntries(
     (entries as [string, GivenTensor][]).map(([name, { dtype, shape, data }]) => [
@@ -111,16 +116,25 @@ interface Env extends Assets {
   readonly ORIGINS?: string;
 }
 
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
 /** A list that a Worker's \`env\` holds; other runtimes have it in their environment. */
 function listOf(name: "TOKENS" | "ORIGINS", env: Env): readonly string[] | undefined {
   const { process } = globalThis as { process?: { env?: Record<string, string | undefined> } };
-  return (env?.[name] ?? process?.env?.[name])?.split(" ").filter((one) => one !== "");
+  let list: readonly string[] | undefined;
+  try {
+    list = (env?.[name] ?? process?.env?.[name])?.split(" ").filter((one) => one !== "");
+  } catch (error) {
+    throw new Error(\`The variable \${name} cannot be read: \${reasonOf(error)}\`);
+  }
+  if (list?.length === 0) throw new Error(\`The variable \${name} is empty; give it a value, or remove it.\`);
+  return list;
 }
 
 async function open(env: Env): Promise<FrozenApp> {
   const [tokens, cors] = [listOf("TOKENS", env), listOf("ORIGINS", env)];
   return createApp({
-    models: { ${JSON.stringify(name)}: await createEncoder(env) },
+    models: { [${JSON.stringify(name)}]: await createEncoder(env) },
     ...(tokens === undefined ? {} : { tokens }),
     ...(cors === undefined ? {} : { cors }),
     log: (line) => console.log(JSON.stringify(line)),
@@ -128,12 +142,25 @@ async function open(env: Env): Promise<FrozenApp> {
 }
 
 ${once("FrozenApp", "open(env)")}
+/** What went wrong is for the log, and not for clients. */
+function notOpened(error: unknown): Response {
+  console.error(JSON.stringify({ level: "error", event: "not_opened", message: reasonOf(error) }));
+  const message = "The server cannot open its model; its log says why.";
+  return Response.json({ error: { message, type: "server_error", param: null, code: "not_opened" } }, { status: 503 });
+}
+
 export default {
   async fetch(request: Request, env: Env, context?: { waitUntil?(work: Promise<unknown>): void }): Promise<Response> {
-    const app = opened(env);
+    const opening = opened(env);
     // Loading goes on when the client that asked first has left.
-    context?.waitUntil?.(app.catch(() => undefined));
-    return (await app).fetch(request, env);
+    context?.waitUntil?.(opening.catch(() => undefined));
+    let app: FrozenApp;
+    try {
+      app = await opening;
+    } catch (error) {
+      return notOpened(error);
+    }
+    return app.fetch(request, env);
   },
 };
 `;

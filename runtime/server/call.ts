@@ -11,6 +11,9 @@ export interface CallOptions {
   readonly onEnd: () => void;
 }
 
+/** Milliseconds behind its deadline after which a call that is still open was dropped by the place it ran in. */
+const OVERDUE_MS = 1000;
+
 let over: HttpError | undefined;
 
 /** One for all calls, which each ends with: an error that looks where it was made takes as long as a small part of the work. */
@@ -32,6 +35,7 @@ export class Call {
   readonly #controller = new AbortController();
   readonly #options: CallOptions;
   readonly #timer: ReturnType<typeof setTimeout>;
+  readonly #overdue: number;
   readonly #leases: Lease[] = [];
   #ended = false;
   /** A stream goes on after its route has answered. */
@@ -47,6 +51,7 @@ export class Call {
       if (!this.#ended) this.#controller.abort(new HttpError(499, "client_left", "The client left before its answer."));
     };
     client.addEventListener("abort", onClient, { once: true });
+    this.#overdue = performance.now() + deadline + OVERDUE_MS;
     this.#timer = setTimeout(() => this.#controller.abort(this.#late()), deadline);
     if (client.aborted) onClient();
   }
@@ -90,9 +95,25 @@ export class Call {
   /** Lets everything go; what still runs for the call is stopped. */
   end(): void {
     if (this.#ended) return;
-    this.#ended = true;
     clearTimeout(this.#timer);
+    this.#ended = true;
     this.#controller.abort(callOver());
+    this.#release();
+  }
+
+  /** Whether its own timer should have ended it. */
+  isOverdue(now: number): boolean {
+    return now > this.#overdue;
+  }
+
+  /** Lets a call go of which nothing runs any more; timers and signals of another request may not be touched. */
+  abandon(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#release();
+  }
+
+  #release(): void {
     for (const lease of this.#leases) lease.release();
     this.#options.onEnd();
   }

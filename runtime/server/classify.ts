@@ -17,7 +17,7 @@ import {
 } from "./read_body.ts";
 import { CLASSIFY_REQUEST, type ClassifyRequest } from "./schemas.ts";
 import type { ServerContext, Service } from "./service.ts";
-import { encodeInOrder, type WorkResult } from "./work.ts";
+import { encodeInOrder, GROWTH, type WorkContext, type WorkResult } from "./work.ts";
 
 const FORM_FIELDS = ["model", "image", "labels", "template"];
 
@@ -70,7 +70,7 @@ const joined = (results: readonly WorkResult[], name: string): WorkResult["outpu
 
 export async function classify(c: ServerContext, service: Service): Promise<Response> {
   const call = c.get("call");
-  const { signal, requestId } = call;
+  const { signal } = call;
   const { request, names } = await readRequest(c, service.bodyLimits(signal));
   const { model, images, labels, template } = request;
   call.bodyRead = true;
@@ -83,15 +83,12 @@ export async function classify(c: ServerContext, service: Service): Promise<Resp
   call.items = images.length;
   const pictures = await pictureInputs(images, service.fetchImage, signal, names);
   const texts = labelTexts(labels, template).map((text) => ({ text }));
-  const results = await encodeInOrder([...texts, ...pictures], {
-    lease,
-    ...service.queues(),
-    maxText: service.settings.maxText,
-    signal,
-    requestId,
+  const context: WorkContext = {
+    ...service.work(call, lease),
     nameOf: (i) => (i < labels.length ? `The label at position ${i}` : `The picture at position ${i - labels.length}`),
     outputs: (modality) => [modality === "text" ? "text_embeds" : "image_embeds"],
-  });
+  };
+  const results = await encodeInOrder([...texts, ...pictures], context, GROWTH.file);
   const found = scoreLabels(
     encoder,
     joined(results.slice(labels.length), "image_embeds"),

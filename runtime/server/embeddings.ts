@@ -7,7 +7,7 @@ import { checked, readJson } from "./read_body.ts";
 import { type ContentPart, EMBEDDINGS_REQUEST, type EmbeddingsRequest, type InputItem } from "./schemas.ts";
 import type { ServerContext, Service } from "./service.ts";
 import { embeddingName, embeddingOf, numbersOf } from "./vectors.ts";
-import { encodeInOrder, type WorkInput, type WorkResult } from "./work.ts";
+import { encodeInOrder, GROWTH, type WorkInput, type WorkResult } from "./work.ts";
 
 /** A picture's text, its text, or token ids. */
 type Given = { readonly image: string } | { readonly text: string } | { readonly ids: readonly number[] };
@@ -120,7 +120,7 @@ function vectorOf({ outputs }: WorkResult, name: string): Float32Array {
 
 export async function embeddings(c: ServerContext, service: Service): Promise<Response> {
   const call = c.get("call");
-  const { signal, requestId } = call;
+  const { signal } = call;
   const request = checked(EMBEDDINGS_REQUEST, await readJson(c, service.bodyLimits(signal)));
   call.bodyRead = true;
   const lease = call.lend(service.models, request.model);
@@ -133,19 +133,13 @@ export async function embeddings(c: ServerContext, service: Service): Promise<Re
     return { image: await imageBytes(one.image, what, "input", service.fetchImage, signal) };
   });
   const names = new Map<Modality, string>();
-  const results = await encodeInOrder(inputs, {
-    lease,
-    ...service.queues(),
-    maxText: service.settings.maxText,
-    signal,
-    requestId,
-    outputs: (modality) => {
-      const name = names.get(modality) ?? wantedOutput(lease.encoder, modality);
-      names.set(modality, name);
-      return [name];
-    },
-  });
+  const outputs = (modality: Modality): readonly string[] => {
+    const name = names.get(modality) ?? wantedOutput(lease.encoder, modality);
+    names.set(modality, name);
+    return [name];
+  };
   const { dimensions, normalize, encoding_format: format } = request;
+  const results = await encodeInOrder(inputs, { ...service.work(call, lease), outputs }, GROWTH[format]);
   const data = results.map((result, index) => {
     const vector = vectorOf(result, names.get(result.modality) as string);
     return { object: "embedding", index, embedding: numbersOf(embeddingOf(vector, dimensions, normalize), format) };

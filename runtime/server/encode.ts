@@ -3,11 +3,10 @@ import { accepts } from "hono/accepts";
 import type { Modality } from "../abi/encoder.ts";
 import { didYouMean } from "../session/check.ts";
 import type { Encoder } from "../session.ts";
-import type { Call } from "./call.ts";
-import { errorBody, HttpError, httpError, short } from "./http_error.ts";
-import { failureOf, type Log } from "./log.ts";
+import { HttpError, short } from "./http_error.ts";
+import { jsonItem, jsonLines } from "./json_lines.ts";
 import type { Lease } from "./models.ts";
-import { imageBytes, inlineBytes, inTurns } from "./pictures.ts";
+import { type ImageFetching, imageBytes, inlineBytes, inTurns } from "./pictures.ts";
 import {
   type BodyLimits,
   checked,
@@ -20,13 +19,11 @@ import {
   readJson,
   textField,
 } from "./read_body.ts";
-import type { FetchImage } from "./remote_images.ts";
 import { ENCODE_REQUEST, type EncodeRequest, type Format } from "./schemas.ts";
 import type { ServerContext, Service } from "./service.ts";
 import { fileAnswer, joinedResults } from "./tensor_answers.ts";
-import { numbersOf } from "./vectors.ts";
 import { embedsOutputs, embedsPart } from "./vllm.ts";
-import { encodeAll, encodeInOrder, modalityOf, type WorkContext, type WorkInput, type WorkResult } from "./work.ts";
+import { encodeInOrder, GROWTH, modalityOf, type WorkContext, type WorkInput } from "./work.ts";
 
 const ACCEPTED: Readonly<Record<string, Format>> = {
   "application/json": "json",
@@ -84,12 +81,10 @@ async function readRequest(c: ServerContext, limits: BodyLimits): Promise<Read> 
   return { request, names: FORM_NAMES };
 }
 
-const KINDS: Readonly<Record<Modality, "image" | "text" | "audio">> = { vision: "image", text: "text", audio: "audio" };
-
 /** The pictures of a request: files of a form, or texts. @throws what {@link imageBytes} throws */
 export function pictureInputs(
   images: readonly (string | Uint8Array)[],
-  fetchImage: FetchImage | undefined,
+  fetchImage: ImageFetching,
   signal: AbortSignal,
   { images: field = "images" }: FieldNames,
 ): Promise<readonly WorkInput[]> {
@@ -179,14 +174,6 @@ function outputsOf(
   return wanted;
 }
 
-function jsonItem({ index, modality, outputs }: WorkResult, format: "float" | "base64"): object {
-  const tensors = Object.entries(outputs).map(([name, { dtype, shape, data }]) => [
-    name,
-    { dtype, shape, data: numbersOf(data, format) },
-  ]);
-  return { index, kind: KINDS[modality], outputs: Object.fromEntries(tensors) };
-}
-
 /** Formats that hold numbers of other types than f32. */
 const TYPED: readonly Format[] = ["torch", "vllm", "safetensors"];
 
@@ -201,40 +188,9 @@ function checkType(format: Format, { dtype }: EncodeRequest): void {
   );
 }
 
-/** A line for each input as soon as it is done; one that says what went wrong ends the answer. */
-function lines(
-  inputs: readonly WorkInput[],
-  context: WorkContext,
-  request: EncodeRequest,
-  call: Call,
-  log: Log,
-): Response {
-  const encoder = new TextEncoder();
-  call.keepOpen();
-  // The line about the request said 200, before anything could go wrong.
-  const refusal = (error: unknown): HttpError => {
-    const refused = httpError(error);
-    log({ event: "stream_failed", request: call.requestId, route: "/v1/encode", ...failureOf(refused) });
-    return refused;
-  };
-  const body = new ReadableStream<Uint8Array>({
-    start: (controller) => {
-      const write = (line: object): void => controller.enqueue(encoder.encode(`${JSON.stringify(line)}\n`));
-      void encodeAll(inputs, context, (result) => write(jsonItem(result, request.encoding_format)))
-        .catch((error: unknown) => write(errorBody(refusal(error))))
-        .then(() => controller.close())
-        // A client that left takes no more lines.
-        .catch(() => {})
-        .finally(() => call.end());
-    },
-    cancel: () => call.end(),
-  });
-  return new Response(body, { headers: { "content-type": "application/x-ndjson" } });
-}
-
 export async function encode(c: ServerContext, service: Service): Promise<Response> {
   const call = c.get("call");
-  const { signal, requestId } = call;
+  const { signal } = call;
   const read = await readRequest(c, service.bodyLimits(signal));
   const { request } = read;
   call.bodyRead = true;
@@ -246,9 +202,10 @@ export async function encode(c: ServerContext, service: Service): Promise<Respon
   const modalities = [...new Set(inputs.map((input) => modalityOf(input, lease.encoder)))];
   for (const modality of modalities) lease.encoder.tower(modality);
   const outputs = outputsOf(request, format, lease.encoder, modalities);
-  const context = { lease, ...service.queues(), maxText: service.settings.maxText, signal, requestId, outputs };
-  if (format === "ndjson") return lines(inputs, context, request, call, service.log);
-  const results = await encodeInOrder(inputs, context);
+  const context = { ...service.work(call, lease), outputs };
+  if (format === "ndjson") return jsonLines(inputs, context, request.encoding_format, call, service.log);
+  const growth = format === "json" ? GROWTH[request.encoding_format] : format === "vllm" ? GROWTH.base64 : GROWTH.file;
+  const results = await encodeInOrder(inputs, context, growth);
   if (format === "json") {
     const data = results.map((result) => jsonItem(result, request.encoding_format));
     return c.json({ object: "list", model: lease.name, data });

@@ -5,9 +5,7 @@ import { isObject } from "../session/check.ts";
 import type { Encoder } from "../session.ts";
 import { assembleApp } from "./app.ts";
 import type { FrozenApp, FrozenAppOptions } from "./frozen_api.ts";
-import { HttpError } from "./http_error.ts";
-import { checkServerOptions, type ServedRuntime } from "./options.ts";
-import type { FetchImage } from "./remote_images.ts";
+import { checkServerOptions, type ServedRuntime, type ServerPlace } from "./options.ts";
 
 export type { FrozenApp, FrozenAppOptions } from "./frozen_api.ts";
 
@@ -27,6 +25,12 @@ const KNOWN: readonly (keyof FrozenAppOptions)[] = [
 
 /** @throws FoveaError `invalid_options` */
 function encodersOf(options: FrozenAppOptions): Readonly<Record<string, FrozenEncoder & Encoder>> {
+  if (!isObject(options)) {
+    throw new FoveaError(
+      "invalid_options",
+      "A frozen application takes an object with its models, such as { models: { clip: encoder } }.",
+    );
+  }
   const odd = Object.keys(options).find((name) => !KNOWN.includes(name as keyof FrozenAppOptions));
   if (odd !== undefined) {
     throw new FoveaError("invalid_options", `A frozen application has no option "${odd}"; it has ${KNOWN.join(", ")}.`);
@@ -50,14 +54,11 @@ function frozenRuntime(encoders: readonly FrozenEncoder[]): ServedRuntime {
   };
 }
 
-/** Addresses cannot be checked where names are not resolved here. */
-const fetchNothing: FetchImage = async () => {
-  throw new HttpError(
-    400,
-    "image_url.off",
-    "The picture is an address, and a frozen server fetches none; send its bytes as a data URI.",
-  );
-};
+/**
+ * Of places with 128 MB: what one request began ends with it, names cannot be resolved and so not checked, and an answer shares
+ * the memory that a body was read into.
+ */
+const EDGE: ServerPlace = { sharesCalls: false, fetches: false, atOnce: 4, answerBytes: 12 * 2 ** 20 };
 
 /**
  * The routes of `fovea serve` (docs/serving.md) for a Worker, and for any place that takes a `fetch`. Requests have calls of their
@@ -67,10 +68,15 @@ const fetchNothing: FetchImage = async () => {
 export function createApp(options: FrozenAppOptions): FrozenApp {
   const encoders = encodersOf(options);
   const settings = checkServerOptions({
-    ...{ queue: 64, maxBody: 4 * 2 ** 20, ...options },
+    ...{ ...options, queue: options.queue ?? 64, maxBody: options.maxBody ?? 4 * 2 ** 20 },
     runtime: frozenRuntime(Object.values(encoders)),
     models: Object.fromEntries(Object.entries(encoders).map(([name, encoder]) => [name, { encoder }])),
   });
-  const { fetch, drain } = assembleApp({ ...settings, shareCalls: false }, fetchNothing);
-  return { fetch: (request, env) => fetch(request, env), drain };
+  const { fetch, drain, ready } = assembleApp({ ...settings, place: EDGE }, undefined);
+  // Its models are there: what is asked in this very moment waits for the next.
+  let answer: FrozenApp["fetch"] = (request, env) => ready.then(() => fetch(request, env));
+  void ready.then(() => {
+    answer = (request, env) => fetch(request, env);
+  });
+  return { fetch: (request, env) => answer(request, env), drain };
 }

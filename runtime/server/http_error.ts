@@ -61,6 +61,7 @@ const STATUSES: Readonly<Record<string, ErrorStatus>> = {
   invalid_input: 400,
   no_format: 400,
   not_frozen: 400,
+  outside_ranges: 400,
   no_component: 400,
   invalid_options: 400,
   out_of_memory: 413,

@@ -63,9 +63,25 @@ export interface ServedRuntime {
 export type Settings = Omit<ServerOptions, "runtime"> &
   Required<Pick<ServerOptions, Chosen>> & {
     readonly runtime: ServedRuntime;
-    /** False where a request must not wait for another's work, as on Cloudflare Workers. */
-    readonly shareCalls: boolean;
+    readonly place: ServerPlace;
   };
+
+/** What the place can do that a server runs in. */
+export interface ServerPlace {
+  /** False where a request must not wait for another's work, as on Cloudflare Workers. */
+  readonly sharesCalls: boolean;
+  /** False where no address can be checked. */
+  readonly fetches: boolean;
+  /** Inputs of a request that are read or waited for at once. */
+  readonly atOnce: number;
+  /** Bytes that an answer may take while it is made. */
+  readonly answerBytes: number;
+}
+
+/** A process of the server's own. */
+const PROCESS: ServerPlace = {
+  ...{ sharesCalls: true, fetches: true, atOnce: 64, answerBytes: Number.POSITIVE_INFINITY },
+};
 
 /** What timers hold, 24 days; longer ones fire at once. */
 const LONGEST = 2 ** 31 - 1;
@@ -116,7 +132,7 @@ const MODEL: Readonly<Record<"source" | "load" | "encoder", Expected>> = {
   // Loading says what is wrong with them.
   source: { text: "a model's folder, name or files", holds: () => true },
   load: { text: 'an object such as { dtype: "int8" }', holds: isObject },
-  encoder: { text: "an encoder that `load` gave", holds: isObject },
+  encoder: { text: "an encoder that `load` gave", holds: (v) => isObject(v) && typeof v.encodeItems === "function" },
 };
 
 const RATE_LIMIT: Readonly<Record<keyof NonNullable<ServerOptions["rateLimit"]>, Expected>> = {
@@ -141,6 +157,12 @@ function checkPresent<Name extends string>(
 export function checkServerOptions(
   options: Omit<ServerOptions, "runtime"> & { readonly runtime: ServedRuntime },
 ): Settings {
+  if (!isObject(options)) {
+    throw new FoveaError(
+      "invalid_options",
+      'createApp takes an object with a runtime and models, such as { runtime, models: { clip: { source: "./clip" } } }.',
+    );
+  }
   checkOptions("createApp", options, OPTIONS);
   if (options.remoteImages !== undefined) checkOptions("createApp's `remoteImages`", options.remoteImages, REMOTE);
   if (options.rateLimit !== undefined) {
@@ -150,7 +172,14 @@ export function checkServerOptions(
   checkPresent("createApp", options, OPTIONS, ["runtime", "models"]);
   const unnamed = Object.keys(options.models).find((name) => !TEXT.holds(name));
   if (unnamed !== undefined) throw new FoveaError("invalid_options", "A model has an empty name; give it one.");
-  for (const [name, model] of Object.entries(options.models)) checkOptions(`createApp's model "${name}"`, model, MODEL);
+  for (const [name, model] of Object.entries(options.models)) {
+    checkOptions(`createApp's model "${name}"`, model, MODEL);
+    if (!("encoder" in model && "source" in model)) continue;
+    throw new FoveaError(
+      "invalid_options",
+      `createApp's model "${name}" has a source and an encoder; give one of them.`,
+    );
+  }
   return {
     ...options,
     maxWait: options.maxWait ?? 4,
@@ -161,6 +190,6 @@ export function checkServerOptions(
     maxText: options.maxText ?? 100_000,
     maxWaitingBytes: options.maxWaitingBytes ?? 256 * 2 ** 20,
     seal: options.seal ?? true,
-    shareCalls: true,
+    place: PROCESS,
   };
 }

@@ -3,6 +3,9 @@ import { decodeBytes } from "./base64.ts";
 import { HttpError } from "./http_error.ts";
 import type { FetchImage } from "./remote_images.ts";
 
+/** How pictures by address are fetched: not where no host is allowed, and nowhere where addresses cannot be checked. */
+export type ImageFetching = FetchImage | "not allowed" | "not possible";
+
 /** A text whose first characters make it a data URI, which holds a picture whatever type it names, or nothing that can be encoded. */
 export const isDataUri = (text: string): boolean =>
   /^data:(?:image\/|[a-z]+\/[\w.+-]+(?:;[^;,]*)*,|(?:;[^;,]*)*;base64,)/i.test(text);
@@ -38,22 +41,22 @@ export function inlineBytes(text: string, what: string, param: string): Uint8Arr
 
 /**
  * The bytes of a picture.
- * @param fetchImage undefined where remote pictures are off
  * @throws HttpError `invalid_base64`, `image_url.*`
  */
 export async function imageBytes(
   text: string,
   what: string,
   param: string,
-  fetchImage: FetchImage | undefined,
+  fetchImage: ImageFetching,
   signal: AbortSignal,
 ): Promise<Uint8Array> {
   if (!isAddress(text)) return inlineBytes(text, what, param);
-  if (fetchImage === undefined) {
+  if (typeof fetchImage === "string") {
+    const advice = fetchImage === "not allowed" ? ", or start the server with --allow-images-from" : "";
     throw new HttpError(
       400,
       "image_url.off",
-      `${what} is an address, and this server fetches none. Send the picture as a data URI, or start the server with --allow-images-from.`,
+      `${what} is an address, and this server fetches none. Send the picture as a data URI${advice}.`,
       { param },
     );
   }

@@ -6,10 +6,12 @@ import { Call } from "./call.ts";
 import { HttpError } from "./http_error.ts";
 import { createLog, type Log } from "./log.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
-import { Models, notReady } from "./models.ts";
+import { type Lease, Models, notReady } from "./models.ts";
 import type { Settings } from "./options.ts";
+import type { ImageFetching } from "./pictures.ts";
 import type { BodyLimits } from "./read_body.ts";
 import type { FetchImage } from "./remote_images.ts";
+import type { WorkContext } from "./work.ts";
 
 /** Of hono: what the listening side tells of a request, and what middleware leaves for routes. */
 export interface ServerEnv {
@@ -33,28 +35,28 @@ export class Service {
   readonly models: Models;
   readonly metrics: Metrics;
   readonly log: Log;
-  /** Undefined where remote pictures are off. */
-  readonly fetchImage: FetchImage | undefined;
+  readonly fetchImage: ImageFetching;
   ready = false;
   draining = false;
   readonly #shared: Queues;
-  #active = 0;
+  /** Accepted requests. */
+  readonly #calls = new Set<Call>();
   readonly #idle = new Set<() => void>();
 
   constructor(settings: Settings, fetchImage: FetchImage | undefined) {
-    const { runtime, models } = settings;
+    const { runtime, models, place } = settings;
     this.settings = settings;
     // What waited for its first use would never be ready.
     this.models = new Models(runtime, models, settings.seal ? { lazy: "never" } : {});
     this.log = createLog(settings.log);
     this.metrics = createMetrics({
       waiting: () => this.#shared.batcher.waiting,
-      active: () => this.#active,
+      active: () => this.#active(),
       deviceBytes: () => runtime.stats().device.bytesInUse,
       compiled: () => runtime.stats().counters.compiled,
     });
     this.#shared = this.#createQueues();
-    this.fetchImage = fetchImage;
+    this.fetchImage = fetchImage ?? (place.fetches ? "not allowed" : "not possible");
   }
 
   #createQueues(): Queues {
@@ -72,12 +74,33 @@ export class Service {
   }
 
   /** What the inputs of a request wait in: the same for all requests, or its own where they may not wait for each other. */
-  queues(): Queues {
-    return this.settings.shareCalls ? this.#shared : this.#createQueues();
+  #queues(): Queues {
+    return this.settings.place.sharesCalls ? this.#shared : this.#createQueues();
+  }
+
+  /** What the inputs of a request are encoded with. */
+  work({ signal, requestId }: Call, lease: Lease): Omit<WorkContext, "outputs"> {
+    const { maxText, place } = this.settings;
+    return {
+      lease,
+      ...this.#queues(),
+      maxText,
+      signal,
+      requestId,
+      atOnce: place.atOnce,
+      answerBytes: place.answerBytes,
+    };
   }
 
   bodyLimits(signal: AbortSignal): BodyLimits {
     return { most: this.settings.maxBody, signal };
+  }
+
+  /** Requests that are worked on; places drop some with their client, and their timers too. */
+  #active(): number {
+    const now = performance.now();
+    for (const call of this.#calls) if (call.isOverdue(now)) call.abandon();
+    return this.#calls.size;
   }
 
   /** Seconds until what waits is done. */
@@ -94,30 +117,32 @@ export class Service {
     }
     if (!this.ready) throw notReady();
     const { queue, deadline } = this.settings;
-    if (this.#active >= queue) {
+    const active = this.#active();
+    if (active >= queue) {
       throw new HttpError(
         429,
         "queue_full",
-        `The server works on ${this.#active} requests and takes no more at once; ask again after the time in Retry-After.`,
+        `The server works on ${active} requests and takes no more at once; ask again after the time in Retry-After.`,
         { retryAfter: this.#retryAfter() },
       );
     }
     const own = timeoutOf(c.req.header("x-request-timeout"), deadline);
-    this.#active++;
-    return new Call({
+    const call = new Call({
       requestId: c.get("requestId"),
       client: c.req.raw.signal,
       deadline: own,
       onEnd: () => {
-        this.#active--;
-        if (this.#active === 0) for (const tell of this.#idle) tell();
+        this.#calls.delete(call);
+        if (this.#calls.size === 0) for (const tell of this.#idle) tell();
       },
     });
+    this.#calls.add(call);
+    return call;
   }
 
   /** Resolves when no request is worked on. */
   idle(): Promise<void> {
-    if (this.#active === 0) return Promise.resolve();
+    if (this.#active() === 0) return Promise.resolve();
     return new Promise((resolve) => {
       const tell = (): void => {
         this.#idle.delete(tell);

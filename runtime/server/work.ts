@@ -35,10 +35,11 @@ export interface WorkContext {
   readonly room: Room;
   /** Most characters of a text. */
   readonly maxText: number;
+  /** Inputs of the request that are read or waited for at once. */
+  readonly atOnce: number;
+  /** Bytes that the answer may take while it is made. */
+  readonly answerBytes: number;
 }
-
-/** Inputs of one request that are read or waited for at once. */
-const AT_ONCE = 64;
 
 export const modalityOf = (input: WorkInput, encoder: Encoder): Modality => {
   if ("image" in input) return "vision";
@@ -94,13 +95,13 @@ async function encodeInput(input: WorkInput, index: number, context: WorkContext
 }
 
 /**
- * Encodes all inputs and tells each result as it comes.
+ * Encodes all inputs and tells each result as it comes; what is told may hold up the next.
  * @throws the error of the first input that failed; the signal's reason on abort
  */
 export async function encodeAll(
   inputs: readonly WorkInput[],
   context: WorkContext,
-  onResult: (result: WorkResult) => void,
+  onResult: (result: WorkResult) => void | Promise<void>,
 ): Promise<void> {
   checkTexts(inputs, context);
   // It asks for room for one input at a time, so that another request's next one waits for no more than one of its.
@@ -111,20 +112,56 @@ export async function encodeAll(
     while (next < inputs.length) {
       context.signal.throwIfAborted();
       const index = next++;
-      onResult(await encodeInput(inputs[index], index, own));
+      await onResult(await encodeInput(inputs[index], index, own));
     }
   };
-  const workers = Array.from({ length: Math.min(AT_ONCE, inputs.length) }, worker);
+  const workers = Array.from({ length: Math.min(context.atOnce, inputs.length) }, worker);
   await Promise.all(workers);
 }
 
-/** Encodes all inputs; results in their order. */
+/** Bytes that writing takes for each byte of a result: numbers become objects, text and text in UTF-8. */
+export const GROWTH: { readonly float: number; readonly base64: number; readonly file: number } = {
+  ...{ float: 12, base64: 4, file: 3 },
+};
+
+const bytesOf = ({ outputs }: WorkResult): number =>
+  Object.values(outputs).reduce((sum, { data }) => sum + data.byteLength, 0);
+
+/**
+ * Adds up what results take as an answer is made of them.
+ * @param growth of {@link GROWTH}
+ * @throws HttpError `answer_too_large`, for each result behind the bound
+ */
+export function answerCounter(
+  { answerBytes }: Pick<WorkContext, "answerBytes">,
+  growth: number,
+): (result: WorkResult) => void {
+  let bytes = 0;
+  return (result) => {
+    bytes += growth * bytesOf(result);
+    if (bytes <= answerBytes) return;
+    throw new HttpError(
+      413,
+      "answer_too_large",
+      `The answer would take more than the ${Math.floor(answerBytes / 2 ** 20)} MiB that this server has for one; send fewer inputs at once, name the results that you need, or ask for another form (base64, safetensors, npy).`,
+    );
+  };
+}
+
+/**
+ * Encodes all inputs; results in their order.
+ * @param growth of {@link GROWTH}: how the answer is written
+ * @throws what {@link encodeAll} throws; HttpError `answer_too_large`
+ */
 export async function encodeInOrder(
   inputs: readonly WorkInput[],
   context: WorkContext,
+  growth: number,
 ): Promise<readonly WorkResult[]> {
   const results: WorkResult[] = [];
+  const count = answerCounter(context, growth);
   await encodeAll(inputs, context, (result) => {
+    count(result);
     results[result.index] = result;
   });
   return results;

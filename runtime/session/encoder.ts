@@ -317,8 +317,14 @@ export class Encoder {
     checkItems(items);
     checkOptions("encodeItems", options, ENCODE_OPTIONS);
     if (items.length === 0) return [];
-    const results = await this.encode(inputsOf(items), options);
-    return sharesOf(items, results as Tensors, this.tower(items[0].modality).spec);
+    const { spec } = this.tower(items[0].modality);
+    const { inputs, told } = inputsOf(items, spec);
+    const { outputs } = options;
+    const computed = outputs?.filter((name) => !told.includes(name));
+    const own = computed === undefined ? options : { ...options, outputs: computed };
+    const results = computed?.length === 0 && told.length > 0 ? {} : await this.encode(inputs, own);
+    const wanted = told.filter((name) => outputs?.includes(name) ?? true);
+    return sharesOf(items, results as Tensors, spec, wanted);
   }
 
   /** Kind of the device that answers calls that begin now. */

@@ -39,6 +39,12 @@ test("recordings are samples, or WAV files where a folder has them", async () =>
   const bytes = Uint8Array.from([..."RIFF\0\0\0\0WAVE"].map((c) => c.charCodeAt(0)));
   await assert.rejects(frozenMedia({}, 1, noCodec).audio(bytes), { code: "no_format" });
   await assert.rejects(frozenMedia({ wav }, 1, noCodec).audio(bytes), { code: "audio.truncated" });
+  const flac = await read("test/fixtures/audio/stereo_16.flac");
+  await assert.rejects(frozenMedia({ wav }, 1, noCodec).audio(flac, { name: "The recording" }), {
+    code: "no_format",
+    message:
+      "The recording is a file of the format flac, and frozen folders read WAV alone; convert it, or give samples.",
+  });
 });
 
 test("what a folder cannot take is refused with what it takes", async () => {

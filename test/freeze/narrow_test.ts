@@ -87,3 +87,35 @@ test("ranges that make no sense are refused in words", () => {
   );
   refused({ batch: [] }, /"batch" has no interval/);
 });
+
+test("ends that cannot occur any more go with the sizes that made them", () => {
+  const relations = [["longest", "<=", "patches"]] as const;
+  const spec = component({
+    symbols: { longest: { min: 1, max: 65536 }, patches: { min: 4, max: 65536, multipleOf: 4 } },
+    ranges: { ends: { longest: [64, 1024], patches: [64, 4096] } },
+    relations,
+  });
+  const split = (to: number): readonly unknown[] => {
+    const found = narrow(spec, { patches: [[4, to]] });
+    return splitRanges(found.symbols, found.ranges ?? {}, { tag: found.tag, relations });
+  };
+  assert.deepEqual(narrow(spec, { patches: [[4, 64]] }).ranges, { ends: { longest: [], patches: [] } });
+  assert.deepEqual([split(16).length, split(64).length, split(68).length], [1, 1, 3]);
+  assert.deepEqual(narrow(spec, { patches: [[4, 2048]] }).ranges, { ends: { longest: [64, 1024], patches: [64] } });
+});
+
+test("intervals are of sizes that a symbol has, and follow each other by its step", () => {
+  const refusal = (...patches: [number, number][]): string => {
+    try {
+      narrow(component({}), { patches });
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return "";
+  };
+  assert.match(refusal([18, 64]), /"patches" is 16\.\.4096 step 4, and none of its sizes is 18\.$/);
+  assert.match(refusal([16, 63]), /none of its sizes is 63\.$/);
+  assert.match(refusal([16, 64], [72, 128]), /72\.\.128 of "patches" does not follow 16\.\.64; begin it with 68\.$/);
+  assert.equal(refusal([16, 64], [68, 128]), "");
+  assert.equal(refusal([16, 64], [65, 128]), "");
+});

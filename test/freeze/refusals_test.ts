@@ -65,6 +65,18 @@ test("a server's routes and the bodies that they take count, and leaving them ou
   assert.match(message, /What would fit: .*the same without --app \(4[\d.]+ MiB\)/);
 });
 
+test("a server that could be asked nothing is refused", async () => {
+  const { code, message } = await refusal(
+    { app: true, loadFormat: "dummy", dtype: "int8", ranges: { batch: [[1, 1]] } },
+    CLIP,
+  );
+  assert.equal(code, "not_freezable");
+  assert.match(
+    message,
+    /comes with nothing that makes tensors of them .*Leave out --app: the example worker takes tensors/,
+  );
+});
+
 test("a smaller interval is named where that alone helps", async () => {
   const { code, message } = await refusal({ components: ["vision"], memory: 35 * 2 ** 20, formats: [] });
   assert.equal(code, "too_large");

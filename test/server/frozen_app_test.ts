@@ -93,6 +93,126 @@ test("requests have calls of their own, however many come at once", async () => 
   assert.deepEqual(sizes, new Array(12).fill(1));
 });
 
+test("it answers in the very moment in which it was made, without a token too", async () => {
+  const { encoder } = await opened();
+  const app = createApp({ models: { [MODEL]: encoder } });
+  const body = JSON.stringify({ input: "two" });
+  const init = { method: "POST", headers: { "content-type": "application/json" }, body };
+  const first = app.fetch(new Request("http://localhost/v1/embeddings", init));
+  assert.equal((await app.fetch(new Request("http://localhost/readyz"))).status, 200);
+  assert.equal((await first).status, 200);
+});
+
+test("an answer that its place cannot hold is refused with what to do, and smaller forms of it are given", async () => {
+  const ask = askerOf(await urlOf());
+  const { encoder } = await opened();
+  const model = encoder as unknown as { encodeItems(...given: readonly unknown[]): Promise<unknown> };
+  const whole = model.encodeItems;
+  // 1.2 MB of results.
+  const tensor = { dtype: "f32", shape: [1, 300_000], data: new Float32Array(300_000) };
+  model.encodeItems = () => Promise.resolve([{ text_embeds: tensor }]);
+  const encode = (format: string, texts: readonly string[], more: object = {}): Promise<Response> =>
+    ask("/v1/encode", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ texts, outputs: ["text_embeds"], format, ...more }),
+    });
+  try {
+    const refused = await encode("json", ["a"]);
+    const { error } = (await refused.json()) as { error: { code: string; message: string } };
+    assert.deepEqual([refused.status, error.code], [413, "answer_too_large"]);
+    assert.match(error.message, /more than the 12 MiB that this server has for one; send fewer inputs at once/);
+    const line = await (await encode("ndjson", ["a"])).text();
+    assert.match(line, /"code":"answer_too_large"/);
+    assert.equal((await encode("safetensors", ["a", "b", "c"])).status, 200);
+    assert.equal((await encode("safetensors", ["a", "b", "c", "d"])).status, 413);
+    assert.equal((await encode("json", ["a", "b"], { encoding_format: "base64" })).status, 200);
+    // Each line by itself, and as many as are asked for.
+    const lines = await (await encode("ndjson", ["a", "b", "c", "d"], { encoding_format: "base64" })).text();
+    assert.equal(lines.trimEnd().split("\n").length, 4);
+  } finally {
+    model.encodeItems = whole;
+  }
+});
+
+test("lines are made while their reader has room for them", async () => {
+  const ask = askerOf(await urlOf());
+  const { encoder } = await opened();
+  const model = encoder as unknown as { encodeItems(...given: readonly unknown[]): Promise<unknown> };
+  const whole = model.encodeItems;
+  const tensor = { dtype: "f32", shape: [1, 700_000], data: new Float32Array(700_000) };
+  let made = 0;
+  model.encodeItems = () => {
+    made++;
+    return Promise.resolve([{ text_embeds: tensor }]);
+  };
+  try {
+    const texts = Array.from({ length: 64 }, () => "two");
+    const body = JSON.stringify({ texts, outputs: ["text_embeds"], format: "ndjson", encoding_format: "base64" });
+    const app = createApp({ models: { [MODEL]: encoder } });
+    const init = { method: "POST", headers: { "content-type": "application/json" }, body };
+    const response = await app.fetch(new Request("http://localhost/v1/encode", init));
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    await reader.read();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.ok(made < 16, `${made} of 64 lines of 3.7 MB`);
+    await reader.cancel();
+    await app.drain();
+    assert.equal((await ask("/healthz")).status, 200);
+  } finally {
+    model.encodeItems = whole;
+  }
+});
+
+test("a request that its place dropped with its timers gives its room back", async () => {
+  const { encoder } = await opened();
+  const model = encoder as unknown as { readItems(...given: readonly unknown[]): Promise<unknown> };
+  const whole = model.readItems;
+  const app = createApp({ models: { [MODEL]: encoder }, queue: 1, deadline: 1 });
+  const ask = async (timeout: string): Promise<Response> => {
+    const headers = { "content-type": "application/json", "x-request-timeout": timeout };
+    return app.fetch(
+      new Request("http://localhost/v1/embeddings", { method: "POST", headers, body: '{"input":"two"}' }),
+    );
+  };
+  await app.fetch(new Request("http://localhost/healthz"));
+  const timers = globalThis.setTimeout;
+  globalThis.setTimeout = (() => 0) as unknown as typeof setTimeout;
+  const begun = new Promise<void>((resolve) => {
+    model.readItems = () => {
+      resolve();
+      return new Promise(() => {});
+    };
+  });
+  try {
+    void ask("1");
+    await begun;
+  } finally {
+    globalThis.setTimeout = timers;
+    model.readItems = whole;
+  }
+  assert.equal((await ask("1")).status, 429);
+  await new Promise((resolve) => setTimeout(resolve, 1100));
+  assert.notEqual((await ask("1")).status, 429);
+  await app.drain();
+});
+
+test("sizes that no range was frozen for are the request's fault", async () => {
+  const ask = askerOf(await urlOf());
+  const { encoder } = await opened();
+  const model = encoder as unknown as { encodeItems(...given: readonly unknown[]): Promise<unknown> };
+  const whole = model.encodeItems;
+  model.encodeItems = () => Promise.reject(new FoveaError("outside_ranges", "It was asked for tokens = 9."));
+  try {
+    const init = { method: "POST", headers: { "content-type": "application/json" }, body: '{"input":"two"}' };
+    const response = await ask("/v1/embeddings", init);
+    assert.equal(response.status, 400);
+    assert.match(await response.text(), /"code":"outside_ranges"/);
+  } finally {
+    model.encodeItems = whole;
+  }
+});
+
 test("options that it does not have and encoders that are still opening are refused by name", async () => {
   const { encoder } = await opened();
   const refusal = (options: object): string => {
@@ -112,6 +232,8 @@ test("options that it does not have and encoders that are still opening are refu
     refusal({ models: { digits: Promise.resolve(encoder) } }),
     /^The model "digits" of a frozen application is no encoder that createEncoder resolved to; await it first\.$/,
   );
+  assert.match(refusal(undefined as unknown as object), /^A frozen application takes an object with its models/);
+  assert.equal(refusal({ models: { digits: encoder }, maxBody: undefined, queue: undefined }), "");
   assert.match(refusal({ models: { digits: encoder }, queue: 0 }), /`queue`|queue/);
   assert.notEqual(refusal({ models: {} }), "");
 });

@@ -8,6 +8,7 @@ import { createApp, encodeTorch } from "../../runtime/server/mod.ts";
 import { embedsOutputs, embedsPart } from "../../runtime/server/vllm.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { apart, PROCESSOR, QWEN_PROCESSOR, TOLERANCE, withProcessor } from "../kit/byte_towers.ts";
+import { repositoryPath } from "../kit/run_cli.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
 import { DIGITS, dataUri, TWO } from "./served.ts";
 
@@ -95,6 +96,30 @@ test("pictures that are cut as they are read share calls with larger ones", asyn
     [80, 60],
   ] as const;
   await withProcessor("qwen2_5_vl", QWEN_PROCESSOR, (encoder) => compareSizes(encoder, small));
+});
+
+test("what a processor tells beside a tower's inputs stays with its picture", async () => {
+  const folder = repositoryPath("test/fixtures/preprocess/internvl");
+  const processor = JSON.parse(readFileSync(join(folder, "preprocessor_config.json"), "utf8"));
+  // A tile each, cut as it is read; several tiles; both in turns.
+  await withProcessor("internvl", processor, async (encoder) => {
+    for (const sizes of [
+      [[1, 1]],
+      [
+        [20, 20],
+        [30, 30],
+      ],
+      [[90, 60]],
+    ] as const) {
+      const images = sizes.map(([width, height], i) => picture(width, height, i + 1));
+      const items = await encoder.readItems({ images });
+      const alone: Results[] = [];
+      for (const image of images) alone.push((await encoder.encode({ images: [image] })) as Results);
+      await compare(encoder, items, alone);
+      const [{ num_patches: count, ...others }] = await encoder.encodeItems([items[0]], { outputs: ["num_patches"] });
+      assert.deepEqual([count, others], [alone[0].num_patches, {}]);
+    }
+  });
 });
 
 test("packed patches are shared out by picture, with grids, as vLLM takes them", () =>

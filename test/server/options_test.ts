@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { createApp, type ServerApp, type ServerOptions, serve } from "../../runtime/server/mod.ts";
 import { hasCode } from "../kit/assertions.ts";
 
-const OPTIONS: readonly (readonly [Partial<Record<keyof ServerOptions | "ports", unknown>>, RegExp])[] = [
+const OPTIONS: readonly (readonly [Partial<Record<keyof ServerOptions | "ports", unknown>> | undefined, RegExp])[] = [
   [{}, /createApp needs `runtime`/],
   [{ runtime: { load: () => {} } }, /createApp needs `models`: models by name/],
   [{ models: {} }, /option `models` of createApp/],
@@ -12,6 +12,12 @@ const OPTIONS: readonly (readonly [Partial<Record<keyof ServerOptions | "ports",
   [
     { runtime: { load: () => {} }, models: { a: { source: "a", laod: {} } } },
     /createApp's model "a" has no option "laod"; it takes source, load, encoder\. Did you mean "load"\?/,
+  ],
+  [undefined, /^createApp takes an object with a runtime and models/],
+  [{ runtime: { load: () => {} }, models: { a: { encoder: {} } } }, /`encoder` of createApp's model "a"/],
+  [
+    { runtime: { load: () => {} }, models: { a: { source: "a", encoder: { encodeItems: () => {} } } } },
+    /createApp's model "a" has a source and an encoder; give one of them\./,
   ],
   [{ runtime: { load: () => {} }, models: { a: { source: "a", load: "int8" } } }, /`load` of createApp's model "a"/],
   [{ runtime: { load: () => {} }, models: { a: { encoder: 3 } } }, /`encoder` of createApp's model "a" is 3/],

@@ -17,7 +17,15 @@ test("inputs of a request are read in turn with those of others", async () => {
       },
     };
     return {
-      ...{ room, maxText: 10, requestId: name, signal: new AbortController().signal, outputs: () => [] },
+      ...{
+        room,
+        atOnce: 64,
+        answerBytes: Number.POSITIVE_INFINITY,
+        maxText: 10,
+        requestId: name,
+        signal: new AbortController().signal,
+        outputs: () => [],
+      },
       lease: { name, generation: 1, encoder } as unknown as WorkContext["lease"],
       batcher: { submit: async () => ({}) } as unknown as WorkContext["batcher"],
     };

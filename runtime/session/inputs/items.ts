@@ -155,8 +155,15 @@ export function checkItems(items: readonly EncodeItem[]): void {
   );
 }
 
-/** The inputs of one call for items of one form. @throws FoveaError `invalid_input` for items of several */
-export function inputsOf(items: readonly EncodeItem[]): EncodeInputs {
+/** The inputs of one call for items of one form, and what they hold beside these. */
+export interface SharedInputs {
+  readonly inputs: EncodeInputs;
+  /** Results that a processor told and the tower does not take: those of each item are in {@link sharesOf}. */
+  readonly told: readonly string[];
+}
+
+/** @throws FoveaError `invalid_input` for items of several forms */
+export function inputsOf(items: readonly EncodeItem[], { layout = [], inputs }: TowerSpec): SharedInputs {
   const read = items as readonly ReadItem[];
   const odd = read.find(({ form }) => form !== read[0].form);
   if (odd !== undefined) {
@@ -165,9 +172,14 @@ export function inputsOf(items: readonly EncodeItem[]): EncodeInputs {
       `Items of one call have one form; found ${read[0].form} and ${odd.form}. Encode them in calls of their own.`,
     );
   }
-  if (!read.every(({ isCut }) => isCut)) return { images: read.map(({ image }) => image as PixelImage) };
-  const parts = read.map(({ tensors }) => tensors);
-  return parts.length === 1 ? parts[0] : concatRows(parts);
+  if (!read.every(({ isCut }) => isCut)) {
+    return { inputs: { images: read.map(({ image }) => image as PixelImage) }, told: [] };
+  }
+  const told = layout.filter((name) => name in read[0].tensors && !inputs.includes(name));
+  const parts = read.map(({ tensors }) =>
+    told.length === 0 ? tensors : Object.fromEntries(Object.entries(tensors).filter(([name]) => !told.includes(name))),
+  );
+  return { inputs: parts.length === 1 ? parts[0] : concatRows(parts), told };
 }
 
 /** Elements `from..to` of an axis before which all sizes are 1. */
@@ -180,11 +192,13 @@ function cut(tensor: Tensor, axis: number, from: number, to: number): Tensor {
 /**
  * The results of each item out of those of their call: of equal forms the results are as long as the items are, so that each
  * has its share of them.
+ * @param told of {@link inputsOf}, those that are wanted
  */
 export function sharesOf(
   items: readonly EncodeItem[],
   results: Tensors,
   { layout = [], joinAxes = {} }: Pick<TowerSpec, "layout" | "joinAxes">,
+  told: readonly string[],
 ): readonly Tensors[] {
   const total = items.reduce((sum, { rows }) => sum + rows, 0);
   let before = 0;
@@ -200,6 +214,6 @@ export function sharesOf(
       return [name, cut(tensor, axis, from, to)] as const;
     });
     before += rows;
-    return Object.fromEntries(share);
+    return Object.fromEntries([...share, ...told.map((name) => [name, tensors[name]] as const)]);
   });
 }
