@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "a2ace8a3c4f93c9c4fe2ca26fd1aab3324717ae4d6febea8620119559618594f";
+export const SOURCE_DIGEST: string = "2ca001610b68427dc55eb7773718f0d29accb47bc0f507be8d140985879d8b33";

@@ -184,7 +184,7 @@ const PATTERN: v.GenericSchema<Pattern> = v.lazy((value) => {
         v.string(),
         v.union(
           [v.number(), v.string(), v.boolean(), members('{ "bind": "eps" }', { bind: NAME })],
-          isNot('a value or { "bind": "name" }'),
+          isNot('a number, a text, true, false or { "bind": "name" }; attributes that are lists are left out'),
         ),
         "attributes by name",
       ),

@@ -113,6 +113,9 @@ for (const [found, [module, says]] of Object.entries(MODULES)) {
 const RIGHT = moduleBytes({ code: squaring() });
 const square = (change: object): Parameters<typeof pluginFiles>[1] => ({ ...SQUARE, ...change });
 
+const withPattern = (op: string, attributes: object): Parameters<typeof pluginFiles>[1] =>
+  square({ pattern: { op, inputs: ["x", "x"], attributes } });
+
 const DESCRIPTIONS: Readonly<Record<string, readonly [ReturnType<typeof pluginFiles>, string, RegExp]>> = {
   "another abi": [pluginFiles(RIGHT, SQUARE, { abi: 2 }), "unsupported_abi", /was written for abi 2; .* speaks abi 1/],
   "an unknown member": [
@@ -154,6 +157,39 @@ const DESCRIPTIONS: Readonly<Record<string, readonly [ReturnType<typeof pluginFi
     pluginFiles(RIGHT, square({ grid: "width" })),
     "invalid_manifest",
     /divides its grid along "width", which is an inner axis of "x"/,
+  ],
+  "an attribute that its op lacks": [
+    pluginFiles(RIGHT, withPattern("layer_norm", { epsilon: 1e-6 })),
+    "invalid_manifest",
+    /In the files given\/plugin\.json, the kernel "square" names the attribute "epsilon" of "layer_norm", which that op does not have; it has eps\./,
+  ],
+  "an attribute of an inner op that has none": [
+    pluginFiles(
+      RIGHT,
+      square({ pattern: { op: "add", inputs: ["x", { op: "mul", inputs: ["x", "x"], attributes: { axis: 1 } }] } }),
+    ),
+    "invalid_manifest",
+    /names the attribute "axis" of "mul", which that op does not have; it has none\.$/,
+  ],
+  "an attribute near one of its op's": [
+    pluginFiles(RIGHT, withPattern("matmul", { transpose_B: true })),
+    "invalid_manifest",
+    /it has transpose_b\. Did you mean "transpose_b"\?$/,
+  ],
+  "an attribute whose values are lists": [
+    pluginFiles(RIGHT, withPattern("transpose", { perm: { bind: "perm" } })),
+    "invalid_manifest",
+    /names the attribute "perm" of "transpose", whose values are lists, which no pattern can hold; leave it out/,
+  ],
+  "a list as an attribute": [
+    pluginFiles(RIGHT, withPattern("transpose", { perm: [1, 0] })),
+    "invalid_manifest",
+    /attributes\.perm` is \[1,0\]; expected a number, .* or \{ "bind": "name" \}; attributes that are lists are left out\./,
+  ],
+  "an attribute of another type": [
+    pluginFiles(RIGHT, withPattern("matmul", { transpose_b: 1 })),
+    "invalid_manifest",
+    /wants 1 as the attribute "transpose_b" of "matmul", whose values are true or false\./,
   ],
   "scratch that nobody gets": [
     pluginFiles(RIGHT, square({ scratch: "64" })),

@@ -5,6 +5,7 @@ import { createGraphBuilder, type GraphBuilder, type Node } from "../../runtime/
 import { evaluateNode, evaluatorOf, type RefTensor, refTensor } from "../../runtime/ir/evaluate/mod.ts";
 import { nodesOf } from "../../runtime/ir/graph.ts";
 import { createInterner } from "../../runtime/ir/node.ts";
+import { type AttributeKind, OP_ATTRIBUTES } from "../../runtime/ir/op_attributes.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
 import { broadcastShapes } from "../../runtime/ir/shapes.ts";
 import {
@@ -121,4 +122,24 @@ test("ops: f32 is rounded to f16, and f16 read as f32", () => {
   const of = (op: string, dtype: "i32" | "f32") => graph((b) => b.op(op, [b.input("x", [4], dtype)]));
   assert.throws(of("narrow", "i32"), /it rounds f32 to f16, found i32/);
   assert.throws(of("widen", "f32"), /it reads f16 as f32, found f32/);
+});
+
+/** Kinds that an attribute's value may be of. */
+const kindOf = (value: unknown): AttributeKind =>
+  Array.isArray(value)
+    ? "list"
+    : typeof value === "boolean"
+      ? "boolean"
+      : typeof value === "string"
+        ? "text"
+        : "number";
+
+test("ops: nodes have the attributes that the table of attributes lists, of its kinds", () => {
+  for (let seed = 0; seed < 120; seed++) {
+    const graph = buildGraph(RANDOM_SYMBOLS, (b) => growRandomGraph(b, seed));
+    for (const { op, attributes } of nodesOf(graph)) {
+      const kinds = (OP_ATTRIBUTES as Readonly<Record<string, Readonly<Record<string, AttributeKind>>>>)[op];
+      for (const [name, value] of Object.entries(attributes)) assert.equal(kinds[name], kindOf(value), `${op}.${name}`);
+    }
+  }
 });

@@ -7,6 +7,7 @@ import type { Store } from "../../exec/store/store.ts";
 import type { ForeignPlugin, PluginFiles } from "../../foreign/load.ts";
 import { detectHost, type Host } from "../../host/mod.ts";
 import { BOOLEAN, CACHE, checkOptions, type Expected, isObject, oneOf } from "../check.ts";
+import { checkPatterns } from "./check_patterns.ts";
 import { type GivenPlugin, isChoice, type Trust } from "./plugin_choice.ts";
 import { isPlugin } from "./plugins.ts";
 import { transpileSource } from "./transpile_source.ts";
@@ -172,7 +173,9 @@ export async function openPlugin(
     const { openForeignPlugin } = await import("../../foreign/load.ts");
     const transpiling = await transpileSource(cache);
     const admit = (digest: string): void => checkPinned(source, digest, pinned);
-    return openForeignPlugin(files, { isolation, trustGlue, transpiling, admit });
+    const opened = await openForeignPlugin(files, { isolation, trustGlue, transpiling, admit });
+    checkPatterns(opened.layouts, `${files.name}/${DESCRIPTION}`);
+    return opened;
   };
   if (typeof source !== "string") return open(givenFiles(source));
   const host = await detectHost();
