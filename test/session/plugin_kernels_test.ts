@@ -47,7 +47,9 @@ async function problemsOf(told: Told, options: RuntimeOptions = {}): Promise<rea
       tag: "example/square",
       symbols: {},
       build: (b) => {
-        const x = b.input("x", [4]);
+        const x = b.unary("abs", b.input("x", [4]));
+        // A result as well, so that the product is nobody's but its own.
+        b.output("absolute", x);
         b.output("y", b.mul(x, x));
       },
     });
@@ -99,6 +101,42 @@ const WRONG: readonly (readonly [string, Told, string, RegExp])[] = [
   ["throws in emit", emitting(boom), "emit", /threw: boom /],
   ["adds no step", emitting(() => undefined), "emit", /adds no step/],
   ["asks for another operand", emitting((e) => void e.operand(3)), "emit", /asks for operand 3 of a claim that has 1/],
+  [
+    "asks for a weight that it did not list",
+    emitting((e) => void e.weight({ op: "weight", inputs: [], attributes: { name: "scale" } } as unknown as Node)),
+    "emit",
+    /asks for the weight "scale" as a weight, which its claim does not list among its `weights`/,
+  ],
+  [
+    "asks for nothing as a weight",
+    emitting((e) => void e.weight(undefined as never)),
+    "emit",
+    /asks for undefined as a weight, which its claim does not list/,
+  ],
+  [
+    "leaves out what its nodes read",
+    claiming({ operands: [] }),
+    "claim",
+    /gives a claim that covers "mul" and leaves the result of "abs", which that reads, out of its `operands`/,
+  ],
+  [
+    "reads its own result",
+    claiming((n) => ({ operands: [...n.inputs, n].map((node) => ({ node, access: "dense" })) })),
+    "claim",
+    /gives a claim whose `operands` hold the result of "mul", which none of the nodes that it covers reads/,
+  ],
+  [
+    "reads what its nodes do not",
+    claiming((n) => ({ operands: [n.inputs[0], n.inputs[0].inputs[0]].map((node) => ({ node, access: "dense" })) })),
+    "claim",
+    /gives a claim whose `operands` hold the input "x", which none of the nodes that it covers reads/,
+  ],
+  [
+    "takes a value for a weight",
+    claiming((n) => ({ weights: [n.inputs[0]] })),
+    "claim",
+    /whose `weights` hold the result of "abs", which depends on more than weights; list it among its `operands`/,
+  ],
   ["adds a step without a name", emitting((e) => e.step({ ...STEP, name: "" })), "emit", /adds a step without a name/],
   [
     "adds text as code",

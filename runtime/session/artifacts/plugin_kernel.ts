@@ -1,6 +1,7 @@
 /** Kernels of plugins, held against the contract where they are asked: what breaks it is a failure of that kernel alone. */
-import type { Claim, EmitContext, EmittedStep, KernelSpec, Offer } from "../../abi/kernel.ts";
+import type { Claim, ClaimContext, EmitContext, EmittedStep, KernelSpec, Offer } from "../../abi/kernel.ts";
 import { FoveaError, KernelError } from "../../core/diagnostics.ts";
+import type { Node } from "../../ir/node.ts";
 import { foundText, isObject } from "../check.ts";
 
 /** A kernel whose `claim`, `join` or `emit` broke the contract. */
@@ -37,6 +38,34 @@ function offerProblem(offer: unknown, kernel: string): string | undefined {
   if (!isObject(cost) || ![cost.flops, cost.bytes, cost.launches].every(isSize))
     return "gives a claim whose `cost` is not { flops, bytes, launches } of sizes from 0 on";
   return typeof emit === "function" ? undefined : "gives a claim whose `emit` is no function";
+}
+
+/** A value as an author knows it: weights and inputs by their names, others by their ops. */
+const valueText = ({ op, attributes }: Node): string =>
+  typeof attributes.name === "string" ? `${op} "${attributes.name}"` : `result of "${op}"`;
+
+/** What is wrong with what a claim reads, held against what its nodes read, as the end of a sentence. */
+function readsProblem({ covers, operands, weights }: Claim, { view, isWeight }: ClaimContext): string | undefined {
+  const covered = new Set(covers);
+  const given = new Set(operands.map(({ node }) => view(node).base));
+  const needed = new Set<Node>();
+  for (const node of covers) {
+    for (const input of node.inputs) {
+      const { base } = view(input);
+      if (covered.has(input) || covered.has(base)) continue;
+      needed.add(base);
+      // Values of weights and constants are there without being scheduled.
+      if (given.has(base) || isWeight(base)) continue;
+      return `gives a claim that covers "${node.op}" and leaves the ${valueText(base)}, which that reads, out of its \`operands\``;
+    }
+  }
+  const odd = [...given].find((base) => !needed.has(base));
+  if (odd !== undefined)
+    return `gives a claim whose \`operands\` hold the ${valueText(odd)}, which none of the nodes that it covers reads`;
+  const value = weights.find((node) => !isWeight(node));
+  if (value !== undefined)
+    return `gives a claim whose \`weights\` hold the ${valueText(value)}, which depends on more than weights; list it among its \`operands\``;
+  return undefined;
 }
 
 /** What is wrong with a step, as the end of a sentence. */
@@ -78,22 +107,30 @@ export function pluginKernel(plugin: string, spec: KernelSpec): KernelSpec {
         if (claim.operands[index] !== undefined) return e.operand(index);
         throw failure("emit", `asks for operand ${index} of a claim that has ${claim.operands.length}`);
       };
-      called("emit", () => claim.emit({ ...e, step, operand }));
+      const weight: EmitContext["weight"] = (node, layout) => {
+        if (claim.weights.includes(node)) return e.weight(node, layout);
+        const what = isNode(node) ? `the ${valueText(node)}` : foundText(node);
+        throw failure("emit", `asks for ${what} as a weight, which its claim does not list among its \`weights\``);
+      };
+      called("emit", () => claim.emit({ ...e, step, operand, weight }));
       if (steps === 0) throw failure("emit", "adds no step");
     };
     own.set(emit, claim.emit);
     return emit;
   };
-  const checked = (what: "claim" | "join", offer: Offer): Offer => {
+  const checked = (what: "claim" | "join", offer: Offer, context: ClaimContext): Offer => {
     const problem = offerProblem(offer, name);
     if (problem !== undefined) throw failure(what, problem);
-    return "reason" in offer ? offer : { ...offer, emit: emitting(offer) };
+    if ("reason" in offer) return offer;
+    const unread = readsProblem(offer, context);
+    if (unread !== undefined) throw failure(what, unread);
+    return { ...offer, emit: emitting(offer) };
   };
   return {
     ...spec,
     claim: (context, node) => {
       const offers: unknown = called("claim", () => spec.claim(context, node));
-      if (Array.isArray(offers)) return offers.map((offer: Offer) => checked("claim", offer));
+      if (Array.isArray(offers)) return offers.map((offer: Offer) => checked("claim", offer, context));
       throw failure("claim", `gives ${foundText(offers)}; expected a list of claims and refusals`);
     },
     ...(join === undefined
@@ -101,7 +138,7 @@ export function pluginKernel(plugin: string, spec: KernelSpec): KernelSpec {
       : {
           join: (context, earlier, later) => {
             const joined = called("join", () => join.call(spec, context, asGiven(earlier), asGiven(later)));
-            return joined === undefined ? undefined : (checked("join", { ...joined, kernel: name }) as Claim);
+            return joined === undefined ? undefined : (checked("join", { ...joined, kernel: name }, context) as Claim);
           },
         }),
   };
