@@ -1,6 +1,7 @@
 /** Kernels of plugins, held against the contract where they are asked: what breaks it is a failure of that kernel alone. */
 import type { Claim, ClaimContext, EmitContext, EmittedStep, KernelSpec, Offer } from "../../abi/kernel.ts";
 import { FoveaError, KernelError } from "../../core/diagnostics.ts";
+import { topological } from "../../ir/graph.ts";
 import type { Node } from "../../ir/node.ts";
 import { foundText, isObject } from "../check.ts";
 
@@ -108,7 +109,8 @@ export function pluginKernel(plugin: string, spec: KernelSpec): KernelSpec {
         throw failure("emit", `asks for operand ${index} of a claim that has ${claim.operands.length}`);
       };
       const weight: EmitContext["weight"] = (node, layout) => {
-        if (claim.weights.includes(node)) return e.weight(node, layout);
+        // A kernel may take what a listed value is rounded or laid out from.
+        if (topological(claim.weights).includes(node)) return e.weight(node, layout);
         const what = isNode(node) ? `the ${valueText(node)}` : foundText(node);
         throw failure("emit", `asks for ${what} as a weight, which its claim does not list among its \`weights\``);
       };
