@@ -4,6 +4,7 @@ import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError, internal } from "../core/diagnostics.ts";
 import { Encoder, type EncoderContext } from "../session/encoder.ts";
 import { createPixelCutter } from "../session/inputs/pixels.ts";
+import { checkedTower } from "../session/towers/checked_tower.ts";
 import { Residence } from "../session/towers/residence.ts";
 import { type LoadedTower, loadTower } from "../session/towers/tower.ts";
 import type { FrozenEncoder, FrozenHost, FrozenReport } from "./api.ts";
@@ -68,7 +69,7 @@ export async function openFrozen({ host, env, plugin, formats }: FrozenParts): P
   const model = openEncoderModel(plugin, frozen);
   const towers = new Map<Modality, LoadedTower>();
   const load = (spec: TowerSpec): Promise<LoadedTower> =>
-    loadTower(withSymbols(spec, frozen), {
+    loadTower(checkedTower(frozen.modelType, withSymbols(spec, frozen)), {
       artifacts,
       reader: () => () => internal("a frozen model has no tensors"),
       kept,

@@ -99,6 +99,10 @@ export function foundText(value: unknown): string {
   return name === undefined || name === "Object" ? "an object" : `an object of type ${name}`;
 }
 
+/** What was thrown, as the end of a sentence. */
+export const thrownText = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).replace(/\.?$/, ".");
+
 /** ` Did you mean "x"?` where a known word is near, else nothing. */
 export function didYouMean(word: string, words: Iterable<string>): string {
   const meant = nearest(word, words);

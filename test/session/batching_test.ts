@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Tensor } from "../../runtime/abi/encoder.ts";
 import { concatRows, sliceRows } from "../../runtime/session/inputs/batching.ts";
+import { hasCode } from "../kit/assertions.ts";
 
 const f32 = (shape: readonly number[], from: number): Tensor => {
   const length = shape.reduce((a, d) => a * d, 1);
@@ -14,8 +15,17 @@ test("batching: parts are joined along the first axis, or along the one that is 
     { rows: f32([1, 3], 6), packed: f32([1, 3, 4], 8) },
   ];
   assert.deepEqual(concatRows(parts, { packed: 1 }), { rows: f32([3, 3], 0), packed: f32([1, 5, 4], 0) });
-  assert.throws(() => concatRows(parts), /internal: parts of one batch have rows of different sizes/);
-  assert.throws(() => concatRows(parts, { packed: 1, rows: 1 }), /internal: parts cannot be joined along axis 1/);
+  assert.throws(
+    () => concatRows(parts),
+    hasCode(
+      "invalid_plan",
+      /^The result "packed" of a run in parts has the shapes \[1, 2, 4\] and \[1, 3, 4\], which cannot be joined along axis 0; /,
+    ),
+  );
+  assert.throws(
+    () => concatRows(parts, { packed: 1, rows: 1 }),
+    hasCode("invalid_plan", /^The result "rows" .* which cannot be joined along axis 1; see/),
+  );
   const equal = [{ x: f32([1, 2, 2], 0) }, { x: f32([1, 2, 2], 4) }];
   assert.deepEqual(concatRows(equal), { x: f32([2, 2, 2], 0) });
   assert.deepEqual(concatRows(equal, { x: 1 }), { x: f32([1, 4, 2], 0) });

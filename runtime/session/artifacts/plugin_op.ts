@@ -6,16 +6,12 @@ import { DTYPE_BYTES } from "../../core/dtype.ts";
 import { RangeSplit } from "../../ir/comparisons.ts";
 import type { Inferred, Node, OpKind, OpRow } from "../../ir/node.ts";
 import { typeText } from "../../ir/print.ts";
-import { foundText, isObject } from "../check.ts";
+import { foundText, isObject, thrownText } from "../check.ts";
 
 const KINDS: Readonly<Record<OpKind, true>> = {
   ...{ source: true, elementwise: true, view: true, reduction: true },
   ...{ normalization: true, contraction: true, index: true, assembly: true },
 };
-
-/** What was thrown, as the end of a sentence. */
-const thrownText = (error: unknown): string =>
-  (error instanceof Error ? error.message : String(error)).replace(/\.?$/, ".");
 
 const isCount = (value: unknown): boolean => Number.isInteger(value) && (value as number) >= 0;
 /** A size, or an expression over symbols. */

@@ -1,6 +1,6 @@
 /** Splitting batches along the first axis, and joining their results. */
 import type { Tensor, Tensors } from "../../abi/encoder.ts";
-import { internal } from "../../core/diagnostics.ts";
+import { FoveaError } from "../../core/diagnostics.ts";
 
 const elements = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
@@ -16,7 +16,7 @@ export function sliceRows(tensors: Tensors, from: number, to: number): Tensors {
   );
 }
 
-function joined(parts: readonly Tensor[], axis: number): Tensor {
+function joined(name: string, parts: readonly Tensor[], axis: number): Tensor {
   const [first] = parts;
   const count = parts.reduce((n, t) => n + t.data.length, 0);
   const data =
@@ -28,10 +28,11 @@ function joined(parts: readonly Tensor[], axis: number): Tensor {
   const inner = first.shape.slice(axis + 1);
   let at = 0;
   for (const t of parts) {
-    const outer = elements(t.shape.slice(0, axis));
-    if (outer !== 1) internal(`parts cannot be joined along axis ${axis} behind ${outer} rows`);
-    if (elements(t.shape.slice(axis + 1)) !== elements(inner)) {
-      internal("parts of one batch have rows of different sizes");
+    if (elements(t.shape.slice(0, axis)) !== 1 || elements(t.shape.slice(axis + 1)) !== elements(inner)) {
+      throw new FoveaError(
+        "invalid_plan",
+        `The result "${name}" of a run in parts has the shapes [${first.shape.join(", ")}] and [${t.shape.join(", ")}], which cannot be joined along axis ${axis}; see the tower's \`split\` and \`joinAxes\`.`,
+      );
     }
     data.set(t.data, at);
     at += t.data.length;
@@ -49,6 +50,7 @@ export function concatRows(parts: readonly Tensors[], axes: Readonly<Record<stri
     Object.keys(parts[0]).map((name) => [
       name,
       joined(
+        name,
         parts.map((p) => p[name]),
         Object.hasOwn(axes, name) ? axes[name] : 0,
       ),

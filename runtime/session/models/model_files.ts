@@ -1,5 +1,5 @@
 /** The small files of a model: configuration, processors, tokenizer. */
-import type { EncoderModel, EncoderSpec, ModelFiles } from "../../abi/encoder.ts";
+import type { EncoderModel, EncoderSpec, ModelFiles, TowerSpec } from "../../abi/encoder.ts";
 import { FoveaError } from "../../core/diagnostics.ts";
 import { parseJson } from "../../core/json_problem.ts";
 import {
@@ -8,9 +8,10 @@ import {
   createNameResolver,
   openCheckpoint,
 } from "../../exec/weights/checkpoint.ts";
-import { didYouMean, isObject } from "../check.ts";
+import { didYouMean, isObject, thrownText } from "../check.ts";
 import type { EncoderPlugins } from "../registry/encoder_plugins.ts";
 import { checkFamilies } from "../registry/plugins.ts";
+import { checkedTower } from "../towers/checked_tower.ts";
 
 /** Larger than any tokenizer that is published. */
 const MAX_JSON_BYTES = 256 * 2 ** 20;
@@ -97,7 +98,10 @@ export async function openModel(files: CheckpointFiles, plugins: EncoderPlugins)
   const own = await readModelFiles(files, spec);
   const open = (of: OpenedModel["config"]): EncoderModel => {
     const made: unknown = fromEncoder(plugin.name, spec.name, "open", () => spec.open(of, own));
-    if (isObject(made) && Array.isArray(made.towers)) return made as unknown as EncoderModel;
+    if (isObject(made) && Array.isArray(made.towers)) {
+      const towers = made.towers.map((tower: TowerSpec) => checkedTower(modelType, tower));
+      return Object.assign(Object.create(Object.getPrototypeOf(made)), made, { towers });
+    }
     throw encoderProblem(plugin.name, spec.name, "`open` gives no model; expected { prefixes, towers, processors }.");
   };
   const model = open(config);
@@ -119,8 +123,7 @@ function fromEncoder<T>(plugin: string, encoder: string, what: string, call: () 
     return call();
   } catch (error) {
     if (error instanceof FoveaError) throw error;
-    const why = (error instanceof Error ? error.message : String(error)).replace(/\.?$/, ".");
-    throw encoderProblem(plugin, encoder, `\`${what}\` threw: ${why}`, error);
+    throw encoderProblem(plugin, encoder, `\`${what}\` threw: ${thrownText(error)}`, error);
   }
 }
 

@@ -1,6 +1,16 @@
 /** Mistakes of encoders about their own components. */
+
+import type { Tensors, TowerSpec } from "../../abi/encoder.ts";
 import { FoveaError } from "../../core/diagnostics.ts";
 import { didYouMean } from "../check.ts";
+
+/** A tower in messages: by its model's type, where it is a model's. */
+export const towerText = ({ modality, modelType }: TowerSpec & { readonly modelType?: string }): string =>
+  `the ${modality} tower${modelType === undefined ? "" : ` of the model_type "${modelType}"`}`;
+
+/** An error about what a tower gives, with whose it is. */
+export const ofTower = (error: unknown, spec: TowerSpec): unknown =>
+  error instanceof FoveaError && error.code === "invalid_plan" ? error.adding(`This is ${towerText(spec)}.`) : error;
 
 const listText = (names: Iterable<string>): string => [...names].map((name) => `"${name}"`).join(", ");
 
@@ -26,5 +36,16 @@ export function twoComponents(tag: string): never {
   throw new FoveaError(
     "invalid_plugin",
     `The tower lists two components with the tag "${tag}"; a tag tells a component from all others.`,
+  );
+}
+
+/** A batch is cut whose tensors have no row for each of its items. @throws FoveaError `invalid_plan` */
+export function checkRows(tensors: Tensors, rows: number, limit: number): void {
+  const other = Object.entries(tensors).find(([, { shape }]) => shape[0] !== rows);
+  if (other === undefined) return;
+  const [name, { shape }] = other;
+  throw new FoveaError(
+    "invalid_plan",
+    `\`prepare\` gives "${name}" of shape [${shape.join(", ")}] for a batch of ${rows}, which is cut into runs of ${limit} along the first axis of every tensor; give it a row for each item, or the tower a \`split\`.`,
   );
 }

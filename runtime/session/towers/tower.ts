@@ -14,7 +14,7 @@ import { concatRows, sliceRows } from "../inputs/batching.ts";
 import type { RecordedSizes } from "../tune/tune_ranges.ts";
 import { withSlot } from "./call_slot.ts";
 import { createLateChecks, type LateChecks } from "./late_checks.ts";
-import { noComponent, noInstance, twoComponents } from "./plan_errors.ts";
+import { checkRows, noComponent, noInstance, ofTower, twoComponents } from "./plan_errors.ts";
 import { limitRuns, type RunLimit } from "./run_limit.ts";
 import {
   createSegmentRunner,
@@ -113,7 +113,7 @@ const halfOf = (rows: number): number => Math.ceil(rows / 2);
 
 const withoutMemory = (request: WholeRun): WholeRun => ({ ...request, into: undefined });
 
-const mostRows = (tensors: Tensors): number => Math.max(...Object.values(tensors).map((t) => t.shape[0]));
+const mostRows = (tensors: Tensors): number => Math.max(...Object.values(tensors).map(({ shape: [rows = 0] }) => rows));
 
 /** What the parts of a run took so far. */
 interface Spent {
@@ -186,10 +186,14 @@ class Tower implements LoadedTower {
     return slots.every(({ ready }) => ready !== undefined && !ready.mayFail);
   }
 
-  run(request: RunRequest): Promise<Tensors> {
+  async run(request: RunRequest): Promise<Tensors> {
     const { split } = this.spec;
     const whole = { ...request, spent: { modelMs: 0, flops: 0 } };
-    return split === undefined ? this.#runBatches(whole) : this.#runPacks(whole, split);
+    try {
+      return await (split === undefined ? this.#runBatches(whole) : this.#runPacks(whole, split));
+    } catch (error) {
+      throw ofTower(error, this.spec);
+    }
   }
 
   async #runBatches(request: WholeRun): Promise<Tensors> {
@@ -199,6 +203,7 @@ class Tower implements LoadedTower {
     const results: Tensors[] = [];
     for (let from = 0; from < rows; ) {
       const size = Math.min(this.#rowLimit, rows - from);
+      if (size < rows) checkRows(prepared, rows, size);
       const part = size === rows ? prepared : sliceRows(prepared, from, from + size);
       try {
         results.push(await this.#runPart(part, part === prepared ? request : withoutMemory(request), checks));
