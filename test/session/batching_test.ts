@@ -19,7 +19,7 @@ test("batching: parts are joined along the first axis, or along the one that is 
     () => concatRows(parts),
     hasCode(
       "invalid_plan",
-      /^The result "packed" of a run in parts has the shapes \[1, 2, 4\] and \[1, 3, 4\], which cannot be joined along axis 0; /,
+      /^The result "packed" of parts has the shapes \[1,2,4\] and \[1,3,4\], which cannot be joined along axis 0; /,
     ),
   );
   assert.throws(

@@ -79,24 +79,24 @@ const WRONG: readonly (readonly [string, Readonly<Record<string, unknown>>, stri
   ["throws in prepare", { prepare: boom }, "prepare", / threw: boom\./],
   ["prepares nothing", { prepare: () => undefined }, "prepare", / gives undefined; expected tensors by name\./],
   ["prepares a list", { prepare: () => [X] }, "prepare", / gives a list; expected tensors by name\./],
-  ["prepares no row", { prepare: () => ({}) }, "prepare", / gives no row in any tensor; refuse such inputs\./],
+  ["prepares no row", { prepare: () => ({}) }, "prepare", / gives no row in any tensor\./],
   [
     "prepares numbers",
     { prepare: () => ({ pixel_values: 1 }) },
     "prepare",
-    / gives "pixel_values", which must be a tensor \{ dtype, shape, data \}/,
+    / gives "pixel_values" as 1; expected \{ dtype, shape, data \} that fit together\./,
   ],
   [
     "prepares another array",
     { prepare: () => ({ pixel_values: { ...X, dtype: "i32" } }) },
     "prepare",
-    / gives "pixel_values", which has type i32 and its values in an object of type Float32Array; expected an Int32Array\./,
+    / gives "pixel_values" as i32 \[2,3\] with 6 values in an object of type Float32Array; expected/,
   ],
   [
     "prepares fewer values",
     { prepare: () => ({ pixel_values: { ...X, shape: [3, 3] } }) },
     "prepare",
-    / gives "pixel_values" of 6 values, and its shape \[3, 3\] holds 9\./,
+    / gives "pixel_values" as f32 \[3,3\] with 6 values in an object of type Float32Array; expected \{ dtype/,
   ],
   ["throws in plan", { plan: boom }, "plan", / threw: boom\./],
   ["plans nothing", { plan: () => undefined }, "plan", / gives no plan with calls; expected \{ key, calls, /],
@@ -116,7 +116,7 @@ const WRONG: readonly (readonly [string, Readonly<Record<string, unknown>>, stri
     "has short constants",
     planned({ constants: { at: { ...X, shape: [7] } } }),
     "plan",
-    / gives the constant "at" of 6 values, and its shape \[7\] holds 7\./,
+    / gives the constant "at" as f32 \[7\] with 6 values in /,
   ],
   [
     "has no results",
@@ -125,33 +125,21 @@ const WRONG: readonly (readonly [string, Readonly<Record<string, unknown>>, stri
     / names no value for "pooler_output" in its `results`, which was asked for\./,
   ],
   ["throws in split", { split: boom }, "split", / threw: boom\./],
-  [
-    "splits into nothing",
-    { split: () => undefined },
-    "split",
-    / gives undefined; expected a list of parts of its inputs/,
-  ],
+  ["splits into nothing", { split: () => undefined }, "split", / gives undefined; expected a list of parts\./],
   ["splits into no parts", { split: () => [] }, "split", / gives an empty list; expected a list of parts/],
   ["splits into numbers", { split: () => [1, 2] }, "split", / gives a part with 1; expected tensors by name\./],
   [
     "cuts beyond the batch",
     { split: (inputs: Tensors) => [cutRows(inputs, 0, 1), cutRows(inputs, 1, 4)] },
     "split",
-    / gives a part with "pixel_values" of 3 values, and its shape \[3, 3\] holds 9\./,
-  ],
-  [
-    "splits into wholes",
-    { split: (inputs: Tensors) => [inputs, inputs] },
-    "split",
-    / gives 2 parts, of which one is as large as the whole; expected parts that make it up\./,
+    / gives a part with "pixel_values" as f32 \[3,3\] with 3 values in /,
   ],
 ];
 
 for (const [what, change, where, says] of WRONG) {
   test(`an encoder that ${what} is told by its model's type and the function`, async () => {
     await assert.rejects(encode(change), (error: unknown) => {
-      const code = where === "plan" ? "invalid_plan" : "invalid_plugin";
-      hasCode(code, says)(error as Error);
+      hasCode("invalid_plan", says)(error as Error);
       const { message } = error as Error;
       assert.ok(message.startsWith(`\`${where}\` of the vision tower of the model_type "scaled_type" `), message);
       return true;
@@ -181,7 +169,7 @@ test("a batch that is cut needs a row for each item in every tensor", async () =
     encode({ prepare }, 6),
     hasCode(
       "invalid_plan",
-      /^`prepare` gives "table" of shape \[2, 2\] for a batch of 6, which is cut into runs of 4 along the first axis/,
+      /^`prepare` gives "table" as \[2,2\] for a batch of 6, which is cut into runs of 4; give it a row for each/,
     ),
   );
 });

@@ -6,6 +6,10 @@ const elements = (shape: readonly number[]): number => shape.reduce((a, b) => a 
 
 const rowElements = (t: Tensor): number => elements(t.shape.slice(1));
 
+/** Rows of the tensor with most along the first axis. */
+export const mostRows = (tensors: Tensors): number =>
+  Math.max(0, ...Object.values(tensors).map(({ shape: [rows = 0] }) => rows));
+
 /** Rows `from..to` of every tensor, without a copy. */
 export function sliceRows(tensors: Tensors, from: number, to: number): Tensors {
   return Object.fromEntries(
@@ -31,7 +35,7 @@ function joined(name: string, parts: readonly Tensor[], axis: number): Tensor {
     if (elements(t.shape.slice(0, axis)) !== 1 || elements(t.shape.slice(axis + 1)) !== elements(inner)) {
       throw new FoveaError(
         "invalid_plan",
-        `The result "${name}" of a run in parts has the shapes [${first.shape.join(", ")}] and [${t.shape.join(", ")}], which cannot be joined along axis ${axis}; see the tower's \`split\` and \`joinAxes\`.`,
+        `The result "${name}" of parts has the shapes [${first.shape}] and [${t.shape}], which cannot be joined along axis ${axis}; see \`joinAxes\` of the tower.`,
       );
     }
     data.set(t.data, at);

@@ -4,13 +4,16 @@ import type { Tensors, TowerSpec } from "../../abi/encoder.ts";
 import { FoveaError } from "../../core/diagnostics.ts";
 import { didYouMean } from "../check.ts";
 
-/** A tower in messages: by its model's type, where it is a model's. */
+/** A tower in messages: by its model's type. */
 export const towerText = ({ modality, modelType }: TowerSpec & { readonly modelType?: string }): string =>
-  `the ${modality} tower${modelType === undefined ? "" : ` of the model_type "${modelType}"`}`;
+  `the ${modality} tower of the model_type "${modelType}"`;
 
-/** An error about what a tower gives, with whose it is. */
-export const ofTower = (error: unknown, spec: TowerSpec): unknown =>
-  error instanceof FoveaError && error.code === "invalid_plan" ? error.adding(`This is ${towerText(spec)}.`) : error;
+/** An error about what a tower gives, which says whose it is. */
+export function ofTower(error: unknown, spec: TowerSpec): unknown {
+  const tower = towerText(spec);
+  const isNameless = error instanceof FoveaError && error.code === "invalid_plan" && !error.message.includes(tower);
+  return isNameless ? error.adding(`This is ${tower}.`) : error;
+}
 
 const listText = (names: Iterable<string>): string => [...names].map((name) => `"${name}"`).join(", ");
 
@@ -46,6 +49,6 @@ export function checkRows(tensors: Tensors, rows: number, limit: number): void {
   const [name, { shape }] = other;
   throw new FoveaError(
     "invalid_plan",
-    `\`prepare\` gives "${name}" of shape [${shape.join(", ")}] for a batch of ${rows}, which is cut into runs of ${limit} along the first axis of every tensor; give it a row for each item, or the tower a \`split\`.`,
+    `\`prepare\` gives "${name}" as [${shape}] for a batch of ${rows}, which is cut into runs of ${limit}; give it a row for each item, or the tower a \`split\`.`,
   );
 }

@@ -10,7 +10,7 @@ import type { ComponentProvider, PrepareOptions } from "../artifacts/artifacts.t
 import type { RangeSlot, ReadyComponent } from "../artifacts/ready_component.ts";
 import { type Caller, firstUse } from "../callers.ts";
 import type { CutComponent } from "../config/cut_component.ts";
-import { concatRows, sliceRows } from "../inputs/batching.ts";
+import { concatRows, mostRows, sliceRows } from "../inputs/batching.ts";
 import type { RecordedSizes } from "../tune/tune_ranges.ts";
 import { withSlot } from "./call_slot.ts";
 import { createLateChecks, type LateChecks } from "./late_checks.ts";
@@ -112,8 +112,6 @@ const isOutOfMemory = (error: unknown): boolean => error instanceof FoveaError &
 const halfOf = (rows: number): number => Math.ceil(rows / 2);
 
 const withoutMemory = (request: WholeRun): WholeRun => ({ ...request, into: undefined });
-
-const mostRows = (tensors: Tensors): number => Math.max(...Object.values(tensors).map(({ shape: [rows = 0] }) => rows));
 
 /** What the parts of a run took so far. */
 interface Spent {
@@ -232,7 +230,7 @@ class Tower implements LoadedTower {
         if (!isOutOfMemory(error)) throw error;
         const limit = halfOf(mostRows(prepared));
         const smaller = split(pack, limit);
-        if (smaller.length === 1) throw error;
+        if (smaller.length === 1 || smaller.includes(pack)) throw error;
         this.#rowLimit = limit;
         waiting.unshift(...smaller);
       }
