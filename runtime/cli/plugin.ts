@@ -31,10 +31,20 @@ function memoryText({ isolation, manifest }: Foreign): string {
   return isolation === "worker" ? `${own}; a worker of its own runs it, and is ended where it does not answer` : own;
 }
 
+/** Why nobody can give it the device's memory; nothing where a user can. */
+function neverShared(manifest: Foreign["manifest"]): string | undefined {
+  if (manifest.form === "component") return "a component's memory is always its own";
+  if (manifest.form === "wasm" && manifest.memory.reserved > 0)
+    return "it reserves memory for data and stack, which only its own memory has";
+  return undefined;
+}
+
 /** What its description asks for and did not get. */
-function askedText({ isolation, asked }: Foreign): readonly string[] {
+function askedText({ isolation, asked, manifest }: Foreign): readonly string[] {
   if (asked === undefined || asked === isolation) return [];
-  return [`isolation: ${isolation}; its plugin.json asks for ${asked}, which \`--isolation ${asked}\` gives it`];
+  const never = asked === "shared-memory" ? neverShared(manifest) : undefined;
+  const how = never === undefined ? `which \`--isolation ${asked}\` gives it` : `which nothing gives it: ${never}`;
+  return [`isolation: ${isolation}; its plugin.json asks for ${asked}, ${how}`];
 }
 
 /** What code of a form may ask of the host. */

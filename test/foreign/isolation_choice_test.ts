@@ -11,6 +11,7 @@ import { givenPlugins, openPlugin } from "../../runtime/session/registry/plugin_
 import { withFolder } from "../kit/folder.ts";
 import { runCli } from "../kit/run_cli.ts";
 import { moduleBytes, pluginFiles, SQUARE } from "./assemble.ts";
+import { componentFiles, squareComponent } from "./components.ts";
 import { squaring } from "./kernels.ts";
 
 const MODULE = moduleBytes({ code: squaring() });
@@ -115,6 +116,31 @@ test("a module in JavaScript has no isolation to choose", () =>
       code: "invalid_options",
       message: /is JavaScript, trusted code .*leave `isolation: "worker"` out, or do not load it\.$/,
     });
+  }));
+
+test("what asks for the device's memory and can never have it is not advised to be given it", () =>
+  withFolder(async (cwd) => {
+    const asking = (files: ReadonlyMap<string, Uint8Array>, folder: string): void => {
+      mkdirSync(join(cwd, folder));
+      for (const [name, bytes] of files) {
+        const isPlain = name !== "plugin.json";
+        const asks = (): string =>
+          JSON.stringify({ ...JSON.parse(new TextDecoder().decode(bytes)), isolation: "shared-memory" });
+        writeFileSync(join(cwd, folder, name), isPlain ? bytes : asks());
+      }
+    };
+    asking(componentFiles(squareComponent(0)), "component");
+    asking(pluginFiles(moduleBytes({ code: squaring() }), undefined, { memory: { reserved: 1024 } }), "reserving");
+    for (const [folder, why] of [
+      ["component", "a component's memory is always its own"],
+      ["reserving", "it reserves memory for data and stack, which only its own memory has"],
+    ]) {
+      const { stdout } = await runCli(["plugin", "check", folder], { cwd });
+      const line = `isolation: own-memory; its plugin.json asks for shared-memory, which nothing gives it: ${why}`;
+      assert.ok(stdout.split("\n").includes(line), stdout);
+      const refused = await runCli(["plugin", "check", folder, "--isolation", "shared-memory"], { cwd });
+      assert.notEqual(refused.code, 0);
+    }
   }));
 
 test("add remembers what was chosen; a configuration is stronger than the lock, and the lock than the description", () =>

@@ -100,6 +100,10 @@ test("ports, values, dims and results that do not fit are told with what there i
     /takes its input "x" as \[1, 3\] by its dims; the value "pixel_values" is \[2, 3\]/,
   );
   await assert.rejects(
+    encode({}, undefined, [{ ...block, build: (b) => b.output("y", b.input("x", [3, b.dims.batch])) }]),
+    hasCode("invalid_plan", /takes its input "x" as \[3, 2\] by its dims; the value "pixel_values" is \[2, 3\]/),
+  );
+  await assert.rejects(
     encode({}, { pooler_output: "pooled" }),
     hasCode("invalid_plan", /^The plan's results name the value "pooled", which no call computes; there are/),
   );
