@@ -42,6 +42,7 @@ export function packageChecks() {
     ["a server from the package answers", serverProgram],
     ["a program writes and reads Parquet, and is told of the packages that queues need", bulkProgram],
     ["a TypeScript program compiles against the package", declarations],
+    ["declarations stand without the types of the DOM", withoutDom],
     ["the example of an encoder plugin runs on the package alone", encoderPlugin],
     ["every encoder works from a copy outside the repository", encoderCopies],
     ["npx runs the command line on Node", npx],
@@ -412,6 +413,30 @@ async function declarations({ consumer }) {
   const { code, output } = await capture([...toolCommand("tsc"), "-p", consumer, "--pretty", "false"], {
     cwd: consumer,
   });
+  return { problems: code === 0 ? [] : [output.trimEnd()] };
+}
+
+/** Every subpath with types, for programs whose only types of the platform are Node's: without those of the DOM. */
+async function withoutDom({ consumer }) {
+  if (consumer === undefined) return NOT_INSTALLED;
+  const folder = join(consumer, "without_dom");
+  mkdirSync(folder);
+  const typed = Object.entries(readJson("package.json").exports).filter(([, { types }]) => types !== undefined);
+  const lines = typed.map(([path], i) => `export * as part${i} from "fovea${path.slice(1)}";\n`);
+  writeFileSync(join(folder, "all.ts"), lines.join(""));
+  writeJson(join(folder, "tsconfig.json"), {
+    compilerOptions: {
+      target: "es2023",
+      lib: ["es2023", "esnext.disposable"],
+      module: "nodenext",
+      strict: true,
+      noEmit: true,
+      types: ["node"],
+      typeRoots: [at("node_modules/@types")],
+    },
+    files: ["all.ts"],
+  });
+  const { code, output } = await capture([...toolCommand("tsc"), "-p", folder, "--pretty", "false"], { cwd: folder });
   return { problems: code === 0 ? [] : [output.trimEnd()] };
 }
 

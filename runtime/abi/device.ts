@@ -1,6 +1,6 @@
 /** The device interface: it moves bytes and launches executables, and knows no ops. */
 
-import type { GlueLinks } from "./transpiled.ts";
+import type { GlueLinks } from "./glue.ts";
 
 /** A yes or no, a figure or a name. */
 export type CapabilityValue = boolean | number | string;
@@ -168,6 +168,11 @@ export interface ReopenableDevice extends Device {
   reopen(): Promise<void>;
 }
 
+/** WebGPU as its host has it: the platform's `GPU` where a program's types have that, else as much as is asked of every one. */
+export type HostGpu = typeof globalThis extends { readonly GPU: { readonly prototype: infer Platform } }
+  ? Platform
+  : { requestAdapter(options?: object): Promise<object | null> };
+
 /** What a device may use of its host; `runtime/host` supplies it. */
 export interface DeviceHost {
   /** Runtime and version for messages, such as `node 20.20.2`. */
@@ -184,7 +189,7 @@ export interface DeviceHost {
   /** Why workers cannot share memory with their starter, in words; absent where they can. */
   readonly unshared?: string;
   /** The host's WebGPU, or why there is none. */
-  readonly gpu?: () => Promise<GPU | Unavailable>;
+  readonly gpu?: () => Promise<HostGpu | Unavailable>;
   /** WebGPU's features that are no standard yet may be used, and `gpu` has them: `webgpu: { unsafe: true }`. */
   readonly experimentalGpu?: boolean;
   /**

@@ -3,9 +3,9 @@ import { FoveaError } from "../core/diagnostics.ts";
 import type { OpRow } from "../ir/node.ts";
 import type { DeviceSpec } from "./device.ts";
 import type { EncoderSpec } from "./encoder.ts";
+import type { GlueLinks } from "./glue.ts";
 import type { ImageSpec } from "./image.ts";
 import type { KernelSpec } from "./kernel.ts";
-import type { GlueLinks } from "./transpiled.ts";
 
 /** Version of this contract. A plugin states the one it was written for. */
 export const ABI_VERSION = 1;

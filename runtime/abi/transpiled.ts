@@ -4,6 +4,7 @@
  */
 import { digestBytes } from "../core/digest.ts";
 import { COMPONENT_FUEL, endedBy, KERNELS } from "./component.ts";
+import type { CompiledModule, GlueImports, GlueLinks, Instantiate } from "./glue.ts";
 
 /** What jco makes of a component. */
 export interface Transpiled {
@@ -71,7 +72,7 @@ export function transpiledCode({ glue, cores, imports }: Transpiled): Uint8Array
 }
 
 /** The inverse of {@link transpiledCode}; nothing for other modules. */
-export function transpiledParts(module: WebAssembly.Module): Transpiled | undefined {
+export function transpiledParts(module: CompiledModule): Transpiled | undefined {
   const [section] = WebAssembly.Module.customSections(module, TRANSPILED_SECTION);
   if (section === undefined) return undefined;
   const bytes = new Uint8Array(section);
@@ -146,16 +147,6 @@ function shim(name: string): Functions {
   });
 }
 
-/** `instantiate` of jco's glue: links the core modules and gives what the component exports. */
-export type Instantiate = (
-  core: (name: string) => WebAssembly.Module,
-  imports: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
-  link: (module: WebAssembly.Module, imports: WebAssembly.Imports) => WebAssembly.Instance,
-) => Readonly<Record<string, unknown>>;
-
-/** Glue that was imported as modules, by the digest of its text: linking by it makes no code of text. */
-export type GlueLinks = ReadonlyMap<string, Instantiate>;
-
 export const glueDigest = (glue: string): string => digestBytes(new TextEncoder().encode(glue));
 
 /** A component that jco's glue links, with what its code may do counted over all of its core modules. */
@@ -165,10 +156,10 @@ export class TranspiledComponent {
   #budget = 0;
 
   /** @throws Error where it does not link; EvalError where code may not be generated */
-  constructor(instantiate: Instantiate, cores: (name: string) => WebAssembly.Module, imports: readonly string[]) {
+  constructor(instantiate: Instantiate, cores: (name: string) => CompiledModule, imports: readonly string[]) {
     const shims = Object.fromEntries(imports.map((name) => [name, shim(name)]));
-    const link = (module: WebAssembly.Module, given: WebAssembly.Imports): WebAssembly.Instance => {
-      const instance = new WebAssembly.Instance(module, given);
+    const link = (module: CompiledModule, given: GlueImports): WebAssembly.Instance => {
+      const instance = new WebAssembly.Instance(module, given as WebAssembly.Imports);
       const fuel = instance.exports[COMPONENT_FUEL];
       if (fuel instanceof WebAssembly.Global) this.#fuels.push(fuel);
       return instance;
@@ -213,7 +204,7 @@ function evaluated(glue: string): Instantiate {
 }
 
 /** The component in a code blob; nothing for other code. @throws Error where it does not link */
-export function linkTranspiled(module: WebAssembly.Module, links?: GlueLinks): TranspiledComponent | undefined {
+export function linkTranspiled(module: CompiledModule, links?: GlueLinks): TranspiledComponent | undefined {
   const parts = transpiledParts(module);
   if (parts === undefined) return undefined;
   const { glue, cores, imports } = parts;

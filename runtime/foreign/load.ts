@@ -1,8 +1,9 @@
 /** From a folder with `plugin.json` and its modules to a plugin like any other. */
+import type { GlueLinks, Instantiate } from "../abi/glue.ts";
 import { DEFAULT_ISOLATION, grantedIsolation, type Isolation } from "../abi/isolation.ts";
 import { definePlugin, type Plugin } from "../abi/plugin.ts";
 import { withSandbox } from "../abi/sandbox.ts";
-import type { GlueLinks, Instantiate } from "../abi/transpiled.ts";
+
 import { FoveaError, internal } from "../core/diagnostics.ts";
 import { digestBytes, digestJson } from "../core/digest.ts";
 import { parseJson } from "../core/json_problem.ts";

@@ -1,5 +1,5 @@
 /** What fovea may ask of the runtime it lives in. Only the files of this folder touch runtime globals. */
-import type { Unavailable, WorkerHandle } from "../abi/device.ts";
+import type { HostGpu, Unavailable, WorkerHandle } from "../abi/device.ts";
 import type { SourcePlace } from "../core/source_place.ts";
 import type { Digest } from "./digest.ts";
 
@@ -103,7 +103,7 @@ export interface Host {
   /** Why workers cannot share memory; absent where they can. */
   readonly unshared?: string;
   /** The runtime's WebGPU, or why there is none. @param experimental with features that are no standard yet, where that has to be asked for */
-  gpu(experimental?: boolean): Promise<GPU | Unavailable>;
+  gpu(experimental?: boolean): Promise<HostGpu | Unavailable>;
   /** As `spawnWorker`, for a worker that a GPU's device lives in; present where waiting for the GPU holds up the thread. */
   readonly spawnGpuWorker?: (entry: URL, data: unknown) => WorkerHandle;
 }

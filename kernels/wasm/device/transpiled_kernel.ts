@@ -1,6 +1,7 @@
 /** Components that jco's glue links, for what calls kernels: values are copied out of the device's memory, results into it. */
 import { VALUE_CASES } from "../../../runtime/abi/component.ts";
-import { type GlueLinks, linkTranspiled, type TaggedValues } from "../../../runtime/abi/transpiled.ts";
+import type { GlueLinks } from "../../../runtime/abi/glue.ts";
+import { linkTranspiled, type TaggedValues } from "../../../runtime/abi/transpiled.ts";
 import type { Component, Values } from "./component_kernel.ts";
 
 const ARRAYS = { f32: Float32Array, i32: Int32Array, u8: Uint8Array } as const;

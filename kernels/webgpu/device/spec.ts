@@ -18,7 +18,7 @@ const KIND = "webgpu";
 const gpuOf =
   ({ gpu }: DeviceHost): (() => Promise<GPU | Unavailable>) =>
   async () =>
-    (await gpu?.()) ?? { unavailable: "this host has no WebGPU" };
+    ((await gpu?.()) as GPU | Unavailable | undefined) ?? { unavailable: "this host has no WebGPU" };
 
 const unavailable = (found: Unavailable): FoveaError =>
   new FoveaError("device_unavailable", `The device "webgpu" is not available: ${found.unavailable}.`);

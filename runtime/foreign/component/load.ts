@@ -1,7 +1,8 @@
 /** From a component to kernels like any other: checked, rewritten, asked what it offers. */
 import { COMPONENT_FUNCTIONS, KERNELS, RESOURCES } from "../../abi/component.ts";
+import type { GlueLinks, Instantiate } from "../../abi/glue.ts";
 import { type Sandbox, withSandbox } from "../../abi/sandbox.ts";
-import { type GlueLinks, glueDigest, type Instantiate, type Transpiled, transpiledCode } from "../../abi/transpiled.ts";
+import { glueDigest, type Transpiled, transpiledCode } from "../../abi/transpiled.ts";
 import { canonicalJson } from "../../core/canonical_json.ts";
 import { FoveaError } from "../../core/diagnostics.ts";
 import { type Module, parseModule } from "../binary/module.ts";

@@ -1,7 +1,8 @@
 /** What a component offers, asked while it is loaded: the calls `negotiate` and `offers`, lifted to descriptions of kernels. */
 import { LIST_BYTES, LinkedComponent, VALUE_CASES } from "../../abi/component.ts";
+import type { GlueLinks } from "../../abi/glue.ts";
 import { ABI_VERSION } from "../../abi/plugin.ts";
-import { type GlueLinks, linkTranspiled } from "../../abi/transpiled.ts";
+import { linkTranspiled } from "../../abi/transpiled.ts";
 import { FoveaError, internal } from "../../core/diagnostics.ts";
 
 /** A record `offer` of kernels/wit. */
