@@ -203,7 +203,7 @@ export function linkPlan(
       if (dtype !== port.dtype) {
         planError(`${who} takes its input "${port.name}" as ${port.dtype}; the value "${value}" is ${dtype}.`);
       }
-      if (want.join() !== have.join()) {
+      if (want.reduce((a, b) => a * b, 1) !== have.reduce((a, b) => a * b, 1)) {
         planError(
           `${who} takes its input "${port.name}" as [${want.join(", ")}] by its dims; the value "${value}" is [${have.join(", ")}].`,
         );

@@ -224,10 +224,8 @@ test("linker: plans that make no sense are told as their author's mistakes", () 
     () => linked([call({ n: 4 }, both, {})], { y: "z" }),
     /: The plan's results name the value "z", which no call computes; there are "x", /,
   );
-  assert.throws(
-    () => linked([call({ n: 4 }, both, {})], {}, [2, 2]),
-    /takes its input "a" as \[4\] by its dims; the value "x" is \[2, 2\]\.$/,
-  );
+  // A dense value may be seen in another shape.
+  linked([call({ n: 4 }, both, {})], {}, [2, 2]);
 });
 
 test("linker: a call that leaves 32 bits is refused where its range did not prove that it cannot", () => {

@@ -4,7 +4,6 @@ import { test } from "node:test";
 import { wasmPlugin } from "../../kernels/wasm/plugin.ts";
 import { type CutReport, createRuntime, definePlugin, type Tensor, type TuneGranularityOptions } from "../../mod.ts";
 import type { ComponentCall, ComponentSpec, Plan, TowerSpec } from "../../runtime/abi/encoder.ts";
-import { mul } from "../../runtime/core/dim.ts";
 import { tensorName } from "../../runtime/exec/instance_weights.ts";
 import { OP_TABLE } from "../../runtime/ir/ops.ts";
 import { checkConfig } from "../../runtime/session/config/config_schema.ts";
@@ -106,7 +105,10 @@ const COMPONENTS: readonly ComponentSpec[] = [
   component(
     "shift",
     (b) => {
-      const [x, first] = ["x", "first"].map((name) => b.input(name, [b.dims.rows, WIDTH]));
+      // Flat, where the others have rows.
+      const { rows } = b.dims;
+      const x = b.reshape(b.input("x", [1, rows, WIDTH]), [rows, WIDTH]);
+      const first = b.input("first", [rows, WIDTH]);
       b.output("y", b.add(b.mul(x, first), b.weight("w", [WIDTH])));
     },
     ["a.", "b.", "c.", "d."],
@@ -186,7 +188,7 @@ async function artifactsAlone() {
   return { device, artifacts };
 }
 
-test("composed calls compute what the calls compute, with skips and one instance in two parts", async () => {
+test("composed calls compute what the calls compute, with skips, reshapes and one instance in two parts", async () => {
   const { device, artifacts } = await artifactsAlone();
   for (const size of [2, 3, 4, "tower"] as const) {
     const read: string[] = [];
@@ -349,29 +351,20 @@ for (const [fixture, cut, example] of [
 }
 
 test("a cut that cannot be composed is reported with its reason, and options are checked", async () => {
-  // Rows and columns of a picture, of which the rows of the first component are the product: neither follows from it alone.
-  const { symbols, ...halves } = component(
+  // Half of the rows: no symbol of the second component says what it takes.
+  const halves = component(
     "halves",
-    (b) => {
-      const x = b.input("x", [mul(b.dims.rows, b.dims.columns), WIDTH]);
-      b.output("y", b.add(x, b.weight("w", [WIDTH])));
-    },
+    (b) => b.output("y", b.add(b.input("x", [b.dims.rows, 2 * WIDTH]), b.weight("w", [2 * WIDTH]))),
     ["h."],
   );
   const tower: TowerSpec = {
     ...TOWER,
-    components: [COMPONENTS[0], { ...halves, symbols: { ...symbols, columns: { min: 1, max: 64 } } }],
+    components: [COMPONENTS[0], halves],
     plan: ({ x }) => ({
       key: `halves ${x[0]}`,
       calls: [
         planOf(x[0]).calls[0],
-        {
-          tag: halves.tag,
-          instance: "h.",
-          dims: { rows: x[0] / 2, columns: 2 },
-          inputs: { x: "v0" },
-          outputs: { y: "v1" },
-        },
+        { tag: halves.tag, instance: "h.", dims: { rows: x[0] / 2 }, inputs: { x: "v0" }, outputs: { y: "v1" } },
       ],
       constants: {},
       results: { last: "v1", early: "v0" },

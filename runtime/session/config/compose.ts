@@ -271,7 +271,7 @@ export function buildParts(b: GraphBuilder, { parts, inputs, outputs }: Composit
         if (name !== undefined) nodes.set(`outside ${own}`, b.input(name, shape, dtype));
         const { from, at } = wires[port];
         const node = nodes.get(`${from} ${portKey(at)}`) ?? internal(`"${own}" is read before it is made`);
-        // Shapes are equal at every call that links, and each component says them by symbols of its own.
+        // Components read one another's values densely, whatever shape each gives them.
         return shapeEquals(node.shape, shape) ? node : b.reshape(node, shape);
       },
       weight: (name, shape) => b.weight(`${weights}/${name}`, shape),
