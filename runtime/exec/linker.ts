@@ -158,6 +158,23 @@ function planError(problem: string): never {
 
 const listText = (names: Iterable<string>): string => [...names].map((name) => `"${name}"`).join(", ") || "none";
 
+/** Elements of the first axis, of the first two, and so on. */
+const partialSizes = (shape: readonly number[]): readonly number[] => {
+  let elements = 1;
+  return shape.map((size) => (elements *= size));
+};
+
+/**
+ * Whether dense values of one shape may be read in another: axes are merged and split ([4, 8] as [2, 2, 8], [32] or [2, 16]).
+ * Where one shape's sizes do not divide the other's, such as [2, 3] as [3, 2], axes were taken for each other.
+ */
+function regroups(a: readonly number[], b: readonly number[]): boolean {
+  const [left, right] = [partialSizes(a), partialSizes(b)];
+  if ((left.at(-1) ?? 1) !== (right.at(-1) ?? 1)) return false;
+  const all = [...left, ...right].sort((x, y) => x - y);
+  return all.every((size, i) => i === 0 || size % all[i - 1] === 0);
+}
+
 /**
  * Links a plan. `resolve` gives the artifact and weights of each call.
  * Values are placed by their lifetime over the calls; all calls share one scratch region.
@@ -203,7 +220,7 @@ export function linkPlan(
       if (dtype !== port.dtype) {
         planError(`${who} takes its input "${port.name}" as ${port.dtype}; the value "${value}" is ${dtype}.`);
       }
-      if (want.reduce((a, b) => a * b, 1) !== have.reduce((a, b) => a * b, 1)) {
+      if (!regroups(want, have)) {
         planError(
           `${who} takes its input "${port.name}" as [${want.join(", ")}] by its dims; the value "${value}" is [${have.join(", ")}].`,
         );

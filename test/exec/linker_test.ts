@@ -225,7 +225,12 @@ test("linker: plans that make no sense are told as their author's mistakes", () 
     /: The plan's results name the value "z", which no call computes; there are "x", /,
   );
   // A dense value may be seen in another shape.
-  linked([call({ n: 4 }, both, {})], {}, [2, 2]);
+  for (const shape of [
+    [2, 2],
+    [1, 4],
+    [4, 1, 1],
+  ])
+    linked([call({ n: 4 }, both, {})], {}, shape);
 });
 
 test("linker: a call that leaves 32 bits is refused where its range did not prove that it cannot", () => {
