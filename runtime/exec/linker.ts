@@ -170,7 +170,9 @@ const partialSizes = (shape: readonly number[]): readonly number[] => {
  */
 function regroups(a: readonly number[], b: readonly number[]): boolean {
   const [left, right] = [partialSizes(a), partialSizes(b)];
-  if ((left.at(-1) ?? 1) !== (right.at(-1) ?? 1)) return false;
+  const elements = left.at(-1) ?? 1;
+  if (elements !== (right.at(-1) ?? 1)) return false;
+  if (elements === 0) return true;
   const all = [...left, ...right].sort((x, y) => x - y);
   return all.every((size, i) => i === 0 || size % all[i - 1] === 0);
 }

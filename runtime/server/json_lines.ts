@@ -79,7 +79,7 @@ export function jsonLines(
     log({ event: "stream_failed", request: call.requestId, route: "/v1/encode", ...failureOf(refused) });
     return refused;
   };
-  const body = new LineBody(context.answerBytes, call.signal, () => call.end());
+  const body = new LineBody(context.answerBytes / GROWTH.float, call.signal, () => call.end());
   const tell = async (result: WorkResult): Promise<void> => {
     answerCounter(context, GROWTH[format])(result);
     await body.room();

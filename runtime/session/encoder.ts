@@ -1,14 +1,14 @@
 /** A loaded encoder: what users call. */
 import type { DeviceStats } from "../abi/device.ts";
-import type { EncoderModel, Modality, Scoring, Tensor, Tensors, TowerSpec } from "../abi/encoder.ts";
+import type { EncoderModel, Modality, Scoring, Tensor, Tensors } from "../abi/encoder.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import type { KeptDType } from "../core/dtype.ts";
 import type { TraceSink } from "../core/trace.ts";
 import { type CallOptions, type OpenContext, openContext } from "../exec/forward_context.ts";
-import { checkApart, movedInto, type ResultMemory } from "../exec/result_memory.ts";
+import { movedInto, type ResultMemory } from "../exec/result_memory.ts";
 import type { PlaceFinder } from "./artifacts/trace.ts";
 import { type Caller, noteCaller } from "./callers.ts";
-import { CALL_OPTIONS, checkOptions, didYouMean, type Expected, FUNCTION, isObject, TEXTS } from "./check.ts";
+import { CALL_OPTIONS, checkOptions, type Expected, FUNCTION, isObject, TEXTS } from "./check.ts";
 import { explainEncoder } from "./explain/explain.ts";
 import { concatRows } from "./inputs/batching.ts";
 import { type InputTaker, inputBatches, towerOf } from "./inputs/input_batches.ts";
@@ -18,6 +18,7 @@ import { answeredBy } from "./towers/answered_by.ts";
 import { type Handover, type HandoverStats, handoverStats, handoverText } from "./towers/handover_state.ts";
 import type { Residence, Resident } from "./towers/residence.ts";
 import type { EncoderTower, RunStats } from "./towers/tower_facts.ts";
+import { checkMemory, checkNames, resultsOf } from "./wanted_results.ts";
 
 /** What `encode` takes beside inputs. */
 export interface EncodeOptions extends CallOptions {
@@ -126,41 +127,6 @@ export interface EncoderContext extends Omit<InputTaker, "towers" | "cutter"> {
 
 const pick = (tensors: Tensors, isWanted: (name: string) => boolean): Tensors =>
   Object.fromEntries(Object.entries(tensors).filter(([name]) => isWanted(name)));
-
-/** @throws FoveaError `invalid_input` for a wanted output that is none of those that there are */
-function checkNames(wanted: readonly string[], all: readonly string[]): void {
-  for (const name of wanted) {
-    if (all.includes(name)) continue;
-    throw new FoveaError(
-      "invalid_input",
-      `There is no output "${name}"; these inputs give ${[...new Set(all)].join(", ")}.${didYouMean(name, all)}`,
-    );
-  }
-}
-
-/**
- * What a tower gives.
- * @param tensors of inputs, which may lack what tells of another form: those of pictures have no grids of videos
- */
-const resultsOf = ({ outputs, layout = [] }: TowerSpec, tensors?: Tensors): readonly string[] => [
-  ...outputs,
-  ...layout.filter((name) => tensors === undefined || name in tensors),
-];
-
-/** @throws FoveaError `invalid_input` for memory that is for no result of this call, or for two */
-function checkMemory(into: ResultMemory | undefined, wanted: ReadonlyMap<Modality, readonly string[]>): void {
-  if (into === undefined) return;
-  if (wanted.size > 1) {
-    throw new FoveaError("invalid_input", "`into` is for the results of one tower: encode pictures and texts apart.");
-  }
-  const names = [...wanted.values()].flat();
-  for (const name of Object.keys(into)) {
-    if (names.includes(name)) continue;
-    const made = `this call makes ${names.join(", ")}`;
-    throw new FoveaError("invalid_input", `\`into\` has memory for "${name}"; ${made}.${didYouMean(name, names)}`);
-  }
-  checkApart(into);
-}
 
 /** A loaded model, made by `runtime.load`. Calls may overlap; each has memory of its own. */
 export class Encoder {
