@@ -35,7 +35,7 @@ export type { Difference } from "./exec/first_difference.ts";
 export type { CallOptions } from "./exec/forward_context.ts";
 export type { PackEntry, PackManifest } from "./exec/pack.ts";
 export type { ResultMemory } from "./exec/result_memory.ts";
-export type { Store } from "./exec/store/store.ts";
+export type { Store, StoredValue } from "./exec/store/store.ts";
 export type { ByteSource, CheckpointFiles } from "./exec/weights/checkpoint.ts";
 export type { FolderHandle, GivenFile, GivenFiles } from "./exec/weights/given_files.ts";
 export type { FreezeOptions, FrozenFolder, FrozenIntervals, FrozenMemory } from "./freeze/options.ts";

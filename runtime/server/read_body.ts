@@ -25,7 +25,7 @@ export interface BodyLimits {
 }
 
 /** Bytes of a body that is too large which are read all the same, and milliseconds for them. */
-const PASSED_OVER = { bytes: 8 * 2 ** 20, ms: 500 };
+const PASSED_OVER = { bytes: 8 * 2 ** 20, ms: 5000 };
 
 /** Reads a body that is not wanted, within bounds: who still sends when the connection is closed may not see the answer. */
 async function passOver(c: Context): Promise<void> {

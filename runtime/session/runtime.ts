@@ -45,7 +45,7 @@ import {
 import type { RuntimeParts } from "./runtime_parts.ts";
 import { type RuntimeStats, statsOf } from "./runtime_stats.ts";
 import { openedDevice, type ReloadableEntry, Reopenings } from "./towers/reopen.ts";
-import { type GranularityReport, tuneGranularity } from "./tune/tune_granularity.ts";
+import type { GranularityReport } from "./tune/tune_granularity.ts";
 import type { RecordedSizes, TunedComponent, TuneRangesOptions } from "./tune/tune_ranges.ts";
 
 /** A model's kind and what it encodes. */
@@ -208,6 +208,7 @@ export class Runtime {
    * @throws FoveaError as {@link load}
    */
   async tuneGranularity(source: ModelSource, options: TuneGranularityOptions = {}): Promise<GranularityReport> {
+    const { tuneGranularity } = await import("./tune/tune_granularity.ts");
     return this.#whileOpen(async () => {
       checkTuneGranularityOptions(options);
       const { host, artifacts, ops } = this.#parts;

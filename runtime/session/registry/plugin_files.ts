@@ -7,7 +7,6 @@ import type { Store } from "../../exec/store/store.ts";
 import type { ForeignPlugin, PluginFiles } from "../../foreign/load.ts";
 import { detectHost, type Host } from "../../host/mod.ts";
 import { BOOLEAN, CACHE, checkOptions, type Expected, isObject, oneOf } from "../check.ts";
-import { checkPatterns } from "./check_patterns.ts";
 import { type GivenPlugin, isChoice, type Trust } from "./plugin_choice.ts";
 import { isPlugin } from "./plugins.ts";
 import { transpileSource } from "./transpile_source.ts";
@@ -171,6 +170,7 @@ export async function openPlugin(
   const { isolation, trustGlue = false, cache } = options;
   const open = async (files: PluginFiles): Promise<ForeignPlugin> => {
     const { openForeignPlugin } = await import("../../foreign/load.ts");
+    const { checkPatterns } = await import("./check_patterns.ts");
     const transpiling = await transpileSource(cache);
     const admit = (digest: string): void => checkPinned(source, digest, pinned);
     const opened = await openForeignPlugin(files, { isolation, trustGlue, transpiling, admit });
