@@ -35,8 +35,9 @@ function encodersOf(options: FrozenAppOptions): Readonly<Record<string, FrozenEn
   if (odd !== undefined) {
     throw new FoveaError("invalid_options", `A frozen application has no option "${odd}"; it has ${KNOWN.join(", ")}.`);
   }
-  const wrong = Object.entries(options.models ?? {}).find(([, encoder]) => !isEncoder(encoder));
-  if (wrong === undefined) return options.models as Readonly<Record<string, FrozenEncoder & Encoder>>;
+  const { models = {} } = options;
+  const wrong = Object.entries(models).find(([, encoder]) => !isEncoder(encoder));
+  if (wrong === undefined) return models as Readonly<Record<string, FrozenEncoder & Encoder>>;
   throw new FoveaError(
     "invalid_options",
     `The model "${wrong[0]}" of a frozen application is no encoder that createEncoder resolved to; await it first.`,

@@ -90,13 +90,26 @@ export function processUse(pid) {
   return { cpuMs: 10 * (Number(fields[11]) + Number(fields[12])), rssBytes: 1024 * Number(rss[1]) };
 }
 
+/** What workers print is read and left out, but for errors. */
+function quiet(stdout, stderr) {
+  stdout.resume();
+  stderr.pipe(process.stderr, { end: false });
+}
+
 /** Serves a dry run, with its folder's assets and variables; or an empty worker. Resolves to `{ url, use, stop }`. */
 export async function startWorkerd(out, assets, bindings = {}) {
   const require = createRequire(at(`${TOOLS}/package.json`));
   const { Miniflare, Log, LogLevel } = await import(pathToFileURL(require.resolve("miniflare")));
   const before = new Set(workerdProcesses());
   const server = new Miniflare({
-    ...{ host: "127.0.0.1", port: 0, bindings, compatibilityDate: COMPATIBILITY_DATE, log: new Log(LogLevel.ERROR) },
+    ...{
+      host: "127.0.0.1",
+      port: 0,
+      bindings,
+      handleRuntimeStdio: quiet,
+      compatibilityDate: COMPATIBILITY_DATE,
+      log: new Log(LogLevel.ERROR),
+    },
     ...(out === undefined ? { modules: true, script: EMPTY } : { modules: modulesOf(out), modulesRoot: out }),
     ...(assets === undefined
       ? {}
