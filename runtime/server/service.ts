@@ -81,15 +81,8 @@ export class Service {
   /** What the inputs of a request are encoded with. */
   work({ signal, requestId }: Call, lease: Lease): Omit<WorkContext, "outputs"> {
     const { maxText, place } = this.settings;
-    return {
-      lease,
-      ...this.#queues(),
-      maxText,
-      signal,
-      requestId,
-      atOnce: place.atOnce,
-      answerBytes: place.answerBytes,
-    };
+    const { yields, atOnce, answerBytes } = place;
+    return { lease, ...this.#queues(), maxText, signal, requestId, yields, atOnce, answerBytes };
   }
 
   bodyLimits(signal: AbortSignal): BodyLimits {

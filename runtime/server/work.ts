@@ -35,6 +35,8 @@ export interface WorkContext {
   readonly room: Room;
   /** Most characters of a text. */
   readonly maxText: number;
+  /** Whether other requests have their turn behind each input. */
+  readonly yields: boolean;
   /** Inputs of the request that are read or waited for at once. */
   readonly atOnce: number;
   /** Bytes that the answer may take while it is made. */
@@ -94,6 +96,9 @@ async function encodeInput(input: WorkInput, index: number, context: WorkContext
   return { index, modality: item.modality, tokens: item.tokens, outputs: encoded };
 }
 
+/** A turn of the event loop, by a timer of the request's own. */
+const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
+
 /**
  * Encodes all inputs and tells each result as it comes; what is told may hold up the next.
  * @throws the error of the first input that failed; the signal's reason on abort
@@ -113,6 +118,7 @@ export async function encodeAll(
       context.signal.throwIfAborted();
       const index = next++;
       await onResult(await encodeInput(inputs[index], index, own));
+      if (context.yields && next < inputs.length) await turn();
     }
   };
   const workers = Array.from({ length: Math.min(context.atOnce, inputs.length) }, worker);

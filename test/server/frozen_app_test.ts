@@ -164,6 +164,36 @@ test("lines are made while their reader has room for them", async () => {
   }
 });
 
+test("others have their turn between the inputs of a request", async () => {
+  const { encoder } = await opened();
+  const model = encoder as unknown as { encodeItems(...given: readonly unknown[]): Promise<unknown> };
+  const whole = model.encodeItems;
+  let made = 0;
+  model.encodeItems = () => {
+    made++;
+    const tensor = { dtype: "f32", shape: [1, 4], data: new Float32Array(4).fill(1) };
+    return Promise.resolve([{ text_embeds: tensor }]);
+  };
+  try {
+    const app = createApp({ models: { [MODEL]: encoder } });
+    const body = JSON.stringify({ input: Array.from({ length: 64 }, () => "two") });
+    const init = { method: "POST", headers: { "content-type": "application/json" }, body };
+    const answered = app.fetch(new Request("http://localhost/v1/embeddings", init));
+    const turns: number[] = [];
+    const look = (): void => {
+      if (made < 64) {
+        turns.push(made);
+        setTimeout(look, 0);
+      }
+    };
+    look();
+    assert.equal((await answered).status, 200);
+    assert.ok(new Set(turns).size > 8, `${turns.join(" ")} of 64 inputs`);
+  } finally {
+    model.encodeItems = whole;
+  }
+});
+
 test("a request that its place dropped with its timers gives its room back", async () => {
   const { encoder } = await opened();
   const model = encoder as unknown as { readItems(...given: readonly unknown[]): Promise<unknown> };

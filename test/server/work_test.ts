@@ -19,6 +19,7 @@ test("inputs of a request are read in turn with those of others", async () => {
     return {
       ...{
         room,
+        yields: false,
         atOnce: 64,
         answerBytes: Number.POSITIVE_INFINITY,
         maxText: 10,
