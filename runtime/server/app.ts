@@ -15,6 +15,7 @@ import { describeModel } from "./model_description.ts";
 import { notReady } from "./models.ts";
 import type { Settings } from "./options.ts";
 import { orAborted } from "./or_aborted.ts";
+import { passOver } from "./read_body.ts";
 import type { FetchImage } from "./remote_images.ts";
 import { type ServerContext, type ServerEnv, Service } from "./service.ts";
 
@@ -101,12 +102,13 @@ export function assembleApp(settings: Settings, fetchImage: FetchImage | undefin
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 function addMiddleware(app: Hono<ServerEnv>, service: Service): void {
-  const { tokens, rateLimit, cors } = service.settings;
+  const { tokens, rateLimit, cors, place } = service.settings;
   app.use(requestId());
   app.use(async (c, next) => {
     const begin = performance.now();
     const route = routeOf(c);
     await next();
+    if (place.readsOn) await passOver(c);
     // Answers of their own making have none of the headers that were prepared.
     c.res.headers.set("x-request-id", c.get("requestId"));
     tell(c, service, route, performance.now() - begin);

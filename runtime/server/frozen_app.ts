@@ -59,7 +59,10 @@ function frozenRuntime(encoders: readonly FrozenEncoder[]): ServedRuntime {
  * Of places with 128 MB: what one request began ends with it, names cannot be resolved and so not checked, and an answer shares
  * the memory that a body was read into.
  */
-const EDGE: ServerPlace = { sharesCalls: false, fetches: false, yields: true, atOnce: 4, answerBytes: 12 * 2 ** 20 };
+const EDGE: ServerPlace = {
+  ...{ sharesCalls: false, fetches: false, readsOn: true, yields: true },
+  ...{ atOnce: 4, answerBytes: 12 * 2 ** 20 },
+};
 
 /**
  * The routes of `fovea serve` (docs/serving.md) for a Worker, and for any place that takes a `fetch`. Requests have calls of their

@@ -72,6 +72,8 @@ export interface ServerPlace {
   readonly sharesCalls: boolean;
   /** False where no address can be checked. */
   readonly fetches: boolean;
+  /** True where a connection ends behind an answer whose request was not read to its end: the client's next one may be lost. */
+  readonly readsOn: boolean;
   /** True where a call of the encoder gives others no turn: each input of a request does then. */
   readonly yields: boolean;
   /** Inputs of a request that are read or waited for at once. */
@@ -82,7 +84,14 @@ export interface ServerPlace {
 
 /** A process of the server's own. */
 const PROCESS: ServerPlace = {
-  ...{ sharesCalls: true, fetches: true, yields: false, atOnce: 64, answerBytes: Number.POSITIVE_INFINITY },
+  ...{
+    sharesCalls: true,
+    fetches: true,
+    readsOn: false,
+    yields: false,
+    atOnce: 64,
+    answerBytes: Number.POSITIVE_INFINITY,
+  },
 };
 
 /** What timers hold, 24 days; longer ones fire at once. */

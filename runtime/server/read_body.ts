@@ -28,7 +28,8 @@ export interface BodyLimits {
 const PASSED_OVER = { bytes: 8 * 2 ** 20, ms: 5000 };
 
 /** Reads a body that is not wanted, within bounds: who still sends when the connection is closed may not see the answer. */
-async function passOver(c: Context): Promise<void> {
+export async function passOver(c: Context): Promise<void> {
+  if (c.req.raw.bodyUsed) return;
   const reader = c.req.raw.body?.getReader();
   if (reader === undefined) return;
   const timer = setTimeout(() => void reader.cancel().catch(() => {}), PASSED_OVER.ms);

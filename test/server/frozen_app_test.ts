@@ -164,6 +164,21 @@ test("lines are made while their reader has room for them", async () => {
   }
 });
 
+test("bodies of refused requests are read all the same, so that the connection serves the next", async () => {
+  const { encoder } = await opened();
+  const app = createApp({ models: { [MODEL]: encoder }, tokens: [TOKEN] });
+  for (const [method, path, status] of [
+    ["PUT", "/v1/embeddings", 401],
+    ["POST", "/v1/nothing", 401],
+    ["POST", "/nothing", 404],
+    ["PUT", "/healthz", 405],
+  ] as const) {
+    const request = new Request(`http://localhost${path}`, { method, body: '{"input":"two"}' });
+    assert.equal((await app.fetch(request)).status, status, path);
+    assert.ok(request.bodyUsed, path);
+  }
+});
+
 test("others have their turn between the inputs of a request", async () => {
   const { encoder } = await opened();
   const model = encoder as unknown as { encodeItems(...given: readonly unknown[]): Promise<unknown> };
