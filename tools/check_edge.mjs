@@ -38,10 +38,8 @@ const evaluations = [];
 
 const gzipped = (paths) => paths.reduce((sum, path) => sum + gzipSync(readFileSync(path)).length, 0);
 
-async function freeze(name, ...given) {
+async function freeze(name, options, model = at(MODEL)) {
   const out = at(`${FOLDER}/${name}`);
-  const options = given.filter((one) => typeof one === "string");
-  const { model = at(MODEL) } = given.find((one) => typeof one === "object") ?? {};
   rmSync(out, { recursive: true, force: true });
   const command = [process.execPath, at("dist/cli/main.js"), "freeze", model, "--target", "edge", "--out", out];
   const { code, output } = await capture([...command, "--no-cache", "--json", ...options], { cwd: at(FOLDER) });
@@ -125,14 +123,14 @@ async function checkLargest() {
   const model = at(`${FOLDER}/siglip_model`);
   mkdirSync(model, { recursive: true });
   writeFileSync(join(model, "config.json"), JSON.stringify(SIGLIP));
-  const siglip = await freeze("siglip", "--load-format", "dummy", "--dtype", "int8", { model });
-  const digits = await freeze("digits_int8", "--dtype", "int8");
+  const siglip = await freeze("siglip", ["--load-format", "dummy", "--dtype", "int8"], model);
+  const digits = await freeze("digits_int8", ["--dtype", "int8"]);
   return [...checkSizes("siglip, int8", siglip), ...checkSizes("digits-clip, int8", digits)];
 }
 
 /** The routes of the server on workerd, as the other runtimes have them. */
 async function checkServer() {
-  const folder = await freeze("server", "--app", "--name", "digits");
+  const folder = await freeze("server", ["--app", "--name", "digits"]);
   const { problems, cases, rssBytes } = await checkFrozenServer(folder);
   notes.push(
     `${cases} cases of the server's conformance suite on workerd, resident ${(rssBytes / 2 ** 20).toFixed(0)} MiB`,
@@ -310,7 +308,7 @@ export async function checkEdge() {
   mkdirSync(at(FOLDER), { recursive: true });
   await installWorkerd();
   const truth = await unfrozen();
-  const digits = await freeze("digits", "--formats", "png,jpeg,webp");
+  const digits = await freeze("digits", ["--formats", "png,jpeg,webp"]);
   const problems = checkCode("digits-clip", digits);
   const plain = bits(truth);
   for (const runtime of ["node", "deno", "bun"]) {
@@ -322,7 +320,7 @@ export async function checkEdge() {
   // A kernel of a file, rewritten for its sandbox, and weights inside of the worker.
   writeFileSync(at(`${FOLDER}/cheap.mjs`), CHEAP);
   const options = ["--formats", "png,jpeg,webp", "--weights", "bundled", "--plugin", at(`${FOLDER}/cheap.mjs`)];
-  const foreign = await freeze("foreign", ...options);
+  const foreign = await freeze("foreign", options);
   const plan = JSON.parse(readFileSync(join(foreign, "assets/plan.json"), "utf8"));
   if (Object.keys(plan.sandboxes).length === 0) problems.push("no kernel of a file was frozen.");
   problems.push(...(await onWorkerd("foreign", foreign)));

@@ -13,7 +13,7 @@ import {
   mediaType,
   readForm,
   readJson,
-  textField,
+  textFields,
 } from "./read_body.ts";
 import { CLASSIFY_REQUEST, type ClassifyRequest } from "./schemas.ts";
 import type { ServerContext, Service } from "./service.ts";
@@ -38,12 +38,7 @@ async function readRequest(c: ServerContext, limits: BodyLimits): Promise<Read> 
   const form = await readForm(c, limits);
   checkFields(form, FORM_FIELDS, ["image"]);
   const images = await filesOf(form, "image");
-  const scalars = Object.fromEntries(
-    ["model", "template"].flatMap((name) => {
-      const value = textField(form, name);
-      return value === undefined ? [] : [[name, value]];
-    }),
-  );
+  const scalars = textFields(form, ["model", "template"]);
   const labels = listField(form, "labels");
   // The schema counts the files; their bytes are no texts.
   const given = {

@@ -17,7 +17,7 @@ import {
   mediaType,
   readForm,
   readJson,
-  textField,
+  textFields,
 } from "./read_body.ts";
 import { ENCODE_REQUEST, type EncodeRequest, type Format } from "./schemas.ts";
 import type { ServerContext, Service } from "./service.ts";
@@ -65,12 +65,7 @@ async function readRequest(c: ServerContext, limits: BodyLimits): Promise<Read> 
   }
   const form = await readForm(c, limits);
   checkFields(form, FORM_FIELDS, ["image", "audio"]);
-  const scalars = Object.fromEntries(
-    ["model", "format", "encoding_format", "dtype"].flatMap((name) => {
-      const value = textField(form, name);
-      return value === undefined ? [] : [[name, value]];
-    }),
-  );
+  const scalars = textFields(form, ["model", "format", "encoding_format", "dtype"]);
   const outputs = listField(form, "outputs");
   const texts = form.getAll("text");
   const [images, audio] = [await filesOf(form, "image"), await filesOf(form, "audio")];

@@ -1,47 +1,32 @@
 /** The application of encoders that were frozen: the same routes where nothing is loaded, compiled or fetched. */
-import { FoveaError, internal } from "../core/diagnostics.ts";
+import { internal } from "../core/diagnostics.ts";
 import type { FrozenEncoder } from "../edge/api.ts";
-import { isObject } from "../session/check.ts";
+import { checkOptions, type Expected, isObject } from "../session/check.ts";
 import type { Encoder } from "../session.ts";
 import { assembleApp } from "./app.ts";
 import type { FrozenApp, FrozenAppOptions } from "./frozen_api.ts";
-import { checkServerOptions, type ServedRuntime, type ServerPlace } from "./options.ts";
+import { checkPresent, checkServerOptions, OPTIONS, type ServedRuntime, type ServerPlace } from "./options.ts";
 
 export type { FrozenApp, FrozenAppOptions } from "./frozen_api.ts";
 
 const isEncoder = (value: unknown): value is FrozenEncoder & Encoder =>
   isObject(value) && typeof value.readItems === "function" && isObject(value.report);
 
-const KNOWN: readonly (keyof FrozenAppOptions)[] = [
-  "models",
-  "tokens",
-  "cors",
-  "queue",
-  "deadline",
-  "maxBody",
-  "maxText",
-  "log",
-];
+const { tokens, cors, queue, deadline, maxBody, maxText, log } = OPTIONS;
+
+const FROZEN_OPTIONS: Readonly<Record<keyof FrozenAppOptions, Expected>> = {
+  models: {
+    text: "encoders by name that createEncoder resolved to, such as { clip: encoder }",
+    holds: (v) => isObject(v) && Object.keys(v).length > 0 && Object.values(v).every(isEncoder),
+  },
+  ...{ tokens, cors, queue, deadline, maxBody, maxText, log },
+};
 
 /** @throws FoveaError `invalid_options` */
 function encodersOf(options: FrozenAppOptions): Readonly<Record<string, FrozenEncoder & Encoder>> {
-  if (!isObject(options)) {
-    throw new FoveaError(
-      "invalid_options",
-      "A frozen application takes an object with its models, such as { models: { clip: encoder } }.",
-    );
-  }
-  const odd = Object.keys(options).find((name) => !KNOWN.includes(name as keyof FrozenAppOptions));
-  if (odd !== undefined) {
-    throw new FoveaError("invalid_options", `A frozen application has no option "${odd}"; it has ${KNOWN.join(", ")}.`);
-  }
-  const { models = {} } = options;
-  const wrong = Object.entries(models).find(([, encoder]) => !isEncoder(encoder));
-  if (wrong === undefined) return models as Readonly<Record<string, FrozenEncoder & Encoder>>;
-  throw new FoveaError(
-    "invalid_options",
-    `The model "${wrong[0]}" of a frozen application is no encoder that createEncoder resolved to; await it first.`,
-  );
+  checkOptions("createApp", options, FROZEN_OPTIONS);
+  checkPresent("createApp", options, FROZEN_OPTIONS, ["models"]);
+  return options.models as Readonly<Record<string, FrozenEncoder & Encoder>>;
 }
 
 /** Stands for the runtime: what is frozen is sealed, and all that will ever be computed with is there. */
@@ -77,10 +62,6 @@ export function createApp(options: FrozenAppOptions): FrozenApp {
     models: Object.fromEntries(Object.entries(encoders).map(([name, encoder]) => [name, { encoder }])),
   });
   const { fetch, drain, ready } = assembleApp({ ...settings, place: EDGE }, undefined);
-  // Its models are there: what is asked in this very moment waits for the next.
-  let answer: FrozenApp["fetch"] = (request, env) => ready.then(() => fetch(request, env));
-  void ready.then(() => {
-    answer = (request, env) => fetch(request, env);
-  });
-  return { fetch: (request, env) => answer(request, env), drain };
+  // Its models are there, but not in the very moment in which it is made.
+  return { fetch: (request, env) => ready.then(() => fetch(request, env)), drain };
 }

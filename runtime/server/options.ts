@@ -106,7 +106,7 @@ const whole = (least: number, text: string): Expected => ({
   holds: (v) => Number.isSafeInteger(v) && (v as number) >= least,
 });
 
-const OPTIONS: Readonly<Record<keyof ServerOptions, Expected>> = {
+export const OPTIONS: Readonly<Record<keyof ServerOptions, Expected>> = {
   runtime: { text: "a runtime that createRuntime made", holds: (v) => isObject(v) && typeof v.load === "function" },
   models: {
     text: 'models by name, such as { clip: { source: "./clip" } }',
@@ -152,7 +152,7 @@ const RATE_LIMIT: Readonly<Record<keyof NonNullable<ServerOptions["rateLimit"]>,
 };
 
 /** @throws FoveaError `invalid_options` for one of these that is not there */
-function checkPresent<Name extends string>(
+export function checkPresent<Name extends string>(
   of: string,
   options: Readonly<Partial<Record<Name, unknown>>>,
   known: Readonly<Record<Name, Expected>>,
@@ -168,12 +168,6 @@ function checkPresent<Name extends string>(
 export function checkServerOptions(
   options: Omit<ServerOptions, "runtime"> & { readonly runtime: ServedRuntime },
 ): Settings {
-  if (!isObject(options)) {
-    throw new FoveaError(
-      "invalid_options",
-      'createApp takes an object with a runtime and models, such as { runtime, models: { clip: { source: "./clip" } } }.',
-    );
-  }
   checkOptions("createApp", options, OPTIONS);
   if (options.remoteImages !== undefined) checkOptions("createApp's `remoteImages`", options.remoteImages, REMOTE);
   if (options.rateLimit !== undefined) {

@@ -222,10 +222,10 @@ export async function readForm(c: Context, limits: BodyLimits): Promise<FormData
   }
 }
 
-/** A form's single text. */
-export function textField(form: FormData, name: string): string | undefined {
-  const value = form.get(name);
-  return typeof value === "string" ? value : undefined;
+/** A form's single texts, those of them that it has. */
+export function textFields(form: FormData, names: readonly string[]): Readonly<Record<string, string>> {
+  const given = names.map((name) => [name, form.get(name)] as const);
+  return Object.fromEntries(given.filter((field): field is [string, string] => typeof field[1] === "string"));
 }
 
 /** Texts of a form that are separated by commas, over all fields of the name. */

@@ -110,12 +110,11 @@ export class Service {
     }
     if (!this.ready) throw notReady();
     const { queue, deadline } = this.settings;
-    const active = this.#active();
-    if (active >= queue) {
+    if (this.#calls.size >= queue && this.#active() >= queue) {
       throw new HttpError(
         429,
         "queue_full",
-        `The server works on ${active} requests and takes no more at once; ask again after the time in Retry-After.`,
+        `The server works on ${this.#calls.size} requests and takes no more at once; ask again after the time in Retry-After.`,
         { retryAfter: this.#retryAfter() },
       );
     }

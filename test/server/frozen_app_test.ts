@@ -271,14 +271,15 @@ test("options that it does not have and encoders that are still opening are refu
   };
   assert.match(
     refusal({ models: { digits: encoder }, allowImagesFrom: ["example.com"] }),
-    /^A frozen application has no option "allowImagesFrom"; it has models, tokens, cors/,
+    /^createApp has no option "allowImagesFrom"; it takes models, tokens, cors/,
   );
   assert.match(
     refusal({ models: { digits: Promise.resolve(encoder) } }),
-    /^The model "digits" of a frozen application is no encoder that createEncoder resolved to; await it first\.$/,
+    /`models` of createApp is an object; expected encoders by name that createEncoder resolved to/,
   );
-  assert.match(refusal(undefined as unknown as object), /^A frozen application takes an object with its models/);
+  assert.match(refusal(undefined as unknown as object), /^The options of createApp must be an object; found undefined/);
   assert.equal(refusal({ models: { digits: encoder }, maxBody: undefined, queue: undefined }), "");
   assert.match(refusal({ models: { digits: encoder }, queue: 0 }), /`queue`|queue/);
-  for (const none of [{ models: {} }, {}]) assert.match(refusal(none), /option `models` of createApp/);
+  assert.match(refusal({ models: {} }), /option `models` of createApp/);
+  assert.match(refusal({}), /^createApp needs `models`: encoders by name/);
 });

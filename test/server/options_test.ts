@@ -13,7 +13,7 @@ const OPTIONS: readonly (readonly [Partial<Record<keyof ServerOptions | "ports",
     { runtime: { load: () => {} }, models: { a: { source: "a", laod: {} } } },
     /createApp's model "a" has no option "laod"; it takes source, load, encoder\. Did you mean "load"\?/,
   ],
-  [undefined, /^createApp takes an object with a runtime and models/],
+  [undefined, /^The options of createApp must be an object; found undefined/],
   [{ runtime: { load: () => {} }, models: { a: { encoder: {} } } }, /`encoder` of createApp's model "a"/],
   [
     { runtime: { load: () => {} }, models: { a: { source: "a", encoder: { encodeItems: () => {} } } } },
