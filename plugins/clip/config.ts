@@ -16,7 +16,7 @@ export interface ClipTransformerConfig {
 }
 
 export interface ClipVisionConfig extends ClipTransformerConfig {
-  /** Pixels of the square image. */
+  /** Pixels of the square image; what fills no patch is left out. */
   readonly imageSize: number;
   readonly patchSize: number;
   readonly channels: number;
@@ -66,7 +66,7 @@ function readVision(c: ConfigReader): ClipVisionConfig {
   const transformer = readTransformer(c, { hiddenSize: 768, intermediateSize: 3072, heads: 12 });
   const imageSize = c.integer("image_size", 224, SIZE);
   const patchSize = c.integer("patch_size", 32, SIZE);
-  if (imageSize % patchSize !== 0) throw c.error("image_size", `a multiple of patch_size ${patchSize}`);
+  if (imageSize < patchSize) throw c.error("image_size", `at least patch_size ${patchSize}`);
   return { ...transformer, imageSize, patchSize, channels: c.integer("num_channels", 3, { min: 1, max: 64 }) };
 }
 

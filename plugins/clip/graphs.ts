@@ -26,7 +26,7 @@ const BY_BATCH: RangeSpec = { ends: { batch: BATCH_ENDS } };
 
 /** Class token and patches. */
 export function visionTokens(config: ClipVisionConfig): number {
-  const side = config.imageSize / config.patchSize;
+  const side = Math.floor(config.imageSize / config.patchSize);
   return side * side + 1;
 }
 

@@ -43,6 +43,8 @@ function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): 
       ...(config.text === undefined ? [] : [textTower(config.text)]),
     ],
     prefixes: ["", "clip.", "clip_model.", "vision_tower.", "model.vision_tower."],
+    // As transformers 5 saves a tower alone.
+    optionalBeginnings: ["vision_model.", "text_model."],
     processors: (all) => processors(config, forms, all),
     logitScale: { name: "logit_scale", fallback: config.logitScale },
   };

@@ -58,8 +58,7 @@ function embed(b: GraphBuilder, config: InternVLConfig, steps: ValueSteps | unde
   const { batch, height: h, width: w } = b.dims;
   const [rows, columns] = [floorDiv(h, patchSize), floorDiv(w, patchSize)];
   const pixels = b.input("pixel_values", [batch, channels, h, w], pixelType(steps));
-  const whole = b.slice(b.slice(pixels, 2, 0, mul(rows, patchSize)), 3, 0, mul(columns, patchSize));
-  const patches = patchEmbedding(b, whole, "embeddings.patch_embeddings.projection.", {
+  const patches = patchEmbedding(b, pixels, "embeddings.patch_embeddings.projection.", {
     outFeatures: width,
     patchHeight: patchSize,
     patchWidth: patchSize,

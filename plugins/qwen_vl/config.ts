@@ -40,7 +40,7 @@ export interface QwenVisionConfig {
   readonly mergeSize: number;
   /** Base of the rotary frequencies. */
   readonly theta: number;
-  /** True where rotary frequencies are rounded to bfloat16, see {@link readQwenConfig}. */
+  /** True where rotary frequencies are rounded to bfloat16, see {@link castAsWhole}. */
   readonly bfloat16Frequencies: boolean;
   readonly windows?: QwenWindows;
   /** Side of the square table of learned positions. */
@@ -167,21 +167,29 @@ const READERS: readonly (readonly [QwenFamily, (c: ConfigReader) => Fields])[] =
 /** Families of tags. */
 export const QWEN_FAMILIES: readonly QwenFamily[] = READERS.map(([family]) => family);
 
+const PARTS = ["vision_config", "text_config"];
+
+/**
+ * A model that is built from a configuration and cast to bfloat16 as a whole rounds its rotary frequencies too; saved, it says
+ * `dtype` for the whole and for no part. One that `from_pretrained` loads, in whatever type, keeps them in f32 and says `dtype`
+ * for its parts as well; published checkpoints say it for a part, as `torch_dtype`, or not at all.
+ */
+function castAsWhole(whole: ConfigReader): boolean {
+  const ofParts = PARTS.some((name) => whole.has(name) && whole.object(name).has("dtype"));
+  return whole.string("dtype", "float32") === "bfloat16" && !ofParts;
+}
+
 /**
  * The vision part of a whole model's configuration (`vision_config`), or a vision tower's own.
- *
- * A model that is cast to bfloat16 as a whole rounds its rotary frequencies too, and says `dtype` when it is saved; the
- * published checkpoints of these families say `torch_dtype` or nothing, and are loaded with frequencies in f32.
  * @throws FoveaError `invalid_config` that names the field, what it holds and what was expected.
  */
 export function readQwenConfig(config: Readonly<Record<string, unknown>>): QwenVisionConfig {
   const whole = createConfigReader(config);
   const type = whole.oneOf("model_type", QWEN_VL_MODEL_TYPES);
   const [, read] = READERS.find(([family]) => type.replace(/_vision$/, "") === family) ?? READERS[0];
-  const bfloat16Frequencies = whole.string("dtype", "float32") === "bfloat16";
   // Towers that early releases saved alone keep the whole model's type.
   const alone = type.endsWith("_vision") || (!whole.has("vision_config") && whole.has("depth"));
   const part = (): ConfigReader =>
     whole.has("vision_config") ? whole.object("vision_config") : createConfigReader({}, "vision_config");
-  return { ...read(alone ? whole : part()), bfloat16Frequencies };
+  return { ...read(alone ? whole : part()), bfloat16Frequencies: !alone && castAsWhole(whole) };
 }

@@ -80,9 +80,7 @@ function block(b: GraphBuilder, x: Node, config: SiglipTransformerConfig, keyMas
 function embedFixed(b: GraphBuilder, config: SiglipFixedVisionConfig, steps: ValueSteps | undefined): void {
   const { hiddenSize: width, imageSize, patchSize, channels } = config;
   const pixels = b.input("pixel_values", [b.dims.batch, channels, imageSize, imageSize], pixelType(steps));
-  const whole = imageSize - (imageSize % patchSize);
-  const seen = whole === imageSize ? pixels : b.slice(b.slice(pixels, 2, 0, whole), 3, 0, whole);
-  const patches = patchEmbedding(b, seen, "embeddings.patch_embedding.", {
+  const patches = patchEmbedding(b, pixels, "embeddings.patch_embedding.", {
     outFeatures: width,
     patchHeight: patchSize,
     patchWidth: patchSize,

@@ -55,6 +55,8 @@ function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): 
       ...(config.text === undefined ? [] : [textTower(config.text)]),
     ],
     prefixes: ["", "siglip.", "model.", "vision_tower.", "model.vision_tower."],
+    // As transformers 5 saves a tower alone.
+    optionalBeginnings: ["vision_model.", "text_model."],
     processors: (all) => processors(config, forms, String(json.model_type), all),
     scoring: "sigmoid",
     logitScale: { name: "logit_scale", fallback: 0 },

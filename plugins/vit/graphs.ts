@@ -49,10 +49,7 @@ export function vitLayers({ layers }: VitConfig): readonly string[] {
 function embed(b: GraphBuilder, config: VitConfig, steps: ValueSteps | undefined): Node {
   const { hiddenSize: width, imageSize, patchSize, channels } = config;
   const pixels = b.input("pixel_values", [b.dims.batch, channels, imageSize, imageSize], pixelType(steps));
-  // A convolution whose stride is its size skips what fills no patch.
-  const end = imageSize - (imageSize % patchSize);
-  const whole = b.slice(b.slice(pixels, 2, 0, end), 3, 0, end);
-  const patches = patchEmbedding(b, whole, "embeddings.patch_embeddings.projection.", {
+  const patches = patchEmbedding(b, pixels, "embeddings.patch_embeddings.projection.", {
     outFeatures: width,
     patchHeight: patchSize,
     patchWidth: patchSize,

@@ -246,14 +246,20 @@ export interface CheckpointScalar {
 /** How image-text logits become probabilities: over all labels together, or for each label by itself. */
 export type Scoring = "softmax" | "sigmoid";
 
-/** What an encoder makes of a configuration: the towers that are loaded, and how their results are compared. */
-export interface EncoderModel {
-  /** At most one for each modality. */
-  readonly towers: readonly TowerSpec[];
+/** How checkpoints spell the names of an encoder's tensors. */
+export interface TensorSpelling {
   /** Prefixes under which published checkpoints keep the encoder's tensors; "" first. */
   readonly prefixes: readonly string[];
   /** Endings of tensor names that older checkpoints spell otherwise: own ending -> theirs. */
   readonly oldEndings?: Readonly<Record<string, string>>;
+  /** Beginnings of tensor names that a tower which was saved alone may lack, such as `vision_model.`. */
+  readonly optionalBeginnings?: readonly string[];
+}
+
+/** What an encoder makes of a configuration: the towers that are loaded, and how their results are compared. */
+export interface EncoderModel extends TensorSpelling {
+  /** At most one for each modality. */
+  readonly towers: readonly TowerSpec[];
   /**
    * Makes the processors that the files configure; one whose file is absent is left out.
    * @param files those of `EncoderSpec.files` that are there

@@ -1,6 +1,6 @@
 /** Patch embedding: a convolution whose stride is its kernel's size, as one matrix product. */
 import { FoveaError } from "../core/diagnostics.ts";
-import { shapeText } from "../core/dim.ts";
+import { dimEquals, floorDiv, mul, shapeText } from "../core/dim.ts";
 import type { ValueSteps } from "../core/value_steps.ts";
 import type { GraphBuilder, Node } from "../ir/builder.ts";
 import { pixelProduct } from "./pixel_product.ts";
@@ -9,9 +9,9 @@ import { pixelProduct } from "./pixel_product.ts";
 export interface PatchEmbeddingOptions {
   /** Width of the result. */
   readonly outFeatures: number;
-  /** Pixel rows of a patch, which divide those of the picture. */
+  /** Pixel rows of a patch. */
   readonly patchHeight: number;
-  /** Pixels of a row of a patch, which divide those of the picture. */
+  /** Pixels of a row of a patch. */
   readonly patchWidth: number;
   /** True where the checkpoint has a `bias` [out]; false unless given. */
   readonly bias?: boolean;
@@ -19,9 +19,15 @@ export interface PatchEmbeddingOptions {
   readonly steps?: ValueSteps | undefined;
 }
 
+/** What `size` divides along an axis. */
+function wholeParts(b: GraphBuilder, pixels: Node, axis: number, size: number): Node {
+  const whole = mul(floorDiv(pixels.shape[axis], size), size);
+  return dimEquals(whole, pixels.shape[axis]) ? pixels : b.slice(pixels, axis, 0, whole);
+}
+
 /**
  * [batch, channels, height, width] of f32, or of u8 with `steps` -> [batch, patches, out] with the convolution's `<prefix>weight`
- * [out, channels, patch_height, patch_width]. Patches go row by row.
+ * [out, channels, patch_height, patch_width]. Patches go row by row; rows and columns of pixels that fill none are left out.
  */
 export function patchEmbedding(b: GraphBuilder, pixels: Node, prefix: string, options: PatchEmbeddingOptions): Node {
   const { outFeatures, patchHeight, patchWidth, bias = false, steps } = options;
@@ -34,7 +40,8 @@ export function patchEmbedding(b: GraphBuilder, pixels: Node, prefix: string, op
   }
   const kernel = b.weight(`${prefix}weight`, [outFeatures, channels, patchHeight, patchWidth]);
   const rows = b.reshape(kernel, [outFeatures, channels * patchHeight * patchWidth]);
-  return pixelProduct(b, b.patchify(pixels, patchHeight, patchWidth), rows, {
+  const whole = wholeParts(b, wholeParts(b, pixels, 2, patchHeight), 3, patchWidth);
+  return pixelProduct(b, b.patchify(whole, patchHeight, patchWidth), rows, {
     layout: "planes",
     steps,
     ...(bias ? { bias: b.weight(`${prefix}bias`, [outFeatures]) } : {}),

@@ -119,7 +119,7 @@ test("clip config: errors name the field, what it holds and what was expected", 
     edited("vision_config", { num_attention_heads: 7 }),
     /num_attention_heads` holds 7; expected a divisor of hidden_size 768/,
   );
-  refuses(edited("vision_config", { image_size: 225 }), /image_size` holds 225; expected a multiple of patch_size 32/);
+  refuses(edited("vision_config", { image_size: 31 }), /image_size` holds 31; expected at least patch_size 32/);
   refuses(edited("vision_config", { patch_size: 0 }), /patch_size` holds 0; expected a whole number from 1/);
   refuses(edited("text_config", { num_hidden_layers: -1 }), /`text_config.num_hidden_layers` holds -1/);
   refuses(edited("text_config", { hidden_act: "swoosh" }), /hidden_act` holds "swoosh"; expected one of gelu, /);

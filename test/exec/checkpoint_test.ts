@@ -114,7 +114,7 @@ test("checkpoint: a wrong index is refused", async () => {
 
 test("checkpoint: names are found with and without the outer model's prefix", async () => {
   const checkpoint = await openCheckpoint(inMemory({ "model.safetensors": SINGLE }));
-  const source = createTensorSource(checkpoint, ["", "vision_model.", "text_model."]);
+  const source = createTensorSource(checkpoint, { prefixes: ["", "vision_model.", "text_model."] });
   assert.ok(source.has("embed.weight") && source.has("vision_model.embed.weight") && !source.has("embed.bias"));
   assert.deepEqual(source.shapeOf("embed.weight"), [7, 5]);
   assert.equal(source.shapeOf("embed.bias"), undefined);
@@ -125,6 +125,9 @@ test("checkpoint: names are found with and without the outer model's prefix", as
     "the first prefix wins",
   );
   assert.deepEqual(await source.read("logit_scale", []), WEIGHTS.logit_scale.data);
+  const whole = createTensorSource(checkpoint, { prefixes: [""], optionalBeginnings: ["encoder.", "vision_model."] });
+  assert.ok(whole.has("vision_model.embed.weight") && whole.has("encoder.logit_scale") && !whole.has("embed.weight"));
+  assert.deepEqual(await whole.read("encoder.logit_scale", []), WEIGHTS.logit_scale.data);
   await assert.rejects(source.read("embed.wieght", [7, 5]), {
     code: "missing_tensor",
     message:

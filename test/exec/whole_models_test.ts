@@ -269,7 +269,7 @@ for (const layout of LAYOUTS) {
       }
     });
     const model = openModelOfConfig(layout.config?.(config) ?? config);
-    const weights = createTensorSource(await openCheckpoint(source), model.prefixes, model.oldEndings);
+    const weights = createTensorSource(await openCheckpoint(source), model);
     for (const component of towerOf(model, modality).components) {
       for (const [name, shape] of weightsOf(component)) {
         for (const instance of component.instances) await weights.read(instance + name, shape);

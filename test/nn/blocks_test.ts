@@ -147,13 +147,13 @@ test("nn: the transformer block adds attention and mlp of normed values", () => 
   near(y, ref.add(middle, outer));
 });
 
-test("nn: patch embedding is the convolution with stride equal to its kernel", () => {
+test("nn: patch embedding is the convolution with stride equal to its kernel, which skips what fills no patch", () => {
   const options = { outFeatures: 5, patchHeight: 2, patchWidth: 3, bias: true };
-  const { x, y, w } = run([2, 3, 4, 6], (b, v) => patchEmbedding(b, v, "conv.", options));
+  const { x, y, w } = run([2, 3, 5, 8], (b, v) => patchEmbedding(b, v, "conv.", options));
   const kernel = w("conv.weight", [5, 3, 2, 3]);
   const bias = w("conv.bias", [5]);
   assert.deepEqual(y.shape, [2, 4, 5]);
-  const at = (n: number, c: number, i: number, j: number): number => x.data[((n * 3 + c) * 4 + i) * 6 + j];
+  const at = (n: number, c: number, i: number, j: number): number => x.data[((n * 3 + c) * 5 + i) * 8 + j];
   for (let n = 0; n < 2; n++) {
     for (let p = 0; p < 4; p++) {
       for (let o = 0; o < 5; o++) {

@@ -1,4 +1,5 @@
 /** A model's weights: one safetensors file, shards with an index, or shards without. */
+import type { TensorSpelling } from "../../abi/encoder.ts";
 import { FoveaError, nearest } from "../../core/diagnostics.ts";
 import type { ByteSource } from "./byte_source.ts";
 import type { CheckpointFiles } from "./checkpoint_files.ts";
@@ -227,20 +228,19 @@ function missingTensor(where: string, names: readonly string[], name: string, pr
 }
 
 /**
- * Finds an encoder's own name among a checkpoint's, whatever outer model it was saved in.
- * @param prefixes tried in this order before every name; the first that fits is used, name by name
- * @param oldEndings endings of names that older checkpoints spell otherwise: own ending -> theirs
+ * Finds an encoder's own name among a checkpoint's, whatever outer model it was saved in. Prefixes are tried in their order
+ * before every spelling; the first that fits is used, name by name.
  */
 export function createNameResolver(
   has: (name: string) => boolean,
-  prefixes: readonly string[],
-  oldEndings: Readonly<Record<string, string>> = {},
+  { prefixes, oldEndings = {}, optionalBeginnings = [] }: TensorSpelling,
 ): (name: string) => string | undefined {
   const spellings = (name: string): readonly string[] => [
     name,
     ...Object.entries(oldEndings)
       .filter(([own]) => name.endsWith(own))
       .map(([own, old]) => name.slice(0, name.length - own.length) + old),
+    ...optionalBeginnings.filter((own) => name.startsWith(own)).map((own) => name.slice(own.length)),
   ];
   return (name) =>
     spellings(name)
@@ -249,12 +249,8 @@ export function createNameResolver(
 }
 
 /** Tensors by an encoder's own names; see {@link createNameResolver}. */
-export function createTensorSource(
-  checkpoint: Checkpoint,
-  prefixes: readonly string[],
-  oldEndings: Readonly<Record<string, string>> = {},
-): TensorSource {
-  const resolve = createNameResolver((name) => checkpoint.has(name), prefixes, oldEndings);
+export function createTensorSource(checkpoint: Checkpoint, spelling: TensorSpelling): TensorSource {
+  const resolve = createNameResolver((name) => checkpoint.has(name), spelling);
   return {
     has: (name) => resolve(name) !== undefined,
     shapeOf: (name) => checkpoint.shapeOf(resolve(name) ?? name),
@@ -265,7 +261,7 @@ export function createTensorSource(
     },
     read: async (name, shape, options) => {
       const full = resolve(name);
-      if (full === undefined) throw missingTensor(checkpoint.description, checkpoint.names, name, prefixes);
+      if (full === undefined) throw missingTensor(checkpoint.description, checkpoint.names, name, spelling.prefixes);
       return checkpoint.readTensor(full, shape, options);
     },
     close: () => checkpoint.close(),

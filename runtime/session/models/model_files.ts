@@ -130,12 +130,12 @@ function fromEncoder<T>(plugin: string, encoder: string, what: string, call: () 
 /** The configuration as the weights show it to be; as it is where there are none, or none that can be opened. */
 async function adaptedConfig(
   files: CheckpointFiles,
-  { plugin, spec, config, model: { prefixes, oldEndings } }: OpenedModel,
+  { plugin, spec, config, model }: OpenedModel,
 ): Promise<OpenedModel["config"]> {
   if (spec.adapt === undefined) return config;
   const names = await tensorNames(files);
   if (names === undefined) return config;
-  const resolve = createNameResolver((name) => names.has(name), prefixes, oldEndings);
+  const resolve = createNameResolver((name) => names.has(name), model);
   const { adapt } = spec;
   const adapted: unknown = fromEncoder(plugin, spec.name, "adapt", () =>
     adapt(config, (tensor) => resolve(tensor) !== undefined),

@@ -31,7 +31,7 @@ export function createSelect(
   const own = [...new Set(towers.flatMap((tower) => weightNames(tower, ops)))];
   const optional = [model.logitScale, model.logitBias].flatMap((scalar) => (scalar === undefined ? [] : [scalar.name]));
   return (names) => {
-    const resolve = createNameResolver((name) => names.has(name), model.prefixes, model.oldEndings);
+    const resolve = createNameResolver((name) => names.has(name), model);
     const found = new Set<string>();
     const missing: string[] = [];
     for (const name of own) {
