@@ -102,18 +102,38 @@ export function bestCanvas(image: Size, { tile, maxTiles, toMaxCanvas }: Llama4P
   return { rows, columns };
 }
 
+/** How far one side of an image may grow. */
+interface SideLimit {
+  /** Pixels of the side at most. */
+  readonly most: number;
+  /** `most` for each pixel. */
+  readonly scale: number;
+  /** The reference computes with the scale in f32. */
+  readonly single: boolean;
+}
+
+/** The reference holds canvases in tensors, so that scales to a canvas's side are f32; those to an image's own side are not. */
+function sideLimit(side: number, tiles: number, { tile, toMaxCanvas }: Llama4ProcessorConfig): SideLimit {
+  const canvas = tiles * tile;
+  const own = Math.max(side, tile);
+  const single = toMaxCanvas || canvas < own;
+  return single
+    ? { most: canvas, scale: Math.fround(canvas / side), single }
+    : { most: own, scale: own / side, single };
+}
+
 /** Size of an image on its canvas: as large as fits, but a side beyond one tile is not enlarged. */
-export function sizeOnCanvas(image: Size, grid: TileGrid, { tile, toMaxCanvas }: Llama4ProcessorConfig): Size {
-  const bounded = (side: number, tiles: number): number =>
-    toMaxCanvas ? tiles * tile : Math.min(Math.max(side, tile), tiles * tile);
-  const most = { height: bounded(image.height, grid.rows), width: bounded(image.width, grid.columns) };
-  const scaleX = most.width / image.width;
-  const scaleY = most.height / image.height;
-  const scaled = (side: number, scale: number, limit: number): number =>
-    Math.max(1, Math.min(Math.floor(side * scale), limit));
-  return scaleX < scaleY
-    ? { width: most.width, height: scaled(image.height, scaleX, most.height) }
-    : { height: most.height, width: scaled(image.width, scaleY, most.width) };
+export function sizeOnCanvas(image: Size, grid: TileGrid, config: Llama4ProcessorConfig): Size {
+  const x = sideLimit(image.width, grid.columns, config);
+  const y = sideLimit(image.height, grid.rows, config);
+  const compared = (value: number): number => (x.single || y.single ? Math.fround(value) : value);
+  const scaled = (side: number, { scale, single }: SideLimit, most: number): number => {
+    const exact = side * scale;
+    return Math.max(1, Math.min(Math.floor(single ? Math.fround(exact) : exact), most));
+  };
+  return compared(x.scale) < compared(y.scale)
+    ? { width: x.most, height: scaled(image.height, x, y.most) }
+    : { height: y.most, width: scaled(image.width, y, x.most) };
 }
 
 const bf16 = (value: number): number => bf16ToNumber(numberToBf16(value));

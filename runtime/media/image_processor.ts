@@ -276,7 +276,7 @@ function cutOf(image: Size, config: ImageProcessorConfig, arithmetic: ResizeArit
   const size = resizedSize(image, config);
   const own = { size: { width: size.width, height: size.height }, filter, arithmetic, at };
   if (cropSize === undefined) return pixelCut(image, own);
-  const { source: region, left, top } = centerCropRegion(size, cropSize);
+  const { source: region, left, top } = centerCropRegion(size, cropSize, arithmetic === "pillow" ? "before" : "after");
   return pixelCut(image, { ...own, region, canvas: { ...cropSize, left, top } });
 }
 

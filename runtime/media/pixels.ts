@@ -32,10 +32,14 @@ export interface CenterCrop {
   readonly top: number;
 }
 
-/** Where a crop of `crop` falls on an image of `size`; what the image does not cover is padding. */
-export function centerCropRegion(size: Size, crop: Size): CenterCrop {
+/**
+ * Where a crop of `crop` falls on an image of `size`; what the image does not cover is padding.
+ * @param wider side of odd padding that gets the pixel more: `after` the image with torchvision, `before` it with Pillow
+ */
+export function centerCropRegion(size: Size, crop: Size, wider: "before" | "after" = "after"): CenterCrop {
+  const before = wider === "before" ? Math.ceil : Math.floor;
   const axis = (have: number, want: number): readonly [number, number, number] =>
-    have >= want ? [Math.floor((have - want) / 2), want, 0] : [0, have, Math.floor((want - have) / 2)];
+    have >= want ? [Math.floor((have - want) / 2), want, 0] : [0, have, before((want - have) / 2)];
   const [x, width, left] = axis(size.width, crop.width);
   const [y, height, top] = axis(size.height, crop.height);
   return { source: { x, y, width, height }, left, top };

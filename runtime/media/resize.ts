@@ -31,7 +31,7 @@ export interface Region {
 export interface ResizeOptions {
   /** Weighs the source pixels of each result. */
   readonly filter: ResizeFilter;
-  /** Default `torchvision`, which knows only bilinear and bicubic; the other filters always follow Pillow. */
+  /** Default `torchvision`, which knows nearest, bilinear, bicubic and Lanczos; the other filters always follow Pillow. */
   readonly arithmetic?: ResizeArithmetic;
   /** Compute only this part of the resized image. */
   readonly region?: Region;
@@ -168,6 +168,13 @@ function copyTable(count: number, arithmetic: ResizeArithmetic, source: (i: numb
   return { starts, weights, taps, bits: COPY_BITS, narrow: arithmetic === "torchvision" };
 }
 
+/** Middles of outputs as Pillow's nearest finds them: each is the one before and a step, with that sum's rounding. PyTorch multiplies, in f32. */
+function steppedCenters(step: number, count: number): Float64Array {
+  const centers = new Float64Array(count);
+  for (let i = 0, at = step * 0.5; i < count; i++, at += step) centers[i] = at;
+  return centers;
+}
+
 /**
  * The table of outputs `first..first + count - 1` of an axis of `side` samples that becomes one of `to`.
  * @param arithmetic `torchvision` has weights of 16 bits
@@ -187,7 +194,9 @@ export function resampleTable(
   const sources = decodedSide(side, reduction);
   if (from === to) return copyTable(count, own, (i) => first + i);
   if (filter === "nearest") {
-    return copyTable(count, own, (i) => Math.min(Math.trunc((first + i + 0.5) * (from / to)), sources - 1));
+    const centers = own === "pillow" ? steppedCenters(from / to, first + count) : undefined;
+    const center = (i: number): number => centers?.[i] ?? Math.fround((i + 0.5) * Math.fround(from / to));
+    return copyTable(count, own, (i) => Math.min(Math.trunc(center(first + i)), sources - 1));
   }
   const kernel = KERNELS[filter];
   const stride = Math.ceil(kernel.support * Math.max(from / to, 1)) * 2 + 1;
@@ -214,9 +223,12 @@ export function resampleTable(
   return { starts, weights, taps, bits, narrow: own === "torchvision" };
 }
 
-/** torchvision resamples bilinear and bicubic alone; other filters are Pillow's. */
+/** Filters that torchvision resamples in arithmetic of its own, Lanczos since 0.27. */
+const OF_TORCHVISION: readonly ResizeFilter[] = ["nearest", "bilinear", "bicubic", "lanczos"];
+
+/** Other filters than torchvision's are Pillow's. */
 export function arithmeticOf(filter: ResizeFilter, arithmetic: ResizeArithmetic | undefined): ResizeArithmetic {
-  return filter === "bilinear" || filter === "bicubic" ? (arithmetic ?? "torchvision") : "pillow";
+  return OF_TORCHVISION.includes(filter) ? (arithmetic ?? "torchvision") : "pillow";
 }
 
 /** The rectangle of an image, copied. The rectangle must lie inside. */

@@ -32,10 +32,10 @@ type Canvas = readonly [
   readonly [rows: number, columns: number, height: number, width: number],
 ];
 
-test("llama4 processor: 400 canvases and sizes are the reference's", async () => {
+test("llama4 processor: 600 canvases and sizes are the reference's", async () => {
   const json = new TextDecoder().decode(await fixture("llama4-max-canvas/canvases.json"));
   const canvases = JSON.parse(json) as readonly Canvas[];
-  assert.equal(canvases.length, 400);
+  assert.equal(canvases.length, 600);
   for (const [[height, width, tile, maxTiles, most], [rows, columns, ...size]] of canvases) {
     const config = { ...parseLlama4Processor({}), tile, maxTiles, toMaxCanvas: most === 1 };
     const grid = bestCanvas({ height, width }, config);

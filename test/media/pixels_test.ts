@@ -29,6 +29,11 @@ test("a centred crop takes the middle, and pads what is smaller", () => {
     left: 2,
     top: 0,
   });
+  assert.deepEqual(centerCropRegion({ width: 3, height: 9 }, { width: 8, height: 14 }, "before"), {
+    source: { x: 0, y: 0, width: 3, height: 9 },
+    left: 3,
+    top: 3,
+  });
 });
 
 test("padding is black", () => {

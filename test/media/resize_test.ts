@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Image } from "../../runtime/media/image.ts";
 import { cropImage, type ResizeFilter, resizeImage } from "../../runtime/media/resize.ts";
-import { decode, fixture, noise } from "./media_kit.ts";
+import { decode, fixture, fnv, noise } from "./media_kit.ts";
 
 /** The order in which resize_pillow.bin holds what Pillow 12.3 makes of resize_source.png, and the sizes by filter. */
 const FILTERS: readonly ResizeFilter[] = ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"];
@@ -30,6 +30,28 @@ for (const [f, filter] of FILTERS.entries()) {
     }
   });
 }
+
+test("lanczos has torchvision's pixels", async () => {
+  const source = await decode(await fixture("resize_source.png"));
+  const hash = (width: number, height: number): number =>
+    fnv(resizeImage(source, width, height, { filter: "lanczos" }).data);
+  // Of torchvision 0.28, antialiased.
+  assert.deepEqual(
+    [hash(11, 7), hash(50, 29), hash(5, 23), hash(64, 3)],
+    [0xa9336058, 0x75e52cfb, 0x8daf5b21, 0x3bd31127],
+  );
+});
+
+test("nearest rounds the middles of pixels as torchvision does, and as Pillow", async () => {
+  const source = await decode(await fixture("astronaut.png"));
+  const hashes = (width: number): readonly number[] =>
+    (["torchvision", "pillow"] as const).map((arithmetic) =>
+      fnv(resizeImage(source, width, 40, { filter: "nearest", arithmetic }).data),
+    );
+  // Of torchvision 0.28 (nearest-exact) and Pillow 12.3.
+  assert.deepEqual(hashes(7), [0x54f2d12c, 0x717796a4]);
+  assert.deepEqual(hashes(14), [0xdc0e9366, 0x88ab549e]);
+});
 
 test("torchvision's arithmetic is at most one grey level from Pillow's, and differs", () => {
   const source = noise(1, 71, 53);
