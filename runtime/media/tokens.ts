@@ -1,6 +1,6 @@
 /** Text to token ids, through the tokenizer.json that a checkpoint ships. */
 import { FoveaError } from "../core/diagnostics.ts";
-import { keepWords, packageJson } from "./tokenizer_json.ts";
+import { keepWords, packageConfig, packageJson } from "./tokenizer_json.ts";
 
 /** How texts are cut and padded. */
 export interface EncodeBatchOptions {
@@ -197,7 +197,7 @@ export async function createTokenizer(tokenizerJson: unknown, tokenizerConfig: u
   }
   const { Tokenizer: Package } = await import("@huggingface/tokenizers");
   try {
-    const encoder = new Package(packageJson(tokenizerJson), tokenizerConfig);
+    const encoder = new Package(packageJson(tokenizerJson), packageConfig(tokenizerJson.model, tokenizerConfig));
     keepWords(encoder);
     return new JsonTokenizer(encoder, tokenizerJson, tokenizerConfig);
   } catch (cause) {

@@ -91,3 +91,104 @@ test("an added token that has to be a word of its own is not found inside of oth
     assert.deepEqual(idsOf(tokenizer, "éDog Dog_ 𝒳Dog"), [2, 3, 4]);
   }
 });
+
+test("Chinese characters of two units stand alone, as those of one", async () => {
+  const bert = (handle_chinese_chars: boolean): Promise<Tokenizer> =>
+    words(["a", "b", "𠀀", "𪚥", "東", "a𠀀b"], {
+      normalizer: {
+        type: "BertNormalizer",
+        clean_text: true,
+        handle_chinese_chars,
+        strip_accents: null,
+        lowercase: true,
+      },
+      pre_tokenizer: { type: "BertPreTokenizer" },
+    });
+  assert.deepEqual(idsOf(await bert(true), "a𠀀b𪚥東A"), [1, 3, 2, 4, 5, 1]);
+  assert.deepEqual(idsOf(await bert(false), "a𠀀b a"), [6, 1]);
+  const plain = await words(["a", "b", "\ufeffb", "!", "¿"], { pre_tokenizer: { type: "BertPreTokenizer" } });
+  assert.deepEqual(idsOf(plain, "a\u0085b \ufeffb!!¿a"), [1, 2, 3, 4, 4, 5, 1]);
+});
+
+test("signs are split as their behavior says", async () => {
+  const ids = async (behavior: string, text: string): Promise<number[]> =>
+    idsOf(
+      await words(["a", "b", "!", "?", "!!", "a!", "!b", "b?", "!?", "!!?"], {
+        pre_tokenizer: { type: "Punctuation", behavior },
+      }),
+      text,
+    );
+  assert.deepEqual(await ids("Isolated", "a!!b?"), [1, 3, 3, 2, 4]);
+  assert.deepEqual(await ids("Contiguous", "a!!b?"), [1, 5, 2, 4]);
+  assert.deepEqual(await ids("Contiguous", "!?a"), [9, 1]);
+  assert.deepEqual(await ids("MergedWithPrevious", "a!!b?"), [6, 3, 8]);
+  assert.deepEqual(await ids("MergedWithNext", "a!!b?"), [1, 3, 7, 4]);
+  assert.deepEqual(await ids("Removed", "a!!b?"), [1, 2]);
+});
+
+test("a split keeps, leaves out or merges what matches, and what does not", async () => {
+  const ids = async (behavior: string, invert: boolean, pattern: object = { String: "-" }): Promise<number[]> =>
+    idsOf(
+      await words(["a", "b", "-", "--", "a-", "-b", "-c", "b-", "c", "."], {
+        pre_tokenizer: { type: "Split", pattern, behavior, invert },
+      }),
+      "a--b-c",
+    );
+  assert.deepEqual(await ids("Isolated", false), [1, 3, 3, 2, 3, 9]);
+  assert.deepEqual(await ids("Isolated", true), [1, 3, 3, 2, 3, 9]);
+  assert.deepEqual(await ids("Contiguous", false), [1, 4, 2, 3, 9]);
+  assert.deepEqual(await ids("Contiguous", true), [1, 4, 2, 3, 9]);
+  assert.deepEqual(await ids("MergedWithPrevious", false), [5, 3, 8, 9]);
+  assert.deepEqual(await ids("MergedWithPrevious", true), [1, 3, 6, 7]);
+  assert.deepEqual(await ids("MergedWithNext", false), [1, 3, 6, 7]);
+  assert.deepEqual(await ids("MergedWithNext", true, { Regex: "-" }), [5, 3, 8, 9]);
+  assert.deepEqual(await ids("Removed", false), [1, 2, 9]);
+  assert.deepEqual(await ids("Removed", true), [3, 3, 3]);
+  const dots = await words(["a.", "b.", "ax"], {
+    pre_tokenizer: { type: "Split", pattern: { String: "." }, behavior: "MergedWithPrevious", invert: false },
+  });
+  assert.deepEqual(idsOf(dots, "a.b.ax"), [1, 2, 3]);
+  const bars = await words(["a", "b"], { pre_tokenizer: { type: "CharDelimiterSplit", delimiter: "|" } });
+  assert.deepEqual(idsOf(bars, "a||b|"), [1, 2]);
+});
+
+test("digits are numbers of all scripts", async () => {
+  const digits = (individual_digits: boolean): Promise<Tokenizer> =>
+    words(["a", "b", "1", "2", "12", "½", "٣", "12½٣"], { pre_tokenizer: { type: "Digits", individual_digits } });
+  assert.deepEqual(idsOf(await digits(true), "a12½٣b"), [1, 3, 4, 6, 7, 2]);
+  assert.deepEqual(idsOf(await digits(false), "a12½٣b"), [1, 8, 2]);
+});
+
+test("byte-level pieces go by Unicode's white space, and each piece may get a space in front", async () => {
+  const vocab = ["Ġx", "x", "Ġ", "ĠĠ", "ï»¿y", "Ġï»¿y", "Âħ", "ĠÂħ", "ĠÂħx", "Ġ/", "/", "'s", "Ġx's", "ĠĠĠ"];
+  const step = (add_prefix_space: boolean, use_regex: boolean): object => ({
+    ...{ type: "ByteLevel", add_prefix_space, trim_offsets: true, use_regex },
+  });
+  const plain = await words(vocab, { pre_tokenizer: step(false, true) });
+  const prefixed = await words(vocab, { pre_tokenizer: step(true, true) });
+  for (const [text, own, ownPrefixed] of [
+    ["x  \ufeffy", [2, 3, 0, 0], [1, 3, 0, 0]],
+    [" \u0085x", [3, 7, 2], [3, 7, 2]],
+    ["x's", [2, 12], [1, 12]],
+    ["  x", [3, 1], [3, 1]],
+    ["x   ", [2, 14], [1, 14]],
+  ] as const) {
+    assert.deepEqual(idsOf(plain, text), own, JSON.stringify(text));
+    assert.deepEqual(idsOf(prefixed, text), ownPrefixed, JSON.stringify(text));
+  }
+  const pretokenizers = [{ type: "Punctuation", behavior: "Isolated" }, step(true, false)];
+  const sequence = await words(vocab, { pre_tokenizer: { type: "Sequence", pretokenizers } });
+  assert.deepEqual(idsOf(sequence, "x//x"), [1, 10, 10, 1]);
+});
+
+test("SentencePiece's NMT rules, and the unknown word of a plain list", async () => {
+  const nmt = await words(["a b", "ab", " a "], { normalizer: { type: "Nmt" } });
+  assert.deepEqual(
+    ["a\u2581b", "a\u0007b", "\ta\ufeff", "a\u200bb"].map((text) => idsOf(nmt, text)),
+    [[1], [2], [3], [1]],
+  );
+  const none = { normalizer: null, post_processor: null, decoder: null, added_tokens: [] };
+  const model = { type: "WordLevel", vocab: { a: 0, "[U]": 1 }, unk_token: "[U]" };
+  const list = await createTokenizer({ ...none, pre_tokenizer: { type: "WhitespaceSplit" }, model }, {});
+  assert.deepEqual(idsOf(list, "a b a"), [0, 1, 0]);
+});
