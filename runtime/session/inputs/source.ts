@@ -13,7 +13,6 @@ import { checkedClip, checkedPixels } from "./given_media.ts";
 import { type HubContext, openKeptOrStreamed } from "./hub_source.ts";
 import type { MediaReader } from "./inputs.ts";
 import { nameOf } from "./preparing.ts";
-import { createVideoReader } from "./video.ts";
 
 /**
  * A folder's path, `hf:organisation/name` (with `@revision`), an http(s) or file URL, files by name, or the `File` objects and
@@ -265,7 +264,11 @@ export function createMediaReader(
       releases.delete(picture);
       await free?.();
     },
-    video: createVideoReader({ host, bytesOf, image, loadCodec, nameOf, pathOf: (place) => localPath(host, place) }),
+    video: async (video, sample, options) => {
+      const { createVideoReader } = await import("./video.ts");
+      const sources = { host, bytesOf, image, loadCodec, nameOf, pathOf: (place: unknown) => localPath(host, place) };
+      return createVideoReader(sources)(video, sample, options);
+    },
     audio: async (audio, { name = "The recording", signal } = {}) => {
       const bytes = await bytesOf(audio, name, signal);
       if (bytes === undefined) return checkedClip(audio, name);
