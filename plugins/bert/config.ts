@@ -1,4 +1,4 @@
-/** BERT's `config.json`, with the defaults that Hugging Face transformers gives to absent fields. */
+/** `config.json` of BERT and RoBERTa, with the defaults that Hugging Face transformers gives to absent fields. */
 
 import { type ConfigReader, createConfigReader } from "../../runtime/abi/config.ts";
 import type { EncoderSpec } from "../../runtime/abi/encoder.ts";
@@ -7,7 +7,10 @@ import { ACTIVATION_NAMES } from "../../runtime/nn/mod.ts";
 /** Sizes in elements. */
 export interface BertConfig {
   readonly vocabSize: number;
+  /** Rows of the position table. */
   readonly maxPositions: number;
+  /** Row of a text's first token: 0, and behind that of padding in RoBERTa, whose padding has a row and takes no other. */
+  readonly firstPosition: number;
   readonly tokenTypes: number;
   readonly hiddenSize: number;
   readonly intermediateSize: number;
@@ -21,13 +24,22 @@ export interface BertConfig {
   readonly pooler: boolean;
 }
 
+/** RoBERTa (Liu et al. 2019) and what differs from it in training alone, XLM-RoBERTa (Conneau et al. 2020) foremost. */
+const ROBERTA_MODEL_TYPES = ["roberta", "xlm-roberta", "camembert"];
+
 /** `model_type` values. */
-export const BERT_MODEL_TYPES: readonly string[] = ["bert"];
+export const BERT_MODEL_TYPES: readonly string[] = ["bert", ...ROBERTA_MODEL_TYPES];
 
 const SIZE = { min: 1, max: 1 << 20 };
 
-/** Heads that read every token are saved without the dense layer over the first one. */
-const WITHOUT_POOLER = /(?:ForMaskedLM|ForTokenClassification|ForQuestionAnswering|LMHeadModel)$/;
+/** Heads that read every token are saved without the dense layer over the first one, RoBERTa's that classify texts as well. */
+const WITHOUT_POOLER = {
+  bert: /(?:ForMaskedLM|ForTokenClassification|ForQuestionAnswering|LMHeadModel)$/,
+  roberta: /For(?:CausalLM|MaskedLM|QuestionAnswering|SequenceClassification|TokenClassification)$/,
+};
+
+/** Most tokens of a text. */
+export const mostTokens = ({ maxPositions, firstPosition }: BertConfig): number => maxPositions - firstPosition;
 
 /** Of a model's constructor in transformers; configurations do not have it. */
 const POOLER_FIELD = "add_pooling_layer";
@@ -44,17 +56,30 @@ function refuseVariants(c: ConfigReader): void {
   }
 }
 
+/** RoBERTa numbers positions from the one behind padding's, which is the padding's id. */
+function positionBehind(c: ConfigReader, padTokenId: number, maxPositions: number): number {
+  if (padTokenId < 0 || padTokenId + 1 >= maxPositions) {
+    throw c.error("pad_token_id", `a whole number from 0 to ${maxPositions - 2}: positions begin behind it`);
+  }
+  return padTokenId + 1;
+}
+
 /** @throws FoveaError `invalid_config` that names the field, what it holds and what was expected. */
 export function readBertConfig(config: Readonly<Record<string, unknown>>): BertConfig {
   const c = createConfigReader(config);
-  c.oneOf("model_type", BERT_MODEL_TYPES);
+  const type = c.oneOf("model_type", BERT_MODEL_TYPES);
+  const family = type === "bert" ? "bert" : "roberta";
   refuseVariants(c);
   const hiddenSize = c.integer("hidden_size", 768, SIZE);
   const heads = c.integer("num_attention_heads", 12, SIZE);
   if (hiddenSize % heads !== 0) throw c.error("num_attention_heads", `a divisor of hidden_size ${hiddenSize}`);
+  const vocabSize = c.integer("vocab_size", type === "roberta" ? 50265 : 30522, { min: 1 });
+  const maxPositions = c.integer("max_position_embeddings", 512, SIZE);
+  const padTokenId = c.integer("pad_token_id", family === "bert" ? 0 : 1);
   return {
-    vocabSize: c.integer("vocab_size", 30522, { min: 1 }),
-    maxPositions: c.integer("max_position_embeddings", 512, SIZE),
+    vocabSize,
+    maxPositions,
+    firstPosition: family === "bert" ? 0 : positionBehind(c, padTokenId, maxPositions),
     tokenTypes: c.integer("type_vocab_size", 2, { min: 1 }),
     hiddenSize,
     intermediateSize: c.integer("intermediate_size", 3072, SIZE),
@@ -62,7 +87,9 @@ export function readBertConfig(config: Readonly<Record<string, unknown>>): BertC
     heads,
     activation: c.oneOf("hidden_act", ACTIVATION_NAMES, "gelu"),
     eps: c.number("layer_norm_eps", 1e-12, { min: 0 }),
-    padTokenId: c.integer("pad_token_id", 0),
-    pooler: c.boolean(POOLER_FIELD, true) && !c.strings("architectures", []).some((name) => WITHOUT_POOLER.test(name)),
+    padTokenId,
+    pooler:
+      c.boolean(POOLER_FIELD, true) &&
+      !c.strings("architectures", []).some((name) => WITHOUT_POOLER[family].test(name)),
   };
 }

@@ -1,5 +1,5 @@
 /**
- * BERT's components. Weight names are relative to the instance, whose prefix ends with its dot; shapes of hidden states
+ * BERT's components, which are RoBERTa's as well. Weight names are relative to the instance, whose prefix ends with its dot; shapes of hidden states
  * are [batch, tokens, hidden_size]. Blocks say nothing of their layer, so that all layers share one artifact per range.
  */
 import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
@@ -7,7 +7,7 @@ import type { SentenceConfig } from "../../runtime/abi/sentence_config.ts";
 import type { Box } from "../../runtime/core/dim.ts";
 import type { RangeSpec } from "../../runtime/core/range.ts";
 import { activation, layerNorm, linear, sentencePooling } from "../../runtime/nn/mod.ts";
-import type { BertConfig } from "./config.ts";
+import { type BertConfig, mostTokens } from "./config.ts";
 
 /** Texts of one run; larger batches are split by the session. */
 export const MAX_BATCH = 64;
@@ -57,15 +57,18 @@ function embed(b: GraphBuilder, config: BertConfig): Node {
   const table = (name: string, rows: number): Node => b.weight(`embeddings.${name}_embeddings.weight`, [rows, width]);
   const words = b.gather(table("word", config.vocabSize), b.input("input_ids", [batch, tokens], "i32"));
   const types = b.gather(table("token_type", config.tokenTypes), b.input("token_type_ids", [batch, tokens], "i32"));
-  const positions = b.gather(table("position", config.maxPositions), b.input("position_ids", [tokens], "i32"));
+  // Where padding takes no position, texts of a batch have positions of their own.
+  const places = b.input("position_ids", config.firstPosition === 0 ? [tokens] : [batch, tokens], "i32");
+  const positions = b.gather(table("position", config.maxPositions), places);
   return layerNorm(b, b.add(b.add(words, types), positions), "embeddings.LayerNorm.", config.eps);
 }
 
 /** In the order of their calls. */
 export function bertComponents(config: BertConfig, sentence: SentenceConfig | undefined): readonly ComponentSpec[] {
-  const { hiddenSize: width, maxPositions } = config;
-  const symbols: Box = { batch: { min: 1, max: MAX_BATCH }, tokens: { min: 1, max: maxPositions } };
-  const byTokens: RangeSpec = { ends: { tokens: TOKEN_ENDS.filter((end) => end < maxPositions) } };
+  const { hiddenSize: width } = config;
+  const most = mostTokens(config);
+  const symbols: Box = { batch: { min: 1, max: MAX_BATCH }, tokens: { min: 1, max: most } };
+  const byTokens: RangeSpec = { ends: { tokens: TOKEN_ENDS.filter((end) => end < most) } };
   const part = (tag: string, instances: readonly string[], build: (b: GraphBuilder) => void): ComponentSpec => ({
     tag: `bert/text.${tag}`,
     symbols,

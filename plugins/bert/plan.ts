@@ -1,11 +1,11 @@
 /** The text tower: which components run for a geometry and the wanted outputs, and in which order. */
-import type { ComponentCall, ExampleOptions, Plan, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
+import type { ComponentCall, ExampleOptions, Plan, Tensor, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
 import { checkOutputs, hiddenStates, layerCalls, planKey } from "../../runtime/abi/plans.ts";
 import type { SentenceConfig } from "../../runtime/abi/sentence_config.ts";
 import { hash32 } from "../../runtime/core/random.ts";
-import { prepareTokens } from "../../runtime/media/token_inputs.ts";
+import { type IdTensor, prepareTokens } from "../../runtime/media/token_inputs.ts";
 import { sentencePoolingInputs } from "../../runtime/nn/mod.ts";
-import type { BertConfig } from "./config.ts";
+import { type BertConfig, mostTokens } from "./config.ts";
 import { bertComponents, layerName } from "./graphs.ts";
 
 /** Tokens of an example: a paragraph. */
@@ -47,16 +47,30 @@ function plan(
   return {
     key: planKey("bert", dims, wanted),
     calls,
-    constants: {
-      position_ids: { dtype: "i32", shape: [tokens], data: Int32Array.from({ length: tokens }, (_, i) => i) },
-    },
+    constants: config.firstPosition === 0 ? { position_ids: range(tokens) } : {},
     results: Object.fromEntries(wanted.map((name) => [name, name === "last_hidden_state" ? last : name])),
   };
 }
 
+const range = (tokens: number): Tensor => ({
+  ...{ dtype: "i32", shape: [tokens], data: Int32Array.from({ length: tokens }, (_, i) => i) },
+});
+
+/** Each token's row of the table, i32 [batch, tokens]: they count on from padding's row, which padding keeps and does not advance. */
+function positionsBesidePadding({ shape, data }: IdTensor, padTokenId: number): IdTensor {
+  const [batch, tokens] = shape;
+  const rows = new Int32Array(batch * tokens);
+  for (let text = 0, at = 0; text < batch; text++) {
+    let last = padTokenId;
+    for (let i = 0; i < tokens; i++, at++) rows[at] = data[at] === padTokenId ? padTokenId : ++last;
+  }
+  return { dtype: "i32", shape, data: rows };
+}
+
 /** Random ids of whole texts. @throws FoveaError `invalid_input` for more tokens than positions */
-function example({ batch, tokens, seed }: ExampleOptions, { vocabSize, maxPositions }: BertConfig): Tensors {
-  const shape = [batch, tokens ?? Math.min(EXAMPLE_TOKENS, maxPositions)];
+function example({ batch, tokens, seed }: ExampleOptions, config: BertConfig): Tensors {
+  const { vocabSize } = config;
+  const shape = [batch, tokens ?? Math.min(EXAMPLE_TOKENS, mostTokens(config))];
   const data = Int32Array.from({ length: shape[0] * shape[1] }, (_, i) => hash32(seed, i) % vocabSize);
   return { input_ids: { dtype: "i32", shape, data } };
 }
@@ -74,7 +88,7 @@ export function bertTower(config: BertConfig, sentence: SentenceConfig | undefin
   ];
   const limits = {
     vocabSize: config.vocabSize,
-    maxTokens: config.maxPositions,
+    maxTokens: mostTokens(config),
     tokenTypes: config.tokenTypes,
     firstToken: sentence?.modes.includes("cls") === true,
   };
@@ -83,7 +97,11 @@ export function bertTower(config: BertConfig, sentence: SentenceConfig | undefin
     components: bertComponents(config, sentence),
     inputs: ["input_ids", "attention_mask", "token_type_ids"],
     outputs,
-    prepare: (inputs) => prepareTokens(inputs, limits),
+    prepare: (inputs) => {
+      const prepared = prepareTokens(inputs, limits);
+      if (config.firstPosition === 0) return prepared;
+      return { ...prepared, position_ids: positionsBesidePadding(prepared.input_ids, config.padTokenId) };
+    },
     plan: (shapes, wanted) => plan(config, sentence, outputs, shapes, wanted),
     exampleSizes: ["tokens"],
     example: (options) => example(options, config),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { readBertConfig } from "../../plugins/bert/config.ts";
+import { mostTokens, readBertConfig } from "../../plugins/bert/config.ts";
 import { readSentenceConfig, readSentenceTextConfig } from "../../runtime/abi/sentence_config.ts";
 import { FIXTURES, readJson } from "./text_kit.ts";
 
@@ -9,6 +9,7 @@ test("bert config: absent fields are those of the base model", () => {
   assert.deepEqual(readBertConfig({ model_type: "bert" }), {
     vocabSize: 30522,
     maxPositions: 512,
+    firstPosition: 0,
     tokenTypes: 2,
     hiddenSize: 768,
     intermediateSize: 3072,
@@ -31,11 +32,32 @@ test("bert config: heads that read every token are saved without a pooler", () =
     assert.equal(pooler(name), false);
 });
 
+test("bert config: RoBERTa's positions begin behind that of padding, and more of its heads have no pooler", () => {
+  const read = (change: object): ReturnType<typeof readBertConfig> =>
+    readBertConfig({ model_type: "roberta", ...change });
+  const { vocabSize, padTokenId, firstPosition, maxPositions } = read({});
+  assert.deepEqual([vocabSize, padTokenId, firstPosition, maxPositions], [50265, 1, 2, 512]);
+  assert.equal(mostTokens(read({ max_position_embeddings: 514 })), 512);
+  const multilingual = readBertConfig({ model_type: "xlm-roberta", pad_token_id: 0 });
+  assert.deepEqual([multilingual.vocabSize, multilingual.firstPosition], [30522, 1]);
+  const pooler = (name: string): boolean => read({ architectures: [name] }).pooler;
+  for (const name of ["RobertaModel", "RobertaForMultipleChoice"]) assert.equal(pooler(name), true, name);
+  for (const name of ["XLMRobertaForMaskedLM", "RobertaForCausalLM", "CamembertForSequenceClassification"])
+    assert.equal(pooler(name), false, name);
+  assert.throws(() => read({ pad_token_id: -1 }), {
+    code: "invalid_config",
+    message: /`pad_token_id` holds -1; expected a whole number from 0 to 510: positions begin behind it/,
+  });
+});
+
 test("bert config: errors name the field, what it holds and what was expected", () => {
   const refused = (change: object, message: RegExp): void => {
     assert.throws(() => readBertConfig({ model_type: "bert", ...change }), { code: "invalid_config", message });
   };
-  refused({ model_type: "robert" }, /`model_type` holds "robert"; expected one of bert/);
+  refused(
+    { model_type: "robert" },
+    /`model_type` holds "robert"; expected one of bert, roberta, xlm-roberta, camembert/,
+  );
   refused({ hidden_size: "768" }, /`hidden_size` holds "768"; expected a whole number/);
   refused({ num_attention_heads: 7 }, /`num_attention_heads` holds 7; expected a divisor of hidden_size 768/);
   refused({ num_hidden_layers: 0 }, /`num_hidden_layers` holds 0; expected a whole number from 1 to 1024/);

@@ -15,6 +15,7 @@ interface Expected {
 const MODELS: readonly (readonly [string, Plugin])[] = [
   ["sentence-minilm", bertPlugin],
   ["sentence-unigram", bertPlugin],
+  ["sentence-xlm-roberta", bertPlugin],
   ["sentence-modernbert", modernBertPlugin],
 ];
 

@@ -28,7 +28,7 @@ const ENCODERS: readonly { readonly modelTypes: readonly string[]; readonly load
     load: () => import("../../../plugins/siglip/plugin.ts").then((m) => m.siglipPlugin),
   },
   {
-    modelTypes: ["bert"],
+    modelTypes: ["bert", "roberta", "xlm-roberta", "camembert"],
     load: () => import("../../../plugins/bert/plugin.ts").then((m) => m.bertPlugin),
   },
   {
