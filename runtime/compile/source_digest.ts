@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "583fd75ad453ec7cbd0323d8b024c64765242043fdf05ff755eb85ffdaf328af";
+export const SOURCE_DIGEST: string = "84b0d474eea309af67ff94ad3eb22b3722ca1dad51ae0ea7a740309e38fb44a7";

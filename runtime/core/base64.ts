@@ -21,12 +21,18 @@ export function encodeFloats(values: Float32Array): string {
   return bytesToBase64(new Uint8Array(view.buffer));
 }
 
+/** The inverse of {@link bytesToBase64}. @throws DOMException for what is not base64 */
+export function base64ToBytes(text: string): Uint8Array<ArrayBuffer> {
+  const characters = atob(text);
+  const bytes = new Uint8Array(characters.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i);
+  return bytes;
+}
+
 /** The inverse of {@link encodeFloats}. */
 export function decodeFloats(text: string): Float32Array {
-  const bytes = atob(text);
-  const view = new DataView(new ArrayBuffer(bytes.length));
-  for (let i = 0; i < bytes.length; i++) view.setUint8(i, bytes.charCodeAt(i));
-  const values = new Float32Array(bytes.length >> 2);
+  const view = new DataView(base64ToBytes(text).buffer);
+  const values = new Float32Array(view.byteLength >> 2);
   for (let i = 0; i < values.length; i++) values[i] = view.getFloat32(i * 4, true);
   return values;
 }

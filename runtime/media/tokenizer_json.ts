@@ -198,6 +198,30 @@ export function packageJson(tokenizer: Json): Json {
   };
 }
 
+/** A step of the package's normalizer, and of a sequence its steps. */
+interface NormalizerPart {
+  readonly config?: Json;
+  readonly normalizers?: readonly (NormalizerPart | null)[];
+  normalize(text: string): string;
+}
+
+function precompiledParts(part: NormalizerPart | null | undefined): readonly NormalizerPart[] {
+  if (part === null || part === undefined) return [];
+  if (part.normalizers !== undefined) return part.normalizers.flatMap(precompiledParts);
+  return part.config?.type === "Precompiled" ? [part] : [];
+}
+
+/** Has the package's steps go by the table of characters that the file holds, in whose place it has one of its own. */
+export async function useCharsmaps(tokenizer: object): Promise<void> {
+  const { normalizer } = tokenizer as { readonly normalizer?: NormalizerPart | null };
+  for (const part of precompiledParts(normalizer)) {
+    const table = part.config?.precompiled_charsmap;
+    if (typeof table !== "string") continue;
+    const { createCharsmap } = await import("./charsmap.ts");
+    part.normalize = createCharsmap(table);
+  }
+}
+
 /** A parsed tokenizer_config.json for the package, which asks it for the unknown token of a plain list of words. */
 export function packageConfig(model: Json, config: Json): Json {
   return model.type === "WordLevel" && typeof model.unk_token === "string"

@@ -1,6 +1,6 @@
 /** Text to token ids, through the tokenizer.json that a checkpoint ships. */
 import { FoveaError } from "../core/diagnostics.ts";
-import { keepWords, packageConfig, packageJson } from "./tokenizer_json.ts";
+import { keepWords, packageConfig, packageJson, useCharsmaps } from "./tokenizer_json.ts";
 
 /** How texts are cut and padded. */
 export interface EncodeBatchOptions {
@@ -198,9 +198,11 @@ export async function createTokenizer(tokenizerJson: unknown, tokenizerConfig: u
   const { Tokenizer: Package } = await import("@huggingface/tokenizers");
   try {
     const encoder = new Package(packageJson(tokenizerJson), packageConfig(tokenizerJson.model, tokenizerConfig));
+    await useCharsmaps(encoder);
     keepWords(encoder);
     return new JsonTokenizer(encoder, tokenizerJson, tokenizerConfig);
   } catch (cause) {
+    if (cause instanceof FoveaError) throw cause;
     const detail = cause instanceof Error ? cause.message : String(cause);
     throw new FoveaError("tokenizer.invalid", `tokenizer.json cannot be used: ${detail}.`, { cause });
   }
