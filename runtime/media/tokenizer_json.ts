@@ -13,7 +13,7 @@ function changeSteps(step: unknown, field: string, change: (step: Json) => Json)
 }
 
 /** `\w` of Rust (UTS 18, annex C); JavaScript's has the letters and digits of ASCII alone. */
-const WORD = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}";
+export const WORD = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}";
 /** What Unicode calls white space; JavaScript's `\s` has U+FEFF as well and lacks U+0085. */
 const SPACE = "\\p{White_Space}";
 
@@ -148,47 +148,6 @@ function splitting(step: Json): Json {
   }
 }
 
-/** V8 15 does not find `[\p{Alphabetic}]$` in a letter of two units; it does so looking behind. */
-const ENDS_IN_WORD = new RegExp(`(?<=[${WORD}])$`, "u");
-const BEGINS_WORD = new RegExp(`^[${WORD}]`, "u");
-
-/** What the package's tokenizers are made of: added tokens by their text, and what cuts a text at them. */
-interface Parts {
-  readonly added_tokens_map: ReadonlyMap<string, { readonly single_word: boolean }>;
-  readonly splitter_unnormalized: Splitter;
-  readonly splitter_normalized: Splitter;
-}
-
-interface Splitter {
-  split(text: string): string[];
-}
-
-/** Leaves words whole that hold an added token which has to be a word of its own (`single_word`). */
-export function keepWords(tokenizer: object): void {
-  const { added_tokens_map: tokens, splitter_unnormalized, splitter_normalized } = tokenizer as Parts;
-  if (!Array.from(tokens.values()).some((token) => token.single_word)) return;
-  for (const splitter of [splitter_unnormalized, splitter_normalized]) {
-    const split = splitter.split.bind(splitter);
-    splitter.split = (text) => {
-      const pieces: string[] = [];
-      let [from, at] = [0, 0];
-      for (const piece of split(text)) {
-        const [start, end] = [at, at + piece.length];
-        at = end;
-        const token = tokens.get(piece);
-        // Two units hold any letter.
-        const inWord =
-          ENDS_IN_WORD.test(text.slice(Math.max(0, start - 2), start)) || BEGINS_WORD.test(text.slice(end, end + 2));
-        if (token === undefined || (token.single_word && inWord)) continue;
-        if (start > from) pieces.push(text.slice(from, start));
-        pieces.push(piece);
-        from = end;
-      }
-      return from < text.length ? [...pieces, text.slice(from)] : pieces;
-    };
-  }
-}
-
 /** A parsed tokenizer.json for the package. */
 export function packageJson(tokenizer: Json): Json {
   return {
@@ -196,30 +155,6 @@ export function packageJson(tokenizer: Json): Json {
     normalizer: changeSteps(tokenizer.normalizer, "normalizers", normalizing),
     pre_tokenizer: changeSteps(tokenizer.pre_tokenizer, "pretokenizers", splitting),
   };
-}
-
-/** A step of the package's normalizer, and of a sequence its steps. */
-interface NormalizerPart {
-  readonly config?: Json;
-  readonly normalizers?: readonly (NormalizerPart | null)[];
-  normalize(text: string): string;
-}
-
-function precompiledParts(part: NormalizerPart | null | undefined): readonly NormalizerPart[] {
-  if (part === null || part === undefined) return [];
-  if (part.normalizers !== undefined) return part.normalizers.flatMap(precompiledParts);
-  return part.config?.type === "Precompiled" ? [part] : [];
-}
-
-/** Has the package's steps go by the table of characters that the file holds, in whose place it has one of its own. */
-export async function useCharsmaps(tokenizer: object): Promise<void> {
-  const { normalizer } = tokenizer as { readonly normalizer?: NormalizerPart | null };
-  for (const part of precompiledParts(normalizer)) {
-    const table = part.config?.precompiled_charsmap;
-    if (typeof table !== "string") continue;
-    const { createCharsmap } = await import("./charsmap.ts");
-    part.normalize = createCharsmap(table);
-  }
 }
 
 /** A parsed tokenizer_config.json for the package, which asks it for the unknown token of a plain list of words. */

@@ -1,6 +1,7 @@
 /** Text to token ids, through the tokenizer.json that a checkpoint ships. */
 import { FoveaError } from "../core/diagnostics.ts";
-import { keepWords, packageConfig, packageJson, useCharsmaps } from "./tokenizer_json.ts";
+import { packageConfig, packageJson } from "./tokenizer_json.ts";
+import { keepWords, spellUnknown, useCharsmaps } from "./tokenizer_parts.ts";
 
 /** How texts are cut and padded. */
 export interface EncodeBatchOptions {
@@ -199,6 +200,7 @@ export async function createTokenizer(tokenizerJson: unknown, tokenizerConfig: u
   try {
     const encoder = new Package(packageJson(tokenizerJson), packageConfig(tokenizerJson.model, tokenizerConfig));
     await useCharsmaps(encoder);
+    spellUnknown(encoder, tokenizerJson.model);
     keepWords(encoder);
     return new JsonTokenizer(encoder, tokenizerJson, tokenizerConfig);
   } catch (cause) {

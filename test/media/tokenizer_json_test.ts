@@ -192,3 +192,20 @@ test("SentencePiece's NMT rules, and the unknown word of a plain list", async ()
   const list = await createTokenizer({ ...none, pre_tokenizer: { type: "WhitespaceSplit" }, model }, {});
   assert.deepEqual(idsOf(list, "a b a"), [0, 1, 0]);
 });
+
+test("what a Unigram vocabulary lacks is spelled in bytes where it has all of them", async () => {
+  const bytes = ["E3", "81", "8C", "C3", "A9"].map((byte) => [`<0x${byte}>`, 0]);
+  const ids = async (byte_fallback: boolean): Promise<number[][]> => {
+    const model = {
+      type: "Unigram",
+      unk_id: 0,
+      vocab: [["<unk>", 0], ["a", -1], ["b", -1.5], ...bytes],
+      byte_fallback,
+    };
+    const none = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, added_tokens: [] };
+    const tokenizer = await createTokenizer({ ...none, model }, {});
+    return ["aがb", "éがa", "xb", "aがxb", "がx"].map((text) => idsOf(tokenizer, text));
+  };
+  assert.deepEqual(await ids(true), [[1, 3, 4, 5, 2], [6, 7, 3, 4, 5, 1], [0, 2], [1, 0, 2], [0]]);
+  assert.deepEqual(await ids(false), [[1, 0, 2], [0, 1], [0, 2], [1, 0, 2], [0]]);
+});
