@@ -1,8 +1,9 @@
-/** `config.json` of BERT and RoBERTa, with the defaults that Hugging Face transformers gives to absent fields. */
+/** `config.json` of BERT, RoBERTa and DistilBERT, with the defaults that Hugging Face transformers gives to absent fields. */
 
 import { type ConfigReader, createConfigReader } from "../../runtime/abi/config.ts";
 import type { EncoderSpec } from "../../runtime/abi/encoder.ts";
 import { ACTIVATION_NAMES } from "../../runtime/nn/mod.ts";
+import { BERT_NAMES, DISTILBERT_NAMES, type LayerNames } from "./names.ts";
 
 /** Sizes in elements. */
 export interface BertConfig {
@@ -11,6 +12,7 @@ export interface BertConfig {
   readonly maxPositions: number;
   /** Row of a text's first token: 0, and behind that of padding in RoBERTa, whose padding has a row and takes no other. */
   readonly firstPosition: number;
+  /** Number of token types; 0 for models without. */
   readonly tokenTypes: number;
   readonly hiddenSize: number;
   readonly intermediateSize: number;
@@ -22,13 +24,17 @@ export interface BertConfig {
   readonly padTokenId: number;
   /** True where the checkpoint has the dense layer over the first token. */
   readonly pooler: boolean;
+  readonly names: LayerNames;
 }
 
 /** RoBERTa (Liu et al. 2019) and what differs from it in training alone, XLM-RoBERTa (Conneau et al. 2020) foremost. */
 const ROBERTA_MODEL_TYPES = ["roberta", "xlm-roberta", "camembert"];
 
+/** DistilBERT (Sanh et al. 2019): BERT without token types and pooler, in names of its own. */
+const DISTILBERT_MODEL_TYPE = "distilbert";
+
 /** `model_type` values. */
-export const BERT_MODEL_TYPES: readonly string[] = ["bert", ...ROBERTA_MODEL_TYPES];
+export const BERT_MODEL_TYPES: readonly string[] = ["bert", ...ROBERTA_MODEL_TYPES, DISTILBERT_MODEL_TYPE];
 
 const SIZE = { min: 1, max: 1 << 20 };
 
@@ -64,32 +70,68 @@ function positionBehind(c: ConfigReader, padTokenId: number, maxPositions: numbe
   return padTokenId + 1;
 }
 
+const DEFAULT_EPS = 1e-12;
+
+type Shared = Pick<BertConfig, "vocabSize" | "maxPositions" | "firstPosition" | "padTokenId">;
+
+/** Widths, as the families name them. */
+function readWidths(
+  c: ConfigReader,
+  fields: { readonly hidden: string; readonly intermediate: string; readonly layers: string; readonly heads: string },
+  defaults: { readonly layers: number },
+): Pick<BertConfig, "hiddenSize" | "intermediateSize" | "layers" | "heads"> {
+  const hiddenSize = c.integer(fields.hidden, 768, SIZE);
+  const heads = c.integer(fields.heads, 12, SIZE);
+  if (hiddenSize % heads !== 0) throw c.error(fields.heads, `a divisor of ${fields.hidden} ${hiddenSize}`);
+  return {
+    hiddenSize,
+    intermediateSize: c.integer(fields.intermediate, 3072, SIZE),
+    layers: c.integer(fields.layers, defaults.layers, { min: 1, max: 1024 }),
+    heads,
+  };
+}
+
+function readDistilBert(c: ConfigReader, shared: Shared): BertConfig {
+  const fields = { hidden: "dim", intermediate: "hidden_dim", layers: "n_layers", heads: "n_heads" };
+  return {
+    ...shared,
+    ...readWidths(c, fields, { layers: 6 }),
+    tokenTypes: 0,
+    activation: c.oneOf("activation", ACTIVATION_NAMES, "gelu"),
+    eps: DEFAULT_EPS,
+    pooler: false,
+    names: DISTILBERT_NAMES,
+  };
+}
+
 /** @throws FoveaError `invalid_config` that names the field, what it holds and what was expected. */
 export function readBertConfig(config: Readonly<Record<string, unknown>>): BertConfig {
   const c = createConfigReader(config);
   const type = c.oneOf("model_type", BERT_MODEL_TYPES);
-  const family = type === "bert" ? "bert" : "roberta";
+  const family = ROBERTA_MODEL_TYPES.includes(type) ? "roberta" : "bert";
   refuseVariants(c);
-  const hiddenSize = c.integer("hidden_size", 768, SIZE);
-  const heads = c.integer("num_attention_heads", 12, SIZE);
-  if (hiddenSize % heads !== 0) throw c.error("num_attention_heads", `a divisor of hidden_size ${hiddenSize}`);
-  const vocabSize = c.integer("vocab_size", type === "roberta" ? 50265 : 30522, { min: 1 });
   const maxPositions = c.integer("max_position_embeddings", 512, SIZE);
   const padTokenId = c.integer("pad_token_id", family === "bert" ? 0 : 1);
-  return {
-    vocabSize,
+  const shared = {
+    vocabSize: c.integer("vocab_size", type === "roberta" ? 50265 : 30522, { min: 1 }),
     maxPositions,
     firstPosition: family === "bert" ? 0 : positionBehind(c, padTokenId, maxPositions),
-    tokenTypes: c.integer("type_vocab_size", 2, { min: 1 }),
-    hiddenSize,
-    intermediateSize: c.integer("intermediate_size", 3072, SIZE),
-    layers: c.integer("num_hidden_layers", 12, { min: 1, max: 1024 }),
-    heads,
-    activation: c.oneOf("hidden_act", ACTIVATION_NAMES, "gelu"),
-    eps: c.number("layer_norm_eps", 1e-12, { min: 0 }),
     padTokenId,
+  };
+  if (type === DISTILBERT_MODEL_TYPE) return readDistilBert(c, shared);
+  const fields = {
+    ...{ hidden: "hidden_size", intermediate: "intermediate_size" },
+    ...{ layers: "num_hidden_layers", heads: "num_attention_heads" },
+  };
+  return {
+    ...shared,
+    ...readWidths(c, fields, { layers: 12 }),
+    tokenTypes: c.integer("type_vocab_size", 2, { min: 1 }),
+    activation: c.oneOf("hidden_act", ACTIVATION_NAMES, "gelu"),
+    eps: c.number("layer_norm_eps", DEFAULT_EPS, { min: 0 }),
     pooler:
       c.boolean(POOLER_FIELD, true) &&
       !c.strings("architectures", []).some((name) => WITHOUT_POOLER[family].test(name)),
+    names: BERT_NAMES,
   };
 }

@@ -18,49 +18,42 @@ export const MAX_BATCH = 64;
  */
 const TOKEN_ENDS = [32, 128];
 
-export function layerName(layer: number): string {
-  return `encoder.layer.${layer}.`;
-}
+export const layerNames = ({ layers, names }: BertConfig): readonly string[] =>
+  Array.from({ length: layers }, (_, i) => names.layer(i));
 
-/** softmax(q k^T / sqrt(head_dim)) v of every head, through the three projections of `<prefix>`. */
-function attend(b: GraphBuilder, x: Node, prefix: string, heads: number, width: number, keyMask: Node): Node {
+/** softmax(q k^T / sqrt(head_dim)) v of every head. */
+function attend(b: GraphBuilder, x: Node, keyMask: Node, config: BertConfig): Node {
+  const { hiddenSize: width, heads, names } = config;
   const [batch, tokens] = x.shape;
   const project = (name: string): Node =>
-    b.reshape(linear(b, x, `${prefix}${name}.`, { outFeatures: width }), [batch, tokens, heads, width / heads]);
-  const mixed = b.attention(project("query"), project("key"), project("value"), { keyMask });
+    b.reshape(linear(b, x, name, { outFeatures: width }), [batch, tokens, heads, width / heads]);
+  const mixed = b.attention(project(names.query), project(names.key), project(names.value), { keyMask });
   return b.reshape(mixed, [batch, tokens, width]);
 }
 
 /** Post-norm (Devlin et al. 2019, after Vaswani et al. 2017): norm(x + attention(x)), then norm(x + mlp(x)). */
 function block(b: GraphBuilder, x: Node, keyMask: Node, config: BertConfig): Node {
-  const { hiddenSize: width, heads, eps } = config;
-  const mixed = attend(b, x, "attention.self.", heads, width, keyMask);
-  const attended = linear(b, mixed, "attention.output.dense.", { outFeatures: width });
-  const middle = layerNorm(b, b.add(attended, x), "attention.output.LayerNorm.", eps);
-  const inner = activation(
-    b,
-    linear(b, middle, "intermediate.dense.", { outFeatures: config.intermediateSize }),
-    config.activation,
-  );
-  return layerNorm(
-    b,
-    b.add(linear(b, inner, "output.dense.", { outFeatures: width }), middle),
-    "output.LayerNorm.",
-    eps,
-  );
+  const { hiddenSize: width, eps, names } = config;
+  const attended = linear(b, attend(b, x, keyMask, config), names.attended, { outFeatures: width });
+  const middle = layerNorm(b, b.add(attended, x), names.attendedNorm, eps);
+  const inner = linear(b, middle, names.inner, { outFeatures: config.intermediateSize });
+  const outer = linear(b, activation(b, inner, config.activation), names.outer, { outFeatures: width });
+  return layerNorm(b, b.add(outer, middle), names.outerNorm, eps);
 }
 
-/** Words, token types and positions, normalised. */
+/** Words, token types where there are any, and positions, normalised. */
 function embed(b: GraphBuilder, config: BertConfig): Node {
   const { hiddenSize: width } = config;
   const { batch, tokens } = b.dims;
   const table = (name: string, rows: number): Node => b.weight(`embeddings.${name}_embeddings.weight`, [rows, width]);
   const words = b.gather(table("word", config.vocabSize), b.input("input_ids", [batch, tokens], "i32"));
-  const types = b.gather(table("token_type", config.tokenTypes), b.input("token_type_ids", [batch, tokens], "i32"));
+  const types = (): Node =>
+    b.gather(table("token_type", config.tokenTypes), b.input("token_type_ids", [batch, tokens], "i32"));
+  const typed = config.tokenTypes === 0 ? words : b.add(words, types());
   // Where padding takes no position, texts of a batch have positions of their own.
   const places = b.input("position_ids", config.firstPosition === 0 ? [tokens] : [batch, tokens], "i32");
   const positions = b.gather(table("position", config.maxPositions), places);
-  return layerNorm(b, b.add(b.add(words, types), positions), "embeddings.LayerNorm.", config.eps);
+  return layerNorm(b, b.add(typed, positions), "embeddings.LayerNorm.", config.eps);
 }
 
 /** In the order of their calls. */
@@ -80,11 +73,7 @@ export function bertComponents(config: BertConfig, sentence: SentenceConfig | un
   const components = [
     part("embed", [""], (b) => b.output("hidden_states", embed(b, config))),
     {
-      ...part(
-        "block",
-        Array.from({ length: config.layers }, (_, i) => layerName(i)),
-        (b) => b.output("hidden_states", block(b, hidden(b), mask(b), config)),
-      ),
+      ...part("block", layerNames(config), (b) => b.output("hidden_states", block(b, hidden(b), mask(b), config))),
       ranges: byTokens,
     },
   ];

@@ -6,7 +6,7 @@ import { hash32 } from "../../runtime/core/random.ts";
 import { type IdTensor, prepareTokens } from "../../runtime/media/token_inputs.ts";
 import { sentencePoolingInputs } from "../../runtime/nn/mod.ts";
 import { type BertConfig, mostTokens } from "./config.ts";
-import { bertComponents, layerName } from "./graphs.ts";
+import { bertComponents, layerNames } from "./graphs.ts";
 
 /** Tokens of an example: a paragraph. */
 const EXAMPLE_TOKENS = 128;
@@ -27,15 +27,13 @@ function plan(
       tag: "bert/text.embed",
       instance: "",
       dims,
-      inputs: { input_ids: "input_ids", token_type_ids: "token_type_ids", position_ids: "position_ids" },
+      inputs: {
+        ...{ input_ids: "input_ids", position_ids: "position_ids" },
+        ...(config.tokenTypes === 0 ? {} : { token_type_ids: "token_type_ids" }),
+      },
       outputs: { hidden_states: hiddenStates(0) },
     },
-    ...layerCalls(
-      "bert/text.block",
-      dims,
-      Array.from({ length: config.layers }, (_, i) => layerName(i)),
-      { key_mask: "key_mask" },
-    ),
+    ...layerCalls("bert/text.block", dims, layerNames(config), { key_mask: "key_mask" }),
   ];
   const pooled = (tag: string, name: string, inputs: readonly string[]): void => {
     if (!wanted.includes(name)) return;
@@ -76,7 +74,7 @@ function example({ batch, tokens, seed }: ExampleOptions, config: BertConfig): T
 }
 
 /**
- * input_ids, attention_mask and token_type_ids i32 [batch, tokens] -> last_hidden_state [batch, tokens, hidden_size],
+ * input_ids, attention_mask and, where there are types, token_type_ids i32 [batch, tokens] -> last_hidden_state [batch, tokens, hidden_size],
  * pooler_output [batch, hidden_size] where the checkpoint has the pooler, and sentence_embedding
  * [batch, modes * hidden_size] where the folder says how to pool.
  */
@@ -89,13 +87,13 @@ export function bertTower(config: BertConfig, sentence: SentenceConfig | undefin
   const limits = {
     vocabSize: config.vocabSize,
     maxTokens: mostTokens(config),
-    tokenTypes: config.tokenTypes,
+    ...(config.tokenTypes === 0 ? {} : { tokenTypes: config.tokenTypes }),
     firstToken: sentence?.modes.includes("cls") === true,
   };
   return {
     modality: "text",
     components: bertComponents(config, sentence),
-    inputs: ["input_ids", "attention_mask", "token_type_ids"],
+    inputs: ["input_ids", "attention_mask", ...(config.tokenTypes === 0 ? [] : ["token_type_ids"])],
     outputs,
     prepare: (inputs) => {
       const prepared = prepareTokens(inputs, limits);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { mostTokens, readBertConfig } from "../../plugins/bert/config.ts";
+import { BERT_NAMES, DISTILBERT_NAMES } from "../../plugins/bert/names.ts";
 import { readSentenceConfig, readSentenceTextConfig } from "../../runtime/abi/sentence_config.ts";
 import { FIXTURES, readJson } from "./text_kit.ts";
 
@@ -19,6 +20,7 @@ test("bert config: absent fields are those of the base model", () => {
     eps: 1e-12,
     padTokenId: 0,
     pooler: true,
+    names: BERT_NAMES,
   });
   const mini = readBertConfig(readJson(join(FIXTURES, "configs/all-minilm-l6-v2/config.json")));
   assert.deepEqual([mini.hiddenSize, mini.layers, mini.heads, mini.intermediateSize], [384, 6, 12, 1536]);
@@ -50,13 +52,26 @@ test("bert config: RoBERTa's positions begin behind that of padding, and more of
   });
 });
 
+test("bert config: DistilBERT has fields, names and defaults of its own", () => {
+  const found = readBertConfig({ model_type: "distilbert", n_heads: 3, dim: 96, architectures: ["DistilBertModel"] });
+  assert.deepEqual(found, {
+    ...{ vocabSize: 30522, maxPositions: 512, firstPosition: 0, padTokenId: 0, tokenTypes: 0 },
+    ...{ hiddenSize: 96, intermediateSize: 3072, layers: 6, heads: 3, activation: "gelu", eps: 1e-12, pooler: false },
+    names: DISTILBERT_NAMES,
+  });
+  assert.throws(() => readBertConfig({ model_type: "distilbert", n_heads: 5 }), {
+    code: "invalid_config",
+    message: /`n_heads` holds 5; expected a divisor of dim 768/,
+  });
+});
+
 test("bert config: errors name the field, what it holds and what was expected", () => {
   const refused = (change: object, message: RegExp): void => {
     assert.throws(() => readBertConfig({ model_type: "bert", ...change }), { code: "invalid_config", message });
   };
   refused(
     { model_type: "robert" },
-    /`model_type` holds "robert"; expected one of bert, roberta, xlm-roberta, camembert/,
+    /`model_type` holds "robert"; expected one of bert, roberta, xlm-roberta, camembert, distilbert/,
   );
   refused({ hidden_size: "768" }, /`hidden_size` holds "768"; expected a whole number/);
   refused({ num_attention_heads: 7 }, /`num_attention_heads` holds 7; expected a divisor of hidden_size 768/);

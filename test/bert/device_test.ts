@@ -47,9 +47,15 @@ async function withModel(
 
 const FOLDERS: readonly (readonly [string, string])[] = [
   ...["bert", "sentence-modernbert"].flatMap((name) => [[name, "wasm"] as const, [name, "reference"] as const]),
-  ...["bert-legacy", "roberta", "modernbert-long", "sentence-minilm", "sentence-unigram", "sentence-xlm-roberta"].map(
-    (name) => [name, "wasm"] as const,
-  ),
+  ...[
+    "bert-legacy",
+    "roberta",
+    "distilbert",
+    "modernbert-long",
+    "sentence-minilm",
+    "sentence-unigram",
+    "sentence-xlm-roberta",
+  ].map((name) => [name, "wasm"] as const),
 ];
 
 for (const [name, device] of FOLDERS) {

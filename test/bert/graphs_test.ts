@@ -24,7 +24,15 @@ import {
 
 const textTower = (model: EncoderModel): TowerSpec => model.towers[0];
 
-for (const name of ["bert", "bert-legacy", "roberta", "sentence-minilm", "sentence-unigram", "sentence-xlm-roberta"]) {
+for (const name of [
+  "bert",
+  "bert-legacy",
+  "roberta",
+  "distilbert",
+  "sentence-minilm",
+  "sentence-unigram",
+  "sentence-xlm-roberta",
+]) {
   test(`bert: the graphs of ${name} give its outputs`, () => {
     const model = openFixture(bertPlugin, name);
     const checkpoint = checkpointOf(name, model);
