@@ -9,7 +9,7 @@ import {
 /** What SiglipImageProcessor does where `preprocessor_config.json` is silent. */
 export const SIGLIP_PROCESSOR: ImageProcessorDefaults = {
   size: { height: 224, width: 224 },
-  plainSize: "square",
+  plainSize: "shortest_edge",
   filter: "bicubic",
   mean: HALF,
   std: HALF,

@@ -140,27 +140,33 @@ function squareOf(edge: number): Size {
   return { height: edge, width: edge };
 }
 
+/** A height and a width as a list. */
+const isPair = (value: unknown): value is readonly [unknown, unknown] => Array.isArray(value) && value.length === 2;
+
 function parseSize(file: string, config: Json, defaults: ImageProcessorDefaults): ResizeTarget {
   if (!present(config, "size")) return defaults.size;
   const value = config.size;
   if (typeof value === "number") {
     const edge = side(file, "size", value);
-    return defaults.plainSize === "square" ? squareOf(edge) : { shortestEdge: edge };
+    const square = flag(file, config, "default_to_square", defaults.plainSize === "square");
+    return square ? squareOf(edge) : { shortestEdge: edge };
   }
+  if (isPair(value)) return sizeOf(file, "size", { height: value[0], width: value[1] });
   if (isRecord(value) && value.longest_edge === undefined) {
     if (value.shortest_edge !== undefined)
       return { shortestEdge: side(file, "size.shortest_edge", value.shortest_edge) };
     if (value.height !== undefined || value.width !== undefined) return sizeOf(file, "size", value);
   }
-  throw fieldError(file, "size", value, "a number, { shortest_edge } or { height, width }");
+  throw fieldError(file, "size", value, "a number, [height, width], { shortest_edge } or { height, width }");
 }
 
 function parseCrop(file: string, config: Json, fallback: Size | undefined): Size {
   if (!present(config, "crop_size") && fallback !== undefined) return fallback;
   const value = config.crop_size;
   if (typeof value === "number") return squareOf(side(file, "crop_size", value));
+  if (isPair(value)) return sizeOf(file, "crop_size", { height: value[0], width: value[1] });
   if (isRecord(value)) return sizeOf(file, "crop_size", value);
-  throw fieldError(file, "crop_size", value, "a number or { height, width }");
+  throw fieldError(file, "crop_size", value, "a number, [height, width] or { height, width }");
 }
 
 function parseFilter(
@@ -193,10 +199,12 @@ function channels(
   positive: boolean,
 ): readonly number[] {
   if (!present(config, field)) return fallback;
-  const value = config[field];
+  // One number is that of all channels.
+  const value = typeof config[field] === "number" ? Array(3).fill(config[field]) : config[field];
   const fits = (x: unknown): boolean => typeof x === "number" && Number.isFinite(x) && (!positive || x > 0);
   if (!Array.isArray(value) || value.length !== 3 || !value.every(fits)) {
-    throw fieldError(file, field, value, `a list of 3 ${positive ? "positive " : ""}numbers`);
+    const kind = positive ? "positive " : "";
+    throw fieldError(file, field, config[field], `a ${kind}number or a list of 3 ${kind}numbers`);
   }
   return value as number[];
 }

@@ -110,13 +110,19 @@ test("each step can be left out", () => {
     clipImageProcessor({ ...off, ...config }).values([image]).pixel_values.shape;
   assert.deepEqual(shape({}), [1, 3, 30, 40]);
   assert.deepEqual(shape({ do_resize: true, size: 15 }), [1, 3, 15, 20]);
+  assert.deepEqual(shape({ do_resize: true, size: 15, default_to_square: true }), [1, 3, 15, 15]);
+  assert.deepEqual(shape({ do_resize: true, size: [15, 8] }), [1, 3, 15, 8]);
   assert.deepEqual(shape({ do_center_crop: true, crop_size: { height: 7, width: 9 } }), [1, 3, 7, 9]);
+  assert.deepEqual(shape({ do_center_crop: true, crop_size: [7, 9] }), [1, 3, 7, 9]);
   assert.equal(floats([image], { ...off, do_rescale: true })[0], Math.fround(image.data[0] * Math.fround(1 / 255)));
   const scaled = floats([image], { ...off, do_rescale: true, rescale_factor: 0.5 });
   assert.equal(scaled[0], image.data[0] / 2);
   const normalized = floats([image], { ...off, do_normalize: true, image_mean: [1, 2, 3], image_std: [2, 4, 8] });
   assert.equal(normalized[0], (image.data[0] - 1) / 2);
   assert.equal(normalized[2400], (image.data[2] - 3) / 8);
+  const equal = { image_mean: [3, 3, 3], image_std: [4, 4, 4] };
+  const single = floats([image], { ...off, do_normalize: true, image_mean: 3, image_std: 4 });
+  assert.deepEqual(single, floats([image], { ...off, do_normalize: true, ...equal }));
 });
 
 test("a crop larger than the image is padded with black before it is normalised", () => {
@@ -140,7 +146,11 @@ test("images of one pixel, and of one row or column, become a full input", () =>
 
 test("fields of a wrong type or value are named", () => {
   const cases: readonly (readonly [object, string, RegExp])[] = [
-    [{ size: "224" }, "size", /holds "224"; expected a number, \{ shortest_edge \} or \{ height, width \}/],
+    [
+      { size: "224" },
+      "size",
+      /holds "224"; expected a number, \[height, width\], \{ shortest_edge \} or \{ height, width \}/,
+    ],
     [{ size: true }, "size", /holds true/],
     [{ size: {} }, "size", /holds \{\}/],
     [{ size: 0 }, "size", /holds 0; expected a whole number of pixels from 1 to 8192/],
@@ -148,7 +158,9 @@ test("fields of a wrong type or value are named", () => {
     [{ size: { shortest_edge: 22.5 } }, "size.shortest_edge", /holds 22.5/],
     [{ size: { shortest_edge: 224, longest_edge: 300 } }, "size", /longest_edge/],
     [{ size: { height: 224 } }, "size.width", /holds nothing/],
-    [{ crop_size: [224, 224] }, "crop_size", /expected a number or \{ height, width \}/],
+    [{ size: [224] }, "size", /expected a number, \[height, width\], \{ shortest_edge \} or \{ height, width \}/],
+    [{ size: [224, "a"] }, "size.width", /holds "a"/],
+    [{ crop_size: [224, 224, 3] }, "crop_size", /expected a number, \[height, width\] or \{ height, width \}/],
     [{ crop_size: { height: "a", width: 1 } }, "crop_size.height", /holds "a"/],
     [{ resample: 6 }, "resample", /holds 6; expected 0 \(nearest\), 1 \(lanczos\).*5 \(hamming\)/],
     [{ resample: "bicubic" }, "resample", /holds "bicubic"/],
@@ -159,9 +171,10 @@ test("fields of a wrong type or value are named", () => {
     [{ do_convert_rgb: 0 }, "do_convert_rgb", /expected true or false/],
     [{ rescale_factor: "1/255" }, "rescale_factor", /expected a positive number/],
     [{ rescale_factor: 0 }, "rescale_factor", /expected a positive number/],
-    [{ image_mean: [0.5, 0.5] }, "image_mean", /expected a list of 3 numbers/],
-    [{ image_mean: 0.5 }, "image_mean", /expected a list of 3 numbers/],
-    [{ image_std: [0.5, 0, 0.5] }, "image_std", /expected a list of 3 positive numbers/],
+    [{ image_mean: [0.5, 0.5] }, "image_mean", /expected a number or a list of 3 numbers/],
+    [{ image_mean: "0.5" }, "image_mean", /holds "0.5"; expected a number or a list of 3 numbers/],
+    [{ image_std: [0.5, 0, 0.5] }, "image_std", /expected a positive number or a list of 3 positive numbers/],
+    [{ image_std: 0 }, "image_std", /holds 0; expected a positive number or/],
   ];
   for (const [config, field, message] of cases) {
     assert.throws(

@@ -66,7 +66,7 @@ test("a class without a crop crops only when it is told to, and then needs the s
   });
   assert.throws(() => parseImageProcessor({ do_center_crop: true }, SQUARE), {
     code: "invalid_config",
-    message: /`crop_size` holds nothing; expected a number or \{ height, width \}/,
+    message: /`crop_size` holds nothing; expected a number, \[height, width\] or \{ height, width \}/,
   });
 });
 

@@ -27,11 +27,15 @@ for (const name of ["astronaut", "gray"]) {
   });
 }
 
-test("siglip's processor: absent fields take its defaults, sizes are exact", () => {
+test("siglip's processor: absent fields take its defaults, a plain size is that of the shorter side", () => {
   const { pixel_values } = siglipImageProcessor({}).values([noise(1, 60, 20)]);
   assert.deepEqual(pixel_values.shape, [1, 3, 224, 224]);
   assert.ok(pixel_values.data.every((v) => v >= -1 && v <= 1));
-  assert.deepEqual(siglipImageProcessor({ size: 32 }).values([noise(1, 60, 20)]).pixel_values.shape, [1, 3, 32, 32]);
+  const shape = (config: object): readonly number[] =>
+    siglipImageProcessor(config).values([noise(1, 60, 20)]).pixel_values.shape;
+  assert.deepEqual(shape({ size: { height: 32, width: 32 } }), [1, 3, 32, 32]);
+  assert.deepEqual(shape({ size: 32 }), [1, 3, 32, 96]);
+  assert.deepEqual(shape({ size: 32, default_to_square: true }), [1, 3, 32, 32]);
   const raw = { do_resize: false, do_rescale: false, do_normalize: false };
   assert.deepEqual(siglipImageProcessor(raw).values([noise(1, 6, 2)]).pixel_values.shape, [1, 3, 2, 6]);
 });
