@@ -90,8 +90,11 @@ export function sampleInternVLFrames(
       `A video of ${total === 1 ? "1 frame" : `${total} frames`} is too short: this processor samples ${wanted}. Give more frames.`,
     );
   }
-  // PyTorch's arange: as many as fit in doubles, each rounded to float32 and then down.
-  return Array.from({ length: Math.ceil((total - start) / step) }, (_, i) => Math.trunc(Math.fround(start + i * step)));
+  // PyTorch's arange: as many as fit in doubles, each rounded to float32 and then down. Where rounding makes it one too
+  // many, the reference fails behind the last frame.
+  return Array.from({ length: Math.ceil((total - start) / step) }, (_, i) =>
+    Math.trunc(Math.fround(start + i * step)),
+  ).filter((at) => at < total);
 }
 
 /**

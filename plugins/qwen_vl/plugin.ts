@@ -10,7 +10,7 @@ import { VIDEO_FILES, videoFile } from "../../runtime/abi/videos.ts";
 import { QWEN_FAMILIES, QWEN_VL_MODEL_TYPES, type QwenVisionConfig, readQwenConfig } from "./config.ts";
 import { MAX_PATCHES, unitPatches } from "./graphs.ts";
 import { qwenTower } from "./plan.ts";
-import { parseQwenProcessor, qwenImageProcessor } from "./preprocess.ts";
+import { mostImagePixels, parseQwenProcessor, qwenImageProcessor } from "./preprocess.ts";
 import { mostFramePixels, parseQwenVideoProcessor, type QwenVideoConfig, qwenVideoProcessor } from "./video.ts";
 
 function videoConfig(files: ModelFiles, family: string): QwenVideoConfig | undefined {
@@ -28,7 +28,7 @@ function formsOf({ channels, patchSize }: QwenVisionConfig, processor: unknown, 
 function maxPatches(config: QwenVisionConfig, processor: unknown, video: QwenVideoConfig | undefined): number {
   const unit = unitPatches(config);
   const pixels = config.patchSize * config.patchSize;
-  const images = processor === undefined ? MAX_PATCHES * pixels : parseQwenProcessor(processor).maxPixels;
+  const images = processor === undefined ? MAX_PATCHES * pixels : mostImagePixels(parseQwenProcessor(processor));
   const frames = video === undefined ? 0 : mostFramePixels(video);
   const most = Math.min(MAX_PATCHES, Math.max(images, frames) / pixels);
   return Math.max(1, Math.floor(most / unit)) * unit;

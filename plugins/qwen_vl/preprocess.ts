@@ -38,15 +38,20 @@ const MAX_RATIO = 200;
 const DEFAULT_PIXELS: PixelBounds = { minPixels: 56 * 56, maxPixels: 28 * 28 * 1280 };
 const PIXELS = { min: 1, max: 1 << 26 };
 
-/** `min_pixels` and `max_pixels` of older files win over `size`, as in the reference. */
-export function readPixels(c: ConfigReader, defaults: PixelBounds): PixelBounds {
+/**
+ * `min_pixels` and `max_pixels` of older files win over `size`, which then need not say the same, as in the reference.
+ * @param older false where the class knows `size` alone
+ */
+export function readPixels(c: ConfigReader, defaults: PixelBounds, older = true): PixelBounds {
   const size = c.has("size") ? c.object("size") : undefined;
-  const least = size === undefined ? defaults.minPixels : size.integer("shortest_edge", undefined, PIXELS);
-  const most = size === undefined ? defaults.maxPixels : size.integer("longest_edge", undefined, PIXELS);
-  const minPixels = c.integer("min_pixels", least, PIXELS);
-  const maxPixels = c.integer("max_pixels", most, PIXELS);
+  const read = (old: string, edge: string, fallback: number): number => {
+    if (older && c.has(old)) return c.integer(old, undefined, PIXELS);
+    return size === undefined ? fallback : size.integer(edge, undefined, PIXELS);
+  };
+  const minPixels = read("min_pixels", "shortest_edge", defaults.minPixels);
+  const maxPixels = read("max_pixels", "longest_edge", defaults.maxPixels);
   if (minPixels > maxPixels) {
-    const field = c.has("max_pixels") || size === undefined ? "max_pixels" : "size";
+    const field = size === undefined || (older && c.has("max_pixels")) ? "max_pixels" : "size";
     throw c.error(field, `at least as many pixels as the smallest image has, ${minPixels}`);
   }
   return { minPixels, maxPixels };
@@ -120,6 +125,21 @@ export function smartSize(image: Size, factor: number, { minPixels, maxPixels }:
     return fit((side) => Math.ceil((side * beta) / factor));
   }
   return nearest;
+}
+
+/**
+ * Most pixels that {@link smartSize} gives: beyond `maxPixels` where the shorter side is one block already, or where rounding
+ * up to `minPixels` adds a block to each side.
+ */
+export function mostPixels({ minPixels, maxPixels }: PixelBounds, factor: number): number {
+  const ratio = Math.sqrt(MAX_RATIO);
+  const roundedUp = minPixels + factor * Math.sqrt(minPixels) * (ratio + 1 / ratio) + factor * factor;
+  return Math.max(maxPixels, factor * ratio * Math.sqrt(maxPixels), roundedUp);
+}
+
+/** Most pixels of an image that the processor takes, or makes. */
+export function mostImagePixels(config: QwenProcessorConfig): number {
+  return config.resizes ? mostPixels(config, config.patchSize * config.mergeSize) : PIXELS.max;
 }
 
 /** The size of an image that is taken as it is. @throws FoveaError `image.shape` */

@@ -16,6 +16,8 @@ import { type Grid, gridPatches } from "./geometry.ts";
 import {
   checkRatio,
   joinFrames,
+  mostImagePixels,
+  mostPixels,
   type PixelBounds,
   type QwenProcessorConfig,
   readPixels,
@@ -46,6 +48,8 @@ export interface QwenVideoConfig extends QwenProcessorConfig {
 
 interface Defaults {
   readonly bounds: PixelBounds;
+  /** True where `min_pixels` and `max_pixels` count. */
+  readonly olderBounds: boolean;
   readonly mean: readonly number[];
   readonly std: readonly number[];
   readonly patchSize: number;
@@ -57,6 +61,7 @@ interface Defaults {
 const KINDS: Readonly<Record<Kind, Defaults>> = {
   Qwen2VLVideoProcessor: {
     bounds: { minPixels: 128 * 28 * 28, maxPixels: 28 * 28 * 768 },
+    olderBounds: true,
     mean: CLIP_MEAN,
     std: CLIP_STD,
     patchSize: 14,
@@ -65,6 +70,7 @@ const KINDS: Readonly<Record<Kind, Defaults>> = {
   },
   Qwen3VLVideoProcessor: {
     bounds: { minPixels: 128 * 32 * 32, maxPixels: 32 * 32 * 768 },
+    olderBounds: false,
     mean: HALF,
     std: HALF,
     patchSize: 16,
@@ -80,13 +86,20 @@ const kindOf = (family: string): Kind => (family === "qwen3_vl" ? "Qwen3VLVideoP
 const FRAMES = { min: 1, max: 1 << 20 };
 const RATE = { min: 1e-3, max: 1000 };
 
-/** Frames a second and frames a video exclude each other; a class's own rate yields to a number of frames. */
-function readSampling(c: ConfigReader, fallback: number | undefined): { fps?: number; numFrames?: number } {
+/**
+ * Frames a second and frames a video exclude each other where frames are sampled; a class's own rate yields to a number of
+ * frames.
+ */
+function readSampling(c: ConfigReader, defaults: Defaults): Pick<QwenVideoConfig, "samples" | "fps" | "numFrames"> {
+  const samples = c.boolean("do_sample_frames", defaults.samples);
   const numFrames = c.has("num_frames") ? c.integer("num_frames", undefined, FRAMES) : undefined;
-  if (numFrames !== undefined && c.has("fps")) throw c.error("num_frames", "nothing where `fps` is given");
-  if (numFrames !== undefined) return { numFrames };
-  const fps = c.has("fps") || fallback !== undefined ? c.number("fps", fallback, RATE) : undefined;
-  return fps === undefined ? {} : { fps };
+  const fps = c.has("fps") ? c.number("fps", undefined, RATE) : undefined;
+  if (numFrames === undefined) {
+    const rate = fps ?? defaults.fps;
+    return { samples, ...(rate === undefined ? {} : { fps: rate }) };
+  }
+  if (samples && fps !== undefined) throw c.error("num_frames", "nothing where `fps` is given");
+  return { samples, numFrames };
 }
 
 /**
@@ -112,15 +125,14 @@ export function parseQwenVideoProcessor(
   return {
     kind,
     resizes: size !== undefined,
-    ...readPixels(c, bounds),
+    ...readPixels(c, bounds, own.olderBounds),
     filter,
     arithmetic: arithmetic as ResizeArithmetic,
     values,
     patchSize: c.integer("patch_size", own.patchSize, { min: 1, max: 1024 }),
     temporalPatchSize: c.integer("temporal_patch_size", 2, { min: 1, max: 16 }),
     mergeSize: c.integer("merge_size", 2, { min: 1, max: 16 }),
-    samples: c.boolean("do_sample_frames", own.samples),
-    ...readSampling(c, own.fps),
+    ...readSampling(c, KINDS[kind]),
     minFrames: c.integer("min_frames", 4, FRAMES),
     maxFrames: c.integer("max_frames", 768, FRAMES),
     capsFrames: c.boolean("cap_pixels_per_frame", false),
@@ -152,8 +164,11 @@ function sampleQwen2(total: number, rate: number | undefined, config: QwenVideoC
     throw tooShort(total, `this processor samples ${Math.max(count, unit)}, in whole patches of ${unit} frames`);
   }
   const step = total / count;
-  // PyTorch's arange: as many as fit in doubles, each rounded to float32 and then down.
-  return Array.from({ length: Math.ceil(total / step) }, (_, i) => Math.trunc(Math.fround(i * step)));
+  // PyTorch's arange: as many as fit in doubles, each rounded to float32 and then down. Where rounding makes it one too
+  // many, the reference fails behind the last frame.
+  return Array.from({ length: Math.ceil(total / step) }, (_, i) => Math.trunc(Math.fround(i * step))).filter(
+    (at) => at < total,
+  );
 }
 
 /** Evenly from the first frame to the last. */
@@ -209,11 +224,14 @@ function volumeSize(frames: number, image: Size, unit: number, factor: number, b
   return { height: nearest(height), width: nearest(width) };
 }
 
+/** Pixels of the smallest frame to which a bound by `maxVideoTokens` comes down. */
+const leastShare = (minPixels: number): number => Math.trunc(minPixels * 1.05);
+
 /** Size of a video's frames after their resize. @throws FoveaError `video.too_short`, `image.shape` */
 export function videoSize(frames: number, image: Size, config: QwenVideoConfig): Size {
   const { kind, patchSize, mergeSize, temporalPatchSize: unit, minPixels, capsFrames, maxVideoTokens } = config;
   const factor = patchSize * mergeSize;
-  const floor = Math.trunc(minPixels * 1.05);
+  const floor = leastShare(minPixels);
   let { maxPixels } = config;
   if (kind === "Qwen2VLVideoProcessor") {
     if (capsFrames) {
@@ -229,9 +247,13 @@ export function videoSize(frames: number, image: Size, config: QwenVideoConfig):
   return volumeSize(frames, image, unit, factor, { minPixels, maxPixels });
 }
 
-/** Most pixels of one frame that the processor makes. */
-export function mostFramePixels({ kind, maxPixels, temporalPatchSize }: QwenVideoConfig): number {
-  return kind === "Qwen2VLVideoProcessor" ? maxPixels : maxPixels / temporalPatchSize;
+/** Most pixels of one frame that the processor takes, or makes. */
+export function mostFramePixels(config: QwenVideoConfig): number {
+  if (!config.resizes) return mostImagePixels(config);
+  const { kind, minPixels, maxPixels, patchSize, mergeSize, temporalPatchSize, capsFrames } = config;
+  const frames = kind === "Qwen2VLVideoProcessor" ? 1 : temporalPatchSize;
+  const most = Math.max(maxPixels / frames, capsFrames ? leastShare(minPixels) : 0);
+  return mostPixels({ minPixels: minPixels / frames, maxPixels: most }, patchSize * mergeSize);
 }
 
 /** @throws FoveaError `image.shape` */

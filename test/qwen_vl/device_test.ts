@@ -72,7 +72,7 @@ const LONG = [
 test("qwen_vl on wasm: a request larger than one run is encoded in packs", async () => {
   for (const family of FAMILIES) {
     const config = smallConfig(family);
-    const processor = { patch_size: 2, min_pixels: 16, max_pixels: 256 };
+    const processor = { patch_size: 2, size: { shortest_edge: 16, longest_edge: 16 } };
     await withModel(filesOf(config, processor), {}, async (encoder) => {
       assert.equal(encoder.tower("vision").spec.components[0].symbols.patches.max, 64);
       await equalsEvaluator(encoder, config, inputsOf(LONG));

@@ -253,7 +253,7 @@ test("qwen_vl prepare: grids and patches that do not fit are refused with found 
     /type u8, expected f32/,
   );
   const small = qwenTowerOf(smallConfig("qwen2_5_vl"), {
-    "preprocessor_config.json": { min_pixels: 1, max_pixels: 40, patch_size: 2 },
+    "preprocessor_config.json": { min_pixels: 1, max_pixels: 1, patch_size: 2, merge_size: 1 },
   });
   refuses({ hidden_states, grid_thw }, /A frame of 4x4 = 16 patches is larger than .* at once, 8 patches/, small);
 });
@@ -324,7 +324,7 @@ test("qwen_vl example: no larger than what a processor of small images lets the 
   const tower = qwenTowerOf(smallConfig("qwen2_vl"), {
     "preprocessor_config.json": { min_pixels: 1, max_pixels: 200, patch_size: 2 },
   });
-  assert.deepEqual(tower.prepare(tower.example({ batch: 1, seed: 1 })).cos.shape[0], 36);
+  assert.deepEqual(tower.prepare(tower.example({ batch: 1, seed: 1 })).cos.shape[0], 196);
 });
 
 test("qwen_vl example: seeded images that prepare takes", () => {

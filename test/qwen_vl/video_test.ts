@@ -11,6 +11,7 @@ import {
 } from "../../plugins/qwen_vl/video.ts";
 import { FLOAT_PIXELS } from "../../runtime/abi/pixels.ts";
 import type { FoveaError } from "../../runtime/core/diagnostics.ts";
+import { hashStream } from "../../runtime/core/random.ts";
 import { hasCode } from "../kit/assertions.ts";
 import { fixture, noise } from "../media/media_kit.ts";
 import { assertTensors, framesOf, processorTensors, type VideoCase } from "../media/processor_kit.ts";
@@ -169,6 +170,60 @@ test("video processors: defaults of both classes, and which class a folder means
   const old = parseQwenVideoProcessor({ min_pixels: 3136, max_pixels: 12845056 }, "qwen2_vl");
   assert.deepEqual([old.minPixels, old.maxPixels], [3136, 12845056]);
   assert.deepEqual([mostFramePixels(old), mostFramePixels(named)], [12845056, 393216]);
+  // The newer class knows `size` alone.
+  const unread = parseQwenVideoProcessor({ min_pixels: 3136, max_pixels: 12845056 }, "qwen3_vl");
+  assert.deepEqual([unread.minPixels, unread.maxPixels], [131072, 786432]);
+  // Frames of a video and of a second exclude each other where they are sampled.
+  const every = parseQwenVideoProcessor({ do_sample_frames: false, fps: 2, num_frames: 3 }, "qwen3_vl");
+  assert.deepEqual(sampleFrames({ frames: 4, fps: 8 }, every), [0, 1, 2, 3]);
+});
+
+test("video processors: older and newer bounds complete each other, and what `size` holds beside is passed over", () => {
+  const bounds = (json: Json): readonly number[] => {
+    const { minPixels, maxPixels } = parseQwenVideoProcessor(json, "qwen2_vl");
+    return [minPixels, maxPixels];
+  };
+  const older = { min_pixels: 3136, max_pixels: 12544 };
+  assert.deepEqual(bounds({ ...older, size: older }), [3136, 12544]);
+  assert.deepEqual(bounds({ min_pixels: 3136, size: { longest_edge: 9000 } }), [3136, 9000]);
+  assert.deepEqual(bounds({ max_pixels: 9000, size: { shortest_edge: 3136 } }), [3136, 9000]);
+  assert.throws(() => bounds({ size: older }), hasCode("invalid_config", /`size.shortest_edge` is absent/));
+});
+
+test("where rounding gives one frame too many, those that are there are taken", () => {
+  // 34 / (34 / 28) is a little more than 28, and the reference fails at frame 34.
+  const json = { do_sample_frames: true, fps: 6.86, temporal_patch_size: 4 };
+  const found = sampleFrames({ frames: 34, fps: 7.5 }, parseQwenVideoProcessor(json, "qwen2_vl"));
+  assert.deepEqual([found.length, found[0], found[27]], [28, 0, 32]);
+});
+
+test("no frame is larger than what its processor says of the largest", () => {
+  const next = hashStream(20261201);
+  let drawn = 0;
+  const below = (most: number): number => next(drawn++) % most;
+  const upTo = (most: number): number => 1 + below(most);
+  let [bounded, beyond] = [0, 0];
+  for (let i = 0; i < 4000; i++) {
+    const unit = upTo(4);
+    const shortest_edge = upTo(1 << below(16));
+    const longest_edge = shortest_edge + below(3) * upTo(1 << 14);
+    const json = {
+      patch_size: upTo(16),
+      merge_size: upTo(3),
+      temporal_patch_size: unit,
+      size: { shortest_edge, longest_edge },
+      cap_pixels_per_frame: i % 2 === 0,
+      max_video_tokens: upTo(50),
+    };
+    const config = parseQwenVideoProcessor(json, i % 3 === 0 ? "qwen2_vl" : "qwen3_vl");
+    const sides = { width: upTo(1 << below(11)), height: upTo(1 << below(11)) };
+    if (Math.max(sides.width, sides.height) > 200 * Math.min(sides.width, sides.height)) continue;
+    const { width, height } = videoSize(unit + below(20), sides, config);
+    assert.ok(width * height <= mostFramePixels(config), JSON.stringify([json, sides, width, height]));
+    bounded++;
+    if (width * height > longest_edge) beyond++;
+  }
+  assert.ok(bounded > 3000 && beyond > 100, `${beyond} of ${bounded}`);
 });
 
 test("video processors: what they cannot take is refused by a sentence", () => {

@@ -250,6 +250,39 @@ test("a video of more pixels than are kept is refused once the first frame is kn
     );
   }));
 
+test("pictures and frames that their processors make larger than the bounds are encoded", async () => {
+  const config = smallConfig("qwen2_vl", { in_channels: 3, temporal_patch_size: 2 });
+  const runtime = await openRuntime({ threads: 0 });
+  try {
+    const same = await runtime.load(
+      filesOf(
+        config,
+        { patch_size: 2, min_pixels: 256, max_pixels: 256 },
+        { patch_size: 2, size: { shortest_edge: 256, longest_edge: 256 } },
+      ),
+    );
+    const grid = async (encoder: Encoder, image: PixelImage): Promise<readonly number[][]> => {
+      const still = (await encoder.encode({ images: [image] })) as Results;
+      const video = await encodeVideos(encoder, [image, image]);
+      return [[...still.image_grid_thw.data], [...video.video_grid_thw.data]];
+    };
+    // Rounded up to 320 pixels, as in the reference.
+    assert.deepEqual(await grid(same, noise(1, 13, 9)), [
+      [1, 8, 10],
+      [1, 8, 10],
+    ]);
+    const wide = await runtime.load(
+      filesOf(config, IMAGES, { patch_size: 2, size: { shortest_edge: 16, longest_edge: 256 } }),
+    );
+    assert.deepEqual(await grid(wide, noise(2, 400, 4)), [
+      [1, 2, 80],
+      [1, 2, 80],
+    ]);
+  } finally {
+    await runtime.close();
+  }
+});
+
 test("an encoder without video says so", async () => {
   const runtime = await openRuntime({ threads: 0 });
   try {
