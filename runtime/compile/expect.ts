@@ -56,6 +56,12 @@ const TOLERANCE = 1e-5;
  */
 const HALF_TOLERANCE = 2e-4;
 
+/**
+ * Terms of a sum that these shares are for. Made-up contents repeat, and so do the roundings of what they are multiplied to: what
+ * longer sums lose grows with their length instead of cancelling out.
+ */
+const SUM_TERMS = 2048;
+
 /** Fewer values than this may all be small by chance, sums that cancel: their root mean square says little of what kernels lose. */
 const TELLING_VALUES = 16;
 
@@ -123,6 +129,27 @@ function comparedIn(group: StepGroup, table: OpTable): readonly Compared[] {
     const takesRows = multiplies && kind(node.op === "narrow" ? node.inputs[0] : node) === "normalization";
     return { ...written, group, takesRows };
   });
+}
+
+/** Times that a claim's products may be further off than those of `SUM_TERMS` terms. */
+function lengthShare({ claim }: StepGroup, dims: Bindings): number {
+  const products = claim.covers.filter(({ op }) => op === "matmul");
+  const terms = products.map(({ inputs: [{ shape }] }) => evaluate(shape[shape.length - 1], dims));
+  return Math.max(1, ...terms.map((n) => n / SUM_TERMS));
+}
+
+/**
+ * Products of a claim that a compared value follows from element by element, with no constant between: sums lose a share of what
+ * they are, which is more than the same share of a tanh of them, or of them times what is made up and 1 at most.
+ */
+function productsOf({ node, group: { claim } }: Compared, table: OpTable): readonly Node[] {
+  const behind = (x: Node): readonly Node[] => {
+    if (!claim.covers.includes(x) || x.shape.length !== node.shape.length) return [];
+    if (x.op === "matmul") return [x];
+    const ends = table.get(x.op)?.kind !== "elementwise" || x.inputs.some(({ op }) => op === "constant");
+    return ends ? [] : x.inputs.flatMap(behind);
+  };
+  return [...new Set(behind(node))];
 }
 
 /** Grid items that write the compared elements, as runs; nothing where all of the launch is run. */
@@ -291,7 +318,8 @@ export function expectationsOf(
     const share = group.operands.some(({ base }) => base.dtype === "f16") ? HALF_TOLERANCE : TOLERANCE;
     const own = ways.get(group.box) ?? waysOf(group.box, effort);
     ways.set(group.box, own);
-    let most = new Float32Array(0);
+    const products = productsOf(value, table);
+    let most = { count: 0, square: 0 };
     return pointsFor(value, own, effort).map((dims, point): Expectation => {
       const fills = group.operands.map(({ base, buffer }, i) => ({
         base,
@@ -323,9 +351,15 @@ export function expectationsOf(
       const samples = effort.samples[point === 0 ? 0 : 1];
       const { rows, columns } = crossings(size, samples, index, mostRows(value, dims, effort));
       const items = itemsOf(value, dims, width, { rows, columns });
-      const values = new Float32Array(sample(node, crossed(rows, columns, width)));
-      if (values.length > most.length) most = values;
-      const square = Math.max(meanSquare(values), values.length < TELLING_VALUES ? meanSquare(most) : 0);
+      const places = crossed(rows, columns, width);
+      const values = new Float32Array(sample(node, places));
+      const alike = products.filter((x) =>
+        x.shape.every((d, i) => evaluate(d, dims) === evaluate(node.shape[i], dims)),
+      );
+      const squares = [values, ...alike.map((x) => new Float32Array(sample(x, places)))].map(meanSquare);
+      const sampled = { count: values.length, square: Math.max(...squares) };
+      if (sampled.count > most.count) most = sampled;
+      const square = Math.max(sampled.square, sampled.count < TELLING_VALUES ? most.square : 0);
       return {
         steps: group.steps,
         dims,
@@ -339,7 +373,7 @@ export function expectationsOf(
         rows,
         columns,
         values: encodeFloats(values),
-        tolerance: share * Math.sqrt(square) + 1e-7 + roundingOf(node.dtype, values),
+        tolerance: share * lengthShare(group, dims) * Math.sqrt(square) + 1e-7 + roundingOf(node.dtype, values),
         ...(items === undefined ? {} : { items }),
       };
     });

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "84b0d474eea309af67ff94ad3eb22b3722ca1dad51ae0ea7a740309e38fb44a7";
+export const SOURCE_DIGEST: string = "788d91b96495f22e7c2b0a461792081b504eb9c57360aa721285d8d7d2cc9701";

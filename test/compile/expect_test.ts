@@ -202,6 +202,22 @@ test("expectations: few numbers that cancel by chance are no failure of a right 
   assert.deepEqual(await failures(compiled), []);
 });
 
+test("expectations: long sums, and activations that leave little of them, are no failure of a right kernel", async () => {
+  const layer = (b: GraphBuilder, terms: number): Node =>
+    b.matmul(b.input(`x${terms}`, [b.dims.batch, terms]), b.weight(`w${terms}`, [64, terms]), { transposeB: true });
+  const compiled = compile(
+    (b) => {
+      b.output("plain", layer(b, 12_800));
+      b.output("gelu", b.unary("gelu", layer(b, 6912)));
+      b.output("tanh", b.unary("tanh", b.add(layer(b, 3072), b.weight("bias", [64]))));
+      b.output("gated", b.mul(b.unary("tanh", layer(b, 4096)), b.input("gate", [b.dims.batch, 64])));
+    },
+    KERNELS,
+    { batch: { min: 1, max: 16 } },
+  );
+  assert.deepEqual(await failures(compiled), []);
+});
+
 test("expectations: a wrong constant in a kernel's code is caught", async () => {
   const compiled = compile(block);
   const caught: number[] = [];
