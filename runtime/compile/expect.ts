@@ -5,7 +5,7 @@ import { type Bindings, type Box, type Dim, evaluate, type Interval } from "../c
 import { DTYPE_BYTES, type DType } from "../core/dtype.ts";
 import { type FillReader, fillReader, nameSeed } from "../core/fill.ts";
 import { hash32 } from "../core/random.ts";
-import { createSampler } from "../ir/evaluate/sample.ts";
+import { createSampler, type ElementsAt } from "../ir/evaluate/sample.ts";
 import type { Reader } from "../ir/evaluate/sample_reader.ts";
 import { createWeightReaders, isComputed } from "../ir/evaluate/sample_weights.ts";
 import { topological, weightOnly } from "../ir/graph.ts";
@@ -150,6 +150,27 @@ function productsOf({ node, group: { claim } }: Compared, table: OpTable): reado
     return ends ? [] : x.inputs.flatMap(behind);
   };
   return [...new Set(behind(node))];
+}
+
+/** Elements of an operand whose size is asked for. */
+const SIZED_ELEMENTS = 256;
+
+/**
+ * Times that attention may be further off than a sum: what its logits lose, a share of what they are, is what its weights are off by.
+ * Logits are large where queries are made of weights, such as a pool's.
+ */
+function logitShare({ claim }: StepGroup, dims: Bindings, sample: ElementsAt): number {
+  const size = (x: Node): number => {
+    const elements = elementsOf(x.shape, dims);
+    const places = Array.from({ length: Math.min(elements, SIZED_ELEMENTS) }, (_, i) => (i * 997) % elements);
+    return Math.sqrt(meanSquare(new Float32Array(sample(x, places))));
+  };
+  const logits = claim.covers.flatMap(({ op, inputs: [q, k], attributes: { scale } }) => {
+    if (op !== "attention") return [];
+    const width = evaluate(q.shape[q.shape.length - 1], dims);
+    return [Math.abs(Number(scale)) * Math.sqrt(width) * size(q) * size(k)];
+  });
+  return Math.max(1, ...logits);
 }
 
 /** Grid items that write the compared elements, as runs; nothing where all of the launch is run. */
@@ -360,6 +381,7 @@ export function expectationsOf(
       const sampled = { count: values.length, square: Math.max(...squares) };
       if (sampled.count > most.count) most = sampled;
       const square = Math.max(sampled.square, sampled.count < TELLING_VALUES ? most.square : 0);
+      const allowed = share * lengthShare(group, dims) * logitShare(group, dims, sample);
       return {
         steps: group.steps,
         dims,
@@ -373,7 +395,7 @@ export function expectationsOf(
         rows,
         columns,
         values: encodeFloats(values),
-        tolerance: share * lengthShare(group, dims) * Math.sqrt(square) + 1e-7 + roundingOf(node.dtype, values),
+        tolerance: allowed * Math.sqrt(square) + 1e-7 + roundingOf(node.dtype, values),
         ...(items === undefined ? {} : { items }),
       };
     });
