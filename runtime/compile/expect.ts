@@ -5,14 +5,15 @@ import { type Bindings, type Box, type Dim, evaluate, type Interval } from "../c
 import { DTYPE_BYTES, type DType } from "../core/dtype.ts";
 import { type FillReader, fillReader, nameSeed } from "../core/fill.ts";
 import { hash32 } from "../core/random.ts";
-import { createSampler, type ElementsAt } from "../ir/evaluate/sample.ts";
+import { createSampler } from "../ir/evaluate/sample.ts";
 import type { Reader } from "../ir/evaluate/sample_reader.ts";
 import { createWeightReaders, isComputed } from "../ir/evaluate/sample_weights.ts";
 import { topological, weightOnly } from "../ir/graph.ts";
 import type { Node, OpKind, OpTable } from "../ir/node.ts";
 import type { StepGroup, Written } from "./emit.ts";
 import { fillFor, weightFill } from "./fills.ts";
-import { crossed, crossings, type Rows, SAMPLED_ROWS, TILE } from "./sampled_places.ts";
+import { crossed, crossings, elementsOf, type Rows, SAMPLED_ROWS, TILE } from "./sampled_places.ts";
+import { createTolerance } from "./tolerance.ts";
 import { createViewResolver } from "./views.ts";
 
 /** How much is sampled and what it may cost; all in counts, so that equal graphs have equal expectations everywhere. */
@@ -46,24 +47,6 @@ export const FULL_EFFORT: ExpectationEffort = {
   sampledFlops: 4e9,
   bytes: 2 ** 30,
 };
-
-/** Share of the values' root mean square: several times what f32 sums of some thousand terms lose. */
-const TOLERANCE = 1e-5;
-
-/**
- * The same where operands are f16: units that multiply matrices of them cut off what they add to, and the weights of an attention
- * are rounded to f16 before they multiply.
- */
-const HALF_TOLERANCE = 2e-4;
-
-/**
- * Terms of a sum that these shares are for. Made-up contents repeat, and so do the roundings of what they are multiplied to: what
- * longer sums lose grows with their length instead of cancelling out.
- */
-const SUM_TERMS = 2048;
-
-/** Fewer values than this may all be small by chance, sums that cancel: their root mean square says little of what kernels lose. */
-const TELLING_VALUES = 16;
 
 const stepOf = ({ multipleOf = 1 }: Interval): number => multipleOf;
 
@@ -99,17 +82,6 @@ function nearer(box: Box, from: Bindings): Bindings {
 
 const sameDims = (a: Bindings, b: Bindings): boolean => Object.keys(a).every((name) => a[name] === b[name]);
 
-/** Mean square of what is finite; 0 where nothing is. */
-function meanSquare(values: Float32Array): number {
-  let [sum, finite] = [0, 0];
-  for (let i = 0; i < values.length; i++) {
-    if (!Number.isFinite(values[i])) continue;
-    sum += values[i] * values[i];
-    finite++;
-  }
-  return sum / Math.max(1, finite);
-}
-
 /** Launches with less work, and fewer elements in their results, run whole. */
 const WHOLE_FLOPS = 1e7;
 const WHOLE_ELEMENTS = 2 ** 16;
@@ -131,48 +103,6 @@ function comparedIn(group: StepGroup, table: OpTable): readonly Compared[] {
   });
 }
 
-/** Times that a claim's products may be further off than those of `SUM_TERMS` terms. */
-function lengthShare({ claim }: StepGroup, dims: Bindings): number {
-  const products = claim.covers.filter(({ op }) => op === "matmul");
-  const terms = products.map(({ inputs: [{ shape }] }) => evaluate(shape[shape.length - 1], dims));
-  return Math.max(1, ...terms.map((n) => n / SUM_TERMS));
-}
-
-/**
- * Products of a claim that a compared value follows from element by element, with no constant between: sums lose a share of what
- * they are, which is more than the same share of a tanh of them, or of them times what is made up and 1 at most.
- */
-function productsOf({ node, group: { claim } }: Compared, table: OpTable): readonly Node[] {
-  const behind = (x: Node): readonly Node[] => {
-    if (!claim.covers.includes(x) || x.shape.length !== node.shape.length) return [];
-    if (x.op === "matmul") return [x];
-    const ends = table.get(x.op)?.kind !== "elementwise" || x.inputs.some(({ op }) => op === "constant");
-    return ends ? [] : x.inputs.flatMap(behind);
-  };
-  return [...new Set(behind(node))];
-}
-
-/** Elements of an operand whose size is asked for. */
-const SIZED_ELEMENTS = 256;
-
-/**
- * Times that attention may be further off than a sum: what its logits lose, a share of what they are, is what its weights are off by.
- * Logits are large where queries are made of weights, such as a pool's.
- */
-function logitShare({ claim }: StepGroup, dims: Bindings, sample: ElementsAt): number {
-  const size = (x: Node): number => {
-    const elements = elementsOf(x.shape, dims);
-    const places = Array.from({ length: Math.min(elements, SIZED_ELEMENTS) }, (_, i) => (i * 997) % elements);
-    return Math.sqrt(meanSquare(new Float32Array(sample(x, places))));
-  };
-  const logits = claim.covers.flatMap(({ op, inputs: [q, k], attributes: { scale } }) => {
-    if (op !== "attention") return [];
-    const width = evaluate(q.shape[q.shape.length - 1], dims);
-    return [Math.abs(Number(scale)) * Math.sqrt(width) * size(q) * size(k)];
-  });
-  return Math.max(1, ...logits);
-}
-
 /** Grid items that write the compared elements, as runs; nothing where all of the launch is run. */
 function itemsOf(
   { group: { claim }, node, itemOf }: Compared,
@@ -191,9 +121,6 @@ function itemsOf(
   }
   return runs;
 }
-
-const elementsOf = (shape: readonly Dim[], dims: Bindings): number =>
-  shape.reduce<number>((n, d) => n * evaluate(d, dims), 1);
 
 /** Kinds of ops of which an element of the result depends on nothing but what the evaluator reads for it, in a kernel as well. */
 const LOCAL: readonly OpKind[] = ["elementwise", "normalization", "view"];
@@ -336,11 +263,9 @@ export function expectationsOf(
   return compared.flatMap(({ value, index }) => {
     const { group, node } = value;
     const local = isLocal(group, table);
-    const share = group.operands.some(({ base }) => base.dtype === "f16") ? HALF_TOLERANCE : TOLERANCE;
+    const toleranceOf = createTolerance(value, table);
     const own = ways.get(group.box) ?? waysOf(group.box, effort);
     ways.set(group.box, own);
-    const products = productsOf(value, table);
-    let most = { count: 0, square: 0 };
     return pointsFor(value, own, effort).map((dims, point): Expectation => {
       const fills = group.operands.map(({ base, buffer }, i) => ({
         base,
@@ -374,14 +299,6 @@ export function expectationsOf(
       const items = itemsOf(value, dims, width, { rows, columns });
       const places = crossed(rows, columns, width);
       const values = new Float32Array(sample(node, places));
-      const alike = products.filter((x) =>
-        x.shape.every((d, i) => evaluate(d, dims) === evaluate(node.shape[i], dims)),
-      );
-      const squares = [values, ...alike.map((x) => new Float32Array(sample(x, places)))].map(meanSquare);
-      const sampled = { count: values.length, square: Math.max(...squares) };
-      if (sampled.count > most.count) most = sampled;
-      const square = Math.max(sampled.square, sampled.count < TELLING_VALUES ? most.square : 0);
-      const allowed = share * lengthShare(group, dims) * logitShare(group, dims, sample);
       return {
         steps: group.steps,
         dims,
@@ -395,7 +312,7 @@ export function expectationsOf(
         rows,
         columns,
         values: encodeFloats(values),
-        tolerance: allowed * Math.sqrt(square) + 1e-7 + roundingOf(node.dtype, values),
+        tolerance: toleranceOf(dims, sample, places, values),
         ...(items === undefined ? {} : { items }),
       };
     });
@@ -404,11 +321,3 @@ export function expectationsOf(
 
 const outputType = (dtype: DType): Pick<Expectation, "outputType"> =>
   dtype === "i32" || dtype === "u8" || dtype === "f16" ? { outputType: dtype } : {};
-
-/** The step between the largest numbers of f16: two ways to a sum round to neighbours. */
-function roundingOf(dtype: DType, values: Float32Array): number {
-  if (dtype !== "f16") return 0;
-  let most = 0;
-  for (const value of values) if (Number.isFinite(value)) most = Math.max(most, Math.abs(value));
-  return 2 ** -10 * most;
-}

@@ -1,5 +1,6 @@
 /** Which elements of a value are compared: crossings of some rows and columns. */
 import type { Expectation } from "../abi/artifact.ts";
+import { type Bindings, type Dim, evaluate } from "../core/dim.ts";
 import { hash32 } from "../core/random.ts";
 
 /** The elements of a compared value as rows. */
@@ -7,6 +8,10 @@ export interface Rows {
   readonly width: number;
   readonly height: number;
 }
+
+/** Elements of a value at these sizes. */
+export const elementsOf = (shape: readonly Dim[], dims: Bindings): number =>
+  shape.reduce<number>((n, d) => n * evaluate(d, dims), 1);
 
 /** Vectors and register tiles are divisors of this: sizes that it does not divide have tails. */
 export const TILE = 16;
