@@ -24,7 +24,7 @@ interface Layout {
   readonly modality: Modality;
   /** What the outer model's names begin with, in place of the fixture's. */
   readonly prefix: string;
-  /** Beginnings of the fixture's names that belong to the tower; what comes before the bar is left out of new names. */
+  /** Beginnings of the fixture's names that belong to the tower. */
   readonly own: readonly string[];
   /** Tensors of the tower that no result needs. */
   readonly unused?: RegExp;
@@ -152,6 +152,15 @@ const LAYOUTS: readonly Layout[] = [
     config: (config) => ({ model_type: "qwen2_audio", audio_config: config }),
   },
   { fixture: "bert", modality: "text", prefix: "bert.", own: [""], beside: ["cls.predictions.decoder.weight"] },
+  { fixture: "roberta", modality: "text", prefix: "", own: ["roberta."], beside: ["lm_head.dense.weight"] },
+  { fixture: "distilbert", modality: "text", prefix: "", own: ["distilbert."], beside: ["vocab_transform.weight"] },
+  {
+    fixture: "sentence-xlm-roberta",
+    modality: "text",
+    prefix: "roberta.",
+    own: [""],
+    beside: ["lm_head.dense.weight"],
+  },
   {
     fixture: "sentence-modernbert",
     modality: "text",

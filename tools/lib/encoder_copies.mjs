@@ -1,6 +1,6 @@
 // Copies of the first-party encoders as a stranger would have them: outside the repository, on the package's public subpaths
 // alone, under names of their own.
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { at, listFiles, readText } from "./project.mjs";
 
@@ -33,7 +33,7 @@ export function copyEncoders(folder) {
 
 const isCase = (file) => /^case-.*\.safetensors$/.test(file);
 
-/** Copies the first fixture folder of every `model_type`, without folders inside. */
+/** Copies the first fixture folder of every `model_type`. */
 export function copyFixtures(folder) {
   const known = new Set();
   for (const { name } of readdirSync(at("test/fixtures"), { withFileTypes: true })) {
@@ -43,10 +43,8 @@ export function copyFixtures(folder) {
     const { model_type } = JSON.parse(readFileSync(join(from, "config.json"), "utf8"));
     if (known.has(model_type)) continue;
     known.add(model_type);
-    mkdirSync(join(folder, name));
-    for (const file of files.filter((f) => /\.(json|safetensors)$/.test(f))) {
-      copyFileSync(join(from, file), join(folder, name, file));
-    }
+    const isWanted = (path) => statSync(path).isDirectory() || /\.(json|safetensors)$/.test(path);
+    cpSync(from, join(folder, name), { recursive: true, filter: isWanted });
   }
 }
 
