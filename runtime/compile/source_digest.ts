@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "e5a071aec0adc3c363b1bd4f595b61b0187df45f5f23b14c07ff6f48b0cb1162";
+export const SOURCE_DIGEST: string = "6155fffa7d87fe9d4e4af4dd4b7e5f6e2ad34d86d7d020c0de6298e692e3bbe6";

@@ -41,9 +41,12 @@ function meanSquare(values: Float32Array): number {
   return sum / Math.max(1, finite);
 }
 
+/** A value whose elements are sums over a row of its first operand. */
+const sumsRows = ({ op }: Node, table: OpTable): boolean => table.get(op)?.rowWise === true;
+
 /** Times that a claim's products may be further off than those of `SUM_TERMS` terms. */
-function lengthShare({ claim }: StepGroup, dims: Bindings): number {
-  const products = claim.covers.filter(({ op }) => op === "matmul");
+function lengthShare({ claim }: StepGroup, dims: Bindings, table: OpTable): number {
+  const products = claim.covers.filter((x) => sumsRows(x, table));
   const terms = products.map(({ inputs: [{ shape }] }) => evaluate(shape[shape.length - 1], dims));
   return Math.max(1, ...terms.map((n) => n / SUM_TERMS));
 }
@@ -55,7 +58,7 @@ function lengthShare({ claim }: StepGroup, dims: Bindings): number {
 function productsOf({ node, group: { claim } }: Compared, table: OpTable): readonly Node[] {
   const behind = (x: Node): readonly Node[] => {
     if (!claim.covers.includes(x) || x.shape.length !== node.shape.length) return [];
-    if (x.op === "matmul") return [x];
+    if (sumsRows(x, table)) return [x];
     const ends = table.get(x.op)?.kind !== "elementwise" || x.inputs.some(({ op }) => op === "constant");
     return ends ? [] : x.inputs.flatMap(behind);
   };
@@ -111,7 +114,7 @@ export function createTolerance(compared: Compared, table: OpTable): ToleranceOf
     const sampled = { count: values.length, square: Math.max(...squares) };
     if (sampled.count > most.count) most = sampled;
     const square = Math.max(sampled.square, sampled.count < TELLING_VALUES ? most.square : 0);
-    const allowed = share * lengthShare(group, dims) * logitShare(group, dims, sample);
+    const allowed = share * lengthShare(group, dims, table) * logitShare(group, dims, sample);
     return allowed * Math.sqrt(square) + 1e-7 + roundingOf(node.dtype, values);
   };
 }

@@ -1,4 +1,5 @@
 /** Lines of an author's source, read from stack traces. */
+import { literalPattern } from "./literal_pattern.ts";
 
 /** A place in a source file. */
 export interface SourcePlace {
@@ -29,4 +30,4 @@ export function placeText({ file, line }: SourcePlace): string {
 
 /** The source of a pattern for the files below or, with `[^/]*$` behind it, in a folder. @param path relative to `address` */
 export const folderPattern = (path: string, address: string): string =>
-  decodeURIComponent(new URL(path, address).pathname).replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  literalPattern(decodeURIComponent(new URL(path, address).pathname));

@@ -54,10 +54,11 @@ export function createCharsmap(base64: string): (text: string) => string {
     return decoder.decode(results.subarray(at, end < 0 ? results.length : end));
   };
 
+  /** Beyond the end, which only a damaged table reaches, everything is absent. */
+  const unitAt = (at: number): number => units[at] ?? 0;
+
   /** The result of the shortest beginning that the table has. */
   const look = (key: Uint8Array): string | undefined => {
-    // Beyond the end, which only a damaged table reaches, everything is absent.
-    const unitAt = (at: number): number => units[at] ?? 0;
     let at = unitOffset(unitAt(0));
     for (const byte of key) {
       at ^= byte;

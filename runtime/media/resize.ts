@@ -168,7 +168,10 @@ function copyTable(count: number, arithmetic: ResizeArithmetic, source: (i: numb
   return { starts, weights, taps, bits: COPY_BITS, narrow: arithmetic === "torchvision" };
 }
 
-/** Middles of outputs as Pillow's nearest finds them: each is the one before and a step, with that sum's rounding. PyTorch multiplies, in f32. */
+/**
+ * Middles of outputs as Pillow's nearest finds them: each is the one before and a step, with that sum's rounding. PyTorch
+ * multiplies, in f32.
+ */
 function steppedCenters(step: number, count: number): Float64Array {
   const centers = new Float64Array(count);
   for (let i = 0, at = step * 0.5; i < count; i++, at += step) centers[i] = at;

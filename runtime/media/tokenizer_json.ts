@@ -1,4 +1,5 @@
 /** Steps of a tokenizer.json as the package `@huggingface/tokenizers` has to read them to do what the Rust library does. */
+import { literalPattern } from "../core/literal_pattern.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -112,8 +113,7 @@ function splitAt(step: Json): Json {
   if (behavior === "isolated") return { ...step, invert: false };
   const pieces = (invert === true ? INVERTED : PIECES).get(behavior);
   if (!isRecord(pattern) || pieces === undefined) return step;
-  const source =
-    typeof pattern.String === "string" ? pattern.String.replace(/[.*+?^${}()|[\]\\]/g, "\\$&") : pattern.Regex;
+  const source = typeof pattern.String === "string" ? literalPattern(pattern.String) : pattern.Regex;
   return typeof source === "string" ? matches(pieces(`(?:${source})`)) : step;
 }
 

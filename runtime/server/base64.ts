@@ -1,6 +1,6 @@
 /** Bytes as text and back (RFC 4648). */
 
-import { bytesToBase64 } from "../core/base64.ts";
+import { base64ToBytes, bytesToBase64 } from "../core/base64.ts";
 
 /** What newer engines have. */
 interface Base64Methods {
@@ -15,11 +15,7 @@ export function encodeBytes(bytes: Uint8Array): string {
 /** The inverse of {@link encodeBytes}; white space is passed over. Nothing for what is not base64. */
 export function decodeBytes(text: string): Uint8Array<ArrayBuffer> | undefined {
   try {
-    if (FROM_BASE64 !== undefined) return FROM_BASE64(text);
-    const found = atob(text);
-    const bytes = new Uint8Array(found.length);
-    for (let i = 0; i < found.length; i++) bytes[i] = found.charCodeAt(i);
-    return bytes;
+    return FROM_BASE64 === undefined ? base64ToBytes(text) : FROM_BASE64(text);
   } catch {
     return undefined;
   }

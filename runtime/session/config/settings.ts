@@ -1,6 +1,8 @@
 /** How components are compiled: what a runtime was given, resolved for each component, with where each value came from. */
+
 import type { ComponentSpec } from "../../abi/encoder.ts";
 import type { KeptDType, WeightDType } from "../../core/dtype.ts";
+import { literalPattern } from "../../core/literal_pattern.ts";
 import { DEFAULT_MAX_ARTIFACTS, type RangeSpec } from "../../core/range.ts";
 import type { WeightFacts } from "../../core/weight_facts.ts";
 import type { GivenPlugin } from "../registry/plugin_choice.ts";
@@ -109,7 +111,7 @@ export function strictly(layers: CompileLayers): boolean {
 
 /** True when a tag has the form of a pattern, in which `*` stands for any text. */
 export function tagMatches(pattern: string, tag: string): boolean {
-  const parts = pattern.split("*").map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  const parts = pattern.split("*").map(literalPattern);
   return new RegExp(`^${parts.join(".*")}$`).test(tag);
 }
 

@@ -1,6 +1,8 @@
 /** What `fovea plugin build` makes: components linked ahead, and the digests of a plugin's files in its description. */
+
 import { digestBytes } from "../../core/digest.ts";
 import { parseJson } from "../../core/json_problem.ts";
+import { literalPattern } from "../../core/literal_pattern.ts";
 import type { Host } from "../../host/mod.ts";
 import { isObject } from "../check.ts";
 import { transpileSource } from "./transpile_source.ts";
@@ -19,8 +21,6 @@ function describedIn(value: unknown): readonly Described[] {
   if (typeof value !== "object" || value === null) return [];
   return [...(isDescribed(value) ? [value] : []), ...Object.values(value).flatMap(describedIn)];
 }
-
-const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 
 /** The builds of components with what was linked ahead; nothing where none needs it and none had it. */
 async function linkedBuilds(host: Host, folder: string, described: unknown): Promise<readonly unknown[] | undefined> {
@@ -63,7 +63,7 @@ export async function buildPlugin(host: Host, folder: string): Promise<readonly 
     const digest = digestBytes(await host.readFile(`${folder}/${file}`));
     // In place, so that the author's own layout stays.
     const entry = new RegExp(
-      `("file":\\s*${escaped(JSON.stringify(file))},\\s*"sha256":\\s*")${escaped(sha256)}"`,
+      `("file":\\s*${literalPattern(JSON.stringify(file))},\\s*"sha256":\\s*")${literalPattern(sha256)}"`,
       "g",
     );
     written = written.replace(entry, `$1${digest}"`);
