@@ -2,12 +2,12 @@
 //
 //   node tools/test.mjs [--ci] [--all] [--only bun|deno|node] [--no-checks] [--times] [--identity-pass] [path ...]
 //
-// Tests of what a runtime brings run on all three, of what an engine makes of code on each engine, others on one each. `--ci`
-// adds what needs more than npm installs (a browser, a driver for WebGPU, Redis, compilers of C and Rust); `--all` runs all on
-// all, with test/slow. `--times` lists the files that took longest, `--identity-pass` compiles through passes that change
-// nothing. Paths (files, or folders below test) select tests, for every runtime named, and leave the checks out; slow ones run
-// where their file or test/slow is named. The last line is `N passed, N failed`: the sum over the runtimes, with each check, and
-// the comparison of what ran where, counted as one.
+// Tests of what a runtime brings run on all three, of what an engine makes of code on each engine, others on one each, and those
+// that take long too. `--ci` runs these where they belong and adds what needs more than npm installs (a browser, a driver for
+// WebGPU, Redis, compilers of C and Rust); `--all` runs all on all, with test/slow. `--times` lists the files that took longest,
+// `--identity-pass` compiles through passes that change nothing. Paths (files, or folders below test) select tests, for every
+// runtime named, and leave the checks out; slow ones run where their file or test/slow is named. The last line is
+// `N passed, N failed`: the sum over the runtimes, with each check, and the comparison of what ran where, counted as one.
 import { spawnSync } from "node:child_process";
 import { parseArgs } from "node:util";
 import { buildDist, buildTests } from "./build.mjs";
@@ -175,7 +175,7 @@ async function main() {
   const lists = checks ? projectChecks(generated, more) : [];
   const checked = Promise.all(lists.map((list) => turn(() => inOrder(list))));
   // What is free of the checks begins with the tests.
-  const hands = everywhere ? runtimes.map(() => files) : dealt(files, runtimes);
+  const hands = everywhere ? runtimes.map(() => files) : dealt(files, runtimes, more);
   const runs = runtimes.map((runtime, at) => runSuite(runtime, hands[at], limits, { first, turn }));
   await checked;
   const results = [];

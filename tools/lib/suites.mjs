@@ -76,6 +76,9 @@ const OWN_TO_ENGINES = [
   { files: /^test\/webgpu\/row_join_test/, runtimes: ["bun", "deno"] },
   // Node 20 has no relaxed SIMD, for which these compile as well.
   { files: /^test\/wasm\/(?!device_)/, runtimes: ["bun", "deno"] },
+  { files: /_relaxed_test/, runtimes: ["deno"] },
+  // What is said where there is none.
+  { files: /^test\/freeze\/targets_test/, runtimes: ["node"] },
   {
     files:
       /^test\/(foreign\/(bundle|check|component|corpus|instrument|sandbox|transpiled)|session\/(encode|load_trace|packs|places))_test/,
@@ -86,16 +89,31 @@ const OWN_TO_ENGINES = [
 /** Leave threads that loop until their process ends, except on Node, and take the cores of others: each has one of its own. */
 const ALONE = /^test\/foreign\/isolate_test/;
 
+/** Seconds from which on a file runs on one runtime where not all is asked for: `.ci/run` runs it on those that it is about. */
+const LONG = 1.2;
+/** Where such a file runs whose tests need one runtime, or take longest on another. */
+const LONG_ON = {
+  "test/bulk/embed_files_test.ts": "bun",
+  "test/cli/processes_test.ts": "deno",
+  "test/foreign/isolate_test.ts": "node",
+  "test/wasm/device_pool_test.ts": "bun",
+};
+
 /**
  * The files of each of `runtimes`: those about what runtimes bring on all of them, those about engines on each engine, the
- * others dealt out, each to one.
+ * others dealt out, each to one, and without `more` those that take long as well.
  */
-export function dealt(files, runtimes) {
+export function dealt(files, runtimes, more) {
   const isOwn = (file) =>
     (OWN_SESSION.test(file) || OWN_TO_RUNTIMES.some((folder) => file.startsWith(`test/${folder}/`))) &&
     !ABOVE_THE_HOST.some((pattern) => pattern.test(file));
   const enginesOf = (file) => OWN_TO_ENGINES.find((kind) => kind.files.test(file))?.runtimes;
-  const on = (file) => enginesOf(file) ?? (isOwn(file) ? runtimes : []);
+  const on = (file) => {
+    const engines = enginesOf(file);
+    if (more || engines?.length === 1 || (COSTS[file] ?? USUAL_COST) < LONG)
+      return engines ?? (isOwn(file) ? runtimes : []);
+    return runtimes.includes(LONG_ON[file]) ? [LONG_ON[file]] : [];
+  };
   const hands = groupsOf(
     files.filter((file) => on(file).length === 0),
     runtimes.length,
