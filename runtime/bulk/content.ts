@@ -36,7 +36,7 @@ export async function readContent(host: Host, path: string, signal: AbortSignal)
   const bytes = /^https?:/i.test(path)
     ? await fetched(path, signal)
     : await host.readFile(isAddress(path) ? host.pathOf(new URL(path)) : path);
-  const digest = host.createDigest("sha256");
+  const digest = host.createDigest();
   digest.update(bytes);
   return { bytes, digest: digest.hex() };
 }

@@ -20,7 +20,7 @@ export const journalOf = (path: string): string => `${path}${JOURNAL_SUFFIX}`;
 
 /** The first 32 bits of the SHA-256 of a payload. */
 function checkOf(host: Host, payload: Uint8Array): number {
-  const digest = host.createDigest("sha256");
+  const digest = host.createDigest();
   digest.update(payload);
   return Number.parseInt(digest.hex().slice(0, 8), 16);
 }

@@ -18,7 +18,7 @@ export const JOB_NAME = "encode";
 const NAME_LENGTH = 40;
 
 function nameOf(host: Host, parts: readonly string[]): string {
-  const digest = host.createDigest("sha256");
+  const digest = host.createDigest();
   digest.update(new TextEncoder().encode(parts.join("\n")));
   return digest.hex().slice(0, NAME_LENGTH);
 }

@@ -203,9 +203,15 @@ function asStored({ kind }: Fill, values: Float32Array | Int32Array | Uint8Array
   return bits;
 }
 
-/** A whole buffer: u8 for bytes, f32 for values and masks, and for what is f16 in memory, else i32. */
-export function fillBuffer(fill: Fill, elements: number): Float32Array | Int32Array | Uint8Array {
-  const data = storageFor(fill, elements);
+/**
+ * A whole buffer: u8 for bytes, f32 for values and masks, and for what is f16 in memory, else i32.
+ * @param data of this type and size; written and returned, instead of fresh memory
+ */
+export function fillBuffer(
+  fill: Fill,
+  elements: number,
+  data: Float32Array | Int32Array | Uint8Array = storageFor(fill, elements),
+): Float32Array | Int32Array | Uint8Array {
   const table = drawn(fill);
   if (table === undefined) {
     const at = byRule(fill as Extract<Fill, { kind: "mask" | "offsets" }>);

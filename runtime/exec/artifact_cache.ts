@@ -104,8 +104,8 @@ export async function save(
 ): Promise<string> {
   const bytes = encodeArtifact(compiled.artifact);
   const artifact = digestBytes(bytes);
-  for (const [d, blob] of compiled.code) await store.put(blobKey(d), blob);
-  await store.put(blobKey(artifact), bytes);
+  const blobs = [...compiled.code, [artifact, bytes] as const];
+  await Promise.all(blobs.map(([d, blob]) => store.put(blobKey(d), blob)));
   const old = decodeRecords(await store.get(requestKey(digest)));
   const same = (r: CacheRecord): boolean => canonicalJson(r.reads) === canonicalJson(reads);
   const records = [{ reads, artifact }, ...old.filter((r) => !same(r))];

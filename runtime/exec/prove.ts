@@ -5,10 +5,10 @@ import { decodeFloats } from "../core/base64.ts";
 import { FoveaError, KernelError } from "../core/diagnostics.ts";
 import type { Bindings } from "../core/dim.ts";
 import { evaluateData } from "../core/dim_data.ts";
-import { DTYPE_BYTES } from "../core/dtype.ts";
+import { countElements, DTYPE_BYTES } from "../core/dtype.ts";
 import { type Fill, fillBuffer, fillPieces, fillRun, nameSeed } from "../core/fill.ts";
 import { f16ToF32 } from "../core/half.ts";
-import { createInstanceWeights, type InstanceWeights, stagingBytes } from "./instance_weights.ts";
+import { createInstanceWeights, type InstanceWeights, stagingBytes, type TensorReader } from "./instance_weights.ts";
 import { ARENA_ALIGNMENT, bindSteps, slotBytes } from "./linker.ts";
 
 export interface ProofResult {
@@ -46,14 +46,11 @@ export class ProofError extends FoveaError {
   }
 }
 
-/** Checkpoint tensors as the expectations assume them. */
-async function madeUpTensor(name: string, shape: readonly number[]): Promise<Float32Array> {
+/** Checkpoint tensors as the expectations assume them; large ones are as many pages that nothing touched. */
+const madeUpTensor: TensorReader = async (name, shape, _signal, into) => {
   const fill: Fill = { kind: "uniform", seed: nameSeed(name), scale: 1 };
-  return fillBuffer(
-    fill,
-    shape.reduce((a, b) => a * b, 1),
-  ) as Float32Array;
-}
+  return fillBuffer(fill, countElements(shape), into) as Float32Array;
+};
 
 function writeFill(device: Device, { buffer, offset }: Address, { fill, elements, runs }: ExpectationFill): void {
   const write = (first: number, data: ReturnType<typeof fillRun>): void =>

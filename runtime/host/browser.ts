@@ -11,7 +11,6 @@ import { spawnBrowserWorker } from "./browser_worker.ts";
 import type { Digest } from "./digest.ts";
 import { builtInGpu } from "./gpu.ts";
 import type { Host } from "./host.ts";
-import { createSha1 } from "./sha1.ts";
 
 const NOT_ISOLATED =
   "the page is not cross-origin isolated, so that the browser gives it no shared memory (serve it with the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp)";
@@ -22,8 +21,7 @@ const noFile = (url: string): FoveaError =>
     `${url} is a file of this machine, which a page cannot open by its name; give the File.`,
   );
 
-function createDigest(algorithm: "sha1" | "sha256"): Digest {
-  if (algorithm === "sha1") return createSha1();
+function createDigest(): Digest {
   const digest = new Sha256();
   return { update: (bytes) => void digest.update(bytes), hex: () => digest.hex() };
 }
@@ -47,6 +45,7 @@ export function createBrowserHost(): Host {
       throw noFile(url.href);
     },
     createDigest,
+    createSha1: async () => (await import("./sha1.ts")).createSha1(),
     loadPackageFile: codecFile,
     importModule: (path) => {
       const { href } = new URL(path, base);

@@ -12,7 +12,7 @@ import { spawnThread } from "./thread_worker.ts";
 import { uncleared } from "./uncleared.ts";
 import { spawnWebWorker } from "./web_worker.ts";
 
-function createDigest(algorithm: "sha1" | "sha256"): Digest {
+function digestOf(algorithm: "sha1" | "sha256"): Digest {
   const hasher = new Bun.CryptoHasher(algorithm);
   return { update: (bytes) => void hasher.update(bytes), hex: () => hasher.digest("hex") };
 }
@@ -21,7 +21,8 @@ export function createBunHost(): Host {
   useSha256((bytes) => Bun.SHA256.hash(bytes, "hex"));
   return {
     ...NODE_FILES,
-    createDigest,
+    createDigest: () => digestOf("sha256"),
+    createSha1: async () => digestOf("sha1"),
     name: "bun",
     version: Bun.version,
     engine: "JavaScriptCore",

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { WorkerHandle } from "../abi/device.ts";
 import { useSha256 } from "../core/digest.ts";
 import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
-import { createDigest, sha256 } from "./digest.ts";
+import { createDigest, createSha1, sha256 } from "./digest.ts";
 import { withFileErrors } from "./file_error.ts";
 import { builtInGpu } from "./gpu.ts";
 import { gpuWorkers } from "./gpu_workers.ts";
@@ -146,6 +146,7 @@ export function createDenoHost(): Host {
     mkdir: (path) => withFileErrors("create", path, () => Deno.mkdir(path, { recursive: true })),
     pathOf: (url) => fileURLToPath(url),
     createDigest,
+    createSha1,
     loadPackageFile: async (specifier) => readWhole(fileURLToPath(packageFileUrl(specifier))),
     importModule,
     importPackage,

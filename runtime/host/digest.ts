@@ -9,7 +9,7 @@ export interface Digest {
 
 export const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
-export function createDigest(algorithm: "sha1" | "sha256"): Digest {
+function digestOf(algorithm: "sha1" | "sha256"): Digest {
   const hash = createHash(algorithm);
   return {
     update: (bytes) => {
@@ -18,3 +18,7 @@ export function createDigest(algorithm: "sha1" | "sha256"): Digest {
     hex: () => hash.digest("hex"),
   };
 }
+
+export const createDigest = (): Digest => digestOf("sha256");
+
+export const createSha1 = async (): Promise<Digest> => digestOf("sha1");

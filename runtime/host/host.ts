@@ -74,7 +74,10 @@ export interface Host {
   mkdir(path: string): Promise<void>;
   /** Path of a `file:` URL. */
   pathOf(url: URL): string;
-  createDigest(algorithm: "sha1" | "sha256"): Digest;
+  /** SHA-256. */
+  createDigest(): Digest;
+  /** SHA-1, by which git names files: pages have to load theirs. */
+  createSha1(): Promise<Digest>;
   /** A file inside an installed dependency, such as `@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm`. */
   loadPackageFile(specifier: string): Promise<Uint8Array>;
   /** What a JavaScript module exports, or where the runtime reads it a TypeScript one. Throws what the engine throws. */

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { isatty } from "node:tty";
 import { useSha256 } from "../core/digest.ts";
 import { cacheDirectory, hubTokenFile } from "./cache_dir.ts";
-import { createDigest, sha256 } from "./digest.ts";
+import { createDigest, createSha1, sha256 } from "./digest.ts";
 import { nodeGpu } from "./gpu.ts";
 import type { Host } from "./host.ts";
 import { importModule, importPackage } from "./import_module.ts";
@@ -20,6 +20,7 @@ export function createNodeHost(): Host {
   return {
     ...NODE_FILES,
     createDigest,
+    createSha1,
     name: "node",
     version: process.versions.node,
     engine: `V8 ${process.versions.v8}`,

@@ -4,9 +4,9 @@ import type { Digest, Host } from "../host/mod.ts";
 import type { RemoteFile } from "./repository.ts";
 
 /** Git's digest of a file has a head; large files have one of their bytes alone. */
-export function startDigest(host: Host, file: RemoteFile): Digest {
-  if (file.sha256 !== undefined) return host.createDigest("sha256");
-  const digest = host.createDigest("sha1");
+export async function startDigest(host: Host, file: RemoteFile): Promise<Digest> {
+  if (file.sha256 !== undefined) return host.createDigest();
+  const digest = await host.createSha1();
   digest.update(new TextEncoder().encode(`blob ${file.size}\0`));
   return digest;
 }

@@ -75,7 +75,7 @@ async function write(assembly: Assembly, partial: string, context: DownloadConte
     out = await host.openForWriting(partial);
   }
   try {
-    const digest = digestOf === undefined ? undefined : startDigest(host, digestOf);
+    const digest = digestOf === undefined ? undefined : await startDigest(host, digestOf);
     if (digest !== undefined) await digestFile(out, digest);
     if (out.size > 0) context.onBytes(out.size, true);
     await fill(assembly, context, out, digest);

@@ -56,7 +56,7 @@ export function remoteSource(repository: Repository, commit: string, file: Remot
 export async function wholeSource(host: Host, source: ByteSource, file: RemoteFile): Promise<ByteSource> {
   const bytes = new Uint8Array(file.size);
   await source.read(bytes, 0);
-  const digest = startDigest(host, file);
+  const digest = await startDigest(host, file);
   digest.update(bytes);
   checkDigest(digest, file, source.name);
   return memorySource(source.name, bytes);

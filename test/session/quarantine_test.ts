@@ -131,6 +131,21 @@ for (const [name, wrong] of Object.entries(SINS)) {
   });
 }
 
+test("ranges that were compiled with a kernel before another's proof put it aside are compiled again at once", async () => {
+  // Wrong in one range alone, so that no proof of the others tells.
+  const sins: Readonly<Record<string, Wrong>> = {
+    wrong_to_16: (_, __, count) => i32.leS(count, i32.of(16 * WIDTH)),
+    wrong_over_1000: SINS.wrong_over_1000,
+  };
+  const compile = { base: { ranges: { ends: { rows: [16, 64] } } } };
+  for (const [name, wrong] of Object.entries(sins)) {
+    const { kernels, problems } = await squares(squarePlugin(name, wrong), { compile });
+    assert.deepEqual(kernels, ["elementwise", "elementwise", "elementwise"]);
+    assert.equal(problems.length, 1);
+    assert.match(problems[0], new RegExp(`^The kernel "${name}" was put aside: `));
+  }
+});
+
 test("a kernel that the engine stops is put aside as well", async () => {
   const outside: Wrong = (_, item) => i32.load(i32.or(item, i32.of(0x7fff0000)));
   const { kernels, problems } = await squares(squarePlugin("out_of_bounds", outside), {});

@@ -13,7 +13,7 @@ import type { ReadVectorsOptions } from "./format.ts";
 const ROWS_SUFFIX = ".jsonl";
 
 function digestOf(host: Host, bytes: Uint8Array): string {
-  const digest = host.createDigest("sha256");
+  const digest = host.createDigest();
   digest.update(bytes);
   return digest.hex();
 }

@@ -1,6 +1,7 @@
 /** Where an artifact comes from before it is proven: a pack, the store, or the compiler, which loads on the first miss. */
 import type { CompiledArtifact } from "../../abi/artifact.ts";
 import type { ComponentSpec } from "../../abi/encoder.ts";
+import { digestBytes } from "../../core/digest.ts";
 import type { Box } from "../../core/dim.ts";
 import { boxText } from "../../core/range.ts";
 import type { TraceSink } from "../../core/trace.ts";
@@ -36,7 +37,10 @@ const blobSizes = ({ code }: CompiledArtifact): ReadonlyMap<string, number> =>
   new Map([...code].map(([digest, blob]) => [digest, blob.length]));
 
 /** An artifact before its proof. */
-export type Found = Omit<ReadyArtifact, "attestation">;
+export interface Found extends Omit<ReadyArtifact, "attestation"> {
+  /** The store has it, where it was compiled. */
+  readonly kept?: Promise<void>;
+}
 
 /** What is compiled: a component over one box under its settings. */
 export interface Order {
@@ -159,22 +163,21 @@ export async function createArtifactSources(
     request: string,
     traced: Graph,
     compiled: CompiledArtifact,
-  ): Promise<Pick<CachedArtifact, "digest" | "bytes">> => {
+    { digest, bytes }: Pick<CachedArtifact, "digest" | "bytes">,
+  ): Promise<void> => {
     const { spec, settings, place, box } = order;
-    const artifact = await save(store, request, compiled, place.reads);
-    const bytes = encodeArtifact(compiled.artifact).length;
-    const blobs = { ...Object.fromEntries(blobSizes(compiled)), [artifact]: bytes };
+    const blobs = { ...Object.fromEntries(blobSizes(compiled)), [digest]: bytes };
     counters.storedBytes += Object.values(blobs).reduce((a, b) => a + b, 0);
+    await save(store, request, compiled, place.reads);
     await describe(store, request, {
       tag: spec.tag,
       device: place.device.kind,
       box,
       request: requestFor(graphToData(traced), settings, place),
       reads: place.reads,
-      artifact,
+      artifact: digest,
       blobs,
     });
-    return { digest: artifact, bytes };
   };
 
   const compile = async (order: Order, request: string): Promise<Found> => {
@@ -203,8 +206,12 @@ export async function createArtifactSources(
     counters.compiled++;
     counters.compileMs += compileMs;
     await loadCode(place.device, compiled);
-    const identity = await keep(order, request, traced, compiled satisfies CompiledArtifact);
-    return { ...found(compiled, identity, request, "compiled", place), compileMs, report };
+    const encoded = encodeArtifact(compiled.artifact);
+    const identity = { digest: digestBytes(encoded), bytes: encoded.length };
+    const kept = keep(order, request, traced, compiled satisfies CompiledArtifact, identity);
+    // Whoever waits for it is told; nobody may, after another failure.
+    kept.catch(() => {});
+    return { ...found(compiled, identity, request, "compiled", place), compileMs, report, kept };
   };
 
   return {

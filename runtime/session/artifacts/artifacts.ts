@@ -30,7 +30,8 @@ import { type CompileCause, type Demand, LOADING } from "./journal.ts";
 import type { Place, Places } from "./places.ts";
 import { KernelContractError } from "./plugin_kernel.ts";
 import { portsOf } from "./ports.ts";
-import { createProofs, type ProofScope, type Proofs } from "./proofs.ts";
+import { beginPreparation, obtainAll, type Preparation } from "./preparation.ts";
+import { createProofs, type Proofs } from "./proofs.ts";
 import { createQuarantine, type Quarantined } from "./quarantine.ts";
 import type { RangeSlot, ReadyArtifact, ReadyComponent } from "./ready_component.ts";
 import { createTagRegister } from "./tag_register.ts";
@@ -151,9 +152,10 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
   const obtain = async (
     order: Order,
     demand: Demand,
-    scope: ProofScope,
+    { compiles, proves, proofs: scope }: Preparation,
     signal: AbortSignal | undefined,
   ): Promise<ReadyArtifact> => {
+    const { kind } = order.place.device;
     const { tag } = order.spec;
     const range = boxText(order.box) || "no symbols";
     // Fetching code makes an engine compile too, so that a sealed runtime does neither.
@@ -161,30 +163,41 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     for (let cause = demand.cause; ; cause = "proof failed") {
       let made: Awaited<ReturnType<typeof sources.find>>;
       try {
-        made = await sources.find(order);
+        made = await compiles(() => {
+          signal?.throwIfAborted();
+          return sources.find(order);
+        });
       } catch (error) {
         // An adapter may refuse a kernel's code.
         const when = error instanceof KernelContractError ? "when it was asked" : "when its code was loaded";
-        if (!quarantine.stop(error, when)) throw quarantine.withReasons(error, order.place.device.kind);
+        if (!quarantine.stop(error, when)) throw quarantine.withReasons(error, kind);
         continue;
       }
-      const { artifact, digest, origin, request } = made;
+      const { kept, ...found } = made;
+      const { artifact, digest, origin, request } = found;
       if (origin !== "pack") await noteUse(store, request, dayOf(options.today()));
-      const begin = options.now();
-      const { attestation, ms } = await proofsOf(order.place).attest(artifact, digest, origin, scope, signal);
-      if (ms > 0) options.trace?.span({ kind: "proof", name: `${tag} ${range}`, tag, begin, end: options.now() });
-      if (ms > 0) counters.proven++;
-      counters.proofMs += ms;
-      if (origin === "compiled" && !LOADING.includes(cause)) journal.recompiled({ tag, ...demand, cause });
-      if (attestation.failures.length === 0) return { ...made, attestation };
-      quarantine.putAside(tag, range, order.place, attestation.failures);
+      const attestation = await proves(async () => {
+        // The proof of another range may have put a kernel aside that this one was compiled with.
+        if (usesAny(artifact, quarantine.of(kind))) return undefined;
+        const begin = options.now();
+        const { attestation, ms } = await proofsOf(order.place).attest(artifact, digest, origin, scope, signal);
+        if (ms > 0) options.trace?.span({ kind: "proof", name: `${tag} ${range}`, tag, begin, end: options.now() });
+        if (ms > 0) counters.proven++;
+        counters.proofMs += ms;
+        if (origin === "compiled" && !LOADING.includes(cause)) journal.recompiled({ tag, ...demand, cause });
+        if (attestation.failures.length === 0) return attestation;
+        quarantine.putAside(tag, range, order.place, attestation.failures);
+        return undefined;
+      });
+      await kept;
+      if (attestation !== undefined) return { ...found, attestation };
     }
   };
 
   const shared = async (
     order: Order,
     demand: Demand,
-    scope: ProofScope,
+    preparation: Preparation,
     signal: AbortSignal | undefined,
   ): Promise<ReadyArtifact> => {
     const { kind, generation = 0 } = order.place.device;
@@ -193,7 +206,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     if (there !== undefined || underWay.has(key)) counters.shared++;
     if (there !== undefined) return there;
     // A failure is not remembered: the next load may bring what was missing.
-    const made = await joinShared(underWay, key, signal, () => obtain(order, demand, scope, signal));
+    const made = await joinShared(underWay, key, signal, () => obtain(order, demand, preparation, signal));
     known.set(key, made);
     return made;
   };
@@ -222,15 +235,15 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
     const obtainOnce: RangeSlot["obtain"] = async (demand, signal, given) => {
       const ready = current();
       if (ready !== undefined) return ready;
-      const scope = given ?? proofsOf(place).scope();
+      const preparation = given ?? beginPreparation(proofsOf(place).scope());
       try {
         const cause = failed ? "kernel failed" : reopened ? "device reopened" : demand.cause;
         const why: Demand = { ...demand, cause };
         generation = place.device.generation;
-        made = await shared({ spec, settings, place, box, graph }, why, scope, signal);
+        made = await shared({ spec, settings, place, box, graph }, why, preparation, signal);
         return made;
       } finally {
-        if (given === undefined) scope.release();
+        if (given === undefined) preparation.proofs.release();
       }
     };
     return {
@@ -317,12 +330,7 @@ export async function createArtifacts(options: ArtifactsOptions): Promise<Artifa
       if (settings.enabled.value) uncompiled.delete(spec.tag);
       else uncompiled.set(spec.tag, { tag: spec.tag, reason: settings.enabled.from });
       if (!settings.lazy.value && !defer) {
-        const scope = proofsOf(place).scope();
-        try {
-          for (const one of slots) await one.obtain({ cause }, signal, scope);
-        } finally {
-          scope.release();
-        }
+        await obtainAll(slots, { cause }, signal, beginPreparation(proofsOf(place).scope()));
       }
       return {
         spec,

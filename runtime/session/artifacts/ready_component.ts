@@ -9,7 +9,8 @@ import type { ComponentSettings } from "../config/settings.ts";
 import type { Examined } from "./examine.ts";
 import type { Demand } from "./journal.ts";
 import type { ComponentPorts } from "./ports.ts";
-import type { Attestation, ProofScope } from "./proofs.ts";
+import type { Preparation } from "./preparation.ts";
+import type { Attestation } from "./proofs.ts";
 import type { AskedSplit } from "./trace.ts";
 
 export type Origin = "compiled" | "cache" | "pack";
@@ -45,10 +46,10 @@ export interface RangeSlot extends ComponentPorts {
   readonly ready: ReadyArtifact | undefined;
   /**
    * Looks up or compiles, and proves, on the first call.
-   * @param scope shared with other ranges of the component
+   * @param preparation shared with other ranges of the component
    * @throws FoveaError `no_kernel`, `sealed`, `proof_failed`; the signal's reason on abort
    */
-  obtain(demand: Demand, signal: AbortSignal | undefined, scope?: ProofScope): Promise<ReadyArtifact>;
+  obtain(demand: Demand, signal: AbortSignal | undefined, preparation?: Preparation): Promise<ReadyArtifact>;
   /** Obtains it, and compiles it once more with everything that explaining needs. */
   examine(): Promise<Examined>;
 }

@@ -51,7 +51,7 @@ async function contentDigest(
   files: CheckpointFiles,
   read: Readonly<Record<string, unknown>>,
 ): Promise<string> {
-  const digest = host.createDigest("sha256");
+  const digest = host.createDigest();
   const config = await readJson(files, "config.json");
   digest.update(new TextEncoder().encode(canonicalJson({ config, read })));
   for (const name of (await files.list()).filter((file) => WEIGHTS.test(file))) {
@@ -78,7 +78,7 @@ export async function identifyModel(parts: RuntimeParts, source: ModelSource): P
   const { modelType, files: read } = await openModel(files, parts.encoders);
   const revision = await revisionOf(parts, source);
   if (revision === undefined) return { modelType, digest: await contentDigest(parts.host, files, read) };
-  const digest = parts.host.createDigest("sha256");
+  const digest = parts.host.createDigest();
   digest.update(new TextEncoder().encode(revision));
   return { modelType, digest: digest.hex(), revision };
 }
