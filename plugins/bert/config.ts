@@ -1,9 +1,10 @@
-/** `config.json` of BERT, RoBERTa and DistilBERT, with the defaults that Hugging Face transformers gives to absent fields. */
+/** `config.json` of BERT, RoBERTa, DistilBERT and MPNet, with the defaults that Hugging Face transformers gives to absent fields. */
 
 import { type ConfigReader, createConfigReader } from "../../runtime/abi/config.ts";
 import type { EncoderSpec } from "../../runtime/abi/encoder.ts";
 import { ACTIVATION_NAMES } from "../../runtime/nn/mod.ts";
-import { BERT_NAMES, DISTILBERT_NAMES, type LayerNames } from "./names.ts";
+import { BERT_NAMES, DISTILBERT_NAMES, type LayerNames, MPNET_NAMES } from "./names.ts";
+import { BUCKETS } from "./relative_positions.ts";
 
 /** Sizes in elements. */
 export interface BertConfig {
@@ -14,6 +15,8 @@ export interface BertConfig {
   readonly firstPosition: number;
   /** Number of token types; 0 for models without. */
   readonly tokenTypes: number;
+  /** Rows of the table of what attention's scores gain by distance; 0 for models without. */
+  readonly relativeBuckets: number;
   readonly hiddenSize: number;
   readonly intermediateSize: number;
   readonly layers: number;
@@ -33,12 +36,20 @@ const ROBERTA_MODEL_TYPES = ["roberta", "xlm-roberta", "camembert"];
 /** DistilBERT (Sanh et al. 2019): BERT without token types and pooler, in names of its own. */
 const DISTILBERT_MODEL_TYPE = "distilbert";
 
+/** MPNet (Song et al. 2020): RoBERTa without token types, whose attention looks at distances as well. */
+const MPNET_MODEL_TYPE = "mpnet";
+
 /** `model_type` values. */
-export const BERT_MODEL_TYPES: readonly string[] = ["bert", ...ROBERTA_MODEL_TYPES, DISTILBERT_MODEL_TYPE];
+export const BERT_MODEL_TYPES: readonly string[] = [
+  "bert",
+  ...ROBERTA_MODEL_TYPES,
+  DISTILBERT_MODEL_TYPE,
+  MPNET_MODEL_TYPE,
+];
 
 const SIZE = { min: 1, max: 1 << 20 };
 
-/** Heads that read every token are saved without the dense layer over the first one, RoBERTa's that classify texts as well. */
+/** Heads that read every token are saved without the dense layer over the first one, RoBERTa's and MPNet's that classify texts as well. */
 const WITHOUT_POOLER = {
   bert: /(?:ForMaskedLM|ForTokenClassification|ForQuestionAnswering|LMHeadModel)$/,
   roberta: /For(?:CausalLM|MaskedLM|QuestionAnswering|SequenceClassification|TokenClassification)$/,
@@ -72,6 +83,9 @@ function positionBehind(c: ConfigReader, padTokenId: number, maxPositions: numbe
 
 const DEFAULT_EPS = 1e-12;
 
+/** Sizes of vocabularies that differ from BERT's. */
+const VOCABULARIES: Readonly<Record<string, number>> = { roberta: 50265, mpnet: 30527 };
+
 type Shared = Pick<BertConfig, "vocabSize" | "maxPositions" | "firstPosition" | "padTokenId">;
 
 /** Widths, as the families name them. */
@@ -97,6 +111,7 @@ function readDistilBert(c: ConfigReader, shared: Shared): BertConfig {
     ...shared,
     ...readWidths(c, fields, { layers: 6 }),
     tokenTypes: 0,
+    relativeBuckets: 0,
     activation: c.oneOf("activation", ACTIVATION_NAMES, "gelu"),
     eps: DEFAULT_EPS,
     pooler: false,
@@ -108,17 +123,20 @@ function readDistilBert(c: ConfigReader, shared: Shared): BertConfig {
 export function readBertConfig(config: Readonly<Record<string, unknown>>): BertConfig {
   const c = createConfigReader(config);
   const type = c.oneOf("model_type", BERT_MODEL_TYPES);
-  const family = ROBERTA_MODEL_TYPES.includes(type) ? "roberta" : "bert";
+  const isMpnet = type === MPNET_MODEL_TYPE;
+  const family = isMpnet || ROBERTA_MODEL_TYPES.includes(type) ? "roberta" : "bert";
   refuseVariants(c);
   const maxPositions = c.integer("max_position_embeddings", 512, SIZE);
   const padTokenId = c.integer("pad_token_id", family === "bert" ? 0 : 1);
   const shared = {
-    vocabSize: c.integer("vocab_size", type === "roberta" ? 50265 : 30522, { min: 1 }),
+    vocabSize: c.integer("vocab_size", VOCABULARIES[type] ?? 30522, { min: 1 }),
     maxPositions,
     firstPosition: family === "bert" ? 0 : positionBehind(c, padTokenId, maxPositions),
     padTokenId,
   };
   if (type === DISTILBERT_MODEL_TYPE) return readDistilBert(c, shared);
+  // Transformers counts positions from there whatever the configuration says.
+  if (isMpnet && padTokenId !== 1) throw c.error("pad_token_id", "1, where MPNet's positions begin");
   const fields = {
     ...{ hidden: "hidden_size", intermediate: "intermediate_size" },
     ...{ layers: "num_hidden_layers", heads: "num_attention_heads" },
@@ -126,12 +144,13 @@ export function readBertConfig(config: Readonly<Record<string, unknown>>): BertC
   return {
     ...shared,
     ...readWidths(c, fields, { layers: 12 }),
-    tokenTypes: c.integer("type_vocab_size", 2, { min: 1 }),
+    tokenTypes: isMpnet ? 0 : c.integer("type_vocab_size", 2, { min: 1 }),
+    relativeBuckets: isMpnet ? c.integer("relative_attention_num_buckets", BUCKETS, { min: BUCKETS }) : 0,
     activation: c.oneOf("hidden_act", ACTIVATION_NAMES, "gelu"),
     eps: c.number("layer_norm_eps", DEFAULT_EPS, { min: 0 }),
     pooler:
       c.boolean(POOLER_FIELD, true) &&
       !c.strings("architectures", []).some((name) => WITHOUT_POOLER[family].test(name)),
-    names: BERT_NAMES,
+    names: isMpnet ? MPNET_NAMES : BERT_NAMES,
   };
 }

@@ -1,5 +1,5 @@
 /**
- * BERT's components, which are RoBERTa's and DistilBERT's as well. Weight names are relative to the instance, whose prefix
+ * BERT's components, which are RoBERTa's, DistilBERT's and MPNet's as well. Weight names are relative to the instance, whose prefix
  * ends with its dot; shapes of hidden states are [batch, tokens, hidden_size]. Blocks say nothing of their layer, so that all layers share one artifact per range.
  */
 import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
@@ -11,6 +11,8 @@ import { type BertConfig, mostTokens } from "./config.ts";
 
 /** Texts of one run; larger batches are split by the session. */
 export const MAX_BATCH = 64;
+/** Where all scores of a layer lie in memory. */
+const MAX_BATCH_BY_DISTANCE = 16;
 
 /**
  * Queries rarely pass 32 tokens and paragraphs 128; without the splits their blocks would run code chosen for the longest
@@ -21,20 +23,35 @@ const TOKEN_ENDS = [32, 128];
 export const layerNames = ({ layers, names }: BertConfig): readonly string[] =>
   Array.from({ length: layers }, (_, i) => names.layer(i));
 
-/** softmax(q k^T / sqrt(head_dim)) v of every head. */
-function attend(b: GraphBuilder, x: Node, keyMask: Node, config: BertConfig): Node {
+/** What a score loses whose key is padding: more than scores differ by, and small enough that f32 keeps them beside it. */
+const PADDING_LOSS = 1e4;
+
+/** softmax(q k^T / sqrt(head_dim) + bias) v of every head; bias [heads, tokens, tokens]. */
+function attendByDistance(b: GraphBuilder, [q, k, v]: readonly Node[], keyMask: Node, bias: Node): Node {
+  const [batch, tokens, , headDim] = q.shape;
+  const byHead = (x: Node): Node => b.transpose(x, [0, 2, 1, 3]);
+  const scale = b.constant(1 / Math.sqrt(headDim as number));
+  const scores = b.add(b.matmul(byHead(b.mul(q, scale)), byHead(k), { transposeB: true }), bias);
+  const seen = b.reshape(b.sub(keyMask, b.constant(1)), [batch, 1, 1, tokens]);
+  const weights = b.softmax(b.add(scores, b.mul(seen, b.constant(PADDING_LOSS))));
+  return byHead(b.matmul(weights, byHead(v)));
+}
+
+/** softmax(q k^T / sqrt(head_dim)) v of every head, with what distances add where the model has that. */
+function attend(b: GraphBuilder, x: Node, keyMask: Node, bias: Node | undefined, config: BertConfig): Node {
   const { hiddenSize: width, heads, names } = config;
   const [batch, tokens] = x.shape;
   const project = (name: string): Node =>
     b.reshape(linear(b, x, name, { outFeatures: width }), [batch, tokens, heads, width / heads]);
-  const mixed = b.attention(project(names.query), project(names.key), project(names.value), { keyMask });
+  const [q, k, v] = [names.query, names.key, names.value].map(project);
+  const mixed = bias === undefined ? b.attention(q, k, v, { keyMask }) : attendByDistance(b, [q, k, v], keyMask, bias);
   return b.reshape(mixed, [batch, tokens, width]);
 }
 
 /** Post-norm (Devlin et al. 2019, after Vaswani et al. 2017): norm(x + attention(x)), then norm(x + mlp(x)). */
-function block(b: GraphBuilder, x: Node, keyMask: Node, config: BertConfig): Node {
+function block(b: GraphBuilder, x: Node, keyMask: Node, bias: Node | undefined, config: BertConfig): Node {
   const { hiddenSize: width, eps, names } = config;
-  const attended = linear(b, attend(b, x, keyMask, config), names.attended, { outFeatures: width });
+  const attended = linear(b, attend(b, x, keyMask, bias, config), names.attended, { outFeatures: width });
   const middle = layerNorm(b, b.add(attended, x), names.attendedNorm, eps);
   const inner = linear(b, middle, names.inner, { outFeatures: config.intermediateSize });
   const outer = linear(b, activation(b, inner, config.activation), names.outer, { outFeatures: width });
@@ -60,7 +77,11 @@ function embed(b: GraphBuilder, config: BertConfig): Node {
 export function bertComponents(config: BertConfig, sentence: SentenceConfig | undefined): readonly ComponentSpec[] {
   const { hiddenSize: width } = config;
   const most = mostTokens(config);
-  const symbols: Box = { batch: { min: 1, max: MAX_BATCH }, tokens: { min: 1, max: most } };
+  const byDistance = config.relativeBuckets > 0;
+  const symbols: Box = {
+    batch: { min: 1, max: byDistance ? MAX_BATCH_BY_DISTANCE : MAX_BATCH },
+    tokens: { min: 1, max: most },
+  };
   const byTokens: RangeSpec = { ends: { tokens: TOKEN_ENDS.filter((end) => end < most) } };
   const part = (tag: string, instances: readonly string[], build: (b: GraphBuilder) => void): ComponentSpec => ({
     tag: `bert/text.${tag}`,
@@ -70,13 +91,27 @@ export function bertComponents(config: BertConfig, sentence: SentenceConfig | un
   });
   const hidden = (b: GraphBuilder): Node => b.input("hidden_states", [b.dims.batch, b.dims.tokens, width]);
   const mask = (b: GraphBuilder): Node => b.input("key_mask", [b.dims.batch, b.dims.tokens]);
+  const bias = (b: GraphBuilder): Node | undefined =>
+    byDistance ? b.input("position_bias", [config.heads, b.dims.tokens, b.dims.tokens]) : undefined;
   const components = [
     part("embed", [""], (b) => b.output("hidden_states", embed(b, config))),
     {
-      ...part("block", layerNames(config), (b) => b.output("hidden_states", block(b, hidden(b), mask(b), config))),
+      ...part("block", layerNames(config), (b) =>
+        b.output("hidden_states", block(b, hidden(b), mask(b), bias(b), config)),
+      ),
       ranges: byTokens,
     },
   ];
+  if (byDistance) {
+    components.push({
+      ...part("bias", ["encoder."], (b) => {
+        const table = b.weight("relative_attention_bias.weight", [config.relativeBuckets, config.heads]);
+        const rows = b.gather(table, b.input("buckets", [b.dims.tokens, b.dims.tokens], "i32"));
+        b.output("position_bias", b.transpose(rows, [2, 0, 1]));
+      }),
+      symbols: { tokens: symbols.tokens },
+    });
+  }
   if (config.pooler) {
     components.push({
       ...part("pool", [""], (b) => {

@@ -27,6 +27,15 @@ export const BERT_NAMES: LayerNames = {
   outerNorm: "output.LayerNorm.",
 };
 
+export const MPNET_NAMES: LayerNames = {
+  ...BERT_NAMES,
+  query: "attention.attn.q.",
+  key: "attention.attn.k.",
+  value: "attention.attn.v.",
+  attended: "attention.attn.o.",
+  attendedNorm: "attention.LayerNorm.",
+};
+
 export const DISTILBERT_NAMES: LayerNames = {
   layer: (at) => `transformer.layer.${at}.`,
   query: "attention.q_lin.",

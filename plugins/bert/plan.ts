@@ -7,6 +7,7 @@ import { type IdTensor, prepareTokens } from "../../runtime/media/token_inputs.t
 import { sentencePoolingInputs } from "../../runtime/nn/mod.ts";
 import { type BertConfig, mostTokens } from "./config.ts";
 import { bertComponents, layerNames } from "./graphs.ts";
+import { relativeBuckets } from "./relative_positions.ts";
 
 /** Tokens of an example: a paragraph. */
 const EXAMPLE_TOKENS = 128;
@@ -22,6 +23,7 @@ function plan(
   const [batch, tokens] = shapes.input_ids;
   const dims = { batch, tokens };
   const last = hiddenStates(config.layers);
+  const byDistance = config.relativeBuckets > 0;
   const calls: ComponentCall[] = [
     {
       tag: "bert/text.embed",
@@ -33,7 +35,11 @@ function plan(
       },
       outputs: { hidden_states: hiddenStates(0) },
     },
-    ...layerCalls("bert/text.block", dims, layerNames(config), { key_mask: "key_mask" }),
+    ...(byDistance ? [biasCall(tokens)] : []),
+    ...layerCalls("bert/text.block", dims, layerNames(config), {
+      key_mask: "key_mask",
+      ...(byDistance ? { position_bias: "position_bias" } : {}),
+    }),
   ];
   const pooled = (tag: string, name: string, inputs: readonly string[]): void => {
     if (!wanted.includes(name)) return;
@@ -45,10 +51,19 @@ function plan(
   return {
     key: planKey("bert", dims, wanted),
     calls,
-    constants: config.firstPosition === 0 ? { position_ids: range(tokens) } : {},
+    constants: {
+      ...(config.firstPosition === 0 ? { position_ids: range(tokens) } : {}),
+      ...(byDistance ? { buckets: relativeBuckets(tokens) } : {}),
+    },
     results: Object.fromEntries(wanted.map((name) => [name, name === "last_hidden_state" ? last : name])),
   };
 }
+
+/** What attention's scores gain by distance, the same in all layers. */
+const biasCall = (tokens: number): ComponentCall => ({
+  ...{ tag: "bert/text.bias", instance: "encoder.", dims: { tokens } },
+  ...{ inputs: { buckets: "buckets" }, outputs: { position_bias: "position_bias" } },
+});
 
 const range = (tokens: number): Tensor => ({
   ...{ dtype: "i32", shape: [tokens], data: Int32Array.from({ length: tokens }, (_, i) => i) },

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { mostTokens, readBertConfig } from "../../plugins/bert/config.ts";
-import { BERT_NAMES, DISTILBERT_NAMES } from "../../plugins/bert/names.ts";
+import { BERT_NAMES, DISTILBERT_NAMES, MPNET_NAMES } from "../../plugins/bert/names.ts";
 import { readSentenceConfig, readSentenceTextConfig } from "../../runtime/abi/sentence_config.ts";
 import { FIXTURES, readJson } from "./text_kit.ts";
 
@@ -12,6 +12,7 @@ test("bert config: absent fields are those of the base model", () => {
     maxPositions: 512,
     firstPosition: 0,
     tokenTypes: 2,
+    relativeBuckets: 0,
     hiddenSize: 768,
     intermediateSize: 3072,
     layers: 12,
@@ -55,7 +56,7 @@ test("bert config: RoBERTa's positions begin behind that of padding, and more of
 test("bert config: DistilBERT has fields, names and defaults of its own", () => {
   const found = readBertConfig({ model_type: "distilbert", n_heads: 3, dim: 96, architectures: ["DistilBertModel"] });
   assert.deepEqual(found, {
-    ...{ vocabSize: 30522, maxPositions: 512, firstPosition: 0, padTokenId: 0, tokenTypes: 0 },
+    ...{ vocabSize: 30522, maxPositions: 512, firstPosition: 0, padTokenId: 0, tokenTypes: 0, relativeBuckets: 0 },
     ...{ hiddenSize: 96, intermediateSize: 3072, layers: 6, heads: 3, activation: "gelu", eps: 1e-12, pooler: false },
     names: DISTILBERT_NAMES,
   });
@@ -65,13 +66,31 @@ test("bert config: DistilBERT has fields, names and defaults of its own", () => 
   });
 });
 
+test("bert config: MPNet has no token types, and buckets of distances", () => {
+  const found = readBertConfig({ model_type: "mpnet", max_position_embeddings: 514, architectures: ["MPNetModel"] });
+  assert.deepEqual(found, {
+    ...{ vocabSize: 30527, maxPositions: 514, firstPosition: 2, padTokenId: 1, tokenTypes: 0, relativeBuckets: 32 },
+    ...{ hiddenSize: 768, intermediateSize: 3072, layers: 12, heads: 12, activation: "gelu", eps: 1e-12, pooler: true },
+    names: MPNET_NAMES,
+  });
+  assert.equal(readBertConfig({ model_type: "mpnet", architectures: ["MPNetForMaskedLM"] }).pooler, false);
+  assert.throws(() => readBertConfig({ model_type: "mpnet", pad_token_id: 0 }), {
+    code: "invalid_config",
+    message: /`pad_token_id` holds 0; expected 1, where MPNet's positions begin/,
+  });
+  assert.throws(() => readBertConfig({ model_type: "mpnet", relative_attention_num_buckets: 16 }), {
+    code: "invalid_config",
+    message: /`relative_attention_num_buckets` holds 16; expected a whole number/,
+  });
+});
+
 test("bert config: errors name the field, what it holds and what was expected", () => {
   const refused = (change: object, message: RegExp): void => {
     assert.throws(() => readBertConfig({ model_type: "bert", ...change }), { code: "invalid_config", message });
   };
   refused(
     { model_type: "robert" },
-    /`model_type` holds "robert"; expected one of bert, roberta, xlm-roberta, camembert, distilbert/,
+    /`model_type` holds "robert"; expected one of bert, roberta, xlm-roberta, camembert, distilbert, mpnet/,
   );
   refused({ hidden_size: "768" }, /`hidden_size` holds "768"; expected a whole number/);
   refused({ num_attention_heads: 7 }, /`num_attention_heads` holds 7; expected a divisor of hidden_size 768/);

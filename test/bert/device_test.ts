@@ -51,10 +51,12 @@ const FOLDERS: readonly (readonly [string, string])[] = [
     "bert-legacy",
     "roberta",
     "distilbert",
+    "mpnet",
     "modernbert-long",
     "sentence-minilm",
     "sentence-unigram",
     "sentence-xlm-roberta",
+    "sentence-mpnet",
   ].map((name) => [name, "wasm"] as const),
 ];
 

@@ -29,9 +29,11 @@ for (const name of [
   "bert-legacy",
   "roberta",
   "distilbert",
+  "mpnet",
   "sentence-minilm",
   "sentence-unigram",
   "sentence-xlm-roberta",
+  "sentence-mpnet",
 ]) {
   test(`bert: the graphs of ${name} give its outputs`, () => {
     const model = openFixture(bertPlugin, name);

@@ -16,6 +16,7 @@ const MODELS: readonly (readonly [string, Plugin])[] = [
   ["sentence-minilm", bertPlugin],
   ["sentence-unigram", bertPlugin],
   ["sentence-xlm-roberta", bertPlugin],
+  ["sentence-mpnet", bertPlugin],
   ["sentence-modernbert", modernBertPlugin],
 ];
 
