@@ -95,14 +95,17 @@ export async function lookup(
   }
 }
 
-/** Stores blobs first and the request's record last: the record is the commit point. Returns the artifact's digest. */
+/**
+ * Stores blobs first and the request's record last: the record is the commit point. Returns the artifact's digest.
+ * @param bytes the artifact's, where they were made
+ */
 export async function save(
   store: Store,
   digest: string,
   compiled: CompiledArtifact,
   reads: Readonly<Record<string, CapabilityValue>>,
+  bytes: Uint8Array = encodeArtifact(compiled.artifact),
 ): Promise<string> {
-  const bytes = encodeArtifact(compiled.artifact);
   const artifact = digestBytes(bytes);
   const blobs = [...compiled.code, [artifact, bytes] as const];
   await Promise.all(blobs.map(([d, blob]) => store.put(blobKey(d), blob)));

@@ -163,12 +163,12 @@ export async function createArtifactSources(
     request: string,
     traced: Graph,
     compiled: CompiledArtifact,
-    { digest, bytes }: Pick<CachedArtifact, "digest" | "bytes">,
+    encoded: Uint8Array,
   ): Promise<void> => {
     const { spec, settings, place, box } = order;
-    const blobs = { ...Object.fromEntries(blobSizes(compiled)), [digest]: bytes };
+    const digest = await save(store, request, compiled, place.reads, encoded);
+    const blobs = { ...Object.fromEntries(blobSizes(compiled)), [digest]: encoded.length };
     counters.storedBytes += Object.values(blobs).reduce((a, b) => a + b, 0);
-    await save(store, request, compiled, place.reads);
     await describe(store, request, {
       tag: spec.tag,
       device: place.device.kind,
@@ -208,7 +208,7 @@ export async function createArtifactSources(
     await loadCode(place.device, compiled);
     const encoded = encodeArtifact(compiled.artifact);
     const identity = { digest: digestBytes(encoded), bytes: encoded.length };
-    const kept = keep(order, request, traced, compiled satisfies CompiledArtifact, identity);
+    const kept = keep(order, request, traced, compiled satisfies CompiledArtifact, encoded);
     // Whoever waits for it is told; nobody may, after another failure.
     kept.catch(() => {});
     return { ...found(compiled, identity, request, "compiled", place), compileMs, report, kept };
