@@ -1,4 +1,4 @@
-/** SigLIP's and SigLIP 2's `config.json`, with the defaults that Hugging Face transformers gives to absent fields. */
+/** `config.json` of SigLIP, SigLIP 2 and the models that look through them, with the defaults that Hugging Face transformers gives to absent fields. */
 import { type ConfigReader, createConfigReader } from "../../runtime/abi/config.ts";
 import { ACTIVATION_NAMES } from "../../runtime/nn/mod.ts";
 
@@ -44,16 +44,39 @@ export interface SiglipTextConfig extends SiglipTransformerConfig {
   readonly projectionSize: number;
 }
 
+/** What makes vectors of a language model out of patches; its width is that model's. */
+export type SiglipProjector =
+  /** PaliGemma's: a dense layer for each patch. */
+  | { readonly kind: "linear"; readonly width: number }
+  /** Gemma 3's: means over squares of `square` x `square` patches, a norm, a product. */
+  | { readonly kind: "pooled"; readonly width: number; readonly square: number };
+
 export interface SiglipConfig {
   readonly vision?: SiglipVisionConfig;
+  /** Of models whose language part is left out. */
+  readonly projector?: SiglipProjector;
   readonly text?: SiglipTextConfig;
 }
 
 const VISION_TYPES: readonly string[] = ["siglip_vision_model", "siglip2_vision_model"];
 const TEXT_TYPES: readonly string[] = ["siglip_text_model", "siglip2_text_model"];
 
-/** `model_type` values: both towers, the vision tower alone, the text tower alone. */
-export const SIGLIP_MODEL_TYPES: readonly string[] = ["siglip", "siglip2", ...VISION_TYPES, ...TEXT_TYPES];
+/** Gemma 3 (Gemma Team 2025), of which this is the part that sees. */
+const GEMMA3 = "gemma3";
+/** PaliGemma and PaliGemma 2 (Beyer et al. 2024, Steiner et al. 2024), of which this is the part that sees. */
+const PALIGEMMA = "paligemma";
+
+/** `model_type` values: both towers, the vision tower alone, the text tower alone, what looks through one. */
+export const SIGLIP_MODEL_TYPES: readonly string[] = [
+  ...["siglip", "siglip2", ...VISION_TYPES, ...TEXT_TYPES],
+  ...[GEMMA3, PALIGEMMA],
+];
+
+/** PaliGemma's tower where its configuration has none. */
+const PALIGEMMA_VISION = {
+  ...{ hidden_size: 1152, intermediate_size: 4304, num_hidden_layers: 27, num_attention_heads: 16 },
+  ...{ patch_size: 14, vision_use_head: false },
+};
 
 const SIZE = { min: 1, max: 1 << 20 };
 
@@ -71,19 +94,22 @@ function readTransformer(c: ConfigReader): SiglipTransformerConfig {
   };
 }
 
-function readVision(c: ConfigReader, naflex: boolean): SiglipVisionConfig {
-  const base = {
-    ...readTransformer(c),
-    patchSize: c.integer("patch_size", 16, SIZE),
-    channels: c.integer("num_channels", 3, { min: 1, max: 64 }),
-    pools: c.boolean("vision_use_head", true),
-  };
-  if (naflex) {
-    const positions = c.integer("num_patches", 256, SIZE);
-    const positionSide = Math.floor(Math.sqrt(positions));
-    if (positionSide * positionSide !== positions) throw c.error("num_patches", "a square number");
-    return { ...base, kind: "naflex", positionSide };
-  }
+const readVisionBase = (c: ConfigReader): SiglipVisionBase => ({
+  ...readTransformer(c),
+  patchSize: c.integer("patch_size", 16, SIZE),
+  channels: c.integer("num_channels", 3, { min: 1, max: 64 }),
+  pools: c.boolean("vision_use_head", true),
+});
+
+function readNaflexVision(c: ConfigReader): SiglipNaflexVisionConfig {
+  const positions = c.integer("num_patches", 256, SIZE);
+  const positionSide = Math.floor(Math.sqrt(positions));
+  if (positionSide * positionSide !== positions) throw c.error("num_patches", "a square number");
+  return { ...readVisionBase(c), kind: "naflex", positionSide };
+}
+
+function readFixedVision(c: ConfigReader): SiglipFixedVisionConfig {
+  const base = readVisionBase(c);
   const imageSize = c.integer("image_size", 224, SIZE);
   if (imageSize < base.patchSize) throw c.error("image_size", `at least patch_size ${base.patchSize}`);
   return { ...base, kind: "fixed", imageSize };
@@ -100,14 +126,35 @@ function readText(c: ConfigReader): SiglipTextConfig {
   };
 }
 
+/** @throws FoveaError `invalid_config` */
+function readPooled(whole: ConfigReader, { imageSize, patchSize }: SiglipFixedVisionConfig): SiglipProjector {
+  const side = Math.floor(imageSize / patchSize);
+  const tokens = whole.integer("mm_tokens_per_image", 256, SIZE);
+  const square = Math.floor(side / Math.floor(Math.sqrt(tokens)));
+  if (square === 0) throw whole.error("mm_tokens_per_image", `at most ${side * side}, the patches of a picture`);
+  const text = whole.has("text_config") ? whole.object("text_config") : createConfigReader({}, "text_config");
+  return { kind: "pooled", width: text.integer("hidden_size", 2304, SIZE), square };
+}
+
+/** A tower with what hands its patches to a language model. */
+function readSeeing(whole: ConfigReader, type: string): SiglipConfig {
+  const absent = createConfigReader(type === PALIGEMMA ? PALIGEMMA_VISION : {}, "vision_config");
+  const tower = whole.has("vision_config") ? whole.object("vision_config") : absent;
+  tower.oneOf("model_type", ["siglip_vision_model"], "siglip_vision_model");
+  const vision = readFixedVision(tower);
+  if (type === GEMMA3) return { vision, projector: readPooled(whole, vision) };
+  return { vision, projector: { kind: "linear", width: whole.integer("projection_dim", 2048, SIZE) } };
+}
+
 /** @throws FoveaError `invalid_config` that names the field, what it holds and what was expected. */
 export function readSiglipConfig(config: Readonly<Record<string, unknown>>): SiglipConfig {
   const whole = createConfigReader(config);
   const type = whole.oneOf("model_type", SIGLIP_MODEL_TYPES);
-  const naflex = type.startsWith("siglip2");
-  if (VISION_TYPES.includes(type)) return { vision: readVision(whole, naflex) };
+  if (type === GEMMA3 || type === PALIGEMMA) return readSeeing(whole, type);
+  const readVision = type.startsWith("siglip2") ? readNaflexVision : readFixedVision;
+  if (VISION_TYPES.includes(type)) return { vision: readVision(whole) };
   if (TEXT_TYPES.includes(type)) return { text: readText(whole) };
   // A tower without a configuration has the defaults throughout.
   const tower = (name: string): ConfigReader => (whole.has(name) ? whole.object(name) : createConfigReader({}, name));
-  return { vision: readVision(tower("vision_config"), naflex), text: readText(tower("text_config")) };
+  return { vision: readVision(tower("vision_config")), text: readText(tower("text_config")) };
 }

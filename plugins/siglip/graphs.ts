@@ -21,6 +21,7 @@ import { attentionPool } from "./attention_pool.ts";
 import type {
   SiglipFixedVisionConfig,
   SiglipNaflexVisionConfig,
+  SiglipProjector,
   SiglipTextConfig,
   SiglipTransformerConfig,
   SiglipVisionConfig,
@@ -122,8 +123,44 @@ function embedNaflex(b: GraphBuilder, config: SiglipNaflexVisionConfig, steps: V
   b.output("hidden_states", b.add(naflexProduct(b, pixels, width, steps), positions));
 }
 
+/** Instance of the projector. */
+export const PROJECTOR = "multi_modal_projector.";
+
+/** Means over squares of patches [batch, side * side, width]; rows and columns that no whole square has are left out. */
+function squareMeans(b: GraphBuilder, x: Node, side: number, square: number): Node {
+  const { batch } = b.dims;
+  const width = lastWidth(x, "A pooled picture");
+  const squares = Math.floor(side / square);
+  let picture = b.reshape(x, [batch, side, side, width]);
+  if (squares * square < side) for (const axis of [1, 2]) picture = b.slice(picture, axis, 0, squares * square);
+  const split = b.reshape(picture, [batch, squares, square, squares, square, width]);
+  const together = b.reshape(b.transpose(split, [0, 1, 3, 5, 2, 4]), [
+    batch,
+    squares * squares,
+    width,
+    square * square,
+  ]);
+  const sums = b.reshape(b.unary("reduce_sum", together), [batch, squares * squares, width]);
+  return b.mul(sums, b.constant(1 / (square * square)));
+}
+
+/** last_hidden_state -> the vectors that stand for the picture in a language model, [batch, patches or squares, its width]. */
+function project(b: GraphBuilder, x: Node, config: SiglipFixedVisionConfig, projector: SiglipProjector): Node {
+  if (projector.kind === "linear") return linear(b, x, "linear.", { outFeatures: projector.width });
+  const { hiddenSize: width, eps } = config;
+  const side = Math.floor(config.imageSize / config.patchSize);
+  // Gemma's norms keep what differs from 1.
+  const scale = b.add(b.weight("mm_soft_emb_norm.weight", [width]), b.constant(1));
+  const normed = b.rmsNorm(squareMeans(b, x, side, projector.square), scale, eps);
+  return b.matmul(normed, b.weight("mm_input_projection_weight", [width, projector.width]));
+}
+
 /** The vision tower's components, in the order of their calls. */
-export function visionComponents(config: SiglipVisionConfig, forms: PixelForms): readonly ComponentSpec[] {
+export function visionComponents(
+  config: SiglipVisionConfig,
+  forms: PixelForms,
+  projector: SiglipProjector | undefined,
+): readonly ComponentSpec[] {
   const { hiddenSize: width, kind } = config;
   const symbols: Box = kind === "naflex" ? { ...BATCH, patches: { min: 1, max: MAX_PATCHES } } : BATCH;
   const ranges: RangeSpec = kind === "naflex" ? { ends: { patches: PATCH_ENDS } } : BY_BATCH;
@@ -154,6 +191,13 @@ export function visionComponents(config: SiglipVisionConfig, forms: PixelForms):
             }),
             precise: true,
           },
+        ]
+      : []),
+    ...(kind === "fixed" && projector !== undefined
+      ? [
+          part("project", [PROJECTOR], (b) => {
+            b.output("projected", project(b, input(b, "last_hidden_state"), config, projector));
+          }),
         ]
       : []),
   ];

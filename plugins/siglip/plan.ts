@@ -3,8 +3,8 @@ import type { ComponentCall, Plan, TowerSpec } from "../../runtime/abi/encoder.t
 import { type PixelCall, type PixelForms, pixelCall } from "../../runtime/abi/pixels.ts";
 import { checkOutputs, hiddenStates, layerCalls, planKey } from "../../runtime/abi/plans.ts";
 import type { Bindings } from "../../runtime/core/dim.ts";
-import type { SiglipTextConfig, SiglipVisionConfig } from "./config.ts";
-import { textComponents, textLayer, visionComponents, visionLayer, visionTag } from "./graphs.ts";
+import type { SiglipProjector, SiglipTextConfig, SiglipVisionConfig } from "./config.ts";
+import { PROJECTOR, textComponents, textLayer, visionComponents, visionLayer, visionTag } from "./graphs.ts";
 import { exampleImages, exampleTexts, prepareImages, prepareTexts } from "./inputs.ts";
 
 /** Value names by port name; a value is called as its port unless it is a hidden state. */
@@ -28,10 +28,12 @@ interface Stack {
   /** The output that is the pooled one as image-text comparisons call it. */
   readonly embeds: string;
   readonly pools: boolean;
+  /** A projector follows. */
+  readonly projects: boolean;
 }
 
-function outputsOf(stack: Pick<Stack, "embeds" | "pools">): readonly string[] {
-  return stack.pools ? [stack.embeds, "pooler_output", "last_hidden_state"] : ["last_hidden_state"];
+function outputsOf({ embeds, pools, projects }: Pick<Stack, "embeds" | "pools" | "projects">): readonly string[] {
+  return [...(projects ? ["projected"] : []), ...(pools ? [embeds, "pooler_output"] : []), ...["last_hidden_state"]];
 }
 
 function planStack(stack: Stack, dims: Bindings, wanted: readonly string[]): Plan {
@@ -45,7 +47,8 @@ function planStack(stack: Stack, dims: Bindings, wanted: readonly string[]): Pla
   });
   const { instance, shared } = stack;
   const last = hiddenStates(stack.layers);
-  const pooled = wanted.some((name) => name !== "last_hidden_state");
+  const projected = wanted.includes("projected");
+  const pooled = wanted.some((name) => name === stack.embeds || name === "pooler_output");
   const calls: ComponentCall[] = [
     call(stack.embed, instance, stack.embedInputs, { hidden_states: hiddenStates(0) }),
     ...layerCalls(
@@ -55,7 +58,7 @@ function planStack(stack: Stack, dims: Bindings, wanted: readonly string[]): Pla
       shared,
     ),
   ];
-  if (wanted.includes("last_hidden_state") || (pooled && stack.poolsAfterNorm)) {
+  if (wanted.includes("last_hidden_state") || projected || (pooled && stack.poolsAfterNorm)) {
     calls.push(
       call(`${stack.tag}.final`, instance, { hidden_states: last }, { last_hidden_state: "last_hidden_state" }),
     );
@@ -65,6 +68,10 @@ function planStack(stack: Stack, dims: Bindings, wanted: readonly string[]): Pla
       ? { last_hidden_state: "last_hidden_state", ...shared }
       : { hidden_states: last };
     calls.push(call(`${stack.tag}.pool`, instance, inputs, { pooler_output: "pooler_output" }));
+  }
+  if (projected) {
+    const inputs: Ports = { last_hidden_state: "last_hidden_state" };
+    calls.push(call(`${stack.tag}.project`, PROJECTOR, inputs, { projected: "projected" }));
   }
   const results = wanted.map((name) => [name, name === stack.embeds ? "pooler_output" : name]);
   return { key: planKey(stack.embed, dims, wanted), calls, constants: {}, results: Object.fromEntries(results) };
@@ -76,13 +83,14 @@ function visionDims(config: SiglipVisionConfig, [batch, patches]: readonly numbe
 
 /**
  * last_hidden_state [batch, patches, hidden_size] (after `post_layernorm`); pooler_output and image_embeds
- * [batch, hidden_size], the same values (not normalised), where the model has its head. Takes
+ * [batch, hidden_size], the same values (not normalised), where the model has its head; projected
+ * [batch, patches or squares of them, the language model's width] where it has a projector. Takes
  * pixel_values [batch, channels, image_size, image_size], f32, or u8 where the forms have it; NaFlex pixel_values
  * [batch, patches, patch_size ^ 2 * channels], spatial_shapes i32 [batch, 2] and pixel_attention_mask i32 [batch, patches].
  */
-export function visionTower(config: SiglipVisionConfig, forms: PixelForms): TowerSpec {
+export function visionTower(config: SiglipVisionConfig, forms: PixelForms, projector?: SiglipProjector): TowerSpec {
   const naflex = config.kind === "naflex";
-  const ends = { embeds: "image_embeds", pools: config.pools };
+  const ends = { embeds: "image_embeds", pools: config.pools, projects: projector !== undefined };
   const shared: Ports = naflex ? { key_mask: "key_mask" } : {};
   const positions: Ports = naflex ? { row_weights: "row_weights", column_weights: "column_weights" } : {};
   const stackFor = ({ tag, value, bytes }: PixelCall): Stack => ({
@@ -102,7 +110,7 @@ export function visionTower(config: SiglipVisionConfig, forms: PixelForms): Towe
   });
   return {
     modality: "vision",
-    components: visionComponents(config, forms),
+    components: visionComponents(config, forms, projector),
     inputs: ["pixel_values", ...(naflex ? ["pixel_attention_mask", "spatial_shapes"] : [])],
     ...(naflex ? { layout: ["spatial_shapes"] } : {}),
     outputs: outputsOf(ends),
@@ -132,6 +140,7 @@ export function textTower(config: SiglipTextConfig): TowerSpec {
     poolsAfterNorm: false,
     embeds: "text_embeds",
     pools: true,
+    projects: false,
   };
   return {
     modality: "text",

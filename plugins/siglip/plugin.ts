@@ -1,5 +1,6 @@
 /**
- * SigLIP (Zhai et al. 2023) and SigLIP 2 (Tschannen et al. 2025): image and text towers trained with a sigmoid loss.
+ * SigLIP (Zhai et al. 2023) and SigLIP 2 (Tschannen et al. 2025): image and text towers trained with a sigmoid loss; and
+ * what Gemma 3 and PaliGemma see by, with the projector of their language model.
  * @module
  */
 import type { EncoderModel, EncoderSpec, ModelFiles, Processors } from "../../runtime/abi/encoder.ts";
@@ -16,26 +17,20 @@ import { PROCESSOR_FILES, processorFile, processorFileName } from "../../runtime
 import { readSiglipConfig, SIGLIP_MODEL_TYPES, type SiglipConfig } from "./config.ts";
 import { naflexImageProcessor } from "./naflex_processor.ts";
 import { textTower, visionTower } from "./plan.ts";
-import { siglipImageProcessor } from "./preprocess.ts";
+import { gemmaImageProcessor, siglipImageProcessor } from "./preprocess.ts";
 import { siglipTokenizer } from "./tokenize.ts";
 
-function imageProcessorOf(vision: SiglipConfig["vision"], files: ModelFiles): PixelProcessor | undefined {
+function imageProcessorOf({ vision, projector }: SiglipConfig, files: ModelFiles): PixelProcessor | undefined {
   const json = processorFile(files, "image_processor");
   if (vision === undefined || json === undefined) return undefined;
-  return (vision.kind === "naflex" ? naflexImageProcessor : siglipImageProcessor)(
-    json,
-    processorFileName(files, "image_processor"),
-  );
+  const fixed = projector?.kind === "pooled" ? gemmaImageProcessor : siglipImageProcessor;
+  return (vision.kind === "naflex" ? naflexImageProcessor : fixed)(json, processorFileName(files, "image_processor"));
 }
 
 /** Processors for the towers that the model has; one whose file is absent is left out. */
-function processors(
-  { vision, text }: SiglipConfig,
-  forms: PixelForms,
-  modelType: string,
-  files: ModelFiles,
-): Processors {
-  const images = imageProcessorOf(vision, files);
+function processors(config: SiglipConfig, forms: PixelForms, modelType: string, files: ModelFiles): Processors {
+  const { text } = config;
+  const images = imageProcessorOf(config, files);
   const hasTokenizer = files["tokenizer.json"] !== undefined;
   return {
     ...(images === undefined ? {} : imagesFor(images, forms)),
@@ -48,10 +43,10 @@ function processors(
 function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): EncoderModel {
   const config = readSiglipConfig(json);
   const { vision } = config;
-  const forms = vision === undefined ? FLOAT_PIXELS : pixelForms(imageProcessorOf(vision, files), vision.channels);
+  const forms = vision === undefined ? FLOAT_PIXELS : pixelForms(imageProcessorOf(config, files), vision.channels);
   return {
     towers: [
-      ...(vision === undefined ? [] : [visionTower(vision, forms)]),
+      ...(vision === undefined ? [] : [visionTower(vision, forms, config.projector)]),
       ...(config.text === undefined ? [] : [textTower(config.text)]),
     ],
     prefixes: ["", "siglip.", "model.", "vision_tower.", "model.vision_tower."],
@@ -72,13 +67,15 @@ const SIGLIP: EncoderSpec = {
   imageProcessors: {
     SiglipImageProcessor: valuesOf(siglipImageProcessor),
     SiglipImageProcessorPil: valuesOf(siglipImageProcessor),
+    Gemma3ImageProcessor: valuesOf(gemmaImageProcessor),
+    Gemma3ImageProcessorPil: valuesOf(gemmaImageProcessor),
     Siglip2ImageProcessor: valuesOf(naflexImageProcessor),
     Siglip2ImageProcessorPil: valuesOf(naflexImageProcessor),
   },
   open,
 };
 
-/** Encoder `siglip`, for `model_type` siglip, siglip2, and both with `_vision_model` or `_text_model`: vision and text towers. */
+/** Encoder `siglip`, for `model_type` siglip, siglip2, and both with `_vision_model` or `_text_model`: vision and text towers; gemma3 and paligemma: vision. */
 export const siglipPlugin: Plugin = definePlugin({
   name: "@fovea/siglip",
   version: "0.1.0",

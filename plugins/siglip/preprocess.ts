@@ -1,4 +1,5 @@
-/** SigLIP's image processor: an exact size, rescale, normalise; no crop. */
+/** SigLIP's image processor: an exact size, rescale, normalise; no crop. Gemma 3's is the same with another filter. */
+import { FoveaError } from "../../runtime/core/diagnostics.ts";
 import {
   HALF,
   type ImageProcessor,
@@ -21,3 +22,18 @@ export const SIGLIP_PROCESSOR: ImageProcessorDefaults = {
  */
 export const siglipImageProcessor: (config: unknown, file?: string) => ImageProcessor =
   imageProcessor(SIGLIP_PROCESSOR);
+
+const gemma = imageProcessor({ ...SIGLIP_PROCESSOR, filter: "bilinear" });
+
+/**
+ * Gemma 3's image processor of a parsed `preprocessor_config.json`: one picture is one input, without the crops of pan and scan.
+ * @throws FoveaError as {@link siglipImageProcessor}, and `invalid_config` for pan and scan
+ */
+export function gemmaImageProcessor(config: unknown, file: string = "preprocessor_config.json"): ImageProcessor {
+  if ((config as { readonly do_pan_and_scan?: unknown } | null)?.do_pan_and_scan === true)
+    throw new FoveaError(
+      "invalid_config",
+      `${file}: the field \`do_pan_and_scan\` holds true; expected false or nothing, since crops of a picture are pictures of their own here.`,
+    );
+  return gemma(config, file);
+}

@@ -43,6 +43,7 @@ const OTHERS = [
   "pixtral-llava",
   "internvl",
   "internvl-projector",
+  "paligemma",
   "llama4",
   "whisper",
 ];

@@ -80,6 +80,9 @@ const LAYOUTS: readonly Layout[] = [
     beside: ["model.language_model.x"],
     config: part("vision_config", "siglip_vision_model"),
   },
+  { fixture: "gemma3", modality: "vision", prefix: "", own: PROJECTED, beside: [LANGUAGE] },
+  { fixture: "gemma3", modality: "vision", prefix: "model.", own: PROJECTED, beside: ["model.language_model.x"] },
+  { fixture: "paligemma", modality: "vision", prefix: "model.", own: PROJECTED, beside: ["lm_head.weight"] },
   { fixture: "vit", modality: "vision", prefix: "vit.", own: [""], beside: ["classifier.weight"] },
   {
     fixture: "dinov2",

@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { EncoderModel, Modality, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
+import type { EncoderModel, Modality, TensorSpelling, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
 import type { Plugin } from "../../runtime/abi/plugin.ts";
+import { createNameResolver } from "../../runtime/exec/weights/checkpoint.ts";
 import type { RefTensor } from "../../runtime/ir/evaluate/mod.ts";
 import { type CheckpointValues, evaluateTower } from "./plan_evaluator.ts";
 import { readSafetensors } from "./read_safetensors.ts";
@@ -33,14 +34,15 @@ export function towerOf(model: EncoderModel, modality: Modality): TowerSpec {
 
 const checkpoints = new Map<string, ReadonlyMap<string, RefTensor>>();
 
-/** Tensors of `model.safetensors` in a folder of the repository, read once, under the first prefix that has them. */
-export function checkpointOf(folder: string, prefixes: readonly string[] = [""]): CheckpointValues {
+/** Tensors of `model.safetensors` in a folder of the repository, read once, as a model spells their names. */
+export function checkpointOf(folder: string, spelling: TensorSpelling = { prefixes: [""] }): CheckpointValues {
   const tensors = checkpoints.get(folder) ?? readSafetensors(join(folder, "model.safetensors"));
   checkpoints.set(folder, tensors);
+  const resolve = createNameResolver((name) => tensors.has(name), spelling);
   return (name) => {
-    const prefix = prefixes.find((p) => tensors.has(p + name));
-    if (prefix === undefined) throw new Error(`the checkpoint has no "${name}"`);
-    return tensors.get(prefix + name) as RefTensor;
+    const tensor = tensors.get(resolve(name) ?? name);
+    if (tensor === undefined) throw new Error(`the checkpoint has no "${name}"`);
+    return tensor;
   };
 }
 
@@ -72,7 +74,7 @@ export function testTowerFixture(plugin: Plugin, name: string, modality: Modalit
     test(`the graphs of ${name} give the outputs of ${file}`, () => {
       const model = openModelOf(plugin, readJson(join(folder, "config.json")));
       const tower = towerOf(model, modality);
-      const checkpoint = checkpointOf(folder, model.prefixes);
+      const checkpoint = checkpointOf(folder, model);
       const { inputs, outputs } = readCase(join(folder, file));
       assert.deepEqual([...outputs.keys()].sort(), [...tower.outputs].sort());
       const found = evaluateTower(tower, inputs, tower.outputs, checkpoint);

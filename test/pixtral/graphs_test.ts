@@ -21,7 +21,8 @@ for (const name of FOLDERS) {
 const folderOf = (name: string): string => join(FIXTURES, name);
 const open = (name: string): TowerSpec =>
   towerOf(openModelOf(pixtralPlugin, readJson(join(folderOf(name), "config.json"))), "vision");
-const checkpoint = (name: string): ReturnType<typeof checkpointOf> => checkpointOf(folderOf(name), ["", "model."]);
+const checkpoint = (name: string): ReturnType<typeof checkpointOf> =>
+  checkpointOf(folderOf(name), { prefixes: ["", "model."] });
 
 const f32 = (shape: readonly number[], at: (i: number) => number): Tensor => ({
   dtype: "f32",

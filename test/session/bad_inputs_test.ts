@@ -13,6 +13,7 @@ const FOLDERS = [
   "clip",
   "dinov2",
   "dinov3",
+  "gemma3",
   "internvl-projector",
   "llama4",
   "modernbert-long",

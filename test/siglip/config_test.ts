@@ -68,8 +68,9 @@ test("siglip config: towers that were saved alone", () => {
   for (const model_type of ["siglip_text_model", "siglip2_text_model"]) {
     assert.deepEqual(readSiglipConfig({ model_type, vocab_size: 9 }), { text: { ...TEXT, vocabSize: 9 } });
   }
-  assert.equal(SIGLIP_MODEL_TYPES.length, 6);
-  for (const model_type of SIGLIP_MODEL_TYPES) assert.ok(openSiglip({ model_type }).towers.length > 0);
+  assert.equal(SIGLIP_MODEL_TYPES.length, 8);
+  for (const model_type of SIGLIP_MODEL_TYPES)
+    assert.ok(openSiglip({ model_type, mm_tokens_per_image: 16 }).towers.length > 0);
 });
 
 test("siglip config: without a head there is the last hidden state alone", () => {
@@ -96,4 +97,31 @@ test("siglip config: errors name the field, what it holds and what was expected"
   refuses(edited("text_config", { projection_size: 0.5 }), /projection_size` holds 0.5/);
   refuses(edited("text_config", { layer_norm_eps: "small" }), /layer_norm_eps` holds "small"; expected a number/);
   refuses({ model_type: "siglip_text_model", vocab_size: 0 }, /`vocab_size` holds 0; expected a whole number of at/);
+});
+
+test("gemma3 config: a SigLIP tower, and means over as many squares as the language model takes", () => {
+  const tower = { hidden_size: 1152, image_size: 896, patch_size: 14, vision_use_head: false };
+  const found = readSiglipConfig({ model_type: "gemma3", vision_config: tower, text_config: { hidden_size: 2560 } });
+  assert.deepEqual(found.projector, { kind: "pooled", width: 2560, square: 4 });
+  assert.deepEqual([found.vision?.hiddenSize, found.vision?.pools, found.text], [1152, false, undefined]);
+  const defaults = readSiglipConfig({ model_type: "gemma3", mm_tokens_per_image: 10 });
+  assert.deepEqual(defaults, { vision: FIXED, projector: { kind: "pooled", width: 2304, square: 4 } });
+  refuses(
+    { model_type: "gemma3", mm_tokens_per_image: 225 },
+    /`mm_tokens_per_image` holds 225; expected at most 196, the patches of a picture/,
+  );
+  refuses(
+    { model_type: "gemma3", vision_config: { model_type: "clip_vision_model" } },
+    /`vision_config.model_type` holds "clip_vision_model"; expected one of siglip_vision_model/,
+  );
+});
+
+test("paligemma config: without a tower's configuration it is so400m's, without a head", () => {
+  const wide = { hiddenSize: 1152, intermediateSize: 4304, layers: 27, heads: 16 };
+  assert.deepEqual(readSiglipConfig({ model_type: "paligemma" }), {
+    vision: { ...FIXED, ...wide, patchSize: 14, pools: false },
+    projector: { kind: "linear", width: 2048 },
+  });
+  const found = readSiglipConfig({ model_type: "paligemma", projection_dim: 3584, vision_config: {} });
+  assert.deepEqual(found, { vision: FIXED, projector: { kind: "linear", width: 3584 } });
 });

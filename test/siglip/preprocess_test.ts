@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { naflexGrid, naflexImageProcessor, parseNaflexProcessor } from "../../plugins/siglip/naflex_processor.ts";
-import { siglipImageProcessor } from "../../plugins/siglip/preprocess.ts";
+import { gemmaImageProcessor, siglipImageProcessor } from "../../plugins/siglip/preprocess.ts";
 import type { PixelImage, Tensors } from "../../runtime/abi/encoder.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { FIXTURES, type Json, readJson } from "../clip/model_kit.ts";
 import { decode, fixture, noise } from "../media/media_kit.ts";
 import { assertProcessed } from "../media/processor_kit.ts";
+import { i32 } from "./model_kit.ts";
 
 const config = (name: string): Json => readJson(join(FIXTURES, "preprocess", name, "preprocessor_config.json"));
 
@@ -18,6 +19,25 @@ const equalsReference = (folder: string, name: string, found: Tensors): Promise<
 test("coffee is preprocessed as Hugging Face's SiglipImageProcessor does", async () => {
   const image = await decode(await fixture("coffee.png"));
   await equalsReference("siglip", "coffee", siglipImageProcessor(config("siglip")).values([image]));
+});
+
+test("pictures are preprocessed as Hugging Face's Gemma3ImageProcessor does", async () => {
+  const pictures = await Promise.all(["coffee", "gray"].map(async (name) => decode(await fixture(`${name}.png`))));
+  const { pixel_values } = gemmaImageProcessor(config("gemma3")).values(pictures);
+  // Crops of pan and scan, of which there are none.
+  await equalsReference("gemma3", "batch", { pixel_values, num_crops: i32([2], [0, 0]) });
+});
+
+test("gemma3's processor: bilinear where it says nothing; crops of pan and scan are refused", () => {
+  const size = { height: 24, width: 20 };
+  const picture = noise(1, 60, 20);
+  const values = gemmaImageProcessor({ size }).values([picture]);
+  assert.deepEqual(values, siglipImageProcessor({ size, resample: 2 }).values([picture]));
+  assert.notDeepEqual(values, siglipImageProcessor({ size }).values([picture]));
+  assert.throws(() => gemmaImageProcessor({ do_pan_and_scan: true }), {
+    code: "invalid_config",
+    message: /^preprocessor_config.json: the field `do_pan_and_scan` holds true; expected false or nothing/,
+  });
 });
 
 for (const name of ["astronaut", "gray"]) {

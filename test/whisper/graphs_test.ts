@@ -20,7 +20,7 @@ const OUTPUT = "last_hidden_state";
 function opened(name: string): { readonly tower: TowerSpec; readonly checkpoint: CheckpointValues } {
   const folder = join(FIXTURES, name);
   const model = openModelOf(whisperPlugin, readJson(join(folder, "config.json")));
-  return { tower: model.towers[0], checkpoint: checkpointOf(folder, model.prefixes) };
+  return { tower: model.towers[0], checkpoint: checkpointOf(folder, model) };
 }
 
 const features = (batch: number, seed: number): Tensor => ({

@@ -24,6 +24,8 @@ const ENCODERS: readonly { readonly modelTypes: readonly string[]; readonly load
       "siglip2_vision_model",
       "siglip_text_model",
       "siglip2_text_model",
+      "gemma3",
+      "paligemma",
     ],
     load: () => import("../../../plugins/siglip/plugin.ts").then((m) => m.siglipPlugin),
   },
