@@ -1,9 +1,10 @@
-/** `config.json` of BERT, RoBERTa, DistilBERT and MPNet, with the defaults that Hugging Face transformers gives to absent fields. */
+/** `config.json` of BERT and of what was made of it, with the defaults that Hugging Face transformers gives to absent fields. */
 
 import { type ConfigReader, createConfigReader } from "../../runtime/abi/config.ts";
 import type { EncoderSpec } from "../../runtime/abi/encoder.ts";
 import { ACTIVATION_NAMES } from "../../runtime/nn/mod.ts";
 import { BERT_NAMES, DISTILBERT_NAMES, type LayerNames, MPNET_NAMES } from "./names.ts";
+import { NOMIC_BERT_MODEL_TYPE, readNomicBert } from "./nomic_config.ts";
 import { BUCKETS } from "./relative_positions.ts";
 
 /** Sizes in elements. */
@@ -25,6 +26,10 @@ export interface BertConfig {
   readonly activation: string;
   readonly eps: number;
   readonly padTokenId: number;
+  /** Base of the angles by which attention turns queries and keys, in place of a table of positions. */
+  readonly theta?: number;
+  /** Of products. */
+  readonly bias: boolean;
   /** True where the checkpoint has the dense layer over the first token. */
   readonly pooler: boolean;
   readonly names: LayerNames;
@@ -45,6 +50,7 @@ export const BERT_MODEL_TYPES: readonly string[] = [
   ...ROBERTA_MODEL_TYPES,
   DISTILBERT_MODEL_TYPE,
   MPNET_MODEL_TYPE,
+  NOMIC_BERT_MODEL_TYPE,
 ];
 
 const SIZE = { min: 1, max: 1 << 20 };
@@ -114,6 +120,7 @@ function readDistilBert(c: ConfigReader, shared: Shared): BertConfig {
     relativeBuckets: 0,
     activation: c.oneOf("activation", ACTIVATION_NAMES, "gelu"),
     eps: DEFAULT_EPS,
+    bias: true,
     pooler: false,
     names: DISTILBERT_NAMES,
   };
@@ -123,6 +130,7 @@ function readDistilBert(c: ConfigReader, shared: Shared): BertConfig {
 export function readBertConfig(config: Readonly<Record<string, unknown>>): BertConfig {
   const c = createConfigReader(config);
   const type = c.oneOf("model_type", BERT_MODEL_TYPES);
+  if (type === NOMIC_BERT_MODEL_TYPE) return readNomicBert(c);
   const isMpnet = type === MPNET_MODEL_TYPE;
   const family = isMpnet || ROBERTA_MODEL_TYPES.includes(type) ? "roberta" : "bert";
   refuseVariants(c);
@@ -148,6 +156,7 @@ export function readBertConfig(config: Readonly<Record<string, unknown>>): BertC
     relativeBuckets: isMpnet ? c.integer("relative_attention_num_buckets", BUCKETS, { min: BUCKETS }) : 0,
     activation: c.oneOf("hidden_act", ACTIVATION_NAMES, "gelu"),
     eps: c.number("layer_norm_eps", DEFAULT_EPS, { min: 0 }),
+    bias: true,
     pooler:
       c.boolean(POOLER_FIELD, true) &&
       !c.strings("architectures", []).some((name) => WITHOUT_POOLER[family].test(name)),

@@ -1,5 +1,5 @@
 /**
- * BERT's components, which are RoBERTa's, DistilBERT's and MPNet's as well. Weight names are relative to the instance, whose prefix
+ * BERT's components, and those of what was made of it. Weight names are relative to the instance, whose prefix
  * ends with its dot; shapes of hidden states are [batch, tokens, hidden_size]. Blocks say nothing of their layer, so that all layers share one artifact per range.
  */
 import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
@@ -37,28 +37,49 @@ function attendByDistance(b: GraphBuilder, [q, k, v]: readonly Node[], keyMask: 
   return byHead(b.matmul(weights, byHead(v)));
 }
 
+/** Query, key and value, [batch, tokens, heads, head_dim] each. */
+function projections(b: GraphBuilder, x: Node, { hiddenSize: width, heads, bias, names }: BertConfig): readonly Node[] {
+  const [batch, tokens] = x.shape;
+  const byHead = (value: Node): Node => b.reshape(value, [batch, tokens, heads, width / heads]);
+  const [first, ...more] = names.projections;
+  if (more.length > 0) return names.projections.map((name) => byHead(linear(b, x, name, { outFeatures: width, bias })));
+  const all = linear(b, x, first, { outFeatures: 3 * width, bias });
+  return [0, 1, 2].map((third) => byHead(b.slice(all, 2, third * width, (third + 1) * width)));
+}
+
+/** The first layer of a perceptron, with its activation and what gates it. */
+function perceptron(b: GraphBuilder, x: Node, config: BertConfig): Node {
+  const { intermediateSize: outFeatures, bias, names } = config;
+  const inner = linear(b, x, names.inner, { outFeatures, bias });
+  if (names.gate === undefined) return activation(b, inner, config.activation);
+  return b.mul(activation(b, linear(b, x, names.gate, { outFeatures, bias }), config.activation), inner);
+}
+
 /** softmax(q k^T / sqrt(head_dim)) v of every head, with what distances add where the model has that. */
 function attend(b: GraphBuilder, x: Node, keyMask: Node, bias: Node | undefined, config: BertConfig): Node {
-  const { hiddenSize: width, heads, names } = config;
+  const { hiddenSize: width, heads, theta } = config;
   const [batch, tokens] = x.shape;
-  const project = (name: string): Node =>
-    b.reshape(linear(b, x, name, { outFeatures: width }), [batch, tokens, heads, width / heads]);
-  const [q, k, v] = [names.query, names.key, names.value].map(project);
+  const headDim = width / heads;
+  const turned = ([q, k, v]: readonly Node[]): readonly Node[] => {
+    if (theta === undefined) return [q, k, v];
+    const [cos, sin] = ["cos", "sin"].map((name) => b.input(name, [tokens, headDim / 2]));
+    return [b.rotary(q, cos, sin), b.rotary(k, cos, sin), v];
+  };
+  const [q, k, v] = turned(projections(b, x, config));
   const mixed = bias === undefined ? b.attention(q, k, v, { keyMask }) : attendByDistance(b, [q, k, v], keyMask, bias);
   return b.reshape(mixed, [batch, tokens, width]);
 }
 
 /** Post-norm (Devlin et al. 2019, after Vaswani et al. 2017): norm(x + attention(x)), then norm(x + mlp(x)). */
-function block(b: GraphBuilder, x: Node, keyMask: Node, bias: Node | undefined, config: BertConfig): Node {
-  const { hiddenSize: width, eps, names } = config;
-  const attended = linear(b, attend(b, x, keyMask, bias, config), names.attended, { outFeatures: width });
+function block(b: GraphBuilder, x: Node, keyMask: Node, distances: Node | undefined, config: BertConfig): Node {
+  const { hiddenSize: outFeatures, eps, bias, names } = config;
+  const attended = linear(b, attend(b, x, keyMask, distances, config), names.attended, { outFeatures, bias });
   const middle = layerNorm(b, b.add(attended, x), names.attendedNorm, eps);
-  const inner = linear(b, middle, names.inner, { outFeatures: config.intermediateSize });
-  const outer = linear(b, activation(b, inner, config.activation), names.outer, { outFeatures: width });
+  const outer = linear(b, perceptron(b, middle, config), names.outer, { outFeatures, bias });
   return layerNorm(b, b.add(outer, middle), names.outerNorm, eps);
 }
 
-/** Words, token types where there are any, and positions, normalised. */
+/** Words, token types where there are any, and positions where attention does not turn by them, normalised. */
 function embed(b: GraphBuilder, config: BertConfig): Node {
   const { hiddenSize: width } = config;
   const { batch, tokens } = b.dims;
@@ -67,10 +88,11 @@ function embed(b: GraphBuilder, config: BertConfig): Node {
   const types = (): Node =>
     b.gather(table("token_type", config.tokenTypes), b.input("token_type_ids", [batch, tokens], "i32"));
   const typed = config.tokenTypes === 0 ? words : b.add(words, types());
+  if (config.theta !== undefined) return layerNorm(b, typed, config.names.embeddingNorm, config.eps);
   // Where padding takes no position, texts of a batch have positions of their own.
   const places = b.input("position_ids", config.firstPosition === 0 ? [tokens] : [batch, tokens], "i32");
   const positions = b.gather(table("position", config.maxPositions), places);
-  return layerNorm(b, b.add(typed, positions), "embeddings.LayerNorm.", config.eps);
+  return layerNorm(b, b.add(typed, positions), config.names.embeddingNorm, config.eps);
 }
 
 /** In the order of their calls. */

@@ -4,7 +4,7 @@ import { checkOutputs, hiddenStates, layerCalls, planKey } from "../../runtime/a
 import type { SentenceConfig } from "../../runtime/abi/sentence_config.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { type IdTensor, prepareTokens } from "../../runtime/media/token_inputs.ts";
-import { sentencePoolingInputs } from "../../runtime/nn/mod.ts";
+import { rotaryTables, sentencePoolingInputs } from "../../runtime/nn/mod.ts";
 import { type BertConfig, mostTokens } from "./config.ts";
 import { bertComponents, layerNames } from "./graphs.ts";
 import { relativeBuckets } from "./relative_positions.ts";
@@ -12,8 +12,18 @@ import { relativeBuckets } from "./relative_positions.ts";
 /** Tokens of an example: a paragraph. */
 const EXAMPLE_TOKENS = 128;
 
+type Tables = ReturnType<typeof rotaryTables>;
+
+/** cos and sin [tokens, head_dim / 2]. */
+function rotaryConstants(tables: Tables, { hiddenSize, heads }: BertConfig, tokens: number): Tensors {
+  const { cos, sin } = tables(tokens);
+  const table = (data: Float32Array): Tensor => ({ dtype: "f32", shape: [tokens, hiddenSize / heads / 2], data });
+  return { cos: table(cos), sin: table(sin) };
+}
+
 function plan(
   config: BertConfig,
+  tables: Tables | undefined,
   sentence: SentenceConfig | undefined,
   known: readonly string[],
   shapes: Readonly<Record<string, readonly number[]>>,
@@ -30,7 +40,8 @@ function plan(
       instance: "",
       dims,
       inputs: {
-        ...{ input_ids: "input_ids", position_ids: "position_ids" },
+        input_ids: "input_ids",
+        ...(tables === undefined ? { position_ids: "position_ids" } : {}),
         ...(config.tokenTypes === 0 ? {} : { token_type_ids: "token_type_ids" }),
       },
       outputs: { hidden_states: hiddenStates(0) },
@@ -39,6 +50,7 @@ function plan(
     ...layerCalls("bert/text.block", dims, layerNames(config), {
       key_mask: "key_mask",
       ...(byDistance ? { position_bias: "position_bias" } : {}),
+      ...(tables === undefined ? {} : { cos: "cos", sin: "sin" }),
     }),
   ];
   const pooled = (tag: string, name: string, inputs: readonly string[]): void => {
@@ -52,7 +64,8 @@ function plan(
     key: planKey("bert", dims, wanted),
     calls,
     constants: {
-      ...(config.firstPosition === 0 ? { position_ids: range(tokens) } : {}),
+      ...(tables === undefined ? {} : rotaryConstants(tables, config, tokens)),
+      ...(tables === undefined && config.firstPosition === 0 ? { position_ids: range(tokens) } : {}),
       ...(byDistance ? { buckets: relativeBuckets(tokens) } : {}),
     },
     results: Object.fromEntries(wanted.map((name) => [name, name === "last_hidden_state" ? last : name])),
@@ -106,6 +119,8 @@ export function bertTower(config: BertConfig, sentence: SentenceConfig | undefin
     ...(config.tokenTypes === 0 ? {} : { tokenTypes: config.tokenTypes }),
     firstToken: sentence?.modes.includes("cls") === true,
   };
+  const { theta, hiddenSize, heads } = config;
+  const tables = theta === undefined ? undefined : rotaryTables(hiddenSize / heads / 2, theta);
   return {
     modality: "text",
     components: bertComponents(config, sentence),
@@ -116,7 +131,7 @@ export function bertTower(config: BertConfig, sentence: SentenceConfig | undefin
       if (config.firstPosition === 0) return prepared;
       return { ...prepared, position_ids: positionsBesidePadding(prepared.input_ids, config.padTokenId) };
     },
-    plan: (shapes, wanted) => plan(config, sentence, outputs, shapes, wanted),
+    plan: (shapes, wanted) => plan(config, tables, sentence, outputs, shapes, wanted),
     exampleSizes: ["tokens"],
     example: (options) => example(options, config),
   };

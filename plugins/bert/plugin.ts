@@ -1,7 +1,7 @@
 /**
  * BERT (Devlin et al. 2019), RoBERTa (Liu et al. 2019), XLM-RoBERTa (Conneau et al. 2020), DistilBERT (Sanh et al. 2019),
- * MPNet (Song et al. 2020) and what was trained from them, sentence embedders such as MiniLM, E5, BGE and all-mpnet among
- * them: what `modules.json` and `1_Pooling/config.json` say of pooling is computed as well.
+ * MPNet (Song et al. 2020), Nomic BERT (Nussbaum et al. 2024) and what was trained from them, sentence embedders such as
+ * MiniLM, E5, BGE and all-mpnet among them: what `modules.json` and `1_Pooling/config.json` say of pooling is computed as well.
  * @module
  */
 import type { EncoderModel, EncoderSpec, ModelFiles, Processors } from "../../runtime/abi/encoder.ts";
@@ -37,7 +37,7 @@ const BERT: EncoderSpec = {
   adapt: adaptBertConfig,
 };
 
-/** Encoder `bert`, for `model_type` bert, roberta, xlm-roberta, camembert, distilbert and mpnet: a text tower, with sentence embeddings where the folder configures them. */
+/** Encoder `bert`, for `model_type` bert, roberta, xlm-roberta, camembert, distilbert, mpnet and nomic_bert: a text tower, with sentence embeddings where the folder configures them. */
 export const bertPlugin: Plugin = definePlugin({
   name: "@fovea/bert",
   version: "0.1.0",

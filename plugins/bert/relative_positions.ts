@@ -9,7 +9,7 @@ const ONE_WAY = BUCKETS / 2;
 const EXACT = ONE_WAY / 2;
 const FARTHEST = 128;
 
-/** Of the same way; powers of two whose quotients the reference's f32 gives exactly stay on the side where it has them. */
+/** The bucket of a distance one way, in the reference's f32. */
 function bucketOf(distance: number): number {
   if (distance < EXACT) return distance;
   const share = Math.fround(Math.fround(log(distance / EXACT)) / Math.fround(log(FARTHEST / EXACT)));

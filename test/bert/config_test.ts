@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { mostTokens, readBertConfig } from "../../plugins/bert/config.ts";
-import { BERT_NAMES, DISTILBERT_NAMES, MPNET_NAMES } from "../../plugins/bert/names.ts";
+import { BERT_NAMES, DISTILBERT_NAMES, MPNET_NAMES, NOMIC_BERT_NAMES } from "../../plugins/bert/names.ts";
 import { readSentenceConfig, readSentenceTextConfig } from "../../runtime/abi/sentence_config.ts";
 import { FIXTURES, readJson } from "./text_kit.ts";
 
@@ -19,6 +19,7 @@ test("bert config: absent fields are those of the base model", () => {
     heads: 12,
     activation: "gelu",
     eps: 1e-12,
+    bias: true,
     padTokenId: 0,
     pooler: true,
     names: BERT_NAMES,
@@ -57,7 +58,16 @@ test("bert config: DistilBERT has fields, names and defaults of its own", () => 
   const found = readBertConfig({ model_type: "distilbert", n_heads: 3, dim: 96, architectures: ["DistilBertModel"] });
   assert.deepEqual(found, {
     ...{ vocabSize: 30522, maxPositions: 512, firstPosition: 0, padTokenId: 0, tokenTypes: 0, relativeBuckets: 0 },
-    ...{ hiddenSize: 96, intermediateSize: 3072, layers: 6, heads: 3, activation: "gelu", eps: 1e-12, pooler: false },
+    ...{
+      hiddenSize: 96,
+      intermediateSize: 3072,
+      layers: 6,
+      heads: 3,
+      activation: "gelu",
+      eps: 1e-12,
+      bias: true,
+      pooler: false,
+    },
     names: DISTILBERT_NAMES,
   });
   assert.throws(() => readBertConfig({ model_type: "distilbert", n_heads: 5 }), {
@@ -70,7 +80,16 @@ test("bert config: MPNet has no token types, and buckets of distances", () => {
   const found = readBertConfig({ model_type: "mpnet", max_position_embeddings: 514, architectures: ["MPNetModel"] });
   assert.deepEqual(found, {
     ...{ vocabSize: 30527, maxPositions: 514, firstPosition: 2, padTokenId: 1, tokenTypes: 0, relativeBuckets: 32 },
-    ...{ hiddenSize: 768, intermediateSize: 3072, layers: 12, heads: 12, activation: "gelu", eps: 1e-12, pooler: true },
+    ...{
+      hiddenSize: 768,
+      intermediateSize: 3072,
+      layers: 12,
+      heads: 12,
+      activation: "gelu",
+      eps: 1e-12,
+      bias: true,
+      pooler: true,
+    },
     names: MPNET_NAMES,
   });
   assert.equal(readBertConfig({ model_type: "mpnet", architectures: ["MPNetForMaskedLM"] }).pooler, false);
@@ -84,13 +103,43 @@ test("bert config: MPNet has no token types, and buckets of distances", () => {
   });
 });
 
+test("bert config: Nomic BERT has the spelling of its authors and that of transformers", () => {
+  const published = {
+    ...{ model_type: "nomic_bert", activation_function: "swiglu", n_embd: 64, n_head: 4, n_inner: 96, n_layer: 3 },
+    ...{ n_positions: 8192, layer_norm_epsilon: 1e-6, rotary_emb_base: 500, rotary_emb_fraction: 1.0 },
+    ...{ rotary_scaling_factor: null, prenorm: false, vocab_size: 99 },
+  };
+  const found = {
+    ...{ vocabSize: 99, maxPositions: 8192, firstPosition: 0, padTokenId: 0, tokenTypes: 2, relativeBuckets: 0 },
+    ...{ hiddenSize: 64, intermediateSize: 96, layers: 3, heads: 4, activation: "silu", eps: 1e-6, theta: 500 },
+    ...{ bias: false, pooler: false, names: NOMIC_BERT_NAMES },
+  };
+  assert.deepEqual(readBertConfig(published), found);
+  const own = {
+    ...{ model_type: "nomic_bert", hidden_size: 64, num_attention_heads: 4, intermediate_size: 96, vocab_size: 99 },
+    ...{ num_hidden_layers: 3, max_position_embeddings: 8192, layer_norm_eps: 1e-6 },
+    rope_parameters: { rope_type: "default", rope_theta: 500 },
+  };
+  assert.deepEqual(readBertConfig(own), found);
+  const { theta, maxPositions } = readBertConfig({ model_type: "nomic_bert" });
+  assert.deepEqual([theta, maxPositions], [1000, 2048]);
+  const refused = (change: object, message: RegExp): void => {
+    assert.throws(() => readBertConfig({ ...published, ...change }), { code: "invalid_config", message });
+  };
+  refused({ prenorm: true }, /`prenorm` holds true; expected false/);
+  refused({ activation_function: "gelu" }, /`activation_function` holds "gelu"; expected one of swiglu/);
+  refused({ rotary_scaling_factor: 2 }, /`rotary_scaling_factor` holds 2; expected null; positions are not scaled/);
+  refused({ num_experts: 8 }, /`num_experts` holds 8; expected none: mixtures of experts/);
+  refused({ n_head: 64 }, /`n_head` holds 64; expected a divisor of half of the width 64/);
+});
+
 test("bert config: errors name the field, what it holds and what was expected", () => {
   const refused = (change: object, message: RegExp): void => {
     assert.throws(() => readBertConfig({ model_type: "bert", ...change }), { code: "invalid_config", message });
   };
   refused(
     { model_type: "robert" },
-    /`model_type` holds "robert"; expected one of bert, roberta, xlm-roberta, camembert, distilbert, mpnet/,
+    /`model_type` holds "robert"; expected one of bert, roberta, xlm-roberta, camembert, distilbert, mpnet, nomic_bert/,
   );
   refused({ hidden_size: "768" }, /`hidden_size` holds "768"; expected a whole number/);
   refused({ num_attention_heads: 7 }, /`num_attention_heads` holds 7; expected a divisor of hidden_size 768/);

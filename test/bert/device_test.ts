@@ -52,6 +52,7 @@ const FOLDERS: readonly (readonly [string, string])[] = [
     "roberta",
     "distilbert",
     "mpnet",
+    "nomic_bert",
     "modernbert-long",
     "sentence-minilm",
     "sentence-unigram",

@@ -30,6 +30,7 @@ for (const name of [
   "roberta",
   "distilbert",
   "mpnet",
+  "nomic_bert",
   "sentence-minilm",
   "sentence-unigram",
   "sentence-xlm-roberta",

@@ -156,6 +156,7 @@ const LAYOUTS: readonly Layout[] = [
   },
   { fixture: "bert", modality: "text", prefix: "bert.", own: [""], beside: ["cls.predictions.decoder.weight"] },
   { fixture: "roberta", modality: "text", prefix: "", own: ["roberta."], beside: ["lm_head.dense.weight"] },
+  { fixture: "nomic_bert", modality: "text", prefix: "bert.", own: [""], beside: ["cls.predictions.bias"] },
   { fixture: "mpnet", modality: "text", prefix: "", own: ["mpnet."], beside: ["lm_head.dense.weight"] },
   { fixture: "distilbert", modality: "text", prefix: "", own: ["distilbert."], beside: ["vocab_transform.weight"] },
   {

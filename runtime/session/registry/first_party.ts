@@ -30,7 +30,7 @@ const ENCODERS: readonly { readonly modelTypes: readonly string[]; readonly load
     load: () => import("../../../plugins/siglip/plugin.ts").then((m) => m.siglipPlugin),
   },
   {
-    modelTypes: ["bert", "roberta", "xlm-roberta", "camembert", "distilbert", "mpnet"],
+    modelTypes: ["bert", "roberta", "xlm-roberta", "camembert", "distilbert", "mpnet", "nomic_bert"],
     load: () => import("../../../plugins/bert/plugin.ts").then((m) => m.bertPlugin),
   },
   {
