@@ -1,4 +1,4 @@
-/** CLIP's `config.json`, with the defaults that Hugging Face transformers gives to absent fields. */
+/** CLIP's and MetaCLIP 2's `config.json`, with the defaults that Hugging Face transformers gives to absent fields. */
 import { type ConfigReader, createConfigReader } from "../../runtime/abi/config.ts";
 import { ACTIVATION_NAMES } from "../../runtime/nn/mod.ts";
 
@@ -26,6 +26,8 @@ export interface ClipTextConfig extends ClipTransformerConfig {
   readonly vocabSize: number;
   readonly maxPositions: number;
   readonly eosTokenId: number;
+  /** The text is pooled at its largest id in place of its first end token. */
+  readonly poolsAtLargest: boolean;
   readonly padTokenId: number;
 }
 
@@ -36,8 +38,18 @@ export interface ClipConfig {
   readonly logitScale: number;
 }
 
+/** CLIP, and MetaCLIP 2 (Chuang et al. 2025), which differs from it in where it pools its texts. */
+const FAMILIES = ["clip", "metaclip_2"];
+
 /** `model_type` values: both towers, the vision tower alone, the text tower alone. */
-export const CLIP_MODEL_TYPES: readonly string[] = ["clip", "clip_vision_model", "clip_text_model"];
+export const CLIP_MODEL_TYPES: readonly string[] = FAMILIES.flatMap((family) => [
+  family,
+  `${family}_vision_model`,
+  `${family}_text_model`,
+]);
+
+/** Published configs of CLIP with this id were converted wrongly: their models pool at the largest id. MetaCLIP 2's end token has it. */
+const LEGACY_EOS = 2;
 
 /** ln(1 / 0.07), as in the paper: Radford et al. 2021. */
 const LOGIT_SCALE = 2.6592;
@@ -70,14 +82,16 @@ function readVision(c: ConfigReader): ClipVisionConfig {
   return { ...transformer, imageSize, patchSize, channels: c.integer("num_channels", 3, { min: 1, max: 64 }) };
 }
 
-function readText(c: ConfigReader): ClipTextConfig {
+function readText(c: ConfigReader, type: string): ClipTextConfig {
   const transformer = readTransformer(c, { hiddenSize: 512, intermediateSize: 2048, heads: 8 });
   const vocabSize = c.integer("vocab_size", 49408, { min: 1 });
+  const eosTokenId = c.integer("eos_token_id", 49407);
   return {
     ...transformer,
     vocabSize,
     maxPositions: c.integer("max_position_embeddings", 77, SIZE),
-    eosTokenId: c.integer("eos_token_id", 49407),
+    eosTokenId,
+    poolsAtLargest: type.startsWith("clip") && eosTokenId === LEGACY_EOS,
     padTokenId: c.integer("pad_token_id", 1),
   };
 }
@@ -103,12 +117,12 @@ export function readClipConfig(config: Readonly<Record<string, unknown>>): ClipC
   const whole = createConfigReader(config);
   const type = whole.oneOf("model_type", CLIP_MODEL_TYPES);
   const logitScale = whole.number("logit_scale_init_value", LOGIT_SCALE);
-  if (type === "clip_vision_model") return { vision: { ...readVision(whole), ...ownProjection(whole) }, logitScale };
-  if (type === "clip_text_model") return { text: { ...readText(whole), ...ownProjection(whole) }, logitScale };
+  if (type.endsWith("_vision_model")) return { vision: { ...readVision(whole), ...ownProjection(whole) }, logitScale };
+  if (type.endsWith("_text_model")) return { text: { ...readText(whole, type), ...ownProjection(whole) }, logitScale };
   const projectionDim = whole.integer("projection_dim", PROJECTION_DIM, SIZE);
   return {
     vision: { ...readVision(towerConfig(config, "vision_config")), projectionDim },
-    text: { ...readText(towerConfig(config, "text_config")), projectionDim },
+    text: { ...readText(towerConfig(config, "text_config"), type), projectionDim },
     logitScale,
   };
 }

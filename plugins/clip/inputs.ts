@@ -5,9 +5,6 @@ import { examplePixels, type PixelForms, preparePixels } from "../../runtime/abi
 import { hash32 } from "../../runtime/core/random.ts";
 import type { ClipTextConfig, ClipVisionConfig } from "./config.ts";
 
-/** Published configs with this id were converted wrongly: their models pool at the largest id instead. */
-const LEGACY_EOS = 2;
-
 /**
  * `pixel_values` [batch, channels, image_size, image_size], f32, all finite, or u8.
  * Position embeddings are not interpolated, as in transformers' default: other image sizes are refused.
@@ -37,10 +34,10 @@ export function prepareImages(
 }
 
 /** Row by row where the text's end token stands; 0 where there is none, as in transformers. */
-function poolIndex(ids: Int32Array, batch: number, tokens: number, eos: number): Int32Array {
+function poolIndex(ids: Int32Array, [batch, tokens]: readonly number[], config: ClipTextConfig): Int32Array {
   return Int32Array.from({ length: batch }, (_, row) => {
     const own = ids.subarray(row * tokens, (row + 1) * tokens);
-    if (eos !== LEGACY_EOS) return Math.max(0, own.indexOf(eos));
+    if (!config.poolsAtLargest) return Math.max(0, own.indexOf(config.eosTokenId));
     let largest = 0;
     for (let i = 1; i < tokens; i++) if (own[i] > own[largest]) largest = i;
     return largest;
@@ -91,7 +88,7 @@ export function prepareTexts(inputs: Tensors, config: ClipTextConfig): Tensors {
   return {
     input_ids: { dtype: "i32", shape: [batch, tokens], data: ids },
     key_mask: { dtype: "f32", shape: [batch, tokens], data: keyMask },
-    pool_index: { dtype: "i32", shape: [batch], data: poolIndex(ids, batch, tokens, config.eosTokenId) },
+    pool_index: { dtype: "i32", shape: [batch], data: poolIndex(ids, [batch, tokens], config) },
   };
 }
 
@@ -109,7 +106,7 @@ export function exampleImages(options: ExampleOptions, config: ClipVisionConfig,
 export function exampleTexts(options: ExampleOptions, config: ClipTextConfig): Tensors {
   const tokens = options.tokens ?? config.maxPositions;
   const shape = [options.batch, tokens];
-  const end = config.eosTokenId === LEGACY_EOS ? config.vocabSize - 1 : config.eosTokenId;
+  const end = config.poolsAtLargest ? config.vocabSize - 1 : config.eosTokenId;
   const data = Int32Array.from({ length: options.batch * tokens }, (_, i) =>
     (i + 1) % tokens === 0 ? end : hash32(options.seed, i) % config.vocabSize,
   );

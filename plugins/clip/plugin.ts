@@ -42,7 +42,7 @@ function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): 
       ...(vision === undefined ? [] : [visionTower(vision, forms)]),
       ...(config.text === undefined ? [] : [textTower(config.text)]),
     ],
-    prefixes: ["", "clip.", "clip_model.", "vision_tower.", "model.vision_tower."],
+    prefixes: ["", "clip.", "clip_model.", "metaclip_2.", "vision_tower.", "model.vision_tower."],
     // As transformers 5 saves a tower alone.
     optionalBeginnings: ["vision_model.", "text_model."],
     processors: (all) => processors(config, forms, all),
@@ -62,7 +62,7 @@ const CLIP: EncoderSpec = {
   open,
 };
 
-/** Encoder `clip`, for `model_type` clip, clip_vision_model and clip_text_model: vision and text towers. */
+/** Encoder `clip`, for `model_type` clip, metaclip_2, and both with `_vision_model` or `_text_model`: vision and text towers. */
 export const clipPlugin: Plugin = definePlugin({
   name: "@fovea/clip",
   version: "0.1.0",

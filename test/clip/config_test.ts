@@ -28,6 +28,7 @@ const TEXT_DEFAULTS = {
   vocabSize: 49408,
   maxPositions: 77,
   eosTokenId: 49407,
+  poolsAtLargest: false,
   padTokenId: 1,
 };
 
@@ -74,9 +75,14 @@ test("clip config: published fields are read, and the older spelling of a tower 
   const fields = { hidden_act: "gelu", layer_norm_eps: 1e-6, eos_token_id: 2, pad_token_id: 0, vocab_size: 100 };
   const text = readClipConfig(edited("text_config", fields)).text;
   assert.deepEqual(
-    [text?.activation, text?.eps, text?.eosTokenId, text?.padTokenId, text?.vocabSize],
-    ["gelu", 1e-6, 2, 0, 100],
+    [text?.activation, text?.eps, text?.eosTokenId, text?.poolsAtLargest, text?.padTokenId, text?.vocabSize],
+    ["gelu", 1e-6, 2, true, 0, 100],
   );
+  for (const model_type of ["metaclip_2", "metaclip_2_text_model"]) {
+    const own = readClipConfig({ model_type, eos_token_id: 2, text_config: { eos_token_id: 2 } });
+    assert.deepEqual([own.text?.eosTokenId, own.text?.poolsAtLargest], [2, false]);
+  }
+  assert.equal(readClipConfig({ model_type: "metaclip_2_vision_model" }).text, undefined);
   const old = readClipConfig({ ...BASE, vision_config_dict: { num_hidden_layers: 3 }, text_config_dict: null });
   assert.deepEqual([old.vision?.layers, old.vision?.patchSize, old.text?.layers], [3, 32, 12]);
 });

@@ -21,7 +21,7 @@ function unmasked(t: RefTensor, mask: RefTensor | undefined): RefTensor {
   return { dtype: t.dtype, shape: [rows.length, width], data };
 }
 
-for (const name of ["clip", "clip-eos2"]) {
+for (const name of ["clip", "clip-eos2", "metaclip_2"]) {
   const folder = join(FIXTURES, name);
   for (const file of readdirSync(folder).filter((f) => f.startsWith("case-"))) {
     test(`clip: the graphs of ${name} give the outputs of ${file}`, () => {
@@ -34,7 +34,7 @@ for (const name of ["clip", "clip-eos2"]) {
       const modality: Modality = "pixel_values" in inputs ? "vision" : "text";
       const tower = towerOf(model, modality);
       assert.deepEqual(expected.map(([key]) => key).sort(), [...tower.outputs].sort());
-      const checkpoint = checkpointOf(folder);
+      const checkpoint = checkpointOf(folder, model);
       const outputs = evaluateTower(tower, inputs, tower.outputs, checkpoint);
       const mask = Object.fromEntries(named("input.")).attention_mask;
       for (const [key, want] of expected) {

@@ -66,6 +66,13 @@ const LAYOUTS: readonly Layout[] = [
     beside: ["vision_model.x"],
   },
   {
+    fixture: "metaclip_2",
+    modality: "text",
+    prefix: "",
+    own: ["text_model.", "text_projection."],
+    beside: ["logit_scale"],
+  },
+  {
     fixture: "siglip",
     modality: "text",
     prefix: "",

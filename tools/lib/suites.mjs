@@ -73,7 +73,7 @@ const OWN_TO_ENGINES = [
   { files: /^test\/webgpu\/outliers_test/, runtimes: ["deno"] },
   // Shaders that one compiler makes for Bun and Node, in up to a minute each, and another for Deno.
   { files: /^test\/webgpu\/matrices_test/, runtimes: ["deno", "node"] },
-  { files: /^test\/webgpu\/row_join_test/, runtimes: ["bun", "deno"] },
+  { files: /^test\/webgpu\/(kernels|pieces|row_join|rows)_test/, runtimes: ["bun", "deno"] },
   // Node 20 has no relaxed SIMD, for which these compile as well.
   { files: /^test\/wasm\/(?!device_)/, runtimes: ["bun", "deno"] },
   { files: /_relaxed_test/, runtimes: ["deno"] },

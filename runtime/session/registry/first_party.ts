@@ -13,7 +13,14 @@ const DEVICES: ReadonlyMap<string, () => Promise<Plugin>> = new Map([
 /** By the models that they serve, so that a model loads one. */
 const ENCODERS: readonly { readonly modelTypes: readonly string[]; readonly load: () => Promise<Plugin> }[] = [
   {
-    modelTypes: ["clip", "clip_vision_model", "clip_text_model"],
+    modelTypes: [
+      "clip",
+      "clip_vision_model",
+      "clip_text_model",
+      "metaclip_2",
+      "metaclip_2_vision_model",
+      "metaclip_2_text_model",
+    ],
     load: () => import("../../../plugins/clip/plugin.ts").then((m) => m.clipPlugin),
   },
   {
