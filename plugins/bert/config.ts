@@ -126,13 +126,20 @@ function readDistilBert(c: ConfigReader, shared: Shared): BertConfig {
   };
 }
 
+/** What MPNet has in place of token types, and names of its own. */
+function asMpnet(c: ConfigReader, config: BertConfig): BertConfig {
+  // Transformers counts positions from there whatever the configuration says.
+  if (config.padTokenId !== 1) throw c.error("pad_token_id", "1, where MPNet's positions begin");
+  const relativeBuckets = c.integer("relative_attention_num_buckets", BUCKETS, { min: BUCKETS });
+  return { ...config, tokenTypes: 0, relativeBuckets, names: MPNET_NAMES };
+}
+
 /** @throws FoveaError `invalid_config` that names the field, what it holds and what was expected. */
 export function readBertConfig(config: Readonly<Record<string, unknown>>): BertConfig {
   const c = createConfigReader(config);
   const type = c.oneOf("model_type", BERT_MODEL_TYPES);
   if (type === NOMIC_BERT_MODEL_TYPE) return readNomicBert(c);
-  const isMpnet = type === MPNET_MODEL_TYPE;
-  const family = isMpnet || ROBERTA_MODEL_TYPES.includes(type) ? "roberta" : "bert";
+  const family = type === MPNET_MODEL_TYPE || ROBERTA_MODEL_TYPES.includes(type) ? "roberta" : "bert";
   refuseVariants(c);
   const maxPositions = c.integer("max_position_embeddings", 512, SIZE);
   const padTokenId = c.integer("pad_token_id", family === "bert" ? 0 : 1);
@@ -143,23 +150,22 @@ export function readBertConfig(config: Readonly<Record<string, unknown>>): BertC
     padTokenId,
   };
   if (type === DISTILBERT_MODEL_TYPE) return readDistilBert(c, shared);
-  // Transformers counts positions from there whatever the configuration says.
-  if (isMpnet && padTokenId !== 1) throw c.error("pad_token_id", "1, where MPNet's positions begin");
   const fields = {
     ...{ hidden: "hidden_size", intermediate: "intermediate_size" },
     ...{ layers: "num_hidden_layers", heads: "num_attention_heads" },
   };
-  return {
+  const found = {
     ...shared,
     ...readWidths(c, fields, { layers: 12 }),
-    tokenTypes: isMpnet ? 0 : c.integer("type_vocab_size", 2, { min: 1 }),
-    relativeBuckets: isMpnet ? c.integer("relative_attention_num_buckets", BUCKETS, { min: BUCKETS }) : 0,
+    tokenTypes: c.integer("type_vocab_size", 2, { min: 1 }),
+    relativeBuckets: 0,
     activation: c.oneOf("hidden_act", ACTIVATION_NAMES, "gelu"),
     eps: c.number("layer_norm_eps", DEFAULT_EPS, { min: 0 }),
     bias: true,
     pooler:
       c.boolean(POOLER_FIELD, true) &&
       !c.strings("architectures", []).some((name) => WITHOUT_POOLER[family].test(name)),
-    names: isMpnet ? MPNET_NAMES : BERT_NAMES,
+    names: BERT_NAMES,
   };
+  return type === MPNET_MODEL_TYPE ? asMpnet(c, found) : found;
 }

@@ -1,6 +1,7 @@
 /**
- * BERT's components, and those of what was made of it. Weight names are relative to the instance, whose prefix
- * ends with its dot; shapes of hidden states are [batch, tokens, hidden_size]. Blocks say nothing of their layer, so that all layers share one artifact per range.
+ * BERT's components, and those of what was made of it. Weight names are relative to the instance, whose prefix ends
+ * with its dot; shapes of hidden states are [batch, tokens, hidden_size]. Blocks say nothing of their layer, so that all layers
+ * share one artifact per range.
  */
 import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
 import type { SentenceConfig } from "../../runtime/abi/sentence_config.ts";

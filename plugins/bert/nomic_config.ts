@@ -14,9 +14,8 @@ const SIZE = { min: 1, max: 1 << 20 };
 
 /** Settings of the authors' code that no published text embedder has. */
 function refuseVariants(c: ConfigReader): void {
-  for (const field of ["prenorm", "causal", "use_rms_norm", "rotary_emb_interleaved", "qkv_proj_bias"])
-    if (c.boolean(field, false)) throw c.error(field, "false, as published text embedders have it");
-  for (const field of ["mlp_fc1_bias", "mlp_fc2_bias"])
+  const biases = ["qkv_proj_bias", "mlp_fc1_bias", "mlp_fc2_bias"];
+  for (const field of ["prenorm", "causal", "use_rms_norm", "rotary_emb_interleaved", ...biases])
     if (c.boolean(field, false)) throw c.error(field, "false, as published text embedders have it");
   for (const field of ["rotary_emb_scale_base", "rotary_scaling_factor"])
     if (c.has(field)) throw c.error(field, "null; positions are not scaled here");

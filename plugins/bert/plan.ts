@@ -103,9 +103,8 @@ function example({ batch, tokens, seed }: ExampleOptions, config: BertConfig): T
 
 /**
  * input_ids, attention_mask and, where there are types, token_type_ids i32 [batch, tokens] -> last_hidden_state
- * [batch, tokens, hidden_size],
- * pooler_output [batch, hidden_size] where the checkpoint has the pooler, and sentence_embedding
- * [batch, modes * hidden_size] where the folder says how to pool.
+ * [batch, tokens, hidden_size], pooler_output [batch, hidden_size] where the checkpoint has the pooler, and
+ * sentence_embedding [batch, modes * hidden_size] where the folder says how to pool.
  */
 export function bertTower(config: BertConfig, sentence: SentenceConfig | undefined): TowerSpec {
   const outputs = [

@@ -27,6 +27,10 @@ export interface SiglipFixedVisionConfig extends SiglipVisionBase {
   readonly imageSize: number;
 }
 
+/** Whole patches along a side. */
+export const patchesPerSide = ({ imageSize, patchSize }: SiglipFixedVisionConfig): number =>
+  Math.floor(imageSize / patchSize);
+
 /** NaFlex: any grid of patches, with position embeddings resized to it. */
 export interface SiglipNaflexVisionConfig extends SiglipVisionBase {
   readonly kind: "naflex";
@@ -126,20 +130,22 @@ function readText(c: ConfigReader): SiglipTextConfig {
   };
 }
 
+/** A part of a whole model; where it is absent, `absent` stands for it. */
+const partOf = (whole: ConfigReader, name: string, absent: object = {}): ConfigReader =>
+  whole.has(name) ? whole.object(name) : createConfigReader(absent, name);
+
 /** @throws FoveaError `invalid_config` */
-function readPooled(whole: ConfigReader, { imageSize, patchSize }: SiglipFixedVisionConfig): SiglipProjector {
-  const side = Math.floor(imageSize / patchSize);
+function readPooled(whole: ConfigReader, vision: SiglipFixedVisionConfig): SiglipProjector {
+  const side = patchesPerSide(vision);
   const tokens = whole.integer("mm_tokens_per_image", 256, SIZE);
   const square = Math.floor(side / Math.floor(Math.sqrt(tokens)));
   if (square === 0) throw whole.error("mm_tokens_per_image", `at most ${side * side}, the patches of a picture`);
-  const text = whole.has("text_config") ? whole.object("text_config") : createConfigReader({}, "text_config");
-  return { kind: "pooled", width: text.integer("hidden_size", 2304, SIZE), square };
+  return { kind: "pooled", width: partOf(whole, "text_config").integer("hidden_size", 2304, SIZE), square };
 }
 
 /** A tower with what hands its patches to a language model. */
 function readSeeing(whole: ConfigReader, type: string): SiglipConfig {
-  const absent = createConfigReader(type === PALIGEMMA ? PALIGEMMA_VISION : {}, "vision_config");
-  const tower = whole.has("vision_config") ? whole.object("vision_config") : absent;
+  const tower = partOf(whole, "vision_config", type === PALIGEMMA ? PALIGEMMA_VISION : {});
   tower.oneOf("model_type", ["siglip_vision_model"], "siglip_vision_model");
   const vision = readFixedVision(tower);
   if (type === GEMMA3) return { vision, projector: readPooled(whole, vision) };
@@ -155,6 +161,5 @@ export function readSiglipConfig(config: Readonly<Record<string, unknown>>): Sig
   if (VISION_TYPES.includes(type)) return { vision: readVision(whole) };
   if (TEXT_TYPES.includes(type)) return { text: readText(whole) };
   // A tower without a configuration has the defaults throughout.
-  const tower = (name: string): ConfigReader => (whole.has(name) ? whole.object(name) : createConfigReader({}, name));
-  return { vision: readVision(tower("vision_config")), text: readText(tower("text_config")) };
+  return { vision: readVision(partOf(whole, "vision_config")), text: readText(partOf(whole, "text_config")) };
 }

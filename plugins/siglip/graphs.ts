@@ -18,13 +18,14 @@ import {
   transformerBlock,
 } from "../../runtime/nn/mod.ts";
 import { attentionPool } from "./attention_pool.ts";
-import type {
-  SiglipFixedVisionConfig,
-  SiglipNaflexVisionConfig,
-  SiglipProjector,
-  SiglipTextConfig,
-  SiglipTransformerConfig,
-  SiglipVisionConfig,
+import {
+  patchesPerSide,
+  type SiglipFixedVisionConfig,
+  type SiglipNaflexVisionConfig,
+  type SiglipProjector,
+  type SiglipTextConfig,
+  type SiglipTransformerConfig,
+  type SiglipVisionConfig,
 } from "./config.ts";
 
 /** Images or texts of one run; larger batches are split by the session. */
@@ -50,7 +51,7 @@ function partsOf(tower: string, symbols: Box, ranges: RangeSpec): Part {
 
 /** Patches of an image of the model's size. */
 export function fixedPatches(config: SiglipFixedVisionConfig): number {
-  const side = Math.floor(config.imageSize / config.patchSize);
+  const side = patchesPerSide(config);
   return side * side;
 }
 
@@ -148,10 +149,9 @@ function squareMeans(b: GraphBuilder, x: Node, side: number, square: number): No
 function project(b: GraphBuilder, x: Node, config: SiglipFixedVisionConfig, projector: SiglipProjector): Node {
   if (projector.kind === "linear") return linear(b, x, "linear.", { outFeatures: projector.width });
   const { hiddenSize: width, eps } = config;
-  const side = Math.floor(config.imageSize / config.patchSize);
   // Gemma's norms keep what differs from 1.
   const scale = b.add(b.weight("mm_soft_emb_norm.weight", [width]), b.constant(1));
-  const normed = b.rmsNorm(squareMeans(b, x, side, projector.square), scale, eps);
+  const normed = b.rmsNorm(squareMeans(b, x, patchesPerSide(config), projector.square), scale, eps);
   return b.matmul(normed, b.weight("mm_input_projection_weight", [width, projector.width]));
 }
 

@@ -1,5 +1,5 @@
 /** SigLIP's image processor: an exact size, rescale, normalise; no crop. Gemma 3's is the same with another filter. */
-import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import { createConfigReader } from "../../runtime/abi/config.ts";
 import {
   HALF,
   type ImageProcessor,
@@ -30,10 +30,8 @@ const gemma = imageProcessor({ ...SIGLIP_PROCESSOR, filter: "bilinear" });
  * @throws FoveaError as {@link siglipImageProcessor}, and `invalid_config` for pan and scan
  */
 export function gemmaImageProcessor(config: unknown, file: string = "preprocessor_config.json"): ImageProcessor {
-  if ((config as { readonly do_pan_and_scan?: unknown } | null)?.do_pan_and_scan === true)
-    throw new FoveaError(
-      "invalid_config",
-      `${file}: the field \`do_pan_and_scan\` holds true; expected false or nothing, since crops of a picture are pictures of their own here.`,
-    );
+  const c = createConfigReader(config, "", file);
+  if (c.boolean("do_pan_and_scan", false))
+    throw c.error("do_pan_and_scan", "false or nothing, since crops of a picture are pictures of their own here");
   return gemma(config, file);
 }

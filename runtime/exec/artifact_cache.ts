@@ -2,10 +2,10 @@
 import type { CompiledArtifact } from "../abi/artifact.ts";
 import type { Capabilities, CapabilityValue } from "../abi/device.ts";
 import { canonicalJson } from "../core/canonical_json.ts";
-import { digestBytes, digestJson } from "../core/digest.ts";
+import { digestJson } from "../core/digest.ts";
 import type { KeptDType } from "../core/dtype.ts";
 import type { WeightFacts } from "../core/weight_facts.ts";
-import { codeDigests, decodeArtifact, encodeArtifact } from "./codec.ts";
+import { codeDigests, decodeArtifact, type EncodedArtifact, encodeWithDigest } from "./codec.ts";
 import { blobKey, getVerified } from "./store/content.ts";
 import type { Store } from "./store/store.ts";
 
@@ -95,18 +95,14 @@ export async function lookup(
   }
 }
 
-/**
- * Stores blobs first and the request's record last: the record is the commit point. Returns the artifact's digest.
- * @param bytes the artifact's, where they were made
- */
+/** Stores blobs first and the request's record last: the record is the commit point. Returns the artifact's digest. */
 export async function save(
   store: Store,
   digest: string,
   compiled: CompiledArtifact,
   reads: Readonly<Record<string, CapabilityValue>>,
-  bytes: Uint8Array = encodeArtifact(compiled.artifact),
+  { bytes, digest: artifact }: EncodedArtifact = encodeWithDigest(compiled.artifact),
 ): Promise<string> {
-  const artifact = digestBytes(bytes);
   const blobs = [...compiled.code, [artifact, bytes] as const];
   await Promise.all(blobs.map(([d, blob]) => store.put(blobKey(d), blob)));
   const old = decodeRecords(await store.get(requestKey(digest)));

@@ -2,9 +2,21 @@
 import { ARTIFACT_FORMAT, type Artifact, type StepList } from "../abi/artifact.ts";
 import { canonicalJson } from "../core/canonical_json.ts";
 import { FoveaError } from "../core/diagnostics.ts";
+import { digestBytes } from "../core/digest.ts";
 
 export function encodeArtifact(artifact: Artifact): Uint8Array {
   return new TextEncoder().encode(canonicalJson(artifact));
+}
+
+/** An artifact's bytes, and their digest. */
+export interface EncodedArtifact {
+  readonly bytes: Uint8Array;
+  readonly digest: string;
+}
+
+export function encodeWithDigest(artifact: Artifact): EncodedArtifact {
+  const bytes = encodeArtifact(artifact);
+  return { bytes, digest: digestBytes(bytes) };
 }
 
 /** @throws FoveaError `invalid_artifact` when the bytes are no artifact of this format. */

@@ -4,11 +4,10 @@ import type { EncoderModel, ModelFiles, TowerSpec } from "../abi/encoder.ts";
 import { type Sandbox, sandboxOf } from "../abi/sandbox.ts";
 import { TRANSPILED_SECTION } from "../abi/transpiled.ts";
 import { FoveaError } from "../core/diagnostics.ts";
-import { digestBytes } from "../core/digest.ts";
 import type { KeptDType } from "../core/dtype.ts";
 import { VERSION } from "../core/version.ts";
 import { FROZEN_FORMAT, type FrozenComponent, type FrozenModel } from "../edge/frozen.ts";
-import { codeDigests, encodeArtifact } from "../exec/codec.ts";
+import { codeDigests, encodeWithDigest } from "../exec/codec.ts";
 import type { PackItem } from "../exec/pack.ts";
 import { packItems } from "../session/artifacts/build_pack.ts";
 import { type CallSettings, compileLayers, resolveSettings } from "../session/config/settings.ts";
@@ -110,7 +109,7 @@ export async function compileModel(
   const positions = new Map<string, number>();
   const place = ({ compiled }: PackItem): number => {
     const artifact = keepAll(compiled.artifact);
-    const digest = digestBytes(encodeArtifact(artifact));
+    const { digest } = encodeWithDigest(artifact);
     const known = positions.get(digest) ?? artifacts.push(artifact) - 1;
     positions.set(digest, known);
     return known;

@@ -1,29 +1,32 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { mostTokens, readBertConfig } from "../../plugins/bert/config.ts";
+import { type BertConfig, mostTokens, readBertConfig } from "../../plugins/bert/config.ts";
 import { BERT_NAMES, DISTILBERT_NAMES, MPNET_NAMES, NOMIC_BERT_NAMES } from "../../plugins/bert/names.ts";
 import { readSentenceConfig, readSentenceTextConfig } from "../../runtime/abi/sentence_config.ts";
 import { FIXTURES, readJson } from "./text_kit.ts";
 
+/** What transformers gives to a BERT that says nothing. */
+const BASE: BertConfig = {
+  vocabSize: 30522,
+  maxPositions: 512,
+  firstPosition: 0,
+  tokenTypes: 2,
+  relativeBuckets: 0,
+  hiddenSize: 768,
+  intermediateSize: 3072,
+  layers: 12,
+  heads: 12,
+  activation: "gelu",
+  eps: 1e-12,
+  bias: true,
+  padTokenId: 0,
+  pooler: true,
+  names: BERT_NAMES,
+};
+
 test("bert config: absent fields are those of the base model", () => {
-  assert.deepEqual(readBertConfig({ model_type: "bert" }), {
-    vocabSize: 30522,
-    maxPositions: 512,
-    firstPosition: 0,
-    tokenTypes: 2,
-    relativeBuckets: 0,
-    hiddenSize: 768,
-    intermediateSize: 3072,
-    layers: 12,
-    heads: 12,
-    activation: "gelu",
-    eps: 1e-12,
-    bias: true,
-    padTokenId: 0,
-    pooler: true,
-    names: BERT_NAMES,
-  });
+  assert.deepEqual(readBertConfig({ model_type: "bert" }), BASE);
   const mini = readBertConfig(readJson(join(FIXTURES, "configs/all-minilm-l6-v2/config.json")));
   assert.deepEqual([mini.hiddenSize, mini.layers, mini.heads, mini.intermediateSize], [384, 6, 12, 1536]);
 });
@@ -56,20 +59,8 @@ test("bert config: RoBERTa's positions begin behind that of padding, and more of
 
 test("bert config: DistilBERT has fields, names and defaults of its own", () => {
   const found = readBertConfig({ model_type: "distilbert", n_heads: 3, dim: 96, architectures: ["DistilBertModel"] });
-  assert.deepEqual(found, {
-    ...{ vocabSize: 30522, maxPositions: 512, firstPosition: 0, padTokenId: 0, tokenTypes: 0, relativeBuckets: 0 },
-    ...{
-      hiddenSize: 96,
-      intermediateSize: 3072,
-      layers: 6,
-      heads: 3,
-      activation: "gelu",
-      eps: 1e-12,
-      bias: true,
-      pooler: false,
-    },
-    names: DISTILBERT_NAMES,
-  });
+  const own = { hiddenSize: 96, layers: 6, heads: 3, tokenTypes: 0, pooler: false, names: DISTILBERT_NAMES };
+  assert.deepEqual(found, { ...BASE, ...own });
   assert.throws(() => readBertConfig({ model_type: "distilbert", n_heads: 5 }), {
     code: "invalid_config",
     message: /`n_heads` holds 5; expected a divisor of dim 768/,
@@ -78,20 +69,8 @@ test("bert config: DistilBERT has fields, names and defaults of its own", () => 
 
 test("bert config: MPNet has no token types, and buckets of distances", () => {
   const found = readBertConfig({ model_type: "mpnet", max_position_embeddings: 514, architectures: ["MPNetModel"] });
-  assert.deepEqual(found, {
-    ...{ vocabSize: 30527, maxPositions: 514, firstPosition: 2, padTokenId: 1, tokenTypes: 0, relativeBuckets: 32 },
-    ...{
-      hiddenSize: 768,
-      intermediateSize: 3072,
-      layers: 12,
-      heads: 12,
-      activation: "gelu",
-      eps: 1e-12,
-      bias: true,
-      pooler: true,
-    },
-    names: MPNET_NAMES,
-  });
+  const own = { vocabSize: 30527, maxPositions: 514, firstPosition: 2, padTokenId: 1, tokenTypes: 0 };
+  assert.deepEqual(found, { ...BASE, ...own, relativeBuckets: 32, names: MPNET_NAMES });
   assert.equal(readBertConfig({ model_type: "mpnet", architectures: ["MPNetForMaskedLM"] }).pooler, false);
   assert.throws(() => readBertConfig({ model_type: "mpnet", pad_token_id: 0 }), {
     code: "invalid_config",

@@ -1,13 +1,12 @@
 /** Where an artifact comes from before it is proven: a pack, the store, or the compiler, which loads on the first miss. */
 import type { CompiledArtifact } from "../../abi/artifact.ts";
 import type { ComponentSpec } from "../../abi/encoder.ts";
-import { digestBytes } from "../../core/digest.ts";
 import type { Box } from "../../core/dim.ts";
 import { boxText } from "../../core/range.ts";
 import type { TraceSink } from "../../core/trace.ts";
 import { type CachedArtifact, type CompileRequest, lookup, requestDigest, save } from "../../exec/artifact_cache.ts";
 import { describe } from "../../exec/cache_entries.ts";
-import { encodeArtifact } from "../../exec/codec.ts";
+import { type EncodedArtifact, encodeWithDigest } from "../../exec/codec.ts";
 import type { Pack } from "../../exec/pack.ts";
 import { blobKey, getVerified } from "../../exec/store/content.ts";
 import type { Store } from "../../exec/store/store.ts";
@@ -163,11 +162,11 @@ export async function createArtifactSources(
     request: string,
     traced: Graph,
     compiled: CompiledArtifact,
-    encoded: Uint8Array,
+    encoded: EncodedArtifact,
   ): Promise<void> => {
     const { spec, settings, place, box } = order;
     const digest = await save(store, request, compiled, place.reads, encoded);
-    const blobs = { ...Object.fromEntries(blobSizes(compiled)), [digest]: encoded.length };
+    const blobs = { ...Object.fromEntries(blobSizes(compiled)), [digest]: encoded.bytes.length };
     counters.storedBytes += Object.values(blobs).reduce((a, b) => a + b, 0);
     await describe(store, request, {
       tag: spec.tag,
@@ -206,8 +205,8 @@ export async function createArtifactSources(
     counters.compiled++;
     counters.compileMs += compileMs;
     await loadCode(place.device, compiled);
-    const encoded = encodeArtifact(compiled.artifact);
-    const identity = { digest: digestBytes(encoded), bytes: encoded.length };
+    const encoded = encodeWithDigest(compiled.artifact);
+    const identity = { digest: encoded.digest, bytes: encoded.bytes.length };
     const kept = keep(order, request, traced, compiled satisfies CompiledArtifact, encoded);
     // Whoever waits for it is told; nobody may, after another failure.
     kept.catch(() => {});

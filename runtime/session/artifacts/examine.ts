@@ -4,10 +4,9 @@ import type { CompileResult } from "../../compile/compile.ts";
 import type { CompileDetails } from "../../compile/details.ts";
 import type { PassReport } from "../../compile/pass_clock.ts";
 import { internal } from "../../core/diagnostics.ts";
-import { digestBytes } from "../../core/digest.ts";
 import type { Box } from "../../core/dim.ts";
 import { placeText, type SourcePlace } from "../../core/source_place.ts";
-import { encodeArtifact } from "../../exec/codec.ts";
+import { encodeWithDigest } from "../../exec/codec.ts";
 import { createInterner, type OpTable } from "../../ir/node.ts";
 import type { ComponentSettings } from "../config/settings.ts";
 import { loadCompiler } from "./compiler.ts";
@@ -64,7 +63,7 @@ export async function examine(what: Examination): Promise<Examined> {
     now,
     details: true,
   });
-  const digest = digestBytes(encodeArtifact(made.artifact));
+  const { digest } = encodeWithDigest(made.artifact);
   if (artifact !== undefined && digest !== artifact)
     internal(`"${spec.tag}" compiles to ${digest}, and what runs is ${artifact}`);
   const lines = new Map<string, string>();

@@ -1,5 +1,4 @@
 /** How components are compiled: what a runtime was given, resolved for each component, with where each value came from. */
-
 import type { ComponentSpec } from "../../abi/encoder.ts";
 import type { KeptDType, WeightDType } from "../../core/dtype.ts";
 import { literalPattern } from "../../core/literal_pattern.ts";

@@ -1,5 +1,4 @@
 /** What `fovea plugin build` makes: components linked ahead, and the digests of a plugin's files in its description. */
-
 import { digestBytes } from "../../core/digest.ts";
 import { parseJson } from "../../core/json_problem.ts";
 import { literalPattern } from "../../core/literal_pattern.ts";
