@@ -6,7 +6,12 @@
  */
 import type { EncoderModel, EncoderSpec, ModelFiles, Processors } from "../../runtime/abi/encoder.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
-import { readSentenceConfig, readSentenceTextConfig, SENTENCE_FILES } from "../../runtime/abi/sentence_config.ts";
+import {
+  readSentenceConfig,
+  readSentenceTextConfig,
+  SENTENCE_FILES,
+  sentenceWeightFiles,
+} from "../../runtime/abi/sentence_config.ts";
 import { createTextProcessor } from "../../runtime/media/token_inputs.ts";
 import { adaptBertConfig, BERT_MODEL_TYPES, type BertConfig, mostTokens, readBertConfig } from "./config.ts";
 import { bertTower } from "./plan.ts";
@@ -20,8 +25,10 @@ function processors(config: BertConfig, files: ModelFiles): Processors {
 
 function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): EncoderModel {
   const config = readBertConfig(json);
+  const sentence = readSentenceConfig(files);
   return {
-    towers: [bertTower(config, readSentenceConfig(files))],
+    towers: [bertTower(config, sentence)],
+    weightFiles: sentenceWeightFiles(sentence),
     prefixes: ["", "bert.", "roberta.", "distilbert.", "mpnet."],
     // As the first checkpoints were converted.
     oldEndings: { "LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta" },

@@ -5,7 +5,12 @@
  */
 import type { EncoderModel, EncoderSpec, ModelFiles, Processors } from "../../runtime/abi/encoder.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
-import { readSentenceConfig, readSentenceTextConfig, SENTENCE_FILES } from "../../runtime/abi/sentence_config.ts";
+import {
+  readSentenceConfig,
+  readSentenceTextConfig,
+  SENTENCE_FILES,
+  sentenceWeightFiles,
+} from "../../runtime/abi/sentence_config.ts";
 import { createTextProcessor } from "../../runtime/media/token_inputs.ts";
 import { MODERNBERT_MODEL_TYPES, type ModernBertConfig, readModernBertConfig } from "./config.ts";
 import { modernBertTower } from "./plan.ts";
@@ -18,8 +23,10 @@ function processors({ maxPositions: maxTokens, padTokenId: padId }: ModernBertCo
 
 function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): EncoderModel {
   const config = readModernBertConfig(json);
+  const sentence = readSentenceConfig(files);
   return {
-    towers: [modernBertTower(config, readSentenceConfig(files))],
+    towers: [modernBertTower(config, sentence)],
+    weightFiles: sentenceWeightFiles(sentence),
     prefixes: ["", "model."],
     processors: (found) => processors(config, found),
   };

@@ -266,6 +266,11 @@ export interface EncoderModel extends TensorSpelling {
    * @throws FoveaError `invalid_config` that names the field
    */
   readonly processors: (files: ModelFiles) => Processors;
+  /**
+   * Files of weights beside the checkpoint's own, such as `2_Dense/model.safetensors`: name -> what the names of its tensors
+   * begin with here, such as `2_Dense.`.
+   */
+  readonly weightFiles?: Readonly<Record<string, string>>;
   /** Scale of image-text logits, as its natural logarithm. */
   readonly logitScale?: CheckpointScalar;
   /** Added to scaled similarities; 0 unless given. */

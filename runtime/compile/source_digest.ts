@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "67bdf380b03d45ab7a08c2bc334a8d35e17fbd6e27eda9375985348f9c2c7884";
+export const SOURCE_DIGEST: string = "e4b66460f520d0413f412e1e9980a3c7b27546ed6930c6665b1d0078e2341b1a";

@@ -1,14 +1,29 @@
 /** One vector for each text from its tokens' hidden states: Reimers and Gurevych 2019. */
 import type { GraphBuilder, Node } from "../ir/builder.ts";
-import { lastWidth } from "./linear.ts";
+import type { ElementwiseOp } from "../ir/ops.ts";
+import { lastWidth, linear } from "./linear.ts";
 
 /** First token that is seen, largest value, mean, or sum over the root of the number of tokens. */
 export type PoolingMode = "cls" | "max" | "mean" | "mean_sqrt_len_tokens";
+
+/** A dense layer for pooled vectors. */
+export interface PooledDense {
+  /** With its dot. */
+  readonly prefix: string;
+  /** Width of its results. */
+  readonly outFeatures: number;
+  /** It adds a vector. */
+  readonly bias: boolean;
+  /** What is done to its results. */
+  readonly activation?: ElementwiseOp;
+}
 
 /** How {@link sentencePooling} makes one vector of a text's tokens. */
 export interface SentencePoolingOptions {
   /** Their vectors stand side by side in this order. */
   readonly modes: readonly PoolingMode[];
+  /** Layers behind it; none unless given. Weights are those of {@link linear} under `prefix`. */
+  readonly dense?: readonly PooledDense[];
   /** Divides by the length of the vector. */
   readonly normalize: boolean;
 }
@@ -29,7 +44,7 @@ export function sentencePoolingInputs({ modes }: SentencePoolingOptions): readon
 }
 
 /**
- * x [batch, tokens, width] -> [batch, modes * width]. Declares the inputs `key_mask` f32 [batch, tokens], 1 for tokens and
+ * x [batch, tokens, width] -> [batch, modes * width], or the last dense layer's width. Declares the inputs `key_mask` f32 [batch, tokens], 1 for tokens and
  * 0 for padding, and `first_token` i32 [batch], the position of the first token that is seen, as far as the modes need them.
  */
 export function sentencePooling(b: GraphBuilder, x: Node, options: SentencePoolingOptions): Node {
@@ -52,10 +67,14 @@ export function sentencePooling(b: GraphBuilder, x: Node, options: SentencePooli
     mean: () => summed(count()),
     mean_sqrt_len_tokens: () => summed(b.unary("sqrt", count())),
   };
-  const whole = b.concat(
+  const sideBySide = b.concat(
     options.modes.map((mode) => pooled[mode]()),
     1,
   );
+  const whole = (options.dense ?? []).reduce((vectors, { prefix, activation, ...layer }) => {
+    const product = linear(b, vectors, prefix, layer);
+    return activation === undefined ? product : b.unary(activation, product);
+  }, sideBySide);
   if (!options.normalize) return whole;
   const length = b.unary("sqrt", b.unary("reduce_sum", b.mul(whole, whole)));
   return b.div(whole, atLeast(length, SHORTEST));

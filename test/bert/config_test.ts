@@ -3,7 +3,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { type BertConfig, mostTokens, readBertConfig } from "../../plugins/bert/config.ts";
 import { BERT_NAMES, DISTILBERT_NAMES, MPNET_NAMES, NOMIC_BERT_NAMES } from "../../plugins/bert/names.ts";
-import { readSentenceConfig, readSentenceTextConfig } from "../../runtime/abi/sentence_config.ts";
+import {
+  readSentenceConfig,
+  readSentenceTextConfig,
+  type SentenceConfig,
+  sentenceWeightFiles,
+} from "../../runtime/abi/sentence_config.ts";
 import { FIXTURES, readJson } from "./text_kit.ts";
 
 /** What transformers gives to a BERT that says nothing. */
@@ -137,7 +142,7 @@ test("bert config: errors name the field, what it holds and what was expected", 
 
 const POOLING = "1_Pooling/config.json";
 const pipeline = (...kinds: string[]): object[] =>
-  kinds.map((kind, i) => ({ idx: i, type: `some.package.${kind}`, path: i === 1 ? "1_Pooling" : "" }));
+  kinds.map((kind, i) => ({ idx: i, type: `some.package.${kind}`, path: i === 0 ? "" : `${i}_${kind}` }));
 
 test("sentence config: pooling modes in the spellings of both generations", () => {
   const modes = (pooling: object): readonly string[] | undefined => readSentenceConfig({ [POOLING]: pooling })?.modes;
@@ -163,6 +168,43 @@ test("sentence config: modules say whether vectors are normalised", () => {
   assert.equal(normalize(pipeline("Transformer", "Pooling", "Normalize")), true);
 });
 
+test("sentence config: dense layers behind pooling", () => {
+  const modules = pipeline("Transformer", "Pooling", "Dense", "Dense", "Normalize");
+  const read = (first: object, second: unknown = { in_features: 8, out_features: 4 }): SentenceConfig | undefined =>
+    readSentenceConfig({
+      ...{ [POOLING]: {}, "modules.json": modules },
+      "2_Dense/config.json": { in_features: 16, out_features: 8, ...first },
+      "3_Dense/config.json": second,
+    });
+  const activation = (activation_function?: string): unknown => read({ activation_function })?.dense[0].activation;
+  const sentence = read({ bias: false });
+  const wide = { prefix: "2_Dense.linear.", inFeatures: 16, outFeatures: 8, bias: false, activation: "tanh" };
+  const narrow = { prefix: "3_Dense.linear.", inFeatures: 8, outFeatures: 4, bias: true, activation: "tanh" };
+  assert.deepEqual(sentence, { modes: ["mean"], dense: [wide, narrow], normalize: true });
+  assert.deepEqual(sentenceWeightFiles(sentence), {
+    "2_Dense/model.safetensors": "2_Dense.",
+    "3_Dense/model.safetensors": "3_Dense.",
+  });
+  assert.deepEqual(sentenceWeightFiles(undefined), {});
+  assert.equal(activation("torch.nn.modules.linear.Identity"), undefined);
+  assert.equal(activation("torch.nn.modules.activation.GELU"), "gelu");
+  const refused = (first: object, message: RegExp): void =>
+    assert.throws(() => read(first), { code: "invalid_config", message });
+  refused({ activation_function: "torch.nn.Softplus" }, /2_Dense\/config.json: the field `activation_function` holds/);
+  refused({ use_residual: true }, /`use_residual` holds true; expected false/);
+  refused({ module_input_name: "token_embeddings" }, /`module_input_name` holds "token_embeddings"; expected/);
+  refused({ out_features: 0 }, /`out_features` holds 0; expected/);
+  assert.throws(() => read({}, null), {
+    code: "invalid_config",
+    message: /3_Dense\/config.json must be a JSON object/,
+  });
+  const elsewhere = modules.map((m) => ({ ...m, path: (m as { path: string }).path.replace("2_", "5_") }));
+  assert.throws(() => readSentenceConfig({ [POOLING]: {}, "modules.json": elsewhere }), {
+    code: "invalid_config",
+    message: /`\[2\].path` holds "5_Dense"; expected "2_Dense"/,
+  });
+});
+
 test("sentence config: what cannot be computed is refused by name", () => {
   const refused = (files: object, message: RegExp): void => {
     assert.throws(() => readSentenceConfig({ [POOLING]: {}, ...files }), { code: "invalid_config", message });
@@ -179,8 +221,8 @@ test("sentence config: what cannot be computed is refused by name", () => {
   refused({ "modules.json": {} }, /modules.json must be a list of modules/);
   refused({ "modules.json": [{ type: 3 }] }, /modules.json: the field `\[0\].type` holds 3; expected a text/);
   refused(
-    { "modules.json": pipeline("Transformer", "Pooling", "Dense", "Normalize") },
-    /modules.json lists Transformer, Pooling, Dense, Normalize; expected Transformer, Pooling and perhaps Normalize/,
+    { "modules.json": pipeline("Transformer", "Pooling", "Normalize", "Dense") },
+    /lists Transformer, Pooling, Normalize, Dense; expected Transformer, Pooling, then perhaps one or two of Dense, and/,
   );
   refused({ "modules.json": pipeline("Transformer") }, /lists Transformer; expected/);
   refused(

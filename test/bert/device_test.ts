@@ -58,6 +58,7 @@ const FOLDERS: readonly (readonly [string, string])[] = [
     "sentence-unigram",
     "sentence-xlm-roberta",
     "sentence-mpnet",
+    "sentence-dense",
   ].map((name) => [name, "wasm"] as const),
 ];
 
@@ -107,22 +108,38 @@ function served(folder: string, asked: Set<string>): ModelSource {
   });
 }
 
-test("texts become the embeddings of sentence-transformers, from a folder, from memory and from a server", async () => {
-  const name = "sentence-minilm";
-  const folder = join(FIXTURES, name);
-  const texts = (readJson(join(folder, "texts.json")) as unknown as { text: string }[]).map((t) => t.text);
-  const [{ expected }] = casesOf(name);
-  const asked = new Set<string>();
-  for (const source of [folder, filesIn(folder), served(folder, asked)]) {
-    await withModel(source, async (encoder) => {
-      const { sentence_embedding: found } = await encoder.encode({ texts }, { outputs: ["sentence_embedding"] });
-      assert.ok(found !== undefined);
-      const want = expected.get("sentence_embedding") as RefTensor;
-      assert.ok(maxDifference(asRef(found), want) <= 2e-5 * deviation(want));
-    });
-  }
-  for (const file of ["1_Pooling/config.json", "modules.json", "sentence_bert_config.json"])
-    assert.ok(asked.has(file), file);
+const SERVED = ["1_Pooling/config.json", "modules.json", "sentence_bert_config.json"];
+for (const [name, needed] of [
+  ["sentence-minilm", SERVED],
+  ["sentence-dense", [...SERVED, "2_Dense/config.json", "2_Dense/model.safetensors", "3_Dense/model.safetensors"]],
+] as const) {
+  test(`texts become the embeddings of sentence-transformers, from a folder, from memory and from a server: ${name}`, async () => {
+    const folder = join(FIXTURES, name);
+    const texts = (readJson(join(folder, "texts.json")) as unknown as { text: string }[]).map((t) => t.text);
+    const [{ expected }] = casesOf(name);
+    const asked = new Set<string>();
+    for (const source of [folder, filesIn(folder), served(folder, asked)]) {
+      await withModel(source, async (encoder) => {
+        const { sentence_embedding: found } = await encoder.encode({ texts }, { outputs: ["sentence_embedding"] });
+        assert.ok(found !== undefined);
+        const want = expected.get("sentence_embedding") as RefTensor;
+        assert.ok(maxDifference(asRef(found), want) <= 2e-5 * deviation(want));
+      });
+    }
+    for (const file of needed) assert.ok(asked.has(file), file);
+  });
+}
+
+test("a dense layer whose weights are missing is refused by its file", async () => {
+  const files = new Map(filesIn(join(FIXTURES, "sentence-dense")));
+  files.delete("3_Dense/model.safetensors");
+  await assert.rejects(
+    withModel(files, async () => undefined),
+    {
+      code: "missing_shard",
+      message: /the model's configuration calls for "3_Dense\/model.safetensors", which is not there/,
+    },
+  );
 });
 
 test("more texts than one run takes give the same as runs of their own", async () => {

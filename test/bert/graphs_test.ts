@@ -35,6 +35,7 @@ for (const name of [
   "sentence-unigram",
   "sentence-xlm-roberta",
   "sentence-mpnet",
+  "sentence-dense",
 ]) {
   test(`bert: the graphs of ${name} give its outputs`, () => {
     const model = openFixture(bertPlugin, name);

@@ -36,7 +36,10 @@ export function openFixture(plugin: Plugin, name: string): EncoderModel {
 
 /** Tensors of a fixture by the names that the encoder uses. */
 export function checkpointOf(name: string, model: EncoderModel): CheckpointValues {
-  const tensors = readSafetensors(join(FIXTURES, name, "model.safetensors"));
+  const tensors = new Map(readSafetensors(join(FIXTURES, name, "model.safetensors")));
+  for (const [file, beginning] of Object.entries(model.weightFiles ?? {})) {
+    for (const [own, tensor] of readSafetensors(join(FIXTURES, name, file))) tensors.set(beginning + own, tensor);
+  }
   const spellings = (own: string): string[] => [
     own,
     ...Object.entries(model.oldEndings ?? {}).map(([ending, old]) =>

@@ -17,6 +17,7 @@ const MODELS: readonly (readonly [string, Plugin])[] = [
   ["sentence-unigram", bertPlugin],
   ["sentence-xlm-roberta", bertPlugin],
   ["sentence-mpnet", bertPlugin],
+  ["sentence-dense", bertPlugin],
   ["sentence-modernbert", modernBertPlugin],
 ];
 

@@ -152,6 +152,26 @@ test("a file that is needed nearly whole comes whole under its own name", async 
   });
 });
 
+test("weights beside the checkpoint's own are pulled with it", async () => {
+  await withHub("sentence-dense", async (hub, folder) => {
+    const embed = async (hubSettings: object): Promise<ArrayLike<number>> => {
+      const found = await withEncoder("hf:acme/model", { hub: hubSettings }, (e) => e.encode({ texts: ["a cat"] }));
+      return (found.sentence_embedding as { data: ArrayLike<number> }).data;
+    };
+    const unkept = await embed({ endpoint: hub.url, folder: false });
+    const pulled = await pullModel("hf:acme/model", { hub: { endpoint: hub.url, folder } });
+    const dense = pulled.files.map((f) => f.name).filter((name) => name.includes("Dense"));
+    const kinds = ["config.json", "model.safetensors"];
+    assert.deepEqual(
+      dense,
+      ["2_Dense", "3_Dense"].flatMap((own) => kinds.map((file) => `${own}/${file}`)),
+    );
+    assert.equal((await pullModel("hf:acme/model", { hub: { endpoint: hub.url, folder } })).fetchedBytes, 0);
+    await hub.close();
+    assert.deepEqual(await embed({ folder, offline: true }), unkept);
+  });
+});
+
 test("pulling again fetches nothing, and of a new commit only what changed", async () => {
   await withHub("clip", async (hub, folder, model) => {
     const options = { hub: { endpoint: hub.url, folder } };

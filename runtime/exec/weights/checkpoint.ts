@@ -15,6 +15,8 @@ export { type Fetch, httpFiles } from "./http_files.ts";
 export interface CheckpointOptions {
   /** Bytes that are read at a time; 8 MiB. */
   readonly sliceBytes?: number;
+  /** Further files -> what the names of their tensors begin with here. */
+  readonly weightFiles?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface Checkpoint {
@@ -158,6 +160,26 @@ async function findTensors(files: CheckpointFiles, opened: Shard[]): Promise<Map
   );
 }
 
+/** Adds the tensors of further files. @throws FoveaError `missing_shard`, `invalid_safetensors` */
+async function addFurther(
+  files: CheckpointFiles,
+  places: Map<string, Place>,
+  opened: Shard[],
+  weightFiles: Readonly<Record<string, string>>,
+): Promise<void> {
+  for (const [file, beginning] of Object.entries(weightFiles)) {
+    const shard = await openShard(files, file).catch((error: unknown) => {
+      if (!(error instanceof FoveaError) || error.code !== "file.not_found") throw error;
+      throw new FoveaError(
+        "missing_shard",
+        `The weights in ${files.description} are incomplete: the model's configuration calls for "${file}", which is not there. Download it; weights in other formats must be converted to safetensors.`,
+      );
+    });
+    opened.push(shard);
+    for (const [name, tensor] of shard.header.tensors) places.set(beginning + name, { source: shard.source, tensor });
+  }
+}
+
 /**
  * Opens a model's weights and reads the headers; tensors are read when they are asked for. `model.safetensors` comes
  * before an index, and an index before loose `model*.safetensors`.
@@ -172,6 +194,7 @@ export async function openCheckpoint(files: CheckpointFiles, options: Checkpoint
   let places: Map<string, Place>;
   try {
     places = await findTensors(files, opened);
+    await addFurther(files, places, opened, options.weightFiles ?? {});
   } catch (error) {
     await closeAll();
     throw error;

@@ -62,7 +62,7 @@ export async function openWeights(
     const { createSelect } = await import("./select_tensors.ts");
     await files.prepare(createSelect(model, towers, parts.ops));
   }
-  return createTensorSource(await openCheckpoint(files), model);
+  return createTensorSource(await openCheckpoint(files, { weightFiles: model.weightFiles }), model);
 }
 
 /** The checkpoint's tensors, with the calibration that the options give. */

@@ -6,7 +6,7 @@ import { openHubFiles } from "../inputs/hub_source.ts";
 import { addressOf, type ModelSource } from "../inputs/source.ts";
 import type { RuntimeParts } from "../runtime_parts.ts";
 import { openFiles } from "./model_access.ts";
-import { openModel, readJson } from "./model_files.ts";
+import { type OpenedModel, openModel, readJson } from "./model_files.ts";
 
 /** What tells a model from others: of equal digests configuration, processors and weights are the same. */
 export interface ModelIdentity {
@@ -46,15 +46,12 @@ function folderOf(host: Host, source: ModelSource): string | undefined {
   return url.protocol === "file:" ? host.pathOf(url) : undefined;
 }
 
-async function contentDigest(
-  host: Host,
-  files: CheckpointFiles,
-  read: Readonly<Record<string, unknown>>,
-): Promise<string> {
+async function contentDigest(host: Host, files: CheckpointFiles, { files: read, model }: OpenedModel): Promise<string> {
   const digest = host.createDigest();
   const config = await readJson(files, "config.json");
   digest.update(new TextEncoder().encode(canonicalJson({ config, read })));
-  for (const name of (await files.list()).filter((file) => WEIGHTS.test(file))) {
+  const own = (await files.list()).filter((file) => WEIGHTS.test(file));
+  for (const name of [...own, ...Object.keys(model.weightFiles ?? {})]) {
     const source = await files.open(name);
     try {
       digest.update(new TextEncoder().encode(`\n${name} ${source.size}\n`));
@@ -75,9 +72,10 @@ async function contentDigest(
 /** @throws FoveaError as opening a model does */
 export async function identifyModel(parts: RuntimeParts, source: ModelSource): Promise<ModelIdentity> {
   const files = await openFiles(parts, source);
-  const { modelType, files: read } = await openModel(files, parts.encoders);
+  const opened = await openModel(files, parts.encoders);
+  const { modelType } = opened;
   const revision = await revisionOf(parts, source);
-  if (revision === undefined) return { modelType, digest: await contentDigest(parts.host, files, read) };
+  if (revision === undefined) return { modelType, digest: await contentDigest(parts.host, files, opened) };
   const digest = parts.host.createDigest();
   digest.update(new TextEncoder().encode(revision));
   return { modelType, digest: digest.hex(), revision };

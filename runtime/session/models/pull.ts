@@ -98,6 +98,7 @@ export async function pullModel(reference: string, options: PullOptions = {}): P
   checkComponents(modelType, model, options.components);
   const towers = model.towers.filter((t) => options.components?.includes(t.modality) ?? true);
   await files.prepare(createSelect(model, towers, allOps(plugins)));
+  for (const name of Object.keys(model.weightFiles ?? {})) await files.fetch(name);
   const { listing } = await files.manifest();
   for (const { name } of listing) if (options.also?.(name) === true) await files.fetch(name);
   const manifest = await files.manifest();

@@ -22,13 +22,19 @@ function weightNames(tower: TowerSpec, ops: OpTable): readonly string[] {
   return [...names];
 }
 
-/** A function from a checkpoint's names to those that the towers read, and to own names that have none. */
+/**
+ * A function from a checkpoint's names to those that the towers read, and to own names that have none. What lies in
+ * `weightFiles` is fetched by file.
+ */
 export function createSelect(
   model: EncoderModel,
   towers: readonly TowerSpec[],
   ops: OpTable,
 ): (names: ReadonlySet<string>) => Selection {
-  const own = [...new Set(towers.flatMap((tower) => weightNames(tower, ops)))];
+  const further = Object.values(model.weightFiles ?? {});
+  const own = [...new Set(towers.flatMap((tower) => weightNames(tower, ops)))].filter(
+    (name) => !further.some((beginning) => name.startsWith(beginning)),
+  );
   const optional = [model.logitScale, model.logitBias].flatMap((scalar) => (scalar === undefined ? [] : [scalar.name]));
   return (names) => {
     const resolve = createNameResolver((name) => names.has(name), model);
