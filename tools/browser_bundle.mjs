@@ -19,7 +19,7 @@ const PEERS = ["@wasm-audio-decoders/*", "mpg123-decoder"];
 /** What is bundled of others' work, by the folder of its licence. */
 const LICENCES = [
   ...["@audio/decode-wav", "@huggingface/hub", "@huggingface/tokenizers", "@jsquash/jpeg", "@jsquash/webp"],
-  ...["fast-png", "fflate", "iobuffer", "valibot"],
+  ...["fflate", "valibot"],
 ];
 
 const NO_FREEZING = `

@@ -47,8 +47,7 @@ const COMMAND_LINE = [
 ];
 
 /** Packages of many small files that most commands need: bundled with them, and what is in them by the folder of its licence. */
-const INSIDE = ["commander", "fast-png", "fflate"];
-const INSIDE_LICENCES = [...INSIDE, "iobuffer"];
+const INSIDE = ["commander", "fflate"];
 
 /** Bundled packages, which tools/vendor.mjs writes. */
 const VENDOR = `vendor${sep}`;
@@ -150,7 +149,7 @@ async function bundleCommandLine(folder) {
     },
   );
   if (code !== 0) throw new Error(`bundling the command line ended with code ${code}:\n${output.trimEnd()}`);
-  writeFileSync(at(`${folder}/LICENSES.txt`), `${licencesOf(INSIDE_LICENCES)}\n`);
+  writeFileSync(at(`${folder}/LICENSES.txt`), `${licencesOf(INSIDE)}\n`);
 }
 
 async function runBun(tool, folder) {

@@ -1,13 +1,13 @@
 /**
- * PNG files (W3C PNG, third edition). Chunks are checked and the pixel stream is inflated here, to a size known beforehand;
- * fast-png then undoes the filters. Left alone it would inflate whatever a file asks for, and it takes interlaced pixels of
- * less than a byte for whole bytes, so each pass goes to it as the small image that it is.
+ * PNG files (W3C PNG, third edition). Chunks are checked, and the pixel stream is inflated to a size known beforehand, which
+ * is all that is allocated for it: filters are undone in its place.
  */
 import type { FoveaError } from "../core/diagnostics.ts";
 import { lazy } from "../core/lazy.ts";
 import { exifOrientation } from "./exif.ts";
 import { type Image, paletteToRgb, type Samples, toRgb } from "./image.ts";
 import { checkSize, type DecodeLimits, damaged, type ImageHeader, truncated } from "./image_header.ts";
+import { unfilterRows } from "./png_rows.ts";
 
 /** A non-empty pass: where its pixels go, and how many there are. */
 interface Pass {
@@ -55,7 +55,6 @@ const ADAM7: readonly (readonly [number, number, number, number])[] = [
 ];
 /** The one pass of an image without interlacing. */
 const WHOLE: typeof ADAM7 = [[0, 0, 1, 1]];
-const STORED_BLOCK = 65535;
 /** Bytes inflated at a time, so that no runtime hands out much more than a thousandfold of it at once. */
 const INFLATE_SLICE = 1 << 16;
 /** Most bytes that one byte of a deflate stream can stand for. */
@@ -155,86 +154,19 @@ const rowBytes = (png: PngChunks, width: number): number =>
 /** Bytes of a pass's pixel stream. */
 const streamBytes = (png: PngChunks, pass: Pass): number => pass.height * (1 + rowBytes(png, pass.width));
 
-/** A PNG file of one pass whose pixel stream is in stored blocks, filled by `append`. */
-class StoredPng {
-  readonly bytes: Uint8Array;
-  /** Bytes of the stream that are still to come. */
-  missing: number;
-  readonly #view: DataView;
-  #at = 43;
-  #inBlock = 0;
-
-  constructor(png: PngChunks, pass: Pass) {
-    this.missing = streamBytes(png, pass);
-    const body = 2 + this.missing + 5 * Math.ceil(this.missing / STORED_BLOCK) + 4;
-    this.bytes = new Uint8Array(33 + 12 + body + 12);
-    this.#view = viewOf(this.bytes);
-    this.bytes.set(SIGNATURE);
-    this.#view.setUint32(8, 13);
-    this.#view.setUint32(12, IHDR);
-    this.#view.setUint32(16, pass.width);
-    this.#view.setUint32(20, pass.height);
-    this.bytes.set([png.depth, png.colorType], 24);
-    this.#view.setUint32(33, body);
-    this.#view.setUint32(37, IDAT);
-    this.#view.setUint16(41, 0x7801);
-    this.#view.setUint32(this.bytes.length - 8, IEND);
-  }
-
-  /** Takes what still belongs to this pass from the front of `chunk` and returns the rest. */
-  append(chunk: Uint8Array): Uint8Array {
-    const length = Math.min(chunk.length, this.missing);
-    for (let from = 0; from < length; ) {
-      if (this.#inBlock === 0) this.#openBlock();
-      const part = Math.min(this.#inBlock, length - from);
-      this.bytes.set(chunk.subarray(from, from + part), this.#at);
-      this.#at += part;
-      this.#inBlock -= part;
-      this.missing -= part;
-      from += part;
-    }
-    return chunk.subarray(length);
-  }
-
-  #openBlock(): void {
-    this.#inBlock = Math.min(STORED_BLOCK, this.missing);
-    this.bytes[this.#at] = this.#inBlock === this.missing ? 1 : 0;
-    this.#view.setUint16(this.#at + 1, this.#inBlock, true);
-    this.#view.setUint16(this.#at + 3, ~this.#inBlock & 0xffff, true);
-    this.#at += 5;
-  }
-}
-
-/** Fills stored PNGs, one after the other. */
-class PassFiller {
-  readonly #parts: readonly StoredPng[];
-  #filled = 0;
-
-  constructor(parts: readonly StoredPng[]) {
-    this.#parts = parts;
-  }
-
-  get isFull(): boolean {
-    return this.#filled === this.#parts.length;
-  }
-
-  /** Takes what belongs to the parts, and returns the rest: more than the header promised. */
-  take(chunk: Uint8Array): Uint8Array {
-    let rest = chunk;
-    while (rest.length > 0 && !this.isFull) {
-      rest = this.#parts[this.#filled].append(rest);
-      if (this.#parts[this.#filled].missing === 0) this.#filled++;
-    }
-    return rest;
-  }
-}
+/** Bytes whose sums stay below 2^31. */
+const ADLER_BYTES = 3800;
 
 /** Adler's checksum, by which a zlib stream ends. */
 function adler32(bytes: Uint8Array): number {
   let [a, b] = [1, 0];
-  for (let i = 0; i < bytes.length; i++) {
-    a = (a + bytes[i]) % 65521;
-    b = (b + a) % 65521;
+  for (let at = 0; at < bytes.length; ) {
+    for (const end = Math.min(at + ADLER_BYTES, bytes.length); at < end; at++) {
+      a += bytes[at];
+      b += a;
+    }
+    a %= 65521;
+    b %= 65521;
   }
   return ((b << 16) | a) >>> 0;
 }
@@ -244,45 +176,33 @@ const codec = lazy(() => import("./png_codec.ts"));
 /** Bytes, packed and unpacked, of streams that are inflated at once: a platform's stream takes longer to begin. */
 const SMALL = 2 ** 16;
 
-/** The pixel stream of a small picture; nothing where it is not what the header promised, whatever is wrong with it. */
-async function inflateSmall({ data }: PngChunks, packedBytes: number, total: number): Promise<Uint8Array | undefined> {
+/** Inflates the pixel stream of a small picture; false where it is not what the header promised, whatever is wrong with it. */
+async function inflateSmall({ data }: PngChunks, packedBytes: number, into: Uint8Array): Promise<boolean> {
   const { unzlibSync } = await codec();
-  const packed = new Uint8Array(packedBytes);
-  let at = 0;
-  for (const chunk of data) {
-    packed.set(chunk, at);
-    at += chunk.length;
+  const packed = data.length === 1 ? data[0] : new Uint8Array(packedBytes);
+  if (data.length > 1) {
+    let at = 0;
+    for (const chunk of data) {
+      packed.set(chunk, at);
+      at += chunk.length;
+    }
   }
   try {
-    // No byte is written behind the end of `out`.
-    const found = unzlibSync(packed, { out: new Uint8Array(total) });
-    const isWhole = found.length === total && adler32(found) === viewOf(packed).getUint32(packed.length - 4);
-    return isWhole ? found : undefined;
+    // No byte is written behind its end.
+    const { length } = unzlibSync(packed, { out: into });
+    return length === into.length && adler32(into) === viewOf(packed).getUint32(packed.length - 4);
   } catch {
-    return undefined;
+    return false;
   }
 }
 
-/** Inflates the pixel stream with the platform's zlib, one stored PNG a pass, and never keeps more than the header promised. */
-async function inflate(png: PngChunks, limits: DecodeLimits): Promise<readonly StoredPng[]> {
-  const total = png.passes.reduce((sum, pass) => sum + streamBytes(png, pass), 0);
-  const compressed = png.data.reduce((sum, chunk) => sum + chunk.length, 0);
-  if (total > compressed * DEFLATE_RATIO) {
-    const detail = `${png.width}x${png.height} pixels cannot come out of ${compressed} bytes of pixel data`;
-    throw truncated(limits, "PNG", detail);
-  }
-  const parts = png.passes.map((pass) => new StoredPng(png, pass));
-  const filler = new PassFiller(parts);
-  const small = Math.max(total, compressed) <= SMALL ? await inflateSmall(png, compressed, total) : undefined;
-  if (small !== undefined) {
-    filler.take(small);
-    return parts;
-  }
+/** Inflates with the platform's zlib, and no further than `into` holds; false where that is more than there is. */
+async function inflateStream({ data }: PngChunks, into: Uint8Array): Promise<boolean> {
   const stream = new DecompressionStream("deflate");
   const writer = stream.writable.getWriter();
   const reader = stream.readable.getReader();
   const feed = async (): Promise<void> => {
-    for (const chunk of png.data) {
+    for (const chunk of data) {
       for (let at = 0; at < chunk.length; at += INFLATE_SLICE) {
         await writer.write(chunk.subarray(at, at + INFLATE_SLICE) as Uint8Array<ArrayBuffer>);
       }
@@ -291,28 +211,50 @@ async function inflate(png: PngChunks, limits: DecodeLimits): Promise<readonly S
   };
   // A failing stream reports through the reader; the writer's copy of the error has no other listener.
   feed().catch(() => undefined);
-  const short = (cause?: unknown): FoveaError =>
-    damaged(limits, "PNG", `its pixel data cannot be inflated to the ${total} bytes that its header needs`, cause);
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) break;
+  for (let filled = 0; ; ) {
+    const { done, value } = await reader.read();
+    if (done) return filled === into.length;
+    const part = value.subarray(0, into.length - filled);
+    into.set(part, filled);
+    filled += part.length;
+    if (part.length < value.length) {
       // More than the header promised: the rest is not wanted, nor whatever it may inflate to.
-      if (filler.take(value).length > 0) {
-        reader.cancel().catch(() => undefined);
-        break;
-      }
+      reader.cancel().catch(() => undefined);
+      return true;
     }
-  } catch (error) {
-    throw short(error);
   }
-  if (!filler.isFull) throw short();
-  return parts;
 }
 
-/** One sample an element from rows of `depth`-bit samples that begin on byte boundaries. */
-function unpack(png: PngChunks, width: number, height: number, packed: Uint8Array): Uint8Array {
+/** The pixel stream of all passes. @throws FoveaError `image.truncated`, `image.damaged` */
+async function inflate(png: PngChunks, limits: DecodeLimits): Promise<Uint8Array> {
+  const total = png.passes.reduce((sum, pass) => sum + streamBytes(png, pass), 0);
+  const compressed = png.data.reduce((sum, chunk) => sum + chunk.length, 0);
+  if (total > compressed * DEFLATE_RATIO) {
+    const detail = `${png.width}x${png.height} pixels cannot come out of ${compressed} bytes of pixel data`;
+    throw truncated(limits, "PNG", detail);
+  }
+  const stream = new Uint8Array(total);
+  if (Math.max(total, compressed) <= SMALL && (await inflateSmall(png, compressed, stream))) return stream;
+  const short = (cause?: unknown): FoveaError =>
+    damaged(limits, "PNG", `its pixel data cannot be inflated to the ${total} bytes that its header needs`, cause);
+  const isWhole = await inflateStream(png, stream).catch((error: unknown) => {
+    throw short(error);
+  });
+  if (!isWhole) throw short();
+  return stream;
+}
+
+function highByteFirst(bytes: Uint8Array): Uint16Array {
+  const out = new Uint16Array(bytes.length / 2);
+  for (let i = 0; i < out.length; i++) out[i] = (bytes[2 * i] << 8) | bytes[2 * i + 1];
+  return out;
+}
+
+/** One sample an element, from rows of samples of `depth` bits that begin on byte boundaries. */
+function unpack(png: PngChunks, { width, height }: Pass, packed: Uint8Array): Samples["data"] {
   const { depth } = png;
+  if (depth === 8) return packed;
+  if (depth === 16) return highByteFirst(packed);
   const out = new Uint8Array(width * height);
   const line = rowBytes(png, width);
   const mask = (1 << depth) - 1;
@@ -346,27 +288,25 @@ export async function decodePng(
   limits: DecodeLimits,
 ): Promise<{ image: Image; header: ImageHeader }> {
   const png = readPngChunks(bytes, limits);
-  const { decode } = await codec();
-  const samplesOf = (stored: StoredPng, pass: Pass): Samples["data"] => {
+  const { width, height, passes } = png;
+  const channels = CHANNELS[png.colorType];
+  const stream = await inflate(png, limits);
+  let at = 0;
+  const samplesOf = (pass: Pass): Samples["data"] => {
+    const rows = { at, height: pass.height, rowBytes: rowBytes(png, pass.width) };
+    at += streamBytes(png, pass);
     try {
-      const { data } = decode(stored.bytes);
-      return png.depth < 8 ? unpack(png, pass.width, pass.height, data as Uint8Array) : (data as Samples["data"]);
+      return unpack(png, pass, unfilterRows(stream, { ...rows, pixelBytes: Math.max(1, (png.depth * channels) >> 3) }));
     } catch (error) {
       throw damaged(limits, "PNG", error instanceof Error ? error.message : String(error), error);
     }
   };
-  const { width, height, passes } = png;
-  const channels = CHANNELS[png.colorType];
-  const parts = await inflate(png, limits);
-  let data = samplesOf(parts[0], passes[0]);
-  if (passes[0].stepX > 1) {
+  let data: Samples["data"];
+  if (passes[0].stepX === 1) data = samplesOf(passes[0]);
+  else {
     const size = width * height * channels;
-    const whole = png.depth === 16 ? new Uint16Array(size) : new Uint8Array(size);
-    scatter(data, whole, passes[0], width, channels);
-    for (let i = 1; i < passes.length; i++) {
-      scatter(samplesOf(parts[i], passes[i]), whole, passes[i], width, channels);
-    }
-    data = whole;
+    data = png.depth === 16 ? new Uint16Array(size) : new Uint8Array(size);
+    for (const pass of passes) scatter(samplesOf(pass), data, pass, width, channels);
   }
   const image =
     png.colorType === INDEXED

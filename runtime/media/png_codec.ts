@@ -1,3 +1,2 @@
-/** What the packages of PNG give, in one module that is loaded with the first picture: bundles keep no more of them than this. */
-export { decode } from "fast-png";
+/** What the package of zlib streams gives, in a module that is loaded with the first picture: bundles keep no more of it than this. */
 export { unzlibSync } from "fflate";

@@ -28,7 +28,6 @@ const ROOMS = {
       "@jsquash/webp",
       "@wasm-audio-decoders/flac",
       "@wasm-audio-decoders/ogg-vorbis",
-      "fast-png",
       "fflate",
       "mpg123-decoder",
       "sharp",
