@@ -1,7 +1,7 @@
 /** The text tower: which components run for a geometry and the wanted outputs, and in which order. */
 import type { ComponentCall, ExampleOptions, Plan, Tensor, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
 import { checkOutputs, hiddenStates, layerCalls, planKey } from "../../runtime/abi/plans.ts";
-import type { SentenceConfig } from "../../runtime/abi/sentence_config.ts";
+import { type SentenceConfig, sentencePlaces } from "../../runtime/abi/sentence_config.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { type IdTensor, prepareTokens } from "../../runtime/media/token_inputs.ts";
 import { rotaryTables, sentencePoolingInputs } from "../../runtime/nn/mod.ts";
@@ -116,7 +116,7 @@ export function bertTower(config: BertConfig, sentence: SentenceConfig | undefin
     vocabSize: config.vocabSize,
     maxTokens: mostTokens(config),
     ...(config.tokenTypes === 0 ? {} : { tokenTypes: config.tokenTypes }),
-    firstToken: sentence?.modes.includes("cls") === true,
+    ...sentencePlaces(sentence),
   };
   const { theta, hiddenSize, heads } = config;
   const tables = theta === undefined ? undefined : rotaryTables(hiddenSize / heads / 2, theta);

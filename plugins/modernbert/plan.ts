@@ -1,7 +1,7 @@
 /** The text tower: which components run for a geometry and the wanted outputs, and in which order. */
 import type { ComponentCall, ExampleOptions, Plan, Tensor, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
 import { checkOutputs, planKey } from "../../runtime/abi/plans.ts";
-import type { SentenceConfig } from "../../runtime/abi/sentence_config.ts";
+import { type SentenceConfig, sentencePlaces } from "../../runtime/abi/sentence_config.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { prepareTokens } from "../../runtime/media/token_inputs.ts";
 import { rotaryTables, sentencePoolingInputs } from "../../runtime/nn/mod.ts";
@@ -109,7 +109,7 @@ export function modernBertTower(config: ModernBertConfig, sentence: SentenceConf
   const limits = {
     vocabSize: config.vocabSize,
     maxTokens: config.maxPositions,
-    firstToken: sentence?.modes.includes("cls") === true,
+    ...sentencePlaces(sentence),
   };
   return {
     modality: "text",

@@ -6,8 +6,8 @@ import { FoveaError } from "../core/diagnostics.ts";
 import { createConfigReader } from "./config.ts";
 import type { ModelFiles } from "./encoder.ts";
 
-/** First token, largest value, mean, or sum over the root of the number of tokens. */
-export type SentencePoolingMode = "cls" | "max" | "mean" | "mean_sqrt_len_tokens";
+/** First token, largest value, mean, sum over the root of the number of tokens, or last token. */
+export type SentencePoolingMode = "cls" | "max" | "mean" | "mean_sqrt_len_tokens" | "lasttoken";
 
 /** What a dense layer does to its results. */
 export type SentenceActivation = "gelu" | "relu" | "sigmoid" | "silu" | "tanh";
@@ -73,9 +73,10 @@ const MODE_FIELDS: Readonly<Record<SentencePoolingMode, string>> = {
   max: "pooling_mode_max_tokens",
   mean: "pooling_mode_mean_tokens",
   mean_sqrt_len_tokens: "pooling_mode_mean_sqrt_len_tokens",
+  lasttoken: "pooling_mode_lasttoken",
 };
 const MODES = Object.keys(MODE_FIELDS) as SentencePoolingMode[];
-const UNSUPPORTED_FIELDS: readonly string[] = ["pooling_mode_weightedmean_tokens", "pooling_mode_lasttoken"];
+const UNSUPPORTED_FIELD = "pooling_mode_weightedmean_tokens";
 
 function readModes(json: unknown): readonly SentencePoolingMode[] {
   const c = createConfigReader(json, "", POOLING);
@@ -87,8 +88,9 @@ function readModes(json: unknown): readonly SentencePoolingMode[] {
     return modes as readonly SentencePoolingMode[];
   }
   if (c.has("pooling_mode")) return [c.oneOf("pooling_mode", MODES) as SentencePoolingMode];
-  const odd = UNSUPPORTED_FIELDS.find((field) => c.boolean(field, false));
-  if (odd !== undefined) throw c.error(odd, `false; this version pools by ${MODES.join(", ")}`);
+  if (c.boolean(UNSUPPORTED_FIELD, false)) {
+    throw c.error(UNSUPPORTED_FIELD, `false; this version pools by ${MODES.join(", ")}`);
+  }
   const modes = MODES.filter((mode) => c.boolean(MODE_FIELDS[mode], false));
   return modes.length === 0 ? ["mean"] : modes;
 }
@@ -156,6 +158,14 @@ function readFollowing(files: ModelFiles): Pick<SentenceConfig, "dense" | "norma
     normalize: kinds.at(-1) === "Normalize",
   };
 }
+
+/** Which places of a text's tokens pooling reads: what `prepareTokens` is to find. */
+export const sentencePlaces = (
+  sentence: SentenceConfig | undefined,
+): { readonly firstToken: boolean; readonly lastToken: boolean } => ({
+  firstToken: sentence?.modes.includes("cls") === true,
+  lastToken: sentence?.modes.includes("lasttoken") === true,
+});
 
 /**
  * Files that hold the dense layers' tensors, with what those tensors' names begin with in {@link SentenceDense.prefix}: an

@@ -17,7 +17,7 @@ export interface TokenTensor {
 export interface IdTensor {
   /** Ids are 32-bit integers. */
   readonly dtype: "i32";
-  /** [batch, tokens], or [batch] for `first_token`. */
+  /** [batch, tokens], or [batch] for `first_token` and `last_token`. */
   readonly shape: readonly number[];
   /** The ids, row-major. */
   readonly data: Int32Array;
@@ -43,6 +43,8 @@ export interface TokenLimits {
   readonly tokenTypes?: number;
   /** Asks for `first_token`, the position of every text's first token that is seen. */
   readonly firstToken?: boolean;
+  /** Asks for `last_token`, the position of every text's last token that is seen. */
+  readonly lastToken?: boolean;
 }
 
 /** What a text tower's components take; see {@link prepareTokens}. */
@@ -51,7 +53,7 @@ export interface TokenInputs {
   readonly input_ids: IdTensor;
   /** [batch, tokens]: 1 for tokens, 0 for padding; 1 everywhere where the caller gave no mask. */
   readonly key_mask: MaskTensor;
-  /** `token_type_ids` and `first_token`, where the model asks for them. */
+  /** `token_type_ids`, `first_token` and `last_token`, where the model asks for them. */
   readonly [name: string]: IdTensor | MaskTensor;
 }
 
@@ -125,7 +127,7 @@ function tokenTypes(types: TokenTensor | undefined, ids: TokenTensor, count: num
 /**
  * `input_ids` [batch, tokens] and, where there are, `attention_mask` of 0 and 1 and `token_type_ids` of the same shape ->
  * `input_ids` i32, `key_mask` f32 and, for a model that has token types, `token_type_ids` i32, zeros unless given; with
- * `firstToken` also `first_token` i32 [batch], 0 for a text of padding alone.
+ * `firstToken` also `first_token` i32 [batch], with `lastToken` `last_token`; both are 0 for a text of padding alone.
  * @throws FoveaError `invalid_input`
  */
 export function prepareTokens(inputs: Readonly<Record<string, TokenTensor>>, limits: TokenLimits): TokenInputs {
@@ -159,11 +161,12 @@ export function prepareTokens(inputs: Readonly<Record<string, TokenTensor>>, lim
     const data = tokenTypes(inputs.token_type_ids, given, limits.tokenTypes);
     prepared.token_type_ids = { dtype: "i32", shape, data };
   }
-  if (limits.firstToken === true) {
-    const first = (_: unknown, row: number): number =>
-      Math.max(0, mask.subarray(row * tokens, (row + 1) * tokens).indexOf(1));
-    prepared.first_token = { dtype: "i32", shape: [batch], data: Int32Array.from({ length: batch }, first) };
-  }
+  const places = (of: (row: Float32Array) => number): IdTensor => {
+    const place = (_: unknown, row: number): number => Math.max(0, of(mask.subarray(row * tokens, (row + 1) * tokens)));
+    return { dtype: "i32", shape: [batch], data: Int32Array.from({ length: batch }, place) };
+  };
+  if (limits.firstToken === true) prepared.first_token = places((row) => row.indexOf(1));
+  if (limits.lastToken === true) prepared.last_token = places((row) => row.lastIndexOf(1));
   return {
     ...prepared,
     input_ids: { dtype: "i32", shape, data: ids },

@@ -3,8 +3,8 @@ import type { GraphBuilder, Node } from "../ir/builder.ts";
 import type { ElementwiseOp } from "../ir/ops.ts";
 import { lastWidth, linear } from "./linear.ts";
 
-/** First token that is seen, largest value, mean, or sum over the root of the number of tokens. */
-export type PoolingMode = "cls" | "max" | "mean" | "mean_sqrt_len_tokens";
+/** First token that is seen, largest value, mean, sum over the root of the number of tokens, or last token that is seen. */
+export type PoolingMode = "cls" | "max" | "mean" | "mean_sqrt_len_tokens" | "lasttoken";
 
 /** A dense layer for pooled vectors. */
 export interface PooledDense {
@@ -38,28 +38,31 @@ const SHORTEST = 1e-12;
 /** Names of the inputs that {@link sentencePooling} declares. */
 export function sentencePoolingInputs({ modes }: SentencePoolingOptions): readonly string[] {
   return [
-    ...(modes.every((mode) => mode === "cls") ? [] : ["key_mask"]),
+    ...(modes.every((mode) => mode === "cls" || mode === "lasttoken") ? [] : ["key_mask"]),
     ...(modes.includes("cls") ? ["first_token"] : []),
+    ...(modes.includes("lasttoken") ? ["last_token"] : []),
   ];
 }
 
 /**
  * x [batch, tokens, width] -> [batch, modes * width], or the last dense layer's width. Declares the inputs `key_mask` f32 [batch, tokens], 1 for tokens and
- * 0 for padding, and `first_token` i32 [batch], the position of the first token that is seen, as far as the modes need them.
+ * 0 for padding, and `first_token` and `last_token` i32 [batch], the positions of the first and last token that are seen, as
+ * far as the modes need them.
  */
 export function sentencePooling(b: GraphBuilder, x: Node, options: SentencePoolingOptions): Node {
   const [batch, tokens] = x.shape;
   const width = lastWidth(x, "Sentence pooling");
   const declared = sentencePoolingInputs(options);
   const keyMask = declared.includes("key_mask") ? b.input("key_mask", [batch, tokens]) : b.constant(1);
-  const first = declared.includes("first_token") ? b.input("first_token", [batch], "i32") : b.constant(0);
+  const row = (name: string): Node => b.takeRow(x, b.input(name, [batch], "i32"));
   const atLeast = (n: Node, least: number): Node => b.op("max", [n, b.constant(least)]);
   /** Sum over the tokens that are seen, each divided by `by` [batch, 1]. */
   const summed = (by: Node): Node =>
     b.reshape(b.matmul(b.reshape(b.div(keyMask, by), [batch, 1, tokens]), x), [batch, width]);
   const count = (): Node => atLeast(b.unary("reduce_sum", keyMask), FEWEST);
   const pooled: Readonly<Record<PoolingMode, () => Node>> = {
-    cls: () => b.takeRow(x, first),
+    cls: () => row("first_token"),
+    lasttoken: () => row("last_token"),
     max: () => {
       const seen = b.op("where", [b.reshape(keyMask, [batch, tokens, 1]), x, b.constant(LOWEST)]);
       return b.reshape(b.unary("reduce_max", b.transpose(seen, [0, 2, 1])), [batch, width]);

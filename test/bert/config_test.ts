@@ -158,6 +158,12 @@ test("sentence config: pooling modes in the spellings of both generations", () =
     pooling_mode_max_tokens: true,
   };
   assert.deepEqual(modes({ ...all, pooling_mode_cls_token: true }), ["cls", "max", "mean", "mean_sqrt_len_tokens"]);
+  assert.deepEqual(modes({ ...all, pooling_mode_lasttoken: true }), [
+    "max",
+    "mean",
+    "mean_sqrt_len_tokens",
+    "lasttoken",
+  ]);
 });
 
 test("sentence config: modules say whether vectors are normalised", () => {
@@ -211,9 +217,15 @@ test("sentence config: what cannot be computed is refused by name", () => {
   };
   refused({ [POOLING]: [] }, /1_Pooling\/config.json must be a JSON object/);
   refused({ [POOLING]: { pooling_mode: "median" } }, /`pooling_mode` holds "median"; expected one of cls, max, mean, /);
-  refused({ [POOLING]: { pooling_mode: ["cls", "lasttoken"] } }, /`pooling_mode` holds .*; expected some of cls, max/);
+  refused(
+    { [POOLING]: { pooling_mode: ["cls", "weightedmean"] } },
+    /`pooling_mode` holds .*; expected some of cls, max/,
+  );
   refused({ [POOLING]: { pooling_mode: [] } }, /`pooling_mode` holds \[\]; expected some of/);
-  refused({ [POOLING]: { pooling_mode_lasttoken: true } }, /`pooling_mode_lasttoken` holds true; expected false/);
+  refused(
+    { [POOLING]: { pooling_mode_weightedmean_tokens: true } },
+    /`pooling_mode_weightedmean_tokens` holds true; expected false/,
+  );
   refused(
     { [POOLING]: { pooling_mode_cls_token: "yes" } },
     /`pooling_mode_cls_token` holds "yes"; expected true or false/,

@@ -59,6 +59,8 @@ const FOLDERS: readonly (readonly [string, string])[] = [
     "sentence-xlm-roberta",
     "sentence-mpnet",
     "sentence-dense",
+    "sentence-gemma",
+    "sentence-qwen3",
   ].map((name) => [name, "wasm"] as const),
 ];
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { bertPlugin } from "../../plugins/bert/plugin.ts";
+import { decoderPlugin } from "../../plugins/decoder/plugin.ts";
 import { modernBertPlugin } from "../../plugins/modernbert/plugin.ts";
 import type { ModelFiles } from "../../runtime/abi/encoder.ts";
 import type { Plugin } from "../../runtime/abi/plugin.ts";
@@ -19,6 +20,8 @@ const MODELS: readonly (readonly [string, Plugin])[] = [
   ["sentence-mpnet", bertPlugin],
   ["sentence-dense", bertPlugin],
   ["sentence-modernbert", modernBertPlugin],
+  ["sentence-gemma", decoderPlugin],
+  ["sentence-qwen3", decoderPlugin],
 ];
 
 function textsOf(

@@ -173,6 +173,8 @@ const LAYOUTS: readonly Layout[] = [
     own: [""],
     beside: ["lm_head.dense.weight"],
   },
+  { fixture: "sentence-gemma", modality: "text", prefix: "model.", own: [""], beside: ["lm_head.weight"] },
+  { fixture: "sentence-qwen3", modality: "text", prefix: "model.", own: [""], beside: ["lm_head.weight"] },
   {
     fixture: "sentence-modernbert",
     modality: "text",

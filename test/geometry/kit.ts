@@ -3,6 +3,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { bertPlugin } from "../../plugins/bert/plugin.ts";
 import { clipPlugin } from "../../plugins/clip/plugin.ts";
+import { decoderPlugin } from "../../plugins/decoder/plugin.ts";
 import { dinoPlugin } from "../../plugins/dino/plugin.ts";
 import { internVLPlugin } from "../../plugins/internvl/plugin.ts";
 import { llama4Plugin } from "../../plugins/llama4/plugin.ts";
@@ -22,6 +23,7 @@ const PLUGINS = [
   dinoPlugin,
   internVLPlugin,
   llama4Plugin,
+  decoderPlugin,
   modernBertPlugin,
   pixtralPlugin,
   qwenVlPlugin,

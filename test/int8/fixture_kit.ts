@@ -17,9 +17,11 @@ export const FOLDERS: Readonly<Record<Group, readonly string[]>> = {
   text: ["bert", "bert-legacy", "distilbert", "modernbert-long", "mpnet", "nomic_bert", "roberta"],
   sentence: [
     "sentence-dense",
+    "sentence-gemma",
     "sentence-minilm",
     "sentence-modernbert",
     "sentence-mpnet",
+    "sentence-qwen3",
     "sentence-unigram",
     "sentence-xlm-roberta",
   ],

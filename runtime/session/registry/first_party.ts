@@ -45,6 +45,10 @@ const ENCODERS: readonly { readonly modelTypes: readonly string[]; readonly load
     load: () => import("../../../plugins/modernbert/plugin.ts").then((m) => m.modernBertPlugin),
   },
   {
+    modelTypes: ["gemma3_text", "qwen3"],
+    load: () => import("../../../plugins/decoder/plugin.ts").then((m) => m.decoderPlugin),
+  },
+  {
     modelTypes: ["dinov2", "dinov2_with_registers", "dinov3_vit"],
     load: () => import("../../../plugins/dino/plugin.ts").then((m) => m.dinoPlugin),
   },
