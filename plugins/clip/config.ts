@@ -1,5 +1,6 @@
-/** CLIP's and MetaCLIP 2's `config.json`, with the defaults that Hugging Face transformers gives to absent fields. */
+/** `config.json` of CLIP, MetaCLIP 2 and LLaVA, with the defaults that Hugging Face transformers gives to absent fields. */
 import { type ConfigReader, createConfigReader } from "../../runtime/abi/config.ts";
+import { type FeatureProjector, readFeatureProjector } from "../../runtime/abi/feature_projector.ts";
 import { ACTIVATION_NAMES } from "../../runtime/nn/mod.ts";
 
 /** What both towers have. Sizes in elements. */
@@ -33,6 +34,8 @@ export interface ClipTextConfig extends ClipTransformerConfig {
 
 export interface ClipConfig {
   readonly vision?: ClipVisionConfig;
+  /** Of LLaVA, whose language part is left out. */
+  readonly projector?: FeatureProjector;
   readonly text?: ClipTextConfig;
   /** Natural logarithm of the scale of image-text logits, where a checkpoint has none. */
   readonly logitScale: number;
@@ -41,12 +44,20 @@ export interface ClipConfig {
 /** CLIP, and MetaCLIP 2 (Chuang et al. 2025), which differs from it in where it pools its texts. */
 const FAMILIES = ["clip", "metaclip_2"];
 
-/** `model_type` values: both towers, the vision tower alone, the text tower alone. */
-export const CLIP_MODEL_TYPES: readonly string[] = FAMILIES.flatMap((family) => [
-  family,
-  `${family}_vision_model`,
-  `${family}_text_model`,
-]);
+/** LLaVA (Liu et al. 2023), of which this is the part that sees; plugins of other towers serve it with those. */
+const LLAVA = "llava";
+
+/** `model_type` values: both towers, the vision tower alone, the text tower alone, what looks through one. */
+export const CLIP_MODEL_TYPES: readonly string[] = [
+  ...FAMILIES.flatMap((family) => [family, `${family}_vision_model`, `${family}_text_model`]),
+  LLAVA,
+];
+
+/** LLaVA's tower where its configuration has none: that of CLIP ViT-L/14 at 336 pixels. */
+const LLAVA_VISION = {
+  ...{ hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 24, num_attention_heads: 16 },
+  ...{ image_size: 336, patch_size: 14 },
+};
 
 /** Published configs of CLIP with this id were converted wrongly: their models pool at the largest id. MetaCLIP 2's end token has it. */
 const LEGACY_EOS = 2;
@@ -112,11 +123,28 @@ function ownProjection(c: ConfigReader): { readonly projectionDim?: number } {
   return projects ? { projectionDim: c.integer("projection_dim", PROJECTION_DIM, SIZE) } : {};
 }
 
+/** A tower with what hands its hidden states to a language model. */
+function readSeeing(config: Readonly<Record<string, unknown>>, whole: ConfigReader): Omit<ClipConfig, "logitScale"> {
+  const tower = whole.has("vision_config")
+    ? whole.object("vision_config")
+    : createConfigReader(LLAVA_VISION, "vision_config");
+  const own = "clip_vision_model";
+  if (tower.string("model_type", own) !== own) {
+    throw tower.error(
+      "model_type",
+      `${own}, or pixtral or siglip_vision_model, which the plugins of those towers serve`,
+    );
+  }
+  const vision = readVision(tower);
+  return { vision, projector: readFeatureProjector(config, vision.layers, ACTIVATION_NAMES) };
+}
+
 /** @throws FoveaError `invalid_config` that names the field, what it holds and what was expected. */
 export function readClipConfig(config: Readonly<Record<string, unknown>>): ClipConfig {
   const whole = createConfigReader(config);
   const type = whole.oneOf("model_type", CLIP_MODEL_TYPES);
   const logitScale = whole.number("logit_scale_init_value", LOGIT_SCALE);
+  if (type === LLAVA) return { ...readSeeing(config, whole), logitScale };
   if (type.endsWith("_vision_model")) return { vision: { ...readVision(whole), ...ownProjection(whole) }, logitScale };
   if (type.endsWith("_text_model")) return { text: { ...readText(whole, type), ...ownProjection(whole) }, logitScale };
   const projectionDim = whole.integer("projection_dim", PROJECTION_DIM, SIZE);

@@ -5,11 +5,12 @@
  * Both kinds of block say nothing of their layer, so that all layers of a tower share one artifact per range.
  */
 import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
+import { type FeatureProjector, featurePort } from "../../runtime/abi/feature_projector.ts";
 import { type PixelForms, pixelComponents, pixelType } from "../../runtime/abi/pixels.ts";
 import type { Box } from "../../runtime/core/dim.ts";
 import type { RangeSpec } from "../../runtime/core/range.ts";
 import type { ValueSteps } from "../../runtime/core/value_steps.ts";
-import { layerNorm, linear, patchEmbedding, transformerBlock } from "../../runtime/nn/mod.ts";
+import { featureProjector, layerNorm, linear, patchEmbedding, transformerBlock } from "../../runtime/nn/mod.ts";
 import type { ClipTextConfig, ClipTransformerConfig, ClipVisionConfig } from "./config.ts";
 
 /** Images or texts of one run; larger batches are split by the session. */
@@ -69,8 +70,15 @@ function visionEmbed(b: GraphBuilder, config: ClipVisionConfig, steps: ValueStep
   b.output("hidden_states", layerNorm(b, b.add(tokens, positions), "pre_layrnorm.", config.eps));
 }
 
-/** The vision tower's components, in the order of their calls. */
-export function visionComponents(config: ClipVisionConfig, forms: PixelForms): readonly ComponentSpec[] {
+/** Instance of LLaVA's projector. */
+export const PROJECTOR = "multi_modal_projector.";
+
+/** The vision tower's components, in the order of their calls; with LLaVA's projector nothing is pooled. */
+export function visionComponents(
+  config: ClipVisionConfig,
+  forms: PixelForms,
+  projector: FeatureProjector | undefined,
+): readonly ComponentSpec[] {
   const { hiddenSize: width, projectionDim } = config;
   const tokens = visionTokens(config);
   const named = (tag: string, instances: readonly string[]): Omit<ComponentSpec, "build"> => ({
@@ -83,12 +91,22 @@ export function visionComponents(config: ClipVisionConfig, forms: PixelForms): r
     ...named(tag, instances),
     build,
   });
-  return [
+  const seeing = [
     ...pixelComponents(forms, named("embed", ["vision_model."]), (b, steps) => visionEmbed(b, config, steps)),
     part("block", layerNames(config, visionLayer), (b) => {
       const x = b.input("hidden_states", [b.dims.batch, tokens, width]);
       b.output("hidden_states", block(b, x, config));
     }),
+  ];
+  if (projector !== undefined) {
+    const project = part("project", [PROJECTOR], (b) => {
+      const states = projector.features.map((_, i) => b.input(featurePort(i), [b.dims.batch, tokens, width]));
+      b.output("projected", featureProjector(b, states, projector));
+    });
+    return [...seeing, { ...project, precise: true }];
+  }
+  return [
+    ...seeing,
     part("pool", ["vision_model."], (b) => {
       const x = b.input("hidden_states", [b.dims.batch, tokens, width]);
       const first = b.reshape(b.slice(x, 1, 0, 1), [b.dims.batch, width]);

@@ -1,15 +1,17 @@
 /** Which components run for a geometry and the wanted outputs, and in which order. */
 import type { ComponentCall, Plan, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
+import { type FeatureProjector, featureLayers, projectorCall } from "../../runtime/abi/feature_projector.ts";
 import { type PixelForms, pixelCall } from "../../runtime/abi/pixels.ts";
 import { checkOutputs, hiddenStates, layerCalls, pickResults, planKey } from "../../runtime/abi/plans.ts";
 import type { ClipTextConfig, ClipVisionConfig } from "./config.ts";
-import { layerNames, textComponents, textLayer, visionComponents, visionLayer } from "./graphs.ts";
+import { layerNames, PROJECTOR, textComponents, textLayer, visionComponents, visionLayer } from "./graphs.ts";
 import { exampleImages, exampleTexts, prepareImages, prepareTexts } from "./inputs.ts";
 
 type Shapes = Readonly<Record<string, readonly number[]>>;
 
 function planVision(
   config: ClipVisionConfig,
+  projector: FeatureProjector | undefined,
   known: readonly string[],
   shapes: Shapes,
   wanted: readonly string[],
@@ -18,6 +20,9 @@ function planVision(
   const { tag, value, shape } = pixelCall("clip/vision.embed", shapes);
   const dims = { batch: shape[0] };
   const last = hiddenStates(config.layers);
+  const projects = projector !== undefined && wanted.includes("projected");
+  // Layers behind the last one that the projector reads make nothing that it needs.
+  const layers = projects && wanted.length === 1 ? featureLayers(projector) : config.layers;
   const calls: ComponentCall[] = [
     {
       tag,
@@ -26,8 +31,9 @@ function planVision(
       inputs: { pixel_values: value },
       outputs: { hidden_states: hiddenStates(0) },
     },
-    ...layerCalls("clip/vision.block", dims, layerNames(config, visionLayer)),
+    ...layerCalls("clip/vision.block", dims, layerNames(config, visionLayer).slice(0, layers)),
   ];
+  if (projects) calls.push(projectorCall("clip/vision.project", PROJECTOR, dims, projector));
   if (wanted.includes("pooler_output") || wanted.includes("image_embeds")) {
     calls.push({
       tag: "clip/vision.pool",
@@ -55,6 +61,7 @@ function planVision(
       last_hidden_state: last,
       pooler_output: "pooler_output",
       image_embeds: "image_embeds",
+      projected: "projected",
     }),
   };
 }
@@ -119,19 +126,19 @@ function planText(config: ClipTextConfig, known: readonly string[], shapes: Shap
 
 /**
  * pixel_values f32, or u8 where the forms have it, [batch, channels, image_size, image_size] -> last_hidden_state [batch, 1 + patches, hidden_size]
- * (before `post_layernorm`), pooler_output [batch, hidden_size], image_embeds [batch, projection_dim] (not normalised).
+ * (before `post_layernorm`), pooler_output [batch, hidden_size], image_embeds [batch, projection_dim] (not normalised); with a
+ * projector last_hidden_state and projected [batch, patches, the language model's width], or one more with the class token.
  */
-export function visionTower(config: ClipVisionConfig, forms: PixelForms): TowerSpec {
-  const outputs = ["image_embeds", "pooler_output", "last_hidden_state"].slice(
-    config.projectionDim === undefined ? 1 : 0,
-  );
+export function visionTower(config: ClipVisionConfig, forms: PixelForms, projector?: FeatureProjector): TowerSpec {
+  const embeds = ["image_embeds", "pooler_output"].slice(config.projectionDim === undefined ? 1 : 0);
+  const outputs = [...(projector === undefined ? embeds : ["projected"]), "last_hidden_state"];
   return {
     modality: "vision",
-    components: visionComponents(config, forms),
+    components: visionComponents(config, forms, projector),
     inputs: ["pixel_values"],
     outputs,
     prepare: (inputs, later) => prepareImages(inputs, config, forms, later),
-    plan: (shapes, wanted) => planVision(config, outputs, shapes, wanted),
+    plan: (shapes, wanted) => planVision(config, projector, outputs, shapes, wanted),
     exampleSizes: ["size"],
     example: (options) => exampleImages(options, config, forms),
   };

@@ -278,7 +278,7 @@ export interface EncoderModel extends TensorSpelling {
 export interface EncoderSpec {
   /** Short name, such as `clip`; its components' tags begin with it and a slash unless `families` is given. */
   readonly name: string;
-  /** `model_type` values served. */
+  /** `model_type` values served; one that only some vision towers make its own has that of its `vision_config` behind a slash, as in `llava/pixtral`. */
   readonly modelTypes: readonly string[];
   /**
    * What stands before the slash in its components' tags; its name unless given. A family belongs to one plugin: a runtime
@@ -298,7 +298,7 @@ export interface EncoderSpec {
   readonly audioProcessors?: Readonly<Record<string, (config: unknown) => NonNullable<Processors["audio"]>>>;
   /**
    * The towers of a model; reads no weights.
-   * @param config the parsed `config.json`, whose `model_type` is one of `modelTypes`
+   * @param config the parsed `config.json`, which one of `modelTypes` stands for
    * @param files those of `files` that are there
    * @throws FoveaError `invalid_config` that names the field
    */

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "67bdf380b03d45ab7a08c2bc334a8d35e17fbd6e27eda9375985348f9c2c7884";
+export const SOURCE_DIGEST: string = "f603a71a98ab0ff16917210cc4f9346b76884923d99cd46de03e16b8cbac09f6";

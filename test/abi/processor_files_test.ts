@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { ModelFiles, Processors } from "../../runtime/abi/encoder.ts";
 import { processorFile } from "../../runtime/abi/processor_files.ts";
+import { encoderFor } from "../../runtime/core/served_type.ts";
 import { firstPartyPlugins } from "../../runtime/session/registry/first_party.ts";
 import { FIXTURES, type Json, readJson } from "../kit/tower_fixtures.ts";
 
@@ -15,7 +16,7 @@ const FOLDERS = [
 async function processorsOf(folder: string, files: ModelFiles): Promise<Processors> {
   const config = readJson(join(FIXTURES, folder, "config.json"));
   const encoders = (await firstPartyPlugins()).flatMap((plugin) => plugin.encoders ?? []);
-  const spec = encoders.find((e) => e.modelTypes.includes(String(config.model_type)));
+  const spec = encoderFor(config, encoders);
   assert.ok(spec !== undefined);
   return spec.open(config, files).processors(files);
 }
