@@ -1,7 +1,8 @@
-/** `config.json` of CLIP, MetaCLIP 2 and LLaVA, with the defaults that Hugging Face transformers gives to absent fields. */
+/** `config.json` of CLIP, MetaCLIP 2, LLaVA and LLaVA-NeXT, with the defaults that Hugging Face transformers gives to absent fields. */
 import { type ConfigReader, createConfigReader } from "../../runtime/abi/config.ts";
 import { type FeatureProjector, readFeatureProjector } from "../../runtime/abi/feature_projector.ts";
 import { ACTIVATION_NAMES } from "../../runtime/nn/mod.ts";
+import { readResolutions, type TileGeometry } from "./tile_geometry.ts";
 
 /** What both towers have. Sizes in elements. */
 export interface ClipTransformerConfig {
@@ -36,6 +37,8 @@ export interface ClipConfig {
   readonly vision?: ClipVisionConfig;
   /** Of LLaVA, whose language part is left out. */
   readonly projector?: FeatureProjector;
+  /** Of LLaVA-NeXT, whose pictures are cut into tiles. */
+  readonly tiles?: TileGeometry;
   readonly text?: ClipTextConfig;
   /** Natural logarithm of the scale of image-text logits, where a checkpoint has none. */
   readonly logitScale: number;
@@ -46,11 +49,14 @@ const FAMILIES = ["clip", "metaclip_2"];
 
 /** LLaVA (Liu et al. 2023), of which this is the part that sees; plugins of other towers serve it with those. */
 const LLAVA = "llava";
+/** LLaVA-NeXT (Liu et al. 2024), of which this is the part that sees. */
+const LLAVA_NEXT = "llava_next";
 
 /** `model_type` values: both towers, the vision tower alone, the text tower alone, what looks through one. */
 export const CLIP_MODEL_TYPES: readonly string[] = [
   ...FAMILIES.flatMap((family) => [family, `${family}_vision_model`, `${family}_text_model`]),
   LLAVA,
+  LLAVA_NEXT,
 ];
 
 /** LLaVA's tower where its configuration has none: that of CLIP ViT-L/14 at 336 pixels. */
@@ -123,12 +129,26 @@ function ownProjection(c: ConfigReader): { readonly projectionDim?: number } {
   return projects ? { projectionDim: c.integer("projection_dim", PROJECTION_DIM, SIZE) } : {};
 }
 
+/** How LLaVA-NeXT lays tiles out. @throws FoveaError `invalid_config` */
+function readTiles(
+  config: Readonly<Record<string, unknown>>,
+  whole: ConfigReader,
+  { imageSize, patchSize }: ClipVisionConfig,
+): TileGeometry {
+  // A class token among patches would have no place in a picture.
+  whole.oneOf("vision_feature_select_strategy", ["default"], "default");
+  const side = Math.floor(imageSize / patchSize);
+  return { resolutions: readResolutions(config, whole, imageSize), tile: imageSize, side };
+}
+
 /** A tower with what hands its hidden states to a language model. */
-function readSeeing(config: Readonly<Record<string, unknown>>, whole: ConfigReader): Omit<ClipConfig, "logitScale"> {
+function readSeeing(config: Readonly<Record<string, unknown>>, type: string): Omit<ClipConfig, "logitScale"> {
+  const whole = createConfigReader(config);
   const tower = whole.has("vision_config")
     ? whole.object("vision_config")
     : createConfigReader(LLAVA_VISION, "vision_config");
   const own = "clip_vision_model";
+  if (type === LLAVA_NEXT) tower.oneOf("model_type", [own], own);
   if (tower.string("model_type", own) !== own) {
     throw tower.error(
       "model_type",
@@ -136,7 +156,8 @@ function readSeeing(config: Readonly<Record<string, unknown>>, whole: ConfigRead
     );
   }
   const vision = readVision(tower);
-  return { vision, projector: readFeatureProjector(config, vision.layers, ACTIVATION_NAMES) };
+  const projector = readFeatureProjector(config, vision.layers, ACTIVATION_NAMES);
+  return { vision, projector, ...(type === LLAVA_NEXT ? { tiles: readTiles(config, whole, vision) } : {}) };
 }
 
 /** @throws FoveaError `invalid_config` that names the field, what it holds and what was expected. */
@@ -144,7 +165,7 @@ export function readClipConfig(config: Readonly<Record<string, unknown>>): ClipC
   const whole = createConfigReader(config);
   const type = whole.oneOf("model_type", CLIP_MODEL_TYPES);
   const logitScale = whole.number("logit_scale_init_value", LOGIT_SCALE);
-  if (type === LLAVA) return { ...readSeeing(config, whole), logitScale };
+  if (type === LLAVA || type === LLAVA_NEXT) return { ...readSeeing(config, type), logitScale };
   if (type.endsWith("_vision_model")) return { vision: { ...readVision(whole), ...ownProjection(whole) }, logitScale };
   if (type.endsWith("_text_model")) return { text: { ...readText(whole, type), ...ownProjection(whole) }, logitScale };
   const projectionDim = whole.integer("projection_dim", PROJECTION_DIM, SIZE);

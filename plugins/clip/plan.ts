@@ -1,7 +1,7 @@
 /** Which components run for a geometry and the wanted outputs, and in which order. */
 import type { ComponentCall, Plan, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
 import { type FeatureProjector, featureLayers, projectorCall } from "../../runtime/abi/feature_projector.ts";
-import { type PixelForms, pixelCall } from "../../runtime/abi/pixels.ts";
+import { type PixelCall, type PixelForms, pixelCall } from "../../runtime/abi/pixels.ts";
 import { checkOutputs, hiddenStates, layerCalls, pickResults, planKey } from "../../runtime/abi/plans.ts";
 import type { ClipTextConfig, ClipVisionConfig } from "./config.ts";
 import { layerNames, PROJECTOR, textComponents, textLayer, visionComponents, visionLayer } from "./graphs.ts";
@@ -9,21 +9,17 @@ import { exampleImages, exampleTexts, prepareImages, prepareTexts } from "./inpu
 
 type Shapes = Readonly<Record<string, readonly number[]>>;
 
-function planVision(
+/** The calls that make hidden states: of all layers, or of those that the projector reads where nothing else is wanted. */
+export function seeingCalls(
   config: ClipVisionConfig,
-  projector: FeatureProjector | undefined,
-  known: readonly string[],
-  shapes: Shapes,
+  { tag, value, shape }: PixelCall,
   wanted: readonly string[],
-): Plan {
-  checkOutputs(wanted, known);
-  const { tag, value, shape } = pixelCall("clip/vision.embed", shapes);
+  projector: FeatureProjector | undefined,
+): ComponentCall[] {
   const dims = { batch: shape[0] };
-  const last = hiddenStates(config.layers);
-  const projects = projector !== undefined && wanted.includes("projected");
-  // Layers behind the last one that the projector reads make nothing that it needs.
-  const layers = projects && wanted.length === 1 ? featureLayers(projector) : config.layers;
-  const calls: ComponentCall[] = [
+  const projects = projector !== undefined && wanted.every((name) => name === "projected");
+  const layers = projects ? featureLayers(projector) : config.layers;
+  return [
     {
       tag,
       instance: "vision_model.",
@@ -33,7 +29,23 @@ function planVision(
     },
     ...layerCalls("clip/vision.block", dims, layerNames(config, visionLayer).slice(0, layers)),
   ];
-  if (projects) calls.push(projectorCall("clip/vision.project", PROJECTOR, dims, projector));
+}
+
+function planVision(
+  config: ClipVisionConfig,
+  projector: FeatureProjector | undefined,
+  known: readonly string[],
+  shapes: Shapes,
+  wanted: readonly string[],
+): Plan {
+  checkOutputs(wanted, known);
+  const pixels = pixelCall("clip/vision.embed", shapes);
+  const dims = { batch: pixels.shape[0] };
+  const last = hiddenStates(config.layers);
+  const calls = seeingCalls(config, pixels, wanted, projector);
+  if (projector !== undefined && wanted.includes("projected")) {
+    calls.push(projectorCall("clip/vision.project", PROJECTOR, dims, projector));
+  }
   if (wanted.includes("pooler_output") || wanted.includes("image_embeds")) {
     calls.push({
       tag: "clip/vision.pool",
@@ -53,7 +65,7 @@ function planVision(
     });
   }
   return {
-    key: planKey(`clip vision ${value}`, dims, wanted),
+    key: planKey(`clip vision ${pixels.value}`, dims, wanted),
     calls,
     constants: {},
     // The last hidden state comes before post_layernorm, as in transformers.

@@ -1,9 +1,9 @@
 /**
- * CLIP (Radford et al. 2021): an image and a text tower with one embedding space; and what LLaVA sees by, with the projector
- * of its language model.
+ * CLIP (Radford et al. 2021): an image and a text tower with one embedding space; and what LLaVA and LLaVA-NeXT see by, with
+ * the projector of their language model.
  * @module
  */
-import type { EncoderModel, EncoderSpec, ModelFiles, Processors } from "../../runtime/abi/encoder.ts";
+import type { EncoderModel, EncoderSpec, ModelFiles, Processors, TowerSpec } from "../../runtime/abi/encoder.ts";
 import {
   FLOAT_PIXELS,
   imagesFor,
@@ -14,16 +14,26 @@ import {
 } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
 import { PROCESSOR_FILES, processorFile, processorFileName } from "../../runtime/abi/processor_files.ts";
-import { CLIP_MODEL_TYPES, type ClipConfig, readClipConfig } from "./config.ts";
+import { CLIP_MODEL_TYPES, type ClipConfig, type ClipVisionConfig, readClipConfig } from "./config.ts";
 import { textTower, visionTower } from "./plan.ts";
 import { clipImageProcessor, llavaImageProcessor } from "./preprocess.ts";
+import { tilesTower } from "./tile_plan.ts";
+import { tileImageProcessor } from "./tile_processor.ts";
 import { clipTokenizer } from "./tokenize.ts";
 
-function imageProcessorOf({ projector }: ClipConfig, files: ModelFiles): PixelProcessor | undefined {
+function imageProcessorOf({ projector, tiles }: ClipConfig, files: ModelFiles): PixelProcessor | undefined {
   const json = processorFile(files, "image_processor");
   if (json === undefined) return undefined;
-  const make = projector === undefined ? clipImageProcessor : llavaImageProcessor;
-  return make(json, processorFileName(files, "image_processor"));
+  const file = processorFileName(files, "image_processor");
+  if (tiles !== undefined) return tileImageProcessor(json, file, tiles);
+  return (projector === undefined ? clipImageProcessor : llavaImageProcessor)(json, file);
+}
+
+/** The tower of pictures, whole or in tiles. */
+function pictureTower(vision: ClipVisionConfig, forms: PixelForms, { projector, tiles }: ClipConfig): TowerSpec {
+  return projector !== undefined && tiles !== undefined
+    ? tilesTower(vision, forms, projector, tiles)
+    : visionTower(vision, forms, projector);
 }
 
 /** Processors for the towers that the model has; one whose file is absent is left out. */
@@ -43,7 +53,7 @@ function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): 
   const forms = vision === undefined ? FLOAT_PIXELS : pixelForms(imageProcessorOf(config, files), vision.channels);
   return {
     towers: [
-      ...(vision === undefined ? [] : [visionTower(vision, forms, config.projector)]),
+      ...(vision === undefined ? [] : [pictureTower(vision, forms, config)]),
       ...(config.text === undefined ? [] : [textTower(config.text)]),
     ],
     prefixes: ["", "clip.", "clip_model.", "metaclip_2.", "model.", "vision_tower.", "model.vision_tower."],
@@ -64,11 +74,13 @@ const CLIP: EncoderSpec = {
     CLIPFeatureExtractor: valuesOf(clipImageProcessor),
     LlavaImageProcessor: valuesOf(llavaImageProcessor),
     LlavaImageProcessorPil: valuesOf(llavaImageProcessor),
+    LlavaNextImageProcessor: valuesOf(tileImageProcessor),
+    LlavaNextImageProcessorPil: valuesOf(tileImageProcessor),
   },
   open,
 };
 
-/** Encoder `clip`, for `model_type` clip, metaclip_2, and both with `_vision_model` or `_text_model`: vision and text towers; llava with a tower of CLIP: vision. */
+/** Encoder `clip`, for `model_type` clip, metaclip_2, and both with `_vision_model` or `_text_model`: vision and text towers; llava and llava_next with a tower of CLIP: vision. */
 export const clipPlugin: Plugin = definePlugin({
   name: "@fovea/clip",
   version: "0.1.0",

@@ -155,7 +155,7 @@ function project(b: GraphBuilder, config: SiglipFixedVisionConfig, projector: Si
   const input = (name: string): Node => b.input(name, [b.dims.batch, fixedPatches(config), config.hiddenSize]);
   if (projector.kind === "features") {
     const states = projector.features.map((_, i) => input(featurePort(i)));
-    return featureProjector(b, states, projector);
+    return featureProjector(b, states, "", projector);
   }
   const x = input("last_hidden_state");
   if (projector.kind === "linear") return linear(b, x, "linear.", { outFeatures: projector.width });

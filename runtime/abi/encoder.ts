@@ -138,6 +138,11 @@ export interface TowerSpec {
   /** Outputs whose parts are joined along another axis than the first, and that axis: 1 for [1, patches, width]. */
   readonly joinAxes?: Readonly<Record<string, number>>;
   /**
+   * Outputs of which an input has another share of the rows than of the tensors' own, and how many rows its tensors, with the
+   * pixels or without, have of each.
+   */
+  readonly resultRows?: (inputs: Tensors) => Readonly<Record<string, number>>;
+  /**
    * Derives what the components take (index tensors that depend on values) from the caller's inputs, which it checks.
    * @param later takes checks whose outcome changes nothing of what is returned, such as for finite values: where it is given,
    * they are made while the device computes

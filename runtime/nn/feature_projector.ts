@@ -15,12 +15,23 @@ export interface FeatureProjectorOptions {
 }
 
 /**
- * Hidden states [batch, tokens, hidden_size], which lie side by side, through `linear_1` and `linear_2` ->
- * [batch, tokens or one less, width]. @throws FoveaError `invalid_config`
+ * Hidden states [batch, tokens, hidden_size], or [tokens, hidden_size] of which none is left out, side by side through the
+ * layers `linear_1` and `linear_2` below `prefix` -> the same with one token less where the first is left out, and `width` wide.
+ * @throws FoveaError `invalid_config`
  */
-export function featureProjector(b: GraphBuilder, states: readonly Node[], options: FeatureProjectorOptions): Node {
+export function featureProjector(
+  b: GraphBuilder,
+  states: readonly Node[],
+  prefix: string,
+  options: FeatureProjectorOptions,
+): Node {
   const { dropsFirst, width, ...layers } = options;
-  const joined = states.length === 1 ? states[0] : b.concat(states, 2);
+  const joined = states.length === 1 ? states[0] : b.concat(states, states[0].shape.length - 1);
   const read = dropsFirst ? b.slice(joined, 1, 1, joined.shape[1]) : joined;
-  return mlp(b, read, "", { ...layers, names: ["linear_1", "linear_2"], intermediateSize: width, outFeatures: width });
+  return mlp(b, read, prefix, {
+    ...layers,
+    names: ["linear_1", "linear_2"],
+    intermediateSize: width,
+    outFeatures: width,
+  });
 }

@@ -9,7 +9,7 @@ import { FIXTURES, type Json, readJson } from "../kit/tower_fixtures.ts";
 
 /** Folders of all families with a processor. */
 const FOLDERS = [
-  ...["clip", "siglip", "siglip2", "vit", "dinov2", "dinov3", "llama4", "pixtral", "internvl"],
+  ...["clip", "siglip", "siglip2", "vit", "dinov2", "dinov3", "llama4", "pixtral", "internvl", "llava_next"],
   ...["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "whisper", "qwen2_audio"],
 ];
 

@@ -109,6 +109,14 @@ const LAYOUTS: readonly Layout[] = [
     unused: /post_layernorm/,
     beside: ["model.language_model.x"],
   },
+  {
+    fixture: "llava_next",
+    modality: "vision",
+    prefix: "model.",
+    own: [...PROJECTED, "image_newline"],
+    unused: /post_layernorm/,
+    beside: ["model.language_model.x"],
+  },
   { fixture: "llava-siglip", modality: "vision", prefix: "model.", own: PROJECTED, beside: ["lm_head.weight"] },
   { fixture: "vit", modality: "vision", prefix: "vit.", own: [""], beside: ["classifier.weight"] },
   {

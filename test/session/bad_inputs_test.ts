@@ -18,6 +18,7 @@ const FOLDERS = [
   "internvl-projector",
   "llama4",
   "llava",
+  "llava_next",
   "modernbert-long",
   "pixtral",
   "pixtral-merge",

@@ -21,6 +21,7 @@ const ENCODERS: readonly { readonly modelTypes: readonly string[]; readonly load
       "metaclip_2_vision_model",
       "metaclip_2_text_model",
       "llava",
+      "llava_next",
     ],
     load: () => import("../../../plugins/clip/plugin.ts").then((m) => m.clipPlugin),
   },
