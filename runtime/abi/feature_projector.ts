@@ -12,6 +12,7 @@ export interface FeatureProjector {
   readonly dropsFirst: boolean;
   /** Activation between the layers by its Hugging Face name. */
   readonly activation: string;
+  /** False where the layers have no `bias`. */
   readonly bias: boolean;
   /** Width of the language model's tokens. */
   readonly width: number;
