@@ -1,6 +1,8 @@
-/** CLIP's and MetaCLIP 2's `config.json`, with the defaults that Hugging Face transformers gives to absent fields. */
+/** `config.json` of CLIP, MetaCLIP 2, LLaVA and LLaVA-NeXT, with the defaults that Hugging Face transformers gives to absent fields. */
 import { type ConfigReader, createConfigReader } from "../../runtime/abi/config.ts";
+import { type FeatureProjector, readFeatureProjector } from "../../runtime/abi/feature_projector.ts";
 import { ACTIVATION_NAMES } from "../../runtime/nn/mod.ts";
+import { readResolutions, type TileGeometry } from "./tile_geometry.ts";
 
 /** What both towers have. Sizes in elements. */
 export interface ClipTransformerConfig {
@@ -33,6 +35,10 @@ export interface ClipTextConfig extends ClipTransformerConfig {
 
 export interface ClipConfig {
   readonly vision?: ClipVisionConfig;
+  /** Of LLaVA, whose language part is left out. */
+  readonly projector?: FeatureProjector;
+  /** Of LLaVA-NeXT, whose pictures are cut into tiles. */
+  readonly tiles?: TileGeometry;
   readonly text?: ClipTextConfig;
   /** Natural logarithm of the scale of image-text logits, where a checkpoint has none. */
   readonly logitScale: number;
@@ -41,12 +47,23 @@ export interface ClipConfig {
 /** CLIP, and MetaCLIP 2 (Chuang et al. 2025), which differs from it in where it pools its texts. */
 const FAMILIES = ["clip", "metaclip_2"];
 
-/** `model_type` values: both towers, the vision tower alone, the text tower alone. */
-export const CLIP_MODEL_TYPES: readonly string[] = FAMILIES.flatMap((family) => [
-  family,
-  `${family}_vision_model`,
-  `${family}_text_model`,
-]);
+/** LLaVA (Liu et al. 2023), of which this is the part that sees; plugins of other towers serve it with those. */
+const LLAVA = "llava";
+/** LLaVA-NeXT (Liu et al. 2024), of which this is the part that sees. */
+const LLAVA_NEXT = "llava_next";
+
+/** `model_type` values: both towers, the vision tower alone, the text tower alone, what looks through one. */
+export const CLIP_MODEL_TYPES: readonly string[] = [
+  ...FAMILIES.flatMap((family) => [family, `${family}_vision_model`, `${family}_text_model`]),
+  LLAVA,
+  LLAVA_NEXT,
+];
+
+/** LLaVA's tower where its configuration has none: that of CLIP ViT-L/14 at 336 pixels. */
+const LLAVA_VISION = {
+  ...{ hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 24, num_attention_heads: 16 },
+  ...{ image_size: 336, patch_size: 14 },
+};
 
 /** Published configs of CLIP with this id were converted wrongly: their models pool at the largest id. MetaCLIP 2's end token has it. */
 const LEGACY_EOS = 2;
@@ -112,11 +129,43 @@ function ownProjection(c: ConfigReader): { readonly projectionDim?: number } {
   return projects ? { projectionDim: c.integer("projection_dim", PROJECTION_DIM, SIZE) } : {};
 }
 
+/** How LLaVA-NeXT lays tiles out. @throws FoveaError `invalid_config` */
+function readTiles(
+  config: Readonly<Record<string, unknown>>,
+  whole: ConfigReader,
+  { imageSize, patchSize }: ClipVisionConfig,
+): TileGeometry {
+  // A class token among patches would have no place in a picture.
+  whole.oneOf("vision_feature_select_strategy", ["default"], "default");
+  const side = Math.floor(imageSize / patchSize);
+  return { resolutions: readResolutions(config, whole, imageSize), tile: imageSize, side };
+}
+
+/** A tower with what hands its hidden states to a language model. */
+function readSeeing(config: Readonly<Record<string, unknown>>, type: string): Omit<ClipConfig, "logitScale"> {
+  const whole = createConfigReader(config);
+  const tower = whole.has("vision_config")
+    ? whole.object("vision_config")
+    : createConfigReader(LLAVA_VISION, "vision_config");
+  const own = "clip_vision_model";
+  if (type === LLAVA_NEXT) tower.oneOf("model_type", [own], own);
+  if (tower.string("model_type", own) !== own) {
+    throw tower.error(
+      "model_type",
+      `${own}, or pixtral or siglip_vision_model, which the plugins of those towers serve`,
+    );
+  }
+  const vision = readVision(tower);
+  const projector = readFeatureProjector(config, vision.layers, ACTIVATION_NAMES);
+  return { vision, projector, ...(type === LLAVA_NEXT ? { tiles: readTiles(config, whole, vision) } : {}) };
+}
+
 /** @throws FoveaError `invalid_config` that names the field, what it holds and what was expected. */
 export function readClipConfig(config: Readonly<Record<string, unknown>>): ClipConfig {
   const whole = createConfigReader(config);
   const type = whole.oneOf("model_type", CLIP_MODEL_TYPES);
   const logitScale = whole.number("logit_scale_init_value", LOGIT_SCALE);
+  if (type === LLAVA || type === LLAVA_NEXT) return { ...readSeeing(config, type), logitScale };
   if (type.endsWith("_vision_model")) return { vision: { ...readVision(whole), ...ownProjection(whole) }, logitScale };
   if (type.endsWith("_text_model")) return { text: { ...readText(whole, type), ...ownProjection(whole) }, logitScale };
   const projectionDim = whole.integer("projection_dim", PROJECTION_DIM, SIZE);

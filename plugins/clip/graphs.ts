@@ -5,15 +5,14 @@
  * Both kinds of block say nothing of their layer, so that all layers of a tower share one artifact per range.
  */
 import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
+import { type FeatureProjector, featurePort } from "../../runtime/abi/feature_projector.ts";
 import { type PixelForms, pixelComponents, pixelType } from "../../runtime/abi/pixels.ts";
-import type { Box } from "../../runtime/core/dim.ts";
+import { type Box, mul } from "../../runtime/core/dim.ts";
 import type { RangeSpec } from "../../runtime/core/range.ts";
 import type { ValueSteps } from "../../runtime/core/value_steps.ts";
-import { layerNorm, linear, patchEmbedding, transformerBlock } from "../../runtime/nn/mod.ts";
+import { featureProjector, layerNorm, linear, patchEmbedding, transformerBlock } from "../../runtime/nn/mod.ts";
 import type { ClipTextConfig, ClipTransformerConfig, ClipVisionConfig } from "./config.ts";
-
-/** Images or texts of one run; larger batches are split by the session. */
-export const MAX_BATCH = 64;
+import { MAX_BATCH, type TileGeometry } from "./tile_geometry.ts";
 
 /** One picture is the interactive case, up to 8 a request of a server; an image's tokens are a constant of the model. */
 const BATCH_ENDS = [1, 8];
@@ -69,8 +68,45 @@ function visionEmbed(b: GraphBuilder, config: ClipVisionConfig, steps: ValueStep
   b.output("hidden_states", layerNorm(b, b.add(tokens, positions), "pre_layrnorm.", config.eps));
 }
 
-/** The vision tower's components, in the order of their calls. */
-export function visionComponents(config: ClipVisionConfig, forms: PixelForms): readonly ComponentSpec[] {
+/** Instance of LLaVA's projector. */
+export const PROJECTOR = "multi_modal_projector.";
+
+/** Rows of `projected` that so many tiles give at most: their patches, and an end of each row of them. */
+export const mostRows = (tiles: number, { side }: TileGeometry): number => tiles * side * (side + 1);
+
+/**
+ * LLaVA-NeXT's projector: of the tiles' hidden states the tokens that `token_index` names, and where `is_newline` is 1 the vector that
+ * ends a row of patches -> projected [rows, the language model's width].
+ */
+function projectTiles(config: ClipVisionConfig, projector: FeatureProjector, tiles: TileGeometry): ComponentSpec {
+  const { hiddenSize } = config;
+  const tokens = visionTokens(config);
+  return {
+    tag: "clip/vision.project_tiles",
+    precise: true,
+    symbols: { ...BATCH, rows: { min: 1, max: mostRows(MAX_BATCH, tiles) } },
+    instances: [""],
+    build: (b) => {
+      const { batch, rows } = b.dims;
+      const index = b.reshape(b.input("token_index", [1, rows], "i32"), [rows]);
+      const states = projector.features.map((_, i) => {
+        const all = b.input(featurePort(i), [batch, tokens, hiddenSize]);
+        return b.gather(b.reshape(all, [mul(batch, tokens), hiddenSize]), index);
+      });
+      const read = featureProjector(b, states, PROJECTOR, { ...projector, dropsFirst: false });
+      const isNewline = b.reshape(b.input("is_newline", [1, rows]), [rows, 1]);
+      b.output("projected", b.op("where", [isNewline, b.weight("image_newline", [projector.width]), read]));
+    },
+  };
+}
+
+/** The vision tower's components, in the order of their calls; with LLaVA's projector nothing is pooled. */
+export function visionComponents(
+  config: ClipVisionConfig,
+  forms: PixelForms,
+  projector: FeatureProjector | undefined,
+  tiles?: TileGeometry,
+): readonly ComponentSpec[] {
   const { hiddenSize: width, projectionDim } = config;
   const tokens = visionTokens(config);
   const named = (tag: string, instances: readonly string[]): Omit<ComponentSpec, "build"> => ({
@@ -83,12 +119,23 @@ export function visionComponents(config: ClipVisionConfig, forms: PixelForms): r
     ...named(tag, instances),
     build,
   });
-  return [
+  const seeing = [
     ...pixelComponents(forms, named("embed", ["vision_model."]), (b, steps) => visionEmbed(b, config, steps)),
     part("block", layerNames(config, visionLayer), (b) => {
       const x = b.input("hidden_states", [b.dims.batch, tokens, width]);
       b.output("hidden_states", block(b, x, config));
     }),
+  ];
+  if (projector !== undefined && tiles !== undefined) return [...seeing, projectTiles(config, projector, tiles)];
+  if (projector !== undefined) {
+    const project = part("project", [PROJECTOR], (b) => {
+      const states = projector.features.map((_, i) => b.input(featurePort(i), [b.dims.batch, tokens, width]));
+      b.output("projected", featureProjector(b, states, "", projector));
+    });
+    return [...seeing, { ...project, precise: true }];
+  }
+  return [
+    ...seeing,
     part("pool", ["vision_model."], (b) => {
       const x = b.input("hidden_states", [b.dims.batch, tokens, width]);
       const first = b.reshape(b.slice(x, 1, 0, 1), [b.dims.batch, width]);

@@ -1,9 +1,26 @@
 /** What callers give, checked and turned into what the components take. */
-import type { CheckLater, ExampleOptions, Tensors } from "../../runtime/abi/encoder.ts";
+import type { CheckLater, ExampleOptions, Tensor, Tensors } from "../../runtime/abi/encoder.ts";
 import { checkInputLength, checkInputNames, integerValues, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
 import { examplePixels, type PixelForms, preparePixels } from "../../runtime/abi/pixels.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import type { ClipTextConfig, ClipVisionConfig } from "./config.ts";
+
+/** Refuses pixels that are not the model's size. @throws FoveaError `invalid_input` */
+export function checkPixels(
+  pixels: Tensor,
+  { imageSize: size, channels }: ClipVisionConfig,
+  rows: "batch" | "tiles",
+): void {
+  const [count, planes, height, width] = pixels.shape;
+  if (pixels.shape.length === 4 && count >= 1 && planes === channels && height === size && width === size) return;
+  const advice =
+    rows === "batch"
+      ? `this model takes images of ${size}x${size} pixels: resize or crop them first`
+      : `cut pictures into tiles of ${size}x${size} pixels first`;
+  refuseInput(
+    `The input "pixel_values" has shape ${sizesText(pixels.shape)}, expected ${sizesText([rows, channels, size, size])}; ${advice}.`,
+  );
+}
 
 /**
  * `pixel_values` [batch, channels, image_size, image_size], f32, all finite, or u8.
@@ -18,18 +35,7 @@ export function prepareImages(
 ): Tensors {
   checkInputNames(inputs, ["pixel_values"], "pixel_values");
   const pixels = inputs.pixel_values;
-  const { imageSize: size, channels } = config;
-  const fits =
-    pixels.shape.length === 4 &&
-    pixels.shape[0] >= 1 &&
-    pixels.shape[1] === channels &&
-    pixels.shape[2] === size &&
-    pixels.shape[3] === size;
-  if (!fits) {
-    refuseInput(
-      `The input "pixel_values" has shape ${sizesText(pixels.shape)}, expected ${sizesText(["batch", channels, size, size])}; this model takes images of ${size}x${size} pixels: resize or crop them first.`,
-    );
-  }
+  checkPixels(pixels, config, "batch");
   return preparePixels("pixel_values", pixels, forms, later);
 }
 

@@ -1,24 +1,25 @@
 /** Which components run for a geometry and the wanted outputs, and in which order. */
 import type { ComponentCall, Plan, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
-import { type PixelForms, pixelCall } from "../../runtime/abi/pixels.ts";
+import { type FeatureProjector, featureLayers, projectorCall } from "../../runtime/abi/feature_projector.ts";
+import { type PixelCall, type PixelForms, pixelCall } from "../../runtime/abi/pixels.ts";
 import { checkOutputs, hiddenStates, layerCalls, pickResults, planKey } from "../../runtime/abi/plans.ts";
 import type { ClipTextConfig, ClipVisionConfig } from "./config.ts";
-import { layerNames, textComponents, textLayer, visionComponents, visionLayer } from "./graphs.ts";
+import { layerNames, PROJECTOR, textComponents, textLayer, visionComponents, visionLayer } from "./graphs.ts";
 import { exampleImages, exampleTexts, prepareImages, prepareTexts } from "./inputs.ts";
 
 type Shapes = Readonly<Record<string, readonly number[]>>;
 
-function planVision(
+/** The calls that make hidden states: of all layers, or of those that the projector reads where nothing else is wanted. */
+export function seeingCalls(
   config: ClipVisionConfig,
-  known: readonly string[],
-  shapes: Shapes,
+  { tag, value, shape }: PixelCall,
   wanted: readonly string[],
-): Plan {
-  checkOutputs(wanted, known);
-  const { tag, value, shape } = pixelCall("clip/vision.embed", shapes);
+  projector: FeatureProjector | undefined,
+): ComponentCall[] {
   const dims = { batch: shape[0] };
-  const last = hiddenStates(config.layers);
-  const calls: ComponentCall[] = [
+  const projects = projector !== undefined && wanted.every((name) => name === "projected");
+  const layers = projects ? featureLayers(projector) : config.layers;
+  return [
     {
       tag,
       instance: "vision_model.",
@@ -26,8 +27,25 @@ function planVision(
       inputs: { pixel_values: value },
       outputs: { hidden_states: hiddenStates(0) },
     },
-    ...layerCalls("clip/vision.block", dims, layerNames(config, visionLayer)),
+    ...layerCalls("clip/vision.block", dims, layerNames(config, visionLayer).slice(0, layers)),
   ];
+}
+
+function planVision(
+  config: ClipVisionConfig,
+  projector: FeatureProjector | undefined,
+  known: readonly string[],
+  shapes: Shapes,
+  wanted: readonly string[],
+): Plan {
+  checkOutputs(wanted, known);
+  const pixels = pixelCall("clip/vision.embed", shapes);
+  const dims = { batch: pixels.shape[0] };
+  const last = hiddenStates(config.layers);
+  const calls = seeingCalls(config, pixels, wanted, projector);
+  if (projector !== undefined && wanted.includes("projected")) {
+    calls.push(projectorCall("clip/vision.project", PROJECTOR, dims, projector));
+  }
   if (wanted.includes("pooler_output") || wanted.includes("image_embeds")) {
     calls.push({
       tag: "clip/vision.pool",
@@ -47,7 +65,7 @@ function planVision(
     });
   }
   return {
-    key: planKey(`clip vision ${value}`, dims, wanted),
+    key: planKey(`clip vision ${pixels.value}`, dims, wanted),
     calls,
     constants: {},
     // The last hidden state comes before post_layernorm, as in transformers.
@@ -55,6 +73,7 @@ function planVision(
       last_hidden_state: last,
       pooler_output: "pooler_output",
       image_embeds: "image_embeds",
+      projected: "projected",
     }),
   };
 }
@@ -119,19 +138,19 @@ function planText(config: ClipTextConfig, known: readonly string[], shapes: Shap
 
 /**
  * pixel_values f32, or u8 where the forms have it, [batch, channels, image_size, image_size] -> last_hidden_state [batch, 1 + patches, hidden_size]
- * (before `post_layernorm`), pooler_output [batch, hidden_size], image_embeds [batch, projection_dim] (not normalised).
+ * (before `post_layernorm`), pooler_output [batch, hidden_size], image_embeds [batch, projection_dim] (not normalised); with a
+ * projector last_hidden_state and projected [batch, patches, the language model's width], or one more with the class token.
  */
-export function visionTower(config: ClipVisionConfig, forms: PixelForms): TowerSpec {
-  const outputs = ["image_embeds", "pooler_output", "last_hidden_state"].slice(
-    config.projectionDim === undefined ? 1 : 0,
-  );
+export function visionTower(config: ClipVisionConfig, forms: PixelForms, projector?: FeatureProjector): TowerSpec {
+  const embeds = ["image_embeds", "pooler_output"].slice(config.projectionDim === undefined ? 1 : 0);
+  const outputs = [...(projector === undefined ? embeds : ["projected"]), "last_hidden_state"];
   return {
     modality: "vision",
-    components: visionComponents(config, forms),
+    components: visionComponents(config, forms, projector),
     inputs: ["pixel_values"],
     outputs,
     prepare: (inputs, later) => prepareImages(inputs, config, forms, later),
-    plan: (shapes, wanted) => planVision(config, outputs, shapes, wanted),
+    plan: (shapes, wanted) => planVision(config, projector, outputs, shapes, wanted),
     exampleSizes: ["size"],
     example: (options) => exampleImages(options, config, forms),
   };

@@ -1,4 +1,5 @@
-/** CLIP's image processor: shortest edge, centre crop, rescale, normalise. */
+/** CLIP's image processor: shortest edge, centre crop, rescale, normalise. LLaVA's is the same where it does not pad. */
+import { createConfigReader } from "../../runtime/abi/config.ts";
 import {
   CLIP_MEAN,
   CLIP_STD,
@@ -22,3 +23,15 @@ export const CLIP_PROCESSOR: ImageProcessorDefaults = {
  * @throws FoveaError as `parseImageProcessor`; the functions it returns as `createImageProcessor`
  */
 export const clipImageProcessor: (config: unknown, file?: string) => ImageProcessor = imageProcessor(CLIP_PROCESSOR);
+
+/**
+ * LLaVA's image processor of a parsed `preprocessor_config.json`.
+ * @throws FoveaError as {@link clipImageProcessor}, and `invalid_config` where pictures are padded to squares
+ */
+export function llavaImageProcessor(config: unknown, file: string = "preprocessor_config.json"): ImageProcessor {
+  const c = createConfigReader(config, "", file);
+  // CLIP's class, which most folders name, does not know the field.
+  const pads = !c.string("image_processor_type", "").startsWith("CLIP") && c.boolean("do_pad", false);
+  if (pads) throw c.error("do_pad", "false or nothing, since pictures are not padded to squares here");
+  return clipImageProcessor(config, file);
+}

@@ -34,7 +34,7 @@ export interface PixtralConfig {
 }
 
 /** `model_type` values: the tower alone, Mistral Small 3.1 and its relatives, Pixtral 12B. */
-export const PIXTRAL_MODEL_TYPES: readonly string[] = ["pixtral", "mistral3", "llava"];
+export const PIXTRAL_MODEL_TYPES: readonly string[] = ["pixtral", "mistral3", "llava/pixtral"];
 
 const SIZE = { min: 1, max: 1 << 20 };
 const DEFAULT_THETA = 10_000;
@@ -100,11 +100,11 @@ function readProjector(c: ConfigReader, merges: boolean): PixtralProjectorConfig
 /** @throws FoveaError `invalid_config` that names the field, what it holds and what was expected. */
 export function readPixtralConfig(config: Readonly<Record<string, unknown>>): PixtralConfig {
   const whole = createConfigReader(config);
-  const type = whole.oneOf("model_type", PIXTRAL_MODEL_TYPES);
+  const type = whole.oneOf("model_type", ["pixtral", "mistral3", "llava"]);
   if (type === "pixtral") return { ...readVision(whole), prefix: "" };
   const c = whole.object("vision_config");
   const merges = type === "mistral3";
-  // Models of this type also stand on other towers, CLIP's before all.
+  // LLaVA with other towers has other plugins.
   c.oneOf("model_type", ["pixtral"], merges ? "pixtral" : undefined);
   return { ...readVision(c), prefix: "vision_tower.", projector: readProjector(whole, merges) };
 }

@@ -8,15 +8,7 @@ import { type PixelForms, pixelComponents, pixelType } from "../../runtime/abi/p
 import { add, type Box, floorDiv, mul } from "../../runtime/core/dim.ts";
 import type { RangeSpec } from "../../runtime/core/range.ts";
 import type { ValueSteps } from "../../runtime/core/value_steps.ts";
-import {
-  activation,
-  gatedMlp,
-  linear,
-  type ProjectionNames,
-  pixelProduct,
-  rmsNorm,
-  selfAttention,
-} from "../../runtime/nn/mod.ts";
+import { gatedMlp, mlp, type ProjectionNames, pixelProduct, rmsNorm, selfAttention } from "../../runtime/nn/mod.ts";
 import type { PixtralConfig, PixtralProjectorConfig } from "./config.ts";
 
 /** Images of one run; larger requests are split by the session. */
@@ -90,11 +82,17 @@ function merge(b: GraphBuilder, x: Node, width: number, { size, eps }: { size: n
 function project(b: GraphBuilder, config: PixtralConfig, projector: PixtralProjectorConfig): Node {
   const { hiddenSize: width } = config;
   const { patches } = b.dims;
-  const { bias, size: outFeatures } = projector;
+  const { bias, size } = projector;
   const x = b.reshape(b.input("last_hidden_state", [1, patches, width]), [patches, width]);
   const tokens = projector.merge === undefined ? x : merge(b, x, width, projector.merge);
-  const inner = activation(b, linear(b, tokens, "linear_1.", { outFeatures, bias }), projector.activation);
-  return linear(b, inner, "linear_2.", { outFeatures, bias });
+  const names = ["linear_1", "linear_2"] as const;
+  return mlp(b, tokens, "", {
+    intermediateSize: size,
+    outFeatures: size,
+    activation: projector.activation,
+    bias,
+    names,
+  });
 }
 
 /** The components in the order of their calls. */

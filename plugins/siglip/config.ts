@@ -1,5 +1,6 @@
 /** `config.json` of SigLIP, SigLIP 2 and the models that look through them, with the defaults that Hugging Face transformers gives to absent fields. */
 import { type ConfigReader, createConfigReader } from "../../runtime/abi/config.ts";
+import { type FeatureProjector, readFeatureProjector } from "../../runtime/abi/feature_projector.ts";
 import { ACTIVATION_NAMES } from "../../runtime/nn/mod.ts";
 
 /** What all towers have. Sizes in elements. */
@@ -53,7 +54,9 @@ export type SiglipProjector =
   /** PaliGemma's: a dense layer for each patch. */
   | { readonly kind: "linear"; readonly width: number }
   /** Gemma 3's: means over squares of `square` x `square` patches, a norm, a product. */
-  | { readonly kind: "pooled"; readonly width: number; readonly square: number };
+  | { readonly kind: "pooled"; readonly width: number; readonly square: number }
+  /** LLaVA's: two layers for each patch, of hidden states of any layers. */
+  | ({ readonly kind: "features" } & FeatureProjector);
 
 export interface SiglipConfig {
   readonly vision?: SiglipVisionConfig;
@@ -69,12 +72,14 @@ const TEXT_TYPES: readonly string[] = ["siglip_text_model", "siglip2_text_model"
 const GEMMA3 = "gemma3";
 /** PaliGemma and PaliGemma 2 (Beyer et al. 2024, Steiner et al. 2024), of which this is the part that sees. */
 const PALIGEMMA = "paligemma";
+/** LLaVA (Liu et al. 2023) with a tower of SigLIP, of which this is the part that sees. */
+const LLAVA = "llava";
 
-/** `model_type` values: both towers, the vision tower alone, the text tower alone, what looks through one. */
-export const SIGLIP_MODEL_TYPES: readonly string[] = [
-  ...["siglip", "siglip2", ...VISION_TYPES, ...TEXT_TYPES],
-  ...[GEMMA3, PALIGEMMA],
-];
+/** Both towers, the vision tower alone, the text tower alone, what looks through one. */
+const TYPES: readonly string[] = ["siglip", "siglip2", ...VISION_TYPES, ...TEXT_TYPES, GEMMA3, PALIGEMMA];
+
+/** Entries of `EncoderSpec.modelTypes`. */
+export const SIGLIP_MODEL_TYPES: readonly string[] = [...TYPES, `${LLAVA}/siglip_vision_model`];
 
 /** PaliGemma's tower where its configuration has none. */
 const PALIGEMMA_VISION = {
@@ -144,19 +149,26 @@ function readPooled(whole: ConfigReader, vision: SiglipFixedVisionConfig): Sigli
 }
 
 /** A tower with what hands its patches to a language model. */
-function readSeeing(whole: ConfigReader, type: string): SiglipConfig {
+function readSeeing(config: Readonly<Record<string, unknown>>, type: string): SiglipConfig {
+  const whole = createConfigReader(config);
   const tower = partOf(whole, "vision_config", type === PALIGEMMA ? PALIGEMMA_VISION : {});
   tower.oneOf("model_type", ["siglip_vision_model"], "siglip_vision_model");
   const vision = readFixedVision(tower);
   if (type === GEMMA3) return { vision, projector: readPooled(whole, vision) };
+  if (type === LLAVA) {
+    const projector = readFeatureProjector(config, vision.layers, ACTIVATION_NAMES);
+    if (projector.dropsFirst && patchesPerSide(vision) === 1)
+      throw whole.error("vision_feature_select_strategy", "full, since a picture has one patch and nothing before it");
+    return { vision, projector: { kind: "features", ...projector } };
+  }
   return { vision, projector: { kind: "linear", width: whole.integer("projection_dim", 2048, SIZE) } };
 }
 
 /** @throws FoveaError `invalid_config` that names the field, what it holds and what was expected. */
 export function readSiglipConfig(config: Readonly<Record<string, unknown>>): SiglipConfig {
   const whole = createConfigReader(config);
-  const type = whole.oneOf("model_type", SIGLIP_MODEL_TYPES);
-  if (type === GEMMA3 || type === PALIGEMMA) return readSeeing(whole, type);
+  const type = whole.oneOf("model_type", [...TYPES, LLAVA]);
+  if ([GEMMA3, PALIGEMMA, LLAVA].includes(type)) return readSeeing(config, type);
   const readVision = type.startsWith("siglip2") ? readNaflexVision : readFixedVision;
   if (VISION_TYPES.includes(type)) return { vision: readVision(whole) };
   if (TEXT_TYPES.includes(type)) return { text: readText(whole) };

@@ -5,11 +5,13 @@
  * Blocks say nothing of their layer, so that all layers of a tower share one artifact per range.
  */
 import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
+import { featurePort } from "../../runtime/abi/feature_projector.ts";
 import { type PixelForms, pixelComponents, pixelType } from "../../runtime/abi/pixels.ts";
 import { add, type Box } from "../../runtime/core/dim.ts";
 import type { RangeSpec } from "../../runtime/core/range.ts";
 import type { ValueSteps } from "../../runtime/core/value_steps.ts";
 import {
+  featureProjector,
   foldValueSteps,
   lastWidth,
   layerNorm,
@@ -145,8 +147,17 @@ function squareMeans(b: GraphBuilder, x: Node, side: number, square: number): No
   return b.mul(sums, b.constant(1 / (square * square)));
 }
 
-/** last_hidden_state -> the vectors that stand for the picture in a language model, [batch, patches or squares, its width]. */
-function project(b: GraphBuilder, x: Node, config: SiglipFixedVisionConfig, projector: SiglipProjector): Node {
+/**
+ * last_hidden_state, or the hidden states that LLaVA reads -> the vectors that stand for the picture in a language model,
+ * [batch, patches or squares, its width].
+ */
+function project(b: GraphBuilder, config: SiglipFixedVisionConfig, projector: SiglipProjector): Node {
+  const input = (name: string): Node => b.input(name, [b.dims.batch, fixedPatches(config), config.hiddenSize]);
+  if (projector.kind === "features") {
+    const states = projector.features.map((_, i) => input(featurePort(i)));
+    return featureProjector(b, states, "", projector);
+  }
+  const x = input("last_hidden_state");
   if (projector.kind === "linear") return linear(b, x, "linear.", { outFeatures: projector.width });
   const { hiddenSize: width, eps } = config;
   // Gemma's norms keep what differs from 1.
@@ -195,9 +206,10 @@ export function visionComponents(
       : []),
     ...(kind === "fixed" && projector !== undefined
       ? [
-          part("project", [PROJECTOR], (b) => {
-            b.output("projected", project(b, input(b, "last_hidden_state"), config, projector));
-          }),
+          {
+            ...part("project", [PROJECTOR], (b) => b.output("projected", project(b, config, projector))),
+            precise: true,
+          },
         ]
       : []),
   ];

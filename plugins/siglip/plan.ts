@@ -1,5 +1,6 @@
 /** Which components run for a geometry and the wanted outputs, and in which order. */
 import type { ComponentCall, Plan, TowerSpec } from "../../runtime/abi/encoder.ts";
+import { featureLayers, projectorCall } from "../../runtime/abi/feature_projector.ts";
 import { type PixelCall, type PixelForms, pixelCall } from "../../runtime/abi/pixels.ts";
 import { checkOutputs, hiddenStates, layerCalls, planKey } from "../../runtime/abi/plans.ts";
 import type { Bindings } from "../../runtime/core/dim.ts";
@@ -28,12 +29,16 @@ interface Stack {
   /** The output that is the pooled one as image-text comparisons call it. */
   readonly embeds: string;
   readonly pools: boolean;
-  /** A projector follows. */
-  readonly projects: boolean;
+  /** What follows. */
+  readonly projector?: SiglipProjector;
 }
 
-function outputsOf({ embeds, pools, projects }: Pick<Stack, "embeds" | "pools" | "projects">): readonly string[] {
-  return [...(projects ? ["projected"] : []), ...(pools ? [embeds, "pooler_output"] : []), ...["last_hidden_state"]];
+function outputsOf({ embeds, pools, projector }: Pick<Stack, "embeds" | "pools" | "projector">): readonly string[] {
+  return [
+    ...(projector === undefined ? [] : ["projected"]),
+    ...(pools ? [embeds, "pooler_output"] : []),
+    ...["last_hidden_state"],
+  ];
 }
 
 function planStack(stack: Stack, dims: Bindings, wanted: readonly string[]): Plan {
@@ -47,18 +52,22 @@ function planStack(stack: Stack, dims: Bindings, wanted: readonly string[]): Pla
   });
   const { instance, shared } = stack;
   const last = hiddenStates(stack.layers);
-  const projected = wanted.includes("projected");
+  const projector = wanted.includes("projected") ? stack.projector : undefined;
+  const features = projector?.kind === "features" ? projector : undefined;
+  // Layers behind the last one that LLaVA's projector reads make nothing that it needs.
+  const layers = features !== undefined && wanted.length === 1 ? featureLayers(features) : stack.layers;
   const pooled = wanted.some((name) => name === stack.embeds || name === "pooler_output");
   const calls: ComponentCall[] = [
     call(stack.embed, instance, stack.embedInputs, { hidden_states: hiddenStates(0) }),
     ...layerCalls(
       `${stack.tag}.block`,
       dims,
-      Array.from({ length: stack.layers }, (_, i) => stack.layer(i)),
+      Array.from({ length: layers }, (_, i) => stack.layer(i)),
       shared,
     ),
   ];
-  if (wanted.includes("last_hidden_state") || projected || (pooled && stack.poolsAfterNorm)) {
+  const projectsLast = projector !== undefined && features === undefined;
+  if (wanted.includes("last_hidden_state") || projectsLast || (pooled && stack.poolsAfterNorm)) {
     calls.push(
       call(`${stack.tag}.final`, instance, { hidden_states: last }, { last_hidden_state: "last_hidden_state" }),
     );
@@ -69,10 +78,11 @@ function planStack(stack: Stack, dims: Bindings, wanted: readonly string[]): Pla
       : { hidden_states: last };
     calls.push(call(`${stack.tag}.pool`, instance, inputs, { pooler_output: "pooler_output" }));
   }
-  if (projected) {
+  if (projectsLast) {
     const inputs: Ports = { last_hidden_state: "last_hidden_state" };
     calls.push(call(`${stack.tag}.project`, PROJECTOR, inputs, { projected: "projected" }));
   }
+  if (features !== undefined) calls.push(projectorCall(`${stack.tag}.project`, PROJECTOR, dims, features));
   const results = wanted.map((name) => [name, name === stack.embeds ? "pooler_output" : name]);
   return { key: planKey(stack.embed, dims, wanted), calls, constants: {}, results: Object.fromEntries(results) };
 }
@@ -90,7 +100,7 @@ function visionDims(config: SiglipVisionConfig, [batch, patches]: readonly numbe
  */
 export function visionTower(config: SiglipVisionConfig, forms: PixelForms, projector?: SiglipProjector): TowerSpec {
   const naflex = config.kind === "naflex";
-  const ends = { embeds: "image_embeds", pools: config.pools, projects: projector !== undefined };
+  const ends = { embeds: "image_embeds", pools: config.pools, ...(projector === undefined ? {} : { projector }) };
   const shared: Ports = naflex ? { key_mask: "key_mask" } : {};
   const positions: Ports = naflex ? { row_weights: "row_weights", column_weights: "column_weights" } : {};
   const stackFor = ({ tag, value, bytes }: PixelCall): Stack => ({
@@ -140,7 +150,6 @@ export function textTower(config: SiglipTextConfig): TowerSpec {
     poolsAfterNorm: false,
     embeds: "text_embeds",
     pools: true,
-    projects: false,
   };
   return {
     modality: "text",

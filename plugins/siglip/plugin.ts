@@ -1,6 +1,6 @@
 /**
  * SigLIP (Zhai et al. 2023) and SigLIP 2 (Tschannen et al. 2025): image and text towers trained with a sigmoid loss; and
- * what Gemma 3 and PaliGemma see by, with the projector of their language model.
+ * what Gemma 3, PaliGemma and LLaVA see by, with the projector of their language model.
  * @module
  */
 import type { EncoderModel, EncoderSpec, ModelFiles, Processors } from "../../runtime/abi/encoder.ts";
@@ -75,7 +75,7 @@ const SIGLIP: EncoderSpec = {
   open,
 };
 
-/** Encoder `siglip`, for `model_type` siglip, siglip2, and both with `_vision_model` or `_text_model`: vision and text towers; gemma3 and paligemma: vision. */
+/** Encoder `siglip`, for `model_type` siglip, siglip2, and both with `_vision_model` or `_text_model`: vision and text towers; gemma3, paligemma, and llava with a tower of SigLIP: vision. */
 export const siglipPlugin: Plugin = definePlugin({
   name: "@fovea/siglip",
   version: "0.1.0",

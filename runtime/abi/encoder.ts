@@ -138,6 +138,11 @@ export interface TowerSpec {
   /** Outputs whose parts are joined along another axis than the first, and that axis: 1 for [1, patches, width]. */
   readonly joinAxes?: Readonly<Record<string, number>>;
   /**
+   * Outputs of which an input has another share of the rows than of the tensors' own, and how many rows its tensors, with the
+   * pixels or without, have of each.
+   */
+  readonly resultRows?: (inputs: Tensors) => Readonly<Record<string, number>>;
+  /**
    * Derives what the components take (index tensors that depend on values) from the caller's inputs, which it checks.
    * @param later takes checks whose outcome changes nothing of what is returned, such as for finite values: where it is given,
    * they are made while the device computes
@@ -283,7 +288,7 @@ export interface EncoderModel extends TensorSpelling {
 export interface EncoderSpec {
   /** Short name, such as `clip`; its components' tags begin with it and a slash unless `families` is given. */
   readonly name: string;
-  /** `model_type` values served. */
+  /** `model_type` values served; one that only some vision towers make its own has that of its `vision_config` behind a slash, as in `llava/pixtral`. */
   readonly modelTypes: readonly string[];
   /**
    * What stands before the slash in its components' tags; its name unless given. A family belongs to one plugin: a runtime
@@ -303,7 +308,7 @@ export interface EncoderSpec {
   readonly audioProcessors?: Readonly<Record<string, (config: unknown) => NonNullable<Processors["audio"]>>>;
   /**
    * The towers of a model; reads no weights.
-   * @param config the parsed `config.json`, whose `model_type` is one of `modelTypes`
+   * @param config the parsed `config.json`, which one of `modelTypes` stands for
    * @param files those of `files` that are there
    * @throws FoveaError `invalid_config` that names the field
    */

@@ -12,6 +12,7 @@ export * from "./claims/mod.ts";
 export * from "./config.ts";
 export * from "./device.ts";
 export * from "./encoder.ts";
+export * from "./feature_projector.ts";
 export * from "./glue.ts";
 export * from "./image.ts";
 export * from "./inputs.ts";

@@ -2,6 +2,7 @@
 import type { EncoderModel, Modality, TowerSpec } from "../abi/encoder.ts";
 import type { Plugin } from "../abi/plugin.ts";
 import { FoveaError, internal } from "../core/diagnostics.ts";
+import { encoderFor } from "../core/served_type.ts";
 import { Encoder, type EncoderContext } from "../session/encoder.ts";
 import { createPixelCutter } from "../session/inputs/pixels.ts";
 import { checkedTower } from "../session/towers/checked_tower.ts";
@@ -38,7 +39,7 @@ async function readPlan(open: AssetOpener): Promise<FrozenModel> {
 }
 
 function openEncoderModel(plugin: Plugin, { modelType, config, files }: FrozenModel): EncoderModel {
-  const spec = plugin.encoders?.find((e) => e.modelTypes.includes(modelType));
+  const spec = encoderFor(config, plugin.encoders ?? []);
   return spec?.open(config, files) ?? internal(`the plugin "${plugin.name}" does not serve "${modelType}"`);
 }
 

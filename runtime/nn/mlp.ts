@@ -7,6 +7,8 @@ import { lastWidth, linear } from "./linear.ts";
 export interface MlpOptions {
   /** Width between the layers. */
   readonly intermediateSize: number;
+  /** Width of the result; that of the input unless given. */
+  readonly outFeatures?: number;
   /** `hidden_act` of the configuration. */
   readonly activation: string;
   /** What the family calls the first and the last layer, without the last dot; `fc1` and `fc2` unless given. */
@@ -15,10 +17,9 @@ export interface MlpOptions {
   readonly bias?: boolean;
 }
 
-/** [..., width] -> [..., width] through two layers named after `prefix`. @throws FoveaError `invalid_config` */
+/** [..., width] -> [..., width], or as wide as `outFeatures` says, through two layers named after `prefix`. @throws FoveaError `invalid_config` */
 export function mlp(b: GraphBuilder, x: Node, prefix: string, options: MlpOptions): Node {
-  const { intermediateSize, names = ["fc1", "fc2"], bias = true } = options;
+  const { intermediateSize, outFeatures = lastWidth(x, "An MLP"), names = ["fc1", "fc2"], bias = true } = options;
   const inner = linear(b, x, `${prefix}${names[0]}.`, { outFeatures: intermediateSize, bias });
-  const outFeatures = lastWidth(x, "An MLP");
   return linear(b, activation(b, inner, options.activation), `${prefix}${names[1]}.`, { outFeatures, bias });
 }

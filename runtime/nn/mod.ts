@@ -5,6 +5,7 @@
  */
 export * from "./activation.ts";
 export * from "./convolution_1d.ts";
+export * from "./feature_projector.ts";
 export * from "./gated_mlp.ts";
 export * from "./glu_mlp.ts";
 export * from "./layer_scale.ts";

@@ -3,19 +3,20 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { ModelFiles, Processors } from "../../runtime/abi/encoder.ts";
 import { processorFile } from "../../runtime/abi/processor_files.ts";
+import { encoderFor } from "../../runtime/core/served_type.ts";
 import { firstPartyPlugins } from "../../runtime/session/registry/first_party.ts";
 import { FIXTURES, type Json, readJson } from "../kit/tower_fixtures.ts";
 
 /** Folders of all families with a processor. */
 const FOLDERS = [
-  ...["clip", "siglip", "siglip2", "vit", "dinov2", "dinov3", "llama4", "pixtral", "internvl"],
+  ...["clip", "siglip", "siglip2", "vit", "dinov2", "dinov3", "llama4", "pixtral", "internvl", "llava_next"],
   ...["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "whisper", "qwen2_audio"],
 ];
 
 async function processorsOf(folder: string, files: ModelFiles): Promise<Processors> {
   const config = readJson(join(FIXTURES, folder, "config.json"));
   const encoders = (await firstPartyPlugins()).flatMap((plugin) => plugin.encoders ?? []);
-  const spec = encoders.find((e) => e.modelTypes.includes(String(config.model_type)));
+  const spec = encoderFor(config, encoders);
   assert.ok(spec !== undefined);
   return spec.open(config, files).processors(files);
 }

@@ -136,3 +136,27 @@ test("clip config: errors name the field, what it holds and what was expected", 
     /architectures` holds .* expected a list of texts/,
   );
 });
+
+test("llava config: a tower of CLIP and LLaVA's projector; without a tower's configuration it is ViT-L/14 at 336 pixels", () => {
+  const large = { hiddenSize: 1024, intermediateSize: 4096, layers: 24, heads: 16, imageSize: 336, patchSize: 14 };
+  const projector = { features: [23], dropsFirst: true, activation: "gelu", bias: true, width: 4096 };
+  const logitScale = 2.6592;
+  const found = { vision: { ...VISION_DEFAULTS, ...large }, projector, logitScale };
+  assert.deepEqual(readClipConfig({ model_type: "llava" }), found);
+  assert.deepEqual(readClipConfig(readJson(join(FIXTURES, "configs/llava-1.5-7b/config.json"))), found);
+  assert.deepEqual(
+    readClipConfig({ model_type: "llava", vision_config: { patch_size: 16 }, text_config: { hidden_size: 5120 } }),
+    {
+      vision: { ...VISION_DEFAULTS, patchSize: 16 },
+      projector: { ...projector, features: [11], width: 5120 },
+      logitScale,
+    },
+  );
+  const [tower, ...others] = openClip({ model_type: "llava" }).towers;
+  assert.deepEqual([tower.modality, tower.outputs, others], ["vision", ["projected", "last_hidden_state"], []]);
+  refuses(
+    { model_type: "llava", vision_config: { model_type: "dinov2" } },
+    /`vision_config.model_type` holds "dinov2"; expected clip_vision_model, or pixtral or siglip_vision_model, which/,
+  );
+  refuses({ model_type: "llava", vision_feature_layer: -26 }, /`vision_feature_layer` holds -26; .* from -25 to 24/);
+});

@@ -21,7 +21,7 @@ function unmasked(t: RefTensor, mask: RefTensor | undefined): RefTensor {
   return { dtype: t.dtype, shape: [rows.length, width], data };
 }
 
-for (const name of ["clip", "clip-eos2", "metaclip_2"]) {
+for (const name of ["clip", "clip-eos2", "metaclip_2", "llava", "llava_next"]) {
   const folder = join(FIXTURES, name);
   for (const file of readdirSync(folder).filter((f) => f.startsWith("case-"))) {
     test(`clip: the graphs of ${name} give the outputs of ${file}`, () => {

@@ -42,6 +42,22 @@ test("clip plan: only the calls that the wanted outputs need", () => {
   assert.deepEqual(tags(text, words, text.outputs), ["embed", "block", "block", "final", "pool", "project"]);
 });
 
+test("llava plan: layers behind the last one that the projector reads do not run for it", () => {
+  const { outputs, plan } = towerOf(openClip(readJson(join(FIXTURES, "llava/config.json"))), "vision");
+  const image = { pixel_values: [2, 3, 24, 24] };
+  assert.deepEqual(outputs, ["projected", "last_hidden_state"]);
+  const projected = plan(image, ["projected"]);
+  assert.deepEqual(
+    projected.calls.map((c) => c.instance),
+    ["vision_model.", "vision_model.encoder.layers.0.", "vision_model.encoder.layers.1.", "multi_modal_projector."],
+  );
+  assert.deepEqual(projected.calls[3].inputs, { "features.0": "hidden_states.2" });
+  assert.deepEqual(projected.results, { projected: "projected" });
+  const both = plan(image, outputs);
+  assert.deepEqual([both.calls.length, both.results.last_hidden_state], [5, "hidden_states.3"]);
+  assert.equal(plan(image, ["last_hidden_state"]).calls.length, 4);
+});
+
 test("clip plan: sizes, instances, constants and keys follow from the geometry", () => {
   const words = { input_ids: [2, 3], key_mask: [2, 3], pool_index: [2] };
   const plan = text.plan(words, ["text_embeds", "pooler_output"]);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { CLIP_PROCESSOR, clipImageProcessor } from "../../plugins/clip/preprocess.ts";
+import { CLIP_PROCESSOR, clipImageProcessor, llavaImageProcessor } from "../../plugins/clip/preprocess.ts";
 import type { PixelImage } from "../../runtime/abi/encoder.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
 import { rgbImage } from "../../runtime/media/image.ts";
@@ -190,6 +190,21 @@ test("fields of a wrong type or value are named", () => {
   }
   for (const config of [undefined, null, 3, "x", []]) {
     assert.throws(() => clipImageProcessor(config), { code: "invalid_config", message: /not a JSON object/ });
+  }
+});
+
+test("llava's processor: CLIP's, unless pictures were padded to squares", () => {
+  const picture = noise(1, 60, 20);
+  const config = { size: { shortest_edge: 24 }, crop_size: 24 };
+  const expected = clipImageProcessor(config).values([picture]);
+  const same = [{}, { do_pad: false }, { do_pad: true, image_processor_type: "CLIPImageProcessor" }];
+  for (const fields of same)
+    assert.deepEqual(llavaImageProcessor({ ...config, ...fields }).values([picture]), expected);
+  for (const type of [undefined, "LlavaImageProcessor", "LlavaImageProcessorFast"]) {
+    assert.throws(() => llavaImageProcessor({ do_pad: true, image_processor_type: type }), {
+      code: "invalid_config",
+      message: /`do_pad` holds true; expected false or nothing, since pictures are not padded to squares here/,
+    });
   }
 });
 

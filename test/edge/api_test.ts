@@ -23,6 +23,7 @@ const NAMED: Readonly<Record<keyof FrozenTowerResult, true>> = {
   spatial_shapes: true,
   aspect_ratios: true,
   num_patches: true,
+  feature_lens: true,
 };
 
 const MODELS = [
@@ -45,6 +46,7 @@ const OTHERS = [
   "internvl-projector",
   "paligemma",
   "llama4",
+  "llava_next",
   "whisper",
 ];
 

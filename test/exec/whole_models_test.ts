@@ -24,6 +24,8 @@ interface Layout {
   readonly modality: Modality;
   /** What the outer model's names begin with, in place of the fixture's. */
   readonly prefix: string;
+  /** How the outer model spells the fixture's names behind that. */
+  readonly spelled?: (name: string) => string;
   /** Beginnings of the fixture's names that belong to the tower. */
   readonly own: readonly string[];
   /** Tensors of the tower that no result needs. */
@@ -90,6 +92,32 @@ const LAYOUTS: readonly Layout[] = [
   { fixture: "gemma3", modality: "vision", prefix: "", own: PROJECTED, beside: [LANGUAGE] },
   { fixture: "gemma3", modality: "vision", prefix: "model.", own: PROJECTED, beside: ["model.language_model.x"] },
   { fixture: "paligemma", modality: "vision", prefix: "model.", own: PROJECTED, beside: ["lm_head.weight"] },
+  {
+    fixture: "llava",
+    modality: "vision",
+    prefix: "",
+    spelled: (name) => name.replace("vision_tower.", "vision_tower.vision_model."),
+    own: PROJECTED,
+    unused: /post_layernorm/,
+    beside: [LANGUAGE],
+  },
+  {
+    fixture: "llava",
+    modality: "vision",
+    prefix: "model.",
+    own: PROJECTED,
+    unused: /post_layernorm/,
+    beside: ["model.language_model.x"],
+  },
+  {
+    fixture: "llava_next",
+    modality: "vision",
+    prefix: "model.",
+    own: [...PROJECTED, "image_newline"],
+    unused: /post_layernorm/,
+    beside: ["model.language_model.x"],
+  },
+  { fixture: "llava-siglip", modality: "vision", prefix: "model.", own: PROJECTED, beside: ["lm_head.weight"] },
   { fixture: "vit", modality: "vision", prefix: "vit.", own: [""], beside: ["classifier.weight"] },
   {
     fixture: "dinov2",
@@ -207,10 +235,13 @@ function tensorsOfFixture(fixture: string): readonly (readonly [string, RawTenso
 const NAN: RawTensor = bf16([300, 300], new Float32Array(300 * 300).fill(Number.NaN));
 
 /** The tensors of a layout: the tower's, and large ones beside it that hold NaN. */
-function tensorsOf({ fixture, prefix, own, beside }: Layout): { tower: Map<string, RawTensor>; others: string[] } {
+function tensorsOf({ fixture, prefix, spelled, own, beside }: Layout): {
+  tower: Map<string, RawTensor>;
+  others: string[];
+} {
   const tower = tensorsOfFixture(fixture).filter(([name]) => own.some((beginning) => name.startsWith(beginning)));
   return {
-    tower: new Map(tower.map(([name, tensor]) => [prefix + name, tensor])),
+    tower: new Map(tower.map(([name, tensor]) => [prefix + (spelled?.(name) ?? name), tensor])),
     others: beside.map((name) => name.replace(/x$/, "layers.0.self_attn.q_proj.weight")),
   };
 }

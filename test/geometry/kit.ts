@@ -15,7 +15,8 @@ import { vitPlugin } from "../../plugins/vit/plugin.ts";
 import { whisperPlugin } from "../../plugins/whisper/plugin.ts";
 import type { EncoderModel, Modality, Tensor, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
 import type { Bindings } from "../../runtime/core/dim.ts";
-import { FIXTURES, openModelOf, readJson, towerOf } from "../kit/tower_fixtures.ts";
+import { encoderFor } from "../../runtime/core/served_type.ts";
+import { FIXTURES, readJson, towerOf } from "../kit/tower_fixtures.ts";
 
 const PLUGINS = [
   bertPlugin,
@@ -34,9 +35,12 @@ const PLUGINS = [
 
 /** The model of a configuration, by whichever plugin serves its `model_type`. */
 export function openModelOfConfig(config: Readonly<Record<string, unknown>>): EncoderModel {
-  const serves = PLUGINS.find((p) => p.encoders?.some((e) => e.modelTypes.includes(config.model_type as string)));
-  if (serves === undefined) throw new Error(`no plugin serves ${String(config.model_type)}`);
-  return openModelOf(serves, config);
+  const encoder = encoderFor(
+    config,
+    PLUGINS.flatMap((p) => p.encoders ?? []),
+  );
+  if (encoder === undefined) throw new Error(`no plugin serves ${String(config.model_type)}`);
+  return encoder.open(config);
 }
 
 export function towerOfConfig(config: Readonly<Record<string, unknown>>, modality: Modality): TowerSpec {

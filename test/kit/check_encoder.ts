@@ -13,6 +13,7 @@ import type { Plugin } from "../../runtime/abi/plugin.ts";
 import { evaluate } from "../../runtime/core/dim.ts";
 import { hash32 } from "../../runtime/core/random.ts";
 import { boxText, splitRanges } from "../../runtime/core/range.ts";
+import { encoderFor } from "../../runtime/core/served_type.ts";
 import { encodeSafetensors } from "../../runtime/exec/weights/writer.ts";
 import { refTensor } from "../../runtime/ir/evaluate/mod.ts";
 import { nodesOf } from "../../runtime/ir/graph.ts";
@@ -227,7 +228,7 @@ async function checkTowers(suite: EncoderSuite, model: EncoderModel): Promise<nu
  */
 export async function checkEncoder(suite: EncoderSuite): Promise<EncoderCheck> {
   const { plugin, config, files = {}, plans = 12 } = suite;
-  const spec = (plugin.encoders ?? []).find((e) => e.modelTypes.includes(String(config.model_type)));
+  const spec = encoderFor(config, plugin.encoders ?? []);
   assert.ok(
     spec !== undefined,
     `The plugin "${plugin.name}" has no encoder for the model_type ${JSON.stringify(config.model_type)}.`,

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { EncoderSpec, ModelFiles, Tensor, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
+import { encoderFor } from "../../runtime/core/served_type.ts";
 
 /** What a refusal must be: a FoveaError whose message is a sentence and names what is wrong. */
 function checkSentence(what: string, error: unknown, names: string): void {
@@ -66,12 +67,13 @@ export function checkBadInputs(tower: TowerSpec, inputs: Tensors): void {
  * @throws AssertionError
  */
 export function checkBadConfigs(
-  { open, modelTypes }: EncoderSpec,
+  encoder: EncoderSpec,
   config: Readonly<Record<string, unknown>>,
   files: ModelFiles,
 ): void {
+  const { open, modelTypes } = encoder;
   assert.ok(
-    modelTypes.includes(String(config.model_type)),
+    encoderFor(config, [encoder]) !== undefined,
     `The configuration has the model_type ${JSON.stringify(config.model_type)}; the encoder serves ${modelTypes.join(", ")}.`,
   );
   for (const [field, value] of Object.entries(config)) {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { EncoderModel, Modality, TensorSpelling, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
 import type { Plugin } from "../../runtime/abi/plugin.ts";
+import { encoderFor } from "../../runtime/core/served_type.ts";
 import { createNameResolver } from "../../runtime/exec/weights/checkpoint.ts";
 import type { RefTensor } from "../../runtime/ir/evaluate/mod.ts";
 import { type CheckpointValues, evaluateTower } from "./plan_evaluator.ts";
@@ -21,7 +22,7 @@ export function readJson(path: string): Json {
 
 /** The model of a configuration, by the plugin's encoder for its `model_type`. */
 export function openModelOf(plugin: Plugin, config: Json): EncoderModel {
-  const spec = plugin.encoders?.find((e) => e.modelTypes.includes(config.model_type as string));
+  const spec = encoderFor(config, plugin.encoders ?? []);
   if (spec === undefined) throw new Error(`the plugin has no encoder for ${String(config.model_type)}`);
   return spec.open(config);
 }

@@ -98,6 +98,19 @@ test("pictures that are cut as they are read share calls with larger ones", asyn
   await withProcessor("qwen2_5_vl", QWEN_PROCESSOR, (encoder) => compareSizes(encoder, small));
 });
 
+test("pictures whose results have other shares of the rows than their tiles share a call", () => {
+  const config = JSON.parse(readFileSync(repositoryPath("test/fixtures/llava_next/config.json"), "utf8"));
+  const { image_grid_pinpoints } = config;
+  const processor = { ...PROCESSOR, size: { shortest_edge: 24 }, crop_size: 24, image_grid_pinpoints };
+  const sides = [
+    [48, 48],
+    [7, 90],
+    [90, 40],
+    [60, 50],
+  ] as const;
+  return withProcessor("llava_next", processor, (encoder) => compareSizes(encoder, sides));
+});
+
 test("what a processor tells beside a tower's inputs stays with its picture", async () => {
   const folder = repositoryPath("test/fixtures/preprocess/internvl");
   const processor = JSON.parse(readFileSync(join(folder, "preprocessor_config.json"), "utf8"));

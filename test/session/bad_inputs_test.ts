@@ -3,10 +3,11 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { Tensor, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
+import { encoderFor } from "../../runtime/core/served_type.ts";
 import { sliceRows } from "../../runtime/session/inputs/batching.ts";
 import { firstPartyPlugins } from "../../runtime/session/registry/first_party.ts";
 import { hasCode } from "../kit/assertions.ts";
-import { FIXTURES, openModelOf, readJson } from "../kit/tower_fixtures.ts";
+import { FIXTURES, readJson } from "../kit/tower_fixtures.ts";
 
 const FOLDERS = [
   "bert",
@@ -16,6 +17,8 @@ const FOLDERS = [
   "gemma3",
   "internvl-projector",
   "llama4",
+  "llava",
+  "llava_next",
   "modernbert-long",
   "pixtral",
   "pixtral-merge",
@@ -29,13 +32,13 @@ const FOLDERS = [
   "whisper",
 ];
 
-const plugins = await firstPartyPlugins();
+const encoders = (await firstPartyPlugins()).flatMap((plugin) => plugin.encoders ?? []);
 
 const MODELS: readonly (readonly [name: string, towers: readonly TowerSpec[]])[] = FOLDERS.map((name) => {
   const config = readJson(join(FIXTURES, name, "config.json"));
-  const plugin = plugins.find((p) => p.encoders?.some((e) => e.modelTypes.includes(config.model_type as string)));
-  assert.ok(plugin, name);
-  return [name, openModelOf(plugin, config).towers];
+  const encoder = encoderFor(config, encoders);
+  assert.ok(encoder, name);
+  return [name, encoder.open(config).towers];
 });
 
 const TOWERS: readonly (readonly [name: string, tower: TowerSpec])[] = MODELS.flatMap(([name, towers]) =>

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createRuntime } from "../../mod.ts";
+import { servedType } from "../../runtime/core/served_type.ts";
+import { memoryFiles } from "../../runtime/exec/weights/checkpoint.ts";
+import { type OpenedModel, openModel } from "../../runtime/session/models/model_files.ts";
 import { encodersOf } from "../../runtime/session/registry/encoder_plugins.ts";
 import {
   configuredDevices,
@@ -20,6 +23,26 @@ test("each model of fovea's own encoders is served by the plugin that says so, l
     assert.equal(plugin?.kernels, undefined);
   }
   assert.equal(await FIRST_PARTY_ENCODERS.find("gpt2"), undefined);
+});
+
+test("LLaVA goes to the plugin of its tower, and to CLIP's with any other, which says what there is", async () => {
+  const { modelTypes, find } = FIRST_PARTY_ENCODERS;
+  const served = async (tower?: string): Promise<string | undefined> =>
+    (await find(servedType({ model_type: "llava", vision_config: { model_type: tower } }, modelTypes)))?.name;
+  assert.equal(await served("pixtral"), "@fovea/pixtral");
+  assert.equal(await served("siglip_vision_model"), "@fovea/siglip");
+  for (const tower of ["clip_vision_model", "siglip2_vision_model", undefined])
+    assert.equal(await served(tower), "@fovea/clip");
+  const open = (tower: string): Promise<OpenedModel> => {
+    const text = JSON.stringify({ model_type: "llava", vision_config: { model_type: tower } });
+    return openModel(memoryFiles(new Map([["config.json", new TextEncoder().encode(text)]])), FIRST_PARTY_ENCODERS);
+  };
+  const { modelType, plugin } = await open("siglip_vision_model");
+  assert.deepEqual([modelType, plugin], ["llava", "@fovea/siglip"]);
+  await assert.rejects(
+    open("siglip2_vision_model"),
+    hasCode("invalid_config", /holds "siglip2_vision_model"; expected clip_vision_model, or pixtral or siglip_vision/),
+  );
 });
 
 test("devices are loaded by kind, and all of them where a kind is none of fovea's", async () => {

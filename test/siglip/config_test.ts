@@ -68,9 +68,12 @@ test("siglip config: towers that were saved alone", () => {
   for (const model_type of ["siglip_text_model", "siglip2_text_model"]) {
     assert.deepEqual(readSiglipConfig({ model_type, vocab_size: 9 }), { text: { ...TEXT, vocabSize: 9 } });
   }
-  assert.equal(SIGLIP_MODEL_TYPES.length, 8);
-  for (const model_type of SIGLIP_MODEL_TYPES)
-    assert.ok(openSiglip({ model_type, mm_tokens_per_image: 16 }).towers.length > 0);
+  assert.equal(SIGLIP_MODEL_TYPES.length, 9);
+  for (const served of SIGLIP_MODEL_TYPES) {
+    const [model_type, tower] = served.split("/");
+    const vision_config = tower === undefined ? {} : { model_type: tower };
+    assert.ok(openSiglip({ model_type, vision_config, mm_tokens_per_image: 16 }).towers.length > 0);
+  }
 });
 
 test("siglip config: without a head there is the last hidden state alone", () => {
@@ -124,4 +127,16 @@ test("paligemma config: without a tower's configuration it is so400m's, without 
   });
   const found = readSiglipConfig({ model_type: "paligemma", projection_dim: 3584, vision_config: {} });
   assert.deepEqual(found, { vision: FIXED, projector: { kind: "linear", width: 3584 } });
+});
+
+test("llava config: a tower of SigLIP, whose first patch is no class token", () => {
+  const llava = { model_type: "llava", vision_config: { model_type: "siglip_vision_model" } };
+  const projector = { kind: "features", features: [11], dropsFirst: true, activation: "gelu", bias: true, width: 4096 };
+  assert.deepEqual(readSiglipConfig(llava), { vision: FIXED, projector });
+  const full = readSiglipConfig({ ...llava, vision_feature_layer: [-1, 3], vision_feature_select_strategy: "full" });
+  assert.deepEqual(full.projector, { ...projector, features: [12, 3], dropsFirst: false });
+  refuses(
+    { ...llava, vision_config: { image_size: 20 } },
+    /`vision_feature_select_strategy` is absent; expected full, since a picture has one patch and nothing before it/,
+  );
 });

@@ -19,6 +19,7 @@ const RESULTS: Readonly<Record<string, readonly string[]>> = {
   siglip2: ["pooler_output"],
   gemma3: ["projected"],
   paligemma: ["pooler_output", "projected"],
+  "llava-siglip": ["projected"],
 };
 
 for (const [name, results] of Object.entries(RESULTS)) {

@@ -33,16 +33,17 @@ export function copyEncoders(folder) {
 
 const isCase = (file) => /^case-.*\.safetensors$/.test(file);
 
-/** Copies the first fixture folder of every `model_type`. */
+/** Copies the first fixture folder of every `model_type` and that of its vision tower. */
 export function copyFixtures(folder) {
   const known = new Set();
   for (const { name } of readdirSync(at("test/fixtures"), { withFileTypes: true })) {
     const from = at(`test/fixtures/${name}`);
     const files = name.includes(".") ? [] : readdirSync(from);
     if (!files.includes("config.json") || !files.some(isCase)) continue;
-    const { model_type } = JSON.parse(readFileSync(join(from, "config.json"), "utf8"));
-    if (known.has(model_type)) continue;
-    known.add(model_type);
+    const { model_type, vision_config } = JSON.parse(readFileSync(join(from, "config.json"), "utf8"));
+    const type = `${model_type}/${vision_config?.model_type}`;
+    if (known.has(type)) continue;
+    known.add(type);
     const isWanted = (path) => statSync(path).isDirectory() || /\.(json|safetensors)$/.test(path);
     cpSync(from, join(folder, name), { recursive: true, filter: isWanted });
   }
@@ -93,13 +94,20 @@ function worstOf(found, expected, mask) {
 
 const results = [];
 const fixtures = readdirSync("fixtures").map((folder) => {
-  const config = JSON.parse(readFileSync(\`fixtures/\${folder}/config.json\`, "utf8"));
-  return { folder: \`fixtures/\${folder}\`, modelType: config.model_type };
+  const { model_type, vision_config } = JSON.parse(readFileSync(\`fixtures/\${folder}/config.json\`, "utf8"));
+  return { folder: \`fixtures/\${folder}\`, type: model_type, both: \`\${model_type}/\${vision_config?.model_type}\` };
 });
+const plugins = [];
 for (const name of names) {
   const module = await import(\`./\${name}/plugin.\${ending}\`);
-  const plugin = Object.values(module).find((value) => Array.isArray(value?.encoders));
-  const own = fixtures.filter((f) => plugin.encoders.some((e) => e.modelTypes.includes(f.modelType)));
+  plugins.push(Object.values(module).find((value) => Array.isArray(value?.encoders)));
+}
+const typesOf = (plugin) => plugin.encoders.flatMap((e) => e.modelTypes);
+const all = plugins.flatMap(typesOf);
+for (const plugin of plugins) {
+  const own = fixtures
+    .map(({ folder, type, both }) => ({ folder, modelType: all.includes(both) ? both : type }))
+    .filter(({ modelType }) => typesOf(plugin).includes(modelType));
   // One range for each component: fixtures need no more.
   const compile = { base: { ranges: {} } };
   // What one runtime compiled the next one takes.

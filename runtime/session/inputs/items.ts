@@ -191,21 +191,27 @@ function cut(tensor: Tensor, axis: number, from: number, to: number): Tensor {
 
 /**
  * The results of each item out of those of their call: of equal forms the results are as long as the items are, so that each
- * has its share of them.
+ * has its share of them, but where the tower counts the rows.
  * @param told of {@link inputsOf}, those that are wanted
  */
 export function sharesOf(
   items: readonly EncodeItem[],
   results: Tensors,
-  { layout = [], joinAxes = {} }: Pick<TowerSpec, "layout" | "joinAxes">,
+  { layout = [], joinAxes = {}, resultRows }: Pick<TowerSpec, "layout" | "joinAxes" | "resultRows">,
   told: readonly string[],
 ): readonly Tensors[] {
+  const read = items as readonly ReadItem[];
   const total = items.reduce((sum, { rows }) => sum + rows, 0);
+  const counted = read.map(({ tensors }) => resultRows?.(tensors) ?? {});
   let before = 0;
-  return (items as readonly ReadItem[]).map(({ rows, tensors }) => {
+  return read.map(({ rows, tensors }, item) => {
     const share = Object.entries(results).map(([name, tensor]) => {
       if (layout.includes(name)) return [name, tensors[name]] as const;
       const axis = Object.hasOwn(joinAxes, name) ? joinAxes[name] : 0;
+      if (Object.hasOwn(counted[item], name)) {
+        const from = counted.slice(0, item).reduce((sum, own) => sum + own[name], 0);
+        return [name, cut(tensor, axis, from, from + counted[item][name])] as const;
+      }
       const length = tensor.shape[axis];
       const [from, to] = [(length * before) / total, (length * (before + rows)) / total];
       if (!Number.isInteger(from) || !Number.isInteger(to)) {

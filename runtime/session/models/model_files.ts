@@ -2,6 +2,7 @@
 import type { EncoderModel, EncoderSpec, ModelFiles, TowerSpec } from "../../abi/encoder.ts";
 import { FoveaError } from "../../core/diagnostics.ts";
 import { parseJson } from "../../core/json_problem.ts";
+import { encoderFor, servedType } from "../../core/served_type.ts";
 import {
   type ByteSource,
   type CheckpointFiles,
@@ -86,8 +87,8 @@ export async function openModel(files: CheckpointFiles, plugins: EncoderPlugins)
       `config.json in ${files.description} needs the text field "model_type"; ${found}. Known: ${known.join(", ")}.`,
     );
   }
-  const plugin = await plugins.find(modelType);
-  const spec = plugin?.encoders?.find((e) => e.modelTypes.includes(modelType));
+  const plugin = await plugins.find(servedType(config, known));
+  const spec = encoderFor(config, plugin?.encoders ?? []);
   if (spec === undefined || plugin === undefined) {
     const there = known.length === 0 ? "none of the plugins has an encoder" : `known are ${known.join(", ")}`;
     throw new FoveaError(

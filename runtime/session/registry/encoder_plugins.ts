@@ -2,9 +2,9 @@
 import type { Plugin } from "../../abi/plugin.ts";
 
 export interface EncoderPlugins {
-  /** All values of `model_type` that are served. */
+  /** All entries of `EncoderSpec.modelTypes`. */
   readonly modelTypes: readonly string[];
-  /** The plugin that serves one, loaded where need be. */
+  /** The plugin of an entry, loaded where need be. */
   find(modelType: string): Promise<Plugin | undefined>;
 }
 

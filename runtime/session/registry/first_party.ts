@@ -20,6 +20,8 @@ const ENCODERS: readonly { readonly modelTypes: readonly string[]; readonly load
       "metaclip_2",
       "metaclip_2_vision_model",
       "metaclip_2_text_model",
+      "llava",
+      "llava_next",
     ],
     load: () => import("../../../plugins/clip/plugin.ts").then((m) => m.clipPlugin),
   },
@@ -33,6 +35,7 @@ const ENCODERS: readonly { readonly modelTypes: readonly string[]; readonly load
       "siglip2_text_model",
       "gemma3",
       "paligemma",
+      "llava/siglip_vision_model",
     ],
     load: () => import("../../../plugins/siglip/plugin.ts").then((m) => m.siglipPlugin),
   },
@@ -69,7 +72,7 @@ const ENCODERS: readonly { readonly modelTypes: readonly string[]; readonly load
     load: () => import("../../../plugins/internvl/plugin.ts").then((m) => m.internVLPlugin),
   },
   {
-    modelTypes: ["pixtral", "mistral3", "llava"],
+    modelTypes: ["pixtral", "mistral3", "llava/pixtral"],
     load: () => import("../../../plugins/pixtral/plugin.ts").then((m) => m.pixtralPlugin),
   },
   {
