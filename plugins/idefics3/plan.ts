@@ -12,15 +12,7 @@ import { type PixelCall, type PixelForms, pixelCall } from "../../runtime/abi/pi
 import { checkOutputs, hiddenStates, layerCalls, pickResults, planKey } from "../../runtime/abi/plans.ts";
 import type { Bindings } from "../../runtime/core/dim.ts";
 import type { Idefics3Config } from "./config.ts";
-import {
-  CONNECTOR,
-  idefics3Components,
-  idefics3Layers,
-  MAX_PATCHES,
-  MAX_SIDE,
-  TOWER,
-  tableSide,
-} from "./graphs.ts";
+import { CONNECTOR, idefics3Components, idefics3Layers, MAX_PATCHES, MAX_SIDE, TOWER, tableSide } from "./graphs.ts";
 import { positionIds } from "./positions.ts";
 
 const tilesOf = ({ patchSize, channels }: Idefics3Config): PatchImages => ({
@@ -34,7 +26,7 @@ const tilesOf = ({ patchSize, channels }: Idefics3Config): PatchImages => ({
 function prepareTiles(inputs: Tensors, config: Idefics3Config, forms: PixelForms, later?: CheckLater): Tensors {
   if (inputs.pixel_attention_mask !== undefined) {
     refuseInput(
-      'The input "pixel_attention_mask" is not taken: tiles have no padding, as the model\'s own processor makes them. Give the tiles that are not padding alone, as [tiles, channels, height, width], and leave the mask out.',
+      'The input "pixel_attention_mask" is not taken: tiles have no padding, as the model\'s own processor makes them. Give the tiles of all pictures, one below the other, without the mask.',
     );
   }
   return preparePatchImages(inputs, tilesOf(config), forms, later);
@@ -50,7 +42,12 @@ function squaresOf({ rows, columns }: PatchGrid, shuffle: number): number {
   return rows / shuffle;
 }
 
-function planTiles(config: Idefics3Config, known: readonly string[], pixels: PixelCall, wanted: readonly string[]): Plan {
+function planTiles(
+  config: Idefics3Config,
+  known: readonly string[],
+  pixels: PixelCall,
+  wanted: readonly string[],
+): Plan {
   checkOutputs(wanted, known);
   const { connector, layers } = config;
   const [batch, , height, width] = pixels.shape;

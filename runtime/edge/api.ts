@@ -85,6 +85,10 @@ export interface FrozenTowerResult {
   readonly aspect_ratios?: FrozenTensor;
   /** i32 [images]: tiles of each. */
   readonly num_patches?: FrozenTensor;
+  /** i32 [pictures], rows of tiles of each (Idefics3, SmolVLM), 0 where its one tile is the whole picture. */
+  readonly rows?: FrozenTensor;
+  /** i32 [pictures], columns of tiles of each; it has `rows * cols + 1` tiles, the last of which is the whole picture. */
+  readonly cols?: FrozenTensor;
 }
 
 /**

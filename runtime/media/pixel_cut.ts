@@ -85,7 +85,12 @@ export function pictureResize(
   const { of } = options;
   const { width, height, reduction }: PictureSize = of === undefined ? from : cutSize(of);
   if (width === size.width && height === size.height && reduction === undefined) return of;
-  const { columns, rows, resized } = pixelCut(from, { filter: options.filter, arithmetic: options.arithmetic, of, size });
+  const { columns, rows, resized } = pixelCut(from, {
+    filter: options.filter,
+    arithmetic: options.arithmetic,
+    of,
+    size,
+  });
   return { columns, rows, resized, of };
 }
 

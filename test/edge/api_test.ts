@@ -23,6 +23,8 @@ const NAMED: Readonly<Record<keyof FrozenTowerResult, true>> = {
   spatial_shapes: true,
   aspect_ratios: true,
   num_patches: true,
+  rows: true,
+  cols: true,
 };
 
 const MODELS = [
@@ -44,6 +46,7 @@ const OTHERS = [
   "internvl",
   "internvl-projector",
   "paligemma",
+  "smolvlm",
   "llama4",
   "whisper",
 ];

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { bertPlugin } from "../../plugins/bert/plugin.ts";
 import { clipPlugin } from "../../plugins/clip/plugin.ts";
 import { dinoPlugin } from "../../plugins/dino/plugin.ts";
+import { idefics3Plugin } from "../../plugins/idefics3/plugin.ts";
 import { internVLPlugin } from "../../plugins/internvl/plugin.ts";
 import { llama4Plugin } from "../../plugins/llama4/plugin.ts";
 import { modernBertPlugin } from "../../plugins/modernbert/plugin.ts";
@@ -20,6 +21,7 @@ const PLUGINS = [
   bertPlugin,
   clipPlugin,
   dinoPlugin,
+  idefics3Plugin,
   internVLPlugin,
   llama4Plugin,
   modernBertPlugin,
