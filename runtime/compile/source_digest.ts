@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "e047400e1fd475f61b9e2ab121998f685f9707668aeb27c49e088f4c18fcdd9c";
+export const SOURCE_DIGEST: string = "92eac20791d871407af25e7250103e146cd73510dcc280cf0f92a216480fd132";

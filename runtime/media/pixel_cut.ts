@@ -82,15 +82,10 @@ export function pictureResize(
   size: Size,
   options: Pick<CutOptions, "filter" | "arithmetic" | "of">,
 ): PictureResize | undefined {
-  const { of } = options;
-  const { width, height, reduction }: PictureSize = of === undefined ? from : cutSize(of);
-  if (width === size.width && height === size.height && reduction === undefined) return of;
-  const { columns, rows, resized } = pixelCut(from, {
-    filter: options.filter,
-    arithmetic: options.arithmetic,
-    of,
-    size,
-  });
+  const { filter, arithmetic, of } = options;
+  const { width, height } = of === undefined ? from : cutSize(of);
+  if (width === size.width && height === size.height) return of;
+  const { columns, rows, resized } = pixelCut(from, { filter, arithmetic, of, size });
   return { columns, rows, resized, of };
 }
 
@@ -138,11 +133,10 @@ function resample(image: Image, { columns, rows }: PictureResize, order: RowOrde
   return resampleRows(middle, columns.starts.length * 3, top, rows);
 }
 
-/** What becomes of a picture before it is cut. */
-export type ResizePicture = (image: Image, of: PictureResize) => Image;
+type ResizePicture = (image: Image, of: PictureResize) => Image;
 
-/** Resizes pictures, and keeps the last: cuts that share a resize follow one another. */
-export function resizeOnce(): ResizePicture {
+/** Resizes pictures before they are cut, and keeps the last: cuts that share a resize follow one another. */
+function resizeOnce(): ResizePicture {
   let last: { readonly image: Image; readonly of: PictureResize; readonly made: Image } | undefined;
   const resize: ResizePicture = (image, of) => {
     if (last?.image === image && last.of === of) return last.made;
@@ -154,18 +148,21 @@ export function resizeOnce(): ResizePicture {
   return resize;
 }
 
-/**
- * Carries a cut out on the caller's thread: the samples go into `out` from `cut.at`.
- * @param resize makes what the cut is of
- * @throws FoveaError `image.shape` for sides that are no whole blocks of the layout
- */
-export function cutPixels(image: Image, cut: PixelCut, out: Uint8Array, resize: ResizePicture = resizeOnce()): void {
+function cutResized(image: Image, cut: PixelCut, out: Uint8Array, resize: ResizePicture): void {
   const { layout, at, of } = cut;
   const { width, height } = cutSize(cut);
   checkBlocks(cut);
   if (at + cutBytes(cut) > out.length) internal(`a cut of ${cutBytes(cut)} bytes at ${at} does not fit ${out.length}`);
   const rows = resample(of === undefined ? image : resize(image, of), cut, "planes");
   writeLayout({ rows, width, out }, height, layout, at);
+}
+
+/**
+ * Carries a cut out on the caller's thread: the samples go into `out` from `cut.at`.
+ * @throws FoveaError `image.shape` for sides that are no whole blocks of the layout
+ */
+export function cutPixels(image: Image, cut: PixelCut, out: Uint8Array): void {
+  cutResized(image, cut, out, resizeOnce());
 }
 
 /**
@@ -176,7 +173,7 @@ export function cutPixels(image: Image, cut: PixelCut, out: Uint8Array, resize: 
 export function cutImages(images: readonly Image[], { shape, cuts }: PixelInput): Uint8Array {
   const out = new Uint8Array(shape.reduce((a, b) => a * b, 1));
   const resize = resizeOnce();
-  for (const [i, cut] of cuts.entries()) cutPixels(images[cut.picture ?? i], cut, out, resize);
+  for (const [i, cut] of cuts.entries()) cutResized(images[cut.picture ?? i], cut, out, resize);
   return out;
 }
 
