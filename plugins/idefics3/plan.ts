@@ -111,7 +111,7 @@ export function idefics3Tower(config: Idefics3Config, forms: PixelForms): TowerS
     components: idefics3Components(config, forms),
     inputs: ["pixel_values"],
     outputs,
-    layout: ["rows", "cols"],
+    layout: ["rows", "cols", "num_frames"],
     growth: { symbol: "tokens", dims: (tokens) => tileDims(tokens, config) },
     prepare: (inputs, later) => prepareTiles(inputs, config, forms, later),
     plan: (shapes, wanted) => planTiles(config, outputs, pixelCall("idefics3/vision.embed", shapes), wanted),

@@ -6,11 +6,13 @@
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
 import { imagesFor, type PixelProcessor, pixelForms, valuesOf } from "../../runtime/abi/pixels.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
-import { PROCESSOR_FILES, processorFile, processorFileName } from "../../runtime/abi/processor_files.ts";
+import { processorFile, processorFileName } from "../../runtime/abi/processor_files.ts";
+import { VIDEO_FILES, videoFile } from "../../runtime/abi/videos.ts";
 import { IDEFICS3_MODEL_TYPES, readIdefics3Config } from "./config.ts";
 import { TOWER } from "./graphs.ts";
 import { idefics3Tower } from "./plan.ts";
 import { idefics3ImageProcessor } from "./preprocess.ts";
+import { parseSmolVLMVideoProcessor, smolVLMVideoProcessor } from "./video.ts";
 
 function processorOf(files: ModelFiles): PixelProcessor | undefined {
   const json = processorFile(files, "image_processor");
@@ -27,7 +29,14 @@ function open(json: Readonly<Record<string, unknown>>, given: ModelFiles = {}): 
     optionalBeginnings: [TOWER],
     processors: (files) => {
       const processor = processorOf(files);
-      return processor === undefined ? {} : imagesFor(processor, forms);
+      // Idefics3 has no video processor.
+      const video = String(json.model_type).startsWith("smolvlm") ? videoFile(files) : undefined;
+      return {
+        ...(processor === undefined ? {} : imagesFor(processor, forms)),
+        ...(video === undefined
+          ? {}
+          : { videos: smolVLMVideoProcessor(parseSmolVLMVideoProcessor(video.json, video.file), forms) }),
+      };
     },
   };
 }
@@ -35,7 +44,7 @@ function open(json: Readonly<Record<string, unknown>>, given: ModelFiles = {}): 
 const IDEFICS3: EncoderSpec = {
   name: "idefics3",
   modelTypes: IDEFICS3_MODEL_TYPES,
-  files: PROCESSOR_FILES,
+  files: VIDEO_FILES,
   imageProcessors: {
     Idefics3ImageProcessor: valuesOf(idefics3ImageProcessor),
     Idefics3ImageProcessorPil: valuesOf(idefics3ImageProcessor),
@@ -45,7 +54,7 @@ const IDEFICS3: EncoderSpec = {
   open,
 };
 
-/** Encoder `idefics3`, for `model_type` idefics3, smolvlm and both with `_vision`: a vision tower. */
+/** Encoder `idefics3`, for `model_type` idefics3, smolvlm and both with `_vision`: a vision tower for pictures, with SmolVLM also for videos. */
 export const idefics3Plugin: Plugin = definePlugin({
   name: "@fovea/idefics3",
   version: "0.1.0",

@@ -29,7 +29,7 @@ const FILE = "preprocessor_config.json";
 const DEFAULT_TILE = 364;
 const DEFAULT_EDGE = 4 * DEFAULT_TILE;
 /** Longest edge of a resized picture, whatever the configuration says. */
-const LONGEST_EDGE = 4096;
+export const LONGEST_EDGE = 4096;
 const SIDE = { min: 1, max: 8192 };
 
 /** `{ longest_edge }`, or nothing for a size of another kind. */

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "92eac20791d871407af25e7250103e146cd73510dcc280cf0f92a216480fd132";
+export const SOURCE_DIGEST: string = "c89e378f09a43923267a42e66b249c498a70aecd84ca3aeb12f9bd509baa735d";

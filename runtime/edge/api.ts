@@ -89,6 +89,8 @@ export interface FrozenTowerResult {
   readonly rows?: FrozenTensor;
   /** i32 [pictures], columns of tiles of each; it has `rows * cols + 1` tiles, the last of which is the whole picture. */
   readonly cols?: FrozenTensor;
+  /** i32 [videos], where tensors of videos are given: frames of each, a tile each (SmolVLM). */
+  readonly num_frames?: FrozenTensor;
 }
 
 /**

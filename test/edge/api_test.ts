@@ -25,6 +25,7 @@ const NAMED: Readonly<Record<keyof FrozenTowerResult, true>> = {
   num_patches: true,
   rows: true,
   cols: true,
+  num_frames: true,
 };
 
 const MODELS = [
