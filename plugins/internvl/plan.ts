@@ -1,58 +1,29 @@
 /** What the tower takes, which components run for it, and in which order. */
-import type { CheckLater, ComponentCall, ExampleOptions, Plan, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
-import { checkInputNames, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
-import { examplePixels, type PixelCall, type PixelForms, pixelCall, preparePixels } from "../../runtime/abi/pixels.ts";
+import type { ComponentCall, Plan, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
+import { refuseInput } from "../../runtime/abi/inputs.ts";
+import {
+  examplePatchImages,
+  type PatchGrid,
+  type PatchImages,
+  patchGrid,
+  preparePatchImages,
+} from "../../runtime/abi/patch_images.ts";
+import { type PixelCall, type PixelForms, pixelCall } from "../../runtime/abi/pixels.ts";
 import { checkOutputs, hiddenStates, layerCalls, pickResults, planKey } from "../../runtime/abi/plans.ts";
 import type { Bindings } from "../../runtime/core/dim.ts";
 import { bicubicMatrix } from "../../runtime/media/interpolation.ts";
 import type { InternVLConfig } from "./config.ts";
 import { internVLComponents, internVLLayers, MAX_PATCHES, MAX_SIDE, tableSide } from "./graphs.ts";
 
-interface Grid {
-  readonly rows: number;
-  readonly columns: number;
-}
-
-/** Whole patches of an image. @throws FoveaError `invalid_input` for none, or more than the components take */
-function gridOf({ patchSize }: InternVLConfig, height: number, width: number): Grid {
-  const grid = { rows: Math.floor(height / patchSize), columns: Math.floor(width / patchSize) };
-  if (!(grid.rows >= 1 && grid.columns >= 1)) {
-    refuseInput(
-      `Images of ${height}x${width} pixels have no whole patch of ${patchSize}x${patchSize}; give images of at least one patch.`,
-    );
-  }
-  const most = MAX_SIDE * patchSize;
-  if (height > most || width > most || grid.rows * grid.columns > MAX_PATCHES) {
-    refuseInput(
-      `Images of ${height}x${width} pixels have ${grid.rows}x${grid.columns} patches of ${patchSize}x${patchSize}; sides of at most ${most} pixels and ${MAX_PATCHES} patches in all are taken: resize them first.`,
-    );
-  }
-  return grid;
-}
-
-/** `pixel_values` [batch, channels, height, width], f32, all finite, or u8. @throws FoveaError `invalid_input` */
-function prepareImages(inputs: Tensors, config: InternVLConfig, forms: PixelForms, later?: CheckLater): Tensors {
-  checkInputNames(inputs, ["pixel_values"], "pixel_values");
-  const pixels = inputs.pixel_values;
-  const [batch, planes, height, width] = pixels.shape;
-  if (pixels.shape.length !== 4 || batch < 1 || planes !== config.channels) {
-    refuseInput(
-      `The input "pixel_values" has shape ${sizesText(pixels.shape)}, expected ${sizesText(["batch", config.channels, "height", "width"])} with at least one image.`,
-    );
-  }
-  gridOf(config, height, width);
-  return preparePixels("pixel_values", pixels, forms, later);
-}
-
-/** @throws FoveaError `invalid_input` for a size that prepare refuses */
-function exampleImages(options: ExampleOptions, config: InternVLConfig, forms: PixelForms): Tensors {
-  const [height, width] = options.size ?? [config.imageSize, config.imageSize];
-  gridOf(config, height, width);
-  return { pixel_values: examplePixels([options.batch, config.channels, height, width], options.seed, forms) };
-}
+const imagesOf = ({ patchSize, channels }: InternVLConfig): PatchImages => ({
+  patchSize,
+  channels,
+  maxSide: MAX_SIDE,
+  maxPatches: MAX_PATCHES,
+});
 
 /** Bicubic weights of the position table: `row_weights` [rows, side], `column_weights` [columns, side]. */
-function positionWeights({ rows, columns }: Grid, side: number): Tensors {
+function positionWeights({ rows, columns }: PatchGrid, side: number): Tensors {
   return {
     row_weights: { dtype: "f32", shape: [rows, side], data: bicubicMatrix(side, rows) },
     column_weights: { dtype: "f32", shape: [columns, side], data: bicubicMatrix(side, columns) },
@@ -60,7 +31,7 @@ function positionWeights({ rows, columns }: Grid, side: number): Tensors {
 }
 
 /** Squares along a side for the projector. @throws FoveaError `invalid_input` for grids that squares do not fill */
-function squaresOf({ rows, columns }: Grid, shuffle: number): number {
+function squaresOf({ rows, columns }: PatchGrid, shuffle: number): number {
   if (rows !== columns || rows % shuffle !== 0) {
     refuseInput(
       `The output "projected" needs images of as many rows as columns of patches, a multiple of ${shuffle}; found ${rows}x${columns} patches. Resize the images, or ask for last_hidden_state.`,
@@ -78,7 +49,7 @@ function planImages(
   checkOutputs(wanted, known);
   const { prefix, projector, layers } = config;
   const [batch, , height, width] = pixels.shape;
-  const grid = gridOf(config, height, width);
+  const grid = patchGrid(imagesOf(config), height, width);
   const dims = { batch, tokens: 1 + grid.rows * grid.columns };
   const constants = config.positions ? positionWeights(grid, tableSide(config)) : {};
   const own = Object.fromEntries(Object.keys(constants).map((name) => [name, name]));
@@ -140,9 +111,9 @@ export function internVLTower(config: InternVLConfig, forms: PixelForms): TowerS
     outputs,
     layout: ["num_patches"],
     growth: { symbol: "tokens", dims: (tokens) => imageDims(tokens, config) },
-    prepare: (inputs, later) => prepareImages(inputs, config, forms, later),
+    prepare: (inputs, later) => preparePatchImages(inputs, imagesOf(config), forms, later),
     plan: (shapes, wanted) => planImages(config, outputs, pixelCall("internvl/vision.embed", shapes), wanted),
     exampleSizes: ["size"],
-    example: (options) => exampleImages(options, config, forms),
+    example: (options) => examplePatchImages(options, config.imageSize, imagesOf(config), forms),
   };
 }

@@ -2,6 +2,7 @@
 import { type ConfigReader, createConfigReader } from "../../runtime/abi/config.ts";
 import type { PixelImage, Tensors, VideoProcessor, VideoTiming } from "../../runtime/abi/encoder.ts";
 import type { PixelForms } from "../../runtime/abi/pixels.ts";
+import { checkVideos } from "../../runtime/abi/videos.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
 import { sameSteps } from "../../runtime/core/value_steps.ts";
 import {
@@ -107,9 +108,7 @@ export function internVLVideoTiles(
   { frames }: Pick<InternVLVideoConfig, "frames">,
   { steps }: PixelForms,
 ): Tensors {
-  if (videos.length === 0 || videos.some((video) => video.length === 0)) {
-    throw new FoveaError("video.empty", "No frame was given to preprocess; expected at least one video of one frame.");
-  }
+  checkVideos(videos);
   const folded = steps !== undefined && sameSteps(steps, frames.steps);
   return {
     ...(folded ? frames.bytes : frames.values)(videos.flat()),

@@ -5,6 +5,7 @@
 import { type ConfigReader, createConfigReader } from "../../runtime/abi/config.ts";
 import type { PixelImage, Tensor, Tensors, VideoProcessor, VideoTiming } from "../../runtime/abi/encoder.ts";
 import type { PixelForms } from "../../runtime/abi/pixels.ts";
+import { checkVideos } from "../../runtime/abi/videos.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
 import { cutBytes } from "../../runtime/core/pixel_cut.ts";
 import { sameSteps } from "../../runtime/core/value_steps.ts";
@@ -278,9 +279,7 @@ interface VideoTensors {
  * @throws FoveaError `video.empty`, `video.too_short`, `image.shape`
  */
 export function qwenVideoBytes(videos: readonly (readonly PixelImage[])[], config: QwenVideoConfig): VideoTensors {
-  if (videos.length === 0 || videos.some((frames) => frames.length === 0)) {
-    throw new FoveaError("video.empty", "No frame was given to preprocess; expected at least one video of one frame.");
-  }
+  checkVideos(videos);
   const { patchSize, temporalPatchSize: unit, mergeSize, filter, arithmetic } = config;
   const sizes = videos.map((frames) =>
     config.resizes ? videoSize(frames.length, frames[0], config) : sizeAsGiven(frames[0], patchSize * mergeSize),

@@ -7,7 +7,7 @@ import type { Relation } from "../core/relation.ts";
 import type { GraphBuilder } from "../ir/builder.ts";
 import type { Capabilities } from "./device.ts";
 
-export type { PixelCut, PixelInput, PixelLayout, ResampleTable } from "../core/pixel_cut.ts";
+export type { PictureResize, PixelCut, PixelInput, PixelLayout, ResampleTable } from "../core/pixel_cut.ts";
 export type { GraphBuilder, Node } from "../ir/builder.ts";
 
 /** Dense host data. */

@@ -17,6 +17,7 @@ export * from "./glue.ts";
 export * from "./image.ts";
 export * from "./inputs.ts";
 export * from "./kernel.ts";
+export * from "./patch_images.ts";
 export * from "./pixels.ts";
 export * from "./plans.ts";
 export * from "./plugin.ts";

@@ -1,4 +1,5 @@
-/** Where model folders keep the configuration of their video processor. */
+/** What video processors share: where folders keep their configuration, and what every one of them refuses. */
+import { FoveaError } from "../core/diagnostics.ts";
 import type { ModelFiles } from "./encoder.ts";
 
 /** The files to list in `EncoderSpec.files`. */
@@ -27,4 +28,10 @@ export function videoFile(files: ModelFiles): VideoFile | undefined {
     ...["video_preprocessor_config.json", "preprocessor_config.json"].map((file) => ({ json: files[file], file })),
   ];
   return known.find(({ json }) => json !== undefined && json !== null);
+}
+
+/** Refuses a request without a frame. @throws FoveaError `video.empty` */
+export function checkVideos(videos: readonly (readonly unknown[])[]): void {
+  if (videos.length > 0 && videos.every((frames) => frames.length > 0)) return;
+  throw new FoveaError("video.empty", "No frame was given to preprocess; expected at least one video of one frame.");
 }

@@ -59,23 +59,29 @@ export interface PixelLayout {
   readonly channelsLast?: boolean;
 }
 
-/** A picture's way into the input: resampled along its rows, then along its columns, then put in order. */
-export interface PixelCut {
+/** A picture resampled along its rows, then along its columns, with samples of 8 bits. */
+export interface PictureResize {
   /** Resamples the decoded rows: its outputs are the result's columns. */
   readonly columns: ResampleTable;
   /** Resamples the columns of that: its outputs are the result's rows. */
   readonly rows: ResampleTable;
+  /**
+   * Sides of the whole picture after its first resize, where that averages neighbours: what tells whether a JPEG file may be
+   * read at a reduced size. A picture with a cut that does not say it is read whole.
+   */
+  readonly resized?: Omit<PictureSize, "reduction">;
+  /** The resize whose result is resampled instead of the picture. What several share is one object, and is made once. */
+  readonly of?: PictureResize;
+}
+
+/** A picture's way into the input: resampled, then put in order. */
+export interface PixelCut extends PictureResize {
   /** In which order the samples are written. */
   readonly layout: PixelLayout;
   /** First byte of its samples in the input. */
   readonly at: number;
   /** Position of its picture in the request; that of the cut in its plan unless given. */
   readonly picture?: number;
-  /**
-   * Sides of the whole picture after its resize, where that averages neighbours: what tells whether a JPEG file may be read at
-   * a reduced size. A picture with a cut that does not say it is read whole.
-   */
-  readonly resized?: Omit<PictureSize, "reduction">;
 }
 
 /** A u8 input that is filled by cuts. */
@@ -88,8 +94,8 @@ export interface PixelInput<Name extends string = string> {
   readonly cuts: readonly PixelCut[];
 }
 
-/** Bytes of a cut's samples. */
-export function cutBytes({ columns, rows }: PixelCut): number {
+/** Bytes of the samples of a cut or a resize. */
+export function cutBytes({ columns, rows }: PictureResize): number {
   return 3 * columns.starts.length * rows.starts.length;
 }
 
@@ -106,7 +112,7 @@ export function sourceSpan({ starts, weights, taps }: ResampleTable): readonly [
   return first < end ? [first, end] : [0, 0];
 }
 
-/** Columns and rows of a cut. */
-export function cutSize({ columns, rows }: PixelCut): { readonly width: number; readonly height: number } {
+/** Columns and rows of a cut or a resize. */
+export function cutSize({ columns, rows }: PictureResize): { readonly width: number; readonly height: number } {
   return { width: columns.starts.length, height: rows.starts.length };
 }

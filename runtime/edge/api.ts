@@ -87,6 +87,12 @@ export interface FrozenTowerResult {
   readonly num_patches?: FrozenTensor;
   /** i32 [images]: rows of `projected` of each, where that follows from its shape. */
   readonly feature_lens?: FrozenTensor;
+  /** i32 [pictures], rows of tiles of each (Idefics3, SmolVLM), 0 where its one tile is the whole picture. */
+  readonly rows?: FrozenTensor;
+  /** i32 [pictures], columns of tiles of each; it has `rows * cols + 1` tiles, the last of which is the whole picture. */
+  readonly cols?: FrozenTensor;
+  /** i32 [videos], where tensors of videos are given: frames of each, a tile each (SmolVLM). */
+  readonly num_frames?: FrozenTensor;
 }
 
 /**

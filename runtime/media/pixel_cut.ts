@@ -2,6 +2,8 @@
 import { FoveaError, internal } from "../core/diagnostics.ts";
 import {
   cutBytes,
+  cutSize,
+  type PictureResize,
   type PictureSize,
   type PixelCut,
   type PixelInput,
@@ -9,9 +11,9 @@ import {
   type ResampleTable,
   sourceSpan,
 } from "../core/pixel_cut.ts";
-import type { Image } from "./image.ts";
+import { type Image, rgbImage } from "./image.ts";
 import type { Size } from "./pixels.ts";
-import { resampleColumns, resampleRows } from "./resample.ts";
+import { type RowOrder, resampleColumns, resampleRows } from "./resample.ts";
 import { checkResize, type Region, type ResizeArithmetic, type ResizeFilter } from "./resize.ts";
 import { sharedTable } from "./table_cache.ts";
 
@@ -23,6 +25,8 @@ export interface CutOptions {
   readonly filter: ResizeFilter;
   /** Whose fixed-point weights are used; of filters that torchvision does not resample, Pillow's in any case. */
   readonly arithmetic: ResizeArithmetic;
+  /** What is resized instead of the picture; see {@link pictureResize}. */
+  readonly of?: PictureResize;
   /** The part of the resized picture that is kept; all of it unless given. */
   readonly region?: Region;
   /** A black canvas under the kept part, and where its corner lies. */
@@ -49,20 +53,40 @@ function padded(table: ResampleTable, before: number, total: number): ResampleTa
  * @throws FoveaError `image.shape` for sizes that are not positive integers, `image.region` for a region outside
  */
 export function pixelCut(from: PictureSize, options: CutOptions): PixelCut {
-  const { size, filter, arithmetic, layout = {}, at = 0 } = options;
-  checkResize(from, size.width, size.height, options.region);
+  const { size, filter, arithmetic, of, layout = {}, at = 0 } = options;
+  const source: PictureSize = of === undefined ? from : cutSize(of);
+  checkResize(source, size.width, size.height, options.region);
   const { x, y, width, height } = options.region ?? { x: 0, y: 0, ...size };
   const canvas = options.canvas ?? { width, height, left: 0, top: 0 };
-  const { reduction } = from;
-  const columns = sharedTable(filter, from.width, size.width, x, width, arithmetic, reduction);
-  const rows = sharedTable(filter, from.height, size.height, y, height, arithmetic, reduction);
+  const { reduction } = source;
+  const columns = sharedTable(filter, source.width, size.width, x, width, arithmetic, reduction);
+  const rows = sharedTable(filter, source.height, size.height, y, height, arithmetic, reduction);
+  const first = filter === "nearest" ? {} : { resized: { width: size.width, height: size.height } };
   return {
     columns: padded(columns, canvas.left, canvas.width),
     rows: padded(rows, canvas.top, canvas.height),
     layout,
     at,
-    ...(filter === "nearest" ? {} : { resized: { width: size.width, height: size.height } }),
+    ...(of === undefined ? first : { resized: of.resized, of }),
   };
+}
+
+/**
+ * A picture of size `from` that is resized before it is cut, with samples rounded to 8 bits.
+ * @param options with `of`, what was resized before in turn
+ * @returns `of` where that has the size already
+ * @throws FoveaError `image.shape` for sizes that are not positive integers
+ */
+export function pictureResize(
+  from: PictureSize,
+  size: Size,
+  options: Pick<CutOptions, "filter" | "arithmetic" | "of">,
+): PictureResize | undefined {
+  const { filter, arithmetic, of } = options;
+  const { width, height } = of === undefined ? from : cutSize(of);
+  if (width === size.width && height === size.height) return of;
+  const { columns, rows, resized } = pixelCut(from, { filter, arithmetic, of, size });
+  return { columns, rows, resized, of };
 }
 
 /** Sides of a layout's blocks in pixels. */
@@ -102,18 +126,43 @@ function writeLayout({ rows, width, out }: PlaneRows, height: number, layout: Pi
   }
 }
 
+/** Both resamplings of a picture: rows of its pixels, or of three planes. */
+function resample(image: Image, { columns, rows }: PictureResize, order: RowOrder): Uint8Array {
+  const [top, end] = sourceSpan(rows);
+  const middle = resampleColumns(image.data, image.width, top, end - top, columns, order);
+  return resampleRows(middle, columns.starts.length * 3, top, rows);
+}
+
+type ResizePicture = (image: Image, of: PictureResize) => Image;
+
+/** Resizes pictures before they are cut, and keeps the last: cuts that share a resize follow one another. */
+function resizeOnce(): ResizePicture {
+  let last: { readonly image: Image; readonly of: PictureResize; readonly made: Image } | undefined;
+  const resize: ResizePicture = (image, of) => {
+    if (last?.image === image && last.of === of) return last.made;
+    const source = of.of === undefined ? image : resize(image, of.of);
+    const { width, height } = cutSize(of);
+    last = { image, of, made: rgbImage(width, height, resample(source, of, "pixels")) };
+    return last.made;
+  };
+  return resize;
+}
+
+function cutResized(image: Image, cut: PixelCut, out: Uint8Array, resize: ResizePicture): void {
+  const { layout, at, of } = cut;
+  const { width, height } = cutSize(cut);
+  checkBlocks(cut);
+  if (at + cutBytes(cut) > out.length) internal(`a cut of ${cutBytes(cut)} bytes at ${at} does not fit ${out.length}`);
+  const rows = resample(of === undefined ? image : resize(image, of), cut, "planes");
+  writeLayout({ rows, width, out }, height, layout, at);
+}
+
 /**
  * Carries a cut out on the caller's thread: the samples go into `out` from `cut.at`.
  * @throws FoveaError `image.shape` for sides that are no whole blocks of the layout
  */
 export function cutPixels(image: Image, cut: PixelCut, out: Uint8Array): void {
-  const { columns, rows, layout, at } = cut;
-  const [width, height] = [columns.starts.length, rows.starts.length];
-  checkBlocks(cut);
-  if (at + cutBytes(cut) > out.length) internal(`a cut of ${cutBytes(cut)} bytes at ${at} does not fit ${out.length}`);
-  const [top, end] = sourceSpan(rows);
-  const middle = resampleColumns(image.data, image.width, top, end - top, columns, "planes");
-  writeLayout({ rows: resampleRows(middle, width * 3, top, rows), width, out }, height, layout, at);
+  cutResized(image, cut, out, resizeOnce());
 }
 
 /**
@@ -123,7 +172,8 @@ export function cutPixels(image: Image, cut: PixelCut, out: Uint8Array): void {
  */
 export function cutImages(images: readonly Image[], { shape, cuts }: PixelInput): Uint8Array {
   const out = new Uint8Array(shape.reduce((a, b) => a * b, 1));
-  for (const [i, cut] of cuts.entries()) cutPixels(images[cut.picture ?? i], cut, out);
+  const resize = resizeOnce();
+  for (const [i, cut] of cuts.entries()) cutResized(images[cut.picture ?? i], cut, out, resize);
   return out;
 }
 

@@ -24,6 +24,9 @@ const NAMED: Readonly<Record<keyof FrozenTowerResult, true>> = {
   aspect_ratios: true,
   num_patches: true,
   feature_lens: true,
+  rows: true,
+  cols: true,
+  num_frames: true,
 };
 
 const MODELS = [
@@ -45,6 +48,7 @@ const OTHERS = [
   "internvl",
   "internvl-projector",
   "paligemma",
+  "smolvlm",
   "llama4",
   "llava_next",
   "whisper",

@@ -41,6 +41,7 @@ const part =
 
 const LANGUAGE = "language_model.model.embed_tokens.weight";
 const CLIP_VISION = ["vision_model.", "visual_projection."];
+const CONNECTED = ["model.vision_model.", "model.connector."];
 const PROJECTED = ["vision_tower.", "multi_modal_projector."];
 
 const LAYOUTS: readonly Layout[] = [
@@ -118,6 +119,14 @@ const LAYOUTS: readonly Layout[] = [
     beside: ["model.language_model.x"],
   },
   { fixture: "llava-siglip", modality: "vision", prefix: "model.", own: PROJECTED, beside: ["lm_head.weight"] },
+  {
+    ...{ fixture: "smolvlm", modality: "vision", prefix: "", own: CONNECTED },
+    beside: ["model.text_model.x", "lm_head.weight"],
+  },
+  {
+    ...{ fixture: "idefics3-tower", modality: "vision", prefix: "model.vision_model.", own: [""] },
+    beside: ["model.text_model.x", "model.connector.x"],
+  },
   { fixture: "vit", modality: "vision", prefix: "vit.", own: [""], beside: ["classifier.weight"] },
   {
     fixture: "dinov2",

@@ -30,6 +30,7 @@ const CASES: readonly (readonly [string, Modality, fc.Arbitrary<Sizes>])[] = [
   ["dinov3", "vision", pixels(16)],
   ["llama4", "vision", whole],
   ["internvl", "vision", pixels(14)],
+  ["idefics3-tower", "vision", pixels(8)],
   ["bert", "text", tokens],
   ["sentence-modernbert", "text", tokens],
 ];

@@ -5,6 +5,7 @@ import { bertPlugin } from "../../plugins/bert/plugin.ts";
 import { clipPlugin } from "../../plugins/clip/plugin.ts";
 import { decoderPlugin } from "../../plugins/decoder/plugin.ts";
 import { dinoPlugin } from "../../plugins/dino/plugin.ts";
+import { idefics3Plugin } from "../../plugins/idefics3/plugin.ts";
 import { internVLPlugin } from "../../plugins/internvl/plugin.ts";
 import { llama4Plugin } from "../../plugins/llama4/plugin.ts";
 import { modernBertPlugin } from "../../plugins/modernbert/plugin.ts";
@@ -22,6 +23,7 @@ const PLUGINS = [
   bertPlugin,
   clipPlugin,
   dinoPlugin,
+  idefics3Plugin,
   internVLPlugin,
   llama4Plugin,
   decoderPlugin,

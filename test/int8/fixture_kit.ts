@@ -24,7 +24,17 @@ export const FOLDERS: Readonly<Record<Group, readonly string[]>> = {
     "llava",
     "llava_next",
   ],
-  siglip: ["siglip", "siglip2", "gemma3", "paligemma", "llava-siglip", "whisper", "qwen2_audio"],
+  siglip: [
+    "siglip",
+    "siglip2",
+    "gemma3",
+    "paligemma",
+    "llava-siglip",
+    "smolvlm",
+    "idefics3-tower",
+    "whisper",
+    "qwen2_audio",
+  ],
   text: ["bert", "bert-legacy", "distilbert", "modernbert-long", "mpnet", "nomic_bert", "roberta"],
   sentence: [
     "sentence-dense",

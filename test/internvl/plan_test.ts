@@ -54,7 +54,7 @@ test("internvl plan: calls, tables and keys follow from the image", () => {
 test("internvl plan: the projector takes squares alone", () => {
   const refuses = (shape: readonly number[], outputs: readonly string[], message: RegExp): void =>
     assert.throws(() => whole.plan({ pixel_values: shape }, outputs), { code: "invalid_input", message });
-  refuses([1, 3, 56, 84], ["projected"], /"projected" needs .* found 4x6 patches/);
+  refuses([1, 3, 56, 84], ["projected"], /"projected" needs images of as many rows .* found 4x6 patches/);
   refuses([1, 3, 42, 42], ["projected"], /a multiple of 2; found 3x3 patches/);
   assert.equal(whole.plan({ pixel_values: [1, 3, 42, 84] }, ["last_hidden_state"]).calls.length, 3);
   assert.throws(() => tower.plan({ pixel_values: [1, 3, 56, 56] }, ["projected"]), {

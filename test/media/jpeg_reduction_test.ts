@@ -8,7 +8,7 @@ import { type JpegDecoder, loadJpegDecoder } from "../../runtime/host/mod.ts";
 import { type DecodeOptions, decodeImage } from "../../runtime/media/decode.ts";
 import { type Image, orient } from "../../runtime/media/image.ts";
 import { jpegReduction, REDUCTION_MARGIN } from "../../runtime/media/jpeg_reduction.ts";
-import { cutImages, pixelCut } from "../../runtime/media/pixel_cut.ts";
+import { cutImages, pictureResize, pixelCut } from "../../runtime/media/pixel_cut.ts";
 import { type ResizeFilter, resampleTable } from "../../runtime/media/resize.ts";
 import { decode, fixture, refuses } from "./media_kit.ts";
 
@@ -80,6 +80,11 @@ test("a picture is reduced as far as the margins of both sides and of all its cu
   assert.equal(jpegReduction({ width: 4000, height: 4000 }, [cut(10, 10), silent]), 1);
   // Nearest neighbours are pixels of the file, not averages of them.
   assert.equal(jpegReduction({ width: 4000, height: 4000 }, [cut(10, 10, "nearest")]), 1);
+  // Of several resizes the first is that of the file's pixels.
+  const [size, options] = [{ width: 5000, height: 4000 }, { filter: "lanczos", arithmetic: "torchvision" } as const];
+  const of = pictureResize(size, { width: 500, height: 400 }, options);
+  const enlarged = pixelCut(size, { ...options, size: { width: 3000, height: 3000 }, of });
+  assert.equal(jpegReduction(size, [enlarged]), 4);
   // 1280 tokens of Qwen2.5-VL out of 12 megapixels, and Qwen2-VL's own size.
   assert.equal(jpegReduction({ width: 4000, height: 3000 }, [cut(1148, 840)]), 2);
   assert.equal(jpegReduction({ width: 4000, height: 3000 }, [cut(4004, 2996)]), 1);

@@ -37,6 +37,7 @@ const FAMILIES: readonly Family[] = [
     others: { image_sizes: i32([2, 2], 40, 32, 16, 48) },
   },
   { folder: "internvl", pixels: noise(1, 3, 70, 59) },
+  { folder: "smolvlm", pixels: noise(2, 3, 48, 48) },
   { folder: "qwen2_vl", pixels: noise(32, 3 * 2 * 14 * 14), run: 2 * 14 * 14, others: GRID },
   { folder: "qwen2_5_vl", pixels: noise(32, 3 * 2 * 14 * 14), run: 2 * 14 * 14, others: GRID },
   {

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import type { Encoder, Tensor } from "../../mod.ts";
 import { clipImageProcessor } from "../../plugins/clip/preprocess.ts";
 import { bitImageProcessor, dinov3ImageProcessor } from "../../plugins/dino/preprocess.ts";
+import { idefics3ImageProcessor } from "../../plugins/idefics3/preprocess.ts";
 import { internVLImageProcessor } from "../../plugins/internvl/preprocess.ts";
 import { llama4ImageProcessor } from "../../plugins/llama4/preprocess.ts";
 import { pixtralImageProcessor } from "../../plugins/pixtral/preprocess.ts";
@@ -64,6 +65,10 @@ const FAMILIES: readonly Family[] = [
   {
     ...{ folder: "internvl", tag: "internvl", processor: internVLImageProcessor },
     config: { ...square(56), crop_to_patches: true, max_patches: 3 },
+  },
+  {
+    ...{ folder: "smolvlm", tag: "idefics3", processor: idefics3ImageProcessor },
+    config: { size: { longest_edge: 130 }, max_image_size: { longest_edge: 48 } },
   },
   {
     ...{ folder: "qwen2_5_vl", tag: "qwen2_5_vl", processor: qwenImageProcessor },

@@ -28,6 +28,7 @@ const FOLDERS = [
   "qwen3_vl",
   "siglip",
   "siglip2",
+  "smolvlm",
   "vit",
   "whisper",
 ];

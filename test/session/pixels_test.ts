@@ -7,8 +7,8 @@ import type { Device } from "../../runtime/abi/device.ts";
 import type { EncoderModel, PixelImage, PixelPlan, PixelSize, Tensor, Tensors } from "../../runtime/abi/encoder.ts";
 import { ABI_VERSION, definePlugin, type Plugin } from "../../runtime/abi/plugin.ts";
 import { hash32 } from "../../runtime/core/random.ts";
-import { type CutOptions, cutImages, pixelCut } from "../../runtime/media/pixel_cut.ts";
-import type { ResizeArithmetic, ResizeFilter } from "../../runtime/media/resize.ts";
+import { type CutOptions, cutImages, pictureResize, pixelCut } from "../../runtime/media/pixel_cut.ts";
+import { type ResizeArithmetic, type ResizeFilter, resizeImage } from "../../runtime/media/resize.ts";
 import { createPixelCutter, type PixelCutter } from "../../runtime/session/inputs/pixels.ts";
 import { openArtifacts } from "../kit/artifacts.ts";
 import { hasCode } from "../kit/assertions.ts";
@@ -86,6 +86,40 @@ for (const target of ["wasm-simd128", "wasm-relaxed"]) {
     }),
   );
 }
+
+test("pictures that are resized more than once: the bits of one resize after the other, each made once", () =>
+  withCutter("wasm-simd128", MEMORY, async ({ artifacts, cutter, device, compiled }) => {
+    const image = noise(8, 91, 47);
+    const to = { filter: "lanczos", arithmetic: "torchvision" } as const;
+    const [first, second] = [
+      { width: 60, height: 34 },
+      { width: 64, height: 48 },
+    ];
+    const once = pictureResize(image, first, to);
+    const twice = pictureResize(image, second, { ...to, of: once });
+    const layout = { patch: 16 };
+    const [tiles, whole] = [
+      pixelCut(image, { ...to, size: second, of: once, layout }),
+      pixelCut(image, { ...to, size: { width: 16, height: 16 }, of: twice, layout, at: 3 * 64 * 48 }),
+    ];
+    const cuts = [tiles, whole].map((cut) => ({ ...cut, picture: 0 }));
+    const plan = { input: "x", shape: [13, 3, 16, 16], cuts, tensors: {} };
+    await cutter.prepare(() => plan);
+    const [before, made] = [device.stats().runs, compiled()];
+    const { x } = await cutter.cut([image], plan, callContext("pixels"));
+    // Two resizes and two cuts: what both cuts are of is kept.
+    assert.deepEqual([device.stats().runs - before, compiled() - made], [4, 0]);
+    assert.deepEqual(x.data, cutImages([image], plan));
+    const resized = resizeImage(resizeImage(image, 60, 34, to), 64, 48, to);
+    const of = (picture: PixelImage, size: PixelSize): Uint8Array =>
+      cutImages([picture], planOf(picture, { ...to, size, layout }));
+    const expected = [...of(resized, second), ...of(resized, { width: 16, height: 16 })];
+    assert.deepEqual([...x.data], expected);
+    // By the caller's thread as well.
+    assert.deepEqual((await createPixelCutter(artifacts).cut([image], plan, callContext("pixels"))).x.data, x.data);
+    assert.equal(pictureResize(image, image, to), undefined);
+    assert.equal(pictureResize(image, first, { ...to, of: once }), once);
+  }));
 
 test("the caller's thread cuts small pictures with the same bits, and the device large ones", () =>
   withCutter("wasm-simd128", MEMORY, async ({ artifacts, device }) => {

@@ -48,6 +48,7 @@ const EXAMPLES: readonly (readonly [string, string, number, Partial<ExampleOptio
   ["pixtral", "patches", 256, { size: [128, 128] }],
   ["dinov2", "tokens", 257, { size: [224, 224] }],
   ["internvl", "tokens", 257, { size: [224, 224] }],
+  ["smolvlm", "tokens", 324, { size: [144, 144] }],
   ["siglip2", "patches", 256, { grid: [1, 16, 16] }],
   ["clip", "batch", 40, { batch: 40 }],
 ];

@@ -16,7 +16,9 @@ import type { Bindings, Interval } from "../../core/dim.ts";
 import { freeBuffer, largeBuffer } from "../../core/free_buffer.ts";
 import {
   cutBytes,
+  cutSize,
   LONGEST_SIDE,
+  type PictureResize,
   type PixelCut,
   type PixelLayout,
   type ResampleTable,
@@ -24,6 +26,7 @@ import {
 } from "../../core/pixel_cut.ts";
 import type { ForwardContext } from "../../exec/forward_context.ts";
 import type { ResolvedCall } from "../../exec/linker.ts";
+import { rgbImage } from "../../media/image.ts";
 import { blockSide, checkBlocks, cutPixels } from "../../media/pixel_cut.ts";
 import { orderedPatches, orderedPlanes, resizedPixels } from "../../nn/mod.ts";
 import type { ComponentProvider } from "../artifacts/artifacts.ts";
@@ -82,11 +85,15 @@ const FEW_PRODUCTS = 2 ** 16;
 /** Cuts whose linked plans are kept: as many geometries come in turns. */
 const KEPT_CUTS = 16;
 
-/** Products of both resamplings. */
-function productsOf({ columns, rows }: PixelCut): number {
+/** Products of both resamplings, and of those before. */
+function productsOf({ columns, rows, of }: PictureResize): number {
   const [top, end] = sourceSpan(rows);
-  return 3 * columns.starts.length * ((end - top) * columns.taps + rows.starts.length * rows.taps);
+  const own = 3 * columns.starts.length * ((end - top) * columns.taps + rows.starts.length * rows.taps);
+  return of === undefined ? own : own + productsOf(of);
 }
+
+/** Order of the samples in a decoded picture: what a resize makes for the next. */
+const AS_PICTURE: PixelLayout = { patch: 1, channelsLast: true };
 
 /** The call of a component whose ports have the names of the plan's values. */
 function callOf(spec: ComponentSpec, dims: Bindings, ports: readonly string[], output: string): ComponentCall {
@@ -94,17 +101,22 @@ function callOf(spec: ComponentSpec, dims: Bindings, ports: readonly string[], o
   return { tag: spec.tag, instance: "", dims, inputs, outputs: { [output]: output } };
 }
 
-/** The size of the picture for whose plan components are made ready. */
-const TYPICAL = { width: 640, height: 480 };
+/** The size of the picture for whose plan components are made ready; sides are prime, so that no resize is left out. */
+const TYPICAL = { width: 641, height: 479 };
 
-const specsOf = ({ columns, rows, layout }: PixelCut): readonly [ComponentSpec, ComponentSpec] => [
+const specsOf = (
+  { columns, rows }: PictureResize,
+  layout: PixelLayout,
+): readonly [resize: ComponentSpec, order: ComponentSpec] => [
   resizeComponent(columns.narrow && rows.narrow),
   orderComponent(layout),
 ];
 
 /** The components that carry out a processor's plans. */
 export function cutComponents(pixels: NonNullable<Processors["pixels"]>): readonly ComponentSpec[] {
-  const specs = pixels([TYPICAL]).cuts.flatMap(specsOf);
+  const before = (of: PictureResize | undefined): readonly ComponentSpec[] =>
+    of === undefined ? [] : [...before(of.of), ...specsOf(of, AS_PICTURE)];
+  const specs = pixels([TYPICAL]).cuts.flatMap((cut) => [...before(cut.of), ...specsOf(cut, cut.layout)]);
   return [...new Map(specs.map((spec) => [spec.tag, spec])).values()];
 }
 
@@ -152,8 +164,11 @@ export function createPixelCutter(
     return known;
   };
 
-  const componentsOf = async (cut: PixelCut): Promise<readonly [ReadyComponent, ReadyComponent]> => {
-    const [resize, order] = specsOf(cut);
+  const componentsOf = async (
+    resampled: PictureResize,
+    layout: PixelLayout,
+  ): Promise<readonly [resize: ReadyComponent, order: ReadyComponent]> => {
+    const [resize, order] = specsOf(resampled, layout);
     return [await prepare(resize), await prepare(order)];
   };
 
@@ -177,10 +192,15 @@ export function createPixelCutter(
     return segments;
   };
 
-  const cutOne = async (image: PixelImage, cut: PixelCut, context: ForwardContext): Promise<Uint8Array> => {
-    checkBlocks(cut);
-    const { columns, rows, layout } = cut;
-    const [width, height] = [columns.starts.length, rows.starts.length];
+  /** The samples of a resize of decoded pixels. */
+  const resample = async (
+    image: PixelImage,
+    resampled: PictureResize,
+    layout: PixelLayout,
+    context: ForwardContext,
+  ): Promise<Uint8Array> => {
+    const { columns, rows } = resampled;
+    const { width, height } = cutSize(resampled);
     // Only the rows that are read go to the device.
     const [top, end] = sourceSpan(rows);
     const sourceHeight = Math.max(1, end - top);
@@ -194,7 +214,7 @@ export function createPixelCutter(
       ...tableTensors("column", columns),
       ...tableTensors("row", from(top, rows)),
     };
-    const components = await componentsOf(cut);
+    const components = await componentsOf(resampled, layout);
     const [resize, order] = components;
     const side = blockSide(layout);
     const sizes = { source_height: sourceHeight, source_width: image.width, height, width };
@@ -229,6 +249,19 @@ export function createPixelCutter(
     }
   };
 
+  /** Resizes pictures before they are cut, and keeps the last: cuts that share a resize follow one another. */
+  const resizer = (context: ForwardContext): ((image: PixelImage, of: PictureResize) => Promise<PixelImage>) => {
+    let last: { readonly image: PixelImage; readonly of: PictureResize; readonly made: PixelImage } | undefined;
+    const resize = async (image: PixelImage, of: PictureResize): Promise<PixelImage> => {
+      if (last?.image === image && last.of === of) return last.made;
+      const source = of.of === undefined ? image : await resize(image, of.of);
+      const { width, height } = cutSize(of);
+      last = { image, of, made: rgbImage(width, height, await resample(source, of, AS_PICTURE, context)) };
+      return last.made;
+    };
+    return resize;
+  };
+
   return {
     prepare: async (pixels) => {
       for (const spec of cutComponents(pixels)) await prepare(spec);
@@ -237,6 +270,7 @@ export function createPixelCutter(
       const bytes = shape.reduce((a, b) => a * b, 1);
       const whole = cuts.length === 1 && cuts[0].at === 0 && cutBytes(cuts[0]) === bytes;
       let data: Uint8Array = new Uint8Array(whole ? 0 : bytes);
+      const resize = resizer(context);
       for (const [i, cut] of cuts.entries()) {
         context.check();
         const image = images[cut.picture ?? i] ?? internal(`cut ${i} has no picture among ${images.length}`);
@@ -245,7 +279,9 @@ export function createPixelCutter(
           cutPixels(image, cut, data);
           continue;
         }
-        const samples = await cutOne(image, cut, context);
+        checkBlocks(cut);
+        const source = cut.of === undefined ? image : await resize(image, cut.of);
+        const samples = await resample(source, cut, cut.layout, context);
         if (whole) data = samples;
         else data.set(samples, cut.at);
       }

@@ -72,6 +72,10 @@ const ENCODERS: readonly { readonly modelTypes: readonly string[]; readonly load
     load: () => import("../../../plugins/internvl/plugin.ts").then((m) => m.internVLPlugin),
   },
   {
+    modelTypes: ["idefics3", "smolvlm", "idefics3_vision", "smolvlm_vision"],
+    load: () => import("../../../plugins/idefics3/plugin.ts").then((m) => m.idefics3Plugin),
+  },
+  {
     modelTypes: ["pixtral", "mistral3", "llava/pixtral"],
     load: () => import("../../../plugins/pixtral/plugin.ts").then((m) => m.pixtralPlugin),
   },
