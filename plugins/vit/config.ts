@@ -1,5 +1,4 @@
-/** ViT's `config.json`, with the defaults that Hugging Face transformers gives to absent fields. */
-
+/** `config.json` of ViT and DeiT, with the defaults that Hugging Face transformers gives to absent fields. */
 import { createConfigReader } from "../../runtime/abi/config.ts";
 import type { EncoderSpec } from "../../runtime/abi/encoder.ts";
 import { ACTIVATION_NAMES } from "../../runtime/nn/mod.ts";
@@ -19,15 +18,26 @@ export interface VitConfig {
   readonly imageSize: number;
   readonly patchSize: number;
   readonly channels: number;
+  /** Tensors below `embeddings.` of the learned tokens before the patches, in their order. */
+  readonly tokens: readonly string[];
   /** Absent for checkpoints whose architecture has none. */
   readonly pooler?: { readonly size: number; readonly activation: string };
 }
 
-/** `model_type` values. */
-export const VIT_MODEL_TYPES: readonly string[] = ["vit"];
+interface Family extends Pick<VitConfig, "tokens"> {
+  /** The architecture that pools; ones with another head were saved without a pooler. */
+  readonly pooled: string;
+}
 
-/** The architecture that pools; ones with another head were saved without a pooler. */
-const POOLED = "ViTModel";
+/** ViT, and DeiT (Touvron et al. 2021), whose second token learned from a teacher; by their `model_type`. */
+const FAMILIES: Readonly<Record<string, Family>> = {
+  vit: { tokens: ["cls_token"], pooled: "ViTModel" },
+  deit: { tokens: ["cls_token", "distillation_token"], pooled: "DeiTModel" },
+};
+
+/** `model_type` values. */
+export const VIT_MODEL_TYPES: readonly string[] = Object.keys(FAMILIES);
+
 /** Of a model's constructor in transformers; configurations do not have it. */
 const POOLER_FIELD = "add_pooling_layer";
 const SIZE = { min: 1, max: 1 << 20 };
@@ -39,7 +49,7 @@ export const adaptVitConfig: NonNullable<EncoderSpec["adapt"]> = (config, has) =
 /** @throws FoveaError `invalid_config` that names the field, what it holds and what was expected. */
 export function readVitConfig(config: Readonly<Record<string, unknown>>): VitConfig {
   const c = createConfigReader(config);
-  c.oneOf("model_type", VIT_MODEL_TYPES);
+  const { tokens, pooled } = FAMILIES[c.oneOf("model_type", VIT_MODEL_TYPES)];
   const hiddenSize = c.integer("hidden_size", 768, SIZE);
   const heads = c.integer("num_attention_heads", 12, SIZE);
   if (hiddenSize % heads !== 0) throw c.error("num_attention_heads", `a divisor of hidden_size ${hiddenSize}`);
@@ -50,12 +60,13 @@ export function readVitConfig(config: Readonly<Record<string, unknown>>): VitCon
     size: c.integer("pooler_output_size", hiddenSize, SIZE),
     activation: c.oneOf("pooler_act", ["tanh", ...ACTIVATION_NAMES], "tanh"),
   };
-  const isPooled = c.boolean(POOLER_FIELD, true) && c.strings("architectures", [POOLED]).includes(POOLED);
+  const isPooled = c.boolean(POOLER_FIELD, true) && c.strings("architectures", [pooled]).includes(pooled);
   return {
     hiddenSize,
     heads,
     imageSize,
     patchSize,
+    tokens,
     intermediateSize: c.integer("intermediate_size", 3072, SIZE),
     layers: c.integer("num_hidden_layers", 12, { min: 1, max: 1024 }),
     activation: c.oneOf("hidden_act", ACTIVATION_NAMES, "gelu"),

@@ -8,7 +8,7 @@ import { FIXTURES, type Json, readJson } from "../kit/tower_fixtures.ts";
 
 /** Folders of all families with a processor. */
 const FOLDERS = [
-  ...["clip", "siglip", "siglip2", "vit", "dinov2", "dinov3", "llama4", "pixtral", "internvl"],
+  ...["clip", "siglip", "siglip2", "vit", "vit-deit", "dinov2", "dinov3", "llama4", "pixtral", "internvl"],
   ...["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "whisper", "qwen2_audio"],
 ];
 

@@ -91,6 +91,7 @@ const LAYOUTS: readonly Layout[] = [
   { fixture: "gemma3", modality: "vision", prefix: "model.", own: PROJECTED, beside: ["model.language_model.x"] },
   { fixture: "paligemma", modality: "vision", prefix: "model.", own: PROJECTED, beside: ["lm_head.weight"] },
   { fixture: "vit", modality: "vision", prefix: "vit.", own: [""], beside: ["classifier.weight"] },
+  { fixture: "vit-deit", modality: "vision", prefix: "deit.", own: [""], beside: ["cls_classifier.weight"] },
   {
     fixture: "dinov2",
     modality: "vision",

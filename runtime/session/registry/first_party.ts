@@ -49,7 +49,7 @@ const ENCODERS: readonly { readonly modelTypes: readonly string[]; readonly load
     load: () => import("../../../plugins/dino/plugin.ts").then((m) => m.dinoPlugin),
   },
   {
-    modelTypes: ["vit"],
+    modelTypes: ["vit", "deit"],
     load: () => import("../../../plugins/vit/plugin.ts").then((m) => m.vitPlugin),
   },
   {
