@@ -85,6 +85,8 @@ export interface FrozenTowerResult {
   readonly aspect_ratios?: FrozenTensor;
   /** i32 [images]: tiles of each. */
   readonly num_patches?: FrozenTensor;
+  /** i32 [recordings]: chunks of each. */
+  readonly num_chunks?: FrozenTensor;
 }
 
 /**

@@ -23,6 +23,7 @@ const NAMED: Readonly<Record<keyof FrozenTowerResult, true>> = {
   spatial_shapes: true,
   aspect_ratios: true,
   num_patches: true,
+  num_chunks: true,
 };
 
 const MODELS = [
@@ -46,6 +47,7 @@ const OTHERS = [
   "paligemma",
   "llama4",
   "whisper",
+  "voxtral",
 ];
 
 test("every result of a first-party encoder has its place in the types of frozen folders", async () => {

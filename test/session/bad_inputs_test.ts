@@ -26,6 +26,7 @@ const FOLDERS = [
   "siglip",
   "siglip2",
   "vit",
+  "voxtral",
   "whisper",
 ];
 
