@@ -1,6 +1,6 @@
 /**
- * Components of ViT (Dosovitskiy et al. 2021) and DeiT (Touvron et al. 2021). Weight names are relative to the instance,
- * whose prefix ends with its dot; shapes of hidden states are [batch, tokens, hidden_size]. All layers share one artifact
+ * Components of ViT (Dosovitskiy et al. 2021) and of its kin, which differ in their learned tokens and in whether they pool.
+ * Weight names are relative to the instance, whose prefix ends with its dot; shapes of hidden states are [batch, tokens, hidden_size]. All layers share one artifact
  * per range.
  */
 import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
@@ -61,7 +61,7 @@ function embed(b: GraphBuilder, config: VitConfig, steps: ValueSteps | undefined
     b.broadcastTo(b.weight(`embeddings.${name}`, [1, 1, width]), [b.dims.batch, 1, width]),
   );
   const positions = b.weight("embeddings.position_embeddings", [1, vitTokens(config), width]);
-  return b.add(b.concat([...learned, patches], 1), positions);
+  return b.add(learned.length === 0 ? patches : b.concat([...learned, patches], 1), positions);
 }
 
 /** x + attention(norm(x)), then x + mlp(norm(x)). */

@@ -1,5 +1,6 @@
 /**
- * ViT (Dosovitskiy et al. 2021), the plain vision transformer, and DeiT (Touvron et al. 2021).
+ * ViT (Dosovitskiy et al. 2021), the plain vision transformer, and models of its shape: DeiT (Touvron et al. 2021),
+ * ViT MSN (Assran et al. 2022) and I-JEPA (Assran et al. 2023).
  * @module
  */
 import type { EncoderModel, EncoderSpec, ModelFiles } from "../../runtime/abi/encoder.ts";
@@ -22,7 +23,7 @@ function open(json: Readonly<Record<string, unknown>>, files: ModelFiles = {}): 
   const forms = pixelForms(imageProcessorOf(type, files), config.channels);
   return {
     towers: [vitTower(config, forms)],
-    prefixes: ["", "vit.", "deit.", "encoder.", "vision_model.", "vision_tower.", "model.vision_tower."],
+    prefixes: ["", "vit.", "deit.", "ijepa.", "encoder.", "vision_model.", "vision_tower.", "model.vision_tower."],
     processors: (all) => {
       const images = imageProcessorOf(type, all);
       return images === undefined ? {} : imagesFor(images, forms);
@@ -46,7 +47,7 @@ const VIT: EncoderSpec = {
   adapt: adaptVitConfig,
 };
 
-/** Encoder `vit`, for `model_type` vit and deit: a vision tower. */
+/** Encoder `vit`, for `model_type` vit, deit, vit_msn and ijepa: a vision tower. */
 export const vitPlugin: Plugin = definePlugin({
   name: "@fovea/vit",
   version: "0.1.0",

@@ -93,6 +93,8 @@ const LAYOUTS: readonly Layout[] = [
   { fixture: "paligemma", modality: "vision", prefix: "model.", own: PROJECTED, beside: ["lm_head.weight"] },
   { fixture: "vit", modality: "vision", prefix: "vit.", own: [""], beside: ["classifier.weight"] },
   { fixture: "vit-deit", modality: "vision", prefix: "deit.", own: [""], beside: ["cls_classifier.weight"] },
+  { fixture: "vit-msn", modality: "vision", prefix: "", own: ["vit.", "encoder."], beside: ["classifier.weight"] },
+  { fixture: "vit-ijepa", modality: "vision", prefix: "", own: ["ijepa."], beside: ["classifier.weight"] },
   {
     fixture: "dinov2",
     modality: "vision",

@@ -19,6 +19,8 @@ export const FOLDERS: Readonly<Record<Group, readonly string[]>> = {
     "vit-classifier",
     "vit-nobias",
     "vit-deit",
+    "vit-msn",
+    "vit-ijepa",
     "clip",
     "clip-eos2",
     "metaclip_2",

@@ -42,6 +42,7 @@ const FAMILIES: readonly Family[] = [
   },
   { folder: "vit", tag: "vit", processor: vitImageProcessor, config: square(32) },
   { folder: "vit-deit", tag: "vit", processor: deitImageProcessor, config: { ...square(15), crop_size: 12 } },
+  { folder: "vit-ijepa", tag: "vit", processor: vitImageProcessor, config: square(12) },
   {
     ...{ folder: "dinov2", tag: "dinov2", processor: bitImageProcessor },
     config: { size: { shortest_edge: 64 }, crop_size: { height: 56, width: 70 } },

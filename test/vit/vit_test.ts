@@ -19,7 +19,8 @@ import {
   towerOf,
 } from "../kit/tower_fixtures.ts";
 
-for (const name of ["vit", "vit-nobias", "vit-classifier", "vit-deit"]) testTowerFixture(vitPlugin, name, "vision");
+for (const name of ["vit", "vit-nobias", "vit-classifier", "vit-deit", "vit-msn", "vit-ijepa"])
+  testTowerFixture(vitPlugin, name, "vision");
 
 const FOLDER = join(FIXTURES, "vit");
 const CONFIG = readJson(join(FOLDER, "config.json"));
@@ -62,6 +63,17 @@ test("deit config: a second learned token, and a pooler by its own architecture"
   }
 });
 
+test("vit_msn and ijepa config: no pooler, whatever the architecture; their own epsilon and tokens", () => {
+  const { pooler, ...rest } = DEFAULTS;
+  assert.ok(pooler !== undefined);
+  assert.deepEqual(readVitConfig({ model_type: "vit_msn" }), { ...rest, eps: 1e-6 });
+  assert.deepEqual(readVitConfig({ model_type: "ijepa" }), { ...rest, tokens: [] });
+  for (const model_type of ["vit_msn", "ijepa"]) {
+    const config = { model_type, architectures: ["ViTModel"], pooler_act: "tanh" };
+    assert.deepEqual(towerOf(openModelOf(vitPlugin, config), "vision").outputs, ["last_hidden_state"]);
+  }
+});
+
 test("vit and deit: a folder's processor is of the class that it names, or of its model's", () => {
   const size = (modelType: string, json: Json): readonly number[] | undefined => {
     const files = { "preprocessor_config.json": json };
@@ -93,7 +105,7 @@ test("vit config: the pooler follows from the architecture", () => {
 });
 
 test("vit config: errors name the field, what it holds and what was expected", () => {
-  refusesConfig({ model_type: "vitt" }, /`model_type` holds "vitt"; expected one of vit, deit/);
+  refusesConfig({ model_type: "vitt" }, /`model_type` holds "vitt"; expected one of vit, deit, vit_msn, ijepa/);
   refusesConfig({ hidden_size: "768" }, /`hidden_size` holds "768"; expected a whole number/);
   refusesConfig({ num_attention_heads: 7 }, /`num_attention_heads` holds 7; expected a divisor of hidden_size 768/);
   refusesConfig({ image_size: [224, 224] }, /`image_size` holds \[224,224\]; expected a whole number/);

@@ -49,7 +49,7 @@ const ENCODERS: readonly { readonly modelTypes: readonly string[]; readonly load
     load: () => import("../../../plugins/dino/plugin.ts").then((m) => m.dinoPlugin),
   },
   {
-    modelTypes: ["vit", "deit"],
+    modelTypes: ["vit", "deit", "vit_msn", "ijepa"],
     load: () => import("../../../plugins/vit/plugin.ts").then((m) => m.vitPlugin),
   },
   {
