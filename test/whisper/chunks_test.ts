@@ -26,9 +26,12 @@ test("num_chunks tells how many chunks each recording took, over batches of reco
     assert.deepEqual([...all.num_chunks.data], [3, 1, 18]);
     assert.deepEqual(all.projected.shape, [22, 5, 28]);
     assert.deepEqual(all.last_hidden_state.shape, [22, 20, 16]);
+    // As recordings of several callers share a call.
+    const items = await encoder.encodeItems(await encoder.readItems({ audio }));
     let row = 0;
     for (const [i, clip] of audio.entries()) {
-      const { projected } = (await encoder.encode({ audio: [clip] })) as Results;
+      const { projected, num_chunks } = (await encoder.encode({ audio: [clip] })) as Results;
+      assert.deepEqual([items[i].projected.shape, items[i].num_chunks], [projected.shape, num_chunks]);
       const count = all.num_chunks.data[i];
       const own = all.projected.data.subarray(row * 140, (row + count) * 140);
       assert.equal(projected.data.length, own.length);
