@@ -24,7 +24,7 @@ test("num_chunks tells how many chunks each recording took, over batches of reco
     const audio = [noise(2.5, 1), noise(1, 2), noise(18, 3)];
     const all = (await encoder.encode({ audio })) as Results;
     assert.deepEqual([...all.num_chunks.data], [3, 1, 18]);
-    assert.deepEqual(all.projected.shape, [22, 5, 28]);
+    assert.deepEqual(all.projected.shape, [22, 5, 12]);
     assert.deepEqual(all.last_hidden_state.shape, [22, 20, 16]);
     // As recordings of several callers share a call.
     const items = await encoder.encodeItems(await encoder.readItems({ audio }));
@@ -33,7 +33,7 @@ test("num_chunks tells how many chunks each recording took, over batches of reco
       const { projected, num_chunks } = (await encoder.encode({ audio: [clip] })) as Results;
       assert.deepEqual([items[i].projected.shape, items[i].num_chunks], [projected.shape, num_chunks]);
       const count = all.num_chunks.data[i];
-      const own = all.projected.data.subarray(row * 140, (row + count) * 140);
+      const own = all.projected.data.subarray(row * 60, (row + count) * 60);
       assert.equal(projected.data.length, own.length);
       assert.ok(own.every((v, k) => Math.abs(v - projected.data[k]) < 1e-4));
       row += count;
