@@ -1,6 +1,7 @@
 /**
- * ViT's components: Dosovitskiy et al. 2021. Weight names are relative to the instance, whose prefix ends with its dot;
- * shapes of hidden states are [batch, tokens, hidden_size]. All layers share one artifact per range.
+ * Components of ViT (Dosovitskiy et al. 2021) and of its kin, which differ in their learned tokens and in whether they pool.
+ * Weight names are relative to the instance, whose prefix ends with its dot; shapes of hidden states are [batch, tokens, hidden_size]. All layers share one artifact
+ * per range.
  */
 import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
 import { type PixelForms, pixelComponents, pixelType } from "../../runtime/abi/pixels.ts";
@@ -34,10 +35,10 @@ const PROJECTIONS: ProjectionNames = {
   output: "output.dense",
 };
 
-/** Class token and patches. */
-export function vitTokens({ imageSize, patchSize }: VitConfig): number {
+/** Learned tokens and patches. */
+export function vitTokens({ imageSize, patchSize, tokens }: VitConfig): number {
   const side = Math.floor(imageSize / patchSize);
-  return side * side + 1;
+  return tokens.length + side * side;
 }
 
 /** Instances of the blocks. */
@@ -56,9 +57,11 @@ function embed(b: GraphBuilder, config: VitConfig, steps: ValueSteps | undefined
     bias: true,
     steps,
   });
-  const token = b.broadcastTo(b.weight("embeddings.cls_token", [1, 1, width]), [b.dims.batch, 1, width]);
+  const learned = config.tokens.map((name) =>
+    b.broadcastTo(b.weight(`embeddings.${name}`, [1, 1, width]), [b.dims.batch, 1, width]),
+  );
   const positions = b.weight("embeddings.position_embeddings", [1, vitTokens(config), width]);
-  return b.add(b.concat([token, patches], 1), positions);
+  return b.add(learned.length === 0 ? patches : b.concat([...learned, patches], 1), positions);
 }
 
 /** x + attention(norm(x)), then x + mlp(norm(x)). */

@@ -72,7 +72,7 @@ function planImages(config: VitConfig, known: readonly string[], pixels: PixelCa
 
 /**
  * pixel_values [batch, channels, image_size, image_size], f32, or u8 where the forms have it -> last_hidden_state
- * [batch, 1 + patches, hidden_size] (after `layernorm`), pooler_output [batch, pooler_output_size].
+ * [batch, learned tokens + patches, hidden_size] (after `layernorm`), pooler_output [batch, pooler_output_size].
  */
 export function vitTower(config: VitConfig, forms: PixelForms): TowerSpec {
   const outputs = [...(config.pooler === undefined ? [] : ["pooler_output"]), "last_hidden_state"];

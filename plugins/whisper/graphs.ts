@@ -1,12 +1,13 @@
 /**
- * Components of Whisper's encoder (Radford et al. 2022, figure 1) and of Qwen2-Audio's (Chu et al. 2024, section 2). Weight
- * names are relative to the instance; hidden states are [batch, tokens, width].
+ * Components of Whisper's encoder (Radford et al. 2022, figure 1), of Qwen2-Audio's (Chu et al. 2024, section 2) and of
+ * Voxtral's with its projector (Liu et al. 2025, section 2). Weight names are relative to the instance; hidden states are
+ * [batch, tokens, width].
  */
 import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
 import type { Box } from "../../runtime/core/dim.ts";
 import type { RangeSpec } from "../../runtime/core/range.ts";
 import { activation, convolution1d, layerNorm, linear, mlp } from "../../runtime/nn/mod.ts";
-import type { WhisperConfig } from "./config.ts";
+import type { VoxtralProjector, WhisperConfig } from "./config.ts";
 
 /** Recordings of one run; larger batches are split by the session. One of 30 seconds is 1500 tokens. */
 export const MAX_BATCH = 16;
@@ -20,6 +21,9 @@ const EPS = 1e-5;
 
 /** The second convolution halves time. */
 export const FRAMES_PER_TOKEN = 2;
+
+/** Instance of the projector. */
+export const PROJECTOR = "multi_modal_projector.";
 
 export function layerInstance(layer: number): string {
   return `layers.${layer}.`;
@@ -36,7 +40,7 @@ function stem(b: GraphBuilder, config: WhisperConfig): void {
   b.output("hidden_states", b.add(coarse, b.weight("embed_positions.weight", [positions, width])));
 }
 
-/** Attention whose keys have no bias, as in all checkpoints of both families. */
+/** Attention whose keys have no bias, as in all checkpoints of these families. */
 function attention(b: GraphBuilder, x: Node, config: WhisperConfig, keyMask: Node | undefined): Node {
   const { width, heads } = config;
   const [batch, tokens] = x.shape;
@@ -64,14 +68,18 @@ function averagePairs(b: GraphBuilder, x: Node, { positions, width }: WhisperCon
   return b.mul(b.add(b.slice(rows, 2, 0, width), b.slice(rows, 2, width, 2 * width)), b.constant(0.5));
 }
 
-/** Tokens that the tower gives. */
-export function outputTokens({ family, positions }: WhisperConfig): number {
-  return family === "whisper" ? positions : Math.floor(positions / 2);
+/** last_hidden_state -> [batch, tokens / group, width of the language model]: two layers over the tokens of a group in a row. */
+function project(b: GraphBuilder, { positions, width }: WhisperConfig, projector: VoxtralProjector): Node {
+  const { group, width: outFeatures } = projector;
+  const x = b.input("last_hidden_state", [b.dims.batch, positions, width]);
+  const rows = b.reshape(x, [b.dims.batch, positions / group, group * width]);
+  const inner = activation(b, linear(b, rows, "linear_1.", { outFeatures, bias: false }), projector.activation);
+  return linear(b, inner, "linear_2.", { outFeatures, bias: false });
 }
 
 /** The components in the order of their calls; the layers share one. */
 export function whisperComponents(config: WhisperConfig): readonly ComponentSpec[] {
-  const { width, positions, layers, family } = config;
+  const { width, positions, layers, family, projector } = config;
   const masked = family === "qwen2_audio";
   const part = (tag: string, instances: readonly string[], build: (b: GraphBuilder) => void): ComponentSpec => ({
     tag: `whisper/audio.${tag}`,
@@ -96,5 +104,13 @@ export function whisperComponents(config: WhisperConfig): readonly ComponentSpec
       const x = masked ? averagePairs(b, hidden(b), config) : hidden(b);
       b.output("last_hidden_state", layerNorm(b, x, "layer_norm.", EPS));
     }),
+    ...(projector === undefined
+      ? []
+      : [
+          {
+            ...part("project", [PROJECTOR], (b) => b.output("projected", project(b, config, projector))),
+            precise: true,
+          },
+        ]),
   ];
 }

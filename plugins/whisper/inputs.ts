@@ -11,9 +11,12 @@ const FRAMES_PER_SECOND = 100;
 /** Qwen2-Audio's mask of the frames that are sound, as its model calls it. */
 export const MASK_NAME = "feature_attention_mask";
 
+/** Chunks of each recording, which Voxtral's processor tells and its tower does not take. */
+export const COUNT_NAME = "num_chunks";
+
 /** Names of the tensors that a tower takes. */
 export function inputNames({ family }: WhisperConfig): readonly string[] {
-  return family === "whisper" ? ["input_features"] : ["input_features", MASK_NAME];
+  return family === "qwen2_audio" ? ["input_features", MASK_NAME] : ["input_features"];
 }
 
 /** @throws FoveaError `invalid_input` */
@@ -71,7 +74,7 @@ export function prepareAudio(inputs: Tensors, config: WhisperConfig, later?: Che
   const features = inputs.input_features;
   if (features === undefined) refuseInput('The input "input_features" is missing; this tower cannot run without it.');
   checkFeatures(features, config, later);
-  if (config.family === "whisper") return { input_features: features };
+  if (config.family !== "qwen2_audio") return { input_features: features };
   const [batch] = features.shape;
   const { positions } = config;
   const keyMask = new Float32Array(batch * positions).fill(1);
@@ -104,7 +107,7 @@ export function exampleAudio(options: ExampleOptions, config: WhisperConfig): Te
     i % frames < sound ? normal(seed, i) / 2 : -1,
   );
   const features: Tensor = { dtype: "f32", shape, data };
-  if (config.family === "whisper") return { input_features: features };
+  if (config.family !== "qwen2_audio") return { input_features: features };
   const mask = Int32Array.from({ length: batch * frames }, (_, i) => (i % frames < sound ? 1 : 0));
   return { input_features: features, [MASK_NAME]: { dtype: "i32", shape: [batch, frames], data: mask } };
 }

@@ -1,4 +1,4 @@
-/** Whisper's feature extractor, as `preprocessor_config.json` states it: mono, 16 kHz, padded or cut, log-mel. */
+/** Whisper's feature extractor, as `preprocessor_config.json` states it: mono, 16 kHz, padded and cut, log-mel. */
 import { type ConfigReader, createConfigReader } from "../../runtime/abi/config.ts";
 import type { AudioClip, Tensors } from "../../runtime/abi/encoder.ts";
 import { FoveaError } from "../../runtime/core/diagnostics.ts";
@@ -53,10 +53,9 @@ export function parseFeatureExtractor(json: unknown, file: string = FILE): Featu
   };
 }
 
-/** Mono samples at the wanted rate, at most the window's. @throws FoveaError `audio.*` */
-function windowOf(clip: AudioClip, name: string, config: FeatureExtractorConfig): Float32Array {
-  const { sampleRate, chunkLength, fftSize } = config;
-  const most = sampleRate * chunkLength;
+/** Mono samples at the wanted rate, `most` of them. @throws FoveaError `audio.*` */
+function samplesOf(clip: AudioClip, name: string, config: FeatureExtractorConfig, most: number): Float32Array {
+  const { sampleRate, fftSize } = config;
   const mono = mixToMono(clip, name, neededSamples(clip.sampleRate, sampleRate, most));
   const samples = resample(mono, clip.sampleRate, sampleRate, most);
   if (samples.length < fftSize) {
@@ -68,6 +67,16 @@ function windowOf(clip: AudioClip, name: string, config: FeatureExtractorConfig)
     );
   }
   return samples;
+}
+
+/** How errors call a recording. */
+const nameOf = (clips: readonly AudioClip[], at: number): string =>
+  clips.length === 1 ? "The recording" : `Audio ${at}`;
+
+function checkCount(clips: readonly AudioClip[]): void {
+  if (clips.length === 0) {
+    throw new FoveaError("invalid_input", "No audio was given to preprocess; expected at least one recording.");
+  }
 }
 
 /**
@@ -82,16 +91,14 @@ export function extractFeatures(
   logMel: LogMel,
   maskName?: string,
 ): Tensors {
-  if (clips.length === 0) {
-    throw new FoveaError("invalid_input", "No audio was given to preprocess; expected at least one recording.");
-  }
+  checkCount(clips);
   const { melBins, hop, sampleRate, chunkLength, paddingValue } = config;
   const window = new Float32Array(sampleRate * chunkLength);
   const frames = logMel.frames(window.length);
   const data = new Float32Array(clips.length * melBins * frames);
   const mask = new Int32Array(clips.length * frames);
   clips.forEach((clip, i) => {
-    const samples = windowOf(clip, clips.length === 1 ? "The recording" : `Audio ${i}`, config);
+    const samples = samplesOf(clip, nameOf(clips, i), config, window.length);
     window.fill(paddingValue, samples.length);
     window.set(samples);
     logMel.compute(window, data, i * melBins * frames);
@@ -103,16 +110,59 @@ export function extractFeatures(
   };
 }
 
+/**
+ * Recordings of any length, each padded to whole chunks, as Voxtral's processor does it: features are those of the padded
+ * recording, whose loudest value is the same for all of its chunks, and then cut.
+ * @returns `input_features` f32 [chunks of all recordings, mel bins, frames], and by `countName` i32 [clips], the chunks of each
+ * @throws FoveaError as {@link extractFeatures}
+ */
+export function extractChunks(
+  clips: readonly AudioClip[],
+  config: FeatureExtractorConfig,
+  logMel: LogMel,
+  countName: string,
+): Tensors {
+  checkCount(clips);
+  const { melBins, sampleRate, chunkLength, paddingValue } = config;
+  const size = sampleRate * chunkLength;
+  const frames = logMel.frames(size);
+  const recordings = clips.map((clip, i) => samplesOf(clip, nameOf(clips, i), config, Infinity));
+  const counts = Int32Array.from(recordings, ({ length }) => Math.ceil(length / size));
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  const data = new Float32Array(total * melBins * frames);
+  let at = 0;
+  recordings.forEach((samples, i) => {
+    const padded = new Float32Array(counts[i] * size).fill(paddingValue, samples.length);
+    padded.set(samples);
+    const all = logMel.frames(padded.length);
+    const whole = new Float32Array(melBins * all);
+    logMel.compute(padded, whole, 0);
+    for (let chunk = 0; chunk < counts[i]; chunk++) {
+      for (let mel = 0; mel < melBins; mel++, at += frames) {
+        const from = mel * all + chunk * frames;
+        data.set(whole.subarray(from, from + frames), at);
+      }
+    }
+  });
+  return {
+    input_features: { dtype: "f32", shape: [total, melBins, frames], data },
+    [countName]: { dtype: "i32", shape: [clips.length], data: counts },
+  };
+}
+
 export interface WhisperProcessorOptions {
   /** `num_mel_bins` of the model that the features are for. */
   readonly melBins?: number;
   /** Name of the mask tensor; none is made unless given. */
   readonly maskName?: string;
+  /** Name of the tensor that counts chunks; recordings are cut off behind one chunk unless given. */
+  readonly countName?: string;
 }
 
 /**
  * The audio processor of a parsed `preprocessor_config.json`.
- * @throws FoveaError as {@link parseFeatureExtractor}; the function it returns as {@link extractFeatures}
+ * @throws FoveaError as {@link parseFeatureExtractor}, and `invalid_config` for chunks of no whole frames; the function it
+ * returns as {@link extractFeatures}
  */
 export function whisperAudioProcessor(
   json: unknown,
@@ -124,6 +174,17 @@ export function whisperAudioProcessor(
     throw extractorReader(json, file).error("feature_size", `${options.melBins}, the model's num_mel_bins`);
   }
   const logMel = createLogMel(config);
+  const { countName } = options;
+  if (countName !== undefined) {
+    const { sampleRate, chunkLength, hop } = config;
+    if ((sampleRate * chunkLength) % hop !== 0) {
+      throw extractorReader(json, file).error(
+        "hop_length",
+        `a divisor of a chunk's ${sampleRate * chunkLength} samples`,
+      );
+    }
+    return (clips) => extractChunks(clips, config, logMel, countName);
+  }
   return (clips) => extractFeatures(clips, config, logMel, options.maskName);
 }
 

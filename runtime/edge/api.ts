@@ -93,6 +93,8 @@ export interface FrozenTowerResult {
   readonly cols?: FrozenTensor;
   /** i32 [videos], where tensors of videos are given: frames of each, a tile each (SmolVLM). */
   readonly num_frames?: FrozenTensor;
+  /** i32 [recordings]: chunks of each. */
+  readonly num_chunks?: FrozenTensor;
 }
 
 /**

@@ -27,6 +27,7 @@ const NAMED: Readonly<Record<keyof FrozenTowerResult, true>> = {
   rows: true,
   cols: true,
   num_frames: true,
+  num_chunks: true,
 };
 
 const MODELS = [
@@ -52,6 +53,7 @@ const OTHERS = [
   "llama4",
   "llava_next",
   "whisper",
+  "voxtral",
 ];
 
 test("every result of a first-party encoder has its place in the types of frozen folders", async () => {

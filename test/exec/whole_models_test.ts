@@ -42,6 +42,7 @@ const part =
 const LANGUAGE = "language_model.model.embed_tokens.weight";
 const CLIP_VISION = ["vision_model.", "visual_projection."];
 const CONNECTED = ["model.vision_model.", "model.connector."];
+const HEARD = ["audio_tower.", "multi_modal_projector."];
 const PROJECTED = ["vision_tower.", "multi_modal_projector."];
 
 const LAYOUTS: readonly Layout[] = [
@@ -128,6 +129,9 @@ const LAYOUTS: readonly Layout[] = [
     beside: ["model.text_model.x", "model.connector.x"],
   },
   { fixture: "vit", modality: "vision", prefix: "vit.", own: [""], beside: ["classifier.weight"] },
+  { fixture: "vit-deit", modality: "vision", prefix: "deit.", own: [""], beside: ["cls_classifier.weight"] },
+  { fixture: "vit-msn", modality: "vision", prefix: "", own: ["vit.", "encoder."], beside: ["classifier.weight"] },
+  { fixture: "vit-ijepa", modality: "vision", prefix: "", own: ["ijepa."], beside: ["classifier.weight"] },
   {
     fixture: "dinov2",
     modality: "vision",
@@ -198,6 +202,8 @@ const LAYOUTS: readonly Layout[] = [
     beside: [LANGUAGE, "multi_modal_projector.linear.weight"],
     config: (config) => ({ model_type: "qwen2_audio", audio_config: config }),
   },
+  { fixture: "voxtral", modality: "audio", prefix: "", own: HEARD, beside: ["language_model.lm_head.weight"] },
+  { fixture: "voxtral", modality: "audio", prefix: "model.", own: HEARD, beside: ["lm_head.weight"] },
   { fixture: "bert", modality: "text", prefix: "bert.", own: [""], beside: ["cls.predictions.decoder.weight"] },
   { fixture: "roberta", modality: "text", prefix: "", own: ["roberta."], beside: ["lm_head.dense.weight"] },
   { fixture: "nomic_bert", modality: "text", prefix: "bert.", own: [""], beside: ["cls.predictions.bias"] },

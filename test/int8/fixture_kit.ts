@@ -18,6 +18,9 @@ export const FOLDERS: Readonly<Record<Group, readonly string[]>> = {
     "vit",
     "vit-classifier",
     "vit-nobias",
+    "vit-deit",
+    "vit-msn",
+    "vit-ijepa",
     "clip",
     "clip-eos2",
     "metaclip_2",
@@ -34,6 +37,7 @@ export const FOLDERS: Readonly<Record<Group, readonly string[]>> = {
     "idefics3-tower",
     "whisper",
     "qwen2_audio",
+    "voxtral",
   ],
   text: ["bert", "bert-legacy", "distilbert", "modernbert-long", "mpnet", "nomic_bert", "roberta"],
   sentence: [

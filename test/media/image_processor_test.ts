@@ -28,6 +28,7 @@ const FLOATS: ImageProcessorDefaults = { ...SQUARE, resizesFloats: true };
 
 const CASES: readonly (readonly [Plugin, string, string])[] = [
   [vitPlugin, "vit", "astronaut"],
+  [vitPlugin, "deit", "astronaut"],
   [dinoPlugin, "dinov2", "coffee"],
   [dinoPlugin, "dinov3", "astronaut"],
   [dinoPlugin, "dinov3", "coffee"],

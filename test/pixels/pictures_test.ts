@@ -12,7 +12,7 @@ import { pixtralImageProcessor } from "../../plugins/pixtral/preprocess.ts";
 import { qwenImageProcessor } from "../../plugins/qwen_vl/preprocess.ts";
 import { naflexImageProcessor } from "../../plugins/siglip/naflex_processor.ts";
 import { siglipImageProcessor } from "../../plugins/siglip/preprocess.ts";
-import { vitImageProcessor } from "../../plugins/vit/preprocess.ts";
+import { deitImageProcessor, vitImageProcessor } from "../../plugins/vit/preprocess.ts";
 import type { PixelProcessor } from "../../runtime/abi/pixels.ts";
 import type { ValueSteps } from "../../runtime/core/value_steps.ts";
 import { apart, normalized, TOLERANCE, withProcessor } from "../kit/byte_towers.ts";
@@ -42,6 +42,8 @@ const FAMILIES: readonly Family[] = [
     config: { patch_size: 8, max_num_patches: 25 },
   },
   { folder: "vit", tag: "vit", processor: vitImageProcessor, config: square(32) },
+  { folder: "vit-deit", tag: "vit", processor: deitImageProcessor, config: { ...square(15), crop_size: 12 } },
+  { folder: "vit-ijepa", tag: "vit", processor: vitImageProcessor, config: square(12) },
   {
     ...{ folder: "dinov2", tag: "dinov2", processor: bitImageProcessor },
     config: { size: { shortest_edge: 64 }, crop_size: { height: 56, width: 70 } },

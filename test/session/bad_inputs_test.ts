@@ -30,6 +30,7 @@ const FOLDERS = [
   "siglip2",
   "smolvlm",
   "vit",
+  "voxtral",
   "whisper",
 ];
 

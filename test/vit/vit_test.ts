@@ -19,7 +19,8 @@ import {
   towerOf,
 } from "../kit/tower_fixtures.ts";
 
-for (const name of ["vit", "vit-nobias", "vit-classifier"]) testTowerFixture(vitPlugin, name, "vision");
+for (const name of ["vit", "vit-nobias", "vit-classifier", "vit-deit", "vit-msn", "vit-ijepa"])
+  testTowerFixture(vitPlugin, name, "vision");
 
 const FOLDER = join(FIXTURES, "vit");
 const CONFIG = readJson(join(FOLDER, "config.json"));
@@ -36,6 +37,7 @@ const DEFAULTS = {
   imageSize: 224,
   patchSize: 16,
   channels: 3,
+  tokens: ["cls_token"],
   pooler: { size: 768, activation: "tanh" },
 };
 
@@ -51,6 +53,49 @@ test("vit config: absent fields take the defaults of transformers", () => {
   assert.deepEqual(readVitConfig({ model_type: "vit", pooler_output_size: null, architectures: null }), DEFAULTS);
 });
 
+test("deit config: a second learned token, and a pooler by its own architecture", () => {
+  const deit = { ...DEFAULTS, tokens: ["cls_token", "distillation_token"] };
+  assert.deepEqual(readVitConfig({ model_type: "deit" }), deit);
+  assert.deepEqual(readVitConfig({ model_type: "deit", architectures: ["DeiTModel"] }), deit);
+  for (const architecture of ["DeiTForImageClassificationWithTeacher", "ViTModel"]) {
+    const { pooler } = readVitConfig({ model_type: "deit", architectures: [architecture] });
+    assert.equal(pooler, undefined);
+  }
+});
+
+test("vit_msn and ijepa config: no pooler, whatever the architecture; their own epsilon and tokens", () => {
+  const { pooler, ...rest } = DEFAULTS;
+  assert.ok(pooler !== undefined);
+  assert.deepEqual(readVitConfig({ model_type: "vit_msn" }), { ...rest, eps: 1e-6 });
+  assert.deepEqual(readVitConfig({ model_type: "ijepa" }), { ...rest, tokens: [] });
+  for (const model_type of ["vit_msn", "ijepa"]) {
+    const config = { model_type, architectures: ["ViTModel"], pooler_act: "tanh" };
+    assert.deepEqual(towerOf(openModelOf(vitPlugin, config), "vision").outputs, ["last_hidden_state"]);
+  }
+});
+
+test("vit and deit: a folder's processor is of the class that it names, or of its model's", () => {
+  const size = (modelType: string, json: Json): readonly number[] | undefined => {
+    const files = { "preprocessor_config.json": json };
+    const spec = vitPlugin.encoders?.[0];
+    return spec
+      ?.open({ model_type: modelType }, files)
+      .processors(files)
+      .pixels?.([{ width: 9, height: 9 }]).shape;
+  };
+  const [whole, cropped] = [
+    [1, 3, 40, 40],
+    [1, 3, 24, 24],
+  ];
+  const json = { size: 40, crop_size: 24 };
+  assert.deepEqual(size("vit", json), whole);
+  assert.deepEqual(size("deit", json), cropped);
+  assert.deepEqual(size("vit", { ...json, feature_extractor_type: "DeiTFeatureExtractor" }), cropped);
+  assert.deepEqual(size("vit", { ...json, image_processor_type: "DeiTImageProcessorFast" }), cropped);
+  assert.deepEqual(size("deit", { ...json, image_processor_type: "ViTImageProcessor" }), whole);
+  assert.deepEqual(size("deit", {}), [1, 3, 224, 224]);
+});
+
 test("vit config: the pooler follows from the architecture", () => {
   const outputs = (architectures: unknown): readonly string[] =>
     towerOf(openModelOf(vitPlugin, { ...CONFIG, architectures }), "vision").outputs;
@@ -60,7 +105,7 @@ test("vit config: the pooler follows from the architecture", () => {
 });
 
 test("vit config: errors name the field, what it holds and what was expected", () => {
-  refusesConfig({ model_type: "vitt" }, /`model_type` holds "vitt"; expected one of vit/);
+  refusesConfig({ model_type: "vitt" }, /`model_type` holds "vitt"; expected one of vit, deit, vit_msn, ijepa/);
   refusesConfig({ hidden_size: "768" }, /`hidden_size` holds "768"; expected a whole number/);
   refusesConfig({ num_attention_heads: 7 }, /`num_attention_heads` holds 7; expected a divisor of hidden_size 768/);
   refusesConfig({ image_size: [224, 224] }, /`image_size` holds \[224,224\]; expected a whole number/);

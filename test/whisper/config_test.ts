@@ -18,7 +18,7 @@ const WHISPER_DEFAULTS: WhisperConfig = {
   positions: 1500,
   activation: "gelu",
 };
-const QWEN2_AUDIO_DEFAULTS: WhisperConfig = {
+const LARGE: WhisperConfig = {
   ...WHISPER_DEFAULTS,
   family: "qwen2_audio",
   melBins: 128,
@@ -27,11 +27,15 @@ const QWEN2_AUDIO_DEFAULTS: WhisperConfig = {
   heads: 20,
   intermediateSize: 5120,
 };
+const VOXTRAL_DEFAULTS: WhisperConfig = { ...LARGE, family: "voxtral" };
 
 test("whisper config: absent fields take the defaults of transformers", () => {
   assert.deepEqual(readWhisperConfig({ model_type: "whisper", d_model: null }), WHISPER_DEFAULTS);
-  assert.deepEqual(readWhisperConfig({ model_type: "qwen2_audio_encoder" }), QWEN2_AUDIO_DEFAULTS);
-  assert.deepEqual(readWhisperConfig({ model_type: "qwen2_audio" }), QWEN2_AUDIO_DEFAULTS);
+  assert.deepEqual(readWhisperConfig({ model_type: "qwen2_audio_encoder" }), LARGE);
+  assert.deepEqual(readWhisperConfig({ model_type: "qwen2_audio" }), LARGE);
+  assert.deepEqual(readWhisperConfig({ model_type: "voxtral_encoder" }), VOXTRAL_DEFAULTS);
+  const projector = { group: 4, width: 3072, activation: "gelu" };
+  assert.deepEqual(readWhisperConfig({ model_type: "voxtral" }), { ...VOXTRAL_DEFAULTS, projector });
 });
 
 test("whisper config: published files are read, Qwen2-Audio's tower below audio_config", () => {
@@ -43,7 +47,38 @@ test("whisper config: published files are read, Qwen2-Audio's tower below audio_
   assert.deepEqual(of("whisper-large-v3"), { ...WHISPER_DEFAULTS, ...large });
   const audio = { model_type: "qwen2_audio_encoder", encoder_layers: 2, activation_function: "relu" };
   const whole = { model_type: "qwen2_audio", d_model: 7, text_config: {}, audio_config: audio };
-  assert.deepEqual(readWhisperConfig(whole), { ...QWEN2_AUDIO_DEFAULTS, layers: 2, activation: "relu" });
+  assert.deepEqual(readWhisperConfig(whole), { ...LARGE, layers: 2, activation: "relu" });
+});
+
+test("voxtral config: the tower below audio_config, and a projector that takes whole tokens", () => {
+  const audio = { model_type: "voxtral_encoder", hidden_size: 32, num_attention_heads: 4, num_hidden_layers: 2 };
+  const whole = {
+    model_type: "voxtral",
+    projector_hidden_act: "silu",
+    text_config: { hidden_size: 5120 },
+    audio_config: { ...audio, intermediate_size: 64, max_source_positions: 30 },
+  };
+  const tower = { ...VOXTRAL_DEFAULTS, width: 32, heads: 4, layers: 2, intermediateSize: 64, positions: 30 };
+  assert.deepEqual(readWhisperConfig(whole), { ...tower, projector: { group: 2, width: 5120, activation: "silu" } });
+  const edited = (fields: Json): Json => ({ ...whole, audio_config: { ...whole.audio_config, ...fields } });
+  refuses(
+    edited({ hidden_size: 33 }),
+    /`audio_config.num_attention_heads` holds 4; expected a divisor of hidden_size 33/,
+  );
+  refuses(
+    edited({ intermediate_size: 48 }),
+    /`audio_config.intermediate_size` holds 48; expected a multiple of hidden_/,
+  );
+  refuses(
+    edited({ max_source_positions: 31 }),
+    /`audio_config.max_source_positions` holds 31; expected a multiple of 2,/,
+  );
+  refuses(
+    edited({ model_type: "whisper" }),
+    /`audio_config.model_type` holds "whisper"; expected one of voxtral_encoder/,
+  );
+  refuses({ ...whole, projector_hidden_act: "swoosh" }, /`projector_hidden_act` holds "swoosh"/);
+  refuses({ ...whole, text_config: { hidden_size: 0 } }, /`text_config.hidden_size` holds 0/);
 });
 
 test("whisper config: errors name the field, what it holds and what was expected", () => {

@@ -14,6 +14,7 @@ import { checkpointOf, FIXTURES, type Json, openModelOf, readJson, testTowerFixt
 
 testTowerFixture(whisperPlugin, "whisper", "audio");
 testTowerFixture(whisperPlugin, "qwen2_audio", "audio");
+testTowerFixture(whisperPlugin, "voxtral", "audio");
 
 const OUTPUT = "last_hidden_state";
 
@@ -112,4 +113,8 @@ test("whisper: three structures whatever the depth, two ranges each, instances u
   assert.equal(new Set(shallow).size, 3);
   const qwen = openModelOf(whisperPlugin, { model_type: "qwen2_audio" });
   assert.deepEqual(qwen.prefixes, ["", "audio_tower.", "model.audio_tower."]);
+  const voxtral = openModelOf(whisperPlugin, { model_type: "voxtral" });
+  assert.deepEqual(voxtral.prefixes, ["", "model.", "audio_tower.", "model.audio_tower."]);
+  const [projector] = voxtral.towers[0].components.slice(-1);
+  assert.deepEqual([projector.tag, projector.instances], ["whisper/audio.project", ["multi_modal_projector."]]);
 });

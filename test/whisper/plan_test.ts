@@ -11,6 +11,7 @@ const towerIn = (name: string): TowerSpec =>
   openModelOf(whisperPlugin, readJson(join(FIXTURES, name, "config.json"))).towers[0];
 const whisper = towerIn("whisper");
 const qwen = towerIn("qwen2_audio");
+const voxtral = towerIn("voxtral");
 
 const tensor = (dtype: DType, shape: readonly number[], data: Tensor["data"]): Tensor => ({ dtype, shape, data });
 const features = (shape: readonly number[]): Tensor =>
@@ -40,6 +41,22 @@ test("whisper plan: stem, layers, end; the mask goes to Qwen2-Audio's layers", (
     const ask = (): unknown => whisper.plan({ input_features: [1, 20, 100] }, outputs);
     assert.throws(ask, hasCode("invalid_input", /this tower gives last_hidden_state/));
   }
+});
+
+test("voxtral plan: the projector follows where its vectors are wanted", () => {
+  const shapes = { input_features: [2, 20, 40] };
+  const tags = (wanted: readonly string[]): readonly string[] =>
+    voxtral
+      .plan(shapes, wanted)
+      .calls.slice(-2)
+      .map((c) => c.tag);
+  assert.deepEqual(tags(["last_hidden_state"]), ["whisper/audio.block", "whisper/audio.final"]);
+  assert.deepEqual(tags(["projected"]), ["whisper/audio.final", "whisper/audio.project"]);
+  assert.deepEqual(voxtral.plan(shapes, ["projected"]).results, { projected: "projected" });
+  assert.throws(
+    () => voxtral.plan(shapes, ["pooler_output"]),
+    hasCode("invalid_input", /this tower gives projected, last_hidden_state/),
+  );
 });
 
 test("whisper prepare: features of another shape, type or with odd values are refused", () => {

@@ -48,6 +48,32 @@ for (const bins of [80, 128]) {
   });
 }
 
+test("voxtral features: recordings are cut into chunks as by VoxtralProcessor", async () => {
+  const folder = join(FIXTURES, "preprocess/voxtral");
+  const json = readJson(join(folder, "preprocessor_config.json"));
+  const { sampleRate, channels } = await chirp();
+  const part = { sampleRate, channels: [channels[0].subarray(0, 20000)] };
+  const found = whisperAudioProcessor(json, { countName: "num_chunks" })([await chirp(), part]);
+  assert.deepEqual(Object.keys(found), ["input_features", "num_chunks"]);
+  assert.deepEqual([...found.num_chunks.data], [2, 1]);
+  const want = readSafetensors(join(folder, "chirp.safetensors.br")).get("input_features");
+  assert.ok(want !== undefined);
+  assert.deepEqual(found.input_features.shape, want.shape);
+  assert.ok(worst(found.input_features.data, want.data) <= 1e-3);
+});
+
+test("voxtral features: a whole number of chunks is not padded, one sample more is a chunk of its own", () => {
+  const cut = whisperAudioProcessor(SHORT, { countName: "num_chunks" });
+  const counts = (...seconds: readonly number[]): readonly number[] =>
+    Array.from(cut(seconds.map((s) => mono(tone(s)))).num_chunks.data, Number);
+  assert.deepEqual(counts(0.1, 1, 16001 / 16000, 3), [1, 1, 2, 3]);
+  assert.deepEqual(cut([mono(tone(0.7))]).input_features, extract([mono(tone(0.7))]).input_features);
+  assert.throws(
+    () => whisperAudioProcessor({ ...SHORT, hop_length: 161 }, { countName: "num_chunks" }),
+    hasCode("invalid_config", /`hop_length` holds 161; expected a divisor of a chunk's 16000 samples/),
+  );
+});
+
 test("whisper features: what is longer than the window is cut, what is shorter is padded with silence", () => {
   const long = tone(1.3);
   assert.deepEqual(data(mono(long)), data(mono(long.subarray(0, 16000))));
@@ -92,6 +118,7 @@ test("whisper features: masks say where sound is, under the name that the model 
   const counts = [0, 1, 2].map((row) => ones.slice(row * 100, row * 100 + 100).reduce((a, v) => a + v, 0));
   assert.deepEqual(counts, [100, 10, 3]);
   assert.deepEqual(Object.keys(audioOf("whisper")(clips)), ["input_features"]);
+  assert.deepEqual(Object.keys(audioOf("voxtral")(clips)), ["input_features", "num_chunks"]);
   const alone = whisperPlugin.encoders?.[0].audioProcessors?.WhisperFeatureExtractor(files["preprocessor_config.json"]);
   assert.deepEqual(Object.keys(alone?.(clips) ?? {}), ["input_features", "attention_mask"]);
   const model = openModelOf(whisperPlugin, { model_type: "whisper" });

@@ -56,11 +56,11 @@ const ENCODERS: readonly { readonly modelTypes: readonly string[]; readonly load
     load: () => import("../../../plugins/dino/plugin.ts").then((m) => m.dinoPlugin),
   },
   {
-    modelTypes: ["vit"],
+    modelTypes: ["vit", "deit", "vit_msn", "ijepa"],
     load: () => import("../../../plugins/vit/plugin.ts").then((m) => m.vitPlugin),
   },
   {
-    modelTypes: ["whisper", "qwen2_audio", "qwen2_audio_encoder"],
+    modelTypes: ["whisper", "qwen2_audio", "qwen2_audio_encoder", "voxtral", "voxtral_encoder"],
     load: () => import("../../../plugins/whisper/plugin.ts").then((m) => m.whisperPlugin),
   },
   {
