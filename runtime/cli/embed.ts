@@ -210,7 +210,10 @@ async function timed(host: Host, videos: readonly string[], fps: number | undefi
 }
 
 /** Results that stand for an input, the best first. */
-const EMBEDDINGS = ["image_embeds", "text_embeds", "sentence_embedding", "pooler_output", "last_hidden_state"];
+const EMBEDDINGS = [
+  ...["image_embeds", "text_embeds", "sentence_embedding"],
+  ...["pooler_output", "projected", "last_hidden_state"],
+];
 
 /**
  * What each call shall give: the wanted results that its tower has, or its embedding.
