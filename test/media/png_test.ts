@@ -110,6 +110,14 @@ test("a PNG whose pixel stream ends early or is damaged is refused", async () =>
   }
 });
 
+test("a row with a filter that does not exist is refused", async () => {
+  for (const shape of RGB) {
+    const stream = pixelStream(shape, sampler(2, 8));
+    stream[2 * (1 + 3 * shape.width)] = 5;
+    await refuses(wrapPng(shape, deflateSync(stream)), "image.damaged", /row 2 names filter 5, which does not exist/);
+  }
+});
+
 test("pixels after the last row are not needed", async () => {
   for (const shape of RGB) {
     const stream = pixelStream(shape, sampler(2, 8));
