@@ -9,7 +9,7 @@ import { FIXTURES, type Json, readJson } from "../kit/tower_fixtures.ts";
 /** Folders of all families with a processor. */
 const FOLDERS = [
   ...["clip", "siglip", "siglip2", "vit", "dinov2", "dinov3", "llama4", "pixtral", "internvl"],
-  ...["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "whisper", "qwen2_audio"],
+  ...["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "whisper", "qwen2_audio", "wav2vec2"],
 ];
 
 async function processorsOf(folder: string, files: ModelFiles): Promise<Processors> {
@@ -41,7 +41,7 @@ for (const name of FOLDERS) {
 
 for (const name of FOLDERS) {
   test(`${name}: what is wrong with a processor is told with the name of the file that holds it`, async () => {
-    const isAudio = name === "whisper" || name === "qwen2_audio";
+    const isAudio = ["whisper", "qwen2_audio", "wav2vec2"].includes(name);
     const [field, wrong] = isAudio
       ? (["feature_extractor", { sampling_rate: "x" }] as const)
       : (["image_processor", { image_mean: "x" }] as const);

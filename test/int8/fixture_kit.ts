@@ -13,7 +13,7 @@ export type Group = "dino" | "vision" | "siglip" | "text" | "sentence" | "pixtra
 export const FOLDERS: Readonly<Record<Group, readonly string[]>> = {
   dino: ["dinov2", "dinov2-outliers", "dinov2-ragged", "dinov2-registers", "dinov2-registers-ragged"],
   vision: ["dinov3", "dinov3-gated", "vit", "vit-classifier", "vit-nobias", "clip", "clip-eos2", "metaclip_2"],
-  siglip: ["siglip", "siglip2", "gemma3", "paligemma", "whisper", "qwen2_audio"],
+  siglip: ["siglip", "siglip2", "gemma3", "paligemma", "whisper", "qwen2_audio", "wav2vec2", "hubert"],
   text: ["bert", "bert-legacy", "distilbert", "modernbert-long", "mpnet", "nomic_bert", "roberta"],
   sentence: ["sentence-minilm", "sentence-modernbert", "sentence-mpnet", "sentence-unigram", "sentence-xlm-roberta"],
   pixtral: ["pixtral", "pixtral-llava", "pixtral-merge", "llama4"],

@@ -14,6 +14,7 @@ const FOLDERS = [
   "dinov2",
   "dinov3",
   "gemma3",
+  "hubert",
   "internvl-projector",
   "llama4",
   "modernbert-long",
@@ -26,6 +27,7 @@ const FOLDERS = [
   "siglip",
   "siglip2",
   "vit",
+  "wav2vec2",
   "whisper",
 ];
 

@@ -61,3 +61,20 @@ export function concatRows(parts: readonly Tensors[], axes: Readonly<Record<stri
     ]),
   );
 }
+
+/**
+ * The results of a call's batches, as {@link concatRows}.
+ * @throws FoveaError `invalid_input` for results of sizes that make no one tensor, as recordings of different lengths have
+ */
+export function joinBatches(parts: readonly Tensors[], axes: Readonly<Record<string, number>> = {}): Tensors {
+  const sizes = (t: Tensor): string => t.shape.slice(1).join(", ");
+  for (const [name, first] of Object.entries(parts[0])) {
+    const odd = Object.hasOwn(axes, name) ? undefined : parts.find((part) => sizes(part[name]) !== sizes(first));
+    if (odd === undefined) continue;
+    throw new FoveaError(
+      "invalid_input",
+      `The inputs of this call have results of different sizes: "${name}" is [${first.shape.join(", ")}] for the first of them and [${odd[name].shape.join(", ")}] for some behind. Encode inputs of different sizes in calls of their own.`,
+    );
+  }
+  return concatRows(parts, axes);
+}
