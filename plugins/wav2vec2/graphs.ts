@@ -3,7 +3,7 @@
  * hidden states are [batch, frames, hidden_size].
  */
 import type { ComponentSpec, GraphBuilder, Node } from "../../runtime/abi/encoder.ts";
-import { type Box, ceilDiv, mul } from "../../runtime/core/dim.ts";
+import { type Box, ceilDiv, type Dim, mul } from "../../runtime/core/dim.ts";
 import { activation, convolution1d, layerNorm, linear, mlp, selfAttention } from "../../runtime/nn/mod.ts";
 import { samplesOf, type Wav2Vec2Config } from "./config.ts";
 import { positionConvolution } from "./position_convolution.ts";
@@ -12,8 +12,10 @@ import { positionConvolution } from "./position_convolution.ts";
 export const MAX_BATCH = 16;
 /** Frames of one recording, and of all recordings of a run: ten minutes where a frame is 20 ms. */
 export const MAX_FRAMES = 30_000;
-/** Frames of a piece of a recording, of which the feature encoder takes a few at a time. */
+/** Frames of a piece of a recording, which has its features without the others. */
 export const PIECE_FRAMES = 16;
+/** Pieces of one call, about ten seconds: what convolutions leave of them is all that there is of it at a time. */
+export const MOST_PIECES = 32;
 
 /** About ten seconds; beyond, attention takes most of the time. */
 const FRAME_ENDS = [512];
@@ -62,12 +64,19 @@ function features(b: GraphBuilder, config: Wav2Vec2Config): Node {
   );
 }
 
+/** Features of pieces behind those of the calls before. */
+function join(b: GraphBuilder, { convolutions }: Wav2Vec2Config): Node {
+  const { channels } = convolutions[convolutions.length - 1];
+  const of = (name: string, pieces: Dim): Node => b.input(name, [pieces, PIECE_FRAMES, channels]);
+  return b.concat([of("joined", b.dims.before), of("features", b.dims.pieces)], 0);
+}
+
 /** Features of the pieces of all recordings -> hidden states of their frames, with positions. */
 function embed(b: GraphBuilder, config: Wav2Vec2Config): Node {
   const { batch, frames } = b.dims;
   const { channels } = config.convolutions[config.convolutions.length - 1];
   const pieces = ceilDiv(frames, PIECE_FRAMES);
-  const given = b.input("features", [mul(batch, pieces), PIECE_FRAMES, channels]);
+  const given = b.input("joined", [mul(batch, pieces), PIECE_FRAMES, channels]);
   const all = b.reshape(given, [batch, mul(pieces, PIECE_FRAMES), channels]);
   const own = b.slice(all, 1, 0, frames);
   const normed = config.projectionNorm ? layerNorm(b, own, "feature_projection.layer_norm.", config.eps) : own;
@@ -94,15 +103,23 @@ function block(b: GraphBuilder, x: Node, config: Wav2Vec2Config): Node {
 
 /** The components in the order of their calls; the layers share one. */
 export function wav2vec2Components(config: Wav2Vec2Config): readonly ComponentSpec[] {
+  // The last piece of each recording may be a frame alone.
+  const most = piecesOf(MAX_FRAMES) + MAX_BATCH;
   const symbols: Box = { batch: { min: 1, max: MAX_BATCH }, frames: { min: 1, max: MAX_FRAMES } };
   const hidden = (b: GraphBuilder): Node => b.input("hidden_states", [b.dims.batch, b.dims.frames, config.hiddenSize]);
   const components: ComponentSpec[] = [
     {
       tag: "wav2vec2/audio.features",
       precise: true,
-      symbols: { pieces: { min: 1, max: MAX_BATCH * piecesOf(MAX_FRAMES) } },
+      symbols: { pieces: { min: 1, max: MOST_PIECES } },
       instances: ["feature_extractor."],
       build: (b) => b.output("features", features(b, config)),
+    },
+    {
+      tag: "wav2vec2/audio.join",
+      symbols: { before: { min: 1, max: most - 1 }, pieces: { min: 1, max: MOST_PIECES } },
+      instances: [""],
+      build: (b) => b.output("joined", join(b, config)),
     },
     {
       tag: "wav2vec2/audio.embed",

@@ -3,7 +3,7 @@ import type { CheckLater, ExampleOptions, Tensor, Tensors } from "../../runtime/
 import { checkInputLength, checkInputNames, finiteFloats, refuseInput, sizesText } from "../../runtime/abi/inputs.ts";
 import { normal } from "../../runtime/core/random.ts";
 import { framesOf, hopOf, samplesOf, type Wav2Vec2Config } from "./config.ts";
-import { MAX_BATCH, MAX_FRAMES, PIECE_FRAMES, piecesOf } from "./graphs.ts";
+import { MAX_BATCH, MAX_FRAMES, MOST_PIECES, PIECE_FRAMES, piecesOf } from "./graphs.ts";
 import { windowMoments } from "./moments.ts";
 
 /** Samples of a second, as all published models take them. */
@@ -64,9 +64,9 @@ export function splitWave(inputs: Tensors, limit: number, config: Wav2Vec2Config
 }
 
 /**
- * `input_values` f32 [batch, samples] -> recordings in overlapping pieces of equal length, with zeros behind their ends,
- * [pieces of all recordings, samples of a piece]; for each piece the `moments` of its whole recording (moments.ts), where the
- * first convolution is normalised over time; the sizes `recordings` and `frames`, of all recordings.
+ * `input_values` f32 [batch, samples] -> recordings in overlapping pieces of equal length, with zeros behind their ends: for
+ * each call, by its number, `input_values.0` [pieces, samples of a piece] and, where the first convolution is normalised over
+ * time, `moments.0` of each piece's whole recording (moments.ts); the sizes `recordings` and `frames`, of all recordings.
  * @throws FoveaError `invalid_input`
  */
 export function prepareWave(inputs: Tensors, config: Wav2Vec2Config, later?: CheckLater): Tensors {
@@ -89,12 +89,15 @@ export function prepareWave(inputs: Tensors, config: Wav2Vec2Config, later?: Che
       if (ofRow !== undefined) moments.set(ofRow, at * moment);
     }
   }
-  return {
-    input_values: f32([batch * pieces, length], cut),
-    ...(moments.length === 0 ? {} : { moments: f32([batch * pieces, first.size + 1, first.size], moments) }),
-    recordings: sizeOnly(batch),
-    frames: sizeOnly(batch * frames),
-  };
+  const prepared: Record<string, Tensor> = { recordings: sizeOnly(batch), frames: sizeOnly(batch * frames) };
+  for (let from = 0, call = 0; from < batch * pieces; from += MOST_PIECES, call++) {
+    const to = Math.min(batch * pieces, from + MOST_PIECES);
+    prepared[`input_values.${call}`] = f32([to - from, length], cut.subarray(from * length, to * length));
+    if (moments.length === 0) continue;
+    const own = moments.subarray(from * moment, to * moment);
+    prepared[`moments.${call}`] = f32([to - from, first.size + 1, first.size], own);
+  }
+  return prepared;
 }
 
 /** Seeded noise. @throws FoveaError `invalid_input` for more seconds than a run takes, or none */

@@ -75,7 +75,7 @@ function samplesOfClip(
   if (samples.length < bounds.least) {
     throw new FoveaError(
       "audio.too_short",
-      `${name} has ${samples.length} samples at ${sampleRate} Hz (${seconds(samples.length)} seconds); the model's first frame sees ${bounds.least}. Give a longer one.`,
+      `${name} has ${samples.length} samples at ${sampleRate} Hz (${seconds(samples.length)} seconds); the model's first frame sees ${bounds.least}. More sound is needed.`,
     );
   }
   return config.normalize ? normalized(samples) : samples;

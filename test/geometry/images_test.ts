@@ -245,13 +245,15 @@ test("wav2vec2 and hubert: waves of random lengths; every frame and all that it 
       const frames = Math.floor((samples - 45) / 20) + 1;
       const pieces = Math.ceil(frames / 16);
       assert.deepEqual(dims("block"), { batch: recordings, frames });
-      assert.deepEqual(dims("features"), { pieces: recordings * pieces });
-      assert.deepEqual(values.input_values.shape, [recordings * pieces, 345]);
+      const parts = Math.ceil((recordings * pieces) / 32);
+      assert.deepEqual(dims("features"), { pieces: Math.min(32, recordings * pieces) });
+      const cut = Array.from({ length: parts }, (_, call) => [...values[`input_values.${call}`].data]).flat();
+      assert.equal(cut.length, recordings * pieces * 345);
       for (let frame = 0; frame < frames; frame++) {
         const row = recordings - 1;
         const at = (row * pieces + Math.floor(frame / 16)) * 345 + (frame % 16) * 20;
-        assert.equal(values.input_values.data[at], frame * 20);
-        assert.equal(values.input_values.data[at + 44], frame * 20 + 44);
+        assert.equal(cut[at], frame * 20);
+        assert.equal(cut[at + 44], frame * 20 + 44);
       }
     });
   }

@@ -55,6 +55,23 @@ test("wav2vec2: a norm over time takes level and loudness away", () => {
   assert.ok(maxDifference(plain, run("wav2vec2", louder)) < 1e-3);
 });
 
+test("wav2vec2: recordings of one call, or of several calls' features, give what they give alone", () => {
+  for (const name of ["wav2vec2", "hubert"]) {
+    for (const frames of [3, 180]) {
+      const samples = samplesFor(frames);
+      const all = wave(3 * samples, 4);
+      const together = run(name, { ...all, shape: [3, samples] });
+      assert.deepEqual(together.shape, [3, frames, 24]);
+      for (let i = 0; i < 3; i++) {
+        const own = all.data.subarray(i * samples, (i + 1) * samples);
+        const alone = run(name, { ...all, shape: [1, samples], data: own });
+        const rows = together.data.subarray(i * frames * 24, (i + 1) * frames * 24);
+        assert.equal(maxDifference(alone, { ...alone, data: rows }), 0);
+      }
+    }
+  }
+});
+
 test("wav2vec2: silence and a constant give finite numbers", () => {
   for (const name of ["wav2vec2", "hubert"]) {
     for (const level of [0, 0.5]) {
@@ -64,7 +81,7 @@ test("wav2vec2: silence and a constant give finite numbers", () => {
   }
 });
 
-test("wav2vec2: four structures whatever the depth, instances under published prefixes", () => {
+test("wav2vec2: five structures whatever the depth, instances under published prefixes", () => {
   const digests = (json: Json): string[] =>
     openModelOf(wav2vec2Plugin, json).towers[0].components.map((c) =>
       digestJson(graphToData(buildGraph(c.symbols, c.build))),
@@ -75,16 +92,17 @@ test("wav2vec2: four structures whatever the depth, instances under published pr
     components.map((c) => [c.tag, c.instances.length, splitRanges(c.symbols, c.ranges ?? {}, { tag: c.tag }).length]),
     [
       ["wav2vec2/audio.features", 1, 1],
+      ["wav2vec2/audio.join", 1, 1],
       ["wav2vec2/audio.embed", 1, 1],
       ["wav2vec2/audio.block", 24, 2],
       ["wav2vec2/audio.final", 1, 1],
     ],
   );
-  assert.equal(components[2].instances[23], "encoder.layers.23.");
+  assert.equal(components[3].instances[23], "encoder.layers.23.");
   assert.deepEqual(model.prefixes, ["", "wav2vec2.", "hubert."]);
   const shallow = digests({ ...HUBERT_LARGE, num_hidden_layers: 2 });
   assert.deepEqual(digests(HUBERT_LARGE), shallow);
-  assert.equal(new Set(shallow).size, 4);
+  assert.equal(new Set(shallow).size, 5);
   const base = openModelOf(wav2vec2Plugin, readJson(join(FIXTURES, "configs/wav2vec2-base-960h/config.json")));
-  assert.equal(base.towers[0].components.length, 3);
+  assert.equal(base.towers[0].components.length, 4);
 });

@@ -31,10 +31,10 @@ test("wav2vec2 plan: features of pieces, positions of frames, layers, and an end
   const positions = { hidden_states: "hidden_states.0" };
   const layer = { hidden_states: "hidden_states.1" };
   const block = ["wav2vec2/audio.block", "encoder.layers.0.", dims, positions, layer];
-  const embed = ["wav2vec2/audio.embed", "", dims, { features: "features" }, positions];
+  const embed = ["wav2vec2/audio.embed", "", dims, { joined: "joined.0" }, positions];
   const features = ["wav2vec2/audio.features", "feature_extractor.", { pieces: 6 }];
   assert.deepEqual(calls(hubert, { recordings: [2, 0], frames: [66, 0] }), [
-    [...features, { input_values: "input_values" }, { features: "features" }],
+    [...features, { input_values: "input_values.0" }, { features: "joined.0" }],
     embed,
     block,
     ["wav2vec2/audio.final", "encoder.", dims, layer, { last_hidden_state: "last_hidden_state" }],
@@ -42,8 +42,29 @@ test("wav2vec2 plan: features of pieces, positions of frames, layers, and an end
   const [first, , , last] = calls(wav2vec2, { recordings: [2, 0], frames: [66, 0] });
   assert.deepEqual(first, [
     ...features,
-    { input_values: "input_values", moments: "moments" },
-    { features: "features" },
+    { input_values: "input_values.0", moments: "moments.0" },
+    { features: "joined.0" },
+  ]);
+  const long = calls(wav2vec2, { recordings: [1, 0], frames: [1030, 0] }).slice(0, 6);
+  const call = (at: number): Readonly<Record<string, string>> => ({
+    input_values: `input_values.${at}`,
+    moments: `moments.${at}`,
+  });
+  const join = (at: number, pieces: number): unknown[] => [
+    "wav2vec2/audio.join",
+    "",
+    { before: 32 * at, pieces },
+    { joined: `joined.${at - 1}`, features: `features.${at}` },
+    { joined: `joined.${at}` },
+  ];
+  const part = (pieces: number): unknown[] => ["wav2vec2/audio.features", "feature_extractor.", { pieces }];
+  assert.deepEqual(long, [
+    [...part(32), call(0), { features: "joined.0" }],
+    [...part(32), call(1), { features: "features.1" }],
+    join(1, 32),
+    [...part(1), call(2), { features: "features.2" }],
+    join(2, 1),
+    ["wav2vec2/audio.embed", "", { batch: 1, frames: 1030 }, { joined: "joined.2" }, positions],
   ]);
   assert.deepEqual((last as unknown[])[1], "encoder.layers.1.");
   const plan = wav2vec2.plan({ recordings: [2, 0], frames: [66, 0] }, ["last_hidden_state"]);
@@ -56,7 +77,8 @@ test("wav2vec2 plan: features of pieces, positions of frames, layers, and an end
 test("wav2vec2 prepare: pieces of 16 frames overlap, and zeros lie behind the end", () => {
   // A frame sees 45 samples, the next begins 20 later: a piece has 345, the next begins 320 later.
   const given = wave([2, 700]);
-  const { input_values, moments, frames, recordings } = wav2vec2.prepare({ input_values: given });
+  const prepared = wav2vec2.prepare({ input_values: given });
+  const { "input_values.0": input_values, "moments.0": moments, frames, recordings } = prepared;
   assert.deepEqual(
     [recordings.shape, frames.shape],
     [
@@ -78,7 +100,24 @@ test("wav2vec2 prepare: pieces of 16 frames overlap, and zeros lie behind the en
   const own = [...moments.data.subarray(0, 110)];
   assert.deepEqual(own, [...windowMoments(given.data.subarray(0, 700) as Float32Array, { size: 10, stride: 5 })]);
   assert.deepEqual([...moments.data.subarray(220, 330)], own);
-  assert.deepEqual(Object.keys(hubert.prepare({ input_values: given })), ["input_values", "recordings", "frames"]);
+  assert.deepEqual(Object.keys(hubert.prepare({ input_values: given })), ["recordings", "frames", "input_values.0"]);
+});
+
+test("wav2vec2 prepare: more than 32 pieces go to several calls", () => {
+  const { "moments.1": last, ...prepared } = wav2vec2.prepare({ input_values: wave([3, 6000]) });
+  assert.deepEqual(
+    Object.entries(prepared).map(([name, t]) => [name, t.shape]),
+    [
+      ["recordings", [3, 0]],
+      ["frames", [894, 0]],
+      ["input_values.0", [32, 345]],
+      ["moments.0", [32, 11, 10]],
+      ["input_values.1", [25, 345]],
+    ],
+  );
+  // The second recording's end, and the third.
+  assert.deepEqual(last.data.subarray(0, 110), prepared["moments.0"].data.subarray(19 * 110, 20 * 110));
+  assert.notDeepEqual(last.data.subarray(6 * 110, 7 * 110), last.data.subarray(0, 110));
 });
 
 test("wav2vec2 prepare: waves of another shape or type, too short or too long, are refused", () => {

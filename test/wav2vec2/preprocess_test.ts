@@ -64,7 +64,7 @@ test("wav2vec2 waves: what a model cannot take is refused by its name", () => {
   refuses(
     [mono(tone(399))],
     "audio.too_short",
-    /^The recording has 399 samples at 16000 Hz \(0\.025 seconds\); the model's first frame sees 400\. Give a longer one/,
+    /^The recording has 399 samples at 16000 Hz \(0\.025 seconds\); the model's first frame sees 400\. More sound is needed/,
   );
   assert.deepEqual(audio?.([mono(tone(400))]).input_values.shape, [1, 400]);
   refuses(
