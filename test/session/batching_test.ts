@@ -45,7 +45,7 @@ test("batching: results of a call's batches whose sizes make no one tensor are r
     () => joinBatches(parts),
     hasCode(
       "invalid_input",
-      /^The inputs of this call have results of different sizes: "x" is \[2, 2, 3\] for the first of them and \[1, 4, 3\] for some/,
+      /^The result "x" is \[2,2,3\] of some inputs and \[1,4,3\] of others; encode inputs of different sizes in calls/,
     ),
   );
   const packed = [{ x: f32([1, 2, 3], 0) }, { x: f32([1, 4, 3], 6) }];

@@ -67,13 +67,13 @@ export function concatRows(parts: readonly Tensors[], axes: Readonly<Record<stri
  * @throws FoveaError `invalid_input` for results of sizes that make no one tensor, as recordings of different lengths have
  */
 export function joinBatches(parts: readonly Tensors[], axes: Readonly<Record<string, number>> = {}): Tensors {
-  const sizes = (t: Tensor): string => t.shape.slice(1).join(", ");
   for (const [name, first] of Object.entries(parts[0])) {
+    const sizes = (t: Tensor): string => String(t.shape.slice(1));
     const odd = Object.hasOwn(axes, name) ? undefined : parts.find((part) => sizes(part[name]) !== sizes(first));
     if (odd === undefined) continue;
     throw new FoveaError(
       "invalid_input",
-      `The inputs of this call have results of different sizes: "${name}" is [${first.shape.join(", ")}] for the first of them and [${odd[name].shape.join(", ")}] for some behind. Encode inputs of different sizes in calls of their own.`,
+      `The result "${name}" is [${first.shape}] of some inputs and [${odd[name].shape}] of others; encode inputs of different sizes in calls of their own.`,
     );
   }
   return concatRows(parts, axes);
