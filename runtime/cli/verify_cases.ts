@@ -38,7 +38,7 @@ async function fileNames(host: Host, folder: string): Promise<readonly string[]>
 /** Whose input a tensor is, by its Hugging Face name. */
 function modalityOf(names: readonly string[]): Modality {
   if (names.includes("input_ids")) return "text";
-  return names.includes("input_features") ? "audio" : "vision";
+  return names.includes("input_features") || names.includes("input_values") ? "audio" : "vision";
 }
 
 function parts(tensors: Tensors, prefix: string): Tensors {

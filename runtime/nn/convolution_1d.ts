@@ -12,6 +12,8 @@ export interface Convolution1dOptions {
   readonly stride: number;
   /** Rows of zeros at both ends. */
   readonly padding: number;
+  /** False where the checkpoint has no `bias`; true unless given. */
+  readonly bias?: boolean;
 }
 
 /**
@@ -20,7 +22,7 @@ export interface Convolution1dOptions {
  * product are read in place, none is copied.
  */
 export function convolution1d(b: GraphBuilder, x: Node, prefix: string, options: Convolution1dOptions): Node {
-  const { outChannels, size, stride, padding } = options;
+  const { outChannels, size, stride, padding, bias = true } = options;
   const width = lastWidth(x, "A convolution");
   const zeros = b.broadcastTo(b.constant(0), [x.shape[0], padding, width]);
   const padded = padding === 0 ? x : b.concat([zeros, x, zeros], 1);
@@ -28,5 +30,5 @@ export function convolution1d(b: GraphBuilder, x: Node, prefix: string, options:
   const rows = b.reshape(seen, [...seen.shape.slice(0, 2), size * width]);
   const kernel = b.transpose(b.weight(`${prefix}weight`, [outChannels, width, size]), [0, 2, 1]);
   const product = b.matmul(rows, b.reshape(kernel, [outChannels, size * width]), { transposeB: true });
-  return b.add(product, b.weight(`${prefix}bias`, [outChannels]));
+  return bias ? b.add(product, b.weight(`${prefix}bias`, [outChannels])) : product;
 }

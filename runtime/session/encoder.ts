@@ -10,7 +10,7 @@ import type { PlaceFinder } from "./artifacts/trace.ts";
 import { type Caller, noteCaller } from "./callers.ts";
 import { CALL_OPTIONS, checkOptions, type Expected, FUNCTION, isObject, TEXTS } from "./check.ts";
 import { explainEncoder } from "./explain/explain.ts";
-import { concatRows } from "./inputs/batching.ts";
+import { joinBatches } from "./inputs/batching.ts";
 import { type InputTaker, inputBatches, towerOf } from "./inputs/input_batches.ts";
 import type { EncodeInputs } from "./inputs/inputs.ts";
 import { checkItems, type EncodeItem, inputsOf, readItems, sharesOf } from "./inputs/items.ts";
@@ -236,7 +236,7 @@ export class Encoder {
         await takes.cutter.release(tensors);
         options.onProgress?.(++done, total);
       }
-      results.set(modality, parts.length === 1 ? parts[0] : concatRows(parts, towerOf(takes, modality).spec.joinAxes));
+      results.set(modality, parts.length === 1 ? parts[0] : joinBatches(parts, towerOf(takes, modality).spec.joinAxes));
     }
     if (results.size === 1) {
       const [only] = results.values();

@@ -22,7 +22,7 @@ const FOLDERS = [
     "internvl",
     "llava_next",
   ],
-  ...["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "whisper", "qwen2_audio", "voxtral"],
+  ...["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "whisper", "qwen2_audio", "voxtral", "wav2vec2"],
 ];
 
 async function processorsOf(folder: string, files: ModelFiles): Promise<Processors> {
@@ -54,7 +54,7 @@ for (const name of FOLDERS) {
 
 for (const name of FOLDERS) {
   test(`${name}: what is wrong with a processor is told with the name of the file that holds it`, async () => {
-    const isAudio = ["whisper", "qwen2_audio", "voxtral"].includes(name);
+    const isAudio = ["whisper", "qwen2_audio", "voxtral", "wav2vec2"].includes(name);
     const [field, wrong] = isAudio
       ? (["feature_extractor", { sampling_rate: "x" }] as const)
       : (["image_processor", { image_mean: "x" }] as const);

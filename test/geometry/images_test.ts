@@ -233,3 +233,28 @@ test("whisper and qwen2_audio: random batches; two frames of sound are a token",
     });
   }
 });
+
+test("wav2vec2 and hubert: waves of random lengths; every frame and all that it sees lie in one piece", () => {
+  for (const name of ["wav2vec2", "hubert"]) {
+    const tower = fixtureTower(name, "audio");
+    holds<[number, number]>([batch, fc.integer({ min: 45, max: 2000 })], (recordings, samples) => {
+      const wave = Float32Array.from({ length: recordings * samples }, (_, i) => i % samples);
+      const given = { dtype: "f32" as const, shape: [recordings, samples], data: wave };
+      const { values, dims } = planned(tower, { input_values: given });
+      // Frames of 45 samples, 20 apart; 16 of them are a piece.
+      const frames = Math.floor((samples - 45) / 20) + 1;
+      const pieces = Math.ceil(frames / 16);
+      assert.deepEqual(dims("block"), { batch: recordings, frames });
+      const parts = Math.ceil((recordings * pieces) / 32);
+      assert.deepEqual(dims("features"), { pieces: Math.min(32, recordings * pieces) });
+      const cut = Array.from({ length: parts }, (_, call) => [...values[`input_values.${call}`].data]).flat();
+      assert.equal(cut.length, recordings * pieces * 345);
+      for (let frame = 0; frame < frames; frame++) {
+        const row = recordings - 1;
+        const at = (row * pieces + Math.floor(frame / 16)) * 345 + (frame % 16) * 20;
+        assert.equal(cut[at], frame * 20);
+        assert.equal(cut[at + 44], frame * 20 + 44);
+      }
+    });
+  }
+});

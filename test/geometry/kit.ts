@@ -13,6 +13,7 @@ import { pixtralPlugin } from "../../plugins/pixtral/plugin.ts";
 import { qwenVlPlugin } from "../../plugins/qwen_vl/plugin.ts";
 import { siglipPlugin } from "../../plugins/siglip/plugin.ts";
 import { vitPlugin } from "../../plugins/vit/plugin.ts";
+import { wav2vec2Plugin } from "../../plugins/wav2vec2/plugin.ts";
 import { whisperPlugin } from "../../plugins/whisper/plugin.ts";
 import type { EncoderModel, Modality, Tensor, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
 import type { Bindings } from "../../runtime/core/dim.ts";
@@ -32,6 +33,7 @@ const PLUGINS = [
   qwenVlPlugin,
   siglipPlugin,
   vitPlugin,
+  wav2vec2Plugin,
   whisperPlugin,
 ];
 

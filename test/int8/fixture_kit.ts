@@ -38,6 +38,8 @@ export const FOLDERS: Readonly<Record<Group, readonly string[]>> = {
     "whisper",
     "qwen2_audio",
     "voxtral",
+    "wav2vec2",
+    "hubert",
   ],
   text: ["bert", "bert-legacy", "distilbert", "modernbert-long", "mpnet", "nomic_bert", "roberta"],
   sentence: [

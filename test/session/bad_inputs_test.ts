@@ -15,6 +15,7 @@ const FOLDERS = [
   "dinov2",
   "dinov3",
   "gemma3",
+  "hubert",
   "internvl-projector",
   "llama4",
   "llava",
@@ -31,6 +32,7 @@ const FOLDERS = [
   "smolvlm",
   "vit",
   "voxtral",
+  "wav2vec2",
   "whisper",
 ];
 

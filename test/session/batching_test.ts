@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Tensor } from "../../runtime/abi/encoder.ts";
-import { concatRows, sliceRows } from "../../runtime/session/inputs/batching.ts";
+import { concatRows, joinBatches, sliceRows } from "../../runtime/session/inputs/batching.ts";
 import { hasCode } from "../kit/assertions.ts";
 
 const f32 = (shape: readonly number[], from: number): Tensor => {
@@ -37,4 +37,17 @@ test("batching: slices share the values of what they are cut from", () => {
   assert.deepEqual(part, f32([2, 2, 2], 4));
   assert.equal(part.data.buffer, x.data.buffer);
   assert.deepEqual(concatRows([sliceRows({ x }, 0, 1), sliceRows({ x }, 1, 4)]), { x });
+});
+
+test("batching: results of a call's batches whose sizes make no one tensor are refused in the caller's words", () => {
+  const parts = [{ x: f32([2, 2, 3], 0) }, { x: f32([1, 4, 3], 6) }];
+  assert.throws(
+    () => joinBatches(parts),
+    hasCode(
+      "invalid_input",
+      /^The result "x" is \[2,2,3\] of some inputs and \[1,4,3\] of others; encode inputs of different sizes in calls/,
+    ),
+  );
+  const packed = [{ x: f32([1, 2, 3], 0) }, { x: f32([1, 4, 3], 6) }];
+  assert.deepEqual(joinBatches(packed, { x: 1 }), { x: f32([1, 6, 3], 0) });
 });

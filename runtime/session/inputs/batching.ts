@@ -61,3 +61,20 @@ export function concatRows(parts: readonly Tensors[], axes: Readonly<Record<stri
     ]),
   );
 }
+
+/**
+ * The results of a call's batches, as {@link concatRows}.
+ * @throws FoveaError `invalid_input` for results of sizes that make no one tensor, as recordings of different lengths have
+ */
+export function joinBatches(parts: readonly Tensors[], axes: Readonly<Record<string, number>> = {}): Tensors {
+  for (const [name, first] of Object.entries(parts[0])) {
+    const sizes = (t: Tensor): string => String(t.shape.slice(1));
+    const odd = Object.hasOwn(axes, name) ? undefined : parts.find((part) => sizes(part[name]) !== sizes(first));
+    if (odd === undefined) continue;
+    throw new FoveaError(
+      "invalid_input",
+      `The result "${name}" is [${first.shape}] of some inputs and [${odd[name].shape}] of others; encode inputs of different sizes in calls of their own.`,
+    );
+  }
+  return concatRows(parts, axes);
+}

@@ -198,9 +198,9 @@ function audioBatches(
   signal: AbortSignal,
   called: string | undefined,
 ): readonly Batch[] {
-  towerOf(takes, "audio");
+  const { spec } = towerOf(takes, "audio");
   const prepare = takes.processors.audio;
-  if (prepare === undefined) throw noProcessor(takes.modelType, "audio", "preprocessor_config.json", "input_features");
+  if (prepare === undefined) throw noProcessor(takes.modelType, "audio", "preprocessor_config.json", spec.inputs[0]);
   checkList("audio", "recording", audio);
   return inParts(audio, CLIPS_AT_ONCE, async (part, from) => {
     const decoded: AudioClip[] = [];

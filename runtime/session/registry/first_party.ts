@@ -64,6 +64,10 @@ const ENCODERS: readonly { readonly modelTypes: readonly string[]; readonly load
     load: () => import("../../../plugins/whisper/plugin.ts").then((m) => m.whisperPlugin),
   },
   {
+    modelTypes: ["wav2vec2", "hubert"],
+    load: () => import("../../../plugins/wav2vec2/plugin.ts").then((m) => m.wav2vec2Plugin),
+  },
+  {
     modelTypes: ["llama4", "llama4_vision_model"],
     load: () => import("../../../plugins/llama4/plugin.ts").then((m) => m.llama4Plugin),
   },
