@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { type EncodeInputs, FoveaError, type LoadOptions, type Tensor } from "../../mod.ts";
 import { encodeSafetensors, readAllTensors } from "../../runtime/exec/weights/writer.ts";
 import { columnScales } from "../../runtime/session/tune/column_scales.ts";
+import { readSafetensors } from "../kit/read_safetensors.ts";
 import { repositoryPath, runCli } from "../kit/run_cli.ts";
 import { openRuntime } from "../kit/test_runtime.ts";
 import { modelFiles } from "../kit/tower_device.ts";
@@ -19,14 +20,13 @@ const { inputs } = readCase(join(VIT, "case-b2.safetensors"));
 /** A model whose MLPs multiply some columns that are 60 times the rest: no norm tells, for an activation lies between. */
 function withOutliers(): ReadonlyMap<string, Uint8Array> {
   const files = modelFiles(VIT);
-  const tensors = readAllTensors(files.get("model.safetensors") as Uint8Array);
-  const changed = Object.entries(tensors).map(([name, t]) => {
-    const data = (t.data as Float32Array).slice();
+  const changed = [...readSafetensors(join(VIT, "model.safetensors"))].map(([name, { shape, data: stored }]) => {
+    const data = Float32Array.from(stored);
     // Outputs 3 and 17 of the first MLP product of each layer, bias and all.
     const rows = /intermediate\.dense\.(weight|bias)$/.test(name) ? [3, 17] : [];
-    const width = t.shape.length === 1 ? 1 : t.shape[1];
+    const width = shape.length === 1 ? 1 : shape[1];
     for (const row of rows) for (let i = 0; i < width; i++) data[row * width + i] *= 60;
-    return [name, { ...t, data }] as const;
+    return [name, { dtype: "f32", shape, data } as const] as const;
   });
   return files.set("model.safetensors", encodeSafetensors(Object.fromEntries(changed)));
 }
