@@ -46,7 +46,7 @@ test("tune kernels times targets in turns and keeps the fastest where doctor and
     assert.match(text.stdout, /\ntarget +ms +min +times wasm-[a-z0-9-]+\n/);
     const [, fastest] =
       text.stdout.match(
-        /\nfastest: (\S+), (?:\d\.\d\d times as fast as \S+, which is used otherwise|which is used anyway)\.\n/,
+        /\nfastest: (\S+), (?:\d+\.\d\d times as fast as \S+, which is used otherwise|which is used anyway)\.\n/,
       ) ?? [];
     assert.match(
       text.stdout,
