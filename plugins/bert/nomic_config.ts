@@ -3,6 +3,7 @@
  * of Hugging Face transformers.
  */
 import type { ConfigReader } from "../../runtime/abi/config.ts";
+import { ropeTheta } from "../../runtime/abi/rotary_config.ts";
 import { ACTIVATION_NAMES } from "../../runtime/nn/mod.ts";
 import type { BertConfig } from "./config.ts";
 import { NOMIC_BERT_NAMES } from "./names.ts";
@@ -33,9 +34,7 @@ function readActivation(c: ConfigReader): string {
 /** Base of the angles. */
 function readTheta(c: ConfigReader): number {
   if (!c.has("rope_parameters")) return c.number("rotary_emb_base", 1000, { min: 1 });
-  const rope = c.object("rope_parameters");
-  rope.oneOf("rope_type", ["default"], "default");
-  return rope.number("rope_theta", 1000, { min: 1 });
+  return ropeTheta(c.object("rope_parameters"), 1000);
 }
 
 /** @throws FoveaError `invalid_config` that names the field, what it holds and what was expected */

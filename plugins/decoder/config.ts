@@ -1,5 +1,6 @@
 /** `config.json` of language models of decoder blocks, in the spellings of both transformers generations, with their defaults. */
 import { type ConfigReader, createConfigReader } from "../../runtime/abi/config.ts";
+import { layerTheta, ropeTheta } from "../../runtime/abi/rotary_config.ts";
 import { ACTIVATION_NAMES } from "../../runtime/nn/mod.ts";
 
 /** Which keys a layer's tokens see: all that they may, or those near by. */
@@ -41,14 +42,6 @@ const POSITIVE = { min: Number.MIN_VALUE };
 /** Texts of models that are told to read more are cut here: what embedders are trained for, and attention's time. */
 const MOST_TOKENS = 32_768;
 const LAYER_TYPES: readonly LayerType[] = ["full_attention", "sliding_attention"];
-
-/** Of a field of rotary settings: its base. @throws FoveaError `invalid_config` for frequencies that are scaled */
-function ropeTheta(c: ConfigReader, field: string, fallback: number): number {
-  if (!c.has(field)) return fallback;
-  const rope = c.object(field);
-  rope.oneOf("rope_type", ["default"], "default");
-  return rope.number("rope_theta", fallback, POSITIVE);
-}
 
 function readLayerTypes(c: ConfigReader, isSliding: (layer: number) => boolean, layers: number): readonly LayerType[] {
   if (!c.has("layer_types")) {
@@ -110,17 +103,12 @@ function readGemma(c: ConfigReader): DecoderConfig {
   const causal = !c.boolean("use_bidirectional_attention", false);
   const slides = layerTypes.includes("sliding_attention");
   const window = slides ? c.integer("sliding_window", 4096, { min: 1 }) : 0;
-  if (c.has("rope_scaling")) throw c.error("rope_scaling", "nothing; this version scales no rotary frequencies");
-  const bases = { full_attention: 1_000_000, sliding_attention: 10_000 };
-  const theta = c.has("rope_parameters")
-    ? {
-        full_attention: ropeTheta(c.object("rope_parameters"), "full_attention", bases.full_attention),
-        sliding_attention: ropeTheta(c.object("rope_parameters"), "sliding_attention", bases.sliding_attention),
-      }
-    : {
-        full_attention: c.number("rope_theta", bases.full_attention, POSITIVE),
-        sliding_attention: c.number("rope_local_base_freq", bases.sliding_attention, POSITIVE),
-      };
+  const theta = {
+    full_attention: layerTheta(c, { kind: "full_attention", field: "rope_theta", fallback: 1_000_000, scaling: true }),
+    sliding_attention: layerTheta(c, {
+      ...{ kind: "sliding_attention", field: "rope_local_base_freq", fallback: 10_000, scaling: false },
+    }),
+  };
   return {
     ...{ ...sizes, layerTypes, causal, theta },
     // Of what sees both ways the configuration counts both sides.
@@ -140,10 +128,11 @@ function readQwen3(c: ConfigReader): DecoderConfig {
     ...{ heads: 32, headDim: 128 },
   });
   if (c.boolean("use_sliding_window", false)) throw c.error("use_sliding_window", "false");
-  if (c.has("rope_scaling")) throw c.error("rope_scaling", "nothing; this version scales no rotary frequencies");
   const layerTypes = readLayerTypes(c, () => false, layersOf(c, 32));
   if (layerTypes.includes("sliding_attention")) throw c.error("layer_types", "full_attention alone");
-  const base = ropeTheta(c, "rope_parameters", c.number("rope_theta", 10_000, POSITIVE));
+  const own = c.number("rope_theta", 10_000, POSITIVE);
+  const settings = ["rope_scaling", "rope_parameters"].find((field) => c.has(field));
+  const base = settings === undefined ? own : ropeTheta(c.object(settings), own);
   return {
     ...{ ...sizes, layerTypes, causal: true, window: 0 },
     theta: { full_attention: base, sliding_attention: base },

@@ -1,5 +1,5 @@
 /** What the tower takes, which components run for it, and in which order. */
-import type { CheckLater, ComponentCall, Plan, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
+import type { ComponentCall, Plan, TowerSpec } from "../../runtime/abi/encoder.ts";
 import { refuseInput } from "../../runtime/abi/inputs.ts";
 import {
   examplePatchImages,
@@ -21,16 +21,6 @@ const tilesOf = ({ patchSize, channels }: Idefics3Config): PatchImages => ({
   maxSide: MAX_SIDE,
   maxPatches: MAX_PATCHES,
 });
-
-/** `pixel_values` [tiles, channels, height, width]. @throws FoveaError `invalid_input`, also for masks of padding */
-function prepareTiles(inputs: Tensors, config: Idefics3Config, forms: PixelForms, later?: CheckLater): Tensors {
-  if (inputs.pixel_attention_mask !== undefined) {
-    refuseInput(
-      'The input "pixel_attention_mask" is not taken: tiles have no padding, as the model\'s own processor makes them. Give the tiles of all pictures, one below the other, without the mask.',
-    );
-  }
-  return preparePatchImages(inputs, tilesOf(config), forms, later);
-}
 
 /** Squares along a side for the connector. @throws FoveaError `invalid_input` for grids that squares do not fill */
 function squaresOf({ rows, columns }: PatchGrid, shuffle: number): number {
@@ -113,7 +103,7 @@ export function idefics3Tower(config: Idefics3Config, forms: PixelForms): TowerS
     outputs,
     layout: ["rows", "cols", "num_frames"],
     growth: { symbol: "tokens", dims: (tokens) => tileDims(tokens, config) },
-    prepare: (inputs, later) => prepareTiles(inputs, config, forms, later),
+    prepare: (inputs, later) => preparePatchImages(inputs, tilesOf(config), forms, later),
     plan: (shapes, wanted) => planTiles(config, outputs, pixelCall("idefics3/vision.embed", shapes), wanted),
     exampleSizes: ["size"],
     example: (options) => examplePatchImages(options, config.imageSize, tilesOf(config), forms),

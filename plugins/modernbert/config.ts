@@ -1,5 +1,6 @@
 /** ModernBERT's `config.json` in the spellings of both transformers generations, with their defaults for absent fields. */
 import { type ConfigReader, createConfigReader } from "../../runtime/abi/config.ts";
+import { layerTheta } from "../../runtime/abi/rotary_config.ts";
 import { ACTIVATION_NAMES } from "../../runtime/nn/mod.ts";
 
 /** Which keys a layer's tokens see: all, or those near by. */
@@ -49,22 +50,12 @@ function readLayerTypes(c: ConfigReader): readonly LayerType[] {
 }
 
 function readTheta(c: ConfigReader): Readonly<Record<LayerType, number>> {
-  const positive = { min: Number.MIN_VALUE };
-  if (!c.has("rope_parameters")) {
-    const full = c.number("global_rope_theta", DEFAULT_THETA.full_attention, positive);
-    return {
-      full_attention: full,
-      sliding_attention: c.number("local_rope_theta", DEFAULT_THETA.sliding_attention, positive),
-    };
-  }
-  const all = c.object("rope_parameters");
-  const of = (type: LayerType): number => {
-    if (!all.has(type)) return DEFAULT_THETA[type];
-    const rope = all.object(type);
-    rope.oneOf("rope_type", ["default"], "default");
-    return rope.number("rope_theta", DEFAULT_THETA[type], positive);
+  const of = (kind: LayerType, field: string): number =>
+    layerTheta(c, { kind, field, fallback: DEFAULT_THETA[kind], scaling: true });
+  return {
+    full_attention: of("full_attention", "global_rope_theta"),
+    sliding_attention: of("sliding_attention", "local_rope_theta"),
   };
-  return { full_attention: of("full_attention"), sliding_attention: of("sliding_attention") };
 }
 
 /** @throws FoveaError `invalid_config` that names the field, what it holds and what was expected. */

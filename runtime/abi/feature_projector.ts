@@ -18,10 +18,19 @@ export interface FeatureProjector {
   readonly width: number;
 }
 
-/** Of Llama, Mistral and Qwen2 where a configuration does not say it. */
+/** Of these language models where a configuration does not say it; Llama's is the one that it stands for without a `model_type`. */
 const TEXT_WIDTH = 4096;
+const OF_THAT_WIDTH: readonly string[] = ["llama", "mistral", "qwen2"];
 
 const SIZE = { min: 1, max: 1 << 20 };
+
+/** Width of the language model's tokens. */
+function readTextWidth(c: ConfigReader): number {
+  if (!c.has("text_config")) return TEXT_WIDTH;
+  const text = c.object("text_config");
+  const isKnown = OF_THAT_WIDTH.includes(text.string("model_type", OF_THAT_WIDTH[0]));
+  return text.integer("hidden_size", isKnown ? TEXT_WIDTH : undefined, SIZE);
+}
 
 /** A layer's number or a list of them; negative ones count from behind the last layer. */
 function readFeatures(config: Readonly<Record<string, unknown>>, c: ConfigReader, layers: number): readonly number[] {
@@ -49,7 +58,7 @@ export function readFeatureProjector(
     dropsFirst: c.oneOf("vision_feature_select_strategy", ["default", "full"], "default") === "default",
     activation: c.oneOf("projector_hidden_act", activations, "gelu"),
     bias: c.boolean("multimodal_projector_bias", true),
-    width: c.has("text_config") ? c.object("text_config").integer("hidden_size", TEXT_WIDTH, SIZE) : TEXT_WIDTH,
+    width: readTextWidth(c),
   };
 }
 

@@ -22,5 +22,6 @@ export * from "./pixels.ts";
 export * from "./plans.ts";
 export * from "./plugin.ts";
 export * from "./processor_files.ts";
+export * from "./rotary_config.ts";
 export * from "./sentence_config.ts";
 export * from "./videos.ts";

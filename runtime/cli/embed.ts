@@ -116,13 +116,18 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
       ...given,
       videos: await timed(host, videos, fps),
     };
-    const wanted = wantedOutputs(encoder, kinds, options.outputs, out?.endsWith(".npy") !== true);
+    const wanted = wantedOutputs(encoder, kinds, options.outputs);
+    // A file of one tensor has no room for it.
+    const layout = options.outputs === undefined && out?.endsWith(".npy") !== true;
     const tensors: Record<string, Tensor> = {};
     const inputsOf: Record<string, readonly string[]> = {};
     for (const kind of kinds) {
       const outputs = wanted[kind] ?? [];
       if (outputs.length === 0) continue;
-      const result = await encoder.encode({ [kind]: timedInputs[kind] }, { outputs, onProgress: progress.onEncoded });
+      const result = await encoder.encode(
+        { [kind]: timedInputs[kind] },
+        { outputs, layout, onProgress: progress.onEncoded },
+      );
       for (const [name, tensor] of Object.entries(result as Readonly<Record<string, Tensor>>)) {
         // Towers share names of results; the second to come is told apart by what it was made of.
         const own = name in tensors ? `${PREFIXES[kind]}_${name}` : name;
@@ -191,9 +196,6 @@ const MODALITY_OF: Readonly<Record<Kind, Modality>> = {
 
 const PREFIXES: Readonly<Record<Kind, string>> = { images: "vision", videos: "video", texts: "text", audio: "audio" };
 
-/** What a tower that takes pictures and videos tells of the other of both, by the names that Hugging Face's processors use. */
-const OTHER_FORM: Readonly<Partial<Record<Kind, RegExp>>> = { images: /^video_/, videos: /^image_/ };
-
 /** @throws InvalidArgumentError */
 function framesPerSecond(text: string): number {
   const value = Number(text);
@@ -215,20 +217,15 @@ const EMBEDDINGS = [
   ...["pooler_output", "projected", "last_hidden_state"],
 ];
 
-/**
- * What each call shall give: the wanted results that its tower has, or its embedding.
- * @param withLayout adds what tells how rows of results belong to the inputs
- * @throws FoveaError `bad_usage`
- */
+/** What each call shall give: the wanted results that its tower has, or its embedding. @throws FoveaError `bad_usage` */
 function wantedOutputs(
   encoder: Encoder,
   kinds: readonly Kind[],
   wanted: readonly string[] | undefined,
-  withLayout: boolean,
 ): Readonly<Partial<Record<Kind, readonly string[]>>> {
   const available = kinds.map((kind) => {
     const { outputs, layout = [] } = encoder.tower(MODALITY_OF[kind]).spec;
-    return [kind, outputs, layout.filter((name) => OTHER_FORM[kind]?.test(name) !== true)] as const;
+    return [kind, outputs, layout] as const;
   });
   const all = [...new Set(available.flatMap(([, outputs, layout]) => [...outputs, ...layout]))];
   const unknown = wanted?.find((name) => !all.includes(name));
@@ -242,7 +239,7 @@ function wantedOutputs(
     available.map(([kind, outputs, layout]) => {
       if (wanted !== undefined) return [kind, [...outputs, ...layout].filter((name) => wanted.includes(name))];
       const embedding = EMBEDDINGS.find((name) => outputs.includes(name)) ?? outputs[0];
-      return [kind, [embedding, ...(withLayout ? layout : [])]];
+      return [kind, [embedding]];
     }),
   );
 }

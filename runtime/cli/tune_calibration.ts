@@ -39,15 +39,21 @@ async function calibration(model: string, files: readonly string[], options: Cal
   await checkPictures(files);
   const images = files.filter((f) => !RECORDING.test(f));
   const audio = files.filter((f) => RECORDING.test(f));
-  const kinds = [
-    [{ images }, "vision", images],
-    [{ texts }, "text", texts],
-    [{ audio }, "audio", audio],
-  ] as const;
-  const given = kinds.filter(([, , list]) => list.length > 0);
+  const inputs: readonly EncodeInputs[] = [
+    ...(images.length === 0 ? [] : [{ images }]),
+    ...(texts.length === 0 ? [] : [{ texts }]),
+    // Towers that pad nothing take recordings of one length at a time.
+    ...audio.map((one) => ({ audio: [one] })),
+  ];
+  const components = (
+    [
+      ["vision", images],
+      ["text", texts],
+      ["audio", audio],
+    ] as const
+  ).flatMap(([modality, list]) => (list.length === 0 ? [] : [modality]));
   await withRuntime(options, async ({ host, runtime, progress }) => {
-    const inputs = given.map(([one]) => one as EncodeInputs);
-    const found = await runtime.calibrate(model, inputs, { components: given.map(([, modality]) => modality) });
+    const found = await runtime.calibrate(model, inputs, { components });
     progress.stop();
     const data = Object.fromEntries(
       Object.entries(found).map(([name, t]) => [name, { dtype: t.dtype, shape: t.shape, data: t.data }]),

@@ -1,2 +1,2 @@
 /** SHA-256 of the sources of the compiler; written by `npm run build`, part of every request digest. */
-export const SOURCE_DIGEST: string = "fc3be4c6f2851a0dc67eaf94deedce58f2eee275564244f21b1c103daa2eae9d";
+export const SOURCE_DIGEST: string = "195de145b6fc2d340be51d6c40caab52cb2a374bad284bfc4b491d57bd503c5d";

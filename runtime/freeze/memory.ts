@@ -35,6 +35,8 @@ export interface Accounted {
   readonly memory: FrozenMemory;
   readonly deviceBytes: number;
   readonly maxPixels: number;
+  /** The largest weight, of which a copy is held while it is placed. */
+  readonly largestWeight: number;
   /** Each tower's largest run. */
   readonly limits: readonly RunLimit[];
 }
@@ -92,6 +94,7 @@ export function accountMemory(parts: RuntimeParts, model: CompiledModel, { limit
     memory: { code, weights, run: GROWTH + working, picture, total, limit },
     deviceBytes: weights + GROWTH + working + (takesPictures ? 8 * maxPixels : 0),
     maxPixels,
+    largestWeight: largest,
     limits,
   };
 }
@@ -100,9 +103,12 @@ export function accountMemory(parts: RuntimeParts, model: CompiledModel, { limit
 export function fittingRanges(
   parts: RuntimeParts,
   model: CompiledModel,
-  { memory }: Accounted,
+  { memory, largestWeight }: Accounted,
 ): readonly (readonly [symbol: string, min: number, max: number])[] | undefined {
-  const given = memory.limit - (memory.total - memory.run) - GROWTH - scratchBytes(model);
+  const place = memory.limit - (memory.total - memory.run) - GROWTH;
+  // No range makes a weight smaller.
+  if (largestWeight > place) return undefined;
+  const given = place - scratchBytes(model);
   const found = model.towers.map((tower) => limitRuns(tower, readyTower(parts, model, tower), given));
   if (found.some((f) => f === undefined || f.bytes > given)) return undefined;
   return found.map((f) => [(f as RunLimit).symbol, (f as RunLimit).interval.min, (f as RunLimit).size]);
@@ -112,7 +118,7 @@ export const memoryText = ({ code, weights, run, picture }: FrozenMemory): strin
   [
     `${bytesText(code)} of code and plan`,
     `${bytesText(weights)} of weights`,
-    `${bytesText(run)} for the largest run`,
+    `${bytesText(run)} for the largest run or weight`,
     ...(picture === 0 ? [] : [`${bytesText(picture)} for a picture of 512 x 512`]),
   ].join(", ");
 

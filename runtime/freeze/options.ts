@@ -40,7 +40,7 @@ export interface FrozenMemory {
   readonly code: number;
   /** Weights as they lie on the device. */
   readonly weights: number;
-  /** The largest run of a tower. */
+  /** The largest run of a tower, or the largest weight where that takes more while it is placed. */
   readonly run: number;
   /** A picture of the least size that is to be decoded, or 0. */
   readonly picture: number;

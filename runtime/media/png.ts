@@ -2,7 +2,6 @@
  * PNG files (W3C PNG, third edition). Chunks are checked, and the pixel stream is inflated to a size known beforehand, which
  * is all that is allocated for it: filters are undone in its place.
  */
-import type { FoveaError } from "../core/diagnostics.ts";
 import { lazy } from "../core/lazy.ts";
 import { exifOrientation } from "./exif.ts";
 import { type Image, paletteToRgb, type Samples, toRgb } from "./image.ts";
@@ -176,21 +175,34 @@ const codec = lazy(() => import("./png_codec.ts"));
 /** Bytes, packed and unpacked, of streams that are inflated at once: a platform's stream takes longer to begin. */
 const SMALL = 2 ** 16;
 
-/** Inflates the pixel stream of a small picture; false where it is not what the header promised, whatever is wrong with it. */
-async function inflateSmall({ data }: PngChunks, packedBytes: number, into: Uint8Array): Promise<boolean> {
-  const { unzlibSync } = await codec();
-  const packed = data.length === 1 ? data[0] : new Uint8Array(packedBytes);
-  if (data.length > 1) {
-    let at = 0;
-    for (const chunk of data) {
-      packed.set(chunk, at);
-      at += chunk.length;
-    }
+/** The chunks of the stream in one. */
+function joined({ data }: PngChunks): Uint8Array {
+  if (data.length === 1) return data[0];
+  const packed = new Uint8Array(data.reduce((sum, chunk) => sum + chunk.length, 0));
+  let at = 0;
+  for (const chunk of data) {
+    packed.set(chunk, at);
+    at += chunk.length;
   }
+  return packed;
+}
+
+/** Whether the checksum of what was inflated is somewhere in the stream: behind its end there may be more, which nobody reads. */
+function hasChecksum(packed: Uint8Array, inflated: Uint8Array): boolean {
+  const sum = adler32(inflated);
+  const view = viewOf(packed);
+  for (let at = packed.length - 4; at >= 0; at--) if (view.getUint32(at) === sum) return true;
+  return false;
+}
+
+/** Inflates the pixel stream in one; false where it is not what the header promised, whatever is wrong with it. */
+async function inflateAtOnce(png: PngChunks, into: Uint8Array): Promise<boolean> {
+  const { unzlibSync } = await codec();
+  const packed = joined(png);
   try {
     // No byte is written behind its end.
     const { length } = unzlibSync(packed, { out: into });
-    return length === into.length && adler32(into) === viewOf(packed).getUint32(packed.length - 4);
+    return length === into.length && hasChecksum(packed, into);
   } catch {
     return false;
   }
@@ -234,14 +246,14 @@ async function inflate(png: PngChunks, limits: DecodeLimits): Promise<Uint8Array
     throw truncated(limits, "PNG", detail);
   }
   const stream = new Uint8Array(total);
-  if (Math.max(total, compressed) <= SMALL && (await inflateSmall(png, compressed, stream))) return stream;
-  const short = (cause?: unknown): FoveaError =>
-    damaged(limits, "PNG", `its pixel data cannot be inflated to the ${total} bytes that its header needs`, cause);
-  const isWhole = await inflateStream(png, stream).catch((error: unknown) => {
-    throw short(error);
-  });
-  if (!isWhole) throw short();
-  return stream;
+  const isSmall = Math.max(total, compressed) <= SMALL;
+  if (isSmall && (await inflateAtOnce(png, stream))) return stream;
+  const found = await inflateStream(png, stream).catch((cause: unknown) => ({ cause }));
+  if (found === true) return stream;
+  // Platforms refuse streams for what lies behind their end.
+  if (!isSmall && found !== false && (await inflateAtOnce(png, stream))) return stream;
+  const detail = `its pixel data cannot be inflated to the ${total} bytes that its header needs`;
+  throw damaged(limits, "PNG", detail, found === false ? undefined : found.cause);
 }
 
 function highByteFirst(bytes: Uint8Array): Uint16Array {

@@ -8,7 +8,7 @@ import { type CallOptions, type OpenContext, openContext } from "../exec/forward
 import { movedInto, type ResultMemory } from "../exec/result_memory.ts";
 import type { PlaceFinder } from "./artifacts/trace.ts";
 import { type Caller, noteCaller } from "./callers.ts";
-import { CALL_OPTIONS, checkOptions, type Expected, FUNCTION, isObject, TEXTS } from "./check.ts";
+import { BOOLEAN, CALL_OPTIONS, checkOptions, type Expected, FUNCTION, isObject, TEXTS } from "./check.ts";
 import { explainEncoder } from "./explain/explain.ts";
 import { joinBatches } from "./inputs/batching.ts";
 import { type InputTaker, inputBatches, towerOf } from "./inputs/input_batches.ts";
@@ -27,6 +27,8 @@ export interface EncodeOptions extends CallOptions {
    * gives those of them that it has.
    */
   readonly outputs?: readonly string[];
+  /** Adds to `outputs` what tells how their rows belong to these inputs, where that is told: `num_patches` and its like. */
+  readonly layout?: boolean;
   /**
    * Memory for results, by name: typed arrays of each result's type and number of numbers, such as the `data` of an earlier
    * call's, which then are the results' `data`. For callers that encode often and are done with one call's results before the
@@ -50,6 +52,7 @@ const isNumbers = (value: unknown): boolean => value instanceof Float32Array || 
 const ENCODE_OPTIONS: Readonly<Record<keyof EncodeOptions, Expected>> = {
   ...CALL_OPTIONS,
   outputs: TEXTS,
+  layout: BOOLEAN,
   into: RESULT_MEMORY,
   onProgress: FUNCTION,
 };
@@ -231,7 +234,7 @@ export class Encoder {
         const request = { inputs: own, outputs: computed, context: context.of(modality), ...memory, ...caller };
         parts.push({
           ...(computed.length === 0 ? {} : await tower.run(request)),
-          ...pick(tensors, (name) => layout.includes(name) && outputs.includes(name)),
+          ...pick(tensors, (name) => layout.includes(name) && (options.layout === true || outputs.includes(name))),
         });
         await takes.cutter.release(tensors);
         options.onProgress?.(++done, total);
@@ -287,9 +290,9 @@ export class Encoder {
     const { inputs, told } = inputsOf(items, spec);
     const { outputs } = options;
     const computed = outputs?.filter((name) => !told.includes(name));
-    const own = computed === undefined ? options : { ...options, outputs: computed };
+    const own = computed === undefined ? options : { ...options, outputs: computed, layout: false };
     const results = computed?.length === 0 && told.length > 0 ? {} : await this.encode(inputs, own);
-    const wanted = told.filter((name) => outputs?.includes(name) ?? true);
+    const wanted = told.filter((name) => options.layout === true || (outputs?.includes(name) ?? true));
     return sharesOf(items, results as Tensors, spec, wanted);
   }
 

@@ -1,6 +1,6 @@
 /** Videos, tiles and recordings on the command line, with small models written for the test. */
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -82,6 +82,36 @@ test("embed samples the frames of a folder by --fps, and writes one array as npy
     assert.equal(npy.code, 0, npy.stderr);
   }));
 
+test("embed tells of pictures and of videos what their processor tells, each its own", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "fovea-tiles-"));
+  try {
+    await cp(repositoryPath("test/fixtures/smolvlm"), folder, { recursive: true });
+    const size = { longest_edge: 96 };
+    const processor = { image_processor_type: "SmolVLMImageProcessor", size, max_image_size: { longest_edge: 48 } };
+    await writeFile(join(folder, "preprocessor_config.json"), JSON.stringify(processor));
+    const frame = join(folder, "frame.png");
+    const shape = { width: 40, height: 30, colorType: 2, depth: 8 };
+    await writeFile(
+      frame,
+      writePng(shape, (x, y, c) => (7 * x + 5 * y + c) & 255),
+    );
+    await mkdir(join(folder, "frames"));
+    for (const name of ["0.png", "1.png"]) await cp(frame, join(folder, "frames", name));
+    const run = ["embed", folder, "--threads", "0"];
+    const picture = await runCli([...run, frame, "--json"]);
+    assert.equal(picture.code, 0, picture.stderr);
+    const found = JSON.parse(picture.stdout);
+    assert.deepEqual([found.rows, found.cols, found.num_frames], [[2], [2], undefined]);
+    assert.equal(found.projected.length, 5);
+    const video = await runCli([...run, "--video", join(folder, "frames"), "--fps", "2", "--json"]);
+    assert.equal(video.code, 0, video.stderr);
+    const seen = JSON.parse(video.stdout);
+    assert.deepEqual([seen.rows, seen.num_frames], [undefined, [2]]);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
 interface BadVideo {
   readonly what: string;
   readonly args: (folder: string) => readonly string[];
@@ -107,7 +137,7 @@ const BAD: readonly BadVideo[] = [
   {
     what: "what tells of videos beside pictures alone",
     args: (f) => ["embed", f, join(f, "clip.gif"), "--outputs", "video_grid_thw"],
-    says: /There is no result "video_grid_thw"; these inputs give pooler_output, .*, image_grid_thw\./,
+    says: /There is no output "video_grid_thw"; these inputs give pooler_output, .*, image_grid_thw\./,
   },
   { what: "a speed without a video", args: (f) => ["embed", f, "x.png", "--fps", "2"], says: /there is no --video/ },
   {

@@ -45,7 +45,16 @@ test("decoder config: both generations spell rotary frequencies", () => {
   });
   const rope_parameters = { full_attention: { rope_theta: 5 }, sliding_attention: null };
   assert.deepEqual(gemma({ rope_parameters }).theta, { full_attention: 5, sliding_attention: 1e4 });
-  assert.equal(qwen({ rope_theta: 9 }).theta.full_attention, 9);
+  const without = {
+    rope_parameters: { full_attention: { rope_type: "default" } },
+    rope_theta: 6,
+    rope_local_base_freq: 7,
+  };
+  assert.deepEqual(gemma(without).theta, { full_attention: 6, sliding_attention: 7 });
+  const scaling = { rope_scaling: { type: "default", rope_theta: 4 }, rope_theta: 6 };
+  assert.deepEqual(gemma(scaling).theta, { full_attention: 4, sliding_attention: 1e4 });
+  assert.equal(qwen(scaling).theta.full_attention, 4);
+  assert.equal(qwen({ rope_theta: 9, rope_scaling: null }).theta.full_attention, 9);
   assert.equal(
     qwen({ rope_parameters: { rope_type: "default", rope_theta: 8 }, rope_theta: 9 }).theta.full_attention,
     8,
@@ -69,11 +78,14 @@ test("decoder config: errors name the field, what it holds and what was expected
   );
   refused(qwen, { head_dim: 5 }, /`head_dim` holds 5; expected an even number/);
   for (const read of [gemma, qwen]) {
-    refused(read, { rope_scaling: { factor: 8 } }, /`rope_scaling` holds .*; expected nothing/);
+    refused(read, { rope_scaling: { rope_type: "linear", factor: 8 } }, /`rope_scaling.rope_type` holds "linear"/);
+    refused(read, { rope_scaling: { type: "dynamic", factor: 8 } }, /`rope_scaling.type` holds "dynamic"/);
     refused(read, { layer_types: ["full_attention"] }, /`layer_types` holds .*; expected \d+ of full_attention and/);
   }
   const linear = { full_attention: { rope_type: "linear", factor: 8 } };
   refused(gemma, { rope_parameters: linear }, /`rope_parameters.full_attention.rope_type` holds "linear"/);
+  refused(gemma, { rope_parameters: { full_attention: { type: "linear" } } }, /`rope_parameters.full_attention.type`/);
+  refused(qwen, { rope_parameters: { type: "linear", factor: 4 } }, /`rope_parameters.type` holds "linear"/);
   refused(qwen, { rope_parameters: { rope_type: "yarn" } }, /`rope_parameters.rope_type` holds "yarn"/);
   refused(qwen, { use_sliding_window: true }, /`use_sliding_window` holds true; expected false/);
   refused(qwen, { num_hidden_layers: 1, layer_types: ["sliding_attention"] }, /expected full_attention alone/);

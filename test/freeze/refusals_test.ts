@@ -51,7 +51,7 @@ test("a model that is too large is refused with figures, and int8 with smaller r
   assert.equal(code, "too_large");
   assert.match(
     message,
-    /^This clip_vision_model model needs \d+(\.\d+)? MiB and the place gives 128 MiB: [\d.]+ MiB of code and plan, 333.6 MiB of weights, [\d.]+ MiB for the largest run, 6.8 MiB for a picture of 512 x 512\. What would fit: --dtype int8 --ranges batch=1\.\.\d \(128 MiB\)/,
+    /^This clip_vision_model model needs \d+(\.\d+)? MiB and the place gives 128 MiB: [\d.]+ MiB of code and plan, 333.6 MiB of weights, [\d.]+ MiB for the largest run or weight, 6.8 MiB for a picture of 512 x 512\. What would fit: --dtype int8 --ranges batch=1\.\.\d \(128 MiB\)/,
   );
 });
 

@@ -70,7 +70,7 @@ test("idefics3 prepare: what are no tiles of the model is refused", () => {
   refuses({}, /"pixel_values" is missing/);
   refuses(
     { pixel_values: good, pixel_attention_mask: pixels([2, 48, 48]) },
-    /"pixel_attention_mask" is not taken: tiles have no padding, as the model's own processor makes them/,
+    /no input "pixel_attention_mask"; this tower takes pixel_values/,
   );
   refuses({ pixel_values: good, rows: pixels([1]) }, /no input "rows"; this tower takes pixel_values/);
   // As the reference's processor stacks the tiles of each sample.

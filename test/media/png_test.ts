@@ -110,6 +110,14 @@ test("a PNG whose pixel stream ends early or is damaged is refused", async () =>
   }
 });
 
+test("bytes behind the end of the pixel stream are passed over", async () => {
+  for (const shape of RGB) {
+    const packed = deflateSync(pixelStream(shape, sampler(2, 8)));
+    const more = wrapPng(shape, concat([packed, Uint8Array.from([1, 2, 3, 4, 5])]));
+    assert.deepEqual(await decode(more), await decode(wrapPng(shape, packed)));
+  }
+});
+
 test("a row with a filter that does not exist is refused", async () => {
   for (const shape of RGB) {
     const stream = pixelStream(shape, sampler(2, 8));

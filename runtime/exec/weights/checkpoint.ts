@@ -160,6 +160,13 @@ async function findTensors(files: CheckpointFiles, opened: Shard[]): Promise<Map
   );
 }
 
+/** What is said where a further file of weights is missing. */
+export const missingWeightFile = (where: string, file: string): FoveaError =>
+  new FoveaError(
+    "missing_shard",
+    `The weights in ${where} are incomplete: the model's configuration calls for "${file}", which is not there. Download it; weights in other formats must be converted to safetensors.`,
+  );
+
 /** Adds the tensors of further files. @throws FoveaError `missing_shard`, `invalid_safetensors` */
 async function addFurther(
   files: CheckpointFiles,
@@ -169,11 +176,8 @@ async function addFurther(
 ): Promise<void> {
   for (const [file, beginning] of Object.entries(weightFiles)) {
     const shard = await openShard(files, file).catch((error: unknown) => {
-      if (!(error instanceof FoveaError) || error.code !== "file.not_found") throw error;
-      throw new FoveaError(
-        "missing_shard",
-        `The weights in ${files.description} are incomplete: the model's configuration calls for "${file}", which is not there. Download it; weights in other formats must be converted to safetensors.`,
-      );
+      const isAbsent = error instanceof FoveaError && error.code === "file.not_found";
+      throw isAbsent ? missingWeightFile(files.description, file) : error;
     });
     opened.push(shard);
     for (const [name, tensor] of shard.header.tensors) places.set(beginning + name, { source: shard.source, tensor });

@@ -2,6 +2,7 @@
 import type { Modality } from "../../abi/encoder.ts";
 import type { Plugin } from "../../abi/plugin.ts";
 import { FoveaError } from "../../core/diagnostics.ts";
+import { missingWeightFile } from "../../exec/weights/checkpoint.ts";
 import { detectHost } from "../../host/mod.ts";
 import { allOps } from "../artifacts/all_ops.ts";
 import { checkOptions, FUNCTION, isObject, SIGNAL, TEXT, TEXTS } from "../check.ts";
@@ -97,9 +98,12 @@ export async function pullModel(reference: string, options: PullOptions = {}): P
   const { modelType, model } = await openModel(files, encodersOf(plugins));
   checkComponents(modelType, model, options.components);
   const towers = model.towers.filter((t) => options.components?.includes(t.modality) ?? true);
-  await files.prepare(createSelect(model, towers, allOps(plugins)));
-  for (const name of Object.keys(model.weightFiles ?? {})) await files.fetch(name);
   const { listing } = await files.manifest();
+  const further = Object.keys(model.weightFiles ?? {});
+  const absent = further.find((name) => !listing.some((file) => file.name === name));
+  if (absent !== undefined) throw missingWeightFile(files.description, absent);
+  await files.prepare(createSelect(model, towers, allOps(plugins)));
+  for (const name of further) await files.fetch(name);
   for (const { name } of listing) if (options.also?.(name) === true) await files.fetch(name);
   const manifest = await files.manifest();
   const held = Object.entries({ ...manifest.files, ...manifest.weights })
