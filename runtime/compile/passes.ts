@@ -8,7 +8,7 @@ import { type NarrowOptions, narrowValues } from "./narrow_values.ts";
 import { quantizeProducts } from "./quantize_products.ts";
 import { applyRules, type Rule } from "./rewrite.ts";
 import { CANONICAL_RULES } from "./rules.ts";
-import { storeWeights } from "./store_weights.ts";
+import { storeTables, storeWeights } from "./store_weights.ts";
 
 export interface PassContext extends Interner {
   /** Canonical rules, in the order in which they are tried. */
@@ -44,13 +44,13 @@ export const PIPELINE: readonly Pass[] = [
     run: (graph, { make, table, enabled }) => (enabled ? mergeSiblingProducts(graph, make, table) : graph),
   },
   { name: "canonicalize merged", run: canonical },
-  // Large weights rounded to the type that they are kept in, or products of integers.
+  // Large weights rounded to the type that they are kept in, or products of integers and tables of two bytes.
   {
     name: "store weights",
     run: (graph, { make, dtype }) => {
       if (dtype === "f32") return graph;
       if (dtype === "f16" || dtype === "bf16") return storeWeights(graph, dtype, make);
-      return quantizeProducts(graph, make, dtype === "int8-calibrated");
+      return storeTables(quantizeProducts(graph, make, dtype === "int8-calibrated"), make);
     },
   },
   // Values that products and attention read, as f16 where nothing in them can be too large for it.

@@ -66,6 +66,22 @@ test("tables are rounded by the loader; what is computed of weights, after it is
   assert.match(report.canonical, /= mul\(.*\n%\d+ = stored_as/);
 });
 
+test("under int8 tables of words are rounded to bf16, smaller ones and all other weights are not", () => {
+  const { artifact, report } = compile("int8", (b) => {
+    const at = b.input("at", [b.dims.rows], "i32");
+    b.output("words", b.gather(b.weight("words", [2 ** 15, 32]), at));
+    b.output("places", b.gather(b.weight("places", [2 ** 15 - 1, 32]), at));
+  });
+  assert.deepEqual(
+    artifact.weights.map(({ bytes, dtype }) => [bytes, dtype]),
+    [
+      [2 ** 20 * 2, "bf16"],
+      [(2 ** 20 - 32) * 4, undefined],
+    ],
+  );
+  assert.equal(report.canonical.match(/stored_as/g)?.length, 1);
+});
+
 test("stacked products are rounded once, as one weight", () => {
   const { report } = compile("f16", (b) => {
     const x = b.input("x", [1, b.dims.rows, 4]);
