@@ -9,6 +9,7 @@ import { checkOutFile } from "../session/check_folder.ts";
 import { writeSizes } from "../session/tune/tune_ranges.ts";
 import type { EncodeInputs, Encoder, RecordedSizes, VideoInput } from "../session.ts";
 import { embedBulk } from "./embed_bulk.ts";
+import { encodeRecordings, type RecordedResult } from "./embed_recordings.ts";
 import { oneShot } from "./one_shot.ts";
 import {
   type CalibrationOption,
@@ -124,15 +125,20 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
     for (const kind of kinds) {
       const outputs = wanted[kind] ?? [];
       if (outputs.length === 0) continue;
-      const result = await encoder.encode(
-        { [kind]: timedInputs[kind] },
-        { outputs, layout, onProgress: progress.onEncoded },
-      );
-      for (const [name, tensor] of Object.entries(result as Readonly<Record<string, Tensor>>)) {
+      const encoded = async (): Promise<readonly RecordedResult[]> => {
+        if (kind === "audio" && given.audio.length > 1) {
+          return encodeRecordings(encoder, given.audio, { outputs, layout });
+        }
+        const { onEncoded: onProgress } = progress;
+        const result = await encoder.encode({ [kind]: timedInputs[kind] }, { outputs, layout, onProgress });
+        const named = Object.entries(result as Readonly<Record<string, Tensor>>);
+        return named.map(([name, tensor]) => ({ name, tensor, inputs: given[kind] }));
+      };
+      for (const { name, tensor, inputs: of } of await encoded()) {
         // Towers share names of results; the second to come is told apart by what it was made of.
         const own = name in tensors ? `${PREFIXES[kind]}_${name}` : name;
         tensors[own] = tensor;
-        inputsOf[own] = given[kind];
+        inputsOf[own] = of;
       }
     }
     progress.stop();

@@ -1,30 +1,18 @@
 /** Results as files: one tensor for all inputs where they fit, each by itself where not. */
 import type { Tensor } from "../abi/encoder.ts";
 import { encodeNpy, encodeSafetensors, type RawTensor } from "../exec/weights/writer.ts";
-import { concatRows } from "../session/inputs/batching.ts";
+import { joinedParts, type NamedTensor } from "../session/inputs/joined_parts.ts";
 import type { Encoder } from "../session.ts";
 import { HttpError } from "./http_error.ts";
 import { encodeTorch } from "./torch_file.ts";
 import { typed } from "./vllm.ts";
 import type { WorkResult } from "./work.ts";
 
-interface Named {
-  readonly name: string;
-  readonly tensor: Tensor;
-}
-
-/** Equal but along the axis that they are joined on. */
-const fit = (parts: readonly Tensor[], axis: number): boolean =>
-  parts.every(
-    ({ shape }) =>
-      shape.length === parts[0].shape.length && shape.every((d, i) => i === axis || d === parts[0].shape[i]),
-  );
-
 /**
  * Results by name, those of all inputs below each other in their order; `name.0`, `name.1` where their sizes differ. Towers that
  * share a name are told apart by their modality before it.
  */
-export function joinedResults(results: readonly WorkResult[], encoder: Encoder): readonly Named[] {
+export function joinedResults(results: readonly WorkResult[], encoder: Encoder): readonly NamedTensor[] {
   const modalities = [...new Set(results.map((r) => r.modality))];
   const ofModality = modalities.map((modality) => {
     const own = results.filter((r) => r.modality === modality).map((r) => r.outputs);
@@ -33,26 +21,17 @@ export function joinedResults(results: readonly WorkResult[], encoder: Encoder):
   const all = ofModality.flatMap(({ names }) => names);
   return ofModality.flatMap(({ modality, own, names }) => {
     const { joinAxes = {} } = encoder.tower(modality).spec;
-    return names.flatMap((name): Named[] => {
+    return names.flatMap((name) => {
       const label = all.indexOf(name) === all.lastIndexOf(name) ? name : `${modality}.${name}`;
       const parts = own.map((outputs) => outputs[name]);
       const axis = Object.hasOwn(joinAxes, name) ? joinAxes[name] : 0;
-      if (!fit(parts, axis)) return parts.map((tensor, i) => ({ name: `${label}.${i}`, tensor }));
-      return [
-        {
-          name: label,
-          tensor: concatRows(
-            parts.map((t) => ({ [name]: t })),
-            joinAxes,
-          )[name],
-        },
-      ];
+      return joinedParts(label, parts, axis);
     });
   });
 }
 
 /** @throws HttpError `one_tensor` */
-function single(named: readonly Named[], format: string): Tensor {
+function single(named: readonly NamedTensor[], format: string): Tensor {
   if (named.length === 1) return named[0].tensor;
   throw new HttpError(
     400,
@@ -69,7 +48,7 @@ export interface FileAnswer {
 
 /** @throws HttpError `one_tensor` */
 export function fileAnswer(
-  named: readonly Named[],
+  named: readonly NamedTensor[],
   format: "npy" | "safetensors" | "torch",
   dtype: "f32" | "bf16",
 ): FileAnswer {

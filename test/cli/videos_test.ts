@@ -112,6 +112,39 @@ test("embed tells of pictures and of videos what their processor tells, each its
   }
 });
 
+test("recordings of several lengths, which a model does not pad, are encoded and calibrated with each by itself", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "fovea-waves-"));
+  try {
+    const fixtures = repositoryPath("test/fixtures");
+    await cp(join(fixtures, "wav2vec2"), folder, { recursive: true });
+    await cp(join(fixtures, "preprocess/wav2vec2"), folder, { recursive: true });
+    const [long, short] = ["chirp.wav", "chirp-start.wav"].map((name) => join(fixtures, "preprocess", name));
+    const shapesOf = async (...files: readonly string[]): Promise<Readonly<Record<string, unknown>>> => {
+      const out = join(folder, "x.safetensors");
+      const { code, stdout, stderr } = await runCli([
+        "embed",
+        folder,
+        ...files,
+        "--threads",
+        "0",
+        "--json",
+        "--out",
+        out,
+      ]);
+      assert.equal(code, 0, stderr);
+      return JSON.parse(stdout).outputs;
+    };
+    const of = { "last_hidden_state.0": [1, 2398, 24], "last_hidden_state.1": [1, 78, 24] };
+    assert.deepEqual(await shapesOf(long, short), of);
+    assert.deepEqual(await shapesOf(short, short), { last_hidden_state: [2, 78, 24] });
+    const calibration = ["tune", "calibration", folder, long, short, "--out", join(folder, "c.safetensors")];
+    const { code, stderr } = await runCli([...calibration, "--threads", "0"]);
+    assert.equal(code, 0, stderr);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
 interface BadVideo {
   readonly what: string;
   readonly args: (folder: string) => readonly string[];
