@@ -1,12 +1,11 @@
 /** What the tower takes, which components run for it, and in which order. */
 import type { ComponentCall, Plan, TowerSpec } from "../../runtime/abi/encoder.ts";
-import { refuseInput } from "../../runtime/abi/inputs.ts";
 import {
   examplePatchImages,
-  type PatchGrid,
   type PatchImages,
   patchGrid,
   preparePatchImages,
+  squaresAlong,
 } from "../../runtime/abi/patch_images.ts";
 import { type PixelCall, type PixelForms, pixelCall } from "../../runtime/abi/pixels.ts";
 import { checkOutputs, hiddenStates, layerCalls, pickResults, planKey } from "../../runtime/abi/plans.ts";
@@ -21,16 +20,6 @@ const tilesOf = ({ patchSize, channels }: Idefics3Config): PatchImages => ({
   maxSide: MAX_SIDE,
   maxPatches: MAX_PATCHES,
 });
-
-/** Squares along a side for the connector. @throws FoveaError `invalid_input` for grids that squares do not fill */
-function squaresOf({ rows, columns }: PatchGrid, shuffle: number): number {
-  if (rows !== columns || rows % shuffle !== 0) {
-    refuseInput(
-      `The output "projected" needs tiles of as many rows as columns of patches, a multiple of scale_factor ${shuffle}; found ${rows}x${columns} patches. Resize the tiles, or ask for last_hidden_state.`,
-    );
-  }
-  return rows / shuffle;
-}
 
 function planTiles(
   config: Idefics3Config,
@@ -66,7 +55,7 @@ function planTiles(
     calls.push({
       tag: "idefics3/vision.project",
       instance: CONNECTOR,
-      dims: { batch, squares: squaresOf(grid, connector.shuffle) },
+      dims: { batch, squares: squaresAlong(grid, connector.shuffle) },
       inputs: { [last]: last },
       outputs: { projected: "projected" },
     });

@@ -1,12 +1,12 @@
 /** What the tower takes, which components run for it, and in which order. */
 import type { ComponentCall, Plan, Tensors, TowerSpec } from "../../runtime/abi/encoder.ts";
-import { refuseInput } from "../../runtime/abi/inputs.ts";
 import {
   examplePatchImages,
   type PatchGrid,
   type PatchImages,
   patchGrid,
   preparePatchImages,
+  squaresAlong,
 } from "../../runtime/abi/patch_images.ts";
 import { type PixelCall, type PixelForms, pixelCall } from "../../runtime/abi/pixels.ts";
 import { checkOutputs, hiddenStates, layerCalls, pickResults, planKey } from "../../runtime/abi/plans.ts";
@@ -28,16 +28,6 @@ function positionWeights({ rows, columns }: PatchGrid, side: number): Tensors {
     row_weights: { dtype: "f32", shape: [rows, side], data: bicubicMatrix(side, rows) },
     column_weights: { dtype: "f32", shape: [columns, side], data: bicubicMatrix(side, columns) },
   };
-}
-
-/** Squares along a side for the projector. @throws FoveaError `invalid_input` for grids that squares do not fill */
-function squaresOf({ rows, columns }: PatchGrid, shuffle: number): number {
-  if (rows !== columns || rows % shuffle !== 0) {
-    refuseInput(
-      `The output "projected" needs images of as many rows as columns of patches, a multiple of ${shuffle}; found ${rows}x${columns} patches. Resize the images, or ask for last_hidden_state.`,
-    );
-  }
-  return rows / shuffle;
 }
 
 function planImages(
@@ -77,7 +67,7 @@ function planImages(
     calls.push({
       tag: "internvl/vision.project",
       instance: "multi_modal_projector.",
-      dims: { batch, squares: squaresOf(grid, projector.shuffle) },
+      dims: { batch, squares: squaresAlong(grid, projector.shuffle) },
       inputs: { last_hidden_state: last },
       outputs: { projected: "projected" },
     });

@@ -44,6 +44,16 @@ export function patchGrid(
   return grid;
 }
 
+/** Squares of `factor` x `factor` patches along a side, for the projector; other grids than squares of these are refused. */
+export function squaresAlong({ rows, columns }: PatchGrid, factor: number): number {
+  if (rows !== columns || rows % factor !== 0) {
+    refuseInput(
+      `The output "projected" needs images of as many rows as columns of patches, a multiple of ${factor}; found ${rows}x${columns} patches. Resize the images, or ask for last_hidden_state.`,
+    );
+  }
+  return rows / factor;
+}
+
 /** `pixel_values` [batch, channels, height, width], f32, all finite, or u8, as {@link preparePixels} gives them. */
 export function preparePatchImages(
   inputs: Tensors,

@@ -126,11 +126,9 @@ async function embed(model: string, files: readonly string[], options: EmbedOpti
       const outputs = wanted[kind] ?? [];
       if (outputs.length === 0) continue;
       const encoded = async (): Promise<readonly RecordedResult[]> => {
-        if (kind === "audio" && given.audio.length > 1) {
-          return encodeRecordings(encoder, given.audio, { outputs, layout });
-        }
-        const { onEncoded: onProgress } = progress;
-        const result = await encoder.encode({ [kind]: timedInputs[kind] }, { outputs, layout, onProgress });
+        const call = { outputs, layout, onProgress: progress.onEncoded };
+        if (kind === "audio" && given.audio.length > 1) return encodeRecordings(encoder, given.audio, call);
+        const result = await encoder.encode({ [kind]: timedInputs[kind] }, call);
         const named = Object.entries(result as Readonly<Record<string, Tensor>>);
         return named.map(([name, tensor]) => ({ name, tensor, inputs: given[kind] }));
       };

@@ -10,21 +10,16 @@ export interface RecordedResult {
   readonly inputs: readonly string[];
 }
 
-/** Encodes recordings of equal sizes together; `name.0`, `name.1` are of each where results have sizes of their own. */
+/** Encodes one recording after the other; `name.0`, `name.1` are of each where results have sizes of their own. */
 export async function encodeRecordings(
   encoder: Encoder,
   audio: readonly string[],
-  options: Pick<EncodeOptions, "outputs" | "layout">,
+  { onProgress, ...options }: EncodeOptions,
 ): Promise<readonly RecordedResult[]> {
-  const items = await encoder.readItems({ audio });
   const results: Tensors[] = [];
-  for (const form of new Set(items.map((item) => item.form))) {
-    const places = [...items.keys()].filter((i) => items[i].form === form);
-    const found = await encoder.encodeItems(
-      places.map((i) => items[i]),
-      options,
-    );
-    for (const [at, i] of places.entries()) results[i] = found[at];
+  for (const one of audio) {
+    results.push((await encoder.encode({ audio: [one] }, options)) as Tensors);
+    onProgress?.(results.length, audio.length);
   }
   const { joinAxes = {} } = encoder.tower("audio").spec;
   return Object.keys(results[0]).flatMap((name) => {

@@ -1,5 +1,6 @@
 /** `fovea tune calibration`: what pictures, texts and recordings tell about the columns that int8 products multiply. */
 import { Command } from "commander";
+import type { Modality } from "../abi/encoder.ts";
 import { isMagnitudesName } from "../core/calibration.ts";
 import { FoveaError } from "../core/diagnostics.ts";
 import { encodeSafetensors } from "../exec/weights/writer.ts";
@@ -39,20 +40,15 @@ async function calibration(model: string, files: readonly string[], options: Cal
   await checkPictures(files);
   const images = files.filter((f) => !RECORDING.test(f));
   const audio = files.filter((f) => RECORDING.test(f));
-  const inputs: readonly EncodeInputs[] = [
-    ...(images.length === 0 ? [] : [{ images }]),
-    ...(texts.length === 0 ? [] : [{ texts }]),
+  const given: readonly (readonly [modality: Modality, inputs: EncodeInputs])[] = [
+    ...(images.length === 0 ? [] : [["vision", { images }] as const]),
+    ...(texts.length === 0 ? [] : [["text", { texts }] as const]),
     // Towers that pad nothing take recordings of one length at a time.
-    ...audio.map((one) => ({ audio: [one] })),
+    ...audio.map((one) => ["audio", { audio: [one] }] as const),
   ];
-  const components = (
-    [
-      ["vision", images],
-      ["text", texts],
-      ["audio", audio],
-    ] as const
-  ).flatMap(([modality, list]) => (list.length === 0 ? [] : [modality]));
+  const components = [...new Set(given.map(([modality]) => modality))];
   await withRuntime(options, async ({ host, runtime, progress }) => {
+    const inputs = given.map(([, one]) => one);
     const found = await runtime.calibrate(model, inputs, { components });
     progress.stop();
     const data = Object.fromEntries(

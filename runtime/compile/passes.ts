@@ -47,10 +47,11 @@ export const PIPELINE: readonly Pass[] = [
   // Large weights rounded to the type that they are kept in, or products of integers and tables of two bytes.
   {
     name: "store weights",
-    run: (graph, { make, dtype }) => {
+    run: (graph, context) => {
+      const { make, dtype } = context;
       if (dtype === "f32") return graph;
-      if (dtype === "f16" || dtype === "bf16") return storeWeights(graph, dtype, make);
-      return storeTables(quantizeProducts(graph, make, dtype === "int8-calibrated"), make);
+      if (dtype === "f16" || dtype === "bf16") return storeWeights(graph, dtype, context);
+      return storeTables(quantizeProducts(graph, make, dtype === "int8-calibrated"), context);
     },
   },
   // Values that products and attention read, as f16 where nothing in them can be too large for it.

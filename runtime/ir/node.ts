@@ -62,6 +62,8 @@ export interface OpRow {
    * so.
    */
   readonly halves?: { readonly operands: readonly number[]; readonly gains?: true };
+  /** The operand that holds a model's bulk: the right-hand side of a product, the table of a lookup. */
+  readonly bulk?: number;
   /** Of views: rows (last axis) stay in one piece and begin at multiples of `multiple` elements where those of the operand do. */
   readonly keepsRows?: (view: Node, multiple: number) => boolean;
   /** Fewest and most inputs. */

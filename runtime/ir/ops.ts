@@ -295,6 +295,7 @@ const OPS: Readonly<Record<OpName, OpRow>> = {
 
   matmul: {
     kind: "contraction",
+    bulk: 1,
     rowWise: true,
     halves: { operands: [0, 1], gains: true },
     arity: [2, 2],
@@ -311,6 +312,7 @@ const OPS: Readonly<Record<OpName, OpRow>> = {
 
   gather: {
     kind: "index",
+    bulk: 0,
     arity: [2, 2],
     infer: ([table, at]) => {
       if (table.shape.length !== 2) return `the table must have two axes, found ${shapeText(table.shape)}.`;

@@ -53,8 +53,8 @@ test("idefics3 plan: calls, positions and keys follow from the tiles", () => {
 test("idefics3 plan: the connector takes squares alone", () => {
   const refuses = (shape: readonly number[], message: RegExp): void =>
     assert.throws(() => whole.plan({ pixel_values: shape }, ["projected"]), { code: "invalid_input", message });
-  refuses([1, 3, 24, 48], /"projected" needs tiles of as many rows .* scale_factor 3; found 3x6 patches\. Resize/);
-  refuses([1, 3, 32, 32], /scale_factor 3; found 4x4 patches/);
+  refuses([1, 3, 24, 48], /"projected" needs images of as many rows .* multiple of 3; found 3x6 patches\. Resize/);
+  refuses([1, 3, 32, 32], /multiple of 3; found 4x4 patches/);
   assert.equal(whole.plan({ pixel_values: [1, 3, 24, 48] }, ["last_hidden_state"]).calls.length, 4);
   assert.throws(() => alone.plan({ pixel_values: [1, 3, 42, 42] }, ["projected"]), {
     code: "invalid_input",

@@ -205,7 +205,7 @@ export function testDevice(suite: DeviceSuite): void {
           const graph = b.finish();
           if (refusalOf(suite, graph) !== undefined) continue;
           taken++;
-          const rounded = storeWeights(graph, dtype, interner.make);
+          const rounded = storeWeights(graph, dtype, interner);
           const inputs = randomInputs(seed, at);
           const weights = randomWeights(seed);
           const expected = evaluateGraph(rounded, at, inputs, weights);
